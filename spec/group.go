@@ -1,0 +1,195 @@
+package spec
+
+import "time"
+
+// A Role says what a container is to its group.
+type Role string
+
+// The roles of DESIGN, section 1. Every role but Ambassador is a member: it reaches nothing outside the group.
+const (
+	Ambassador Role = "ambassador"
+	Init       Role = "init"
+	Sidecar    Role = "sidecar"
+	App        Role = "app"
+)
+
+// Egress says who in a group may exchange packets with the world.
+type Egress string
+
+const (
+	EgressAmbassador Egress = "ambassador" // only the ambassador; the default where there is one
+	EgressNone       Egress = "none"       // nobody: the group has no link at all
+	EgressDirect     Egress = "direct"     // everybody: the sidecar pattern alone
+)
+
+// A Group is one validated, normalised `group` block. It depends on nothing but the bytes it was read from: the files it
+// names are inside it. It survives encoding/json both ways, which is how the last good definition is kept.
+type Group struct {
+	Name       string            `json:"name"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Egress     Egress            `json:"egress"`
+	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps, each as in the file
+	Volumes    []Volume          `json:"volumes,omitempty"`
+	Digest     string            `json:"digest"` // over everything above; a different digest is a different generation
+	Pos        Pos               `json:"pos"`    // where the block stands; no part of the digest
+}
+
+// A Container is one app, sidecar, init or ambassador block.
+type Container struct {
+	Name         string            `json:"name"`
+	Role         Role              `json:"role"`
+	Image        string            `json:"image"`             // a reference, or oci-archive:/abs/path.tar, or docker-archive:/abs/path.tar
+	Command      []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
+	Args         []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it unless Command is set
+	Env          map[string]string `json:"env,omitempty"`
+	WorkDir      string            `json:"workdir,omitempty"`
+	User         string            `json:"user,omitempty"` // "uid", "uid:gid" or names from the image; empty keeps the image's
+	Capabilities []string          `json:"capabilities"`   // null: the default set; else exactly these, "CHOWN" style, never one that is a way out
+	Mounts       []Mount           `json:"mounts,omitempty"`
+	Files        []File            `json:"files,omitempty"`
+	Resources    Resources         `json:"resources,omitzero"`
+	Restart      Restart           `json:"restart,omitzero"`
+	Stop         Stop              `json:"stop,omitzero"`
+	Probes       []Probe           `json:"probes,omitempty"`
+
+	// The ambassador's alone.
+	Upstreams []Upstream `json:"upstreams,omitempty"`
+	Publish   []Publish  `json:"publish,omitempty"`
+	Allow     []Allow    `json:"allow,omitempty"` // nil: anything but metadata, the host and other groups
+
+	// Digest is over what a running container can't change: everything above but Restart, Stop, Publish and Allow, and
+	// the definition of each volume it mounts. A different digest means the container is replaced.
+	Digest string `json:"digest"`
+}
+
+// ID is the container's id in containerd: group, dot, name; at most 76 characters by the limits on both.
+func ID(group, container string) string { return group + "." + container }
+
+// A Mount puts a volume of the group into a container.
+type Mount struct {
+	Volume   string `json:"volume"`
+	Path     string `json:"path"` // absolute, in the container
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// A File is a file of ours placed read-only into a container.
+type File struct {
+	Path    string `json:"path"` // absolute, in the container
+	Content []byte `json:"content"`
+	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0444
+}
+
+// Resources bound one container. Zero means no bound, but for PIDs, whose default the decoder fills in.
+type Resources struct {
+	CPU    float64 `json:"cpu,omitempty"`    // cores
+	Memory int64   `json:"memory,omitempty"` // bytes
+	PIDs   int64   `json:"pids,omitempty"`
+}
+
+// RestartPolicy says when a container that ended is started again.
+type RestartPolicy string
+
+const (
+	RestartAlways    RestartPolicy = "always"     // the default
+	RestartOnFailure RestartPolicy = "on-failure" // exit status other than 0, or a signal
+	RestartNever     RestartPolicy = "never"
+)
+
+// Restart is a container's `restart` block.
+type Restart struct {
+	Policy RestartPolicy `json:"policy,omitempty"` // the decoder fills in the default
+}
+
+// Stop is a container's `stop` block. The decoder fills in the defaults: SIGTERM (or the image's, when Signal is empty), 10 s.
+type Stop struct {
+	Signal  string        `json:"signal,omitempty"` // "SIGTERM"; empty: the image's, else SIGTERM
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// A Volume is shared by the group's containers. Ephemeral: a tmpfs that lives as long as the group.
+type Volume struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"` // bytes; the decoder fills in the default of 64 MiB
+}
+
+// An Upstream is an address on the group's loopback on which the ambassador serves something of the world to the members.
+// In the group file ${upstream.NAME} becomes 127.0.0.1:LISTEN.
+type Upstream struct {
+	Name   string `json:"name"`
+	Listen uint16 `json:"listen"`
+}
+
+// A Publish is a port of the host that leads to the ambassador.
+type Publish struct {
+	Name     string `json:"name"`
+	Address  string `json:"address,omitempty"` // of the host, v4 or v6; empty: every address of both families
+	Host     uint16 `json:"host"`
+	Port     uint16 `json:"port"`
+	Protocol string `json:"protocol"` // "tcp" or "udp"
+}
+
+// An Allow is one destination the ambassador may open flows to: "203.0.113.0/24:443/tcp", "[2001:db8::]/32:443/tcp",
+// "198.51.100.53:53/udp", port "*" for any.
+type Allow struct {
+	Prefix   string `json:"prefix"`         // CIDR, masked
+	Port     uint16 `json:"port,omitempty"` // 0: any
+	Protocol string `json:"protocol"`       // "tcp" or "udp"
+}
+
+// A Pos is a place in a group file.
+type Pos struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+// Ambassador returns the group's ambassador, or nil.
+func (g *Group) Ambassador() *Container {
+	for i := range g.Containers {
+		if g.Containers[i].Role == Ambassador {
+			return &g.Containers[i]
+		}
+	}
+	return nil
+}
+
+// Container returns the container of that name, or nil.
+func (g *Group) Container(name string) *Container {
+	for i := range g.Containers {
+		if g.Containers[i].Name == name {
+			return &g.Containers[i]
+		}
+	}
+	return nil
+}
+
+// A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set.
+type Probe struct {
+	Kind         string        `json:"kind"` // "startup", "ready" or "live"
+	HTTP         *HTTPProbe    `json:"http,omitempty"`
+	TCP          *TCPProbe     `json:"tcp,omitempty"`
+	GRPC         *GRPCProbe    `json:"grpc,omitempty"`
+	Exec         []string      `json:"exec,omitempty"`
+	InitialDelay time.Duration `json:"initial_delay,omitempty"`
+	Interval     time.Duration `json:"interval,omitempty"`
+	Timeout      time.Duration `json:"timeout,omitempty"`
+	Failures     int           `json:"failures,omitempty"`
+	Successes    int           `json:"successes,omitempty"`
+}
+
+// An HTTPProbe succeeds on a status from 200 to 399.
+type HTTPProbe struct {
+	Port uint16 `json:"port"`
+	Path string `json:"path,omitempty"`
+}
+
+// A TCPProbe succeeds when a connection is accepted.
+type TCPProbe struct {
+	Port uint16 `json:"port"`
+}
+
+// A GRPCProbe succeeds when the health service answers SERVING.
+type GRPCProbe struct {
+	Port    uint16 `json:"port"`
+	Service string `json:"service,omitempty"`
+}
