@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -33,8 +36,10 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	client *containerd.Client
-	images images
-	choice snapshotterChoice
+
+	choice  snapshotterChoice
+	flights flights
+	images  imageCache
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.
@@ -45,16 +50,20 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Layout.Namespace == "" {
 		return nil, errors.New("containerd client: layout without a namespace")
 	}
+	quiet()
 	client, err := containerd.New(cfg.Address, containerd.WithTimeout(redial))
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	c := &Client{cfg: cfg, log: cfg.Log, client: client}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, log: log, client: client}, nil
+	return c, nil
 }
+
+// quiet keeps containerd's client library from writing to stderr, for it returns as errors what it logs.
+var quiet = sync.OnceFunc(func() { _ = log.SetLevel("fatal") })
 
 // Close drops the connection. What runs goes on.
 func (c *Client) Close() error { return c.client.Close() }
@@ -65,10 +74,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	defer cancel()
 	v, err := c.client.Version(ctx)
 	if err != nil {
-		return "", &shim.Problem{
-			Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
-			Hint: "see whether containerd runs and the socket's path is right",
-		}
+		return "", c.unanswered(err)
 	}
 	return v.Version, nil
 }
@@ -80,4 +86,16 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, d)
+}
+
+// unanswered makes a [shim.Problem] of an error that says that containerd isn't there.
+func (c *Client) unanswered(err error) error {
+	var problem *shim.Problem
+	if !errdefs.IsUnavailable(err) || errors.As(err, &problem) {
+		return err
+	}
+	return &shim.Problem{
+		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
+		Hint: "see whether containerd runs and the socket's path is right",
+	}
 }
