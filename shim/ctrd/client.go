@@ -11,6 +11,7 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
 
 	"github.com/sallyport/sallyport/shim"
@@ -91,7 +92,7 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 // unanswered makes a [shim.Problem] of an error that says that containerd isn't there.
 func (c *Client) unanswered(err error) error {
 	var problem *shim.Problem
-	if !errdefs.IsUnavailable(err) || errors.As(err, &problem) {
+	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
 		return err
 	}
 	return &shim.Problem{

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim"
@@ -150,7 +149,8 @@ func TestImageWithoutContainerd(t *testing.T) {
 	}
 	defer c.Close()
 	checkProblem(t, c, "127.0.0.1:1/busybox:1", "doesn't answer")
-	if _, err := c.Version(t.Context()); !errdefs.IsUnavailable(err) {
+	var p *shim.Problem
+	if _, err := c.Version(t.Context()); !errors.As(err, &p) {
 		t.Errorf("version: %v", err)
 	}
 }
