@@ -40,7 +40,8 @@ type Client struct {
 
 	choice  snapshotterChoice
 	flights flights
-	images  imageCache
+	images  imageHandles
+	known   knownImages
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.

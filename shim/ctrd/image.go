@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim"
@@ -27,11 +26,10 @@ const (
 // sourceLabel is where an image came from: the reference as the group file had it.
 const sourceLabel = "sallyport.dev/source"
 
-// imageCache remembers what can't change of images that are present, by their digest.
-type imageCache struct {
-	mu      sync.Mutex
-	images  map[string]containerd.Image // by name
-	configs map[digest.Digest]ocispec.Image
+// imageHandles are containerd's images by name. A handle that was asked for its layers once knows them.
+type imageHandles struct {
+	mu     sync.Mutex
+	byName map[string]containerd.Image
 }
 
 // Image makes the image that a group file names present and unpacked. An image that is present is never asked for again,
@@ -91,14 +89,14 @@ func (c *Client) present(ctx context.Context, name string) (containerd.Image, er
 func (c *Client) cached(record images.Image) containerd.Image {
 	c.images.mu.Lock()
 	defer c.images.mu.Unlock()
-	if img := c.images.images[record.Name]; img != nil && img.Target().Digest == record.Target.Digest {
+	if img := c.images.byName[record.Name]; img != nil && img.Target().Digest == record.Target.Digest {
 		return img
 	}
 	img := containerd.NewImageWithPlatform(c.client, record, platforms.Default())
-	if c.images.images == nil {
-		c.images.images = make(map[string]containerd.Image)
+	if c.images.byName == nil {
+		c.images.byName = make(map[string]containerd.Image)
 	}
-	c.images.images[record.Name] = img
+	c.images.byName[record.Name] = img
 	return img
 }
 
@@ -152,7 +150,7 @@ func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end 
 // image returns containerd's image of what Image returned, for the host's platform.
 func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, error) {
 	c.images.mu.Lock()
-	known := c.images.images[img.Name]
+	known := c.images.byName[img.Name]
 	c.images.mu.Unlock()
 	if known != nil && known.Target().Digest.String() == img.Digest {
 		return known, nil
@@ -168,24 +166,11 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 
 // imageConfig reads the configuration (entrypoint, environment, user ...) of an image that is present.
 func (c *Client) imageConfig(ctx context.Context, img containerd.Image) (ocispec.Image, error) {
-	id := img.Target().Digest
-	c.images.mu.Lock()
-	cfg, ok := c.images.configs[id]
-	c.images.mu.Unlock()
-	if ok {
-		return cfg, nil
-	}
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	cfg, err := img.Spec(ctx)
 	if err != nil {
 		return ocispec.Image{}, fmt.Errorf("image %s: %w", img.Name(), err)
 	}
-	c.images.mu.Lock()
-	defer c.images.mu.Unlock()
-	if c.images.configs == nil {
-		c.images.configs = make(map[digest.Digest]ocispec.Image)
-	}
-	c.images.configs[id] = cfg
 	return cfg, nil
 }

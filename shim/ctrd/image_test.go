@@ -217,7 +217,7 @@ func checkProblem(t *testing.T, c *Client, ref, text string) {
 func (c *Client) forget() {
 	c.images.mu.Lock()
 	defer c.images.mu.Unlock()
-	c.images.images, c.images.configs = nil, nil
+	c.images.byName = nil
 }
 
 // collect makes containerd collect what nothing holds, now.
