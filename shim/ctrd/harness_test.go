@@ -65,7 +65,7 @@ func needRoot(t *testing.T) {
 }
 
 // missing skips a test that lacks something, and fails it where everything must be there.
-func missing(t *testing.T, what string) {
+func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(what)
