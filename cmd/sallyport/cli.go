@@ -13,8 +13,9 @@ import (
 
 const about = `Groups of containers, each behind one guarded door: the ambassador reaches the world, nothing else does.
 
-Group files are HCL; "sallyport daemon" keeps the groups as their files say. Exit status: 0 done, 1 failed, 2 the command
-line or a file is wrong.`
+Group files are HCL, and "sallyport daemon" keeps the groups as the installed ones say. Flags of the
+instance and of the daemon may come from the environment: --run-dir is also SALLYPORT_RUN_DIR.
+Exit status: 0 done, 1 failed, 2 the command line or a file is wrong.`
 
 // cli is the command line: a verb is a struct with a Run method, in a file of its own.
 type cli struct {
@@ -53,7 +54,7 @@ func run(args []string) int {
 			{Key: "host", Title: "Host:"},
 			{Key: "instance", Title: "Instance:"},
 		}),
-		kong.Vars{"default_log_level": "info"},
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }), // the description says where else values come from
 		kong.Writers(ui.out, ui.err),
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),

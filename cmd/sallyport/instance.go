@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
 )
 
 // An instance says which Sallyport of this host is meant. Every verb takes it, before or after its name.
@@ -23,8 +24,8 @@ type place struct {
 	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Installed group files (default /etc/sallyport/groups.d)."`
 	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the top of the hierarchy (default /sallyport)."`
 	Table      string `placeholder:"NAME" env:"SALLYPORT_TABLE" help:"Name of the host's nftables table (default sallyport)."`
-	Prefix4    string `placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16)."`
-	Prefix6    string `placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64)."`
+	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16)."`
+	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64)."`
 	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"containerd namespace of the containers (default sallyport)."`
 }
 
@@ -69,8 +70,11 @@ func (in *instance) layout(p place) (shim.Layout, error) {
 	return l, nil
 }
 
-// socket is the control socket of the instance.
-func (in *instance) socket() (string, error) {
+// client speaks to the daemon of the instance.
+func (in *instance) client() (*api.Client, error) {
 	l, err := in.layout(place{})
-	return l.Socket(), err
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(l.Socket()), nil
 }

@@ -26,10 +26,14 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	g, err := client.group(ctx, v.Group)
+	groups, err := client.Status(ctx, v.Group)
 	if err != nil {
 		return err
 	}
+	if len(groups) != 1 {
+		return fmt.Errorf("the daemon told of %s instead of %q", plural(len(groups), "group"), v.Group)
+	}
+	g := groups[0]
 	if v.JSON {
 		return ui.json(g)
 	}
