@@ -81,7 +81,7 @@ func follow(ctx context.Context, files []File, tail int, watch watchOptions, emi
 		}
 	}
 	for {
-		again := false
+		again, unlinked := false, false
 		for _, r := range readers {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -93,9 +93,9 @@ func follow(ctx context.Context, files []File, tail int, watch watchOptions, emi
 			if err != nil {
 				return err
 			}
-			again = again || more
+			again, unlinked = again || more, unlinked || r.unlinked
 		}
-		if !again && !w.wait(ctx) {
+		if !again && !w.wait(ctx, unlinked) {
 			return ctx.Err()
 		}
 	}

@@ -23,6 +23,8 @@ type reader struct {
 	next    *os.File    // what has taken f's place, until f has been read to its end
 	pos     int64       // of the next byte to read
 	buf     []byte      // read, and not emitted: the beginning of a line
+
+	unlinked bool // f is open, and nothing stands at its path
 }
 
 // open opens the file where the last lines begin. A file that isn't there leaves f nil.
@@ -101,8 +103,9 @@ func (r *reader) renew(emit emitFunc) (more bool, err error) {
 		return r.f != nil, err
 	}
 	named, err := os.Stat(r.file.Path)
+	r.unlinked = errors.Is(err, fs.ErrNotExist)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case r.unlinked:
 	case err != nil:
 		return false, r.wrap(err)
 	case !os.SameFile(r.info, named):

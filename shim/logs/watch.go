@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // watchOptions say how a watcher learns of changes.
 type watchOptions struct {
 	notify bool          // use inotify where it is to be had
-	poll   time.Duration // between two looks while a folder isn't watched: it doesn't exist, or there is no inotify
+	poll   time.Duration // between two looks while inotify can't tell: no such folder, a file that lost its name, no inotify
 	check  time.Duration // between two looks all the same, should a notice have been lost
 }
 
@@ -20,15 +21,15 @@ type watcher struct {
 	opt   watchOptions
 	fs    *fsnotify.Watcher // nil: only by the clock
 	files map[string]bool
-	dirs  map[string]bool // whether the folder is watched
+	dirs  map[string]os.FileInfo // of the folder that is watched by that name; nil: none
 }
 
 func newWatcher(files []File, opt watchOptions) *watcher {
-	w := &watcher{opt: opt, files: map[string]bool{}, dirs: map[string]bool{}}
+	w := &watcher{opt: opt, files: map[string]bool{}, dirs: map[string]os.FileInfo{}}
 	for _, file := range files {
 		path := filepath.Clean(file.Path)
 		w.files[path] = true
-		w.dirs[filepath.Dir(path)] = false
+		w.dirs[filepath.Dir(path)] = nil
 	}
 	if opt.notify {
 		if fs, err := fsnotify.NewWatcher(); err == nil { // it fails where the user's inotify instances are used up
@@ -39,29 +40,38 @@ func newWatcher(files []File, opt watchOptions) *watcher {
 	return w
 }
 
-// arm watches the folders that aren't watched yet. It reports whether it found one, and whether all are.
+// arm watches the folders that aren't watched yet, or no longer: a folder that was removed and made anew is another one. It
+// reports whether there was one, and whether all are watched now. It can't rely on a notice, for a folder gives none of its
+// removal while a file that was in it is open.
 func (w *watcher) arm() (found, all bool) {
 	all = true
 	for dir, watched := range w.dirs {
+		info, err := os.Stat(dir) // before Add: a folder made between the two is found next time
 		switch {
-		case watched:
-		case w.fs != nil && w.fs.Add(dir) == nil:
-			w.dirs[dir], found = true, true
-		default:
+		case err == nil && watched != nil && os.SameFile(info, watched):
+			continue
+		case watched != nil:
+			_ = w.fs.Remove(dir)
+			w.dirs[dir] = nil
+		}
+		if err == nil && w.fs != nil && w.fs.Add(dir) == nil {
+			w.dirs[dir], found = info, true
+		} else {
 			all = false
 		}
 	}
 	return found, all
 }
 
-// wait returns true when it is time to look again, false when ctx has ended.
-func (w *watcher) wait(ctx context.Context) bool {
+// wait returns true when it is time to look again, false when ctx has ended. unlinked says that one of the files has lost its
+// name, so that its folder may be next.
+func (w *watcher) wait(ctx context.Context, unlinked bool) bool {
 	found, all := w.arm()
 	if found {
 		return ctx.Err() == nil // the look that was before it doesn't count
 	}
 	pause := w.opt.check
-	if !all {
+	if unlinked || !all {
 		pause = w.opt.poll
 	}
 	clock := time.NewTimer(pause)
@@ -88,14 +98,9 @@ func (w *watcher) wait(ctx context.Context) bool {
 	}
 }
 
-// concerns reports whether an event is about one of the files, or about a folder that is gone and has to be watched anew.
+// concerns reports whether an event is about one of the files, or about a folder that went.
 func (w *watcher) concerns(ev fsnotify.Event) bool {
-	if w.dirs[ev.Name] && ev.Has(fsnotify.Remove|fsnotify.Rename) {
-		w.dirs[ev.Name] = false
-		_ = w.fs.Remove(ev.Name)
-		return true
-	}
-	return w.files[ev.Name] && !ev.Has(fsnotify.Chmod)
+	return w.files[ev.Name] && !ev.Has(fsnotify.Chmod) || w.dirs[ev.Name] != nil
 }
 
 func (w *watcher) close() {
