@@ -68,6 +68,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	}
 	keeper, err := shim.New(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewTmpfs(l), Store: shim.NewStore(l), Watcher: client, Log: log,
+		PortInUse: portHolder,
 	})
 	if err != nil {
 		return err

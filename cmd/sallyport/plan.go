@@ -32,11 +32,8 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shim.Preview, error) {
 	if v.Offline {
-		var previews []shim.Preview
-		for i := range r.groups {
-			previews = append(previews, shim.Preview{Group: r.groups[i].Name})
-		}
-		return previews, nil
+		l, err := in.layout(place{})
+		return shim.Offline(l, r.groups), err
 	}
 	client, err := in.client()
 	if err != nil {
