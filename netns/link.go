@@ -142,15 +142,23 @@ func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error 
 		}
 	}
 	for _, a := range want {
-		flags := 0
-		if a.Is6() {
-			flags = unix.IFA_F_NODAD
+		if err := AddAddress(h, link, a); err != nil {
+			return err
 		}
-		mask := net.CIDRMask(bits(a), a.BitLen())
-		err := h.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: mask}, Flags: flags})
-		if err != nil {
-			return fmt.Errorf("add address %s: %w", a, err)
-		}
+	}
+	return nil
+}
+
+// AddAddress gives a link one address of a point-to-point pair: a /31, or a /127 that is used at once, without detection of
+// duplicates. One it has already is no error.
+func AddAddress(h *netlink.Handle, link netlink.Link, a netip.Addr) error {
+	flags := 0
+	if a.Is6() {
+		flags = unix.IFA_F_NODAD
+	}
+	mask := net.CIDRMask(bits(a), a.BitLen())
+	if err := h.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: mask}, Flags: flags}); err != nil {
+		return fmt.Errorf("add address %s: %w", a, err)
 	}
 	return nil
 }

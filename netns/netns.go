@@ -106,11 +106,13 @@ func Observe(c Config) (bool, error) {
 	return linkAsWanted(ns, *c.Link)
 }
 
-// Remove takes away the link of that name, if there is one, and the namespace at path with all that is left in it. What is
+// Remove takes away the link of that name, "" for none, and the namespace at path with all that is left in it. What is
 // absent, or half made, is no error.
 func Remove(path, link string) error {
-	if err := removeLink(link); err != nil {
-		return fmt.Errorf("remove link %q: %w", link, err)
+	if link != "" {
+		if err := removeLink(link); err != nil {
+			return fmt.Errorf("remove link %q: %w", link, err)
+		}
 	}
 	if err := unpin(path); err != nil {
 		return fmt.Errorf("remove namespace %q: %w", path, err)

@@ -8,10 +8,9 @@
 package egress
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
-	"slices"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
 // TableName is the table in every group's namespace.
@@ -32,7 +31,7 @@ type Policy struct {
 	Ambassador Cgroup     // required in mode ambassador
 	Members    Cgroup     // required in mode ambassador
 	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
-	Allow      []Endpoint // where the ambassador may open flows to; nil: anywhere
+	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
 }
 
 // A Port is a port of a transport protocol.
@@ -42,11 +41,7 @@ type Port struct {
 }
 
 // An Endpoint is a set of destinations.
-type Endpoint struct {
-	Prefix   netip.Prefix
-	Protocol string // "tcp" or "udp"
-	Port     uint16 // 0: any
-}
+type Endpoint = ruleset.Endpoint
 
 func (p Policy) validate() error {
 	switch p.Mode {
@@ -59,47 +54,14 @@ func (p Policy) validate() error {
 		return fmt.Errorf("unknown policy %q", p.Mode)
 	}
 	for _, x := range p.Published {
-		if _, err := protocolNumber(x.Protocol); err != nil {
+		if _, err := ruleset.Protocol(x.Protocol); err != nil {
 			return fmt.Errorf("published port %d: %w", x.Port, err)
 		}
 	}
 	for _, x := range p.Allow {
-		if _, err := protocolNumber(x.Protocol); err != nil {
+		if _, err := ruleset.Protocol(x.Protocol); err != nil {
 			return fmt.Errorf("allow %s: %w", x.Prefix, err)
 		}
 	}
 	return nil
-}
-
-func protocolNumber(name string) (byte, error) {
-	switch name {
-	case "tcp":
-		return 6, nil
-	case "udp":
-		return 17, nil
-	}
-	return 0, fmt.Errorf("protocol %q is neither tcp nor udp", name)
-}
-
-// sorted returns the endpoints without repetitions. The kernel refuses ranges of a set that overlap in part, so endpoints
-// that another one covers are left out as well.
-func sorted(in []Endpoint) []Endpoint {
-	var out []Endpoint
-	for _, e := range in {
-		e.Prefix = e.Prefix.Masked()
-		covered := slices.ContainsFunc(in, func(o Endpoint) bool { return o.covers(e) && !e.covers(o) })
-		if !covered && !slices.Contains(out, e) {
-			out = append(out, e)
-		}
-	}
-	slices.SortFunc(out, func(a, b Endpoint) int {
-		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
-			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
-	})
-	return out
-}
-
-func (e Endpoint) covers(o Endpoint) bool {
-	return e.Protocol == o.Protocol && (e.Port == 0 || e.Port == o.Port) &&
-		e.Prefix.Bits() <= o.Prefix.Bits() && e.Prefix.Contains(o.Prefix.Addr())
 }

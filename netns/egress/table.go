@@ -1,7 +1,8 @@
 package egress
 
 import (
-	"net/netip"
+	"cmp"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -26,18 +27,15 @@ const (
 
 // Names of the sets and of the chains that rules jump to.
 const (
-	published  = "published"
-	allowHost4 = "allow_host4"
-	allowHost6 = "allow_host6"
-	allowPort4 = "allow_port4"
-	allowPort6 = "allow_port6"
-
+	published        = "published"
 	refuseMember     = "refuse_member"
 	refuseAmbassador = "refuse_ambassador"
 	ownerless        = "ownerless"
 	door             = "door"
 	newFlow          = "new_flow"
 )
+
+var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
 
 // createTable builds the table of a policy. Every mode has the same counters, sets and chains, so that going from one to
 // another replaces rules and elements only, and the counts stay.
@@ -163,69 +161,24 @@ func doorRules() []ruleset.Rule {
 }
 
 func newFlowRules() []ruleset.Rule {
-	allowed := func(set string, family byte, fields ...ruleset.Field) ruleset.Rule {
-		return ruleset.NewRule("", ruleset.Family(family), ruleset.In(set, fields...), ruleset.Count(ambassadorOut), ruleset.Accept())
-	}
-	return []ruleset.Rule{
-		allowed(allowPort4, unix.NFPROTO_IPV4, ruleset.FieldDest4, ruleset.FieldL4Proto, ruleset.FieldDPort),
-		allowed(allowHost4, unix.NFPROTO_IPV4, ruleset.FieldDest4, ruleset.FieldL4Proto),
-		allowed(allowPort6, unix.NFPROTO_IPV6, ruleset.FieldDest6, ruleset.FieldL4Proto, ruleset.FieldDPort),
-		allowed(allowHost6, unix.NFPROTO_IPV6, ruleset.FieldDest6, ruleset.FieldL4Proto),
-		ruleset.NewRule("", ruleset.Goto(refuseAmbassador)),
-	}
+	rules := allowed.Rules(nil, ruleset.Count(ambassadorOut), ruleset.Accept())
+	return append(rules, ruleset.NewRule("", ruleset.Goto(refuseAmbassador)))
 }
 
 func createSets(p Policy) []ruleset.Set {
 	ports := ruleset.NewSet(published, nftables.TypeInetProto, nftables.TypeInetService)
-	for _, x := range p.Published {
-		proto, _ := protocolNumber(x.Protocol)
+	for _, x := range slices.Compact(slices.SortedFunc(slices.Values(p.Published), comparePorts)) {
+		proto, _ := ruleset.Protocol(x.Protocol) // checked by validate
 		ports.Elements = append(ports.Elements, nftables.SetElement{Key: ruleset.Key([]byte{proto}, ruleset.Port(x.Port))})
 	}
-	sets := map[string]*ruleset.Set{}
-	var order []string
-	add := func(name string, fields ...nftables.SetDatatype) {
-		s := ruleset.NewSet(name, fields...)
-		s.Interval = true
-		sets[name] = &s
-		order = append(order, name)
+	sets := allowed.Sets()
+	elements := allowed.Elements(p.Allow)
+	for i := range sets {
+		sets[i].Elements = elements[sets[i].Name]
 	}
-	add(allowPort4, nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
-	add(allowHost4, nftables.TypeIPAddr, nftables.TypeInetProto)
-	add(allowPort6, nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService)
-	add(allowHost6, nftables.TypeIP6Addr, nftables.TypeInetProto)
-	for _, e := range sorted(p.Allow) {
-		s := sets[allowSet(e)]
-		s.Elements = append(s.Elements, element(e))
-	}
-	out := []ruleset.Set{ports}
-	for _, name := range order {
-		out = append(out, *sets[name])
-	}
-	return out
+	return append([]ruleset.Set{ports}, sets...)
 }
 
-// allowSet says which set holds an endpoint. One with any port has a set of its own: in one set with the others, ranges
-// could overlap in part, which the kernel refuses.
-func allowSet(e Endpoint) string {
-	switch v6 := e.Prefix.Addr().Is6(); {
-	case v6 && e.Port == 0:
-		return allowHost6
-	case v6:
-		return allowPort6
-	case e.Port == 0:
-		return allowHost4
-	default:
-		return allowPort4
-	}
-}
-
-func element(e Endpoint) nftables.SetElement {
-	proto, _ := protocolNumber(e.Protocol)
-	key := func(a netip.Addr) []byte {
-		if e.Port == 0 {
-			return ruleset.Key(a.AsSlice(), []byte{proto})
-		}
-		return ruleset.Key(a.AsSlice(), []byte{proto}, ruleset.Port(e.Port))
-	}
-	return nftables.SetElement{Key: key(e.Prefix.Addr()), KeyEnd: key(ruleset.LastOf(e.Prefix))}
+func comparePorts(a, b Port) int {
+	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 }

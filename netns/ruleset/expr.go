@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// An Expr is one step of a rule.
+type Expr = expr.Any
+
 // Registers as the kernel prints them back: 1 to 4 hold 16 bytes, 8 to 23 hold 4 of the same bytes.
 const (
 	reg1  = unix.NFT_REG_1
@@ -24,7 +27,7 @@ func InterfaceName(name string) []byte {
 	return b
 }
 
-func cmp(op expr.CmpOp, data ...byte) expr.Any {
+func compareTo(op expr.CmpOp, data ...byte) expr.Any {
 	return &expr.Cmp{Op: op, Register: reg1, Data: data}
 }
 
@@ -40,29 +43,29 @@ func bits(mask ...byte) expr.Any {
 
 // OIFName matches the outgoing interface: oifname "name".
 func OIFName(name string) []expr.Any {
-	return []expr.Any{meta(expr.MetaKeyOIFNAME), cmp(expr.CmpOpEq, InterfaceName(name)...)}
+	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
 }
 
 // IIFName matches the incoming interface: iifname "name".
 func IIFName(name string) []expr.Any {
-	return []expr.Any{meta(expr.MetaKeyIIFNAME), cmp(expr.CmpOpEq, InterfaceName(name)...)}
+	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
 }
 
 // Family matches IPv4 or IPv6: meta nfproto.
 func Family(proto byte) []expr.Any {
-	return []expr.Any{meta(expr.MetaKeyNFPROTO), cmp(expr.CmpOpEq, proto)}
+	return []expr.Any{meta(expr.MetaKeyNFPROTO), compareTo(expr.CmpOpEq, proto)}
 }
 
 // L4Proto matches the transport protocol: meta l4proto.
 func L4Proto(proto byte) []expr.Any {
-	return []expr.Any{meta(expr.MetaKeyL4PROTO), cmp(expr.CmpOpEq, proto)}
+	return []expr.Any{meta(expr.MetaKeyL4PROTO), compareTo(expr.CmpOpEq, proto)}
 }
 
 // Cgroup matches packets of sockets created in a cgroup or below it: socket cgroupv2 level.
 func Cgroup(level uint32, id uint64) []expr.Any {
 	return []expr.Any{
 		&expr.Socket{Key: expr.SocketKeyCgroupv2, Level: level, Register: reg1},
-		cmp(expr.CmpOpEq, binary.NativeEndian.AppendUint64(nil, id)...),
+		compareTo(expr.CmpOpEq, binary.NativeEndian.AppendUint64(nil, id)...),
 	}
 }
 
@@ -77,13 +80,13 @@ const (
 // TCPFlags matches TCP packets whose flags under the mask are exactly want: tcp flags want / mask.
 func TCPFlags(mask, want byte) []expr.Any {
 	return append(L4Proto(unix.IPPROTO_TCP),
-		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), cmp(expr.CmpOpEq, want))
+		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), compareTo(expr.CmpOpEq, want))
 }
 
 // CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8 0x0-0xff. The comparison always
 // holds; it is the load that fails where there is no such byte.
 func CarriesPayload() []expr.Any {
-	return []expr.Any{payload(payloadInner, 0, 1), cmp(expr.CmpOpGte, 0x00), cmp(expr.CmpOpLte, 0xff)}
+	return []expr.Any{payload(payloadInner, 0, 1), compareTo(expr.CmpOpGte, 0x00), compareTo(expr.CmpOpLte, 0xff)}
 }
 
 // ICMPType matches a range of ICMP types: icmp type from-to.
@@ -99,14 +102,14 @@ func ICMPv6Type(from, to byte) []expr.Any {
 func headerType(from, to byte) []expr.Any {
 	load := payload(expr.PayloadBaseTransportHeader, 0, 1)
 	if from == to {
-		return []expr.Any{load, cmp(expr.CmpOpEq, from)}
+		return []expr.Any{load, compareTo(expr.CmpOpEq, from)}
 	}
-	return []expr.Any{load, cmp(expr.CmpOpGte, from), cmp(expr.CmpOpLte, to)}
+	return []expr.Any{load, compareTo(expr.CmpOpGte, from), compareTo(expr.CmpOpLte, to)}
 }
 
 // HopLimit matches the hop limit of an IPv6 packet that an earlier part of the rule found to be one: ip6 hoplimit.
 func HopLimit(n byte) []expr.Any {
-	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, 7, 1), cmp(expr.CmpOpEq, n)}
+	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, 7, 1), compareTo(expr.CmpOpEq, n)}
 }
 
 // NeighbourDiscovery matches solicitations and advertisements that no router has forwarded.
@@ -121,7 +124,8 @@ func Limit(rate uint32) []expr.Any {
 const (
 	Established = expr.CtStateBitESTABLISHED
 	Related     = expr.CtStateBitRELATED
-	New         = expr.CtStateBitNEW
+	Invalid     = expr.CtStateBitINVALID
+	Untracked   = expr.CtStateBitUNTRACKED
 )
 
 // CTState matches packets in one of the states: ct state.
@@ -136,7 +140,7 @@ func ctBits(key expr.CtKey, mask uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Ct{Key: key, Register: reg1},
 		bits(binaryutil.NativeEndian.PutUint32(mask)...),
-		cmp(expr.CmpOpNeq, 0, 0, 0, 0),
+		compareTo(expr.CmpOpNeq, 0, 0, 0, 0),
 	}
 }
 
@@ -152,7 +156,7 @@ func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
 func toType(t uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},
-		cmp(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(t)...),
+		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(t)...),
 	}
 }
 

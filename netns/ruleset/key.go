@@ -98,7 +98,7 @@ func addressIn(p netip.Prefix, offset4, offset6 uint32) []expr.Any {
 		exprs = append(exprs, bits(maskOf(p)...))
 		whole = len(addr)
 	}
-	return append(exprs, cmp(expr.CmpOpEq, addr[:whole]...))
+	return append(exprs, compareTo(expr.CmpOpEq, addr[:whole]...))
 }
 
 func maskOf(p netip.Prefix) []byte {
