@@ -62,19 +62,19 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 		return err
 	}
 	defer client.Close()
-	network, err := shim.NewHostNetwork(l, log)
+	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l, Log: log})
 	if err != nil {
 		return err
 	}
 	keeper, err := shim.New(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewTmpfs(l), Store: shim.NewStore(l), Watcher: client, Log: log,
-		PortInUse: portHolder,
+		PortInUse: network.PortInUse,
 	})
 	if err != nil {
 		return err
 	}
 	server, err := api.NewServer(api.ServerConfig{
-		Keeper: keeper, Exec: client, Logs: logSource(l, keeper.Status), Version: v.version(ctx, client, log), Log: log,
+		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status), Version: v.version(ctx, client, log), Log: log,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
 )
 
 func checkNFTables(context.Context) (string, error) {
@@ -22,18 +25,31 @@ func checkNFTables(context.Context) (string, error) {
 	return "answers", nil
 }
 
+// checkForwarding looks whether the host routes, or can be told to when the first group is connected.
 func checkForwarding(context.Context) (string, error) {
+	found := "on"
 	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-		value, err := os.ReadFile("/proc/sys/" + name)
-		if err != nil {
-			continue // a host without this family
+		path := "/proc/sys/" + name
+		value, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(value)) == "1" {
+			continue // without this family there is nothing to forward
 		}
-		if strings.TrimSpace(string(value)) != "1" {
+		found = "switched on for the first group that is connected"
+		if err := unix.Access(path, unix.W_OK); err != nil {
 			key := strings.ReplaceAll(name, "/", ".")
-			return "", unmet("sysctl -w "+key+"=1, and into /etc/sysctl.d for the next boot", "%s is off: ambassadors don't get past this host", key)
+			return "", unmet("sysctl -w "+key+"=1, where that is allowed", "%s is off and can't be switched on: %w", key, err)
 		}
 	}
-	return "on", nil
+	return found, nil
+}
+
+// checkSelf proves that the rules hold on this kernel.
+func checkSelf(ctx context.Context, l shim.Layout) (string, error) {
+	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l})
+	if err != nil {
+		return "", err
+	}
+	return "the ambassador gets through, members are refused", network.SelfTest(ctx)
 }
 
 // checkForwardPolicy looks for another firewall that drops what is forwarded: our own accept can't overrule its drop.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -68,6 +69,9 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
 		fact("label", "%s=%s", name, g.Labels[name])
 	}
+	for _, line := range counterLines(g.Counters) {
+		fact("packets", "%s", line)
+	}
 	fmt.Fprintln(&out)
 	t := containerTable(g.Containers, now)
 	if err := t.writeTo(&out); err != nil {
@@ -96,6 +100,24 @@ func containerTable(containers []shim.ContainerStatus, now time.Time) table {
 		}
 	}
 	return t
+}
+
+// counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
+func counterLines(c *egress.Counters) []string {
+	if c == nil {
+		return nil
+	}
+	members := fmt.Sprintf("members: %d refused on their way out (%d tcp), %d dropped on their way in",
+		c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets)
+	if c.MembersOut.Packets > 0 {
+		members += fmt.Sprintf(", %d out", c.MembersOut.Packets)
+	}
+	lines := []string{members, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
+		c.AmbassadorOut.Packets, c.AmbassadorIn.Packets, c.AmbassadorDenied.Packets)}
+	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
+		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
+	}
+	return lines
 }
 
 // egressText says a group's egress in words; direct is the one an operator has to see.
