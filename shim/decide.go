@@ -12,7 +12,6 @@ type fates struct {
 	create []Target         // in start order
 	start  []Target         // in start order; every create is also a start
 	lost   bool             // what runs is in a namespace that is not pinned any more
-	fresh  []string         // containers of which no like one was there: their volumes may have changed
 }
 
 // decide looks at each container once. It starts and replaces nothing where the rules can't be known to be in force by
@@ -45,18 +44,14 @@ func (in PlanInput) decide() fates {
 func (f *fates) add(in PlanInput, c *spec.Container, s ContainerState, have bool) {
 	t := target(c)
 	if !have || s.Task == TaskNone {
-		f.create, f.start, f.fresh = append(f.create, t), append(f.start, t), append(f.fresh, c.Name)
+		f.create, f.start = append(f.create, t), append(f.start, t)
 		return
 	}
 	hasTask := s.Task == TaskRunning || s.Task == TaskCreated
-	changed := s.Digest != c.Digest || in.otherImage(c, s)
 	switch {
-	case changed, in.Restart[c.Name], f.lost && hasTask, s.Task == TaskStopped && in.due(c, s):
+	case s.Digest != c.Digest, in.otherImage(c, s), in.Restart[c.Name], f.lost && hasTask, s.Task == TaskStopped && in.due(c, s):
 		f.drop = append(f.drop, s)
 		f.create, f.start = append(f.create, t), append(f.start, t)
-		if changed {
-			f.fresh = append(f.fresh, c.Name)
-		}
 	case s.Task == TaskCreated:
 		f.start = append(f.start, t)
 	}
@@ -129,39 +124,36 @@ func (in PlanInput) admitted() string {
 	return in.Layout.CgroupParent(in.Group, spec.Ambassador)
 }
 
-// volumes mounts what is missing and what a container with another definition mounts, for its size may be another; and
-// takes away what the group has no more, once nothing it still has can use it.
-func (in PlanInput) volumes(f fates) []Step {
+// volumes mounts what is missing, resizes what has another size, and takes away what the group has no more, once nothing it
+// still has can use it.
+func (in PlanInput) volumes() []Step {
 	if in.Observed.VolumesErr != nil || in.Observed.ContainersErr != nil || !in.sealable() {
 		return nil
 	}
 	var steps []Step
-	wanted := map[string]bool{}
 	for _, v := range in.Want.Volumes {
-		wanted[v.Name] = true
-		if !slices.Contains(in.Observed.Volumes, v.Name) || in.mounts(f.fresh, v.Name) {
+		if have := find(in.Observed.Volumes, v.Name); have == nil || !sameSize(have.Size, v.Size) {
 			steps = append(steps, Step{Kind: Mount, Group: in.Group, Volume: v})
 		}
 	}
 	if in.Observed.unsure() {
 		return steps
 	}
-	for _, name := range in.Observed.Volumes {
-		if !wanted[name] {
-			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: spec.Volume{Name: name}})
+	for _, v := range in.Observed.Volumes {
+		if find(in.Want.Volumes, v.Name) == nil {
+			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
 	}
 	return steps
 }
 
-// mounts says whether one of the containers mounts the volume.
-func (in PlanInput) mounts(containers []string, volume string) bool {
-	for _, name := range containers {
-		for _, m := range in.Want.Container(name).Mounts {
-			if m.Volume == volume {
-				return true
-			}
-		}
+func find(volumes []spec.Volume, name string) *spec.Volume {
+	i := slices.IndexFunc(volumes, func(v spec.Volume) bool { return v.Name == name })
+	if i < 0 {
+		return nil
 	}
-	return false
+	return &volumes[i]
 }
+
+// sameSize allows for the rounding up to pages, of which the largest are 64 KiB.
+func sameSize(mounted, wanted int64) bool { return mounted >= wanted && mounted-wanted < 64<<10 }

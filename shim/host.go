@@ -46,8 +46,8 @@ type NetState struct {
 
 // Volumes makes the group's shared directories. Implemented by [Tmpfs]; in memory by shimtest.Host.
 type Volumes interface {
-	// Observe names the group's volumes that are mounted.
-	Observe(ctx context.Context, group string) (names []string, err error)
+	// Observe lists the group's volumes that are mounted, each with the size it has: the wanted one, or rounded up to pages.
+	Observe(ctx context.Context, group string) ([]spec.Volume, error)
 	// Ensure mounts the volume, or gives a mounted one its size; what is in it stays.
 	Ensure(ctx context.Context, group string, v spec.Volume) error
 	// Remove unmounts one volume; absent is no error.

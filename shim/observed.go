@@ -13,7 +13,7 @@ import (
 // Observed is what a look at the host found of one group.
 type Observed struct {
 	Net           NetState
-	Volumes       []string // mounted
+	Volumes       []spec.Volume // mounted
 	VolumesErr    error    // not nil: the volumes are unknown, and why
 	Containers    []ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why

@@ -61,7 +61,7 @@ func planUp(in PlanInput) []Step {
 	}
 	steps = append(steps, in.network()...)
 	steps = append(steps, in.takeDown(f.drop)...)
-	steps = append(steps, in.volumes(f)...)
+	steps = append(steps, in.volumes()...)
 	if len(f.create) > 0 {
 		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: f.create})
 	}
@@ -76,22 +76,20 @@ func planDown(in PlanInput) []Step {
 	if o.ContainersErr != nil {
 		return nil
 	}
+	last := o.lastStage()
 	var drop []ContainerState
-	unknown := false
 	for _, s := range o.Containers {
-		if s.Task == TaskUnknown {
-			unknown = true
-			continue
+		if s.Task != TaskUnknown && downStage(s.Role) <= last {
+			drop = append(drop, s)
 		}
-		drop = append(drop, s)
 	}
 	steps := in.takeDown(drop)
-	if unknown {
+	if o.unsure() {
 		return steps
 	}
 	if o.VolumesErr == nil {
 		for _, v := range o.Volumes {
-			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: spec.Volume{Name: v}})
+			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
 	}
 	n := o.Net
@@ -128,6 +126,17 @@ func (in PlanInput) takeDown(drop []ContainerState) []Step {
 }
 
 const stages = 3
+
+// lastStage is the last stage that may be stopped: what comes after a container of unknown state has to wait for it.
+func (o Observed) lastStage() int {
+	last := stages
+	for _, s := range o.Containers {
+		if s.Task == TaskUnknown {
+			last = min(last, downStage(s.Role))
+		}
+	}
+	return last
+}
 
 // downStage is when a role is stopped: apps first, the ambassador last. A container that has lost its labels goes with the apps.
 func downStage(r spec.Role) int {

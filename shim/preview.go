@@ -111,7 +111,7 @@ func (k *Keeper) check(c *change) error {
 	k.mu.Lock()
 	wanted := maps.Clone(k.wanted)
 	k.mu.Unlock()
-	all := slices.Clone(c.groups)
+	var all []spec.Group
 	c.leaves = nil
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		w := wanted[name]
@@ -125,7 +125,7 @@ func (k *Keeper) check(c *change) error {
 			}
 		}
 	}
-	if diags := k.config.Store.conflicts(all); diags.HasErrors() {
+	if diags := k.config.Store.conflicts(append(all, c.groups...)); diags.HasErrors() {
 		e := &FileError{Diags: diags, Files: map[string][]byte{}}
 		for _, b := range c.files {
 			e.Files[b.Path] = b.HCL

@@ -44,7 +44,12 @@ type Target struct {
 }
 
 // String is the target in an operator's words: "web (app)".
-func (t Target) String() string { return fmt.Sprintf("%s (%s)", t.Name, t.Role) }
+func (t Target) String() string {
+	if t.Role == "" {
+		return t.Name // a container that has lost its labels
+	}
+	return fmt.Sprintf("%s (%s)", t.Name, t.Role)
+}
 
 // String is the step in an operator's words, one line.
 func (s Step) String() string {
