@@ -46,7 +46,8 @@ func build(dir string) (err error) {
 	}
 	archive := filepath.Join(dir, "attack.tar")
 	attackImage = "oci-archive:" + archive
-	return command("go", "run", "../examples/mkimage", "placeholder", archive)
+	return command("go", "run", "../examples/mkimage", "-o", archive, "--applets", "/bin/busybox",
+		attackBinary+":/attack", "/bin/busybox:/bin/busybox")
 }
 
 func gobuild(out, pkg string) error {
