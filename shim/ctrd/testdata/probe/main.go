@@ -86,22 +86,8 @@ func kernel() {
 func files() {
 	try("own file", os.WriteFile("/tmp/own", nil, 0o600))
 	try("sysctl", os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0))
-	try("sysrq", os.WriteFile("/proc/sysrq-trigger", []byte("h"), 0))
 	try("cgroup", os.Mkdir("/sys/fs/cgroup/mine", 0o700))
 	try("sysfs", os.WriteFile("/sys/kernel/mm/ksm/run", []byte("0"), 0))
-	try("kernel memory", open("/proc/kcore"))
-}
-
-func open(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if n, err := f.Read(make([]byte, 1)); n == 0 {
-		return err
-	}
-	return nil
 }
 
 func socket(family, kind, protocol int) error {
