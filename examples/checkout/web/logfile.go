@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 )
 
@@ -51,8 +50,5 @@ func (l *logFile) Close() error {
 	}
 	err := l.f.Close()
 	l.f = nil
-	if errors.Is(err, fs.ErrClosed) {
-		return nil
-	}
 	return err
 }
