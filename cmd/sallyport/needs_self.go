@@ -1,5 +1,8 @@
 package main
 
-import ("context"; "github.com/sallyport/sallyport/shim")
+import (
+	"context"
+	"github.com/sallyport/sallyport/shim"
+)
 
 func checkSelf(ctx context.Context, l shim.Layout) (string, error) { return "", nil }

@@ -34,6 +34,7 @@ type Client struct {
 	log    *slog.Logger
 	client *containerd.Client
 	images images
+	known  knownImages
 	choice snapshotterChoice
 }
 

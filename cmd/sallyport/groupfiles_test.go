@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestExpand(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a.hcl", "d/b.hcl", "d/c.hcl", "d/c.txt", "e/a.hcl", "[x]/z.hcl", "none/x.txt"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args, want string
+		err        string
+	}{
+		{"a.hcl", "a.hcl", ""},
+		{"d", "d/b.hcl d/c.hcl", ""},
+		{"d/ a.hcl", "d/b.hcl d/c.hcl a.hcl", ""},
+		{"[x]", "[x]/z.hcl", ""},
+		{"a.hcl e", "", "a.hcl and e/a.hcl would be installed under the same name"},
+		{"a.hcl a.hcl", "", "same name"},
+		{"none", "", "none: no group file in this folder"},
+		{"nowhere", "", "nowhere: no such file or folder"},
+		{"d/c.txt", "", "d/c.txt: not a group file"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got, err := expand(strings.Fields(c.args))
+			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
+func TestDeclared(t *testing.T) {
+	for _, c := range []struct{ name, src, want string }{
+		{"in order", "variable \"b\" {}\nvariable \"a\" { default = 1 }\ngroup \"g\" {}\n", "b a"},
+		{"none", "group \"g\" {}\n", ""},
+		{"as far as it can be read", "variable \"a\" {}\ngroup \"g\" {", "a"},
+		{"no HCL at all", "\x00", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, strings.Join(declared("x.hcl", []byte(c.src)), " ")); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
