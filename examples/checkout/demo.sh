@@ -147,8 +147,16 @@ wait_for 15 "a log line" grep -q '^log line from ' "$root/world.log"
 must grep -m3 '^log line from ' "$root/world.log"
 
 chapter "8. Who tried"
-note "The rules in the group's namespace count. These are the members' packets that went nowhere:"
-must in_group nft list table inet sallyport
+note "The rules in the group's namespace count, by the cgroup that a packet's socket was made in."
+counters() {
+	nsenter --net="$root/run/netns/checkout" nft list counters table inet sallyport |
+		awk '$1 == "counter" { name = $2 } $1 == "packets" && $2 > 0 { printf "%-22s %6d packets\n", name, $2 }'
+}
+must counters
+denied=$(awk '$1 == "members_tcp_denied" { print $2 }' <<<"$said")
+[ "${denied:-0}" -gt 0 ] || bad "nobody saw the app try"
+good "$denied of the members' packets were refused, and not one went out"
+grep -q '^members_out ' <<<"$said" && bad "a member's packet went out"
 
 chapter "9. Take it down"
 must sallyport rm checkout
