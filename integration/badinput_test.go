@@ -109,7 +109,7 @@ func TestBadHost(t *testing.T) {
 }
 
 // cutShort copies an archive without its last third.
-func cutShort(t *testing.T, image string) string {
+func cutShort(t testing.TB, image string) string {
 	t.Helper()
 	whole, err := os.ReadFile(strings.TrimPrefix(image, "oci-archive:"))
 	if err != nil {

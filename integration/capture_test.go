@@ -31,7 +31,7 @@ type frame struct {
 	data  []byte
 }
 
-func newCapture(t *testing.T, ns netns.NsHandle) *capture {
+func newCapture(t testing.TB, ns netns.NsHandle) *capture {
 	t.Helper()
 	c := &capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}
 	within(t, ns, func() (err error) {
@@ -75,7 +75,7 @@ func (c *capture) run(stop chan struct{}) {
 }
 
 // take returns, and forgets, the frames that left a group and that keep accepts. It waits a moment for the last ones.
-func (c *capture) take(t *testing.T, keep func(frame) bool) []frame {
+func (c *capture) take(t testing.TB, keep func(frame) bool) []frame {
 	t.Helper()
 	time.Sleep(60 * time.Millisecond) // what the kernel has queued for the socket
 	var links []net.Interface

@@ -22,7 +22,7 @@ import (
 // A machine runs the built binary as its daemon, everything below one temporary folder, in a site's host namespace.
 type machine struct {
 	*site
-	t      *testing.T
+	t      testing.TB
 	root   string // --root
 	groups string // where its group files are
 	server string // folder of the containerd to start; empty: PATH
@@ -31,7 +31,7 @@ type machine struct {
 }
 
 // servers are the containerds that everything must work with: Debian's and the newest.
-func servers(t *testing.T) map[string]string {
+func servers(t testing.TB) map[string]string {
 	newest := os.Getenv("SALLYPORT_CONTAINERD_NEWEST")
 	if newest == "" {
 		need(t, "SALLYPORT_CONTAINERD_NEWEST names no folder; run: make integration")
@@ -40,7 +40,7 @@ func servers(t *testing.T) map[string]string {
 }
 
 // need ends a test whose machine lacks something: a skip on a laptop, a failure in CI.
-func need(t *testing.T, what string) {
+func need(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(what)
@@ -49,7 +49,7 @@ func need(t *testing.T, what string) {
 }
 
 // newMachine starts a daemon and ends everything it made when the test ends, checking that nothing stays.
-func newMachine(t *testing.T, server string) *machine {
+func newMachine(t testing.TB, server string) *machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		need(t, "needs root")
@@ -221,7 +221,7 @@ func (m *machine) netns(group string) netns.NsHandle {
 }
 
 // eventually looks again until f is satisfied. It is for what happens by itself; a verb is waited for by its own end.
-func eventually(t *testing.T, limit time.Duration, what string, f func() error) {
+func eventually(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

@@ -87,7 +87,7 @@ func TestPromiseInbound(t *testing.T) {
 }
 
 // reached sends to an address and says whether the echo came back.
-func reached(t *testing.T, from netns.NsHandle, proto, addr string, port int) bool {
+func reached(t testing.TB, from netns.NsHandle, proto, addr string, port int) bool {
 	t.Helper()
 	var c net.Conn
 	err := inNetns(from, func() (err error) {

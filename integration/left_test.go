@@ -26,7 +26,7 @@ func (m *machine) cgroup2(path string) string {
 }
 
 // checkNoGroup: no trace of any group, while the daemon lives.
-func (m *machine) checkNoGroup(t *testing.T) {
+func (m *machine) checkNoGroup(t testing.TB) {
 	t.Helper()
 	eventually(t, 3*time.Second, "nothing of a group is left", func() error {
 		var left []string

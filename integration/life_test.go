@@ -36,7 +36,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-func life(t *testing.T, m *machine) {
+func life(t testing.TB, m *machine) {
 	text := fmt.Sprintf(pair, attackImage, "one")
 	m.apply("pair.hcl", text)
 	first := m.pids("pair")
@@ -91,7 +91,7 @@ func life(t *testing.T, m *machine) {
 }
 
 // removeByHand deletes the installed file, as an operator without the command would.
-func removeByHand(t *testing.T, m *machine) {
+func removeByHand(t testing.TB, m *machine) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(m.groups, "pair.hcl")); err != nil {
 		t.Fatal(err)

@@ -162,12 +162,12 @@ func (o outcome) lacking() bool {
 }
 
 // ask has an attacker do a technique, over the group's loopback.
-func ask(t *testing.T, ns netns.NsHandle, port int, how, technique, to string) outcome {
+func ask(t testing.TB, ns netns.NsHandle, port int, how, technique, to string) outcome {
 	t.Helper()
 	return askPort(t, ns, port, how, technique, to, worldPort)
 }
 
-func askPort(t *testing.T, ns netns.NsHandle, port int, how, technique, to string, toPort int) outcome {
+func askPort(t testing.TB, ns netns.NsHandle, port int, how, technique, to string, toPort int) outcome {
 	t.Helper()
 	var o outcome
 	eventually(t, 5*time.Second, fmt.Sprintf("the attacker on %d answers", port), func() error {

@@ -12,7 +12,7 @@ import (
 )
 
 // serveEcho answers TCP on an address of the namespace it is called in, until the test ends.
-func serveEcho(t *testing.T, addr string) error {
+func serveEcho(t testing.TB, addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err

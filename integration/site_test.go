@@ -27,7 +27,7 @@ type site struct {
 	host, world netns.NsHandle
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{host: newNetns(t), world: newNetns(t)}
 	within(t, s.host, func() error { return s.wireHost() })
@@ -117,7 +117,7 @@ func addRoute(dst, via string) error {
 }
 
 // echo answers TCP and UDP on a port of every address of the world, until the test ends.
-func (s *site) echo(t *testing.T, port int) {
+func (s *site) echo(t testing.TB, port int) {
 	t.Helper()
 	var l net.Listener
 	var u4, u6 net.PacketConn
@@ -148,7 +148,7 @@ func (s *site) echo(t *testing.T, port int) {
 }
 
 // newNetns makes a namespace that lasts as long as the test.
-func newNetns(t *testing.T) netns.NsHandle {
+func newNetns(t testing.TB) netns.NsHandle {
 	t.Helper()
 	type made struct {
 		ns  netns.NsHandle
@@ -169,7 +169,7 @@ func newNetns(t *testing.T) netns.NsHandle {
 }
 
 // within runs f on a thread of its own in the namespace. f starts no goroutine that must be there too.
-func within(t *testing.T, ns netns.NsHandle, f func() error) {
+func within(t testing.TB, ns netns.NsHandle, f func() error) {
 	t.Helper()
 	if err := inNetns(ns, f); err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func expand(args []string) ([]string, error) {
 			paths = append(paths, arg)
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(escapeGlob(arg), "*.hcl"))
+		found, err := filesIn(arg)
 		if err != nil {
 			return nil, usage(err, "")
 		}
@@ -167,9 +167,19 @@ func declared(path string, src []byte) []string {
 	return names
 }
 
-// escapeGlob keeps a folder's own brackets and stars from being taken for a pattern.
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+// filesIn lists a folder's group files, leaving out what editors keep beside them: .x.hcl, #x.hcl.
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if name := e.Name(); filepath.Ext(name) == ".hcl" && !e.IsDir() && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+	}
+	return paths, nil
 }
 
 // set is m[k] = v for a map that may not exist yet.

@@ -11,7 +11,7 @@ import (
 
 func TestExpand(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"a.hcl", "d/b.hcl", "d/c.hcl", "d/c.txt", "e/a.hcl", "[x]/z.hcl", "none/x.txt"} {
+	for _, name := range []string{"a.hcl", "d/b.hcl", "d/c.hcl", "d/c.txt", "e/a.hcl", "d/.#b.hcl", "d/#b.hcl", "none/x.txt", "f/x.hcl/y"} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -26,10 +26,10 @@ func TestExpand(t *testing.T) {
 		{"a.hcl", "a.hcl", ""},
 		{"d", "d/b.hcl d/c.hcl", ""},
 		{"d/ a.hcl", "d/b.hcl d/c.hcl a.hcl", ""},
-		{"[x]", "[x]/z.hcl", ""},
 		{"a.hcl e", "", "a.hcl and e/a.hcl would be installed under the same name"},
 		{"a.hcl a.hcl", "", "same name"},
 		{"none", "", "none: no group file in this folder"},
+		{"f", "", "f: no group file in this folder"},
 		{"nowhere", "", "nowhere: no such file or folder"},
 		{"d/c.txt", "", "d/c.txt: not a group file"},
 	} {

@@ -9,7 +9,7 @@ import (
 func checkRunc(ctx context.Context) (string, error) {
 	path, err := exec.LookPath("runc")
 	if err != nil {
-		return "", unmet("apt-get install runc", "runc is not on PATH")
+		return "", unmet("apt-get install runc containerd", "runc is not on PATH")
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	if err != nil {

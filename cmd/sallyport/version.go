@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim/api"
 )
 
 // version is set by the Makefile; without it, the module's own version is shown.
@@ -13,28 +16,26 @@ var version string
 type versionVerb struct{}
 
 func (v *versionVerb) Run(ui *ui) error {
-	number, revision := buildVersion()
-	fmt.Fprintf(ui.out, "sallyport %s", number)
-	if revision != "" {
-		fmt.Fprintf(ui.out, " (%s)", revision)
+	info := versionInfo()
+	fmt.Fprintf(ui.out, "sallyport %s", info.Version)
+	if info.Revision != "" {
+		fmt.Fprintf(ui.out, " (%s)", info.Revision)
 	}
-	fmt.Fprintf(ui.out, " %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(ui.out, " %s %s/%s\n", info.Go, runtime.GOOS, runtime.GOARCH)
 	return nil
 }
 
-// buildVersion is what the toolchain wrote into the binary; revision is empty outside a repository.
-func buildVersion() (number, revision string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return cmp.Or(version, "devel"), ""
-	}
-	for _, setting := range info.Settings {
-		switch {
-		case setting.Key == "vcs.revision":
-			revision = setting.Value[:min(12, len(setting.Value))]
-		case setting.Key == "vcs.modified" && setting.Value == "true":
-			revision += "+changes"
+// versionInfo is what the toolchain wrote into the binary. There is no revision outside a repository.
+func versionInfo() api.VersionInfo {
+	v := api.VersionInfo{Version: version, Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = cmp.Or(v.Version, strings.Trim(info.Main.Version, "()"))
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				v.Revision = setting.Value[:min(12, len(setting.Value))]
+			}
 		}
 	}
-	return cmp.Or(version, info.Main.Version, "devel"), revision
+	v.Version = cmp.Or(v.Version, "devel")
+	return v
 }
