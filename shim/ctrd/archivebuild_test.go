@@ -185,3 +185,17 @@ func writeFile(t *testing.T, path string, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// layerBlobs are the compressed layers, for a test to spoil.
+func (img builtImage) layerBlobs(t *testing.T) [][]byte {
+	t.Helper()
+	var m ocispec.Manifest
+	if err := json.Unmarshal(img.blobs[img.manifest.Digest], &m); err != nil {
+		t.Fatal(err)
+	}
+	var bs [][]byte
+	for _, l := range m.Layers {
+		bs = append(bs, img.blobs[l.Digest])
+	}
+	return bs
+}

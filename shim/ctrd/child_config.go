@@ -8,13 +8,13 @@ import (
 
 // unused are the plugins a private containerd runs without: those for Kubernetes, for file systems we don't use, for other
 // tools' metrics, and one that makes folders in /opt. Both 1.6 and 2.x pass over names they don't know.
+// Not among them is 1.6's io.containerd.runtime.v1.linux: its tasks service doesn't load without.
 var unused = []string{
 	// 1.6
 	"io.containerd.snapshotter.v1.aufs",
 	"io.containerd.snapshotter.v1.btrfs",
 	"io.containerd.snapshotter.v1.devmapper",
 	"io.containerd.snapshotter.v1.zfs",
-	"io.containerd.runtime.v1.linux",
 	"io.containerd.monitor.v1.cgroups",
 	"io.containerd.internal.v1.restart",
 	// both

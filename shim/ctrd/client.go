@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/log"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -33,9 +37,11 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	client *containerd.Client
-	images images
-	known  knownImages
-	choice snapshotterChoice
+
+	choice  snapshotterChoice
+	flights flights
+	images  imageHandles
+	known   knownImages
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.
@@ -46,16 +52,20 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Layout.Namespace == "" {
 		return nil, errors.New("containerd client: layout without a namespace")
 	}
+	quiet()
 	client, err := containerd.New(cfg.Address, containerd.WithTimeout(redial))
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	c := &Client{cfg: cfg, log: cfg.Log, client: client}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, log: log, client: client}, nil
+	return c, nil
 }
+
+// quiet keeps containerd's client library from writing to stderr, for it returns as errors what it logs.
+var quiet = sync.OnceFunc(func() { _ = log.SetLevel("fatal") })
 
 // Close drops the connection. What runs goes on.
 func (c *Client) Close() error { return c.client.Close() }
@@ -66,10 +76,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	defer cancel()
 	v, err := c.client.Version(ctx)
 	if err != nil {
-		return "", &shim.Problem{
-			Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
-			Hint: "see whether containerd runs and the socket's path is right",
-		}
+		return "", c.unanswered(err)
 	}
 	return v.Version, nil
 }
@@ -81,4 +88,16 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, d)
+}
+
+// unanswered makes a [shim.Problem] of an error that says that containerd isn't there.
+func (c *Client) unanswered(err error) error {
+	var problem *shim.Problem
+	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
+		return err
+	}
+	return &shim.Problem{
+		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
+		Hint: "see whether containerd runs and the socket's path is right",
+	}
 }
