@@ -3,20 +3,32 @@
 package examples
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // home is where the files pretend to stand, so that paths in the goldens are the same in every checkout.
 const home = "/src/sallyport/examples"
 
-// parse reads a group file of this folder.
-func parse(t *testing.T, path string) []spec.Group {
+// parse reads a group file of this folder, with variables as NAME=VALUE. Not even a warning is accepted.
+func parse(t *testing.T, path string, vars ...string) []spec.Group {
 	t.Helper()
+	values := map[string]string{}
+	for _, v := range vars {
+		name, value, _ := strings.Cut(v, "=")
+		values[name] = value
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -25,11 +37,12 @@ func parse(t *testing.T, path string) []spec.Group {
 		Name:  path,
 		Dir:   filepath.Join(home, filepath.Dir(path)),
 		Bytes: b,
+		Vars:  values,
 		ReadFile: func(path string) ([]byte, error) {
 			return os.ReadFile(strings.TrimPrefix(path, home+"/"))
 		},
 	})
-	if diags.HasErrors() || len(diags) > 0 {
+	if len(diags) > 0 {
 		var out strings.Builder
 		if err := spec.WriteDiagnostics(&out, map[string][]byte{path: b}, diags, false); err != nil {
 			t.Fatal(err)
@@ -49,11 +62,68 @@ func files(t *testing.T) []string {
 	return paths
 }
 
-func TestParse(t *testing.T) {
+func TestPlan(t *testing.T) {
+	layout := shim.Layout{CgroupRoot: "/sallyport"}
 	for _, path := range files(t) {
 		t.Run(path, func(t *testing.T) {
-			groups := parse(t, path)
-			t.Logf("%+v", groups)
+			var got strings.Builder
+			for _, p := range shim.Offline(layout, parse(t, path)) {
+				fmt.Fprintf(&got, "%s:\n", p.Group)
+				for _, step := range p.Steps {
+					fmt.Fprintf(&got, "    %s\n", step)
+				}
+				for _, opens := range p.Opens {
+					fmt.Fprintf(&got, "  + opens   %s\n", opens)
+				}
+			}
+			golden := strings.TrimSuffix(path, ".hcl") + ".plan"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("plan from nothing (-want +got):\n%s", diff)
+			}
 		})
+	}
+}
+
+// A variable given on the command line reaches everything that stands on it.
+func TestCheckoutFollowsItsVariables(t *testing.T) {
+	g := parse(t, "checkout/checkout.hcl", "world=203.0.113.9", "port=9443")[0]
+	proxy := g.Ambassador()
+	if got := proxy.Env["WORLD"]; got != "203.0.113.9" {
+		t.Errorf("the proxy forwards to %q", got)
+	}
+	if got := proxy.Publish[0].Host; got != 9443 {
+		t.Errorf("published on port %d", got)
+	}
+	for _, a := range proxy.Allow {
+		if a.Prefix != "203.0.113.9/32" {
+			t.Errorf("the proxy may reach %s", a.Prefix)
+		}
+	}
+}
+
+// The images that the files name are those that make builds.
+func TestImagesAreBuiltByMake(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files(t) {
+		for _, g := range parse(t, path) {
+			for _, c := range g.Containers {
+				image, ok := strings.CutPrefix(c.Image, "oci-archive:"+filepath.Dir(home)+"/")
+				if !ok || !strings.Contains(string(makefile), "\n"+image+":") {
+					t.Errorf("%s: image %s of %s has no rule in the Makefile", path, c.Image, c.Name)
+				}
+			}
+		}
 	}
 }
