@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // home is where the files pretend to stand, so that paths in the goldens are the same in every checkout.
 const home = "/src/sallyport/examples"
 
-// parse reads a group file of this folder, with variables as NAME=VALUE. Not even a warning is accepted.
+// parse reads a group file of this folder, with variables as NAME=VALUE.
 func parse(t *testing.T, path string, vars ...string) []spec.Group {
 	t.Helper()
 	values := map[string]string{}
@@ -33,11 +33,17 @@ func parse(t *testing.T, path string, vars ...string) []spec.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parseBytes(t, path, b, values)
+}
+
+// parseBytes reads a group file as if it stood at path. Not even a warning is accepted.
+func parseBytes(t *testing.T, path string, b []byte, vars map[string]string) []spec.Group {
+	t.Helper()
 	groups, diags := spec.Parse(spec.Source{
 		Name:  path,
 		Dir:   filepath.Join(home, filepath.Dir(path)),
 		Bytes: b,
-		Vars:  values,
+		Vars:  vars,
 		ReadFile: func(path string) ([]byte, error) {
 			return os.ReadFile(strings.TrimPrefix(path, home+"/"))
 		},
@@ -107,6 +113,22 @@ func TestCheckoutFollowsItsVariables(t *testing.T) {
 		if a.Prefix != "203.0.113.9/32" {
 			t.Errorf("the proxy may reach %s", a.Prefix)
 		}
+	}
+}
+
+// The file that the readme shows is a real one.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "```hcl\n")
+	file, _, ok := strings.Cut(rest, "```\n")
+	if !ok {
+		t.Fatal("the readme shows no group file")
+	}
+	if groups := parseBytes(t, "checkout/README.md", []byte(file), nil); len(groups) != 1 {
+		t.Errorf("the readme's file has %d groups, want 1", len(groups))
 	}
 }
 
