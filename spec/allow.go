@@ -21,7 +21,7 @@ func (d *groupDecoder) allow(r reader) []Allow {
 	}
 	var all []Allow
 	for _, i := range items {
-		v, ok := r.convert(i.value, cty.String, "each element of allow", i.at)
+		v, ok := r.convert(i.value, cty.String, elementOf("allow"), i.at)
 		if !ok {
 			continue
 		}

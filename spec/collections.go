@@ -22,12 +22,14 @@ func (r reader) texts(name string) []string {
 	}
 	texts := make([]string, 0, len(items))
 	for _, i := range items {
-		if v, ok := r.convert(i.value, cty.String, "each element of "+name, i.at); ok {
+		if v, ok := r.convert(i.value, cty.String, elementOf(name), i.at); ok {
 			texts = append(texts, v.AsString())
 		}
 	}
 	return texts
 }
+
+func elementOf(list string) string { return "An element of " + quote(list) }
 
 // list reads the elements of a list, each with its own place where the list is written out.
 func (r reader) list(name string) ([]item, bool) {
@@ -91,7 +93,7 @@ func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
 	for _, pair := range object.Items {
 		key, ok := r.eval(pair.KeyExpr)
 		if ok {
-			key, ok = r.convert(key, cty.String, "each key of "+name, pair.KeyExpr.Range())
+			key, ok = r.convert(key, cty.String, "A key of "+quote(name), pair.KeyExpr.Range())
 		}
 		value, okValue := r.eval(pair.ValueExpr)
 		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) || !okValue {
@@ -111,7 +113,7 @@ func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[s
 	m := make(map[string]string, len(items))
 	for _, i := range items {
 		check(i.key, i.keyAt)
-		if v, ok := r.convert(i.value, cty.String, i.key, i.at); ok {
+		if v, ok := r.convert(i.value, cty.String, quote(i.key), i.at); ok {
 			m[i.key] = v.AsString()
 		}
 	}

@@ -60,6 +60,10 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 		s.unresolved = true
 		return cty.DynamicVal, false
 	}
+	if v.Type() == cty.Number && !v.IsNull() && v.AsBigFloat().IsInf() {
+		s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
+		return cty.DynamicVal, false
+	}
 	return v, true
 }
 
@@ -123,8 +127,9 @@ var declared = map[string]struct{ what, how string }{
 
 func (s *scope) unknownName(root, name string, known []string, at hcl.Range) {
 	d := declared[root]
-	detail := fmt.Sprintf("There is no %s %q.", d.what, name)
-	if suggestion := didYouMean(name, slices.Sorted(slices.Values(known))); suggestion != "" {
+	detail := fmt.Sprintf("There is no %s %s.", d.what, quote(name))
+	slices.Sort(known)
+	if suggestion := didYouMean(name, known); suggestion != "" {
 		detail += suggestion
 	} else {
 		detail += " " + fmt.Sprintf(d.how, name)

@@ -111,12 +111,12 @@ func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, tex
 		switch {
 		case i.key == "port":
 			hasPort = true
-			if v, ok := r.convert(i.value, cty.Number, "port", i.at); ok {
+			if v, ok := r.convert(i.value, cty.Number, `"port"`, i.at); ok {
 				p, _, _ := r.whole(v.AsBigFloat(), "port", 1, 65535, i.at)
 				port = uint16(p)
 			}
 		case i.key == beside:
-			if v, ok := r.convert(i.value, cty.String, beside, i.at); ok {
+			if v, ok := r.convert(i.value, cty.String, quote(beside), i.at); ok {
 				text = placed{v.AsString(), i.at}
 			}
 		default:

@@ -25,7 +25,7 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 		return nil, true
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	rep.diags = append(rep.diags, diags...)
+	rep.diags = append(rep.diags, distinct(diags)...)
 	first := len(src)
 	for _, d := range diags {
 		if isRepetition(d) {
@@ -49,6 +49,21 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 // isRepetition tells the one mistake the parser reports that leaves the tree whole: a second value for an attribute.
 // It can only be told by its text; a test reads it from the parser.
 func isRepetition(d *hcl.Diagnostic) bool { return d.Summary == "Attribute redefined" }
+
+// distinct drops what the parser says again because it did not get over the mistake before: at the same place, or in the same words.
+func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
+	var kept hcl.Diagnostics
+	for i, d := range diags {
+		if i > 0 && !isRepetition(d) {
+			last := diags[i-1]
+			if d.Summary == last.Summary || d.Subject != nil && last.Subject != nil && d.Subject.Start == last.Subject.Start {
+				continue
+			}
+		}
+		kept = append(kept, d)
+	}
+	return kept
+}
 
 func before(blocks hclsyntax.Blocks, offset int) hclsyntax.Blocks {
 	var whole hclsyntax.Blocks

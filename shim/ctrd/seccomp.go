@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/moby/profiles/seccomp"
@@ -26,11 +27,25 @@ func createSeccomp(bounding []string) (*specs.LinuxSeccomp, error) {
 		}
 	}
 	profile.Syscalls = append(rules, socketRules()...)
+	profile.Architectures = seccompArchitectures[runtime.GOARCH]
+	if profile.Architectures == nil {
+		return nil, fmt.Errorf("seccomp profile: socket families can't be told apart on %s", runtime.GOARCH)
+	}
 	return profile, nil
 }
 
-// deniedCalls are refused whatever the capabilities. socketcall hides a socket's family behind a pointer, so a 32-bit
-// program must use socket itself, as newer ones do.
+// seccompArchitectures are the system call tables a container may use; a program that uses another is killed. None has
+// socketcall, which hides a socket's family behind a pointer: where a table has it, libseccomp admits it for any family as
+// soon as socket is admitted for one. So a 32-bit x86 program doesn't run.
+var seccompArchitectures = map[string][]specs.Arch{
+	"amd64":   {specs.ArchX86_64},
+	"arm":     {specs.ArchARM},
+	"arm64":   {specs.ArchAARCH64, specs.ArchARM},
+	"loong64": {specs.ArchLOONGARCH64},
+	"riscv64": {specs.ArchRISCV64},
+}
+
+// deniedCalls are refused whatever the capabilities.
 var deniedCalls = []string{
 	"socket", "socketcall", "socketpair", // replaced by socketRules
 

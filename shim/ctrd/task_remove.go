@@ -14,8 +14,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// removeTimeout bounds killing, and deleting what a dead shim may have left mounted.
-const removeTimeout = time.Minute
+const (
+	// removeTimeout bounds killing, and deleting what a dead shim may have left mounted.
+	removeTimeout = time.Minute
+	// removeAgain is how long a task that can't be deleted is tried again: containerd takes seconds to clear up after a shim.
+	removeAgain = 10 * time.Second
+)
 
 // Remove implements [shim.Runtime]. What fails doesn't keep the rest from being removed, but for the task: while its
 // processes may live, its root filesystem stays.
@@ -45,7 +49,7 @@ func (c *Client) Remove(ctx context.Context, group, container string) error {
 // removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost
 // although the task is gone, so what counts is what a look finds.
 func (c *Client) removeTask(ctx context.Context, id string) error {
-	for {
+	for began := time.Now(); ; {
 		p, err := c.process(ctx, id)
 		if err == nil && p == nil {
 			return nil
@@ -59,7 +63,7 @@ func (c *Client) removeTask(ctx context.Context, id string) error {
 				return nil
 			}
 		}
-		if pause(ctx, lookAgain) != nil {
+		if time.Since(began) > removeAgain || pause(ctx, lookAgain) != nil {
 			return err
 		}
 	}
