@@ -77,14 +77,20 @@ pids() { sallyport status checkout --json | grep '"pid"'; }
 
 daemon_pid='' world_pid=''
 
+end_both() {
+	end "$daemon_pid"
+	# Not left to the end of its namespace: the kernel takes that apart when it finds the time.
+	[ -z "$world_pid" ] || ip link del "$link" 2>/dev/null || true
+	end "$world_pid"
+	daemon_pid='' world_pid=''
+}
+
 # take_down is safe to call at any point, and again.
 take_down() {
 	if alive "$daemon_pid"; then
 		sallyport rm checkout >/dev/null 2>&1 || true
 	fi
-	end "$daemon_pid"
-	end "$world_pid"
-	daemon_pid='' world_pid=''
+	end_both
 	# Only what went wrong leaves anything; its command line has a name that is nobody else's.
 	for pid in $(pgrep -f "$root" || true); do kill -9 "$pid" 2>/dev/null || true; done
 }
@@ -180,9 +186,7 @@ good "the next daemon took it over without a restart, and the door is the only o
 chapter "10. Take it down"
 must sallyport rm checkout
 must sallyport ps
-end "$daemon_pid"
-end "$world_pid"
-daemon_pid='' world_pid=''
+end_both
 
 chapter "11. Nothing is left"
 # nothing WHAT COMMAND...: the command must print nothing.
