@@ -28,6 +28,6 @@ group "sealed" {
       memory = "32MiB"
       pids   = 16
     }
-    stop { timeout = "2s" }
+    stop { signal = "SIGKILL" } # it has nothing to finish
   }
 }
