@@ -20,7 +20,7 @@ import (
 
 // busyboxArchive builds an OCI archive with busybox as its one program, and gives its absolute path. Its command is
 // /bin/sh, and it has links for the programs that tests run.
-func busyboxArchive(t *testing.T) string {
+func busyboxArchive(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "busybox.tar")
 	writeOCI(t, path, busyboxImage(t))
@@ -28,7 +28,7 @@ func busyboxArchive(t *testing.T) string {
 }
 
 // busyboxImage is the image of busyboxArchive, changed by edits.
-func busyboxImage(t *testing.T, edits ...func(*ocispec.Image)) builtImage {
+func busyboxImage(t testing.TB, edits ...func(*ocispec.Image)) builtImage {
 	t.Helper()
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
@@ -60,7 +60,7 @@ type builtImage struct {
 }
 
 // buildImage makes an image of plain tars, which it compresses.
-func buildImage(t *testing.T, cfg ocispec.Image, layers ...[]byte) builtImage {
+func buildImage(t testing.TB, cfg ocispec.Image, layers ...[]byte) builtImage {
 	t.Helper()
 	img := builtImage{blobs: map[digest.Digest][]byte{}, layers: layers}
 	put := func(mediaType string, b []byte) ocispec.Descriptor {
@@ -91,7 +91,7 @@ func index(images ...builtImage) ocispec.Index {
 }
 
 // writeOCI writes an OCI archive of the images.
-func writeOCI(t *testing.T, path string, images ...builtImage) {
+func writeOCI(t testing.TB, path string, images ...builtImage) {
 	t.Helper()
 	files := []tarFile{
 		{name: "oci-layout", mode: 0o644, body: []byte(`{"imageLayoutVersion":"1.0.0"}`)},
@@ -106,7 +106,7 @@ func writeOCI(t *testing.T, path string, images ...builtImage) {
 }
 
 // writeDocker writes an archive as `docker save` did for long: plain layers, and a manifest.json.
-func writeDocker(t *testing.T, path string, img builtImage, tags ...string) {
+func writeDocker(t testing.TB, path string, img builtImage, tags ...string) {
 	t.Helper()
 	type entry struct {
 		Config   string
@@ -132,7 +132,7 @@ type tarFile struct {
 	body []byte
 }
 
-func writeTar(t *testing.T, files []tarFile) []byte {
+func writeTar(t testing.TB, files []tarFile) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -157,7 +157,7 @@ func writeTar(t *testing.T, files []tarFile) []byte {
 	return b.Bytes()
 }
 
-func compressed(t *testing.T, b []byte) []byte {
+func compressed(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
@@ -170,7 +170,7 @@ func compressed(t *testing.T, b []byte) []byte {
 	return z.Bytes()
 }
 
-func encoded(t *testing.T, v any) []byte {
+func encoded(t testing.TB, v any) []byte {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -179,7 +179,7 @@ func encoded(t *testing.T, v any) []byte {
 	return b
 }
 
-func writeFile(t *testing.T, path string, b []byte) {
+func writeFile(t testing.TB, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func writeFile(t *testing.T, path string, b []byte) {
 }
 
 // layerBlobs are the compressed layers, for a test to spoil.
-func (img builtImage) layerBlobs(t *testing.T) [][]byte {
+func (img builtImage) layerBlobs(t testing.TB) [][]byte {
 	t.Helper()
 	var m ocispec.Manifest
 	if err := json.Unmarshal(img.blobs[img.manifest.Digest], &m); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -119,7 +120,8 @@ func execProcess(program *specs.Process, args []string, tty bool) *specs.Process
 func (c *Client) addExec(ctx context.Context, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
-	stdout, stderr := orDiscard(req.Stdout), orDiscard(req.Stderr)
+	var mu sync.Mutex
+	stdout, stderr := output{&mu, req.Stdout}, output{&mu, req.Stderr}
 	opts := []cio.Opt{cio.WithFIFODir(filepath.Join(c.cfg.Layout.RunDir, "exec"))}
 	if req.Stdin != nil {
 		opts = append(opts, cio.WithStreams(stdin, stdout, stderr))
@@ -170,9 +172,17 @@ func (i *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func orDiscard(w io.Writer) io.Writer {
-	if w == nil {
-		return io.Discard
+// An output passes on what is written to it, nothing to a nil writer; two of the same mutex may have the same writer.
+type output struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (o output) Write(p []byte) (int, error) {
+	if o.w == nil {
+		return len(p), nil
 	}
-	return w
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
 }

@@ -57,7 +57,7 @@ func eachBinary(t *testing.T, f func(t *testing.T, binary string)) {
 }
 
 // needRoot skips on a laptop and fails in CI.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		missing(t, "needs root")
@@ -65,7 +65,7 @@ func needRoot(t *testing.T) {
 }
 
 // missing skips a test that lacks something, and fails it where everything must be there.
-func missing(t *testing.T, what string) {
+func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(what)
@@ -75,7 +75,7 @@ func missing(t *testing.T, what string) {
 
 // startServer starts a private containerd and gives a client of it, with a function that ends the server early. Its log
 // is shown if the test fails.
-func startServer(t *testing.T, binary string) (c *Client, stop func()) {
+func startServer(t testing.TB, binary string) (c *Client, stop func()) {
 	t.Helper()
 	dir := shortDir(t)
 	cfg := ChildConfig{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: testLog(t)}
@@ -98,7 +98,7 @@ func startServer(t *testing.T, binary string) (c *Client, stop func()) {
 }
 
 // runChild runs a private containerd until the test ends, or stop is called, and returns when it serves.
-func runChild(t *testing.T, child *Child) (stop func()) {
+func runChild(t testing.TB, child *Child) (stop func()) {
 	t.Helper()
 	// Not the test's own context: that one ends before the clean-ups that need the server.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -130,7 +130,7 @@ func runChild(t *testing.T, child *Child) (stop func()) {
 var testNumber atomic.Int64
 
 // testLayout is a layout that no other test and no real instance shares.
-func testLayout(t *testing.T, dir string) shim.Layout {
+func testLayout(t testing.TB, dir string) shim.Layout {
 	t.Helper()
 	name := fmt.Sprintf("sallyport-test-%d-%d", os.Getpid(), testNumber.Add(1))
 	t.Cleanup(func() { removeCgroups(t, name) })
@@ -148,7 +148,7 @@ func testLayout(t *testing.T, dir string) shim.Layout {
 }
 
 // shortDir is like t.TempDir, with a path short enough for sockets below it; what is mounted in it is unmounted first.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sp")
 	if err != nil {
@@ -172,7 +172,7 @@ func shortDir(t *testing.T) string {
 }
 
 // sweep ends and deletes what a test left in its namespace, then any shim that still serves the test's containerd.
-func sweep(t *testing.T, c *Client) {
+func sweep(t testing.TB, c *Client) {
 	t.Helper()
 	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), 20*time.Second)
 	defer cancel()
@@ -192,7 +192,7 @@ func sweep(t *testing.T, c *Client) {
 }
 
 // killShims kills the shims that report to the containerd at this address, which is theirs alone.
-func killShims(t *testing.T, address string) {
+func killShims(t testing.TB, address string) {
 	t.Helper()
 	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -213,7 +213,7 @@ func killShims(t *testing.T, address string) {
 }
 
 // removeCgroups removes the tree called name in every hierarchy, the deepest first.
-func removeCgroups(t *testing.T, name string) {
+func removeCgroups(t testing.TB, name string) {
 	t.Helper()
 	var roots []string
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
@@ -243,11 +243,11 @@ func removeCgroups(t *testing.T, name string) {
 }
 
 // testLog writes into the test's own log.
-func testLog(t *testing.T) *slog.Logger {
+func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Logf("%s", strings.TrimRight(string(b), "\n"))

@@ -93,11 +93,13 @@ var maskedPaths = []string{
 	"/sys/firmware",
 }
 
-// readonlyPaths include the sysctls: those of the network namespace are the group's, and part of its rules.
+// readonlyPaths include the sysctls: those of the network namespace are the group's, and part of its rules. Below the
+// cgroups' mount every hierarchy is read-only already; on a host with cgroup v1 runc forgets the folder that holds them.
 var readonlyPaths = []string{
 	"/proc/bus",
 	"/proc/fs",
 	"/proc/irq",
 	"/proc/sys",
 	"/proc/sysrq-trigger",
+	"/sys/fs/cgroup",
 }

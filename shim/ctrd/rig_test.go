@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/client"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -31,7 +30,11 @@ type rig struct {
 func newRig(t testing.TB, c *Client, archive string, containers ...spec.Container) *rig {
 	t.Helper()
 	r := &rig{TB: t, c: c, group: &spec.Group{Name: "g", Containers: containers}}
-	r.image = importImage(t, c, archive)
+	image, err := c.Image(t.Context(), "oci-archive:"+archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.image = image
 	pinNetns(t, c.cfg.Layout.NetnsPath("g"))
 	return r
 }
@@ -39,30 +42,6 @@ func newRig(t testing.TB, c *Client, archive string, containers ...spec.Containe
 // script is a container that runs a line of shell.
 func script(name string, role spec.Role, line string) spec.Container {
 	return spec.Container{Name: name, Role: role, Command: []string{"/bin/sh", "-c", line}}
-}
-
-func importImage(t testing.TB, c *Client, archive string) shim.Image {
-	t.Helper()
-	f, err := os.Open(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ctx, cancel := c.ctx(t.Context(), 30*time.Second)
-	defer cancel()
-	imported, err := c.client.Import(ctx, f, containerd.WithIndexName("test/"+filepath.Base(archive)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := containerd.NewImage(c.client, imported[0])
-	snapshotter, err := c.snapshotter(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := image.Unpack(ctx, snapshotter); err != nil {
-		t.Fatal(err)
-	}
-	return shim.Image{Ref: "oci-archive:" + archive, Name: image.Name(), Digest: image.Target().Digest.String()}
 }
 
 // pinNetns makes a network namespace and mounts it at path, whose folder's owner unmounts it.
