@@ -175,7 +175,9 @@ func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 	return err
 }
 
-func (n *HostNetwork) open(group string) (*os.File, error) { return netns.Open(n.layout.NetnsPath(group)) }
+func (n *HostNetwork) open(group string) (*os.File, error) {
+	return netns.Open(n.layout.NetnsPath(group))
+}
 
 // policy is the wanted group's, with its cgroups found, or made, by name.
 func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (egress.Cgroup, error)) (p egress.Policy, err error) {

@@ -58,7 +58,7 @@ func Start(ctx context.Context, c Config) (*Probe, error) {
 	cmd.Args = []string{processName}
 	cmd.ExtraFiles = []*os.File{c.NetNS}
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: c.Cred}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.Cred} // no Pdeathsig: it follows the thread, and ours come and go
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	if c.Cgroup != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(c.Cgroup.Fd())
