@@ -14,7 +14,7 @@ import (
 type Observed struct {
 	Net           NetState
 	Volumes       []spec.Volume // mounted
-	VolumesErr    error    // not nil: the volumes are unknown, and why
+	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why
 }
