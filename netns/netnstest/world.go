@@ -96,6 +96,8 @@ func NewOutside(t testing.TB) *Outside {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = o.Link
+	// A link whose index is its peer's as well learns of its carrier up to a second late.
+	attrs.Index = 1000
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(o.NS.Fd())}
 	if err := netlink.LinkAdd(veth); err != nil {
 		t.Fatal(err)

@@ -135,6 +135,12 @@ type Tally struct {
 
 // Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
 func Counts(conn *nftables.Conn, table string) (map[string]Tally, error) {
+	switch ok, err := Exists(conn, table); {
+	case err != nil:
+		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
+	case !ok:
+		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
+	}
 	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
 	if err != nil {
 		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
@@ -145,9 +151,6 @@ func Counts(conn *nftables.Conn, table string) (map[string]Tally, error) {
 			c := n.Obj.(*expr.Counter)
 			counts[n.Name] = Tally{Packets: c.Packets, Bytes: c.Bytes}
 		}
-	}
-	if len(counts) == 0 {
-		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
 	}
 	return counts, nil
 }

@@ -102,9 +102,6 @@ func sameSets(conn *nftables.Conn, t Table) (bool, error) {
 
 func sameCounters(conn *nftables.Conn, t Table) (bool, error) {
 	counts, err := Counts(conn, t.Name)
-	if errors.Is(err, os.ErrNotExist) {
-		return len(t.Counters) == 0, nil
-	}
 	if err != nil || len(counts) != len(t.Counters) {
 		return false, err
 	}

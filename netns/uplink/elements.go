@@ -2,9 +2,8 @@ package uplink
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/google/nftables"
@@ -90,13 +89,13 @@ func linkOf(key []byte) string {
 // read returns every element of the table; none where there is no table.
 func (u *Uplink) read(conn *nftables.Conn) (elements, error) {
 	out := elements{}
+	if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
+		return out, err
+	}
 	for _, s := range u.table.Sets {
 		xs, err := conn.GetSetElements(s.Handle(u.config.Table))
-		if errors.Is(err, os.ErrNotExist) {
-			return elements{}, nil
-		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, u.config.Table, err)
 		}
 		out[s.Name] = xs
 	}
