@@ -1,6 +1,14 @@
 package api
 
-import "github.com/sallyport/sallyport/shim"
+import (
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// maxBody is how many bytes of JSON a request may have: group files and the files they name, in base64.
+const maxBody = 64 << 20
 
 // A VersionInfo says which daemon answers.
 type VersionInfo struct {
@@ -13,15 +21,15 @@ type VersionInfo struct {
 
 // A LogRequest says whose output to send.
 type LogRequest struct {
-	Group      string   `json:"group"`
-	Containers []string `json:"containers,omitempty"` // empty: every container's
-	Follow     bool     `json:"follow,omitempty"`     // go on until the caller ends it
+	Group      string
+	Containers []string // empty: every container's
+	Follow     bool     // go on until the caller ends it
 	// Tail is the number of lines of each container to begin with. 0: everything there is; negative: nothing, only what
 	// is new (with Follow).
-	Tail int `json:"tail,omitempty"`
+	Tail int
 }
 
-// The JSON bodies. Both sides ignore fields they don't know, so that a client and a daemon of different versions get along.
+// The JSON bodies.
 type (
 	filesBody struct {
 		Files []shim.Bundle `json:"files"`
@@ -39,4 +47,46 @@ type (
 		TTY       bool     `json:"tty,omitempty"`
 		Stdin     bool     `json:"stdin,omitempty"` // false: the process has none
 	}
+	errorBody struct {
+		Error wireError `json:"error"`
+	}
 )
+
+// An event is one line of a stream: progress, a line of output, or the end.
+type event struct {
+	Progress  string     `json:"progress,omitempty"`
+	Container string     `json:"container,omitempty"` // with Line or Raw
+	Line      string     `json:"line,omitempty"`
+	Raw       []byte     `json:"raw,omitempty"` // instead of Line: one that isn't UTF-8, which a JSON string can't hold
+	Error     *wireError `json:"error,omitempty"`
+	Done      bool       `json:"done,omitempty"`
+}
+
+func lineEvent(container, line string) event {
+	if utf8.ValidString(line) {
+		return event{Container: container, Line: line}
+	}
+	return event{Container: container, Raw: []byte(line)}
+}
+
+func (e event) output() string {
+	if e.Raw != nil {
+		return string(e.Raw)
+	}
+	return e.Line
+}
+
+var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// checkNames refuses what can't be the name of a group or container, so that none becomes a path. container "": none meant.
+func checkNames(group string, containers ...string) error {
+	if !name.MatchString(group) {
+		return about(shim.ErrNoGroup, group, "")
+	}
+	for _, c := range containers {
+		if !name.MatchString(c) {
+			return about(shim.ErrNoContainer, group, c)
+		}
+	}
+	return nil
+}
