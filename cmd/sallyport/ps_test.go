@@ -17,7 +17,7 @@ func before(d time.Duration) time.Time { return now.Add(-d) }
 
 var checkout = shim.GroupStatus{
 	Name: "checkout", State: shim.Running, Egress: spec.EgressAmbassador, File: "/etc/sallyport/groups.d/checkout.hcl",
-	Generation: 3, Digest: "sha256:0a1b", Addrs: []string{"10.209.0.1", "fd5a:11e0:9027::1"}, Since: before(5 * time.Minute),
+	Generation: 3, Digest: "0a1b2c3d4e5f6a7b", Addrs: []string{"10.209.0.1", "fd5a:11e0:9027::1"}, Since: before(5 * time.Minute),
 	Publish: []spec.Publish{
 		{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"},
 		{Name: "admin", Address: "::1", Host: 9000, Port: 9000, Protocol: "tcp"},
@@ -40,14 +40,14 @@ func TestWriteGroups(t *testing.T) {
 		want   string
 	}{
 		{"none", nil, `
-GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  SINCE
+GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  AGE
 `},
 		{"a note doesn't move the columns", []shim.GroupStatus{broken, checkout}, `
-GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       SINCE
-b         pending  none        0/0         -                             1 second
+GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       AGE
+b         pending  none        0/0         -                             1s
   error: image "x": not found; at all
   hint: look at its name
-checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5 minutes
+checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5m
 `},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -41,11 +41,14 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeGroup(ui.out, g, time.Now())
 }
 
+// shortDigest is as much of a digest as tells two generations apart at a glance.
+const shortDigest = 12
+
 func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s is %s", g.Name, g.State)
-	if since := ago(now, g.Since); since != "" {
-		fmt.Fprintf(&out, ", since %s", since)
+	if d := age(now, g.Since); d != "" {
+		fmt.Fprintf(&out, ", for %s", d)
 	}
 	fmt.Fprintln(&out)
 	fact := func(name, format string, args ...any) {
@@ -58,7 +61,7 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	if g.File != "" {
 		fact("file", "%s", g.File)
 	}
-	fact("generation", "%d, %s", g.Generation, orDash(g.Digest))
+	fact("generation", "%d, %s", g.Generation, orDash(g.Digest[:min(shortDigest, len(g.Digest))]))
 	fact("egress", "%s", egressText(g.Egress))
 	for _, addr := range g.Addrs {
 		fact("address", "%s", addr)
@@ -69,7 +72,7 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
 		fact("label", "%s=%s", name, g.Labels[name])
 	}
-	for _, line := range counterLines(g.Counters) {
+	for _, line := range counterLines(g.Egress, g.Counters) {
 		fact("packets", "%s", line)
 	}
 	fmt.Fprintln(&out)
@@ -89,7 +92,7 @@ func containerTable(containers []shim.ContainerStatus, now time.Time) table {
 			pid = strconv.Itoa(int(c.PID))
 		}
 		if c.Task == shim.TaskRunning {
-			up = ago(now, c.StartedAt)
+			up = age(now, c.StartedAt)
 		}
 		if c.ExitStatus != nil {
 			exit = strconv.Itoa(int(*c.ExitStatus))
@@ -103,17 +106,21 @@ func containerTable(containers []shim.ContainerStatus, now time.Time) table {
 }
 
 // counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
-func counterLines(c *egress.Counters) []string {
+func counterLines(e spec.Egress, c *egress.Counters) []string {
 	if c == nil {
 		return nil
 	}
-	members := fmt.Sprintf("members: %d refused on their way out (%d tcp), %d dropped on their way in",
-		c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets)
-	if c.MembersOut.Packets > 0 {
-		members += fmt.Sprintf(", %d out", c.MembersOut.Packets)
+	var lines []string
+	if e == spec.EgressDirect {
+		lines = append(lines, fmt.Sprintf("members: %d out", c.MembersOut.Packets))
+	} else {
+		lines = append(lines, fmt.Sprintf("members: %d refused on their way out (%d tcp), %d dropped on their way in",
+			c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets))
 	}
-	lines := []string{members, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
-		c.AmbassadorOut.Packets, c.AmbassadorIn.Packets, c.AmbassadorDenied.Packets)}
+	if e == spec.EgressAmbassador {
+		lines = append(lines, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
+			c.AmbassadorOut.Packets, c.AmbassadorIn.Packets, c.AmbassadorDenied.Packets))
+	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
 		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
 	}

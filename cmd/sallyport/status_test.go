@@ -17,9 +17,9 @@ func TestWriteGroup(t *testing.T) {
 		want  string
 	}{
 		{"everything", checkout, `
-checkout is running, since 5 minutes
+checkout is running, for 5m
   file        /etc/sallyport/groups.d/checkout.hcl
-  generation  3, sha256:0a1b
+  generation  3, 0a1b2c3d4e5f
   egress      ambassador: only the ambassador reaches the world
   address     10.209.0.1
   address     fd5a:11e0:9027::1
@@ -28,9 +28,9 @@ checkout is running, since 5 minutes
   label       env=prod
   label       team=till
 
-  CONTAINER  ROLE        TASK     PID   UP         RESTARTS  LAST EXIT  IMAGE
-  proxy      ambassador  running  4711  5 minutes  0         -          haproxy:2.9
-  web        app         stopped  -     -          3         137        checkout:1
+  CONTAINER  ROLE        TASK     PID   UP  RESTARTS  LAST EXIT  IMAGE
+  proxy      ambassador  running  4711  5m  0         -          haproxy:2.9
+  web        app         stopped  -     -   3         137        checkout:1
     starts again in 4s
 `},
 		{"in trouble", shim.GroupStatus{Name: "b", State: shim.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `

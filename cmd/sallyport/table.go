@@ -7,8 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	units "github.com/docker/go-units"
 )
 
 // A table is aligned text: a header, rows, and below a row whatever has to be said about it.
@@ -65,12 +63,21 @@ func orDash(cell string) string {
 	return cell
 }
 
-// ago is how long ago t was, for a person; "" for the zero time.
-func ago(now, t time.Time) string {
+// age is how long ago t was, as "42s", "5m", "3h" or "9d"; "" for the zero time.
+func age(now, t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return units.HumanDuration(max(0, now.Sub(t)))
+	d := max(0, now.Sub(t))
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
 func plural(n int, noun string) string {
