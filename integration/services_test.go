@@ -46,6 +46,7 @@ func ownAddress(addrs ...string) error {
 		if err != nil {
 			return err
 		}
+		addr.Flags |= nodad
 		if err := netlink.AddrAdd(lo, addr); err != nil {
 			return err
 		}

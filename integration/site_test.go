@@ -69,6 +69,9 @@ func (s *site) wireWorld() error {
 			return fmt.Errorf("local route %s: %w", prefix, err)
 		}
 	}
+	if err := ownAddress(world6 + "/128"); err != nil {
+		return err
+	}
 	// A way back to the groups' own addresses, so that only the rules stand between the world and a member.
 	if err := addRoute("10.209.0.0/16", host4); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 type Observed struct {
 	Net           NetState
 	Volumes       []spec.Volume // mounted
-	VolumesErr    error    // not nil: the volumes are unknown, and why
+	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why
 }
@@ -37,6 +37,13 @@ func (o Observed) container(name string) (ContainerState, bool) {
 func (o Observed) gone() bool {
 	return o.ContainersErr == nil && len(o.Containers) == 0 && o.VolumesErr == nil && len(o.Volumes) == 0 &&
 		o.Net.Pinned == Absent && o.Net.Namespace == Absent && o.Net.Rules == Absent && o.Net.Link == Absent
+}
+
+// some says that there is something of a network, for sure. That something is pinned does not count for itself: with all
+// else unknown it may be what another look would show to be in use.
+func (n NetState) some() bool {
+	blind := n.Namespace == Unknown && n.Rules == Unknown && n.Link == Unknown
+	return n.Namespace == Present || n.Rules == Present || n.Link == Present || n.Pinned == Present && !blind
 }
 
 // unknown says what of the group could not be looked at; nil when everything could.

@@ -92,8 +92,7 @@ func planDown(in PlanInput) []Step {
 			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
 	}
-	n := o.Net
-	if n.Pinned == Present || n.Namespace == Present || n.Rules == Present || n.Link == Present {
+	if o.Net.some() {
 		steps = append(steps, Step{Kind: Disconnect, Group: in.Group})
 	}
 	return steps

@@ -41,7 +41,7 @@ type cli struct {
 func run(args []string) int {
 	ui := newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what doesn't heed the first
 
 	var c cli
 	parser := kong.Must(&c,
@@ -61,13 +61,13 @@ func run(args []string) int {
 	)
 	command, err := parser.Parse(longVar(args))
 	if err != nil {
-		return ui.fail(usage(err, hintFor(err)))
+		return ui.fail(usage(err, helpFor(err)))
 	}
 	return ui.fail(command.Run())
 }
 
-// hintFor names the help text nearest to where a command line went wrong.
-func hintFor(err error) string {
+// helpFor names the help text nearest to where a command line went wrong.
+func helpFor(err error) string {
 	verb := ""
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {

@@ -60,7 +60,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	status, err := client.Exec(ctx, req)
 	if err != nil {
-		return err
+		return interrupted(ctx, err, "")
 	}
 	if status != 0 {
 		return exitStatus(status)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sallyport/sallyport/shim"
@@ -28,14 +27,10 @@ type finding struct {
 
 func (n need) find(ctx context.Context) finding {
 	found, err := n.check(ctx)
-	f := finding{Name: n.name, OK: err == nil, Found: found}
 	if err != nil {
-		f.Error = err.Error()
-		if problem, ok := errors.AsType[*shim.Problem](err); ok {
-			f.Hint = problem.Hint
-		}
+		return finding{Name: n.name, Error: err.Error(), Hint: hintOf(err)}
 	}
-	return f
+	return finding{Name: n.name, OK: true, Found: found}
 }
 
 // requireVital returns the first vital need that isn't met.

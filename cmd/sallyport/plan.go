@@ -48,7 +48,7 @@ func writePreviews(w io.Writer, previews []shim.Preview) error {
 	for _, p := range previews {
 		switch {
 		case p.Error != "":
-			fmt.Fprintf(&out, "%s: can't be done: %s\n", p.Group, oneLine(p.Error))
+			fmt.Fprintf(&out, "%s: not all of it could be looked at: %s\n", p.Group, oneLine(p.Error))
 		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:
 			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
 		default:

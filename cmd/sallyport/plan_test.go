@@ -12,12 +12,12 @@ import (
 func TestWritePreviews(t *testing.T) {
 	previews := []shim.Preview{
 		{Group: "a"},
-		{Group: "b", Error: "port 80 is taken\nby nginx"},
+		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "d", Opens: []string{"x"}},
 	}
 	const want = `a: nothing to do
-b: can't be done: port 80 is taken; by nginx
+b: not all of it could be looked at: containerd does; not answer
 c: 1 step
     restart web (app): image
   + opens   proxy may reach 203.0.113.0/24:443/tcp

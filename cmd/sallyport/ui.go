@@ -65,13 +65,27 @@ func (u *ui) fail(err error) int {
 		return int(status)
 	}
 	u.notef("error: %v", err)
-	if problem, ok := errors.AsType[*shim.Problem](err); ok && problem.Hint != "" {
-		u.notef("hint: %s", problem.Hint)
+	if hint := hintOf(err); hint != "" {
+		u.notef("hint: %s", hint)
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return statusUsage
 	}
 	return statusFailed
+}
+
+// hintOf is what to do about an error; "" where nobody knows.
+func hintOf(err error) string {
+	if problem, ok := errors.AsType[*shim.Problem](err); ok {
+		return problem.Hint
+	}
+	switch {
+	case errors.Is(err, shim.ErrNoGroup):
+		return "\"sallyport ps\" lists the groups"
+	case errors.Is(err, shim.ErrNoContainer):
+		return "\"sallyport status GROUP\" lists its containers"
+	}
+	return ""
 }
 
 // An exitStatus ends the program with that status and without another word: all has been said.

@@ -22,6 +22,8 @@ func TestFail(t *testing.T) {
 		{"done", nil, 0, ""},
 		{"failed", errors.New("broke"), 1, "sallyport: error: broke\n"},
 		{"with a hint, on one line", fmt.Errorf("apply: %w", problem), 1, "sallyport: error: apply: no image; at all\nsallyport: hint: make images\n"},
+		{"no such group", fmt.Errorf("group \"x\": %w", shim.ErrNoGroup), 1, "sallyport: error: group \"x\": no such group\nsallyport: hint: \"sallyport ps\" lists the groups\n"},
+		{"no such container", shim.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
 		{"the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
 		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
 		{"a command's own", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},

@@ -92,23 +92,30 @@ func (c *Child) Run(ctx context.Context) error {
 		}
 	}
 	pause := firstPause
-	for ctx.Err() == nil {
+	for started := false; ctx.Err() == nil; started = true {
 		began := time.Now()
 		p, err := c.obtain()
-		if err != nil {
+		how := ""
+		switch {
+		case err == nil:
+			if err := c.mind(ctx, p); err != nil {
+				return fmt.Errorf("private containerd: %w", err)
+			}
+			how = p.how
+		case !started:
 			return fmt.Errorf("private containerd: %w", err)
-		}
-		if err := c.mind(ctx, p); err != nil {
-			return fmt.Errorf("private containerd: %w", err)
+		default: // a full disk, a binary being upgraded: it was possible once
+			how = err.Error()
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) >= stayedUp {
+		lived := time.Since(began)
+		if lived >= stayedUp {
 			pause = firstPause
 		}
-		c.died(p.how, time.Since(began))
-		c.log.Warn("private containerd ended, starting it again", "how", p.how, "in", pause, "log", c.path("containerd.log"))
+		c.died(how, lived)
+		c.log.Warn("private containerd ended, starting it again", "how", how, "in", pause, "log", c.path("containerd.log"))
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

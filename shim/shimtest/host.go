@@ -104,6 +104,13 @@ func (h *Host) addFault(operation string, f fault) {
 	h.faults[operation] = append(h.faults[operation], f)
 }
 
+// ForgetFaults drops the failures still to come.
+func (h *Host) ForgetFaults() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.faults = map[string][]fault{}
+}
+
 // Operations are the names of what has been done or tried, in order, but for looking.
 func (h *Host) Operations() []string {
 	h.mu.Lock()
