@@ -37,7 +37,13 @@ func applyLink(ns *os.File, l Link) error {
 	if err := ensureHostEnd(host, near, l); err != nil {
 		return err
 	}
-	return ensureGroupEnd(group, far, l)
+	if err := ensureGroupEnd(group, far, l); err != nil {
+		return err
+	}
+	if err := ensureNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil {
+		return err
+	}
+	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
 }
 
 // ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
@@ -204,6 +210,12 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 		return false, nil
 	}
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
 		return false, err
 	}
 	return hasRoutes(group, routes(l, far.Attrs().Index))
