@@ -40,7 +40,8 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	}
 	begun := time.Now()
 	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
-	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container, "args", body.Args,
+	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
+		"command", body.Args[0], // and no more: arguments hold secrets
 		"took", time.Since(begun).Round(time.Millisecond), "err", err)
 }
 
