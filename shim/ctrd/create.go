@@ -2,7 +2,6 @@ package ctrd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -27,6 +26,8 @@ const (
 	// createTimeout bounds snapshot, shim and runtime together; on a busy small host a runtime takes seconds.
 	createTimeout = time.Minute
 )
+
+var _ shim.Runtime = (*Client)(nil)
 
 // Create implements [shim.Runtime]. The calls it makes of containerd are the fewest that do: record, snapshot, task. The
 // record comes first, because it is what keeps containerd from collecting the snapshot.
@@ -58,7 +59,10 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	if err := c.addTask(ctx, req, image, record, files); err != nil {
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
-		return errors.Join(err, c.Remove(ctx, req.Group.Name, req.Container.Name))
+		if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+			c.log.Warn("container that couldn't be made is not wholly removed", "container", id, "error", err)
+		}
+		return err
 	}
 	return nil
 }

@@ -67,7 +67,9 @@ func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.Contai
 		s.StartedAt = startedAt(c.cfg.Layout, s.Group, s.Name)
 	case shim.TaskStopped:
 		s.ExitStatus = p.ExitStatus
-		s.ExitedAt = p.ExitedAt.AsTime()
+		if p.ExitedAt != nil {
+			s.ExitedAt = p.ExitedAt.AsTime()
+		}
 	}
 	return s
 }
