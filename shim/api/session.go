@@ -64,10 +64,7 @@ func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io
 	defer stop()
 
 	frames := &frameWriter{w: conn}
-	keyboard := &keyboard{
-		stdin:  newInbox(func(n int) { _ = frames.write(frameGrant, number(uint32(n))) }),
-		resize: make(chan shim.WinSize, 1),
-	}
+	keyboard := newKeyboard(func(n int) { _ = frames.write(frameGrant, number(uint32(n))) })
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -110,6 +107,10 @@ func encodeFrameError(err error) []byte {
 type keyboard struct {
 	stdin  *inbox
 	resize chan shim.WinSize // holds the latest; closed at the end
+}
+
+func newKeyboard(grant func(n int)) *keyboard {
+	return &keyboard{stdin: newInbox(grant), resize: make(chan shim.WinSize, 1)}
 }
 
 // read takes the frames of the client until it is gone, and says why it is.
