@@ -6,7 +6,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// An item is one element of a list or a map that was written in the file.
+// An item is one element of a list or a map. Its value is unknown where it is wrong, which has been reported.
 type item struct {
 	key   string // of a map
 	keyAt hcl.Range
@@ -26,6 +26,9 @@ func (r reader) texts(name string) []string {
 			texts = append(texts, v.AsString())
 		}
 	}
+	if len(texts) == 0 && len(items) > 0 {
+		return nil // not empty, but wrong
+	}
 	return texts
 }
 
@@ -40,9 +43,8 @@ func (r reader) list(name string) ([]item, bool) {
 	if written, ok := unwrap(attr.Expr).(*hclsyntax.TupleConsExpr); ok {
 		items := make([]item, 0, len(written.Exprs))
 		for _, e := range written.Exprs {
-			if v, ok := r.eval(e); ok {
-				items = append(items, item{value: v, at: e.Range()})
-			}
+			v, _ := r.eval(e)
+			items = append(items, item{value: v, at: e.Range()})
 		}
 		return items, true
 	}
@@ -95,8 +97,8 @@ func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
 		if ok {
 			key, ok = r.convert(key, cty.String, "A key of "+quote(name), pair.KeyExpr.Range())
 		}
-		value, okValue := r.eval(pair.ValueExpr)
-		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) || !okValue {
+		value, _ := r.eval(pair.ValueExpr)
+		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) {
 			continue
 		}
 		items = append(items, item{key.AsString(), pair.KeyExpr.Range(), value, pair.ValueExpr.Range()})

@@ -123,8 +123,8 @@ func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, tex
 			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, didYouMean(i.key, allowed), list(allowed))
 		}
 	}
-	if !hasPort && !d.mentions(r.body.Attributes[name].Expr.Range()) && !d.unresolved {
-		d.errorf(r.body.Attributes[name].Expr.Range(), "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
+	if at := r.body.Attributes[name].Expr.Range(); !hasPort && !d.mentions(at) {
+		d.errorf(at, "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
 	}
 	return port, text
 }

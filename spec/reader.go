@@ -71,6 +71,9 @@ var examples = map[string]string{
 
 // convert makes the value one of the wanted type, or reports that it is not; what begins a sentence.
 func (s *scope) convert(v cty.Value, want cty.Type, what string, at hcl.Range) (cty.Value, bool) {
+	if !v.IsKnown() {
+		return v, false
+	}
 	converted, err := convert.Convert(v, want)
 	if err == nil && converted.IsNull() {
 		s.errorf(at, "No value", "%s is null here. Give it a value, or leave it out.", what)

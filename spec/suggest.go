@@ -8,10 +8,13 @@ import (
 	"github.com/agext/levenshtein"
 )
 
+// maxCandidates is how many names are looked through for each mistake: a file full of mistakes must not take minutes.
+const maxCandidates = 128
+
 // nearest returns the candidate that the given name is most likely a slip of, or "".
 func nearest(given string, candidates []string) string {
-	const longest, most = 64, 128 // a longer name is no slip, and a file full of mistakes must not take minutes
-	if len(given) > longest || len(candidates) > most {
+	const longest = 64 // a longer name is no slip
+	if len(given) > longest || len(candidates) > maxCandidates {
 		return ""
 	}
 	best, bestDistance := "", 1+max(1, min(2, len(given)/3))
