@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type archive struct {
 	stamp string // tells this file from what may later be at the same path
 	parts map[string]*io.SectionReader
 	links map[string]string
+	ended bool // with the marker that ends a tar
 }
 
 // A blob is one piece of an image and where its bytes are.
@@ -87,6 +89,9 @@ func (a *archive) scan() error {
 		h, err := r.Next()
 		switch {
 		case err == io.EOF:
+			marker := make([]byte, 2*512)
+			_, err := a.file.ReadAt(marker, a.size-int64(len(marker)))
+			a.ended = err == nil && bytes.Count(marker, []byte{0}) == len(marker)
 			return nil
 		case errors.Is(err, io.ErrUnexpectedEOF) && last != nil && a.size-at < last.Size:
 			return a.cutShort(fmt.Errorf("%s has %d of %d bytes", blobName(last.Name), a.size-at, last.Size))
@@ -145,7 +150,7 @@ func (a *archive) part(name string) *io.SectionReader {
 func (a *archive) read(name string) ([]byte, error) {
 	p := a.part(name)
 	if p == nil {
-		return nil, a.damaged(fmt.Errorf("it has no %s", blobName(name)))
+		return nil, a.lacks(name)
 	}
 	if p.Size() > jsonLimit {
 		return nil, a.damaged(fmt.Errorf("%s has %d bytes, more than an index, manifest or configuration may", blobName(name), p.Size()))
@@ -177,10 +182,18 @@ func (a *archive) damaged(err error) error {
 	return &shim.Problem{Err: fmt.Errorf("archive %s is damaged: %w", a.path, err), Hint: "copy or build it again"}
 }
 
+// lacks says that something the archive names isn't in it.
+func (a *archive) lacks(name string) error {
+	if !a.ended {
+		return a.cutShort(fmt.Errorf("it ends before %s", blobName(name)))
+	}
+	return a.damaged(fmt.Errorf("it has no %s", blobName(name)))
+}
+
 // blobName is how a message names a file of an archive: a blob by its digest.
 func blobName(name string) string {
-	if algorithm, hex, ok := strings.Cut(strings.TrimPrefix(path.Clean(name), "blobs/"), "/"); ok && path.Base(name) == hex {
-		return "blob " + algorithm + ":" + hex
+	if id, ok := strings.CutPrefix(path.Clean(name), "blobs/"); ok {
+		return "blob " + strings.Replace(id, "/", ":", 1)
 	}
 	return name
 }

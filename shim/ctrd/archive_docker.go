@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,10 @@ func (a *archive) dockerImage(want platforms.MatchComparer) (*archivedImage, err
 		m.Layers = append(m.Layers, b.desc)
 		img.blobs = append(img.blobs, b)
 	}
-	manifest := encode(m)
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.path, err)
+	}
 	img.manifest = describeBytes(m.MediaType, manifest)
 	img.blobs = append(img.blobs, inMemory(img.manifest, manifest))
 	return img, nil
@@ -105,7 +109,7 @@ func (a *archive) dockerLayer(name string, diffID digest.Digest) (blob, error) {
 	}
 	p := a.part(name)
 	if p == nil {
-		return blob{}, a.damaged(fmt.Errorf("it has no %s", blobName(name)))
+		return blob{}, a.lacks(name)
 	}
 	magic := make([]byte, 2)
 	if n, err := p.ReadAt(magic, 0); err != nil && err != io.EOF {

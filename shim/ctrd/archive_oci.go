@@ -1,7 +1,6 @@
 package ctrd
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,14 +46,19 @@ func (a *archive) ociImage(want platforms.MatchComparer) (*archivedImage, error)
 	if err != nil {
 		return nil, err
 	}
+	manifest, err := a.blob(chosen.desc)
+	if err != nil {
+		return nil, err
+	}
 	img := &archivedImage{manifest: chosen.desc}
-	for _, d := range append(append([]ocispec.Descriptor{chosen.manifest.Config}, chosen.manifest.Layers...), chosen.desc) {
+	for _, d := range append([]ocispec.Descriptor{chosen.manifest.Config}, chosen.manifest.Layers...) {
 		b, err := a.blob(d)
 		if err != nil {
 			return nil, err
 		}
 		img.blobs = append(img.blobs, b)
 	}
+	img.blobs = append(img.blobs, manifest)
 	return img, nil
 }
 
@@ -65,7 +69,7 @@ func (a *archive) blob(d ocispec.Descriptor) (blob, error) {
 	}
 	p := a.part(blobPath(d))
 	if p == nil {
-		return blob{}, a.damaged(fmt.Errorf("it has no %s", blobName(blobPath(d))))
+		return blob{}, a.lacks(blobPath(d))
 	}
 	if p.Size() != d.Size {
 		return blob{}, a.damaged(fmt.Errorf("%s has %d bytes, its descriptor says %d", blobName(blobPath(d)), p.Size(), d.Size))
@@ -92,9 +96,6 @@ func (a *archive) candidates(index ocispec.Index, names []string, depth int) ([]
 		case images.IsIndexType(d.MediaType):
 			if depth == 0 {
 				return nil, a.damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
-			}
-			if a.part(blobPath(d)) == nil {
-				continue // other platforms' were left out
 			}
 			var inner ocispec.Index
 			if err := a.decode(blobPath(d), &inner); err != nil {
@@ -132,7 +133,7 @@ func (a *archive) describe(c *candidate) error {
 		c.platform = platforms.Normalize(*c.desc.Platform)
 	}
 	if a.part(blobPath(c.desc)) == nil && c.desc.Platform != nil {
-		return nil // another platform's, or choose's to complain of
+		return nil // another platform's, left out; or the chosen one, which is then found missing
 	}
 	if err := a.decode(blobPath(c.desc), &c.manifest); err != nil {
 		return err
@@ -193,16 +194,7 @@ func platformList(found []candidate) string {
 
 func (a *archive) notAnArchive(kind, lacks string) error {
 	return &shim.Problem{
-		Err:  fmt.Errorf("archive %s is not an %s archive: it has no %s", a.path, kind, lacks),
+		Err:  fmt.Errorf("archive %s is no %s archive: it has no %s", a.path, kind, lacks),
 		Hint: "check the path, or copy it again if it was cut short",
 	}
-}
-
-// encode is json.Marshal for our own types, which can't fail.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }

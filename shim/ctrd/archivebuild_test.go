@@ -6,9 +6,11 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,16 +95,22 @@ func index(images ...builtImage) ocispec.Index {
 // writeOCI writes an OCI archive of the images.
 func writeOCI(t testing.TB, path string, images ...builtImage) {
 	t.Helper()
+	writeFile(t, path, writeTar(t, ociFiles(t, index(images...), images...)))
+}
+
+// ociFiles are the files of an OCI archive with this index and all blobs of these images.
+func ociFiles(t testing.TB, index ocispec.Index, images ...builtImage) []tarFile {
+	t.Helper()
 	files := []tarFile{
 		{name: "oci-layout", mode: 0o644, body: []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		{name: "index.json", mode: 0o644, body: encoded(t, index(images...))},
+		{name: "index.json", mode: 0o644, body: encoded(t, index)},
 	}
 	for _, img := range images {
-		for dgst, b := range img.blobs {
-			files = append(files, tarFile{name: "blobs/sha256/" + dgst.Encoded(), mode: 0o644, body: b})
+		for _, dgst := range slices.Sorted(maps.Keys(img.blobs)) {
+			files = append(files, tarFile{name: "blobs/sha256/" + dgst.Encoded(), mode: 0o644, body: img.blobs[dgst]})
 		}
 	}
-	writeFile(t, path, writeTar(t, files))
+	return files
 }
 
 // writeDocker writes an archive as `docker save` did for long: plain layers, and a manifest.json.

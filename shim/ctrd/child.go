@@ -1,13 +1,11 @@
 package ctrd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -26,7 +24,8 @@ const (
 	outputCap  = 1 << 20                // bytes of its log that are kept
 	trimEvery  = time.Minute
 	readyPoll  = 5 * time.Millisecond // between looks for its socket
-	tries      = 3                    // deaths in a row before it was ready, after which Ready gives up
+	atOnce     = 2 * time.Second      // one that ended within this has ended at once
+	tries      = 3                    // times in a row that one has ended at once, after which Ready gives up
 	sunPath    = 107                  // bytes of a unix socket's path
 )
 
@@ -46,7 +45,7 @@ type Child struct {
 	binary string
 
 	mu     sync.Mutex
-	deaths int    // in a row, none of which was ready
+	deaths int    // in a row, each at once
 	last   string // how the last one ended
 }
 
@@ -79,35 +78,6 @@ func NewChild(cfg ChildConfig) (*Child, error) {
 	return c, nil
 }
 
-// FindContainerd looks for containerd on PATH. That there is none is a [shim.Problem].
-func FindContainerd() (string, error) {
-	path, err := exec.LookPath("containerd")
-	if err != nil {
-		return "", &shim.Problem{Err: errors.New("containerd is not installed"), Hint: "apt-get install containerd runc"}
-	}
-	return filepath.Abs(path)
-}
-
-// checkBinaries makes sure of everything that will be run, long before it is.
-func checkBinaries(containerd string) error {
-	if _, err := exec.LookPath(containerd); err != nil {
-		return &shim.Problem{Err: fmt.Errorf("containerd: %w", err), Hint: "name an executable containerd"}
-	}
-	const shimName = "containerd-shim-runc-v2"
-	if _, err := exec.LookPath(filepath.Join(filepath.Dir(containerd), shimName)); err != nil {
-		if _, err := exec.LookPath(shimName); err != nil {
-			return &shim.Problem{
-				Err:  fmt.Errorf("%s is neither beside %s nor on PATH", shimName, containerd),
-				Hint: "apt-get install containerd",
-			}
-		}
-	}
-	if _, err := exec.LookPath("runc"); err != nil {
-		return &shim.Problem{Err: errors.New("runc is not installed"), Hint: "apt-get install runc"}
-	}
-	return nil
-}
-
 // Address is the socket to give to [Config].
 func (c *Child) Address() string { return c.path("containerd.sock") }
 
@@ -122,23 +92,30 @@ func (c *Child) Run(ctx context.Context) error {
 		}
 	}
 	pause := firstPause
-	for ctx.Err() == nil {
+	for started := false; ctx.Err() == nil; started = true {
 		began := time.Now()
 		p, err := c.obtain()
-		if err != nil {
+		how := ""
+		switch {
+		case err == nil:
+			if err := c.mind(ctx, p); err != nil {
+				return fmt.Errorf("private containerd: %w", err)
+			}
+			how = p.how
+		case !started:
 			return fmt.Errorf("private containerd: %w", err)
-		}
-		if err := c.mind(ctx, p); err != nil {
-			return fmt.Errorf("private containerd: %w", err)
+		default: // a full disk, a binary being upgraded: it was possible once
+			how = err.Error()
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) >= stayedUp {
+		lived := time.Since(began)
+		if lived >= stayedUp {
 			pause = firstPause
 		}
-		c.died(p.how)
-		c.log.Warn("private containerd ended, starting it again", "how", p.how, "in", pause, "log", c.path("containerd.log"))
+		c.died(how, lived)
+		c.log.Warn("private containerd ended, starting it again", "how", how, "in", pause, "log", c.path("containerd.log"))
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -203,10 +180,13 @@ func (c *Child) mind(ctx context.Context, p *process) error {
 }
 
 // died counts a death.
-func (c *Child) died(how string) {
+func (c *Child) died(how string, after time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deaths, c.last = c.deaths+1, how
+	if after > atOnce {
+		c.deaths = 0
+	}
 }
 
 // Ready returns when the private containerd serves. It gives up, with a [shim.Problem], when ctx ends or containerd keeps
@@ -216,9 +196,6 @@ func (c *Child) Ready(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if _, err := peer(c.Address()); err == nil {
-			c.mu.Lock()
-			c.deaths = 0
-			c.mu.Unlock()
 			return nil
 		}
 		c.mu.Lock()
@@ -244,26 +221,4 @@ func (c *Child) notReady(err error) error {
 		Err:  fmt.Errorf("private containerd doesn't serve: %w", err),
 		Hint: "read " + c.path("containerd.log"),
 	}
-}
-
-// trim empties a log that has grown past limit bytes. Its writer appends, so it goes on at the new end.
-func trim(path string, limit int64) error {
-	fi, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && fi.Size() <= limit {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.Truncate(path, 0)
-}
-
-// lastLine is the last line of a short log, or "".
-func lastLine(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	b = bytes.TrimSpace(b)
-	return string(b[bytes.LastIndexByte(b, '\n')+1:])
 }

@@ -189,18 +189,33 @@ func TestNewChildMissesParts(t *testing.T) {
 }
 
 func TestChildThatEndsAtOnce(t *testing.T) {
-	child := scriptChild(t, "echo 'containerd: no such luck' >&2; exit 3")
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- child.Run(ctx) }()
-	err := child.Ready(ctx)
-	var p *shim.Problem
-	if !errors.As(err, &p) || !strings.Contains(err.Error(), "it ends at once (exit status 3): containerd: no such luck") {
-		t.Errorf("%v", err)
+	for _, tt := range []struct{ name, script, want string }{
+		{"by itself", "echo 'containerd: no such luck' >&2; exit 3", "it ends at once (exit status 3): containerd: no such luck"},
+		{"can't be started again", "rm $0", "no such file or directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			child := scriptChild(t, tt.script)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- child.Run(ctx) }()
+			err := child.Ready(ctx)
+			var p *shim.Problem
+			if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+}
+
+func TestChildThatCantBeStarted(t *testing.T) {
+	child := scriptChild(t, "exit 0")
+	child.binary += ".not"
+	if err := child.Run(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
 	}
 }
 

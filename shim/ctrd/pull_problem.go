@@ -55,7 +55,7 @@ func pullProblem(src source, err error) error {
 		return problem("check its name and the link; an image can also be brought as an archive (oci-archive:/path.tar)",
 			"%s can't be reached: %w", src.host, err)
 	}
-	return fmt.Errorf("pull image %s: %w", src.name, err)
+	return fmt.Errorf("image %s: pull: %w", src.name, err)
 }
 
 func refused(status int) bool {

@@ -140,7 +140,7 @@ func relay(w http.ResponseWriter, r *http.Request, backend string, broken bool, 
 		return
 	}
 	req.Header = r.Header.Clone()
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := registryClient.Transport.RoundTrip(req)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -234,7 +234,7 @@ func push(t *testing.T, host, name, tag string, img builtImage) {
 
 func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
 	t.Helper()
-	resp, err := http.Post(fmt.Sprintf("http://%s/v2/%s/blobs/uploads/", host, name), "", nil)
+	resp, err := registryClient.Post(fmt.Sprintf("http://%s/v2/%s/blobs/uploads/", host, name), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,6 +256,9 @@ func pushIndex(t *testing.T, host, name, tag string, imgs ...builtImage) {
 	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, encoded(t, index(imgs...)))
 }
 
+// registryClient keeps no connections, which would be goroutines left behind.
+var registryClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 func put(t *testing.T, url, mediaType string, b []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(b))
@@ -263,7 +266,7 @@ func put(t *testing.T, url, mediaType string, b []byte) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", mediaType)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := registryClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
