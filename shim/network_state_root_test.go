@@ -25,7 +25,7 @@ func newNetwork(t testing.TB, layout Layout) *HostNetwork {
 	return n
 }
 
-func takeDown(t testing.TB, n *HostNetwork, group string) {
+func removeGroup(t testing.TB, n *HostNetwork, group string) {
 	t.Helper()
 	if err := n.Remove(t.Context(), group); err != nil {
 		t.Errorf("remove %q: %v", group, err)
@@ -104,7 +104,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
 	})
-	defer takeDown(t, n, g.Name)
+	defer removeGroup(t, n, g.Name)
 	up(t, n, g)
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
@@ -180,7 +180,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if err := tt.make(); err != nil {
 				t.Fatal(err)
 			}
-			takeDown(t, n, "half")
+			removeGroup(t, n, "half")
 			if groups, err := n.Groups(t.Context()); err != nil || len(groups) > 0 {
 				t.Errorf("groups after removing: %v, %v", groups, err)
 			}
@@ -194,7 +194,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 			}
-			takeDown(t, n, "half")
+			removeGroup(t, n, "half")
 		})
 	}
 }
@@ -207,14 +207,14 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 	g := testGroup("checkout", nil)
 	up(t, a, g)
 	up(t, b, g)
-	takeDown(t, b, g.Name)
+	removeGroup(t, b, g.Name)
 	if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(a.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("the other instance removed its group of the same name (-want +got):\n%s", diff)
 	}
 	if groups, err := b.Groups(t.Context()); err != nil || len(groups) > 0 {
 		t.Errorf("the other instance's groups: %v, %v", groups, err)
 	}
-	takeDown(t, a, g.Name)
+	removeGroup(t, a, g.Name)
 }
 
 // BenchmarkRootUp is what starting a group costs here: namespace, rules, link.
@@ -235,10 +235,10 @@ func BenchmarkRootUp(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		takeDown(b, n, g.Name)
+		removeGroup(b, n, g.Name)
 		b.StartTimer()
 	}
-	takeDown(b, n, keep.Name)
+	removeGroup(b, n, keep.Name)
 }
 
 func BenchmarkRootObserve(b *testing.B) {
@@ -251,7 +251,7 @@ func BenchmarkRootObserve(b *testing.B) {
 	for b.Loop() {
 		n.Observe(b.Context(), g.Name, g)
 	}
-	takeDown(b, n, g.Name)
+	removeGroup(b, n, g.Name)
 }
 
 func seal(b *testing.B, n *HostNetwork, g *spec.Group) error {
