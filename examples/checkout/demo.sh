@@ -69,8 +69,10 @@ start_daemon() {
 	sallyport daemon --containerd private --containerd-namespace "$name" --cgroup-root "/$name" --table "$name" \
 		>>"$root/daemon.log" 2>&1 &
 	daemon_pid=$!
-	wait_for 20 "the daemon's socket" sallyport ps
+	wait_for 30 "the daemon's socket" answers_or_ended
+	alive "$daemon_pid" || bad "the daemon ended"
 }
+answers_or_ended() { sallyport ps || ! alive "$daemon_pid"; }
 
 # pids prints each container's process.
 pids() { sallyport status checkout --json | grep '"pid"'; }
@@ -162,7 +164,7 @@ wait_for 15 "a log line" grep -q '^log line from ' "$root/world.log"
 must grep -m3 '^log line from ' "$root/world.log"
 
 chapter "8. Who tried"
-note "The rules count, by the cgroup that a packet's socket was made in; and they hold for a sidecar as for the app."
+note "The rules count, by the cgroup that a packet's socket was made in."
 must sallyport status checkout
 denied=$(sed -n 's/.*members: \([0-9]*\) refused.*/\1/p' <<<"$said")
 [ "${denied:-0}" -gt 0 ] || bad "nobody saw the app try"
