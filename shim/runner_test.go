@@ -289,6 +289,36 @@ func TestRestartDoesNotWait(t *testing.T) {
 	})
 }
 
+func TestRestartForgivesEarlierEnds(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.exit("shop", "web", 1)
+		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.exit("shop", "web", 1)
+		if got := d.status("shop").Containers[2].NextStart.Sub(time.Now()); got != time.Second {
+			t.Errorf("waits %s, want the first wait", got)
+		}
+	})
+}
+
+func TestRunnerResolvesAnImageThatIsGoneAnew(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.FailNext("create web", errBoom) // as when the image was deleted meanwhile
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.host.ForgetOperations()
+		d.wait(time.Second)
+		if !slices.Contains(d.host.Operations(), "image registry.example/web:1") {
+			t.Errorf("the image was not asked for: %q", d.host.Operations())
+		}
+	})
+}
+
 func TestRestartOfTheWholeGroupKeepsTheOrder(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.mustApply("shop.hcl", shop)

@@ -13,7 +13,7 @@ var ErrNoGroup = errors.New("no such group")
 
 // State is where a group is in its life:
 //
-//	            some container is there        all run              one has ended or is replaced
+//	            something is done about it     all run              one has ended or is replaced
 //	pending ──────────────────────► starting ─────────► running ◄───────────────────────────► degraded
 //	                                    │                  │                                      │
 //	                                    │ the apps ran to  │                                      │
@@ -25,7 +25,7 @@ var ErrNoGroup = errors.New("no such group")
 type State string
 
 const (
-	Pending   State = "pending" // nothing of it is there
+	Pending   State = "pending" // nothing of it is there, and nothing is being done
 	Starting  State = "starting"
 	Running   State = "running"  // and its network is as wanted
 	Degraded  State = "degraded" // was running, and a container is not
