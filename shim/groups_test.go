@@ -5,16 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // layout is for tests that make no file.
 var layout = shim.Layout{CgroupRoot: "/sallyport"}

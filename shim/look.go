@@ -165,6 +165,11 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		st.Error, st.Hint = oneLine(err.Error()), hintOf(err)
 	}
 	r.status = st
+	select {
+	case <-r.looked:
+	default:
+		close(r.looked) // under mu, so nobody else does
+	}
 	return st.State
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -50,6 +51,8 @@ type GroupStatus struct {
 	Error string    `json:"error,omitempty"`
 	Hint  string    `json:"hint,omitempty"`
 	Since time.Time `json:"since"` // when State was entered
+	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
+	Counters *egress.Counters `json:"counters,omitempty"`
 }
 
 // A ContainerStatus is one line below a group's.

@@ -16,12 +16,12 @@ func (d *groupDecoder) allow(r reader) []Allow {
 	if !ok {
 		return nil
 	}
-	if len(items) == 0 && !d.unresolved {
+	if len(items) == 0 {
 		d.errorf(r.body.Attributes["allow"].Expr.Range(), "Empty allow", "With an empty list the ambassador could open no flow at all. List its destinations, or remove the line to let it go anywhere but to this host, other groups and cloud metadata.")
 	}
 	var all []Allow
 	for _, i := range items {
-		v, ok := r.convert(i.value, cty.String, "each element of allow", i.at)
+		v, ok := r.convert(i.value, cty.String, elementOf("allow"), i.at)
 		if !ok {
 			continue
 		}

@@ -48,7 +48,7 @@ func (d *groupDecoder) capabilities(r reader) []string {
 	}
 	set := []string{}
 	for _, i := range items {
-		v, ok := r.convert(i.value, cty.String, "each element of capabilities", i.at)
+		v, ok := r.convert(i.value, cty.String, elementOf("capabilities"), i.at)
 		if !ok {
 			continue
 		}

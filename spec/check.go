@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -91,7 +92,7 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 	if isRefused(c.refusals, parent, name) {
 		return // reported by refuse
 	}
-	k := kinds[parent]
+	k := c.offered(parent)
 	if why := forbidden(parent, name, value); why != "" {
 		c.errorf(at, "Not allowed in a group", "%s", why)
 		return
@@ -104,19 +105,36 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)
 		return
 	}
-	allowed := slices.Concat(k.attrs, k.blocks)
-	detail := fmt.Sprintf("There is no %s %q in %s.", shape, name, k.title)
-	if suggestion := didYouMean(name, allowed); suggestion != "" {
-		detail += suggestion
-	} else if in := parents(name); len(in) > 0 {
-		detail += fmt.Sprintf(" It belongs in %s.", titles(in))
+	c.errorf(at, "Unknown "+shape, "There is no %s %s in %s.%s %s", shape, quote(name), k.title, guess(k, name), allowance(k))
+}
+
+// offered is what may stand in a block of the kind and is acted on.
+func (c checker) offered(parent string) kind {
+	k := kinds[parent]
+	k.blocks = slices.DeleteFunc(slices.Clone(k.blocks), func(name string) bool { return isRefused(c.refusals, parent, name) })
+	return k
+}
+
+// guess says what the author of an unknown name may have meant, as a sentence with a leading space, or "".
+func guess(k kind, name string) string {
+	if in := parents(name); len(in) > 0 {
+		return fmt.Sprintf(" It belongs in %s.", titles(in))
 	}
-	c.errorf(at, "Unknown "+shape, "%s %s", detail, allowance(k))
+	if suggestion := didYouMean(name, slices.Concat(k.attrs, k.blocks)); suggestion != "" {
+		return suggestion
+	}
+	if known := nearest(name, slices.Sorted(maps.Keys(foreign))); known != "" && len(k.blocks) > 0 {
+		return " " + strings.TrimSuffix(foreign[known], ".") + "."
+	}
+	return ""
 }
 
 // allowance says what may stand in a block of the kind.
 func allowance(k kind) string {
 	var parts []string
+	if len(k.attrs)+len(k.blocks) == 1 {
+		return "Only " + list(slices.Concat(k.attrs, k.blocks)) + " is allowed."
+	}
 	if len(k.attrs) > 0 {
 		parts = append(parts, "the attributes "+list(k.attrs))
 	}
@@ -153,5 +171,3 @@ func blockForm(name string) string {
 	}
 	return name + ` "..." { ... }`
 }
-
-func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

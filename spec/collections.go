@@ -6,7 +6,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// An item is one element of a list or a map that was written in the file.
+// An item is one element of a list or a map. Its value is unknown where it is wrong, which has been reported.
 type item struct {
 	key   string // of a map
 	keyAt hcl.Range
@@ -22,12 +22,17 @@ func (r reader) texts(name string) []string {
 	}
 	texts := make([]string, 0, len(items))
 	for _, i := range items {
-		if v, ok := r.convert(i.value, cty.String, "each element of "+name, i.at); ok {
+		if v, ok := r.convert(i.value, cty.String, elementOf(name), i.at); ok {
 			texts = append(texts, v.AsString())
 		}
 	}
+	if len(texts) == 0 && len(items) > 0 {
+		return nil // not empty, but wrong
+	}
 	return texts
 }
+
+func elementOf(list string) string { return "An element of " + quote(list) }
 
 // list reads the elements of a list, each with its own place where the list is written out.
 func (r reader) list(name string) ([]item, bool) {
@@ -38,9 +43,8 @@ func (r reader) list(name string) ([]item, bool) {
 	if written, ok := unwrap(attr.Expr).(*hclsyntax.TupleConsExpr); ok {
 		items := make([]item, 0, len(written.Exprs))
 		for _, e := range written.Exprs {
-			if v, ok := r.eval(e); ok {
-				items = append(items, item{value: v, at: e.Range()})
-			}
+			v, _ := r.eval(e)
+			items = append(items, item{value: v, at: e.Range()})
 		}
 		return items, true
 	}
@@ -91,10 +95,10 @@ func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
 	for _, pair := range object.Items {
 		key, ok := r.eval(pair.KeyExpr)
 		if ok {
-			key, ok = r.convert(key, cty.String, "each key of "+name, pair.KeyExpr.Range())
+			key, ok = r.convert(key, cty.String, "A key of "+quote(name), pair.KeyExpr.Range())
 		}
-		value, okValue := r.eval(pair.ValueExpr)
-		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) || !okValue {
+		value, _ := r.eval(pair.ValueExpr)
+		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) {
 			continue
 		}
 		items = append(items, item{key.AsString(), pair.KeyExpr.Range(), value, pair.ValueExpr.Range()})
@@ -111,7 +115,7 @@ func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[s
 	m := make(map[string]string, len(items))
 	for _, i := range items {
 		check(i.key, i.keyAt)
-		if v, ok := r.convert(i.value, cty.String, i.key, i.at); ok {
+		if v, ok := r.convert(i.value, cty.String, quote(i.key), i.at); ok {
 			m[i.key] = v.AsString()
 		}
 	}

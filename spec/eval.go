@@ -60,6 +60,10 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 		s.unresolved = true
 		return cty.DynamicVal, false
 	}
+	if v.Type() == cty.Number && !v.IsNull() && v.AsBigFloat().IsInf() {
+		s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
+		return cty.DynamicVal, false
+	}
 	return v, true
 }
 
@@ -79,7 +83,7 @@ func (s *scope) resolve(t hcl.Traversal) (root, name string, value cty.Value, ok
 	value, known = values[name]
 	if !known {
 		if !s.damaged {
-			s.unknownName(root, name, slices.Collect(maps.Keys(values)), at)
+			s.unknownName(root, name, values, at)
 		}
 		return "", "", cty.NilVal, false
 	}
@@ -121,10 +125,14 @@ var declared = map[string]struct{ what, how string }{
 	"group":    {"attribute of the group", "The one that can be referred to is group.name, not group.%s."},
 }
 
-func (s *scope) unknownName(root, name string, known []string, at hcl.Range) {
+func (s *scope) unknownName(root, name string, values map[string]cty.Value, at hcl.Range) {
 	d := declared[root]
-	detail := fmt.Sprintf("There is no %s %q.", d.what, name)
-	if suggestion := didYouMean(name, slices.Sorted(slices.Values(known))); suggestion != "" {
+	detail := fmt.Sprintf("There is no %s %s.", d.what, quote(name))
+	var known []string
+	if len(values) <= maxCandidates {
+		known = slices.Sorted(maps.Keys(values))
+	}
+	if suggestion := didYouMean(name, known); suggestion != "" {
 		detail += suggestion
 	} else {
 		detail += " " + fmt.Sprintf(d.how, name)

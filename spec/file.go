@@ -59,6 +59,12 @@ func (d *groupDecoder) source(r reader) []byte {
 		name = path.Join(d.src.Dir, name)
 	}
 	name = path.Clean(name)
+	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
+		if within(name, kernel) {
+			d.errorf(at, "Not a plain file", "What is below %s has other contents at every look, or no end. Name a plain file.", kernel)
+			return nil
+		}
+	}
 	if d.src.ReadFile == nil {
 		d.errorf(at, "Can't read a file here", "This group file is read without access to other files, so %s is not to be had. Write its contents instead: content = \"...\".", quote(s))
 		return nil

@@ -35,7 +35,11 @@ func (d *groupDecoder) image(r reader) string {
 	case strings.Contains(s, "://"):
 		d.errorf(at, "Invalid image", "%s is an address. Write the image's name without %q, or a file: \"oci-archive:name.tar\".", quote(s), s[:strings.Index(s, "://")+3])
 	case err != nil:
-		d.errorf(at, "Invalid image", "%s is no image reference: %s. Write \"registry.example/name:tag\", or a file: \"oci-archive:name.tar\".", quote(s), strings.TrimPrefix(err.Error(), "invalid reference format: "))
+		why := strings.TrimPrefix(strings.TrimPrefix(err.Error(), reference.ErrReferenceInvalidFormat.Error()), ": ")
+		if why != "" {
+			why = " (" + why + ")"
+		}
+		d.errorf(at, "Invalid image", "%s is no image reference%s. Write \"registry.example/name:tag\", or a file: \"oci-archive:name.tar\".", quote(s), why)
 	default:
 		return s
 	}

@@ -3,6 +3,7 @@ package spec
 import (
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -20,13 +21,23 @@ var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 func (r *report) checkName(what, name string, longest int, why string, at hcl.Range) {
 	switch {
 	case name == "":
-		r.errorf(at, "Empty name", "A %s has a name. Write at least one letter or digit.", what)
+		r.errorf(at, "Empty name", "%s has a name. Write at least one letter or digit.", upperFirst(article(what)))
 	case len(name) > longest:
-		r.errorf(at, upperFirst(what)+" name too long", "%s has %d characters; the name of a %s has at most %d%s. Choose a shorter one.", quote(name), len(name), what, longest, why)
+		r.errorf(at, upperFirst(what)+" name too long", "%s has %d characters; the name of %s has at most %d%s. Choose a shorter one.", quote(name), len(name), article(what), longest, why)
 	case !validName.MatchString(name):
-		r.errorf(at, "Invalid "+what+" name", "%s can't name a %s: a name is made of lower-case letters, digits and dashes, and begins and ends with a letter or a digit.", quote(name), what)
+		r.errorf(at, "Invalid "+what+" name", "%s can't name %s: a name is made of lower-case letters, digits and dashes, and begins and ends with a letter or a digit.", quote(name), article(what))
 	}
 }
+
+// article puts "a" or "an" before a word of ours.
+func article(what string) string {
+	if strings.ContainsAny(what[:1], "aeiou") {
+		return "an " + what
+	}
+	return "a " + what
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // quote shows a text from the file in a sentence, however long or odd it is.
 func quote(s string) string {

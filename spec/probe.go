@@ -111,20 +111,20 @@ func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, tex
 		switch {
 		case i.key == "port":
 			hasPort = true
-			if v, ok := r.convert(i.value, cty.Number, "port", i.at); ok {
+			if v, ok := r.convert(i.value, cty.Number, `"port"`, i.at); ok {
 				p, _, _ := r.whole(v.AsBigFloat(), "port", 1, 65535, i.at)
 				port = uint16(p)
 			}
 		case i.key == beside:
-			if v, ok := r.convert(i.value, cty.String, beside, i.at); ok {
+			if v, ok := r.convert(i.value, cty.String, quote(beside), i.at); ok {
 				text = placed{v.AsString(), i.at}
 			}
 		default:
 			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, didYouMean(i.key, allowed), list(allowed))
 		}
 	}
-	if !hasPort && !d.mentions(r.body.Attributes[name].Expr.Range()) && !d.unresolved {
-		d.errorf(r.body.Attributes[name].Expr.Range(), "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
+	if at := r.body.Attributes[name].Expr.Range(); !hasPort && !d.mentions(at) {
+		d.errorf(at, "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
 	}
 	return port, text
 }

@@ -51,7 +51,7 @@ func (r reader) value(name string, want cty.Type, n need) (v cty.Value, at hcl.R
 		}
 		return v, at, false
 	}
-	v, ok = r.convert(v, want, name, at)
+	v, ok = r.convert(v, want, quote(name), at)
 	return v, at, ok
 }
 
@@ -69,19 +69,22 @@ var examples = map[string]string{
 	"policy": `"on-failure"`,
 }
 
-// convert makes the value one of the wanted type, or reports that it is not.
-func (s *scope) convert(v cty.Value, want cty.Type, name string, at hcl.Range) (cty.Value, bool) {
+// convert makes the value one of the wanted type, or reports that it is not; what begins a sentence.
+func (s *scope) convert(v cty.Value, want cty.Type, what string, at hcl.Range) (cty.Value, bool) {
+	if !v.IsKnown() {
+		return v, false
+	}
 	converted, err := convert.Convert(v, want)
 	if err == nil && converted.IsNull() {
-		s.errorf(at, "No value", "%s is null here. Give it a value, or leave it out.", quote(name))
+		s.errorf(at, "No value", "%s is null here. Give it a value, or leave it out.", what)
 		return v, false
 	}
 	if err != nil {
-		s.errorf(at, "Wrong type", "%s is %s, and this is %s.", quote(name), typeNames[want], describe(v))
+		s.errorf(at, "Wrong type", "%s is %s, and this is %s.", what, typeNames[want], describe(v))
 		return v, false
 	}
 	if want == cty.String && strings.ContainsRune(converted.AsString(), 0) {
-		s.errorf(at, "Invalid text", "%s contains a NUL character, which no program can be given.", quote(name))
+		s.errorf(at, "Invalid text", "%s contains a NUL character, which no program can be given.", what)
 		return v, false
 	}
 	return converted, true

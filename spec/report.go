@@ -37,7 +37,7 @@ func (r *report) mentions(at hcl.Range) bool {
 // unique reports a name (or path, or port) that was seen before; it remembers those that were not.
 func (r *report) unique(seen map[string]hcl.Range, what, name string, at hcl.Range) bool {
 	if first, ok := seen[name]; ok {
-		r.errorf(at, "Duplicate "+what, "There is already a %s %q, on line %d. Give one of the two another name, or remove it.", what, name, first.Start.Line)
+		r.errorf(at, "Duplicate "+what, "There is already %s %s, on line %d. Rename one of the two, or remove it.", article(what), quote(name), first.Start.Line)
 		return false
 	}
 	seen[name] = at

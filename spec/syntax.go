@@ -1,21 +1,9 @@
 package spec
 
 import (
-	"fmt"
-	"regexp"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
-
-// Bounds on what the HCL parser is given: it recurses with the input and would run out of stack, which no one can recover from.
-const (
-	maxFileBytes = 256 << 10
-	maxNesting   = 64
-)
-
-// exorbitant matches a number literal that takes more memory written out than any file has a use for.
-var exorbitant = regexp.MustCompile(`[eE][+-]?[0-9]{4,}$|^.{65,}$`)
 
 // readSyntax parses the file. body is nil where nothing of it can be trusted. damage says that there were syntax errors: body
 // is then cut down to the top-level blocks that end before the first of them, and what they refer to may be missing.
@@ -25,7 +13,7 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 		return nil, true
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	rep.diags = append(rep.diags, diags...)
+	rep.diags = append(rep.diags, distinct(diags)...)
 	first := len(src)
 	for _, d := range diags {
 		if isRepetition(d) {
@@ -50,6 +38,21 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 // It can only be told by its text; a test reads it from the parser.
 func isRepetition(d *hcl.Diagnostic) bool { return d.Summary == "Attribute redefined" }
 
+// distinct drops what the parser says again because it did not get over the mistake before: at the same place, or in the same words.
+func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
+	var kept hcl.Diagnostics
+	for i, d := range diags {
+		if i > 0 && !isRepetition(d) {
+			last := diags[i-1]
+			if d.Summary == last.Summary || d.Subject != nil && last.Subject != nil && d.Subject.Start == last.Subject.Start {
+				continue
+			}
+		}
+		kept = append(kept, d)
+	}
+	return kept
+}
+
 func before(blocks hclsyntax.Blocks, offset int) hclsyntax.Blocks {
 	var whole hclsyntax.Blocks
 	for _, b := range blocks {
@@ -58,31 +61,6 @@ func before(blocks hclsyntax.Blocks, offset int) hclsyntax.Blocks {
 		}
 	}
 	return whole
-}
-
-// exceeds says what about the source is beyond the bounds, and where; "" when nothing is.
-func exceeds(name string, src []byte) (at hcl.Range, what string) {
-	if len(src) > maxFileBytes {
-		return startOf(name), fmt.Sprintf("A group file is at most %d KiB long; this one has %d KiB. Move long contents to files of their own and name them: file \"/path\" { source = ... }.", maxFileBytes>>10, len(src)>>10)
-	}
-	// Mistakes of the scanner come again from the parser.
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	depth := 0
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			if depth++; depth > maxNesting {
-				return t.Range, fmt.Sprintf("Brackets are nested more than %d deep here.", maxNesting)
-			}
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth = max(0, depth-1)
-		case hclsyntax.TokenNumberLit:
-			if exorbitant.Match(t.Bytes) {
-				return t.Range, "This number has more digits than anything in a group file can use."
-			}
-		}
-	}
-	return hcl.Range{}, ""
 }
 
 func startOf(name string) hcl.Range {

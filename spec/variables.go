@@ -138,6 +138,9 @@ func (v variable) parse(given string) (cty.Value, error) {
 	if at, what := exceeds("", []byte(given)); what != "" {
 		return cty.DynamicVal, fmt.Errorf("column %d: %s", at.Start.Column, strings.TrimSuffix(what, "."))
 	}
+	if v.ty.IsPrimitiveType() {
+		return v.convert(cty.StringVal(given))
+	}
 	expr, diags := hclsyntax.ParseExpression([]byte(given), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.DynamicVal, plainError(diags)

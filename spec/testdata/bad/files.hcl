@@ -4,6 +4,7 @@ group "g" {
     image = "x"
     file "/a" { source = "nope.cfg" }
     file "/b" { source = "/etc/shadow" }
+    file "/z" { source = "../../../../dev/zero" }
     file "/c" {}
     file "/d" {
       source = "haproxy.cfg"

@@ -1,6 +1,6 @@
 group "g" {
   egress = "none"
-  app "a0" { image = "UPPER/case" }
+  app "a0" { image = "x/UPPER" }
   app "a1" { image = "docker://x" }
   app "a2" { image = "x:bad tag" }
   app "a3" { image = "oci-archive:" }

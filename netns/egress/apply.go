@@ -1,0 +1,97 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// Apply puts the policy in force in a network namespace, as one batch. A policy in force already is left alone, counts
+// included; any other replaces it without a moment between. It returns whether anything changed.
+func Apply(ns *os.File, p Policy) (changed bool, err error) {
+	if err := p.validate(); err != nil {
+		return false, err
+	}
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return false, err
+	}
+	defer conn.CloseLasting()
+	changed, err = ruleset.Apply(conn, createTable(p))
+	if err != nil {
+		return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
+	}
+	return changed, nil
+}
+
+// InForce reports whether exactly this policy is in force.
+func InForce(ns *os.File, p Policy) (bool, error) {
+	if err := p.validate(); err != nil {
+		return false, err
+	}
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return false, err
+	}
+	defer conn.CloseLasting()
+	return ruleset.Matches(conn, createTable(p))
+}
+
+// Denies reports whether any policy of ours is in force: the chains are there and drop what no rule accepts.
+func Denies(ns *os.File) (bool, error) {
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return false, err
+	}
+	defer conn.CloseLasting()
+	return ruleset.SameShape(conn, createTable(Policy{Mode: Sealed}))
+}
+
+// Remove takes the policy away: the namespace is as open as one without us. For namespaces that are about to go.
+func Remove(ns *os.File) error {
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return err
+	}
+	defer conn.CloseLasting()
+	return ruleset.Delete(conn, TableName)
+}
+
+// Counters are what the rules of one namespace counted since its table was made. Loopback is not counted. A change of policy
+// keeps them.
+type Counters struct {
+	AmbassadorOut    ruleset.Tally `json:"ambassador_out"`     // left
+	AmbassadorDenied ruleset.Tally `json:"ambassador_denied"`  // not on its allow list
+	AmbassadorIn     ruleset.Tally `json:"ambassador_in"`      // arrived
+	MembersOut       ruleset.Tally `json:"members_out"`        // left; egress direct only
+	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
+	MembersOther     ruleset.Tally `json:"members_other_denied"`
+	MembersIn        ruleset.Tally `json:"members_in_denied"`
+	KernelOut        ruleset.Tally `json:"kernel_out"` // handshakes, last ACKs, resets and neighbour discovery
+	KernelIn         ruleset.Tally `json:"kernel_in"`
+	UnknownOut       ruleset.Tally `json:"unknown_out_denied"` // no cgroup of the group
+	UnknownIn        ruleset.Tally `json:"unknown_in_denied"`  // nobody it could be for
+}
+
+// ReadCounters reads the counters of a namespace. Without a table of ours it is os.ErrNotExist.
+func ReadCounters(ns *os.File) (Counters, error) {
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return Counters{}, err
+	}
+	defer conn.CloseLasting()
+	t, err := ruleset.Counts(conn, TableName)
+	if err != nil {
+		return Counters{}, err
+	}
+	return Counters{
+		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn],
+		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied],
+		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
+	}, nil
+}
+
+// ErrNoCgroup2 says that the host has no cgroup v2 hierarchy, without which processes can't be told apart.
+var ErrNoCgroup2 = errors.New("no cgroup v2 hierarchy is mounted")

@@ -1,0 +1,166 @@
+package egress
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Cgroup is a v2 cgroup as a rule names it.
+type Cgroup struct {
+	ID    uint64 // the kernel's number for it, not used again while the host runs
+	Level uint32 // how deep it lies below the root of the hierarchy; the root is 0
+}
+
+// Hierarchies says where the cgroup file systems of the host are mounted.
+type Hierarchies struct {
+	V2    string   // mount point of the v2 hierarchy
+	Above string   // path, from the root of the v2 hierarchy, of what is mounted there: "/" but inside some containers
+	V1    []string // mount points of the v1 hierarchies of a hybrid host
+}
+
+// FindHierarchies reads the mounts of this process. Without cgroup v2 it is [ErrNoCgroup2].
+func FindHierarchies() (Hierarchies, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return Hierarchies{}, fmt.Errorf("find cgroup v2: %w", err)
+	}
+	return parseMountinfo(string(mounts))
+}
+
+// parseMountinfo: "36 35 98:0 /root /mount/point options... - type source superoptions".
+func parseMountinfo(mounts string) (Hierarchies, error) {
+	var h Hierarchies
+	for line := range strings.Lines(mounts) {
+		before, after, ok := strings.Cut(line, " - ")
+		f := strings.Fields(before)
+		if !ok || len(f) < 5 {
+			continue
+		}
+		root, point := unescape(f[3]), unescape(f[4])
+		switch kind, _, _ := strings.Cut(after, " "); kind {
+		case "cgroup2":
+			if h.V2 == "" {
+				h.V2, h.Above = point, root
+			}
+		case "cgroup":
+			h.V1 = append(h.V1, point)
+		}
+	}
+	if h.V2 == "" {
+		return h, ErrNoCgroup2
+	}
+	return h, nil
+}
+
+// unescape undoes mountinfo's octal for the characters that would break a line into fields.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// Make creates a cgroup below the v2 root, with its parents, and returns what names it. One that is there is used.
+func (h Hierarchies) Make(path string) (Cgroup, error) {
+	if err := os.MkdirAll(filepath.Join(h.V2, path), 0o755); err != nil {
+		return Cgroup{}, fmt.Errorf("make cgroup %q: %w", path, err)
+	}
+	return h.Find(path)
+}
+
+// Find returns what names a cgroup in rules. An absent one is os.ErrNotExist.
+func (h Hierarchies) Find(path string) (Cgroup, error) {
+	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, filepath.Join(h.V2, path), 0)
+	if err != nil {
+		return Cgroup{}, fmt.Errorf("find cgroup %q: %w", path, err)
+	}
+	if handle.Size() != 8 {
+		return Cgroup{}, fmt.Errorf("find cgroup %q: its handle has %d bytes, not 8", path, handle.Size())
+	}
+	return Cgroup{ID: binary.NativeEndian.Uint64(handle.Bytes()), Level: depth(h.Above) + depth(path)}, nil
+}
+
+func depth(path string) (n uint32) {
+	for _, part := range strings.Split(filepath.Clean(path), "/") {
+		if part != "" && part != "." {
+			n++
+		}
+	}
+	return n
+}
+
+// Children lists the cgroups directly below a path of the v2 hierarchy; none when the path is absent.
+func (h Hierarchies) Children(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(h.V2, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list cgroups of %q: %w", path, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Remove deletes a cgroup and those below it, in v2 and, on a hybrid host, what the runtime left of the same path in the v1
+// hierarchies. Only empty ones go; processes left in one are an error that names them. An absent cgroup is no error.
+func (h Hierarchies) Remove(path string) error {
+	if depth(path) == 0 {
+		return errors.New("remove cgroup: the path is the root")
+	}
+	for _, mount := range append([]string{h.V2}, h.V1...) {
+		if err := removeTree(filepath.Join(mount, path)); err != nil {
+			return fmt.Errorf("remove cgroup %q: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// RemoveIfEmpty deletes a cgroup that has no children and no processes, in every hierarchy; any other stays.
+func (h Hierarchies) RemoveIfEmpty(path string) {
+	if depth(path) == 0 {
+		return
+	}
+	for _, mount := range append([]string{h.V2}, h.V1...) {
+		_ = unix.Rmdir(filepath.Join(mount, path))
+	}
+}
+
+func removeTree(dir string) error {
+	// Most often there is nothing below, and nothing to read.
+	err := unix.Rmdir(dir)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	entries, readErr := os.ReadDir(dir)
+	if readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
+		return readErr
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeTree(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err = unix.Rmdir(dir); err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")); len(procs) > 0 {
+		pids := strings.Fields(string(procs))
+		return fmt.Errorf("processes are left in it: %s", strings.Join(pids[:min(len(pids), 10)], ", "))
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+// Package egress keeps the promise inside one network namespace: who may leave it and who may be reached, as one nftables table
+// that is replaced atomically. The identity of a process is the cgroup its sockets were created in; see ENFORCEMENT.md for why
+// the rules are these and in this order.
+//
+// What bites: a rule holds the number of a cgroup, not its path. A cgroup removed and made again has another number, and until
+// [Apply] runs again it is nobody: its packets are dropped. And nothing here may ever make the kernel track connections in the
+// namespace: no nat chain, no ct expression.
+package egress
+
+import (
+	"fmt"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// TableName is the table in every group's namespace.
+const TableName = "sallyport"
+
+// A Mode says who may exchange packets with the world.
+type Mode string
+
+const (
+	Sealed     Mode = "sealed"     // nobody; needs no cgroups
+	Ambassador Mode = "ambassador" // the processes of one cgroup
+	Direct     Mode = "direct"     // everybody
+)
+
+// A Policy is the wanted state of one namespace.
+type Policy struct {
+	Mode       Mode       // required
+	Ambassador Cgroup     // required in mode ambassador
+	Members    Cgroup     // required in mode ambassador
+	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
+	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
+}
+
+// A Port is a port of a transport protocol.
+type Port struct {
+	Protocol string // "tcp" or "udp"
+	Port     uint16
+}
+
+// An Endpoint is a set of destinations.
+type Endpoint = ruleset.Endpoint
+
+func (p Policy) validate() error {
+	switch p.Mode {
+	case Sealed, Direct:
+	case Ambassador:
+		if p.Ambassador.ID == 0 || p.Members.ID == 0 {
+			return fmt.Errorf("policy %q names no cgroups", p.Mode)
+		}
+	default:
+		return fmt.Errorf("unknown policy %q", p.Mode)
+	}
+	for _, x := range p.Published {
+		if _, err := ruleset.Protocol(x.Protocol); err != nil {
+			return fmt.Errorf("published port %d: %w", x.Port, err)
+		}
+	}
+	for _, x := range p.Allow {
+		if _, err := ruleset.Protocol(x.Protocol); err != nil {
+			return fmt.Errorf("allow %s: %w", x.Prefix, err)
+		}
+	}
+	return nil
+}

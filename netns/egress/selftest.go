@@ -1,0 +1,242 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	vnetns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/probe"
+)
+
+// A SelfTestError says what the host can't do that the promise needs.
+type SelfTestError struct {
+	What string // what went wrong, one line
+	Hint string // what to do, one sentence
+	Err  error  // may be nil
+}
+
+func (e *SelfTestError) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return e.What + ": " + e.Err.Error()
+}
+
+func (e *SelfTestError) Unwrap() error { return e.Err }
+
+const kernelHint = "a kernel of 5.16 or later with CONFIG_NFT_SOCKET, CONFIG_NFT_REJECT_INET and CONFIG_SOCK_CGROUP_DATA is needed; try `modprobe nft_socket nft_reject_inet`"
+
+// Addresses inside the throw-away namespace, out of those kept for documentation; nothing leaves it.
+var (
+	testNear = []netip.Addr{netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("2001:db8::")}
+	testFar  = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+)
+
+// SelfTest proves on this kernel that the rules hold: in a throw-away namespace with a link that leads nowhere, a process in the members'
+// cgroup is refused and one in the ambassador's gets through, over TCP and UDP, IPv4 and, where the host has it, IPv6. The cgroups
+// are made below cgroupRoot. The error is a [*SelfTestError] where the host lacks something. The process must call
+// [probe.Main] first thing in main. It takes some 20 ms.
+func SelfTest(ctx context.Context, cgroupRoot string) (err error) {
+	h, err := FindHierarchies()
+	if err != nil {
+		return &SelfTestError{What: "processes can't be told apart", Err: err,
+			Hint: "mount cgroup v2, on a hybrid host beside v1: `mount -t cgroup2 none /sys/fs/cgroup/unified`"}
+	}
+	root := path.Join(cgroupRoot, fmt.Sprintf("selftest-%d", os.Getpid()))
+	defer func() {
+		err = errors.Join(err, h.Remove(root))
+		h.RemoveIfEmpty(cgroupRoot)
+	}()
+	t := selfTest{hierarchies: h, ambassador: path.Join(root, "ambassador"), members: path.Join(root, "members")}
+	policy := Policy{Mode: Ambassador}
+	if policy.Ambassador, err = h.Make(t.ambassador); err == nil {
+		policy.Members, err = h.Make(t.members)
+	}
+	if err != nil {
+		return &SelfTestError{What: "cgroups can't be made", Err: err, Hint: "run as root, with " + h.V2 + " writable"}
+	}
+	return t.run(ctx, policy)
+}
+
+type selfTest struct {
+	hierarchies         Hierarchies
+	ambassador, members string
+}
+
+func (t selfTest) run(ctx context.Context, policy Policy) error {
+	dir, err := os.MkdirTemp("", "sallyport-selftest-")
+	if err != nil {
+		return err
+	}
+	pin := filepath.Join(dir, "netns", "selftest")
+	defer func() {
+		_ = netns.Remove(pin, "")
+		_ = os.Remove(dir)
+	}()
+	if err := netns.Apply(netns.Config{Path: pin}); err != nil {
+		return &SelfTestError{What: "a network namespace can't be made", Err: err, Hint: "run as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN"}
+	}
+	ns, err := netns.Open(pin)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	near, far, err := t.link(ns)
+	if err != nil {
+		return &SelfTestError{What: "a link can't be made", Err: err, Hint: "CONFIG_VETH is needed; try `modprobe veth`"}
+	}
+	if _, err := Apply(ns, policy); err != nil {
+		return &SelfTestError{What: "the rules can't be loaded", Err: err, Hint: kernelHint}
+	}
+	member, err := t.probe(ctx, ns, t.members)
+	if err != nil {
+		return err
+	}
+	defer member.Close()
+	ambassador, err := t.probe(ctx, ns, t.ambassador)
+	if err != nil {
+		return err
+	}
+	defer ambassador.Close()
+	for i := range near {
+		to := netip.AddrPortFrom(far[i], 9)
+		if err := refused(member, to); err != nil {
+			return &SelfTestError{What: "a member is not refused", Err: err, Hint: kernelHint}
+		}
+		if err := passed(ambassador, to); err != nil {
+			return &SelfTestError{What: "the ambassador does not get through", Err: err, Hint: kernelHint}
+		}
+	}
+	return t.counted(ns)
+}
+
+// link makes a link whose far side is nobody: what passes the rules vanishes in it.
+func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
+	h, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer h.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = netns.PeerName
+	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "nobody"}); err != nil {
+		return nil, nil, err
+	}
+	link, err := h.LinkByName("nobody")
+	if err == nil {
+		err = h.LinkSetUp(link)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if link, err = h.LinkByName(netns.PeerName); err == nil {
+		err = h.LinkSetUp(link)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	near, far = testNear, testFar
+	if !netns.HasIPv6() {
+		near, far = near[:1], far[:1]
+	}
+	for _, a := range near {
+		if err := netns.AddAddress(h, link, a); err != nil {
+			return nil, nil, err
+		}
+	}
+	return near, far, nil
+}
+
+func (t selfTest) probe(ctx context.Context, ns *os.File, cgroup string) (*probe.Probe, error) {
+	dir, err := os.Open(filepath.Join(t.hierarchies.V2, cgroup))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	p, err := probe.Start(ctx, probe.Config{NetNS: ns, Cgroup: dir})
+	if err != nil {
+		return nil, &SelfTestError{What: "a process can't be started in a cgroup", Err: err, Hint: "a kernel of 5.7 or later and a writable cgroup v2 are needed"}
+	}
+	return p, nil
+}
+
+// refused checks that both protocols fail at once and with the rules' own answer.
+func refused(p *probe.Probe, to netip.AddrPort) error {
+	tcp, err := p.TCP(to.Addr())
+	if err != nil {
+		return err
+	}
+	defer tcp.Close()
+	if err := tcp.Connect(to, 500*time.Millisecond); !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("TCP to %s: %v instead of a reset", to, answer(err))
+	}
+	udp, err := p.UDP(to.Addr())
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	if err := udp.SendTo(to, "x"); !isDenied(err) {
+		return fmt.Errorf("UDP to %s: %v instead of a refusal", to, answer(err))
+	}
+	return nil
+}
+
+// isDenied reports whether an error is one that a packet dropped or rejected on its way out gives to the caller.
+func isDenied(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ECONNREFUSED)
+}
+
+// passed checks that both protocols leave: the datagram is taken, and nothing answers the connection.
+func passed(p *probe.Probe, to netip.AddrPort) error {
+	udp, err := p.UDP(to.Addr())
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	if err := udp.SendTo(to, "x"); err != nil {
+		return fmt.Errorf("UDP to %s: %w", to, err)
+	}
+	tcp, err := p.TCP(to.Addr())
+	if err != nil {
+		return err
+	}
+	defer tcp.Close()
+	if err := tcp.Connect(to, time.Millisecond); !errors.Is(err, unix.ETIMEDOUT) {
+		return fmt.Errorf("TCP to %s: %v", to, answer(err))
+	}
+	return nil
+}
+
+func answer(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return "success"
+}
+
+// counted checks the other side of it: the rules that decided were the right ones.
+func (t selfTest) counted(ns *os.File) error {
+	c, err := ReadCounters(ns)
+	if err != nil {
+		return &SelfTestError{What: "the rules' counters can't be read", Err: err, Hint: kernelHint}
+	}
+	if c.MembersTCP.Packets == 0 || c.MembersOther.Packets == 0 || c.AmbassadorOut.Packets == 0 {
+		return &SelfTestError{What: fmt.Sprintf("the rules did not see who sent: %+v", c), Hint: kernelHint}
+	}
+	return nil
+}

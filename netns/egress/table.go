@@ -1,0 +1,187 @@
+package egress
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// Names of the counters; [Counters] gives them their meaning.
+const (
+	ambassadorOut    = "ambassador_out"
+	ambassadorDenied = "ambassador_denied"
+	ambassadorIn     = "ambassador_in"
+	membersOut       = "members_out"
+	membersTCPDenied = "members_tcp_denied"
+	membersDenied    = "members_other_denied"
+	membersInDenied  = "members_in_denied"
+	kernelOut        = "kernel_out"
+	kernelIn         = "kernel_in"
+	unknownOutDenied = "unknown_out_denied"
+	unknownInDenied  = "unknown_in_denied"
+)
+
+// Names of the sets and of the chains that rules jump to.
+const (
+	published        = "published"
+	refuseMember     = "refuse_member"
+	refuseAmbassador = "refuse_ambassador"
+	ownerless        = "ownerless"
+	door             = "door"
+	newFlow          = "new_flow"
+)
+
+var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
+
+// createTable builds the table of a policy. Every mode has the same counters, sets and chains, so that going from one to
+// another replaces rules and elements only, and the counts stay.
+func createTable(p Policy) ruleset.Table {
+	return ruleset.Table{
+		Name: TableName,
+		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, membersOut, membersTCPDenied, membersDenied,
+			membersInDenied, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
+		Sets: createSets(p),
+		Chains: []ruleset.Chain{
+			{Name: "output", Base: filter(nftables.ChainHookOutput), Rules: outputRules(p)},
+			{Name: "input", Base: filter(nftables.ChainHookInput), Rules: inputRules(p)},
+			// Nobody routes through a group. Without this, a namespace that inherited ip_forward from the host would forward
+			// what a member sends into its loopback.
+			{Name: "forward", Base: filter(nftables.ChainHookForward)},
+			{Name: refuseMember, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.Count(membersTCPDenied), ruleset.RejectTCP()),
+				ruleset.NewRule("", ruleset.Count(membersDenied), ruleset.Reject()),
+			}},
+			{Name: refuseAmbassador, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Count(ambassadorDenied)),
+				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
+				ruleset.NewRule("", ruleset.Reject()),
+			}},
+			{Name: ownerless, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
+				ruleset.NewRule("", ruleset.Count(kernelOut), ruleset.Accept()),
+			}},
+			{Name: door, Rules: doorRules()},
+			{Name: newFlow, Rules: newFlowRules()},
+		},
+	}
+}
+
+func filter(hook *nftables.ChainHook) *ruleset.Base {
+	return &ruleset.Base{Type: nftables.ChainTypeFilter, Hook: hook, Priority: nftables.ChainPriorityFilter, Policy: nftables.ChainPolicyDrop}
+}
+
+// outputRules are rules 1 to 7 of ENFORCEMENT's first table; the comments carry their numbers.
+//
+// Rules 4 and 5 ask for a source address of our own. A member may bind any other (IPV6_FREEBIND needs no right), and the reset
+// by which rule 3 refuses it goes to that address: without this, out into the world.
+func outputRules(p Policy) []ruleset.Rule {
+	loopback := ruleset.NewRule("1: inside the group", ruleset.OIFName("lo"), ruleset.Accept())
+	drop := ruleset.NewRule("7: everything else", ruleset.Count(unknownOutDenied), ruleset.Drop())
+	switch p.Mode {
+	case Direct:
+		return append([]ruleset.Rule{loopback}, directOutput(p)...)
+	case Ambassador:
+	default:
+		return []ruleset.Rule{loopback, drop}
+	}
+	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorOut), ruleset.Accept())
+	if len(p.Allow) > 0 {
+		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
+	}
+	return []ruleset.Rule{
+		loopback,
+		pass,
+		ruleset.NewRule("3: members are refused at once", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(refuseMember)),
+		ruleset.NewRule("4: handshake of the ambassador's listeners", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN|ruleset.RST|ruleset.ACK, ruleset.SYN|ruleset.ACK),
+			ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.FromLocal(), ruleset.Count(kernelOut), ruleset.Accept()),
+		ruleset.NewRule("5: last ACK and RST own no socket", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN, 0), ruleset.FromLocal(), ruleset.Goto(ownerless)),
+		ruleset.NewRule("6: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelOut), ruleset.Accept()),
+		drop,
+	}
+}
+
+// directOutput lets everybody out; the first two rules are there to count.
+func directOutput(p Policy) (rules []ruleset.Rule) {
+	if p.Ambassador.ID != 0 {
+		rules = append(rules, ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorOut), ruleset.Accept()))
+	}
+	if p.Members.ID != 0 {
+		rules = append(rules, ruleset.NewRule("3: members may leave", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersOut), ruleset.Accept()))
+	}
+	return append(rules, ruleset.NewRule("the kernel's own", ruleset.Count(kernelOut), ruleset.Accept()))
+}
+
+// inputRules are rules 1 to 6 of ENFORCEMENT's second table, with one more in front of the ambassador's: no TCP connection
+// is opened to a port that is not published, whoever listens there.
+func inputRules(p Policy) []ruleset.Rule {
+	loopback := ruleset.NewRule("1: inside the group", ruleset.IIFName("lo"), ruleset.Accept())
+	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())
+	unpublished := ruleset.NewRule("2: only published ports", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN),
+		ruleset.NotIn(published, ruleset.FieldL4Proto, ruleset.FieldDPort), ruleset.Count(unknownInDenied), ruleset.Drop())
+	switch p.Mode {
+	case Direct:
+		return []ruleset.Rule{loopback, unpublished, ruleset.NewRule("the kernel judges", ruleset.Count(kernelIn), ruleset.Accept())}
+	case Ambassador:
+	default:
+		return []ruleset.Rule{loopback, drop}
+	}
+	rules := []ruleset.Rule{
+		loopback,
+		unpublished,
+		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorIn), ruleset.Accept()),
+		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
+		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
+		ruleset.NewRule("5: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelIn), ruleset.Accept()),
+	}
+	rules = append(rules, icmpErrors()...)
+	return append(rules, drop)
+}
+
+// icmpErrors lets in what a flow needs to be told: unreachable (fragmentation needed among it), time exceeded, parameter
+// problem, packet too big. An error about a member's flow never comes here: rule 3 finds the flow's socket.
+func icmpErrors() []ruleset.Rule {
+	const aSecond = 100
+	return []ruleset.Rule{
+		ruleset.NewRule("5: errors", ruleset.ICMPType(3, 3), ruleset.Limit(aSecond), ruleset.Count(kernelIn), ruleset.Accept()),
+		ruleset.NewRule("5: errors", ruleset.ICMPType(11, 12), ruleset.Limit(aSecond), ruleset.Count(kernelIn), ruleset.Accept()),
+		ruleset.NewRule("5: errors", ruleset.ICMPv6Type(1, 4), ruleset.Limit(aSecond), ruleset.Count(kernelIn), ruleset.Accept()),
+	}
+}
+
+// doorRules judge the ambassador's packets where it has an allow list. Without connection tracking a reply is told by its
+// source port: a published one, and no SYN. A UDP datagram from a published port passes wherever it goes; the host's side,
+// which tracks connections, stops it when it is no reply.
+func doorRules() []ruleset.Rule {
+	return []ruleset.Rule{
+		ruleset.NewRule("a new connection", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Goto(newFlow)),
+		ruleset.NewRule("a reply", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.Count(ambassadorOut), ruleset.Accept()),
+		ruleset.NewRule("", ruleset.Goto(newFlow)),
+	}
+}
+
+func newFlowRules() []ruleset.Rule {
+	rules := allowed.Rules(nil, ruleset.Count(ambassadorOut), ruleset.Accept())
+	return append(rules, ruleset.NewRule("", ruleset.Goto(refuseAmbassador)))
+}
+
+func createSets(p Policy) []ruleset.Set {
+	ports := ruleset.NewSet(published, nftables.TypeInetProto, nftables.TypeInetService)
+	for _, x := range slices.Compact(slices.SortedFunc(slices.Values(p.Published), comparePorts)) {
+		proto, _ := ruleset.Protocol(x.Protocol) // checked by validate
+		ports.Elements = append(ports.Elements, nftables.SetElement{Key: ruleset.Key([]byte{proto}, ruleset.Port(x.Port))})
+	}
+	sets := allowed.Sets()
+	elements := allowed.Elements(p.Allow)
+	for i := range sets {
+		sets[i].Elements = elements[sets[i].Name]
+	}
+	return append([]ruleset.Set{ports}, sets...)
+}
+
+func comparePorts(a, b Port) int {
+	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+}

@@ -1,0 +1,94 @@
+package netns
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A HostLink is the host's end of a link.
+type HostLink struct{ Name, Alias string }
+
+// Links lists the host's links whose alias begins so.
+func Links(aliasPrefix string) ([]HostLink, error) {
+	all, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	var out []HostLink
+	for _, l := range all {
+		if a := l.Attrs(); strings.HasPrefix(a.Alias, aliasPrefix) {
+			out = append(out, HostLink{a.Name, a.Alias})
+		}
+	}
+	return out, nil
+}
+
+// LinkAddresses returns the addresses of one of the host's links, and whether it exists.
+func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
+	link, err := netlink.LinkByName(name)
+	if isLinkNotFound(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("find link %q: %w", name, err)
+	}
+	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, true, fmt.Errorf("list addresses of link %q: %w", name, err)
+	}
+	for _, a := range list {
+		addrs = append(addrs, addrOf(a))
+	}
+	return addrs, true, nil
+}
+
+// Addresses returns the addresses of all the host's links, by the link's name.
+func Addresses() (map[string][]netip.Addr, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	out := map[string][]netip.Addr{}
+	for _, a := range list {
+		out[names[a.LinkIndex]] = append(out[names[a.LinkIndex]], addrOf(a))
+	}
+	return out, nil
+}
+
+// Routes lists the destinations of the host's routes, but for those of links whose alias begins so.
+func Routes(exceptAlias string) ([]netip.Prefix, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	ours := map[int]bool{}
+	for _, l := range links {
+		ours[l.Attrs().Index] = strings.HasPrefix(l.Attrs().Alias, exceptAlias)
+	}
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	var out []netip.Prefix
+	for _, r := range routes {
+		if ours[r.LinkIndex] || r.Dst == nil {
+			continue
+		}
+		addr, ok := netip.AddrFromSlice(r.Dst.IP)
+		if ones, _ := r.Dst.Mask.Size(); ok {
+			out = append(out, netip.PrefixFrom(addr.Unmap(), ones))
+		}
+	}
+	return out, nil
+}

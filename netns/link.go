@@ -1,0 +1,274 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	vnetns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// applyLink makes the link or completes it: each step first looks at nothing and takes "exists" for done.
+func applyLink(ns *os.File, l Link) error {
+	if ok, err := linkAsWanted(ns, l); err != nil || ok {
+		return err
+	}
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	group, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer group.Close()
+
+	near, far, err := ensurePair(host, group, ns, l)
+	if err != nil {
+		return err
+	}
+	if err := ensureHostEnd(host, near, l); err != nil {
+		return err
+	}
+	if err := ensureGroupEnd(group, far, l); err != nil {
+		return err
+	}
+	if err := ensureNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil {
+		return err
+	}
+	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
+}
+
+// ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
+// namespace's eth0 is a leftover and goes.
+func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far netlink.Link, err error) {
+	near, err = host.LinkByName(l.Name)
+	if err == nil {
+		far, err = group.LinkByName(PeerName)
+		if err == nil && near.Attrs().ParentIndex == far.Attrs().Index && far.Attrs().ParentIndex == near.Attrs().Index {
+			return near, far, nil
+		}
+		if err := host.LinkDel(near); err != nil {
+			return nil, nil, fmt.Errorf("delete leftover: %w", err)
+		}
+	} else if !isLinkNotFound(err) {
+		return nil, nil, err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = l.Name
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())}
+	if err := host.LinkAdd(veth); err != nil {
+		return nil, nil, fmt.Errorf("create: %w", err)
+	}
+	if near, err = host.LinkByName(l.Name); err != nil {
+		return nil, nil, err
+	}
+	far, err = group.LinkByName(PeerName)
+	return near, far, err
+}
+
+func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
+	if l.Alias != "" && near.Attrs().Alias != l.Alias {
+		if err := host.LinkSetAlias(near, l.Alias); err != nil {
+			return fmt.Errorf("set alias: %w", err)
+		}
+	}
+	for _, s := range hostEndSysctls(l) {
+		if err := WriteSysctl(s.key, s.value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("set net/%s: %w", s.key, err)
+		}
+	}
+	if err := ensureAddrs(host, near, l.Host); err != nil {
+		return err
+	}
+	return host.LinkSetUp(near)
+}
+
+func hostEndSysctls(l Link) []sysctl {
+	localnet := "0"
+	if l.Localhost {
+		localnet = "1"
+	}
+	return []sysctl{
+		{"ipv6/conf/" + l.Name + "/addr_gen_mode", "1"},
+		{"ipv6/conf/" + l.Name + "/accept_ra", "0"},
+		{"ipv6/conf/" + l.Name + "/accept_dad", "0"},
+		{"ipv4/conf/" + l.Name + "/route_localnet", localnet},
+	}
+}
+
+func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
+	if err := ensureAddrs(group, far, l.Group); err != nil {
+		return err
+	}
+	if err := group.LinkSetUp(far); err != nil {
+		return fmt.Errorf("raise: %w", err)
+	}
+	for _, r := range routes(l, far.Attrs().Index) {
+		if err := group.RouteReplace(&r); err != nil {
+			return fmt.Errorf("add route %s: %w", r.Dst, err)
+		}
+	}
+	return nil
+}
+
+// routes are the namespace's: by the host to everywhere, but never to 127.0.0.0/8, which a socket bound to eth0 would
+// otherwise send to a host that routes its own loopback to the link.
+func routes(l Link, index int) []netlink.Route {
+	var out []netlink.Route
+	for _, gw := range l.Host {
+		dst := &net.IPNet{IP: make(net.IP, gw.BitLen()/8), Mask: net.CIDRMask(0, gw.BitLen())}
+		out = append(out, netlink.Route{LinkIndex: index, Dst: dst, Gw: gw.AsSlice(), Protocol: unix.RTPROT_STATIC})
+		if gw.Is4() {
+			loopback := &net.IPNet{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}
+			out = append(out, netlink.Route{Dst: loopback, Type: unix.RTN_PROHIBIT, Protocol: unix.RTPROT_STATIC})
+		}
+	}
+	return out
+}
+
+// ensureAddrs gives the link exactly the addresses.
+func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error {
+	have, err := h.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for i := range have {
+		if !slices.Contains(want, addrOf(have[i])) && !have[i].IP.IsLinkLocalUnicast() {
+			if err := h.AddrDel(link, &have[i]); err != nil {
+				return fmt.Errorf("delete address %s: %w", have[i].IPNet, err)
+			}
+		}
+	}
+	for _, a := range want {
+		if err := AddAddress(h, link, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddAddress gives a link one address of a point-to-point pair: a /31, or a /127 that is used at once, without detection of
+// duplicates. One it has already is no error.
+func AddAddress(h *netlink.Handle, link netlink.Link, a netip.Addr) error {
+	flags := 0
+	if a.Is6() {
+		flags = unix.IFA_F_NODAD
+	}
+	mask := net.CIDRMask(bits(a), a.BitLen())
+	if err := h.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: mask}, Flags: flags}); err != nil {
+		return fmt.Errorf("add address %s: %w", a, err)
+	}
+	return nil
+}
+
+func addrOf(a netlink.Addr) netip.Addr {
+	addr, _ := netip.AddrFromSlice(a.IP)
+	return addr.Unmap()
+}
+
+// linkAsWanted looks at both ends. Only a failed look is an error.
+func linkAsWanted(ns *os.File, l Link) (bool, error) {
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return false, err
+	}
+	defer host.Close()
+	near, err := host.LinkByName(l.Name)
+	if isLinkNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if near.Attrs().Alias != l.Alias || near.Attrs().Flags&net.FlagUp == 0 {
+		return false, nil
+	}
+	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {
+		return false, err
+	}
+	group, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return false, err
+	}
+	defer group.Close()
+	far, err := group.LinkByName(PeerName)
+	if isLinkNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if far.Attrs().Flags&net.FlagUp == 0 || near.Attrs().ParentIndex != far.Attrs().Index {
+		return false, nil
+	}
+	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
+		return false, err
+	}
+	return hasRoutes(group, routes(l, far.Attrs().Index))
+}
+
+func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, error) {
+	have, err := h.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range want {
+		if !slices.ContainsFunc(have, func(x netlink.Addr) bool {
+			ones, _ := x.Mask.Size()
+			return addrOf(x) == a && ones == bits(a)
+		}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
+	have, err := h.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, err
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(r netlink.Route) bool {
+			sameType := r.Type == w.Type || w.Type == 0 && r.Type == unix.RTN_UNICAST
+			return sameType && r.Dst != nil && r.Dst.String() == w.Dst.String() && r.Gw.Equal(w.Gw) &&
+				(w.LinkIndex == 0 || r.LinkIndex == w.LinkIndex)
+		}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	if isLinkNotFound(err) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if errors.Is(err, unix.ENODEV) { // its namespace went at the same moment
+		return nil
+	}
+	return err
+}
+
+func isLinkNotFound(err error) bool {
+	_, ok := errors.AsType[netlink.LinkNotFoundError](err)
+	return ok
+}

@@ -1,0 +1,170 @@
+package netnstest
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	vnetns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/probe"
+)
+
+// NewNamespace makes a network namespace with its loopback up, which goes with the test.
+func NewNamespace(t testing.TB) *os.File {
+	t.Helper()
+	var ns *os.File
+	do(t, func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		ns, err = os.Open("/proc/thread-self/ns/net")
+		return err
+	})
+	t.Cleanup(func() { ns.Close() })
+	in(t, ns, func(h *netlink.Handle) error { return raise(h, "lo") })
+	return ns
+}
+
+// In runs f on a thread that is in the namespace; nil is the test's own. f must start no goroutines.
+func In(t testing.TB, ns *os.File, f func() error) {
+	t.Helper()
+	do(t, func() error {
+		if ns != nil {
+			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+		}
+		return f()
+	})
+}
+
+// do runs f on a thread that is never used again.
+func do(t testing.TB, f func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func in(t testing.TB, ns *os.File, f func(*netlink.Handle) error) {
+	t.Helper()
+	h, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := f(h); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func raise(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return h.LinkSetUp(link)
+}
+
+// An Outside is a namespace behind the host, as the world is: it routes nothing to the groups.
+type Outside struct {
+	NS           *os.File
+	Addr4, Addr6 netip.Addr // its own
+	Host4, Host6 netip.Addr // the host's, on the link between them
+	Link         string     // the host's end
+}
+
+// NewOutside joins a new namespace to the test's own host.
+func NewOutside(t testing.TB) *Outside {
+	t.Helper()
+	o := &Outside{
+		NS:    NewNamespace(t),
+		Addr4: netip.MustParseAddr("198.51.100.2"), Host4: netip.MustParseAddr("198.51.100.1"),
+		Addr6: netip.MustParseAddr("2001:db8:f::2"), Host6: netip.MustParseAddr("2001:db8:f::1"),
+		Link: "uplink0",
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = o.Link
+	// A link whose index is its peer's as well learns of its carrier up to a second late.
+	attrs.Index = 1000
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(o.NS.Fd())}
+	if err := netlink.LinkAdd(veth); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = netlink.LinkDel(veth) })
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	address(t, host, o.Link, "198.51.100.1/24", "2001:db8:f::1/64")
+	in(t, o.NS, func(h *netlink.Handle) error {
+		address(t, h, "eth0", "198.51.100.2/24", "2001:db8:f::2/64")
+		return nil
+	})
+	return o
+}
+
+func address(t testing.TB, h *netlink.Handle, name string, addrs ...string) {
+	t.Helper()
+	link, err := h.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		addr, err := netlink.ParseAddr(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr.Flags = unix.IFA_F_NODAD
+		if err := h.AddrAdd(link, addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.LinkSetUp(link); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Probe starts a probe in a namespace, nil for the test's own, and in a cgroup, "" for the test's own. It ends with the test.
+func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
+	t.Helper()
+	c := probe.Config{NetNS: ns}
+	if ns == nil {
+		own, err := os.Open("/proc/self/ns/net")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer own.Close()
+		c.NetNS = own
+	}
+	if cgroup != "" {
+		h, err := egress.FindHierarchies()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, err := os.Open(filepath.Join(h.V2, cgroup))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		c.Cgroup = dir
+	}
+	p, err := probe.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Kill() })
+	return p
+}

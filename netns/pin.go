@@ -1,0 +1,157 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// pins guards the folders of pins and what is in them: a pin must not cross another of the same path, nor the making and
+// removing of its folder's mount.
+var pins sync.Mutex
+
+// Pinned reports whether a namespace is pinned at path.
+func Pinned(path string) (bool, error) {
+	var st unix.Statfs_t
+	switch err := unix.Statfs(path, &st); {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return st.Type == unix.NSFS_MAGIC, nil
+}
+
+func pin(path string) error {
+	pins.Lock()
+	defer pins.Unlock()
+	ok, err := Pinned(path)
+	if err != nil || ok {
+		return err
+	}
+	if err := ensureFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	// A file without a mount is what an attempt that was cut short left; it serves again.
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o444)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if err := inNewNamespace(func() error {
+		return unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	}); err != nil {
+		os.Remove(path)
+		return err
+	}
+	return nil
+}
+
+// ensureFolder makes the folder a mount of its own that is shared: a mount namespace made from ours later has copies of the
+// pins, and only sharing takes the copies away with the original.
+func ensureFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	ok, err := isMountPoint(dir)
+	if err != nil || ok {
+		return err
+	}
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %q on itself: %w", dir, err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("share mount %q: %w", dir, err)
+	}
+	return nil
+}
+
+func isMountPoint(dir string) (bool, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MODE, &st); err != nil {
+		return false, fmt.Errorf("look at %q: %w", dir, err)
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}
+
+func unpin(path string) error {
+	pins.Lock()
+	defer pins.Unlock()
+	ok, err := Pinned(path)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount: %w", err)
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	removeFolder(filepath.Dir(path))
+	return nil
+}
+
+// removeFolder takes an empty folder's own mount and the folder away; the next pin makes both again. It is no loss when it
+// can't.
+func removeFolder(dir string) {
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return
+	}
+	if ok, err := isMountPoint(dir); err == nil && ok {
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	_ = os.Remove(dir)
+}
+
+// Pins lists the names of what lies in a folder of pins, half-made ones among them. A folder that is not there has none.
+func Pins(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// inNewNamespace runs keep on a thread that is in a network namespace made for it, with its sysctls set and its loopback up.
+// The thread comes back to its own namespace afterwards; if it can't, it stays locked and dies with its goroutine.
+func inNewNamespace(keep func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer home.Close()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			runtime.UnlockOSThread()
+			done <- fmt.Errorf("make network namespace: %w", err)
+			return
+		}
+		if err = prepare(); err == nil {
+			err = keep()
+		}
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
+	}()
+	return <-done
+}

@@ -1,0 +1,198 @@
+package ruleset
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// An Expr is one step of a rule.
+type Expr = expr.Any
+
+// Registers as the kernel prints them back: 1 to 4 hold 16 bytes, 8 to 23 hold 4 of the same bytes.
+const (
+	reg1  = unix.NFT_REG_1
+	reg32 = unix.NFT_REG32_00
+)
+
+// payloadInner is NFT_PAYLOAD_INNER_HEADER: what the transport header carries. Linux 5.16 or later.
+const payloadInner = 3
+
+// InterfaceName pads a name to the 16 bytes that sets and comparisons hold.
+func InterfaceName(name string) []byte {
+	b := make([]byte, 16)
+	copy(b[:15], name)
+	return b
+}
+
+func compareTo(op expr.CmpOp, data ...byte) expr.Any {
+	return &expr.Cmp{Op: op, Register: reg1, Data: data}
+}
+
+func meta(key expr.MetaKey) expr.Any { return &expr.Meta{Key: key, Register: reg1} }
+
+func payload(base expr.PayloadBase, offset, n uint32) expr.Any {
+	return &expr.Payload{DestRegister: reg1, Base: base, Offset: offset, Len: n}
+}
+
+func bits(mask ...byte) expr.Any {
+	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask))}
+}
+
+// OIFName matches the outgoing interface: oifname "name".
+func OIFName(name string) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
+}
+
+// IIFName matches the incoming interface: iifname "name".
+func IIFName(name string) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
+}
+
+// Family matches IPv4 or IPv6: meta nfproto.
+func Family(proto byte) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyNFPROTO), compareTo(expr.CmpOpEq, proto)}
+}
+
+// L4Proto matches the transport protocol: meta l4proto.
+func L4Proto(proto byte) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyL4PROTO), compareTo(expr.CmpOpEq, proto)}
+}
+
+// Cgroup matches packets of sockets created in a cgroup or below it: socket cgroupv2 level.
+func Cgroup(level uint32, id uint64) []expr.Any {
+	return []expr.Any{
+		&expr.Socket{Key: expr.SocketKeyCgroupv2, Level: level, Register: reg1},
+		compareTo(expr.CmpOpEq, binary.NativeEndian.AppendUint64(nil, id)...),
+	}
+}
+
+// TCP flags, as in the header's 14th byte.
+const (
+	FIN = 0x01
+	SYN = 0x02
+	RST = 0x04
+	ACK = 0x10
+)
+
+// TCPFlags matches TCP packets whose flags under the mask are exactly want: tcp flags want / mask.
+func TCPFlags(mask, want byte) []expr.Any {
+	return append(L4Proto(unix.IPPROTO_TCP),
+		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), compareTo(expr.CmpOpEq, want))
+}
+
+// CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8 0x0-0xff. The comparison always
+// holds; it is the load that fails where there is no such byte.
+func CarriesPayload() []expr.Any {
+	return []expr.Any{payload(payloadInner, 0, 1), compareTo(expr.CmpOpGte, 0x00), compareTo(expr.CmpOpLte, 0xff)}
+}
+
+// ICMPType matches a range of ICMP types: icmp type from-to.
+func ICMPType(from, to byte) []expr.Any {
+	return append(append(Family(unix.NFPROTO_IPV4), L4Proto(unix.IPPROTO_ICMP)...), headerType(from, to)...)
+}
+
+// ICMPv6Type matches a range of ICMPv6 types: icmpv6 type from-to.
+func ICMPv6Type(from, to byte) []expr.Any {
+	return append(append(Family(unix.NFPROTO_IPV6), L4Proto(unix.IPPROTO_ICMPV6)...), headerType(from, to)...)
+}
+
+func headerType(from, to byte) []expr.Any {
+	load := payload(expr.PayloadBaseTransportHeader, 0, 1)
+	if from == to {
+		return []expr.Any{load, compareTo(expr.CmpOpEq, from)}
+	}
+	return []expr.Any{load, compareTo(expr.CmpOpGte, from), compareTo(expr.CmpOpLte, to)}
+}
+
+// HopLimit matches the hop limit of an IPv6 packet that an earlier part of the rule found to be one: ip6 hoplimit.
+func HopLimit(n byte) []expr.Any {
+	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, 7, 1), compareTo(expr.CmpOpEq, n)}
+}
+
+// NeighbourDiscovery matches solicitations and advertisements that no router has forwarded.
+func NeighbourDiscovery() []expr.Any { return append(ICMPv6Type(135, 136), HopLimit(255)...) }
+
+// Limit matches at most rate packets a second, after a first burst of as many: limit rate N/second.
+func Limit(rate uint32) []expr.Any {
+	return []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(rate), Unit: expr.LimitTimeSecond, Burst: rate}}
+}
+
+// Connection states, for [CTState].
+const (
+	Established = expr.CtStateBitESTABLISHED
+	Related     = expr.CtStateBitRELATED
+	Invalid     = expr.CtStateBitINVALID
+	Untracked   = expr.CtStateBitUNTRACKED
+)
+
+// CTState matches packets in one of the states: ct state.
+func CTState(states uint32) []expr.Any {
+	return ctBits(expr.CtKeySTATE, states)
+}
+
+// CTDestinationNAT matches packets of connections whose destination was rewritten: ct status dnat.
+func CTDestinationNAT() []expr.Any { return ctBits(expr.CtKeySTATUS, 0x20) }
+
+func ctBits(key expr.CtKey, mask uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: key, Register: reg1},
+		bits(binaryutil.NativeEndian.PutUint32(mask)...),
+		compareTo(expr.CmpOpNeq, 0, 0, 0, 0),
+	}
+}
+
+// ToLocal matches packets to one of the host's own addresses: fib daddr type local.
+func ToLocal() []expr.Any { return toType(unix.RTN_LOCAL) }
+
+// ToBroadcast matches packets to a broadcast address: fib daddr type broadcast.
+func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
+
+// ToMulticast matches packets to a multicast address: fib daddr type multicast.
+func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
+
+// FromLocal matches packets that carry one of the namespace's own addresses as their source: fib saddr type local.
+func FromLocal() []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: reg1, FlagSADDR: true, ResultADDRTYPE: true},
+		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
+	}
+}
+
+func toType(t uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},
+		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(t)...),
+	}
+}
+
+// Masquerade gives the packet the address of the interface it leaves by.
+func Masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
+
+// Count adds the packet to a named counter.
+func Count(counter string) []expr.Any {
+	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}}
+}
+
+// Accept ends the hook in favour of the packet.
+func Accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
+
+// Drop ends the packet without a word.
+func Drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
+
+// Goto goes on in another chain and does not come back.
+func Goto(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
+}
+
+// RejectTCP answers with a reset: at once for the caller, where an ICMP error on TCP waits for the SYN to be sent again.
+func RejectTCP() []expr.Any {
+	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
+}
+
+// Reject answers with an ICMP error, administratively prohibited.
+func Reject() []expr.Any {
+	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
+}

@@ -1,0 +1,135 @@
+package ruleset
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// A Field is one part of a key that [In], [NotIn] or [DestinationNAT] looks up.
+type Field struct {
+	size uint32 // bytes it takes of the key, padded to registers
+	load func(reg uint32) expr.Any
+}
+
+func metaField(size uint32, key expr.MetaKey) Field {
+	return Field{size, func(reg uint32) expr.Any { return &expr.Meta{Key: key, Register: reg} }}
+}
+
+func payloadField(base expr.PayloadBase, offset, n uint32) Field {
+	return Field{(n + 3) / 4 * 4, func(reg uint32) expr.Any {
+		return &expr.Payload{DestRegister: reg, Base: base, Offset: offset, Len: n}
+	}}
+}
+
+// The fields of keys. Addresses need a [Family] and ports a transport protocol with ports earlier in the rule or in the key.
+var (
+	FieldIIFName = metaField(16, expr.MetaKeyIIFNAME)
+	FieldOIFName = metaField(16, expr.MetaKeyOIFNAME)
+	FieldL4Proto = metaField(4, expr.MetaKeyL4PROTO)
+	FieldSource4 = payloadField(expr.PayloadBaseNetworkHeader, 12, 4)
+	FieldDest4   = payloadField(expr.PayloadBaseNetworkHeader, 16, 4)
+	FieldSource6 = payloadField(expr.PayloadBaseNetworkHeader, 8, 16)
+	FieldDest6   = payloadField(expr.PayloadBaseNetworkHeader, 24, 16)
+	FieldSPort   = payloadField(expr.PayloadBaseTransportHeader, 0, 2)
+	FieldDPort   = payloadField(expr.PayloadBaseTransportHeader, 2, 2)
+)
+
+// In matches packets whose fields are a key of the set.
+func In(set string, fields ...Field) []expr.Any {
+	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set})
+}
+
+// NotIn matches packets whose fields are no key of the set.
+func NotIn(set string, fields ...Field) []expr.Any {
+	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true})
+}
+
+// DestinationNAT rewrites the destination to the address and port that the map holds for the fields; without such a key the
+// rule does not match.
+func DestinationNAT(family byte, mapName string, fields ...Field) []expr.Any {
+	port := uint32(reg32 + 1)
+	if family == unix.NFPROTO_IPV6 {
+		port = unix.NFT_REG_2
+	}
+	return append(load(fields),
+		&expr.Lookup{SourceRegister: reg1, SetName: mapName, IsDestRegSet: true, DestRegister: reg1},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(family), RegAddrMin: reg1, RegProtoMin: port, Specified: true})
+}
+
+// load puts the fields side by side into registers, from the first on.
+func load(fields []Field) []expr.Any {
+	var exprs []expr.Any
+	var at uint32
+	for _, f := range fields {
+		exprs = append(exprs, f.load(register(at)))
+		at += f.size
+	}
+	return exprs
+}
+
+// register names the register that starts at a byte, the way the kernel prints it back.
+func register(at uint32) uint32 {
+	if at%16 == 0 {
+		return reg1 + at/16
+	}
+	return reg32 + at/4
+}
+
+// SourceIn matches packets from a prefix, DestIn packets to one; both bring their [Family].
+func SourceIn(p netip.Prefix) []expr.Any { return addressIn(p, 12, 8) }
+
+// DestIn matches packets to a prefix.
+func DestIn(p netip.Prefix) []expr.Any { return addressIn(p, 16, 24) }
+
+func addressIn(p netip.Prefix, offset4, offset6 uint32) []expr.Any {
+	p = p.Masked()
+	family, offset := byte(unix.NFPROTO_IPV4), offset4
+	if p.Addr().Is6() {
+		family, offset = unix.NFPROTO_IPV6, offset6
+	}
+	addr := p.Addr().AsSlice()
+	whole := (p.Bits() + 7) / 8
+	exprs := append(Family(family), payload(expr.PayloadBaseNetworkHeader, offset, uint32(whole)))
+	if rest := p.Bits() % 8; rest != 0 {
+		exprs = []expr.Any{exprs[0], exprs[1], payload(expr.PayloadBaseNetworkHeader, offset, uint32(len(addr)))}
+		exprs = append(exprs, bits(maskOf(p)...))
+		whole = len(addr)
+	}
+	return append(exprs, compareTo(expr.CmpOpEq, addr[:whole]...))
+}
+
+func maskOf(p netip.Prefix) []byte {
+	mask := make([]byte, len(p.Addr().AsSlice()))
+	for i := range p.Bits() {
+		mask[i/8] |= 0x80 >> (i % 8)
+	}
+	return mask
+}
+
+// Key joins the parts of a set element's key or data, each padded to a register.
+func Key(parts ...[]byte) []byte {
+	var key []byte
+	for _, p := range parts {
+		key = append(key, p...)
+		for len(key)%4 != 0 {
+			key = append(key, 0)
+		}
+	}
+	return key
+}
+
+// Port is a port as keys hold it.
+func Port(p uint16) []byte { return binary.BigEndian.AppendUint16(nil, p) }
+
+// LastOf is the last address of a prefix.
+func LastOf(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i, m := range maskOf(p) {
+		b[i] |= ^m
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}

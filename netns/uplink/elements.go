@@ -1,0 +1,158 @@
+package uplink
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// elements are elements of the table's sets, by the set's name.
+type elements map[string][]nftables.SetElement
+
+// createElements is an entry as the sets hold it.
+func createElements(e Entry) elements {
+	name := ruleset.InterfaceName(e.Link)
+	out := elements(allowed.Elements(e.Allow, name))
+	out.add(links, name, nil)
+	if len(e.Allow) > 0 {
+		out.add(restricted, name, nil)
+	}
+	for _, group := range e.Group {
+		out.add(pick(group, source4, source6), ruleset.Key(name, group.AsSlice()), nil)
+		for _, p := range e.Publish {
+			proto, _ := ruleset.Protocol(p.Protocol) // checked by validate
+			key := ruleset.Key([]byte{proto}, ruleset.Port(p.Host))
+			to := ruleset.Key(group.AsSlice(), ruleset.Port(p.Port))
+			switch {
+			case !p.Address.IsValid():
+				out.add(pick(group, publish4, publish6), key, to)
+			case p.Address.Is4() == group.Is4():
+				out.add(pick(group, publishAt4, publishAt6), append(p.Address.AsSlice(), key...), to)
+			}
+		}
+	}
+	return out
+}
+
+func (e elements) add(set string, key, val []byte) {
+	e[set] = append(e[set], nftables.SetElement{Key: key, Val: val})
+}
+
+func pick(a netip.Addr, four, six string) string {
+	if a.Is4() {
+		return four
+	}
+	return six
+}
+
+// of returns the elements that belong to links: by the name in front of the key, or, in the maps of published ports, by the
+// address they lead to.
+func (e elements) of(belongs func(link string) bool) elements {
+	owner := map[netip.Addr]string{}
+	for _, set := range []string{source4, source6} {
+		for _, x := range e[set] {
+			if a, ok := netip.AddrFromSlice(x.Key[16:]); ok {
+				owner[a] = linkOf(x.Key)
+			}
+		}
+	}
+	out := elements{}
+	for set, xs := range e {
+		for _, x := range xs {
+			link := ""
+			switch set {
+			case publish4, publishAt4:
+				link = owner[netip.AddrFrom4([4]byte(x.Val[:4]))]
+			case publish6, publishAt6:
+				link = owner[netip.AddrFrom16([16]byte(x.Val[:16]))]
+			default:
+				link = linkOf(x.Key)
+			}
+			if belongs(link) {
+				out[set] = append(out[set], x)
+			}
+		}
+	}
+	return out
+}
+
+func linkOf(key []byte) string {
+	name, _, _ := bytes.Cut(key[:16], []byte{0})
+	return string(name)
+}
+
+// read returns every element of the table; none where there is no table.
+func (u *Uplink) read(conn *nftables.Conn) (elements, error) {
+	out := elements{}
+	if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
+		return out, err
+	}
+	for _, s := range u.table.Sets {
+		xs, err := conn.GetSetElements(s.Handle(u.config.Table))
+		if err != nil {
+			return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, u.config.Table, err)
+		}
+		out[s.Name] = xs
+	}
+	return out, nil
+}
+
+// diff says what to add and what to delete so that the table holds exactly the entry for its link. What leads to one of its
+// addresses, or stands for one of them, counts as the link's whatever it is named.
+func (u *Uplink) diff(conn *nftables.Conn, e Entry) (add, del elements, err error) {
+	all, err := u.read(conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	have := all.of(func(link string) bool { return link == e.Link })
+	want := createElements(e)
+	add, del = elements{}, elements{}
+	for _, s := range u.table.Sets {
+		a, d := ruleset.Diff(have[s.Name], want[s.Name])
+		if len(a) > 0 {
+			add[s.Name] = a
+		}
+		if len(d) > 0 {
+			del[s.Name] = d
+		}
+	}
+	return add, del, nil
+}
+
+// change sends one batch: deletions first, so that an element may change its data.
+func (u *Uplink) change(conn *nftables.Conn, add, del elements) error {
+	for _, s := range u.table.Sets {
+		h := s.Handle(u.config.Table)
+		if xs := del[s.Name]; len(xs) > 0 {
+			if err := conn.SetDeleteElements(h, xs); err != nil {
+				return err
+			}
+		}
+		if err := ruleset.AddElements(conn, h, add[s.Name]); err != nil {
+			return err
+		}
+	}
+	return conn.Flush()
+}
+
+// keep deletes what belongs to links that live does not name, and the table where none is left. Published ports that lead to
+// nobody's address belong to the link "", which lives nowhere.
+func (u *Uplink) keep(conn *nftables.Conn, live func(string) bool) error {
+	all, err := u.read(conn)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return live(linkOf(x.Key)) }) {
+		return ruleset.Delete(conn, u.config.Table)
+	}
+	gone := all.of(func(link string) bool { return link == "" || !live(link) })
+	if len(gone) == 0 {
+		return nil
+	}
+	return u.change(conn, nil, gone)
+}

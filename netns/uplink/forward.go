@@ -1,0 +1,52 @@
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const sysctls = "/proc/sys/net/"
+
+// forward lets the host route. A host that routes IPv6 stops listening to router advertisements unless it is told to go on,
+// and would lose its own address and default route; interfaces that listened before go on.
+func forward(ipv6 bool) error {
+	if err := write("ipv4/ip_forward", "1"); err != nil {
+		return err
+	}
+	if !ipv6 || read("ipv6/conf/all/forwarding") != "0" {
+		return nil
+	}
+	interfaces, err := filepath.Glob(sysctls + "ipv6/conf/*/accept_ra")
+	if err != nil {
+		return err
+	}
+	for _, path := range interfaces {
+		key := strings.TrimPrefix(path, sysctls)
+		if read(key) != "1" {
+			continue
+		}
+		if err := write(key, "2"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return write("ipv6/conf/all/forwarding", "1")
+}
+
+func read(key string) string {
+	b, _ := os.ReadFile(sysctls + key)
+	return strings.TrimSpace(string(b))
+}
+
+func write(key, value string) error {
+	if read(key) == value {
+		return nil
+	}
+	if err := os.WriteFile(sysctls+key, []byte(value), 0); err != nil {
+		return fmt.Errorf("set net/%s to %s: %w", key, value, err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package uplink
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// PortHolder says which process of the host holds a port that is to be published: listening on it for TCP, bound to it for
+// UDP. addr invalid means every address. It returns "" when the port is free, and "another process" when its holder can't
+// be seen. Ports published by groups are not looked at: no process holds these.
+func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
+	if _, err := ruleset.Protocol(protocol); err != nil {
+		return "", err
+	}
+	for _, file := range []string{"/proc/net/" + protocol, "/proc/net/" + protocol + "6"} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("look who holds port %d/%s: %w", port, protocol, err)
+		}
+		sockets, err := parseSockets(string(text))
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", file, err)
+		}
+		for _, s := range sockets {
+			if s.holds(addr, port) {
+				return owner(s.inode), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// A socket is one line of /proc/net/tcp and its like that takes packets from anybody.
+type socket struct {
+	local netip.AddrPort
+	inode uint64
+}
+
+func (s socket) holds(addr netip.Addr, port uint16) bool {
+	if s.local.Port() != port {
+		return false
+	}
+	own := s.local.Addr()
+	switch {
+	case own == netip.IPv6Unspecified(): // takes IPv4 too, unless told otherwise
+		return true
+	case own.IsUnspecified():
+		return !addr.IsValid() || addr.Is4()
+	}
+	return !addr.IsValid() || addr.IsUnspecified() || own.Unmap() == addr
+}
+
+// States in /proc/net: a listening TCP socket, and a UDP one that is not connected.
+const (
+	stateListen = "0A"
+	stateClosed = "07"
+)
+
+// parseSockets reads the lines of sockets that anybody may send to:
+// "  sl  local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...".
+func parseSockets(text string) ([]socket, error) {
+	var out []socket
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 10 || f[0] == "sl" || f[3] != stateListen && f[3] != stateClosed {
+			continue
+		}
+		local, err := parseAddrPort(f[1])
+		if err != nil {
+			return nil, err
+		}
+		inode, err := strconv.ParseUint(f[9], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, socket{local, inode})
+	}
+	return out, nil
+}
+
+// parseAddrPort reads "0100007F:1F90": the address as words in the machine's order, here little-endian or big as the kernel
+// printed them, the port as a number.
+func parseAddrPort(s string) (netip.AddrPort, error) {
+	a, p, ok := strings.Cut(s, ":")
+	b, err := hex.DecodeString(a)
+	if !ok || err != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, fmt.Errorf("%q is no address", s)
+	}
+	port, err := strconv.ParseUint(p, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q has no port: %w", s, err)
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	addr, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("%q is no address", s)
+	}
+	return netip.AddrPortFrom(addr, uint16(port)), nil
+}
+
+// owner names the process that has a socket open. It walks every process, so it is only called to name a culprit.
+func owner(inode uint64) string {
+	want := fmt.Sprintf("socket:[%d]", inode)
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err != nil || target != want {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(fd))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err != nil {
+			continue
+		}
+		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), filepath.Base(process))
+	}
+	return "another process"
+}

@@ -1,0 +1,149 @@
+package uplink
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// Names of the sets and maps that entries are elements of.
+const (
+	links          = "links"      // every link of ours
+	restricted     = "restricted" // links with an allow list
+	source4        = "source4"    // link . the group's address
+	source6        = "source6"
+	publish4       = "publish4" // protocol . port -> group's address . port
+	publish6       = "publish6"
+	publishAt4     = "publish_at4" // host's address . protocol . port -> group's address . port
+	publishAt6     = "publish_at6"
+	refuse         = "refuse"
+	chainRefused   = "refused"
+	chainSpoofed   = "spoofed"
+	chainStray     = "stray"
+	chainUninvited = "uninvited"
+)
+
+var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
+
+// Addresses that no group reaches unless its allow list names them: link-local ones and the metadata services of clouds.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("fd00:ec2::254/128"),
+}
+
+// createTable is the whole table but for the elements.
+//
+// What comes from a group is judged before its destination may be rewritten, so that an allow list, and the rule that the host
+// is out of reach, see the address the ambassador asked for. What goes to a group is judged at the very end of its path, which
+// packets of the host's own processes share with forwarded ones.
+func createTable(c Config) ruleset.Table {
+	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
+		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
+	}
+	return ruleset.Table{
+		Name:     c.Table,
+		Counters: []string{chainRefused, chainSpoofed, chainStray, chainUninvited},
+		Sets:     createSets(),
+		Chains: []ruleset.Chain{
+			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
+			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
+			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
+			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishRules()},
+			{Name: "masquerade", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
+			{Name: refuse, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Count(chainRefused)),
+				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
+				ruleset.NewRule("", ruleset.Reject()),
+			}},
+		},
+	}
+}
+
+func createSets() []ruleset.Set {
+	ifname, addr4, addr6 := nftables.TypeIFName, nftables.TypeIPAddr, nftables.TypeIP6Addr
+	proto, port := nftables.TypeInetProto, nftables.TypeInetService
+	type fields = []nftables.SetDatatype
+	sets := []ruleset.Set{
+		ruleset.NewSet(links, ifname),
+		ruleset.NewSet(restricted, ifname),
+		ruleset.NewSet(source4, ifname, addr4),
+		ruleset.NewSet(source6, ifname, addr6),
+		ruleset.NewMap(publish4, fields{proto, port}, fields{addr4, port}),
+		ruleset.NewMap(publish6, fields{proto, port}, fields{addr6, port}),
+		ruleset.NewMap(publishAt4, fields{addr4, proto, port}, fields{addr4, port}),
+		ruleset.NewMap(publishAt6, fields{addr6, proto, port}, fields{addr6, port}),
+	}
+	sets = append(sets, allowed.Sets(ifname)...)
+	for i := range sets {
+		sets[i].Open = true
+	}
+	return sets
+}
+
+func fromGroups(c Config) []ruleset.Rule {
+	v4, v6 := ruleset.Family(unix.NFPROTO_IPV4), ruleset.Family(unix.NFPROTO_IPV6)
+	rules := []ruleset.Rule{
+		ruleset.NewRule("not from a group", ruleset.NotIn(links, ruleset.FieldIIFName), ruleset.Accept()),
+		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
+		ruleset.NewRule("another's address", v4, ruleset.NotIn(source4, ruleset.FieldIIFName, ruleset.FieldSource4), ruleset.Count(chainSpoofed), ruleset.Drop()),
+		ruleset.NewRule("another's address", v6, ruleset.NotIn(source6, ruleset.FieldIIFName, ruleset.FieldSource6), ruleset.Count(chainSpoofed), ruleset.Drop()),
+		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
+		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
+	}
+	rules = append(rules, allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept())...)
+	rules = append(rules, ruleset.NewRule("not on its allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(refuse)))
+	for _, p := range append(metadata, c.Prefix4, c.Prefix6) {
+		if p.IsValid() {
+			rules = append(rules, ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(refuse)))
+		}
+	}
+	return append(rules,
+		ruleset.NewRule("the host itself", ruleset.ToLocal(), ruleset.Goto(refuse)),
+		ruleset.NewRule("", ruleset.ToBroadcast(), ruleset.Goto(refuse)),
+		ruleset.NewRule("", ruleset.ToMulticast(), ruleset.Goto(refuse)))
+}
+
+func toGroups() []ruleset.Rule {
+	rules := []ruleset.Rule{
+		ruleset.NewRule("not to a group", ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Accept()),
+		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
+		ruleset.NewRule("published", ruleset.CTDestinationNAT(), ruleset.Accept()),
+		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
+	}
+	for _, match := range [][]ruleset.Expr{ruleset.ICMPType(3, 3), ruleset.ICMPType(11, 12), ruleset.ICMPv6Type(1, 4)} {
+		rules = append(rules, ruleset.NewRule("errors about flows that were refused", match, ruleset.Accept()))
+	}
+	return append(rules, ruleset.NewRule("", ruleset.Count(chainUninvited), ruleset.Drop()))
+}
+
+// publishRules lead published ports to their groups; a port at one address of the host goes before one at all of them.
+func publishRules() []ruleset.Rule {
+	rule := func(family byte, to string, fields ...ruleset.Field) ruleset.Rule {
+		return ruleset.NewRule("", ruleset.Family(family), ruleset.ToLocal(), ruleset.DestinationNAT(family, to, fields...))
+	}
+	return []ruleset.Rule{
+		rule(unix.NFPROTO_IPV4, publishAt4, ruleset.FieldDest4, ruleset.FieldL4Proto, ruleset.FieldDPort),
+		rule(unix.NFPROTO_IPV4, publish4, ruleset.FieldL4Proto, ruleset.FieldDPort),
+		rule(unix.NFPROTO_IPV6, publishAt6, ruleset.FieldDest6, ruleset.FieldL4Proto, ruleset.FieldDPort),
+		rule(unix.NFPROTO_IPV6, publish6, ruleset.FieldL4Proto, ruleset.FieldDPort),
+	}
+}
+
+// masqueradeRules give groups the host's address on their way out, and what the host's own loopback sends to a published port
+// an address that the group can answer.
+func masqueradeRules(c Config) []ruleset.Rule {
+	var rules []ruleset.Rule
+	for _, p := range []netip.Prefix{c.Prefix4, c.Prefix6} {
+		if p.IsValid() {
+			rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(p), ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Masquerade()))
+		}
+	}
+	for _, p := range []string{"127.0.0.0/8", "::1/128"} {
+		rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(netip.MustParsePrefix(p)), ruleset.In(links, ruleset.FieldOIFName), ruleset.Masquerade()))
+	}
+	return rules
+}

@@ -1,0 +1,136 @@
+// Package uplink is the host's side of the groups' links: forwarding and masquerade, published ports, and what keeps a group
+// from the host, from other groups and from cloud metadata. All of it is one nftables table whose rules never change; groups
+// are elements of its sets and maps, so the cost of a packet does not grow with their number.
+//
+// What bites: this is the second layer. Flushing it cuts groups off or, at worst, lets an ambassador talk to the host; it can
+// never let a member out, which the table inside the group's namespace sees to.
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/google/nftables"
+
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// A Config says which table, for which addresses.
+type Config struct {
+	Table   string       // required: name of the inet table
+	Prefix4 netip.Prefix // required: the links' addresses are out of it
+	Prefix6 netip.Prefix // optional
+}
+
+// An Uplink is the host's table. It is safe for concurrent use within a process.
+type Uplink struct {
+	config Config
+	table  ruleset.Table
+	mu     sync.Mutex // one writer reads, compares and writes
+}
+
+// An Entry is what one link may do. Names of links are those of the host's end.
+type Entry struct {
+	Link    string             // required
+	Group   []netip.Addr       // required: the group's own addresses, the only ones it may send from
+	Publish []Publish          // ports of the host that lead to the group
+	Allow   []ruleset.Endpoint // where it may open flows to; empty: anywhere but metadata, the host and other groups
+}
+
+// A Publish leads a port of the host to one of the group.
+type Publish struct {
+	Protocol string     // "tcp" or "udp"
+	Address  netip.Addr // of the host; the zero value: every address of both families
+	Host     uint16
+	Port     uint16
+}
+
+// New returns the uplink of a table; it changes nothing yet.
+func New(c Config) (*Uplink, error) {
+	if c.Table == "" || !c.Prefix4.IsValid() || !c.Prefix4.Addr().Is4() {
+		return nil, errors.New("uplink: no table name, or no IPv4 prefix")
+	}
+	return &Uplink{config: c, table: createTable(c)}, nil
+}
+
+// Ensure makes the table and turns forwarding on. A table that is as it should be is left alone; entries survive as long as
+// its shape is right.
+func (u *Uplink) Ensure() error {
+	if err := forward(u.config.Prefix6.IsValid()); err != nil {
+		return err
+	}
+	return u.locked(func(conn *nftables.Conn) error {
+		_, err := ruleset.Apply(conn, u.table)
+		return err
+	})
+}
+
+// InForce reports whether the table is whole and holds exactly this entry for the entry's link.
+func (u *Uplink) InForce(e Entry) (ok bool, err error) {
+	err = u.locked(func(conn *nftables.Conn) error {
+		if ok, err = ruleset.Matches(conn, u.table); err != nil || !ok {
+			return err
+		}
+		add, del, err := u.diff(conn, e)
+		ok = len(add)+len(del) == 0
+		return err
+	})
+	return ok, err
+}
+
+// Put makes exactly this entry the link's, in one batch. The table must be there: call [Uplink.Ensure] before.
+func (u *Uplink) Put(e Entry) error {
+	if err := e.validate(); err != nil {
+		return err
+	}
+	return u.locked(func(conn *nftables.Conn) error {
+		add, del, err := u.diff(conn, e)
+		if err != nil || len(add)+len(del) == 0 {
+			return err
+		}
+		if err := u.change(conn, add, del); err != nil {
+			return fmt.Errorf("table %q, link %q: %w", u.config.Table, e.Link, err)
+		}
+		return nil
+	})
+}
+
+// Delete takes away what the table holds for a link, and the table with its last link. Absent is no error.
+func (u *Uplink) Delete(link string) error {
+	return u.locked(func(conn *nftables.Conn) error { return u.keep(conn, func(l string) bool { return l != link }) })
+}
+
+// Sweep takes away what the table holds for links that live does not name, and the table when it names none.
+func (u *Uplink) Sweep(live func(link string) bool) error {
+	return u.locked(func(conn *nftables.Conn) error { return u.keep(conn, live) })
+}
+
+func (u *Uplink) locked(f func(*nftables.Conn) error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	conn, err := ruleset.Open(0)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseLasting()
+	return f(conn)
+}
+
+func (e Entry) validate() error {
+	if e.Link == "" || len(e.Link) > 15 || len(e.Group) == 0 {
+		return fmt.Errorf("uplink entry %q has no link name, one over 15 bytes, or no address", e.Link)
+	}
+	for _, p := range e.Publish {
+		if _, err := ruleset.Protocol(p.Protocol); err != nil {
+			return fmt.Errorf("publish port %d: %w", p.Host, err)
+		}
+	}
+	for _, a := range e.Allow {
+		if _, err := ruleset.Protocol(a.Protocol); err != nil {
+			return fmt.Errorf("allow %s: %w", a.Prefix, err)
+		}
+	}
+	return nil
+}

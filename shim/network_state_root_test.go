@@ -1,0 +1,265 @@
+package shim
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/ruleset"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func newNetwork(t testing.TB, layout Layout) *HostNetwork {
+	t.Helper()
+	netnstest.Root(t)
+	n, err := NewHostNetwork(HostNetworkConfig{Layout: layout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func removeGroup(t testing.TB, n *HostNetwork, group string) {
+	t.Helper()
+	if err := n.Remove(t.Context(), group); err != nil {
+		t.Errorf("remove %q: %v", group, err)
+	}
+}
+
+func presences(s NetState) [3]Presence { return [3]Presence{s.Namespace, s.Rules, s.Link} }
+
+// The states a group goes through, and what Observe says of each.
+func TestRootLife(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", nil)
+	observe := func(want [3]Presence) {
+		t.Helper()
+		got := n.Observe(t.Context(), g.Name, g)
+		if diff := cmp.Diff(want, presences(got)); diff != "" {
+			t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
+		}
+	}
+	groups := func(want ...string) {
+		t.Helper()
+		got, err := n.Groups(t.Context())
+		if diff := cmp.Diff(want, append([]string(nil), got...)); err != nil || diff != "" {
+			t.Errorf("groups: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	step := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	observe([3]Presence{Absent, Absent, Absent})
+	groups()
+	for range 2 { // the second time round changes nothing
+		step(n.Seal(t.Context(), g.Name))
+	}
+	observe([3]Presence{Present, Absent, Absent})
+	groups("checkout")
+	for range 2 {
+		step(n.Admit(t.Context(), g))
+	}
+	observe([3]Presence{Present, Present, Absent})
+	for range 2 {
+		step(n.Connect(t.Context(), g))
+	}
+	observe([3]Presence{Present, Present, Present})
+
+	// Another process finds the same, and the same addresses.
+	before := n.Observe(t.Context(), g.Name, g)
+	again := newNetwork(t, n.layout)
+	if diff := cmp.Diff(before, again.Observe(t.Context(), g.Name, g)); diff != "" {
+		t.Errorf("a new process sees (-before +now):\n%s", diff)
+	}
+	step(again.Connect(t.Context(), g))
+	if diff := cmp.Diff(before, again.Observe(t.Context(), g.Name, g)); diff != "" {
+		t.Errorf("after a new process connected (-before +now):\n%s", diff)
+	}
+
+	for range 2 {
+		step(n.Remove(t.Context(), g.Name))
+	}
+	observe([3]Presence{Absent, Absent, Absent})
+	groups()
+	conn, err := ruleset.Open(0)
+	step(err)
+	defer conn.CloseLasting()
+	if there, err := ruleset.Exists(conn, n.layout.Table); there || err != nil {
+		t.Errorf("the host's table is there after its last group: %v, %v", there, err)
+	}
+}
+
+func TestRootDamageIsNoticedAndMended(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", func(g *spec.Group) {
+		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
+		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
+	})
+	defer removeGroup(t, n, g.Name)
+	up(t, n, g)
+	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
+	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
+	tests := []struct {
+		name    string
+		command []string
+		want    [3]Presence
+	}{
+		{"table of the namespace deleted", inside("nft", "delete", "table", "inet", egress.TableName), [3]Presence{Absent, Absent, Present}},
+		{"rules of the namespace flushed", inside("nft", "flush", "ruleset"), [3]Presence{Absent, Absent, Present}},
+		{"one chain flushed", inside("nft", "flush", "chain", "inet", egress.TableName, "output"), [3]Presence{Present, Absent, Present}},
+		{"policy of a chain opened", inside("nft", "chain inet sallyport output { policy accept; }"), [3]Presence{Absent, Absent, Present}},
+		{"a rule added in front", inside("nft", "insert rule inet sallyport output accept"), [3]Presence{Present, Absent, Present}},
+		{"published ports emptied", inside("nft", "flush", "set", "inet", egress.TableName, "published"), [3]Presence{Present, Absent, Present}},
+		{"allow list widened", inside("nft", "add element inet sallyport allow_host4 { 0.0.0.0/0 . tcp }"), [3]Presence{Present, Absent, Present}},
+		{"the host's table deleted", []string{"nft", "delete", "table", "inet", n.layout.Table}, [3]Presence{Present, Present, Absent}},
+		{"the host's rules flushed", []string{"nft", "flush", "ruleset"}, [3]Presence{Present, Present, Absent}},
+		{"a published port lost", []string{"nft", "delete element inet sallyport publish4 { tcp . 8443 }"}, [3]Presence{Present, Present, Absent}},
+		{"the host's allow list widened", []string{"nft", "add element inet sallyport allow_host4 { " + link + " . 0.0.0.0/0 . tcp }"}, [3]Presence{Present, Present, Absent}},
+		{"link down", []string{"ip", "link", "set", link, "down"}, [3]Presence{Present, Present, Absent}},
+		{"link deleted", []string{"ip", "link", "del", link}, [3]Presence{Present, Present, Absent}},
+		{"peer deleted", inside("ip", "link", "del", "eth0"), [3]Presence{Present, Present, Absent}},
+		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, [3]Presence{Present, Present, Absent}},
+		{"default route lost", inside("ip", "route", "del", "default"), [3]Presence{Present, Present, Absent}},
+		{"address lost", inside("ip", "addr", "flush", "dev", "eth0"), [3]Presence{Present, Present, Absent}},
+		{"namespace unpinned", []string{"umount", ns}, [3]Presence{Absent, Absent, Absent}},
+		{"cgroups made anew", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.CgroupParent(g.Name, spec.App))}, [3]Presence{Present, Absent, Present}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v: %s", tt.command, err, out)
+			}
+			if diff := cmp.Diff(tt.want, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
+				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
+			}
+			up(t, n, g)
+			all := [3]Presence{Present, Present, Present}
+			if diff := cmp.Diff(all, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
+				t.Errorf("after mending (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRootHalfMadeIsRemoved(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	pin := n.layout.NetnsPath("half")
+	tests := []struct {
+		name string
+		make func() error
+	}{
+		{"nothing", func() error { return nil }},
+		{"a file that is no pin", func() error {
+			if err := os.MkdirAll(filepath.Dir(pin), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(pin, nil, 0o444)
+		}},
+		{"a namespace without rules", func() error {
+			if err := n.Seal(t.Context(), "half"); err != nil {
+				return err
+			}
+			return exec.Command("nsenter", "--net="+pin, "nft", "flush", "ruleset").Run()
+		}},
+		{"a link without alias or peer", func() error {
+			return exec.Command("ip", "link", "add", n.linkName("half"), "type", "veth", "peer", "name", "other").Run()
+		}},
+		{"cgroups alone", func() error { _, err := n.cgroups.Make(n.layout.CgroupParent("half", spec.App)); return err }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.make(); err != nil {
+				t.Fatal(err)
+			}
+			removeGroup(t, n, "half")
+			if groups, err := n.Groups(t.Context()); err != nil || len(groups) > 0 {
+				t.Errorf("groups after removing: %v, %v", groups, err)
+			}
+		})
+		t.Run(tt.name+", completed", func(t *testing.T) {
+			if err := tt.make(); err != nil {
+				t.Fatal(err)
+			}
+			g := testGroup("half", nil)
+			up(t, n, g)
+			if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
+				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
+			}
+			removeGroup(t, n, "half")
+		})
+	}
+}
+
+func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
+	a := newNetwork(t, testLayout(t))
+	layout := testLayout(t)
+	layout.Table, layout.CgroupRoot, layout.Prefix4, layout.Prefix6 = "sallyport2", layout.CgroupRoot+"/second", "10.210.0.0/16", "fd5a:11e0:9028::/64"
+	b := newNetwork(t, layout)
+	g := testGroup("checkout", nil)
+	up(t, a, g)
+	up(t, b, g)
+	removeGroup(t, b, g.Name)
+	if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(a.Observe(t.Context(), g.Name, g))); diff != "" {
+		t.Errorf("the other instance removed its group of the same name (-want +got):\n%s", diff)
+	}
+	if groups, err := b.Groups(t.Context()); err != nil || len(groups) > 0 {
+		t.Errorf("the other instance's groups: %v, %v", groups, err)
+	}
+	removeGroup(t, a, g.Name)
+}
+
+// BenchmarkRootUp is what starting a group costs here: namespace, rules, link.
+func BenchmarkRootUp(b *testing.B) {
+	layout := Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"}
+	n := newNetwork(b, layout)
+	keep := testGroup("keep", nil)
+	for _, g := range []*spec.Group{keep} {
+		if err := seal(b, n, g); err != nil {
+			b.Fatal(err)
+		}
+	}
+	i := 0
+	for b.Loop() {
+		i++
+		g := testGroup(fmt.Sprint("g", i), nil)
+		if err := seal(b, n, g); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		removeGroup(b, n, g.Name)
+		b.StartTimer()
+	}
+	removeGroup(b, n, keep.Name)
+}
+
+func BenchmarkRootObserve(b *testing.B) {
+	layout := Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"}
+	n := newNetwork(b, layout)
+	g := testGroup("g", nil)
+	if err := seal(b, n, g); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		n.Observe(b.Context(), g.Name, g)
+	}
+	removeGroup(b, n, g.Name)
+}
+
+func seal(b *testing.B, n *HostNetwork, g *spec.Group) error {
+	if err := n.Seal(b.Context(), g.Name); err != nil {
+		return err
+	}
+	if err := n.Admit(b.Context(), g); err != nil {
+		return err
+	}
+	return n.Connect(b.Context(), g)
+}
