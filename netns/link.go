@@ -61,17 +61,31 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	} else if !isLinkNotFound(err) {
 		return nil, nil, err
 	}
+	for {
+		if err := createPair(host, ns, l.Name); err != nil {
+			return nil, nil, fmt.Errorf("create: %w", err)
+		}
+		if near, err = host.LinkByName(l.Name); err != nil {
+			return nil, nil, err
+		}
+		if far, err = group.LinkByName(PeerName); err != nil {
+			return nil, nil, err
+		}
+		// The kernel takes a link whose index is its peer's for one without a peer, and tells IPv6 of its carrier up to a
+		// second late. That is the first link of a host with loopback alone; the next one has another index.
+		if near.Attrs().Index != far.Attrs().Index {
+			return near, far, nil
+		}
+		if err := host.LinkDel(near); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+func createPair(host *netlink.Handle, ns *os.File, name string) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = l.Name
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())}
-	if err := host.LinkAdd(veth); err != nil {
-		return nil, nil, fmt.Errorf("create: %w", err)
-	}
-	if near, err = host.LinkByName(l.Name); err != nil {
-		return nil, nil, err
-	}
-	far, err = group.LinkByName(PeerName)
-	return near, far, err
+	attrs.Name = name
+	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
 func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
