@@ -26,7 +26,7 @@ func TestRunnerStartsAgainWithGrowingWaits(t *testing.T) {
 			if st.State != shim.Degraded || !strings.Contains(st.Error, "web (app) ended with status 1") || st.Hint == "" {
 				t.Fatalf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
 			}
-			waits = append(waits, st.Containers[2].NextStart.Sub(time.Now()))
+			waits = append(waits, time.Until(st.Containers[2].NextStart))
 			d.wait(waits[len(waits)-1])
 		}
 		s := time.Second
@@ -299,7 +299,7 @@ func TestRestartForgivesEarlierEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.exit("shop", "web", 1)
-		if got := d.status("shop").Containers[2].NextStart.Sub(time.Now()); got != time.Second {
+		if got := time.Until(d.status("shop").Containers[2].NextStart); got != time.Second {
 			t.Errorf("waits %s, want the first wait", got)
 		}
 	})

@@ -14,13 +14,13 @@ var ErrNoGroup = errors.New("no such group")
 
 // State is where a group is in its life:
 //
-//	            something is done about it     all run              one has ended or is replaced
-//	pending ──────────────────────► starting ─────────► running ◄───────────────────────────► degraded
-//	                                    │                  │                                      │
-//	                                    │ the apps ran to  │                                      │
-//	                                    ├─ their end ──────┴──────► completed ◄───────────────────┤
-//	                                    │                                                         │
-//	                                    └── not wanted, from any of them ──► stopping ──► gone ◄──┘
+//	pending ──► starting ──► running ◄──► degraded
+//	               │            │            │
+//	               └────────────┼────────────┘
+//	                            ▼
+//	                        completed
+//
+//	any of these ──► stopping ──► gone
 //
 // "failed" is no state: it is an error on any of them. What can't be looked at changes no state.
 type State string

@@ -37,11 +37,11 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	id := spec.ID(req.Group.Name, req.Container.Name)
 	image, err := c.facts(ctx, req.Image)
 	if err != nil {
-		return err
+		return c.unanswered(err)
 	}
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
-		return err
+		return c.unanswered(err)
 	}
 	resolvers, err := hostResolvers()
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	}
 	record.Snapshotter = snapshotter
 	if err := c.addRecord(ctx, req, record); err != nil {
-		return fmt.Errorf("create %s: %w", id, err)
+		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
 	}
 	if err := c.addTask(ctx, req, image, record, files); err != nil {
 		ctx, cancel := c.cleanup(ctx)

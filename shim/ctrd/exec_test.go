@@ -79,6 +79,7 @@ func TestRootExec(t *testing.T) {
 			{name: "input and its end", line: "cat; echo ended", stdin: "one\ntwo\n", withStdin: true, stdout: "one\ntwo\nended\n"},
 			{name: "input that nobody reads", line: "exit 1", stdin: strings.Repeat("x", 1<<20), withStdin: true, status: 1},
 			{name: "user and environment", line: "id -u; echo $OWN", stdout: "1000\nyes\n"},
+			{name: "cgroup of the program", line: "busybox grep 0:: /proc/self/cgroup", stdout: "0::/\n"},
 			{name: "much output", line: "dd if=/dev/zero bs=1024 count=512 2>/dev/null", stdout: strings.Repeat("\x00", 512<<10)},
 			{name: "a child keeps the output open", line: "sleep 1000 & echo out", stdout: "out\n"},
 			{name: "killed", line: "kill -9 $$", status: 137},
