@@ -146,7 +146,7 @@ func TestPromiseHostAndNeighbours(t *testing.T) {
 		{"a service of the host, v6", host6, 81, false},
 		{"cloud metadata", "169.254.169.254", 80, false},
 		{"cloud metadata, v6", "fd00:ec2::254", 80, false},
-		{"another group's published port", host4, 8500, true},
+		{"another group's published port, which no allow names", host4, 8500, false},
 	}
 	for _, a := range m.status("other").Addrs {
 		a, _, _ = strings.Cut(a, "/")

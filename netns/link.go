@@ -268,7 +268,8 @@ func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
 	return true, nil
 }
 
-func removeLink(name string) error {
+// RemoveLink takes the link away whose host's end has that name. An absent one is no error.
+func RemoveLink(name string) error {
 	link, err := netlink.LinkByName(name)
 	if isLinkNotFound(err) {
 		return nil
@@ -276,10 +277,10 @@ func removeLink(name string) error {
 	if err == nil {
 		err = netlink.LinkDel(link)
 	}
-	if errors.Is(err, unix.ENODEV) { // its namespace went at the same moment
-		return nil
+	if err != nil && !errors.Is(err, unix.ENODEV) { // ENODEV: its namespace went at the same moment
+		return fmt.Errorf("remove link %q: %w", name, err)
 	}
-	return err
+	return nil
 }
 
 func isLinkNotFound(err error) bool {

@@ -37,8 +37,8 @@ var metadata = []netip.Prefix{
 
 // createTable is the whole table but for the elements.
 //
-// What comes from a group is judged before its destination may be rewritten, so that an allow list sees the address the
-// ambassador asked for; what then still goes to the host itself is refused. What goes to a group is judged at the very end of its path, which
+// What comes from a group is judged before its destination may be rewritten, so that an allow list, and the rule that the host
+// is out of reach, see the address the ambassador asked for. What goes to a group is judged at the very end of its path, which
 // packets of the host's own processes share with forwarded ones.
 func createTable(c Config) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
@@ -50,7 +50,6 @@ func createTable(c Config) ruleset.Table {
 		Sets:     createSets(),
 		Chains: []ruleset.Chain{
 			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
-			{Name: "to_host", Base: base(nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter), Rules: toHost()},
 			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
 			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishRules()},
@@ -103,20 +102,9 @@ func fromGroups(c Config) []ruleset.Rule {
 		}
 	}
 	return append(rules,
+		ruleset.NewRule("the host itself", ruleset.ToLocal(), ruleset.Goto(refuse)),
 		ruleset.NewRule("", ruleset.ToBroadcast(), ruleset.Goto(refuse)),
 		ruleset.NewRule("", ruleset.ToMulticast(), ruleset.Goto(refuse)))
-}
-
-// toHost keeps groups from the host's own services. A published port of another group is none: its packets have been rewritten
-// by then and are forwarded.
-func toHost() []ruleset.Rule {
-	rules := []ruleset.Rule{
-		ruleset.NewRule("not from a group", ruleset.NotIn(links, ruleset.FieldIIFName), ruleset.Accept()),
-		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
-		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
-	}
-	rules = append(rules, allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept())...)
-	return append(rules, ruleset.NewRule("the host itself", ruleset.Goto(refuse)))
 }
 
 func toGroups() []ruleset.Rule {
