@@ -34,7 +34,7 @@ func applyLink(ns *os.File, l Link) error {
 	if err != nil {
 		return err
 	}
-	if err := ensureHostEnd(host, near, far, l); err != nil {
+	if err := ensureHostEnd(host, near, l); err != nil {
 		return err
 	}
 	if err := ensureGroupEnd(group, far, l); err != nil {
@@ -88,7 +88,7 @@ func createPair(host *netlink.Handle, ns *os.File, name string) error {
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
-func ensureHostEnd(host *netlink.Handle, near, far netlink.Link, l Link) error {
+func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
 	if l.Alias != "" && near.Attrs().Alias != l.Alias {
 		if err := host.LinkSetAlias(near, l.Alias); err != nil {
 			return fmt.Errorf("set alias: %w", err)
@@ -105,21 +105,7 @@ func ensureHostEnd(host *netlink.Handle, near, far netlink.Link, l Link) error {
 	if err := host.LinkSetUp(near); err != nil {
 		return fmt.Errorf("raise: %w", err)
 	}
-	for _, n := range neighbours(near, far, l) {
-		if err := host.NeighSet(&n); err != nil {
-			return fmt.Errorf("add neighbour %s: %w", n.IP, err)
-		}
-	}
 	return nil
-}
-
-// neighbours are the group's addresses as the host's end knows them. It has no link-local address, so it could not ask for an
-// IPv6 one on behalf of a packet that it forwards.
-func neighbours(near, far netlink.Link, l Link) (out []netlink.Neigh) {
-	for _, a := range l.Group {
-		out = append(out, netlink.Neigh{LinkIndex: near.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: far.Attrs().HardwareAddr})
-	}
-	return out
 }
 
 func hostEndSysctls(l Link) []sysctl {
@@ -261,21 +247,6 @@ func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, er
 		if !slices.ContainsFunc(have, func(x netlink.Addr) bool {
 			ones, _ := x.Mask.Size()
 			return addrOf(x) == a && ones == bits(a)
-		}) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-func hasNeighbours(h *netlink.Handle, link netlink.Link, want []netlink.Neigh) (bool, error) {
-	have, err := h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
-	if err != nil {
-		return false, err
-	}
-	for _, w := range want {
-		if !slices.ContainsFunc(have, func(n netlink.Neigh) bool {
-			return n.State == w.State && n.IP.Equal(w.IP) && slices.Equal(n.HardwareAddr, w.HardwareAddr)
 		}) {
 			return false, nil
 		}
