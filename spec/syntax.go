@@ -58,7 +58,7 @@ func before(blocks hclsyntax.Blocks, sound []byte) hclsyntax.Blocks {
 	var whole hclsyntax.Blocks
 	for _, b := range blocks {
 		end := b.CloseBraceRange
-		if end.Start.Byte > b.TypeRange.Start.Byte && end.End.Byte <= len(sound) && sound[end.Start.Byte] == '}' {
+		if end.Start.Byte > b.TypeRange.Start.Byte && end.Start.Byte < len(sound) && sound[end.Start.Byte] == '}' {
 			whole = append(whole, b)
 		}
 	}
