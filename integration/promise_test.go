@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,7 @@ type technique struct {
 	to6    string
 	exec   bool // changes the process for good: only from a child or an exec'd process
 	public bool // the frame's address tells nothing: any frame counts
+	kernel bool // what would be sent is the kernel's, and nobody's
 }
 
 var techniques = []technique{
@@ -67,7 +69,7 @@ var techniques = []technique{
 	{name: "fragments", to4: victim4, to6: victim6},
 	{name: "broadcast", to4: "255.255.255.255", public: true},
 	{name: "multicast", to4: "224.0.0.251", to6: "ff02::fb", public: true},
-	{name: "multicast-join", to4: "239.1.2.3", to6: "ff05::1234", public: true},
+	{name: "multicast-join", to4: "239.1.2.3", to6: "ff05::1234", kernel: true},
 	{name: "ambassador-uid", to4: victim4, to6: victim6, exec: true},
 	{name: "mark", to4: victim4, to6: victim6},
 	{name: "bindtodevice", to4: victim4, to6: victim6},
@@ -77,53 +79,90 @@ var techniques = []technique{
 	{name: "published-port", to4: victim4, to6: victim6},
 }
 
+// A member is one way for a member of the group to do a technique.
+type member struct {
+	name string
+	do   func(technique, string) outcome
+	self bool // in a process that goes on
+}
+
 // TestPromiseOutbound does every technique from every kind of member, and then as the ambassador, with the capture as judge.
 func TestPromiseOutbound(t *testing.T) {
 	m := newMachine(t, "")
 	m.apply("g.hcl", fmt.Sprintf(attackers, attackImage))
 	ns, seen := m.netns("g"), newCapture(t, m.host)
-	members := map[string]func(technique, string) outcome{
-		"app":       func(x technique, to string) outcome { return ask(t, ns, 7001, "self", x.name, to) },
-		"child":     func(x technique, to string) outcome { return ask(t, ns, 7001, "child", x.name, to) },
-		"orphan":    func(x technique, to string) outcome { return ask(t, ns, 7001, "orphan", x.name, to) },
-		"sidecar":   func(x technique, to string) outcome { return ask(t, ns, 7002, "self", x.name, to) },
-		"exec'd":    func(x technique, to string) outcome { return m.attackExec(x, to) },
-		"side-exec": func(x technique, to string) outcome { return ask(t, ns, 7002, "child", x.name, to) },
+	// Groups have ping sockets shut by sysctl. That must not be what the row rests on.
+	within(t, ns, func() error { return os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0) })
+	via := func(port int, how string) func(technique, string) outcome {
+		return func(x technique, to string) outcome { return ask(t, ns, port, how, x.name, to) }
+	}
+	members := []member{
+		{"app", via(7001, "self"), true}, {"its child", via(7001, "child"), false}, {"its orphan", via(7001, "orphan"), false},
+		{"sidecar", via(7002, "self"), true}, {"exec'd", m.attackExec, false},
 	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-16s %-4s %-10s %-6s %-10s %s\n", "technique", "ip", "from", "seen", "control", "the attacker was told")
 	for _, x := range techniques {
-		for family, to := range map[string]string{"v4": x.to4, "v6": x.to6} {
+		for _, to := range []string{x.to4, x.to6} {
 			if to == "" {
 				continue
 			}
 			seen.take(t, anyFrame)
-			for who, attempt := range members {
-				if x.exec && (who == "app" || who == "sidecar") {
+			for _, who := range members {
+				if x.exec && who.self {
 					continue
 				}
-				o := attempt(x, to)
+				o := who.do(x, to)
 				out := seen.take(t, anyFrame)
-				fmt.Fprintf(&table, "%-16s %-4s %-10s %-6d %-10s %s (%.0f µs)\n", x.name, family, who, len(out), "", o.told(), o.Micros)
+				fmt.Fprintf(&table, "%-16s %-4s %-10s %-6d %-10s %s (%.0f µs)\n", x.name, family(to), who.name, len(out), "", o.told(), o.Micros)
 				if len(out) > 0 {
-					t.Errorf("%s over %s from %s got out: %v", x.name, family, who, out)
+					t.Errorf("%s over %s from %s got out: %v", x.name, family(to), who.name, out)
 				}
 				if o.Reply != "" {
-					t.Errorf("%s over %s from %s was answered: %q", x.name, family, who, o.Reply)
+					t.Errorf("%s over %s from %s was answered: %q", x.name, family(to), who.name, o.Reply)
 				}
 			}
-			m.control(&table, ns, seen, x, family, to)
+			if !x.kernel {
+				m.control(&table, ns, seen, x, to)
+			}
 		}
 	}
+	m.controlWithoutRules(&table, ns, seen)
 	t.Logf("what members tried, and what the capture saw:\n%s", &table)
+}
+
+func family(addr string) string {
+	if net.ParseIP(addr).To4() == nil {
+		return "v6"
+	}
+	return "v4"
+}
+
+// controlWithoutRules takes the group's rules away and has the app try again: now it is seen. For what the kernel sends on a
+// process's behalf this is the only control, since it is nobody's.
+func (m *machine) controlWithoutRules(table *strings.Builder, ns netns.NsHandle, seen *capture) {
+	m.t.Helper()
+	for _, x := range techniques {
+		for _, to := range []string{x.to4, x.to6} {
+			if to == "" || !x.kernel && x.name != "tcp" {
+				continue
+			}
+			dropTables(m.t, ns)
+			o := ask(m.t, ns, 7001, "self", x.name, to)
+			out := seen.take(m.t, anyFrame)
+			fmt.Fprintf(table, "%-16s %-4s %-10s %-6s %-10d %s (%.0f µs)\n", x.name, family(to), "no rules", "", len(out), o.told(), o.Micros)
+			if len(out) == 0 {
+				m.t.Errorf("%s over %s is not seen without rules either, so its row proves nothing: %s", x.name, family(to), o.told())
+			}
+		}
+	}
 }
 
 // control shows that the technique is seen when the ambassador does it: itself where its rights suffice, else root in its
 // cgroup and the group's namespace. A protocol the kernel lacks has no control, and says so.
-func (m *machine) control(table *strings.Builder, ns netns.NsHandle, seen *capture, x technique, family, to string) {
+func (m *machine) control(table *strings.Builder, ns netns.NsHandle, seen *capture, x technique, to string) {
 	m.t.Helper()
-	how := "child"
-	o := ask(m.t, ns, 7003, how, x.name, to)
+	o := ask(m.t, ns, 7003, "child", x.name, to)
 	out := seen.take(m.t, x.keep(to))
 	who := "ambassador"
 	if len(out) == 0 && !o.lacking() {
@@ -131,9 +170,9 @@ func (m *machine) control(table *strings.Builder, ns netns.NsHandle, seen *captu
 		o = m.inAmbassadorsCgroup(ns, x, to)
 		out = seen.take(m.t, x.keep(to))
 	}
-	fmt.Fprintf(table, "%-16s %-4s %-10s %-6s %-10d %s (%.0f µs)\n", x.name, family, who, "", len(out), o.told(), o.Micros)
+	fmt.Fprintf(table, "%-16s %-4s %-10s %-6s %-10d %s (%.0f µs)\n", x.name, family(to), who, "", len(out), o.told(), o.Micros)
 	if len(out) == 0 && !o.lacking() {
-		m.t.Errorf("the control of %s over %s was not seen either, so that row proves nothing: %s", x.name, family, o.told())
+		m.t.Errorf("the control of %s over %s was not seen either, so that row proves nothing: %s", x.name, family(to), o.told())
 	}
 }
 
@@ -227,4 +266,14 @@ func (m *machine) inAmbassadorsCgroup(ns netns.NsHandle, x technique, to string)
 		m.t.Fatal(err)
 	}
 	return o
+}
+
+// dropTables leaves a namespace without any rule.
+func dropTables(t testing.TB, ns netns.NsHandle) {
+	t.Helper()
+	c := &nftables.Conn{NetNS: int(ns)}
+	c.FlushRuleset()
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -37,7 +37,13 @@ func applyLink(ns *os.File, l Link) error {
 	if err := ensureHostEnd(host, near, l); err != nil {
 		return err
 	}
-	return ensureGroupEnd(group, far, l)
+	if err := ensureGroupEnd(group, far, l); err != nil {
+		return err
+	}
+	if err := ensureNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil {
+		return err
+	}
+	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
 }
 
 // ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
@@ -55,17 +61,31 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	} else if !isLinkNotFound(err) {
 		return nil, nil, err
 	}
+	for {
+		if err := createPair(host, ns, l.Name); err != nil {
+			return nil, nil, fmt.Errorf("create: %w", err)
+		}
+		if near, err = host.LinkByName(l.Name); err != nil {
+			return nil, nil, err
+		}
+		if far, err = group.LinkByName(PeerName); err != nil {
+			return nil, nil, err
+		}
+		// The kernel takes a link whose index is its peer's for one without a peer, and tells IPv6 of its carrier up to a
+		// second late. That is the first link of a host with loopback alone; the next one has another index.
+		if near.Attrs().Index != far.Attrs().Index {
+			return near, far, nil
+		}
+		if err := host.LinkDel(near); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+func createPair(host *netlink.Handle, ns *os.File, name string) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = l.Name
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())}
-	if err := host.LinkAdd(veth); err != nil {
-		return nil, nil, fmt.Errorf("create: %w", err)
-	}
-	if near, err = host.LinkByName(l.Name); err != nil {
-		return nil, nil, err
-	}
-	far, err = group.LinkByName(PeerName)
-	return near, far, err
+	attrs.Name = name
+	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
 func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
@@ -204,6 +224,12 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 		return false, nil
 	}
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
 		return false, err
 	}
 	return hasRoutes(group, routes(l, far.Attrs().Index))

@@ -47,7 +47,7 @@ func (k *Keeper) runner(group string, last *Wanted) *runner {
 	}
 	r := &runner{
 		group: group, host: k.host, config: &k.config, log: k.config.Log, retire: k.retire,
-		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), looked: make(chan struct{}),
 		status: GroupStatus{Name: group, Containers: []ContainerStatus{}},
 	}
 	if last != nil {

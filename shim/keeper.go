@@ -47,6 +47,7 @@ type Keeper struct {
 	folder func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
 	ready   chan struct{} // closed when the store has been loaded
+	looked  chan struct{} // closed when its groups have been looked at
 	stopped chan struct{} // closed when Run ends
 	install chan struct{} // holds the right to change or read the store
 
@@ -83,6 +84,7 @@ func New(c Config) (*Keeper, error) {
 		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes},
 		folder:  watchFolder,
 		ready:   make(chan struct{}),
+		looked:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		install: make(chan struct{}, 1),
 		runners: map[string]*runner{},
@@ -110,6 +112,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	<-k.install
 	close(k.ready)
 
+	g.Go(func() error { return k.awaitLooks(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
 	g.Go(func() error { return k.sweepOrphans(ctx) })
 	if w := k.config.Watcher; w != nil {

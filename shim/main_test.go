@@ -8,9 +8,9 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(inNetns{m}) }
+// TestMain fails on a goroutine, a descriptor, a namespace or a link that is left.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(netnsMain{m}) }
 
-// inNetns runs the tests in a throw-away network namespace, which is where root's tests of [HostNetwork] make their host.
-type inNetns struct{ m *testing.M }
+type netnsMain struct{ m *testing.M }
 
-func (t inNetns) Run() int { return netnstest.Main(t.m) }
+func (n netnsMain) Run() int { return netnstest.Main(n.m) }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +26,7 @@ func newNetwork(t testing.TB, layout Layout) *HostNetwork {
 	return n
 }
 
-func takeDown(t testing.TB, n *HostNetwork, group string) {
+func removeGroup(t testing.TB, n *HostNetwork, group string) {
 	t.Helper()
 	if err := n.Remove(t.Context(), group); err != nil {
 		t.Errorf("remove %q: %v", group, err)
@@ -104,7 +105,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
 	})
-	defer takeDown(t, n, g.Name)
+	defer removeGroup(t, n, g.Name)
 	up(t, n, g)
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
@@ -180,7 +181,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if err := tt.make(); err != nil {
 				t.Fatal(err)
 			}
-			takeDown(t, n, "half")
+			removeGroup(t, n, "half")
 			if groups, err := n.Groups(t.Context()); err != nil || len(groups) > 0 {
 				t.Errorf("groups after removing: %v, %v", groups, err)
 			}
@@ -194,7 +195,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 			}
-			takeDown(t, n, "half")
+			removeGroup(t, n, "half")
 		})
 	}
 }
@@ -207,38 +208,45 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 	g := testGroup("checkout", nil)
 	up(t, a, g)
 	up(t, b, g)
-	takeDown(t, b, g.Name)
+	removeGroup(t, b, g.Name)
 	if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(a.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("the other instance removed its group of the same name (-want +got):\n%s", diff)
 	}
 	if groups, err := b.Groups(t.Context()); err != nil || len(groups) > 0 {
 		t.Errorf("the other instance's groups: %v, %v", groups, err)
 	}
-	takeDown(t, a, g.Name)
+	removeGroup(t, a, g.Name)
 }
 
-// BenchmarkRootUp is what starting a group costs here: namespace, rules, link.
+// BenchmarkRootUp is what starting a group costs here: namespace, rules, link. The groups stay until the end, as the kernel is
+// busy for a while after a namespace has gone.
 func BenchmarkRootUp(b *testing.B) {
 	layout := Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"}
 	n := newNetwork(b, layout)
-	keep := testGroup("keep", nil)
-	for _, g := range []*spec.Group{keep} {
-		if err := seal(b, n, g); err != nil {
-			b.Fatal(err)
-		}
-	}
-	i := 0
+	var groups []*spec.Group
+	var took [3]time.Duration
 	for b.Loop() {
-		i++
-		g := testGroup(fmt.Sprint("g", i), nil)
-		if err := seal(b, n, g); err != nil {
-			b.Fatal(err)
+		g := testGroup(fmt.Sprint("g", len(groups)), nil)
+		groups = append(groups, g)
+		start := time.Now()
+		for i, step := range []func() error{
+			func() error { return n.Seal(b.Context(), g.Name) },
+			func() error { return n.Admit(b.Context(), g) },
+			func() error { return n.Connect(b.Context(), g) },
+		} {
+			if err := step(); err != nil {
+				b.Fatal(err)
+			}
+			took[i] += time.Since(start)
+			start = time.Now()
 		}
-		b.StopTimer()
-		takeDown(b, n, g.Name)
-		b.StartTimer()
 	}
-	takeDown(b, n, keep.Name)
+	for i, name := range []string{"seal", "admit", "connect"} {
+		b.ReportMetric(float64(took[i].Microseconds())/float64(b.N), name+"-us/op")
+	}
+	for _, g := range groups {
+		removeGroup(b, n, g.Name)
+	}
 }
 
 func BenchmarkRootObserve(b *testing.B) {
@@ -251,7 +259,7 @@ func BenchmarkRootObserve(b *testing.B) {
 	for b.Loop() {
 		n.Observe(b.Context(), g.Name, g)
 	}
-	takeDown(b, n, g.Name)
+	removeGroup(b, n, g.Name)
 }
 
 func seal(b *testing.B, n *HostNetwork, g *spec.Group) error {

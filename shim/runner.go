@@ -21,6 +21,8 @@ type runner struct {
 	kick chan struct{} // holds one: what is wanted has changed, look at once
 	poke chan struct{} // holds one: something on the host has changed; left alone while a step's retry waits
 
+	looked chan struct{} // closed when status first tells what was seen
+
 	mu        sync.Mutex
 	wish      wish
 	seq       int // of the wish; one more with every change and every request

@@ -92,7 +92,7 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 	if isRefused(c.refusals, parent, name) {
 		return // reported by refuse
 	}
-	k := kinds[parent]
+	k := c.offered(parent)
 	if why := forbidden(parent, name, value); why != "" {
 		c.errorf(at, "Not allowed in a group", "%s", why)
 		return
@@ -106,6 +106,13 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		return
 	}
 	c.errorf(at, "Unknown "+shape, "There is no %s %s in %s.%s %s", shape, quote(name), k.title, guess(k, name), allowance(k))
+}
+
+// offered is what may stand in a block of the kind and is acted on.
+func (c checker) offered(parent string) kind {
+	k := kinds[parent]
+	k.blocks = slices.DeleteFunc(slices.Clone(k.blocks), func(name string) bool { return isRefused(c.refusals, parent, name) })
+	return k
 }
 
 // guess says what the author of an unknown name may have meant, as a sentence with a leading space, or "".

@@ -43,8 +43,10 @@ func (p *printer) write(d *hcl.Diagnostic) {
 	if d.Subject != nil {
 		p.place(*d.Subject, paint)
 	}
-	for line := range strings.SplitSeq(d.Detail, "\n") {
-		p.out.WriteString(wrap(printable(line), detailWidth))
+	if d.Detail != "" {
+		for line := range strings.SplitSeq(d.Detail, "\n") {
+			p.out.WriteString(wrap(printable(line), detailWidth))
+		}
 	}
 	p.out.WriteByte('\n')
 }

@@ -88,10 +88,16 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return private.wait(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
-	g.Go(func() error { return server.Serve(ctx, socket) })
 	g.Go(func() error { return reload(ctx, hangup, keeper.Load, log) })
-	log.Info("daemon serves", "socket", l.Socket(), "containerd", address)
-	tellSystemd(log, "READY=1")
+	g.Go(func() error {
+		select {
+		case <-keeper.Ready():
+			log.Info("daemon serves", "socket", l.Socket(), "containerd", address)
+			tellSystemd(log, "READY=1")
+		case <-ctx.Done(): // Serve closes the socket
+		}
+		return server.Serve(ctx, socket)
+	})
 	context.AfterFunc(ctx, func() { tellSystemd(log, "STOPPING=1") })
 	return g.Wait()
 }

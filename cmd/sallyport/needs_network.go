@@ -53,7 +53,7 @@ func checkSelf(ctx context.Context, l shim.Layout) (string, error) {
 }
 
 // checkForwardPolicy looks for another firewall that drops what is forwarded: our own accept can't overrule its drop.
-func checkForwardPolicy(ours string) (string, error) {
+func checkForwardPolicy(ours, prefix string) (string, error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return "", err
@@ -67,14 +67,14 @@ func checkForwardPolicy(ours string) (string, error) {
 			continue
 		}
 		if c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
-			return "", unmet(forwardHint(chains), "another firewall drops what is forwarded: chain %s of table %s", c.Name, c.Table.Name)
+			return "", unmet(forwardHint(chains, prefix), "another firewall drops what is forwarded: chain %s of table %s", c.Name, c.Table.Name)
 		}
 	}
 	return "nobody drops what is forwarded", nil
 }
 
 // forwardHint names the knob of whose firewall it seems to be.
-func forwardHint(chains []*nftables.Chain) string {
+func forwardHint(chains []*nftables.Chain, prefix string) string {
 	for _, c := range chains {
 		switch {
 		case c.Name == "DOCKER-USER":
@@ -82,7 +82,7 @@ func forwardHint(chains []*nftables.Chain) string {
 		case strings.HasPrefix(c.Name, "ufw-"):
 			return "set DEFAULT_FORWARD_POLICY=\"ACCEPT\" in /etc/default/ufw, then: ufw reload"
 		case c.Table.Name == "firewalld":
-			return "let the groups' addresses pass firewalld: firewall-cmd --permanent --zone=trusted --add-source=10.209.0.0/16 && firewall-cmd --reload"
+			return "let the groups' addresses pass firewalld: firewall-cmd --permanent --zone=trusted --add-source=" + prefix + " && firewall-cmd --reload"
 		}
 	}
 	return "accept there what comes from and goes to interfaces named sp-*"

@@ -71,10 +71,10 @@ func TestForwardHint(t *testing.T) {
 	}{
 		{chain("filter", "DOCKER-USER"), "iptables -I DOCKER-USER"},
 		{chain("filter", "ufw-before-forward"), "/etc/default/ufw"},
-		{chain("firewalld", "filter_FORWARD"), "firewall-cmd"},
+		{chain("firewalld", "filter_FORWARD"), "--add-source=10.9.0.0/16 "},
 		{chain("filter", "FORWARD"), "sp-*"},
 	} {
-		if got := forwardHint(c.chains); !strings.Contains(got, c.says) {
+		if got := forwardHint(c.chains, "10.9.0.0/16"); !strings.Contains(got, c.says) {
 			t.Errorf("%s: %q doesn't say %q", c.chains[0].Name, got, c.says)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -215,12 +216,14 @@ func mark(fd int, _ target) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, 1)
 }
 
-// otherSource binds an address that is not the group's.
+// otherSource binds an address that is not the group's: transparently where it may, freely otherwise, which needs no right.
 func otherSource(fd int, t target) error {
 	if t.v6() {
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
 		return unix.Bind(fd, &unix.SockaddrInet6{Addr: [16]byte(net.ParseIP("2001:db8:77::7"))})
 	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1)
 	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
 	return unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{198, 51, 100, 77}})
 }
@@ -259,6 +262,7 @@ func bindPort(port int) func(int, target) error {
 // asUser takes the ambassador's uid and gid first, in a thread that then ends with the process.
 func asUser(uid int) func(target) (string, error) {
 	return func(t target) (string, error) {
+		runtime.LockOSThread()
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
 			return "", errno
 		}

@@ -14,19 +14,10 @@ import (
 // [shim.ErrNoContainer] can be told with errors.Is, and so can the error of a ctx that has ended.
 type Client struct {
 	socket string
-	http   *http.Client
 }
 
 // NewClient returns a client of the daemon that listens at socket. It doesn't connect.
-func NewClient(socket string) *Client {
-	c := &Client{socket: socket}
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext:        c.dialHTTP,
-		DisableKeepAlives:  true, // nothing to close, nothing left behind; a unix socket connects in microseconds
-		DisableCompression: true,
-	}}
-	return c
-}
+func NewClient(socket string) *Client { return &Client{socket} }
 
 // Version says which daemon answers.
 func (c *Client) Version(ctx context.Context) (v VersionInfo, err error) {

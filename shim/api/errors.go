@@ -63,6 +63,10 @@ func about(err error, group, container string) error {
 	return err
 }
 
+func onlyRoot(socket string) error {
+	return &shim.Problem{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
+}
+
 // A badRequest is an error of who wrote the client, not of an operator.
 type badRequest struct {
 	err    error

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 
@@ -21,49 +19,21 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	if err := checkNames(req.Group, req.Container); err != nil {
 		return 0, err
 	}
-	conn, err := c.dial(ctx)
-	if err != nil {
-		return 0, c.lost(ctx, err)
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-
-	in, err := c.upgrade(ctx, conn, req)
+	r, err := c.send(ctx, http.MethodPost, "/v1/exec", execBody{
+		Group: req.Group, Container: req.Container, Args: req.Args, TTY: req.TTY, Stdin: req.Stdin != nil,
+	}, http.StatusSwitchingProtocols)
 	if err != nil {
 		return 0, err
 	}
-	terminal := &terminal{req: req, frames: &frameWriter{w: conn}, credit: newCredit(window)}
-	defer terminal.start()()
-	status, done, err := terminal.read(in)
+	terminal := &terminal{req: req, frames: &frameWriter{w: r.conn}, credit: newCredit(window)}
+	end := terminal.start()
+	status, done, err := terminal.read(r.in)
+	r.close()
+	end()
 	if !done && err != nil {
-		err = c.lost(ctx, err)
+		err = lost(ctx, err)
 	}
 	return status, err
-}
-
-// upgrade asks for the process and returns what the frames are read from.
-func (c *Client) upgrade(ctx context.Context, conn net.Conn, req shim.ExecRequest) (io.Reader, error) {
-	r, err := newRequest(ctx, http.MethodPost, "/v1/exec", execBody{
-		Group: req.Group, Container: req.Container, Args: req.Args, TTY: req.TTY, Stdin: req.Stdin != nil,
-	})
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Connection", "Upgrade")
-	r.Header.Set("Upgrade", execProtocol)
-	if err := r.Write(conn); err != nil {
-		return nil, c.lost(ctx, err)
-	}
-	in := bufio.NewReaderSize(conn, chunk)
-	resp, err := http.ReadResponse(in, r)
-	if err != nil {
-		return nil, c.lost(ctx, err)
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		defer resp.Body.Close()
-		return nil, readError(resp)
-	}
-	return in, nil
 }
 
 // A terminal is the client's side of a session.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -142,6 +144,13 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 		}
 	})
 	return d
+}
+
+// browser is what curl --unix-socket would be.
+func (d *daemon) browser() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", d.socket)
+	}}}
 }
 
 // buffer is a bytes.Buffer that may be read while it is written.

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -89,18 +91,22 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		uid, err := peer(conn.(*net.UnixConn))
-		if err == nil {
-			for _, admitted := range l.admitted {
-				if uid == admitted {
-					return conn, nil
-				}
-			}
-			if l.refused != nil {
-				l.refused(uid)
-			}
+		if err == nil && slices.Contains(l.admitted, uid) {
+			return conn, nil
 		}
-		_ = conn.Close()
+		if err == nil && l.refused != nil {
+			l.refused(uid)
+		}
+		refuse(conn, l.Addr().String())
 	}
+}
+
+// refuse answers whatever may be asked, and hangs up. It doesn't wait: a connection that is new has room for so little.
+func refuse(conn net.Conn, socket string) {
+	body, _ := json.Marshal(errorBody{encodeError(onlyRoot(socket))}) // strings: it can't fail
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	fmt.Fprintf(conn, "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+	_ = conn.Close()
 }
 
 // peer is the user who connected, as the kernel noted at that moment.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -37,9 +39,17 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begun := time.Now()
-	err = s.runSession(r, body, conn, buffered.Reader)
-	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container, "args", body.Args,
+	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
+	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
+		"command", body.Args[0], // and no more: arguments hold secrets
 		"took", time.Since(begun).Round(time.Millisecond), "err", err)
+}
+
+// unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http, its end would end the
+// request for no reason given.
+func unbuffer(buffered *bufio.Reader, conn net.Conn) io.Reader {
+	early, _ := buffered.Peek(buffered.Buffered()) // is there, so there is no error
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), chunk)
 }
 
 func checkExec(r *http.Request, body execBody) error {

@@ -43,7 +43,7 @@ func TestServerAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := d.Client.http.Do(req)
+			resp, err := d.browser().Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

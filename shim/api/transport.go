@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +12,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -20,29 +20,29 @@ import (
 
 // ask sends a request that has one answer.
 func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
-	resp, err := c.send(ctx, method, path, body)
+	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		return c.lost(ctx, err)
+	defer r.close()
+	if err := json.NewDecoder(r.Body).Decode(answer); err != nil {
+		return lost(ctx, err)
 	}
 	return nil
 }
 
 // stream sends a request that is answered with events, and calls each with those before the last.
 func (c *Client) stream(ctx context.Context, method, path string, body any, each func(event) error) error {
-	resp, err := c.send(ctx, method, path, body)
+	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	events := json.NewDecoder(resp.Body)
+	defer r.close()
+	events := json.NewDecoder(r.Body)
 	for {
 		var ev event
 		if err := events.Decode(&ev); err != nil {
-			return c.lost(ctx, err)
+			return lost(ctx, err)
 		}
 		switch {
 		case ev.Error != nil:
@@ -56,28 +56,49 @@ func (c *Client) stream(ctx context.Context, method, path string, body any, each
 	}
 }
 
-// send returns the answer to a request that the daemon accepted.
-func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	req, err := newRequest(ctx, method, path, body)
+// A reply is an answer that is being read. Its connection serves nothing else: a unix socket connects in microseconds, no
+// pool is left behind, and errors are the kernel's.
+type reply struct {
+	*http.Response
+	conn    net.Conn
+	in      *bufio.Reader // conn
+	release func() bool   // from ctx, whose end closes conn
+}
+
+func (r *reply) close() {
+	r.release()
+	_ = r.conn.Close()
+}
+
+// send sends a request and returns the answer, if its status is the one that is wanted.
+func (c *Client) send(ctx context.Context, method, path string, body any, want int) (_ *reply, err error) {
+	req, err := newRequest(method, path, body, want)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	conn, err := c.dial(ctx)
 	if err != nil {
-		var wrapped *url.Error // says "Get http://sallyport/...", which isn't where the operator thinks to be
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
+		return nil, lost(ctx, err)
+	}
+	r := &reply{conn: conn, in: bufio.NewReaderSize(conn, chunk)}
+	r.release = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer func() {
+		if err != nil {
+			r.close()
 		}
-		return nil, c.lost(ctx, err)
+	}()
+	// A daemon that refuses may answer before it has read all, and hang up: the answer counts.
+	sent := req.Write(conn)
+	if r.Response, err = http.ReadResponse(r.in, req); err != nil {
+		return nil, lost(ctx, cmp.Or(sent, err))
 	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, readError(resp)
+	if r.StatusCode != want {
+		return nil, readError(r.Response)
 	}
-	return resp, nil
+	return r, nil
 }
 
-func newRequest(ctx context.Context, method, path string, body any) (*http.Request, error) {
+func newRequest(method, path string, body any, want int) (*http.Request, error) {
 	var content io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -92,7 +113,17 @@ func newRequest(ctx context.Context, method, path string, body any) (*http.Reque
 		}
 		content = bytes.NewReader(data)
 	}
-	return http.NewRequestWithContext(ctx, method, "http://sallyport"+path, content)
+	req, err := http.NewRequest(method, "http://sallyport"+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("write the request: %w", err)
+	}
+	if want == http.StatusSwitchingProtocols {
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", execProtocol)
+	} else {
+		req.Close = true
+	}
+	return req, nil
 }
 
 // readError is the error in an answer.
@@ -104,9 +135,6 @@ func readError(resp *http.Response) error {
 	}
 	return body.Error.decode()
 }
-
-// dialHTTP connects for net/http, which has an address of its own idea.
-func (c *Client) dialHTTP(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) }
 
 // dial connects, or says what to do about a daemon that can't be reached.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
@@ -120,20 +148,13 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			Hint: `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`,
 		}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, c.notRoot()
+		return nil, onlyRoot(c.socket)
 	}
 	return nil, fmt.Errorf("reach the daemon: %w", err)
 }
 
-func (c *Client) notRoot() error {
-	return &shim.Problem{
-		Err:  fmt.Errorf("the daemon at %s admits only root", c.socket),
-		Hint: "run it again with sudo",
-	}
-}
-
 // lost says what became of a request whose answer did not come, or not to its end.
-func (c *Client) lost(ctx context.Context, err error) error {
+func lost(ctx context.Context, err error) error {
 	var problem *shim.Problem
 	switch {
 	case ctx.Err() != nil:
@@ -141,9 +162,6 @@ func (c *Client) lost(ctx context.Context, err error) error {
 	case errors.As(err, &problem):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		if os.Geteuid() != 0 {
-			return c.notRoot() // it hangs up on others
-		}
 		return &shim.Problem{
 			Err:  errors.New("the daemon hung up before it was done"),
 			Hint: `what it had installed stays installed; when it is back, look with "sallyport status"`,

@@ -42,6 +42,7 @@ type Client struct {
 	flights flights
 	images  imageHandles
 	known   knownImages
+	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.
@@ -68,7 +69,11 @@ func New(cfg Config) (*Client, error) {
 var quiet = sync.OnceFunc(func() { _ = log.SetLevel("fatal") })
 
 // Close drops the connection. What runs goes on.
-func (c *Client) Close() error { return c.client.Close() }
+func (c *Client) Close() error {
+	err := c.client.Close()
+	c.leaving.Wait() // not for long: without a connection their calls fail
+	return err
+}
 
 // Version is the version of the server, such as "2.4.2". An error is a [shim.Problem] where nobody answers.
 func (c *Client) Version(ctx context.Context) (string, error) {

@@ -2,7 +2,6 @@ package ctrd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -28,6 +27,8 @@ const (
 	createTimeout = time.Minute
 )
 
+var _ shim.Runtime = (*Client)(nil)
+
 // Create implements [shim.Runtime]. The calls it makes of containerd are the fewest that do: record, snapshot, task. The
 // record comes first, because it is what keeps containerd from collecting the snapshot.
 func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
@@ -36,11 +37,11 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	id := spec.ID(req.Group.Name, req.Container.Name)
 	image, err := c.facts(ctx, req.Image)
 	if err != nil {
-		return err
+		return c.unanswered(err)
 	}
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
-		return err
+		return c.unanswered(err)
 	}
 	resolvers, err := hostResolvers()
 	if err != nil {
@@ -53,12 +54,15 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	}
 	record.Snapshotter = snapshotter
 	if err := c.addRecord(ctx, req, record); err != nil {
-		return fmt.Errorf("create %s: %w", id, err)
+		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
 	}
 	if err := c.addTask(ctx, req, image, record, files); err != nil {
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
-		return errors.Join(err, c.Remove(ctx, req.Group.Name, req.Container.Name))
+		if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+			c.log.Warn("container that couldn't be made is not wholly removed", "container", id, "error", err)
+		}
+		return err
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package ctrd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -27,6 +26,8 @@ const drainTimeout = 2 * time.Second
 
 // execs numbers the processes of this daemon's life.
 var execs atomic.Uint64
+
+var _ shim.Execer = (*Client)(nil)
 
 // Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of the container's program.
 // It is killed when ctx ends. A reader in Stdin that blocks is read from until it returns: the caller closes it.
@@ -88,11 +89,15 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
 	}
 	task, err := container.Task(ctx, nil)
-	if errdefs.IsNotFound(err) {
-		return nil, nil, &shim.Problem{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
 	}
+	p, err := c.process(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	if p == nil || taskState(p) != shim.TaskRunning {
+		return nil, nil, &shim.Problem{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
 	}
 	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
 	if err != nil {
@@ -135,10 +140,9 @@ func (c *Client) addExec(ctx context.Context, task containerd.Task, process *spe
 	return task.Exec(ctx, execID, process, cio.NewCreator(opts...))
 }
 
-// removeExec kills the process if it lives, lets its output drain, and deletes it.
+// removeExec kills the process if it lives, and returns when its output has come through.
 func (c *Client) removeExec(ctx context.Context, id string, p containerd.Process) {
 	ctx, cancel := c.cleanup(ctx)
-	defer cancel()
 	if ended, err := p.Wait(ctx); err == nil {
 		if err := p.Kill(ctx, syscall.SIGKILL); err == nil {
 			<-ended
@@ -147,9 +151,16 @@ func (c *Client) removeExec(ctx context.Context, id string, p containerd.Process
 	drain := time.AfterFunc(drainTimeout, p.IO().Cancel)
 	p.IO().Wait() // before Delete, which drops what has not been read
 	drain.Stop()
-	if _, err := p.Delete(ctx); err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, context.Canceled) {
-		c.log.Debug("exec'd process not deleted", "container", id, "error", err)
+	if err := p.IO().Close(); err != nil {
+		c.log.Debug("streams not closed", "container", id, "error", err)
 	}
+	// The shim has patience of its own, of many seconds, with a child that holds the output open; nobody waits for that.
+	c.leaving.Go(func() {
+		defer cancel()
+		if _, err := p.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
+			c.log.Debug("exec'd process not deleted", "container", id, "error", err)
+		}
+	})
 }
 
 // An input tells when its reader has come to the end: containerd keeps a process's input open until it is told to close it.

@@ -22,14 +22,14 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 	}
 	records, err := c.client.ContainerService().List(ctx, filter)
 	if err != nil {
-		return nil, fmt.Errorf("list containers: %w", err)
+		return nil, c.unanswered(fmt.Errorf("list containers: %w", err))
 	}
 	processes := make(map[string]*task.Process)
 	if group == "" {
 		// One call for all. Of a single group's few containers each is asked for: the list would ask every shim of the host.
 		resp, err := c.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
 		if err != nil {
-			return nil, fmt.Errorf("list tasks: %w", errgrpc.ToNative(err))
+			return nil, c.unanswered(fmt.Errorf("list tasks: %w", errgrpc.ToNative(err)))
 		}
 		for _, p := range resp.Tasks {
 			processes[p.ID] = p
@@ -67,7 +67,9 @@ func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.Contai
 		s.StartedAt = startedAt(c.cfg.Layout, s.Group, s.Name)
 	case shim.TaskStopped:
 		s.ExitStatus = p.ExitStatus
-		s.ExitedAt = p.ExitedAt.AsTime()
+		if p.ExitedAt != nil {
+			s.ExitedAt = p.ExitedAt.AsTime()
+		}
 	}
 	return s
 }

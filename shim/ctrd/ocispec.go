@@ -1,9 +1,10 @@
 package ctrd
 
 import (
-	"github.com/opencontainers/runtime-spec/specs-go"
+	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -40,6 +41,9 @@ type hostFacts struct {
 // Everything that the group's network rules can't see is shut here: no capability that is a way out, socket families by
 // name, no way into another namespace, no device but the harmless ones, and cgroups that can be read only.
 func createSpec(in specInput) (*specs.Spec, error) {
+	if in.Netns == "" || in.Cgroup == "" { // a runtime would take a new one, or the shim's
+		return nil, fmt.Errorf("container %q without network namespace or cgroup", in.Container.Name)
+	}
 	process, err := createProcess(in)
 	if err != nil {
 		return nil, err

@@ -10,16 +10,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// defaultCapabilities let the usual images run as root: change owners, drop to another user, bind a low port.
-var defaultCapabilities = []string{
-	"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-}
-
 // waysOut are the capabilities that get around the group's rules, or into the host's kernel. The decoder of group files
 // refuses them with the place; that they are refused here as well means that no mistake there opens the door.
 var waysOut = []string{
-	"BPF", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON", "SYS_ADMIN", "SYS_BOOT",
-	"SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO",
+	"BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON",
+	"SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO",
 }
 
 // createCapabilities gives root the container's set. Another user has no use for the default set and gets none of it; a
@@ -27,7 +22,7 @@ var waysOut = []string{
 func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilities, error) {
 	names := c.Capabilities
 	if names == nil {
-		names = defaultCapabilities
+		names = spec.DefaultCapabilities
 	}
 	set := make([]string, 0, len(names))
 	for _, name := range names {

@@ -113,6 +113,8 @@ func TestCreateSpecRefuses(t *testing.T) {
 		problem bool
 	}{
 		{"no command", func(in *specInput) { in.Image = ocispec.ImageConfig{} }, `container "web" has no command, and neither has its image`, true},
+		{"no namespace", func(in *specInput) { in.Netns = "" }, "without network namespace", false},
+		{"no cgroup", func(in *specInput) { in.Cgroup = "" }, "without network namespace or cgroup", false},
 		{"packet sockets", func(in *specInput) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which is a way around", true},
 		{"volume of another group", func(in *specInput) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},
 	}
@@ -135,7 +137,7 @@ func TestWaysOutAreRefused(t *testing.T) {
 		if _, err := createCapabilities(spec.Container{Capabilities: []string{name}}, false); err == nil {
 			t.Errorf("%s was granted", name)
 		}
-		for _, granted := range defaultCapabilities {
+		for _, granted := range spec.DefaultCapabilities {
 			if granted == name {
 				t.Errorf("%s is in the default set", name)
 			}
@@ -216,7 +218,7 @@ func TestCreateCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Permitted != nil || got.Ambient != nil || len(got.Bounding) != len(defaultCapabilities) {
+	if got.Permitted != nil || got.Ambient != nil || len(got.Bounding) != len(spec.DefaultCapabilities) {
 		t.Errorf("default set of another user: %+v, want it in the bounding set alone", got)
 	}
 }

@@ -107,9 +107,10 @@ func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.
 		defer cancel()
 		err = errors.Join(err, snapshots.Remove(ctx, key))
 	}()
+	var found error
 	err = mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
-		u, err = imageUser(root, name)
-		return err
+		u, found = imageUser(root, name)
+		return nil // the mount worked
 	})
-	return u, err
+	return u, errors.Join(err, found)
 }

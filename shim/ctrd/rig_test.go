@@ -44,9 +44,12 @@ func script(name string, role spec.Role, line string) spec.Container {
 	return spec.Container{Name: name, Role: role, Command: []string{"/bin/sh", "-c", line}}
 }
 
-// pinNetns makes a network namespace and mounts it at path, whose folder's owner unmounts it.
+// pinNetns makes a network namespace and mounts it at path, whose folder's owner unmounts it. One that is there stays.
 func pinNetns(t testing.TB, path string) {
 	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

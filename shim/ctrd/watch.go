@@ -8,6 +8,8 @@ import (
 	eventtypes "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/typeurl/v2"
+
+	"github.com/sallyport/sallyport/shim"
 )
 
 // Pauses between attempts to hear events; the longest is also how late a containerd that came back is noticed.
@@ -18,6 +20,8 @@ const (
 
 // watched are the events after which a group may not be as it should. What we do ourselves we know without them.
 var watched = []string{"/tasks/exit", "/tasks/oom", "/tasks/delete", "/containers/delete"}
+
+var _ shim.Watcher = (*Client)(nil)
 
 // Watch implements [shim.Watcher]. It returns nil when ctx ends.
 func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
@@ -45,7 +49,7 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 	defer cancel()
 	var filters []string
 	for _, topic := range watched {
-		filters = append(filters, fmt.Sprintf("namespace==%s,topic==%s", c.cfg.Layout.Namespace, topic))
+		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
 	}
 	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
 	changed("") // of what happened before, there were no events
