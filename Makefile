@@ -33,9 +33,9 @@ export SALLYPORT_BIN := $(CURDIR)/bin/sallyport
 export SALLYPORT_IMAGES := $(BUILD)/images
 export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
-# command:package, looked for as a command because the package may be another vendor's.
+# command:packages, looked for as a command because the package may be another vendor's.
 RUN_NEEDS  := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS := gcc:gcc as:binutils git:git
+TEST_NEEDS := gcc:gcc,libc6-dev git:git busybox:busybox-static
 
 ##@ Two commands
 
@@ -185,7 +185,7 @@ go:
 
 # need,PAIRS: installs the packages whose command is missing.
 define need
-missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing+=" $${pair#*:}"; done; \
+missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing+=" $${pair#*:}"; done; missing=$${missing//,/ }; \
 [ -z "$$missing" ] || { \
 	command -v apt-get >/dev/null || { echo "make: missing:$$missing; install them with this system's package manager" >&2; exit 1; }; \
 	[ "$$(id -u)" = 0 ] || { echo "make: missing:$$missing; run 'sudo make deps deps-test', or install them yourself" >&2; exit 1; }; \

@@ -21,7 +21,7 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 			return time.Time{}, false
 		}
 		steps := Plan(in)
-		r.publish(in, r.lastError)
+		r.publish(in, r.lastError, len(steps) > 0)
 		switch {
 		case len(steps) == 0:
 			return r.settled(ctx, in, seq)
@@ -95,7 +95,7 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	err := complaint(in)
 	r.lastError = err
-	state := r.publish(in, err)
+	state := r.publish(in, err, false)
 	if state == Gone && r.retire(ctx, r, seq) {
 		gone = true
 	}
@@ -115,7 +115,7 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 		r.forgetImages()
 	}
 	in := r.observe(ctx, w)
-	state := r.publish(in, err)
+	state := r.publish(in, err, false)
 	wait := backoff(r.fails, r.config.Rand())
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 	o := outcome{state: state, err: err}
@@ -136,14 +136,17 @@ func (s Step) builds() bool {
 	}
 }
 
-// publish makes what was seen the status. err is what is wrong; nil: nothing is.
-func (r *runner) publish(in PlanInput, err error) State {
+// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
+func (r *runner) publish(in PlanInput, err error, busy bool) State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status
 	st := GroupStatus{
 		Name: r.group, State: stateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
 		Containers: containerStatuses(in), Since: before.Since,
+	}
+	if st.State == Pending && busy {
+		st.State = Starting
 	}
 	if st.State != before.State {
 		st.Since = in.Now

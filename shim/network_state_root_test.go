@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,6 +130,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		{"peer deleted", inside("ip", "link", "del", "eth0"), [3]Presence{Present, Present, Absent}},
 		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, [3]Presence{Present, Present, Absent}},
 		{"default route lost", inside("ip", "route", "del", "default"), [3]Presence{Present, Present, Absent}},
+		{"neighbours lost", []string{"ip", "neigh", "flush", "nud", "permanent", "dev", link}, [3]Presence{Present, Present, Absent}},
 		{"address lost", inside("ip", "addr", "flush", "dev", "eth0"), [3]Presence{Present, Present, Absent}},
 		{"namespace unpinned", []string{"umount", ns}, [3]Presence{Absent, Absent, Absent}},
 		{"cgroups made anew", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.CgroupParent(g.Name, spec.App))}, [3]Presence{Present, Absent, Present}},
@@ -217,28 +219,35 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 	removeGroup(t, a, g.Name)
 }
 
-// BenchmarkRootUp is what starting a group costs here: namespace, rules, link.
+// BenchmarkRootUp is what starting a group costs here: namespace, rules, link. The groups stay until the end, as the kernel is
+// busy for a while after a namespace has gone.
 func BenchmarkRootUp(b *testing.B) {
 	layout := Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"}
 	n := newNetwork(b, layout)
-	keep := testGroup("keep", nil)
-	for _, g := range []*spec.Group{keep} {
-		if err := seal(b, n, g); err != nil {
-			b.Fatal(err)
-		}
-	}
-	i := 0
+	var groups []*spec.Group
+	var took [3]time.Duration
 	for b.Loop() {
-		i++
-		g := testGroup(fmt.Sprint("g", i), nil)
-		if err := seal(b, n, g); err != nil {
-			b.Fatal(err)
+		g := testGroup(fmt.Sprint("g", len(groups)), nil)
+		groups = append(groups, g)
+		start := time.Now()
+		for i, step := range []func() error{
+			func() error { return n.Seal(b.Context(), g.Name) },
+			func() error { return n.Admit(b.Context(), g) },
+			func() error { return n.Connect(b.Context(), g) },
+		} {
+			if err := step(); err != nil {
+				b.Fatal(err)
+			}
+			took[i] += time.Since(start)
+			start = time.Now()
 		}
-		b.StopTimer()
-		removeGroup(b, n, g.Name)
-		b.StartTimer()
 	}
-	removeGroup(b, n, keep.Name)
+	for i, name := range []string{"seal", "admit", "connect"} {
+		b.ReportMetric(float64(took[i].Microseconds())/float64(b.N), name+"-us/op")
+	}
+	for _, g := range groups {
+		removeGroup(b, n, g.Name)
+	}
 }
 
 func BenchmarkRootObserve(b *testing.B) {

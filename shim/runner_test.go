@@ -26,7 +26,7 @@ func TestRunnerStartsAgainWithGrowingWaits(t *testing.T) {
 			if st.State != shim.Degraded || !strings.Contains(st.Error, "web (app) ended with status 1") || st.Hint == "" {
 				t.Fatalf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
 			}
-			waits = append(waits, st.Containers[2].NextStart.Sub(time.Now()))
+			waits = append(waits, time.Until(st.Containers[2].NextStart))
 			d.wait(waits[len(waits)-1])
 		}
 		s := time.Second
@@ -286,6 +286,36 @@ func TestRestartDoesNotWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.did("remove web", "create web", "start web")
+	})
+}
+
+func TestRestartForgivesEarlierEnds(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.exit("shop", "web", 1)
+		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.exit("shop", "web", 1)
+		if got := time.Until(d.status("shop").Containers[2].NextStart); got != time.Second {
+			t.Errorf("waits %s, want the first wait", got)
+		}
+	})
+}
+
+func TestRunnerResolvesAnImageThatIsGoneAnew(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.FailNext("create web", errBoom) // as when the image was deleted meanwhile
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.host.ForgetOperations()
+		d.wait(time.Second)
+		if !slices.Contains(d.host.Operations(), "image registry.example/web:1") {
+			t.Errorf("the image was not asked for: %q", d.host.Operations())
+		}
 	})
 }
 

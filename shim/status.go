@@ -14,19 +14,19 @@ var ErrNoGroup = errors.New("no such group")
 
 // State is where a group is in its life:
 //
-//	            some container is there        all run              one has ended or is replaced
-//	pending ──────────────────────► starting ─────────► running ◄───────────────────────────► degraded
-//	                                    │                  │                                      │
-//	                                    │ the apps ran to  │                                      │
-//	                                    ├─ their end ──────┴──────► completed ◄───────────────────┤
-//	                                    │                                                         │
-//	                                    └── not wanted, from any of them ──► stopping ──► gone ◄──┘
+//	pending ──► starting ──► running ◄──► degraded
+//	               │            │            │
+//	               └────────────┼────────────┘
+//	                            ▼
+//	                        completed
+//
+//	any of these ──► stopping ──► gone
 //
 // "failed" is no state: it is an error on any of them. What can't be looked at changes no state.
 type State string
 
 const (
-	Pending   State = "pending" // nothing of it is there
+	Pending   State = "pending" // nothing of it is there, and nothing is being done
 	Starting  State = "starting"
 	Running   State = "running"  // and its network is as wanted
 	Degraded  State = "degraded" // was running, and a container is not

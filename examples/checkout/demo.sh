@@ -58,6 +58,9 @@ in_world() { nsenter --net="/proc/$world_pid/ns/net" "$@"; }
 in_group() { nsenter --net="$root/run/netns/checkout" "$@"; }
 alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 
+# processes prints those that have our name on their command line. grep takes it from its input so as not to find itself.
+processes() { grep -lF -f - /proc/[0-9]*/cmdline <<<"$name." 2>/dev/null | cut -d/ -f3; }
+
 # end PID: asks a child of ours to end and waits for it.
 end() {
 	alive "$1" || return 0
@@ -94,7 +97,7 @@ take_down() {
 	fi
 	end_both
 	# Only what went wrong leaves anything; its command line has a name that is nobody else's.
-	for pid in $(pgrep -f "$root" || true); do kill -9 "$pid" 2>/dev/null || true; done
+	for pid in $(processes || true); do kill -9 "$pid" 2>/dev/null || true; done
 }
 
 finish() {
@@ -212,7 +215,7 @@ nothing "tables" tables
 nothing "cgroups" find /sys/fs/cgroup -type d -path "*$name*"
 nothing "mounts" grep -F "$name" /proc/self/mountinfo
 nothing "containers" find "$root" -path '*io.containerd.runtime.v2.task*' -name config.json
-nothing "processes" pgrep -af "$name"
+nothing "processes" processes
 nothing "group files" find "$root/groups.d" -mindepth 1
 [ "$left" = 0 ] || bad "something is left"
 

@@ -1,11 +1,14 @@
 package netnstest
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
@@ -142,7 +145,7 @@ func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
 	t.Helper()
 	c := probe.Config{NetNS: ns}
 	if ns == nil {
-		own, err := os.Open("/proc/self/ns/net")
+		own, err := os.Open("/proc/thread-self/ns/net") // the main thread, which /proc/self shows, may have gone elsewhere
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,4 +170,57 @@ func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
 	}
 	t.Cleanup(func() { p.Kill() })
 	return p
+}
+
+// Route adds a route to one address by another in a namespace.
+func Route(t testing.TB, ns *os.File, to, by netip.Addr) {
+	t.Helper()
+	in(t, ns, func(h *netlink.Handle) error {
+		dst := &net.IPNet{IP: to.AsSlice(), Mask: net.CIDRMask(to.BitLen(), to.BitLen())}
+		return h.RouteReplace(&netlink.Route{Dst: dst, Gw: by.AsSlice()})
+	})
+}
+
+// Sysctl sets a value below /proc/sys/net in a namespace.
+func Sysctl(t testing.TB, ns *os.File, key, value string) {
+	t.Helper()
+	In(t, ns, func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
+}
+
+// States of TCP connections, as /proc/net/tcp has them.
+const (
+	LastAck  = "09"
+	TimeWait = "06"
+)
+
+// Connections lists the TCP connections of a namespace in a state, each "local remote".
+func Connections(t testing.TB, ns *os.File, state string) (out []string) {
+	t.Helper()
+	In(t, ns, func() error {
+		for _, file := range []string{"tcp", "tcp6"} {
+			text, err := os.ReadFile("/proc/thread-self/net/" + file)
+			if err != nil {
+				return err
+			}
+			for line := range strings.Lines(string(text)) {
+				if f := strings.Fields(line); len(f) > 3 && f[3] == state {
+					out = append(out, f[1]+" "+f[2])
+				}
+			}
+		}
+		return nil
+	})
+	return out
+}
+
+// Eventually waits until what holds, or fails the test after 5 s.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 5 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }

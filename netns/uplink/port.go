@@ -22,7 +22,7 @@ func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
 	if _, err := ruleset.Protocol(protocol); err != nil {
 		return "", err
 	}
-	for _, file := range []string{"/proc/net/" + protocol, "/proc/net/" + protocol + "6"} {
+	for _, file := range []string{"/proc/thread-self/net/" + protocol, "/proc/thread-self/net/" + protocol + "6"} {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
