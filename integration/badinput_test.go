@@ -28,7 +28,7 @@ func TestBadInput(t *testing.T) {
 		says       []string
 	}{
 		{"unknown attribute", group("  egress = \"none\"\n" + app + "    imag = \"x\"\n  }"), 2, []string{"bad.hcl:5", "imag", "image"}},
-		{"two ambassadors", group(app + listens + amb + listens + strings.Replace(amb, `"amb"`, `"amb2"`, 1) + listens), 2, []string{"bad.hcl:10", "one ambassador"}},
+		{"two ambassadors", group(app + listens + amb + listens + strings.Replace(amb, `"amb"`, `"amb2"`, 1) + listens), 2, []string{"bad.hcl:10", "Second ambassador", "one door"}},
 		{"publish on a member", group(app + "    publish \"x\" {\n      host = 1\n      port = 1\n    }\n  }\n" + amb + listens), 2, []string{"bad.hcl:4", "ambassador"}},
 		{"a member asking for NET_RAW", group(app + "    capabilities = [\"NET_RAW\"]\n  }\n" + amb + listens), 2, []string{"bad.hcl:4", "NET_RAW"}},
 		{"a host namespace", group(app + "    network_mode = \"host\"\n  }\n" + amb + listens), 2, []string{"bad.hcl:4", "network_mode"}},
@@ -36,7 +36,7 @@ func TestBadInput(t *testing.T) {
 		{"an image that isn't there", group("  egress = \"none\"\n  app \"app\" {\n    image = \"oci-archive:/nowhere/x.tar\"\n  }"), 1, []string{"/nowhere/x.tar", "no such file"}},
 		{"a registry that isn't there", group("  egress = \"none\"\n  app \"app\" {\n    image = \"127.0.0.1:9/x:1\"\n  }"), 1, []string{"127.0.0.1:9/x:1", "hint"}},
 		{"an archive cut short", group(fmt.Sprintf("  egress = \"none\"\n  app \"app\" {\n    image = \"oci-archive:%s\"\n  }", short)), 1, []string{short, "cut short"}},
-		{"a port already taken", group(app + listens + amb + "    publish \"x\" {\n      host = 8999\n      port = 7000\n    }\n" + listens), 1, []string{"8999", "integration.test"}},
+		{"a port already taken", group(app + listens + amb + "    publish \"x\" {\n      host = 8999\n      port = 7000\n    }\n" + listens), 1, []string{"8999", "integration", "hint"}},
 		{"a group name too long", strings.Replace(group("  egress = \"none\"\n"+app+listens), `"g"`, `"`+strings.Repeat("g", 41)+`"`, 1), 2, []string{"bad.hcl:1", "40"}},
 		{"a file that half exists", group(app + listens)[:60], 2, []string{"bad.hcl"}},
 		{"no such command in the image", group("  egress = \"none\"\n" + app + "    command = [\"/nowhere\"]\n  }"), 1, []string{"/nowhere", "hint"}},

@@ -68,7 +68,7 @@ func newMachine(t testing.TB, server string) *machine {
 // start runs the daemon and waits until it answers.
 func (m *machine) start(env ...string) {
 	m.t.Helper()
-	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot()}
+	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot(), "--prefix4", groups4, "--prefix6", groups6}
 	if m.server != "" {
 		args = append(args, "--containerd-bin", filepath.Join(m.server, "containerd"))
 	}

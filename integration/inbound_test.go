@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -51,37 +50,53 @@ group "g" {
 }
 `
 
-// TestPromiseInbound tries to reach members from the world and from the host: class 5.
+// TestPromiseInbound tries to reach members from the world and from the host, by the host's addresses and by the group's own:
+// class 5. Then once more by the group's own with the host's table gone, when only the group's rules stand.
 func TestPromiseInbound(t *testing.T) {
 	m := newMachine(t, "")
 	m.apply("g.hcl", fmt.Sprintf(doors, attackImage))
-	g := m.status("g")
-	for _, addr := range append(g.Addrs, host4, host6) {
-		addr, _, _ = strings.Cut(addr, "/")
-		own := net.ParseIP(addr).IsPrivate()
-		for name, from := range map[string]netns.NsHandle{"the world": m.world, "the host": m.host} {
-			for _, proto := range []string{"tcp", "udp"} {
-				members := []int{8443}
-				door := 8444
-				if own {
-					members, door = []int{9000, 7443}, 7444
-				}
-				for _, port := range members {
-					if reached(t, from, proto, addr, port) {
-						t.Errorf("a member was reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(port)))
-					}
-				}
-				// The control: the ambassador's own port answers at its published address; on the group's own address
-				// only the host itself gets there.
-				if !own || name == "the host" {
-					eventually(t, 3*time.Second, "the ambassador answers", func() error {
-						if !reached(t, from, proto, addr, door) {
-							return fmt.Errorf("not reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(door)))
-						}
-						return nil
-					})
-				}
+	from := map[string]netns.NsHandle{"the world": m.world, "the host": m.host}
+	for name, ns := range from {
+		for _, proto := range []string{"tcp", "udp"} {
+			for _, addr := range []string{host4, host6} {
+				m.mustReach(ns, name, proto, addr, 8444)
+				m.mustNotReach(ns, name, proto, addr, 8443)
 			}
+			for _, addr := range m.status("g").Addrs {
+				m.mustNotReach(ns, name, proto, addr, 9000, 7443, 7444)
+			}
+		}
+	}
+	m.mustReach(m.host, "the host", "tcp", "127.0.0.1", 8444)
+	m.mustNotReach(m.host, "the host", "tcp", "127.0.0.1", 8443)
+
+	dropTables(t, m.host)
+	for name, ns := range from {
+		for _, proto := range []string{"tcp", "udp"} {
+			for _, addr := range m.status("g").Addrs {
+				m.mustReach(ns, name, proto, addr, 7444)
+				m.mustNotReach(ns, name, proto, addr, 9000, 7443)
+			}
+		}
+	}
+}
+
+// mustReach is the control: the ambassador's own port.
+func (m *machine) mustReach(from netns.NsHandle, name, proto, addr string, port int) {
+	m.t.Helper()
+	eventually(m.t, 3*time.Second, "the ambassador answers", func() error {
+		if !reached(m.t, from, proto, addr, port) {
+			return fmt.Errorf("not reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(port)))
+		}
+		return nil
+	})
+}
+
+func (m *machine) mustNotReach(from netns.NsHandle, name, proto, addr string, ports ...int) {
+	m.t.Helper()
+	for _, port := range ports {
+		if reached(m.t, from, proto, addr, port) {
+			m.t.Errorf("reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(port)))
 		}
 	}
 }
@@ -146,10 +161,9 @@ func TestPromiseHostAndNeighbours(t *testing.T) {
 		{"a service of the host, v6", host6, 81, false},
 		{"cloud metadata", "169.254.169.254", 80, false},
 		{"cloud metadata, v6", "fd00:ec2::254", 80, false},
-		{"another group's published port", host4, 8500, true},
+		{"another group's published port, which no allow names", host4, 8500, false},
 	}
 	for _, a := range m.status("other").Addrs {
-		a, _, _ = strings.Cut(a, "/")
 		rows = append(rows, row{"another group's ambassador", a, 7444, false}, row{"another group's app", a, 9000, false})
 	}
 	// The world answers for the metadata addresses too, so that only the rules keep them shut.

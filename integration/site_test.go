@@ -19,6 +19,8 @@ const (
 	victim4, victim6 = "198.51.100.66", "2001:db8:51::66"
 	host4, host6     = "192.0.2.1", "2001:db8:1::1"
 	worldPort        = 80
+	// groups are where the daemon takes the groups' addresses from.
+	groups4, groups6 = "10.209.0.0/16", "fd5a:11e0:9027::/64"
 )
 
 // A site is a machine and the world around it, each a network namespace: `host`, where the daemon under test runs, has one
@@ -73,10 +75,10 @@ func (s *site) wireWorld() error {
 		return err
 	}
 	// A way back to the groups' own addresses, so that only the rules stand between the world and a member.
-	if err := addRoute("10.209.0.0/16", host4); err != nil {
+	if err := addRoute(groups4, host4); err != nil {
 		return err
 	}
-	return addRoute("fd5a:11e0:9027::/64", host6)
+	return addRoute(groups6, host6)
 }
 
 // raise brings a link up with its addresses, and the loopback beside it.

@@ -61,8 +61,8 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	} else if !isLinkNotFound(err) {
 		return nil, nil, err
 	}
-	for {
-		if err := createPair(host, ns, l.Name); err != nil {
+	for index := 0; ; {
+		if err := createPair(host, ns, l.Name, index); err != nil {
 			return nil, nil, fmt.Errorf("create: %w", err)
 		}
 		if near, err = host.LinkByName(l.Name); err != nil {
@@ -72,19 +72,21 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 			return nil, nil, err
 		}
 		// The kernel takes a link whose index is its peer's for one without a peer, and tells IPv6 of its carrier up to a
-		// second late. That is the first link of a host with loopback alone; the next one has another index.
+		// second late. That happens on a host with loopback alone, where both count up from the same number.
 		if near.Attrs().Index != far.Attrs().Index {
 			return near, far, nil
 		}
+		index = near.Attrs().Index + 2
 		if err := host.LinkDel(near); err != nil {
 			return nil, nil, err
 		}
 	}
 }
 
-func createPair(host *netlink.Handle, ns *os.File, name string) error {
+// createPair makes both ends; index is the near one's, 0 for any.
+func createPair(host *netlink.Handle, ns *os.File, name string, index int) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = name
+	attrs.Name, attrs.Index = name, index
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
@@ -102,7 +104,10 @@ func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
 	if err := ensureAddrs(host, near, l.Host); err != nil {
 		return err
 	}
-	return host.LinkSetUp(near)
+	if err := host.LinkSetUp(near); err != nil {
+		return fmt.Errorf("raise: %w", err)
+	}
+	return nil
 }
 
 func hostEndSysctls(l Link) []sysctl {
@@ -268,7 +273,8 @@ func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
 	return true, nil
 }
 
-func removeLink(name string) error {
+// RemoveLink takes the link away whose host's end has that name. An absent one is no error.
+func RemoveLink(name string) error {
 	link, err := netlink.LinkByName(name)
 	if isLinkNotFound(err) {
 		return nil
@@ -276,10 +282,10 @@ func removeLink(name string) error {
 	if err == nil {
 		err = netlink.LinkDel(link)
 	}
-	if errors.Is(err, unix.ENODEV) { // its namespace went at the same moment
-		return nil
+	if err != nil && !errors.Is(err, unix.ENODEV) { // ENODEV: its namespace went at the same moment
+		return fmt.Errorf("remove link %q: %w", name, err)
 	}
-	return err
+	return nil
 }
 
 func isLinkNotFound(err error) bool {

@@ -47,6 +47,9 @@ func (s *Store) Load() Loaded {
 		}
 		return l.done()
 	}
+	if err := s.sweep(names); err != nil {
+		l.problem(s.layout.StateDir, err)
+	}
 	l.read(names)
 	return l.done()
 }

@@ -130,6 +130,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		{"peer deleted", inside("ip", "link", "del", "eth0"), [3]Presence{Present, Present, Absent}},
 		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, [3]Presence{Present, Present, Absent}},
 		{"default route lost", inside("ip", "route", "del", "default"), [3]Presence{Present, Present, Absent}},
+		{"neighbours lost", []string{"ip", "neigh", "flush", "nud", "permanent", "dev", link}, [3]Presence{Present, Present, Absent}},
 		{"address lost", inside("ip", "addr", "flush", "dev", "eth0"), [3]Presence{Present, Present, Absent}},
 		{"namespace unpinned", []string{"umount", ns}, [3]Presence{Absent, Absent, Absent}},
 		{"cgroups made anew", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.CgroupParent(g.Name, spec.App))}, [3]Presence{Present, Absent, Present}},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -190,6 +191,28 @@ func (s *Store) put(b Bundle) error {
 		return err
 	}
 	return writeFile(s.filePath(b.Name), text)
+}
+
+// sweep removes what nobody wants any more: what files that are gone were applied with, and the temporary files of a daemon
+// that was killed while it wrote one.
+func (s *Store) sweep(names []string) error {
+	applied, err := filepath.Glob(s.appliedPath("*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range applied {
+		if !slices.Contains(names, strings.TrimSuffix(filepath.Base(path), ".json")) {
+			err = errors.Join(err, remove(path))
+		}
+	}
+	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
+		unfinished, globErr := filepath.Glob(pattern)
+		err = errors.Join(err, globErr)
+		for _, path := range unfinished {
+			err = errors.Join(err, remove(path))
+		}
+	}
+	return err
 }
 
 func (s *Store) filePath(name string) string { return filepath.Join(s.layout.GroupsDir, name) }

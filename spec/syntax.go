@@ -29,7 +29,7 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 		return nil, true
 	}
 	if damage {
-		body = &hclsyntax.Body{Blocks: before(body.Blocks, first), SrcRange: body.SrcRange, EndRange: body.EndRange}
+		body = &hclsyntax.Body{Blocks: before(body.Blocks, src[:first]), SrcRange: body.SrcRange, EndRange: body.EndRange}
 	}
 	return body, damage
 }
@@ -53,10 +53,12 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return kept
 }
 
-func before(blocks hclsyntax.Blocks, offset int) hclsyntax.Blocks {
+// before returns the blocks that end in the sound part of the file. Where a block has no end, the parser puts one somewhere.
+func before(blocks hclsyntax.Blocks, sound []byte) hclsyntax.Blocks {
 	var whole hclsyntax.Blocks
 	for _, b := range blocks {
-		if b.CloseBraceRange.End.Byte <= offset && b.CloseBraceRange.End.Byte > b.TypeRange.Start.Byte {
+		end := b.CloseBraceRange
+		if end.Start.Byte > b.TypeRange.Start.Byte && end.Start.Byte < len(sound) && sound[end.Start.Byte] == '}' {
 			whole = append(whole, b)
 		}
 	}
