@@ -34,10 +34,16 @@ func applyLink(ns *os.File, l Link) error {
 	if err != nil {
 		return err
 	}
-	if err := ensureHostEnd(host, near, far, l); err != nil {
+	if err := ensureHostEnd(host, near, l); err != nil {
 		return err
 	}
-	return ensureGroupEnd(group, far, l)
+	if err := ensureGroupEnd(group, far, l); err != nil {
+		return err
+	}
+	if err := ensureNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil {
+		return err
+	}
+	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
 }
 
 // ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
@@ -84,7 +90,7 @@ func createPair(host *netlink.Handle, ns *os.File, name string, index int) error
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
-func ensureHostEnd(host *netlink.Handle, near, far netlink.Link, l Link) error {
+func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
 	if l.Alias != "" && near.Attrs().Alias != l.Alias {
 		if err := host.LinkSetAlias(near, l.Alias); err != nil {
 			return fmt.Errorf("set alias: %w", err)
@@ -101,21 +107,7 @@ func ensureHostEnd(host *netlink.Handle, near, far netlink.Link, l Link) error {
 	if err := host.LinkSetUp(near); err != nil {
 		return fmt.Errorf("raise: %w", err)
 	}
-	for _, n := range neighbours(near, far, l) {
-		if err := host.NeighSet(&n); err != nil {
-			return fmt.Errorf("add neighbour %s: %w", n.IP, err)
-		}
-	}
 	return nil
-}
-
-// neighbours are the group's addresses as the host's end knows them. It has no link-local address, so it could not ask for an
-// IPv6 one on behalf of a packet that it forwards.
-func neighbours(near, far netlink.Link, l Link) (out []netlink.Neigh) {
-	for _, a := range l.Group {
-		out = append(out, netlink.Neigh{LinkIndex: near.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: far.Attrs().HardwareAddr})
-	}
-	return out
 }
 
 func hostEndSysctls(l Link) []sysctl {
@@ -239,7 +231,10 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
 		return false, err
 	}
-	if ok, err := hasNeighbours(host, near, neighbours(near, far, l)); err != nil || !ok {
+	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
 		return false, err
 	}
 	return hasRoutes(group, routes(l, far.Attrs().Index))
@@ -254,21 +249,6 @@ func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, er
 		if !slices.ContainsFunc(have, func(x netlink.Addr) bool {
 			ones, _ := x.Mask.Size()
 			return addrOf(x) == a && ones == bits(a)
-		}) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-func hasNeighbours(h *netlink.Handle, link netlink.Link, want []netlink.Neigh) (bool, error) {
-	have, err := h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
-	if err != nil {
-		return false, err
-	}
-	for _, w := range want {
-		if !slices.ContainsFunc(have, func(n netlink.Neigh) bool {
-			return n.State == w.State && n.IP.Equal(w.IP) && slices.Equal(n.HardwareAddr, w.HardwareAddr)
 		}) {
 			return false, nil
 		}
@@ -293,7 +273,8 @@ func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
 	return true, nil
 }
 
-func removeLink(name string) error {
+// RemoveLink takes the link away whose host's end has that name. An absent one is no error.
+func RemoveLink(name string) error {
 	link, err := netlink.LinkByName(name)
 	if isLinkNotFound(err) {
 		return nil
@@ -301,10 +282,10 @@ func removeLink(name string) error {
 	if err == nil {
 		err = netlink.LinkDel(link)
 	}
-	if errors.Is(err, unix.ENODEV) { // its namespace went at the same moment
-		return nil
+	if err != nil && !errors.Is(err, unix.ENODEV) { // ENODEV: its namespace went at the same moment
+		return fmt.Errorf("remove link %q: %w", name, err)
 	}
-	return err
+	return nil
 }
 
 func isLinkNotFound(err error) bool {

@@ -106,14 +106,8 @@ func Observe(c Config) (bool, error) {
 	return linkAsWanted(ns, *c.Link)
 }
 
-// Remove takes away the link of that name, "" for none, and the namespace at path with all that is left in it. What is
-// absent, or half made, is no error.
-func Remove(path, link string) error {
-	if link != "" {
-		if err := removeLink(link); err != nil {
-			return fmt.Errorf("remove link %q: %w", link, err)
-		}
-	}
+// Remove takes away the namespace at path with all that is left in it. What is absent, or half made, is no error.
+func Remove(path string) error {
 	if err := unpin(path); err != nil {
 		return fmt.Errorf("remove namespace %q: %w", path, err)
 	}

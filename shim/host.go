@@ -26,7 +26,8 @@ type Network interface {
 	Observe(ctx context.Context, group string, want *spec.Group) NetState
 	// Seal pins the namespace, raises its loopback and denies everything else.
 	Seal(ctx context.Context, group string) error
-	// Admit makes the group's cgroups and puts the wanted policy in force.
+	// Admit makes the group's cgroups and puts the wanted policy in force. With EgressNone it also takes away the link that an
+	// earlier definition left; Observe then says Link Present for as long as there is one.
 	Admit(ctx context.Context, want *spec.Group) error
 	// Connect makes the link, its addresses and routes and the host's entries (NAT, published ports). Not called for EgressNone.
 	Connect(ctx context.Context, want *spec.Group) error
@@ -36,6 +37,7 @@ type Network interface {
 
 // NetState is what Network.Observe found.
 type NetState struct {
+	Pinned    Presence // a namespace is pinned, whatever is in force in it. Absent with processes running: theirs is lost
 	Namespace Presence // pinned, and at least the deny-everything rules are in force in it
 	Rules     Presence // exactly the wanted policy is in force, against the living cgroups. With want nil: any rules of ours
 	Link      Presence // link, addresses, routes and the host's entries are exactly the wanted ones. With want nil: any link of ours
@@ -44,10 +46,14 @@ type NetState struct {
 
 // Volumes makes the group's shared directories. Implemented by [Tmpfs]; in memory by shimtest.Host.
 type Volumes interface {
-	Observe(ctx context.Context, group string) (names []string, err error)
+	// Observe lists the group's volumes that are mounted, each with the size it has: the wanted one, or rounded up to pages.
+	Observe(ctx context.Context, group string) ([]spec.Volume, error)
+	// Ensure mounts the volume, or gives a mounted one its size; what is in it stays.
 	Ensure(ctx context.Context, group string, v spec.Volume) error
-	Remove(ctx context.Context, group string) error // all of the group's
-	Groups(ctx context.Context) ([]string, error)   // the groups that have any, for orphans
+	// Remove unmounts one volume; absent is no error.
+	Remove(ctx context.Context, group, volume string) error
+	// Groups lists the groups that have any, for orphans.
+	Groups(ctx context.Context) ([]string, error)
 }
 
 // Runtime runs containers. Implemented by ctrd.Client; in memory by shimtest.Host. Every call has a deadline of its own.

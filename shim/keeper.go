@@ -1,14 +1,16 @@
-// Package shim keeps every group as its definition says: observe, plan (pure), apply; one runner per group.
-//
-// (state machine picture here)
-//
-// What bites: ...
 package shim
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -22,73 +24,181 @@ type Config struct {
 	Watcher Watcher          // optional: without it only timers and calls cause a look
 	Log     *slog.Logger     // optional: nil discards
 	Now     func() time.Time // optional: nil is time.Now
+	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
+
+	Resync time.Duration // optional: between two looks at a group of which nothing is heard; 0 is 30 s
+	Settle time.Duration // optional: quiet time of the folder before it is read again; 0 is 200 ms
+
+	// PortInUse says who else has a port of the host. Optional: nil asks nobody. holder is empty where nobody has it.
+	PortInUse func(spec.Publish) (holder string, err error)
+	// Trace is told of each step that was tried, from the runners' goroutines. Optional.
+	Trace func(group string, step Step, took time.Duration)
+}
+
+var (
+	errStopping = errors.New("the daemon is stopping")
+	errNotSetUp = errors.New("shim: a Keeper needs Runtime, Network, Volumes and Store")
+)
+
+// A Keeper keeps groups, each by a runner of its own. Its methods but New and Run wait until Run has loaded the store.
+type Keeper struct {
+	config Config
+	host   host
+	folder func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+
+	ready   chan struct{} // closed when the store has been loaded
+	looked  chan struct{} // closed when its groups have been looked at
+	stopped chan struct{} // closed when Run ends
+	install chan struct{} // holds the right to change or read the store
+
+	mu      sync.Mutex
+	spawn   func(*runner) // nil: not running
+	runners map[string]*runner
+	wanted  map[string]Wanted
+	loaded  Loaded
+	swept   bool // orphans have been looked for since the last load
 }
 
 // New validates and starts nothing.
-func New(c Config) (*Keeper, error) { panic("not written yet") }
-
-// Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. Groups run on after it.
-func (k *Keeper) Run(ctx context.Context) error { panic("not written yet") }
-
-// Load reads the groups' files again and makes what they say the wanted state. Called by Run, on a change of the folder, and on SIGHUP.
-func (k *Keeper) Load(ctx context.Context) error { panic("not written yet") }
-
-// Preview says what Apply would do, changing nothing. One entry per group the sources define.
-func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error) {
-	panic("not written yet")
+func New(c Config) (*Keeper, error) {
+	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+		return nil, errNotSetUp
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Resync == 0 {
+		c.Resync = 30 * time.Second
+	}
+	if c.Settle == 0 {
+		c.Settle = 200 * time.Millisecond
+	}
+	return &Keeper{
+		config:  c,
+		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes},
+		folder:  watchFolder,
+		ready:   make(chan struct{}),
+		looked:  make(chan struct{}),
+		stopped: make(chan struct{}),
+		install: make(chan struct{}, 1),
+		runners: map[string]*runner{},
+		wanted:  map[string]Wanted{},
+	}, nil
 }
 
-// Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
-// or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
-// On bad input, an image that can't be had or a port already taken, nothing has changed.
-func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line string)) error {
-	panic("not written yet")
+// Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. Groups run on after it. It
+// can be called once.
+func (k *Keeper) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		<-ctx.Done()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.spawn = nil // g's count can reach zero only after this, so nothing is added to it any more
+		close(k.stopped)
+		return nil
+	})
+	k.mu.Lock()
+	k.spawn = func(r *runner) { g.Go(func() error { return r.run(ctx) }) }
+	k.mu.Unlock()
+	k.install <- struct{}{}
+	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
+	<-k.install
+	close(k.ready)
+
+	g.Go(func() error { return k.awaitLooks(ctx) })
+	g.Go(func() error { return k.watchFiles(ctx) })
+	g.Go(func() error { return k.sweepOrphans(ctx) })
+	if w := k.config.Watcher; w != nil {
+		g.Go(func() error { return w.Watch(ctx, k.changed) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
-// Remove uninstalls a group's file and waits until the group is gone.
-func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
-	panic("not written yet")
+// Load reads the groups' files again and makes what they say the wanted state. Called by Run, on a change of the folder, and
+// on SIGHUP. The error tells of the files that can't be used; their groups stay as they were last good.
+func (k *Keeper) Load(ctx context.Context) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.load(nil, nil)
 }
 
-// Restart stops and starts one container, or with "" the whole group's containers in order, and waits until they run.
-func (k *Keeper) Restart(ctx context.Context, group, container string, progress func(line string)) error {
-	panic("not written yet")
+// Problems are the files that can't be used, as of the last load.
+func (k *Keeper) Problems() []FileProblem {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.loaded.Problems)
 }
 
 // Status returns one group's status, or every group's, by name, when group is "". An unknown group is ErrNoGroup.
-func (k *Keeper) Status(group string) ([]GroupStatus, error) { panic("not written yet") }
-
-// A Preview is what would be done to one group.
-type Preview struct {
-	Group  string   `json:"group"`
-	Steps  []string `json:"steps"`           // each step's text; empty: nothing to do
-	Opens  []string `json:"opens,omitempty"` // what may leave or enter that could not before
-	Closes []string `json:"closes,omitempty"`
-	Error  string   `json:"error,omitempty"`
+func (k *Keeper) Status(group string) ([]GroupStatus, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if group != "" {
+		r, ok := k.runners[group]
+		if !ok {
+			return nil, ErrNoGroup
+		}
+		return []GroupStatus{r.current()}, nil
+	}
+	out := make([]GroupStatus, 0, len(k.runners))
+	for _, name := range slices.Sorted(maps.Keys(k.runners)) {
+		out = append(out, k.runners[name].current())
+	}
+	return out, nil
 }
 
-// A Bundle is one group file with everything needed to read it again: what `apply` sends and the store keeps. Vars and Files
-// are what the file was applied with, so that the daemon reads it the same after a restart, wherever it came from.
-type Bundle struct {
-	Name  string            `json:"name"` // base name under the groups folder: "checkout.hcl"
-	Path  string            `json:"path"` // where the operator had it, absolute; relative names are relative to its folder
-	HCL   []byte            `json:"hcl"`
-	Vars  map[string]string `json:"vars,omitempty"`
-	Files map[string][]byte `json:"files,omitempty"` // files it names, by absolute path
+// lock takes the right to the store, once Run has loaded it. release gives it back.
+func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
+	if err := k.await(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case k.install <- struct{}{}:
+		return func() { <-k.install }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-k.stopped:
+		return nil, errStopping
+	}
 }
 
-// Plan returns the steps from what is to what should be, in the order they are to be done. It is pure.
-// want nil: the group is to be gone.
-func Plan(in PlanInput) []Step { panic("not written yet") }
+// await waits until Run has loaded the store.
+func (k *Keeper) await(ctx context.Context) error {
+	select {
+	case <-k.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-k.stopped:
+		return errStopping
+	}
+}
 
-// A PlanInput is what Plan looks at.
-type PlanInput struct{ Want *spec.Group }
-
-// A Step is one thing to do; String is the line that plan, log and goldens share.
-type Step struct{}
-
-// A Keeper keeps groups.
-type Keeper struct{}
-
-// A Store keeps what is wanted.
-type Store struct{}
+// changed wakes one group's runner, or with "" all of them, whatever they wait for.
+func (k *Keeper) changed(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if group == "" {
+		for _, r := range k.runners {
+			signal(r.kick)
+		}
+		return
+	}
+	if r, ok := k.runners[group]; ok {
+		signal(r.poke)
+	}
+}

@@ -52,5 +52,8 @@ func (l Layout) CgroupParent(group string, role spec.Role) string {
 	if role == spec.Ambassador {
 		side = "ambassador"
 	}
-	return filepath.Join(l.CgroupRoot, group, side)
+	return filepath.Join(l.GroupCgroup(group), side)
 }
+
+// GroupCgroup is the cgroup above all of a group's.
+func (l Layout) GroupCgroup(group string) string { return filepath.Join(l.CgroupRoot, group) }

@@ -1,10 +1,16 @@
 package shim
 
 import (
-	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }
+// TestMain fails on a goroutine, a descriptor, a namespace or a link that is left.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(netnsMain{m}) }
+
+type netnsMain struct{ m *testing.M }
+
+func (n netnsMain) Run() int { return netnstest.Main(n.m) }

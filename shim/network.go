@@ -171,7 +171,19 @@ func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	defer ns.Close()
-	_, err = egress.Apply(ns, policy)
+	if _, err = egress.Apply(ns, policy); err != nil || want.Egress != spec.EgressNone {
+		return err
+	}
+	return n.disconnect(want.Name)
+}
+
+// disconnect takes the link away, and what the host does for it.
+func (n *HostNetwork) disconnect(group string) error {
+	link := n.linkName(group)
+	err := errors.Join(netns.RemoveLink(link), n.uplink.Delete(link))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.given, group)
 	return err
 }
 
@@ -334,6 +346,10 @@ func (n *HostNetwork) pick(group string, all map[string][]netip.Addr) (addrs.Pai
 
 // Observe implements [Network].
 func (n *HostNetwork) Observe(_ context.Context, group string, want *spec.Group) (s NetState) {
+	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
+	if s.Pinned = presence(pinned); err != nil {
+		s.Pinned = n.unknown(group, err)
+	}
 	s.Namespace, s.Rules = n.observeRules(group, want)
 	s.Link, s.Addrs = n.observeLink(group, want)
 	return s
@@ -415,16 +431,11 @@ func (n *HostNetwork) unknown(group string, err error) Presence {
 
 // Remove implements [Network]. It goes on where one part can't be removed, and returns all that could not.
 func (n *HostNetwork) Remove(ctx context.Context, group string) error {
-	link := n.linkName(group)
-	err := errors.Join(
-		netns.Remove(n.layout.NetnsPath(group), link),
-		n.uplink.Delete(link),
+	return errors.Join(
+		n.disconnect(group),
+		netns.Remove(n.layout.NetnsPath(group)),
 		n.removeCgroups(ctx, path.Join(n.layout.CgroupRoot, group)),
 	)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.given, group)
-	return err
 }
 
 // A process that was killed leaves its cgroup a moment after its end is known.

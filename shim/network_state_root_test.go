@@ -26,7 +26,7 @@ func newNetwork(t testing.TB, layout Layout) *HostNetwork {
 	return n
 }
 
-func remove(t testing.TB, n *HostNetwork, group string) {
+func removeGroup(t testing.TB, n *HostNetwork, group string) {
 	t.Helper()
 	if err := n.Remove(t.Context(), group); err != nil {
 		t.Errorf("remove %q: %v", group, err)
@@ -105,7 +105,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
 	})
-	defer remove(t, n, g.Name)
+	defer removeGroup(t, n, g.Name)
 	up(t, n, g)
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
@@ -182,7 +182,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if err := tt.make(); err != nil {
 				t.Fatal(err)
 			}
-			remove(t, n, "half")
+			removeGroup(t, n, "half")
 			if groups, err := n.Groups(t.Context()); err != nil || len(groups) > 0 {
 				t.Errorf("groups after removing: %v, %v", groups, err)
 			}
@@ -196,7 +196,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 			if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 			}
-			remove(t, n, "half")
+			removeGroup(t, n, "half")
 		})
 	}
 }
@@ -209,14 +209,14 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 	g := testGroup("checkout", nil)
 	up(t, a, g)
 	up(t, b, g)
-	remove(t, b, g.Name)
+	removeGroup(t, b, g.Name)
 	if diff := cmp.Diff([3]Presence{Present, Present, Present}, presences(a.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("the other instance removed its group of the same name (-want +got):\n%s", diff)
 	}
 	if groups, err := b.Groups(t.Context()); err != nil || len(groups) > 0 {
 		t.Errorf("the other instance's groups: %v, %v", groups, err)
 	}
-	remove(t, a, g.Name)
+	removeGroup(t, a, g.Name)
 }
 
 // BenchmarkRootUp is what starting a group costs here: namespace, rules, link. The groups stay until the end, as the kernel is
@@ -246,7 +246,7 @@ func BenchmarkRootUp(b *testing.B) {
 		b.ReportMetric(float64(took[i].Microseconds())/float64(b.N), name+"-us/op")
 	}
 	for _, g := range groups {
-		remove(b, n, g.Name)
+		removeGroup(b, n, g.Name)
 	}
 }
 
@@ -260,7 +260,7 @@ func BenchmarkRootObserve(b *testing.B) {
 	for b.Loop() {
 		n.Observe(b.Context(), g.Name, g)
 	}
-	remove(b, n, g.Name)
+	removeGroup(b, n, g.Name)
 }
 
 func seal(b *testing.B, n *HostNetwork, g *spec.Group) error {

@@ -1,18 +1,34 @@
 package shim
 
 import (
+	"errors"
+	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// State is where a group is in its life (DESIGN, section 5).
+// ErrNoGroup is the error for a group that is not there.
+var ErrNoGroup = errors.New("no such group")
+
+// State is where a group is in its life:
+//
+//	pending ──► starting ──► running ◄──► degraded
+//	               │            │            │
+//	               └────────────┼────────────┘
+//	                            ▼
+//	                        completed
+//
+//	any of these ──► stopping ──► gone
+//
+// "failed" is no state: it is an error on any of them. What can't be looked at changes no state.
 type State string
 
 const (
-	Pending   State = "pending"
+	Pending   State = "pending" // nothing of it is there, and nothing is being done
 	Starting  State = "starting"
-	Running   State = "running"
+	Running   State = "running"  // and its network is as wanted
 	Degraded  State = "degraded" // was running, and a container is not
 	Stopping  State = "stopping"
 	Gone      State = "gone"
@@ -35,6 +51,8 @@ type GroupStatus struct {
 	Error string    `json:"error,omitempty"`
 	Hint  string    `json:"hint,omitempty"`
 	Since time.Time `json:"since"` // when State was entered
+	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
+	Counters *egress.Counters `json:"counters,omitempty"`
 }
 
 // A ContainerStatus is one line below a group's.
@@ -48,4 +66,23 @@ type ContainerStatus struct {
 	ExitStatus *uint32   `json:"exit_status,omitempty"` // of the last end, if there was one
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
+}
+
+// hintOf is what to do about an error, where it says so.
+func hintOf(err error) string {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p.Hint
+	}
+	return ""
+}
+
+// oneLine is a text without line breaks.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

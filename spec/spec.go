@@ -6,8 +6,6 @@
 package spec
 
 import (
-	"io"
-
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -21,16 +19,42 @@ type Source struct {
 	ReadFile func(path string) ([]byte, error)
 }
 
-// Parse reads one group file. Groups are returned only where their own block has no error; diags holds every mistake of the file.
-func Parse(src Source) (groups []Group, diags hcl.Diagnostics) { panic("not written yet") }
-
-// Conflicts reports what groups that are each valid can't have together on one host: the same name, the same published host port.
-func Conflicts(groups []Group) hcl.Diagnostics { panic("not written yet") }
-
-// WriteDiagnostics prints diagnostics for a person: file, line, column, snippet, detail. files maps Source.Name to its bytes.
-func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostics, color bool) error {
-	panic("not written yet")
+// Parse reads one group file. Groups are returned only where their own block has no error; diags holds every mistake of the
+// file, in the file's order. It can also hold warnings: branch on diags.HasErrors, not on its length.
+func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
+	return parse(src, unsupported)
 }
 
-// VarsFromEnviron picks SALLYPORT_VAR_x=value out of an environment in the form of os.Environ.
-func VarsFromEnviron(environ []string) map[string]string { panic("not written yet") }
+// parse is Parse with the list of what is refused for not being acted on yet.
+func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
+	file := &report{}
+	body, damage := readSyntax(src.Name, src.Bytes, file)
+	if body == nil {
+		return nil, file.sorted()
+	}
+	checkFile(body, refusals, file)
+
+	known := names{}
+	known.declareVariables(body, src.Vars, damage, file)
+	known.declareLocals(body, damage, file)
+
+	var groups []Group
+	seen := map[string]hcl.Range{}
+	for _, block := range blocksOf(body, "group") {
+		own := &report{}
+		g, ok := decodeGroup(block, src, known, damage, own)
+		checkGroup(block, refusals, own)
+		if name, labelled := label(block); labelled {
+			own.unique(seen, "group", name, block.LabelRanges[0])
+		}
+		if ok && !own.hasErrors() {
+			groups = append(groups, g)
+		}
+		file.append(own)
+	}
+	// An emptied or half-written file must not pass for one that removes its groups.
+	if !damage && len(blocksOf(body, "group")) == 0 {
+		file.errorf(startOf(src.Name), "No group in this file", "A group file holds at least one group. To remove a group that runs, remove the file, or use: sallyport rm NAME.")
+	}
+	return groups, file.sorted()
+}

@@ -81,7 +81,7 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 	}
 	pin := filepath.Join(dir, "netns", "selftest")
 	defer func() {
-		_ = netns.Remove(pin, "")
+		_ = netns.Remove(pin)
 		_ = os.Remove(dir)
 	}()
 	if err := netns.Apply(netns.Config{Path: pin}); err != nil {

@@ -75,6 +75,9 @@ func filter(hook *nftables.ChainHook) *ruleset.Base {
 }
 
 // outputRules are rules 1 to 7 of ENFORCEMENT's first table; the comments carry their numbers.
+//
+// Rules 4 and 5 ask for a source address of our own. A member may bind any other (IPV6_FREEBIND needs no right), and the reset
+// by which rule 3 refuses it goes to that address: without this, out into the world.
 func outputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.OIFName("lo"), ruleset.Accept())
 	drop := ruleset.NewRule("7: everything else", ruleset.Count(unknownOutDenied), ruleset.Drop())
@@ -94,8 +97,8 @@ func outputRules(p Policy) []ruleset.Rule {
 		pass,
 		ruleset.NewRule("3: members are refused at once", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(refuseMember)),
 		ruleset.NewRule("4: handshake of the ambassador's listeners", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN|ruleset.RST|ruleset.ACK, ruleset.SYN|ruleset.ACK),
-			ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.Count(kernelOut), ruleset.Accept()),
-		ruleset.NewRule("5: last ACK and RST own no socket", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN, 0), ruleset.Goto(ownerless)),
+			ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.FromLocal(), ruleset.Count(kernelOut), ruleset.Accept()),
+		ruleset.NewRule("5: last ACK and RST own no socket", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN, 0), ruleset.FromLocal(), ruleset.Goto(ownerless)),
 		ruleset.NewRule("6: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelOut), ruleset.Accept()),
 		drop,
 	}

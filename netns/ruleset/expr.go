@@ -153,6 +153,14 @@ func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
 // ToMulticast matches packets to a multicast address: fib daddr type multicast.
 func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
 
+// FromLocal matches packets that carry one of the namespace's own addresses as their source: fib saddr type local.
+func FromLocal() []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: reg1, FlagSADDR: true, ResultADDRTYPE: true},
+		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
+	}
+}
+
 func toType(t uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},

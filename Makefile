@@ -1,0 +1,207 @@
+# Everything that a person or CI runs. `make help` lists the targets; what they make is in bin/ and build/.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS   += --no-print-directory
+
+# sudo's PATH seldom has Go on it.
+GO := $(firstword $(shell PATH="$$PATH:/usr/local/go/bin:/usr/lib/go/bin:/snap/bin" command -v go) go)
+
+STATICCHECK_VERSION := v0.8.2
+GOVULNCHECK_VERSION := v1.9.0
+CONTAINERD_VERSION  := v2.4.2
+
+BUILD   := $(CURDIR)/build
+TOOLS   := $(BUILD)/tools
+NEWEST  := $(BUILD)/containerd-newest
+STATIC  := build/static
+IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy)
+VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Go asks git about a tree that under sudo belongs to somebody else, and fails; the version comes from here instead.
+# Everything but -race is built without cgo, so that binary, tests and images share one build cache.
+export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+export CGO_ENABLED := 0
+export PATH := $(dir $(GO)):$(PATH):/usr/sbin:/sbin:$(TOOLS)
+
+UNIT_PACKAGES = $(shell $(GO) list ./... | grep -v /integration)
+
+# What the tests of the root tiers find by environment.
+export SALLYPORT_BIN := $(CURDIR)/bin/sallyport
+export SALLYPORT_IMAGES := $(BUILD)/images
+export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
+
+# command:packages, looked for as a command because the package may be another vendor's.
+RUN_NEEDS  := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
+TEST_NEEDS := gcc:gcc,libc6-dev git:git busybox:busybox-static
+
+##@ Two commands
+
+.PHONY: demo
+demo: deps build images $(STATIC)/payments $(STATIC)/web ## Show it all with the checkout example; needs root, leaves nothing
+	@$(give-back)
+	@examples/checkout/demo.sh
+
+.PHONY: test
+test: deps deps-test lint test-unit images newest build test-root integration ## Run every check and all tiers of tests; needs root
+	@$(give-back)
+
+##@ Build
+
+.PHONY: build
+build: | go ## Build bin/sallyport
+	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
+
+.PHONY: images
+images: $(IMAGES) ## Build the images of examples and tests into build/images
+
+.PHONY: newest
+newest: $(NEWEST)/$(CONTAINERD_VERSION) ## Build the newest containerd, for tests, into build/containerd-newest
+
+.PHONY: deps
+deps: ## Install what Sallyport needs to run, where it is missing (Debian, root)
+	@$(call need,$(RUN_NEEDS))
+
+.PHONY: deps-test
+deps-test: $(TOOLS)/docker-registry ## Install what the tests need on top of it
+	@$(call need,$(TEST_NEEDS))
+
+##@ Checks and tests
+
+.PHONY: lint
+lint: fmt vet staticcheck tidy ## Run all checks that need no test
+
+.PHONY: fmt
+fmt: | go ## Check formatting
+	@bad=$$($(dir $(GO))gofmt -l $$(git -c safe.directory='*' ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted, run gofmt -w on:"; echo "$$bad"; exit 1; fi
+
+.PHONY: vet
+vet: | go ## Run go vet
+	@$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## Run staticcheck
+	@$< ./...
+
+.PHONY: tidy
+tidy: | go ## Check that go.mod and go.sum are what go mod tidy makes of them
+	@$(GO) mod tidy -diff
+
+.PHONY: vuln
+vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilities, where their database can be reached
+	@status=0; $< ./... || status=$$?; \
+	case $$status in \
+	0) ;; \
+	3) exit 3 ;; \
+	*) echo "vuln: nothing was checked: the vulnerability database can't be reached from here" ;; \
+	esac
+
+.PHONY: test-unit
+test-unit: deps-test | go ## Run the tests that need no root, with the race detector
+	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot' $(UNIT_PACKAGES)
+
+.PHONY: test-root
+test-root: build images newest ## Run the tests that need root: namespaces, rules, containerd's side of the adapter
+	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
+
+.PHONY: integration
+integration: build images newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
+	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
+
+.PHONY: bench
+bench: build images newest ## Measure start-up beside containerd's floor, and the daemon's memory; needs root
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench . -benchtime 10x ./integration/...
+
+##@ The rest
+
+.PHONY: clean
+clean: ## Remove bin/ and build/
+	rm -rf bin build
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+# --- files ---
+
+# A static program of the examples.
+$(STATIC)/%: go.mod | go
+	@$(GO) build -trimpath -ldflags "-s -w" -o $@ ./examples/checkout/$*
+
+$(STATIC)/payments: $(wildcard examples/checkout/payments/*.go)
+$(STATIC)/web: $(wildcard examples/checkout/web/*.go)
+$(STATIC)/shipper: $(wildcard examples/checkout/shipper/*.go)
+
+build/images/web.tar: $(STATIC)/web $(TOOLS)/mkimage | build/images
+	@$(TOOLS)/mkimage -o $@ --entrypoint /web --cmd serve --user 65532:65532 $<:/web
+
+build/images/shipper.tar: $(STATIC)/shipper $(TOOLS)/mkimage | build/images
+	@$(TOOLS)/mkimage -o $@ --entrypoint /shipper --user 65532:65532 $<:/shipper
+
+build/images/haproxy.tar: $(TOOLS)/mkimage | build/images
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian haproxy=/usr/sbin/haproxy --user 65532:65532 --stop-signal SIGUSR1 \
+		--entrypoint /usr/sbin/haproxy --cmd=-db --cmd=-f --cmd=/etc/haproxy/haproxy.cfg)
+
+build/images/busybox.tar: $(TOOLS)/mkimage | build/images
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)
+
+build/images $(TOOLS):
+	@mkdir -p $@
+
+$(TOOLS)/mkimage: $(wildcard examples/mkimage/*.go) go.mod | go
+	@$(GO) build -trimpath -o $@ ./examples/mkimage
+
+$(TOOLS)/staticcheck-$(STATICCHECK_VERSION): | go
+	@$(call install,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION): | go
+	@$(call install,golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION))
+
+# A registry to pull from. Installing Debian's package would start a service; the tests only want the program.
+$(TOOLS)/docker-registry: | $(TOOLS)
+	@if registry=$$(command -v docker-registry); then ln -sf "$$registry" $@; else \
+		cd $(TOOLS) && $(call with-lists,apt-get download -qq -o APT::Sandbox::User=root docker-registry) && \
+		dpkg-deb --fsys-tarfile docker-registry_*.deb | tar -xO ./usr/bin/docker-registry > $@ && \
+		chmod +x $@ && rm docker-registry_*.deb; fi
+
+$(NEWEST)/$(CONTAINERD_VERSION): | go
+	@rm -rf $(NEWEST)
+	@GOBIN=$(NEWEST) $(GO) install -tags "no_cri no_btrfs no_devmapper no_zfs" -ldflags "-s -w" \
+		github.com/containerd/containerd/v2/cmd/containerd@$(CONTAINERD_VERSION) \
+		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@$(CONTAINERD_VERSION)
+	@touch $@
+
+.PHONY: go
+go:
+	@$(GO) version >/dev/null 2>&1 || { echo "make: Go is not installed, or not where sudo finds it; Debian's own is too old" \
+		"for go.mod ($$(awk '/^go /{print $$2}' go.mod)): unpack the Go project's archive into /usr/local/go, or run make with GO=/path/to/go" >&2; exit 1; }
+
+# --- words ---
+
+# need,PAIRS: installs the packages whose command is missing.
+define need
+missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing+=" $${pair#*:}"; done; missing=$${missing//,/ }; \
+[ -z "$$missing" ] || { \
+	command -v apt-get >/dev/null || { echo "make: missing:$$missing; install them with this system's package manager" >&2; exit 1; }; \
+	[ "$$(id -u)" = 0 ] || { echo "make: missing:$$missing; run 'sudo make deps deps-test', or install them yourself" >&2; exit 1; }; \
+	echo "installing$$missing"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+endef
+
+# with-lists,COMMAND: runs it, and if apt does not know the package or its version any more, once more with new lists.
+define with-lists
+{ $(1) 2>/dev/null || { [ "$$(id -u)" != 0 ] || apt-get update -qq; $(1); }; }
+endef
+
+# install,MODULE@VERSION: builds a tool into the file $@.
+define install
+dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; GOBIN=$$dir $(GO) install $(1); mkdir -p $(@D); mv "$$dir"/* $@
+endef
+
+# give-back: what sudo made belongs to whoever ran sudo.
+give-back = [ -z "$(SUDO_UID)" ] || chown -R $(SUDO_UID):$(SUDO_GID) bin build

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+type applyVerb struct {
+	groupArgs
+}
+
+// Run validates here, shows the plan, installs the files and waits. It asks nothing: looking before is what plan is for.
+func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	r, err := v.read(ui)
+	if err != nil {
+		return err
+	}
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	previews, err := client.Preview(ctx, r.bundles)
+	if err != nil {
+		return err
+	}
+	if err := writePreviews(ui.out, previews); err != nil {
+		return err
+	}
+	start := time.Now()
+	progress := func(line string) { ui.notef("%s", line) }
+	if err := client.Apply(ctx, r.bundles, progress); err != nil {
+		return interrupted(ctx, err, "what is installed stays so; see \"sallyport ps\"")
+	}
+	took := time.Since(start).Round(time.Millisecond)
+	groups, err := client.Status(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, g := range applied(previews, groups) {
+		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)
+	}
+	return nil
+}
+
+// applied picks out of all groups those that the previews are about.
+func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.GroupStatus) {
+	for _, p := range previews {
+		for _, g := range all {
+			if g.Name == p.Group {
+				groups = append(groups, g)
+			}
+		}
+	}
+	return groups
+}
+
+// interrupted says of an error that comes from the operator's own interrupt what becomes of the work.
+func interrupted(ctx context.Context, err error, hint string) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return &shim.Problem{Err: errors.New("interrupted"), Hint: hint}
+}

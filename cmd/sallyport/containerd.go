@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd"
+)
+
+const (
+	defaultContainerd = "/run/containerd/containerd.sock"
+	privateContainerd = "private"
+)
+
+// runtimeFlags say which containerd runs the containers.
+type runtimeFlags struct {
+	Containerd    string `placeholder:"SOCKET" env:"SALLYPORT_CONTAINERD" help:"Socket of the containerd to use, or private (default: what was used before, else /run/containerd/containerd.sock if it answers, else private)."`
+	ContainerdBin string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"The containerd to start as a private one (default: the one on PATH)."`
+}
+
+// choose returns the socket of the containerd to use, or privateContainerd. A choice once made is kept: containers of ours
+// live in the containerd of before, also while that one is down.
+func (f runtimeFlags) choose(l shim.Layout) (string, error) {
+	before, err := os.ReadFile(choiceFile(l))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("which containerd was used before: %w", err)
+	}
+	choice := cmp.Or(f.Containerd, strings.TrimSpace(string(before)))
+	if choice != "" {
+		return choice, nil
+	}
+	conn, err := net.Dial("unix", defaultContainerd)
+	if err != nil {
+		return privateContainerd, nil
+	}
+	return defaultContainerd, conn.Close()
+}
+
+// remember keeps a choice for the next start. The operator's word is law: a flag replaces it.
+func remember(l shim.Layout, choice string) error {
+	return renameio.WriteFile(choiceFile(l), []byte(choice+"\n"), 0o600)
+}
+
+func choiceFile(l shim.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
+
+// child is the private containerd of a layout.
+func (f runtimeFlags) child(l shim.Layout) ctrd.ChildConfig {
+	return ctrd.ChildConfig{
+		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin,
+	}
+}
+
+// checkContainerd says which containerd the daemon would work with.
+func checkContainerd(ctx context.Context, l shim.Layout, f runtimeFlags) (string, error) {
+	choice, err := f.choose(l)
+	if err != nil {
+		return "", err
+	}
+	if choice == privateContainerd {
+		child, err := ctrd.NewChild(f.child(l))
+		if err != nil {
+			return "", err
+		}
+		return "the daemon starts a private one at " + child.Address(), nil
+	}
+	client, err := ctrd.New(ctrd.Config{Address: choice, Layout: l})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	version, err := client.Version(ctx)
+	return version + " at " + choice, err
+}

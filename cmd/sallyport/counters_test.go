@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/ruleset"
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestCounting(t *testing.T) {
+	counters := egress.Counters{MembersTCP: ruleset.Tally{Packets: 3}}
+	broken := errors.New("netlink is broken")
+	for _, c := range []struct {
+		name, group string
+		err, want   error
+		counters    *egress.Counters
+	}{
+		{"one group", "checkout", nil, nil, &counters},
+		{"every group", "", broken, nil, nil}, // not even asked
+		{"no rules yet", "checkout", os.ErrNotExist, nil, nil},
+		{"unreadable", "checkout", broken, broken, nil},
+		{"no such group", "chekout", nil, shim.ErrNoGroup, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := counting{&stage{}, func(group string) (egress.Counters, error) { return counters, c.err }}
+			groups, err := k.Status(c.group)
+			if !errors.Is(err, c.want) {
+				t.Fatalf("error %v, want %v", err, c.want)
+			}
+			for _, g := range groups {
+				if diff := cmp.Diff(c.counters, g.Counters); diff != "" {
+					t.Errorf("%s (-want +got)\n%s", g.Name, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestCounterLines(t *testing.T) {
+	n := func(packets uint64) ruleset.Tally { return ruleset.Tally{Packets: packets} }
+	everything := &egress.Counters{
+		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
+		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9),
+	}
+	for _, c := range []struct {
+		name     string
+		egress   spec.Egress
+		counters *egress.Counters
+		want     []string
+	}{
+		{"unknown", spec.EgressAmbassador, nil, nil},
+		{"nothing happened", spec.EgressAmbassador, &egress.Counters{}, []string{
+			"members: 0 refused on their way out (0 tcp), 0 dropped on their way in",
+			"ambassador: 0 out, 0 in, 0 refused by allow",
+		}},
+		{"everything happened", spec.EgressAmbassador, everything, []string{
+			"members: 11 refused on their way out (5 tcp), 7 dropped on their way in",
+			"ambassador: 1 out, 3 in, 2 refused by allow",
+			"nobody's: 17 dropped",
+		}},
+		{"sealed", spec.EgressNone, everything, []string{
+			"members: 11 refused on their way out (5 tcp), 7 dropped on their way in",
+			"nobody's: 17 dropped",
+		}},
+		{"direct", spec.EgressDirect, everything, []string{"members: 4 out", "nobody's: 17 dropped"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, counterLines(c.egress, c.counters)); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/ctrd"
+)
+
+type daemonVerb struct {
+	place
+	runtimeFlags
+	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim for each group, or one for the whole host, which takes less memory."`
+	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"debug, info, warn or error."`
+}
+
+// Run refuses a host that can't keep the promise before it makes anything, then keeps the groups until ctx ends. The groups
+// run on without it.
+func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	l, err := in.layout(v.place)
+	if err != nil {
+		return err
+	}
+	if err := requireVital(ctx, hostNeeds(l, v.runtimeFlags)); err != nil {
+		return err
+	}
+	if err := makeFolders(l); err != nil {
+		return err
+	}
+	lock, err := takeLock(l.RunDir)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	if _, err := checkSelf(ctx, l); err != nil {
+		return err
+	}
+	spareMemory(ui.environ)
+	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
+	return v.keep(ctx, l, log)
+}
+
+// keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
+// private containerd last.
+func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) (err error) {
+	address, private, err := v.openContainerd(ctx, l, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, private.end()) }()
+
+	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Log: log})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l, Log: log})
+	if err != nil {
+		return err
+	}
+	keeper, err := shim.New(shim.Config{
+		Runtime: client, Network: network, Volumes: shim.NewTmpfs(l), Store: shim.NewStore(l), Watcher: client, Log: log,
+		PortInUse: network.PortInUse,
+	})
+	if err != nil {
+		return err
+	}
+	server, err := api.NewServer(api.ServerConfig{
+		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status), Version: v.version(ctx, client, log), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	socket, err := api.Listen(l.Socket())
+	if err != nil {
+		return err
+	}
+	hangup, stop := hangups()
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return private.wait(ctx) })
+	g.Go(func() error { return keeper.Run(ctx) })
+	g.Go(func() error { return reload(ctx, hangup, keeper.Load, log) })
+	g.Go(func() error {
+		select {
+		case <-keeper.Ready():
+			log.Info("daemon serves", "socket", l.Socket(), "containerd", address)
+			tellSystemd(log, "READY=1")
+		case <-ctx.Done(): // Serve closes the socket
+		}
+		return server.Serve(ctx, socket)
+	})
+	context.AfterFunc(ctx, func() { tellSystemd(log, "STOPPING=1") })
+	return g.Wait()
+}
+
+// version is what the daemon answers when it is asked who it is. A containerd that doesn't answer yet is no reason to end:
+// unknown destroys nothing, and it may come up later.
+func (v *daemonVerb) version(ctx context.Context, client *ctrd.Client, log *slog.Logger) api.VersionInfo {
+	info := versionInfo()
+	info.PID = os.Getpid()
+	runtime, err := client.Version(ctx)
+	if err != nil {
+		log.Warn("containerd doesn't answer yet", "err", err)
+	}
+	info.Runtime = "containerd " + cmp.Or(runtime, "unknown")
+	return info
+}
+
+// makeFolders makes what the rest expects to exist. Only root looks into what is wanted; the way into the run folder is
+// open, since the socket in it has a lock of its own.
+func makeFolders(l shim.Layout) error {
+	for _, dir := range []struct {
+		path string
+		mode os.FileMode
+	}{{l.RunDir, 0o711}, {l.StateDir, 0o700}, {l.LogDir, 0o750}, {l.GroupsDir, 0o755}} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
+			return fmt.Errorf("make the daemon's folders: %w", err)
+		}
+	}
+	return nil
+}

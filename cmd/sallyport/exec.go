@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+type execVerb struct {
+	Interactive bool     `short:"i" help:"Pass standard input on."`
+	TTY         bool     `short:"t" name:"tty" help:"Give the command a terminal; -it for a shell."`
+	Target      target   `arg:"" name:"group[.container]" help:"The container; a group alone means its only app."`
+	Command     []string `arg:"" passthrough:"partial" help:"The command and its arguments, behind --."`
+}
+
+// Run ends with the command's own exit status.
+func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	args := v.Command
+	if args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
+	}
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	groups, err := client.Status(ctx, v.Target.group)
+	if err != nil {
+		return err
+	}
+	container, err := pick(v.Target, groups)
+	if err != nil {
+		return err
+	}
+	req := shim.ExecRequest{
+		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY, Stdout: ui.out, Stderr: ui.err,
+	}
+	if v.Interactive {
+		req.Stdin = io.Reader(ui.in)
+	}
+	if v.TTY {
+		stdout, ok := ui.out.(*os.File)
+		if !ok {
+			return noTerminal("standard output")
+		}
+		t, err := openTerminal(ui.in, stdout)
+		if err != nil {
+			return err
+		}
+		defer t.restore()
+		req.Resize = t.sizes(ctx)
+	}
+	status, err := client.Exec(ctx, req)
+	if err != nil {
+		return interrupted(ctx, err, "")
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}
+
+// pick chooses the container: the one named, or the group's only app.
+func pick(t target, groups []shim.GroupStatus) (string, error) {
+	if t.container != "" {
+		return t.container, nil
+	}
+	var apps []string
+	for _, g := range groups {
+		for _, c := range g.Containers {
+			if c.Role == spec.App {
+				apps = append(apps, c.Name)
+			}
+		}
+	}
+	if len(apps) != 1 {
+		return "", usage(fmt.Errorf("group %q has %s", t.group, plural(len(apps), "app")),
+			"name the container, for example "+t.group+"."+strings.Join(append(apps, "NAME")[:1], ""))
+	}
+	return apps[0], nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// groupArgs are the arguments of every verb that reads group files.
+type groupArgs struct {
+	Paths []string          `arg:"" name:"file" help:"Group files, or folders whose *.hcl are meant."`
+	Var   map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Value of a variable, may be repeated; -var works too. Else SALLYPORT_VAR_NAME."`
+}
+
+// A reading is what the group files of one command line hold.
+type reading struct {
+	bundles []shim.Bundle
+	groups  []spec.Group
+}
+
+// read reads and checks the group files. Mistakes in them are printed, every one; the error then only carries the exit status.
+func (a *groupArgs) read(ui *ui) (reading, error) {
+	paths, err := expand(a.Paths)
+	if err != nil {
+		return reading{}, err
+	}
+	contents := make(map[string][]byte, len(paths))
+	for _, path := range paths {
+		if contents[path], err = os.ReadFile(path); err != nil {
+			return reading{}, usage(err, "")
+		}
+	}
+	if err := a.checkVars(paths, contents); err != nil {
+		return reading{}, err
+	}
+	var r reading
+	var diags hcl.Diagnostics
+	environ := spec.VarsFromEnviron(ui.environ)
+	for _, path := range paths {
+		bundle, groups, ds := readOne(path, contents[path], a.Var, environ)
+		r.bundles = append(r.bundles, bundle)
+		r.groups = append(r.groups, groups...)
+		diags = append(diags, ds...)
+	}
+	if !diags.HasErrors() {
+		diags = append(diags, spec.Conflicts(r.groups)...)
+	}
+	if err := spec.WriteDiagnostics(ui.err, contents, diags, ui.color); err != nil {
+		return reading{}, err
+	}
+	if diags.HasErrors() {
+		return reading{}, exitStatus(statusUsage)
+	}
+	return r, nil
+}
+
+// readOne parses one file and bundles it with what it was parsed with: the daemon reads the bundle the same.
+func readOne(path string, src []byte, flags, environ map[string]string) (shim.Bundle, []spec.Group, hcl.Diagnostics) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return shim.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
+	}
+	b := shim.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
+	for _, name := range declared(path, src) {
+		value, ok := flags[name]
+		if !ok {
+			value, ok = environ[name]
+		}
+		if ok {
+			b.Vars = set(b.Vars, name, value)
+		}
+	}
+	groups, diags := spec.Parse(spec.Source{
+		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars,
+		ReadFile: func(name string) ([]byte, error) {
+			content, err := os.ReadFile(name)
+			if err == nil {
+				b.Files = set(b.Files, name, content)
+			}
+			return content, err
+		},
+	})
+	return b, groups, diags
+}
+
+// expand turns folders into the group files in them. The result is never empty, and no two files in it share a base name:
+// that is what a file is installed under.
+func expand(args []string) ([]string, error) {
+	var paths []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, usage(fmt.Errorf("%s: no such file or folder", arg), "")
+		case err != nil:
+			return nil, usage(err, "")
+		case !info.IsDir():
+			paths = append(paths, arg)
+			continue
+		}
+		found, err := filesIn(arg)
+		if err != nil {
+			return nil, usage(err, "")
+		}
+		if len(found) == 0 {
+			return nil, usage(fmt.Errorf("%s: no group file in this folder", arg), "the name of a group file ends in .hcl")
+		}
+		paths = append(paths, found...)
+	}
+	seen := map[string]string{}
+	for _, path := range paths {
+		base := filepath.Base(path)
+		if filepath.Ext(base) != ".hcl" {
+			return nil, usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")
+		}
+		if other, ok := seen[base]; ok {
+			return nil, usage(fmt.Errorf("%s and %s would be installed under the same name", other, path), "rename one of them")
+		}
+		seen[base] = path
+	}
+	return paths, nil
+}
+
+// filesIn lists a folder's group files, leaving out what editors keep beside them: .x.hcl, #x.hcl.
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if name := e.Name(); filepath.Ext(name) == ".hcl" && !e.IsDir() && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+	}
+	return paths, nil
+}
+
+// set is m[k] = v for a map that may not exist yet.
+func set[V any](m map[string]V, k string, v V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[k] = v
+	return m
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+// An instance says which Sallyport of this host is meant. Every verb takes it, before or after its name.
+type instance struct {
+	Root   string `placeholder:"DIR" env:"SALLYPORT_ROOT" group:"instance" help:"Keep everything of a second, isolated instance under DIR."`
+	RunDir string `placeholder:"DIR" env:"SALLYPORT_RUN_DIR" group:"instance" help:"Folder of the control socket (default /run/sallyport, or DIR/run with --root)."`
+}
+
+// A place is where the daemon keeps things, beyond what finds its socket. Empty fields take the defaults.
+type place struct {
+	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"What is wanted, and a private containerd (default /var/lib/sallyport)."`
+	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Container output (default /var/log/sallyport)."`
+	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Installed group files (default /etc/sallyport/groups.d)."`
+	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the top of the hierarchy (default /sallyport)."`
+	Table      string `placeholder:"NAME" env:"SALLYPORT_TABLE" help:"Name of the host's nftables table (default sallyport)."`
+	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16)."`
+	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64)."`
+	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"containerd namespace of the containers (default sallyport)."`
+}
+
+// layout fills in what the flags leave open. With a root, what a host has only one of (cgroup, table, addresses, containerd
+// namespace) comes from a hash of its path, so that instances under different roots don't meet.
+func (in *instance) layout(p place) (shim.Layout, error) {
+	l := shim.Layout{
+		RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
+		CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport",
+		Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
+	}
+	if in.Root != "" {
+		root, err := filepath.Abs(in.Root)
+		if err != nil {
+			return shim.Layout{}, err
+		}
+		sum := sha256.Sum256([]byte(root))
+		name := "sallyport-" + hex.EncodeToString(sum[:4])
+		l = shim.Layout{
+			RunDir: filepath.Join(root, "run"), StateDir: filepath.Join(root, "state"), LogDir: filepath.Join(root, "log"),
+			GroupsDir: filepath.Join(root, "groups.d"), CgroupRoot: "/" + name, Table: name, Namespace: name,
+			// One of 128 blocks beside the default's, and a /64 of its own; 2,048 groups fit in a /20.
+			Prefix4: fmt.Sprintf("10.%d.%d.0/20", 210+sum[0]%8, sum[1]&0xf0),
+			Prefix6: fmt.Sprintf("fd5a:11e0:9027:%02x%02x::/64", sum[2]|1, sum[3]),
+		}
+	}
+	l.CgroupRoot = cmp.Or(p.CgroupRoot, l.CgroupRoot)
+	l.Table = cmp.Or(p.Table, l.Table)
+	l.Namespace = cmp.Or(p.Namespace, l.Namespace)
+	l.Prefix4 = cmp.Or(p.Prefix4, l.Prefix4)
+	l.Prefix6 = cmp.Or(p.Prefix6, l.Prefix6)
+	for _, dir := range []struct {
+		field *string
+		flag  string
+	}{{&l.RunDir, in.RunDir}, {&l.StateDir, p.StateDir}, {&l.LogDir, p.LogDir}, {&l.GroupsDir, p.GroupsDir}} {
+		abs, err := filepath.Abs(cmp.Or(dir.flag, *dir.field))
+		if err != nil {
+			return shim.Layout{}, err
+		}
+		*dir.field = abs
+	}
+	return l, nil
+}
+
+// client speaks to the daemon of the instance.
+func (in *instance) client() (*api.Client, error) {
+	l, err := in.layout(place{})
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(l.Socket()), nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lock keeps a second daemon off a run folder. The kernel lets go of it when the daemon ends, however that happens; the
+// file stays, and holds the process id only for people.
+type lock struct{ file *os.File }
+
+// takeLock takes the lock of a folder that exists, or says who has it.
+func takeLock(dir string) (*lock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "daemon.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid, _ := io.ReadAll(io.LimitReader(f, 32))
+		f.Close()
+		return nil, unmet("end that one first, or give this one a --root of its own",
+			"another daemon, process %s, keeps the groups of %s", strings.TrimSpace(string(pid)), dir)
+	}
+	if err == nil {
+		err = errors.Join(f.Truncate(0), writeAt0(f, fmt.Sprintf("%d\n", os.Getpid())))
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return &lock{f}, nil
+}
+
+func writeAt0(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+func (l *lock) release() { l.file.Close() }

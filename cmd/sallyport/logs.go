@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+type logsVerb struct {
+	Target target `arg:"" name:"group[.container]" help:"The group, whose lines are then marked with their container, or one container of it."`
+	Follow bool   `short:"f" help:"Go on with what is written from now on."`
+	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
+}
+
+func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	req := api.LogRequest{Group: v.Target.group, Follow: v.Follow}
+	if v.Tail != nil {
+		if req.Tail = *v.Tail; req.Tail <= 0 {
+			req.Tail = -1 // on the wire 0 is everything
+		}
+	}
+	width := 0
+	if v.Target.container != "" {
+		req.Containers = []string{v.Target.container}
+	} else {
+		groups, err := client.Status(ctx, v.Target.group)
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			for _, c := range g.Containers {
+				width = max(width, len(c.Name))
+			}
+		}
+	}
+	out := bufio.NewWriter(ui.out)
+	err = client.Logs(ctx, req, func(container, line string) error {
+		writeLine(out, width, container, line)
+		if v.Follow {
+			return out.Flush() // nobody knows when the next line comes
+		}
+		return nil
+	})
+	return errors.Join(err, out.Flush())
+}
+
+// writeLine prints a line, behind its container's name where width leaves room for one. The writer keeps the error.
+func writeLine(w *bufio.Writer, width int, container, line string) {
+	if width > 0 {
+		fmt.Fprintf(w, "%-*s | ", width, container)
+	}
+	w.WriteString(line)
+	w.WriteByte('\n')
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/logs"
+)
+
+// logSource reads container output for the control socket. A group or container that doesn't exist is an error rather than
+// an empty log; the containers of a group come in its order.
+func logSource(l shim.Layout, status func(group string) ([]shim.GroupStatus, error)) api.LogSource {
+	return func(ctx context.Context, req api.LogRequest, emit func(container, line string) error) error {
+		groups, err := status(req.Group)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, g := range groups {
+			for _, c := range g.Containers {
+				names = append(names, c.Name)
+			}
+		}
+		for _, name := range req.Containers {
+			if !slices.Contains(names, name) {
+				return &shim.Problem{
+					Err:  fmt.Errorf("group %q has no container %q", req.Group, name),
+					Hint: "see \"sallyport status " + req.Group + "\"",
+				}
+			}
+		}
+		if len(req.Containers) > 0 {
+			names = req.Containers
+		}
+		files, err := logs.Find(filepath.Dir(l.LogPath(req.Group, "any")), names)
+		if err != nil {
+			return err
+		}
+		return logs.Copy(ctx, files, logs.Options{Follow: req.Follow, Tail: req.Tail}, emit)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+func TestLogSource(t *testing.T) {
+	l := shim.Layout{LogDir: t.TempDir()}
+	for name, text := range map[string]string{"proxy": "ready\n", "web": "one\ntwo\n", "old": "from before\n"} {
+		path := l.LogPath("checkout", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := logSource(l, (&stage{}).Status)
+	for _, c := range []struct {
+		name string
+		req  api.LogRequest
+		want string
+		err  string
+	}{
+		{"every container of the group", api.LogRequest{Group: "checkout"}, "proxy ready, web one, web two", ""},
+		{"one of them", api.LogRequest{Group: "checkout", Containers: []string{"web"}, Tail: 1}, "web two", ""},
+		{"no such container", api.LogRequest{Group: "checkout", Containers: []string{"wab"}}, "", `group "checkout" has no container "wab"`},
+		{"no such group", api.LogRequest{Group: "chekout"}, "", shim.ErrNoGroup.Error()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			err := source(t.Context(), c.req, func(container, line string) error {
+				got = append(got, container+" "+line)
+				return nil
+			})
+			if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+		})
+	}
+	stop := errors.New("enough")
+	err := source(t.Context(), api.LogRequest{Group: "checkout"}, func(string, string) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Errorf("the reader's own error: %v", err)
+	}
+}

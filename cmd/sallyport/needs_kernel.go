@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+func checkRoot(context.Context) (string, error) {
+	if uid := os.Geteuid(); uid != 0 {
+		return "", unmet("run it with sudo", "namespaces and rules need root, and this is uid %d", uid)
+	}
+	return "", nil
+}
+
+// The first kernel that matches sockets by their cgroup v2 in nftables.
+const oldestMajor, oldestMinor = 5, 13
+
+func checkKernel(context.Context) (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("read the kernel's version: %w", err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	if !newEnough(release) {
+		return "", unmet(fmt.Sprintf("boot a kernel of %d.%d or later", oldestMajor, oldestMinor), "kernel %s can't tell processes apart by their cgroup", release)
+	}
+	return release, nil
+}
+
+// newEnough reads a release such as "6.1.0-18-amd64". One it can't read passes: the self-test has the last word.
+func newEnough(release string) bool {
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 {
+		return true
+	}
+	return major > oldestMajor || (major == oldestMajor && minor >= oldestMinor)
+}
+
+func checkCgroup2(context.Context) (string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup2"))
+	if err != nil {
+		return "", fmt.Errorf("read the mounts: %w", err)
+	}
+	if len(mounts) == 0 {
+		return "", unmet("boot with systemd.unified_cgroup_hierarchy=1, or: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+			"no cgroup v2 hierarchy is mounted")
+	}
+	return mounts[0].Mountpoint, nil
+}
+
+func checkSeccomp(context.Context) (string, error) {
+	actions, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
+	if err != nil || !strings.Contains(string(actions), "errno") {
+		return "", unmet("boot a kernel with CONFIG_SECCOMP_FILTER; without it members could reach packet sockets", "this kernel has no seccomp filters")
+	}
+	return "filters", nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+type planVerb struct {
+	groupArgs
+	Offline bool `help:"Plan from nothing, without asking the daemon."`
+	JSON    bool `name:"json" help:"Print JSON."`
+}
+
+func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	r, err := v.read(ui)
+	if err != nil {
+		return err
+	}
+	previews, err := v.previews(ctx, in, r)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		return ui.json(append([]shim.Preview{}, previews...))
+	}
+	return writePreviews(ui.out, previews)
+}
+
+func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shim.Preview, error) {
+	if v.Offline {
+		l, err := in.layout(place{})
+		return shim.Offline(l, r.groups), err
+	}
+	client, err := in.client()
+	if err != nil {
+		return nil, err
+	}
+	return client.Preview(ctx, r.bundles)
+}
+
+// writePreviews says what would be done: the steps, and apart from them what an operator must not overlook.
+func writePreviews(w io.Writer, previews []shim.Preview) error {
+	var out bytes.Buffer
+	for _, p := range previews {
+		switch {
+		case p.Error != "":
+			fmt.Fprintf(&out, "%s: not all of it could be looked at: %s\n", p.Group, oneLine(p.Error))
+		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:
+			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
+		default:
+			fmt.Fprintf(&out, "%s: %s\n", p.Group, plural(len(p.Steps), "step"))
+		}
+		for _, step := range p.Steps {
+			fmt.Fprintf(&out, "    %s\n", step)
+		}
+		for _, opens := range p.Opens {
+			fmt.Fprintf(&out, "  + opens   %s\n", opens)
+		}
+		for _, closes := range p.Closes {
+			fmt.Fprintf(&out, "  - closes  %s\n", closes)
+		}
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}

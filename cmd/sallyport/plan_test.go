@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestWritePreviews(t *testing.T) {
+	previews := []shim.Preview{
+		{Group: "a"},
+		{Group: "b", Error: "containerd does\nnot answer"},
+		{Group: "c", Steps: []string{"restart web (app): image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
+		{Group: "d", Opens: []string{"x"}},
+	}
+	const want = `a: nothing to do
+b: not all of it could be looked at: containerd does; not answer
+c: 1 step
+    restart web (app): image
+  + opens   proxy may reach 203.0.113.0/24:443/tcp
+  - closes  port 80
+d: 0 steps
+  + opens   x
+`
+	var out strings.Builder
+	if err := writePreviews(&out, previews); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+type psVerb struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	groups, err := client.Status(ctx, "")
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		return ui.json(append([]shim.GroupStatus{}, groups...))
+	}
+	return writeGroups(ui.out, groups, time.Now())
+}
+
+func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {
+	t := table{header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "AGE"}}
+	for _, g := range groups {
+		r := t.add(g.Name, string(g.State), string(g.Egress), running(g.Containers), strings.Join(g.Addrs, ","), age(now, g.Since))
+		r.notes = problem(g)
+	}
+	return t.writeTo(w)
+}
+
+// running counts like "2/3": so many of so many.
+func running(containers []shim.ContainerStatus) string {
+	n := 0
+	for _, c := range containers {
+		if c.Task == shim.TaskRunning {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d/%d", n, len(containers))
+}
+
+// problem is why a group is not as its file says, in lines.
+func problem(g shim.GroupStatus) (lines []string) {
+	if g.Error != "" {
+		lines = append(lines, "error: "+g.Error)
+	}
+	if g.Hint != "" {
+		lines = append(lines, "hint: "+g.Hint)
+	}
+	return lines
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func before(d time.Duration) time.Time { return now.Add(-d) }
+
+var checkout = shim.GroupStatus{
+	Name: "checkout", State: shim.Running, Egress: spec.EgressAmbassador, File: "/etc/sallyport/groups.d/checkout.hcl",
+	Generation: 3, Digest: "0a1b2c3d4e5f6a7b", Addrs: []string{"10.209.0.1", "fd5a:11e0:9027::1"}, Since: before(5 * time.Minute),
+	Publish: []spec.Publish{
+		{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"},
+		{Name: "admin", Address: "::1", Host: 9000, Port: 9000, Protocol: "tcp"},
+	},
+	Labels: map[string]string{"team": "till", "env": "prod"},
+	Containers: []shim.ContainerStatus{
+		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: shim.TaskRunning, PID: 4711, StartedAt: before(5 * time.Minute)},
+		{Name: "web", Role: spec.App, Image: "checkout:1", Task: shim.TaskStopped, Restarts: 3, ExitStatus: new(uint32(137)), NextStart: now.Add(4 * time.Second)},
+	},
+}
+
+func TestWriteGroups(t *testing.T) {
+	broken := shim.GroupStatus{
+		Name: "b", State: shim.Pending, Egress: spec.EgressNone, Since: before(time.Second),
+		Error: "image \"x\": not found\nat all", Hint: "look at its name",
+	}
+	for _, c := range []struct {
+		name   string
+		groups []shim.GroupStatus
+		want   string
+	}{
+		{"none", nil, `
+GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  AGE
+`},
+		{"a note doesn't move the columns", []shim.GroupStatus{broken, checkout}, `
+GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       AGE
+b         pending  none        0/0         -                             1s
+  error: image "x": not found; at all
+  hint: look at its name
+checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5m
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out strings.Builder
+			if err := writeGroups(&out, c.groups, now); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(c.want, "\n"), out.String()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+type statusVerb struct {
+	Group string `arg:"" help:"The group."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	groups, err := client.Status(ctx, v.Group)
+	if err != nil {
+		return err
+	}
+	if len(groups) != 1 {
+		return fmt.Errorf("the daemon told of %s instead of %q", plural(len(groups), "group"), v.Group)
+	}
+	g := groups[0]
+	if v.JSON {
+		return ui.json(g)
+	}
+	return writeGroup(ui.out, g, time.Now())
+}
+
+// shortDigest is as much of a digest as tells two generations apart at a glance.
+const shortDigest = 12
+
+func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%s is %s", g.Name, g.State)
+	if d := age(now, g.Since); d != "" {
+		fmt.Fprintf(&out, ", for %s", d)
+	}
+	fmt.Fprintln(&out)
+	fact := func(name, format string, args ...any) {
+		fmt.Fprintf(&out, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	for _, line := range problem(g) {
+		name, text, _ := strings.Cut(line, ": ")
+		fact(name, "%s", oneLine(text))
+	}
+	if g.File != "" {
+		fact("file", "%s", g.File)
+	}
+	fact("generation", "%d, %s", g.Generation, orDash(g.Digest[:min(shortDigest, len(g.Digest))]))
+	fact("egress", "%s", egressText(g.Egress))
+	for _, addr := range g.Addrs {
+		fact("address", "%s", addr)
+	}
+	for _, p := range g.Publish {
+		fact("publish", "%s -> %d/%s (%s)", net.JoinHostPort(publishAddress(p), strconv.Itoa(int(p.Host))), p.Port, p.Protocol, p.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
+		fact("label", "%s=%s", name, g.Labels[name])
+	}
+	for _, line := range counterLines(g.Egress, g.Counters) {
+		fact("packets", "%s", line)
+	}
+	fmt.Fprintln(&out)
+	t := containerTable(g.Containers, now)
+	if err := t.writeTo(&out); err != nil {
+		return err
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func containerTable(containers []shim.ContainerStatus, now time.Time) table {
+	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
+	for _, c := range containers {
+		var pid, up, exit string
+		if c.PID != 0 {
+			pid = strconv.Itoa(int(c.PID))
+		}
+		if c.Task == shim.TaskRunning {
+			up = age(now, c.StartedAt)
+		}
+		if c.ExitStatus != nil {
+			exit = strconv.Itoa(int(*c.ExitStatus))
+		}
+		r := t.add(c.Name, string(c.Role), string(c.Task), pid, up, strconv.Itoa(c.Restarts), exit, c.Image)
+		if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
+			r.notes = []string{"starts again in " + wait.Round(time.Second).String()}
+		}
+	}
+	return t
+}
+
+// counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
+func counterLines(e spec.Egress, c *egress.Counters) []string {
+	if c == nil {
+		return nil
+	}
+	var lines []string
+	if e == spec.EgressDirect {
+		lines = append(lines, fmt.Sprintf("members: %d out", c.MembersOut.Packets))
+	} else {
+		lines = append(lines, fmt.Sprintf("members: %d refused on their way out (%d tcp), %d dropped on their way in",
+			c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets))
+	}
+	if e == spec.EgressAmbassador {
+		lines = append(lines, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
+			c.AmbassadorOut.Packets, c.AmbassadorIn.Packets, c.AmbassadorDenied.Packets))
+	}
+	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
+		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
+	}
+	return lines
+}
+
+// egressText says a group's egress in words; direct is the one an operator has to see.
+func egressText(e spec.Egress) string {
+	switch e {
+	case spec.EgressAmbassador:
+		return "ambassador: only the ambassador reaches the world"
+	case spec.EgressNone:
+		return "none: nobody reaches the world"
+	case spec.EgressDirect:
+		return "direct: EVERY container reaches the world"
+	}
+	return string(e)
+}
+
+func publishAddress(p spec.Publish) string {
+	if p.Address == "" {
+		return "*"
+	}
+	return p.Address
+}

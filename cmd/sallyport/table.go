@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// A table is aligned text: a header, rows, and below a row whatever has to be said about it.
+type table struct {
+	indent string
+	header []string
+	rows   []row
+}
+
+type row struct {
+	cells []string
+	notes []string // printed below the row, indented
+}
+
+func (t *table) add(cells ...string) *row {
+	t.rows = append(t.rows, row{cells: cells})
+	return &t.rows[len(t.rows)-1]
+}
+
+// writeTo aligns the rows first and puts the notes between them after: a note has no columns to align.
+func (t *table) writeTo(w io.Writer) error {
+	var aligned bytes.Buffer
+	tw := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(t.header, "\t"))
+	for _, r := range t.rows {
+		cells := make([]string, len(r.cells))
+		for i, cell := range r.cells {
+			cells[i] = orDash(cell)
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	for i, line := range strings.Split(strings.TrimSuffix(aligned.String(), "\n"), "\n") {
+		fmt.Fprintln(&out, strings.TrimRight(t.indent+line, " "))
+		if i == 0 {
+			continue
+		}
+		for _, note := range t.rows[i-1].notes {
+			fmt.Fprintf(&out, "%s  %s\n", t.indent, oneLine(note))
+		}
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// orDash makes an empty cell visible, so that a reader, or awk, counts the same columns in every row.
+func orDash(cell string) string {
+	if cell == "" {
+		return "-"
+	}
+	return cell
+}
+
+// age is how long ago t was, as "42s", "5m", "3h" or "9d"; "" for the zero time.
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := max(0, now.Sub(t))
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+// TestTalk runs the scripts that need a daemon to talk to. What answers is the real server of the control socket; behind it
+// stands a stage that knows two groups and writes down what it is told.
+func TestTalk(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "talk"),
+		UpdateScripts: *update,
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Setup: func(env *testscript.Env) error {
+			// A socket's path is short, and the work folder's may not be.
+			run, err := os.MkdirTemp("", "sp")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { os.RemoveAll(run) })
+			env.Setenv("SALLYPORT_RUN_DIR", run)
+			return serve(env, filepath.Join(run, "sallyport.sock"), filepath.Join(env.WorkDir, "told"))
+		},
+	})
+}
+
+func serve(env *testscript.Env, socket, told string) error {
+	s := &stage{told: told}
+	server, err := api.NewServer(api.ServerConfig{Keeper: s, Exec: s, Logs: s.logs, Version: api.VersionInfo{Version: "stage"}})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, l) }()
+	env.Defer(func() {
+		cancel()
+		if err := <-done; err != nil {
+			env.T().Fatal("serve: ", err)
+		}
+	})
+	return nil
+}
+
+// A stage plays a daemon's keeper and containerd. Each call that would change something becomes a line of the file told.
+type stage struct{ told string }
+
+func (s *stage) tell(format string, args ...any) error {
+	f, err := os.OpenFile(s.told, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, format+"\n", args...)
+	return errors.Join(err, f.Close())
+}
+
+func bundlesText(files []shim.Bundle) string {
+	var words []string
+	for _, f := range files {
+		words = append(words, fmt.Sprintf("%s vars=%v files=%d absolute=%v", f.Name, f.Vars, len(f.Files), filepath.IsAbs(f.Path)))
+	}
+	return strings.Join(words, ", ")
+}
+
+func (s *stage) Preview(_ context.Context, files []shim.Bundle) ([]shim.Preview, error) {
+	if err := s.tell("preview %s", bundlesText(files)); err != nil {
+		return nil, err
+	}
+	return []shim.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
+}
+
+func (s *stage) Apply(_ context.Context, files []shim.Bundle, progress func(string)) error {
+	if strings.Contains(string(files[0].HCL), "nowhere") {
+		return &shim.Problem{Err: errors.New("image \"nowhere:1\": not found"), Hint: "look at its name"}
+	}
+	progress("checkout: start proxy (ambassador)")
+	progress("checkout: start web (app)")
+	return s.tell("apply %s", bundlesText(files))
+}
+
+func (s *stage) Remove(_ context.Context, group string, progress func(string)) error {
+	progress(group + ": stop web (app)")
+	return s.tell("remove %s", group)
+}
+
+func (s *stage) Restart(_ context.Context, group, container string, progress func(string)) error {
+	progress(group + ": stop")
+	return s.tell("restart %q %q", group, container)
+}
+
+func (s *stage) Status(group string) ([]shim.GroupStatus, error) {
+	all := []shim.GroupStatus{checkout, {Name: "sealed", State: shim.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
+	for _, g := range all {
+		if g.Name == group {
+			return []shim.GroupStatus{g}, nil
+		}
+	}
+	if group != "" {
+		return nil, fmt.Errorf("group %q: %w", group, shim.ErrNoGroup)
+	}
+	return all, nil
+}
+
+func (s *stage) logs(_ context.Context, req api.LogRequest, emit func(container, line string) error) error {
+	if err := s.tell("logs %s %v follow=%v tail=%d", req.Group, req.Containers, req.Follow, req.Tail); err != nil {
+		return err
+	}
+	if len(req.Containers) == 0 {
+		return errors.Join(emit("proxy", "ready"), emit("web", "hello"))
+	}
+	return emit(req.Containers[0], "hello")
+}
+
+// Exec plays three programs: one that copies its input, one that complains, and any other, which shows what it was run as.
+func (s *stage) Exec(_ context.Context, req shim.ExecRequest) (uint32, error) {
+	switch req.Args[0] {
+	case "cat":
+		_, err := io.Copy(req.Stdout, req.Stdin)
+		return 0, err
+	case "complain":
+		_, err := fmt.Fprintln(req.Stderr, "I won't")
+		return 7, err
+	}
+	_, err := fmt.Fprintf(req.Stdout, "%s.%s %q tty=%v stdin=%v\n", req.Group, req.Container, req.Args, req.TTY, req.Stdin != nil)
+	return 0, err
+}

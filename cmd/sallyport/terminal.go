@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// A terminal is the operator's own, in raw mode: every key goes to the command, the interrupt key too.
+type terminal struct {
+	in, out *os.File
+	before  *term.State
+}
+
+// openTerminal puts the terminal into raw mode. The caller restores it, whatever happens.
+func openTerminal(in, out *os.File) (*terminal, error) {
+	if !term.IsTerminal(int(in.Fd())) {
+		return nil, noTerminal("standard input")
+	}
+	if !term.IsTerminal(int(out.Fd())) {
+		return nil, noTerminal("standard output")
+	}
+	before, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("make the terminal raw: %w", err)
+	}
+	return &terminal{in: in, out: out, before: before}, nil
+}
+
+func (t *terminal) restore() { _ = term.Restore(int(t.in.Fd()), t.before) }
+
+// sizes sends the terminal's size now and after each change, until ctx ends. Only the newest size waits to be taken.
+func (t *terminal) sizes(ctx context.Context) <-chan shim.WinSize {
+	sizes := make(chan shim.WinSize, 1)
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, unix.SIGWINCH)
+	go func() {
+		defer signal.Stop(changed)
+		for {
+			if width, height, err := term.GetSize(int(t.out.Fd())); err == nil {
+				select {
+				case <-sizes:
+				default:
+				}
+				sizes <- shim.WinSize{Width: uint16(width), Height: uint16(height)}
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return sizes
+}
+
+func noTerminal(what string) error {
+	return usage(fmt.Errorf("-t needs a terminal, and %s is none", what), "leave out -t; -i alone passes standard input on")
+}

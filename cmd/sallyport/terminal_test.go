@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/containerd/console"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// openPTY returns both ends of a pseudo-terminal: what an operator's terminal program holds, and what we are given.
+func openPTY(t *testing.T) (console.Console, *os.File) {
+	t.Helper()
+	master, name, err := console.NewPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
+}
+
+func echoes(t *testing.T, f *os.File) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+func TestTerminal(t *testing.T) {
+	master, slave := openPTY(t)
+	if err := master.Resize(console.WinSize{Width: 100, Height: 30}); err != nil {
+		t.Fatal(err)
+	}
+	if !echoes(t, slave) {
+		t.Fatal("a new terminal doesn't echo: this test can't tell raw from not")
+	}
+	term, err := openTerminal(slave, slave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if echoes(t, slave) {
+		t.Error("an open terminal echoes")
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sizes := term.sizes(ctx)
+	if got, want := <-sizes, (shim.WinSize{Width: 100, Height: 30}); got != want {
+		t.Errorf("at first %+v, want %+v", got, want)
+	}
+	if err := master.Resize(console.WinSize{Width: 60, Height: 20}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(os.Getpid(), unix.SIGWINCH); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := <-sizes, (shim.WinSize{Width: 60, Height: 20}); got != want {
+		t.Errorf("after a change %+v, want %+v", got, want)
+	}
+
+	term.restore()
+	if !echoes(t, slave) {
+		t.Error("a restored terminal doesn't echo")
+	}
+}
+
+func TestTerminalThatIsNone(t *testing.T) {
+	_, slave := openPTY(t)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if _, err := openTerminal(null, slave); err == nil || err.Error() != "-t needs a terminal, and standard input is none" {
+		t.Errorf("standard input: %v", err)
+	}
+	if _, err := openTerminal(slave, null); err == nil || err.Error() != "-t needs a terminal, and standard output is none" {
+		t.Errorf("standard output: %v", err)
+	}
+	if !echoes(t, slave) {
+		t.Error("a refused terminal is raw")
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestFail(t *testing.T) {
+	problem := &shim.Problem{Err: errors.New("no image\nat all"), Hint: "make images"}
+	for _, c := range []struct {
+		name   string
+		err    error
+		status int
+		said   string
+	}{
+		{"done", nil, 0, ""},
+		{"failed", errors.New("broke"), 1, "sallyport: error: broke\n"},
+		{"with a hint, on one line", fmt.Errorf("apply: %w", problem), 1, "sallyport: error: apply: no image; at all\nsallyport: hint: make images\n"},
+		{"no such group", fmt.Errorf("group \"x\": %w", shim.ErrNoGroup), 1, "sallyport: error: group \"x\": no such group\nsallyport: hint: \"sallyport ps\" lists the groups\n"},
+		{"no such container", shim.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
+		{"the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
+		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
+		{"a command's own", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var said strings.Builder
+			if got := (&ui{err: &said}).fail(c.err); got != c.status {
+				t.Errorf("exit status %d, want %d", got, c.status)
+			}
+			if diff := cmp.Diff(c.said, said.String()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoColor(t *testing.T) {
+	for env, want := range map[string]bool{"NO_COLOR=1": true, "NO_COLOR=": false, "NO_COLORS=1": false} {
+		if got := noColor([]string{"A=b", env}); got != want {
+			t.Errorf("%s: %v", env, got)
+		}
+	}
+}
+
+func TestLongVar(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"apart and joined", "plan -var a=b -var=c=d x.hcl", "plan --var a=b --var=c=d x.hcl"},
+		{"two dashes", "plan --var a=b", "plan --var a=b"},
+		{"another's words", "exec web.app prog -var", "exec web.app prog -var"},
+		{"behind the end of flags", "plan -- -var", "plan -- -var"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := strings.Fields(c.in)
+			if diff := cmp.Diff(strings.Fields(c.want), longVar(in)); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if strings.Join(in, " ") != c.in {
+				t.Error("the arguments it was given have changed")
+			}
+		})
+	}
+}

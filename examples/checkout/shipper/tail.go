@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// batch bounds what one call of next returns, and so what one request carries.
+const batch = 64 << 10
+
+// A tail reads a growing file a batch of whole lines at a time. When the file has been renamed away and begun anew, it
+// finishes the old one first.
+type tail struct {
+	path string
+	f    *os.File
+	read int64 // bytes of f that next has returned
+}
+
+// next returns whole lines that were not returned before; none when there are none, or no file yet.
+func (t *tail) next() ([]byte, error) {
+	if t.f == nil {
+		f, err := os.Open(t.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.f, t.read = f, 0
+	}
+	b := make([]byte, batch)
+	n, err := t.f.ReadAt(b, t.read)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	lines := b[:bytes.LastIndexByte(b[:n], '\n')+1]
+	if len(lines) == 0 && n == batch {
+		lines = b // a line longer than a batch goes in pieces
+	}
+	t.read += int64(len(lines))
+	if len(lines) > 0 {
+		return lines, nil
+	}
+	if renewed, err := t.renewed(); err != nil || !renewed {
+		return nil, err
+	}
+	err = t.f.Close()
+	t.f = nil
+	if err != nil {
+		return nil, err
+	}
+	return t.next()
+}
+
+// renewed says whether the path now leads to another file than the open one, or to less of it than was read.
+func (t *tail) renewed() (bool, error) {
+	now, err := os.Stat(t.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	open, err := t.f.Stat()
+	if err != nil {
+		return false, err
+	}
+	return !os.SameFile(now, open) || now.Size() < t.read, nil
+}

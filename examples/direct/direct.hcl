@@ -1,0 +1,47 @@
+# The sidecar pattern alone: the same shop and the same shipper as in the checkout example, and no ambassador. With
+# egress = "direct" every container may leave, and nothing from outside may enter. The line is there to be read: `plan`
+# and `status` repeat it.
+
+# Where the payments service (port 8080) and the log service (port 8081) are.
+variable "world" {
+  type    = string
+  default = "198.51.100.10"
+}
+
+group "direct" {
+  egress = "direct"
+
+  app "web" {
+    image = "oci-archive:../../build/images/web.tar"
+    env = {
+      PAYMENTS_URL = "http://${var.world}:8080"
+      LOG_FILE     = "/var/log/checkout/orders.log"
+    }
+    mount "logs" { path = "/var/log/checkout" }
+    resources {
+      cpu    = 0.5
+      memory = "64MiB"
+      pids   = 32
+    }
+    stop { timeout = "5s" }
+  }
+
+  sidecar "shipper" {
+    image = "oci-archive:../../build/images/shipper.tar"
+    env = {
+      LOGS_URL = "http://${var.world}:8081"
+      LOG_FILE = "/logs/orders.log"
+    }
+    mount "logs" {
+      path      = "/logs"
+      read_only = true
+    }
+    resources {
+      cpu    = 0.25
+      memory = "64MiB"
+      pids   = 32
+    }
+  }
+
+  volume "logs" { size = "8MiB" }
+}

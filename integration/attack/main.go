@@ -1,0 +1,157 @@
+// Command attack tries to get a packet out of a group, one technique at a time. It runs in the containers of the
+// integration tests, as a member and, for the control, as the ambassador.
+//
+//	attack try TECHNIQUE HOST PORT         one attempt; prints a Result as JSON
+//	attack serve ADDR                      do what `ask` sends: techniques done by this very process, or by its children
+//	attack ask ADDR HOW TECHNIQUE HOST PORT   HOW: self, child, orphan
+//	attack loop HOST PORT                  connect and send without a pause, from the first instruction on, until killed
+//	attack listen PORT                     TCP and UDP echo on every address, both families
+//
+// What bites: an attempt that was refused exits 0 all the same. Whether something came out is for the capture to say.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Result is one attempt as the attacker saw it.
+type Result struct {
+	Technique string  `json:"technique"`
+	Error     string  `json:"error,omitempty"` // empty: the kernel took it
+	Micros    float64 `json:"micros"`
+	Reply     string  `json:"reply,omitempty"` // what the other side answered
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "attack:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	verb := ""
+	if len(args) > 0 {
+		verb, args = args[0], args[1:]
+	}
+	switch {
+	case verb == "try" && len(args) == 3:
+		return json.NewEncoder(os.Stdout).Encode(try(args[0], args[1], port(args[2])))
+	case verb == "orphan" && len(args) == 4:
+		return orphan(args)
+	case verb == "serve" && len(args) == 1:
+		return serve(args[0])
+	case verb == "ask" && len(args) == 5:
+		return ask(args[0], strings.Join(args[1:], " "))
+	case verb == "loop" && len(args) == 2:
+		loop(args[0], port(args[1]))
+	case verb == "listen" && len(args) == 1:
+		return listen(port(args[0]))
+	}
+	return fmt.Errorf("usage: attack try|serve|ask|loop|listen ...")
+}
+
+func port(s string) int {
+	p, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "attack: bad port", s)
+		os.Exit(2)
+	}
+	return int(p)
+}
+
+// try performs one technique and times it.
+func try(technique, host string, port int) Result {
+	do := techniques[technique]
+	if do == nil {
+		return Result{Technique: technique, Error: "no such technique"}
+	}
+	to := target{ip: net.ParseIP(host), port: port}
+	if to.ip == nil {
+		return Result{Technique: technique, Error: "bad address " + host}
+	}
+	start := time.Now()
+	reply, err := do(to)
+	r := Result{Technique: technique, Reply: reply, Micros: float64(time.Since(start).Nanoseconds()) / 1000}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+// serve answers one line, "HOW TECHNIQUE HOST PORT", per connection.
+func serve(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving on", addr)
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		if f := strings.Fields(line); len(f) == 4 {
+			c.Write(answer(f[0], f[1], f[2], f[3]))
+		}
+		c.Close()
+	}
+}
+
+func answer(how, technique, host, p string) []byte {
+	if how == "self" {
+		out, _ := json.Marshal(try(technique, host, port(p)))
+		return append(out, '\n')
+	}
+	verb := []string{"try", technique, host, p}
+	if how == "orphan" {
+		verb = []string{"orphan", "fork", technique, host, p}
+	}
+	out, err := exec.Command("/proc/self/exe", verb...).Output()
+	if err != nil {
+		out, _ = json.Marshal(Result{Technique: technique, Error: "run child: " + err.Error()})
+	}
+	return out
+}
+
+// orphan forks twice: the first child leaves, the second, in a session of its own, does the deed.
+func orphan(args []string) error {
+	if args[0] == "fork" {
+		c := exec.Command("/proc/self/exe", append([]string{"orphan", "run"}, args[1:]...)...)
+		c.Stdout = os.Stdout
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return c.Start()
+	}
+	return json.NewEncoder(os.Stdout).Encode(try(args[1], args[2], port(args[3])))
+}
+
+func ask(addr, line string) error {
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintln(c, line)
+	_, err = c.(*net.TCPConn).WriteTo(os.Stdout)
+	return err
+}
+
+// loop never stops trying. It is the first thing its container runs.
+func loop(host string, port int) {
+	to := target{ip: net.ParseIP(host), port: port}
+	for {
+		tcp(to)
+		udp(to)
+	}
+}

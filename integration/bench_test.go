@@ -1,0 +1,104 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+// three is a group of three busybox containers with a link, as large as the example of the README.
+const three = `
+group "%[2]s" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+  }
+}
+`
+
+// BenchmarkApply brings a group of three up through the control socket, and the same three by plain client calls, turn by
+// turn; it reports the medians in ms and their ratio.
+func BenchmarkApply(b *testing.B) {
+	m := newMachine(b, os.Getenv("SALLYPORT_CONTAINERD"))
+	text := fmt.Sprintf(three, attackImage, "warm")
+	m.apply("warm.hcl", text) // imports the image, and keeps a namespace for the floor
+	f := newFloor(b, filepath.Join(m.root, "state", "containerd", "containerd.sock"), "sallyport", filepath.Join(m.root, "run", "netns", "warm"))
+	client := api.NewClient(filepath.Join(m.root, "run", "sallyport.sock"))
+	bundle := shim.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, attackImage, "g"))}
+	var ours, floors []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if err := f.up(); err != nil {
+			b.Fatal(err)
+		}
+		floors = append(floors, time.Since(start))
+		if err := f.down(); err != nil {
+			b.Fatal(err)
+		}
+		start = time.Now()
+		if err := client.Apply(context.Background(), []shim.Bundle{bundle}, nil); err != nil {
+			b.Fatal(err)
+		}
+		ours = append(ours, time.Since(start))
+		if err := client.Remove(context.Background(), "g", nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(ms(median(ours)), "ours-ms")
+	b.ReportMetric(ms(median(floors)), "floor-ms")
+	b.ReportMetric(float64(median(ours))/float64(median(floors)), "ours/floor")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkMemory reports the daemon's resident memory in MiB with 1 and with 20 groups of three.
+func BenchmarkMemory(b *testing.B) {
+	m := newMachine(b, os.Getenv("SALLYPORT_CONTAINERD"))
+	for b.Loop() {
+		for i := 1; i <= 20; i++ {
+			name := fmt.Sprintf("g%d", i)
+			m.apply(name+".hcl", fmt.Sprintf(three, attackImage, name))
+			if i == 1 || i == 20 {
+				b.ReportMetric(resident(b, m.daemon.Process.Pid), fmt.Sprintf("MiB-%d-groups", i))
+			}
+		}
+		for i := 1; i <= 20; i++ {
+			m.run("rm", fmt.Sprintf("g%d", i))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// resident is a process's VmRSS in MiB.
+func resident(b *testing.B, pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	var kib float64
+	fmt.Sscan(rest, &kib)
+	return kib / 1024
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

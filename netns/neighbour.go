@@ -1,0 +1,40 @@
+package netns
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Each end of the link is told once and for all who is at the other: nobody asks, and nothing has to be answered. IPv6 could
+// not even ask when the host forwards, for that takes a link-local address, and the host's end has none.
+
+// ensureNeighbours enters the addresses of the other end, whose hardware address is mac.
+func ensureNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) error {
+	for _, a := range addrs {
+		n := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: a.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT}
+		if err := h.NeighSet(n); err != nil {
+			return fmt.Errorf("enter neighbour %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+func hasNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) (bool, error) {
+	have, err := h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range addrs {
+		if !slices.ContainsFunc(have, func(n netlink.Neigh) bool {
+			return n.State == netlink.NUD_PERMANENT && n.IP.Equal(a.AsSlice()) && bytes.Equal(n.HardwareAddr, mac)
+		}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

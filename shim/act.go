@@ -1,0 +1,81 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// cleanUpTime bounds what is done after a step failed or was cancelled.
+const cleanUpTime = 30 * time.Second
+
+// act does one step. images returns what a container is made from, present on the host.
+func (h host) act(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
+	switch s.Kind {
+	case Seal:
+		return h.network.Seal(ctx, s.Group)
+	case Admit:
+		return h.network.Admit(ctx, s.Want)
+	case Connect:
+		return h.network.Connect(ctx, s.Want)
+	case Disconnect:
+		return h.network.Remove(ctx, s.Group)
+	case Mount:
+		return h.volumes.Ensure(ctx, s.Group, s.Volume)
+	case Unmount:
+		return h.volumes.Remove(ctx, s.Group, s.Volume.Name)
+	case Create:
+		return h.createAll(ctx, s, generation, images)
+	case Start:
+		return each(s, "start", func(t Target) error { return h.Start(ctx, s.Group, t.Name) })
+	case Stop:
+		return each(s, "stop", func(t Target) error { return h.Stop(ctx, s.Group, t.Name, t.Stop) })
+	case Remove:
+		return each(s, "remove", func(t Target) error { return h.Runtime.Remove(ctx, s.Group, t.Name) })
+	default:
+		panic("shim: step of unknown kind " + string(s.Kind))
+	}
+}
+
+// each does one thing to all targets at once and returns the first error.
+func each(s Step, verb string, do func(Target) error) error {
+	var g errgroup.Group
+	for _, t := range s.Targets {
+		g.Go(func() error {
+			if err := do(t); err != nil {
+				return fmt.Errorf("%s %s: %w", verb, t, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// createAll creates every target or none: when one can't be created, the others are removed again.
+func (h host) createAll(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
+	err := each(s, "create", func(t Target) error {
+		return h.createOne(ctx, s.Want, s.Want.Container(t.Name), generation, images)
+	})
+	if err == nil {
+		return nil
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	if left := each(s, "remove", func(t Target) error { return h.Runtime.Remove(clean, s.Group, t.Name) }); left != nil {
+		return fmt.Errorf("%w (and what was created is still there: %w)", err, left)
+	}
+	return err
+}
+
+func (h host) createOne(ctx context.Context, g *spec.Group, c *spec.Container, generation int,
+	images func(context.Context, string) (Image, error)) error {
+	image, err := images(ctx, c.Image)
+	if err != nil {
+		return err
+	}
+	return h.Create(ctx, CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
+}

@@ -1,0 +1,147 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// load makes what the store says the wanted state of every runner. The caller has the right to the store. images and feeds,
+// by group, are those of an Apply or Remove under way.
+func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed) error {
+	l := k.config.Store.Load()
+	var errs []error
+	for _, p := range l.Problems {
+		k.config.Log.Warn("not used: "+oneLine(p.Err.Error()), "path", p.Path)
+		errs = append(errs, fmt.Errorf("%s: %w", p.Path, p.Err))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded, k.swept, k.wanted = l, false, map[string]Wanted{}
+	for i := range l.Wanted {
+		w := &l.Wanted[i]
+		k.wanted[w.Group.Name] = *w
+		k.runner(w.Group.Name, w).want(w, images[w.Group.Name], feeds[w.Group.Name])
+	}
+	for i := range l.Gone {
+		w := &l.Gone[i]
+		k.runner(w.Group.Name, w).want(nil, nil, feeds[w.Group.Name])
+	}
+	for name, r := range k.runners {
+		_, wanted := k.wanted[name]
+		gone := slices.ContainsFunc(l.Gone, func(w Wanted) bool { return w.Group.Name == name })
+		if !wanted && !gone && l.Complete() {
+			r.want(nil, nil, feeds[name])
+		}
+	}
+	return joinLine(errs)
+}
+
+// runner returns the group's runner; where there is none, one is made that has still to be told what is wanted. last, which
+// may be nil, is the last definition. The caller holds mu.
+func (k *Keeper) runner(group string, last *Wanted) *runner {
+	if r, ok := k.runners[group]; ok {
+		return r
+	}
+	r := &runner{
+		group: group, host: k.host, config: &k.config, log: k.config.Log, retire: k.retire,
+		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), looked: make(chan struct{}),
+		status: GroupStatus{Name: group, Containers: []ContainerStatus{}},
+	}
+	if last != nil {
+		r.wish.was = &last.Group
+	}
+	k.runners[group] = r
+	if k.spawn != nil {
+		k.spawn(r)
+	}
+	return r
+}
+
+// retire drops the runner of a group that is gone, unless something else has been asked for since seq.
+func (k *Keeper) retire(ctx context.Context, r *runner, seq int) bool {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return false
+	}
+	defer release()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seq != seq {
+		return false
+	}
+	if err := k.config.Store.Forget(r.group); err != nil {
+		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.group)
+	}
+	delete(k.runners, r.group)
+	return true
+}
+
+// sweepOrphans looks, after each load that read everything, for groups of ours on the host that nobody wants, and has them
+// removed. What can't be listed is tried again.
+func (k *Keeper) sweepOrphans(ctx context.Context) error {
+	tick := time.NewTicker(k.config.Resync)
+	defer tick.Stop()
+	for {
+		k.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (k *Keeper) sweep(ctx context.Context) {
+	k.mu.Lock()
+	due := k.loaded.Complete() && !k.swept
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	found, err := k.host.groups(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.config.Log.Warn("look for groups nobody wants: " + err.Error())
+		}
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.loaded.Complete() { // the folder was read again meanwhile
+		return
+	}
+	k.swept = true
+	for _, name := range found {
+		if _, known := k.runners[name]; !known && name != "" {
+			k.config.Log.Info("found on the host and in no file: it is removed", "group", name)
+			k.runner(name, nil).want(nil, nil, nil)
+		}
+	}
+}
+
+// groups lists every group of which the host has anything.
+func (h host) groups(ctx context.Context) ([]string, error) {
+	nets, errNets := h.network.Groups(ctx)
+	vols, errVols := h.volumes.Groups(ctx)
+	states, errStates := h.Runtime.Observe(ctx, "")
+	if err := errors.Join(errNets, errVols, errStates); err != nil {
+		return nil, err
+	}
+	names := append(nets, vols...)
+	for _, s := range states {
+		names = append(names, s.Group)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (r *runner) current() GroupStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// A wireError is an error on its way to the client. What it wraps stays behind, but for the hint and the sentinels below.
+type wireError struct {
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// The errors that a client tells apart with errors.Is, by the code that stands for them.
+var sentinels = map[string]error{
+	"no_group":     shim.ErrNoGroup,
+	"no_container": shim.ErrNoContainer,
+}
+
+func encodeError(err error) wireError {
+	e := wireError{Message: err.Error()}
+	for code, sentinel := range sentinels {
+		if errors.Is(err, sentinel) {
+			e.Code = code
+		}
+	}
+	var problem *shim.Problem
+	if errors.As(err, &problem) {
+		e.Hint = problem.Hint
+	}
+	return e
+}
+
+func (e wireError) decode() error {
+	var err error = &remoteError{e.Message, sentinels[e.Code]}
+	if e.Hint != "" {
+		err = &shim.Problem{Err: err, Hint: e.Hint}
+	}
+	return err
+}
+
+// A remoteError is what the daemon said.
+type remoteError struct {
+	message string
+	is      error // nil: nothing a client branches on
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.is }
+
+// about names what is not there in an error that doesn't.
+func about(err error, group, container string) error {
+	switch err {
+	case shim.ErrNoGroup:
+		return fmt.Errorf("group %q: %w", group, err)
+	case shim.ErrNoContainer:
+		return fmt.Errorf("container %q of group %q: %w", container, group, err)
+	}
+	return err
+}
+
+func onlyRoot(socket string) error {
+	return &shim.Problem{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
+}
+
+// A badRequest is an error of who wrote the client, not of an operator.
+type badRequest struct {
+	err    error
+	status int
+}
+
+func (e *badRequest) Error() string { return e.err.Error() }
+func (e *badRequest) Unwrap() error { return e.err }
+
+func statusOf(err error) int {
+	var bad *badRequest
+	switch {
+	case errors.As(err, &bad):
+		return bad.status
+	case errors.Is(err, shim.ErrNoGroup), errors.Is(err, shim.ErrNoContainer):
+		return http.StatusNotFound
+	}
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,298 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// request of an exec in the container every fake has.
+func execOf(args ...string) shim.ExecRequest {
+	return shim.ExecRequest{Group: "checkout", Container: "web", Args: args}
+}
+
+func execDaemon(t *testing.T, process execFunc) *daemon {
+	return startDaemon(t, ServerConfig{Exec: process})
+}
+
+func TestExec(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		stdin   io.Reader
+		tty     bool
+		process execFunc
+		status  uint32
+		out     string
+		errOut  string
+	}{
+		{"request", nil, true, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+			fmt.Fprintln(r.Stdout, r.Group, r.Container, r.Args, r.TTY, r.Stdin == nil)
+			return 0, nil
+		}, 0, "checkout web [sh -c x] true true\n", ""},
+		{"status and both outputs", nil, false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+			fmt.Fprint(r.Stdout, "out")
+			fmt.Fprint(r.Stderr, "err")
+			return 255, nil
+		}, 255, "out", "err"},
+		{"input to its end", strings.NewReader("hello"), false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+			n, err := io.Copy(r.Stdout, r.Stdin)
+			return uint32(n), err
+		}, 5, "hello", ""},
+		{"no input", strings.NewReader(""), false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+			n, err := io.Copy(r.Stdout, r.Stdin)
+			return uint32(n), err
+		}, 0, "", ""},
+		{"input that nobody reads", strings.NewReader(strings.Repeat("x", 1<<20)), false, func(context.Context, shim.ExecRequest) (uint32, error) {
+			return 3, nil
+		}, 3, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := execDaemon(t, tt.process)
+			req := execOf("sh", "-c", "x")
+			var out, errOut bytes.Buffer
+			req.Stdin, req.TTY, req.Stdout, req.Stderr = tt.stdin, tt.tty, &out, &errOut
+			status, err := d.Exec(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := []any{tt.status, tt.out, tt.errOut}, []any{status, out.String(), errOut.String()}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("status, output, error output (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestExecErrors(t *testing.T) {
+	hinted := &shim.Problem{Err: errors.New("web is not running"), Hint: "see its output"}
+	for _, tt := range []struct {
+		name       string
+		fail       error
+		req        shim.ExecRequest
+		want, hint string
+		is         error
+	}{
+		{"with a hint", hinted, execOf("id"), "web is not running", "see its output", nil},
+		{"no container", shim.ErrNoContainer, execOf("id"), `container "web" of group "checkout": no such container`, "", shim.ErrNoContainer},
+		{"a long one", errors.New(strings.Repeat("\x00", 1<<20)), execOf("id"), strings.Repeat("\x00", maxFrame/16), "", nil},
+		{"no command", nil, execOf(), "exec needs a command", "", nil},
+		{"no such name", nil, shim.ExecRequest{Group: "checkout", Args: []string{"id"}}, `container "" of group "checkout": no such container`, "", shim.ErrNoContainer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := execDaemon(t, func(context.Context, shim.ExecRequest) (uint32, error) { return 0, tt.fail })
+			_, err := d.Exec(t.Context(), tt.req)
+			checkProblem(t, err, tt.want, tt.hint)
+			if tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("%v is not %v", err, tt.is)
+			}
+		})
+	}
+	t.Run("a panic", func(t *testing.T) {
+		d := execDaemon(t, func(context.Context, shim.ExecRequest) (uint32, error) { panic("oh no") })
+		_, err := d.Exec(t.Context(), execOf("id"))
+		checkProblem(t, err, "bug in the daemon: oh no", "the daemon's log has the details; please report them")
+	})
+}
+
+// 16 MiB there and back, far more than any buffer on the way holds.
+func TestExecBothWaysAtOnce(t *testing.T) {
+	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		_, err := io.Copy(r.Stdout, r.Stdin)
+		return 0, err
+	})
+	const size = 16 << 20
+	source := func() io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{}), size) }
+	want, got := sha256.New(), sha256.New()
+	_, _ = io.Copy(want, source())
+	req := execOf("cat")
+	req.Stdin, req.Stdout = source(), got
+	if _, err := d.Exec(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want.Sum(nil), got.Sum(nil)) {
+		t.Error("what came back is not what was sent")
+	}
+}
+
+// A window that is resized must reach a process that reads no input though plenty waits.
+func TestExecResizeBehindInput(t *testing.T) {
+	want := shim.WinSize{Width: 200, Height: 50}
+	d := execDaemon(t, func(ctx context.Context, r shim.ExecRequest) (uint32, error) {
+		for {
+			select {
+			case size := <-r.Resize:
+				if size == want {
+					return 0, nil
+				}
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+	})
+	req := execOf("vi")
+	sizes := make(chan shim.WinSize)
+	sent := make(chan struct{})
+	req.TTY, req.Resize = true, sizes
+	req.Stdin = io.MultiReader(strings.NewReader(strings.Repeat("x", window-1)), readerFunc(func() { close(sent) }), strings.NewReader(strings.Repeat("x", window)))
+	go func() {
+		<-sent // the window is used up but for a byte, and more waits
+		sizes <- shim.WinSize{Width: 80, Height: 24}
+		sizes <- want
+	}()
+	if _, err := d.Exec(t.Context(), req); err != nil {
+		t.Error(err)
+	}
+}
+
+// readerFunc is an empty reader that calls itself when it is come to.
+type readerFunc func()
+
+func (f readerFunc) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
+
+// A session takes the latest size, however many came before a process looked.
+func TestExecLatestSize(t *testing.T) {
+	k := newKeyboard(func(int) {})
+	for _, payload := range []string{"\x00\x01\x00\x01", "\x00\x02\x00\x02", "\x00\x50\x00\x18"} {
+		if err := k.take(frameResize, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := <-k.resize, (shim.WinSize{Width: 80, Height: 24}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err := k.take(frameResize, []byte("x")); !errors.Is(err, errFrame) {
+		t.Errorf("a size of one byte: %v", err)
+	}
+}
+
+func TestExecClientVanishes(t *testing.T) {
+	began, ended := make(chan struct{}), make(chan error, 1)
+	d := execDaemon(t, func(ctx context.Context, r shim.ExecRequest) (uint32, error) {
+		close(began)
+		<-ctx.Done()
+		_, read := io.Copy(io.Discard, r.Stdin)
+		ended <- errors.Join(context.Cause(ctx), read)
+		return 0, ctx.Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	typing, keys := io.Pipe() // a terminal nobody types at
+	go func() {
+		req := execOf("sleep")
+		req.Stdin = typing
+		_, err := d.Exec(ctx, req)
+		answered <- err
+	}()
+	receive(t, "the process", began)
+	cancel()
+	if err := receive(t, "the client", answered); !errors.Is(err, context.Canceled) {
+		t.Errorf("client: %v, want context.Canceled", err)
+	}
+	err := receive(t, "the end of the process", ended)
+	if !errors.Is(err, errGone) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("process: ended by %v, want %v, and input cut off", err, errGone)
+	}
+	_ = keys.Close()
+}
+
+// The process writes until the client, who has stopped reading, is gone.
+func TestExecClientVanishesWhileItIsWrittenTo(t *testing.T) {
+	ended := make(chan error, 1)
+	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (_ uint32, err error) {
+		for err == nil {
+			_, err = r.Stdout.Write(make([]byte, 1<<20))
+		}
+		ended <- err
+		return 0, err
+	})
+	full := errors.New("disk full")
+	req := execOf("yes")
+	req.Stdout = writerFunc(func([]byte) (int, error) { return 0, full })
+	if _, err := d.Exec(t.Context(), req); !errors.Is(err, full) {
+		t.Errorf("client: %v, want %v", err, full)
+	}
+	receive(t, "the end of the process", ended)
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestExecSlowReader(t *testing.T) {
+	const size = 4 << 20
+	written := make(chan struct{})
+	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		defer close(written)
+		_, err := r.Stdout.Write(make([]byte, size))
+		return 0, err
+	})
+	got := 0
+	req := execOf("dump")
+	req.Stdout = writerFunc(func(p []byte) (int, error) {
+		if got == 0 {
+			select {
+			case <-written:
+				t.Error("the process had written all before anybody read: where is it kept?")
+			default:
+			}
+		}
+		got += len(p)
+		return len(p), nil
+	})
+	if _, err := d.Exec(t.Context(), req); err != nil || got != size {
+		t.Errorf("got %d bytes of %d, %v", got, size, err)
+	}
+}
+
+func TestExecDaemonStops(t *testing.T) {
+	began := make(chan struct{})
+	d := execDaemon(t, func(ctx context.Context, _ shim.ExecRequest) (uint32, error) {
+		close(began)
+		<-ctx.Done()
+		return 0, ctx.Err()
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := d.Exec(t.Context(), execOf("sleep"))
+		answered <- err
+	}()
+	receive(t, "the process", began)
+	d.stop()
+	checkProblem(t, receive(t, "the client", answered), errStopping.Error(), errStopping.Hint)
+}
+
+// A client that sends more than it may is shown out.
+func TestExecFlood(t *testing.T) {
+	ended := make(chan error, 1)
+	d := execDaemon(t, func(ctx context.Context, _ shim.ExecRequest) (uint32, error) {
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return 0, ctx.Err()
+	})
+	const body = `{"group":"web","container":"app","args":["x"],"stdin":true}`
+	conn := request(t, d.socket, fmt.Sprintf("POST /v1/exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\nContent-Length: %d\r\n\r\n%s",
+		execProtocol, len(body), body))
+	if _, err := conn.Read(make([]byte, 12)); err != nil { // it may speak frames from here
+		t.Fatal(err)
+	}
+	frames := &frameWriter{w: conn}
+	for err := error(nil); err == nil; {
+		err = frames.write(frameStdin, make([]byte, chunk))
+	}
+	if err := receive(t, "the end of the process", ended); !errors.Is(err, errFrame) {
+		t.Errorf("ended by %v, want %v", err, errFrame)
+	}
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// After the upgrade of an exec both sides send frames: a byte that says what it is, the length of what follows in four bytes,
+// big end first, and that many bytes.
+//
+// The client may send no more standard input than it was granted: window bytes to begin with, and what grant frames add as
+// the process reads. So the daemon never has to stop reading the connection, and sees at once that a window was resized, or
+// that the client is gone, while the process reads nothing. Output has no window: a client that doesn't read stops it.
+type frameType byte
+
+const (
+	frameStdin    frameType = 1 // to the daemon: bytes for the process
+	frameStdinEnd frameType = 2 // to the daemon: there are no more
+	frameResize   frameType = 3 // to the daemon: width and height, two bytes each
+	frameStdout   frameType = 4 // to the client: bytes of the process
+	frameStderr   frameType = 5 // to the client: bytes of the process
+	frameGrant    frameType = 6 // to the client: in four bytes, how many more bytes of input it may send
+	frameExit     frameType = 7 // to the client, the last: the exit status in four bytes
+	frameError    frameType = 8 // to the client, the last: a wireError as JSON
+)
+
+const (
+	execProtocol = "sallyport-exec-1"
+	window       = 256 << 10
+	maxFrame     = 64 << 10 // bytes after the header
+	chunk        = 32 << 10 // bytes of input or output that are sent at a time
+	headerSize   = 5
+)
+
+var errFrame = errors.New("not a frame of the exec protocol")
+
+// A frameReader reads frames. What next returns is good until the following call.
+type frameReader struct {
+	r   io.Reader
+	buf [headerSize + maxFrame]byte
+}
+
+// next returns io.EOF only between two frames.
+func (f *frameReader) next() (frameType, []byte, error) {
+	header := f.buf[:headerSize]
+	if _, err := io.ReadFull(f.r, header); err != nil {
+		return 0, nil, err
+	}
+	size := binary.BigEndian.Uint32(header[1:])
+	if size > maxFrame {
+		return 0, nil, fmt.Errorf("%w: %d bytes", errFrame, size)
+	}
+	payload := f.buf[headerSize:][:size]
+	if _, err := io.ReadFull(f.r, payload); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, nil, err
+	}
+	return frameType(header[0]), payload, nil
+}
+
+// A frameWriter writes frames, whole ones, from any goroutine.
+type frameWriter struct {
+	mu  sync.Mutex
+	w   io.Writer
+	buf []byte
+}
+
+func (f *frameWriter) write(t frameType, payload []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buf = append(f.buf[:0], byte(t))
+	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(len(payload)))
+	f.buf = append(f.buf, payload...)
+	_, err := f.w.Write(f.buf)
+	return err
+}
+
+// number is the payload of the frames that carry one.
+func number(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+func parseNumber(payload []byte) (uint32, error) {
+	if len(payload) != 4 {
+		return 0, fmt.Errorf("%w: a number of %d bytes", errFrame, len(payload))
+	}
+	return binary.BigEndian.Uint32(payload), nil
+}
+
+// output is an io.Writer whose bytes are frames of one type.
+type output struct {
+	frames *frameWriter
+	kind   frameType
+}
+
+func (o output) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		part := p[:min(len(p), chunk)]
+		if err := o.frames.write(o.kind, part); err != nil {
+			return n, err
+		}
+		n, p = n+len(part), p[len(part):]
+	}
+	return n, nil
+}

@@ -1,0 +1,183 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestMain(m *testing.M) {
+	if connectAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A fakeKeeper notes each call as the line an operator would type. do, where it is set, is what a call that waits does.
+type fakeKeeper struct {
+	do func(ctx context.Context, progress func(string)) error
+
+	mu    sync.Mutex
+	calls []string
+
+	applied []shim.Bundle // by the last Apply
+}
+
+func (k *fakeKeeper) call(format string, args ...any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls = append(k.calls, strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+
+func (k *fakeKeeper) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return strings.Join(k.calls, "\n")
+}
+
+func (k *fakeKeeper) wait(ctx context.Context, progress func(string)) error {
+	if k.do == nil {
+		return nil
+	}
+	return k.do(ctx, progress)
+}
+
+func names(files []shim.Bundle) string {
+	var out []string
+	for _, f := range files {
+		out = append(out, fmt.Sprintf("%s(%s)", f.Name, f.HCL))
+	}
+	return strings.Join(out, " ")
+}
+
+func (k *fakeKeeper) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error) {
+	k.call("plan %s", names(files))
+	return []shim.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, k.wait(ctx, nil)
+}
+
+func (k *fakeKeeper) Apply(ctx context.Context, files []shim.Bundle, progress func(string)) error {
+	k.call("apply %s", names(files))
+	k.applied = files
+	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Remove(ctx context.Context, group string, progress func(string)) error {
+	k.call("rm %s", group)
+	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Restart(ctx context.Context, group, container string, progress func(string)) error {
+	k.call("restart %s %s", group, container)
+	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Status(group string) ([]shim.GroupStatus, error) {
+	k.call("status %s", group)
+	if group == "gone" {
+		return nil, shim.ErrNoGroup
+	}
+	return []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}, nil
+}
+
+type execFunc func(ctx context.Context, req shim.ExecRequest) (uint32, error)
+
+func (f execFunc) Exec(ctx context.Context, req shim.ExecRequest) (uint32, error) { return f(ctx, req) }
+
+// A daemon is a server on a socket of its own, as the wiring makes it.
+type daemon struct {
+	*Client
+	keeper *fakeKeeper
+	socket string
+	stop   func() // ends Serve and waits for it
+	log    *buffer
+}
+
+// startDaemon starts one with what cfg says, and fakes for the rest.
+func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
+	t.Helper()
+	d := &daemon{keeper: &fakeKeeper{}, socket: filepath.Join(t.TempDir(), "s.sock"), log: &buffer{}}
+	d.Client = NewClient(d.socket)
+	if k, ok := cfg.Keeper.(*fakeKeeper); ok {
+		d.keeper = k
+	}
+	cfg.Keeper = d.keeper
+	if cfg.Exec == nil {
+		cfg.Exec = execFunc(func(context.Context, shim.ExecRequest) (uint32, error) { return 0, nil })
+	}
+	if cfg.Logs == nil {
+		cfg.Logs = func(context.Context, LogRequest, func(string, string) error) error { return nil }
+	}
+	cfg.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	server, err := NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, l) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		d.stop()
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", d.log)
+		}
+	})
+	return d
+}
+
+// browser is what curl --unix-socket would be.
+func (d *daemon) browser() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", d.socket)
+	}}}
+}
+
+// buffer is a bytes.Buffer that may be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// receive fails the test instead of waiting for ever.
+func receive[T any](t *testing.T, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return v
+}

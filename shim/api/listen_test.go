@@ -1,0 +1,188 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestListenMode(t *testing.T) {
+	old := unix.Umask(0) // the most that could be left open
+	defer unix.Umask(old)
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode(); got != os.ModeSocket|0o600 {
+		t.Errorf("mode %v, want Srw-------", got)
+	}
+}
+
+func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 1), unix.Close(fd)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("there is no dead socket to replace: %v", err)
+	}
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Close the socket is still there: %v", err)
+	}
+}
+
+func TestListenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file, long := filepath.Join(dir, "file"), filepath.Join(dir, strings.Repeat("x", 108))
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := startDaemon(t, ServerConfig{})
+	for _, tt := range []struct{ name, path, want, hint string }{
+		{"a living daemon", d.socket, "another daemon is running: it answers at " + d.socket, "stop that one first, or give this one a run folder of its own"},
+		{"a file", file, file + " is in the way of the control socket, and is no socket", "move it away"},
+		{"a long path", long, fmt.Sprintf("the path of the control socket has %d bytes, the kernel takes 107: %s", len(long), long), "choose a shorter run folder"},
+		{"no folder", dir + "/none/s", "open the control socket: listen unix " + dir + "/none/s: bind: no such file or directory", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := Listen(tt.path)
+			if err == nil {
+				_ = l.Close()
+			}
+			checkProblem(t, err, tt.want, tt.hint)
+		})
+	}
+	if _, err := d.Version(t.Context()); err != nil {
+		t.Errorf("the living daemon afterwards: %v", err)
+	}
+}
+
+func TestNoDaemon(t *testing.T) {
+	const hint = `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`
+	path := filepath.Join(t.TempDir(), "s.sock")
+	c := NewClient(path)
+	_, err := c.Status(t.Context(), "")
+	checkProblem(t, err, "no daemon answers at "+path, hint)
+	checkProblem(t, c.Apply(t.Context(), nil, nil), "no daemon answers at "+path, hint)
+	_, err = c.Exec(t.Context(), shim.ExecRequest{Group: "web", Container: "app", Args: []string{"id"}})
+	checkProblem(t, err, "no daemon answers at "+path, hint)
+}
+
+// connectVar makes the test program ask the daemon at its value for its version, and print the answer, instead of testing.
+const connectVar = "SALLYPORT_TEST_CONNECT"
+
+func connectAsChild() bool {
+	socket := os.Getenv(connectVar)
+	if socket == "" {
+		return false
+	}
+	_, err := NewClient(socket).Version(context.Background())
+	var problem *shim.Problem
+	if errors.As(err, &problem) {
+		err = fmt.Errorf("%w; hint: %s", err, problem.Hint)
+	}
+	fmt.Print(err)
+	return true
+}
+
+func TestRootAdmitsOnlyRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	d := startDaemon(t, ServerConfig{})
+	dir := filepath.Dir(d.socket)
+	program := copyProgram(t, dir)
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil { // the way to the socket is open to all
+			t.Fatal(err)
+		}
+	}
+	ask := func(uid uint32) string {
+		cmd := exec.CommandContext(t.Context(), program)
+		cmd.Env = []string{connectVar + "=" + d.socket}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("ask as %d: %v", uid, err)
+		}
+		return string(out)
+	}
+	refused := "the daemon at " + d.socket + " admits only root; hint: run it again with sudo"
+	const nobody = 65534
+	for _, tt := range []struct {
+		name string
+		mode os.FileMode
+		uid  uint32
+		want string
+	}{
+		{"root", 0o600, 0, "<nil>"},
+		{"nobody, by the mode", 0o600, nobody, refused},
+		{"nobody, by the credentials", 0o666, nobody, refused},
+		{"root, after that", 0o666, 0, "<nil>"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.Chmod(d.socket, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(tt.uid); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if log := d.log.String(); strings.Count(log, "uid=65534") != 1 {
+		t.Errorf("the log doesn't name who was refused once:\n%s", log)
+	}
+}
+
+// copyProgram copies the test program to where everybody can run it.
+func copyProgram(t *testing.T, dir string) string {
+	t.Helper()
+	in, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(filepath.Join(dir, "ask"), os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Name()
+}

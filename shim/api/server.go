@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// A Keeper is what the server steers. Implemented by [shim.Keeper].
+type Keeper interface {
+	Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error)
+	Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error
+	Remove(ctx context.Context, group string, progress func(line string)) error
+	Restart(ctx context.Context, group, container string, progress func(line string)) error
+	Status(group string) ([]shim.GroupStatus, error)
+}
+
+var _ Keeper = (*shim.Keeper)(nil)
+
+// A LogSource calls emit with each line asked for, one call at a time and none after it has returned, until there is no more
+// or ctx ends.
+type LogSource func(ctx context.Context, req LogRequest, emit func(container, line string) error) error
+
+// A ServerConfig is what a Server works with.
+type ServerConfig struct {
+	Keeper  Keeper       // required
+	Exec    shim.Execer  // required
+	Logs    LogSource    // required
+	Version VersionInfo  // optional: what Version answers
+	Log     *slog.Logger // optional: nil discards
+}
+
+// A Server answers on the control socket.
+type Server struct {
+	ServerConfig
+	sessions sync.WaitGroup // of exec, which net/http lets go of
+}
+
+// NewServer validates and starts nothing.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	switch {
+	case cfg.Keeper == nil:
+		return nil, errors.New("the control socket needs a Keeper")
+	case cfg.Exec == nil:
+		return nil, errors.New("the control socket needs an Execer")
+	case cfg.Logs == nil:
+		return nil, errors.New("the control socket needs a LogSource")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{ServerConfig: cfg}, nil
+}
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = time.Minute
+	drainTimeout  = 5 * time.Second // for those who wait, to be told that the daemon stops
+)
+
+var errStopping = &shim.Problem{
+	Err:  errors.New("the daemon is stopping"),
+	Hint: "groups run on without it; when it is back, look with \"sallyport status\"",
+}
+
+// Serve answers on l, which it closes, until ctx ends. Then whoever waits is told so, and it returns nil when they are gone.
+// It is called once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if ours, ok := l.(*listener); ok {
+		ours.refused = func(uid uint32) { s.Log.Warn("control socket: only root is admitted", "uid", uid) }
+	}
+	// Requests learn from the cause that it is the daemon that ends, and not their caller.
+	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	server := &http.Server{
+		Handler:           s.routes(),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served: // not before Shutdown but by an error of the listener
+		err = fmt.Errorf("serve the control socket: %w", err)
+	}
+	stop(errStopping)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if server.Shutdown(drain) != nil {
+		_ = server.Close() // of those who don't read what they are told
+	}
+	s.sessions.Wait()
+	if err == nil {
+		<-served
+	}
+	return err
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/version", s.answers(s.version))
+	mux.Handle("GET /v1/groups", s.answers(s.status))
+	mux.Handle("GET /v1/groups/{group}", s.answers(s.status))
+	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
+	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
+	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))
+	mux.Handle("POST /v1/preview", s.answers(s.preview))
+	mux.Handle("POST /v1/apply", s.streams(s.apply))
+	mux.HandleFunc("POST /v1/exec", s.exec)
+	mux.Handle("/", s.answers(s.unknown))
+	return mux
+}
+
+// guard makes an error of a panic, which is a bug of ours and no reason to stop the daemon.
+func (s *Server) guard(r *http.Request, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error("panic in a request", "request", r.Method+" "+r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			err = &shim.Problem{
+				Err:  fmt.Errorf("bug in the daemon: %v", p),
+				Hint: "the daemon's log has the details; please report them",
+			}
+		}
+	}()
+	return f()
+}
+
+// record logs a request that has ended; those that only look are of no interest to most.
+func (s *Server) record(r *http.Request, begun time.Time, err error) {
+	level := slog.LevelInfo
+	if r.Method == http.MethodGet || r.URL.Path == "/v1/preview" {
+		level = slog.LevelDebug
+	}
+	attrs := []any{"request", r.Method + " " + r.URL.Path, "took", time.Since(begun).Round(time.Millisecond)}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	s.Log.Log(context.WithoutCancel(r.Context()), level, "control socket", attrs...)
+}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// exec turns the connection into a session of frames and runs the process in it.
+func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
+	var body execBody
+	err := readJSON(r, &body)
+	if err == nil {
+		err = checkExec(r, body)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	s.sessions.Add(1)
+	defer s.sessions.Done()
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.Log.Error("control socket: take over the connection of an exec", "err", err)
+		return
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+execProtocol+"\r\n\r\n"); err != nil {
+		return
+	}
+	begun := time.Now()
+	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
+	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
+		"command", body.Args[0], // and no more: arguments hold secrets
+		"took", time.Since(begun).Round(time.Millisecond), "err", err)
+}
+
+// unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http, its end would end the
+// request for no reason given.
+func unbuffer(buffered *bufio.Reader, conn net.Conn) io.Reader {
+	early, _ := buffered.Peek(buffered.Buffered()) // is there, so there is no error
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), chunk)
+}
+
+func checkExec(r *http.Request, body execBody) error {
+	if r.Header.Get("Upgrade") != execProtocol {
+		return &badRequest{errors.New("exec needs a connection that is upgraded to " + execProtocol), http.StatusUpgradeRequired}
+	}
+	if err := checkNames(body.Group, body.Container); err != nil {
+		return err
+	}
+	if len(body.Args) == 0 {
+		return &badRequest{errors.New("exec needs a command"), http.StatusBadRequest}
+	}
+	return nil
+}
+
+// runSession runs the process until it ends or the client is gone, and tells the client how it ended.
+func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io.Reader) error {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	// The daemon that stops waits for nobody who doesn't read; what is left of the output may be lost.
+	stop := context.AfterFunc(r.Context(), func() { _ = conn.SetDeadline(time.Now().Add(drainTimeout)) })
+	defer stop()
+
+	frames := &frameWriter{w: conn}
+	keyboard := newKeyboard(func(n int) { _ = frames.write(frameGrant, number(uint32(n))) })
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		cancel(fmt.Errorf("%w: %w", errGone, keyboard.read(in)))
+	}()
+
+	req := shim.ExecRequest{
+		Group: body.Group, Container: body.Container, Args: body.Args, TTY: body.TTY,
+		Stdout: output{frames, frameStdout}, Stderr: output{frames, frameStderr}, Resize: keyboard.resize,
+	}
+	if body.Stdin {
+		req.Stdin = keyboard.stdin
+	}
+	var status uint32
+	err := s.guard(r, func() (err error) {
+		status, err = s.Exec.Exec(ctx, req)
+		return err
+	})
+	err = about(because(ctx, err), body.Group, body.Container)
+	if err == nil {
+		_ = frames.write(frameExit, number(status))
+	} else {
+		_ = frames.write(frameError, encodeFrameError(err))
+	}
+	_ = conn.Close() // ends keyboard.read
+	<-gone
+	return err
+}
+
+// encodeFrameError keeps a message that is too long from not being sent at all.
+func encodeFrameError(err error) []byte {
+	e := encodeError(err)
+	const most = maxFrame / 16 // JSON may take six bytes for one
+	e.Message, e.Hint = e.Message[:min(len(e.Message), most)], e.Hint[:min(len(e.Hint), most)]
+	data, _ := json.Marshal(e) // three strings: it can't fail
+	return data
+}
+
+// A keyboard is what comes from the client: input and sizes of its window.
+type keyboard struct {
+	stdin  *inbox
+	resize chan shim.WinSize // holds the latest; closed at the end
+}
+
+func newKeyboard(grant func(n int)) *keyboard {
+	return &keyboard{stdin: newInbox(grant), resize: make(chan shim.WinSize, 1)}
+}
+
+// read takes the frames of the client until it is gone, and says why it is.
+func (k *keyboard) read(in io.Reader) (err error) {
+	defer func() {
+		k.stdin.close(io.ErrUnexpectedEOF)
+		close(k.resize)
+	}()
+	frames := frameReader{r: in}
+	for {
+		kind, payload, err := frames.next()
+		if err == nil {
+			err = k.take(kind, payload)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (k *keyboard) take(kind frameType, payload []byte) error {
+	switch kind {
+	case frameStdin:
+		return k.stdin.put(payload)
+	case frameStdinEnd:
+		k.stdin.close(io.EOF)
+	case frameResize:
+		if len(payload) != 4 {
+			return fmt.Errorf("%w: a size of %d bytes", errFrame, len(payload))
+		}
+		select {
+		case <-k.resize: // nobody has taken it, and it is of no interest any more
+		default:
+		}
+		k.resize <- shim.WinSize{Width: binary.BigEndian.Uint16(payload), Height: binary.BigEndian.Uint16(payload[2:])}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// ask sends a request that has one answer.
+func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
+	r, err := c.send(ctx, method, path, body, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := json.NewDecoder(r.Body).Decode(answer); err != nil {
+		return lost(ctx, err)
+	}
+	return nil
+}
+
+// stream sends a request that is answered with events, and calls each with those before the last.
+func (c *Client) stream(ctx context.Context, method, path string, body any, each func(event) error) error {
+	r, err := c.send(ctx, method, path, body, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	events := json.NewDecoder(r.Body)
+	for {
+		var ev event
+		if err := events.Decode(&ev); err != nil {
+			return lost(ctx, err)
+		}
+		switch {
+		case ev.Error != nil:
+			return ev.Error.decode()
+		case ev.Done:
+			return nil
+		}
+		if err := each(ev); err != nil {
+			return err
+		}
+	}
+}
+
+// A reply is an answer that is being read. Its connection serves nothing else: a unix socket connects in microseconds, no
+// pool is left behind, and errors are the kernel's.
+type reply struct {
+	*http.Response
+	conn    net.Conn
+	in      *bufio.Reader // conn
+	release func() bool   // from ctx, whose end closes conn
+}
+
+func (r *reply) close() {
+	r.release()
+	_ = r.conn.Close()
+}
+
+// send sends a request and returns the answer, if its status is the one that is wanted.
+func (c *Client) send(ctx context.Context, method, path string, body any, want int) (_ *reply, err error) {
+	req, err := newRequest(method, path, body, want)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, lost(ctx, err)
+	}
+	r := &reply{conn: conn, in: bufio.NewReaderSize(conn, chunk)}
+	r.release = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	// A daemon that refuses may answer before it has read all, and hang up: the answer counts.
+	sent := req.Write(conn)
+	if r.Response, err = http.ReadResponse(r.in, req); err != nil {
+		return nil, lost(ctx, cmp.Or(sent, err))
+	}
+	if r.StatusCode != want {
+		return nil, readError(r.Response)
+	}
+	return r, nil
+}
+
+func newRequest(method, path string, body any, want int) (*http.Request, error) {
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("write the request: %w", err)
+		}
+		if len(data) > maxBody {
+			return nil, &shim.Problem{
+				Err:  fmt.Errorf("the group files and the files they name are %d MiB in a request, the daemon takes %d", len(data)>>20, maxBody>>20),
+				Hint: "apply fewer files at a time, or put large files into an image",
+			}
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequest(method, "http://sallyport"+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("write the request: %w", err)
+	}
+	if want == http.StatusSwitchingProtocols {
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", execProtocol)
+	} else {
+		req.Close = true
+	}
+	return req, nil
+}
+
+// readError is the error in an answer.
+func readError(resp *http.Response) error {
+	var body errorBody
+	err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&body)
+	if err != nil || body.Error.Message == "" {
+		return fmt.Errorf("the daemon answers %q, and not why", resp.Status)
+	}
+	return body.Error.decode()
+}
+
+// dial connects, or says what to do about a daemon that can't be reached.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
+		return nil, &shim.Problem{
+			Err:  fmt.Errorf("no daemon answers at %s", c.socket),
+			Hint: `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`,
+		}
+	case errors.Is(err, fs.ErrPermission):
+		return nil, onlyRoot(c.socket)
+	}
+	return nil, fmt.Errorf("reach the daemon: %w", err)
+}
+
+// lost says what became of a request whose answer did not come, or not to its end.
+func lost(ctx context.Context, err error) error {
+	var problem *shim.Problem
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &problem):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return &shim.Problem{
+			Err:  errors.New("the daemon hung up before it was done"),
+			Hint: `what it had installed stays installed; when it is back, look with "sallyport status"`,
+		}
+	}
+	return fmt.Errorf("read the daemon's answer: %w", err)
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// answers makes a handler of a verb with one answer.
+func (s *Server) answers(verb func(r *http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		var body any
+		err := s.guard(r, func() (err error) {
+			body, err = verb(r)
+			return err
+		})
+		err = because(r.Context(), err)
+		s.record(r, begun, err)
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, body)
+	})
+}
+
+// streams makes a handler of a verb that tells what happens while it does.
+func (s *Server) streams(verb func(ctx context.Context, r *http.Request, out *stream) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		out := newStream(w, cancel)
+		err := s.guard(r, func() error { return verb(ctx, r, out) })
+		err = because(ctx, err)
+		s.record(r, begun, err)
+		out.finish(err)
+	})
+}
+
+// because replaces "context canceled", which tells nobody anything, by why it was.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+func (s *Server) version(*http.Request) (any, error) { return s.Version, nil }
+
+func (s *Server) status(r *http.Request) (any, error) {
+	group := r.PathValue("group")
+	if group != "" {
+		if err := checkNames(group); err != nil {
+			return nil, err
+		}
+	}
+	groups, err := s.Keeper.Status(group)
+	return groupsBody{groups}, about(err, group, "")
+}
+
+func (s *Server) preview(r *http.Request) (any, error) {
+	var body filesBody
+	if err := readJSON(r, &body); err != nil {
+		return nil, err
+	}
+	previews, err := s.Keeper.Preview(r.Context(), body.Files)
+	return previewsBody{previews}, err
+}
+
+func (s *Server) apply(ctx context.Context, r *http.Request, out *stream) error {
+	var body filesBody
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	return s.Keeper.Apply(ctx, body.Files, out.progress)
+}
+
+func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error {
+	group := r.PathValue("group")
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	return about(s.Keeper.Remove(ctx, group, out.progress), group, "")
+}
+
+func (s *Server) restart(ctx context.Context, r *http.Request, out *stream) error {
+	group, container := r.PathValue("group"), r.FormValue("container")
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	return about(s.Keeper.Restart(ctx, group, container, out.progress), group, container)
+}
+
+func (s *Server) logs(ctx context.Context, r *http.Request, out *stream) error {
+	query := r.URL.Query()
+	req := LogRequest{Group: r.PathValue("group"), Containers: query["container"]}
+	if err := checkNames(req.Group, req.Containers...); err != nil {
+		return err
+	}
+	var err error
+	if v := query.Get("follow"); v != "" {
+		if req.Follow, err = strconv.ParseBool(v); err != nil {
+			return &badRequest{fmt.Errorf("follow=%q is neither true nor false", v), http.StatusBadRequest}
+		}
+	}
+	if v := query.Get("tail"); v != "" {
+		if req.Tail, err = strconv.Atoi(v); err != nil {
+			return &badRequest{fmt.Errorf("tail=%q is no number of lines", v), http.StatusBadRequest}
+		}
+	}
+	err = s.Logs(ctx, req, func(container, line string) error { return out.send(ctx, lineEvent(container, line)) })
+	if err == nil {
+		err = ctx.Err() // following ends without an error when ctx does, and there may be more
+	}
+	return about(err, req.Group, "")
+}
+
+// unknown answers what no other handler does, most likely a client of another version.
+func (s *Server) unknown(r *http.Request) (any, error) {
+	return nil, &badRequest{&shim.Problem{
+		Err:  fmt.Errorf("the daemon, version %q, knows no %s %s", s.Version.Version, r.Method, r.URL.Path),
+		Hint: "use a command and a daemon of the same version",
+	}, http.StatusNotFound}
+}
+
+// readJSON reads a request's body to its end: only then net/http notices that the caller goes away.
+func readJSON(r *http.Request, v any) error {
+	if r.ContentLength > maxBody {
+		return &badRequest{fmt.Errorf("the request has %d bytes, the daemon takes %d", r.ContentLength, maxBody), http.StatusRequestEntityTooLarge}
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return &badRequest{fmt.Errorf("the request has more than the %d bytes that the daemon takes", maxBody), http.StatusRequestEntityTooLarge}
+	case err != nil:
+		return &badRequest{fmt.Errorf("read the request: %w", err), http.StatusBadRequest}
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return &badRequest{fmt.Errorf("read the request: %w", err), http.StatusBadRequest}
+	}
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // who asked is gone, or a bug of ours that every test would show
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	writeJSON(w, statusOf(err), errorBody{encodeError(err)})
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+var twoFiles = []shim.Bundle{
+	{Name: "a.hcl", Path: "/etc/a.hcl", HCL: []byte("A"), Vars: map[string]string{"tag": "1"}},
+	{Name: "b.hcl", HCL: []byte("B"), Files: map[string][]byte{"/etc/x": {0xff}}},
+}
+
+// checkout is what the fakeKeeper has.
+var checkout = []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}
+
+func TestVerbs(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		run  func(ctx context.Context, c *Client) (any, error)
+		want any
+		call string
+	}{
+		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", PID: 9}, ""},
+		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
+		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
+		{"preview", func(ctx context.Context, c *Client) (any, error) { return c.Preview(ctx, twoFiles) },
+			[]shim.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},
+		{"apply", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Apply(ctx, twoFiles, progress)
+		}), []string{"one", "two"}, "apply a.hcl(A) b.hcl(B)"},
+		{"apply, nobody looks", func(ctx context.Context, c *Client) (any, error) { return nil, c.Apply(ctx, nil, nil) }, nil, "apply"},
+		{"remove", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Remove(ctx, "checkout", progress)
+		}), []string{"one", "two"}, "rm checkout"},
+		{"restart a container", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Restart(ctx, "checkout", "web", progress)
+		}), []string{"one", "two"}, "restart checkout web"},
+		{"restart a group", func(ctx context.Context, c *Client) (any, error) { return nil, c.Restart(ctx, "checkout", "", nil) }, nil, "restart checkout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			keeper := &fakeKeeper{do: func(_ context.Context, progress func(string)) error {
+				if progress != nil {
+					progress("one")
+					progress("two")
+				}
+				return nil
+			}}
+			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}})
+			got, err := tt.run(t.Context(), d.Client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.call, keeper.String()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func progressOf(verb func(ctx context.Context, c *Client, progress func(string)) error) func(context.Context, *Client) (any, error) {
+	return func(ctx context.Context, c *Client) (any, error) {
+		var lines []string
+		err := verb(ctx, c, func(line string) { lines = append(lines, line) })
+		return lines, err
+	}
+}
+
+// What travels must arrive whole: a bundle's files are bytes.
+func TestApplySendsEverything(t *testing.T) {
+	d := startDaemon(t, ServerConfig{})
+	if err := d.Apply(t.Context(), twoFiles, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(twoFiles, d.keeper.applied); diff != "" {
+		t.Errorf("bundles (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsTravel(t *testing.T) {
+	apply := func(c *Client) error { return c.Apply(context.Background(), nil, func(string) {}) }
+	for _, tt := range []struct {
+		name     string
+		fail     error
+		progress bool // before it
+		run      func(c *Client) error
+		want     string
+		hint     string
+		is       error
+	}{
+		{"plain", errors.New("disk full"), false, apply, "disk full", "", nil},
+		{"after progress", errors.New("disk full"), true, apply, "disk full", "", nil},
+		{"with a hint", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, false, apply, "port 443 is taken", "choose another", nil},
+		{"with a hint, after progress", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, true, apply, "port 443 is taken", "choose another", nil},
+		{"hint below", fmt.Errorf("apply: %w", &shim.Problem{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
+		{"no group", shim.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
+		{"no container", shim.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
+			`container "x" of group "web": no such container`, "", shim.ErrNoContainer},
+		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
+			`group "gone": no such group`, "", shim.ErrNoGroup},
+		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},
+		{"what can't be a group", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "../x"); return err },
+			`group "../x": no such group`, "", shim.ErrNoGroup},
+		{"what can't be a container", nil, false, func(c *Client) error {
+			return c.Logs(context.Background(), LogRequest{Group: "web", Containers: []string{"a/b"}}, nil)
+		}, `container "a/b" of group "web": no such container`, "", shim.ErrNoContainer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := startDaemon(t, ServerConfig{Keeper: &fakeKeeper{do: func(_ context.Context, progress func(string)) error {
+				if tt.progress {
+					progress("working")
+				}
+				return tt.fail
+			}}})
+			checkProblem(t, tt.run(d.Client), tt.want, tt.hint)
+			if err := tt.run(d.Client); tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("%v is not %v", err, tt.is)
+			}
+		})
+	}
+}
+
+// checkProblem compares an error's text and hint.
+func checkProblem(t *testing.T, err error, text, hint string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %q", text)
+	}
+	var problem *shim.Problem
+	gotHint := ""
+	if errors.As(err, &problem) {
+		gotHint = problem.Hint
+	}
+	if diff := cmp.Diff([]string{text, hint}, []string{err.Error(), gotHint}); diff != "" {
+		t.Errorf("error and hint (-want +got):\n%s", diff)
+	}
+}
+
+func TestPanicInAVerb(t *testing.T) {
+	d := startDaemon(t, ServerConfig{Keeper: &fakeKeeper{do: func(context.Context, func(string)) error { panic("oh no") }}})
+	const hint = "the daemon's log has the details; please report them"
+	checkProblem(t, d.Apply(t.Context(), nil, nil), "bug in the daemon: oh no", hint)
+	_, err := d.Preview(t.Context(), nil)
+	checkProblem(t, err, "bug in the daemon: oh no", hint)
+	if _, err := d.Version(t.Context()); err != nil {
+		t.Errorf("after the panic: %v", err)
+	}
+}
+
+func TestNewServerNeeds(t *testing.T) {
+	exec := execFunc(nil)
+	logs := func(context.Context, LogRequest, func(string, string) error) error { return nil }
+	for name, cfg := range map[string]ServerConfig{
+		"a Keeper":    {Exec: exec, Logs: logs},
+		"an Execer":   {Keeper: &fakeKeeper{}, Logs: logs},
+		"a LogSource": {Keeper: &fakeKeeper{}, Exec: exec},
+	} {
+		if _, err := NewServer(cfg); err == nil || err.Error() != "the control socket needs "+name {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}

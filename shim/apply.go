@@ -1,0 +1,272 @@
+package shim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// backTime bounds how long Apply waits for a group to be as it was before, after it could not be made as it was to be.
+const backTime = time.Minute
+
+// Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
+// or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
+// On bad input, an image that can't be had or a port already taken, nothing has changed. When a step that builds a group fails,
+// the group's file is put back as it was, and Apply waits for that: a new group is taken away again, another one goes back to
+// its definition before. When a group is built and something else is wrong, a container that ended at once or something that
+// can't be looked at, the error says so and the keeper goes on trying.
+func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line string)) error {
+	if err := k.await(ctx); err != nil {
+		return err
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	c, err := k.read(files)
+	if err != nil {
+		return err
+	}
+	if err := k.checkPorts(c); err != nil {
+		return err
+	}
+	images, err := k.images(ctx, c, progress)
+	if err != nil {
+		return err
+	}
+	f := newFeed()
+	undo, err := k.installFiles(ctx, &c, images, f)
+	if err != nil {
+		return err
+	}
+	outcomes, err := f.wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
+	if err != nil {
+		return err
+	}
+	return k.judge(ctx, c, outcomes, undo, progress)
+}
+
+// installFiles checks once more, under the right to the store, installs, and sets the runners going.
+func (k *Keeper) installFiles(ctx context.Context, c *change, images map[string]map[string]Image, f *feed) (map[string]func() error, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := k.check(c); err != nil {
+		return nil, err
+	}
+	undo, err := k.config.Store.Install(c.files)
+	if err != nil {
+		return nil, err
+	}
+	feeds := map[string]*feed{}
+	for _, g := range c.groups {
+		feeds[g.Name] = f
+	}
+	for _, name := range c.leaves {
+		feeds[name] = f
+	}
+	loadErr := k.load(images, feeds)
+	for _, g := range c.groups {
+		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
+			err := fmt.Errorf("group %s was installed and is not what is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
+			return nil, joinLine(append([]error{err}, k.undoAll(undo)...))
+		}
+	}
+	return undo, nil
+}
+
+var errChangedMeanwhile = errors.New("its file was changed meanwhile")
+
+func (k *Keeper) undoAll(undo map[string]func() error) []error {
+	var errs []error
+	for file, back := range undo {
+		if err := back(); err != nil {
+			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
+		}
+	}
+	_ = k.load(nil, nil) // logged, and kept for Problems
+	return errs
+}
+
+// judge makes one error of the outcomes, and puts back the files of which a group could not be built.
+func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcome, undo map[string]func() error, progress func(string)) error {
+	var errs []error
+	var back []string
+	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
+		o := outcomes[name]
+		if o.err == nil {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("group %s: %w", name, o.err))
+		if o.build == "" {
+			continue
+		}
+		for file, groups := range c.of {
+			if slices.Contains(groups, name) && !slices.Contains(back, file) {
+				back = append(back, file)
+			}
+		}
+	}
+	slices.Sort(back)
+	for _, file := range back {
+		if err := k.putBack(ctx, c, file, undo[file], progress); err != nil {
+			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
+		}
+	}
+	err := joinLine(errs)
+	if err == nil {
+		return nil
+	}
+	return &Problem{Err: err, Hint: hintOf(err)}
+}
+
+// putBack undoes the installation of one file, unless someone has installed another one meanwhile, and waits until its groups
+// are as they were.
+func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+	defer cancel()
+	f := newFeed()
+	n, err := k.undo(ctx, c, file, undo, f, progress)
+	if err != nil || n == 0 {
+		return err
+	}
+	outcomes, err := f.wait(ctx, n, progress, k.stopped)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if o.err != nil {
+			return o.err
+		}
+	}
+	return nil
+}
+
+// undo returns how many groups f will tell of.
+func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, f *feed, progress func(string)) (int, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
+	if now, err := k.config.Store.Bundle(file); err != nil || string(now.HCL) != string(ours.HCL) {
+		return 0, nil
+	}
+	progress(file + ": put back as it was before")
+	if err := undo(); err != nil {
+		return 0, err
+	}
+	feeds := map[string]*feed{}
+	k.mu.Lock()
+	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
+		if k.runners[name] != nil {
+			feeds[name] = f
+		}
+	}
+	k.mu.Unlock()
+	_ = k.load(nil, feeds) // logged, and kept for Problems
+	return len(feeds), nil
+}
+
+// images makes every image of the change present, all at once, and returns them by group and reference.
+func (k *Keeper) images(ctx context.Context, c change, progress func(string)) (map[string]map[string]Image, error) {
+	var mu sync.Mutex
+	had := map[string]Image{}
+	refs := map[string]bool{}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, group := range c.groups {
+		for _, container := range group.Containers {
+			ref := container.Image
+			if refs[ref] {
+				continue
+			}
+			refs[ref] = true
+			g.Go(func() error {
+				i, err := k.host.Image(ctx, ref)
+				if err != nil {
+					return fmt.Errorf("group %s, %s: %w", group.Name, target(&container), err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				had[ref] = i
+				return nil
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]Image{}
+	for _, group := range c.groups {
+		out[group.Name] = had
+	}
+	return out, nil
+}
+
+// checkPorts asks for every port that a group is to publish and does not publish yet.
+func (k *Keeper) checkPorts(c change) error {
+	if k.config.PortInUse == nil {
+		return nil
+	}
+	for i := range c.groups {
+		for _, p := range newPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
+			holder, err := k.config.PortInUse(p)
+			if err != nil {
+				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, hostPort(p), err)
+			}
+			if holder != "" {
+				return &Problem{
+					Err:  fmt.Errorf("group %s: port %s of the host is taken by %s", c.groups[i].Name, hostPort(p), holder),
+					Hint: fmt.Sprintf("Give publish %q another host port, or end what has it.", p.Name),
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) wantedGroup(name string) *spec.Group {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w, ok := k.wanted[name]; ok {
+		return &w.Group
+	}
+	return nil
+}
+
+// newPorts are the ports of the host that after publishes and before, which may be nil, does not.
+func newPorts(before, after *spec.Group) []spec.Publish {
+	had := map[string]bool{}
+	if before != nil && before.Ambassador() != nil {
+		for _, p := range before.Ambassador().Publish {
+			had[hostPort(p)] = true
+		}
+	}
+	var out []spec.Publish
+	if a := after.Ambassador(); a != nil {
+		for _, p := range a.Publish {
+			if !had[hostPort(p)] {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func twoFiles(name string) error {
+	return &Problem{
+		Err:  fmt.Errorf("two files are named %s", name),
+		Hint: "Rename one of them: both would be installed under that name.",
+	}
+}

@@ -1,0 +1,295 @@
+package shim_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+var errBoom = errors.New("boom")
+
+// A world is a host, a keeper's memory and a clock that stands still unless it is told to go on.
+type world struct {
+	host    *shimtest.Host
+	machine shim.Machine
+	history shim.History
+	was     *spec.Group
+	at      time.Time
+}
+
+func newWorld() *world {
+	w := &world{at: noon}
+	w.host = shimtest.New(func() time.Time { return w.at })
+	w.machine = shim.NewMachine(w.host.Runtime(), w.host.Network(), w.host.Volumes())
+	return w
+}
+
+// look observes and plans.
+func (w *world) look(group string, want *spec.Group) (shim.PlanInput, []shim.Step) {
+	in := shim.PlanInput{Group: group, Want: want, Was: w.was, Now: w.at, Layout: layout}
+	in.Observed = w.machine.Observe(context.Background(), group, want)
+	w.history = w.history.Seen(in.Observed.Containers, w.at, func() float64 { return 0 })
+	in.History = w.history
+	return in, shim.Plan(in)
+}
+
+// act does at most n of the steps, and ends at the first error.
+func (w *world) act(steps []shim.Step, n int) error {
+	for _, s := range steps[:min(n, len(steps))] {
+		if err := w.machine.Act(context.Background(), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const many = 1000
+
+// converge looks and acts until there is nothing to do, as often as a failure may need, and waits for what waits.
+func (w *world) converge(group string, want *spec.Group) (shim.Observed, error) {
+	for range 12 {
+		in, steps := w.look(group, want)
+		if next := shim.Next(in); len(steps) == 0 && next.IsZero() && settled(in) {
+			w.was = want
+			return in.Observed, nil
+		} else if len(steps) == 0 && !next.IsZero() {
+			w.at = next
+		}
+		_ = w.act(steps, many) // it is tried again
+	}
+	_, steps := w.look(group, want)
+	return shim.Observed{}, fmt.Errorf("after 12 looks there is still to do: %s\nthe host:\n%s", strings.Join(shim.Texts(steps), "; "), w.host)
+}
+
+func settled(in shim.PlanInput) bool {
+	if in.Want == nil {
+		return in.Observed.Gone()
+	}
+	return shim.StateOf(in, shim.Running) != shim.Degraded
+}
+
+// check fails on whatever the host noted.
+func (w *world) check(t fataler) {
+	t.Helper()
+	if v := w.host.Violations(); len(v) > 0 {
+		t.Fatalf("the promise was broken:\n%s\nin:\n%s", strings.Join(v, "\n"), strings.Join(w.host.Operations(), "\n"))
+	}
+}
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// like is what the host looks like on which the group was the first thing ever done.
+func like(t fataler, want *spec.Group) string {
+	t.Helper()
+	w := newWorld()
+	if _, err := w.converge(want.Name, want); err != nil {
+		t.Fatalf("%v", err)
+	}
+	w.check(t)
+	return w.host.String()
+}
+
+// anyGroup draws a group called g.
+func anyGroup(t *rapid.T, label string) *spec.Group {
+	g := &spec.Group{Name: "g", Egress: rapid.SampledFrom([]spec.Egress{
+		spec.EgressAmbassador, spec.EgressNone, spec.EgressDirect,
+	}).Draw(t, label+" egress")}
+	if rapid.Bool().Draw(t, label+" has a volume") {
+		g.Volumes = []spec.Volume{{Name: "logs", Size: rapid.SampledFrom([]int64{1 << 20, 2 << 20}).Draw(t, label+" size")}}
+	}
+	if g.Egress == spec.EgressAmbassador {
+		c := spec.Container{Name: "proxy", Role: spec.Ambassador}
+		for _, port := range rapid.SliceOfNDistinct(rapid.Uint16Range(1, 3), 0, 2, rapid.ID).Draw(t, label+" ports") {
+			c.Publish = append(c.Publish, spec.Publish{Name: fmt.Sprint(port), Host: port, Port: 80, Protocol: "tcp"})
+		}
+		if rapid.Bool().Draw(t, label+" allows little") {
+			c.Allow = []spec.Allow{{Prefix: "192.0.2.0/24", Protocol: "tcp"}}
+		}
+		g.Containers = append(g.Containers, c)
+	}
+	if rapid.Bool().Draw(t, label+" has a sidecar") {
+		g.Containers = append(g.Containers, spec.Container{Name: "shipper", Role: spec.Sidecar})
+	}
+	for _, name := range []string{"api", "web"}[:rapid.IntRange(1, 2).Draw(t, label+" apps")] {
+		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.App})
+	}
+	for i := range g.Containers {
+		c := &g.Containers[i]
+		c.Image = rapid.SampledFrom([]string{"a:1", "b:1"}).Draw(t, label+" image of "+c.Name)
+		c.Stop = grace(rapid.IntRange(1, 2).Draw(t, label+" grace of "+c.Name))
+		if len(g.Volumes) > 0 && rapid.Bool().Draw(t, label+" mount of "+c.Name) {
+			c.Mounts = []spec.Mount{{Volume: "logs", Path: "/logs"}}
+		}
+	}
+	return digested(g)
+}
+
+// anyWish draws a group or, now and then, that it be gone.
+func anyWish(t *rapid.T, label string) *spec.Group {
+	if rapid.IntRange(0, 4).Draw(t, label+" gone") == 0 {
+		return nil
+	}
+	return anyGroup(t, label)
+}
+
+func TestAnyGroupBecomesAnyOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		a, b := anyWish(t, "a"), anyWish(t, "b")
+		for _, want := range []*spec.Group{a, b} {
+			if _, err := w.converge("g", want); err != nil {
+				t.Fatalf("%v", err)
+			}
+			if _, steps := w.look("g", want); len(steps) > 0 {
+				t.Fatalf("a second plan is not empty: %q", shim.Texts(steps))
+			}
+		}
+		w.check(t)
+		expect := ""
+		if b != nil {
+			expect = like(t, b)
+		}
+		if diff := cmp.Diff(strings.TrimSpace(expect), strings.TrimSpace(w.host.String())); diff != "" {
+			t.Fatalf("the host is not as if b had been the first (-first +now):\n%s", diff)
+		}
+	})
+}
+
+func TestUnchangedContainersAreNotTouched(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		a, b := anyGroup(t, "a"), anyGroup(t, "b")
+		if _, err := w.converge("g", a); err != nil {
+			t.Fatalf("%v", err)
+		}
+		before := map[string]uint32{}
+		for _, c := range a.Containers {
+			before[c.Name] = w.host.PID("g", c.Name)
+		}
+		if _, err := w.converge("g", b); err != nil {
+			t.Fatalf("%v", err)
+		}
+		for _, c := range b.Containers {
+			old := a.Container(c.Name)
+			if old != nil && old.Digest == c.Digest && w.host.PID("g", c.Name) != before[c.Name] {
+				t.Fatalf("%s was replaced although nothing in it changed", c.Name)
+			}
+		}
+	})
+}
+
+func TestOneFailureAnywhereIsGotOver(t *testing.T) {
+	faults := []string{
+		"seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "image a:1", "observe network", "observe volumes",
+		"observe containers", "list networks",
+	}
+	for _, verb := range []string{"create", "start", "stop", "remove"} {
+		for _, name := range []string{"proxy", "shipper", "api"} {
+			faults = append(faults, verb+" "+name)
+		}
+	}
+	for _, fault := range faults {
+		t.Run(fault, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				w := newWorld()
+				if _, err := w.converge("g", anyWish(t, "a")); err != nil {
+					t.Fatalf("%v", err)
+				}
+				if rapid.Bool().Draw(t, "done, and the answer is lost") {
+					w.host.FailNextDone(fault, errBoom)
+				} else {
+					w.host.FailNext(fault, errBoom)
+				}
+				if _, err := w.converge("g", anyWish(t, "b")); err != nil {
+					t.Fatalf("%v", err)
+				}
+				w.check(t)
+			})
+		})
+	}
+}
+
+func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		b := anyWish(t, "b")
+		if _, err := w.converge("g", anyWish(t, "a")); err != nil {
+			t.Fatalf("%v", err)
+		}
+		_, steps := w.look("g", b)
+		n := rapid.IntRange(0, len(steps)).Draw(t, "steps before the kill")
+		if err := w.act(steps, n); err != nil {
+			t.Fatalf("%v", err)
+		}
+		if n < len(steps) { // the one under way may have got half through
+			half := steps[n]
+			half.Targets = half.Targets[:len(half.Targets)/2]
+			if len(half.Targets) > 0 {
+				_ = w.act([]shim.Step{half}, 1)
+			}
+		}
+		w.history, w.was = nil, nil // the next keeper remembers nothing
+		c := anyWish(t, "c")
+		if rapid.Bool().Draw(t, "the same is wanted") {
+			c = b
+		}
+		if _, err := w.converge("g", c); err != nil {
+			t.Fatalf("%v", err)
+		}
+		w.check(t)
+	})
+}
+
+func TestRandomWalkKeepsThePromise(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		want := anyWish(t, "at first")
+		name := rapid.SampledFrom([]string{"proxy", "shipper", "api", "web"})
+		hidden := []func(){}
+		t.Repeat(map[string]func(*rapid.T){
+			"look": func(t *rapid.T) {
+				_, steps := w.look("g", want)
+				_ = w.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
+			},
+			"another wish": func(t *rapid.T) { w.was, want = want, anyWish(t, "wish") },
+			"a new keeper": func(t *rapid.T) { w.history, w.was = nil, nil },
+			"an end": func(t *rapid.T) {
+				w.host.Exit("g", name.Draw(t, "who"), uint32(rapid.IntRange(0, 1).Draw(t, "status")))
+			},
+			"a flush":    func(t *rapid.T) { w.host.Flush("g") },
+			"a lost pin": func(t *rapid.T) { w.host.Unpin("g") },
+			"a boot":     func(t *rapid.T) { w.host.Reboot() },
+			"a silence":  func(t *rapid.T) { hidden = append(hidden, w.host.Hide("g", name.Draw(t, "who"))) },
+			"time": func(t *rapid.T) {
+				w.at = w.at.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
+			},
+			"a fault": func(t *rapid.T) {
+				w.host.FailNext(rapid.SampledFrom([]string{
+					"observe network", "observe volumes", "observe containers", "create web", "start web", "stop web", "admit",
+				}).Draw(t, "what"), errBoom)
+			},
+			"": func(t *rapid.T) { w.check(t) },
+		})
+		w.host.ForgetFaults()
+		for _, show := range hidden {
+			show()
+		}
+		if _, err := w.converge("g", want); err != nil {
+			t.Fatalf("%v", err)
+		}
+		w.check(t)
+	})
+}

@@ -1,0 +1,164 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// stampLabel is which file, of those that were at a path, an image was imported from.
+const stampLabel = "sallyport.dev/archive-stamp"
+
+// archiveName is containerd's name for an image that came from an archive, wherever that was.
+func archiveName(id digest.Digest) string { return "sallyport.local/archive@" + id.String() }
+
+// archiveImage is the image in an archive. Each is imported once, under a name with its digest. A second record, whose name
+// is the reference, remembers which image the path means: an archive that hasn't changed is not opened, and one that is gone
+// is what it was.
+func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image, error) {
+	last, err := c.lastImport(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := os.Stat(src.path)
+	gone := errors.Is(err, fs.ErrNotExist)
+	if err != nil && (!gone || last == nil) {
+		return nil, noArchive(src.path, err)
+	}
+	if last != nil && (gone || last.Labels[stampLabel] == stamp(fi)) {
+		img, err := c.present(ctx, archiveName(last.Target.Digest))
+		if err == nil || !errdefs.IsNotFound(err) {
+			return img, err
+		}
+		if gone {
+			return nil, noArchive(src.path, fs.ErrNotExist)
+		}
+	}
+	return c.openAndImport(ctx, src)
+}
+
+// lastImport is the record of what the path last meant, nil if it never meant anything.
+func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	record, err := c.client.ImageService().Get(ctx, src.ref)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", src.ref, err)
+	}
+	return &record, nil
+}
+
+// openAndImport imports the archive's image unless that image is here, and records what the path means now.
+func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Image, error) {
+	a, err := openArchive(src.path)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	choose := a.ociImage
+	if src.kind == fromDockerArchive {
+		choose = a.dockerImage
+	}
+	chosen, err := choose(platforms.Default())
+	if err != nil {
+		return nil, err
+	}
+	name := archiveName(chosen.manifest.Digest)
+	img, err := c.present(ctx, name)
+	if errdefs.IsNotFound(err) {
+		begun := time.Now()
+		if img, err = c.importImage(ctx, src, a, chosen); err == nil {
+			c.log.Info("imported an image", "archive", src.path, "digest", chosen.manifest.Digest, "took", time.Since(begun))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	target := img.Target()
+	return img, c.putImage(ctx, images.Image{
+		Name:   src.ref,
+		Target: target,
+		Labels: map[string]string{sourceLabel: src.ref, stampLabel: a.stamp},
+	})
+}
+
+// importImage writes an image into containerd, unpacks it, and gives it its name last of all: what fails before leaves nothing.
+func (c *Client) importImage(ctx context.Context, src source, a *archive, chosen *archivedImage) (_ containerd.Image, err error) {
+	ctx, end, err := c.leased(ctx, "sallyport-import-"+chosen.manifest.Digest.Encoded())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(err != nil) }()
+
+	store := c.client.ContentStore()
+	for _, b := range chosen.blobs {
+		if err := c.writeBlob(ctx, store, a, b); err != nil {
+			return nil, err
+		}
+	}
+	lctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	if err := images.Walk(lctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), chosen.manifest); err != nil {
+		return nil, fmt.Errorf("import archive %s: %w", a.path, err)
+	}
+	record := images.Image{
+		Name:   archiveName(chosen.manifest.Digest),
+		Target: bare(chosen.manifest),
+		Labels: map[string]string{sourceLabel: src.ref},
+	}
+	img := c.cached(record)
+	if err := c.unpack(ctx, img); err != nil {
+		return nil, fmt.Errorf("archive %s: %w", a.path, err)
+	}
+	return img, c.putImage(ctx, record)
+}
+
+// bare leaves out of a descriptor what the archive's index said of it.
+func bare(d ocispec.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+}
+
+// writeBlob copies one blob. containerd computes the digest and takes no other than the one expected.
+func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive, b blob) error {
+	ctx, watch := watchStall(ctx, stallTimeout)
+	defer watch.stop()
+	err := content.WriteBlob(ctx, store, "sallyport-"+b.desc.Digest.String(), countingSection{b.bytes, watch.moved}, bare(b.desc))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(context.Cause(ctx), errStalled):
+		return fmt.Errorf("import archive %s: containerd took nothing for %v", a.path, stallTimeout)
+	case errdefs.IsFailedPrecondition(err):
+		return a.damaged(fmt.Errorf("blob %s: %w", b.desc.Digest, err))
+	}
+	return fmt.Errorf("import archive %s: blob %s: %w", a.path, b.desc.Digest, err)
+}
+
+// putImage makes or replaces an image record.
+func (c *Client) putImage(ctx context.Context, record images.Image) error {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	service := c.client.ImageService()
+	_, err := service.Update(ctx, record)
+	if errdefs.IsNotFound(err) {
+		_, err = service.Create(ctx, record)
+	}
+	if err != nil {
+		return fmt.Errorf("record image %s: %w", record.Name, err)
+	}
+	return nil
+}

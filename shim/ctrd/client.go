@@ -1,0 +1,108 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/log"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+const (
+	// callTimeout bounds a call that containerd answers from its memory or its database.
+	callTimeout = 10 * time.Second
+	// redial is the longest pause between two attempts to connect, so that a containerd that came back is used soon.
+	redial = 2 * time.Second
+)
+
+// A Config says which containerd a [Client] speaks to, and for whom.
+type Config struct {
+	Address  string       // required: containerd's socket, an absolute path
+	Layout   shim.Layout  // required
+	HostShim bool         // optional: one shim process for every group instead of one per group
+	Log      *slog.Logger // optional: nil discards
+}
+
+// A Client runs containers through one containerd, in the namespace of its layout.
+type Client struct {
+	cfg    Config
+	log    *slog.Logger
+	client *containerd.Client
+
+	choice  snapshotterChoice
+	flights flights
+	images  imageHandles
+	known   knownImages
+	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
+}
+
+// New validates and connects at the first call, so containerd may come up later, go away and come back.
+func New(cfg Config) (*Client, error) {
+	if cfg.Address == "" {
+		return nil, errors.New("containerd client: no socket address")
+	}
+	if cfg.Layout.Namespace == "" {
+		return nil, errors.New("containerd client: layout without a namespace")
+	}
+	quiet()
+	client, err := containerd.New(cfg.Address, containerd.WithTimeout(redial))
+	if err != nil {
+		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
+	}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// quiet keeps containerd's client library from writing to stderr, for it returns as errors what it logs.
+var quiet = sync.OnceFunc(func() { _ = log.SetLevel("fatal") })
+
+// Close drops the connection. What runs goes on.
+func (c *Client) Close() error {
+	err := c.client.Close()
+	c.leaving.Wait() // not for long: without a connection their calls fail
+	return err
+}
+
+// Version is the version of the server, such as "2.4.2". An error is a [shim.Problem] where nobody answers.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	v, err := c.client.Version(ctx)
+	if err != nil {
+		return "", c.unanswered(err)
+	}
+	return v.Version, nil
+}
+
+// ctx puts our namespace and a deadline of d into a call's context; d of 0 or less sets no deadline.
+func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx = namespaces.WithNamespace(ctx, c.cfg.Layout.Namespace)
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// unanswered makes a [shim.Problem] of an error that says that containerd isn't there.
+func (c *Client) unanswered(err error) error {
+	var problem *shim.Problem
+	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
+		return err
+	}
+	return &shim.Problem{
+		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
+		Hint: "see whether containerd runs and the socket's path is right",
+	}
+}

@@ -1,0 +1,210 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/typeurl/v2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+const (
+	runtimeName = "io.containerd.runc.v2"
+	// createTimeout bounds snapshot, shim and runtime together; on a busy small host a runtime takes seconds.
+	createTimeout = time.Minute
+)
+
+var _ shim.Runtime = (*Client)(nil)
+
+// Create implements [shim.Runtime]. The calls it makes of containerd are the fewest that do: record, snapshot, task. The
+// record comes first, because it is what keeps containerd from collecting the snapshot.
+func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
+	ctx, cancel := c.ctx(ctx, createTimeout)
+	defer cancel()
+	id := spec.ID(req.Group.Name, req.Container.Name)
+	image, err := c.facts(ctx, req.Image)
+	if err != nil {
+		return c.unanswered(err)
+	}
+	snapshotter, err := c.snapshotter(ctx)
+	if err != nil {
+		return c.unanswered(err)
+	}
+	resolvers, err := hostResolvers()
+	if err != nil {
+		return err
+	}
+	files := createFiles(req.Group.Name, req.Container, resolvers)
+	record, err := c.record(ctx, req, image, files)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", id, err)
+	}
+	record.Snapshotter = snapshotter
+	if err := c.addRecord(ctx, req, record); err != nil {
+		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
+	}
+	if err := c.addTask(ctx, req, image, record, files); err != nil {
+		ctx, cancel := c.cleanup(ctx)
+		defer cancel()
+		if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+			c.log.Warn("container that couldn't be made is not wholly removed", "container", id, "error", err)
+		}
+		return err
+	}
+	return nil
+}
+
+// record describes the container; nothing is made yet.
+func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
+	group, l := req.Group, c.cfg.Layout
+	user, err := c.user(ctx, image, req.Container.User)
+	if err != nil {
+		return containers.Container{}, err
+	}
+	in := specInput{
+		Group:     group.Name,
+		Container: req.Container,
+		Image:     image.config,
+		User:      user,
+		ShimGroup: group.Name,
+		Netns:     l.NetnsPath(group.Name),
+		Cgroup:    l.CgroupPath(group.Name, req.Container.Role, req.Container.Name),
+		Volumes:   make(map[string]string),
+		Files:     placeFiles(l.FilesPath(group.Name, req.Container.Name), files),
+		Host:      lookAtHost(),
+	}
+	if c.cfg.HostShim {
+		in.ShimGroup = hostShim
+	}
+	for _, v := range group.Volumes {
+		in.Volumes[v.Name] = l.VolumePath(group.Name, v.Name)
+	}
+	ociSpec, err := createSpec(in)
+	if err != nil {
+		return containers.Container{}, err
+	}
+	encoded, err := typeurl.MarshalAny(ociSpec)
+	if err != nil {
+		return containers.Container{}, err
+	}
+	id := spec.ID(group.Name, req.Container.Name)
+	return containers.Container{
+		ID:          id,
+		Labels:      createLabels(req, image.config.StopSignal),
+		Image:       req.Image.Name,
+		Runtime:     containers.RuntimeInfo{Name: runtimeName},
+		Spec:        encoded,
+		SnapshotKey: id,
+	}, nil
+}
+
+// addRecord tells containerd of the container. One of the same id whose program doesn't run makes way.
+func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record containers.Container) error {
+	store := c.client.ContainerService()
+	_, err := store.Create(ctx, record)
+	if !errdefs.IsAlreadyExists(err) {
+		return err
+	}
+	p, err := c.process(ctx, record.ID)
+	if err != nil {
+		return err
+	}
+	if p != nil && taskState(p) != shim.TaskStopped {
+		return fmt.Errorf("a container of that id is %s: %w", taskState(p), errdefs.ErrAlreadyExists)
+	}
+	if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+		return err
+	}
+	_, err = store.Create(ctx, record)
+	return err
+}
+
+// addTask makes everything else: files, root filesystem, and the process that waits to become the program.
+func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
+	group, name, l := req.Group.Name, req.Container.Name, c.cfg.Layout
+	if err := writeFiles(l.FilesPath(group, name), files); err != nil {
+		return err
+	}
+	logPath := l.LogPath(group, name)
+	if err := os.MkdirAll(filepath.Dir(logPath), 0o750); err != nil {
+		return fmt.Errorf("folder for the output of %s: %w", record.ID, err)
+	}
+	mounts, err := c.addSnapshot(ctx, record, image.chainID)
+	if err != nil {
+		if errdefs.IsNotFound(err) {
+			return &shim.Problem{
+				Err:  fmt.Errorf("image %s is known but its layers are not unpacked: %w", req.Image.Ref, err),
+				Hint: "apply the group again; if that doesn't help, delete the image from containerd",
+			}
+		}
+		return fmt.Errorf("root filesystem of %s: %w", record.ID, err)
+	}
+	output := (&url.URL{Scheme: "file", Path: logPath}).String()
+	_, err = c.client.TaskService().Create(ctx, &tasks.CreateTaskRequest{
+		ContainerID: record.ID,
+		Rootfs:      rootfs(mounts),
+		Stdout:      output,
+		Stderr:      output,
+	})
+	if err != nil {
+		return runtimeProblem("create", record.ID, errgrpc.ToNative(err))
+	}
+	return nil
+}
+
+// addSnapshot makes the container's writable layer. One left by a container that is no more is not reused.
+func (c *Client) addSnapshot(ctx context.Context, record containers.Container, parent string) ([]mount.Mount, error) {
+	snapshots := c.client.SnapshotService(record.Snapshotter)
+	mounts, err := snapshots.Prepare(ctx, record.SnapshotKey, parent)
+	if !errdefs.IsAlreadyExists(err) {
+		return mounts, err
+	}
+	if err := snapshots.Remove(ctx, record.SnapshotKey); err != nil {
+		return nil, err
+	}
+	return snapshots.Prepare(ctx, record.SnapshotKey, parent)
+}
+
+// rootfs puts a snapshot's mounts into a request. A device that an image brings along stays shut where the mount can say so.
+func rootfs(mounts []mount.Mount) []*types.Mount {
+	var list []*types.Mount
+	for _, m := range mounts {
+		if m.Type == "overlay" {
+			m.Options = append(m.Options, "nodev")
+		}
+		list = append(list, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+	}
+	return list
+}
+
+// user is whom the container runs as: whom the file names, else the image.
+func (c *Client) user(ctx context.Context, image *imageFacts, own string) (specs.User, error) {
+	name := own
+	if name == "" {
+		name = image.config.User
+	}
+	if u, ok := numericUser(name); ok {
+		return u, nil
+	}
+	if u, ok := image.users.Load(name); ok {
+		return u.(specs.User), nil
+	}
+	u, err := c.lookupUser(ctx, image.chainID, name)
+	if err == nil {
+		image.users.Store(name, u)
+	}
+	return u, err
+}

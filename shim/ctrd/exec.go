@@ -1,0 +1,199 @@
+package ctrd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// drainTimeout is how long output may still come after the process has ended: a child it left behind may hold it open.
+const drainTimeout = 2 * time.Second
+
+// execs numbers the processes of this daemon's life.
+var execs atomic.Uint64
+
+var _ shim.Execer = (*Client)(nil)
+
+// Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of the container's program.
+// It is killed when ctx ends. A reader in Stdin that blocks is read from until it returns: the caller closes it.
+func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
+	id := spec.ID(req.Group, req.Container)
+	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
+	defer cancel()
+	task, process, err := c.execTarget(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	process = execProcess(process, req.Args, req.TTY)
+	stdin := newInput(req.Stdin)
+	p, err := c.addExec(ctx, task, process, stdin, req)
+	if err != nil {
+		return 0, runtimeProblem("exec in", id, err)
+	}
+	defer c.removeExec(ctx, id, p)
+	exited, err := p.Wait(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	if err := p.Start(ctx); err != nil {
+		return 0, runtimeProblem("exec in", id, err)
+	}
+	for resize := req.Resize; ; {
+		select {
+		case size, open := <-resize:
+			if !open {
+				resize = nil
+				continue
+			}
+			if err := p.Resize(ctx, uint32(size.Width), uint32(size.Height)); err != nil {
+				c.log.Debug("terminal not resized", "container", id, "error", err)
+			}
+		case <-stdin.ended:
+			stdin.ended = nil
+			if err := p.CloseIO(ctx, containerd.WithStdinCloser); err != nil && !errdefs.IsNotFound(err) {
+				c.log.Debug("input not closed", "container", id, "error", err)
+			}
+		case exit := <-exited:
+			if ctx.Err() != nil {
+				return 0, ctx.Err()
+			}
+			return exit.ExitCode(), exit.Error()
+		}
+	}
+}
+
+// execTarget is a container's task and its program's process, whose surroundings an exec'd process shares.
+func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *specs.Process, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	container, err := c.client.LoadContainer(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil, nil, &shim.Problem{Err: fmt.Errorf("there is no container %s", id), Hint: "see `sallyport ps` for what runs"}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	task, err := container.Task(ctx, nil)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	p, err := c.process(ctx, id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	if p == nil || taskState(p) != shim.TaskRunning {
+		return nil, nil, &shim.Problem{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
+	}
+	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
+	if err != nil {
+		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	var ociSpec specs.Spec
+	if err := json.Unmarshal(record.Spec.GetValue(), &ociSpec); err != nil {
+		return nil, nil, fmt.Errorf("exec in %s: its spec: %w", id, err)
+	}
+	return task, ociSpec.Process, nil
+}
+
+// execProcess is the program's process with other arguments. A terminal without a kind would be a dumb one.
+func execProcess(program *specs.Process, args []string, tty bool) *specs.Process {
+	p := *program
+	p.Args = args
+	p.Terminal = tty
+	if tty {
+		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
+	}
+	return &p
+}
+
+// addExec makes the process and its streams, and doesn't start it.
+func (c *Client) addExec(ctx context.Context, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
+	ctx, cancel := c.ctx(ctx, startTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	stdout, stderr := output{&mu, req.Stdout}, output{&mu, req.Stderr}
+	opts := []cio.Opt{cio.WithFIFODir(filepath.Join(c.cfg.Layout.RunDir, "exec"))}
+	if req.Stdin != nil {
+		opts = append(opts, cio.WithStreams(stdin, stdout, stderr))
+	} else {
+		opts = append(opts, cio.WithStreams(nil, stdout, stderr))
+	}
+	if req.TTY {
+		opts = append(opts, cio.WithTerminal)
+	}
+	execID := "exec-" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatUint(execs.Add(1), 36)
+	return task.Exec(ctx, execID, process, cio.NewCreator(opts...))
+}
+
+// removeExec kills the process if it lives, and returns when its output has come through.
+func (c *Client) removeExec(ctx context.Context, id string, p containerd.Process) {
+	ctx, cancel := c.cleanup(ctx)
+	if ended, err := p.Wait(ctx); err == nil {
+		if err := p.Kill(ctx, syscall.SIGKILL); err == nil {
+			<-ended
+		}
+	}
+	drain := time.AfterFunc(drainTimeout, p.IO().Cancel)
+	p.IO().Wait() // before Delete, which drops what has not been read
+	drain.Stop()
+	if err := p.IO().Close(); err != nil {
+		c.log.Debug("streams not closed", "container", id, "error", err)
+	}
+	// The shim has patience of its own, of many seconds, with a child that holds the output open; nobody waits for that.
+	c.leaving.Go(func() {
+		defer cancel()
+		if _, err := p.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
+			c.log.Debug("exec'd process not deleted", "container", id, "error", err)
+		}
+	})
+}
+
+// An input tells when its reader has come to the end: containerd keeps a process's input open until it is told to close it.
+type input struct {
+	io.Reader
+	ended chan struct{}
+	done  bool
+}
+
+func newInput(r io.Reader) *input {
+	return &input{Reader: r, ended: make(chan struct{})}
+}
+
+func (i *input) Read(p []byte) (int, error) {
+	n, err := i.Reader.Read(p)
+	if err != nil && !i.done {
+		i.done = true
+		close(i.ended)
+	}
+	return n, err
+}
+
+// An output passes on what is written to it, nothing to a nil writer; two of the same mutex may have the same writer.
+type output struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (o output) Write(p []byte) (int, error) {
+	if o.w == nil {
+		return len(p), nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
+}

@@ -1,0 +1,215 @@
+package ctrd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestExecProcess(t *testing.T) {
+	program := &specs.Process{Args: []string{"/app"}, Env: []string{"PATH=/bin"}, NoNewPrivileges: true, Cwd: "/srv"}
+	tests := []struct {
+		name string
+		tty  bool
+		env  []string // of the program
+		want []string
+	}{
+		{"no terminal", false, []string{"PATH=/bin"}, []string{"PATH=/bin"}},
+		{"terminal", true, []string{"PATH=/bin"}, []string{"TERM=xterm", "PATH=/bin"}},
+		{"terminal, the program has one", true, []string{"PATH=/bin", "TERM=vt100"}, []string{"PATH=/bin", "TERM=vt100"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			program.Env = tt.env
+			got := execProcess(program, []string{"sh"}, tt.tty)
+			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, Cwd: "/srv", Terminal: tt.tty}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if program.Args[0] != "/app" {
+				t.Error("the program's own process has changed")
+			}
+		})
+	}
+}
+
+func TestInputTellsItsEnd(t *testing.T) {
+	in := newInput(strings.NewReader("words"))
+	b, err := io.ReadAll(in)
+	if err != nil || string(b) != "words" {
+		t.Fatalf("read %q, %v", b, err)
+	}
+	<-in.ended
+	if _, err := in.Read(make([]byte, 1)); err != io.EOF { // and doesn't end twice
+		t.Errorf("read after the end: %v", err)
+	}
+}
+
+func TestRootExec(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		app := script("app", spec.App, "sleep 1000")
+		app.User = "1000:1000"
+		app.Env = map[string]string{"OWN": "yes"}
+		r := newRig(t, c, archive, app, script("done", spec.App, "exit 0"), script("new", spec.App, "exit 0"))
+		r.create()
+		r.start("app", "done")
+		r.ended("done")
+
+		tests := []struct {
+			name, line, stdin  string
+			stdout, stderr     string
+			status             uint32
+			withStdin, withTTY bool
+		}{
+			{name: "both streams and a status", line: "echo out; echo err >&2; exit 42", stdout: "out\n", stderr: "err\n", status: 42},
+			{name: "input and its end", line: "cat; echo ended", stdin: "one\ntwo\n", withStdin: true, stdout: "one\ntwo\nended\n"},
+			{name: "input that nobody reads", line: "exit 1", stdin: strings.Repeat("x", 1<<20), withStdin: true, status: 1},
+			{name: "user and environment", line: "id -u; echo $OWN", stdout: "1000\nyes\n"},
+			{name: "cgroup of the program", line: "busybox grep 0:: /proc/self/cgroup", stdout: "0::/\n"},
+			{name: "much output", line: "dd if=/dev/zero bs=1024 count=512 2>/dev/null", stdout: strings.Repeat("\x00", 512<<10)},
+			{name: "a child keeps the output open", line: "sleep 1000 & echo out", stdout: "out\n"},
+			{name: "killed", line: "kill -9 $$", status: 137},
+			{name: "terminal", line: "[ -t 0 ] && echo $TERM; exit 3", withTTY: true, stdout: "xterm\r\n", status: 3},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				var stdout, stderr bytes.Buffer
+				req := shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", tt.line}, TTY: tt.withTTY, Stdout: &stdout, Stderr: &stderr}
+				if tt.withStdin {
+					req.Stdin = strings.NewReader(tt.stdin)
+				}
+				status, err := c.Exec(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if stdout.String() != tt.stdout || stderr.String() != tt.stderr || status != tt.status {
+					t.Errorf("%d bytes %.80q and %q, status %d; want %d bytes %.80q and %q, status %d",
+						stdout.Len(), &stdout, &stderr, status, len(tt.stdout), tt.stdout, tt.stderr, tt.status)
+				}
+			})
+		}
+
+		refused := []struct{ name, container, program, want string }{
+			{"no such program", "app", "/no/such", "no such file or directory"},
+			{"container has ended", "done", "/bin/true", "container g.done doesn't run"},
+			{"container hasn't begun", "new", "/bin/true", "container g.new doesn't run"},
+			{"no such container", "never", "/bin/true", "there is no container g.never"},
+		}
+		for _, tt := range refused {
+			t.Run(tt.name, func(t *testing.T) {
+				_, err := c.Exec(t.Context(), shim.ExecRequest{Group: "g", Container: tt.container, Args: []string{tt.program}})
+				var p *shim.Problem
+				if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("error %v, want one with a hint that says %q", err, tt.want)
+				}
+			})
+		}
+		if left, err := os.ReadDir(filepath.Join(c.cfg.Layout.RunDir, "exec")); err != nil || len(left) > 0 {
+			t.Errorf("streams are left: %v %v", left, err)
+		}
+	})
+}
+
+// A terminal is typed into and resized.
+func TestRootExecTerminal(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r.run()
+		typed, keyboard := io.Pipe()
+		defer keyboard.Close()
+		var screen safeBuffer
+		resize := make(chan shim.WinSize, 1)
+		resize <- shim.WinSize{Width: 123, Height: 45}
+		done := make(chan uint32, 1)
+		go func() {
+			status, err := c.Exec(t.Context(), shim.ExecRequest{
+				Group: "g", Container: "app", Args: []string{"/bin/sh"}, TTY: true, Stdin: typed, Stdout: &screen, Resize: resize,
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			done <- status
+		}()
+		ask := func(line, want string) {
+			t.Helper()
+			r.eventually(line+" shows "+want, func() bool {
+				if _, err := io.WriteString(keyboard, line+"\n"); err != nil {
+					t.Fatal(err)
+				}
+				return strings.Contains(screen.String(), want)
+			})
+		}
+		ask("busybox stty size", "45 123")
+		resize <- shim.WinSize{Width: 99, Height: 33}
+		close(resize)
+		ask("busybox stty size", "33 99")
+		if _, err := io.WriteString(keyboard, "exit 7\n"); err != nil {
+			t.Fatal(err)
+		}
+		if status := <-done; status != 7 {
+			t.Errorf("status %d, want 7", status)
+		}
+	})
+}
+
+// Whoever hangs up ends what he began.
+func TestRootExecCancelled(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r.run()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var out safeBuffer
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Exec(ctx, shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", "trap '' TERM INT HUP; echo up; sleep 1000; sleep 1000"}, Stdout: &out})
+			done <- err
+		}()
+		r.eventually("the process is up", func() bool { return out.String() == "up\n" })
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want cancelled", err)
+		}
+		ps, _ := r.exec("app", "ps")
+		if strings.Contains(ps, "trap") {
+			t.Errorf("the process lives:\n%s", ps)
+		}
+		if err := unix.Kill(int(r.state("app").PID), 0); err != nil {
+			t.Errorf("the container's program: %v", err)
+		}
+	})
+}
+
+// A safeBuffer is read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

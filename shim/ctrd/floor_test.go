@@ -1,0 +1,152 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// BenchmarkFloor times a group of three busybox containers, created at once and started in order, through our Runtime and,
+// in turn with it, through plain client calls: the floor, with containerd's default spec, which has no seccomp filter, and
+// the same with our spec. It reports the medians and their ratios.
+func BenchmarkFloor(b *testing.B) {
+	needRoot(b)
+	distribution, err := exec.LookPath("containerd")
+	if err != nil {
+		missing(b, "containerd is not installed")
+	}
+	servers := map[string]string{"distribution": distribution}
+	if dir := os.Getenv(newestEnv); dir != "" {
+		servers["newest"] = filepath.Join(dir, "containerd")
+	}
+	for name, binary := range servers {
+		b.Run(name, func(b *testing.B) {
+			c, _ := startServer(b, binary)
+			r := newRig(b, c, busyboxArchive(b),
+				script("proxy", spec.Ambassador, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"), script("web", spec.App, "sleep 1000"))
+			var ours, floor, same []time.Duration
+			for b.Loop() {
+				ours = append(ours, r.timeOurs())
+				floor = append(floor, r.timeFloor(r.plainSpec))
+				same = append(same, r.timeFloor(r.ourSpec))
+			}
+			b.ReportMetric(0, "ns/op") // of all three, which says nothing
+			b.ReportMetric(ms(median(ours)), "ours-ms")
+			b.ReportMetric(ms(median(floor)), "floor-ms")
+			b.ReportMetric(ms(median(same)), "same-spec-ms")
+			b.ReportMetric(float64(median(ours))/float64(median(floor)), "ratio")
+			b.ReportMetric(float64(median(ours))/float64(median(same)), "same-spec-ratio")
+		})
+	}
+}
+
+func (r *rig) timeOurs() time.Duration {
+	began := time.Now()
+	r.run()
+	took := time.Since(began)
+	r.removeAll()
+	return took
+}
+
+// timeFloor does with nothing but the client what run does; withSpec says how the container of that id gets its spec.
+func (r *rig) timeFloor(withSpec func(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts) time.Duration {
+	client, l := r.c.client, r.c.cfg.Layout
+	image, err := r.c.image(r.Context(), r.image)
+	if err != nil {
+		r.Fatal(err)
+	}
+	ctx, cancel := r.c.ctx(r.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	tasks := make([]containerd.Task, len(r.group.Containers))
+	var g errgroup.Group
+	for i, c := range r.group.Containers {
+		g.Go(func() error {
+			id := "floor-" + strconv.Itoa(i)
+			ctr, err := client.NewContainer(ctx, id, containerd.WithImage(image), containerd.WithNewSnapshot(id, image), withSpec(image, c, id))
+			if err != nil {
+				return err
+			}
+			tasks[i], err = ctr.NewTask(ctx, cio.LogFile(l.LogPath("g", id)))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		r.Fatal(err)
+	}
+	for _, t := range tasks {
+		if err := t.Start(ctx); err != nil {
+			r.Fatal(err)
+		}
+	}
+	took := time.Since(began)
+	if err := removeFloor(ctx, r.c, tasks); err != nil {
+		r.Fatal(err)
+	}
+	return took
+}
+
+// plainSpec is containerd's own with as little said as does.
+func (r *rig) plainSpec(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
+	l := r.c.cfg.Layout
+	return containerd.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs(c.Command...),
+		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: l.NetnsPath("g")}),
+		oci.WithCgroup(l.CgroupPath("g", c.Role, id)),
+		oci.WithAnnotations(map[string]string{shimGroupAnnotation: "floor"}))
+}
+
+// ourSpec is what Create would give the container, but for the files.
+func (r *rig) ourSpec(_ containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
+	c.Name = id
+	facts, err := r.c.facts(r.Context(), r.image)
+	if err != nil {
+		r.Fatal(err)
+	}
+	record, err := r.c.record(r.Context(), shim.CreateRequest{Group: r.group, Container: c, Image: r.image}, facts, nil)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return func(_ context.Context, _ *containerd.Client, c *containers.Container) error {
+		c.Spec = record.Spec
+		return nil
+	}
+}
+
+func removeFloor(ctx context.Context, c *Client, tasks []containerd.Task) error {
+	for _, t := range tasks {
+		if err := c.removeTask(ctx, t.ID()); err != nil {
+			return err
+		}
+		ctr, err := c.client.LoadContainer(ctx, t.ID())
+		if err != nil {
+			return err
+		}
+		if err := ctr.Delete(ctx, containerd.WithSnapshotCleanup); err != nil {
+			return fmt.Errorf("delete %s: %w", t.ID(), err)
+		}
+	}
+	return nil
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,176 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+const (
+	// unpackTimeout bounds the unpacking of one image, which gives no sign of progress.
+	unpackTimeout = 15 * time.Minute
+	// leaseLife is how long what a killed daemon had begun to write is kept, for the next one to go on with.
+	leaseLife = 24 * time.Hour
+)
+
+// sourceLabel is where an image came from: the reference as the group file had it.
+const sourceLabel = "sallyport.dev/source"
+
+// imageHandles are containerd's images by name. A handle that was asked for its layers once knows them.
+type imageHandles struct {
+	mu     sync.Mutex
+	byName map[string]containerd.Image
+}
+
+// Image makes the image that a group file names present and unpacked. An image that is present is never asked for again,
+// whatever its tag has come to mean; an archive that has changed is another image. Several callers share one pull.
+func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
+	src, err := parseSource(ref)
+	if err != nil {
+		return shim.Image{}, err
+	}
+	return c.flights.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
+		ctx, cancel := c.ctx(ctx, 0)
+		defer cancel()
+		var img containerd.Image
+		var err error
+		if src.kind == fromRegistry {
+			img, err = c.registryImage(ctx, src)
+		} else {
+			img, err = c.archiveImage(ctx, src)
+		}
+		if err != nil {
+			return shim.Image{}, c.unanswered(err)
+		}
+		return shim.Image{Ref: ref, Name: img.Name(), Digest: img.Target().Digest.String()}, nil
+	})
+}
+
+// registryImage is the image of that name, pulled if it isn't present.
+func (c *Client) registryImage(ctx context.Context, src source) (containerd.Image, error) {
+	img, err := c.present(ctx, src.name)
+	if err == nil || !errdefs.IsNotFound(err) {
+		return img, err
+	}
+	begun := time.Now()
+	if err := c.pull(ctx, src); err != nil {
+		return nil, err
+	}
+	if img, err = c.present(ctx, src.name); err != nil {
+		return nil, err
+	}
+	c.log.Info("pulled an image", "image", src.name, "digest", img.Target().Digest, "took", time.Since(begun))
+	return img, nil
+}
+
+// present is the image of that name if it is here, unpacked. What of it is missing, image or content, is errdefs.ErrNotFound.
+func (c *Client) present(ctx context.Context, name string) (containerd.Image, error) {
+	gctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	record, err := c.client.ImageService().Get(gctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", name, err)
+	}
+	img := c.cached(record)
+	return img, c.unpack(ctx, img)
+}
+
+// cached is a handle on the image, one that already knows its layers if there is one.
+func (c *Client) cached(record images.Image) containerd.Image {
+	c.images.mu.Lock()
+	defer c.images.mu.Unlock()
+	if img := c.images.byName[record.Name]; img != nil && img.Target().Digest == record.Target.Digest {
+		return img
+	}
+	img := containerd.NewImageWithPlatform(c.client, record, platforms.Default())
+	if c.images.byName == nil {
+		c.images.byName = make(map[string]containerd.Image)
+	}
+	c.images.byName[record.Name] = img
+	return img
+}
+
+// unpack makes the image's root filesystem, unless it is there.
+func (c *Client) unpack(ctx context.Context, img containerd.Image) error {
+	snapshotter, err := c.snapshotter(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.ctx(ctx, unpackTimeout)
+	defer cancel()
+	done, err := img.IsUnpacked(ctx, snapshotter)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", img.Name(), err)
+	}
+	if done {
+		return nil
+	}
+	if err := img.Unpack(ctx, snapshotter); err != nil {
+		return fmt.Errorf("unpack image %s: %w", img.Name(), err)
+	}
+	return nil
+}
+
+// leased puts a lease into ctx, so that nothing written with it is collected until end is called. The same id is the same
+// lease. With drop, end also collects what nothing else holds by then, before it returns.
+func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end func(drop bool), err error) {
+	service := c.client.LeasesService()
+	lctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	lease, err := service.Create(lctx, leases.WithID(id), leases.WithExpiration(leaseLife))
+	if errdefs.IsAlreadyExists(err) {
+		lease, err = leases.Lease{ID: id}, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("lease %s: %w", id, err)
+	}
+	return leases.WithLease(ctx, id), func(drop bool) {
+		ctx, cancel := c.ctx(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		var opts []leases.DeleteOpt
+		if drop {
+			opts = append(opts, leases.SynchronousDelete)
+		}
+		if err := service.Delete(ctx, lease, opts...); err != nil && !errdefs.IsNotFound(err) {
+			c.log.Warn("a lease stays until it expires", "lease", id, "err", err)
+		}
+	}, nil
+}
+
+// image returns containerd's image of what Image returned, for the host's platform.
+func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, error) {
+	c.images.mu.Lock()
+	known := c.images.byName[img.Name]
+	c.images.mu.Unlock()
+	if known != nil && known.Target().Digest.String() == img.Digest {
+		return known, nil
+	}
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	record, err := c.client.ImageService().Get(ctx, img.Name)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", img.Name, err)
+	}
+	return c.cached(record), nil
+}
+
+// imageConfig reads the configuration (entrypoint, environment, user ...) of an image that is present.
+func (c *Client) imageConfig(ctx context.Context, img containerd.Image) (ocispec.Image, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	cfg, err := img.Spec(ctx)
+	if err != nil {
+		return ocispec.Image{}, fmt.Errorf("image %s: %w", img.Name(), err)
+	}
+	return cfg, nil
+}

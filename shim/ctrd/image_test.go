@@ -1,0 +1,237 @@
+package ctrd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/content"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestRootArchiveImages(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		t.Run("imported once", func(t *testing.T) {
+			path := busyboxArchive(t)
+			img := mustImage(t, c, ociArchivePrefix+path)
+			checkUsable(t, c, img)
+			if again := mustImage(t, c, ociArchivePrefix+path); again != img {
+				t.Errorf("second time %+v, first %+v", again, img)
+			}
+			if !strings.HasPrefix(img.Name, "sallyport.local/archive@sha256:") || !strings.HasSuffix(img.Name, img.Digest) {
+				t.Errorf("name %q, digest %q", img.Name, img.Digest)
+			}
+		})
+		t.Run("same image at another path", func(t *testing.T) {
+			a, b := busyboxArchive(t), busyboxArchive(t)
+			if x, y := mustImage(t, c, ociArchivePrefix+a), mustImage(t, c, ociArchivePrefix+b); x.Name != y.Name || x.Digest != y.Digest {
+				t.Errorf("%+v and %+v", x, y)
+			}
+		})
+		t.Run("changed at the same path", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "a.tar")
+			writeOCI(t, path, busyboxImage(t, withEnv("V=1")))
+			first := mustImage(t, c, ociArchivePrefix+path)
+			writeOCI(t, path, busyboxImage(t, withEnv("V=2")))
+			second := mustImage(t, c, ociArchivePrefix+path)
+			if first.Digest == second.Digest {
+				t.Errorf("both have digest %s", first.Digest)
+			}
+			checkUsable(t, c, first)
+			checkUsable(t, c, second)
+		})
+		t.Run("gone but imported before", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "a.tar")
+			writeOCI(t, path, busyboxImage(t, withEnv("GONE=1")))
+			before := mustImage(t, c, ociArchivePrefix+path)
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			c.forget()
+			if after := mustImage(t, c, ociArchivePrefix+path); after != before {
+				t.Errorf("after %+v, before %+v", after, before)
+			}
+		})
+		t.Run("docker archive", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "d.tar")
+			writeDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
+			checkUsable(t, c, mustImage(t, c, dockerArchivePrefix+path))
+		})
+		t.Run("several callers", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s.tar")
+			writeOCI(t, path, busyboxImage(t, withEnv("S=1")))
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					if _, err := c.Image(t.Context(), ociArchivePrefix+path); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+		t.Run("content taken away behind our back", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "c.tar")
+			writeOCI(t, path, busyboxImage(t, withEnv("C=1")))
+			img := mustImage(t, c, ociArchivePrefix+path)
+			ctx, cancel := c.ctx(t.Context(), callTimeout)
+			defer cancel()
+			if err := c.client.ImageService().Delete(ctx, img.Name); err != nil {
+				t.Fatal(err)
+			}
+			checkUsable(t, c, mustImage(t, c, ociArchivePrefix+path))
+		})
+	})
+}
+
+func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		img := busyboxImage(t)
+		dir := t.TempDir()
+		whole := filepath.Join(dir, "whole.tar")
+		writeOCI(t, whole, img)
+		b, err := os.ReadFile(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := filepath.Join(dir, "cut.tar")
+		writeFile(t, cut, b[:len(b)/2])
+		checkProblem(t, c, ociArchivePrefix+cut, "is cut short: blob sha256:")
+
+		flipped := filepath.Join(dir, "flipped.tar")
+		bad := busyboxImage(t)
+		for _, l := range bad.layerBlobs(t) {
+			l[len(l)/2] ^= 0xff
+		}
+		writeOCI(t, flipped, bad)
+		checkProblem(t, c, ociArchivePrefix+flipped, "is damaged: blob sha256:")
+
+		ctx, cancel := c.ctx(t.Context(), callTimeout)
+		defer cancel()
+		if left, err := c.client.ImageService().List(ctx); err != nil || len(left) != 0 {
+			t.Errorf("images left: %v, %v", left, err)
+		}
+		err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
+			t.Errorf("content left: %s", i.Digest)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if left, err := c.client.ContentStore().ListStatuses(ctx); err != nil || len(left) != 0 {
+			t.Errorf("ingests left: %v, %v", left, err)
+		}
+		if left, err := c.client.LeasesService().List(ctx); err != nil || len(left) != 0 {
+			t.Errorf("leases left: %v, %v", left, err)
+		}
+		checkUsable(t, c, mustImage(t, c, ociArchivePrefix+whole))
+	})
+}
+
+func TestRootImageProblems(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		checkProblem(t, c, "oci-archive:/no/such.tar", "archive /no/such.tar: no such file or directory")
+		checkProblem(t, c, "docker-archive:"+t.TempDir(), "not a regular file")
+		checkProblem(t, c, "Not A Ref", "invalid reference format")
+	})
+}
+
+func TestImageWithoutContainerd(t *testing.T) {
+	c, err := New(Config{Address: filepath.Join(t.TempDir(), "none.sock"), Layout: shim.Layout{Namespace: "sallyport"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	checkProblem(t, c, "127.0.0.1:1/busybox:1", "doesn't answer")
+	var p *shim.Problem
+	if _, err := c.Version(t.Context()); !errors.As(err, &p) {
+		t.Errorf("version: %v", err)
+	}
+}
+
+// mustImage makes an image present.
+func mustImage(t *testing.T, c *Client, ref string) shim.Image {
+	t.Helper()
+	img, err := c.Image(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Ref != ref {
+		t.Errorf("ref %q, want %q", img.Ref, ref)
+	}
+	return img
+}
+
+// checkUsable makes sure that an image is here, unpacked, and labelled with where it came from, and that a garbage collection
+// leaves it so.
+func checkUsable(t *testing.T, c *Client, img shim.Image) {
+	t.Helper()
+	c.forget()
+	c.collect(t)
+	ctx, cancel := c.ctx(t.Context(), callTimeout)
+	defer cancel()
+	i, err := c.image(ctx, img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sn, err := c.snapshotter(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := i.IsUnpacked(ctx, sn); !ok || err != nil {
+		t.Errorf("unpacked %v, %v", ok, err)
+	}
+	if i.Labels()[sourceLabel] == "" {
+		t.Errorf("labels %v", i.Labels())
+	}
+	cfg, err := c.imageConfig(ctx, i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Architecture != runtime.GOARCH || len(cfg.Config.Cmd) == 0 {
+		t.Errorf("config %+v", cfg)
+	}
+}
+
+// checkProblem expects an error with this text and a hint.
+func checkProblem(t *testing.T, c *Client, ref, text string) {
+	t.Helper()
+	_, err := c.Image(t.Context(), ref)
+	var p *shim.Problem
+	if !errors.As(err, &p) {
+		t.Errorf("%s: %v, want a problem with %q", ref, err, text)
+		return
+	}
+	if !strings.Contains(p.Error(), text) || p.Hint == "" {
+		t.Errorf("%s: %q, hint %q; want %q and a hint", ref, p.Error(), p.Hint, text)
+	}
+}
+
+// forget makes the client as new as after a restart of the daemon.
+func (c *Client) forget() {
+	c.images.mu.Lock()
+	defer c.images.mu.Unlock()
+	c.images.byName = nil
+}
+
+// collect makes containerd collect what nothing holds, now.
+func (c *Client) collect(t *testing.T) {
+	t.Helper()
+	ctx, cancel := c.ctx(t.Context(), callTimeout)
+	defer cancel()
+	_, end, err := c.leased(ctx, "test-collect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(true)
+}
+
+func withEnv(kv string) func(*ocispec.Image) {
+	return func(i *ocispec.Image) { i.Config.Env = append(i.Config.Env, kv) }
+}

@@ -1,0 +1,42 @@
+package ctrd
+
+import (
+	"context"
+	"sync"
+
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// imageFacts are what containers need of an image. They depend on its digest alone, so they are read once.
+type imageFacts struct {
+	config  ocispec.ImageConfig
+	chainID string   // name of the snapshot with its layers
+	users   sync.Map // a user's name -> specs.User
+}
+
+// knownImages are the facts of every image that a container was made from since the daemon started, by digest.
+type knownImages struct{ byDigest sync.Map }
+
+// facts reads them from containerd at the first call for a digest.
+func (c *Client) facts(ctx context.Context, img shim.Image) (*imageFacts, error) {
+	if known, ok := c.known.byDigest.Load(img.Digest); ok {
+		return known.(*imageFacts), nil
+	}
+	image, err := c.image(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := c.imageConfig(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	facts := &imageFacts{config: cfg.Config, chainID: identity.ChainID(cfg.RootFS.DiffIDs).String()}
+	if image.Target().Digest.String() == img.Digest { // else the name has moved on since, and says nothing of that digest
+		known, _ := c.known.byDigest.LoadOrStore(img.Digest, facts)
+		return known.(*imageFacts), nil
+	}
+	return facts, nil
+}

@@ -1,0 +1,60 @@
+package ctrd
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// The labels of our containers: all that is known of a container whose daemon is gone.
+const (
+	labelGroup       = "sallyport.dev/group"
+	labelRole        = "sallyport.dev/role"
+	labelName        = "sallyport.dev/name"
+	labelDigest      = "sallyport.dev/digest"
+	labelImageDigest = "sallyport.dev/image-digest"
+	labelGeneration  = "sallyport.dev/generation"
+	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent where it names none
+)
+
+// shimGroupAnnotation is containerd's: containers of the same value are served by one shim process.
+const shimGroupAnnotation = "io.containerd.runc.v2.group"
+
+// hostShim is that value where all groups share a shim. No group can be called so, for the underscore.
+const hostShim = "sallyport_host"
+
+func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {
+	labels := map[string]string{
+		labelGroup:       req.Group.Name,
+		labelRole:        string(req.Container.Role),
+		labelName:        req.Container.Name,
+		labelDigest:      req.Container.Digest,
+		labelImageDigest: req.Image.Digest,
+		labelGeneration:  strconv.Itoa(req.Generation),
+	}
+	if stopSignal != "" {
+		labels[labelStopSignal] = stopSignal
+	}
+	return labels
+}
+
+// fromLabels fills in what labels tell. A generation that can't be read is 0, which no group has.
+func fromLabels(labels map[string]string) shim.ContainerState {
+	generation, _ := strconv.Atoi(labels[labelGeneration])
+	return shim.ContainerState{
+		Group:       labels[labelGroup],
+		Name:        labels[labelName],
+		Role:        spec.Role(labels[labelRole]),
+		Digest:      labels[labelDigest],
+		ImageDigest: labels[labelImageDigest],
+		Generation:  generation,
+	}
+}
+
+// groupOf is the group in a container's id. Group names have no dot.
+func groupOf(id string) string {
+	group, _, _ := strings.Cut(id, ".")
+	return group
+}

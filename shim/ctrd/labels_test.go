@@ -1,0 +1,40 @@
+package ctrd
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// What is written into labels is read out of them.
+func TestLabels(t *testing.T) {
+	req := shim.CreateRequest{
+		Group:      &spec.Group{Name: "shop"},
+		Container:  spec.Container{Name: "web", Role: spec.Sidecar, Digest: "sha256:c"},
+		Image:      shim.Image{Digest: "sha256:i"},
+		Generation: 12,
+	}
+	want := shim.ContainerState{Group: "shop", Name: "web", Role: spec.Sidecar, Digest: "sha256:c", ImageDigest: "sha256:i", Generation: 12}
+	labels := createLabels(req, "SIGQUIT")
+	if diff := cmp.Diff(want, fromLabels(labels)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if labels[labelStopSignal] != "SIGQUIT" {
+		t.Errorf("stop signal %q", labels[labelStopSignal])
+	}
+	if _, ok := createLabels(req, "")[labelStopSignal]; ok {
+		t.Error("a stop signal that no image names")
+	}
+	if got := fromLabels(map[string]string{labelGeneration: "x"}).Generation; got != 0 {
+		t.Errorf("generation %d of a label that is no number", got)
+	}
+}
+
+func TestGroupOf(t *testing.T) {
+	if got := groupOf(spec.ID("shop", "web")); got != "shop" {
+		t.Errorf("%q, want shop", got)
+	}
+}

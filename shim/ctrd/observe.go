@@ -1,0 +1,75 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// Observe implements [shim.Runtime]. Containers without our label, whoever put them into the namespace, are not listed.
+func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerState, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	filter := "labels." + strconv.Quote(labelGroup)
+	if group != "" {
+		filter += "==" + strconv.Quote(group)
+	}
+	records, err := c.client.ContainerService().List(ctx, filter)
+	if err != nil {
+		return nil, c.unanswered(fmt.Errorf("list containers: %w", err))
+	}
+	processes := make(map[string]*task.Process)
+	if group == "" {
+		// One call for all. Of a single group's few containers each is asked for: the list would ask every shim of the host.
+		resp, err := c.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
+		if err != nil {
+			return nil, c.unanswered(fmt.Errorf("list tasks: %w", errgrpc.ToNative(err)))
+		}
+		for _, p := range resp.Tasks {
+			processes[p.ID] = p
+		}
+	}
+	var states []shim.ContainerState
+	for _, r := range records {
+		state := fromLabels(r.Labels)
+		p, listed := processes[r.ID]
+		if !listed { // the list passes silently over a shim that doesn't answer
+			if p, err = c.process(ctx, r.ID); err != nil {
+				c.log.Warn("task not seen", "container", r.ID, "error", err)
+				state.Task = shim.TaskUnknown
+				states = append(states, state)
+				continue
+			}
+		}
+		states = append(states, c.withProcess(state, p))
+	}
+	return states, nil
+}
+
+// withProcess adds what is known of a container's task, nil for none.
+func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.ContainerState {
+	if p == nil {
+		s.Task = shim.TaskNone
+		return s
+	}
+	s.Task = taskState(p)
+	switch s.Task {
+	case shim.TaskCreated:
+		s.PID = p.Pid
+	case shim.TaskRunning:
+		s.PID = p.Pid
+		s.StartedAt = startedAt(c.cfg.Layout, s.Group, s.Name)
+	case shim.TaskStopped:
+		s.ExitStatus = p.ExitStatus
+		if p.ExitedAt != nil {
+			s.ExitedAt = p.ExitedAt.AsTime()
+		}
+	}
+	return s
+}

@@ -1,0 +1,38 @@
+package ctrd
+
+import (
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestWithProcess(t *testing.T) {
+	at := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name string
+		p    *task.Process
+		want shim.ContainerState
+	}{
+		{"none", nil, shim.ContainerState{Task: shim.TaskNone}},
+		{"created", &task.Process{Status: task.Status_CREATED, Pid: 7}, shim.ContainerState{Task: shim.TaskCreated, PID: 7}},
+		{"running", &task.Process{Status: task.Status_RUNNING, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
+		{"paused by somebody", &task.Process{Status: task.Status_PAUSED, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
+		{"stopped", &task.Process{Status: task.Status_STOPPED, Pid: 7, ExitStatus: 3, ExitedAt: timestamppb.New(at)}, shim.ContainerState{Task: shim.TaskStopped, ExitStatus: 3, ExitedAt: at}},
+		{"unknown", &task.Process{Status: task.Status_UNKNOWN}, shim.ContainerState{Task: shim.TaskUnknown}},
+	}
+	c := &Client{cfg: Config{Layout: shim.Layout{RunDir: t.TempDir()}}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.want.Group, tt.want.Name = "shop", "web"
+			got := c.withProcess(shim.ContainerState{Group: "shop", Name: "web"}, tt.p)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

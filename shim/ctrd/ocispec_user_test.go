@@ -1,0 +1,98 @@
+package ctrd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestNumericUser(t *testing.T) {
+	tests := []struct {
+		name string
+		want specs.User
+		ok   bool
+	}{
+		{"", specs.User{}, true},
+		{"0", specs.User{}, true},
+		{"root", specs.User{}, true},
+		{"1000:50", specs.User{UID: 1000, GID: 50}, true},
+		{"1000", specs.User{}, false},
+		{"web", specs.User{}, false},
+		{"1000:web", specs.User{}, false},
+		{"web:50", specs.User{}, false},
+		{"-1:0", specs.User{}, false},
+		{"4294967295:0", specs.User{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := numericUser(tt.name)
+			if diff := cmp.Diff(tt.want, got); diff != "" || ok != tt.ok {
+				t.Errorf("ok %v, want %v (-want +got):\n%s", ok, tt.ok, diff)
+			}
+		})
+	}
+}
+
+func TestImageUser(t *testing.T) {
+	root := t.TempDir()
+	etc := filepath.Join(root, "etc")
+	if err := os.Mkdir(etc, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(etc, "passwd"), []byte("root:x:0:0::/:/bin/sh\nweb:x:1000:100::/:/bin/sh\n"))
+	writeFile(t, filepath.Join(etc, "group"), []byte("web:x:100:\nlogs:x:2000:web\n"))
+	tests := []struct {
+		name string
+		want specs.User
+		ok   bool
+	}{
+		{"web", specs.User{UID: 1000, GID: 100, AdditionalGids: []uint32{2000}}, true},
+		{"1000", specs.User{UID: 1000, GID: 100, AdditionalGids: []uint32{2000}}, true},
+		{"1234", specs.User{UID: 1234}, true},
+		{"web:logs", specs.User{UID: 1000, GID: 2000}, true},
+		{"web:7", specs.User{UID: 1000, GID: 7}, true},
+		{"nobody", specs.User{}, false},
+		{"web:nobody", specs.User{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := imageUser(root, tt.name)
+			if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != tt.ok {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+			var p *shim.Problem
+			if !tt.ok && !errors.As(err, &p) {
+				t.Errorf("%v has no hint", err)
+			}
+		})
+	}
+}
+
+// An image's links don't lead to the host's files.
+func TestImageUserStaysInside(t *testing.T) {
+	host := filepath.Join(t.TempDir(), "passwd")
+	writeFile(t, host, []byte("web:x:1000:100::/:/bin/sh\n"))
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(host, filepath.Join(root, "etc", "passwd")); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := imageUser(root, "web"); err == nil {
+		t.Errorf("found %+v in the host's file", u)
+	}
+}
+
+func TestImageUserWithoutFiles(t *testing.T) {
+	u, err := imageUser(t.TempDir(), "1000")
+	if diff := cmp.Diff(specs.User{UID: 1000}, u); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+}

@@ -1,0 +1,82 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	// stallTimeout ends a pull in which nothing has moved for so long. There is no limit to a pull's whole time: links are slow.
+	stallTimeout = time.Minute
+	// downloads is the number of layers fetched at once.
+	downloads = 3
+)
+
+// errStalled is the cause that a pull ends with when its registry falls silent.
+var errStalled = errors.New("no data")
+
+// pull fetches an image from its registry. What it has fetched when it fails is kept for a day, and the next pull of the
+// same image goes on from there.
+func (c *Client) pull(ctx context.Context, src source) error {
+	ctx, end, err := c.leased(ctx, "sallyport-pull-"+digest.FromString(src.name).Encoded())
+	if err != nil {
+		return err
+	}
+	ctx, watch := watchStall(ctx, stallTimeout)
+	defer watch.stop()
+	transport := docker.DefaultHTTPTransport(nil)
+	defer transport.CloseIdleConnections()
+	_, err = c.client.Pull(ctx, src.name,
+		containerd.WithResolver(resolver(&countingTransport{next: transport, moved: watch.moved})),
+		containerd.WithPlatformMatcher(platforms.Default()),
+		containerd.WithMaxConcurrentDownloads(downloads),
+		containerd.WithPullLabel(sourceLabel, src.ref),
+	)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		c.endEmpty(ctx, end)
+		return pullProblem(src, err)
+	}
+	end(false)
+	return nil
+}
+
+// endEmpty ends the lease in ctx unless it holds something that the next pull can go on with.
+func (c *Client) endEmpty(ctx context.Context, end func(drop bool)) {
+	ctx, cancel := c.ctx(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	id, _ := leases.FromContext(ctx)
+	if held, err := c.client.LeasesService().ListResources(ctx, leases.Lease{ID: id}); err == nil && len(held) == 0 {
+		end(false)
+	}
+}
+
+// resolver speaks TLS to every registry, and to one on loopback plain HTTP if it doesn't speak TLS itself.
+func resolver(transport http.RoundTripper) remotes.Resolver {
+	hosts := func(host string) ([]docker.RegistryHost, error) {
+		local, err := docker.MatchLocalhost(host)
+		if err != nil {
+			return nil, err
+		}
+		client := &http.Client{Transport: transport}
+		if local {
+			client.Transport = docker.NewHTTPFallback(transport)
+		}
+		return docker.ConfigureDefaultRegistries(
+			docker.WithClient(client),
+			docker.WithAuthorizer(docker.NewDockerAuthorizer(docker.WithAuthClient(client))),
+		)(host)
+	}
+	return docker.NewResolver(docker.ResolverOptions{Hosts: hosts})
+}

@@ -1,0 +1,58 @@
+package ctrd
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// A sourceKind is where an image comes from.
+type sourceKind int
+
+const (
+	fromRegistry sourceKind = iota
+	fromOCIArchive
+	fromDockerArchive
+)
+
+// The prefixes by which a group file names an archive.
+const (
+	ociArchivePrefix    = "oci-archive:"
+	dockerArchivePrefix = "docker-archive:"
+)
+
+// A source is what a group file's `image` means.
+type source struct {
+	kind sourceKind
+	ref  string // as the group file has it
+	name string // of a registry's image: complete, with host and tag or digest
+	host string // of a registry's image
+	path string // of an archive
+}
+
+// parseSource completes a registry's reference as docker does ("busybox" is docker.io/library/busybox:latest), because
+// that is what operators mean by it.
+func parseSource(ref string) (source, error) {
+	for prefix, kind := range map[string]sourceKind{ociArchivePrefix: fromOCIArchive, dockerArchivePrefix: fromDockerArchive} {
+		path, ok := strings.CutPrefix(ref, prefix)
+		if !ok {
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			return source{}, fmt.Errorf("image %s: the archive's path is not absolute", ref)
+		}
+		return source{kind: kind, ref: ref, path: filepath.Clean(path)}, nil
+	}
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return source{}, &shim.Problem{
+			Err:  fmt.Errorf("image %q: %w", ref, err),
+			Hint: `write "registry.example/name:tag", "oci-archive:/path.tar" or "docker-archive:/path.tar"`,
+		}
+	}
+	return source{kind: fromRegistry, ref: ref, name: named.String(), host: reference.Domain(named)}, nil
+}

@@ -1,0 +1,76 @@
+package ctrd
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// A stallWatch cancels a context when nothing has moved for a while.
+type stallWatch struct {
+	after  time.Duration
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+// watchStall starts to watch; the context ends with errStalled. Call stop at the end.
+func watchStall(ctx context.Context, after time.Duration) (context.Context, *stallWatch) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &stallWatch{
+		after:  after,
+		timer:  time.AfterFunc(after, func() { cancel(errStalled) }),
+		cancel: cancel,
+	}
+}
+
+// moved says that there was progress.
+func (w *stallWatch) moved() { w.timer.Reset(w.after) }
+
+func (w *stallWatch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// A countingTransport reports each answer, and each piece of an answer's body.
+type countingTransport struct {
+	next  http.RoundTripper
+	moved func()
+}
+
+func (t *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	t.moved()
+	resp.Body = &countingBody{ReadCloser: resp.Body, moved: t.moved}
+	return resp, nil
+}
+
+type countingBody struct {
+	io.ReadCloser
+	moved func()
+}
+
+func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.moved()
+	}
+	return n, err
+}
+
+// A countingSection reports each piece read of it. It can be sought in, so that an import goes on where another stopped.
+type countingSection struct {
+	*io.SectionReader
+	moved func()
+}
+
+func (s countingSection) Read(p []byte) (int, error) {
+	n, err := s.SectionReader.Read(p)
+	if n > 0 {
+		s.moved()
+	}
+	return n, err
+}

@@ -1,0 +1,172 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/moby/sys/signal"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+const (
+	startTimeout = 30 * time.Second
+	// killTimeout is how long a killed program may take to be gone; the kernel may have to write its memory out.
+	killTimeout = 30 * time.Second
+	// cleanupTimeout bounds what is done after a call's own context has ended.
+	cleanupTimeout = time.Minute
+	// lookAgain is the pause before a second look at a task whose shim broke off.
+	lookAgain = 20 * time.Millisecond
+)
+
+// cleanup is a context for undoing: it outlives ctx, and ends.
+func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return c.ctx(context.WithoutCancel(ctx), cleanupTimeout)
+}
+
+// Start implements [shim.Runtime].
+func (c *Client) Start(ctx context.Context, group, container string) error {
+	ctx, cancel := c.ctx(ctx, startTimeout)
+	defer cancel()
+	id := spec.ID(group, container)
+	if _, err := c.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id}); err != nil {
+		return runtimeProblem("start", id, errgrpc.ToNative(err))
+	}
+	if err := markStarted(c.cfg.Layout, group, container); err != nil {
+		c.log.Warn("start time not noted", "container", id, "error", err)
+	}
+	return nil
+}
+
+// Stop implements [shim.Runtime].
+func (c *Client) Stop(ctx context.Context, group, container string, stop spec.Stop) error {
+	ctx, cancel := c.ctx(ctx, stop.Timeout+killTimeout+callTimeout)
+	defer cancel()
+	id := spec.ID(group, container)
+	p, err := c.process(ctx, id)
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", id, err)
+	}
+	if p == nil || taskState(p) == shim.TaskStopped {
+		return nil
+	}
+	if taskState(p) == shim.TaskRunning && stop.Timeout > 0 { // a program that hasn't begun has nothing to finish
+		sig, err := c.stopSignal(ctx, id, stop)
+		if err != nil {
+			return fmt.Errorf("stop %s: %w", id, err)
+		}
+		if err := c.signal(ctx, id, sig); err != nil {
+			return fmt.Errorf("stop %s: %w", id, err)
+		}
+		err = c.await(ctx, id, stop.Timeout)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	if err := c.kill(ctx, id); err != nil {
+		return fmt.Errorf("stop %s: %w", id, err)
+	}
+	return nil
+}
+
+// stopSignal is the file's, else the image's, else SIGTERM.
+func (c *Client) stopSignal(ctx context.Context, id string, stop spec.Stop) (syscall.Signal, error) {
+	if stop.Signal != "" {
+		return signal.ParseSignal(stop.Signal)
+	}
+	record, err := c.client.ContainerService().Get(ctx, id)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return 0, err
+	}
+	if sig, err := signal.ParseSignal(record.Labels[labelStopSignal]); err == nil {
+		return sig, nil
+	}
+	return syscall.SIGTERM, nil
+}
+
+// kill ends a task's processes (all of them: they are in a PID namespace) and waits until they have.
+func (c *Client) kill(ctx context.Context, id string) error {
+	if err := c.signal(ctx, id, syscall.SIGKILL); err != nil {
+		return err
+	}
+	return c.await(ctx, id, killTimeout)
+}
+
+// signal sends sig to a task; one that has ended is no error.
+func (c *Client) signal(ctx context.Context, id string, sig syscall.Signal) error {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	_, err := c.client.TaskService().Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: uint32(sig)})
+	if err == nil {
+		return nil
+	}
+	if p, look := c.process(ctx, id); look == nil && (p == nil || taskState(p) == shim.TaskStopped) {
+		return nil
+	}
+	return fmt.Errorf("signal %s with %v: %w", id, sig, errgrpc.ToNative(err))
+}
+
+// await waits until a task has ended or is gone. The error is context.DeadlineExceeded if that takes longer than d.
+func (c *Client) await(ctx context.Context, id string, d time.Duration) error {
+	ctx, cancel := c.ctx(ctx, d)
+	defer cancel()
+	for {
+		_, err := c.client.TaskService().Wait(ctx, &tasks.WaitRequest{ContainerID: id})
+		if err == nil || errdefs.IsNotFound(errgrpc.ToNative(err)) {
+			return nil
+		}
+		// The shim broke off: it has ended, or containerd restarts.
+		if err := pause(ctx, lookAgain); err != nil {
+			return fmt.Errorf("wait for the end of %s: %w", id, err)
+		}
+		if p, err := c.process(ctx, id); err == nil && (p == nil || taskState(p) == shim.TaskStopped) {
+			return nil
+		}
+	}
+}
+
+// process is a container's task as containerd has it, nil without one.
+func (c *Client) process(ctx context.Context, id string) (*task.Process, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	resp, err := c.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: id})
+	if err = errgrpc.ToNative(err); errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp.Process, nil
+}
+
+func taskState(p *task.Process) shim.TaskState {
+	switch p.Status {
+	case task.Status_CREATED:
+		return shim.TaskCreated
+	case task.Status_RUNNING, task.Status_PAUSED, task.Status_PAUSING:
+		return shim.TaskRunning
+	case task.Status_STOPPED:
+		return shim.TaskStopped
+	}
+	return shim.TaskUnknown
+}
+
+// pause waits for d, or for the end of ctx, whose error it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,52 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestRuntimeProblem(t *testing.T) {
+	const created = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+	tests := []struct {
+		name string
+		err  error
+		want string
+		hint string // part of; empty: none
+	}{
+		{"no program", errors.New(created + `exec: "web": executable file not found in $PATH: unknown`), `create g.web: exec: "web": executable file not found in $PATH`, "whole path"},
+		{"a program of the runtime's name", errors.New(created + `exec: "runc": executable file not found in $PATH`), `create g.web: exec: "runc": executable file not found in $PATH`, "whole path"},
+		{"no runtime", errors.New(`failed to create shim task: OCI runtime create failed: unable to retrieve OCI runtime error (open log.json): exec: "runc": executable file not found in $PATH: unknown`), `create g.web: unable to retrieve OCI runtime error (open log.json): exec: "runc": executable file not found in $PATH`, "install runc"},
+		{"no shim", errors.New(`failed to start shim: runtime "io.containerd.runc.v2" binary not installed "containerd-shim-runc-v2": file does not exist: unknown`), `create g.web: runtime "io.containerd.runc.v2" binary not installed "containerd-shim-runc-v2": file does not exist`, "install containerd's shim"},
+		{"file over a folder", errors.New(created + `error during container init: error mounting "/x" to rootfs at "/bin": not a directory: unknown`), `create g.web: error mounting "/x" to rootfs at "/bin": not a directory`, "choose another path"},
+		{"something else", errors.New("ttrpc: closed"), "create g.web: ttrpc: closed", ""},
+		{"took too long", fmt.Errorf("cgroup: %w", context.DeadlineExceeded), "create g.web: cgroup: context deadline exceeded", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := runtimeProblem("create", "g.web", tt.err)
+			if err.Error() != tt.want {
+				t.Errorf("says\n%q, want\n%q", err, tt.want)
+			}
+			if !errors.Is(err, tt.err) {
+				t.Error("the cause is lost")
+			}
+			var p *shim.Problem
+			if errors.As(err, &p) != (tt.hint != "") {
+				t.Fatalf("hint: %+v, want %q", p, tt.hint)
+			}
+			if p != nil && !strings.Contains(p.Hint, tt.hint) {
+				t.Errorf("hint %q, want %q in it", p.Hint, tt.hint)
+			}
+		})
+	}
+	if err := runtimeProblem("start", "g.web", errdefs.ErrNotFound); !errdefs.IsNotFound(err) {
+		t.Errorf("%v is not the kind it was", err)
+	}
+}

@@ -1,0 +1,81 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+const (
+	// removeTimeout bounds killing, and deleting what a dead shim may have left mounted.
+	removeTimeout = time.Minute
+	// removeAgain is how long a task that can't be deleted is tried again: containerd takes seconds to clear up after a shim.
+	removeAgain = 10 * time.Second
+)
+
+// Remove implements [shim.Runtime]. What fails doesn't keep the rest from being removed, but for the task: while its
+// processes may live, its root filesystem stays.
+func (c *Client) Remove(ctx context.Context, group, container string) error {
+	ctx, cancel := c.ctx(ctx, removeTimeout)
+	defer cancel()
+	id := spec.ID(group, container)
+	if err := c.removeTask(ctx, id); err != nil {
+		return fmt.Errorf("remove %s: %w", id, err)
+	}
+	var errs []error
+	if err := c.client.ContainerService().Delete(ctx, id); err != nil && !errdefs.IsNotFound(err) {
+		errs = append(errs, err)
+	}
+	if err := c.removeSnapshot(ctx, id); err != nil {
+		errs = append(errs, err)
+	}
+	if err := removeFiles(c.cfg.Layout, group, container); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove %s: %w", id, err)
+	}
+	return nil
+}
+
+// removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost
+// although the task is gone, so what counts is what a look finds.
+func (c *Client) removeTask(ctx context.Context, id string) error {
+	for began := time.Now(); ; {
+		p, err := c.process(ctx, id)
+		if err == nil && p == nil {
+			return nil
+		}
+		if err == nil && taskState(p) != shim.TaskStopped {
+			err = c.kill(ctx, id)
+		}
+		if err == nil {
+			_, err = c.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+			if err = errgrpc.ToNative(err); err == nil || errdefs.IsNotFound(err) {
+				return nil
+			}
+		}
+		if time.Since(began) > removeAgain || pause(ctx, lookAgain) != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) removeSnapshot(ctx context.Context, key string) error {
+	snapshotter, err := c.snapshotter(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.client.SnapshotService(snapshotter).Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
+}

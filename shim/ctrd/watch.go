@@ -1,0 +1,86 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	eventtypes "github.com/containerd/containerd/api/events"
+	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/typeurl/v2"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// Pauses between attempts to hear events; the longest is also how late a containerd that came back is noticed.
+const (
+	watchAgain    = 100 * time.Millisecond
+	watchAgainMax = 5 * time.Second
+)
+
+// watched are the events after which a group may not be as it should. What we do ourselves we know without them.
+var watched = []string{"/tasks/exit", "/tasks/oom", "/tasks/delete", "/containers/delete"}
+
+var _ shim.Watcher = (*Client)(nil)
+
+// Watch implements [shim.Watcher]. It returns nil when ctx ends.
+func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
+	wait := watchAgain
+	for {
+		began := time.Now()
+		err := c.watchOnce(ctx, changed)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > watchAgainMax {
+			wait = watchAgain // it did work for a while
+		}
+		c.log.Warn("no events from containerd", "error", err, "again_in", wait)
+		if pause(ctx, wait) != nil {
+			return nil
+		}
+		wait = min(2*wait, watchAgainMax)
+	}
+}
+
+// watchOnce passes events on until the stream breaks.
+func (c *Client) watchOnce(ctx context.Context, changed func(group string)) error {
+	ctx, cancel := c.ctx(ctx, 0)
+	defer cancel()
+	var filters []string
+	for _, topic := range watched {
+		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
+	}
+	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
+	changed("") // of what happened before, there were no events
+	for {
+		select {
+		case e := <-stream:
+			if group, ok := c.changedGroup(e); ok {
+				changed(group)
+			}
+		case err := <-errs:
+			return err
+		}
+	}
+}
+
+// changedGroup is the group an event is about; ok is false for events that change nothing, as the end of an exec'd process.
+func (c *Client) changedGroup(e *events.Envelope) (group string, ok bool) {
+	decoded, err := typeurl.UnmarshalAny(e.Event)
+	if err != nil {
+		c.log.Warn("event not understood", "topic", e.Topic, "error", err)
+		return "", true // of somebody: look at all
+	}
+	switch e := decoded.(type) {
+	case *eventtypes.TaskExit:
+		return groupOf(e.ContainerID), e.ID == e.ContainerID
+	case *eventtypes.TaskOOM:
+		return groupOf(e.ContainerID), true
+	case *eventtypes.TaskDelete:
+		return groupOf(e.ContainerID), e.ID == "" || e.ID == e.ContainerID
+	case *eventtypes.ContainerDelete:
+		return groupOf(e.ID), true
+	}
+	return "", false
+}

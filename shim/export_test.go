@@ -1,0 +1,61 @@
+package shim
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// What the tests in package shim_test need, which they are in because shimtest imports shim.
+
+// A Machine is a host as the runners use it.
+type Machine struct{ h host }
+
+func NewMachine(r Runtime, n Network, v Volumes) Machine {
+	return Machine{host{Runtime: r, network: n, volumes: v}}
+}
+
+func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {
+	return m.h.observe(ctx, group, want)
+}
+
+func (m Machine) Act(ctx context.Context, s Step) error {
+	return m.h.act(ctx, s, 1, m.h.Image)
+}
+
+func (o Observed) Gone() bool { return o.gone() }
+
+func (h History) Seen(states []ContainerState, now time.Time, chance func() float64) History {
+	return h.seen(states, now, chance)
+}
+
+func (h History) Started(name, digest string, now time.Time) History {
+	return h.started(name, digest, now)
+}
+
+func (h History) Forgiven(name string) History { return h.forgiven(name) }
+
+var (
+	Backoff    = backoff
+	Difference = difference
+	StateOf    = stateOf
+	Complaint  = complaint
+	Finish     = (*Store).finish
+)
+
+// WithParser gives a store another reader of files, so that its tests are about the store.
+func (s *Store) WithParser(parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)) *Store {
+	s.parse = parse
+	return s
+}
+
+// WithFolder gives a keeper another watch of the folder: the real one waits in a system call, which stops synctest's clock.
+func (k *Keeper) WithFolder(f func(ctx context.Context, dir string, settle time.Duration, changed func()) error) *Keeper {
+	k.folder = f
+	return k
+}
+
+var WatchFolder = watchFolder

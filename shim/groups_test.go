@@ -1,0 +1,110 @@
+package shim_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// layout is for tests that make no file.
+var layout = shim.Layout{CgroupRoot: "/sallyport"}
+
+// checkout is DESIGN's group: an app, a sidecar, an ambassador and a volume. edits change it before it gets its digests.
+func checkout(edits ...func(*spec.Group)) *spec.Group {
+	g := &spec.Group{
+		Name: "checkout", Egress: spec.EgressAmbassador,
+		Containers: []spec.Container{
+			{
+				Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2", Stop: grace(10),
+				Publish: []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
+			},
+			{Name: "shipper", Role: spec.Sidecar, Image: "shipper:3", Stop: grace(10), Mounts: []spec.Mount{{Volume: "logs", Path: "/logs", ReadOnly: true}}},
+			{Name: "web", Role: spec.App, Image: "web:1", Stop: grace(10), Mounts: []spec.Mount{{Volume: "logs", Path: "/var/log"}}},
+		},
+		Volumes: []spec.Volume{{Name: "logs", Size: 64 << 20}},
+	}
+	for _, edit := range edits {
+		edit(g)
+	}
+	return digested(g)
+}
+
+// sealed is a group of one app that reaches nothing.
+func sealed(edits ...func(*spec.Group)) *spec.Group {
+	g := &spec.Group{Name: "sealed", Egress: spec.EgressNone, Containers: []spec.Container{
+		{Name: "web", Role: spec.App, Image: "web:1", Stop: grace(10)},
+	}}
+	for _, edit := range edits {
+		edit(g)
+	}
+	return digested(g)
+}
+
+func grace(seconds int) spec.Stop {
+	return spec.Stop{Timeout: time.Duration(seconds) * time.Second}
+}
+
+// edit changes one container.
+func edit(name string, do func(*spec.Container)) func(*spec.Group) {
+	return func(g *spec.Group) { do(g.Container(name)) }
+}
+
+func command(args ...string) func(*spec.Container) {
+	return func(c *spec.Container) { c.Command = args }
+}
+
+func policy(p spec.RestartPolicy) func(*spec.Container) {
+	return func(c *spec.Container) { c.Restart.Policy = p }
+}
+
+func allow(a ...spec.Allow) func(*spec.Group) {
+	return edit("proxy", func(c *spec.Container) { c.Allow = a })
+}
+
+// without drops a container.
+func without(name string) func(*spec.Group) {
+	return func(g *spec.Group) {
+		g.Containers = slices.DeleteFunc(g.Containers, func(c spec.Container) bool { return c.Name == name })
+	}
+}
+
+// app adds an app.
+func app(name string, seconds int) func(*spec.Group) {
+	return func(g *spec.Group) {
+		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.App, Image: "web:1", Stop: grace(seconds)})
+	}
+}
+
+func egress(e spec.Egress) func(*spec.Group) { return func(g *spec.Group) { g.Egress = e } }
+
+// digested fills in the digests by the rule of the decoder.
+func digested(g *spec.Group) *spec.Group {
+	for i := range g.Containers {
+		c := &g.Containers[i]
+		fixed := *c
+		fixed.Restart, fixed.Stop, fixed.Publish, fixed.Allow, fixed.Digest = spec.Restart{}, spec.Stop{}, nil, nil, ""
+		var mounted []spec.Volume
+		for _, v := range g.Volumes {
+			if slices.ContainsFunc(c.Mounts, func(m spec.Mount) bool { return m.Volume == v.Name }) {
+				mounted = append(mounted, v)
+			}
+		}
+		c.Digest = digest(fixed, mounted)
+	}
+	g.Digest = ""
+	g.Digest = digest(g)
+	return g
+}
+
+func digest(v ...any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data))
+}

@@ -1,0 +1,118 @@
+package shim_test
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestBackoff(t *testing.T) {
+	for _, tt := range []struct {
+		row    int
+		chance float64
+		want   time.Duration
+	}{
+		{1, 0, time.Second},
+		{2, 0, 2 * time.Second},
+		{6, 0, 32 * time.Second},
+		{7, 0, time.Minute},
+		{1000, 0, time.Minute},
+		{0, 0, time.Second},
+		{1, 0.5, 1100 * time.Millisecond},
+		{7, 0.5, 66 * time.Second},
+	} {
+		if got := shim.Backoff(tt.row, tt.chance); got != tt.want {
+			t.Errorf("backoff(%d, %v) = %s, want %s", tt.row, tt.chance, got, tt.want)
+		}
+	}
+}
+
+func TestBackoffNeverShrinks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		row := rapid.IntRange(1, 1<<40).Draw(t, "row")
+		chance := rapid.Float64Range(0, 0.999).Draw(t, "chance")
+		d := shim.Backoff(row, chance)
+		if d < time.Second || d > 72*time.Second || shim.Backoff(row+1, chance) < d {
+			t.Fatalf("backoff(%d, %v) = %s", row, chance, d)
+		}
+	})
+}
+
+// life is one container's history by what is seen of it: "+5s" lets time pass, "s" is a start by the keeper, "r" seen running,
+// "e" seen ended.
+func life(h shim.History, steps ...string) (shim.Life, time.Time) {
+	now := noon
+	state := shim.ContainerState{Name: "web", Digest: "d", ExitStatus: 1}
+	see := func(task shim.TaskState) {
+		state.Task = task
+		h = h.Seen([]shim.ContainerState{state}, now, func() float64 { return 0 })
+	}
+	for _, s := range steps {
+		switch s {
+		case "s":
+			h = h.Started("web", "d", now)
+		case "r":
+			see(shim.TaskRunning)
+		case "e":
+			state.ExitedAt = now
+			see(shim.TaskStopped)
+		case "o":
+			h = h.Forgiven("web")
+		default:
+			d, err := time.ParseDuration(s)
+			if err != nil {
+				panic(err)
+			}
+			now = now.Add(d)
+		}
+	}
+	return h["web"], now
+}
+
+func TestHistory(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		steps    []string
+		restarts int
+		row      int
+		wait     time.Duration // from the end of the steps to Next
+	}{
+		{"started", []string{"s"}, 0, 0, 0},
+		{"started and running", []string{"s", "r", "1s", "r"}, 0, 0, 0},
+		{"ended", []string{"s", "1s", "e"}, 0, 1, time.Second},
+		{"ended, seen twice", []string{"s", "e", "300ms", "e"}, 0, 1, 700 * time.Millisecond},
+		{"ended, adopted", []string{"e"}, 0, 1, time.Second},
+		{"again", []string{"s", "e", "1s", "s"}, 1, 1, 0},
+		{"ended twice", []string{"s", "e", "1s", "s", "r", "e"}, 1, 2, 2 * time.Second},
+		{"ended after a stable time", []string{"s", "e", "1s", "s", "e", "2s", "s", "10m", "e"}, 2, 1, time.Second},
+		{"ended just before it was stable", []string{"s", "e", "1s", "s", "9m59s", "e"}, 1, 2, 2 * time.Second},
+		{"forgiven", []string{"s", "e", "o", "s", "e"}, 1, 1, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, now := life(nil, tt.steps...)
+			if l.Restarts != tt.restarts || l.Row != tt.row {
+				t.Errorf("%d restarts, %d in a row; want %d and %d", l.Restarts, l.Row, tt.restarts, tt.row)
+			}
+			var wait time.Duration
+			if !l.Next.IsZero() {
+				wait = l.Next.Sub(now)
+			}
+			if wait != tt.wait {
+				t.Errorf("waits %s, want %s", wait, tt.wait)
+			}
+		})
+	}
+}
+
+func TestHistoryBeginsAnewWithAnotherDigest(t *testing.T) {
+	h := shim.History{"web": {Digest: "old", Restarts: 5, Row: 5, Ended: true}}
+	if l, _ := life(h, "s"); l.Restarts != 0 || l.Row != 0 {
+		t.Errorf("%+v", l)
+	}
+	if h["web"].Restarts != 5 {
+		t.Error("the history that was given was changed")
+	}
+}

@@ -1,0 +1,50 @@
+package logs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// folder is a group's log folder of a test.
+type folder struct {
+	t   *testing.T
+	dir string
+}
+
+func newFolder(t *testing.T) folder { return folder{t, t.TempDir()} }
+
+func (d folder) file(container string) File {
+	return File{Container: container, Path: filepath.Join(d.dir, container+".log")}
+}
+
+// write appends to a container's file as its shim does.
+func (d folder) write(container, text string) {
+	d.t.Helper()
+	d.must(os.MkdirAll(d.dir, 0o755))
+	f, err := os.OpenFile(d.file(container).Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	d.must(err)
+	_, err = f.WriteString(text)
+	d.must(err)
+	d.must(f.Close())
+}
+
+func (d folder) must(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// short makes a long line readable in a failure: "x*65536".
+func short(line string) string {
+	if len(line) > 64 && strings.Trim(line, line[:1]) == "" {
+		return line[:1] + "*" + itoa(len(line))
+	}
+	return line
+}

@@ -1,0 +1,52 @@
+package logs
+
+import (
+	"bytes"
+	"io"
+)
+
+const tailBlock = 64 << 10
+
+// tailOffset returns where the last n lines of the first size bytes begin, a last line without a newline counted. It reads
+// backwards in blocks, and never more than n lines can be long. Negative n: no line, so size.
+func tailOffset(f io.ReaderAt, size int64, n int) (int64, error) {
+	if n < 0 || size == 0 {
+		return size, nil
+	}
+	need := int64(min(n, 1<<40)) // so that need*maxLine doesn't overflow
+	buf := make([]byte, min(tailBlock, size))
+
+	end := size // of the line that is being measured
+	for pos := size; pos > 0; {
+		block := buf[:min(int64(len(buf)), pos)]
+		start := pos - int64(len(block))
+		if got, err := f.ReadAt(block, start); got < len(block) {
+			if err == io.EOF {
+				return 0, nil // cut short meanwhile: what there is now is new
+			}
+			return 0, err
+		}
+		if pos == size && block[len(block)-1] == '\n' {
+			end, block = size-1, block[:len(block)-1] // ends the last line; there is none after it
+		}
+		for {
+			i := bytes.LastIndexByte(block, '\n')
+			lineStart := start + int64(i) + 1
+			if end-lineStart > need*maxLine { // only the last pieces of this line
+				return end - need*maxLine, nil
+			}
+			if i < 0 {
+				break
+			}
+			if need -= pieces(end - lineStart); need == 0 {
+				return lineStart, nil
+			}
+			end, block = lineStart-1, block[:i]
+		}
+		pos = start
+	}
+	return 0, nil
+}
+
+// pieces is the number of lines that a line of that many bytes is emitted as.
+func pieces(length int64) int64 { return max(1, (length+maxLine-1)/maxLine) }

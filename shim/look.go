@@ -1,0 +1,207 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// rounds is how often one look observes, plans and acts before it says that the group does not settle. Two are the rule: one
+// that acts and one that finds nothing to do.
+const rounds = 5
+
+// look observes, plans and acts until there is nothing to do or something fails. It returns when to look again, and whether
+// the group is gone for good.
+func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
+	for round := 1; ; round++ {
+		w, seq := r.wishes()
+		in := r.observe(ctx, w)
+		if ctx.Err() != nil {
+			return time.Time{}, false
+		}
+		steps := Plan(in)
+		r.publish(in, r.lastError, len(steps) > 0)
+		switch {
+		case len(steps) == 0:
+			return r.settled(ctx, in, seq)
+		case round > rounds:
+			return r.failed(ctx, w, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
+		}
+		for _, s := range steps {
+			if _, now := r.wishes(); now != seq {
+				break // something else is wanted by now
+			}
+			if err := r.act(ctx, w, seq, s); err != nil {
+				return r.failed(ctx, w, seq, s, err), false
+			}
+		}
+		if _, now := r.wishes(); now != seq {
+			round = 0
+		}
+	}
+}
+
+// observe looks at the host and adds what it saw to the history.
+func (r *runner) observe(ctx context.Context, w wish) PlanInput {
+	in := PlanInput{Group: r.group, Was: w.was, Images: w.images, Restart: w.restart, Layout: r.config.Store.layout}
+	if w.wanted != nil {
+		in.Want = &w.wanted.Group
+	}
+	in.Observed = r.host.observe(ctx, r.group, in.Want)
+	in.Now = r.config.Now()
+	r.history = r.history.seen(in.Observed.Containers, in.Now, r.config.Rand)
+	in.History = r.history
+	return in
+}
+
+// act does one step, tells of it and takes note of it.
+func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
+	r.tell(seq, "%s", s)
+	began := r.config.Now()
+	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
+	took := r.config.Now().Sub(began)
+	if r.config.Trace != nil {
+		r.config.Trace(r.group, s, took)
+	}
+	if err != nil {
+		return err
+	}
+	r.log.Info(s.String(), "group", r.group, "took", took)
+	for _, t := range s.Targets {
+		switch s.Kind {
+		case Remove:
+			r.restarted(t.Name)
+		case Start:
+			r.history = r.history.started(t.Name, w.wanted.Group.Container(t.Name).Digest, r.config.Now())
+		}
+	}
+	return nil
+}
+
+// settled ends a look that has nothing to do.
+func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.Time, gone bool) {
+	now := in.Now
+	next = now.Add(r.config.Resync)
+	if at := Next(in); !at.IsZero() && at.Before(next) {
+		next = at
+	}
+	r.deaf = false
+	if in.Observed.unknown(in.Want) == nil {
+		r.fails = 0
+	} else {
+		r.fails++
+		next = now.Add(min(r.config.Resync, backoff(r.fails, r.config.Rand())))
+	}
+	err := complaint(in)
+	r.lastError = err
+	state := r.publish(in, err, false)
+	if state == Gone && r.retire(ctx, r, seq) {
+		gone = true
+	}
+	r.tell(seq, "%s", state)
+	r.finish(seq, outcome{state: state, err: err})
+	return next, gone
+}
+
+// failed ends a look whose step failed: it looks once more, so that the status tells what is left, and waits.
+func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error) time.Time {
+	if ctx.Err() != nil {
+		return time.Time{}
+	}
+	r.fails++
+	r.deaf, r.lastError = true, err
+	if s.Kind == Create {
+		r.forgetImages()
+	}
+	in := r.observe(ctx, w)
+	state := r.publish(in, err, false)
+	wait := backoff(r.fails, r.config.Rand())
+	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
+	o := outcome{state: state, err: err}
+	if s.builds() {
+		o.build = s.Kind
+	}
+	r.finish(seq, o)
+	return r.config.Now().Add(wait)
+}
+
+// builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
+func (s Step) builds() bool {
+	switch s.Kind {
+	case Seal, Admit, Connect, Mount, Create, Start:
+		return true
+	default:
+		return false
+	}
+}
+
+// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
+func (r *runner) publish(in PlanInput, err error, busy bool) State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.status
+	st := GroupStatus{
+		Name: r.group, State: stateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
+		Containers: containerStatuses(in), Since: before.Since,
+	}
+	if st.State == Pending && busy {
+		st.State = Starting
+	}
+	if st.State != before.State {
+		st.Since = in.Now
+	}
+	if w := r.wish.wanted; w != nil {
+		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
+		st.Labels = w.Group.Labels
+		if a := w.Group.Ambassador(); a != nil {
+			st.Publish = a.Publish
+		}
+		if err == nil {
+			err = brokenFile(w)
+		}
+	}
+	if err != nil {
+		st.Error, st.Hint = oneLine(err.Error()), hintOf(err)
+	}
+	r.status = st
+	select {
+	case <-r.looked:
+	default:
+		close(r.looked) // under mu, so nobody else does
+	}
+	return st.State
+}
+
+// brokenFile is the complaint about a group whose file can't be used.
+func brokenFile(w *Wanted) error {
+	if w.Broken == nil {
+		return nil
+	}
+	at := ""
+	var fe *FileError
+	if errors.As(w.Broken, &fe) && fe.line() > 0 {
+		at = fmt.Sprintf(" (line %d)", fe.line())
+	}
+	return &Problem{
+		Err:  fmt.Errorf("file %s can't be used%s: kept the last good definition: %w", w.File, at, w.Broken),
+		Hint: "Mend the file and apply it again, or send the daemon SIGHUP.",
+	}
+}
+
+func (w wish) generation() int {
+	if w.wanted == nil {
+		return 0
+	}
+	return w.wanted.Generation
+}
+
+// image returns what was resolved by the last apply, and asks the runtime for the rest.
+func (w wish) image(h host) func(context.Context, string) (Image, error) {
+	return func(ctx context.Context, ref string) (Image, error) {
+		if i, ok := w.images[ref]; ok {
+			return i, nil
+		}
+		return h.Image(ctx, ref)
+	}
+}

@@ -1,0 +1,61 @@
+package shim_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestDifference(t *testing.T) {
+	tcp := func(prefix string, port uint16) spec.Allow {
+		return spec.Allow{Prefix: prefix, Port: port, Protocol: "tcp"}
+	}
+	const (
+		anywhere = "proxy (ambassador) may reach any address of the world"
+		inbound  = "the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"
+	)
+	for _, tt := range []struct {
+		name          string
+		before, after *spec.Group
+		opens, closes []string
+	}{
+		{"new", nil, checkout(), []string{anywhere, inbound}, nil},
+		{"gone", checkout(), nil, nil, []string{anywhere, inbound}},
+		{"new and sealed", nil, sealed(), nil, nil},
+		{"the same", checkout(), checkout(edit("web", command("x"))), nil, nil},
+		{"fewer destinations", checkout(), checkout(allow(tcp("192.0.2.0/24", 443))), nil, []string{anywhere}},
+		{"metadata was never in anywhere", checkout(), checkout(allow(tcp("169.254.169.254/32", 80))), []string{"proxy (ambassador) may reach 169.254.169.254/32:80/tcp"}, []string{anywhere}},
+		{"all of v4 is more than anywhere", checkout(), checkout(allow(tcp("0.0.0.0/0", 0))), []string{"proxy (ambassador) may reach 0.0.0.0/0:*/tcp"}, []string{anywhere}},
+		{"a narrower prefix", checkout(allow(tcp("192.0.2.0/24", 0))), checkout(allow(tcp("192.0.2.1/32", 443))), nil, []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}},
+		{"a wider port", checkout(allow(tcp("192.0.2.0/24", 443))), checkout(allow(tcp("192.0.2.0/24", 0))), []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}, nil},
+		{"another protocol", checkout(allow(tcp("192.0.2.0/24", 53))), checkout(allow(spec.Allow{Prefix: "192.0.2.0/24", Port: 53, Protocol: "udp"})), []string{"proxy (ambassador) may reach 192.0.2.0/24:53/udp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
+		{"another family", checkout(allow(tcp("192.0.2.0/24", 53))), checkout(allow(tcp("::/0", 53))), []string{"proxy (ambassador) may reach [::]/0:53/tcp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
+		{"direct", checkout(), checkout(without("proxy"), egress(spec.EgressDirect)), []string{"shipper (sidecar) may reach any address of the world", "web (app) may reach any address of the world"}, []string{anywhere, inbound}},
+		{"sealed", checkout(), checkout(without("proxy"), egress(spec.EgressNone)), nil, []string{anywhere, inbound}},
+		{"another port of the host", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Host = 9443 })), []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"}, []string{inbound}},
+		{"the same port leads elsewhere", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Port = 80 })), []string{"the world may reach port 80 of proxy (ambassador) through 8443/tcp of the host"}, []string{inbound}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opens, closes := shim.Difference(tt.before, tt.after)
+			if diff := cmp.Diff(tt.opens, opens); diff != "" {
+				t.Errorf("opens (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.closes, closes); diff != "" {
+				t.Errorf("closes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOffline(t *testing.T) {
+	got := shim.Offline(layout, []spec.Group{*sealed()})
+	want := []shim.Preview{{Group: "sealed", Steps: []string{
+		"pin namespace sealed, deny everything in it", "admit nobody of sealed to the world", "create web (app)", "start web (app)",
+	}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("offline (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,258 @@
+package shim_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens")
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// running is what a host has on which the group is as it says.
+func running(g *spec.Group) shim.Observed {
+	o := shim.Observed{Net: shim.NetState{Pinned: shim.Present, Namespace: shim.Present, Rules: shim.Present, Link: shim.Present}}
+	if g.Egress == spec.EgressNone {
+		o.Net.Link = shim.Absent
+	}
+	o.Volumes = slices.Clone(g.Volumes)
+	for i, c := range g.Containers {
+		o.Containers = append(o.Containers, shim.ContainerState{
+			Group: g.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: "sha256:" + c.Image,
+			Task: shim.TaskRunning, PID: uint32(100 + i), StartedAt: noon.Add(-time.Hour),
+		})
+	}
+	return o
+}
+
+// seen is running with changes.
+func seen(g *spec.Group, edits ...func(*shim.Observed)) shim.Observed {
+	o := running(g)
+	for _, edit := range edits {
+		edit(&o)
+	}
+	return o
+}
+
+func task(name string, t shim.TaskState, status ...uint32) func(*shim.Observed) {
+	return func(o *shim.Observed) {
+		i := slices.IndexFunc(o.Containers, func(c shim.ContainerState) bool { return c.Name == name })
+		c := &o.Containers[i]
+		c.Task, c.PID = t, 0
+		if t == shim.TaskStopped {
+			c.ExitedAt, c.ExitStatus = noon.Add(-500*time.Millisecond), status[0]
+		}
+	}
+}
+
+func every(t shim.TaskState) func(*shim.Observed) {
+	return func(o *shim.Observed) {
+		for i := range o.Containers {
+			o.Containers[i].Task = t
+		}
+	}
+}
+
+func lacks(name string) func(*shim.Observed) {
+	return func(o *shim.Observed) {
+		o.Containers = slices.DeleteFunc(o.Containers, func(c shim.ContainerState) bool { return c.Name == name })
+	}
+}
+
+func net(pinned, namespace, rules, link shim.Presence) func(*shim.Observed) {
+	return func(o *shim.Observed) {
+		o.Net = shim.NetState{Pinned: pinned, Namespace: namespace, Rules: rules, Link: link}
+	}
+}
+
+const (
+	unknown = shim.Unknown
+	absent  = shim.Absent
+	present = shim.Present
+)
+
+var errBlind = errors.New("containerd does not answer")
+
+func blind(o *shim.Observed)    { o.Containers, o.ContainersErr = nil, errBlind }
+func noMounts(o *shim.Observed) { o.Volumes = nil }
+
+func TestPlan(t *testing.T) {
+	changedWeb := checkout(edit("web", command("/bin/new")))
+	changedProxy := checkout(edit("proxy", command("/bin/new")))
+	once := checkout(edit("web", policy(spec.RestartNever)))
+	onFailure := checkout(edit("web", policy(spec.RestartOnFailure)))
+	bigger := checkout(func(g *spec.Group) { g.Volumes[0].Size = 128 << 20 })
+	two := checkout(app("api", 5))
+	waits := shim.History{"web": {Digest: checkout().Container("web").Digest, Ended: true, Next: noon.Add(time.Second)}}
+
+	tests := []struct {
+		name string
+		in   shim.PlanInput
+	}{
+		{"nothing is there", shim.PlanInput{Want: checkout(), Observed: shim.Nothing()}},
+		{"nothing is there, sealed", shim.PlanInput{Want: sealed(), Observed: shim.Nothing()}},
+		{"nothing is there, direct", shim.PlanInput{Want: checkout(without("proxy"), egress(spec.EgressDirect)), Observed: shim.Nothing()}},
+		{"all is as wanted", shim.PlanInput{Want: checkout(), Observed: running(checkout())}},
+		{"sealed is as wanted", shim.PlanInput{Want: sealed(), Observed: running(sealed())}},
+		{"a keeper died after the pin", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blindToAll, net(present, absent, absent, absent))}},
+		{"a keeper died after the rules", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blindToAll, net(present, present, present, absent))}},
+		{"a keeper died after the creates", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated))}},
+		{"a keeper died among the creates", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated), lacks("web"))}},
+		{"a keeper died among the starts", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskCreated))}},
+		{"after a boot", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskNone), net(absent, absent, absent, absent), noMounts)}},
+		{"the app's definition changed", shim.PlanInput{Want: changedWeb, Observed: running(checkout())}},
+		{"the ambassador's definition changed", shim.PlanInput{Want: changedProxy, Observed: running(checkout())}},
+		{"the app's image moved", shim.PlanInput{
+			Want: checkout(), Observed: running(checkout()), Images: map[string]shim.Image{"web:1": {Ref: "web:1", Digest: "sha256:other"}},
+		}},
+		{"the volume grew", shim.PlanInput{Want: bigger, Observed: running(checkout())}},
+		{"a volume came and went", shim.PlanInput{Want: checkout(rename("logs", "spool")), Observed: running(checkout())}},
+		{"a created container is outdated", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("web", shim.TaskCreated))}},
+		{"an app is not wanted any more", shim.PlanInput{Want: checkout(), Was: two, Observed: running(two)}},
+		{"an app is new", shim.PlanInput{Want: two, Observed: running(checkout())}},
+		{"the policy changed", shim.PlanInput{
+			Want:     checkout(allow(spec.Allow{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}, spec.Allow{Prefix: "2001:db8::/32", Protocol: "udp"})),
+			Observed: seen(checkout(), net(present, present, absent, present)),
+		}},
+		{"the ambassador may reach nothing", shim.PlanInput{
+			Want: checkout(func(g *spec.Group) { g.Container("proxy").Allow = []spec.Allow{} }), Observed: seen(checkout(), net(present, present, absent, present)),
+		}},
+		{"the published port changed", shim.PlanInput{Want: checkout(edit("proxy", func(c *spec.Container) {
+			c.Publish[0].Host, c.Publish[0].Address = 9443, "192.0.2.1"
+		})), Observed: seen(checkout(), net(present, present, present, absent))}},
+		{"from ambassador to none", shim.PlanInput{
+			Want: checkout(without("proxy"), egress(spec.EgressNone)), Was: checkout(), Observed: seen(checkout(), net(present, present, absent, present)),
+		}},
+		{"from none to ambassador", shim.PlanInput{
+			Want: checkout(), Observed: seen(checkout(without("proxy"), egress(spec.EgressNone)), net(present, present, absent, absent)),
+		}},
+		{"from direct to ambassador", shim.PlanInput{
+			Want: checkout(), Observed: seen(checkout(without("proxy"), egress(spec.EgressDirect)), net(present, present, absent, present)),
+		}},
+		{"none, and the link is still there", shim.PlanInput{Want: sealed(), Observed: seen(sealed(), net(present, present, present, present))}},
+		{"the rules were flushed under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(present, absent, absent, present))}},
+		{"the rules were flushed and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(present, absent, absent, present))}},
+		{"the pin is gone under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(absent, absent, absent, absent))}},
+		{"the pin may be gone under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(unknown, absent, absent, absent))}},
+		{"the app ended just now", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1)), History: waits}},
+		{"the app ended and its wait is over", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1))}},
+		{"the ambassador ended", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("proxy", shim.TaskStopped, 1))}},
+		{"never is never", shim.PlanInput{Want: once, Observed: seen(once, task("web", shim.TaskStopped, 1))}},
+		{"never, but its definition changed", shim.PlanInput{Want: checkout(edit("web", policy(spec.RestartNever)), edit("web", command("/new"))), Observed: seen(once, task("web", shim.TaskStopped, 0))}},
+		{"on-failure, after success", shim.PlanInput{Want: onFailure, Observed: seen(onFailure, task("web", shim.TaskStopped, 0))}},
+		{"on-failure, after failure", shim.PlanInput{Want: onFailure, Observed: seen(onFailure, task("web", shim.TaskStopped, 137))}},
+		{"the app is to be restarted", shim.PlanInput{Want: checkout(), Observed: running(checkout()), Restart: map[string]bool{"web": true}}},
+		{"everything is to be restarted", shim.PlanInput{Want: two, Observed: running(two), Restart: map[string]bool{"web": true, "api": true, "proxy": true, "shipper": true}}},
+		{"restart of what waits", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1)), History: waits, Restart: map[string]bool{"web": true}}},
+		{"containers unknown", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), blind)}},
+		{"containers unknown and rules gone", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), blind, net(present, absent, absent, present))}},
+		{"containers unknown and nothing pinned", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blind, net(absent, absent, absent, absent))}},
+		{"network unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(unknown, unknown, unknown, unknown))}},
+		{"network unknown and an app not wanted", shim.PlanInput{Want: checkout(), Observed: seen(two, net(unknown, unknown, unknown, unknown))}},
+		{"rules unknown and everything created", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated), net(present, present, unknown, present))}},
+		{"link unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(present, present, present, unknown))}},
+		{"volumes unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), noVolumes)}},
+		{"the app's state unknown", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("web", shim.TaskUnknown))}},
+		{"the ambassador's state unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("proxy", shim.TaskUnknown))}},
+		{"gone: everything runs", shim.PlanInput{Group: "checkout", Was: two, Observed: running(two)}},
+		{"gone: definition unknown", shim.PlanInput{Group: "checkout", Observed: running(checkout())}},
+		{"gone: a container without labels", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), func(o *shim.Observed) { o.Containers[0].Role = "" })}},
+		{"gone: already stopped", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), every(shim.TaskStopped))}},
+		{"gone: containers unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), blind)}},
+		{"gone: one state unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), task("web", shim.TaskUnknown))}},
+		{"gone: volumes unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), noVolumes)}},
+		{"gone: network unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), net(unknown, unknown, unknown, unknown))}},
+		{"gone: half a namespace is left", shim.PlanInput{Group: "checkout", Observed: shim.Observed{Net: shim.NetState{Pinned: present, Namespace: absent, Rules: absent, Link: absent}}}},
+		{"gone: nothing is left", shim.PlanInput{Group: "checkout", Observed: shim.Nothing()}},
+	}
+	var got strings.Builder
+	names := map[string]bool{}
+	for _, tt := range tests {
+		if names[tt.name] {
+			t.Fatalf("two cases are called %q", tt.name)
+		}
+		names[tt.name] = true
+		tt.in.Now, tt.in.Layout = noon, layout
+		fmt.Fprintf(&got, "# %s\n", tt.name)
+		for _, s := range shim.Texts(shim.Plan(tt.in)) {
+			got.WriteString(s + "\n")
+		}
+		got.WriteString("\n")
+	}
+	golden(t, "plan.golden", got.String())
+}
+
+func blindToAll(o *shim.Observed) { o.Containers, o.Volumes = nil, nil }
+
+func noVolumes(o *shim.Observed) { o.Volumes, o.VolumesErr = nil, errBlind }
+
+func rename(from, to string) func(*spec.Group) {
+	return func(g *spec.Group) {
+		for i := range g.Volumes {
+			if g.Volumes[i].Name == from {
+				g.Volumes[i].Name = to
+			}
+		}
+		for i := range g.Containers {
+			for j := range g.Containers[i].Mounts {
+				g.Containers[i].Mounts[j].Volume = to
+			}
+		}
+	}
+}
+
+func TestNext(t *testing.T) {
+	g := checkout()
+	h := shim.History{
+		"web":     {Ended: true, Next: noon.Add(3 * time.Second)},
+		"shipper": {Ended: true, Next: noon.Add(2 * time.Second)},
+	}
+	both := seen(g, task("web", shim.TaskStopped, 1), task("shipper", shim.TaskStopped, 1))
+	never := checkout(edit("shipper", policy(spec.RestartNever)))
+	for _, tt := range []struct {
+		name string
+		in   shim.PlanInput
+		want time.Time
+	}{
+		{"nothing waits", shim.PlanInput{Want: g, Observed: running(g), History: h}, time.Time{}},
+		{"the earliest", shim.PlanInput{Want: g, Observed: both, History: h}, noon.Add(2 * time.Second)},
+		{"what is never started does not count", shim.PlanInput{Want: never, Observed: both, History: h}, noon.Add(3 * time.Second)},
+		{"not wanted", shim.PlanInput{Group: "checkout", Observed: both, History: h}, time.Time{}},
+	} {
+		tt.in.Now = noon
+		if got := shim.Next(tt.in); !got.Equal(tt.want) {
+			t.Errorf("%s: next look at %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// golden compares with a file of testdata, or rewrites it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}

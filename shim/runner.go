@@ -1,0 +1,179 @@
+package shim
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A runner keeps one group. Its goroutine alone looks and acts; everyone else changes what is wanted, under mu, and wakes it.
+type runner struct {
+	group  string
+	host   host
+	config *Config
+	log    *slog.Logger
+	retire func(ctx context.Context, r *runner, seq int) bool // drops it from its keeper, unless something else is wanted since seq
+
+	kick chan struct{} // holds one: what is wanted has changed, look at once
+	poke chan struct{} // holds one: something on the host has changed; left alone while a step's retry waits
+
+	looked chan struct{} // closed when status first tells what was seen
+
+	mu        sync.Mutex
+	wish      wish
+	seq       int // of the wish; one more with every change and every request
+	followers []follower
+	status    GroupStatus
+
+	// Touched by the goroutine alone.
+	history   History
+	fails     int   // looks in a row that failed
+	deaf      bool  // a step has failed and its retry waits: our own doings must not wake us
+	lastError error // of the last look that ended
+}
+
+// A wish is what a runner goes by.
+type wish struct {
+	wanted  *Wanted     // nil: the group is to be gone
+	was     *spec.Group // the definition before
+	images  map[string]Image
+	restart map[string]bool
+}
+
+// A follower is told how the first look ends that began with seq or a later one.
+type follower struct {
+	feed *feed
+	seq  int
+}
+
+func (r *runner) run(ctx context.Context) error {
+	for {
+		next, gone := r.look(ctx)
+		if gone || ctx.Err() != nil {
+			return nil
+		}
+		r.sleep(ctx, next)
+	}
+}
+
+func (r *runner) sleep(ctx context.Context, until time.Time) {
+	timer := time.NewTimer(until.Sub(r.config.Now()))
+	defer timer.Stop()
+	poke := r.poke
+	if r.deaf {
+		poke = nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-poke:
+	case <-r.kick:
+		r.fails = 0
+	}
+}
+
+// want changes what is wanted. A nil w is a group that is to be gone. Images, where not nil, are what the references were
+// resolved to just now; f, where not nil, is told of the look that follows.
+func (r *runner) want(w *Wanted, images map[string]Image, f *feed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := f != nil || (w == nil) != (r.wish.wanted == nil)
+	if w != nil && r.wish.wanted != nil {
+		changed = changed || w.Generation != r.wish.wanted.Generation || errorText(w.Broken) != errorText(r.wish.wanted.Broken)
+	}
+	if old := r.wish.wanted; old != nil && (w == nil || w.Group.Digest != old.Group.Digest) {
+		r.wish.was = &old.Group
+	}
+	r.wish.wanted = w
+	if images != nil {
+		r.wish.images = images
+	}
+	if changed {
+		r.requested(f)
+	}
+}
+
+// restart asks for the containers to be replaced as they are.
+func (r *runner) restart(containers []string, f *feed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.restart = maps.Clone(r.wish.restart)
+	if r.wish.restart == nil {
+		r.wish.restart = map[string]bool{}
+	}
+	for _, c := range containers {
+		r.wish.restart[c] = true
+	}
+	r.requested(f)
+}
+
+// restarted ends a request for a restart: the container as it was is gone.
+func (r *runner) restarted(container string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wish.restart[container] {
+		r.wish.restart = maps.Clone(r.wish.restart)
+		delete(r.wish.restart, container)
+		r.history = r.history.forgiven(container)
+	}
+}
+
+// forgetImages lets the references be resolved anew.
+func (r *runner) forgetImages() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.images = nil
+}
+
+// requested needs mu.
+func (r *runner) requested(f *feed) {
+	r.seq++
+	if f != nil {
+		r.followers = append(r.followers, follower{feed: f, seq: r.seq})
+	}
+	signal(r.kick)
+}
+
+func (r *runner) wishes() (wish, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wish, r.seq
+}
+
+// tell passes a line to whoever follows the look of seq.
+func (r *runner) tell(seq int, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.followers {
+		if f.seq <= seq {
+			f.feed.line(r.group, format, args...)
+		}
+	}
+}
+
+// finish ends the waiting of whoever followed the look of seq.
+func (r *runner) finish(seq int, o outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var rest []follower
+	for _, f := range r.followers {
+		if f.seq > seq {
+			rest = append(rest, f)
+			continue
+		}
+		f.feed.done(r.group, o)
+	}
+	r.followers = rest
+}
+
+// signal leaves a token for a goroutine that need not be waiting for it.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

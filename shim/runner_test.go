@@ -1,0 +1,339 @@
+package shim_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestRunnerStartsAgainWithGrowingWaits(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.ExitAtOnce("shop", "web", 1)
+		d.exit("shop", "web", 1)
+		began := time.Now()
+		var waits []time.Duration
+		for range 9 {
+			st := d.status("shop")
+			if st.State != shim.Degraded || !strings.Contains(st.Error, "web (app) ended with status 1") || st.Hint == "" {
+				t.Fatalf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
+			}
+			waits = append(waits, time.Until(st.Containers[2].NextStart))
+			d.wait(waits[len(waits)-1])
+		}
+		s := time.Second
+		want := []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s, 60 * s}
+		if diff := cmp.Diff(want, waits); diff != "" {
+			t.Errorf("waits (-want +got):\n%s", diff)
+		}
+		if st := d.status("shop").Containers[2]; st.Restarts != 9 || *st.ExitStatus != 1 {
+			t.Errorf("after %s: %+v", time.Since(began), st)
+		}
+		d.did(slices.Repeat([]string{"remove web", "create web", "start web"}, 9)...)
+	})
+}
+
+func TestRunnerForgetsEndsAfterAStableTime(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.exit("shop", "web", 1)
+		d.wait(2 * time.Second)
+		if d.host.Running("shop") != 3 {
+			t.Fatalf("the app does not run again:\n%s", d.host)
+		}
+		d.wait(10 * time.Minute)
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		if d.host.Running("shop") != 3 {
+			t.Errorf("the wait after a stable time is longer than the first:\n%s", d.host)
+		}
+	})
+}
+
+func TestRunnerLeavesMembersAloneWhenTheAmbassadorEnds(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		web := d.host.PID("shop", "web")
+		d.exit("shop", "proxy", 137)
+		d.wait(time.Second)
+		d.did("remove proxy", "create proxy", "start proxy")
+		if d.host.PID("shop", "web") != web {
+			t.Error("the app was touched")
+		}
+	})
+}
+
+func TestRunnerEndsWithTheApps(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		text   string
+		status uint32
+		state  shim.State
+		err    string
+	}{
+		{"never, with success", job, 0, shim.Completed, ""},
+		{"never, with failure", job, 2, shim.Completed, "once (app) ended with status 2"},
+		{"on-failure, with success", edited(job, "never", "on-failure"), 0, shim.Completed, ""},
+		{"on-failure, with failure", edited(job, "never", "on-failure"), 2, shim.Degraded, "once (app) ended with status 2"},
+		{"always", edited(job, "never", "always"), 0, shim.Degraded, "once (app) ended with status 0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("job.hcl", tt.text)
+				d.exit("job", "once", tt.status)
+				d.wait(0)
+				if st := d.status("job"); st.State != tt.state || st.Error != tt.err {
+					t.Errorf("%s, error %q", st.State, st.Error)
+				}
+				d.wait(time.Hour)
+				if again := d.host.Running("job") == 1; again != (tt.state == shim.Degraded) {
+					t.Errorf("runs again: %v", again)
+				}
+			})
+		})
+	}
+}
+
+func TestRunnerCompletesInOneApply(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.ExitAtOnce("job", "once", 0)
+		lines, err := d.apply("job.hcl", job)
+		if err != nil || lines[len(lines)-1] != "job: completed" {
+			t.Errorf("error %v, progress %q", err, lines)
+		}
+	})
+}
+
+func TestRunnerTriesAFailedStepAgain(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		for range 3 {
+			d.host.FailNext("create web", &shim.Problem{Err: errBoom, Hint: "Duck."})
+		}
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		// Its own remove and create wake the watcher; that must not make it try at once.
+		d.did("remove web", "create web", "remove web")
+		st := d.status("shop")
+		if st.State != shim.Degraded || st.Error != "create web (app): create web: boom" || st.Hint != "Duck." {
+			t.Errorf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
+		}
+		d.wait(time.Second)
+		d.did("create web", "remove web")
+		d.wait(2 * time.Second)
+		d.did("create web", "remove web")
+		d.wait(4 * time.Second)
+		d.did("create web", "start web")
+		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+	})
+}
+
+func TestRunnerDoesNothingAboutWhatIsUnknown(t *testing.T) {
+	for _, what := range []string{"observe containers", "observe network", "observe volumes"} {
+		t.Run(what, func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("shop.hcl", shop)
+				d.host.FailNext(what, errBoom)
+				d.wait(30 * time.Second) // the next look of its own accord
+				d.did()
+				st := d.status("shop")
+				if st.State != shim.Running || st.Error == "" {
+					t.Errorf("%s, error %q", st.State, st.Error)
+				}
+				d.wait(time.Second)
+				if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+					t.Errorf("known again: %s, error %q", st.State, st.Error)
+				}
+			})
+		})
+	}
+}
+
+func TestRunnerPutsFlushedRulesBack(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.Flush("shop")
+		d.wait(30 * time.Second)
+		d.did("seal", "admit")
+	})
+}
+
+func TestRunnerSaysThatItDoesNotSettle(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("job.hcl", job)
+		d.config = func(c *shim.Config) { c.Network = forgetful{c.Network} }
+		d.end()
+		d.begin()
+		if st := d.status("job"); !strings.Contains(st.Error, "done over and over") || st.State != shim.Starting {
+			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+		d.host.ForgetOperations()
+		d.wait(time.Second)
+		if n := len(d.host.Operations()); n == 0 || n > 10 {
+			t.Errorf("%d operations in the second after it gave up", n)
+		}
+	})
+}
+
+// forgetful is a network in which no rules last.
+type forgetful struct{ shim.Network }
+
+func (f forgetful) Observe(ctx context.Context, group string, want *spec.Group) shim.NetState {
+	st := f.Network.Observe(ctx, group, want)
+	st.Rules = shim.Absent
+	return st
+}
+
+func TestRemove(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop, "job.hcl", job)
+		var lines []string
+		if err := d.keeper.Remove(context.Background(), "shop", func(l string) { lines = append(lines, l) }); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"shop: stop web (app), grace 10s", "shop: stop shipper (sidecar), grace 10s", "shop: stop proxy (ambassador), grace 10s",
+			"shop: remove web (app), shipper (sidecar), proxy (ambassador)", "shop: unmount volume logs",
+			"shop: disconnect shop, unpin its namespace", "shop: gone",
+		}
+		if diff := cmp.Diff(want, lines); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"job.hcl"}, d.installed()); diff != "" {
+			t.Errorf("folder (-want +got):\n%s", diff)
+		}
+		if err := d.keeper.Remove(context.Background(), "shop", nil); !errors.Is(err, shim.ErrNoGroup) {
+			t.Errorf("a second time: %v", err)
+		}
+		d.end()
+		d.begin()
+		if all, err := d.keeper.Status(""); err != nil || len(all) != 1 || all[0].Name != "job" {
+			t.Errorf("the next keeper has %+v, error %v", all, err)
+		}
+	})
+}
+
+func TestRemoveIsTriedAgain(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.FailNext("stop shipper", errBoom)
+		if err := d.keeper.Remove(context.Background(), "shop", nil); err == nil || !strings.Contains(err.Error(), "stop shipper (sidecar)") {
+			t.Errorf("error %v", err)
+		}
+		if st := d.status("shop"); st.State != shim.Stopping {
+			t.Errorf("%s", st.State)
+		}
+		d.wait(time.Second)
+		if strings.TrimSpace(d.host.String()) != "" {
+			t.Errorf("still there:\n%s", d.host)
+		}
+	})
+}
+
+func TestRemoveLeavesSharedFilesToTheOperator(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("all.hcl", shop+job)
+		err := d.keeper.Remove(context.Background(), "shop", nil)
+		var p *shim.Problem
+		if !errors.As(err, &p) || !strings.Contains(p.Hint, "Delete the block") {
+			t.Errorf("error %v", err)
+		}
+		d.did()
+	})
+}
+
+func TestRestart(t *testing.T) {
+	for _, tt := range []struct {
+		name, group, container string
+		want                   []string
+		err                    error
+	}{
+		{"a container", "shop", "web", []string{"stop web", "remove web", "create web", "start web"}, nil},
+		{"a group of one", "job", "", []string{"stop once", "remove once", "create once", "start once"}, nil},
+		{"no such group", "shoop", "", nil, shim.ErrNoGroup},
+		{"no such container", "shop", "wob", nil, shim.ErrNoContainer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("all.hcl", shop+job)
+				if err := d.keeper.Restart(context.Background(), tt.group, tt.container, nil); !errors.Is(err, tt.err) {
+					t.Errorf("error %v, want %v", err, tt.err)
+				}
+				d.did(tt.want...)
+			})
+		})
+	}
+}
+
+func TestRestartDoesNotWait(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 1)
+		d.wait(0)
+		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.did("remove web", "create web", "start web")
+	})
+}
+
+func TestRestartForgivesEarlierEnds(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.exit("shop", "web", 1)
+		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.exit("shop", "web", 1)
+		if got := time.Until(d.status("shop").Containers[2].NextStart); got != time.Second {
+			t.Errorf("waits %s, want the first wait", got)
+		}
+	})
+}
+
+func TestRunnerResolvesAnImageThatIsGoneAnew(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.host.FailNext("create web", errBoom) // as when the image was deleted meanwhile
+		d.exit("shop", "web", 1)
+		d.wait(time.Second)
+		d.host.ForgetOperations()
+		d.wait(time.Second)
+		if !slices.Contains(d.host.Operations(), "image registry.example/web:1") {
+			t.Errorf("the image was not asked for: %q", d.host.Operations())
+		}
+	})
+}
+
+func TestRestartOfTheWholeGroupKeepsTheOrder(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		var lines []string
+		if err := d.keeper.Restart(context.Background(), "shop", "", func(l string) { lines = append(lines, l) }); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"shop: stop web (app), grace 10s", "shop: stop shipper (sidecar), grace 10s", "shop: stop proxy (ambassador), grace 10s",
+			"shop: remove web (app), shipper (sidecar), proxy (ambassador)",
+			"shop: create proxy (ambassador), shipper (sidecar), web (app)",
+			"shop: start proxy (ambassador)", "shop: start shipper (sidecar)", "shop: start web (app)", "shop: running",
+		}
+		if diff := cmp.Diff(want, lines); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+	})
+}

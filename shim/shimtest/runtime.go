@@ -1,0 +1,197 @@
+package shimtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+type runtimeSide Host
+
+var (
+	_ shim.Runtime = (*runtimeSide)(nil)
+	_ shim.Watcher = (*Host)(nil)
+)
+
+func (r *runtimeSide) Image(_ context.Context, ref string) (shim.Image, error) {
+	h := (*Host)(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("image " + ref); f.err != nil {
+		return shim.Image{}, f.err
+	}
+	if h.missing[ref] {
+		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: not found", ref), Hint: "Check the name."}
+	}
+	return shim.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, nil
+}
+
+// digest needs mu.
+func (h *Host) digest(ref string) string {
+	if d, ok := h.images[ref]; ok {
+		return d
+	}
+	return "sha256:" + ref
+}
+
+func (r *runtimeSide) Observe(_ context.Context, group string) ([]shim.ContainerState, error) {
+	h := (*Host)(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	operation := "observe containers"
+	if group == "" {
+		operation = "list containers"
+	}
+	f := h.began(operation)
+	h.unread[group] = f.err != nil
+	if f.err != nil {
+		return nil, f.err
+	}
+	var out []shim.ContainerState
+	for _, c := range h.containers {
+		if group == "" || c.state.Group == group {
+			out = append(out, c.state)
+		}
+	}
+	slices.SortFunc(out, func(a, b shim.ContainerState) int {
+		return strings.Compare(spec.ID(a.Group, a.Name), spec.ID(b.Group, b.Name))
+	})
+	return out, nil
+}
+
+func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
+	h := (*Host)(r)
+	c := req.Container
+	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
+		if old != nil && old.state.Task != shim.TaskNone {
+			h.violated("%s: created a second time", id)
+			return fmt.Errorf("container %s exists", id)
+		}
+		if req.Image.Ref != c.Image {
+			h.violated("%s: created from image %s", id, req.Image.Ref)
+		}
+		net := h.nets[req.Group.Name]
+		if net == nil || !net.pinned || !net.sealed {
+			h.violated("%s: created where nothing is denied", id)
+			return fmt.Errorf("namespace of %s: not pinned", req.Group.Name)
+		}
+		for _, m := range c.Mounts {
+			if _, ok := h.volumes[req.Group.Name][m.Volume]; !ok {
+				return fmt.Errorf("volume %s: not mounted", m.Volume)
+			}
+		}
+		h.containers[id] = &container{
+			group: req.Group, namespace: net.number,
+			state: shim.ContainerState{
+				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
+				Generation: req.Generation, Task: shim.TaskCreated,
+			},
+		}
+		return nil
+	})
+}
+
+func (r *runtimeSide) Start(_ context.Context, group, name string) error {
+	h := (*Host)(r)
+	return h.act("start", group, name, func(id string, c *container) error {
+		if c == nil || c.state.Task != shim.TaskCreated {
+			return fmt.Errorf("container %s is not created", id)
+		}
+		h.checkStart(id, c)
+		c.begun = true
+		c.state.Task, c.state.PID, c.state.StartedAt = shim.TaskRunning, uint32(1000+len(h.operations)), h.now()
+		if status, ok := h.quitters[id]; ok {
+			c.end(status, h.now())
+		}
+		return nil
+	})
+}
+
+// checkStart notes what a program must not find when it begins to run.
+func (h *Host) checkStart(id string, c *container) {
+	group := c.state.Group
+	net := h.nets[group]
+	switch {
+	case net == nil || !net.pinned || !net.sealed || net.policy == "":
+		h.violated("%s: runs without rules in force", id)
+	case net.number != c.namespace:
+		h.violated("%s: runs in a namespace that is lost", id)
+	}
+	if h.unruled[group] {
+		h.violated("%s: started although its rules could not be looked at", id)
+	}
+	want := h.wants[group] // what was created may be of an earlier definition
+	for _, before := range want.Containers {
+		if before.Name == c.state.Name {
+			return
+		}
+		if rank(before.Role) == rank(c.state.Role) {
+			continue
+		}
+		if b := h.containers[spec.ID(group, before.Name)]; b == nil || !b.begun {
+			h.violated("%s: started before %s (%s)", id, before.Name, before.Role)
+		}
+	}
+}
+
+func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) error {
+	h := (*Host)(r)
+	return h.act("stop", group, name, func(id string, c *container) error {
+		h.checkKnown("stopped", id, c)
+		if c == nil || c.state.Task != shim.TaskRunning {
+			return nil
+		}
+		c.end(143, h.now())
+		return nil
+	})
+}
+
+func (r *runtimeSide) Remove(_ context.Context, group, name string) error {
+	h := (*Host)(r)
+	return h.act("remove", group, name, func(id string, c *container) error {
+		h.checkKnown("removed", id, c)
+		delete(h.containers, id)
+		return nil
+	})
+}
+
+// checkKnown notes the end of something whose state was not known.
+func (h *Host) checkKnown(did, id string, c *container) {
+	if c != nil && (c.state.Task == shim.TaskUnknown || h.unread[c.state.Group]) {
+		h.violated("%s: %s although its state was not known", id, did)
+	}
+}
+
+// act does one operation on one container and tells the watchers.
+func (h *Host) act(verb, group, name string, do func(id string, c *container) error) error {
+	h.mu.Lock()
+	f := h.began(verb + " " + name)
+	err := f.err
+	if err == nil || f.after {
+		id := spec.ID(group, name)
+		if failed := do(id, h.containers[id]); failed != nil {
+			err = failed
+		}
+	}
+	h.mu.Unlock()
+	h.tell(group)
+	return err
+}
+
+// rank is the order of roles at the start.
+func rank(r spec.Role) int {
+	switch r {
+	case spec.Ambassador:
+		return 0
+	case spec.Init:
+		return 1
+	case spec.Sidecar:
+		return 2
+	default:
+		return 3
+	}
+}

@@ -1,0 +1,78 @@
+package shim_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestStateOf(t *testing.T) {
+	once := checkout(edit("web", policy(spec.RestartNever)))
+	for _, tt := range []struct {
+		name   string
+		want   *spec.Group
+		seen   shim.Observed
+		before shim.State
+		state  shim.State
+	}{
+		{"nothing is there", checkout(), shim.Nothing(), "", shim.Pending},
+		{"created", checkout(), seen(checkout(), every(shim.TaskCreated)), shim.Pending, shim.Starting},
+		{"half runs", checkout(), seen(checkout(), task("web", shim.TaskCreated)), shim.Starting, shim.Starting},
+		{"all runs", checkout(), running(checkout()), shim.Starting, shim.Running},
+		{"adopted", checkout(), running(checkout()), "", shim.Running},
+		{"one ended", checkout(), seen(checkout(), task("web", shim.TaskStopped, 1)), shim.Running, shim.Degraded},
+		{"one ended at once", checkout(), seen(checkout(), task("web", shim.TaskStopped, 1)), shim.Starting, shim.Degraded},
+		{"one is replaced", checkout(edit("web", command("x"))), running(checkout()), shim.Running, shim.Degraded},
+		{"rules are gone", checkout(), seen(checkout(), net(present, present, absent, present)), shim.Running, shim.Degraded},
+		{"rules unknown", checkout(), seen(checkout(), net(unknown, unknown, unknown, unknown)), shim.Running, shim.Running},
+		{"containers unknown", checkout(), seen(checkout(), blind), shim.Running, shim.Running},
+		{"containers unknown from the first", checkout(), seen(checkout(), blind), "", shim.Pending},
+		{"the app is done", once, seen(once, task("web", shim.TaskStopped, 0)), shim.Running, shim.Completed},
+		{"the app is done, the ambassador ended", once, seen(once, task("web", shim.TaskStopped, 0), task("proxy", shim.TaskStopped, 0)), shim.Completed, shim.Degraded},
+		{"sealed needs no link", sealed(), running(sealed()), "", shim.Running},
+		{"to be gone", nil, running(checkout()), shim.Running, shim.Stopping},
+		{"to be gone, unknown", nil, seen(checkout(), blind), shim.Running, shim.Stopping},
+		{"gone", nil, shim.Nothing(), shim.Stopping, shim.Gone},
+		{"gone but for a volume nobody could look at", nil, shim.Observed{Net: shim.Nothing().Net, VolumesErr: errBoom}, shim.Stopping, shim.Stopping},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := shim.PlanInput{Group: "checkout", Want: tt.want, Observed: tt.seen, Now: noon, Layout: layout}
+			if got := shim.StateOf(in, tt.before); got != tt.state {
+				t.Errorf("state %q, want %q", got, tt.state)
+			}
+		})
+	}
+}
+
+func TestComplaint(t *testing.T) {
+	never := checkout(edit("web", policy(spec.RestartNever)))
+	for _, tt := range []struct {
+		name string
+		want *spec.Group
+		seen shim.Observed
+		err  string // empty: none
+	}{
+		{"all is well", checkout(), running(checkout()), ""},
+		{"ended, to be started again", checkout(), seen(checkout(), task("web", shim.TaskStopped, 0)), "web (app) ended with status 0"},
+		{"ended well for good", never, seen(never, task("web", shim.TaskStopped, 0)), ""},
+		{"ended badly for good", never, seen(never, task("web", shim.TaskStopped, 9)), "web (app) ended with status 9"},
+		{"containers unknown", checkout(), seen(checkout(), blind), "look at its containers: containerd does not answer"},
+		{"one state unknown", checkout(), seen(checkout(), task("web", shim.TaskUnknown)), "containerd does not say what web (app) is doing"},
+		{"several things unknown", checkout(), seen(checkout(), blind, noVolumes), "look at its containers: containerd does not answer; look at its volumes: containerd does not answer"},
+		{"network unknown", checkout(), seen(checkout(), net(present, present, unknown, present)), "its network could not be looked at"},
+		{"the link of a sealed group does not matter", sealed(), seen(sealed(), net(present, present, present, unknown)), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := shim.Complaint(shim.PlanInput{Want: tt.want, Observed: tt.seen, Now: noon})
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != tt.err || strings.Contains(text, "\n") {
+				t.Errorf("complaint %q, want %q", text, tt.err)
+			}
+		})
+	}
+}

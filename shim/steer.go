@@ -1,0 +1,97 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrNoContainer is the error for a container that its group does not have.
+var ErrNoContainer = errors.New("no such container")
+
+// Remove uninstalls a group's file and waits until the group is gone. An unknown group is ErrNoGroup.
+func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
+	f := newFeed()
+	if err := k.uninstall(ctx, group, f); err != nil {
+		return err
+	}
+	return k.follow(ctx, group, f, progress)
+}
+
+func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = k.config.Store.Remove(group)
+	if errors.Is(err, ErrNoGroup) {
+		return k.joinRemoval(group, f)
+	}
+	if err != nil {
+		return err
+	}
+	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	return nil
+}
+
+// joinRemoval follows a removal that is under way without a file: an orphan's.
+func (k *Keeper) joinRemoval(group string, f *feed) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.runners[group]
+	if !ok {
+		return ErrNoGroup
+	}
+	r.want(nil, nil, f)
+	return nil
+}
+
+// Restart stops and starts one container, or with "" the whole group's containers in order, and waits until they run.
+// ErrNoGroup and ErrNoContainer tell what there is not.
+func (k *Keeper) Restart(ctx context.Context, group, container string, progress func(line string)) error {
+	if err := k.await(ctx); err != nil {
+		return err
+	}
+	f := newFeed()
+	if err := k.restart(group, container, f); err != nil {
+		return err
+	}
+	return k.follow(ctx, group, f, progress)
+}
+
+func (k *Keeper) restart(group, container string, f *feed) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w, ok := k.wanted[group]
+	r := k.runners[group]
+	if !ok || r == nil {
+		return ErrNoGroup
+	}
+	var names []string
+	for _, c := range w.Group.Containers {
+		if container == "" || container == c.Name {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ErrNoContainer
+	}
+	r.restart(names, f)
+	return nil
+}
+
+// follow waits for the one group that f tells of.
+func (k *Keeper) follow(ctx context.Context, group string, f *feed, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	outcomes, err := f.wait(ctx, 1, progress, k.stopped)
+	if err != nil {
+		return err
+	}
+	if err := outcomes[group].err; err != nil {
+		return &Problem{Err: fmt.Errorf("group %s: %w", group, err), Hint: hintOf(err)}
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package shim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Kind says what a step does.
+type Kind string
+
+// The kinds of steps, in the order in which a group comes up, then goes down.
+const (
+	Seal       Kind = "seal"       // pin the namespace, deny everything
+	Admit      Kind = "admit"      // put the policy in force
+	Connect    Kind = "connect"    // link, addresses, routes, host's entries
+	Mount      Kind = "mount"      // one volume
+	Create     Kind = "create"     // all targets at once, all or none
+	Start      Kind = "start"      // one target
+	Stop       Kind = "stop"       // the targets of one stage at once
+	Remove     Kind = "remove"     // all targets at once
+	Unmount    Kind = "unmount"    // one volume
+	Disconnect Kind = "disconnect" // the link, the namespace, the cgroups: the whole network
+)
+
+// A Step is one thing to do to one group. String is the line that plan, log and goldens share.
+type Step struct {
+	Kind    Kind
+	Group   string
+	Want    *spec.Group // Admit, Connect, Create
+	Cgroup  string      // Admit: what the rules name
+	Volume  spec.Volume // Mount, Unmount
+	Targets []Target    // Create, Start, Stop, Remove
+}
+
+// A Target is one container that a step acts on.
+type Target struct {
+	Name string
+	Role spec.Role
+	Stop spec.Stop // what a Stop step goes by
+}
+
+// String is the target in an operator's words: "web (app)".
+func (t Target) String() string {
+	if t.Role == "" {
+		return t.Name // a container that has lost its labels
+	}
+	return fmt.Sprintf("%s (%s)", t.Name, t.Role)
+}
+
+// String is the step in an operator's words, one line.
+func (s Step) String() string {
+	switch s.Kind {
+	case Seal:
+		return "pin namespace " + s.Group + ", deny everything in it"
+	case Admit:
+		return s.admitText()
+	case Connect:
+		return "connect " + s.Group + publishText(s.Want)
+	case Mount:
+		return fmt.Sprintf("mount volume %s (%s)", s.Volume.Name, sizeText(s.Volume.Size))
+	case Unmount:
+		return "unmount volume " + s.Volume.Name
+	case Stop:
+		return "stop " + stopText(s.Targets)
+	case Disconnect:
+		return "disconnect " + s.Group + ", unpin its namespace"
+	default:
+		return string(s.Kind) + " " + targetsText(s.Targets)
+	}
+}
+
+func (s Step) admitText() string {
+	switch s.Want.Egress {
+	case spec.EgressNone:
+		return "admit nobody of " + s.Group + " to the world"
+	case spec.EgressDirect:
+		return fmt.Sprintf("admit every container of %s to the world: cgroup %s", s.Group, s.Cgroup)
+	}
+	a := s.Want.Ambassador()
+	if a == nil {
+		return "admit nobody of " + s.Group + " to the world"
+	}
+	where := "the world"
+	if a.Allow != nil {
+		where = allowText(a.Allow)
+	}
+	return fmt.Sprintf("admit %s to %s: cgroup %s", target(a), where, s.Cgroup)
+}
+
+func allowText(allow []spec.Allow) string {
+	if len(allow) == 0 {
+		return "nothing but its callers"
+	}
+	parts := make([]string, len(allow))
+	for i, a := range allow {
+		parts[i] = destination(a)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// destination is an allowed destination as the group file has it: "[2001:db8::]/32:443/tcp".
+func destination(a spec.Allow) string {
+	prefix, port := a.Prefix, "*"
+	if addr, bits, ok := strings.Cut(prefix, "/"); ok && strings.Contains(addr, ":") {
+		prefix = "[" + addr + "]/" + bits
+	}
+	if a.Port != 0 {
+		port = fmt.Sprint(a.Port)
+	}
+	return prefix + ":" + port + "/" + a.Protocol
+}
+
+func publishText(g *spec.Group) string {
+	a := g.Ambassador()
+	if a == nil || len(a.Publish) == 0 {
+		return ""
+	}
+	parts := make([]string, len(a.Publish))
+	for i, p := range a.Publish {
+		parts[i] = fmt.Sprintf("%s to port %d", hostPort(p), p.Port)
+	}
+	return ", publish " + strings.Join(parts, ", ")
+}
+
+// hostPort is the host's side of a published port: "8443/tcp", "192.0.2.1:8443/tcp".
+func hostPort(p spec.Publish) string {
+	port := fmt.Sprintf("%d/%s", p.Host, p.Protocol)
+	switch {
+	case p.Address == "":
+		return port
+	case strings.Contains(p.Address, ":"):
+		return "[" + p.Address + "]:" + port
+	default:
+		return p.Address + ":" + port
+	}
+}
+
+func targetsText(targets []Target) string {
+	parts := make([]string, len(targets))
+	for i, t := range targets {
+		parts[i] = t.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+// stopText names a grace once for neighbours that share it.
+func stopText(targets []Target) string {
+	var b strings.Builder
+	for i, t := range targets {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(t.String())
+		if last := i == len(targets)-1; last || targets[i+1].Stop.Timeout != t.Stop.Timeout {
+			fmt.Fprintf(&b, ", grace %s", t.Stop.Timeout)
+		}
+	}
+	return b.String()
+}
+
+// sizeText is a size as the group file has it: "64MiB".
+func sizeText(bytes int64) string { return units.CustomSize("%.4g%s", float64(bytes), 1024, sizeUnits) }
+
+var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB"}
+
+func target(c *spec.Container) Target { return Target{Name: c.Name, Role: c.Role, Stop: c.Stop} }

@@ -1,0 +1,70 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// DefaultCapabilities is what a container has whose definition says nothing (Capabilities is nil), sorted.
+var DefaultCapabilities = []string{
+	"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+}
+
+// grantable is all that a container can be given: nothing in it leads around the group's rules.
+var grantable = append([]string{"AUDIT_WRITE", "IPC_LOCK", "SYS_NICE"}, DefaultCapabilities...)
+
+// waysOut says why a capability is never given. The first column of ENFORCEMENT, "taken away", and what is like it.
+var waysOut = map[string]string{
+	"BPF":                "with it a process loads programs into the kernel that send, redirect and read packets",
+	"CHECKPOINT_RESTORE": "with it a process takes over the state of others, their sockets included",
+	"DAC_READ_SEARCH":    "with it a process opens files of the host by handle, control sockets' folders among them",
+	"MKNOD":              "with it a process makes devices that are a way out (tun, vhost, vsock)",
+	"NET_ADMIN":          "with it a process changes the group's own rules, links and routes",
+	"NET_BROADCAST":      "it serves nothing but reaching many hosts at once, around the group's rules",
+	"NET_RAW":            "with it a process opens packet sockets, which pass by the group's rules",
+	"PERFMON":            "with it a process reads the kernel's memory and other processes'",
+	"SYSLOG":             "with it a process learns the kernel's addresses, the first step around its rules",
+	"SYS_ADMIN":          "with it a process mounts the cgroup tree and enters other namespaces, the host's included",
+	"SYS_BOOT":           "with it a process restarts the host or loads another kernel",
+	"SYS_MODULE":         "with it a process loads code into the kernel",
+	"SYS_PTRACE":         "with it a process takes the sockets of the ambassador",
+	"SYS_RAWIO":          "with it a process reads and writes the host's memory and devices",
+	"SYS_TIME":           "with it a process sets the clock of the whole host",
+}
+
+// otherCapabilities exist, are harmless to the promise or not, and nothing in a container has a use for them.
+var otherCapabilities = []string{
+	"AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE",
+	"SYS_PACCT", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM",
+}
+
+// capabilities reads a container's exact set: upper case, without CAP_, sorted, none twice. nil where the file says nothing.
+func (d *groupDecoder) capabilities(r reader) []string {
+	items, ok := r.list("capabilities")
+	if !ok {
+		return nil
+	}
+	set := []string{}
+	for _, i := range items {
+		v, ok := r.convert(i.value, cty.String, elementOf("capabilities"), i.at)
+		if !ok {
+			continue
+		}
+		written := v.AsString()
+		name := strings.TrimPrefix(strings.ToUpper(written), "CAP_")
+		switch why, out := waysOut[name]; {
+		case out:
+			d.errorf(i.at, "Not allowed in a group", "No container of a group gets the capability %s: %s.", name, why)
+		case slices.Contains(grantable, name):
+			set = append(set, name)
+		case slices.Contains(otherCapabilities, name):
+			d.errorf(i.at, "Not allowed in a group", "No container of a group gets the capability %s: it acts on the whole host. Those that can be given are %s.", name, list(grantable))
+		default:
+			d.errorf(i.at, "Unknown capability", "%s is no capability.%s Those that can be given are %s.", quote(written), didYouMean(name, grantable), list(grantable))
+		}
+	}
+	slices.Sort(set)
+	return slices.Compact(set)
+}

@@ -1,0 +1,173 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// checkFile reports every name, shape and label that doesn't belong where it stands, everywhere but inside the groups.
+func checkFile(body *hclsyntax.Body, refusals []refusal, rep *report) {
+	c := checker{refusals, rep}
+	c.names(fileKind, body)
+	for _, b := range body.Blocks {
+		if b.Type != "group" {
+			c.block(fileKind, b)
+		}
+	}
+}
+
+// checkGroup does the same for one group, and then refuses what is not acted on yet.
+func checkGroup(group *hclsyntax.Block, refusals []refusal, rep *report) {
+	c := checker{refusals, rep}
+	c.block(fileKind, group)
+	c.refuse("group", group.Body)
+}
+
+type checker struct {
+	refusals []refusal
+	*report
+}
+
+func (c checker) block(parent string, b *hclsyntax.Block) {
+	k, ok := kinds[b.Type]
+	if !ok || !slices.Contains(kinds[parent].blocks, b.Type) {
+		return // reported with the names of its parent; nothing is known of what is in it
+	}
+	c.labels(k, b)
+	c.names(b.Type, b.Body)
+	for _, inner := range b.Body.Blocks {
+		c.block(b.Type, inner)
+	}
+}
+
+func (c checker) labels(k kind, b *hclsyntax.Block) {
+	switch {
+	case k.label == "" && len(b.Labels) > 0:
+		c.errorf(b.LabelRanges[0], "Unexpected label", "%s has no label. Write: %s { ... }", upperFirst(k.title), b.Type)
+	case k.label != "" && len(b.Labels) == 0:
+		c.errorf(b.TypeRange, "Missing label", "%s has a label, %s. Write: %s \"...\" { ... }", upperFirst(k.title), k.label, b.Type)
+	case k.label != "" && len(b.Labels) > 1:
+		c.errorf(b.LabelRanges[1], "Unexpected label", "%s has one label, %s.", upperFirst(k.title), k.label)
+	}
+}
+
+// names looks at the names of a body's attributes and blocks.
+func (c checker) names(parent string, body *hclsyntax.Body) {
+	k := kinds[parent]
+	for _, attr := range attributes(body) {
+		if k.anyAttr || slices.Contains(k.attrs, attr.Name) {
+			continue
+		}
+		if slices.Contains(k.blocks, attr.Name) {
+			c.errorf(attr.NameRange, "Not an attribute", "%q is a block. Write: %s", attr.Name, blockForm(attr.Name))
+			continue
+		}
+		c.unknown(parent, "attribute", attr.Name, attr.NameRange, attr.Expr)
+	}
+	first := map[string]hcl.Range{}
+	for _, b := range body.Blocks {
+		switch {
+		case slices.Contains(k.blocks, b.Type):
+			if at, seen := first[b.Type]; seen && kinds[b.Type].once {
+				c.errorf(b.DefRange(), "Duplicate "+b.Type+" block", "There is already a %s block here, on line %d. Put everything into one.", b.Type, at.Start.Line)
+			}
+			first[b.Type] = b.TypeRange
+		case slices.Contains(k.attrs, b.Type):
+			c.errorf(b.TypeRange, "Not a block", "%q is an attribute. Write: %s = ...", b.Type, b.Type)
+		case k.anyAttr:
+			c.errorf(b.TypeRange, "Not a block", "%s holds only attributes. Write: %s = ...", upperFirst(k.title), b.Type)
+		default:
+			c.unknown(parent, "block", b.Type, b.TypeRange, nil)
+		}
+	}
+}
+
+// unknown reports a name that has no place in its parent, with the best explanation there is.
+func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsyntax.Expression) {
+	if isRefused(c.refusals, parent, name) {
+		return // reported by refuse
+	}
+	k := c.offered(parent)
+	if why := forbidden(parent, name, value); why != "" {
+		c.errorf(at, "Not allowed in a group", "%s", why)
+		return
+	}
+	if slices.Contains(containerKinds, parent) && slices.Contains(parents(name), "ambassador") {
+		c.errorf(at, "Only the ambassador has "+name, "%q stands in %s, and a member has no way in or out of its group: only the ambassador has. Move it to the group's ambassador block.", name, k.title)
+		return
+	}
+	if instead, ok := foreign[name]; ok && parent != fileKind {
+		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)
+		return
+	}
+	c.errorf(at, "Unknown "+shape, "There is no %s %s in %s.%s %s", shape, quote(name), k.title, guess(k, name), allowance(k))
+}
+
+// offered is what may stand in a block of the kind and is acted on.
+func (c checker) offered(parent string) kind {
+	k := kinds[parent]
+	k.blocks = slices.DeleteFunc(slices.Clone(k.blocks), func(name string) bool { return isRefused(c.refusals, parent, name) })
+	return k
+}
+
+// guess says what the author of an unknown name may have meant, as a sentence with a leading space, or "".
+func guess(k kind, name string) string {
+	if in := parents(name); len(in) > 0 {
+		return fmt.Sprintf(" It belongs in %s.", titles(in))
+	}
+	if suggestion := didYouMean(name, slices.Concat(k.attrs, k.blocks)); suggestion != "" {
+		return suggestion
+	}
+	if known := nearest(name, slices.Sorted(maps.Keys(foreign))); known != "" && len(k.blocks) > 0 {
+		return " " + strings.TrimSuffix(foreign[known], ".") + "."
+	}
+	return ""
+}
+
+// allowance says what may stand in a block of the kind.
+func allowance(k kind) string {
+	var parts []string
+	if len(k.attrs)+len(k.blocks) == 1 {
+		return "Only " + list(slices.Concat(k.attrs, k.blocks)) + " is allowed."
+	}
+	if len(k.attrs) > 0 {
+		parts = append(parts, "the attributes "+list(k.attrs))
+	}
+	if len(k.blocks) > 0 {
+		parts = append(parts, "the blocks "+list(k.blocks))
+	}
+	return "Allowed are " + strings.Join(parts, "; ") + "."
+}
+
+func titles(in []string) string {
+	if slices.Equal(in, slices.Sorted(slices.Values(containerKinds))) {
+		return "a container's block"
+	}
+	var all []string
+	for _, parent := range in {
+		all = append(all, kinds[parent].title)
+	}
+	return strings.Join(all, " or ")
+}
+
+// attributes returns the body's attributes in the file's order.
+func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	all := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
+	for _, a := range body.Attributes {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *hclsyntax.Attribute) int { return a.NameRange.Start.Byte - b.NameRange.Start.Byte })
+	return all
+}
+
+func blockForm(name string) string {
+	if kinds[name].label == "" {
+		return name + " { ... }"
+	}
+	return name + ` "..." { ... }`
+}

@@ -1,0 +1,133 @@
+package spec
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// An item is one element of a list or a map. Its value is unknown where it is wrong, which has been reported.
+type item struct {
+	key   string // of a map
+	keyAt hcl.Range
+	value cty.Value
+	at    hcl.Range
+}
+
+// texts reads a list of strings; nil where there is none, and empty but not nil for [].
+func (r reader) texts(name string) []string {
+	items, ok := r.list(name)
+	if !ok {
+		return nil
+	}
+	texts := make([]string, 0, len(items))
+	for _, i := range items {
+		if v, ok := r.convert(i.value, cty.String, elementOf(name), i.at); ok {
+			texts = append(texts, v.AsString())
+		}
+	}
+	if len(texts) == 0 && len(items) > 0 {
+		return nil // not empty, but wrong
+	}
+	return texts
+}
+
+func elementOf(list string) string { return "An element of " + quote(list) }
+
+// list reads the elements of a list, each with its own place where the list is written out.
+func (r reader) list(name string) ([]item, bool) {
+	attr := r.body.Attributes[name]
+	if attr == nil {
+		return nil, false
+	}
+	if written, ok := unwrap(attr.Expr).(*hclsyntax.TupleConsExpr); ok {
+		items := make([]item, 0, len(written.Exprs))
+		for _, e := range written.Exprs {
+			v, _ := r.eval(e)
+			items = append(items, item{value: v, at: e.Range()})
+		}
+		return items, true
+	}
+	v, ok := r.eval(attr.Expr)
+	at := attr.Expr.Range()
+	if !ok || v.IsNull() {
+		return nil, false
+	}
+	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		r.errorf(at, "Wrong type", "%q is a list of texts ([\"...\", \"...\"]), and this is %s.", name, describe(v))
+		return nil, false
+	}
+	items := []item{}
+	for _, e := range v.Elements() {
+		items = append(items, item{value: e, at: at})
+	}
+	return items, true
+}
+
+// entries reads a map, each entry with its own place where the map is written out.
+func (r reader) entries(name string) ([]item, bool) {
+	attr := r.body.Attributes[name]
+	if attr == nil {
+		return nil, false
+	}
+	if written, ok := unwrap(attr.Expr).(*hclsyntax.ObjectConsExpr); ok {
+		return r.written(name, written), true
+	}
+	v, ok := r.eval(attr.Expr)
+	at := attr.Expr.Range()
+	if !ok || v.IsNull() {
+		return nil, false
+	}
+	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
+		r.errorf(at, "Wrong type", "%q is a map ({ NAME = \"value\" }), and this is %s.", name, describe(v))
+		return nil, false
+	}
+	var items []item
+	for k, e := range v.Elements() {
+		items = append(items, item{key: k.AsString(), keyAt: at, value: e, at: at})
+	}
+	return items, true
+}
+
+func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
+	var items []item
+	seen := map[string]hcl.Range{}
+	for _, pair := range object.Items {
+		key, ok := r.eval(pair.KeyExpr)
+		if ok {
+			key, ok = r.convert(key, cty.String, "A key of "+quote(name), pair.KeyExpr.Range())
+		}
+		value, _ := r.eval(pair.ValueExpr)
+		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) {
+			continue
+		}
+		items = append(items, item{key.AsString(), pair.KeyExpr.Range(), value, pair.ValueExpr.Range()})
+	}
+	return items
+}
+
+// textMap reads a map of strings; check looks at each key. nil where there is none.
+func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[string]string {
+	items, ok := r.entries(name)
+	if !ok || len(items) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(items))
+	for _, i := range items {
+		check(i.key, i.keyAt)
+		if v, ok := r.convert(i.value, cty.String, quote(i.key), i.at); ok {
+			m[i.key] = v.AsString()
+		}
+	}
+	return m
+}
+
+func unwrap(expr hclsyntax.Expression) hclsyntax.Expression {
+	for {
+		p, ok := expr.(*hclsyntax.ParenthesesExpr)
+		if !ok {
+			return expr
+		}
+		expr = p.Expression
+	}
+}

@@ -1,0 +1,149 @@
+package spec
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// container reads one app, sidecar, init or ambassador block.
+func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
+	r := d.in(block)
+	name, _ := label(block)
+	c := Container{
+		Name:         name,
+		Role:         role,
+		Image:        d.image(r),
+		Command:      r.texts("command"),
+		Args:         r.texts("args"),
+		Env:          r.textMap("env", d.checkEnvName),
+		WorkDir:      d.workDir(r),
+		User:         d.user(r),
+		Capabilities: d.capabilities(r),
+		Resources:    d.resources(block),
+		Restart:      d.restart(role, block),
+		Stop:         d.stop(block),
+		Probes:       d.probes(block),
+	}
+	taken := map[string]hcl.Range{}
+	c.Mounts = d.mounts(block, taken)
+	c.Files = d.files(block, taken)
+	d.checkProgram(r, &c)
+	if role == Ambassador {
+		c.Upstreams = d.upstreams(block)
+		c.Publish = d.publish(block)
+		c.Allow = d.allow(r)
+	}
+	return c
+}
+
+// checkProgram reports empty lists, which would be forgotten on the way through JSON. Without args a command has none anyway.
+func (d *groupDecoder) checkProgram(r reader, c *Container) {
+	if c.Command != nil && len(c.Command) == 0 {
+		d.errorf(r.body.Attributes["command"].Expr.Range(), "Empty command", "An empty command starts nothing. Name a program, or leave the line out to start what the image names.")
+	}
+	if c.Args != nil && len(c.Args) == 0 {
+		if !r.has("command") {
+			d.errorf(r.body.Attributes["args"].Expr.Range(), "Empty args", "An empty list doesn't take the image's own arguments away. To start a program without any, name it: command = [\"...\"].")
+		}
+		c.Args = nil
+	}
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][-A-Za-z0-9_.]*$`)
+
+func (d *groupDecoder) checkEnvName(name string, at hcl.Range) {
+	if !envName.MatchString(name) {
+		d.errorf(at, "Invalid environment variable", "%s can't name an environment variable: a name is a letter or _, then letters, digits and any of _-.", quote(name))
+	}
+}
+
+func (d *groupDecoder) workDir(r reader) string {
+	p, at, ok := r.text("workdir", optional)
+	if !ok {
+		return ""
+	}
+	p, _ = d.absolute("workdir", p, at)
+	return p
+}
+
+// userName is what images have in /etc/passwd and /etc/group.
+var userName = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][-A-Za-z0-9_.]{0,31}\$?)$`)
+
+func (d *groupDecoder) user(r reader) string {
+	u, at, ok := r.text("user", optional)
+	if !ok {
+		return ""
+	}
+	user, group, grouped := strings.Cut(u, ":")
+	if !validID(user) || grouped && !validID(group) {
+		d.errorf(at, "Invalid user", "%s is no user. Write a number or a name from the image, with or without a group: \"1000\", \"1000:1000\", \"www-data\".", quote(u))
+		return ""
+	}
+	return u
+}
+
+// validID accepts a name or a number below 2^32-1, which the kernel keeps for "no change".
+func validID(s string) bool {
+	if !userName.MatchString(s) {
+		return false
+	}
+	const noChange = "4294967295"
+	numeric := s[0] >= '0' && s[0] <= '9'
+	return !numeric || len(s) < len(noChange) || s < noChange
+}
+
+// absolute returns a path in a container, cleaned, or reports one that is not absolute.
+func (d *groupDecoder) absolute(what, p string, at hcl.Range) (string, bool) {
+	if !path.IsAbs(p) {
+		d.errorf(at, "Relative path", "%q is an absolute path in the container, and %s does not begin with a slash.", what, quote(p))
+		return "", false
+	}
+	return path.Clean(p), true
+}
+
+// target checks a path on which something is to be placed: where nothing else is, and not over what the kernel shows there.
+func (d *groupDecoder) target(what, p string, at hcl.Range, taken map[string]hcl.Range) (string, bool) {
+	p, ok := d.absolute(what, p, at)
+	if !ok {
+		return "", false
+	}
+	if p == "/" {
+		d.errorf(at, "Can't be covered", "Nothing can be placed over the whole of the container's file system. Choose a path below /.")
+		return "", false
+	}
+	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
+		if within(p, kernel) {
+			d.errorf(at, "Can't be covered", "%s is the kernel's. What is hidden there from a container keeps it inside its group, so nothing is placed over it. Choose another path.", quote(p))
+			return "", false
+		}
+	}
+	if first, ok := taken[p]; ok {
+		d.errorf(at, "Path used twice", "Something is placed at %s already, on line %d. Choose another path.", quote(p), first.Start.Line)
+		return "", false
+	}
+	taken[p] = at
+	return p, true
+}
+
+// single returns the container's one block of a kind, which may be absent.
+func single(block *hclsyntax.Block, kind string) *hclsyntax.Block {
+	if found := blocksOf(block.Body, kind); len(found) > 0 {
+		return found[0]
+	}
+	return nil
+}
+
+// oneOf reads a text that is one of a few words.
+func (r reader) oneOf(name string, words []string) (string, hcl.Range, bool) {
+	s, at, ok := r.text(name, optional)
+	if ok && !slices.Contains(words, s) {
+		r.errorf(at, "Invalid "+name, "%s is none of %s.%s", quote(s), list(words), didYouMean(s, words))
+		return "", at, false
+	}
+	return s, at, ok
+}

@@ -1,0 +1,139 @@
+package spec
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A groupDecoder reads one group block. Names are checked against the schema elsewhere; it reads what it knows.
+type groupDecoder struct {
+	*scope
+	src      Source
+	volumes  map[string]hcl.Range          // declared in the group
+	upstream map[string]cty.Value          // "127.0.0.1:9001"
+	listens  map[*hclsyntax.Block]Upstream // the upstream blocks, which are read before what refers to them
+}
+
+// decodeGroup reads a group. ok is false where a value could not be had for a reason that was reported elsewhere.
+func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, rep *report) (g Group, ok bool) {
+	name, _ := label(block)
+	d := &groupDecoder{
+		scope:    &scope{report: rep, names: known, damaged: damaged},
+		src:      src,
+		volumes:  map[string]hcl.Range{},
+		upstream: map[string]cty.Value{},
+		listens:  map[*hclsyntax.Block]Upstream{},
+	}
+	g = Group{Name: name, Pos: posOf(block.DefRange())}
+	if len(block.Labels) > 0 {
+		rep.checkName("group", name, maxGroupName, ", because containers are called GROUP.CONTAINER in containerd, which takes 76", block.LabelRanges[0])
+	}
+	d.readUpstreams(block)
+	d.names = known.
+		with("upstream", d.upstream).
+		with("group", map[string]cty.Value{"name": cty.StringVal(name)})
+
+	r := d.in(block)
+	g.Labels = d.labels(r)
+	g.Volumes = d.readVolumes(block)
+	g.Containers = d.readContainers(block)
+	g.Egress = d.egress(r, block)
+	d.checkRoles(block)
+	d.warnShared(&g, block)
+	if d.unresolved || rep.hasErrors() {
+		return Group{}, false
+	}
+	g.seal()
+	return g, true
+}
+
+func (d *groupDecoder) readContainers(block *hclsyntax.Block) []Container {
+	var all []Container
+	seen := map[string]hcl.Range{}
+	for _, role := range []Role{Ambassador, Init, Sidecar, App} {
+		for _, b := range blocksOf(block.Body, string(role)) {
+			if name, ok := label(b); ok {
+				d.checkName("container", name, maxContainerName, "", b.LabelRanges[0])
+				d.unique(seen, "container", name, b.LabelRanges[0])
+			}
+			all = append(all, d.container(role, b))
+		}
+	}
+	return all
+}
+
+// checkRoles reports a group without an app, or with two doors.
+func (d *groupDecoder) checkRoles(block *hclsyntax.Block) {
+	if len(blocksOf(block.Body, string(App))) == 0 {
+		d.errorf(block.DefRange(), "No app in this group", "A group exists for its app, and this one has none. Add one: app \"NAME\" { image = \"...\" }.")
+	}
+	doors := blocksOf(block.Body, string(Ambassador))
+	for _, b := range doors[min(1, len(doors)):] {
+		d.errorf(b.DefRange(), "Second ambassador", "A group has one door: there is already an ambassador on line %d. Let that one do the work of both, or make this a sidecar, which reaches the world through the ambassador.", doors[0].TypeRange.Start.Line)
+	}
+}
+
+const threeChoices = `Choose one:
+  ambassador "NAME" { image = "..." }   only this container exchanges packets with the world
+  egress = "none"                       the group is sealed: nothing leaves it
+  egress = "direct"                     every container of the group may leave it`
+
+// egress reads who may leave. The default depends on whether there is an ambassador.
+func (d *groupDecoder) egress(r reader, block *hclsyntax.Block) Egress {
+	door := blocksOf(block.Body, string(Ambassador))
+	text, at, given := r.text("egress", optional)
+	e := Egress(text)
+	switch all := []string{string(EgressAmbassador), string(EgressNone), string(EgressDirect)}; {
+	case !given && r.has("egress") && (d.unresolved || d.mentions(at)):
+		return "" // reported
+	case !given && len(door) > 0:
+		return EgressAmbassador
+	case !given:
+		d.errorf(block.DefRange(), "Who may leave this group?", "This group has no ambassador and no egress line. %s", threeChoices)
+	case !slices.Contains(all, text):
+		d.errorf(at, "Invalid egress", "%s is not a way out.%s It is one of %s.", quote(text), didYouMean(text, all), list(all))
+	case e == EgressAmbassador && len(door) == 0:
+		d.errorf(at, "No ambassador in this group", "Only the ambassador may leave this group, and it has none. %s", threeChoices)
+	case e == EgressNone && len(door) > 0:
+		d.errorf(at, "An ambassador in a sealed group", "With egress = \"none\" nothing leaves the group, so its ambassador %s would lead nowhere. Remove the egress line to let the ambassador out, or remove the ambassador.", labelText(door[0]))
+	case e == EgressDirect && len(door) > 0:
+		d.errorf(at, "An ambassador in an open group", "With egress = \"direct\" every container may leave, so nothing would make them use the ambassador %s. Remove the egress line to let only the ambassador out, or make it a sidecar.", labelText(door[0]))
+	}
+	return e
+}
+
+func labelText(b *hclsyntax.Block) string {
+	name, _ := label(b)
+	return quote(name)
+}
+
+var labelKey = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$`)
+
+// labels reads the group's labels. containerd keeps them, and takes at most 4096 bytes for a key and its value.
+func (d *groupDecoder) labels(r reader) map[string]string {
+	const longest = 4096
+	labels := r.textMap("labels", func(key string, at hcl.Range) {
+		switch {
+		case strings.HasPrefix(key, "sallyport.dev/"):
+			d.errorf(at, "Reserved label", "Labels below sallyport.dev/ are Sallyport's own. Choose another prefix for %s.", quote(key))
+		case !labelKey.MatchString(key) || len(key) > 128:
+			d.errorf(at, "Invalid label", "%s can't be a label's key: a key has at most 128 letters, digits and any of -_./ between them.", quote(key))
+		}
+	})
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if len(key)+len(labels[key]) > longest {
+			d.errorf(r.body.Attributes["labels"].Expr.Range(), "Label too long", "The label %s has %d bytes; a key and its value have at most %d together.", quote(key), len(key)+len(labels[key]), longest)
+		}
+	}
+	return labels
+}
+
+func posOf(at hcl.Range) Pos {
+	return Pos{File: at.Filename, Line: at.Start.Line, Column: at.Start.Column}
+}

@@ -1,0 +1,47 @@
+package spec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// seal fills in the digests. A field that is added to the value later must be omitted from JSON while it is zero: else the
+// digests of definitions that don't use it change, and an upgrade of the daemon replaces every container.
+func (g *Group) seal() {
+	for i := range g.Containers {
+		g.Containers[i].Digest = g.containerDigest(g.Containers[i])
+	}
+	whole := *g
+	whole.Digest, whole.Pos = "", Pos{}
+	g.Digest = digest(whole)
+}
+
+// containerDigest is over what a running container can't change.
+func (g *Group) containerDigest(c Container) string {
+	c.Digest = ""
+	c.Restart, c.Stop, c.Probes = Restart{}, Stop{}, nil
+	c.Publish, c.Allow = nil, nil
+	fixed := struct {
+		Container
+		Volumes []Volume `json:"volumes,omitempty"`
+	}{Container: c}
+	for _, v := range g.Volumes {
+		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
+			fixed.Volumes = append(fixed.Volumes, v)
+		}
+	}
+	return digest(fixed)
+}
+
+// digest is sha256 over the JSON of a value: fields in the order of their declaration, maps by key.
+func digest(v any) string {
+	canonical, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("spec: encode %T: %v", v, err)) // only of our own types, all of which encode
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}

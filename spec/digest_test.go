@@ -1,0 +1,193 @@
+package spec
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// base is a group with everything that a digest is over; the tests change one thing of it at a time.
+const base = `group "g" {
+  labels = { team = "edge", tier = "gold" }
+  app "web" {
+    image        = "web:1"
+    command      = ["run"]
+    args         = ["x"]
+    env          = { A = "1", B = "2" }
+    workdir      = "/srv"
+    user         = "1000"
+    capabilities = ["CHOWN", "KILL"]
+    mount "data" { path = "/data" }
+    mount "logs" { path = "/logs" }
+    file "/etc/web" { content = "web" }
+    resources {
+      cpu    = 1
+      memory = "64MiB"
+      pids   = 10
+    }
+    restart { policy = "always" }
+    stop { timeout = "10s" }
+  }
+  ambassador "proxy" {
+    image = "proxy:1"
+    upstream "api" { listen = 9001 }
+    publish "http" {
+      host = 80
+      port = 8080
+    }
+    allow = ["192.0.2.1:443/tcp"]
+  }
+  volume "data" { size = "1MiB" }
+  volume "logs" { size = "2MiB" }
+}
+`
+
+func parseOne(t testing.TB, text string) Group {
+	t.Helper()
+	src := source("test.hcl", text)
+	groups, diags := parse(src, nil)
+	if diags.HasErrors() || len(groups) != 1 {
+		t.Fatalf("%d groups and:\n%s\n%s", len(groups), printed(t, src, diags), text)
+	}
+	return groups[0]
+}
+
+func changed(t testing.TB, old, new string) Group {
+	t.Helper()
+	if strings.Count(base, old) != 1 {
+		t.Fatalf("%q stands %d times in the base", old, strings.Count(base, old))
+	}
+	return parseOne(t, strings.Replace(base, old, new, 1))
+}
+
+// digests names what a change must replace: the group's generation always, then each container.
+func digests(g Group) map[string]string {
+	d := map[string]string{"group": g.Digest}
+	for _, c := range g.Containers {
+		d[c.Name] = c.Digest
+	}
+	return d
+}
+
+func TestDigestKeepsWhatMeansTheSame(t *testing.T) {
+	tests := []struct{ name, old, new string }{
+		{"comment", `image        = "web:1"`, "# the image\n image = \"web:1\" // here"},
+		{"blank lines", `user         = "1000"`, "\n\n\nuser=\"1000\"\n\n"},
+		{"order of attributes", "command      = [\"run\"]\n    args         = [\"x\"]", "args = [\"x\"]\ncommand = [\"run\"]"},
+		{"order of keys", `{ A = "1", B = "2" }`, `{ B = "2", A = "1" }`},
+		{"order of labels", `team = "edge", tier = "gold"`, `tier = "gold", team = "edge"`},
+		{"order of capabilities", `["CHOWN", "KILL"]`, `["cap_kill", "CHOWN"]`},
+		{"order of mounts", "mount \"data\" { path = \"/data\" }\n    mount \"logs\" { path = \"/logs\" }", "mount \"logs\" { path = \"/logs\" }\n    mount \"data\" { path = \"/data\" }"},
+		{"order of volumes", "volume \"data\" { size = \"1MiB\" }\n  volume \"logs\" { size = \"2MiB\" }", "volume \"logs\" { size = \"2MiB\" }\n  volume \"data\" { size = \"1MiB\" }"},
+		{"another way to write it", `memory = "64MiB"`, `memory = "65536KiB"`},
+		{"computed", `listen = 9001`, `listen = 9000 + 1`},
+		{"defaults said aloud", `image = "proxy:1"`, "image = \"proxy:1\"\n restart { policy = \"always\" }\n stop { timeout = \"10s\" }\n resources { pids = 512 }"},
+		{"default egress said aloud", `group "g" {`, "group \"g\" {\n egress = \"ambassador\""},
+		{"default mode said aloud", `{ content = "web" }`, "{\n content = \"web\"\n mode = \"0444\"\n }"},
+		{"place in the file", `group "g" {`, "variable \"x\" { default = 1 }\n\ngroup \"g\" {"},
+	}
+	want := digests(parseOne(t, base))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(want, digests(changed(t, tt.old, tt.new))); diff != "" {
+				t.Errorf("digests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDigestTellsWhatMatters(t *testing.T) {
+	tests := []struct {
+		name, old, new string
+		replaced       []string // besides the group
+	}{
+		{"image", `"web:1"`, `"web:2"`, []string{"web"}},
+		{"command", `["run"]`, `["run", "fast"]`, []string{"web"}},
+		{"args", `["x"]`, `["y"]`, []string{"web"}},
+		{"env", `A = "1"`, `A = "2"`, []string{"web"}},
+		{"workdir", `"/srv"`, `"/opt"`, []string{"web"}},
+		{"user", `"1000"`, `"1001"`, []string{"web"}},
+		{"capabilities", `["CHOWN", "KILL"]`, `["CHOWN"]`, []string{"web"}},
+		{"no capabilities", `["CHOWN", "KILL"]`, `[]`, []string{"web"}},
+		{"default capabilities", `capabilities = ["CHOWN", "KILL"]`, ``, []string{"web"}},
+		{"mount path", `path = "/data"`, `path = "/date"`, []string{"web"}},
+		{"mount mode", `{ path = "/data" }`, "{\n path = \"/data\"\n read_only = true\n }", []string{"web"}},
+		{"file content", `content = "web"`, `content = "wob"`, []string{"web"}},
+		{"file path", `"/etc/web"`, `"/etc/wob"`, []string{"web"}},
+		{"file mode", `{ content = "web" }`, "{\n content = \"web\"\n mode = \"0400\"\n }", []string{"web"}},
+		{"cpu", `cpu    = 1`, `cpu = 2`, []string{"web"}},
+		{"memory", `"64MiB"`, `"65MiB"`, []string{"web"}},
+		{"pids", `pids   = 10`, `pids = 11`, []string{"web"}},
+		{"size of a mounted volume", `"1MiB"`, `"3MiB"`, []string{"web"}},
+		{"upstream", `listen = 9001`, `listen = 9002`, []string{"proxy"}},
+		{"name of a container", `app "web"`, `app "wob"`, []string{"web", "wob"}},
+		{"restart", `policy = "always"`, `policy = "never"`, nil},
+		{"stop timeout", `timeout = "10s"`, `timeout = "11s"`, nil},
+		{"stop signal", `timeout = "10s"`, `signal = "SIGINT"`, nil},
+		{"publish host", `host = 80`, `host = 81`, nil},
+		{"publish port", `port = 8080`, `port = 8081`, nil},
+		{"allow", `:443/tcp`, `:80/tcp`, nil},
+		{"no allow", `allow = ["192.0.2.1:443/tcp"]`, ``, nil},
+		{"labels", `"gold"`, `"iron"`, nil},
+		{"probe", `stop { timeout = "10s" }`, "stop { timeout = \"10s\" }\n probe \"ready\" { tcp = { port = 1 } }", nil},
+		{"volume more", `volume "data"`, "volume \"more\" {}\n volume \"data\"", nil},
+	}
+	before := digests(parseOne(t, base))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			after := digests(changed(t, tt.old, tt.new))
+			got := map[string]bool{}
+			for _, all := range []map[string]string{before, after} {
+				for name := range all {
+					if before[name] != after[name] {
+						got[name] = true
+					}
+				}
+			}
+			want := map[string]bool{"group": true}
+			for _, name := range tt.replaced {
+				want[name] = true
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("changed digests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A role is part of what a container is; so is the group's egress of the group.
+func TestDigestTellsRolesAndEgress(t *testing.T) {
+	one := parseOne(t, "group \"g\" {\n egress = \"none\"\n app \"a\" { image = \"x\" }\n app \"b\" { image = \"x\" }\n}\n")
+	two := parseOne(t, "group \"g\" {\n egress = \"direct\"\n sidecar \"a\" { image = \"x\" }\n app \"b\" { image = \"x\" }\n}\n")
+	if one.Digest == two.Digest || one.Container("a").Digest == two.Container("a").Digest {
+		t.Error("a sidecar in an open group has the digests of an app in a sealed one")
+	}
+	if one.Container("b").Digest != two.Container("b").Digest {
+		t.Error("egress is no part of a container, and changed its digest")
+	}
+}
+
+func TestGroupSurvivesJSON(t *testing.T) {
+	for _, path := range glob(t, "testdata/*.hcl") {
+		groups, _ := parse(load(t, path), nil)
+		for _, want := range groups {
+			text, err := json.Marshal(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got Group
+			if err := json.Unmarshal(text, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: group %s (-want +got):\n%s", path, want.Name, diff)
+			}
+			got.seal()
+			if diff := cmp.Diff(digests(want), digests(got)); diff != "" {
+				t.Errorf("%s: digests of group %s (-want +got):\n%s", path, want.Name, diff)
+			}
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// names is what expressions can refer to: root ("var"), then name, then value. A value that could not be had, for a reason
+// that is already reported, is cty.DynamicVal: what is computed from it is unknown, and nothing further is said about it.
+type names map[string]map[string]cty.Value
+
+// with returns the names and one root more.
+func (n names) with(root string, values map[string]cty.Value) names {
+	more := maps.Clone(n)
+	more[root] = values
+	return more
+}
+
+// A scope is where expressions are evaluated: what they can refer to, and where their mistakes are reported.
+type scope struct {
+	*report
+	names   names
+	damaged bool // declarations may be missing: an unknown name is no news
+
+	// unresolved: an expression had no value for a reason that was reported elsewhere, so the result is not to be used.
+	unresolved bool
+}
+
+// eval returns the expression's value, which is wholly known; false if it has none.
+func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
+	known := s.checkCalls(expr)
+	ctx := &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{}}
+	used := names{}
+	for _, t := range expr.Variables() {
+		root, name, value, ok := s.resolve(t)
+		if !ok {
+			known = false
+			continue
+		}
+		if used[root] == nil {
+			used[root] = map[string]cty.Value{}
+		}
+		used[root][name] = value
+	}
+	if !known {
+		s.unresolved = true
+		return cty.DynamicVal, false
+	}
+	for root, values := range used {
+		ctx.Variables[root] = cty.ObjectVal(values)
+	}
+	v, diags := expr.Value(ctx)
+	s.diags = append(s.diags, diags...)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		s.unresolved = true
+		return cty.DynamicVal, false
+	}
+	if v.Type() == cty.Number && !v.IsNull() && v.AsBigFloat().IsInf() {
+		s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
+		return cty.DynamicVal, false
+	}
+	return v, true
+}
+
+// resolve finds what a reference names, and reports one that names nothing.
+func (s *scope) resolve(t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
+	root, at := t.RootName(), t.SourceRange()
+	values, known := s.names[root]
+	if !known {
+		s.unknownRoot(root, at)
+		return "", "", cty.NilVal, false
+	}
+	name = referent(t)
+	if name == "" {
+		s.errorf(at, "Incomplete reference", "%q alone has no value. Name one of them: %s.NAME.", root, root)
+		return "", "", cty.NilVal, false
+	}
+	value, known = values[name]
+	if !known {
+		if !s.damaged {
+			s.unknownName(root, name, values, at)
+		}
+		return "", "", cty.NilVal, false
+	}
+	return root, name, value, true
+}
+
+// referent is the name that a reference has after its root; "" where it has none.
+func referent(t hcl.Traversal) string {
+	if len(t) < 2 {
+		return ""
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString()
+		}
+	}
+	return ""
+}
+
+func (s *scope) unknownRoot(root string, at hcl.Range) {
+	switch known := slices.Sorted(maps.Keys(s.names)); {
+	case root == "upstream" || root == "group":
+		s.errorf(at, "Not known here", "%q is known inside a group only, and not in its upstream blocks.", root)
+	case len(known) == 0:
+		s.errorf(at, "Not known here", "A variable's block can't refer to anything. Use a local for what is computed.")
+	default:
+		s.errorf(at, "Unknown reference", "Nothing is called %q.%s References begin with %s.", root, didYouMean(root, known), list(known))
+	}
+}
+
+// declared says how each root's names come into being.
+var declared = map[string]struct{ what, how string }{
+	"var":      {"variable", `Declare it at the top of the file: variable "%s" { type = string }`},
+	"local":    {"local", "Declare it at the top of the file: locals { %s = ... }"},
+	"upstream": {"upstream", `Declare it in the group's ambassador block: upstream "%s" { listen = PORT }`},
+	"group":    {"attribute of the group", "The one that can be referred to is group.name, not group.%s."},
+}
+
+func (s *scope) unknownName(root, name string, values map[string]cty.Value, at hcl.Range) {
+	d := declared[root]
+	detail := fmt.Sprintf("There is no %s %s.", d.what, quote(name))
+	var known []string
+	if len(values) <= maxCandidates {
+		known = slices.Sorted(maps.Keys(values))
+	}
+	if suggestion := didYouMean(name, known); suggestion != "" {
+		detail += suggestion
+	} else {
+		detail += " " + fmt.Sprintf(d.how, name)
+	}
+	s.errorf(at, "Unknown "+d.what, "%s", detail)
+}
+
+// checkCalls reports calls of functions that do not exist.
+func (s *scope) checkCalls(expr hclsyntax.Expression) bool {
+	ok := true
+	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, is := n.(*hclsyntax.FunctionCallExpr)
+		if !is {
+			return nil
+		}
+		if _, known := functions[call.Name]; known {
+			return nil
+		}
+		ok = false
+		if why, impure := impureFunctions[call.Name]; impure {
+			s.errorf(call.NameRange, "Unknown function", "There is no function %q: a group file has the same meaning on every machine and at any time. %s", call.Name, why)
+			return nil
+		}
+		suggestion := didYouMean(call.Name, functionNames)
+		if suggestion == "" {
+			suggestion = " There are " + list(functionNames) + "."
+		}
+		s.errorf(call.NameRange, "Unknown function", "There is no function %q.%s", call.Name, suggestion)
+		return nil
+	})
+	return ok
+}

@@ -1,0 +1,113 @@
+package spec
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// maxPlacedFile bounds a file block's contents, which are kept with the group's definition.
+const maxPlacedFile = 1 << 20
+
+const defaultMode = 0o444
+
+// files reads the files that are placed into a container, sorted by path.
+func (d *groupDecoder) files(container *hclsyntax.Block, taken map[string]hcl.Range) []File {
+	var all []File
+	for _, b := range blocksOf(container.Body, "file") {
+		r := d.in(b)
+		f := File{Mode: d.mode(r)}
+		if p, ok := label(b); ok {
+			f.Path, _ = d.target("file", p, b.LabelRanges[0], taken)
+		}
+		switch source, content := r.has("source"), r.has("content"); {
+		case source && content:
+			d.errorf(r.body.Attributes["content"].NameRange, "Two contents for one file", "A file has either source or content. Keep one of them.")
+		case source:
+			f.Content = d.source(r)
+		case content:
+			if s, _, ok := r.text("content", required); ok {
+				f.Content = []byte(s)
+			}
+		default:
+			d.errorf(r.at, "A file without contents", "Name the file to place (source = \"name\", relative to this group file) or write what is in it (content = \"...\").")
+		}
+		if len(f.Content) > maxPlacedFile {
+			d.errorf(r.at, "File too large", "The file has %d KiB; a placed file has at most %d KiB. Put larger ones into the image.", len(f.Content)>>10, maxPlacedFile>>10)
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	return all
+}
+
+// source reads the file that a file block names.
+func (d *groupDecoder) source(r reader) []byte {
+	s, at, ok := r.text("source", required)
+	if !ok {
+		return nil
+	}
+	name := s
+	if !path.IsAbs(name) {
+		name = path.Join(d.src.Dir, name)
+	}
+	name = path.Clean(name)
+	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
+		if within(name, kernel) {
+			d.errorf(at, "Not a plain file", "What is below %s has other contents at every look, or no end. Name a plain file.", kernel)
+			return nil
+		}
+	}
+	if d.src.ReadFile == nil {
+		d.errorf(at, "Can't read a file here", "This group file is read without access to other files, so %s is not to be had. Write its contents instead: content = \"...\".", quote(s))
+		return nil
+	}
+	content, err := d.src.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.errorf(at, "No such file", "There is no file %s. A path is relative to the folder of this group file, or absolute.", quote(name))
+	case err != nil:
+		d.errorf(at, "Can't read a file", "%s: %s.", quote(name), cause(err))
+	}
+	return bytes.Clone(content)
+}
+
+// cause is what went wrong, without the path that is named beside it.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// mode reads permission bits. A number would be taken for decimal, so it has to be a text.
+func (d *groupDecoder) mode(r reader) uint32 {
+	attr := r.body.Attributes["mode"]
+	if attr == nil {
+		return 0
+	}
+	if l, ok := unwrap(attr.Expr).(*hclsyntax.LiteralValueExpr); ok && !l.Val.IsNull() {
+		d.errorf(attr.Expr.Range(), "Invalid mode", "A mode is a text of octal digits, in quotes: \"0644\". Without them it is a decimal number.")
+		return 0
+	}
+	s, at, ok := r.text("mode", optional)
+	if !ok {
+		return 0
+	}
+	mode, err := strconv.ParseUint(s, 8, 32)
+	switch {
+	case err != nil || len(s) > 4 || mode > 0o777 || mode == 0:
+		d.errorf(at, "Invalid mode", "%s is no mode. Write three or four octal digits: \"0644\".", quote(s))
+	case mode == defaultMode:
+		return 0
+	}
+	return uint32(mode)
+}

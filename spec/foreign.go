@@ -1,0 +1,32 @@
+package spec
+
+// foreign says what stands here for a name that other systems' files have.
+var foreign = map[string]string{
+	"environment":    "Write: env = { NAME = \"value\" }",
+	"entrypoint":     "Write: command = [\"...\"]",
+	"cmd":            "Write: args = [\"...\"], or command = [\"...\"] to replace the image's entrypoint as well.",
+	"working_dir":    "Write: workdir = \"/path\"",
+	"working_folder": "Write: workdir = \"/path\"",
+	"ports":          "The ambassador is the only way in: give it a publish block.",
+	"port":           "The ambassador is the only way in: give it a publish block.",
+	"expose":         "Containers of a group reach each other on localhost without it; the world reaches the ambassador, through a publish block.",
+	"volumes":        "Declare a volume in the group (volume \"NAME\" { size = \"64MiB\" }) and mount it: mount \"NAME\" { path = \"/path\" }.",
+	"binds":          "Declare a volume in the group (volume \"NAME\" { size = \"64MiB\" }) and mount it: mount \"NAME\" { path = \"/path\" }.",
+	"depends_on":     "The order is fixed: the ambassador, then the inits, the sidecars and the apps.",
+	"container":      "A container is an app, a sidecar, an init or the ambassador.",
+	"service":        "A container is an app, a sidecar, an init or the ambassador.",
+	"proxy":          "The proxy of a group is its ambassador block.",
+	"cap_drop":       "The attribute capabilities lists all that a container has; [] is none.",
+	"healthcheck":    "Write: probe \"ready\" { ... }",
+	"readinessProbe": "Write: probe \"ready\" { ... }",
+	"livenessProbe":  "Write: probe \"live\" { ... }",
+	"mem_limit":      "Write: resources { memory = \"128MiB\" }",
+	"memory":         "Write: resources { memory = \"128MiB\" }",
+	"cpus":           "Write: resources { cpu = 0.5 }",
+	"cpu":            "Write: resources { cpu = 0.5 }",
+	"pids_limit":     "Write: resources { pids = 64 }",
+	"restart_policy": "Write: restart { policy = \"always\" }",
+	"stop_signal":    "Write: stop { signal = \"SIGTERM\" }",
+	"stop_timeout":   "Write: stop { timeout = \"10s\" }",
+	"hostname":       "Every container's host name is its group's name.",
+}

@@ -1,0 +1,107 @@
+package spec
+
+import (
+	"encoding/json"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Whatever the bytes: no panic, an error or a group that survives JSON and whose digests are over what it holds, and the
+// same again at the second reading. Run it with -fuzzminimizetime 10x: by default every new find is shortened for a minute.
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/*.hcl", "testdata/bad/*.hcl"} {
+		for _, path := range glob(f, pattern) {
+			f.Add(load(f, path).Bytes)
+		}
+	}
+	f.Add([]byte(base))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		src := source("fuzz.hcl", string(text))
+		groups, diags := parse(src, nil)
+		if len(groups) == 0 && !diags.HasErrors() {
+			t.Error("neither a group nor an error")
+		}
+		for _, d := range diags {
+			if d.Summary == "" || d.Detail == "" || d.Subject == nil || d.Subject.Start.Line < 1 {
+				t.Errorf("incomplete diagnostic: %#v", d)
+			}
+		}
+		if err := WriteDiagnostics(io.Discard, map[string][]byte{src.Name: src.Bytes}, diags, true); err != nil {
+			t.Error(err)
+		}
+		again, diagsAgain := parse(src, nil)
+		if diff := cmp.Diff(groups, again); diff != "" {
+			t.Errorf("second reading (-first +second):\n%s", diff)
+		}
+		if diff := cmp.Diff(texts(diags), texts(diagsAgain)); diff != "" {
+			t.Errorf("mistakes at the second reading (-first +second):\n%s", diff)
+		}
+		for _, g := range groups {
+			checkGroupValue(t, g)
+		}
+		Conflicts(append(groups, groups...))
+		Variables(text)
+	})
+}
+
+func texts(diags hcl.Diagnostics) []string {
+	var all []string
+	for _, d := range diags {
+		all = append(all, d.Error())
+	}
+	return all
+}
+
+// checkGroupValue holds for every group that Parse returns.
+func checkGroupValue(t *testing.T, g Group) {
+	t.Helper()
+	text, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Group
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	back.seal()
+	if back.Digest != g.Digest {
+		t.Errorf("digest of group %q is another one after JSON", g.Name)
+	}
+	if len(g.Name) == 0 || len(g.Name) > maxGroupName {
+		t.Errorf("group name %q", g.Name)
+	}
+	if (g.Ambassador() != nil) != (g.Egress == EgressAmbassador) {
+		t.Errorf("egress %q and ambassador %v", g.Egress, g.Ambassador())
+	}
+	apps := 0
+	for _, c := range g.Containers {
+		if len(ID(g.Name, c.Name)) > 76 {
+			t.Errorf("id %q is too long for containerd", ID(g.Name, c.Name))
+		}
+		if c.Role == App {
+			apps++
+		}
+		if c.Role != Ambassador && (c.Upstreams != nil || c.Publish != nil || c.Allow != nil) {
+			t.Errorf("member %q has what only an ambassador has", c.Name)
+		}
+		for _, capability := range c.Capabilities {
+			if waysOut[capability] != "" {
+				t.Errorf("%q has %s", c.Name, capability)
+			}
+		}
+		if c.Image == "" || c.Resources.PIDs < 1 || c.Restart.Policy == "" || c.Stop.Timeout <= 0 {
+			t.Errorf("%q lacks a default: %+v", c.Name, c)
+		}
+		for _, m := range c.Mounts {
+			if m.Path == "" || within(m.Path, "/proc") || within(m.Path, "/sys") || within(m.Path, "/dev") {
+				t.Errorf("%q has a mount at %q", c.Name, m.Path)
+			}
+		}
+	}
+	if apps == 0 {
+		t.Errorf("group %q has no app", g.Name)
+	}
+}

@@ -1,0 +1,124 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// testFiles are the files of the host that the group files of the tests can name.
+var testFiles = map[string]string{
+	"/etc/sallyport/groups.d/haproxy.cfg":    "frontend payments\n",
+	"/etc/sallyport/groups.d/conf/proxy.cfg": "listen api\n",
+}
+
+func readTestFile(name string) ([]byte, error) {
+	if name == "/etc/shadow" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	content, ok := testFiles[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return []byte(content), nil
+}
+
+func source(name, text string) Source {
+	return Source{Name: name, Dir: "/etc/sallyport/groups.d", Bytes: []byte(text), ReadFile: readTestFile}
+}
+
+// load reads a file of testdata, under its base name so that nothing depends on where the tests run. A first line
+// "# vars: a=1 b=2" gives its variables values.
+func load(t testing.TB, path string) Source {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := source(filepath.Base(path), string(text))
+	first, _, _ := strings.Cut(string(text), "\n")
+	if vars, ok := strings.CutPrefix(first, "# vars: "); ok {
+		src.Vars = map[string]string{}
+		for _, pair := range strings.Fields(vars) {
+			name, value, _ := strings.Cut(pair, "=")
+			src.Vars[name] = value
+		}
+	}
+	return src
+}
+
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func glob(t testing.TB, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files match %s (%v)", pattern, err)
+	}
+	return paths
+}
+
+func printed(t testing.TB, src Source, diags hcl.Diagnostics) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := WriteDiagnostics(&text, map[string][]byte{src.Name: src.Bytes}, diags, false); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// The files directly in testdata are good; their values are read without refusing what is not acted on yet.
+func TestGoldenValues(t *testing.T) {
+	for _, path := range glob(t, "testdata/*.hcl") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			src := load(t, path)
+			groups, diags := parse(src, nil)
+			if diags.HasErrors() {
+				t.Fatalf("refused:\n%s", printed(t, src, diags))
+			}
+			got, err := json.MarshalIndent(groups, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(path, ".hcl")+".golden.json", append(got, '\n'))
+		})
+	}
+}
+
+func TestGoldenMistakes(t *testing.T) {
+	for _, path := range glob(t, "testdata/bad/*.hcl") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			src := load(t, path)
+			_, diags := Parse(src)
+			if len(diags) == 0 {
+				t.Fatal("accepted")
+			}
+			golden(t, strings.TrimSuffix(path, ".hcl")+".golden.txt", []byte(printed(t, src, diags)))
+		})
+	}
+}

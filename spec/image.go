@@ -1,0 +1,47 @@
+package spec
+
+import (
+	"path"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// Archives are images from a file on the host, imported by what is in them and never pulled.
+var archives = []string{"oci-archive:", "docker-archive:"}
+
+// image reads a container's image. A reference stays as it was written; an archive's path becomes absolute.
+func (d *groupDecoder) image(r reader) string {
+	s, at, ok := r.text("image", required)
+	if !ok {
+		return ""
+	}
+	for _, kind := range archives {
+		file, is := strings.CutPrefix(s, kind)
+		switch {
+		case !is:
+			continue
+		case file == "":
+			d.errorf(at, "Invalid image", "%s names no file. Write: %spath.tar, relative to this group file or absolute.", quote(s), kind)
+			return ""
+		case !path.IsAbs(file):
+			file = path.Join(d.src.Dir, file)
+		}
+		return kind + path.Clean(file)
+	}
+	switch _, err := reference.ParseNormalizedNamed(s); {
+	case s == "":
+		d.errorf(at, "Invalid image", "The image is empty. Name one: \"registry.example/name:1.0\", or a file: \"oci-archive:name.tar\".")
+	case strings.Contains(s, "://"):
+		d.errorf(at, "Invalid image", "%s is an address. Write the image's name without %q, or a file: \"oci-archive:name.tar\".", quote(s), s[:strings.Index(s, "://")+3])
+	case err != nil:
+		why := strings.TrimPrefix(strings.TrimPrefix(err.Error(), reference.ErrReferenceInvalidFormat.Error()), ": ")
+		if why != "" {
+			why = " (" + why + ")"
+		}
+		d.errorf(at, "Invalid image", "%s is no image reference%s. Write \"registry.example/name:tag\", or a file: \"oci-archive:name.tar\".", quote(s), why)
+	default:
+		return s
+	}
+	return ""
+}

@@ -1,0 +1,76 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+const (
+	defaultStopTimeout = 10 * time.Second
+	maxStopTimeout     = time.Hour
+)
+
+// restart reads when a container that ended is started again. An init is to end, so it never restarts after it succeeded.
+func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
+	policy := RestartAlways
+	if role == Init {
+		policy = RestartOnFailure
+	}
+	block := single(container, "restart")
+	if block == nil {
+		return Restart{Policy: policy}
+	}
+	words := []string{string(RestartAlways), string(RestartOnFailure), string(RestartNever)}
+	s, at, ok := d.in(block).oneOf("policy", words)
+	if ok {
+		policy = RestartPolicy(s)
+	}
+	if role == Init && policy == RestartAlways {
+		d.errorf(at, "Invalid policy", "An init runs to its end before the group's apps start; restarted always, it would never let them. Write \"on-failure\" or \"never\".")
+	}
+	return Restart{Policy: policy}
+}
+
+// stop reads how a container is asked to end.
+func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
+	stop := Stop{Timeout: defaultStopTimeout}
+	block := single(container, "stop")
+	if block == nil {
+		return stop
+	}
+	r := d.in(block)
+	if timeout, ok := r.duration("timeout", time.Millisecond, maxStopTimeout); ok {
+		stop.Timeout = timeout
+	}
+	if s, at, ok := r.text("signal", optional); ok {
+		name := signalName(s)
+		if name == "" {
+			d.errorf(at, "Invalid signal", "%s is no signal that ends a program.%s Write one such as \"SIGTERM\", \"SIGQUIT\" or \"SIGRTMIN+3\".", quote(s), didYouMean(s, signals))
+		}
+		stop.Signal = name
+	}
+	return stop
+}
+
+// signals are those that a program may take as a request to end. Some do on SIGWINCH.
+var signals = []string{
+	"SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGWINCH", "SIGIO", "SIGPWR",
+}
+
+var realTime = regexp.MustCompile(`^SIGRT(MIN(\+([1-9]|1[0-5]))?|MAX(-([1-9]|1[0-4]))?)$`)
+
+// signalName returns the full name of a signal ("SIGTERM" for "term" as well); "" for what is none.
+func signalName(s string) string {
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if slices.Contains(signals, name) || realTime.MatchString(name) {
+		return name
+	}
+	return ""
+}

@@ -1,0 +1,130 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Bounds on a probe's times and counts.
+const (
+	maxProbeTime  = time.Hour
+	maxProbeCount = 1000
+)
+
+var probeKinds = []string{"startup", "ready", "live"}
+
+// probes reads a container's probes, in the order startup, ready, live.
+func (d *groupDecoder) probes(container *hclsyntax.Block) []Probe {
+	var probes []Probe
+	seen := map[string]hcl.Range{}
+	for _, b := range blocksOf(container.Body, "probe") {
+		kind, ok := label(b)
+		if !ok {
+			continue
+		}
+		if !slices.Contains(probeKinds, kind) {
+			d.errorf(b.LabelRanges[0], "Unknown probe", "There is no probe %s.%s A probe is one of %s.", quote(kind), didYouMean(kind, probeKinds), list(probeKinds))
+			continue
+		}
+		d.unique(seen, "probe", kind, b.LabelRanges[0])
+		probes = append(probes, d.probe(kind, b))
+	}
+	slices.SortStableFunc(probes, func(a, b Probe) int {
+		return slices.Index(probeKinds, a.Kind) - slices.Index(probeKinds, b.Kind)
+	})
+	return probes
+}
+
+func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
+	r := d.in(block)
+	p := Probe{Kind: kind, Exec: r.texts("exec")}
+	p.InitialDelay, _ = r.duration("initial_delay", 0, maxProbeTime)
+	p.Interval, _ = r.duration("interval", time.Millisecond, maxProbeTime)
+	p.Timeout, _ = r.duration("timeout", time.Millisecond, maxProbeTime)
+	failures, _, _ := r.integer("failures", 1, maxProbeCount, optional)
+	successes, at, ok := r.integer("successes", 1, maxProbeCount, optional)
+	p.Failures, p.Successes = int(failures), int(successes)
+	if ok && successes > 1 && kind != "ready" {
+		d.errorf(at, "Invalid successes", "One success is enough for the probe %q; only \"ready\" can ask for more in a row. Remove the line.", kind)
+	}
+	if r.has("http") {
+		http := &HTTPProbe{}
+		port, path := d.endpoint(r, "http", "path")
+		http.Port, http.Path = port, path.text
+		if path.text != "" && !strings.HasPrefix(path.text, "/") {
+			d.errorf(path.at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path.text))
+		}
+		p.HTTP = http
+	}
+	if r.has("tcp") {
+		port, _ := d.endpoint(r, "tcp", "")
+		p.TCP = &TCPProbe{Port: port}
+	}
+	if r.has("grpc") {
+		port, service := d.endpoint(r, "grpc", "service")
+		p.GRPC = &GRPCProbe{Port: port, Service: service.text}
+	}
+	d.checkOneTest(r, p)
+	return p
+}
+
+// checkOneTest reports a probe that asks nothing, or several things.
+func (d *groupDecoder) checkOneTest(r reader, p Probe) {
+	var tests []string
+	for _, name := range []string{"http", "tcp", "grpc", "exec"} {
+		if r.has(name) {
+			tests = append(tests, name)
+		}
+	}
+	switch {
+	case len(tests) == 0:
+		d.errorf(r.at, "A probe without a test", "The probe %q tests nothing. Give it one of http = { port = 8080, path = \"/healthz\" }, tcp = { port = 8080 }, grpc = { port = 8080 }, exec = [\"...\"].", p.Kind)
+	case len(tests) > 1:
+		d.errorf(r.body.Attributes[tests[1]].NameRange, "A probe with several tests", "A probe tests one thing, and this one has %s. Keep one of them.", strings.Join(tests, " and "))
+	case p.Exec != nil && len(p.Exec) == 0:
+		d.errorf(r.body.Attributes["exec"].Expr.Range(), "Empty command", "An empty command tests nothing. Name a program of the container.")
+	}
+}
+
+type placed struct {
+	text string
+	at   hcl.Range
+}
+
+// endpoint reads { port = 8080 } and at most one text beside the port.
+func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, text placed) {
+	allowed := []string{"port"}
+	if beside != "" {
+		allowed = append(allowed, beside)
+	}
+	items, ok := r.entries(name)
+	if !ok {
+		return 0, placed{}
+	}
+	hasPort := false
+	for _, i := range items {
+		switch {
+		case i.key == "port":
+			hasPort = true
+			if v, ok := r.convert(i.value, cty.Number, `"port"`, i.at); ok {
+				p, _, _ := r.whole(v.AsBigFloat(), "port", 1, 65535, i.at)
+				port = uint16(p)
+			}
+		case i.key == beside:
+			if v, ok := r.convert(i.value, cty.String, quote(beside), i.at); ok {
+				text = placed{v.AsString(), i.at}
+			}
+		default:
+			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, didYouMean(i.key, allowed), list(allowed))
+		}
+	}
+	if at := r.body.Attributes[name].Expr.Range(); !hasPort && !d.mentions(at) {
+		d.errorf(at, "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
+	}
+	return port, text
+}

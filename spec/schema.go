@@ -1,0 +1,62 @@
+package spec
+
+import "slices"
+
+// A kind is what may stand in one type of block. The keys of kinds are the block types, which are unique across the file;
+// fileKind is the file itself.
+type kind struct {
+	title   string   // for a sentence: "an app block"
+	label   string   // what the one label is; "" for a block without
+	once    bool     // at most one in its parent
+	attrs   []string // attributes
+	blocks  []string // block types
+	anyAttr bool     // the attributes' names are the author's own
+}
+
+const fileKind = ""
+
+var (
+	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities"}
+	containerBlocks = []string{"mount", "file", "probe", "resources", "restart", "stop"}
+	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
+)
+
+var kinds = map[string]kind{
+	fileKind:   {title: "a group file", blocks: []string{"variable", "locals", "group"}},
+	"variable": {title: "a variable block", label: "the variable's name", attrs: []string{"type", "default", "description"}},
+	"locals":   {title: "a locals block", anyAttr: true},
+	"group": {
+		title: "a group block", label: "the group's name",
+		attrs:  []string{"egress", "labels"},
+		blocks: []string{"app", "sidecar", "init", "ambassador", "volume"},
+	},
+	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"ambassador": {
+		title: "an ambassador block", label: "the container's name",
+		attrs:  slices.Concat(containerAttrs, []string{"allow"}),
+		blocks: slices.Concat(containerBlocks, []string{"upstream", "publish"}),
+	},
+	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size"}},
+	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
+	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
+	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
+	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "pids"}},
+	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
+	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
+	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen"}},
+	"publish":   {title: "a publish block", label: "a name", attrs: []string{"host", "port", "address", "protocol"}},
+}
+
+// parents returns the block types in which the name may stand, sorted.
+func parents(name string) []string {
+	var in []string
+	for parent, k := range kinds {
+		if slices.Contains(k.attrs, name) || slices.Contains(k.blocks, name) {
+			in = append(in, parent)
+		}
+	}
+	slices.Sort(in)
+	return in
+}

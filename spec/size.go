@@ -1,0 +1,61 @@
+package spec
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+)
+
+const mebibyte = 1 << 20
+
+var units = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": mebibyte, "GiB": 1 << 30, "TiB": 1 << 40}
+
+var written = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)$`)
+
+// size reads a number of bytes such as "128MiB".
+func (r reader) size(name string, low, high int64) (int64, bool) {
+	s, at, ok := r.text(name, optional)
+	if !ok {
+		return 0, false
+	}
+	bytes, problem := parseSize(s)
+	if problem == "" && (bytes < low || bytes > high) {
+		problem = fmt.Sprintf("is out of range: %q is from %s to %s", name, formatSize(low), formatSize(high))
+	}
+	if problem != "" {
+		r.errorf(at, "Invalid "+name, "%s %s.", quote(s), problem)
+		return 0, false
+	}
+	return bytes, true
+}
+
+// parseSize returns the bytes, or what is wrong.
+func parseSize(s string) (bytes int64, problem string) {
+	const form = `Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB"`
+	parts := written.FindStringSubmatch(s)
+	if parts == nil {
+		return 0, "is not a size. " + form
+	}
+	unit, known := units[parts[2]]
+	if !known {
+		if parts[2] == "" {
+			return 0, "has no unit. " + form
+		}
+		return 0, "has an unknown unit. " + form
+	}
+	exact, _ := new(big.Rat).SetString(parts[1]) // the pattern admits nothing else
+	exact.Mul(exact, new(big.Rat).SetInt64(unit))
+	if !exact.IsInt() || !exact.Num().IsInt64() {
+		return 0, "is not a whole number of bytes. " + form
+	}
+	return exact.Num().Int64(), ""
+}
+
+func formatSize(bytes int64) string {
+	for _, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
+		if bytes%units[unit] == 0 {
+			return fmt.Sprintf("%d%s", bytes/units[unit], unit)
+		}
+	}
+	return fmt.Sprintf("%dB", bytes)
+}

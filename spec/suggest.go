@@ -1,0 +1,60 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// maxCandidates is how many names are looked through for each mistake: a file full of mistakes must not take minutes.
+const maxCandidates = 128
+
+// nearest returns the candidate that the given name is most likely a slip of, or "".
+func nearest(given string, candidates []string) string {
+	const longest = 64 // a longer name is no slip
+	if len(given) > longest || len(candidates) > maxCandidates {
+		return ""
+	}
+	best, bestDistance := "", 1+max(1, min(2, len(given)/3))
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(given), strings.ToLower(c)); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of slips between two names; two neighbours that changed places are one slip.
+func distance(given, meant string) int {
+	d := levenshtein.Distance(given, meant, nil)
+	if d != 2 || len(given) != len(meant) {
+		return d
+	}
+	for i := 1; i < len(given); i++ {
+		if given[:i-1]+given[i:i+1]+given[i-1:i]+given[i+1:] == meant {
+			return 1
+		}
+	}
+	return d
+}
+
+// didYouMean is a sentence with a leading space, or "".
+func didYouMean(given string, candidates []string) string {
+	if best := nearest(given, candidates); best != "" {
+		return fmt.Sprintf(" Did you mean %q?", best)
+	}
+	return ""
+}
+
+// list renders names for a sentence, sorted, and not more of them than one reads.
+func list(names []string) string {
+	const most = 24
+	names = slices.Clone(names)
+	slices.Sort(names)
+	if len(names) > most {
+		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,89 @@
+package spec
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// readSyntax parses the file. body is nil where nothing of it can be trusted. damage says that there were syntax errors: body
+// is then cut down to the top-level blocks that end before the first of them, and what they refer to may be missing.
+func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, damage bool) {
+	if at, what := exceeds(name, src); what != "" {
+		rep.errorf(at, "This file can't be read", "%s", what)
+		return nil, true
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	rep.diags = append(rep.diags, distinct(diags)...)
+	first := len(src)
+	for _, d := range diags {
+		if isRepetition(d) {
+			continue
+		}
+		damage = true
+		if d.Subject != nil {
+			first = min(first, d.Subject.Start.Byte)
+		}
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return nil, true
+	}
+	if damage {
+		body = &hclsyntax.Body{Blocks: before(body.Blocks, src[:first]), SrcRange: body.SrcRange, EndRange: body.EndRange}
+	}
+	return body, damage
+}
+
+// isRepetition tells the one mistake the parser reports that leaves the tree whole: a second value for an attribute.
+// It can only be told by its text; a test reads it from the parser.
+func isRepetition(d *hcl.Diagnostic) bool { return d.Summary == "Attribute redefined" }
+
+// distinct drops what the parser says again because it did not get over the mistake before: at the same place, or in the same words.
+func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
+	var kept hcl.Diagnostics
+	for i, d := range diags {
+		if i > 0 && !isRepetition(d) {
+			last := diags[i-1]
+			if d.Summary == last.Summary || d.Subject != nil && last.Subject != nil && d.Subject.Start == last.Subject.Start {
+				continue
+			}
+		}
+		kept = append(kept, d)
+	}
+	return kept
+}
+
+// before returns the blocks that end in the sound part of the file. Where a block has no end, the parser puts one somewhere.
+func before(blocks hclsyntax.Blocks, sound []byte) hclsyntax.Blocks {
+	var whole hclsyntax.Blocks
+	for _, b := range blocks {
+		end := b.CloseBraceRange
+		if end.Start.Byte > b.TypeRange.Start.Byte && end.Start.Byte < len(sound) && sound[end.Start.Byte] == '}' {
+			whole = append(whole, b)
+		}
+	}
+	return whole
+}
+
+func startOf(name string) hcl.Range {
+	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+}
+
+// blocksOf returns the body's blocks of one type, in the file's order.
+func blocksOf(body *hclsyntax.Body, kind string) []*hclsyntax.Block {
+	var found []*hclsyntax.Block
+	for _, b := range body.Blocks {
+		if b.Type == kind {
+			found = append(found, b)
+		}
+	}
+	return found
+}
+
+// label returns a block's one label; false where it has none, which the schema check reports.
+func label(b *hclsyntax.Block) (string, bool) {
+	if len(b.Labels) == 0 {
+		return "", false
+	}
+	return b.Labels[0], true
+}

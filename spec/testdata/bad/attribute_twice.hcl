@@ -1,0 +1,8 @@
+group "g" {
+  egress = "none"
+  app "a" {
+    image = "x"
+    image = "y"
+    envv = {}
+  }
+}

@@ -1,0 +1,4 @@
+group "g" {
+  egress = "ambassador"
+  app "a" { image = "x" }
+}

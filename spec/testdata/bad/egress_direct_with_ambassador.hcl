@@ -1,0 +1,5 @@
+group "g" {
+  egress = "direct"
+  app "a" { image = "x" }
+  ambassador "p" { image = "x" }
+}

@@ -1,0 +1,5 @@
+group "g" {
+  egress = "none"
+  app "a" { image = "x" }
+  ambassador "p" { image = "x" }
+}

@@ -1,0 +1,17 @@
+group "g" {
+  egress = "none"
+  app "a" {
+    image = "x"
+    env = {
+      A = file("/etc/passwd")
+      B = uper("x")
+      C = frobnicate(1)
+      D = upper()
+      E = base64decode("%%")
+      F = format("%1000000000s", "x")
+      G = jsondecode("{")
+      H = length(5)
+      I = timestamp()
+    }
+  }
+}

@@ -1,0 +1,4 @@
+group "g" {
+  egress = "none"
+  sidecar "s" { image = "x" }
+}

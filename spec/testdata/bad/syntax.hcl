@@ -1,0 +1,6 @@
+variable "x" { defautl = 1 }
+group "g" {
+  app "a" {
+    image = "unclosed
+  }
+}

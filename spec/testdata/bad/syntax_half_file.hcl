@@ -1,0 +1,3 @@
+group "g" {
+  app "web" {
+    image = "registry.example/we

@@ -1,0 +1,4 @@
+variable "nobody" { type = string }
+group "g" {
+  egress = "none"
+  app "a" { image = "x" }

@@ -1,0 +1,7 @@
+group "g" {
+	egress = "none"
+	app "a" {
+		image = "x"
+		env = { NAME = "größe 日本語", "ünï" = "x" }
+	}
+}

@@ -1,0 +1,4 @@
+group "g" {
+  egress = "none"
+  app "[31mred" { image = "x" }
+}

@@ -1,0 +1,5 @@
+group "g" {
+  app "a" { image = "x" }
+  ambassador "p" { image = "x" }
+  ambassador "q" { image = "x" }
+}

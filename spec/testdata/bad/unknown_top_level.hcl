@@ -1,0 +1,7 @@
+gruop "g" {}
+image = "x"
+app "web" {}
+group "g" {
+  egress = "none"
+  app "a" { image = "x" }
+}

@@ -1,0 +1,3 @@
+group "g" {
+  app "a" { image = "x" }
+}

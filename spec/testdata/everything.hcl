@@ -1,0 +1,119 @@
+# Everything that is acted on, once.
+variable "registry" { default = "registry.example" }
+variable "replica" {
+  type        = number
+  default     = 3
+  description = "which of the replicas this is"
+}
+variable "debug" {
+  type    = bool
+  default = false
+}
+variable "hosts" {
+  type    = list(string)
+  default = ["203.0.113.0/24", "[2001:db8::]/32"]
+}
+variable "limits" {
+  type    = object({ cpu = number, memory = optional(string, "32MiB") })
+  default = { cpu = 1.5 }
+}
+
+locals {
+  image = "${var.registry}/app:${local.tag}"
+  tag   = format("1.%d", var.replica)
+}
+
+locals {
+  allow = concat([for h in var.hosts : "${h}:443/tcp"], ["198.51.100.53:*/udp", "[2001:db8::53]:53/udp", "198.51.100.53:*/udp"])
+  base  = { LEVEL = var.debug ? "debug" : "info", REPLICA = var.replica }
+}
+
+group "everything" {
+  egress = "ambassador"
+  labels = { team = "edge", "example.com/tier" = upper("gold") }
+
+  app "web" {
+    image        = local.image
+    command      = ["/bin/app", "--name", group.name]
+    args         = split(" ", "a b")
+    env          = merge(local.base, { URL = "http://${upstream.api}/", "DOTTED.NAME" = try(jsondecode("nope"), "fallback") })
+    workdir      = "/srv//app/"
+    user         = 1000
+    capabilities = ["cap_chown", "NET_BIND_SERVICE", "CHOWN"]
+    mount "cache" {
+      path      = "/var/cache"
+      read_only = false
+    }
+    mount "logs" { path = "/log" }
+    file "/etc/app.conf" {
+      content = <<-EOT
+        replica = ${var.replica}
+        %{ for h in var.hosts }host = ${h}
+        %{ endfor }
+      EOT
+      mode    = "0600"
+    }
+    file "/etc/app.d/api" { content = upstream["api"] }
+    resources {
+      cpu    = var.limits.cpu
+      memory = var.limits.memory
+    }
+    restart { policy = "on-failure" }
+    stop {
+      signal  = "quit"
+      timeout = "1m30s"
+    }
+  }
+  app "second" {
+    image        = "busybox"
+    capabilities = []
+    restart { policy = "never" }
+  }
+  sidecar "shipper" {
+    image = "oci-archive:images/shipper.tar"
+    user  = "www-data:adm"
+    mount "logs" {
+      path      = "/logs"
+      read_only = true
+    }
+    stop { signal = "SIGRTMIN+3" }
+  }
+  ambassador "proxy" {
+    image = "docker-archive:/srv/images/proxy.tar"
+    upstream "db" { listen = 5432 }
+    upstream "api" { listen = 9000 + 1 }
+    publish "web6" {
+      address  = "2001:DB8::1"
+      host     = 443
+      port     = 8443
+      protocol = "tcp"
+    }
+    publish "quic" {
+      host     = 443
+      port     = 8443
+      protocol = "udp"
+    }
+    publish "web" {
+      address = "::ffff:192.0.2.1"
+      host    = 443
+      port    = 8443
+    }
+    allow = local.allow
+    file "/etc/proxy.cfg" {
+      source = "conf/proxy.cfg"
+      mode   = "444"
+    }
+  }
+  volume "logs" { size = "1.5MiB" }
+  volume "cache" {}
+}
+
+group "sealed" {
+  egress = "none"
+  app "only" { image = "registry.example/only@sha256:${join("", [for i in range(64) : "a"])}" }
+}
+
+group "open" {
+  egress = "direct"
+  app "only" { image = local.image }
+}

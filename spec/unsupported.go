@@ -1,0 +1,66 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// A refusal is a name of the group file that Sallyport does not act on yet. What is accepted is acted on, so it is refused
+// rather than ignored. Names that are in the schema too are decoded and validated all the same.
+type refusal struct {
+	in     []string // the block types in which the name stands
+	name   string   // of a block or an attribute
+	detail string   // what this version does instead
+}
+
+// unsupported is all that is refused. A feature is switched on by deleting its row.
+var unsupported = []refusal{
+	{containerKinds, "probe", "Containers count as ready when they have started. Remove the probe."},
+	{[]string{"group"}, "init", "Run it before you apply the group, or as the first thing the app's command does."},
+	{[]string{"group"}, "update", "A changed container is replaced at once. Remove the block."},
+	{[]string{"group"}, "network", "A group's addresses are handed out by the daemon. Remove the block."},
+	{[]string{"group", "ambassador"}, "dns", "Members resolve no names; the ambassador uses the host's resolvers."},
+	{[]string{"ambassador"}, "intercept", "Have the members call the ambassador's upstreams instead: ${upstream.NAME}."},
+	{slices.Concat(containerKinds, []string{"group"}), "secret", `Place the value with a file block instead: file "/path" { source = ... }.`},
+	{[]string{"volume"}, "persistent", "Volumes live as long as their group. Remove the attribute."},
+	{[]string{"volume", "mount"}, "host", hostVolume},
+	{[]string{"volume", "mount"}, "host_path", hostVolume},
+	{[]string{"volume", "mount"}, "source", hostVolume},
+	{[]string{"volume", "mount"}, "bind", hostVolume},
+	{[]string{"volume"}, "path", hostVolume},
+	{[]string{"volume"}, "device", hostVolume},
+}
+
+const hostVolume = `Folders of the host can't be mounted. Use a volume that lives as long as the group (volume "NAME" { size = "64MiB" }), or place single files with: file "/path" { source = ... }.`
+
+func isRefused(refusals []refusal, parent, name string) bool {
+	return slices.ContainsFunc(refusals, func(r refusal) bool { return r.matches(parent, name) })
+}
+
+func (r refusal) matches(parent, name string) bool {
+	return r.name == name && slices.Contains(r.in, parent)
+}
+
+// refuse reports what is not acted on yet, but for places where something worse was found.
+func (c checker) refuse(parent string, body *hclsyntax.Body) {
+	for _, attr := range attributes(body) {
+		c.refuseName(parent, attr.Name, attr.SrcRange)
+	}
+	for _, b := range body.Blocks {
+		c.refuseName(parent, b.Type, b.DefRange())
+		if _, known := kinds[b.Type]; known {
+			c.refuse(b.Type, b.Body)
+		}
+	}
+}
+
+func (c checker) refuseName(parent, name string, at hcl.Range) {
+	for _, r := range c.refusals {
+		if r.matches(parent, name) && !c.mentions(at) {
+			c.errorf(at, "Not supported yet", "%q is not supported yet in %s. %s", name, kinds[parent].title, r.detail)
+			return
+		}
+	}
+}

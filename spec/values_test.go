@@ -1,0 +1,166 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+	"pgregory.net/rapid"
+)
+
+func TestParseSize(t *testing.T) {
+	tests := []struct {
+		text string
+		want int64 // 0: refused
+	}{
+		{"1B", 1}, {"1KiB", 1024}, {"1.5KiB", 1536}, {"128 MiB", 128 << 20}, {"2GiB", 2 << 30}, {"1TiB", 1 << 40}, {"0.5GiB", 512 << 20},
+		{"", 0}, {"5", 0}, {"MiB", 0}, {"-1MiB", 0}, {"1mib", 0}, {"1MB", 0}, {"0.3B", 0}, {"1e3B", 0}, {"999999999999999TiB", 0}, {"1MiB ", 0},
+	}
+	for _, tt := range tests {
+		got, problem := parseSize(tt.text)
+		if (problem == "") != (tt.want > 0) || got != tt.want && tt.want > 0 {
+			t.Errorf("%q is %d, %q; want %d", tt.text, got, problem, tt.want)
+		}
+	}
+}
+
+func TestSizesReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bytes := rapid.Int64Range(1, 1<<49).Draw(t, "bytes")
+		if got, problem := parseSize(formatSize(bytes)); got != bytes {
+			t.Errorf("%s is %d, %q; want %d", formatSize(bytes), got, problem, bytes)
+		}
+	})
+}
+
+func TestSignalName(t *testing.T) {
+	tests := map[string]string{
+		"SIGTERM": "SIGTERM", "term": "SIGTERM", "Quit": "SIGQUIT", "SIGRTMIN": "SIGRTMIN", "rtmin+3": "SIGRTMIN+3", "SIGRTMAX-14": "SIGRTMAX-14",
+		"": "", "15": "", "SIG": "", "SIGSTOP": "", "SIGRTMIN+0": "", "SIGRTMIN+16": "", "SIGRTMAX+1": "",
+	}
+	for given, want := range tests {
+		if got := signalName(given); got != want {
+			t.Errorf("%q is %q, want %q", given, got, want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	candidates := []string{"image", "command", "env", "port", "egress", "ambassador"}
+	tests := map[string]string{
+		"imgae": "image", "prot": "port", "Env": "env", "evn": "env", "comand": "command", "ambasador": "ambassador",
+		"": "", "x": "", "size": "", "completely": "", strings.Repeat("egress", 20): "",
+	}
+	for given, want := range tests {
+		if got := nearest(given, candidates); got != want {
+			t.Errorf("%q is near %q, want %q", given, got, want)
+		}
+	}
+	if got := nearest("imgae", slices.Repeat(candidates, 100)); got != "" {
+		t.Errorf("looked through %d names and found %q", 100*len(candidates), got)
+	}
+}
+
+func TestWayOut(t *testing.T) {
+	leads := []string{"/", "/run", "/var", "/var/run", "/var/lib", "/run/docker.sock", "/var/run/docker.sock", "/run//containerd/x", "/run/user/1000/bus", "/dev", "/dev/net/tun", "/proc/1", "/sys"}
+	safe := []string{"/srv", "/run/app", "/runner", "/var/lib/app", "/devices", "relative", "", "/home/x/run/docker.sock"}
+	for _, p := range leads {
+		if wayOut(p) == "" {
+			t.Errorf("%q is taken for harmless", p)
+		}
+	}
+	for _, p := range safe {
+		if why := wayOut(p); why != "" {
+			t.Errorf("%q: %s", p, why)
+		}
+	}
+}
+
+// What is forbidden by name is in no schema and on no list of what comes later, and each capability is on one list only.
+func TestTablesAgree(t *testing.T) {
+	for _, taken := range takenAway {
+		for _, name := range taken.names {
+			if in := parents(name); len(in) > 0 {
+				t.Errorf("%q is taken away, and allowed in %v", name, in)
+			}
+			for _, kind := range containerKinds {
+				if isRefused(unsupported, kind, name) {
+					t.Errorf("%q is taken away, and to come in %s", name, kind)
+				}
+			}
+		}
+	}
+	for name := range foreign {
+		for _, kind := range containerKinds {
+			if slices.Contains(kinds[kind].attrs, name) || slices.Contains(kinds[kind].blocks, name) {
+				t.Errorf("%q is a word of other systems, and allowed in %s", name, kind)
+			}
+		}
+	}
+	for name := range waysOut {
+		if slices.Contains(grantable, name) || slices.Contains(otherCapabilities, name) {
+			t.Errorf("%s is a way out, and on another list", name)
+		}
+	}
+	if all := len(waysOut) + len(grantable) + len(otherCapabilities); all != 41 {
+		t.Errorf("%d capabilities, and Linux has 41", all)
+	}
+	if !slices.IsSorted(DefaultCapabilities) {
+		t.Errorf("not sorted: %v", DefaultCapabilities)
+	}
+}
+
+// Every function is called once by name, so that none is in the table with a broken specification.
+func TestFunctions(t *testing.T) {
+	tests := []struct{ expr, want string }{
+		{`abs(-1)`, "1"}, {`base64decode(base64encode("hé"))`, "hé"}, {`can(1 + "x")`, "false"}, {`ceil(1.2)`, "2"}, {`chomp("a\n")`, "a"},
+		{`length(chunklist([1, 2, 3], 2))`, "2"}, {`coalesce(null, "a")`, "a"}, {`coalescelist([], ["a"])[0]`, "a"}, {`compact(["", "a"])[0]`, "a"},
+		{`length(concat([1], [2]))`, "2"}, {`contains(["a"], "a")`, "true"}, {`length(distinct(["a", "a"]))`, "1"}, {`element(["a", "b"], 3)`, "b"},
+		{`length(flatten([[1], [2, [3]]]))`, "3"}, {`floor(1.8)`, "1"}, {`format("%03d", 7)`, "007"}, {`formatlist("%s!", ["a"])[0]`, "a!"},
+		{`join("-", ["a", "b"])`, "a-b"}, {`jsondecode("[5]")[0]`, "5"}, {`jsonencode({ a = [1] })`, `{"a":[1]}`}, {`keys({ b = 1, a = 2 })[0]`, "a"},
+		{`length("日本")`, "2"}, {`length({ a = 1 })`, "1"}, {`length(toset(["a", "a"]))`, "1"}, {`lookup({ a = 1 }, "b", 2)`, "2"}, {`lower("A")`, "a"}, {`max(1, 2)`, "2"},
+		{`merge({ a = 1 }, { a = 2 }).a`, "2"}, {`min(1, 2)`, "1"}, {`parseint("ff", 16)`, "255"}, {`range(3)[2]`, "2"}, {`regex("b+", "abbc")`, "bb"},
+		{`length(regexall("b", "abbc"))`, "2"}, {`replace("aXa", "X", "-")`, "a-a"}, {`reverse(["a", "b"])[0]`, "b"}, {`length(setintersection(["a"], ["b"]))`, "0"},
+		{`length(setsubtract(["a"], ["b"]))`, "1"}, {`length(setunion(["a"], ["b"]))`, "2"}, {`slice(["a", "b"], 1, 2)[0]`, "b"}, {`sort(["b", "a"])[0]`, "a"},
+		{`split(",", "a,b")[1]`, "b"}, {`strlen("ab")`, "2"}, {`substr("abc", 1, 1)`, "b"}, {`title("ab")`, "Ab"}, {`tobool("true")`, "true"}, {`tolist(["a"])[0]`, "a"},
+		{`tomap({ a = 1 }).a`, "1"}, {`tonumber("5")`, "5"}, {`tostring(5)`, "5"}, {`trim("xax", "x")`, "a"}, {`trimprefix("xa", "x")`, "a"}, {`trimspace(" a ")`, "a"},
+		{`trimsuffix("ax", "x")`, "a"}, {`try(1 + "x", "a")`, "a"}, {`upper("a")`, "A"}, {`values({ a = "b" })[0]`, "b"}, {`zipmap(["a"], ["b"]).a`, "b"},
+		{`format("100%% %s", "a")`, "100% a"},
+	}
+	called := map[string]bool{}
+	for _, tt := range tests {
+		g := parseOne(t, "group \"g\" {\n egress = \"none\"\n app \"a\" {\n image = \"x\"\n env = { V = "+tt.expr+" }\n }\n}\n")
+		if got := g.Containers[0].Env["V"]; got != tt.want {
+			t.Errorf("%s is %q, want %q", tt.expr, got, tt.want)
+		}
+		for name := range functions {
+			if strings.Contains(tt.expr, name+"(") {
+				called[name] = true
+			}
+		}
+	}
+	for _, name := range functionNames {
+		if !called[name] {
+			t.Errorf("%s is never called", name)
+		}
+	}
+}
+
+func TestWeight(t *testing.T) {
+	tests := []struct {
+		v        cty.Value
+		min, max int
+	}{
+		{cty.StringVal("abcd"), 4, 4},
+		{cty.ListVal([]cty.Value{cty.StringVal("abcd"), cty.StringVal("e")}), 5, 8},
+		{cty.NullVal(cty.String), 0, 0},
+		{cty.MustParseNumberVal("1e300"), 900, 1100},
+		{cty.True, 1, 1},
+	}
+	for _, tt := range tests {
+		if got := weight(tt.v); got < tt.min || got > tt.max {
+			t.Errorf("%#v weighs %d", tt.v, got)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+const envPrefix = "SALLYPORT_VAR_"
+
+// VarsFromEnviron picks SALLYPORT_VAR_x=value out of an environment in the form of os.Environ.
+func VarsFromEnviron(environ []string) map[string]string {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if name, ok := strings.CutPrefix(name, envPrefix); ok && name != "" {
+			vars[name] = value
+		}
+	}
+	return vars
+}
+
+// Variables returns the names of the variables that a group file declares, sorted: so that a caller with values for several
+// files can give each file its own. A file that can't be read declares none.
+func Variables(src []byte) []string {
+	body, _ := readSyntax("", src, &report{})
+	if body == nil {
+		return nil
+	}
+	declared := map[string]bool{}
+	for _, b := range blocksOf(body, "variable") {
+		if name, ok := label(b); ok {
+			declared[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(declared))
+}
+
+// A variable is one variable block.
+type variable struct {
+	name     string
+	ty       cty.Type
+	defaults *typeexpr.Defaults // of optional attributes inside the type
+	typeAt   hcl.Range
+}
+
+// declareVariables fills in names["var"] and reports values for variables that are not declared.
+func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, damaged bool, rep *report) {
+	vars, seen := map[string]cty.Value{}, map[string]hcl.Range{}
+	for _, b := range blocksOf(body, "variable") {
+		name, ok := label(b)
+		if !ok || !rep.unique(seen, "variable", name, b.LabelRanges[0]) {
+			continue
+		}
+		if !hclsyntax.ValidIdentifier(name) {
+			rep.errorf(b.LabelRanges[0], "Invalid variable name", "%s can't be written after \"var.\". A name is a letter, then letters, digits, - and _.", quote(name))
+			continue
+		}
+		value, isGiven := given[name]
+		vars[name] = decodeVariable(name, b, value, isGiven, rep)
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, ok := seen[name]; !ok && !damaged {
+			rep.errorf(startOf(body.SrcRange.Filename), "Value for an unknown variable", "A value was given for the variable %s (with -var %s=... or %s%s), and this file declares no such variable.%s",
+				quote(name), name, envPrefix, name, didYouMean(name, slices.Sorted(maps.Keys(seen))))
+		}
+	}
+	n["var"] = vars
+}
+
+func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, rep *report) cty.Value {
+	r := reader{&scope{report: rep, names: names{}}, b.Body, b.DefRange()}
+	_, _, _ = r.text("description", optional)
+	v := variable{name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange()}
+	typed := false
+	if attr, ok := b.Body.Attributes["type"]; ok {
+		var diags hcl.Diagnostics
+		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		rep.diags = append(rep.diags, diags...)
+		if diags.HasErrors() {
+			return cty.DynamicVal
+		}
+		typed, v.typeAt = true, attr.Expr.Range()
+	}
+	fallback, hasDefault := cty.DynamicVal, false
+	if attr, ok := b.Body.Attributes["default"]; ok {
+		hasDefault = true
+		if value, ok := r.eval(attr.Expr); ok {
+			if converted, err := v.convert(value); err != nil {
+				rep.errorf(attr.Expr.Range(), "Wrong default", "The default of %q is not of the type %s: %s.", name, typeexpr.TypeString(v.ty), err)
+			} else {
+				fallback = converted
+			}
+		}
+	}
+	switch {
+	case isGiven:
+		if !typed {
+			v.ty = impliedType(fallback, hasDefault)
+		}
+		value, err := v.parse(given)
+		if err != nil {
+			rep.errorf(v.typeAt, "Wrong value for a variable", "The value given for %q is %s, which is not of the type %s: %s.", name, quote(given), typeexpr.TypeString(v.ty), err)
+		}
+		return value
+	case hasDefault:
+		return fallback
+	}
+	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with -var %s=VALUE, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
+	return cty.DynamicVal
+}
+
+// impliedType is the type of a variable without a type line: that of a simple default, else text where there is no default.
+func impliedType(fallback cty.Value, hasDefault bool) cty.Type {
+	switch {
+	case !hasDefault:
+		return cty.String
+	case fallback.Type().IsPrimitiveType():
+		return fallback.Type()
+	default:
+		return cty.DynamicPseudoType
+	}
+}
+
+// parse reads a value from the command line or the environment: strings are taken as they are, anything else as in the file.
+func (v variable) parse(given string) (cty.Value, error) {
+	if v.ty == cty.String {
+		return cty.StringVal(given), nil
+	}
+	if at, what := exceeds("", []byte(given)); what != "" {
+		return cty.DynamicVal, fmt.Errorf("column %d: %s", at.Start.Column, strings.TrimSuffix(what, "."))
+	}
+	if v.ty.IsPrimitiveType() {
+		return v.convert(cty.StringVal(given))
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(given), "", hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.DynamicVal, plainError(diags)
+	}
+	value, diags := expr.Value(nil)
+	if diags.HasErrors() {
+		return cty.DynamicVal, plainError(diags)
+	}
+	return v.convert(value)
+}
+
+func (v variable) convert(value cty.Value) (cty.Value, error) {
+	if v.defaults != nil && !value.IsNull() {
+		value = v.defaults.Apply(value)
+	}
+	converted, err := convert.Convert(value, v.ty)
+	if err != nil {
+		return cty.DynamicVal, err
+	}
+	return converted, nil
+}
+
+// plainError is the first mistake as an error, without its place: what it is about is no file.
+func plainError(diags hcl.Diagnostics) error {
+	return errors.New(strings.TrimSuffix(diags[0].Detail, "."))
+}

@@ -1,0 +1,108 @@
+package spec
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+const detailWidth = 96 // columns at which details are broken
+
+// WriteDiagnostics prints diagnostics for a person: file, line, column, snippet, detail. files maps Source.Name to its bytes.
+//
+// It is our own and not hcl's, which gives no columns, marks the place with colour only, and reads the file again for each.
+func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostics, color bool) error {
+	p := printer{color: color, files: map[string]*sourceFile{}}
+	for name, src := range files {
+		p.files[name] = newSourceFile(name, src)
+	}
+	for _, d := range diags {
+		p.write(d)
+	}
+	if _, err := w.Write(p.out.Bytes()); err != nil {
+		return fmt.Errorf("write diagnostics: %w", err)
+	}
+	return nil
+}
+
+type printer struct {
+	out   bytes.Buffer
+	color bool
+	files map[string]*sourceFile
+}
+
+func (p *printer) write(d *hcl.Diagnostic) {
+	severity, paint := "Error", "\x1b[1;31m"
+	if d.Severity == hcl.DiagWarning {
+		severity, paint = "Warning", "\x1b[1;33m"
+	}
+	fmt.Fprintf(&p.out, "%s: %s\n", p.painted(paint, severity), printable(d.Summary))
+	if d.Subject != nil {
+		p.place(*d.Subject, paint)
+	}
+	if d.Detail != "" {
+		for line := range strings.SplitSeq(d.Detail, "\n") {
+			p.out.WriteString(wrap(printable(line), detailWidth))
+		}
+	}
+	p.out.WriteByte('\n')
+}
+
+// place prints where it is, the source line, and a mark under the spot.
+func (p *printer) place(at hcl.Range, paint string) {
+	fmt.Fprintf(&p.out, "  %s:%d:%d", printable(at.Filename), at.Start.Line, at.Start.Column)
+	file := p.files[at.Filename]
+	if file == nil {
+		p.out.WriteString("\n")
+		return
+	}
+	if in := file.enclosing(at.Start); in != "" {
+		p.out.WriteString(", in " + printable(in))
+	}
+	p.out.WriteString("\n")
+	line, ok := file.line(at.Start.Line)
+	if !ok {
+		return
+	}
+	before, marked, after := cutLine(line, at)
+	gutter := fmt.Sprintf("%6d | ", at.Start.Line)
+	fmt.Fprintf(&p.out, "%s%s%s%s\n", gutter, before, p.painted(paint, marked), after)
+	fmt.Fprintf(&p.out, "%*s%s%s\n", len(gutter)-1, "| ", blank(before), p.painted(paint, strings.Repeat("^", max(1, len([]rune(marked))))))
+}
+
+func (p *printer) painted(paint, s string) string {
+	if !p.color || s == "" {
+		return s
+	}
+	return paint + s + "\x1b[0m"
+}
+
+// wrap breaks a line between words, and indents what follows as the line is indented.
+func wrap(line string, width int) string {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+	var out strings.Builder
+	column := 0
+	if len([]rune(line))+2 <= width {
+		return "  " + line + "\n"
+	}
+	for i, word := range strings.Fields(line) {
+		n := len([]rune(word))
+		switch {
+		case i == 0:
+			out.WriteString("  " + indent)
+			column = 2 + len(indent)
+		case column+1+n > width:
+			out.WriteString("\n  " + indent)
+			column = 2 + len(indent)
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += n
+	}
+	return out.String() + "\n"
+}
