@@ -93,7 +93,7 @@ func TestRootLife(t *testing.T) {
 	groups()
 	conn, err := ruleset.Open(0)
 	step(err)
-	defer conn.CloseLasting()
+	defer conn.Close()
 	if there, err := ruleset.Exists(conn, n.layout.Table); there || err != nil {
 		t.Errorf("the host's table is there after its last group: %v, %v", there, err)
 	}

@@ -18,7 +18,7 @@ func Apply(ns *os.File, p Policy) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	changed, err = ruleset.Apply(conn, createTable(p))
 	if err != nil {
 		return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
@@ -35,7 +35,7 @@ func InForce(ns *os.File, p Policy) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	return ruleset.Matches(conn, createTable(p))
 }
 
@@ -45,7 +45,7 @@ func Denies(ns *os.File) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	return ruleset.SameShape(conn, createTable(Policy{Mode: Sealed}))
 }
 
@@ -55,7 +55,7 @@ func Remove(ns *os.File) error {
 	if err != nil {
 		return err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	return ruleset.Delete(conn, TableName)
 }
 
@@ -81,7 +81,7 @@ func ReadCounters(ns *os.File) (Counters, error) {
 	if err != nil {
 		return Counters{}, err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	t, err := ruleset.Counts(conn, TableName)
 	if err != nil {
 		return Counters{}, err

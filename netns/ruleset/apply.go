@@ -11,96 +11,135 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns a connection to the tables of a network namespace, or of the calling thread's own where ns is 0. The caller
-// closes it with CloseLasting.
-func Open(ns int) (*nftables.Conn, error) {
-	conn, err := nftables.New(nftables.WithNetNSFd(ns), nftables.AsLasting())
-	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
-	}
-	return conn, nil
-}
-
 // Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at all. A table that is the same
 // already is left alone. Where only rules or elements differ, the chains, the counters and their counts stay.
-func Apply(conn *nftables.Conn, t Table) (changed bool, err error) {
-	found, err := compare(conn, t)
+func Apply(conn *Conn, t Table) (changed bool, err error) {
+	found, before, err := compare(conn, t)
 	if err != nil {
 		return false, fmt.Errorf("read table %q: %w", t.Name, err)
 	}
-	if found == same {
+	if found.likeness == same {
 		return false, nil
 	}
+	forget(conn.namespace, t.Name)
 	if err := write(conn, t, found); err != nil {
 		return false, fmt.Errorf("write table %q: %w", t.Name, err)
+	}
+	// Nobody else's batch came between: the table is what was written.
+	if after, err := conn.Generation(); err == nil && after.Follows(before) {
+		remember(after, t)
 	}
 	return true, nil
 }
 
 // Delete removes a table with everything in it. An absent one is no error.
-func Delete(conn *nftables.Conn, name string) error {
+func Delete(conn *Conn, name string) error {
+	forget(conn.namespace, name)
 	conn.DelTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
-	if err := conn.Flush(); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := conn.Commit(); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("delete table %q: %w", name, err)
 	}
 	return nil
 }
 
-// write sends the batch. It never leaves a moment without the deny: the kernel swaps the whole batch in at once.
-func write(conn *nftables.Conn, t Table, found likeness) error {
+// write sends the batch. There is never a moment without the deny: the kernel swaps the whole batch in at once.
+func write(conn *Conn, t Table, found finding) error {
+	if found.likeness == sameShape {
+		return mend(conn, t, found)
+	}
 	table := t.handle()
-	if found == different {
+	if found.likeness == different {
 		conn.DelTable(table)
 	}
 	conn.AddTable(table)
-	if found == sameShape {
-		conn.FlushTable(table)
-	} else {
-		for _, name := range t.Counters {
-			conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
-		}
+	for _, name := range t.Counters {
+		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
 	for _, s := range t.Sets {
-		if err := writeSet(conn, t.Name, s, found); err != nil {
+		h := s.Handle(t.Name)
+		if err := conn.AddSet(h, nil); err != nil {
+			return fmt.Errorf("set %q: %w", s.Name, err)
+		}
+		if s.Open {
+			continue
+		}
+		if err := AddElements(conn, h, s.Elements); err != nil {
 			return err
 		}
 	}
-	chains := make([]*nftables.Chain, len(t.Chains))
-	for i, c := range t.Chains {
-		chains[i] = c.handle(table)
-		if found != sameShape {
-			conn.AddChain(chains[i])
-		}
+	for _, c := range t.Chains {
+		conn.AddChain(c.handle(table))
 	}
-	for i, c := range t.Chains {
+	for _, c := range t.Chains {
 		for _, r := range c.Rules {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chains[i], Exprs: r.Exprs, UserData: r.userData()})
+			conn.AddRule(r.handle(table, c))
 		}
 	}
-	return conn.Flush()
+	return conn.Commit()
+}
+
+// mend changes only the rules and elements that differ. What is only added costs little; whatever is deleted makes the kernel
+// wait for grace periods before it frees it, and others for the kernel.
+func mend(conn *Conn, t Table, found finding) error {
+	for _, s := range t.Sets {
+		if s.Open {
+			continue
+		}
+		h := s.Handle(t.Name)
+		add, del := Diff(found.elements[s.Name], s.Elements)
+		if len(del) > 0 {
+			if err := conn.SetDeleteElements(h, del); err != nil {
+				return fmt.Errorf("set %q: %w", s.Name, err)
+			}
+		}
+		if err := AddElements(conn, h, add); err != nil {
+			return err
+		}
+	}
+	for _, c := range t.Chains {
+		got, read := found.rules[c.Name]
+		if !read { // known to be as wanted
+			continue
+		}
+		if err := mendChain(conn, t.handle(), c, got); err != nil {
+			return fmt.Errorf("chain %q: %w", c.Name, err)
+		}
+	}
+	return conn.Commit()
+}
+
+// mendChain keeps the rules at the chain's beginning and end that are as wanted, and replaces those between.
+func mendChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule) error {
+	head := 0
+	for head < min(len(got), len(c.Rules)) && sameRule(got[head], c.Rules[head]) {
+		head++
+	}
+	tail := 0
+	for tail < min(len(got), len(c.Rules))-head && sameRule(got[len(got)-1-tail], c.Rules[len(c.Rules)-1-tail]) {
+		tail++
+	}
+	for _, r := range got[head : len(got)-tail] {
+		if err := conn.DelRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: c.Name}, Handle: r.Handle}); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rules[head : len(c.Rules)-tail] {
+		h := r.handle(table, c)
+		if tail == 0 {
+			conn.AddRule(h) // behind all there are
+			continue
+		}
+		h.Position = got[len(got)-tail].Handle
+		conn.InsertRule(h) // in front of the first that stays
+	}
+	return nil
 }
 
 // A netlink attribute holds 64 KiB at most; this many elements of the longest key stay far below it.
 const elementsPerMessage = 256
 
-func writeSet(conn *nftables.Conn, table string, s Set, found likeness) error {
-	h := s.Handle(table)
-	if found == sameShape {
-		if s.Open {
-			return nil
-		}
-		conn.FlushSet(h)
-	} else if err := conn.AddSet(h, nil); err != nil {
-		return fmt.Errorf("set %q: %w", s.Name, err)
-	}
-	if s.Open {
-		return nil
-	}
-	return AddElements(conn, h, s.Elements)
-}
-
 // AddElements puts elements into the batch, in as many messages as they need.
-func AddElements(conn *nftables.Conn, set *nftables.Set, elements []nftables.SetElement) error {
+func AddElements(conn *Conn, set *nftables.Set, elements []nftables.SetElement) error {
 	for len(elements) > 0 {
 		n := min(len(elements), elementsPerMessage)
 		if err := conn.SetAddElements(set, elements[:n]); err != nil {
@@ -120,6 +159,10 @@ func (c Chain) handle(table *nftables.Table) *nftables.Chain {
 	return h
 }
 
+func (r Rule) handle(table *nftables.Table, c Chain) *nftables.Rule {
+	return &nftables.Rule{Table: table, Chain: &nftables.Chain{Name: c.Name}, Exprs: r.Exprs, UserData: r.userData()}
+}
+
 func (r Rule) userData() []byte {
 	if r.Comment == "" {
 		return nil
@@ -134,7 +177,7 @@ type Tally struct {
 }
 
 // Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
-func Counts(conn *nftables.Conn, table string) (map[string]Tally, error) {
+func Counts(conn *Conn, table string) (map[string]Tally, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
 		return nil, fmt.Errorf("read counters of table %q: %w", table, err)

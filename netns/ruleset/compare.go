@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
@@ -20,14 +21,36 @@ const (
 	same
 )
 
+// A finding is what comparing found; rules and elements are read only where the shape is the same.
+type finding struct {
+	likeness
+	rules    map[string][]*nftables.Rule // by chain
+	elements map[string][]nftables.SetElement
+}
+
 // Matches reports whether the kernel holds exactly this table. The elements of open sets are not looked at.
-func Matches(conn *nftables.Conn, t Table) (bool, error) {
-	found, err := compare(conn, t)
-	return found == same, err
+func Matches(conn *Conn, t Table) (bool, error) {
+	f, _, err := compare(conn, t)
+	return f.likeness == same, err
+}
+
+// SameShape reports whether the kernel has the table with the wanted chains, hooks and policies, whatever their rules.
+func SameShape(conn *Conn, t Table) (bool, error) {
+	at, err := conn.Generation()
+	if err != nil {
+		return false, err
+	}
+	if known, ok := recall(at, t.Name); ok {
+		return reflect.DeepEqual(known.shape(), t.shape()), nil
+	}
+	if ok, err := Exists(conn, t.Name); err != nil || !ok {
+		return false, err
+	}
+	return sameChains(conn, t)
 }
 
 // Exists reports whether there is a table of that name.
-func Exists(conn *nftables.Conn, name string) (bool, error) {
+func Exists(conn *Conn, name string) (bool, error) {
 	switch _, err := conn.ListTableOfFamily(name, nftables.TableFamilyINet); {
 	case err == nil:
 		return true, nil
@@ -38,24 +61,58 @@ func Exists(conn *nftables.Conn, name string) (bool, error) {
 	}
 }
 
-func compare(conn *nftables.Conn, t Table) (likeness, error) {
-	if ok, err := Exists(conn, t.Name); err != nil || !ok {
-		return absent, err
+// compare reads the table at a generation, or recalls it.
+func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
+	if at, err = conn.Generation(); err != nil {
+		return f, at, err
 	}
-	for _, shape := range []func(*nftables.Conn, Table) (bool, error){sameChains, sameSets, sameCounters} {
-		if ok, err := shape(conn, t); err != nil || !ok {
-			return different, err
-		}
+	if known, ok := recall(at, t.Name); ok {
+		f, err = compareKnown(conn, known, t)
+		return f, at, err
 	}
-	for _, content := range []func(*nftables.Conn, Table) (bool, error){sameRules, sameElements} {
-		if ok, err := content(conn, t); err != nil || !ok {
-			return sameShape, err
-		}
+	if f, err = compareAll(conn, t); err == nil && f.likeness == same {
+		remember(at, t)
 	}
-	return same, nil
+	return f, at, err
 }
 
-func sameChains(conn *nftables.Conn, t Table) (bool, error) {
+func compareAll(conn *Conn, t Table) (finding, error) {
+	if ok, err := Exists(conn, t.Name); err != nil || !ok {
+		return finding{likeness: absent}, err
+	}
+	for _, shape := range []func(*Conn, Table) (bool, error){sameChains, sameSets, sameCounters} {
+		if ok, err := shape(conn, t); err != nil || !ok {
+			return finding{likeness: different}, err
+		}
+	}
+	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}}
+	for _, c := range t.Chains {
+		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
+		if err != nil {
+			return f, err
+		}
+		f.rules[c.Name] = rules
+		if !slices.EqualFunc(rules, c.Rules, sameRule) {
+			f.likeness = sameShape
+		}
+	}
+	for _, s := range t.Sets {
+		if s.Open {
+			continue
+		}
+		elements, err := conn.GetSetElements(s.Handle(t.Name))
+		if err != nil {
+			return f, err
+		}
+		f.elements[s.Name] = elements
+		if add, del := Diff(elements, s.Elements); len(add)+len(del) > 0 {
+			f.likeness = sameShape
+		}
+	}
+	return f, nil
+}
+
+func sameChains(conn *Conn, t Table) (bool, error) {
 	all, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return false, err
@@ -81,7 +138,7 @@ func sameChains(conn *nftables.Conn, t Table) (bool, error) {
 	return true, nil
 }
 
-func sameSets(conn *nftables.Conn, t Table) (bool, error) {
+func sameSets(conn *Conn, t Table) (bool, error) {
 	if len(t.Sets) == 0 {
 		return true, nil
 	}
@@ -100,7 +157,7 @@ func sameSets(conn *nftables.Conn, t Table) (bool, error) {
 	return true, nil
 }
 
-func sameCounters(conn *nftables.Conn, t Table) (bool, error) {
+func sameCounters(conn *Conn, t Table) (bool, error) {
 	counts, err := Counts(conn, t.Name)
 	if err != nil || len(counts) != len(t.Counters) {
 		return false, err
@@ -113,19 +170,8 @@ func sameCounters(conn *nftables.Conn, t Table) (bool, error) {
 	return true, nil
 }
 
-func sameRules(conn *nftables.Conn, t Table) (bool, error) {
-	for _, c := range t.Chains {
-		got, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
-		if err != nil || len(got) != len(c.Rules) {
-			return false, err
-		}
-		for i, want := range c.Rules {
-			if !bytes.Equal(got[i].UserData, want.userData()) || !sameExprs(got[i].Exprs, want.Exprs) {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
+func sameRule(got *nftables.Rule, want Rule) bool {
+	return bytes.Equal(got.UserData, want.userData()) && sameExprs(got.Exprs, want.Exprs)
 }
 
 func sameExprs(got, want []expr.Any) bool {
@@ -164,35 +210,20 @@ func canonical(e expr.Any) ([]byte, error) {
 	return expr.Marshal(byte(nftables.TableFamilyINet), e)
 }
 
-func sameElements(conn *nftables.Conn, t Table) (bool, error) {
-	for _, s := range t.Sets {
-		if s.Open {
-			continue
-		}
-		got, err := conn.GetSetElements(s.Handle(t.Name))
-		if err != nil {
-			return false, err
-		}
-		if add, del := Diff(got, s.Elements); len(add)+len(del) > 0 {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
 // Diff returns what is to be added to the elements of a set and what to be deleted from them. An element of which only the
 // data differs is in both; delete before adding.
 func Diff(got, want []nftables.SetElement) (add, del []nftables.SetElement) {
-	return missing(want, got), missing(got, want)
+	return Without(want, got), Without(got, want)
 }
 
-func missing(from, in []nftables.SetElement) (out []nftables.SetElement) {
-	have := make(map[string]bool, len(in))
-	for _, e := range in {
-		have[identity(e)] = true
+// Without returns the elements that are not among these.
+func Without(all, these []nftables.SetElement) (out []nftables.SetElement) {
+	among := make(map[string]bool, len(these))
+	for _, e := range these {
+		among[identity(e)] = true
 	}
-	for _, e := range from {
-		if !have[identity(e)] {
+	for _, e := range all {
+		if !among[identity(e)] {
 			out = append(out, e)
 		}
 	}
@@ -201,13 +232,4 @@ func missing(from, in []nftables.SetElement) (out []nftables.SetElement) {
 
 func identity(e nftables.SetElement) string {
 	return string(e.Key) + "|" + string(e.KeyEnd) + "|" + string(e.Val)
-}
-
-// SameShape reports whether the kernel has the table with the wanted chains, hooks and policies, whatever their
-// rules.
-func SameShape(conn *nftables.Conn, t Table) (bool, error) {
-	if ok, err := Exists(conn, t.Name); err != nil || !ok {
-		return false, err
-	}
-	return sameChains(conn, t)
 }

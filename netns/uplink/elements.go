@@ -86,8 +86,13 @@ func linkOf(key []byte) string {
 	return string(name)
 }
 
-// read returns every element of the table; none where there is no table.
-func (u *Uplink) read(conn *nftables.Conn) (elements, error) {
+// read returns every element of the table; none where there is no table. What was read stays known as long as nobody
+// changes any table of the host.
+func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
+	at, err := conn.Generation()
+	if err != nil || at == u.knownAt {
+		return u.known, err
+	}
 	out := elements{}
 	if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
 		return out, err
@@ -99,12 +104,13 @@ func (u *Uplink) read(conn *nftables.Conn) (elements, error) {
 		}
 		out[s.Name] = xs
 	}
+	u.known, u.knownAt = out, at
 	return out, nil
 }
 
 // diff says what to add and what to delete so that the table holds exactly the entry for its link. What leads to one of its
 // addresses, or stands for one of them, counts as the link's whatever it is named.
-func (u *Uplink) diff(conn *nftables.Conn, e Entry) (add, del elements, err error) {
+func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error) {
 	all, err := u.read(conn)
 	if err != nil {
 		return nil, nil, err
@@ -125,7 +131,7 @@ func (u *Uplink) diff(conn *nftables.Conn, e Entry) (add, del elements, err erro
 }
 
 // change sends one batch: deletions first, so that an element may change its data.
-func (u *Uplink) change(conn *nftables.Conn, add, del elements) error {
+func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	for _, s := range u.table.Sets {
 		h := s.Handle(u.config.Table)
 		if xs := del[s.Name]; len(xs) > 0 {
@@ -137,12 +143,26 @@ func (u *Uplink) change(conn *nftables.Conn, add, del elements) error {
 			return err
 		}
 	}
-	return conn.Flush()
+	if err := conn.Commit(); err != nil {
+		return err
+	}
+	after, err := conn.Generation()
+	if err != nil || !after.Follows(u.knownAt) {
+		u.knownAt = ruleset.Generation{}
+		return nil // it is only that the table has to be read again
+	}
+	now := elements{}
+	for _, s := range u.table.Sets {
+		now[s.Name] = append(ruleset.Without(u.known[s.Name], del[s.Name]), add[s.Name]...)
+	}
+	u.known = now
+	u.knownAt = after
+	return nil
 }
 
 // keep deletes what belongs to links that live does not name, and the table where none is left. Published ports that lead to
 // nobody's address belong to the link "", which lives nowhere.
-func (u *Uplink) keep(conn *nftables.Conn, live func(string) bool) error {
+func (u *Uplink) keep(conn *ruleset.Conn, live func(string) bool) error {
 	all, err := u.read(conn)
 	if err != nil {
 		return err

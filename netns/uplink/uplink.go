@@ -12,8 +12,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/google/nftables"
-
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -29,6 +27,9 @@ type Uplink struct {
 	config Config
 	table  ruleset.Table
 	mu     sync.Mutex // one writer reads, compares and writes
+
+	known   elements // as of knownAt
+	knownAt ruleset.Generation
 }
 
 // An Entry is what one link may do. Names of links are those of the host's end.
@@ -61,7 +62,7 @@ func (u *Uplink) Ensure() error {
 	if err := forward(u.config.Prefix6.IsValid()); err != nil {
 		return err
 	}
-	return u.locked(func(conn *nftables.Conn) error {
+	return u.locked(func(conn *ruleset.Conn) error {
 		_, err := ruleset.Apply(conn, u.table)
 		return err
 	})
@@ -69,7 +70,7 @@ func (u *Uplink) Ensure() error {
 
 // InForce reports whether the table is whole and holds exactly this entry for the entry's link.
 func (u *Uplink) InForce(e Entry) (ok bool, err error) {
-	err = u.locked(func(conn *nftables.Conn) error {
+	err = u.locked(func(conn *ruleset.Conn) error {
 		if ok, err = ruleset.Matches(conn, u.table); err != nil || !ok {
 			return err
 		}
@@ -85,7 +86,7 @@ func (u *Uplink) Put(e Entry) error {
 	if err := e.validate(); err != nil {
 		return err
 	}
-	return u.locked(func(conn *nftables.Conn) error {
+	return u.locked(func(conn *ruleset.Conn) error {
 		add, del, err := u.diff(conn, e)
 		if err != nil || len(add)+len(del) == 0 {
 			return err
@@ -99,22 +100,22 @@ func (u *Uplink) Put(e Entry) error {
 
 // Delete takes away what the table holds for a link, and the table with its last link. Absent is no error.
 func (u *Uplink) Delete(link string) error {
-	return u.locked(func(conn *nftables.Conn) error { return u.keep(conn, func(l string) bool { return l != link }) })
+	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, func(l string) bool { return l != link }) })
 }
 
 // Sweep takes away what the table holds for links that live does not name, and the table when it names none.
 func (u *Uplink) Sweep(live func(link string) bool) error {
-	return u.locked(func(conn *nftables.Conn) error { return u.keep(conn, live) })
+	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, live) })
 }
 
-func (u *Uplink) locked(f func(*nftables.Conn) error) error {
+func (u *Uplink) locked(f func(*ruleset.Conn) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	conn, err := ruleset.Open(0)
 	if err != nil {
 		return err
 	}
-	defer conn.CloseLasting()
+	defer conn.Close()
 	return f(conn)
 }
 

@@ -1,0 +1,142 @@
+package ruleset
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Generation is the state of all tables of one namespace: the kernel counts it up with every batch from anybody. While it is
+// the same, so is every table.
+type Generation struct {
+	namespace uint64 // the kernel's cookie for it, never used twice
+	number    uint32
+}
+
+// Follows reports whether exactly one batch lies between before and g.
+func (g Generation) Follows(before Generation) bool {
+	return g.namespace == before.namespace && g.number == before.number+1
+}
+
+// Generation reads the current generation.
+func (c *Conn) Generation() (Generation, error) {
+	replies, err := c.raw.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4), // struct nfgenmsg: no family, version 0
+	})
+	if err != nil {
+		return Generation{}, fmt.Errorf("read generation of tables: %w", err)
+	}
+	for _, r := range replies {
+		attrs, err := netlink.NewAttributeDecoder(r.Data[min(4, len(r.Data)):])
+		if err != nil {
+			return Generation{}, fmt.Errorf("read generation of tables: %w", err)
+		}
+		attrs.ByteOrder = binary.BigEndian
+		for attrs.Next() {
+			if attrs.Type() == unix.NFTA_GEN_ID {
+				return Generation{namespace: c.namespace, number: attrs.Uint32()}, nil
+			}
+		}
+	}
+	return Generation{}, errors.New("read generation of tables: the kernel did not say")
+}
+
+// memory is what tables were seen, or made, as: to read one back takes two dozen requests, to ask for the generation one.
+var memory = struct {
+	sync.Mutex
+	tables map[place]seen
+}{tables: map[place]seen{}}
+
+type place struct {
+	namespace uint64
+	table     string
+}
+
+type seen struct {
+	at    Generation
+	table Table
+}
+
+// Namespaces come and go, and nobody says when: at this many the memory starts anew.
+const mostSeen = 1024
+
+func remember(at Generation, t Table) {
+	memory.Lock()
+	defer memory.Unlock()
+	if len(memory.tables) >= mostSeen {
+		clear(memory.tables)
+	}
+	memory.tables[place{at.namespace, t.Name}] = seen{at, t}
+}
+
+// carry takes what is known over a batch of ours. The batch's own table is not as it was: who changed more than the elements
+// of its open sets remembers it anew, or forgets it.
+func carry(before, after Generation) {
+	memory.Lock()
+	defer memory.Unlock()
+	for p, s := range memory.tables {
+		if s.at == before {
+			s.at = after
+			memory.tables[p] = s
+		}
+	}
+}
+
+func forget(namespace uint64, table string) {
+	memory.Lock()
+	defer memory.Unlock()
+	delete(memory.tables, place{namespace, table})
+}
+
+func recall(at Generation, name string) (Table, bool) {
+	memory.Lock()
+	defer memory.Unlock()
+	s, ok := memory.tables[place{at.namespace, name}]
+	return s.table, ok && s.at == at
+}
+
+// compareKnown compares with what the kernel is known to hold. Only the chains that differ are read, for their handles.
+func compareKnown(conn *Conn, known, t Table) (finding, error) {
+	if !reflect.DeepEqual(known.shape(), t.shape()) {
+		return finding{likeness: different}, nil
+	}
+	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}}
+	for i, c := range t.Chains {
+		if reflect.DeepEqual(known.Chains[i].Rules, c.Rules) {
+			continue
+		}
+		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
+		if err != nil {
+			return f, err
+		}
+		f.likeness, f.rules[c.Name] = sameShape, rules
+	}
+	for i, s := range t.Sets {
+		f.elements[s.Name] = known.Sets[i].Elements
+		if add, del := Diff(known.Sets[i].Elements, s.Elements); len(add)+len(del) > 0 && !s.Open {
+			f.likeness = sameShape
+		}
+	}
+	return f, nil
+}
+
+// shape is a table without rules and elements.
+func (t Table) shape() Table {
+	out := Table{Name: t.Name, Counters: t.Counters}
+	for _, s := range t.Sets {
+		s.Elements = nil
+		out.Sets = append(out.Sets, s)
+	}
+	for _, c := range t.Chains {
+		c.Rules = nil
+		out.Chains = append(out.Chains, c)
+	}
+	return out
+}
