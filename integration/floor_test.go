@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"syscall"
@@ -45,7 +46,12 @@ func (f *floor) up() error {
 	var together errgroup.Group
 	for i := range f.tasks {
 		together.Go(func() (err error) {
-			f.tasks[i], err = f.create(fmt.Sprintf("floor.%d", i))
+			// Shims of one group that start at once race for its socket; whoever loses tries again.
+			for range 5 {
+				if f.tasks[i], err = f.create(fmt.Sprintf("floor.%d", i)); err == nil {
+					break
+				}
+			}
 			return err
 		})
 	}
@@ -74,7 +80,11 @@ func (f *floor) create(id string) (containerd.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.NewTask(f.ctx, cio.LogFile(filepath.Join(f.logs, id)))
+	task, err := c.NewTask(f.ctx, cio.LogFile(filepath.Join(f.logs, id)))
+	if err != nil {
+		return nil, errors.Join(err, c.Delete(f.ctx, containerd.WithSnapshotCleanup))
+	}
+	return task, nil
 }
 
 func (f *floor) down() error {
