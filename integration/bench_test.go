@@ -20,14 +20,17 @@ group "%[2]s" {
   app "app" {
     image   = "%[1]s"
     command = ["/bin/sleep", "1000"]
+    stop    { signal = "SIGKILL" }
   }
   sidecar "side" {
     image   = "%[1]s"
     command = ["/bin/sleep", "1000"]
+    stop    { signal = "SIGKILL" }
   }
   ambassador "amb" {
     image   = "%[1]s"
     command = ["/bin/sleep", "1000"]
+    stop    { signal = "SIGKILL" }
   }
 }
 `
@@ -38,7 +41,7 @@ func BenchmarkApply(b *testing.B) {
 	m := newMachine(b, os.Getenv("SALLYPORT_CONTAINERD"))
 	text := fmt.Sprintf(three, attackImage, "warm")
 	m.apply("warm.hcl", text) // imports the image, and keeps a namespace for the floor
-	f := newFloor(b, filepath.Join(m.root, "state", "containerd", "containerd.sock"), "sallyport", filepath.Join(m.root, "run", "netns", "warm"))
+	f := newFloor(b, filepath.Join(m.root, "run", "containerd", "containerd.sock"), m.namespace(), filepath.Join(m.root, "run", "netns", "warm"))
 	client := api.NewClient(filepath.Join(m.root, "run", "sallyport.sock"))
 	bundle := shim.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, attackImage, "g"))}
 	var ours, floors []time.Duration

@@ -65,10 +65,14 @@ func newMachine(t testing.TB, server string) *machine {
 	return m
 }
 
+// namespace is containerd's for this instance: shims of all instances put their sockets into one folder, named by it.
+func (m *machine) namespace() string { return filepath.Base(m.root) }
+
 // start runs the daemon and waits until it answers.
 func (m *machine) start(env ...string) {
 	m.t.Helper()
-	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot(), "--prefix4", groups4, "--prefix6", groups6}
+	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot(),
+		"--containerd-namespace", m.namespace(), "--prefix4", groups4, "--prefix6", groups6}
 	if m.server != "" {
 		args = append(args, "--containerd-bin", filepath.Join(m.server, "containerd"))
 	}

@@ -42,6 +42,7 @@ type Client struct {
 	flights flights
 	images  imageHandles
 	known   knownImages
+	starts  shimStarts
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 }
 

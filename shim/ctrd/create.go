@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -25,6 +26,9 @@ const (
 	runtimeName = "io.containerd.runc.v2"
 	// createTimeout bounds snapshot, shim and runtime together; on a busy small host a runtime takes seconds.
 	createTimeout = time.Minute
+	// A task that can't be created for no known reason is tried so often, with a pause in which a shim that ends has ended.
+	createAttempts = 3
+	createAgain    = 50 * time.Millisecond
 )
 
 var _ shim.Runtime = (*Client)(nil)
@@ -79,15 +83,12 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 		Container: req.Container,
 		Image:     image.config,
 		User:      user,
-		ShimGroup: group.Name,
+		ShimGroup: c.shimGroup(group.Name),
 		Netns:     l.NetnsPath(group.Name),
 		Cgroup:    l.CgroupPath(group.Name, req.Container.Role, req.Container.Name),
 		Volumes:   make(map[string]string),
 		Files:     placeFiles(l.FilesPath(group.Name, req.Container.Name), files),
 		Host:      lookAtHost(),
-	}
-	if c.cfg.HostShim {
-		in.ShimGroup = hostShim
 	}
 	for _, v := range group.Volumes {
 		in.Volumes[v.Name] = l.VolumePath(group.Name, v.Name)
@@ -153,16 +154,42 @@ func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *ima
 		return fmt.Errorf("root filesystem of %s: %w", record.ID, err)
 	}
 	output := (&url.URL{Scheme: "file", Path: logPath}).String()
-	_, err = c.client.TaskService().Create(ctx, &tasks.CreateTaskRequest{
+	return c.createTask(ctx, c.shimGroup(group), &tasks.CreateTaskRequest{
 		ContainerID: record.ID,
 		Rootfs:      rootfs(mounts),
 		Stdout:      output,
 		Stderr:      output,
 	})
-	if err != nil {
-		return runtimeProblem("create", record.ID, errgrpc.ToNative(err))
+}
+
+// createTask asks containerd for the task. A shim ends with its last task, and may have been about to when this one came
+// to it, so what fails for no reason that an operator could mend is tried again.
+func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest) error {
+	for attempt := 1; ; attempt++ {
+		err := c.starts.do(ctx, shimGroup, func() bool { return c.shimListens(shimGroup) }, func() error {
+			_, err := c.client.TaskService().Create(ctx, req)
+			return errgrpc.ToNative(err)
+		})
+		if err == nil {
+			return nil
+		}
+		err = runtimeProblem("create", req.ContainerID, err)
+		if _, mendable := errors.AsType[*shim.Problem](err); mendable || attempt == createAttempts {
+			return err
+		}
+		c.log.Info("task not created, trying again", "container", req.ContainerID, "error", err)
+		if pause(ctx, createAgain) != nil || c.removeTask(ctx, req.ContainerID) != nil {
+			return err
+		}
 	}
-	return nil
+}
+
+// shimGroup is what containers have in common that share a shim.
+func (c *Client) shimGroup(group string) string {
+	if c.cfg.HostShim {
+		return hostShim
+	}
+	return group
 }
 
 // addSnapshot makes the container's writable layer. One left by a container that is no more is not reused.

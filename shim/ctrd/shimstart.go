@@ -1,0 +1,110 @@
+package ctrd
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// shimStarts lets one call at a time start the shim of a group. Several at once race for its socket: between another's bind
+// and listen one takes the socket for a dead one's, removes it, and either fails or leaves a shim that nobody can reach.
+// As soon as the shim listens, or the first call has ended well, the others go on, all at once.
+type shimStarts struct {
+	mu    sync.Mutex
+	first map[string]*shimStart // by group of containers that share a shim
+}
+
+// A shimStart is a first call that is under way.
+type shimStart struct {
+	once sync.Once
+	told chan struct{}
+	up   bool // whether there is a shim; read after told is closed
+}
+
+func (s *shimStart) tell(up bool) {
+	s.once.Do(func() { s.up = up; close(s.told) })
+}
+
+// do calls create, which starts the group's shim if there is none; listening tells whether there is one.
+func (s *shimStarts) do(ctx context.Context, group string, listening func() bool, create func() error) error {
+	for {
+		start, first := s.join(group)
+		if first {
+			defer s.leave(group)
+			return start.lead(listening, create)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-start.told:
+		}
+		if start.up {
+			return create()
+		}
+	}
+}
+
+func (s *shimStarts) join(group string) (start *shimStart, first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if start := s.first[group]; start != nil {
+		return start, false
+	}
+	if s.first == nil {
+		s.first = make(map[string]*shimStart)
+	}
+	start = &shimStart{told: make(chan struct{})}
+	s.first[group] = start
+	return start, true
+}
+
+func (s *shimStarts) leave(group string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.first, group)
+}
+
+// lead calls create, and lets the others in as early as can be.
+func (s *shimStart) lead(listening func() bool, create func() error) error {
+	ended, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for tick := time.NewTicker(time.Millisecond); ; {
+			if listening() {
+				tick.Stop()
+				s.tell(true)
+				return
+			}
+			select {
+			case <-ended:
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	err := create()
+	close(ended)
+	<-watched
+	s.tell(err == nil)
+	return err
+}
+
+// shimSockets is where shims of every version put their sockets, whatever containerd's own folders are.
+const shimSockets = "/run/containerd/s"
+
+// shimListens connects, as a shim that starts does, to the address that shims give themselves. Where a version of theirs
+// chooses another, nobody listens here and the calls after the first come later than they could.
+func (c *Client) shimListens(group string) bool {
+	name := sha256.Sum256([]byte(filepath.Join(c.cfg.Address, c.cfg.Layout.Namespace, group)))
+	conn, err := net.Dial("unix", fmt.Sprintf("%s/%x", shimSockets, name))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
