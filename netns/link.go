@@ -210,6 +210,9 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if near.Attrs().Alias != l.Alias || near.Attrs().Flags&net.FlagUp == 0 {
 		return false, nil
 	}
+	if ok, err := hasSysctls(hostEndSysctls(l)); err != nil || !ok {
+		return false, err
+	}
 	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {
 		return false, err
 	}
@@ -240,20 +243,24 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	return hasRoutes(group, routes(l, far.Attrs().Index))
 }
 
+// hasAddrs reports whether the link has exactly the addresses, link-local ones aside.
 func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, error) {
 	have, err := h.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return false, err
 	}
-	for _, a := range want {
-		if !slices.ContainsFunc(have, func(x netlink.Addr) bool {
-			ones, _ := x.Mask.Size()
-			return addrOf(x) == a && ones == bits(a)
-		}) {
+	found := 0
+	for _, x := range have {
+		ones, _ := x.Mask.Size()
+		switch a := addrOf(x); {
+		case a.IsLinkLocalUnicast():
+		case !slices.Contains(want, a), ones != bits(a):
 			return false, nil
+		default:
+			found++
 		}
 	}
-	return true, nil
+	return found == len(want), nil
 }
 
 func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {

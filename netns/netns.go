@@ -57,7 +57,7 @@ func Apply(c Config) error {
 	if c.Link == nil {
 		return nil
 	}
-	if err := c.Link.validate(); err != nil {
+	if err := c.Link.Validate(); err != nil {
 		return err
 	}
 	ns, err := Open(c.Path)
@@ -71,7 +71,8 @@ func Apply(c Config) error {
 	return nil
 }
 
-func (l Link) validate() error {
+// Validate reports what no link can be: a name that the kernel refuses, addresses that are no pairs.
+func (l Link) Validate() error {
 	if l.Name == "" || len(l.Name) > 15 || len(l.Host) == 0 || len(l.Host) != len(l.Group) {
 		return fmt.Errorf("link %q has no name, a name over 15 bytes, or no pair of addresses", l.Name)
 	}

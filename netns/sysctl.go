@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +52,23 @@ func WriteSysctl(key, value string) error {
 		return fmt.Errorf("write %q: %w", value, err)
 	}
 	return nil
+}
+
+// hasSysctls reports whether all of them are set in the calling thread's namespace. What the kernel does not have counts as set.
+func hasSysctls(want []sysctl) (bool, error) {
+	for _, s := range want {
+		got, err := os.ReadFile("/proc/sys/net/" + s.key)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if strings.TrimSpace(string(got)) != s.value {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // prepare sets up the namespace of the calling thread, which has just been made.

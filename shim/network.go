@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -82,62 +79,6 @@ func (n *HostNetwork) SelfTest(ctx context.Context) error {
 	return nil
 }
 
-// Groups implements [Network].
-func (n *HostNetwork) Groups(context.Context) ([]string, error) {
-	pins, err := netns.Pins(filepath.Dir(n.layout.NetnsPath("x")))
-	if err != nil {
-		return nil, err
-	}
-	links, err := n.links()
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]bool{}
-	for _, g := range append(pins, links...) {
-		found[g] = true
-	}
-	below, err := n.cgroups.Children(n.layout.CgroupRoot)
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range below {
-		// The root may be a delegated cgroup with more in it than ours.
-		if n.hasCgroups(g) {
-			found[g] = true
-		}
-	}
-	groups := make([]string, 0, len(found))
-	for g := range found {
-		groups = append(groups, g)
-	}
-	slices.Sort(groups)
-	return groups, nil
-}
-
-func (n *HostNetwork) hasCgroups(group string) bool {
-	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
-		if _, err := n.cgroups.Find(n.layout.CgroupParent(group, role)); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// links lists the groups that have a link of this instance: the alias says the group, and the name that it is ours.
-func (n *HostNetwork) links() ([]string, error) {
-	all, err := netns.Links(aliasPrefix)
-	if err != nil {
-		return nil, err
-	}
-	var groups []string
-	for _, l := range all {
-		if group := l.Alias[len(aliasPrefix):]; l.Name == n.linkName(group) {
-			groups = append(groups, group)
-		}
-	}
-	return groups, nil
-}
-
 const aliasPrefix = "sallyport:"
 
 func (n *HostNetwork) linkName(group string) string { return netns.LinkName(n.layout.NetnsPath(group)) }
@@ -191,50 +132,6 @@ func (n *HostNetwork) open(group string) (*os.File, error) {
 	return netns.Open(n.layout.NetnsPath(group))
 }
 
-// policy is the wanted group's, with its cgroups found, or made, by name.
-func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (egress.Cgroup, error)) (p egress.Policy, err error) {
-	if p.Ambassador, err = cgroup(n.layout.CgroupParent(want.Name, spec.Ambassador)); err != nil {
-		return p, err
-	}
-	if p.Members, err = cgroup(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
-		return p, err
-	}
-	switch want.Egress {
-	case spec.EgressNone:
-		return egress.Policy{Mode: egress.Sealed}, nil
-	case spec.EgressDirect:
-		p.Mode = egress.Direct
-	default:
-		p.Mode = egress.Ambassador
-	}
-	a := want.Ambassador()
-	if a == nil {
-		return p, nil
-	}
-	for _, x := range a.Publish {
-		p.Published = append(p.Published, egress.Port{Protocol: x.Protocol, Port: x.Port})
-	}
-	p.Allow, err = endpoints(want)
-	return p, err
-}
-
-// endpoints is the wanted allow list. It binds the ambassador; where everybody may leave there is none.
-func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
-	a := want.Ambassador()
-	if a == nil || want.Egress == spec.EgressDirect {
-		return nil, nil
-	}
-	var out []egress.Endpoint
-	for _, x := range a.Allow {
-		prefix, err := netip.ParsePrefix(x.Prefix)
-		if err != nil {
-			return nil, fmt.Errorf("allow of group %q: %w", want.Name, err)
-		}
-		out = append(out, egress.Endpoint{Prefix: prefix, Protocol: x.Protocol, Port: x.Port})
-	}
-	return out, nil
-}
-
 // Connect implements [Network].
 func (n *HostNetwork) Connect(_ context.Context, want *spec.Group) error {
 	pair, err := n.pair(want.Name)
@@ -252,181 +149,6 @@ func (n *HostNetwork) Connect(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	return netns.Apply(n.config(want, pair))
-}
-
-func (n *HostNetwork) config(want *spec.Group, pair addrs.Pair) netns.Config {
-	return netns.Config{
-		Path: n.layout.NetnsPath(want.Name),
-		Link: &netns.Link{
-			Name:      n.linkName(want.Name),
-			Alias:     aliasPrefix + want.Name,
-			Host:      pair.Host(),
-			Group:     pair.Group(),
-			Localhost: publishedOnLocalhost(want),
-		},
-	}
-}
-
-func publishedOnLocalhost(want *spec.Group) bool {
-	a := want.Ambassador()
-	return a != nil && slices.ContainsFunc(a.Publish, func(p spec.Publish) bool {
-		addr, err := netip.ParseAddr(p.Address)
-		return p.Address == "" || err == nil && addr.IsLoopback()
-	})
-}
-
-func (n *HostNetwork) entry(want *spec.Group, pair addrs.Pair) (e uplink.Entry, err error) {
-	e = uplink.Entry{Link: n.linkName(want.Name), Group: pair.Group()}
-	if e.Allow, err = endpoints(want); err != nil {
-		return e, err
-	}
-	if a := want.Ambassador(); a != nil {
-		for _, x := range a.Publish {
-			p := uplink.Publish{Protocol: x.Protocol, Host: x.Host, Port: x.Port}
-			if x.Address != "" {
-				if p.Address, err = netip.ParseAddr(x.Address); err != nil {
-					return e, fmt.Errorf("publish %q of group %q: %w", x.Name, want.Name, err)
-				}
-			}
-			e.Publish = append(e.Publish, p)
-		}
-	}
-	return e, nil
-}
-
-// pair returns the addresses of a group's link: those it has, else new ones.
-func (n *HostNetwork) pair(group string) (addrs.Pair, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if pair, ok := n.given[group]; ok {
-		return pair, nil
-	}
-	all, err := netns.Addresses()
-	if err != nil {
-		return addrs.Pair{}, err
-	}
-	pair, ok := n.holding(all[n.linkName(group)])
-	if !ok {
-		if pair, err = n.pick(group, all); err != nil {
-			return pair, err
-		}
-	}
-	n.given[group] = pair
-	return pair, nil
-}
-
-func (n *HostNetwork) holding(own []netip.Addr) (addrs.Pair, bool) {
-	for _, a := range own {
-		if pair, ok := n.pool.Holding(a); ok {
-			return pair, true
-		}
-	}
-	return addrs.Pair{}, false
-}
-
-func (n *HostNetwork) pick(group string, all map[string][]netip.Addr) (addrs.Pair, error) {
-	routes, err := netns.Routes(aliasPrefix)
-	if err != nil {
-		return addrs.Pair{}, err
-	}
-	if err := n.pool.CheckRoutes(routes); err != nil {
-		return addrs.Pair{}, &Problem{Err: err, Hint: "give the daemon another prefix for its links"}
-	}
-	used := map[netip.Addr]bool{}
-	for _, list := range all {
-		for _, a := range list {
-			used[a] = true
-		}
-	}
-	for _, pair := range n.given {
-		used[pair.Host4] = true
-	}
-	return n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
-}
-
-// Observe implements [Network].
-func (n *HostNetwork) Observe(_ context.Context, group string, want *spec.Group) (s NetState) {
-	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
-	if s.Pinned = presence(pinned); err != nil {
-		s.Pinned = n.unknown(group, err)
-	}
-	s.Namespace, s.Rules = n.observeRules(group, want)
-	s.Link, s.Addrs = n.observeLink(group, want)
-	return s
-}
-
-func (n *HostNetwork) observeRules(group string, want *spec.Group) (namespace, rules Presence) {
-	ns, err := n.open(group)
-	if errors.Is(err, os.ErrNotExist) {
-		return Absent, Absent
-	}
-	if err != nil {
-		return n.unknown(group, err), Unknown
-	}
-	defer ns.Close()
-	denies, err := egress.Denies(ns)
-	if err != nil {
-		return n.unknown(group, err), Unknown
-	}
-	if !denies {
-		return Absent, Absent
-	}
-	if want == nil {
-		return Present, Present
-	}
-	policy, err := n.policy(want, n.cgroups.Find)
-	if errors.Is(err, os.ErrNotExist) {
-		return Present, Absent
-	}
-	if err != nil {
-		return Present, n.unknown(group, err)
-	}
-	ok, err := egress.InForce(ns, policy)
-	if err != nil {
-		return Present, n.unknown(group, err)
-	}
-	return Present, presence(ok)
-}
-
-func (n *HostNetwork) observeLink(group string, want *spec.Group) (Presence, []string) {
-	name := n.linkName(group)
-	own, exists, err := netns.LinkAddresses(name)
-	if err != nil {
-		return n.unknown(group, err), nil
-	}
-	pair, ok := n.holding(own)
-	var shown []string
-	if ok {
-		for _, a := range pair.Group() {
-			shown = append(shown, a.String())
-		}
-	}
-	if want == nil || want.Egress == spec.EgressNone || !ok {
-		return presence(exists && (ok || want == nil)), shown
-	}
-	entry, err := n.entry(want, pair)
-	if err != nil {
-		return n.unknown(group, err), shown
-	}
-	if ok, err = netns.Observe(n.config(want, pair)); err == nil && ok {
-		ok, err = n.uplink.InForce(entry)
-	}
-	if err != nil {
-		return n.unknown(group, err), shown
-	}
-	return presence(ok), shown
-}
-
-func presence(ok bool) Presence {
-	if ok {
-		return Present
-	}
-	return Absent
-}
-
-func (n *HostNetwork) unknown(group string, err error) Presence {
-	n.log.Warn("network could not be looked at", "group", group, "err", err)
-	return Unknown
 }
 
 // Remove implements [Network]. It goes on where one part can't be removed, and returns all that could not.
@@ -461,26 +183,4 @@ func (n *HostNetwork) removeCgroups(ctx context.Context, group string) error {
 		case <-time.After(leaveEvery):
 		}
 	}
-}
-
-// Counters reads what the rules of a group counted: who left, who tried to. A group without rules is os.ErrNotExist.
-func (n *HostNetwork) Counters(group string) (egress.Counters, error) {
-	ns, err := n.open(group)
-	if err != nil {
-		return egress.Counters{}, err
-	}
-	defer ns.Close()
-	return egress.ReadCounters(ns)
-}
-
-// PortInUse says which process of the host holds the port that p would publish, "haproxy (pid 123)"; empty where none does.
-// Ports that groups publish are not looked at: two groups that want one are told apart by [spec.Conflicts].
-func (n *HostNetwork) PortInUse(p spec.Publish) (holder string, err error) {
-	var addr netip.Addr
-	if p.Address != "" {
-		if addr, err = netip.ParseAddr(p.Address); err != nil {
-			return "", fmt.Errorf("publish %q: %w", p.Name, err)
-		}
-	}
-	return uplink.PortHolder(p.Protocol, addr, p.Host)
 }

@@ -299,6 +299,7 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 		{"a service of the host by the link", s.host, "0.0.0.0:5002", netip.AddrPortFrom(own.Host4, 5002).String()},
 		{"another group by its address", neighbour, "0.0.0.0:443", netip.AddrPortFrom(pair.Group4, 443).String()},
 		{"another group by its address, IPv6", neighbour, "[::]:444", netip.AddrPortFrom(pair.Group6, 444).String()},
+		{"another group by its published port", neighbour, "0.0.0.0:443", netip.AddrPortFrom(s.out.Host4, 9443).String()},
 		{"metadata", nil, "", "169.254.169.254:80"},
 		{"metadata, IPv6", nil, "", "[fd00:ec2::254]:80"},
 	}

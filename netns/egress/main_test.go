@@ -1,19 +1,10 @@
-package egress
+package egress_test
 
 import (
 	"os"
 	"testing"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-func TestMain(m *testing.M) {
-	probe.Main()
-	os.Exit(m.Run())
-}
-
-func TestRootSelfTest(t *testing.T) {
-	if err := SelfTest(t.Context(), "/sptest"); err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }

@@ -7,6 +7,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,8 @@ type Config struct {
 	NetNS  *os.File            // required: network namespace
 	Cgroup *os.File            // optional: directory of a v2 cgroup; nil: ours
 	Cred   *syscall.Credential // optional: user and group; nil: ours
+	// Program is the binary that calls Main. Optional: empty is this one.
+	Program string
 }
 
 // A Probe is a process that makes socket calls. It is safe for concurrent use, one call at a time.
@@ -54,7 +57,7 @@ type Probe struct {
 
 // Start starts a probe. It ends with Close, or with ctx.
 func Start(ctx context.Context, c Config) (*Probe, error) {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd := exec.CommandContext(ctx, cmp.Or(c.Program, "/proc/self/exe"))
 	cmd.Args = []string{processName}
 	cmd.ExtraFiles = []*os.File{c.NetNS}
 	cmd.Stderr = os.Stderr

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -87,10 +88,8 @@ func mend(conn *Conn, t Table, found finding) error {
 		}
 		h := s.Handle(t.Name)
 		add, del := Diff(found.elements[s.Name], s.Elements)
-		if len(del) > 0 {
-			if err := conn.SetDeleteElements(h, del); err != nil {
-				return fmt.Errorf("set %q: %w", s.Name, err)
-			}
+		if err := DeleteElements(conn, h, del); err != nil {
+			return err
 		}
 		if err := AddElements(conn, h, add); err != nil {
 			return err
@@ -138,14 +137,21 @@ func mendChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule)
 // A netlink attribute holds 64 KiB at most; this many elements of the longest key stay far below it.
 const elementsPerMessage = 256
 
-// AddElements puts elements into the batch, in as many messages as they need.
+// AddElements puts the adding of elements into the batch, in as many messages as that takes.
 func AddElements(conn *Conn, set *nftables.Set, elements []nftables.SetElement) error {
-	for len(elements) > 0 {
-		n := min(len(elements), elementsPerMessage)
-		if err := conn.SetAddElements(set, elements[:n]); err != nil {
+	return inMessages(set, elements, conn.SetAddElements)
+}
+
+// DeleteElements puts their deleting into the batch.
+func DeleteElements(conn *Conn, set *nftables.Set, elements []nftables.SetElement) error {
+	return inMessages(set, elements, conn.SetDeleteElements)
+}
+
+func inMessages(set *nftables.Set, elements []nftables.SetElement, put func(*nftables.Set, []nftables.SetElement) error) error {
+	for chunk := range slices.Chunk(elements, elementsPerMessage) {
+		if err := put(set, chunk); err != nil {
 			return fmt.Errorf("set %q: %w", set.Name, err)
 		}
-		elements = elements[n:]
 	}
 	return nil
 }

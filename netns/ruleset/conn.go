@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables"
@@ -28,9 +29,16 @@ func Open(ns int) (*Conn, error) {
 	return c, nil
 }
 
+// largestBatch is far more than an allow list of ten thousand lines takes, in bytes.
+const largestBatch = 8 << 20
+
 // identify learns which namespace the socket is in. A kernel before 5.14 can't say.
 func (c *Conn) identify(conn *netlink.Conn) error {
 	c.raw = conn
+	// The batch is one write, and each of its messages is answered.
+	if err := errors.Join(conn.SetWriteBuffer(largestBatch), conn.SetReadBuffer(largestBatch)); err != nil {
+		return err
+	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ package ruleset
 
 import (
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 )
 
@@ -86,6 +87,9 @@ func (s Set) Handle(table string) *nftables.Set {
 		KeyType:       s.Key,
 		Concatenation: s.Concat && s.Interval, // the flag asks for ranges in each field
 		Interval:      s.Interval,
+	}
+	if s.Key.Name == nftables.TypeIFName.Name {
+		h.KeyByteOrder = binaryutil.NativeEndian // or the nft command prints the names as empty ones
 	}
 	if s.Data != nil {
 		h.IsMap, h.DataType = true, *s.Data

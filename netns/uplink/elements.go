@@ -134,10 +134,8 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	for _, s := range u.table.Sets {
 		h := s.Handle(u.config.Table)
-		if xs := del[s.Name]; len(xs) > 0 {
-			if err := conn.SetDeleteElements(h, xs); err != nil {
-				return err
-			}
+		if err := ruleset.DeleteElements(conn, h, del[s.Name]); err != nil {
+			return err
 		}
 		if err := ruleset.AddElements(conn, h, add[s.Name]); err != nil {
 			return err

@@ -53,7 +53,7 @@ func createTable(c Config) ruleset.Table {
 			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
 			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishRules()},
-			{Name: "masquerade", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
+			{Name: "masquerading", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
 			{Name: refuse, Rules: []ruleset.Rule{
 				ruleset.NewRule("", ruleset.Count(chainRefused)),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),

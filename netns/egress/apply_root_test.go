@@ -1,0 +1,180 @@
+package egress_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+)
+
+func TestRootSelfTest(t *testing.T) {
+	netnstest.Root(t)
+	if err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// policies are one of each kind, with living cgroups two levels below the tests' root.
+func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
+	t.Helper()
+	h, err := egress.FindHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := netnstest.CgroupRoot()
+	ambassador, members := path.Join(root, "g/ambassador"), path.Join(root, "g/members")
+	make := func(path string) egress.Cgroup {
+		c, err := h.Make(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	t.Cleanup(func() {
+		if err := h.Remove(root); err != nil {
+			t.Error(err)
+		}
+	})
+	base := egress.Policy{
+		Mode: egress.Ambassador, Ambassador: make(ambassador), Members: make(members),
+		Published: []egress.Port{{Protocol: "udp", Port: 53}, {Protocol: "tcp", Port: 443}, {Protocol: "tcp", Port: 443}},
+	}
+	allow, direct := base, base
+	direct.Mode = egress.Direct
+	for _, e := range []struct {
+		prefix, protocol string
+		port             uint16
+	}{
+		{"203.0.113.0/24", "tcp", 443},
+		{"203.0.113.8/29", "tcp", 443}, // covered by the one before
+		{"198.51.100.53/32", "udp", 53},
+		{"192.0.2.0/24", "tcp", 0},
+		{"2001:db8::/32", "tcp", 443},
+		{"2001:db8:1::/48", "udp", 0},
+	} {
+		allow.Allow = append(allow.Allow, egress.Endpoint{Prefix: netip.MustParsePrefix(e.prefix), Protocol: e.protocol, Port: e.port})
+	}
+	names := map[string]string{"AMBASSADOR": netnstest.CgroupName(t, h, ambassador), "MEMBERS": netnstest.CgroupName(t, h, members)}
+	return map[string]egress.Policy{"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct}, names
+}
+
+func apply(t *testing.T, ns *os.File, p egress.Policy) (changed bool) {
+	t.Helper()
+	changed, err := egress.Apply(ns, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// Each policy lists as its twin does, however it came to be: made in an empty namespace, or from any other policy.
+func TestRootPoliciesListAsTheirTwins(t *testing.T) {
+	netnstest.Root(t)
+	all, names := policies(t)
+	for name, p := range all {
+		t.Run(name, func(t *testing.T) {
+			ns := netnstest.NewNamespace(t)
+			apply(t, ns, p)
+			netnstest.Twin(t, ns, egress.TableName, "testdata/"+name+".nft", names)
+		})
+	}
+	for from, before := range all {
+		for to, after := range all {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				ns := netnstest.NewNamespace(t)
+				apply(t, ns, before)
+				if changed := apply(t, ns, after); changed != (from != to) {
+					t.Errorf("changed: %v", changed)
+				}
+				netnstest.Twin(t, ns, egress.TableName, "testdata/"+to+".nft", names)
+			})
+		}
+	}
+}
+
+// Nothing but the kernel remembers: what another process, or a hand, left in the table is found and put right.
+func TestRootStrangeTablesAreReplaced(t *testing.T) {
+	netnstest.Root(t)
+	all, names := policies(t)
+	for _, tt := range []struct{ name, ruleset string }{
+		{"an empty table", "table inet sallyport { }"},
+		{"a chain that accepts", "table inet sallyport { chain output { type filter hook output priority filter; policy accept; } ; }"},
+		{"a set of another type", "table inet sallyport { set published { type ipv4_addr; } ; }"},
+		{"a rule behind", "add rule inet sallyport output accept"},
+		{"a rule in front", "insert rule inet sallyport input accept"},
+		{"an element", "add element inet sallyport published { tcp . 22 }"},
+		{"a chain more", "add chain inet sallyport extra"},
+		{"a rule in a chain of ours", "insert rule inet sallyport refuse_member accept"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := netnstest.NewNamespace(t)
+			if tt.ruleset[:5] != "table" {
+				apply(t, ns, all["ambassador"])
+			}
+			netnstest.NFT(t, ns, tt.ruleset+"\n", "-f", "-")
+			if ok, err := egress.InForce(ns, all["ambassador"]); ok || err != nil {
+				t.Errorf("in force: %v, %v; want no", ok, err)
+			}
+			if !apply(t, ns, all["ambassador"]) {
+				t.Error("nothing was changed")
+			}
+			netnstest.Twin(t, ns, egress.TableName, "testdata/ambassador.nft", names)
+			if ok, err := egress.InForce(ns, all["ambassador"]); !ok || err != nil {
+				t.Errorf("in force: %v, %v; want yes", ok, err)
+			}
+		})
+	}
+}
+
+func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
+	netnstest.Root(t)
+	all, _ := policies(t)
+	out := netnstest.NewOutside(t)
+	apply(t, out.NS, all["ambassador"])
+	member := netnstest.Probe(t, out.NS, path.Join(netnstest.CgroupRoot(), "g/members"))
+	s, err := member.TCP(out.Host4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Connect(netip.AddrPortFrom(out.Host4, 80), 0); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Fatalf("connect: %v", err)
+	}
+	before, err := egress.ReadCounters(out.NS)
+	if err != nil || before.MembersTCP.Packets != 1 || before.MembersTCP.Bytes == 0 {
+		t.Fatalf("counters %+v, %v; want one TCP packet of members", before, err)
+	}
+	apply(t, out.NS, all["ambassador"])
+	apply(t, out.NS, all["allow"])
+	after, err := egress.ReadCounters(out.NS)
+	if diff := cmp.Diff(before.MembersTCP, after.MembersTCP); err != nil || diff != "" {
+		t.Errorf("%v; after a change of policy (-before +after):\n%s", err, diff)
+	}
+	member.Kill()
+}
+
+func TestRootRemove(t *testing.T) {
+	netnstest.Root(t)
+	ns := netnstest.NewNamespace(t)
+	apply(t, ns, egress.Policy{Mode: egress.Sealed})
+	if ok, err := egress.Denies(ns); !ok || err != nil {
+		t.Errorf("denies: %v, %v; want yes", ok, err)
+	}
+	for range 2 {
+		if err := egress.Remove(ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ok, err := egress.Denies(ns); ok || err != nil {
+		t.Errorf("denies after removing: %v, %v; want no", ok, err)
+	}
+	if _, err := egress.ReadCounters(ns); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("counters after removing: %v, want os.ErrNotExist", err)
+	}
+}

@@ -1,0 +1,109 @@
+package egress
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseMountinfo(t *testing.T) {
+	tests := []struct {
+		name, mounts string
+		want         Hierarchies
+		err          error
+	}{
+		{name: "unified", mounts: "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
+			want: Hierarchies{V2: "/sys/fs/cgroup", Above: "/"}},
+		{name: "hybrid", mounts: "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n" +
+			"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" +
+			"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+			want: Hierarchies{V2: "/sys/fs/cgroup/unified", Above: "/", V1: []string{"/sys/fs/cgroup/memory"}}},
+		{name: "part of the hierarchy, at an odd place", mounts: `31 23 0:28 /docker/a\040b /mnt/c\134g rw - cgroup2 cgroup2 rw` + "\n",
+			want: Hierarchies{V2: `/mnt/c\g`, Above: "/docker/a b"}},
+		{name: "v1 alone", mounts: "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", err: ErrNoCgroup2},
+		{name: "nothing", err: ErrNoCgroup2},
+		{name: "a line cut short", mounts: "35 31 - cgroup2", err: ErrNoCgroup2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseMountinfo(tt.mounts)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
+				t.Errorf("hierarchies (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDepth(t *testing.T) {
+	for path, want := range map[string]uint32{"/": 0, "": 0, "/sallyport/g/members": 3, "/a//b/": 2} {
+		if got := depth(path); got != want {
+			t.Errorf("depth(%q) = %d, want %d", path, got, want)
+		}
+	}
+}
+
+// fake is a pair of hierarchies made of ordinary folders, in which rmdir behaves as it does on cgroups that are empty.
+func fake(t *testing.T, dirs ...string) Hierarchies {
+	t.Helper()
+	base := t.TempDir()
+	h := Hierarchies{V2: filepath.Join(base, "v2"), Above: "/", V1: []string{filepath.Join(base, "memory")}}
+	for _, d := range append(dirs, "v2", "memory") {
+		if err := os.MkdirAll(filepath.Join(base, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+func TestRemoveCgroups(t *testing.T) {
+	h := fake(t, "v2/sallyport/g/members/web", "v2/sallyport/other/members", "memory/sallyport/g/members", "memory/elsewhere")
+	for range 2 {
+		if err := h.Remove("/sallyport/g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]bool{"v2/sallyport/g": false, "memory/sallyport/g": false, "v2/sallyport/other": true, "memory/elsewhere": true} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(h.V2), path)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
+		}
+	}
+	h.RemoveIfEmpty("/sallyport")
+	if children, err := h.Children("/"); err != nil || !cmp.Equal(children, []string{"sallyport"}) {
+		t.Errorf("below the root: %v, %v; want sallyport, which is not empty", children, err)
+	}
+	if err := h.Remove("/sallyport/other"); err != nil {
+		t.Fatal(err)
+	}
+	h.RemoveIfEmpty("/sallyport")
+	if children, err := h.Children("/"); err != nil || len(children) > 0 {
+		t.Errorf("below the root: %v, %v; want nothing", children, err)
+	}
+}
+
+func TestRemoveNamesTheProcessesLeft(t *testing.T) {
+	h := fake(t, "v2/sallyport/g/members")
+	if err := os.WriteFile(filepath.Join(h.V2, "sallyport/g/members/cgroup.procs"), []byte("7\n8\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := h.Remove("/sallyport/g")
+	want := `remove cgroup "/sallyport/g": processes are left in it: 7, 8`
+	if err == nil || err.Error() != want {
+		t.Errorf("Remove = %v, want %s", err, want)
+	}
+}
+
+func TestRemoveRefusesTheRoot(t *testing.T) {
+	h := fake(t, "v2/a")
+	for _, path := range []string{"", "/", "//"} {
+		if err := h.Remove(path); err == nil {
+			t.Errorf("Remove(%q) removed everything", path)
+		}
+		h.RemoveIfEmpty(path)
+	}
+}

@@ -1,0 +1,35 @@
+package egress_test
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/sallyport/sallyport/netns/egress"
+)
+
+// A policy that can't be meant is refused before the kernel is asked.
+func TestPolicyRefused(t *testing.T) {
+	c := egress.Cgroup{ID: 1, Level: 3}
+	tests := []struct {
+		name   string
+		policy egress.Policy
+		want   string
+	}{
+		{"no mode", egress.Policy{}, `unknown policy ""`},
+		{"ambassador without cgroups", egress.Policy{Mode: egress.Ambassador}, `policy "ambassador" names no cgroups`},
+		{"members without a cgroup", egress.Policy{Mode: egress.Ambassador, Ambassador: c}, `policy "ambassador" names no cgroups`},
+		{"published protocol", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c, Published: []egress.Port{{Protocol: "sctp", Port: 1}}},
+			`published port 1: protocol "sctp" is neither tcp nor udp`},
+		{"allowed protocol", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c,
+			Allow: []egress.Endpoint{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Protocol: "icmp"}}},
+			`allow 192.0.2.0/24: protocol "icmp" is neither tcp nor udp`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := egress.Apply(os.Stdin, tt.policy); err == nil || err.Error() != tt.want {
+				t.Errorf("Apply = %v, want %s", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,10 @@
+package netns_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+)
+
+func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }

@@ -1,0 +1,75 @@
+package netnstest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/egress"
+)
+
+// Twin compares a table of a namespace with its twin: a file written by hand that the nft command loads into a namespace of its
+// own. The kernel judges: both must list the same. In the file, each key of replace stands for its value.
+func Twin(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin := string(text)
+	for from, to := range replace {
+		twin = strings.ReplaceAll(twin, from, to)
+	}
+	other := NewNamespace(t)
+	NFT(t, other, twin, "-f", "-")
+	list := []string{"-s", "list", "table", "inet", table}
+	if diff := cmp.Diff(normal(NFT(t, other, "", list...)), normal(NFT(t, ns, "", list...))); diff != "" {
+		t.Errorf("%s (-%s +the table made here):\n%s", table, file, diff)
+	}
+}
+
+// NFT runs the nft command in a namespace and returns what it printed.
+func NFT(t testing.TB, ns *os.File, stdin string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("nsenter", append([]string{"--net=/proc/self/fd/3", "nft"}, args...)...)
+	cmd.ExtraFiles = []*os.File{ns}
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+var (
+	elements = regexp.MustCompile(`(?s)elements = \{(.*?)\}`)
+	spaces   = regexp.MustCompile(`\s+`)
+)
+
+// normal puts the elements of sets in order, which the kernel keeps none of.
+func normal(listing string) string {
+	return elements.ReplaceAllStringFunc(listing, func(s string) string {
+		list := strings.Split(spaces.ReplaceAllString(elements.FindStringSubmatch(s)[1], " "), ",")
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+		slices.Sort(list)
+		return "elements = { " + strings.Join(list, ", ") + " }"
+	})
+}
+
+// CgroupName is a cgroup as the nft command names it: by its path below /sys/fs/cgroup.
+func CgroupName(t testing.TB, h egress.Hierarchies, path string) string {
+	t.Helper()
+	name, err := filepath.Rel("/sys/fs/cgroup", filepath.Join(h.V2, path))
+	if err != nil || strings.HasPrefix(name, "..") {
+		t.Skipf("nft can't name %s: cgroup v2 is mounted at %s", path, h.V2)
+	}
+	return name
+}

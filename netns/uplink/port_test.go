@@ -1,0 +1,83 @@
+package uplink
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const procNetTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000000000000000 100 0 0 10 0
+   1: 0100007F:1F91 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0000000000000000 20 4 30 10 -1
+   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0000000000000000 100 0 0 10 0
+   3: B80D0120000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4714 1 0 100 0 0 10 0
+`
+
+func TestParseSockets(t *testing.T) {
+	got, err := parseSockets(procNetTCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, s := range got {
+		lines = append(lines, s.local.String())
+	}
+	want := []string{"127.0.0.1:8080", "0.0.0.0:22", "[2001:db8::1]:443"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("listening sockets, on a little-endian machine (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseSocketsRefuses(t *testing.T) {
+	for _, line := range []string{
+		"0: 0100007F 00000000:0000 0A 0 0 0 0 0 4711",
+		"0: 01007F:1F90 00000000:0000 0A 0 0 0 0 0 4711",
+		"0: 0100007F:XXXX 00000000:0000 0A 0 0 0 0 0 4711",
+		"0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0 none",
+		"0: 0100007F0100007F:1F90 00000000:0000 0A 0 0 0 0 0 4711",
+	} {
+		if got, err := parseSockets(line); err == nil {
+			t.Errorf("%q was read as %v", line, got)
+		}
+	}
+}
+
+func FuzzParseSockets(f *testing.F) {
+	f.Add(procNetTCP)
+	f.Fuzz(func(t *testing.T, text string) { _, _ = parseSockets(text) })
+}
+
+func TestHolds(t *testing.T) {
+	tests := []struct {
+		local, publish string // publish "": every address
+		port           uint16
+		want           bool
+	}{
+		{"127.0.0.1:80", "", 80, true},
+		{"127.0.0.1:80", "", 81, false},
+		{"127.0.0.1:80", "127.0.0.1", 80, true},
+		{"127.0.0.1:80", "192.0.2.1", 80, false},
+		{"127.0.0.1:80", "0.0.0.0", 80, true},
+		{"0.0.0.0:80", "192.0.2.1", 80, true},
+		{"0.0.0.0:80", "2001:db8::1", 80, false},
+		{"[::]:80", "192.0.2.1", 80, true},
+		{"[::]:80", "2001:db8::1", 80, true},
+		{"[::ffff:192.0.2.1]:80", "192.0.2.1", 80, true},
+	}
+	for _, tt := range tests {
+		var addr netip.Addr
+		if tt.publish != "" {
+			addr = netip.MustParseAddr(tt.publish)
+		}
+		if got := (socket{local: netip.MustParseAddrPort(tt.local)}).holds(addr, tt.port); got != tt.want {
+			t.Errorf("a socket at %s holds %q port %d: %v, want %v", tt.local, tt.publish, tt.port, got, tt.want)
+		}
+	}
+}
+
+func TestPortHolderRefusesAProtocol(t *testing.T) {
+	if _, err := PortHolder("sctp", netip.Addr{}, 80); err == nil {
+		t.Error("sctp was looked up")
+	}
+}
