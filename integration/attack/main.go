@@ -13,6 +13,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -57,7 +58,7 @@ func run(args []string) error {
 	case verb == "listen" && len(args) == 1:
 		return listen(port(args[0]))
 	}
-	return fmt.Errorf("usage: attack try|serve|ask|loop|listen ...")
+	return errors.New("want try, serve, ask, loop or listen, with their arguments")
 }
 
 func port(s string) int {
