@@ -107,6 +107,13 @@ func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
+	fence := n.cgroups.Fence
+	if !fenced(want) {
+		fence = n.cgroups.Unfence
+	}
+	if err := fence(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
+		return err
+	}
 	ns, err := n.open(want.Name)
 	if err != nil {
 		return err
