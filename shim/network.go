@@ -35,8 +35,9 @@ type HostNetwork struct {
 	uplink  *uplink.Uplink
 	cgroups egress.Hierarchies
 
-	mu    sync.Mutex
-	given map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	mu            sync.Mutex
+	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	routesChecked bool
 }
 
 // NewHostNetwork checks the configuration and finds the cgroup hierarchies; it changes nothing.
