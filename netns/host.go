@@ -45,23 +45,15 @@ func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
 	return addrs, true, nil
 }
 
-// Addresses returns the addresses of all the host's links, by the link's name.
-func Addresses() (map[string][]netip.Addr, error) {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
-	}
-	names := map[int]string{}
-	for _, l := range links {
-		names[l.Attrs().Index] = l.Attrs().Name
-	}
+// Addresses returns the addresses of all the host's links.
+func Addresses() ([]netip.Addr, error) {
 	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	out := map[string][]netip.Addr{}
-	for _, a := range list {
-		out[names[a.LinkIndex]] = append(out[names[a.LinkIndex]], addrOf(a))
+	out := make([]netip.Addr, len(list))
+	for i, a := range list {
+		out[i] = addrOf(a)
 	}
 	return out, nil
 }

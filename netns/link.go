@@ -118,7 +118,6 @@ func hostEndSysctls(l Link) []sysctl {
 	return []sysctl{
 		{"ipv6/conf/" + l.Name + "/addr_gen_mode", "1"},
 		{"ipv6/conf/" + l.Name + "/accept_ra", "0"},
-		{"ipv6/conf/" + l.Name + "/accept_dad", "0"},
 		{"ipv4/conf/" + l.Name + "/route_localnet", localnet},
 	}
 }

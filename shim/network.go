@@ -35,8 +35,9 @@ type HostNetwork struct {
 	uplink  *uplink.Uplink
 	cgroups egress.Hierarchies
 
-	mu    sync.Mutex
-	given map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	mu            sync.Mutex
+	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	routesChecked bool
 }
 
 // NewHostNetwork checks the configuration and finds the cgroup hierarchies; it changes nothing.
@@ -105,6 +106,13 @@ func (n *HostNetwork) Seal(_ context.Context, group string) error {
 func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 	policy, err := n.policy(want, n.cgroups.Make)
 	if err != nil {
+		return err
+	}
+	fence := n.cgroups.Fence
+	if !fenced(want) {
+		fence = n.cgroups.Unfence
+	}
+	if err := fence(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
 		return err
 	}
 	ns, err := n.open(want.Name)

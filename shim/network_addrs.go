@@ -14,13 +14,13 @@ func (n *HostNetwork) pair(group string) (addrs.Pair, error) {
 	if pair, ok := n.given[group]; ok {
 		return pair, nil
 	}
-	all, err := netns.Addresses()
+	own, _, err := netns.LinkAddresses(n.linkName(group))
 	if err != nil {
 		return addrs.Pair{}, err
 	}
-	pair, ok := n.holding(all[n.linkName(group)])
+	pair, ok := n.holding(own)
 	if !ok {
-		if pair, err = n.pick(group, all); err != nil {
+		if pair, err = n.pick(group); err != nil {
 			return pair, err
 		}
 	}
@@ -37,22 +37,37 @@ func (n *HostNetwork) holding(own []netip.Addr) (addrs.Pair, bool) {
 	return addrs.Pair{}, false
 }
 
-func (n *HostNetwork) pick(group string, all map[string][]netip.Addr) (addrs.Pair, error) {
-	routes, err := netns.Routes(aliasPrefix)
+// pick chooses addresses that no link of the host has, nor is about to get.
+func (n *HostNetwork) pick(group string) (addrs.Pair, error) {
+	if err := n.checkRoutes(); err != nil {
+		return addrs.Pair{}, err
+	}
+	all, err := netns.Addresses()
 	if err != nil {
 		return addrs.Pair{}, err
 	}
-	if err := n.pool.CheckRoutes(routes); err != nil {
-		return addrs.Pair{}, &Problem{Err: err, Hint: "give the daemon another prefix for its links"}
-	}
 	used := map[netip.Addr]bool{}
-	for _, list := range all {
-		for _, a := range list {
-			used[a] = true
-		}
+	for _, a := range all {
+		used[a] = true
 	}
 	for _, pair := range n.given {
 		used[pair.Host4] = true
 	}
 	return n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
+}
+
+// checkRoutes finds a route of the host's that leads into our prefixes, once: with many links there are many routes to read.
+func (n *HostNetwork) checkRoutes() error {
+	if n.routesChecked {
+		return nil
+	}
+	routes, err := netns.Routes(aliasPrefix)
+	if err != nil {
+		return err
+	}
+	if err := n.pool.CheckRoutes(routes); err != nil {
+		return &Problem{Err: err, Hint: "give the daemon another prefix for its links"}
+	}
+	n.routesChecked = true
+	return nil
 }

@@ -112,7 +112,11 @@ func (n *HostNetwork) observeRules(group string, want *spec.Group) (namespace, r
 	if err != nil {
 		return Present, n.unknown(group, err)
 	}
-	return Present, presence(ok)
+	stands, err := n.cgroups.Fenced(n.layout.CgroupParent(group, spec.App))
+	if err != nil {
+		return Present, n.unknown(group, err)
+	}
+	return Present, presence(ok && stands == fenced(want))
 }
 
 func (n *HostNetwork) observeLink(group string, want *spec.Group) (Presence, []string) {

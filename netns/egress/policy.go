@@ -2,6 +2,11 @@
 // that is replaced atomically. The identity of a process is the cgroup its sockets were created in; see ENFORCEMENT.md for why
 // the rules are these and in this order.
 //
+// Behind the rules stands a fence on the members' cgroup (fence.go), which needs no rule and asks no second question.
+//
+// What is counted is counted by side (ambassador, members, the kernel, unknown) and by whether it passed. A counter for each
+// container would need the number of its own cgroup in a rule, which is another one after every restart.
+//
 // What bites: a rule holds the number of a cgroup, not its path. A cgroup removed and made again has another number, and until
 // [Apply] runs again it is nobody: its packets are dropped. And nothing here may ever make the kernel track connections in the
 // namespace: no nat chain, no ct expression.

@@ -43,7 +43,7 @@ var (
 	testFar  = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 )
 
-// SelfTest proves on this kernel that the rules hold: in a throw-away namespace with a link that leads nowhere, a process in the members'
+// SelfTest proves on this kernel that the rules hold, and then that the fence does without them: in a throw-away namespace with a link that leads nowhere, a process in the members'
 // cgroup is refused and one in the ambassador's gets through, over TCP and UDP, IPv4 and, where the host has it, IPv6. The cgroups
 // are made below cgroupRoot. The error is a [*SelfTestError] where the host lacks something. The process must call
 // [probe.Main] first thing in main. It takes some 20 ms.
@@ -118,7 +118,37 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 			return &SelfTestError{What: "the ambassador does not get through", Err: err, Hint: kernelHint}
 		}
 	}
-	return t.counted(ns)
+	if err := t.counted(ns); err != nil {
+		return err
+	}
+	return t.fenced(ns, member, ambassador, near, far)
+}
+
+// fenced checks the fence by itself, with the rules gone.
+func (t selfTest) fenced(ns *os.File, member, ambassador *probe.Probe, near, far []netip.Addr) error {
+	const hint = "CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL are needed, and CAP_BPF or CAP_SYS_ADMIN"
+	if err := t.hierarchies.Fence(t.members); err != nil {
+		return &SelfTestError{What: "the members' cgroup can't be fenced", Err: err, Hint: hint}
+	}
+	if err := Remove(ns); err != nil {
+		return err
+	}
+	for i := range near {
+		to := netip.AddrPortFrom(far[i], 9)
+		udp, err := member.UDP(to.Addr())
+		if err != nil {
+			return err
+		}
+		err = udp.SendTo(to, "x")
+		udp.Close()
+		if !errors.Is(err, unix.EPERM) {
+			return &SelfTestError{What: fmt.Sprintf("the fence does not hold a member: UDP to %s: %s", to, answer(err)), Hint: hint}
+		}
+		if err := passed(ambassador, to); err != nil {
+			return &SelfTestError{What: "the fence holds the ambassador", Err: err, Hint: hint}
+		}
+	}
+	return nil
 }
 
 // link makes a link whose far side is nobody: what passes the rules vanishes in it.

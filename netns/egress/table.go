@@ -120,7 +120,8 @@ func directOutput(p Policy) (rules []ruleset.Rule) {
 func inputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.IIFName("lo"), ruleset.Accept())
 	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())
-	unpublished := ruleset.NewRule("2: only published ports", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN),
+	opens := ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN)
+	unpublished := ruleset.NewRule("2: only published ports", opens,
 		ruleset.NotIn(published, ruleset.FieldL4Proto, ruleset.FieldDPort), ruleset.Count(unknownInDenied), ruleset.Drop())
 	switch p.Mode {
 	case Direct:
@@ -135,6 +136,10 @@ func inputRules(p Policy) []ruleset.Rule {
 		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorIn), ruleset.Accept()),
 		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
 		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
+		// A caller who returns while its last connection is in TIME-WAIT meets that, which has no cgroup. Whose listener it comes
+		// to then is not known yet; the fence keeps it from a member's.
+		ruleset.NewRule("a listener of nobody's", opens, ruleset.FullSocket(), ruleset.Count(unknownInDenied), ruleset.Drop()),
+		ruleset.NewRule("a caller returns", opens, ruleset.AnySocket(), ruleset.Count(kernelIn), ruleset.Accept()),
 		ruleset.NewRule("5: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelIn), ruleset.Accept()),
 	}
 	rules = append(rules, icmpErrors()...)

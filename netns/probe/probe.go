@@ -211,6 +211,13 @@ func (s *Socket) SetString(level, option int, value string) error {
 	return err
 }
 
+// PickAlways has every packet for the sockets that share this one's port given to the one that joined them at this place,
+// counted from 0.
+func (s *Socket) PickAlways(place int) error {
+	_, err := s.call(request{Op: opPick, Ints: []int{place}})
+	return err
+}
+
 // Local is the socket's own address.
 func (s *Socket) Local() (netip.AddrPort, error) {
 	r, err := s.call(request{Op: opLocal})

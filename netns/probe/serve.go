@@ -26,6 +26,7 @@ const (
 	opReceive   op = "receive"
 	opSetInt    op = "setsockopt"
 	opSetString op = "setsockopt string"
+	opPick      op = "setsockopt SO_ATTACH_REUSEPORT_CBPF"
 	opLocal     op = "getsockname"
 	opClose     op = "close"
 )
@@ -108,6 +109,9 @@ func do(r request) (reply, error) {
 		return reply{}, unix.SetsockoptInt(r.ID, r.Ints[0], r.Ints[1], r.Ints[2])
 	case opSetString:
 		return reply{}, unix.SetsockoptString(r.ID, r.Ints[0], r.Ints[1], r.Data)
+	case opPick:
+		ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(r.Ints[0])}
+		return reply{}, unix.SetsockoptSockFprog(r.ID, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &ret})
 	case opLocal:
 		sa, err := unix.Getsockname(r.ID)
 		return reply{Addr: addrPort(sa)}, err

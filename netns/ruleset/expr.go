@@ -69,6 +69,22 @@ func Cgroup(level uint32, id uint64) []expr.Any {
 	}
 }
 
+// AnySocket matches packets that the kernel has a socket for, be it only what is left of a connection (TIME-WAIT) or the
+// beginning of one: socket transparent 0. Sockets of transparent proxies, which take a capability, are left out.
+func AnySocket() []expr.Any {
+	return []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: reg1}, compareTo(expr.CmpOpEq, 0)}
+}
+
+// FullSocket matches packets of a socket that a process has: socket mark 0x0-0xffffffff. Every mark is in that range; it is the
+// load that fails where there is no such socket.
+func FullSocket() []expr.Any {
+	return []expr.Any{
+		&expr.Socket{Key: expr.SocketKeyMark, Register: reg1},
+		// nft compares ranges in network order
+		&expr.Range{Op: expr.CmpOpEq, Register: reg1, FromData: []byte{0, 0, 0, 0}, ToData: []byte{0xff, 0xff, 0xff, 0xff}},
+	}
+}
+
 // TCP flags, as in the header's 14th byte.
 const (
 	FIN = 0x01
