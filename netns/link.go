@@ -3,6 +3,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -83,11 +84,20 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	}
 }
 
-// createPair makes both ends; index is the near one's, 0 for any.
+// createPair makes both ends; index is the near one's, 0 for any. The near one is given its hardware address, or udev would
+// give it another a moment after its neighbour has entered the first.
 func createPair(host *netlink.Handle, ns *os.File, name string, index int) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.Index = name, index
+	attrs.Name, attrs.Index, attrs.HardwareAddr = name, index, hardwareAddr(name)
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
+}
+
+// hardwareAddr is a locally administered unicast address of that link alone.
+func hardwareAddr(name string) net.HardwareAddr {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	sum := h.Sum(nil)
+	return append(net.HardwareAddr{sum[0]&^0x01 | 0x02}, sum[1:6]...)
 }
 
 func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
