@@ -138,20 +138,30 @@ func family(addr string) string {
 	return "v4"
 }
 
-// controlWithoutRules takes the group's rules away and has the app try again: now it is seen. For what the kernel sends on a
-// process's behalf this is the only control, since it is nobody's.
+// controlWithoutRules takes the group's rules away and has the app try again: the fence on its cgroup holds by itself. Then
+// it takes the fence away too, and now the app is seen. For what the kernel sends on a process's behalf this is the only
+// control, since it is nobody's.
 func (m *machine) controlWithoutRules(table *strings.Builder, ns netns.NsHandle, seen *capture) {
 	m.t.Helper()
+	try := func(x technique, to, without string) (outcome, []frame) {
+		dropTables(m.t, ns)
+		o := ask(m.t, ns, 7001, "self", x.name, to)
+		out := seen.take(m.t, anyFrame)
+		fmt.Fprintf(table, "%-16s %-4s %-10s %-6s %-10d %s (%.0f µs)\n", x.name, family(to), without, "", len(out), o.told(), o.Micros)
+		return o, out
+	}
+	for _, to := range []string{victim4, victim6} {
+		if _, out := try(technique{name: "tcp"}, to, "fence only"); len(out) > 0 {
+			m.t.Errorf("tcp over %s got out past the fence: %v", family(to), out)
+		}
+	}
+	dropFence(m.t, m.cgroup2("g/members"))
 	for _, x := range techniques {
 		for _, to := range []string{x.to4, x.to6} {
 			if to == "" || !x.kernel && x.name != "tcp" {
 				continue
 			}
-			dropTables(m.t, ns)
-			o := ask(m.t, ns, 7001, "self", x.name, to)
-			out := seen.take(m.t, anyFrame)
-			fmt.Fprintf(table, "%-16s %-4s %-10s %-6s %-10d %s (%.0f µs)\n", x.name, family(to), "no rules", "", len(out), o.told(), o.Micros)
-			if len(out) == 0 {
+			if o, out := try(x, to, "no rules"); len(out) == 0 {
 				m.t.Errorf("%s over %s is not seen without rules either, so its row proves nothing: %s", x.name, family(to), o.told())
 			}
 		}
