@@ -112,7 +112,8 @@ integration: build images newest $(STATIC)/payments $(STATIC)/web ## Run the bui
 
 .PHONY: bench
 bench: build images newest ## Measure start-up beside containerd's floor, and the daemon's memory; needs root
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench . -benchtime 10x ./integration/...
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
 
 ##@ The rest
 

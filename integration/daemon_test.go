@@ -27,7 +27,7 @@ type machine struct {
 	groups string // where its group files are
 	server string // folder of the containerd to start; empty: PATH
 	daemon *exec.Cmd
-	out    *bytes.Buffer
+	out    *output // of the daemon
 }
 
 // servers are the containerds that everything must work with: Debian's and the newest.
@@ -77,7 +77,7 @@ func (m *machine) start(env ...string) {
 		args = append(args, "--containerd-bin", filepath.Join(m.server, "containerd"))
 	}
 	m.daemon = exec.Command(binary, args...)
-	m.out = &bytes.Buffer{}
+	m.out = &output{}
 	m.daemon.Stdout, m.daemon.Stderr = m.out, m.out
 	m.daemon.Env = append(os.Environ(), env...)
 	if err := startIn(m.host, m.daemon); err != nil {

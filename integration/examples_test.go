@@ -2,11 +2,9 @@ package integration
 
 import (
 	"bytes"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,35 +63,14 @@ func TestExampleSealed(t *testing.T) {
 	}
 }
 
-// A service is a process of the world, and what it printed.
-type service struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (s *service) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.Write(p)
-}
-
-func (s *service) waitFor(t *testing.T, words ...string) {
-	t.Helper()
-	eventually(t, 10*time.Second, fmt.Sprintf("the world hears %q", words), func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return says(s.out.String(), words...)
-	})
-}
-
 // payments runs the example's world in this one's, until the test ends.
-func (m *machine) payments() *service {
+func (m *machine) payments() *output {
 	m.t.Helper()
 	program := filepath.Join(m.root, "payments")
 	if err := gobuild(program, "../examples/checkout/payments"); err != nil {
 		m.t.Fatal(err)
 	}
-	s := &service{}
+	s := &output{}
 	cmd := exec.Command(program)
 	cmd.Stdout, cmd.Stderr = s, s
 	if err := startIn(m.world, cmd); err != nil {
