@@ -104,6 +104,9 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcom
 	var back []string
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
 		o := outcomes[name]
+		if o.err == nil && o.state == Gone && slices.ContainsFunc(c.groups, func(g spec.Group) bool { return g.Name == name }) {
+			o.err = errors.New("was removed meanwhile")
+		}
 		if o.err == nil {
 			continue
 		}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/sallyport/sallyport/spec"
 )
+
+// ErrFile is every [FileError], for those who only ask whether a file is at fault.
+var ErrFile = errors.New("a group file is wrong")
 
 // A FileError is what is wrong with the text of group files.
 type FileError struct {
@@ -33,6 +37,9 @@ func (e *FileError) Error() string {
 func (e *FileError) Write(w io.Writer, color bool) error {
 	return spec.WriteDiagnostics(w, e.Files, e.Diags, color)
 }
+
+// Is makes every FileError an [ErrFile].
+func (e *FileError) Is(target error) bool { return target == ErrFile }
 
 // line is where the first mistake is; 0 when it has no place.
 func (e *FileError) line() int {

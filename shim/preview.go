@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -125,12 +126,35 @@ func (k *Keeper) check(c *change) error {
 			}
 		}
 	}
+	if err := k.checkLeaves(c, wanted); err != nil {
+		return err
+	}
 	if diags := k.config.Store.conflicts(append(all, c.groups...)); diags.HasErrors() {
 		e := &FileError{Diags: diags, Files: map[string][]byte{}}
 		for _, b := range c.files {
 			e.Files[b.Path] = b.HCL
 		}
 		return e
+	}
+	return nil
+}
+
+// checkLeaves refuses a file that would take groups away by no more than having the name of theirs: it comes from another
+// folder than the file that is installed.
+func (k *Keeper) checkLeaves(c *change, wanted map[string]Wanted) error {
+	for _, name := range c.leaves {
+		file := wanted[name].File
+		old, err := k.config.Store.Bundle(file)
+		if err != nil || old.Path == "" {
+			continue // gone, or put there by hand: there is no other folder
+		}
+		ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
+		if ours.Path != old.Path {
+			return &Problem{
+				Err:  fmt.Errorf("%s would replace %s, which is installed as %s too and has group %s", ours.Path, old.Path, file, name),
+				Hint: "Give the file another name, or remove the group first: sallyport rm " + name,
+			}
+		}
 	}
 	return nil
 }

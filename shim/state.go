@@ -92,7 +92,7 @@ func complaint(in PlanInput) error {
 			continue
 		}
 		err := fmt.Errorf("%s ended with status %d", target(c), s.ExitStatus)
-		hint := fmt.Sprintf("See `sallyport logs %s %s`; ", in.Want.Name, c.Name)
+		hint := fmt.Sprintf("See `sallyport logs %s.%s`; ", in.Want.Name, c.Name)
 		if !finished(c, s) {
 			return &Problem{Err: err, Hint: hint + "it is started again with growing waits."}
 		}

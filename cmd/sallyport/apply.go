@@ -33,18 +33,31 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	start := time.Now()
 	progress := func(line string) { ui.notef("%s", line) }
 	if err := client.Apply(ctx, r.bundles, progress); err != nil {
-		return interrupted(ctx, err, "what is installed stays so; see \"sallyport ps\"")
+		return interrupted(ctx, err, goesOn)
 	}
 	took := time.Since(start).Round(time.Millisecond)
+	select {
+	case <-ctx.Done():
+	case <-time.After(settle):
+	}
 	groups, err := client.Status(ctx, "")
 	if err != nil {
-		return err
+		return interrupted(ctx, err, goesOn)
 	}
 	for _, g := range applied(previews, groups) {
+		if g.Error != "" {
+			return &shim.Problem{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+		}
 		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)
 	}
 	return nil
 }
+
+// settle is how long apply looks on after everything runs: a program that can't read its configuration ends within it. It is
+// no part of the time that apply tells.
+const settle = 500 * time.Millisecond
+
+const goesOn = "the daemon goes on with what was installed; watch \"sallyport ps\""
 
 // applied picks out of all groups those that the previews are about.
 func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.GroupStatus) {

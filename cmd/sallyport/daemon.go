@@ -35,11 +35,13 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err := makeFolders(l); err != nil {
 		return err
 	}
-	lock, err := takeLock(l.RunDir)
-	if err != nil {
-		return err
+	for _, dir := range []string{l.RunDir, l.StateDir} {
+		lock, err := takeLock(dir)
+		if err != nil {
+			return err
+		}
+		defer lock.release()
 	}
-	defer lock.release()
 	if _, err := checkSelf(ctx, l); err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func makeFolders(l shim.Layout) error {
 	for _, dir := range []struct {
 		path string
 		mode os.FileMode
-	}{{l.RunDir, 0o711}, {l.StateDir, 0o700}, {l.LogDir, 0o750}, {l.GroupsDir, 0o755}} {
+	}{{l.RunDir, 0o711}, {l.StateDir, 0o700}, {l.LogDir, 0o750}} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return fmt.Errorf("make the daemon's folders: %w", err)
 		}

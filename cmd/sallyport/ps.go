@@ -30,7 +30,7 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {
-	t := table{header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "AGE"}}
+	t := table{header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "FOR"}}
 	for _, g := range groups {
 		r := t.add(g.Name, string(g.State), string(g.Egress), running(g.Containers), strings.Join(g.Addrs, ","), age(now, g.Since))
 		r.notes = problem(g)

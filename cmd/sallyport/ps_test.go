@@ -40,10 +40,10 @@ func TestWriteGroups(t *testing.T) {
 		want   string
 	}{
 		{"none", nil, `
-GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  AGE
+GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  FOR
 `},
 		{"a note doesn't move the columns", []shim.GroupStatus{broken, checkout}, `
-GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       AGE
+GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR
 b         pending  none        0/0         -                             1s
   error: image "x": not found; at all
   hint: look at its name

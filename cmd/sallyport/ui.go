@@ -68,7 +68,7 @@ func (u *ui) fail(err error) int {
 	if hint := hintOf(err); hint != "" {
 		u.notef("hint: %s", hint)
 	}
-	if _, ok := errors.AsType[*usageError](err); ok {
+	if _, ok := errors.AsType[*usageError](err); ok || errors.Is(err, shim.ErrFile) {
 		return statusUsage
 	}
 	return statusFailed

@@ -54,10 +54,13 @@ var techniques = map[string]func(target) (string, error){
 	"mark":            connect(unix.SOCK_STREAM, 0, mark),
 	"bindtodevice":    connect(unix.SOCK_STREAM, 0, func(fd int, _ target) error { return unix.BindToDevice(fd, "eth0") }),
 	"other-source":    connect(unix.SOCK_STREAM, 0, otherSource),
-	"v4-mapped":       v4Mapped,
-	"ip-options":      connect(unix.SOCK_STREAM, 0, recordRoute),
-	"published-port":  connect(unix.SOCK_STREAM, 0, bindPort(8443)),
-	"ambassador-uid":  asUser(99),
+	"other-source-by": connect(unix.SOCK_STREAM, 0, func(fd int, t target) error {
+		return errors.Join(unix.BindToDevice(fd, "eth0"), otherSource(fd, t))
+	}),
+	"v4-mapped":      v4Mapped,
+	"ip-options":     connect(unix.SOCK_STREAM, 0, recordRoute),
+	"published-port": connect(unix.SOCK_STREAM, 0, bindPort(8443)),
+	"ambassador-uid": asUser(99),
 }
 
 // within runs f on a new socket with a send and receive timeout.

@@ -52,6 +52,7 @@ func createTable(p Policy) ruleset.Table {
 			// what a member sends into its loopback.
 			{Name: "forward", Base: filter(nftables.ChainHookForward)},
 			{Name: refuseMember, Rules: []ruleset.Rule{
+				ruleset.NewRule("no refusal to another's address", ruleset.FromElsewhere(), ruleset.Count(membersDenied), ruleset.Drop()),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.Count(membersTCPDenied), ruleset.RejectTCP()),
 				ruleset.NewRule("", ruleset.Count(membersDenied), ruleset.Reject()),
 			}},
@@ -76,8 +77,10 @@ func filter(hook *nftables.ChainHook) *ruleset.Base {
 
 // outputRules are rules 1 to 7 of ENFORCEMENT's first table; the comments carry their numbers.
 //
-// Rules 4 and 5 ask for a source address of our own. A member may bind any other (IPV6_FREEBIND needs no right), and the reset
-// by which rule 3 refuses it goes to that address: without this, out into the world.
+// A member may bind an address that is not its own (IPV6_FREEBIND needs no right), and the kernel's answers to what it sends
+// from there go to that address: out into the world. So rule 3 drops such packets instead of refusing them, rule 1 keeps them
+// off the loopback, where the group's own address would answer, and rules 4 and 5 ask for a source of our own. No connection can
+// have begun with another, so rule 1 asks only what opens one; the resets of rule 3 come to the members by the loopback too.
 func outputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.OIFName("lo"), ruleset.Accept())
 	drop := ruleset.NewRule("7: everything else", ruleset.Count(unknownOutDenied), ruleset.Drop())
@@ -93,6 +96,8 @@ func outputRules(p Policy) []ruleset.Rule {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
 	return []ruleset.Rule{
+		ruleset.NewRule("1: inside the group, opened before", ruleset.OIFName("lo"), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
+		ruleset.NewRule("1: another's address", ruleset.OIFName("lo"), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 		loopback,
 		pass,
 		ruleset.NewRule("3: members are refused at once", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(refuseMember)),

@@ -170,10 +170,15 @@ func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
 func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
 
 // FromLocal matches packets that carry one of the namespace's own addresses as their source: fib saddr type local.
-func FromLocal() []expr.Any {
+func FromLocal() []expr.Any { return fromLocal(expr.CmpOpEq) }
+
+// FromElsewhere matches packets that carry any other: fib saddr type != local.
+func FromElsewhere() []expr.Any { return fromLocal(expr.CmpOpNeq) }
+
+func fromLocal(op expr.CmpOp) []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg1, FlagSADDR: true, ResultADDRTYPE: true},
-		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
+		compareTo(op, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
 	}
 }
 

@@ -19,6 +19,7 @@ type wireError struct {
 var sentinels = map[string]error{
 	"no_group":     shim.ErrNoGroup,
 	"no_container": shim.ErrNoContainer,
+	"file":         shim.ErrFile,
 }
 
 func encodeError(err error) wireError {

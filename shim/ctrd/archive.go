@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -49,7 +50,7 @@ type archivedImage struct {
 
 // openArchive reads the headers of the archive, seeking past contents. An archive that ends too early is told from them.
 func openArchive(path string) (*archive, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
 	if err != nil {
 		return nil, noArchive(path, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/moby/sys/user"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -69,15 +70,26 @@ func imageUser(root, name string) (specs.User, error) {
 
 // openIn opens a file that an image need not have; without it, it is empty.
 func openIn(root *os.Root, name string) (io.ReadCloser, error) {
-	f, err := root.Open(name)
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
 	if errors.Is(err, fs.ErrNotExist) {
 		return io.NopCloser(strings.NewReader("")), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the image's %s: %w", name, err)
 	}
+	switch fi, err := f.Stat(); {
+	case err != nil:
+		err = fmt.Errorf("the image's %s: %w", name, err)
+		return nil, errors.Join(err, f.Close())
+	case !fi.Mode().IsRegular() || fi.Size() > maxUsers:
+		err = fmt.Errorf("the image's %s is no file of at most %d bytes", name, maxUsers)
+		return nil, errors.Join(err, f.Close())
+	}
 	return f, nil
 }
+
+// maxUsers bounds, in bytes, what is read of an image to find a user.
+const maxUsers = 1 << 20
 
 // lookupUser resolves a user by the image's own files, of which it mounts a view for as long as it reads.
 func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.User, err error) {
