@@ -210,6 +210,43 @@ func TestApplyTakesAwayWhatTheFileHasNoMore(t *testing.T) {
 	})
 }
 
+func TestApplyOfAnothersNameTakesNothingAway(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("all.hcl", shop)
+		other := bundles("all.hcl", job)
+		other[0].Path = "/home/other/all.hcl"
+		err := d.keeper.Apply(t.Context(), other, nil)
+		if problem, ok := errors.AsType[*shim.Problem](err); !ok || !strings.Contains(problem.Hint, "sallyport rm shop") {
+			t.Errorf("error %v", err)
+		}
+		d.did()
+		if st := d.status("shop"); st.State != shim.Running {
+			t.Errorf("shop is %s", st.State)
+		}
+	})
+}
+
+func TestApplyOfAGroupThatIsRemovedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		var removal error
+		d.config = func(c *shim.Config) {
+			c.Trace = func(_ string, s shim.Step, _ time.Duration) {
+				if s.Kind == shim.Connect {
+					go func() { removal = d.keeper.Remove(context.Background(), "shop", nil) }()
+					time.Sleep(time.Second) // the removal is under way before the next step; this is synctest's time
+				}
+			}
+		}
+		d.begin()
+		_, err := d.apply("shop.hcl", shop)
+		d.end()
+		if removal != nil || err == nil || !strings.Contains(err.Error(), "removed meanwhile") {
+			t.Errorf("apply said %v, remove %v", err, removal)
+		}
+	})
+}
+
 func TestApplyThatIsGivenUpGoesOn(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		ctx, cancel := context.WithCancel(context.Background())

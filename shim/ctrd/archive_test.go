@@ -16,6 +16,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/shim"
 )
 
@@ -149,6 +151,16 @@ func TestArchiveFileProblems(t *testing.T) {
 }
 
 // Wherever an archive is cut, it is refused, as a problem, before anything is imported.
+func TestArchiveIsNoPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe.tar")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := openArchive(path); err == nil || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("archive %v, error %v", a, err)
+	}
+}
+
 func TestCutArchiveIsAlwaysRefused(t *testing.T) {
 	img := tinyImage(t, "amd64", "one")
 	whole := writeTar(t, ociFiles(t, index(img), img))

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -87,6 +90,19 @@ func TestImageUserStaysInside(t *testing.T) {
 	}
 	if u, err := imageUser(root, "web"); err == nil {
 		t.Errorf("found %+v in the host's file", u)
+	}
+}
+
+func TestImageUserReadsNoPipe(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(root, "etc", "passwd"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := imageUser(root, "web"); err == nil || !strings.Contains(err.Error(), "etc/passwd is no file") {
+		t.Errorf("user %+v, error %v", u, err)
 	}
 }
 
