@@ -1,7 +1,8 @@
 # A shop (web), a sidecar that ships its log (shipper), and HAProxy as the one door of both (proxy).
 # Build the images first, with `make images`, or run the whole story: `sudo make demo`.
 
-# Where the payments service (port 8080) and the log service (port 8081) are.
+# Where the payments service (port 8080) and the log service (port 8081) are. The default is an address for documentation,
+# which answers in `make demo` alone; anywhere else give yours: --var world=ADDRESS.
 variable "world" {
   type    = string
   default = "198.51.100.10"

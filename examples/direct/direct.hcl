@@ -2,7 +2,8 @@
 # egress = "direct" every container may leave, and nothing from outside may enter. The line is there to be read: `plan`
 # and `status` repeat it.
 
-# Where the payments service (port 8080) and the log service (port 8081) are.
+# Where the payments service (port 8080) and the log service (port 8081) are. The default is an address for documentation,
+# which answers in `make demo` alone; anywhere else give yours: --var world=ADDRESS.
 variable "world" {
   type    = string
   default = "198.51.100.10"

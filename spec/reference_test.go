@@ -1,0 +1,182 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+const codeFence = "```"
+
+// heading finds the sections of REFERENCE.md, and codeSpan what it has in backticks.
+var (
+	heading  = regexp.MustCompile(`(?m)^#{2,3} (.+)$`)
+	codeSpan = regexp.MustCompile("`([^`\n]+)`")
+)
+
+// readReference returns REFERENCE.md without its examples, and the examples, each with the line on which it begins.
+func readReference(t *testing.T) (prose string, examples map[int]string) {
+	t.Helper()
+	text, err := os.ReadFile("REFERENCE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples = map[int]string{}
+	begin := 0
+	for i, line := range strings.SplitAfter(string(text), "\n") {
+		switch strings.TrimSpace(line) {
+		case codeFence + "hcl":
+			begin = i + 2
+		case codeFence:
+			begin = 0
+		default:
+			if begin > 0 {
+				examples[begin] += line
+			} else {
+				prose += line
+			}
+		}
+	}
+	if len(examples) == 0 {
+		t.Fatal("REFERENCE.md has no examples")
+	}
+	return prose, examples
+}
+
+// section is the part of the text under the heading, up to the next one.
+func section(t *testing.T, prose, title string) string {
+	t.Helper()
+	all := heading.FindAllStringSubmatchIndex(prose, -1)
+	for i, at := range all {
+		if prose[at[2]:at[3]] != title {
+			continue
+		}
+		end := len(prose)
+		if i+1 < len(all) {
+			end = all[i+1][0]
+		}
+		return prose[at[1]:end]
+	}
+	t.Fatalf("REFERENCE.md has no section %q", title)
+	return ""
+}
+
+// spans is what stands in backticks.
+func spans(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range codeSpan.FindAllStringSubmatch(text, -1) {
+		found[m[1]] = true
+	}
+	return found
+}
+
+// rows are the names in backticks in the first column of the tables.
+func rows(text string) []string {
+	var names []string
+	for line := range strings.Lines(text) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 || cells[0] != "" {
+			continue
+		}
+		for name := range spans(cells[1]) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// sections says under which heading the attributes of a kind of block are.
+var sections = map[string]string{
+	"app": "app, sidecar, ambassador", "sidecar": "app, sidecar, ambassador", "ambassador": "app, sidecar, ambassador",
+}
+
+const doorTitle = "The ambassador's alone"
+
+// Every attribute that is acted on has a row in the section of its block, and no row is for anything else.
+func TestReferenceHasEveryAttribute(t *testing.T) {
+	prose, _ := readReference(t)
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		k := kinds[name]
+		if name == fileKind || k.anyAttr || refusedEverywhere(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			title := name
+			if s, ok := sections[name]; ok {
+				title = s
+			}
+			got := rows(section(t, prose, title))
+			if name == string(Ambassador) {
+				got = append(got, rows(section(t, prose, doorTitle))...)
+			}
+			want := slices.DeleteFunc(slices.Clone(k.attrs), func(a string) bool { return isRefused(unsupported, name, a) })
+			slices.Sort(got)
+			slices.Sort(want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("rows of the section %q (-schema +reference):\n%s", title, diff)
+			}
+		})
+	}
+}
+
+func TestReferenceNames(t *testing.T) {
+	prose, _ := readReference(t)
+	known := spans(prose)
+	titles := strings.Join(heading.FindAllString(prose, -1), "\n")
+	for name := range kinds {
+		if name != fileKind && !refusedEverywhere(name) && !known[name] && !strings.Contains(titles, name) {
+			t.Errorf("the block %s is not in it", name)
+		}
+	}
+	refused := spans(section(t, prose, "Refused"))
+	for _, r := range unsupported {
+		if !refused[r.name] {
+			t.Errorf("%s, which is refused, is not under Refused", r.name)
+		}
+	}
+	for _, name := range slices.Concat(functionNames, grantable) {
+		if !known[name] {
+			t.Errorf("%s is not in it", name)
+		}
+	}
+	for root := range declared {
+		if !strings.Contains(prose, "`${"+root+".") {
+			t.Errorf("references to %s are not in it", root)
+		}
+	}
+}
+
+// refusedEverywhere says of a kind of block that it is not acted on, wherever it may stand.
+func refusedEverywhere(name string) bool {
+	in := parents(name)
+	return len(in) > 0 && !slices.ContainsFunc(in, func(parent string) bool { return !isRefused(unsupported, parent, name) })
+}
+
+// Each example parses, and those with a group are accepted whole, given the files that they name.
+func TestReferenceExamples(t *testing.T) {
+	_, examples := readReference(t)
+	for line, text := range examples {
+		t.Run(fmt.Sprintf("line %d", line), func(t *testing.T) {
+			file, diags := hclsyntax.ParseConfig([]byte(text), "REFERENCE.md", hcl.Pos{Line: line, Column: 1})
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			if len(blocksOf(file.Body.(*hclsyntax.Body), "group")) == 0 {
+				return
+			}
+			src := Source{Name: "example.hcl", Dir: "/srv", Bytes: []byte(text), ReadFile: func(string) ([]byte, error) { return []byte("x"), nil }}
+			if _, diags := Parse(src); len(diags) > 0 {
+				t.Errorf("not accepted:\n%s", printed(t, src, diags))
+			}
+		})
+	}
+}
