@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -42,11 +43,18 @@ func newFloor(t testing.TB, address, namespace, netnsPath string) *floor {
 	return &floor{client: c, image: images[0], netns: netnsPath, ctx: ctx, logs: t.TempDir()}
 }
 
+// shimListens is how long a shim takes to listen here.
+const shimListens = 15 * time.Millisecond
+
 func (f *floor) up() error {
 	var together errgroup.Group
 	for i := range f.tasks {
 		together.Go(func() (err error) {
-			// Shims of one group that start at once race for its socket; whoever loses tries again.
+			// Shims of one group that start at once race for its socket, and one that nobody reaches may stay behind. So
+			// the others wait until the first listens; whoever loses all the same tries again.
+			if i > 0 {
+				time.Sleep(shimListens)
+			}
 			for range 5 {
 				if f.tasks[i], err = f.create(fmt.Sprintf("floor.%d", i)); err == nil {
 					break

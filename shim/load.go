@@ -74,7 +74,7 @@ func (l *loading) read(names []string) {
 		f := file{name: name}
 		var b Bundle
 		if b, f.err = l.store.Bundle(name); f.err == nil {
-			f.groups, f.err = l.store.Read(b)
+			f.groups, f.err = l.store.readInstalled(b)
 		}
 		l.files = append(l.files, f)
 	}

@@ -48,13 +48,23 @@ func (s *Store) Read(b Bundle) ([]spec.Group, error) {
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	path := b.Path
-	if path == "" {
-		path = filepath.Join(s.layout.GroupsDir, b.Name)
+	if b.Path == "" {
+		return s.readAs(s.filePath(b.Name), b)
 	}
-	groups, diags := s.parse(spec.Source{Name: path, Dir: filepath.Dir(path), Bytes: b.HCL, Vars: b.Vars, ReadFile: b.readFile})
+	return s.readAs(b.Path, b)
+}
+
+// readInstalled is Read of a file in the folder: that one is to be mended, wherever it came from.
+func (s *Store) readInstalled(b Bundle) ([]spec.Group, error) { return s.readAs(s.filePath(b.Name), b) }
+
+func (s *Store) readAs(name string, b Bundle) ([]spec.Group, error) {
+	dir := filepath.Dir(name)
+	if b.Path != "" {
+		dir = filepath.Dir(b.Path)
+	}
+	groups, diags := s.parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: b.readFile})
 	if diags.HasErrors() {
-		return nil, &FileError{Diags: diags, Files: map[string][]byte{path: b.HCL}}
+		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}
 	return groups, nil
 }

@@ -17,8 +17,8 @@ func checkRoot(context.Context) (string, error) {
 	return "", nil
 }
 
-// The first kernel that matches sockets by their cgroup v2 in nftables.
-const oldestMajor, oldestMinor = 5, 13
+// The first kernel that matches in nftables both sockets by their cgroup v2 (5.13) and what a transport header carries.
+const oldestMajor, oldestMinor = 5, 16
 
 func checkKernel(context.Context) (string, error) {
 	var u unix.Utsname

@@ -15,7 +15,7 @@ import (
 
 func TestNewEnough(t *testing.T) {
 	for release, want := range map[string]bool{
-		"6.1.0-18-amd64": true, "5.13.0": true, "5.13": true, "5.12.19-generic": false, "4.19.0": false, "7.0-rc1": true, "custom": true,
+		"6.1.0-18-amd64": true, "5.16.0": true, "5.16": true, "5.15.19-generic": false, "4.19.0": false, "7.0-rc1": true, "custom": true,
 	} {
 		if got := newEnough(release); got != want {
 			t.Errorf("newEnough(%q) = %v", release, got)

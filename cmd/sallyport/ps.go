@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
 )
 
 type psVerb struct {
@@ -26,7 +29,24 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]shim.GroupStatus{}, groups...))
 	}
-	return writeGroups(ui.out, groups, time.Now())
+	if err := writeGroups(ui.out, groups, time.Now()); err != nil {
+		return err
+	}
+	problems, err := client.Problems(ctx)
+	if err != nil {
+		return err
+	}
+	warnOfFiles(ui, problems, groups)
+	return nil
+}
+
+// warnOfFiles tells of files that are not used and that no group in the table tells of.
+func warnOfFiles(ui *ui, problems []api.FileProblem, groups []shim.GroupStatus) {
+	for _, p := range problems {
+		if !slices.ContainsFunc(groups, func(g shim.GroupStatus) bool { return g.File == filepath.Base(p.Path) }) {
+			ui.notef("warning: %s is not used: %s", p.Path, p.Error)
+		}
+	}
 }
 
 func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {

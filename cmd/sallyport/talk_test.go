@@ -71,6 +71,10 @@ func (s *stage) tell(format string, args ...any) error {
 	return errors.Join(err, f.Close())
 }
 
+func (s *stage) Problems() []shim.FileProblem {
+	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
+}
+
 func bundlesText(files []shim.Bundle) string {
 	var words []string
 	for _, f := range files {

@@ -39,6 +39,19 @@ func (c *Client) Status(ctx context.Context, group string) ([]shim.GroupStatus, 
 	return body.Groups, err
 }
 
+// A FileProblem is a group file that the daemon can't use, and why on one line.
+type FileProblem struct {
+	Path  string `json:"path"`
+	Error string `json:"error"`
+}
+
+// Problems lists the group files that can't be used as they are now.
+func (c *Client) Problems(ctx context.Context) ([]FileProblem, error) {
+	var body problemsBody
+	err := c.ask(ctx, http.MethodGet, "/v1/problems", nil, &body)
+	return body.Problems, err
+}
+
 // Preview says what Apply would do, changing nothing.
 func (c *Client) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error) {
 	var body previewsBody

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -81,6 +82,11 @@ func (k *fakeKeeper) Remove(ctx context.Context, group string, progress func(str
 func (k *fakeKeeper) Restart(ctx context.Context, group, container string, progress func(string)) error {
 	k.call("restart %s %s", group, container)
 	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Problems() []shim.FileProblem {
+	k.call("problems")
+	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
 }
 
 func (k *fakeKeeper) Status(group string) ([]shim.GroupStatus, error) {

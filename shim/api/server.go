@@ -21,6 +21,7 @@ type Keeper interface {
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Restart(ctx context.Context, group, container string, progress func(line string)) error
 	Status(group string) ([]shim.GroupStatus, error)
+	Problems() []shim.FileProblem
 }
 
 var _ Keeper = (*shim.Keeper)(nil)
@@ -114,6 +115,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /v1/version", s.answers(s.version))
 	mux.Handle("GET /v1/groups", s.answers(s.status))
 	mux.Handle("GET /v1/groups/{group}", s.answers(s.status))
+	mux.Handle("GET /v1/problems", s.answers(s.problems))
 	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
 	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
 	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))

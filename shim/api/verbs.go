@@ -67,6 +67,14 @@ func (s *Server) status(r *http.Request) (any, error) {
 	return groupsBody{groups}, about(err, group, "")
 }
 
+func (s *Server) problems(*http.Request) (any, error) {
+	body := problemsBody{Problems: []FileProblem{}}
+	for _, p := range s.Keeper.Problems() {
+		body.Problems = append(body.Problems, FileProblem{p.Path, p.Err.Error()})
+	}
+	return body, nil
+}
+
 func (s *Server) preview(r *http.Request) (any, error) {
 	var body filesBody
 	if err := readJSON(r, &body); err != nil {

@@ -28,6 +28,7 @@ func TestVerbs(t *testing.T) {
 	}{
 		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", PID: 9}, ""},
 		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
+		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
 		{"preview", func(ctx context.Context, c *Client) (any, error) { return c.Preview(ctx, twoFiles) },
 			[]shim.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},

@@ -34,6 +34,9 @@ type (
 	filesBody struct {
 		Files []shim.Bundle `json:"files"`
 	}
+	problemsBody struct {
+		Problems []FileProblem `json:"problems"`
+	}
 	groupsBody struct {
 		Groups []shim.GroupStatus `json:"groups"`
 	}
