@@ -231,7 +231,7 @@ func (k *Keeper) checkPorts(c change) error {
 			if holder != "" {
 				return &Problem{
 					Err:  fmt.Errorf("group %s: port %s of the host is taken by %s", c.groups[i].Name, hostPort(p), holder),
-					Hint: fmt.Sprintf("Give publish %q another host port, or end what has it.", p.Name),
+					Hint: fmt.Sprintf("give publish %q another host port, or end what has it", p.Name),
 				}
 			}
 		}
@@ -270,6 +270,6 @@ func newPorts(before, after *spec.Group) []spec.Publish {
 func twoFiles(name string) error {
 	return &Problem{
 		Err:  fmt.Errorf("two files are named %s", name),
-		Hint: "Rename one of them: both would be installed under that name.",
+		Hint: "rename one of them: both would be installed under that name",
 	}
 }

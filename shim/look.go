@@ -185,7 +185,7 @@ func brokenFile(w *Wanted) error {
 	}
 	return &Problem{
 		Err:  fmt.Errorf("file %s can't be used%s: kept the last good definition: %w", w.File, at, w.Broken),
-		Hint: "Mend the file and apply it again, or send the daemon SIGHUP.",
+		Hint: "mend the file and apply it again",
 	}
 }
 

@@ -156,7 +156,7 @@ func presence(ok bool) Presence {
 }
 
 func (n *HostNetwork) unknown(group string, err error) Presence {
-	n.log.Warn("network could not be looked at", "group", group, "err", err)
+	n.log.Warn("network could not be looked at", "group", group, "error", err)
 	return Unknown
 }
 

@@ -152,7 +152,7 @@ func (k *Keeper) checkLeaves(c *change, wanted map[string]Wanted) error {
 		if ours.Path != old.Path {
 			return &Problem{
 				Err:  fmt.Errorf("%s would replace %s, which is installed as %s too and has group %s", ours.Path, old.Path, file, name),
-				Hint: "Give the file another name, or remove the group first: sallyport rm " + name,
+				Hint: "give the file another name, or remove the group first: sallyport rm " + name,
 			}
 		}
 	}

@@ -247,7 +247,7 @@ func TestRemoveLeavesSharedFilesToTheOperator(t *testing.T) {
 		d.mustApply("all.hcl", shop+job)
 		err := d.keeper.Remove(context.Background(), "shop", nil)
 		var p *shim.Problem
-		if !errors.As(err, &p) || !strings.Contains(p.Hint, "Delete the block") {
+		if !errors.As(err, &p) || !strings.Contains(p.Hint, "delete the block") {
 			t.Errorf("error %v", err)
 		}
 		d.did()

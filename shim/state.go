@@ -92,12 +92,12 @@ func complaint(in PlanInput) error {
 			continue
 		}
 		err := fmt.Errorf("%s ended with status %d", target(c), s.ExitStatus)
-		hint := fmt.Sprintf("See `sallyport logs %s.%s`; ", in.Want.Name, c.Name)
+		hint := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
 		if !finished(c, s) {
-			return &Problem{Err: err, Hint: hint + "it is started again with growing waits."}
+			return &Problem{Err: err, Hint: hint + "it is started again with growing waits"}
 		}
 		if s.ExitStatus != 0 {
-			return &Problem{Err: err, Hint: hint + "its restart policy is " + string(c.Restart.Policy) + ", so it stays down."}
+			return &Problem{Err: err, Hint: hint + "its restart policy is " + string(c.Restart.Policy) + ", so it stays down"}
 		}
 	}
 	return nil

@@ -124,7 +124,7 @@ func (s *Store) Remove(group string) error {
 		if name != group && other.File == w.File {
 			return &Problem{
 				Err:  fmt.Errorf("file %s defines group %s too", s.filePath(w.File), name),
-				Hint: "Delete the block of group " + group + " from that file and apply it again.",
+				Hint: "delete the block of group " + group + " from that file and apply it again",
 			}
 		}
 	}
@@ -258,7 +258,7 @@ func checkName(name string) error {
 	}
 	return &Problem{
 		Err:  fmt.Errorf("%q can't be the name of a group file", name),
-		Hint: "Give the file a name that ends in .hcl and does not begin with a dot.",
+		Hint: "give the file a name that ends in .hcl and does not begin with a dot",
 	}
 }
 

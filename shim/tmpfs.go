@@ -73,7 +73,7 @@ func (t *Tmpfs) Ensure(_ context.Context, group string, v spec.Volume) error {
 	if old != nil && errors.Is(err, unix.EINVAL) {
 		return &Problem{
 			Err:  fmt.Errorf("resize volume %s: %s is less than what is in it", v.Name, sizeText(v.Size)),
-			Hint: "Make room in the volume, or remove the group and apply it again.",
+			Hint: "make room in the volume, or remove the group and apply it again",
 		}
 	}
 	if err != nil {

@@ -111,7 +111,7 @@ func (v *daemonVerb) version(ctx context.Context, client *ctrd.Client, log *slog
 	info.PID = os.Getpid()
 	runtime, err := client.Version(ctx)
 	if err != nil {
-		log.Warn("containerd doesn't answer yet", "err", err)
+		log.Warn("containerd doesn't answer yet", "error", err)
 	}
 	info.Runtime = "containerd " + cmp.Or(runtime, "unknown")
 	return info

@@ -28,7 +28,7 @@ func reload(ctx context.Context, hangup <-chan os.Signal, load func(context.Cont
 		}
 		tellSystemd(log, "RELOADING=1\n"+daemon.SdNotifyMonotonicUsec())
 		if err := load(ctx); err != nil {
-			log.Error("group files not read", "err", err)
+			log.Error("group files not read", "error", err)
 		}
 		tellSystemd(log, "READY=1")
 	}
@@ -37,6 +37,6 @@ func reload(ctx context.Context, hangup <-chan os.Signal, load func(context.Cont
 // tellSystemd does nothing where the daemon wasn't started by systemd.
 func tellSystemd(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd not told", "state", state, "err", err)
+		log.Warn("systemd not told", "state", state, "error", err)
 	}
 }

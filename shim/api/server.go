@@ -148,7 +148,7 @@ func (s *Server) record(r *http.Request, begun time.Time, err error) {
 	}
 	attrs := []any{"request", r.Method + " " + r.URL.Path, "took", time.Since(begun).Round(time.Millisecond)}
 	if err != nil {
-		attrs = append(attrs, "err", err)
+		attrs = append(attrs, "error", err)
 	}
 	s.Log.Log(context.WithoutCancel(r.Context()), level, "control socket", attrs...)
 }

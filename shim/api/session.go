@@ -31,7 +31,7 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	defer s.sessions.Done()
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.Log.Error("control socket: take over the connection of an exec", "err", err)
+		s.Log.Error("control socket: take over the connection of an exec", "error", err)
 		return
 	}
 	defer conn.Close()
@@ -42,7 +42,7 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
 	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
 		"command", body.Args[0], // and no more: arguments hold secrets
-		"took", time.Since(begun).Round(time.Millisecond), "err", err)
+		"took", time.Since(begun).Round(time.Millisecond), "error", err)
 }
 
 // unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http, its end would end the

@@ -163,7 +163,7 @@ func (c *Child) mind(ctx context.Context, p *process) error {
 	defer tick.Stop()
 	for {
 		if err := trim(c.path("containerd.log"), outputCap); err != nil {
-			c.log.Warn("private containerd's log grows", "err", err)
+			c.log.Warn("private containerd's log grows", "error", err)
 		}
 		select {
 		case <-p.done:

@@ -142,7 +142,7 @@ func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end 
 			opts = append(opts, leases.SynchronousDelete)
 		}
 		if err := service.Delete(ctx, lease, opts...); err != nil && !errdefs.IsNotFound(err) {
-			c.log.Warn("a lease stays until it expires", "lease", id, "err", err)
+			c.log.Warn("a lease stays until it expires", "lease", id, "error", err)
 		}
 	}, nil
 }

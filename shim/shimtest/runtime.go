@@ -25,7 +25,7 @@ func (r *runtimeSide) Image(_ context.Context, ref string) (shim.Image, error) {
 		return shim.Image{}, f.err
 	}
 	if h.missing[ref] {
-		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: not found", ref), Hint: "Check the name."}
+		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: not found", ref), Hint: "check the name"}
 	}
 	return shim.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, nil
 }
