@@ -23,11 +23,11 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
-		k.runner(w.Group.Name, w).want(w, images[w.Group.Name], feeds[w.Group.Name])
+		k.want(w.Group.Name, w, w, images[w.Group.Name], feeds[w.Group.Name])
 	}
 	for i := range l.Gone {
 		w := &l.Gone[i]
-		k.runner(w.Group.Name, w).want(nil, nil, feeds[w.Group.Name])
+		k.want(w.Group.Name, w, nil, nil, feeds[w.Group.Name])
 	}
 	for name, r := range k.runners {
 		_, wanted := k.wanted[name]
@@ -39,11 +39,13 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 	return joinLine(errs)
 }
 
-// runner returns the group's runner; where there is none, one is made that has still to be told what is wanted. last, which
-// may be nil, is the last definition. The caller holds mu.
-func (k *Keeper) runner(group string, last *Wanted) *runner {
+// want tells the group's runner what is wanted, and makes the runner where there is none. A new one starts only when it has been
+// told: to one that knows of nothing wanted the group would be one to take down. last, which may be nil, is the last definition.
+// The caller holds mu.
+func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f *feed) {
 	if r, ok := k.runners[group]; ok {
-		return r
+		r.want(w, images, f)
+		return
 	}
 	r := &runner{
 		group: group, host: k.host, config: &k.config, log: k.config.Log, retire: k.retire,
@@ -53,11 +55,11 @@ func (k *Keeper) runner(group string, last *Wanted) *runner {
 	if last != nil {
 		r.wish.was = &last.Group
 	}
+	r.want(w, images, f)
 	k.runners[group] = r
 	if k.spawn != nil {
 		k.spawn(r)
 	}
-	return r
 }
 
 // retire drops the runner of a group that is gone, unless something else has been asked for since seq.
@@ -119,7 +121,7 @@ func (k *Keeper) sweep(ctx context.Context) {
 	for _, name := range found {
 		if _, known := k.runners[name]; !known && name != "" {
 			k.config.Log.Info("found on the host and in no file: it is removed", "group", name)
-			k.runner(name, nil).want(nil, nil, nil)
+			k.want(name, nil, nil, nil, nil)
 		}
 	}
 }

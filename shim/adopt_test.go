@@ -1,0 +1,37 @@
+package shim
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A runner that ran before it was told what is wanted would take down the group that it is to adopt.
+func TestRunnersStartWhenTheyHaveBeenTold(t *testing.T) {
+	dir := t.TempDir()
+	l := Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
+	k := &Keeper{config: Config{Store: NewStore(l)}, runners: map[string]*runner{}}
+	var started []string
+	k.spawn = func(r *runner) {
+		if w, _ := r.wishes(); w.wanted == nil {
+			t.Errorf("the runner of %s started, and nothing was wanted of it", r.group)
+		}
+		started = append(started, r.group)
+	}
+	if err := os.MkdirAll(l.GroupsDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := `group "g" {
+  egress = "none"
+  app "a" { image = "registry.example/a:1" }
+}`
+	if err := os.WriteFile(filepath.Join(l.GroupsDir, "g.hcl"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.load(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(started) != 1 {
+		t.Errorf("started %v, want the runner of g", started)
+	}
+}
