@@ -23,11 +23,22 @@ func (g *Group) seal() {
 func (g *Group) containerDigest(c Container) string {
 	c.Digest = ""
 	c.Restart, c.Stop, c.Probes = Restart{}, Stop{}, nil
-	c.Publish, c.Allow = nil, nil
+	c.Publish, c.Allow, c.Intercept, c.Rate, c.Quota = nil, nil, 0, Rate{}, 0
 	fixed := struct {
 		Container
-		Volumes []Volume `json:"volumes,omitempty"`
+		Volumes   []Volume   `json:"volumes,omitempty"`
+		DNS       DNS        `json:"dns,omitempty"`
+		Servers   []string   `json:"servers,omitempty"`
+		Upstreams []Upstream `json:"names,omitempty"`
 	}{Container: c}
+	if c.Role == Ambassador {
+		fixed.Servers = g.Network.Servers
+	} else {
+		fixed.DNS = g.DNS
+		if a := g.Ambassador(); a != nil {
+			fixed.Upstreams = a.Upstreams
+		}
+	}
 	for _, v := range g.Volumes {
 		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
 			fixed.Volumes = append(fixed.Volumes, v)

@@ -22,12 +22,22 @@ const (
 	EgressDirect     Egress = "direct"     // everybody: the sidecar pattern alone
 )
 
+// DNS says who answers when a member asks for a name that is not in its /etc/hosts.
+type DNS string
+
+const (
+	DNSNone       DNS = ""           // nobody, the default: "none" in the file
+	DNSAmbassador DNS = "ambassador" // the ambassador, on 127.0.0.1 port 53
+)
+
 // A Group is one validated, normalised `group` block. It depends on nothing but the bytes it was read from: the files it
 // names are inside it. It survives encoding/json both ways, which is how the last good definition is kept.
 type Group struct {
 	Name       string            `json:"name"`
 	Labels     map[string]string `json:"labels,omitempty"`
 	Egress     Egress            `json:"egress"`
+	DNS        DNS               `json:"dns,omitempty"` // who answers the members' questions; empty: nobody
+	Network    Network           `json:"network,omitzero"`
 	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps, each as in the file
 	Volumes    []Volume          `json:"volumes,omitempty"`
 	Digest     string            `json:"digest"` // over everything above; a different digest is a different generation
@@ -55,10 +65,14 @@ type Container struct {
 	// The ambassador's alone.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 	Publish   []Publish  `json:"publish,omitempty"`
-	Allow     []Allow    `json:"allow,omitempty"` // nil: anything but metadata, the host and other groups
-
-	// Digest is over what a running container can't change: everything above but Restart, Stop, Publish and Allow, and
-	// the definition of each volume it mounts. A different digest means the container is replaced.
+	Allow     []Allow    `json:"allow,omitempty"`     // nil: anything but metadata, the host and other groups
+	Intercept uint16     `json:"intercept,omitempty"` // port that the members' outbound TCP is led to; 0: none is
+	Rate      Rate       `json:"rate,omitzero"`
+	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound
+	Unsafe    Unsafe     `json:"unsafe,omitzero"`
+	// Digest is over what a running container can't change: everything above but Restart, Stop, Publish, Allow, Intercept, Rate
+	// and Quota, the definition of each volume it mounts, and what its /etc/hosts and /etc/resolv.conf are made of. A different
+	// digest means the container is replaced.
 	Digest string `json:"digest"`
 }
 
@@ -114,9 +128,28 @@ type Volume struct {
 
 // An Upstream is an address on the group's loopback on which the ambassador serves something of the world to the members.
 // In the group file ${upstream.NAME} becomes 127.0.0.1:LISTEN.
+// Members find it by its name too, and by those of Hosts: they are in their /etc/hosts.
 type Upstream struct {
-	Name   string `json:"name"`
-	Listen uint16 `json:"listen"`
+	Name   string   `json:"name"`
+	Listen uint16   `json:"listen"`
+	Hosts  []string `json:"hosts,omitempty"` // lower case, sorted; "payments.example.com"
+}
+
+// A Rate bounds what passes the door, in bits per second. Zero means no bound.
+type Rate struct {
+	Out int64 `json:"out,omitempty"`
+	In  int64 `json:"in,omitempty"`
+}
+
+// Network is a group's `network` block.
+type Network struct {
+	// Servers are the resolvers that the ambassador is given instead of the host's; nil: the host's.
+	Servers []string `json:"servers,omitempty"`
+}
+
+// Unsafe is an ambassador's `unsafe` block: what an operator gives up knowingly. Plan, status and doctor show it.
+type Unsafe struct {
+	Capabilities []string `json:"capabilities,omitempty"` // NET_ADMIN, NET_RAW; on top of the container's set
 }
 
 // A Publish is a port of the host that leads to the ambassador.
