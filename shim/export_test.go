@@ -44,6 +44,10 @@ var (
 	StateOf    = stateOf
 	Complaint  = complaint
 	Finish     = (*Store).finish
+
+	Fresh        = fresh
+	DeniedEvents = deniedEvents
+	QuotaLevel   = quotaLevel
 )
 
 // WithParser gives a store another reader of files, so that its tests are about the store.

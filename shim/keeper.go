@@ -22,12 +22,15 @@ type Config struct {
 	Volumes Volumes          // required
 	Store   *Store           // required
 	Watcher Watcher          // optional: without it only timers and calls cause a look
+	Lookout Lookout          // optional: without it what others change is found by the next look
+	Journal *Journal         // optional: nil records nothing
 	Log     *slog.Logger     // optional: nil discards
 	Now     func() time.Time // optional: nil is time.Now
 	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
 
 	Resync time.Duration // optional: between two looks at a group of which nothing is heard; 0 is 30 s
 	Settle time.Duration // optional: quiet time of the folder before it is read again; 0 is 200 ms
+	Glance time.Duration // optional: between two questions to the Lookout; 0 is 1 s
 
 	// PortInUse says who else has a port of the host. Optional: nil asks nobody. holder is empty where nobody has it.
 	PortInUse func(spec.Publish) (holder string, err error)
@@ -55,6 +58,7 @@ type Keeper struct {
 	spawn   func(*runner) // nil: not running
 	runners map[string]*runner
 	wanted  map[string]Wanted
+	entered map[string]State // by group, the state that the journal has last; only written before Run loads the store
 	loaded  Loaded
 	swept   bool // orphans have been looked for since the last load
 }
@@ -78,6 +82,9 @@ func New(c Config) (*Keeper, error) {
 	}
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
+	}
+	if c.Glance == 0 {
+		c.Glance = time.Second
 	}
 	return &Keeper{
 		config:  c,
@@ -107,6 +114,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Lock()
 	k.spawn = func(r *runner) { g.Go(func() error { return r.run(ctx) }) }
 	k.mu.Unlock()
+	k.entered = k.lastStates()
 	k.install <- struct{}{}
 	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
 	<-k.install
@@ -117,6 +125,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	g.Go(func() error { return k.sweepOrphans(ctx) })
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.changed) })
+	}
+	if k.config.Lookout != nil {
+		g.Go(func() error { return k.keepLookout(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -21,6 +21,7 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 			return time.Time{}, false
 		}
 		steps := Plan(in)
+		r.drifted(in, seq, steps)
 		r.publish(in, r.lastError, len(steps) > 0)
 		switch {
 		case len(steps) == 0:
@@ -73,6 +74,9 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 		case Remove:
 			r.restarted(t.Name)
 		case Start:
+			if l := r.history[t.Name]; l.Ended && l.Digest == w.wanted.Group.Container(t.Name).Digest {
+				r.record(restartedEvent(r.group, t.Name, *l.ExitStatus))
+			}
 			r.history = r.history.started(t.Name, w.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
 	}
@@ -88,7 +92,8 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	r.deaf = false
 	if in.Observed.unknown(in.Want) == nil {
-		r.fails = 0
+		r.fails, r.calm = 0, seq
+		r.mended(nil)
 	} else {
 		r.fails++
 		next = now.Add(min(r.config.Resync, backoff(r.fails, r.config.Rand())))
@@ -111,6 +116,7 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 	}
 	r.fails++
 	r.deaf, r.lastError = true, err
+	r.mended(err)
 	if s.Kind == Create {
 		r.forgetImages()
 	}
@@ -136,8 +142,18 @@ func (s Step) builds() bool {
 	}
 }
 
-// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
+// publish makes what was seen the status, and records a state that the group has entered. err is what is wrong; nil: nothing
+// is. busy says that steps are about to be done.
 func (r *runner) publish(in PlanInput, err error, busy bool) State {
+	st := r.setStatus(in, err, busy)
+	if st.State != r.entered {
+		r.entered = st.State
+		r.record(stateEvent(r.group, st.State, st.Error))
+	}
+	return st.State
+}
+
+func (r *runner) setStatus(in PlanInput, err error, busy bool) GroupStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status
@@ -170,7 +186,7 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 	default:
 		close(r.looked) // under mu, so nobody else does
 	}
-	return st.State
+	return st
 }
 
 // brokenFile is the complaint about a group whose file can't be used.

@@ -31,9 +31,13 @@ type runner struct {
 
 	// Touched by the goroutine alone.
 	history   History
-	fails     int   // looks in a row that failed
-	deaf      bool  // a step has failed and its retry waits: our own doings must not wake us
-	lastError error // of the last look that ended
+	fails     int      // looks in a row that failed
+	deaf      bool     // a step has failed and its retry waits: our own doings must not wake us
+	lastError error    // of the last look that ended
+	entered   State    // the journal has
+	calm      int      // seq of the last look that found all as wanted, or made it so
+	drift     []string // what somebody else has changed and is not put back yet, in an operator's words
+	driftTold bool     // that it is not put back yet
 }
 
 // A wish is what a runner goes by.

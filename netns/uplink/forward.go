@@ -36,6 +36,11 @@ func forward(ipv6 bool) error {
 	return write("ipv6/conf/all/forwarding", "1")
 }
 
+// Forwards reports whether the host routes the groups' packets. It reads two files.
+func (u *Uplink) Forwards() bool {
+	return read("ipv4/ip_forward") == "1" && (!u.config.Prefix6.IsValid() || read("ipv6/conf/all/forwarding") != "0")
+}
+
 func read(key string) string {
 	b, _ := os.ReadFile(sysctls + key)
 	return strings.TrimSpace(string(b))

@@ -68,8 +68,16 @@ func (u *Uplink) Ensure() error {
 	})
 }
 
-// InForce reports whether the table is whole and holds exactly this entry for the entry's link.
-func (u *Uplink) InForce(e Entry) (ok bool, err error) {
+// InForce reports whether the host forwards, and the table is whole and holds exactly this entry for the entry's link.
+func (u *Uplink) InForce(e Entry) (bool, error) {
+	if !u.Forwards() {
+		return false, nil
+	}
+	return u.Holds(e)
+}
+
+// Holds is InForce for the table alone.
+func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
 		if ok, err = ruleset.Matches(conn, u.table); err != nil || !ok {
 			return err

@@ -1,0 +1,97 @@
+package shim
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Lookout tells cheaply what somebody else may have changed on the host: to look at all that keeps a group takes two dozen
+// requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
+type Lookout interface {
+	// Changed names those of the groups whose network may not be any more as it was when it was asked last. It is called by
+	// one goroutine.
+	Changed(groups []string) []string
+	// Amiss says, in an operator's words, what is gone or changed that the step is to put back: "the host's rules for it".
+	Amiss(step Step) []string
+}
+
+// keepLookout has a group looked at as soon as something of its network may have changed.
+func (k *Keeper) keepLookout(ctx context.Context) error {
+	tick := time.NewTicker(k.config.Glance)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, group := range k.config.Lookout.Changed(k.Groups()) {
+			k.changed(group)
+		}
+	}
+}
+
+// Groups lists the groups that are kept, those to be gone included, by name.
+func (k *Keeper) Groups() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.runners))
+}
+
+// drifted notes what somebody else has changed: a look found all as wanted, nothing else is wanted since, and now there are
+// steps to take that have to do with the network.
+func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
+	if in.Want == nil || seq != r.calm || len(r.drift) > 0 {
+		return
+	}
+	for _, s := range steps {
+		switch s.Kind {
+		case Seal, Admit, Connect:
+			r.drift = append(r.drift, r.amiss(s)...)
+		}
+	}
+}
+
+func (r *runner) amiss(s Step) []string {
+	if l := r.config.Lookout; l != nil {
+		return l.Amiss(s)
+	}
+	return []string{"its network"}
+}
+
+// mended tells of the drift that the look which ends now has put back, or could not.
+func (r *runner) mended(err error) {
+	if len(r.drift) == 0 {
+		return
+	}
+	if err == nil || !r.driftTold {
+		r.record(driftEvent(r.group, r.drift, err))
+	}
+	if r.driftTold = err != nil; err == nil {
+		r.drift = nil
+	}
+}
+
+// lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.
+func (k *Keeper) lastStates() map[string]State {
+	if k.config.Journal == nil {
+		return nil
+	}
+	states, err := k.config.Journal.states()
+	if err != nil {
+		k.config.Log.Warn("read which states the groups were in: " + err.Error())
+	}
+	return states
+}
+
+// record puts events into the journal, where there is one. That it can't be written stops nothing.
+func (r *runner) record(events ...Event) {
+	if r.config.Journal == nil {
+		return
+	}
+	if err := r.config.Journal.Record(events...); err != nil {
+		r.log.Warn(err.Error(), "group", r.group)
+	}
+}

@@ -1,0 +1,138 @@
+package shim
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/ruleset"
+	"github.com/sallyport/sallyport/spec"
+)
+
+var _ Lookout = (*HostLookout)(nil)
+
+// A HostLookout is the [Lookout] of a real host. Our own changes of rules it tells from others', those of links and addresses
+// it does not: they cost a look that finds nothing.
+type HostLookout struct {
+	network *HostNetwork
+	host    mark
+	groups  map[string]mark
+}
+
+// A mark is how a part of the network looked.
+type mark struct {
+	rules ruleset.Generation
+	known bool // the rules are as we last saw or made them
+	print netns.Print
+	peer  netns.Print // of the host's end
+	on    bool        // forwarding; the fence
+	err   string      // nothing could be looked at
+}
+
+// Lookout returns a lookout that has seen nothing yet: to it everything has changed.
+func (n *HostNetwork) Lookout() *HostLookout {
+	return &HostLookout{network: n, groups: map[string]mark{}}
+}
+
+// changed says that what it was the mark of may be other than wanted. Rules that are known are not, whoever changed them.
+func (m mark) changed(before mark) bool {
+	if !m.known && m.rules != before.rules {
+		return true
+	}
+	m.rules, m.known, before.rules, before.known = ruleset.Generation{}, false, ruleset.Generation{}, false
+	return m != before
+}
+
+// Changed implements [Lookout].
+func (l *HostLookout) Changed(groups []string) []string {
+	prints, err := netns.HostPrints()
+	host := l.lookAtHost()
+	all := host.changed(l.host)
+	l.host = host
+	var changed []string
+	now := make(map[string]mark, len(groups))
+	for _, group := range groups {
+		m := l.look(group)
+		if m.peer = prints[l.network.linkName(group)]; err != nil {
+			m.err = err.Error()
+		}
+		if before, ok := l.groups[group]; all || !ok || m.changed(before) {
+			changed = append(changed, group)
+		}
+		now[group] = m
+	}
+	l.groups = now
+	return changed
+}
+
+func (l *HostLookout) lookAtHost() (m mark) {
+	var err error
+	if m.known, m.rules, err = l.network.uplink.Known(); err != nil {
+		m.err = err.Error()
+	}
+	m.on = l.network.uplink.Forwards()
+	return m
+}
+
+func (l *HostLookout) look(group string) (m mark) {
+	if err := l.lookInto(group, &m); err != nil {
+		return mark{err: err.Error()}
+	}
+	return m
+}
+
+func (l *HostLookout) lookInto(group string, m *mark) error {
+	ns, err := l.network.open(group)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if m.known, m.rules, err = egress.Known(ns); err != nil {
+		return err
+	}
+	if m.print, err = netns.Fingerprint(ns); err != nil {
+		return err
+	}
+	m.on, err = l.network.cgroups.Fenced(l.network.layout.CgroupParent(group, spec.App))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Amiss implements [Lookout].
+func (l *HostLookout) Amiss(s Step) []string {
+	switch s.Kind {
+	case Seal:
+		return []string{"its namespace, or all rules in it"}
+	case Admit:
+		return []string{"the rules in its namespace, or the fence around its members"}
+	case Connect:
+		return l.amissOutside(s.Want)
+	}
+	return nil
+}
+
+// amissOutside says what of the link and the host's side of it is not as wanted.
+func (l *HostLookout) amissOutside(want *spec.Group) []string {
+	n := l.network
+	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
+	pair, ok := n.holding(own)
+	if err != nil || !ok {
+		return []string{"its link"}
+	}
+	var out []string
+	if ok, err := netns.Observe(n.config(want, pair)); err == nil && !ok {
+		out = append(out, "its link, or addresses or routes of it")
+	}
+	if !n.uplink.Forwards() {
+		out = append(out, "the host's forwarding")
+	}
+	if entry, err := n.entry(want, pair); err == nil {
+		if ok, err := n.uplink.Holds(entry); err == nil && !ok {
+			out = append(out, "the host's rules for it")
+		}
+	}
+	return out
+}

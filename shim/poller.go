@@ -1,0 +1,201 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Door tells what the kernel has counted at a group's door. Implemented by [HostNetwork]; in memory by shimtest.Host.
+type Door interface {
+	// Denials are what each container was refused, by destination. A group without rules is fs.ErrNotExist.
+	Denials(group string) ([]Denial, error)
+	// Spent says how many bytes have gone through the door, and how many may; quota 0: no end is set.
+	Spent(group string) (used, quota uint64, err error)
+}
+
+// A PollerConfig is what a Poller works with.
+type PollerConfig struct {
+	Door    Door            // required
+	Groups  func() []string // required: whose doors are looked at; what is known of others is forgotten
+	Journal *Journal        // required
+	Layout  Layout          // required: its RunDir
+	Log     *slog.Logger    // optional: nil discards
+	Every   time.Duration   // optional: between two looks; 0 is 1 s
+	// Most is how many destinations of a group a look makes events of; the others are added up. Optional: 0 is 16.
+	Most int
+}
+
+// A Poller makes events of what the kernel counts at the groups' doors. What a look found is noted in the run folder, with the
+// events that it led to, before they are recorded: so a daemon that is killed in between leaves nothing out, and the next one
+// records nothing again.
+type Poller struct {
+	config PollerConfig
+	seen   map[string]*glimpse
+}
+
+// A glimpse is what was last seen of one group's door.
+type glimpse struct {
+	Denials []Denial `json:"denials,omitempty"`
+	Level   int      `json:"level,omitempty"`  // of the quota that was told of; see quotaLevel
+	Events  []Event  `json:"events,omitempty"` // that this look led to
+
+	failing bool // the last look failed, and that was logged
+}
+
+// NewPoller validates and starts nothing.
+func NewPoller(c PollerConfig) (*Poller, error) {
+	if c.Door == nil || c.Groups == nil || c.Journal == nil {
+		return nil, errors.New("shim: a Poller needs Door, Groups and Journal")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Every == 0 {
+		c.Every = time.Second
+	}
+	if c.Most == 0 {
+		c.Most = 16
+	}
+	return &Poller{config: c, seen: map[string]*glimpse{}}, nil
+}
+
+// Run looks at the doors until ctx ends. What can't be looked at or recorded is logged and tried again.
+func (p *Poller) Run(ctx context.Context) error {
+	if err := p.resume(); err != nil {
+		p.config.Log.Warn("take up what was last seen of the groups' doors: " + err.Error())
+	}
+	tick := time.NewTicker(p.config.Every)
+	defer tick.Stop()
+	for {
+		p.poll()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// resume takes up what the daemon before has seen, and records what it was about to.
+func (p *Poller) resume() error {
+	paths, err := filepath.Glob(p.config.Layout.SeenPath("*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var events []Event
+	for _, path := range paths {
+		g, err := readJSON[glimpse](path)
+		if err != nil {
+			errs = append(errs, err) // then the group is one that was not seen before
+			continue
+		}
+		p.seen[strings.TrimSuffix(filepath.Base(path), ".json")] = &g
+		events = append(events, g.Events...)
+		g.Events = nil
+	}
+	if len(events) > 0 {
+		events, err = p.config.Journal.missing(events)
+		errs = append(errs, err)
+	}
+	if len(events) > 0 {
+		errs = append(errs, p.config.Journal.Record(events...))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Poller) poll() {
+	groups := p.config.Groups()
+	for _, group := range groups {
+		p.look(group)
+	}
+	for group := range p.seen {
+		if !slices.Contains(groups, group) {
+			p.forget(group)
+		}
+	}
+}
+
+func (p *Poller) forget(group string) {
+	delete(p.seen, group)
+	if err := remove(p.config.Layout.SeenPath(group)); err != nil {
+		p.config.Log.Warn("forget what was seen of a group's door: "+err.Error(), "group", group)
+	}
+}
+
+// look looks at one door and records what is new.
+func (p *Poller) look(group string) {
+	before := p.seen[group]
+	if before == nil {
+		before = &glimpse{}
+		p.seen[group] = before
+	}
+	now, events, err := p.glance(group, *before)
+	if err == nil && (len(events) > 0 || now.Level != before.Level || !slices.Equal(now.Denials, before.Denials)) {
+		err = p.record(group, now, events)
+	}
+	if err != nil {
+		if !before.failing {
+			p.config.Log.Warn("look at the group's door: "+err.Error(), "group", group)
+		}
+		before.failing = true
+		return
+	}
+	p.seen[group] = &now
+}
+
+// glance returns what is there now and what happened since before.
+func (p *Poller) glance(group string, before glimpse) (glimpse, []Event, error) {
+	now := glimpse{Level: before.Level}
+	var err error
+	if now.Denials, err = p.config.Door.Denials(group); errors.Is(err, fs.ErrNotExist) {
+		return glimpse{}, nil, nil // what is made next counts from nothing
+	} else if err != nil {
+		return now, nil, err
+	}
+	sortDenials(now.Denials)
+	var events []Event
+	if !slices.Equal(before.Denials, now.Denials) {
+		events = deniedEvents(group, fresh(before.Denials, now.Denials), p.config.Most)
+	}
+	used, quota, err := p.config.Door.Spent(group)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return now, nil, err
+	}
+	now.Level = quotaLevel(used, quota)
+	if now.Level > before.Level {
+		events = append(events, quotaEvent(group, now.Level, used, quota))
+	}
+	return now, events, nil
+}
+
+// record notes what was seen, then records it.
+func (p *Poller) record(group string, now glimpse, events []Event) error {
+	at := p.config.Journal.now()
+	for i := range events {
+		events[i].Time = at
+	}
+	now.Events = events
+	path := p.config.Layout.SeenPath(group)
+	err := writeJSON(path, now)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = writeJSON(path, now)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("note what was seen: %w", err)
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return p.config.Journal.Record(events...)
+}
