@@ -51,7 +51,7 @@ func othersEvent(group string, d Denial, others int) Event {
 	}
 	return Event{
 		Group: group, Container: d.Container, Kind: EventDenied, Denial: &d, Others: others,
-		Text: fmt.Sprintf("and %s more to %s", packets(d.Packets), where),
+		Text: "and " + strings.Replace(packets(d.Packets), " ", " more ", 1) + " to " + where,
 	}
 }
 

@@ -48,6 +48,7 @@ var (
 	Fresh        = fresh
 	DeniedEvents = deniedEvents
 	QuotaLevel   = quotaLevel
+	Poll         = (*Poller).poll
 )
 
 // WithParser gives a store another reader of files, so that its tests are about the store.

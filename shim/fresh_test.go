@@ -58,7 +58,7 @@ func TestDeniedEvents(t *testing.T) {
 			denial("web", "192.0.2.1:4", 6), denial("job", "192.0.2.1:5", 5), denial("web", "192.0.2.1:6", 4),
 		}, []string{
 			"web: 9 packets to 192.0.2.1:1/tcp", "web: 8 packets to 192.0.2.1:2/tcp", "web: 7 packets to 192.0.2.1:3/tcp",
-			"job: and 5 packets more to 1 other destination", "web: and 10 packets more to 2 other destinations",
+			"job: and 5 more packets to 1 other destination", "web: and 10 more packets to 2 other destinations",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,7 +22,9 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 		}
 		steps := Plan(in)
 		r.drifted(in, seq, steps)
-		r.publish(in, r.lastError, len(steps) > 0)
+		if state := r.publish(in, r.lastError, len(steps) > 0); len(steps) > 0 {
+			r.enter(state, nil)
+		}
 		switch {
 		case len(steps) == 0:
 			return r.settled(ctx, in, seq)
@@ -101,6 +103,7 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	err := complaint(in)
 	r.lastError = err
 	state := r.publish(in, err, false)
+	r.enter(state, err)
 	if state == Gone && r.retire(ctx, r, seq) {
 		gone = true
 	}
@@ -122,6 +125,7 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 	}
 	in := r.observe(ctx, w)
 	state := r.publish(in, err, false)
+	r.enter(state, err)
 	wait := backoff(r.fails, r.config.Rand())
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 	o := outcome{state: state, err: err}
@@ -142,18 +146,8 @@ func (s Step) builds() bool {
 	}
 }
 
-// publish makes what was seen the status, and records a state that the group has entered. err is what is wrong; nil: nothing
-// is. busy says that steps are about to be done.
+// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
 func (r *runner) publish(in PlanInput, err error, busy bool) State {
-	st := r.setStatus(in, err, busy)
-	if st.State != r.entered {
-		r.entered = st.State
-		r.record(stateEvent(r.group, st.State, st.Error))
-	}
-	return st.State
-}
-
-func (r *runner) setStatus(in PlanInput, err error, busy bool) GroupStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status
@@ -186,7 +180,7 @@ func (r *runner) setStatus(in PlanInput, err error, busy bool) GroupStatus {
 	default:
 		close(r.looked) // under mu, so nobody else does
 	}
-	return st
+	return st.State
 }
 
 // brokenFile is the complaint about a group whose file can't be used.

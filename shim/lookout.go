@@ -86,6 +86,14 @@ func (k *Keeper) lastStates() map[string]State {
 	return states
 }
 
+// enter records a state that the group was not in before. err is what is wrong in it.
+func (r *runner) enter(s State, err error) {
+	if s != r.entered {
+		r.entered = s
+		r.record(stateEvent(r.group, s, errorText(err)))
+	}
+}
+
 // record puts events into the journal, where there is one. That it can't be written stops nothing.
 func (r *runner) record(events ...Event) {
 	if r.config.Journal == nil {

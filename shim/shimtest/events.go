@@ -73,6 +73,15 @@ func (h *Host) Flush(group string) {
 	}
 }
 
+// Unlink deletes a group's link, as `ip link del` does.
+func (h *Host) Unlink(group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.nets[group]; n != nil {
+		n.link = ""
+	}
+}
+
 // Unpin takes away the pin of a group's namespace, and with it the link's end on the host.
 func (h *Host) Unpin(group string) {
 	h.mu.Lock()

@@ -30,6 +30,8 @@ type Host struct {
 	wants      map[string]*spec.Group // the definition last looked at with
 	unread     map[string]bool        // groups whose containers could not be read when last looked at
 	unruled    map[string]bool        // groups whose rules could not be read when last looked at
+	doors      map[string]*door
+	glanced    map[string]string // by group, its network when it was last asked for changes
 	operations []string
 	violations []string
 	listeners  []func(group string)
@@ -67,6 +69,7 @@ func New(now func() time.Time) *Host {
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]int64{}, containers: map[string]*container{},
 		images: map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
+		doors: map[string]*door{}, glanced: map[string]string{},
 	}
 }
 

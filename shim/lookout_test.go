@@ -1,0 +1,127 @@
+package shim_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// watched runs a test at a desk whose keepers have a lookout and a journal.
+func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...string))) {
+	t.Helper()
+	at(t, func(t *testing.T, d *desk) {
+		d.end()
+		l := &library{t: t, config: shim.JournalConfig{Layout: d.layout}}
+		l.open()
+		defer func() { _ = l.journal.Close() }()
+		d.config = func(c *shim.Config) { c.Lookout, c.Journal = d.host, l.journal }
+		d.begin()
+		told := 0
+		do(t, d, func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			got := []string{}
+			if err := l.journal.Events(t.Context(), shim.EventQuery{}, func(e shim.Event) error {
+				got = append(got, strings.Trim(e.Group+"."+e.Container, ".")+" "+string(e.Kind)+": "+e.Text)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			fresh := got[told:]
+			told = len(got)
+			if diff := cmp.Diff(append([]string{}, want...), fresh); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	})
+}
+
+func TestDriftIsPutBackAtOnce(t *testing.T) {
+	const putBack = ": gone or changed by somebody else, put back"
+	for _, tt := range []struct {
+		name   string
+		change func(d *desk)
+		did    []string
+		said   []string
+	}{
+		{"rules", func(d *desk) { d.host.Flush("shop") }, []string{"seal", "admit"}, []string{
+			"shop state: degraded", "shop drift: what is to seal; what is to admit" + putBack, "shop state: running",
+		}},
+		{"link", func(d *desk) { d.host.Unlink("shop") }, []string{"connect"}, []string{
+			"shop state: degraded", "shop drift: what is to connect" + putBack, "shop state: running",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			watched(t, func(t *testing.T, d *desk, said func(...string)) {
+				d.mustApply("shop.hcl", shop)
+				d.wait(5 * time.Second)
+				said("shop state: starting", "shop state: running")
+				d.did()
+				tt.change(d)
+				d.wait(time.Second)
+				d.did(tt.did...)
+				said(tt.said...)
+				d.wait(5 * time.Second)
+				d.did()
+				said()
+			})
+		})
+	}
+}
+
+func TestDriftThatCannotBePutBack(t *testing.T) {
+	watched(t, func(t *testing.T, d *desk, said func(...string)) {
+		d.mustApply("shop.hcl", shop)
+		said("shop state: starting", "shop state: running")
+		d.host.FailNext("admit", errBoom)
+		d.host.FailNext("admit", errBoom)
+		d.host.Flush("shop")
+		d.wait(time.Second)
+		said("shop state: degraded",
+			"shop drift: what is to seal; what is to admit: gone or changed by somebody else, not yet put back: admit: boom")
+		d.wait(time.Second)
+		said()
+		d.wait(2 * time.Second)
+		said("shop drift: what is to seal; what is to admit: gone or changed by somebody else, put back", "shop state: running")
+	})
+}
+
+// What an operator or a new daemon changes is no drift.
+func TestNoDrift(t *testing.T) {
+	watched(t, func(t *testing.T, d *desk, said func(...string)) {
+		d.mustApply("shop.hcl", shop)
+		said("shop state: starting", "shop state: running")
+		d.mustApply("shop.hcl", edited(shop, "host = 8443", "host = 8444"))
+		d.wait(time.Minute)
+		said("shop state: degraded", "shop state: running")
+		d.end()
+		d.begin()
+		d.wait(time.Minute)
+		said()
+		if err := d.keeper.Remove(context.Background(), "shop", nil); err != nil {
+			t.Fatal(err)
+		}
+		said("shop state: stopping", "shop state: gone")
+	})
+}
+
+func TestRestartsAreRecorded(t *testing.T) {
+	watched(t, func(t *testing.T, d *desk, said func(...string)) {
+		d.mustApply("shop.hcl", shop)
+		said("shop state: starting", "shop state: running")
+		d.exit("shop", "web", 137)
+		d.wait(time.Second)
+		said("shop state: degraded: web (app) ended with status 137", "shop.web restarted: ended with status 137, started again", "shop state: running")
+		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.wait(time.Second)
+		said()
+	})
+}
