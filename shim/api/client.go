@@ -91,13 +91,8 @@ func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, 
 	if err := checkNames(req.Group, req.Containers...); err != nil {
 		return err
 	}
-	query := url.Values{"container": req.Containers}
-	if req.Follow {
-		query.Set("follow", "true")
-	}
-	if req.Tail != 0 {
-		query.Set("tail", strconv.Itoa(req.Tail))
-	}
+	query := rangeQuery(req.Follow, req.Tail)
+	query["container"] = req.Containers
 	err := c.stream(ctx, http.MethodGet, groupPath(req.Group)+"/logs?"+query.Encode(), nil, func(ev event) error {
 		if ev.Container == "" {
 			return nil
@@ -108,6 +103,43 @@ func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, 
 		return nil
 	}
 	return err
+}
+
+// Events calls emit with each event that is meant. An error of emit ends it and is returned as it is. With Follow the end of ctx
+// is how it ends, and no error.
+func (c *Client) Events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
+	query := rangeQuery(q.Follow, q.Tail)
+	if q.Group != "" {
+		if err := checkNames(q.Group); err != nil {
+			return err
+		}
+		query.Set("group", q.Group)
+	}
+	for _, kind := range q.Kinds {
+		query.Add("kind", string(kind))
+	}
+	err := c.stream(ctx, http.MethodGet, "/v1/events?"+query.Encode(), nil, func(ev event) error {
+		if ev.Event == nil {
+			return nil
+		}
+		return emit(*ev.Event)
+	})
+	if q.Follow && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// rangeQuery says which part of what there is, and what is to come, is meant.
+func rangeQuery(follow bool, tail int) url.Values {
+	query := url.Values{}
+	if follow {
+		query.Set("follow", "true")
+	}
+	if tail != 0 {
+		query.Set("tail", strconv.Itoa(tail))
+	}
+	return query
 }
 
 func groupPath(group string) string { return "/v1/groups/" + group }

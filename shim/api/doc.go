@@ -9,6 +9,7 @@
 //	DELETE /v1/groups/{group}           remove it                        (stream)
 //	POST   /v1/groups/{group}/restart   ?container=NAME                  (stream)
 //	GET    /v1/groups/{group}/logs      ?container=NAME&follow=1&tail=N  (stream)
+//	GET    /v1/events                   ?group=NAME&kind=KIND&follow=1&tail=N  (stream)
 //	POST   /v1/preview                  {"files":[...]}: what apply would do
 //	POST   /v1/apply                    {"files":[...]}                  (stream)
 //	POST   /v1/exec                     upgrades to the frames of frame.go

@@ -125,6 +125,9 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	if cfg.Logs == nil {
 		cfg.Logs = func(context.Context, LogRequest, func(string, string) error) error { return nil }
 	}
+	if cfg.Events == nil {
+		cfg.Events = func(context.Context, shim.EventQuery, func(shim.Event) error) error { return nil }
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server, err := NewServer(cfg)
 	if err != nil {

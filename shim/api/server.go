@@ -30,11 +30,15 @@ var _ Keeper = (*shim.Keeper)(nil)
 // or ctx ends.
 type LogSource func(ctx context.Context, req LogRequest, emit func(container, line string) error) error
 
+// An EventSource calls emit with each event asked for, like a LogSource.
+type EventSource func(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error
+
 // A ServerConfig is what a Server works with.
 type ServerConfig struct {
 	Keeper  Keeper       // required
 	Exec    shim.Execer  // required
 	Logs    LogSource    // required
+	Events  EventSource  // required
 	Version VersionInfo  // optional: what Version answers
 	Log     *slog.Logger // optional: nil discards
 }
@@ -54,6 +58,8 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("the control socket needs an Execer")
 	case cfg.Logs == nil:
 		return nil, errors.New("the control socket needs a LogSource")
+	case cfg.Events == nil:
+		return nil, errors.New("the control socket needs an EventSource")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -119,6 +125,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
 	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
 	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))
+	mux.Handle("GET /v1/events", s.streams(s.events))
 	mux.Handle("POST /v1/preview", s.answers(s.preview))
 	mux.Handle("POST /v1/apply", s.streams(s.apply))
 	mux.HandleFunc("POST /v1/exec", s.exec)

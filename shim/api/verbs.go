@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -115,21 +116,51 @@ func (s *Server) logs(ctx context.Context, r *http.Request, out *stream) error {
 		return err
 	}
 	var err error
-	if v := query.Get("follow"); v != "" {
-		if req.Follow, err = strconv.ParseBool(v); err != nil {
-			return &badRequest{fmt.Errorf("follow=%q is neither true nor false", v), http.StatusBadRequest}
-		}
-	}
-	if v := query.Get("tail"); v != "" {
-		if req.Tail, err = strconv.Atoi(v); err != nil {
-			return &badRequest{fmt.Errorf("tail=%q is no number of lines", v), http.StatusBadRequest}
-		}
+	if req.Follow, req.Tail, err = parseRange(query); err != nil {
+		return err
 	}
 	err = s.Logs(ctx, req, func(container, line string) error { return out.send(ctx, lineEvent(container, line)) })
 	if err == nil {
 		err = ctx.Err() // following ends without an error when ctx does, and there may be more
 	}
 	return about(err, req.Group, "")
+}
+
+func (s *Server) events(ctx context.Context, r *http.Request, out *stream) error {
+	query := r.URL.Query()
+	q := shim.EventQuery{Group: query.Get("group")}
+	if q.Group != "" {
+		if err := checkNames(q.Group); err != nil {
+			return err
+		}
+	}
+	for _, kind := range query["kind"] {
+		q.Kinds = append(q.Kinds, shim.EventKind(kind))
+	}
+	var err error
+	if q.Follow, q.Tail, err = parseRange(query); err != nil {
+		return err
+	}
+	err = s.Events(ctx, q, func(e shim.Event) error { return out.send(ctx, event{Event: &e}) })
+	if err == nil {
+		err = ctx.Err() // following ends without an error when ctx does, and there may be more
+	}
+	return about(err, q.Group, "")
+}
+
+// parseRange reads which part of what there is, and what is to come, is asked for.
+func parseRange(query url.Values) (follow bool, tail int, err error) {
+	if v := query.Get("follow"); v != "" {
+		if follow, err = strconv.ParseBool(v); err != nil {
+			return false, 0, &badRequest{fmt.Errorf("follow=%q is neither true nor false", v), http.StatusBadRequest}
+		}
+	}
+	if v := query.Get("tail"); v != "" {
+		if tail, err = strconv.Atoi(v); err != nil {
+			return false, 0, &badRequest{fmt.Errorf("tail=%q is no number of lines", v), http.StatusBadRequest}
+		}
+	}
+	return follow, tail, nil
 }
 
 // unknown answers what no other handler does, most likely a client of another version.

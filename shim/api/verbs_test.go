@@ -110,6 +110,9 @@ func TestErrorsTravel(t *testing.T) {
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},
 		{"what can't be a group", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "../x"); return err },
 			`group "../x": no such group`, "", shim.ErrNoGroup},
+		{"what can't be a group of events", nil, false, func(c *Client) error {
+			return c.Events(context.Background(), shim.EventQuery{Group: "A"}, nil)
+		}, `group "A": no such group`, "", shim.ErrNoGroup},
 		{"what can't be a container", nil, false, func(c *Client) error {
 			return c.Logs(context.Background(), LogRequest{Group: "web", Containers: []string{"a/b"}}, nil)
 		}, `container "a/b" of group "web": no such container`, "", shim.ErrNoContainer},
@@ -160,9 +163,10 @@ func TestNewServerNeeds(t *testing.T) {
 	exec := execFunc(nil)
 	logs := func(context.Context, LogRequest, func(string, string) error) error { return nil }
 	for name, cfg := range map[string]ServerConfig{
-		"a Keeper":    {Exec: exec, Logs: logs},
-		"an Execer":   {Keeper: &fakeKeeper{}, Logs: logs},
-		"a LogSource": {Keeper: &fakeKeeper{}, Exec: exec},
+		"a Keeper":       {Exec: exec, Logs: logs},
+		"an Execer":      {Keeper: &fakeKeeper{}, Logs: logs},
+		"a LogSource":    {Keeper: &fakeKeeper{}, Exec: exec},
+		"an EventSource": {Keeper: &fakeKeeper{}, Exec: exec, Logs: logs},
 	} {
 		if _, err := NewServer(cfg); err == nil || err.Error() != "the control socket needs "+name {
 			t.Errorf("without %s: %v", name, err)
