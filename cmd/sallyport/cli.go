@@ -30,6 +30,8 @@ type cli struct {
 	Ps      psVerb      `cmd:"" group:"groups" help:"List the groups."`
 	Status  statusVerb  `cmd:"" group:"groups" help:"Show everything about a group."`
 	Logs    logsVerb    `cmd:"" group:"groups" help:"Show what a container wrote."`
+	Events  eventsVerb  `cmd:"" group:"groups" help:"Show what happened to the groups."`
+	Denials denialsVerb `cmd:"" group:"groups" help:"Show who was refused what."`
 	Exec    execVerb    `cmd:"" group:"groups" help:"Run a command in a running container."`
 	Restart restartVerb `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
 

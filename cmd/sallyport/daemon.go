@@ -68,15 +68,21 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
+	journal, err := shim.OpenJournal(shim.JournalConfig{Layout: l})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
 	keeper, err := shim.New(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewTmpfs(l), Store: shim.NewStore(l), Watcher: client, Log: log,
-		PortInUse: network.PortInUse,
+		Lookout: network.Lookout(), Journal: journal, PortInUse: network.PortInUse,
 	})
 	if err != nil {
 		return err
 	}
 	server, err := api.NewServer(api.ServerConfig{
-		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status), Version: v.version(ctx, client, log), Log: log,
+		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status),
+		Events: eventSource(journal.Events, keeper.Status), Version: v.version(ctx, client, log), Log: log,
 	})
 	if err != nil {
 		return err

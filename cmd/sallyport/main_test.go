@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -47,5 +51,34 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
+
+// interruptedOnce runs a command that goes on until it is interrupted, as with Ctrl-C, once it has printed a line that matches. It
+// must then end well, and without a word.
+func interruptedOnce(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupted REGEXP COMMAND...")
+	}
+	want, cmd := regexp.MustCompile(args[0]), exec.Command(args[1], args[2:]...)
+	for _, name := range []string{"SALLYPORT_RUN_DIR", "TZ"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	stuck := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	defer stuck.Stop()
+	seen := false
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if !seen && want.MatchString(lines.Text()) {
+			seen = true
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	if err := cmd.Wait(); err != nil || !seen || stderr.Len() > 0 {
+		ts.Fatalf("printed a line like %q: %v; its end: %v; standard error: %q", args[0], seen, err, &stderr)
 	}
 }

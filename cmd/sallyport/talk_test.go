@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestTalk(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "talk"),
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status, "interrupted": interruptedOnce},
 		Setup: func(env *testscript.Env) error {
 			// A socket's path is short, and the work folder's may not be.
 			run, err := os.MkdirTemp("", "sp")
@@ -39,7 +40,7 @@ func TestTalk(t *testing.T) {
 
 func serve(env *testscript.Env, socket, told string) error {
 	s := &stage{told: told}
-	server, err := api.NewServer(api.ServerConfig{Keeper: s, Exec: s, Logs: s.logs, Version: api.VersionInfo{Version: "stage"}})
+	server, err := api.NewServer(api.ServerConfig{Keeper: s, Exec: s, Logs: s.logs, Events: eventSource(s.events, s.Status), Version: api.VersionInfo{Version: "stage"}})
 	if err != nil {
 		return err
 	}
@@ -130,6 +131,24 @@ func (s *stage) logs(_ context.Context, req api.LogRequest, emit func(container,
 		return errors.Join(emit("proxy", "ready"), emit("web", "hello"))
 	}
 	return emit(req.Containers[0], "hello")
+}
+
+// events are those of two groups, and of one that is gone. A stage that is followed has nothing to add, and waits.
+func (s *stage) events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
+	if err := s.tell("events %q %v follow=%v tail=%d", q.Group, q.Kinds, q.Follow, q.Tail); err != nil {
+		return err
+	}
+	for _, e := range happened {
+		if (q.Group == "" || q.Group == e.Group) && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind)) {
+			if err := emit(e); err != nil {
+				return err
+			}
+		}
+	}
+	if q.Follow {
+		<-ctx.Done()
+	}
+	return nil
 }
 
 // Exec plays three programs: one that copies its input, one that complains, and any other, which shows what it was run as.

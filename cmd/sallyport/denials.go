@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+type denialsVerb struct {
+	Group  string `arg:"" optional:"" help:"The group (default all, those that are gone included)."`
+	Follow bool   `short:"f" help:"Print a line for each refusal from now on, and begin with the last 10."`
+	JSON   bool   `name:"json" help:"Print JSON, an object a line."`
+}
+
+// Run adds up what the journal has: which container was refused what, and when last.
+func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	q := shim.EventQuery{Group: v.Group, Kinds: []shim.EventKind{shim.EventDenied}, Follow: v.Follow, Tail: tailOf(nil, v.Follow)}
+	if v.Follow {
+		return printEvents(ctx, client, q, ui.out, v.JSON)
+	}
+	sums := refusals{}
+	if err := client.Events(ctx, q, func(e shim.Event) error { sums.add(e); return nil }); err != nil {
+		return err
+	}
+	if v.JSON {
+		return writeRefusalLines(ui.out, sums.sorted())
+	}
+	return writeRefusals(ui.out, sums.sorted(), time.Now())
+}
+
+// A refusal is what one container was refused at one destination, or, where Others is not zero, at some that were not told
+// apart; its JSON is that of the verb. Others is then the most of them in one second.
+type refusal struct {
+	Last  time.Time `json:"last"`
+	Group string    `json:"group"`
+	shim.Denial
+	Others int `json:"others,omitempty"`
+}
+
+// refusals are the sums, by what they are of: a refusal without time and counts.
+type refusals map[refusal]*refusal
+
+func (r refusals) add(e shim.Event) {
+	if e.Denial == nil {
+		return
+	}
+	key := refusal{Group: e.Group, Denial: *e.Denial, Others: min(e.Others, 1)}
+	key.Packets, key.Bytes = 0, 0
+	sum := r[key]
+	if sum == nil {
+		sum = &refusal{Group: e.Group, Denial: key.Denial}
+		r[key] = sum
+	}
+	sum.Last, sum.Others = e.Time, max(sum.Others, e.Others)
+	sum.Packets += e.Denial.Packets
+	sum.Bytes += e.Denial.Bytes
+}
+
+// sorted has the latest first.
+func (r refusals) sorted() []*refusal {
+	out := make([]*refusal, 0, len(r))
+	for _, sum := range r {
+		out = append(out, sum)
+	}
+	slices.SortFunc(out, func(a, b *refusal) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Container, b.Container),
+			cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+	})
+	return out
+}
+
+func writeRefusals(w io.Writer, sums []*refusal, now time.Time) error {
+	t := table{header: []string{"LAST", "GROUP", "CONTAINER", "PROTOCOL", "DESTINATION", "PACKETS"}}
+	for _, s := range sums {
+		to := ""
+		switch {
+		case s.Others > 0:
+			to = "others"
+		case s.Destination.IsValid():
+			to = shim.HostPort(s.Destination)
+		}
+		t.add(age(now, s.Last), s.Group, s.Container, s.Protocol, to, fmt.Sprint(s.Packets))
+	}
+	return t.writeTo(w)
+}
+
+func writeRefusalLines(w io.Writer, sums []*refusal) error {
+	lines := json.NewEncoder(w)
+	for _, s := range sums {
+		if err := lines.Encode(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// happened is what the stage's journal has.
+var happened = func() []shim.Event {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	denied := func(second int, group, container, protocol, to string, packets uint64) shim.Event {
+		d := shim.Denial{Container: container, Protocol: protocol, Packets: packets, Bytes: 60 * packets}
+		if to != "" {
+			d.Destination = netip.MustParseAddrPort(to)
+		}
+		return shim.Event{
+			Time: at.Add(time.Duration(second) * time.Second), Group: group, Container: container, Kind: shim.EventDenied,
+			Text: "packets to " + to, Denial: &d,
+		}
+	}
+	others := denied(3, "checkout", "web", "", "", 512)
+	others.Others = 130
+	more := others
+	more.Time, more.Others = at.Add(5*time.Second), 7
+	status := uint32(137)
+	return []shim.Event{
+		{Time: at, Group: "checkout", Kind: shim.EventState, State: shim.Running, Text: "running"},
+		denied(1, "checkout", "web", "tcp", "192.0.2.66:443", 1),
+		denied(2, "sold", "job", "udp", "[2001:db8::7]:123", 4),
+		denied(3, "checkout", "web", "tcp", "192.0.2.66:443", 2),
+		others,
+		{Time: at.Add(4 * time.Second), Group: "checkout", Container: "web", Kind: shim.EventRestarted, ExitStatus: &status, Text: "ended with status 137, started again"},
+		denied(4, "checkout", "", "icmp", "192.0.2.66:0", 1),
+		more,
+	}
+}()
+
+func TestWriteRefusals(t *testing.T) {
+	sums := refusals{}
+	for _, e := range happened {
+		sums.add(e)
+	}
+	at := happened[len(happened)-1].Time
+	want := `
+LAST  GROUP     CONTAINER  PROTOCOL  DESTINATION        PACKETS
+1m    checkout  web        -         others             1024
+1m    checkout  -          icmp      192.0.2.66         1
+1m    checkout  web        tcp       192.0.2.66:443     3
+1m    sold      job        udp       [2001:db8::7]:123  4
+`
+	var out strings.Builder
+	if err := writeRefusals(&out, sums.sorted(), at.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	out.Reset()
+	if err := writeRefusalLines(&out, sums.sorted()[:2]); err != nil {
+		t.Fatal(err)
+	}
+	want = `{"last":"2026-11-24T08:00:05Z","group":"checkout","container":"web","protocol":"","destination":"","packets":1024,"bytes":61440,"others":130}
+{"last":"2026-11-24T08:00:04Z","group":"checkout","container":"","protocol":"icmp","destination":"192.0.2.66:0","packets":1,"bytes":60}
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestTailOf(t *testing.T) {
+	n := func(n int) *int { return &n }
+	for _, tt := range []struct {
+		asked  *int
+		follow bool
+		want   int
+	}{{nil, false, 0}, {nil, true, 10}, {n(0), true, -1}, {n(-3), false, -1}, {n(5), true, 5}, {n(5), false, 5}} {
+		if got := tailOf(tt.asked, tt.follow); got != tt.want {
+			t.Errorf("asked for %v, follow %v: %d, want %d", tt.asked, tt.follow, got, tt.want)
+		}
+	}
+}
