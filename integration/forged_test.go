@@ -40,6 +40,7 @@ func TestPromiseForgedSource(t *testing.T) {
 			t.Errorf("%s to %s port %d: the kernel answered the world: %v", r.technique, r.to, r.port, out)
 		}
 	}
+	m.kill() // or it would put the rules back
 	dropTables(t, ns)
 	for _, r := range rows {
 		if out := try(r); r.control && len(out) == 0 {

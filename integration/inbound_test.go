@@ -70,10 +70,12 @@ func TestPromiseInbound(t *testing.T) {
 	m.mustReach(m.host, "the host", "tcp", "127.0.0.1", 8444)
 	m.mustNotReach(m.host, "the host", "tcp", "127.0.0.1", 8443)
 
+	addrs := m.status("g").Addrs
+	m.kill() // or it would put the table back
 	dropTables(t, m.host)
 	for name, ns := range from {
 		for _, proto := range []string{"tcp", "udp"} {
-			for _, addr := range m.status("g").Addrs {
+			for _, addr := range addrs {
 				m.mustReach(ns, name, proto, addr, 7444)
 				m.mustNotReach(ns, name, proto, addr, 9000, 7443)
 			}

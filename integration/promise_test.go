@@ -143,6 +143,7 @@ func family(addr string) string {
 // control, since it is nobody's.
 func (m *machine) controlWithoutRules(table *strings.Builder, ns netns.NsHandle, seen *capture) {
 	m.t.Helper()
+	m.kill() // or it would put the rules back
 	try := func(x technique, to, without string) (outcome, []frame) {
 		dropTables(m.t, ns)
 		o := ask(m.t, ns, 7001, "self", x.name, to)

@@ -46,9 +46,16 @@ func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
 	if in.Want == nil || seq != r.calm || len(r.drift) > 0 {
 		return
 	}
+	sealed := false
 	for _, s := range steps {
 		switch s.Kind {
-		case Seal, Admit, Connect:
+		case Admit:
+			if sealed {
+				continue // it follows from that
+			}
+			fallthrough
+		case Seal, Connect:
+			sealed = s.Kind == Seal
 			r.drift = append(r.drift, r.amiss(s)...)
 		}
 	}

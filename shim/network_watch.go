@@ -16,8 +16,28 @@ var _ Lookout = (*HostLookout)(nil)
 // it does not: they cost a look that finds nothing.
 type HostLookout struct {
 	network *HostNetwork
-	host    mark
-	groups  map[string]mark
+	host    sightings
+	groups  map[string]*sightings
+}
+
+// Sightings are what a part of the network has looked like. What differs from how it was at rest counts as changed each time,
+// for it may have been put back and changed again in between; after a few times that is the rest.
+type sightings struct {
+	rest, last mark
+	times      int // that it looked like last, in a row
+}
+
+const restTimes = 3
+
+func (s *sightings) see(m mark) (changed bool) {
+	if m != s.last {
+		s.last, s.times = m, 0
+	}
+	changed = m.changed(s.rest)
+	if s.times++; s.times >= restTimes {
+		s.rest = m
+	}
+	return changed
 }
 
 // A mark is how a part of the network looked.
@@ -31,13 +51,11 @@ type mark struct {
 }
 
 // Lookout returns a lookout that has seen nothing yet: to it everything has changed.
-func (n *HostNetwork) Lookout() *HostLookout {
-	return &HostLookout{network: n, groups: map[string]mark{}}
-}
+func (n *HostNetwork) Lookout() *HostLookout { return &HostLookout{network: n} }
 
-// changed says that what it was the mark of may be other than wanted. Rules that are known are not, whoever changed them.
+// changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
 func (m mark) changed(before mark) bool {
-	if !m.known && m.rules != before.rules {
+	if !m.known && (before.known || m.rules != before.rules) {
 		return true
 	}
 	m.rules, m.known, before.rules, before.known = ruleset.Generation{}, false, ruleset.Generation{}, false
@@ -47,23 +65,30 @@ func (m mark) changed(before mark) bool {
 // Changed implements [Lookout].
 func (l *HostLookout) Changed(groups []string) []string {
 	prints, err := netns.HostPrints()
-	host := l.lookAtHost()
-	all := host.changed(l.host)
-	l.host = host
+	all := l.host.see(l.lookAtHost())
 	var changed []string
-	now := make(map[string]mark, len(groups))
+	seen := make(map[string]*sightings, len(groups))
 	for _, group := range groups {
 		m := l.look(group)
 		if m.peer = prints[l.network.linkName(group)]; err != nil {
 			m.err = err.Error()
 		}
-		if before, ok := l.groups[group]; all || !ok || m.changed(before) {
+		if seen[group] = l.groups[group]; seen[group] == nil {
+			seen[group] = &sightings{}
+		}
+		if seen[group].see(m) || all {
 			changed = append(changed, group)
 		}
-		now[group] = m
 	}
-	l.groups = now
+	l.groups = seen
 	return changed
+}
+
+// calm makes all marks of known rules the same.
+func (m *mark) calm() {
+	if m.known {
+		m.rules = ruleset.Generation{}
+	}
 }
 
 func (l *HostLookout) lookAtHost() (m mark) {
@@ -71,6 +96,7 @@ func (l *HostLookout) lookAtHost() (m mark) {
 	if m.known, m.rules, err = l.network.uplink.Known(); err != nil {
 		m.err = err.Error()
 	}
+	m.calm()
 	m.on = l.network.uplink.Forwards()
 	return m
 }
@@ -91,6 +117,7 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 	if m.known, m.rules, err = egress.Known(ns); err != nil {
 		return err
 	}
+	m.calm()
 	if m.print, err = netns.Fingerprint(ns); err != nil {
 		return err
 	}
