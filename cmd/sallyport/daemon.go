@@ -47,6 +47,7 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
+	warnOfForwardPolicy(l.Table, log)
 	return v.keep(ctx, l, log)
 }
 

@@ -59,7 +59,7 @@ func hostNeeds(l shim.Layout, rt runtimeFlags) []need {
 		{"containerd shim", false, checkContainerdShim},
 		{"nftables", true, checkNFTables},
 		{"forwarding", false, checkForwarding},
-		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table, l.Prefix4) }},
+		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
 	}

@@ -52,42 +52,6 @@ func checkSelf(ctx context.Context, l shim.Layout) (string, error) {
 	return "the ambassador gets through, members are refused", network.SelfTest(ctx)
 }
 
-// checkForwardPolicy looks for another firewall that drops what is forwarded: our own accept can't overrule its drop.
-func checkForwardPolicy(ours, prefix string) (string, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return "", err
-	}
-	chains, err := conn.ListChains()
-	if err != nil {
-		return "", unmet("run doctor as root", "list the host's chains: %w", err)
-	}
-	for _, c := range chains {
-		if c.Table.Name == ours || c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookForward {
-			continue
-		}
-		if c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
-			return "", unmet(forwardHint(chains, prefix), "another firewall drops what is forwarded: chain %s of table %s", c.Name, c.Table.Name)
-		}
-	}
-	return "nobody drops what is forwarded", nil
-}
-
-// forwardHint names the knob of whose firewall it seems to be.
-func forwardHint(chains []*nftables.Chain, prefix string) string {
-	for _, c := range chains {
-		switch {
-		case c.Name == "DOCKER-USER":
-			return "let the groups' links pass docker's rules: for d in i o; do iptables -I DOCKER-USER -$d sp-+ -j ACCEPT; done"
-		case strings.HasPrefix(c.Name, "ufw-"):
-			return "set DEFAULT_FORWARD_POLICY=\"ACCEPT\" in /etc/default/ufw, then: ufw reload"
-		case c.Table.Name == "firewalld":
-			return "let the groups' addresses pass firewalld: firewall-cmd --permanent --zone=trusted --add-source=" + prefix + " && firewall-cmd --reload"
-		}
-	}
-	return "accept there what comes from and goes to interfaces named sp-*"
-}
-
 // checkPrefixes looks for routes of the host that the groups' addresses would shadow or be shadowed by.
 func checkPrefixes(prefixes ...string) (string, error) {
 	links, err := netlink.LinkList()

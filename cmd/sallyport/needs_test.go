@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/nftables"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -58,25 +57,6 @@ func TestOverlapping(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
-	}
-}
-
-func TestForwardHint(t *testing.T) {
-	chain := func(table, name string) []*nftables.Chain {
-		return []*nftables.Chain{{Name: name, Table: &nftables.Table{Name: table}}}
-	}
-	for _, c := range []struct {
-		chains []*nftables.Chain
-		says   string
-	}{
-		{chain("filter", "DOCKER-USER"), "iptables -I DOCKER-USER"},
-		{chain("filter", "ufw-before-forward"), "/etc/default/ufw"},
-		{chain("firewalld", "filter_FORWARD"), "--add-source=10.9.0.0/16 "},
-		{chain("filter", "FORWARD"), "sp-*"},
-	} {
-		if got := forwardHint(c.chains, "10.9.0.0/16"); !strings.Contains(got, c.says) {
-			t.Errorf("%s: %q doesn't say %q", c.chains[0].Name, got, c.says)
-		}
 	}
 }
 
