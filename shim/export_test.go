@@ -45,7 +45,6 @@ var (
 	Complaint  = complaint
 	Finish     = (*Store).finish
 
-	Fresh        = fresh
 	DeniedEvents = deniedEvents
 	QuotaLevel   = quotaLevel
 	Poll         = (*Poller).poll
@@ -64,3 +63,8 @@ func (k *Keeper) WithFolder(f func(ctx context.Context, dir string, settle time.
 }
 
 var WatchFolder = watchFolder
+
+// A Tally is what is known of one destination that one container was refused.
+type Tally = tally
+
+var Fresh = fresh

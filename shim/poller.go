@@ -43,9 +43,9 @@ type Poller struct {
 
 // A glimpse is what was last seen of one group's door.
 type glimpse struct {
-	Denials []Denial `json:"denials,omitempty"`
-	Level   int      `json:"level,omitempty"`  // of the quota that was told of; see quotaLevel
-	Events  []Event  `json:"events,omitempty"` // that this look led to
+	Denials []tally `json:"denials,omitempty"`
+	Level   int     `json:"level,omitempty"`  // of the quota that was told of; see quotaLevel
+	Events  []Event `json:"events,omitempty"` // that this look led to
 
 	failing bool // the last look failed, and that was logged
 }
@@ -125,8 +125,10 @@ func (p *Poller) poll() {
 }
 
 func (p *Poller) forget(group string) {
+	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Journal.now())
 	delete(p.seen, group)
-	if err := remove(p.config.Layout.SeenPath(group)); err != nil {
+	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.Most)...)
+	if err := errors.Join(err, remove(p.config.Layout.SeenPath(group))); err != nil {
 		p.config.Log.Warn("forget what was seen of a group's door: "+err.Error(), "group", group)
 	}
 }
@@ -138,9 +140,9 @@ func (p *Poller) look(group string) {
 		before = &glimpse{}
 		p.seen[group] = before
 	}
-	now, events, err := p.glance(group, *before)
-	if err == nil && (len(events) > 0 || now.Level != before.Level || !slices.Equal(now.Denials, before.Denials)) {
-		err = p.record(group, now, events)
+	now, dropped, err := p.glance(group, *before)
+	if err == nil && (len(now.Events) > 0 || dropped || now.Level != before.Level) {
+		err = p.record(group, now)
 	}
 	if err != nil {
 		if !before.failing {
@@ -149,41 +151,36 @@ func (p *Poller) look(group string) {
 		before.failing = true
 		return
 	}
+	now.Events = nil
 	p.seen[group] = &now
 }
 
-// glance returns what is there now and what happened since before.
-func (p *Poller) glance(group string, before glimpse) (glimpse, []Event, error) {
-	now := glimpse{Level: before.Level}
-	var err error
-	if now.Denials, err = p.config.Door.Denials(group); errors.Is(err, fs.ErrNotExist) {
-		return glimpse{}, nil, nil // what is made next counts from nothing
-	} else if err != nil {
-		return now, nil, err
+// glance returns what is there now, with what happened since before. dropped says that something was forgotten: a note that has
+// it still would lead the next daemon astray. That counts have grown it would find by itself.
+func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool, err error) {
+	denials, err := p.config.Door.Denials(group)
+	used, quota, errSpent := p.config.Door.Spent(group)
+	for _, err := range []error{err, errSpent} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without rules nothing is counted
+			return now, false, err
+		}
 	}
-	sortDenials(now.Denials)
-	var events []Event
-	if !slices.Equal(before.Denials, now.Denials) {
-		events = deniedEvents(group, fresh(before.Denials, now.Denials), p.config.Most)
-	}
-	used, quota, err := p.config.Door.Spent(group)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return now, nil, err
-	}
+	at := p.config.Journal.now()
+	var told []Denial
+	now.Denials, told, dropped = fresh(before.Denials, denials, at)
+	now.Events = deniedEvents(group, told, p.config.Most)
 	now.Level = quotaLevel(used, quota)
 	if now.Level > before.Level {
-		events = append(events, quotaEvent(group, now.Level, used, quota))
+		now.Events = append(now.Events, quotaEvent(group, now.Level, used, quota))
 	}
-	return now, events, nil
+	for i := range now.Events {
+		now.Events[i].Time = at
+	}
+	return now, dropped, nil
 }
 
 // record notes what was seen, then records it.
-func (p *Poller) record(group string, now glimpse, events []Event) error {
-	at := p.config.Journal.now()
-	for i := range events {
-		events[i].Time = at
-	}
-	now.Events = events
+func (p *Poller) record(group string, now glimpse) error {
 	path := p.config.Layout.SeenPath(group)
 	err := writeJSON(path, now)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -194,8 +191,8 @@ func (p *Poller) record(group string, now glimpse, events []Event) error {
 	if err != nil {
 		return fmt.Errorf("note what was seen: %w", err)
 	}
-	if len(events) == 0 {
+	if len(now.Events) == 0 {
 		return nil
 	}
-	return p.config.Journal.Record(events...)
+	return p.config.Journal.Record(now.Events...)
 }

@@ -186,15 +186,20 @@ func TestPollerOfAKilledDaemon(t *testing.T) {
 
 func TestPollerForgetsGroups(t *testing.T) {
 	inLodge(t, func(t *testing.T, l *lodge) {
-		l.doors.Refuse("shop", webToBank, 3)
-		l.says("shop.web: 3 packets to 192.0.2.1:443/tcp")
+		l.end()
+		groups := []string{"shop"}
+		l.config.Groups = func() []string { return groups }
+		l.begin()
+		for _, want := range [][]string{{"shop.web: 1 packet to 192.0.2.1:443/tcp"}, {"shop.web: 1 packet to 192.0.2.1:443/tcp"}, nil} {
+			l.doors.Refuse("shop", webToBank, 1)
+			l.says(want...)
+		}
 		path := l.config.Layout.SeenPath("shop")
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}
-		l.end()
-		l.config.Groups = func() []string { return nil }
-		l.begin()
+		groups = nil
+		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp") // what was owed
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("its note is still there: %v", err)
 		}

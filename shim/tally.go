@@ -1,0 +1,156 @@
+package shim
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// A tally is what is known of one destination that one container was refused. What is counted there only grows: a count that is
+// lower than it was belongs to something that was made anew, and all of it is new.
+type tally struct {
+	Denial                // as it was counted last
+	OwedPackets uint64    `json:"owed_packets,omitempty"` // counted, and not told of yet
+	OwedBytes   uint64    `json:"owed_bytes,omitempty"`
+	ToldAt      time.Time `json:"told_at,omitzero"`
+	// Wait is how long nothing more is told after ToldAt. It grows while the refusals go on, so that one who tries for ever
+	// does not push everybody else out of the journal.
+	Wait time.Duration `json:"wait,omitempty"`
+}
+
+const (
+	leastWait = 2 * time.Second
+	mostWait  = time.Minute
+)
+
+// fresh adds what is counted now to the tallies, which it keeps sorted, and returns what is to be told. dropped says that a
+// tally ends or begins anew. It is pure, but for the order of now.
+func fresh(before []tally, now []Denial, at time.Time) (after []tally, told []Denial, dropped bool) {
+	now = merged(now)
+	if slices.EqualFunc(before, now, func(t tally, d Denial) bool { return t.Denial == d && t.OwedPackets == 0 }) {
+		return before, nil, false
+	}
+	after = make([]tally, 0, len(now))
+	for len(before) > 0 || len(now) > 0 {
+		order := 0
+		switch {
+		case len(before) == 0:
+			order = 1
+		case len(now) == 0:
+			order = -1
+		default:
+			order = compareFlows(before[0].Denial, now[0])
+		}
+		if order < 0 { // it is gone, and what is owed of it is told now or never
+			dropped = true
+			if t := before[0]; t.OwedPackets > 0 {
+				told = append(told, t.tell(at))
+			}
+			before = before[1:]
+			continue
+		}
+		t := tally{Denial: now[0].flow()}
+		if order == 0 {
+			t, before = before[0], before[1:]
+		}
+		dropped = t.add(now[0]) || dropped
+		if t.OwedPackets > 0 && at.Sub(t.ToldAt) >= t.Wait {
+			told = append(told, t.tell(at))
+		}
+		after, now = append(after, t), now[1:]
+	}
+	slices.SortStableFunc(told, func(a, b Denial) int { return cmp.Compare(b.Packets, a.Packets) })
+	return after, told, dropped
+}
+
+// add takes up a new count.
+func (t *tally) add(now Denial) (anew bool) {
+	if anew = now.Packets < t.Packets || now.Bytes < t.Bytes; anew {
+		t.Packets, t.Bytes = 0, 0
+	}
+	t.OwedPackets += now.Packets - t.Packets
+	t.OwedBytes += now.Bytes - t.Bytes
+	t.Denial = now
+	return anew
+}
+
+// tell returns what is owed, and owes nothing any more.
+func (t *tally) tell(at time.Time) Denial {
+	d := t.flow()
+	d.Packets, d.Bytes = t.OwedPackets, t.OwedBytes
+	goesOn := at.Sub(t.ToldAt) <= t.Wait+mostWait
+	t.OwedPackets, t.OwedBytes, t.ToldAt = 0, 0, at
+	if t.Wait = min(max(2*t.Wait, leastWait), mostWait); !goesOn {
+		t.Wait = 0
+	}
+	return d
+}
+
+// flow is a denial without its counts: what it is about.
+func (d Denial) flow() Denial {
+	d.Packets, d.Bytes = 0, 0
+	return d
+}
+
+func compareFlows(a, b Denial) int {
+	return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+}
+
+// merged sorts denials and adds up those that are about the same: a container that was made again has another cgroup, and its
+// old one is still counted.
+func merged(denials []Denial) []Denial {
+	slices.SortFunc(denials, compareFlows)
+	n := 0
+	for i, d := range denials {
+		if i > 0 && compareFlows(denials[n-1], d) == 0 {
+			denials[n-1].Packets += d.Packets
+			denials[n-1].Bytes += d.Bytes
+			continue
+		}
+		denials[n] = d
+		n++
+	}
+	return denials[:n]
+}
+
+// deniedEvents makes an event of each of the first denials, and one for each container of all that are left.
+func deniedEvents(group string, denials []Denial, most int) []Event {
+	var events []Event
+	for _, d := range denials[:min(most, len(denials))] {
+		events = append(events, deniedEvent(group, d))
+	}
+	if len(denials) <= most {
+		return events
+	}
+	rest := denials[most:]
+	slices.SortStableFunc(rest, func(a, b Denial) int { return cmp.Compare(a.Container, b.Container) })
+	for len(rest) > 0 {
+		sum, others := Denial{Container: rest[0].Container}, 0
+		for len(rest) > 0 && rest[0].Container == sum.Container {
+			sum.Packets, sum.Bytes = sum.Packets+rest[0].Packets, sum.Bytes+rest[0].Bytes
+			rest, others = rest[1:], others+1
+		}
+		events = append(events, othersEvent(group, sum, others))
+	}
+	return events
+}
+
+// The levels of a quota that are told of, in percent.
+const (
+	quotaNearly = 80
+	quotaSpent  = 100
+)
+
+// quotaLevel is the highest level that has been reached; 0 below all, and where there is no quota.
+func quotaLevel(used, quota uint64) int {
+	switch {
+	case quota == 0:
+		return 0
+	case used >= quota:
+		return quotaSpent
+	case used >= quota/100*quotaNearly:
+		return quotaNearly
+	default:
+		return 0
+	}
+}
