@@ -30,6 +30,10 @@ const (
 	published        = "published"
 	refuseMember     = "refuse_member"
 	refuseAmbassador = "refuse_ambassador"
+	record           = "record"
+	ported           = "ported"
+	denied4          = "denied4"
+	denied6          = "denied6"
 	ownerless        = "ownerless"
 	door             = "door"
 	newFlow          = "new_flow"
@@ -52,15 +56,18 @@ func createTable(p Policy) ruleset.Table {
 			// what a member sends into its loopback.
 			{Name: "forward", Base: filter(nftables.ChainHookForward)},
 			{Name: refuseMember, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Jump(record)),
 				ruleset.NewRule("no refusal to another's address", ruleset.FromElsewhere(), ruleset.Count(membersDenied), ruleset.Drop()),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.Count(membersTCPDenied), ruleset.RejectTCP()),
 				ruleset.NewRule("", ruleset.Count(membersDenied), ruleset.Reject()),
 			}},
 			{Name: refuseAmbassador, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Jump(record)),
 				ruleset.NewRule("", ruleset.Count(ambassadorDenied)),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
 				ruleset.NewRule("", ruleset.Reject()),
 			}},
+			{Name: record, Rules: recordRules(p)},
 			{Name: ownerless, Rules: []ruleset.Rule{
 				ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 				ruleset.NewRule("", ruleset.Count(kernelOut), ruleset.Accept()),
@@ -189,7 +196,7 @@ func createSets(p Policy) []ruleset.Set {
 	for i := range sets {
 		sets[i].Elements = elements[sets[i].Name]
 	}
-	return append([]ruleset.Set{ports}, sets...)
+	return append(append([]ruleset.Set{ports}, sets...), denialSets()...)
 }
 
 func comparePorts(a, b Port) int {

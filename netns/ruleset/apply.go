@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
-	"golang.org/x/sys/unix"
 )
 
 // Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at all. A table that is the same
@@ -174,32 +173,4 @@ func (r Rule) userData() []byte {
 		return nil
 	}
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
-}
-
-// A Tally is what a counter counted.
-type Tally struct {
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
-}
-
-// Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
-func Counts(conn *Conn, table string) (map[string]Tally, error) {
-	switch ok, err := Exists(conn, table); {
-	case err != nil:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
-	case !ok:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
-	}
-	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
-	if err != nil {
-		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
-	}
-	counts := make(map[string]Tally, len(objs))
-	for _, o := range objs {
-		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_COUNTER {
-			c := n.Obj.(*expr.Counter)
-			counts[n.Name] = Tally{Packets: c.Packets, Bytes: c.Bytes}
-		}
-	}
-	return counts, nil
 }

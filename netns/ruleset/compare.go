@@ -149,6 +149,7 @@ func sameSets(conn *Conn, t Table) (bool, error) {
 	for _, want := range t.Sets {
 		i := slices.IndexFunc(got, func(s *nftables.Set) bool { return s.Name == want.Name })
 		if i < 0 || got[i].Interval != want.Interval || got[i].IsMap != (want.Data != nil) ||
+			got[i].Dynamic != want.Dynamic || got[i].Timeout != want.Timeout || got[i].Size != want.Size ||
 			got[i].KeyType.GetNFTMagic() != want.Key.GetNFTMagic() ||
 			want.Data != nil && got[i].DataType.GetNFTMagic() != want.Data.GetNFTMagic() {
 			return false, nil
@@ -199,6 +200,10 @@ func sameExprs(got, want []expr.Any) bool {
 func canonical(e expr.Any) ([]byte, error) {
 	switch x := e.(type) {
 	case *expr.Lookup:
+		c := *x
+		c.SetID = 0
+		e = &c
+	case *expr.Dynset:
 		c := *x
 		c.SetID = 0
 		e = &c
