@@ -36,6 +36,17 @@ func (n *HostNetwork) Denials(group string) ([]Denial, error) {
 	return n.named(group, found), nil
 }
 
+// Spent says how many bytes of its quota a group's ambassador has spent, at most all of them, and the quota, 0 where it has none.
+// A group without a namespace is os.ErrNotExist.
+func (n *HostNetwork) Spent(group string) (used, quota uint64, err error) {
+	ns, err := n.open(group)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer ns.Close()
+	return egress.ReadSpent(ns)
+}
+
 // named puts denials under the names of containers; those of one container's several lives become one.
 func (n *HostNetwork) named(group string, found []egress.Denial) []Denial {
 	n.mu.Lock()

@@ -100,6 +100,11 @@ func (s *stage) container(role spec.Role, name string) *probe.Probe {
 	return netnstest.Probe(s.t, s.ns, cgroup)
 }
 
+func (s *stage) nft(command string) {
+	s.t.Helper()
+	netnstest.NFT(s.t, s.ns, command+"\n", "-f", "-")
+}
+
 func (s *stage) families() map[string]netip.Addr {
 	return map[string]netip.Addr{"IPv4": s.out.Addr4, "IPv6": s.out.Addr6}
 }

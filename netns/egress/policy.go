@@ -15,6 +15,7 @@ package egress
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -38,6 +39,7 @@ type Policy struct {
 	Members    Cgroup     // required in mode ambassador
 	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
 	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
+	Quota      uint64     // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.
@@ -61,6 +63,9 @@ func (p Policy) validate() error {
 		}
 	default:
 		return fmt.Errorf("unknown policy %q", p.Mode)
+	}
+	if p.Quota > math.MaxInt64 {
+		return fmt.Errorf("quota of %d bytes is more than the kernel counts", p.Quota)
 	}
 	for _, x := range p.Published {
 		if _, err := ruleset.Protocol(x.Protocol); err != nil {

@@ -55,6 +55,9 @@ func write(conn *Conn, t Table, found finding) error {
 	for _, name := range t.Counters {
 		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
+	for _, q := range t.Quotas {
+		conn.AddObj(q.handle(table, 0))
+	}
 	for _, s := range t.Sets {
 		h := s.Handle(t.Name)
 		if err := conn.AddSet(h, nil); err != nil {
@@ -78,8 +81,9 @@ func write(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// mend changes only the rules and elements that differ. What is only added costs little; whatever is deleted makes the kernel
-// wait for grace periods before it frees it, and others for the kernel.
+// mend changes only the rules, elements, quotas and chains that differ. What is only added costs little; whatever is deleted makes
+// the kernel wait for grace periods before it frees it, and others for the kernel. What rules name is made before them and goes
+// after them.
 func mend(conn *Conn, t Table, found finding) error {
 	for _, s := range t.Sets {
 		if s.Open {
@@ -94,6 +98,14 @@ func mend(conn *Conn, t Table, found finding) error {
 			return err
 		}
 	}
+	if err := addQuotas(conn, t, found.quotas); err != nil {
+		return err
+	}
+	for _, c := range t.Chains {
+		if !found.chains[c.Name] {
+			conn.AddChain(c.handle(t.handle()))
+		}
+	}
 	for _, c := range t.Chains {
 		got, read := found.rules[c.Name]
 		if !read { // known to be as wanted
@@ -103,7 +115,30 @@ func mend(conn *Conn, t Table, found finding) error {
 			return fmt.Errorf("chain %q: %w", c.Name, err)
 		}
 	}
+	deleteStrangers(conn, t, found)
 	return conn.Commit()
+}
+
+// deleteStrangers deletes the chains and quotas that are not wanted, none of which a wanted rule names.
+func deleteStrangers(conn *Conn, t Table, found finding) {
+	wanted := t.chains()
+	var strangers []*nftables.Chain
+	for name := range found.chains {
+		if _, ok := wanted[name]; !ok {
+			strangers = append(strangers, &nftables.Chain{Table: t.handle(), Name: name})
+		}
+	}
+	for _, c := range strangers { // they may name each other
+		conn.FlushChain(c)
+	}
+	for _, c := range strangers {
+		conn.DelChain(c)
+	}
+	for name := range found.quotas {
+		if !slices.ContainsFunc(t.Quotas, func(q Quota) bool { return q.Name == name }) {
+			conn.DeleteObject(Quota{Name: name}.handle(t.handle(), 0))
+		}
+	}
 }
 
 // mendChain keeps the rules at the chain's beginning and end that are as wanted, and replaces those between.

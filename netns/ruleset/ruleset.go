@@ -17,8 +17,20 @@ import (
 type Table struct {
 	Name     string   // required
 	Counters []string // named counters, in the order they are made
+	Quotas   []Quota
 	Sets     []Set
 	Chains   []Chain // a chain that another jumps to stands before it or after it
+}
+
+// A Quota is a named bound on bytes, which [Over] asks.
+//
+// What it has counted can't be put right afterwards: packets that it refuses count as well. So a bound of another size is another
+// quota, under another name, that begins with what the counters say.
+type Quota struct {
+	Name  string // required
+	Bytes uint64 // required: at most math.MaxInt64
+	// Counted are the counters of what has been spent when the quota is made.
+	Counted []string
 }
 
 // A Set is a named set, or a map where Data is set.
