@@ -157,7 +157,11 @@ func (n *HostNetwork) Connect(_ context.Context, want *spec.Group) error {
 	if err := n.uplink.Put(entry); err != nil { // before the link: it never carries a packet that the host does not judge
 		return err
 	}
-	return netns.Apply(n.config(want, pair))
+	err = netns.Apply(n.config(want, pair))
+	if errors.Is(err, netns.ErrNoRate) {
+		return &Problem{Err: err, Hint: "try `modprobe sch_tbf`; without CONFIG_NET_SCH_TBF, take `rate` out of the ambassador's block"}
+	}
+	return err
 }
 
 // Remove implements [Network]. It goes on where one part can't be removed, and returns all that could not.
