@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,8 +188,13 @@ func TestPollerOfAKilledDaemon(t *testing.T) {
 func TestPollerForgetsGroups(t *testing.T) {
 	inLodge(t, func(t *testing.T, l *lodge) {
 		l.end()
-		groups := []string{"shop"}
-		l.config.Groups = func() []string { return groups }
+		var removed atomic.Bool
+		l.config.Groups = func() []string {
+			if removed.Load() {
+				return nil
+			}
+			return []string{"shop"}
+		}
 		l.begin()
 		for _, want := range [][]string{{"shop.web: 1 packet to 192.0.2.1:443/tcp"}, {"shop.web: 1 packet to 192.0.2.1:443/tcp"}, nil} {
 			l.doors.Refuse("shop", webToBank, 1)
@@ -198,7 +204,7 @@ func TestPollerForgetsGroups(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}
-		groups = nil
+		removed.Store(true)
 		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp") // what was owed
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("its note is still there: %v", err)

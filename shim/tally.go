@@ -26,7 +26,7 @@ const (
 // fresh adds what is counted now to the tallies, which it keeps sorted, and returns what is to be told. dropped says that a
 // tally ends or begins anew. It is pure, but for the order of now.
 func fresh(before []tally, now []Denial, at time.Time) (after []tally, told []Denial, dropped bool) {
-	now = merged(now)
+	now = renamed(before, merged(now))
 	if slices.EqualFunc(before, now, func(t tally, d Denial) bool { return t.Denial == d && t.OwedPackets == 0 }) {
 		return before, nil, false
 	}
@@ -111,6 +111,50 @@ func merged(denials []Denial) []Denial {
 		n++
 	}
 	return denials[:n]
+}
+
+// renamed gives nameless denials the names they had: a daemon that is started anew knows only those of containers that are
+// there. What is short of a container's count to a destination is then counted there without a name.
+func renamed(before []tally, now []Denial) []Denial {
+	var names map[int]string // none, as a rule
+	for i, d := range now {
+		if d.Container != "" {
+			break // the nameless come first
+		}
+		if name := nameOf(before, now, d); name != "" {
+			if names == nil {
+				names = map[int]string{}
+			}
+			names[i] = name
+		}
+	}
+	if len(names) == 0 {
+		return now
+	}
+	for i, name := range names {
+		now[i].Container = name
+	}
+	return merged(now)
+}
+
+func nameOf(before []tally, now []Denial, d Denial) string {
+	for _, t := range before {
+		if t.Protocol != d.Protocol || t.Destination != d.Destination {
+			continue
+		}
+		if n := packetsOf(now, t.flow()); t.Container == "" || n < t.Packets && n+d.Packets >= t.Packets {
+			return t.Container // one that had none before stays without
+		}
+	}
+	return ""
+}
+
+func packetsOf(denials []Denial, flow Denial) uint64 {
+	i, ok := slices.BinarySearchFunc(denials, flow, compareFlows)
+	if !ok {
+		return 0
+	}
+	return denials[i].Packets
 }
 
 // deniedEvents makes an event of each of the first denials, and one for each container of all that are left.

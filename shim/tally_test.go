@@ -48,6 +48,15 @@ func TestFresh(t *testing.T) {
 		{"what is owed is told later", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(9), web(7)}, {web(9), nil}}},
 		{"what is owed of something gone", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {nil, web(7)}}},
 		{"what is owed of something made anew", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(4), web(11)}}},
+		{"one that has lost its name", []look{{web(3), web(3)}, {[]shim.Denial{denial("", one, 3)}, nil}, {[]shim.Denial{denial("", one, 3)}, nil}}},
+		{"a life before that has lost its name", []look{
+			{web(9), web(9)}, {[]shim.Denial{denial("", one, 6), denial("web", one, 3)}, nil},
+			{[]shim.Denial{denial("web", one, 5), denial("", one, 6)}, web(2)}, {web(12), nil}, {web(12), web(1)},
+		}},
+		{"nameless from the first", []look{
+			{[]shim.Denial{denial("", one, 1), denial("web", one, 1)}, []shim.Denial{denial("", one, 1), denial("web", one, 1)}},
+			{[]shim.Denial{denial("", one, 2), denial("web", one, 1)}, []shim.Denial{denial("", one, 1)}},
+		}},
 		{"one beside another", []look{
 			{web(1), web(1)},
 			{[]shim.Denial{denial("web", one, 1), denial("job", two, 2), denial("xyz", two, 1)}, []shim.Denial{denial("job", two, 2), denial("xyz", two, 1)}},

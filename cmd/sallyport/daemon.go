@@ -81,6 +81,10 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
+	poller, err := shim.NewPoller(shim.PollerConfig{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
+	if err != nil {
+		return err
+	}
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Version: v.version(ctx, client, log), Log: log,
@@ -97,6 +101,14 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return private.wait(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-keeper.Ready(): // before, it knows of no groups
+			return poller.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	g.Go(func() error { return reload(ctx, hangup, keeper.Load, log) })
 	g.Go(func() error {
 		select {
