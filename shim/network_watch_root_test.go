@@ -81,8 +81,8 @@ func TestRootLookout(t *testing.T) {
 	}
 }
 
-// BenchmarkRootLookout is a question about 20 groups that are at rest, as is asked each second.
-func BenchmarkRootLookout(b *testing.B) {
+// BenchmarkRootIdle is what is asked each second about 20 groups that are at rest.
+func BenchmarkRootIdle(b *testing.B) {
 	n := newNetwork(b, Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"})
 	var names []string
 	for i := range 20 {
@@ -97,7 +97,21 @@ func BenchmarkRootLookout(b *testing.B) {
 	for range restTimes {
 		l.Changed(names)
 	}
-	for b.Loop() {
-		l.Changed(names)
-	}
+	b.Run("lookout", func(b *testing.B) {
+		for b.Loop() {
+			l.Changed(names)
+		}
+	})
+	b.Run("doors", func(b *testing.B) {
+		for b.Loop() {
+			for _, name := range names {
+				if _, err := n.Denials(name); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := n.Spent(name); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
 }
