@@ -46,16 +46,9 @@ func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
 	if in.Want == nil || seq != r.calm || len(r.drift) > 0 {
 		return
 	}
-	sealed := false
-	for _, s := range steps {
-		switch s.Kind {
-		case Admit:
-			if sealed {
-				continue // it follows from that
-			}
-			fallthrough
-		case Seal, Connect:
-			sealed = s.Kind == Seal
+	for i, s := range steps {
+		follows := i > 0 && s.Kind == Admit && steps[i-1].Kind == Seal // new rules admit nobody yet
+		if !follows && (s.Kind == Seal || s.Kind == Admit || s.Kind == Connect) {
 			r.drift = append(r.drift, r.amiss(s)...)
 		}
 	}
