@@ -49,7 +49,7 @@ func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f 
 	}
 	r := &runner{
 		group: group, host: k.host, config: &k.config, log: k.config.Log, retire: k.retire,
-		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), looked: make(chan struct{}),
+		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), looked: make(chan struct{}),
 		status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: k.entered[group],
 	}
 	if last != nil {

@@ -28,8 +28,16 @@ func (k *Keeper) keepLookout(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, group := range k.config.Lookout.Changed(k.Groups()) {
-			k.changed(group)
+			k.stir(group)
 		}
+	}
+}
+
+func (k *Keeper) stir(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.runners[group]; ok {
+		signal(r.stir)
 	}
 }
 

@@ -79,16 +79,33 @@ func TestDriftThatCannotBePutBack(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)
 		said("shop state: starting", "shop state: running")
-		d.host.FailNext("admit", errBoom)
-		d.host.FailNext("admit", errBoom)
+		for range 5 {
+			d.host.FailNext("admit", errBoom)
+		}
 		d.host.Flush("shop")
-		d.wait(time.Second)
+		d.wait(5 * time.Second)
 		said("shop state: degraded",
 			"shop drift: what is to seal: gone or changed by somebody else, not yet put back: admit: boom")
-		d.wait(time.Second)
-		said()
-		d.wait(2 * time.Second)
+		d.wait(time.Minute)
 		said("shop drift: what is to seal: gone or changed by somebody else, put back", "shop state: running")
+	})
+}
+
+// A group of which a step fails over and over waits longer and longer before it is tried again; its rules don't wait for that.
+func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
+	watched(t, func(t *testing.T, d *desk, said func(...string)) {
+		d.mustApply("shop.hcl", shop)
+		for range 20 {
+			d.host.FailNext("create web", errBoom)
+		}
+		d.exit("shop", "web", 1)
+		d.wait(40 * time.Second)
+		d.host.ForgetOperations()
+		d.host.Flush("shop")
+		d.wait(time.Second)
+		if did := d.host.Operations(); len(did) < 2 || did[0] != "seal" || did[1] != "admit" {
+			t.Errorf("did %q", did)
+		}
 	})
 }
 

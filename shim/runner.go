@@ -21,6 +21,8 @@ type runner struct {
 	kick chan struct{} // holds one: what is wanted has changed, look at once
 	poke chan struct{} // holds one: something on the host has changed; left alone while a step's retry waits
 
+	stir chan struct{} // holds one: somebody else may have changed its network, look at once, even then
+
 	looked chan struct{} // closed when status first tells what was seen
 
 	mu        sync.Mutex
@@ -75,6 +77,7 @@ func (r *runner) sleep(ctx context.Context, until time.Time) {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-poke:
+	case <-r.stir:
 	case <-r.kick:
 		r.fails = 0
 	}
