@@ -15,15 +15,15 @@ const relentless = `
 group "g" {
   app "app" {
     image   = "%[1]s"
-    command = ["/attack", "loop", "198.51.100.66", "80"]
+    command = ["/attack", "loop", "198.51.100.66", "80", "0s"]
   }
   sidecar "side" {
     image   = "%[1]s"
-    command = ["/attack", "loop", "2001:db8:51::66", "80"]
+    command = ["/attack", "loop", "2001:db8:51::66", "80", "0s"]
   }
   ambassador "amb" {
     image   = "%[1]s"
-    command = ["/attack", "loop", "198.51.100.10", "80"]
+    command = ["/attack", "loop", "198.51.100.10", "80", "0s"]
   }
 }
 `

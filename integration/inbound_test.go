@@ -178,11 +178,11 @@ func TestPromiseHostAndNeighbours(t *testing.T) {
 		t.Fatal("the test's own metadata service doesn't answer the host")
 	}
 	for _, r := range rows {
-		if o := askPort(t, ns, 7001, "self", "tcp", r.to, r.port); o.Reply != "" || o.Error == "" {
+		if o := ask(t, ns, 7001, order{"self", "tcp", r.to, r.port}); o.Reply != "" || o.Error == "" {
 			t.Errorf("a member reached %s (%s port %d): %+v", r.what, r.to, r.port, o)
 		}
-		if o := askPort(t, ns, 7003, "self", "tcp", r.to, r.port); (o.Reply != "") != r.ambassador {
-			t.Errorf("the ambassador and %s (%s port %d): reached %v, want %v: %s", r.what, r.to, r.port, o.Reply != "", r.ambassador, o.told())
+		if o := ask(t, ns, 7003, order{"self", "tcp", r.to, r.port}); (o.Reply != "") != r.ambassador {
+			t.Errorf("the ambassador and %s (%s port %d): reached %v, want %v: %s", r.what, r.to, r.port, o.Reply != "", r.ambassador, o.Error)
 		}
 	}
 }
