@@ -129,3 +129,26 @@ func (f frame) String() string {
 }
 
 func swap16[T uint16 | int](v T) uint16 { return uint16(v)<<8 | uint16(v)>>8 }
+
+// protocol is the packet's, 0 where it is neither IPv4 nor IPv6.
+func (f frame) protocol() byte {
+	switch {
+	case f.proto == unix.ETH_P_IP && len(f.data) >= 20:
+		return f.data[9]
+	case f.proto == unix.ETH_P_IPV6 && len(f.data) >= 40:
+		return f.data[6]
+	}
+	return 0
+}
+
+// sourcePort of TCP and UDP.
+func (f frame) sourcePort() int {
+	at := 20
+	if f.proto == unix.ETH_P_IPV6 {
+		at = 40
+	}
+	if p := f.protocol(); p != unix.IPPROTO_TCP && p != unix.IPPROTO_UDP || len(f.data) < at+2 {
+		return 0
+	}
+	return int(f.data[at])<<8 | int(f.data[at+1])
+}

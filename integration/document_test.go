@@ -40,6 +40,9 @@ var titles = []string{
 	forgedTitle,
 	familiesTitle,
 	tamperTitle,
+	inboundTitle,
+	flowsTitle,
+	reachTitle,
 }
 
 // compare holds a section that ran against the document's, or puts it there.

@@ -3,6 +3,8 @@ package integration
 import (
 	"fmt"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const forgedTitle = "2. By another's address, for the kernel to answer"
@@ -34,25 +36,26 @@ func TestPromiseForgedSource(t *testing.T) {
 			forged{"other-source-udp", addr, "nobody", 9999, v6},
 			forged{"pktinfo", addr, "nobody", 9999, v6})
 	}
-	attempt := func(r forged) (outcome, []frame) {
-		o := ask(t, ns, 7001, order{"self", r.technique, r.to, r.port})
-		return o, seen.take(t, anyFrame)
-	}
 	title := func(r forged) string { return r.technique + " to " + r.what }
 	seen.take(t, anyFrame)
 	for _, r := range rows {
-		o, out := attempt(r)
+		o := ask(t, ns, 7001, order{"self", r.technique, r.to, r.port})
+		out := seen.take(t, anyFrame)
 		s.add(technique{name: title(r)}.row(r.to, try{who: "sidecar", o: o}, out), out)
 	}
-	dropTables(t, ns)
 	for _, r := range rows {
-		if _, out := attempt(r); r.control && len(out) == 0 {
+		if !r.control {
+			s.control(title(r), family(r.to), "none: no kernel lets it")
+			continue
+		}
+		dropTables(t, ns)
+		dropFence(t, m.cgroup2("g/members")) // it holds back a member's handshake by itself
+		seen.take(t, anyFrame)
+		ask(t, ns, 7001, order{"self", r.technique, r.to, r.port})
+		// The last row's handshake may still be tried again: whose port is it?
+		if out := seen.take(t, func(f frame) bool { return f.sourcePort() == r.port || f.protocol() == unix.IPPROTO_ICMPV6 }); len(out) == 0 {
 			t.Errorf("%s to %s port %d is not seen without rules either, so its row proves nothing", r.technique, r.to, r.port)
 		}
-		if r.control {
-			s.control(title(r), family(r.to), "the same without rules")
-		} else {
-			s.control(title(r), family(r.to), "none: no kernel lets it")
-		}
+		s.control(title(r), family(r.to), "the same without rules and fence")
 	}
 }

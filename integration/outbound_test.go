@@ -31,7 +31,7 @@ var outbound = []technique{
 	{name: "broadcast", to4: "255.255.255.255", public: true},
 	{name: "multicast", to4: "224.0.0.251", to6: "ff02::fb", public: true},
 	{name: "multicast-join", to4: "239.1.2.3", to6: "ff05::1234", kernel: true},
-	{name: "source-route", to4: victim4, kernel: true, root: true},
+	{name: "source-route", to4: victim4, kernel: true, root: true, untold: true},
 	{name: "source-route", to6: victim6, kernel: true},
 	{name: "neighbour", to6: "fe80::66", public: true},
 }

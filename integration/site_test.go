@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -124,32 +125,9 @@ func addRoute(dst, via string) error {
 // echo answers TCP and UDP on a port of every address of the world, until the test ends.
 func (s *site) echo(t testing.TB, port int) {
 	t.Helper()
-	var l net.Listener
-	var u4, u6 net.PacketConn
-	within(t, s.world, func() (err error) {
-		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err != nil {
-			return err
-		}
-		if u4, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", world4, port)); err != nil {
-			return err
-		}
-		u6, err = net.ListenPacket("udp6", fmt.Sprintf("[%s]:%d", world6, port))
-		return err
+	within(t, s.world, func() error {
+		return errors.Join(serveEcho(t, fmt.Sprintf(":%d", port)), serveEchoPackets(t, fmt.Sprintf("%s:%d", world4, port), fmt.Sprintf("[%s]:%d", world6, port)))
 	})
-	t.Cleanup(func() { l.Close(); u4.Close(); u6.Close() })
-	for _, u := range []net.PacketConn{u4, u6} {
-		go func() {
-			buf := make([]byte, 2048)
-			for {
-				n, from, err := u.ReadFrom(buf)
-				if err != nil {
-					return
-				}
-				u.WriteTo(buf[:n], from)
-			}
-		}()
-	}
-	go acceptEcho(l)
 }
 
 // newNetns makes a namespace that lasts as long as the test.

@@ -18,6 +18,7 @@ type technique struct {
 	kernel   bool   // what would be sent is the kernel's, and nobody's: its control is the same without rules
 	door     bool   // it opens something that the capture can't see: to be refused is what is wanted
 	optional bool   // not every kernel has it
+	untold   bool   // what it is told differs from kernel to kernel
 	root     bool   // the ambassador may no more than a member: the control is root there
 }
 
@@ -122,6 +123,9 @@ func (m member) try(x technique, to string, port int) try {
 // row judges a member's try by what came out.
 func (x technique) row(to string, y try, out []frame) row {
 	r := row{technique: x.title(), family: family(to), who: y.who, expected: nothing, seen: nothing, told: y.o.told()}
+	if x.untold {
+		r.told = ""
+	}
 	switch {
 	case y.err != nil:
 		r.seen = "the attacker failed"

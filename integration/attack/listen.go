@@ -8,8 +8,8 @@ import (
 )
 
 // listen echoes whatever arrives, behind its name, so that "was reached" is an answer and not a guess. It ends when either
-// socket fails.
-func listen(config net.ListenConfig, port int, name string) error {
+// socket fails. ready, which may be nil, is given the UDP socket.
+func listen(config net.ListenConfig, port int, name string, ready func(net.PacketConn)) error {
 	addr := fmt.Sprintf(":%d", port)
 	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
@@ -18,6 +18,9 @@ func listen(config net.ListenConfig, port int, name string) error {
 	u, err := config.ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
 		return err
+	}
+	if ready != nil {
+		ready(u)
 	}
 	fmt.Println("listening on", addr)
 	ended := make(chan error, 2)

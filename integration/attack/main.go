@@ -9,7 +9,6 @@
 //	attack visit HOST PORT PAUSE              ask for an echo over and over, and tell how many were answered
 //	attack steady HOST PORT                   keep a TCP and a UDP flow from a port that others may share
 //	attack listen PORT [NAME]                 TCP and UDP echo on every address, both families; with a name, shares its port
-//	attack squat PORT NAME                    the same, and takes callers from whom it shares the port with
 //
 // What bites: an attempt that was refused exits 0 all the same. Whether something came out is for the capture to say.
 package main
@@ -66,11 +65,9 @@ func run(args []string) error {
 	case verb == "steady" && len(args) == 2:
 		return steady(args[0], port(args[1]))
 	case verb == "listen" && len(args) == 1:
-		return listen(net.ListenConfig{}, port(args[0]), "")
+		return listen(net.ListenConfig{}, port(args[0]), "", nil)
 	case verb == "listen" && len(args) == 2:
-		return listen(share, port(args[0]), args[1])
-	case verb == "squat" && len(args) == 2:
-		return squat(port(args[0]), args[1])
+		return listen(share, port(args[0]), args[1], nil)
 	}
 	return errors.New("want a verb with its arguments; the package's comment has them")
 }

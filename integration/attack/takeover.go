@@ -14,12 +14,13 @@ const (
 	doorPort = 7444  // published
 )
 
-// takeovers speak on flows of the ambassador's, class 5.
+// takeovers speak on flows of the ambassador's, or in its place: class 5.
 var takeovers = map[string]deed{
 	"steal-tcp":  connect(unix.SOCK_STREAM, 0, shareAndListen(flowPort)),
 	"steal-udp":  connect(unix.SOCK_DGRAM, 0, bindPort(flowPort)),
 	"answer-tcp": connect(unix.SOCK_STREAM, 0, shareAndListen(doorPort)),
 	"answer-udp": connect(unix.SOCK_DGRAM, 0, bindPort(doorPort)),
+	"squat":      squat,
 }
 
 // shareAndListen listens on the port too, beside the socket that then connects from it.
@@ -72,22 +73,32 @@ func steady(host string, port int) error {
 	}
 }
 
-// squat listens on a port beside the ambassador, has the kernel give it every caller where it is asked, and tells them its
-// name. It goes on when the ambassador comes or leaves.
-func squat(port int, name string) error {
-	shareAlways := share
-	shareAlways.Control = func(network, address string, c syscall.RawConn) error {
-		if err := share.Control(network, address, c); err != nil {
-			return err
-		}
-		c.Control(func(fd uintptr) { pickSecond(int(fd)) })
-		return nil
+// squat listens beside the ambassador, more than once, so that most callers are its own, and of datagrams all. It goes on when
+// the ambassador leaves and comes back.
+func squat(target) (string, error) {
+	ready, ended := make(chan error), make(chan error, 4)
+	for range 4 {
+		go func() {
+			ended <- listen(share, doorPort, "member", func(u net.PacketConn) {
+				c, err := u.(*net.UDPConn).SyscallConn()
+				if err == nil {
+					c.Control(func(fd uintptr) { pickSecond(int(fd)) })
+				}
+				ready <- err
+			})
+		}()
 	}
-	return listen(shareAlways, port, name)
+	for range 4 {
+		select {
+		case err := <-ended:
+			return "", err
+		case <-ready:
+		}
+	}
+	return "", nil
 }
 
-// pickSecond loads "return 1" as what picks among those who share the port: the second to come. The first is refused it, as
-// are TCP sockets that don't listen yet.
+// pickSecond has the second of those who share the port picked, always: the ambassador is the first, or the last.
 func pickSecond(fd int) {
 	const ret = 0x06
 	filter := []unix.SockFilter{{Code: ret, K: 1}}
