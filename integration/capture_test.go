@@ -17,6 +17,7 @@ import (
 // arrived on a sp- link. It is the judge: what it didn't see did not get out.
 type capture struct {
 	fd    int
+	note  func(frame) // what becomes of a frame that came in; called by one goroutine
 	mu    sync.Mutex
 	out   []frame
 	links map[int]bool
@@ -34,7 +35,19 @@ type frame struct {
 func newCapture(t testing.TB, ns netns.NsHandle) *capture {
 	t.Helper()
 	c := &capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}
-	within(t, ns, func() (err error) {
+	c.note = func(f frame) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out = append(c.out, f)
+	}
+	c.start(t)
+	return c
+}
+
+// start listens until the test ends. A frame that there was no room for would be one that nobody judged, so that fails it.
+func (c *capture) start(t testing.TB) {
+	t.Helper()
+	within(t, c.ns, func() (err error) {
 		c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(swap16(unix.ETH_P_ALL)))
 		return err
 	})
@@ -47,8 +60,14 @@ func newCapture(t testing.TB, ns netns.NsHandle) *capture {
 	}
 	stop := make(chan struct{})
 	go c.run(stop)
-	t.Cleanup(func() { close(stop); <-c.ended; unix.Close(c.fd) })
-	return c
+	t.Cleanup(func() {
+		close(stop)
+		<-c.ended
+		if s, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err != nil || s.Drops > 0 {
+			t.Errorf("the capture missed %d frames (%v)", s.Drops, err)
+		}
+		unix.Close(c.fd)
+	})
 }
 
 func (c *capture) run(stop chan struct{}) {
@@ -68,9 +87,7 @@ func (c *capture) run(stop chan struct{}) {
 		if !ok || ll.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
-		c.mu.Lock()
-		c.out = append(c.out, frame{ll.Ifindex, swap16(ll.Protocol), append([]byte(nil), buf[:min(n, 128)]...)})
-		c.mu.Unlock()
+		c.note(frame{ll.Ifindex, swap16(ll.Protocol), append([]byte(nil), buf[:min(n, 128)]...)})
 	}
 }
 

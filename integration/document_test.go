@@ -43,6 +43,8 @@ var titles = []string{
 	inboundTitle,
 	flowsTitle,
 	reachTitle,
+	churnTitle,
+	floodTitle,
 }
 
 // compare holds a section that ran against the document's, or puts it there.

@@ -4,7 +4,7 @@
 //	attack try TECHNIQUE HOST PORT            one attempt; prints a Result as JSON
 //	attack serve ADDR                         do what ask sends: techniques done by this very process, or by its children
 //	attack ask ADDR HOW TECHNIQUE HOST PORT   HOW: self, child, orphan, or child386: a child by the 32-bit system calls
-//	attack loop HOST PORT PAUSE               connect and send, from the first instruction on, until killed
+//	attack loop HOST,... PORT PAUSE           connect and send, from the first instruction on, until killed
 //	attack flood THREADS                      the same as fast as it goes, to another destination each time
 //	attack visit HOST PORT PAUSE              ask for an echo over and over, and tell how many were answered
 //	attack steady HOST PORT                   keep a TCP and a UDP flow from a port that others may share
