@@ -70,12 +70,15 @@ func (o outcome) lacking() bool {
 	return o.fails(unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EAFNOSUPPORT, unix.ENOPROTOOPT, unix.ENOSYS, unix.ENOEXEC, unix.ENOENT, unix.ENODEV)
 }
 
+// nowhere is where techniques go that have no destination.
+const nowhere = "-"
+
 // An order is what an attacker is asked to do. The zero port is worldPort.
 type order struct {
 	how       string // self, child, orphan, child386
 	technique string
-	to        string // "-": nowhere
-	port      int    // or a process
+	to        string
+	port      int // or a process
 }
 
 func (o order) args() []string {

@@ -117,8 +117,26 @@ func (c *capture) take(t testing.TB, keep func(frame) bool) []frame {
 	return kept
 }
 
-// any keeps whatever a process could have caused: all but neighbour discovery, which the kernel does for the link.
-func anyFrame(f frame) bool { return !f.discovery() && f.proto != unix.ETH_P_ARP }
+// anyFrame keeps whatever a process could have caused: all but neighbour discovery, which the kernel does for the link; what
+// asks for a victim is a process's.
+func anyFrame(f frame) bool {
+	if f.discovery() || f.proto == unix.ETH_P_ARP {
+		asked := f.asked()
+		return asked.Equal(net.ParseIP(victimLink)) || asked.Equal(net.ParseIP(victim4)) || asked.Equal(net.ParseIP(victim6))
+	}
+	return true
+}
+
+// asked is the address that a frame of neighbour discovery is about.
+func (f frame) asked() net.IP {
+	switch {
+	case f.proto == unix.ETH_P_ARP && len(f.data) >= 28:
+		return net.IP(f.data[24:28])
+	case f.proto == unix.ETH_P_IPV6 && len(f.data) >= 64:
+		return net.IP(f.data[48:64])
+	}
+	return nil
+}
 
 // to keeps packets to an address.
 func to(addr string) func(frame) bool {

@@ -39,6 +39,7 @@ func TestPromiseChurn(t *testing.T) {
 			c.phase(s, seen, "group started, ambassador restarted, stopped, killed", func() error { return c.until(share(*starts), share(*restarts)) })
 			c.phase(s, seen, "containerd killed", c.killContainerd)
 			c.phase(s, seen, "the host's tables flushed", c.flushHost)
+			c.withoutRules()
 		})
 		t.Logf("after %v: %d group starts, %d ambassador restarts, %d daemon kills with connect loops running; of members nothing was seen: %v",
 			time.Since(begin).Round(time.Second), all.starts.Load(), all.restarts.Load(), all.kills.Load(), !t.Failed())
@@ -77,7 +78,7 @@ func (c *churn) phase(s *section, seen map[string]bool, what string, do func() e
 	if doors == 0 {
 		c.t.Errorf("%s: not even an ambassador was seen, so this proves nothing", what)
 	}
-	r := row{technique: what, family: "v4, v6", who: "app, from its first instruction", expected: nothing, seen: nothing, control: "the ambassador, all along"}
+	r := row{technique: what, family: "v4, v6", who: "app, from its first instruction", expected: nothing, seen: nothing, control: "the ambassador, all along; the app itself without rules"}
 	if members > 0 {
 		r.seen = frames
 		c.t.Errorf("%s: %d packets of members got out: %v", what, members, first)
@@ -181,4 +182,21 @@ func (c *churn) flushHost() error {
 		}
 	}
 	return nil
+}
+
+// withoutRules is the members' control: they have been trying all along, and with nothing in its way the watch sees each.
+func (c *churn) withoutRules() {
+	for _, x := range c.groups {
+		ns := c.netns(x.name)
+		c.watch.verdict()
+		eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
+			dropTables(c.t, ns)
+			dropFence(c.t, c.cgroup2(x.name+"/members"))
+			if _, members, _ := c.watch.verdict(); members == 0 {
+				return fmt.Errorf("it isn't")
+			}
+			return nil
+		})
+		c.run("rm", x.name)
+	}
 }

@@ -17,9 +17,9 @@ const document = "MATRIX.md"
 const head = `# What was tried against the promise
 
 Only the ambassador's processes exchange packets with anything outside the group. This is what ` + "`make integration`" + ` does to break
-that, with real containers on a real kernel: one row for each technique, over each family, from each kind of process. The
-judge is a capture on the host's side of the link, not what the attacker was told. Every row has its control: the same act
-by somebody who may, or without what stands in its way, is seen, so that a row which can't fail is noticed.
+that, with real containers on a real kernel: a row for each technique, over each family, from each kind of process. The judge is
+a capture on the host's side of the link, not what the attacker was told. Every row of a denial has its control: the
+same act by somebody who may, or without what stands in its way, is seen, so that a row which can't fail is noticed.
 
 The tests write this document (` + "`-update`" + `) and fail when it says anything else than what ran. It names no counts and no times,
 so it is the same on every machine.

@@ -64,20 +64,21 @@ func TestPromiseFlows(t *testing.T) {
 	})
 	calls := m.call(t)
 	for _, x := range []struct {
-		technique, to4, to6 string
-		port                int
-		without             int // the port to which there is no such flow, for the control
+		technique, what, to4, to6 string
+
+		port    int
+		without int // the port to which there is no such flow, for the control
 	}{
-		{"steal-udp", world4, world6, worldPort, worldPort},
-		{"steal-tcp", world4, world6, worldPort, worldPort + 1},
-		{"answer-udp", attackers4, attackers6, callerPort, callerPort},
-		{"answer-tcp", attackers4, attackers6, callerPort, worldPort + 1},
+		{"steal-udp", "udp on the flow it has to the world", world4, world6, worldPort, worldPort},
+		{"steal-tcp", "tcp on the flow it has to the world", world4, world6, worldPort, worldPort + 1},
+		{"answer-udp", "udp answer on the flow a caller has to it", attackers4, attackers6, callerPort, callerPort},
+		{"answer-tcp", "tcp answer on the flow a caller has to it", attackers4, attackers6, callerPort, worldPort + 1},
 	} {
 		for _, to := range []string{x.to4, x.to6} {
 			seen.take(t, anyFrame)
 			o := ask(t, ns, 7001, order{"self", x.technique, to, x.port})
 			out := seen.take(t, said("sallyport-attack"))
-			s.add(technique{name: x.technique}.row(to, try{who: "app", o: o}, out), o.Error, out)
+			s.add(technique{name: x.what}.row(to, try{who: "app", o: o}, out), o.Error, out)
 			m.rootThere(ns, order{"self", x.technique, to, x.without})
 			who := "root there"
 			if x.without != x.port {
@@ -86,7 +87,7 @@ func TestPromiseFlows(t *testing.T) {
 			if len(seen.take(t, said("sallyport-attack"))) == 0 {
 				t.Errorf("%s over %s by root there was not seen either", x.technique, family(to))
 			}
-			s.control(x.technique, family(to), who)
+			s.control(x.what, family(to), who)
 		}
 	}
 	for _, c := range calls {
@@ -171,7 +172,7 @@ func reuse(_, _ string, c syscall.RawConn) (err error) {
 func (m *machine) squatted(s *section) {
 	m.t.Helper()
 	ns := m.netns("g")
-	if o := ask(m.t, ns, 7001, order{"self", "squat", "-", 0}); o.Error != "" {
+	if o := ask(m.t, ns, 7001, order{"self", "squat", nowhere, 0}); o.Error != "" {
 		m.t.Fatalf("the member can't listen on the ambassador's port: %s", o.Error)
 	}
 	var answers sync.Map
@@ -190,7 +191,7 @@ func (m *machine) squatted(s *section) {
 	stop()
 	for _, addr := range []string{host4, host6} {
 		for _, proto := range []string{"tcp", "udp"} {
-			r := row{technique: "squat on " + proto + ", over restarts", family: family(addr), who: "app", expected: silent, seen: silent, control: "the same without rules and fence"}
+			r := row{technique: proto + " callers of the port it shares, over restarts", family: family(addr), who: "app", expected: silent, seen: silent, control: "the same without rules and fence"}
 			if _, ok := answers.Load(proto + addr + "member"); ok {
 				r.seen = answered
 			}

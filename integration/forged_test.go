@@ -36,7 +36,10 @@ func TestPromiseForgedSource(t *testing.T) {
 			forged{"other-source-udp", addr, "nobody", 9999, v6},
 			forged{"pktinfo", addr, "nobody", 9999, v6})
 	}
-	title := func(r forged) string { return r.technique + " to " + r.what }
+	title := func(r forged) string {
+		how := map[string]string{"other-source": "tcp", "other-source-by": "tcp by eth0", "other-source-udp": "udp", "pktinfo": "udp by IP_PKTINFO"}
+		return how[r.technique] + " to " + r.what
+	}
 	seen.take(t, anyFrame)
 	for _, r := range rows {
 		o := ask(t, ns, 7001, order{"self", r.technique, r.to, r.port})

@@ -43,7 +43,10 @@ group "favoured" {
   ambassador "amb" {
     image   = "%[1]s"
     command = ["/attack", "serve", "127.0.0.1:7003"]
-    allow   = ["192.0.2.1:8500/tcp", "[2001:db8:1::1]:8500/tcp", "169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp"]
+    allow = [
+      "192.0.2.1:8500/tcp", "192.0.2.1:8500/udp", "[2001:db8:1::1]:8500/tcp", "[2001:db8:1::1]:8500/udp",
+      "169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp",
+    ]
   }
 }
 `
@@ -79,7 +82,7 @@ func TestPromiseReach(t *testing.T) {
 		{what: "a name server", addrs: []string{world4, world6}, port: 53, protos: both, door: answered, favoured: silent},
 		{what: "a service of the host", addrs: []string{host4, host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.world, who: "the world"},
 		{what: "metadata", addrs: []string{metadata4, metadata6}, port: 80, protos: tcp, door: silent, favoured: answered},
-		{what: "another group's published port", addrs: []string{host4, host6}, port: 8500, protos: tcp, door: silent, favoured: answered},
+		{what: "another group's published port", addrs: []string{host4, host6}, port: 8500, protos: both, door: silent, favoured: answered},
 		{what: "another group's ambassador", addrs: others, port: 7444, protos: both, door: silent, favoured: silent, from: m.netns("other"), who: "its own group"},
 		{what: "another group's app", addrs: others, port: 9000, protos: both, door: silent, favoured: silent, from: m.netns("other"), who: "its own group"},
 	})

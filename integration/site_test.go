@@ -18,6 +18,7 @@ const (
 	world4, world6 = "198.51.100.10", "2001:db8:51::10"
 	// victim is what members go for. Nobody else sends there, so a frame to it is a member's.
 	victim4, victim6 = "198.51.100.66", "2001:db8:51::66"
+	victimLink       = "fe80::66" // on the group's own link, where nobody has it
 	host4, host6     = "192.0.2.1", "2001:db8:1::1"
 	worldPort        = 80
 	// groups are where the daemon takes the groups' addresses from.

@@ -16,29 +16,29 @@ const tamperTitle = "4. To change what stands in the way"
 // tampering is what members try before they try to leave. Whoever has a control by root there changes something by it: the
 // last two of them what all rows rest on.
 var tampering = []technique{
-	{name: "capabilities"},
-	{name: "bpf"},
-	{name: "tun", optional: true},
-	{name: "mknod", optional: true},
-	{name: "new-userns", optional: true},
-	{name: "unshare"},
-	{name: "setns"},
-	{name: "setns-pidfd"},
-	{name: "ptrace"},
-	{name: "pidfd-getfd"},
-	{name: "proc-fd"},
-	{name: "process-memory"},
-	{name: "cgroup-move"},
-	{name: "cgroup-mount"},
-	{name: "cgroup-fsopen"},
-	{name: "sysctl"},
-	{name: "link-add"},
-	{name: "address-add"},
-	{name: "route-add"},
-	{name: "rule-add"},
-	{name: "link-down-old"},
-	{name: "link-down"},
-	{name: "nft-flush"},
+	{name: "capabilities", what: "raise its capabilities"},
+	{name: "bpf", what: "load a BPF program"},
+	{name: "tun", what: "open /dev/net/tun", optional: true},
+	{name: "mknod", what: "make the tun device and open it", optional: true},
+	{name: "new-userns", what: "new user and network namespace, and flush nftables there", optional: true},
+	{name: "unshare", what: "new network namespace"},
+	{name: "setns", what: "enter another's network namespace"},
+	{name: "setns-pidfd", what: "enter another's network namespace by pidfd"},
+	{name: "ptrace", what: "ptrace the ambassador"},
+	{name: "pidfd-getfd", what: "pidfd_getfd of the ambassador's sockets"},
+	{name: "proc-fd", what: "/proc/PID/fd of the ambassador"},
+	{name: "process-memory", what: "read the ambassador's memory"},
+	{name: "cgroup-move", what: "move to the ambassador's cgroup"},
+	{name: "cgroup-mount", what: "mount cgroup2 and move"},
+	{name: "cgroup-fsopen", what: "fsopen cgroup2"},
+	{name: "sysctl", what: "write sysctls"},
+	{name: "link-add", what: "add a link"},
+	{name: "address-add", what: "add an address"},
+	{name: "route-add", what: "add a route"},
+	{name: "rule-add", what: "add a routing rule"},
+	{name: "link-down-old", what: "set the link down by ioctl"},
+	{name: "link-down", what: "set the link down by netlink"},
+	{name: "nft-flush", what: "flush nftables"},
 }
 
 // TestPromiseTamper is class 4. The judge is what the host sees of the group's rules, links, routes, sysctls and cgroups, before
@@ -49,10 +49,10 @@ func TestPromiseTamper(t *testing.T) {
 	for _, x := range tampering {
 		before := r.state(t)
 		r.seen.take(t, anyFrame)
-		tries := r.all(technique{name: x.name, exec: true}, "-", door)
+		tries := r.all(technique{name: x.name, exec: true}, nowhere, door)
 		changed, out := cmp.Diff(before, r.state(t)), r.seen.take(t, anyFrame)
 		for _, y := range tries {
-			got := row{technique: x.name, who: y.who, expected: asBefore, seen: asBefore, told: y.o.told()}
+			got := row{technique: x.title(), who: y.who, expected: asBefore, seen: asBefore, told: y.o.told()}
 			switch {
 			case y.err != nil:
 				got.seen = "the attacker failed"
@@ -67,7 +67,7 @@ func TestPromiseTamper(t *testing.T) {
 		}
 	}
 	for _, x := range tampering {
-		o := r.rootThere(r.ns, order{"self", x.name, "-", door})
+		o := r.rootThere(r.ns, order{"self", x.name, nowhere, door})
 		if o.Error != "" && !(x.optional && o.lacking()) {
 			t.Errorf("not even root there can do %s, so that row proves nothing: %s", x.name, o.Error)
 		}
@@ -75,7 +75,7 @@ func TestPromiseTamper(t *testing.T) {
 		if x.optional {
 			who += ifThere
 		}
-		s.control(x.name, "", who)
+		s.control(x.title(), "", who)
 	}
 }
 

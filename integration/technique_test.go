@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,7 +11,8 @@ import (
 
 // A technique is one way out, and where it goes; empty: not for that family.
 type technique struct {
-	name     string
+	name     string // as the attack program knows it
+	what     string // as the matrix calls it; empty: its name
 	to4, to6 string
 	how      string // in place of a plain child, the only one who does it
 	exec     bool   // changes the process for good: only from a child or an exec'd process
@@ -139,12 +141,7 @@ func (x technique) row(to string, y try, out []frame) row {
 	return r
 }
 
-func (x technique) title() string {
-	if x.how != "" {
-		return x.name + ", 32-bit calls"
-	}
-	return x.name
-}
+func (x technique) title() string { return cmp.Or(x.what, x.name) }
 
 // control shows that the technique is seen when the ambassador does it, or root there where its rights don't suffice either.
 func (r *raid) control(s *section, x technique, to string) {

@@ -72,6 +72,11 @@ func asUser(uid int) func(target) (string, error) {
 	}
 }
 
+// onlink has the kernel take the destination for a neighbour.
+func onlink(fd int, _ target) error {
+	return errors.Join(unix.BindToDevice(fd, "eth0"), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
+}
+
 // segment has the kernel cut one send into several datagrams after the rules have seen it.
 func segment(fd int, _ target) error {
 	return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 8)

@@ -60,6 +60,7 @@ var techniques = map[string]deed{
 	"multicast":       sendto(unix.SOCK_DGRAM, 0, nil),
 	"multicast-join":  join,
 	"neighbour":       sendto(unix.SOCK_DGRAM, 0, nil),
+	"dontroute":       sendto(unix.SOCK_DGRAM, 0, onlink),
 	"source-route":    sourceRoute,
 
 	"ambassador-uid": asUser(99),
