@@ -110,6 +110,18 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 integration: build images newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
 	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
 
+# Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. Nine minutes on two
+# cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of them.
+STARTS   ?= 1000
+RESTARTS ?= 1000
+KILLS    ?= 200
+SLICES   ?= 10
+
+.PHONY: soak
+soak: build images ## Start, restart and kill for long, with members that try to leave all the time; needs root
+	@$(GO) test -count 1 -timeout 90m -v -run '^TestPromiseChurn$$' ./integration \
+		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
+
 .PHONY: bench
 bench: build images newest ## Measure start-up beside containerd's floor, and the daemon's memory; needs root
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd

@@ -116,7 +116,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 // resident is a process's VmRSS in MiB.
-func resident(b *testing.B, pid int) float64 {
+func resident(b testing.TB, pid int) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 // arrived on a sp- link. It is the judge: what it didn't see did not get out.
 type capture struct {
 	fd    int
+	note  func(frame) // what becomes of a frame that came in; called by one goroutine
 	mu    sync.Mutex
 	out   []frame
 	links map[int]bool
@@ -34,7 +35,19 @@ type frame struct {
 func newCapture(t testing.TB, ns netns.NsHandle) *capture {
 	t.Helper()
 	c := &capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}
-	within(t, ns, func() (err error) {
+	c.note = func(f frame) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out = append(c.out, f)
+	}
+	c.start(t)
+	return c
+}
+
+// start listens until the test ends. A frame that there was no room for would be one that nobody judged, so that fails it.
+func (c *capture) start(t testing.TB) {
+	t.Helper()
+	within(t, c.ns, func() (err error) {
 		c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(swap16(unix.ETH_P_ALL)))
 		return err
 	})
@@ -47,8 +60,14 @@ func newCapture(t testing.TB, ns netns.NsHandle) *capture {
 	}
 	stop := make(chan struct{})
 	go c.run(stop)
-	t.Cleanup(func() { close(stop); <-c.ended; unix.Close(c.fd) })
-	return c
+	t.Cleanup(func() {
+		close(stop)
+		<-c.ended
+		if s, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err != nil || s.Drops > 0 {
+			t.Errorf("the capture missed %d frames (%v)", s.Drops, err)
+		}
+		unix.Close(c.fd)
+	})
 }
 
 func (c *capture) run(stop chan struct{}) {
@@ -68,9 +87,7 @@ func (c *capture) run(stop chan struct{}) {
 		if !ok || ll.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
-		c.mu.Lock()
-		c.out = append(c.out, frame{ll.Ifindex, swap16(ll.Protocol), append([]byte(nil), buf[:min(n, 128)]...)})
-		c.mu.Unlock()
+		c.note(frame{ll.Ifindex, swap16(ll.Protocol), append([]byte(nil), buf[:min(n, 128)]...)})
 	}
 }
 
@@ -100,8 +117,26 @@ func (c *capture) take(t testing.TB, keep func(frame) bool) []frame {
 	return kept
 }
 
-// any keeps whatever a process could have caused: all but neighbour discovery, which the kernel does for the link.
-func anyFrame(f frame) bool { return !f.discovery() && f.proto != unix.ETH_P_ARP }
+// anyFrame keeps whatever a process could have caused: all but neighbour discovery, which the kernel does for the link; what
+// asks for a victim is a process's.
+func anyFrame(f frame) bool {
+	if f.discovery() || f.proto == unix.ETH_P_ARP {
+		asked := f.asked()
+		return asked.Equal(net.ParseIP(victimLink)) || asked.Equal(net.ParseIP(victim4)) || asked.Equal(net.ParseIP(victim6))
+	}
+	return true
+}
+
+// asked is the address that a frame of neighbour discovery is about.
+func (f frame) asked() net.IP {
+	switch {
+	case f.proto == unix.ETH_P_ARP && len(f.data) >= 28:
+		return net.IP(f.data[24:28])
+	case f.proto == unix.ETH_P_IPV6 && len(f.data) >= 64:
+		return net.IP(f.data[48:64])
+	}
+	return nil
+}
 
 // to keeps packets to an address.
 func to(addr string) func(frame) bool {
@@ -129,3 +164,26 @@ func (f frame) String() string {
 }
 
 func swap16[T uint16 | int](v T) uint16 { return uint16(v)<<8 | uint16(v)>>8 }
+
+// protocol is the packet's, 0 where it is neither IPv4 nor IPv6.
+func (f frame) protocol() byte {
+	switch {
+	case f.proto == unix.ETH_P_IP && len(f.data) >= 20:
+		return f.data[9]
+	case f.proto == unix.ETH_P_IPV6 && len(f.data) >= 40:
+		return f.data[6]
+	}
+	return 0
+}
+
+// sourcePort of TCP and UDP.
+func (f frame) sourcePort() int {
+	at := 20
+	if f.proto == unix.ETH_P_IPV6 {
+		at = 40
+	}
+	if p := f.protocol(); p != unix.IPPROTO_TCP && p != unix.IPPROTO_UDP || len(f.data) < at+2 {
+		return 0
+	}
+	return int(f.data[at])<<8 | int(f.data[at+1])
+}

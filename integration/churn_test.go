@@ -1,103 +1,202 @@
 package integration
 
 import (
+	"context"
+	"flag"
 	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sallyport/sallyport/shim"
 )
 
-// relentless: the app and a sidecar go for the victim from their first instruction to their last, the ambassador for the world.
-const relentless = `
-group "g" {
-  app "app" {
-    image   = "%[1]s"
-    command = ["/attack", "loop", "198.51.100.66", "80"]
-  }
-  sidecar "side" {
-    image   = "%[1]s"
-    command = ["/attack", "loop", "2001:db8:51::66", "80"]
-  }
-  ambassador "amb" {
-    image   = "%[1]s"
-    command = ["/attack", "loop", "198.51.100.10", "80"]
-  }
+const churnTitle = "7. Over starts, restarts, kills and flushes"
+
+// What `make soak` raises. Each slice is its share of everything, on a machine of its own.
+var (
+	starts   = flag.Int("starts", 24, "group starts of TestPromiseChurn")
+	restarts = flag.Int("restarts", 24, "ambassador restarts of TestPromiseChurn")
+	kills    = flag.Int("kills", 8, "daemon kills of TestPromiseChurn")
+	parts    = flag.Int("slices", 1, "parts that TestPromiseChurn is done in")
+	churners = flag.Int("churners", 4, "groups that come and go at the same time in TestPromiseChurn")
+)
+
+// TestPromiseChurn is class 7. Members go for the victim all the time, while groups start and are removed, ambassadors are
+// restarted, stopped and killed, the daemon and containerd are killed, and the host's tables are flushed. The capture sees
+// every ambassador, and never a member.
+func TestPromiseChurn(t *testing.T) {
+	s, begin := newSection(t, churnTitle), time.Now()
+	var all tally
+	seen := map[string]bool{}
+	for n := range *parts {
+		share := func(of int) int64 { return int64(of*(n+1) / *parts - of*n / *parts) }
+		t.Run(fmt.Sprintf("slice %d of %d", n+1, *parts), func(t *testing.T) {
+			c := newChurn(t, &all)
+			c.phase(s, seen, "daemon killed at uneven moments", func() error { return c.killDaemon(share(*kills)) })
+			c.phase(s, seen, "group started, ambassador restarted, stopped, killed", func() error { return c.until(share(*starts), share(*restarts)) })
+			c.phase(s, seen, "containerd killed", c.killContainerd)
+			c.phase(s, seen, "the host's tables flushed", c.flushHost)
+			c.withoutRules()
+		})
+		t.Logf("after %v: %d group starts, %d ambassador restarts, %d daemon kills with connect loops running; of members nothing was seen: %v",
+			time.Since(begin).Round(time.Second), all.starts.Load(), all.restarts.Load(), all.kills.Load(), !t.Failed())
+	}
 }
-`
 
-// TestPromiseOverKills: class 7, first part. Groups start, the daemon is killed at uneven moments and comes back, the
-// ambassador is killed and comes back, the group stops; the capture sees the ambassador and never a member.
-func TestPromiseOverKills(t *testing.T) {
+// A churn is a machine with groups that come and go.
+type churn struct {
+	*machine
+	watch         *watch
+	groups        []*churner
+	done, before  *tally
+	startsBefore  int64
+	restartBefore int64
+}
+
+func newChurn(t testing.TB, done *tally) *churn {
+	t.Helper()
 	m := newMachine(t, "")
-	path := m.write("g.hcl", fmt.Sprintf(relentless, attackImage))
-	seen := newCapture(t, m.host)
-	judge := func(when string) {
-		t.Helper()
-		out := seen.take(t, anyFrame)
-		doors := 0
-		for _, f := range out {
-			if f.dst().String() == world4 {
-				doors++
-			} else {
-				t.Errorf("%s: a member's packet got out: %v", when, f)
+	c := &churn{machine: m, watch: newWatch(t, m.host), done: done, startsBefore: done.starts.Load(), restartBefore: done.restarts.Load()}
+	for n := range *churners {
+		c.groups = append(c.groups, m.newChurner(n, c.watch, done))
+	}
+	return c
+}
+
+// phase does something and has the watch judge. Its row is the same in every slice.
+func (c *churn) phase(s *section, seen map[string]bool, what string, do func() error) {
+	c.t.Helper()
+	begin := time.Now()
+	if err := do(); err != nil {
+		c.t.Fatalf("%s: %v", what, err)
+	}
+	doors, members, first := c.watch.verdict()
+	c.t.Logf("%s: %d frames of ambassadors, %d of members, %v", what, doors, members, time.Since(begin).Round(time.Millisecond))
+	if doors == 0 {
+		c.t.Errorf("%s: not even an ambassador was seen, so this proves nothing", what)
+	}
+	r := row{technique: what, family: "v4, v6", who: "app, from its first instruction", expected: nothing, seen: nothing, control: "the ambassador, all along; the app itself without rules"}
+	if members > 0 {
+		r.seen = frames
+		c.t.Errorf("%s: %d packets of members got out: %v", what, members, first)
+	}
+	if !seen[what] || r.seen != nothing {
+		seen[what] = true
+		s.add(r, first)
+	}
+}
+
+// until churns until there were so many starts and restarts in this slice.
+func (c *churn) until(starts, restarts int64) error {
+	return c.together(func(x *churner) error {
+		for c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartBefore < restarts {
+			if err := x.round(); err != nil {
+				return err
 			}
-		}
-		if doors == 0 {
-			t.Errorf("%s: not even the ambassador was seen, so this proves nothing", when)
-		}
-		t.Logf("%s: %d frames of the ambassador, %d of members", when, doors, len(out)-doors)
-	}
-
-	for i := range 5 {
-		m.run("apply", path)
-		judge(fmt.Sprintf("start %d", i+1))
-		if i < 4 {
-			m.run("rm", "g")
-		}
-	}
-	before := m.pids("g")
-
-	m.kill()
-	judge("while the daemon is dead")
-	m.start()
-	if after := m.pids("g"); !equal(before, after) {
-		t.Errorf("a new daemon did not adopt the group as it was: %v, then %v", before, after)
-	}
-	judge("after the daemon is back")
-
-	unix.Kill(int(before["amb"]), unix.SIGKILL)
-	eventually(t, 15*time.Second, "the ambassador is back", func() error {
-		now := m.pids("g")
-		if now["amb"] == 0 || now["amb"] == before["amb"] {
-			return fmt.Errorf("%v", now)
-		}
-		if now["app"] != before["app"] || now["side"] != before["side"] {
-			t.Fatalf("its members were restarted: %v, then %v", before, now)
 		}
 		return nil
 	})
-	judge("over the ambassador's death")
+}
 
-	// Killed in the middle of bringing the group up, at moments spread over the 100 ms that takes.
-	for i := range 6 {
-		m.run("rm", "g")
-		go m.try("apply", path) // its error is the kill's
-		time.Sleep(time.Duration(15*(i+1)) * time.Millisecond)
-		m.kill()
-		m.start()
-		eventually(t, 20*time.Second, "the group is up or was never installed", func() error {
-			g := m.ps()
-			if len(g) > 0 && g[0].State != shim.Running {
-				return fmt.Errorf("%s: %s", g[0].State, g[0].Error)
+func (c *churn) together(f func(*churner) error) error {
+	errs := make(chan error, len(c.groups))
+	for _, x := range c.groups {
+		go func() { errs <- f(x) }()
+	}
+	var first error
+	for range c.groups {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// killDaemon kills the daemon at moments spread over what a start takes, while groups come and go; what they are told meanwhile
+// is the kill's. In the end every group can be brought up.
+func (c *churn) killDaemon(times int64) error {
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	for _, x := range c.groups {
+		wait.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if x.round() != nil {
+						time.Sleep(10 * time.Millisecond) // nobody is there to ask
+					}
+				}
+			}
+		})
+	}
+	for n := range times {
+		time.Sleep(time.Duration(n*37%211) * time.Millisecond)
+		c.kill()
+		c.start()
+		c.done.kills.Add(1)
+	}
+	close(stop)
+	wait.Wait()
+	return c.together(func(x *churner) error { return retry(time.Minute, x.round) })
+}
+
+// killContainerd kills the daemon's containerd while groups run; it comes back, and they have not been touched.
+func (c *churn) killContainerd() error {
+	if err := c.together((*churner).start); err != nil {
+		return err
+	}
+	pid := c.containerd()
+	unix.Kill(pid, unix.SIGKILL)
+	eventually(c.t, 30*time.Second, "there is a containerd again", func() error {
+		if now := c.containerd(); now == 0 || now == pid {
+			return fmt.Errorf("process %d", now)
+		}
+		return nil
+	})
+	return c.together(func(x *churner) error { return retry(time.Minute, x.restart) })
+}
+
+// containerd is the daemon's, 0 if there is none.
+func (c *churn) containerd() (pid int) {
+	for _, p := range processes(filepath.Join(c.root, "run", "containerd")) {
+		if strings.Contains(p, "containerd --config") {
+			fmt.Sscanf(p, "process %d", &pid)
+		}
+	}
+	return pid
+}
+
+// flushHost leaves the host without a table, over and over, while the groups that are there go on.
+func (c *churn) flushHost() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		dropTables(c.t, c.host)
+		if err := c.together((*churner).seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutRules is the members' control: they have been trying all along, and with nothing in its way the watch sees each.
+func (c *churn) withoutRules() {
+	for _, x := range c.groups {
+		ns := c.netns(x.name)
+		c.watch.verdict()
+		eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
+			dropTables(c.t, ns)
+			dropFence(c.t, c.cgroup2(x.name+"/members"))
+			if _, members, _ := c.watch.verdict(); members == 0 {
+				return fmt.Errorf("it isn't")
 			}
 			return nil
 		})
-		m.run("apply", path)
-		judge(fmt.Sprintf("daemon killed %d ms into an apply", 15*(i+1)))
+		c.run("rm", x.name)
 	}
 }
-
-func equal(a, b map[string]uint32) bool { return fmt.Sprint(a) == fmt.Sprint(b) }

@@ -227,11 +227,17 @@ func (m *machine) netns(group string) netns.NsHandle {
 // eventually looks again until f is satisfied. It is for what happens by itself; a verb is waited for by its own end.
 func eventually(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
-	var err error
+	if err := retry(limit, f); err != nil {
+		t.Fatalf("not within %v: %s: %v", limit, what, err)
+	}
+}
+
+// retry is eventually for a goroutine, which may not end the test.
+func retry(limit time.Duration, f func() error) (err error) {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = f(); err == nil {
-			return
+			return nil
 		}
 	}
-	t.Fatalf("not within %v: %s: %v", limit, what, err)
+	return err
 }

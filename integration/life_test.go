@@ -197,3 +197,5 @@ func says(text string, words ...string) error {
 	}
 	return nil
 }
+
+func equal(a, b map[string]uint32) bool { return fmt.Sprint(a) == fmt.Sprint(b) }

@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	binary       string // the sallyport under test
-	attackBinary string // integration/attack, static
-	attackImage  string // an archive of busybox and the attack program, as a group file names it
+	binary          string // the sallyport under test
+	attackBinary    string // integration/attack, static
+	attackBinary386 string // the same for the 32-bit system calls; elsewhere than on amd64 it doesn't run
+	attackImage     string // an archive of busybox and the attack programs, as a group file names it
 )
 
 func TestMain(m *testing.M) {
@@ -44,10 +45,14 @@ func build(dir string) (err error) {
 	if err := gobuild(attackBinary, "./attack"); err != nil {
 		return err
 	}
+	attackBinary386 = filepath.Join(dir, "attack386")
+	if err := command("env", "GOARCH=386", "go", "build", "-o", attackBinary386, "./attack"); err != nil {
+		return err
+	}
 	archive := filepath.Join(dir, "attack.tar")
 	attackImage = "oci-archive:" + archive
 	return command("go", "run", "../examples/mkimage", "-o", archive, "--applets", "/bin/busybox",
-		attackBinary+":/attack", "/bin/busybox:/bin/busybox")
+		attackBinary+":/attack", attackBinary386+":/attack386", "/bin/busybox:/bin/busybox")
 }
 
 func gobuild(out, pkg string) error {

@@ -22,6 +22,31 @@ func serveEcho(t testing.TB, addr string) error {
 	return nil
 }
 
+// serveEchoPackets answers UDP on addresses of the namespace it is called in, until the test ends. Each is one address, for an
+// answer has to come from the one that was asked.
+func serveEchoPackets(t testing.TB, addrs ...string) error {
+	for _, addr := range addrs {
+		u, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { u.Close() })
+		go echoPackets(u)
+	}
+	return nil
+}
+
+func echoPackets(u net.PacketConn) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := u.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		u.WriteTo(buf[:n], from)
+	}
+}
+
 func acceptEcho(l net.Listener) {
 	for {
 		c, err := l.Accept()

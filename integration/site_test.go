@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -17,6 +18,7 @@ const (
 	world4, world6 = "198.51.100.10", "2001:db8:51::10"
 	// victim is what members go for. Nobody else sends there, so a frame to it is a member's.
 	victim4, victim6 = "198.51.100.66", "2001:db8:51::66"
+	victimLink       = "fe80::66" // on the group's own link, where nobody has it
 	host4, host6     = "192.0.2.1", "2001:db8:1::1"
 	worldPort        = 80
 	// groups are where the daemon takes the groups' addresses from.
@@ -124,32 +126,9 @@ func addRoute(dst, via string) error {
 // echo answers TCP and UDP on a port of every address of the world, until the test ends.
 func (s *site) echo(t testing.TB, port int) {
 	t.Helper()
-	var l net.Listener
-	var u4, u6 net.PacketConn
-	within(t, s.world, func() (err error) {
-		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err != nil {
-			return err
-		}
-		if u4, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", world4, port)); err != nil {
-			return err
-		}
-		u6, err = net.ListenPacket("udp6", fmt.Sprintf("[%s]:%d", world6, port))
-		return err
+	within(t, s.world, func() error {
+		return errors.Join(serveEcho(t, fmt.Sprintf(":%d", port)), serveEchoPackets(t, fmt.Sprintf("%s:%d", world4, port), fmt.Sprintf("[%s]:%d", world6, port)))
 	})
-	t.Cleanup(func() { l.Close(); u4.Close(); u6.Close() })
-	for _, u := range []net.PacketConn{u4, u6} {
-		go func() {
-			buf := make([]byte, 2048)
-			for {
-				n, from, err := u.ReadFrom(buf)
-				if err != nil {
-					return
-				}
-				u.WriteTo(buf[:n], from)
-			}
-		}()
-	}
-	go acceptEcho(l)
 }
 
 // newNetns makes a namespace that lasts as long as the test.

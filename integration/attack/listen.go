@@ -1,41 +1,46 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 )
 
-// listen echoes whatever arrives, so that "was reached" is an answer and not a guess. It ends when either socket fails.
-func listen(port int) error {
+// listen echoes whatever arrives, behind its name, so that "was reached" is an answer and not a guess. It ends when either
+// socket fails. ready, which may be nil, is given the UDP socket.
+func listen(config net.ListenConfig, port int, name string, ready func(net.PacketConn)) error {
 	addr := fmt.Sprintf(":%d", port)
-	l, err := net.Listen("tcp", addr)
+	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
-	u, err := net.ListenPacket("udp", addr)
+	u, err := config.ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
 		return err
+	}
+	if ready != nil {
+		ready(u)
 	}
 	fmt.Println("listening on", addr)
 	ended := make(chan error, 2)
-	go func() { ended <- echoPackets(u) }()
-	go func() { ended <- echoStreams(l) }()
+	go func() { ended <- echoPackets(u, name) }()
+	go func() { ended <- echoStreams(l, name) }()
 	return <-ended
 }
 
-func echoPackets(u net.PacketConn) error {
+func echoPackets(u net.PacketConn, name string) error {
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := u.ReadFrom(buf)
 		if err != nil {
 			return err
 		}
-		u.WriteTo(buf[:n], from)
+		u.WriteTo(append([]byte(name), buf[:n]...), from)
 	}
 }
 
-func echoStreams(l net.Listener) error {
+func echoStreams(l net.Listener, name string) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -43,6 +48,7 @@ func echoStreams(l net.Listener) error {
 		}
 		go func() {
 			defer c.Close()
+			io.WriteString(c, name)
 			io.Copy(c, c)
 		}()
 	}

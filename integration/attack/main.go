@@ -1,11 +1,14 @@
 // Command attack tries to get a packet out of a group, one technique at a time. It runs in the containers of the
 // integration tests, as a member and, for the control, as the ambassador.
 //
-//	attack try TECHNIQUE HOST PORT         one attempt; prints a Result as JSON
-//	attack serve ADDR                      do what `ask` sends: techniques done by this very process, or by its children
-//	attack ask ADDR HOW TECHNIQUE HOST PORT   HOW: self, child, orphan
-//	attack loop HOST PORT                  connect and send without a pause, from the first instruction on, until killed
-//	attack listen PORT                     TCP and UDP echo on every address, both families
+//	attack try TECHNIQUE HOST PORT            one attempt; prints a Result as JSON
+//	attack serve ADDR                         do what ask sends: techniques done by this very process, or by its children
+//	attack ask ADDR HOW TECHNIQUE HOST PORT   HOW: self, child, orphan, or child386: a child by the 32-bit system calls
+//	attack loop HOST,... PORT PAUSE           connect and send, from the first instruction on, until killed
+//	attack flood THREADS                      the same as fast as it goes, to another destination each time
+//	attack visit HOST PORT PAUSE              ask for an echo over and over, and tell how many were answered
+//	attack steady HOST PORT                   keep a TCP and a UDP flow from a port that others may share
+//	attack listen PORT [NAME]                 TCP and UDP echo on every address, both families; with a name, shares its port
 //
 // What bites: an attempt that was refused exits 0 all the same. Whether something came out is for the capture to say.
 package main
@@ -53,18 +56,35 @@ func run(args []string) error {
 		return serve(args[0])
 	case verb == "ask" && len(args) == 5:
 		return ask(args[0], strings.Join(args[1:], " "))
-	case verb == "loop" && len(args) == 2:
-		loop(args[0], port(args[1]))
+	case verb == "loop" && len(args) == 3:
+		loop(args[0], port(args[1]), pause(args[2]))
+	case verb == "flood" && len(args) == 1:
+		flood(port(args[0]))
+	case verb == "visit" && len(args) == 3:
+		visit(args[0], port(args[1]), pause(args[2]))
+	case verb == "steady" && len(args) == 2:
+		return steady(args[0], port(args[1]))
 	case verb == "listen" && len(args) == 1:
-		return listen(port(args[0]))
+		return listen(net.ListenConfig{}, port(args[0]), "", nil)
+	case verb == "listen" && len(args) == 2:
+		return listen(share, port(args[0]), args[1], nil)
 	}
-	return errors.New("want try, serve, ask, loop or listen, with their arguments")
+	return errors.New("want a verb with its arguments; the package's comment has them")
+}
+
+func pause(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "attack: bad pause", s)
+		os.Exit(2)
+	}
+	return d
 }
 
 func port(s string) int {
-	p, err := strconv.ParseUint(s, 10, 16)
+	p, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "attack: bad port", s)
+		fmt.Fprintln(os.Stderr, "attack: bad number", s)
 		os.Exit(2)
 	}
 	return int(p)
@@ -77,7 +97,7 @@ func try(technique, host string, port int) Result {
 		return Result{Technique: technique, Error: "no such technique"}
 	}
 	to := target{ip: net.ParseIP(host), port: port}
-	if to.ip == nil {
+	if to.ip == nil && host != "-" {
 		return Result{Technique: technique, Error: "bad address " + host}
 	}
 	start := time.Now()
@@ -101,11 +121,13 @@ func serve(addr string) error {
 		if err != nil {
 			return err
 		}
-		line, _ := bufio.NewReader(c).ReadString('\n')
-		if f := strings.Fields(line); len(f) == 4 {
-			c.Write(answer(f[0], f[1], f[2], f[3]))
-		}
-		c.Close()
+		go func() {
+			defer c.Close()
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			if f := strings.Fields(line); len(f) == 4 {
+				c.Write(answer(f[0], f[1], f[2], f[3]))
+			}
+		}()
 	}
 }
 
@@ -114,11 +136,14 @@ func answer(how, technique, host, p string) []byte {
 		out, _ := json.Marshal(try(technique, host, port(p)))
 		return append(out, '\n')
 	}
-	verb := []string{"try", technique, host, p}
-	if how == "orphan" {
+	program, verb := "/proc/self/exe", []string{"try", technique, host, p}
+	switch how {
+	case "orphan":
 		verb = []string{"orphan", "fork", technique, host, p}
+	case "child386":
+		program = "/attack386"
 	}
-	out, err := exec.Command("/proc/self/exe", verb...).Output()
+	out, err := exec.Command(program, verb...).Output()
 	if err != nil {
 		out, _ = json.Marshal(Result{Technique: technique, Error: "run child: " + err.Error()})
 	}
@@ -146,13 +171,4 @@ func ask(addr, line string) error {
 	fmt.Fprintln(c, line)
 	_, err = c.(*net.TCPConn).WriteTo(os.Stdout)
 	return err
-}
-
-// loop never stops trying. It is the first thing its container runs.
-func loop(host string, port int) {
-	to := target{ip: net.ParseIP(host), port: port}
-	for {
-		tcp(to)
-		udp(to)
-	}
 }

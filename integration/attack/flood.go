@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// loop never stops trying. It is the first thing its container runs. After the first moment it leaves others a share of the
+// machine: pause is between two rounds.
+func loop(hosts string, port int, pause time.Duration) {
+	for first := time.Now(); ; {
+		for host := range strings.SplitSeq(hosts, ",") {
+			to := target{net.ParseIP(host), port}
+			tcp(to)
+			udp(to)
+		}
+		if time.Since(first) > 100*time.Millisecond {
+			time.Sleep(pause)
+		}
+	}
+}
+
+// flood tries as fast as it can, each thread over addresses of its own: every destination is another. It tells how often.
+func flood(threads int) {
+	var tried atomic.Int64
+	for n := range threads {
+		go func() {
+			to := target{ip: make(net.IP, 4), port: 80}
+			for i := uint32(n); ; i += uint32(threads) {
+				// All of 198.18.0.0/15, which is for benchmarks, and many ports.
+				binary.BigEndian.PutUint32(to.ip, 0xc6120000|i&0x1ffff)
+				to.port = int(i>>3&0xffff) | 1
+				if n%2 == 0 {
+					tcp(to)
+				} else {
+					udp(to)
+				}
+				tried.Add(1)
+			}
+		}()
+	}
+	for range time.Tick(200 * time.Millisecond) {
+		fmt.Println("tried", tried.Load())
+	}
+}
+
+// visit asks for an echo, over and over, and tells how many were answered and how many not.
+func visit(host string, port int, pause time.Duration) {
+	answered, lost := 0, 0
+	for tick := time.Now(); ; time.Sleep(pause) {
+		if err := echoed(net.JoinHostPort(host, fmt.Sprint(port))); err == nil {
+			answered++
+		} else {
+			lost++
+			fmt.Fprintln(os.Stderr, "lost:", err)
+		}
+		if time.Since(tick) > 200*time.Millisecond {
+			fmt.Println("answered", answered, "lost", lost)
+			tick = time.Now()
+		}
+	}
+}
+
+// echoed has all the patience that a client would have.
+func echoed(addr string) error {
+	const patience = 10 * time.Second
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write(payload); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, make([]byte, len(payload)))
+	return err
+}

@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// attackers is a group of three that wait to be asked: the app on port 7001, a sidecar on 7002, the ambassador on 7003.
+const attackers = `
+group "g" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7001"]
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7002"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7003"]
+  }
+}
+`
+
+// An outcome is one attempt, as the attacker told it.
+type outcome struct {
+	Technique string  `json:"technique"`
+	Error     string  `json:"error"`
+	Micros    float64 `json:"micros"`
+	Reply     string  `json:"reply"`
+}
+
+// told is what a process was told, in the matrix's words.
+func (o outcome) told() string {
+	switch {
+	case o.Reply != "":
+		return answered
+	case o.Error == "":
+		return "taken"
+	case o.fails(unix.EINPROGRESS, unix.EAGAIN, unix.ETIMEDOUT):
+		return silent
+	}
+	return "refused"
+}
+
+func (o outcome) fails(with ...error) bool {
+	for _, e := range with {
+		if strings.Contains(o.Error, e.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// lacking: there is no such thing here, for nobody.
+func (o outcome) lacking() bool {
+	return o.fails(unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EAFNOSUPPORT, unix.ENOPROTOOPT, unix.ENOSYS, unix.ENOEXEC, unix.ENOENT, unix.ENODEV)
+}
+
+// nowhere is where techniques go that have no destination.
+const nowhere = "-"
+
+// An order is what an attacker is asked to do. The zero port is worldPort.
+type order struct {
+	how       string // self, child, orphan, child386
+	technique string
+	to        string
+	port      int // or a process
+}
+
+func (o order) args() []string {
+	if o.port == 0 {
+		o.port = worldPort
+	}
+	return []string{o.technique, o.to, fmt.Sprint(o.port)}
+}
+
+// ask has an attacker carry out an order, over the group's loopback.
+func ask(t testing.TB, ns netns.NsHandle, port int, what order) outcome {
+	t.Helper()
+	o, err := tryAsk(ns, port, what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func tryAsk(ns netns.NsHandle, port int, what order) (o outcome, err error) {
+	err = retry(5*time.Second, func() error {
+		var c net.Conn
+		if err := inNetns(ns, func() (err error) {
+			c, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+			return err
+		}); err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintln(c, what.how, strings.Join(what.args(), " "))
+		var answer bytes.Buffer
+		if _, err := answer.ReadFrom(c); err != nil {
+			return err
+		}
+		return json.Unmarshal(answer.Bytes(), &o)
+	})
+	if err != nil {
+		return o, fmt.Errorf("the attacker on %d, asked for %v: %w", port, what, err)
+	}
+	return o, nil
+}
+
+// attackExec has a shell that is exec'd into the app carry it out.
+func (m *machine) attackExec(what order) (o outcome, err error) {
+	program := "/attack"
+	if what.how == "child386" {
+		program = "/attack386"
+	}
+	out, err := m.try("exec", "g.app", "--", "/bin/sh", "-c", program+" try "+strings.Join(what.args(), " ")+" || exit 0")
+	if err != nil {
+		return o, err
+	}
+	if out == "" { // killed
+		return outcome{Technique: what.technique, Error: "killed"}, nil
+	}
+	return o, json.Unmarshal([]byte(out), &o)
+}
+
+// rootThere carries it out with every right there is, from the cgroup that may leave, in the group's network namespace.
+func (m *machine) rootThere(ns netns.NsHandle, what order) outcome {
+	m.t.Helper()
+	dir, err := os.Open(m.cgroup2("g/ambassador/amb"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer dir.Close()
+	program := attackBinary
+	if what.how == "child386" {
+		program = attackBinary386
+	}
+	cmd := exec.Command(program, append([]string{"try"}, what.args()...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := startIn(ns, cmd); errors.Is(err, unix.ENOEXEC) {
+		return outcome{Error: err.Error()}
+	} else if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		m.t.Fatalf("%v: %v: %s", what, err, &out)
+	}
+	var o outcome
+	if err := json.Unmarshal(out.Bytes(), &o); err != nil {
+		m.t.Fatal(err)
+	}
+	return o
+}
+
+func family(addr string) string {
+	switch ip := net.ParseIP(addr); {
+	case ip == nil:
+		return ""
+	case ip.To4() == nil:
+		return "v6"
+	}
+	return "v4"
+}

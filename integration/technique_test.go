@@ -1,0 +1,176 @@
+package integration
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/vishvananda/netns"
+)
+
+// A technique is one way out, and where it goes; empty: not for that family.
+type technique struct {
+	name     string // as the attack program knows it
+	what     string // as the matrix calls it; empty: its name
+	to4, to6 string
+	how      string // in place of a plain child, the only one who does it
+	exec     bool   // changes the process for good: only from a child or an exec'd process
+	public   bool   // the frame's address tells nothing: any frame counts
+	kernel   bool   // what would be sent is the kernel's, and nobody's: its control is the same without rules
+	door     bool   // it opens something that the capture can't see: to be refused is what is wanted
+	optional bool   // not every kernel has it
+	untold   bool   // what it is told differs from kernel to kernel
+	root     bool   // the ambassador may no more than a member: the control is root there
+}
+
+// A member is one way for a member of the group to carry out an order.
+type member struct {
+	name string
+	do   func(order) (outcome, error)
+	how  string // self, child or orphan
+}
+
+// A try is one member's.
+type try struct {
+	who string
+	o   outcome
+	err error
+}
+
+// A raid is what the tests of outbound techniques work with: the group of attackers and the capture.
+type raid struct {
+	*machine
+	ns      netns.NsHandle
+	seen    *capture
+	members []member
+}
+
+func newRaid(t testing.TB) *raid {
+	t.Helper()
+	m := newMachine(t, "")
+	m.apply("g.hcl", fmt.Sprintf(attackers, attackImage))
+	r := &raid{machine: m, ns: m.netns("g"), seen: newCapture(t, m.host)}
+	by := func(port int) func(order) (outcome, error) {
+		return func(what order) (outcome, error) { return tryAsk(r.ns, port, what) }
+	}
+	r.members = []member{
+		{"app", by(7001), "self"}, {"child", by(7001), "child"}, {"double fork", by(7001), "orphan"},
+		{"sidecar", by(7002), "self"}, {"exec'd shell", m.attackExec, "child"},
+	}
+	return r
+}
+
+// try does each technique from every kind of member, and then as somebody who may, with the capture as judge.
+func (r *raid) try(s *section, techniques []technique) {
+	r.t.Helper()
+	for _, x := range techniques {
+		for _, to := range []string{x.to4, x.to6} {
+			if to == "" {
+				continue
+			}
+			r.seen.take(r.t, anyFrame)
+			tries := r.all(x, to, 0)
+			out := r.seen.take(r.t, anyFrame)
+			for _, y := range tries {
+				if len(out) > 0 { // by whom?
+					r.one(x, to, y.who)
+					s.add(x.row(to, y, r.seen.take(r.t, anyFrame)), out)
+					continue
+				}
+				s.add(x.row(to, y, nil), y.o.Error, y.err)
+			}
+			if !x.kernel {
+				r.control(s, x, to)
+			}
+		}
+	}
+}
+
+// all has every member do it at the same time. The port is an order's.
+func (r *raid) all(x technique, to string, port int) []try {
+	var who []member
+	for _, m := range r.members {
+		if m.how == "self" && (x.exec || x.how != "") || m.how == "orphan" && x.how != "" {
+			continue
+		}
+		who = append(who, m)
+	}
+	tries := make([]try, len(who))
+	var wait sync.WaitGroup
+	for i, m := range who {
+		wait.Go(func() { tries[i] = m.try(x, to, port) })
+	}
+	wait.Wait()
+	return tries
+}
+
+func (r *raid) one(x technique, to, who string) {
+	for _, m := range r.members {
+		if m.name == who {
+			m.try(x, to, 0)
+		}
+	}
+}
+
+func (m member) try(x technique, to string, port int) try {
+	how := m.how
+	if x.how != "" {
+		how = x.how
+	}
+	o, err := m.do(order{how: how, technique: x.name, to: to, port: port})
+	return try{m.name, o, err}
+}
+
+// row judges a member's try by what came out.
+func (x technique) row(to string, y try, out []frame) row {
+	r := row{technique: x.title(), family: family(to), who: y.who, expected: nothing, seen: nothing, told: y.o.told()}
+	if x.untold {
+		r.told = ""
+	}
+	switch {
+	case y.err != nil:
+		r.seen = "the attacker failed"
+	case len(out) > 0:
+		r.seen = frames
+	case y.o.Reply != "":
+		r.seen = answered
+	case x.door && y.o.told() != "refused":
+		r.seen = "opened"
+	}
+	return r
+}
+
+func (x technique) title() string { return cmp.Or(x.what, x.name) }
+
+// control shows that the technique is seen when the ambassador does it, or root there where its rights don't suffice either.
+func (r *raid) control(s *section, x technique, to string) {
+	r.t.Helper()
+	who, what := "the ambassador", order{how: "child", technique: x.name, to: to}
+	if x.how != "" {
+		what.how = x.how
+	}
+	var o outcome
+	if x.root {
+		who = "root there"
+		o = r.rootThere(r.ns, what)
+	} else {
+		o = ask(r.t, r.ns, 7003, what)
+	}
+	out := r.seen.take(r.t, x.keep(to))
+	seen := len(out) > 0 || x.door && o.Error == ""
+	if !seen && !(x.optional && o.lacking()) {
+		r.t.Errorf("the control of %s over %s was not seen either, so that row proves nothing: %s", x.name, family(to), o.Error)
+	}
+	if x.optional {
+		who += ifThere
+	}
+	s.control(x.title(), family(to), who)
+}
+
+func (x technique) keep(addr string) func(frame) bool {
+	if x.public {
+		return anyFrame
+	}
+	return to(addr)
+}
