@@ -24,7 +24,7 @@ func TestDenials(t *testing.T) {
 	try := func(port int, technique, to string, times int) {
 		t.Helper()
 		for range times {
-			ask(t, ns, port, "self", technique, to)
+			attempt(t, ns, port, technique, to)
 		}
 	}
 	try(7003, "tcp", world4, 3) // the control: what is not refused is not told of

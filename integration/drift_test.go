@@ -70,16 +70,16 @@ func TestDrift(t *testing.T) {
 			m.reaches(t, ns, "before")
 			told := len(m.events("g", shim.EventDrift))
 			d.change()
-			o := ask(t, ns, 7001, "self", "tcp", victim4) // at once, when it is not put back yet
+			o := attempt(t, ns, 7001, "tcp", victim4) // at once, when it is not put back yet
 			eventually(t, putBackWithin, "it is put back, and said", func() error {
 				drifts := m.events("g", shim.EventDrift)
 				if len(drifts) == told {
-					return fmt.Errorf("no event; the ambassador is told: %s", ask(t, ns, 7003, "self", "tcp", world4).told())
+					return fmt.Errorf("no event; the ambassador is told: %s", attempt(t, ns, 7003, "tcp", world4).told())
 				}
 				return says(drifts[len(drifts)-1].Text, d.says, "put back")
 			})
 			m.reaches(t, ns, "afterwards")
-			if o2 := ask(t, ns, 7001, "self", "tcp", victim6); o.Reply+o2.Reply != "" {
+			if o2 := attempt(t, ns, 7001, "tcp", victim6); o.Reply+o2.Reply != "" {
 				t.Errorf("a member was answered: %q %q", o.Reply, o2.Reply)
 			}
 		})
@@ -87,7 +87,7 @@ func TestDrift(t *testing.T) {
 	if out := seen.take(t, func(f frame) bool { return to(victim4)(f) || to(victim6)(f) }); len(out) > 0 {
 		t.Errorf("a member was seen outside: %v", out)
 	}
-	if o := ask(t, ns, 7003, "self", "tcp", victim4); len(seen.take(t, to(victim4))) == 0 {
+	if o := attempt(t, ns, 7003, "tcp", victim4); len(seen.take(t, to(victim4))) == 0 {
 		t.Errorf("nor was the ambassador, so that proves nothing: %s", o.told())
 	}
 	if now := m.pids("g"); !equal(before, now) {
@@ -127,7 +127,7 @@ func (m *machine) reaches(t *testing.T, ns netns.NsHandle, when string) {
 	t.Helper()
 	for _, to := range []string{world4, world6} {
 		eventually(t, putBackWithin, "the ambassador reaches "+to+" "+when, func() error {
-			if o := ask(t, ns, 7003, "self", "tcp", to); o.Reply == "" {
+			if o := attempt(t, ns, 7003, "tcp", to); o.Reply == "" {
 				return fmt.Errorf("%s", o.told())
 			}
 			return nil
@@ -249,4 +249,10 @@ func dropRoutes(l netlink.Link) error {
 		}
 	}
 	return err
+}
+
+// attempt has the attacker on a port try something itself.
+func attempt(t *testing.T, ns netns.NsHandle, port int, technique, to string) outcome {
+	t.Helper()
+	return ask(t, ns, port, "self", technique, to)
 }
