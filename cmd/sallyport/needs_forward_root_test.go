@@ -50,6 +50,7 @@ func (c *crossroads) link(name, addr string, to *os.File, far string) {
 	netnstest.In(c.t, c.host, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
+		attrs.Index = 1000 + len(name) // a link whose index is its peer's as well learns of its carrier up to a second late
 		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: netns.PeerName, PeerNamespace: netlink.NsFd(to.Fd())}); err != nil {
 			return err
 		}
@@ -152,9 +153,9 @@ func TestRootForwardPolicy(t *testing.T) {
 			if found, err := c.check(); err != nil || !strings.HasPrefix(found, "nobody drops what is forwarded") {
 				t.Fatalf("without a firewall: %q, %v", found, err)
 			}
-			if !c.passes(c.group, worldSide) || !c.passes(c.world, groupSide) {
-				t.Fatal("nothing passes without a firewall either")
-			}
+			netnstest.Eventually(t, "both sides reach each other without a firewall", func() bool {
+				return c.passes(c.group, worldSide) && c.passes(c.world, groupSide)
+			})
 			c.run("nft", "-f", filepath.Join("testdata", "forward", tt.rules))
 			if c.passes(c.group, worldSide) || c.passes(c.world, groupSide) {
 				t.Fatal("this firewall drops nothing")
