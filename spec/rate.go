@@ -50,7 +50,7 @@ func (r reader) bitRate(name string) int64 {
 	}
 	bits, problem := parseRate(s)
 	if problem == "" && (bits < minRate || bits > maxRate) {
-		problem = fmt.Sprintf("is out of range: %q is from %s to %s", name, formatRate(minRate), formatRate(maxRate))
+		problem = fmt.Sprintf("is out of range: %q is from %s to %s", name, FormatRate(minRate), FormatRate(maxRate))
 	}
 	if problem != "" {
 		r.errorf(at, "Invalid rate", "%s %s.", quote(s), problem)
@@ -89,7 +89,8 @@ func parseRate(s string) (bits int64, problem string) {
 	return exact.Num().Int64(), ""
 }
 
-func formatRate(bits int64) string {
+// FormatRate writes bits per second as a group file does: "2Mbit".
+func FormatRate(bits int64) string {
 	for _, unit := range []string{"Gbit", "Mbit", "kbit"} {
 		if bits%rateUnits[unit] == 0 {
 			return fmt.Sprintf("%d%s", bits/rateUnits[unit], unit)
@@ -102,10 +103,10 @@ func formatRate(bits int64) string {
 func (r Rate) String() string {
 	var parts []string
 	if r.Out != 0 {
-		parts = append(parts, formatRate(r.Out)+" out")
+		parts = append(parts, FormatRate(r.Out)+" out")
 	}
 	if r.In != 0 {
-		parts = append(parts, formatRate(r.In)+" in")
+		parts = append(parts, FormatRate(r.In)+" in")
 	}
 	return strings.Join(parts, ", ")
 }

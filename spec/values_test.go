@@ -49,8 +49,8 @@ func TestRates(t *testing.T) {
 func TestRatesReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bits := rapid.Int64Range(1, maxRate).Draw(t, "bits")
-		if got, problem := parseRate(formatRate(bits)); got != bits {
-			t.Errorf("%s is %d, %q; want %d", formatRate(bits), got, problem, bits)
+		if got, problem := parseRate(FormatRate(bits)); got != bits {
+			t.Errorf("%s is %d, %q; want %d", FormatRate(bits), got, problem, bits)
 		}
 	})
 }
