@@ -118,6 +118,9 @@ func anyGroup(t *rapid.T, label string) *spec.Group {
 		if rapid.Bool().Draw(t, label+" allows little") {
 			c.Allow = []spec.Allow{{Prefix: "192.0.2.0/24", Protocol: "tcp"}}
 		}
+		c.Intercept = rapid.SampledFrom([]uint16{0, 15001}).Draw(t, label+" intercept")
+		c.Rate.Out = rapid.SampledFrom([]int64{0, 2_000_000}).Draw(t, label+" rate")
+		c.Quota = rapid.SampledFrom([]int64{0, 1 << 30}).Draw(t, label+" quota")
 		g.Containers = append(g.Containers, c)
 	}
 	if rapid.Bool().Draw(t, label+" has a sidecar") {

@@ -66,6 +66,19 @@ func allow(a ...spec.Allow) func(*spec.Group) {
 	return edit("proxy", func(c *spec.Container) { c.Allow = a })
 }
 
+// everyDoor asks of the ambassador all that acts on the door.
+func everyDoor(g *spec.Group) {
+	everyLimit(g)
+	a := g.Container("proxy")
+	a.Intercept, a.Unsafe.Capabilities = 15001, []string{"NET_ADMIN", "NET_RAW"}
+	g.DNS, g.Network.Servers = spec.DNSAmbassador, []string{"192.0.2.53"}
+}
+
+func everyLimit(g *spec.Group) {
+	a := g.Container("proxy")
+	a.Rate, a.Quota = spec.Rate{Out: 2_000_000, In: 10_000_000}, 5<<30
+}
+
 // without drops a container.
 func without(name string) func(*spec.Group) {
 	return func(g *spec.Group) {
@@ -88,6 +101,7 @@ func digested(g *spec.Group) *spec.Group {
 		c := &g.Containers[i]
 		fixed := *c
 		fixed.Restart, fixed.Stop, fixed.Publish, fixed.Allow, fixed.Digest = spec.Restart{}, spec.Stop{}, nil, nil, ""
+		fixed.Intercept, fixed.Rate, fixed.Quota = 0, spec.Rate{}, 0
 		var mounted []spec.Volume
 		for _, v := range g.Volumes {
 			if slices.ContainsFunc(c.Mounts, func(m spec.Mount) bool { return m.Volume == v.Name }) {

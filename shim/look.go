@@ -166,7 +166,9 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		st.Labels = w.Group.Labels
 		if a := w.Group.Ambassador(); a != nil {
 			st.Publish = a.Publish
+			st.Intercept, st.Rate, st.Quota = a.Intercept, a.Rate, a.Quota
 		}
+		st.DNS, st.Unsafe = w.Group.DNS, UnsafeTexts(&w.Group)
 		if err == nil {
 			err = brokenFile(w)
 		}

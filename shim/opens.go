@@ -19,13 +19,16 @@ type door struct {
 	prefix   netip.Prefix
 	destPort uint16
 	protocol string
+
+	said string // a way of another kind, in words, or what is given up; all else is then empty
 }
 
 // difference says in an operator's words what may pass the border after a change that could not before, and the reverse.
 // nil is a group that does not exist.
 func difference(before, after *spec.Group) (opens, closes []string) {
 	old, now := doors(before), doors(after)
-	return uncovered(now, old), uncovered(old, now)
+	wider, narrower := bounds(before, after)
+	return append(uncovered(now, old), wider...), append(uncovered(old, now), narrower...)
 }
 
 // doors lists the ways through the group's border.
@@ -46,6 +49,7 @@ func doors(g *spec.Group) []door {
 	who := target(a).String()
 	if g.Egress == spec.EgressAmbassador {
 		out = append(out, exits(who, a.Allow)...)
+		out = append(out, waysIn(g, a)...)
 	}
 	if g.Egress != spec.EgressNone {
 		for _, p := range a.Publish {
@@ -53,6 +57,26 @@ func doors(g *spec.Group) []door {
 		}
 	}
 	return out
+}
+
+// waysIn are the ways by which members' packets come to the ambassador without having been sent to it, and what is given up.
+func waysIn(g *spec.Group, a *spec.Container) []door {
+	var out []door
+	if a.Intercept != 0 {
+		out = append(out, door{said: interceptText(a)})
+	}
+	if g.DNS == spec.DNSAmbassador {
+		out = append(out, door{said: "members' questions for names go to " + a.Name})
+	}
+	for _, text := range UnsafeTexts(g) {
+		out = append(out, door{said: "unsafe: " + text})
+	}
+	return out
+}
+
+// interceptText says where members' TCP goes.
+func interceptText(a *spec.Container) string {
+	return fmt.Sprintf("members' TCP is led to port %d of %s", a.Intercept, a.Name)
 }
 
 func exits(who string, allow []spec.Allow) []door {
@@ -83,6 +107,9 @@ func uncovered(doors, others []door) []string {
 
 // covers says that whatever passes through other passes through d.
 func (d door) covers(other door) bool {
+	if d.said != "" || other.said != "" {
+		return d == other
+	}
 	if d.who != other.who || d.in != other.in || d.port != other.port {
 		return false
 	}
@@ -112,6 +139,8 @@ func reserved(p netip.Prefix) bool {
 // String is the door in an operator's words.
 func (d door) String() string {
 	switch {
+	case d.said != "":
+		return d.said
 	case d.in != "":
 		return fmt.Sprintf("the world may reach port %d of %s through %s of the host", d.port, d.who, d.in)
 	case d.to == "":

@@ -37,6 +37,35 @@ func TestDifference(t *testing.T) {
 		{"sealed", checkout(), checkout(without("proxy"), egress(spec.EgressNone)), nil, []string{anywhere, inbound}},
 		{"another port of the host", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Host = 9443 })), []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"}, []string{inbound}},
 		{"the same port leads elsewhere", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Port = 80 })), []string{"the world may reach port 80 of proxy (ambassador) through 8443/tcp of the host"}, []string{inbound}},
+		{"the members' way to the ambassador", checkout(), checkout(everyDoor), []string{
+			"members' TCP is led to port 15001 of proxy",
+			"members' questions for names go to proxy",
+			"unsafe: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
+			"unsafe: proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
+		}, []string{
+			"proxy (ambassador) may send 2Mbit a second, without bound before",
+			"proxy (ambassador) may receive 10Mbit a second, without bound before",
+			"proxy (ambassador) may exchange 5GiB, without bound before",
+		}},
+		{"and back", checkout(everyDoor), checkout(), []string{
+			"proxy (ambassador) may send without bound, 2Mbit a second before",
+			"proxy (ambassador) may receive without bound, 10Mbit a second before",
+			"proxy (ambassador) may exchange without bound, 5GiB before",
+		}, []string{
+			"members' TCP is led to port 15001 of proxy",
+			"members' questions for names go to proxy",
+			"unsafe: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
+			"unsafe: proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
+		}},
+		{"the same limits", checkout(everyDoor), checkout(everyDoor, edit("web", command("x"))), nil, nil},
+		{"wider and narrower", checkout(everyDoor), checkout(everyDoor, edit("proxy", func(c *spec.Container) {
+			c.Rate, c.Quota = spec.Rate{Out: 3_000_000, In: 512_000}, 6<<30
+		})), []string{
+			"proxy (ambassador) may send 3Mbit a second, 2Mbit a second before",
+			"proxy (ambassador) may exchange 6GiB, 5GiB before",
+		}, []string{"proxy (ambassador) may receive 512kbit a second, 10Mbit a second before"}},
+		{"led to another port", checkout(everyDoor), checkout(everyDoor, edit("proxy", func(c *spec.Container) { c.Intercept = 15002 })), []string{"members' TCP is led to port 15002 of proxy"}, []string{"members' TCP is led to port 15001 of proxy"}},
+		{"limits of a new door are no change", nil, checkout(everyLimit), []string{anywhere, inbound}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			opens, closes := shim.Difference(tt.before, tt.after)
@@ -47,6 +76,17 @@ func TestDifference(t *testing.T) {
 				t.Errorf("closes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOfflineShowsWhatIsGivenUp(t *testing.T) {
+	got := shim.Offline(layout, []spec.Group{*checkout(everyDoor)})
+	want := []string{
+		"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
+		"proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
+	}
+	if diff := cmp.Diff(want, got[0].Unsafe); diff != "" {
+		t.Errorf("given up (-want +got):\n%s", diff)
 	}
 }
 

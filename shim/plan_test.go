@@ -104,6 +104,8 @@ func TestPlan(t *testing.T) {
 		{"nothing is there", shim.PlanInput{Want: checkout(), Observed: shim.Nothing()}},
 		{"nothing is there, sealed", shim.PlanInput{Want: sealed(), Observed: shim.Nothing()}},
 		{"nothing is there, direct", shim.PlanInput{Want: checkout(without("proxy"), egress(spec.EgressDirect)), Observed: shim.Nothing()}},
+		{"nothing is there, and all acts on the door", shim.PlanInput{Want: checkout(everyDoor), Observed: shim.Nothing()}},
+		{"the limits of the door changed", shim.PlanInput{Want: checkout(everyLimit), Observed: seen(checkout(), net(present, present, absent, absent))}},
 		{"all is as wanted", shim.PlanInput{Want: checkout(), Observed: running(checkout())}},
 		{"sealed is as wanted", shim.PlanInput{Want: sealed(), Observed: running(sealed())}},
 		{"a keeper died after the pin", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blindToAll, net(present, absent, absent, absent))}},

@@ -15,7 +15,8 @@ type Preview struct {
 	Steps  []string `json:"steps"`           // each step's text; empty: nothing to do
 	Opens  []string `json:"opens,omitempty"` // what may leave or enter that could not before
 	Closes []string `json:"closes,omitempty"`
-	Error  string   `json:"error,omitempty"` // what could not be looked at, so that steps may be missing
+	Unsafe []string `json:"unsafe,omitempty"` // what is given up, whether or not it was before
+	Error  string   `json:"error,omitempty"`  // what could not be looked at, so that steps may be missing
 }
 
 // Preview says what Apply would do, changing nothing and fetching nothing. One entry per group the sources define, then one
@@ -55,6 +56,9 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	k.mu.Unlock()
 	p := Preview{Group: group, Steps: Texts(Plan(in))}
 	p.Opens, p.Closes = difference(in.Was, want)
+	if want != nil {
+		p.Unsafe = UnsafeTexts(want)
+	}
 	p.Error = errorText(in.Observed.unknown(want))
 	return p
 }
@@ -74,6 +78,7 @@ func Offline(l Layout, groups []spec.Group) []Preview {
 	for i := range groups {
 		p := Preview{Group: groups[i].Name, Steps: Texts(Plan(PlanInput{Want: &groups[i], Observed: Nothing(), Layout: l}))}
 		p.Opens, p.Closes = difference(nil, &groups[i])
+		p.Unsafe = UnsafeTexts(&groups[i])
 		out = append(out, p)
 	}
 	return out

@@ -45,6 +45,11 @@ type GroupStatus struct {
 	Digest     string            `json:"digest"`
 	Addrs      []string          `json:"addrs,omitempty"`
 	Publish    []spec.Publish    `json:"publish,omitempty"`
+	DNS        spec.DNS          `json:"dns,omitempty"`
+	Intercept  uint16            `json:"intercept,omitempty"` // the ambassador's port; 0: members' TCP is not led to it
+	Rate       spec.Rate         `json:"rate,omitzero"`
+	Quota      int64             `json:"quota,omitempty"`  // bytes; 0: no bound
+	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words
 	Labels     map[string]string `json:"labels,omitempty"`
 	Containers []ContainerStatus `json:"containers"`
 	// Error and Hint say why the group is not as its file says; both empty when it is. Each one line.

@@ -59,7 +59,7 @@ func (s Step) String() string {
 	case Admit:
 		return s.admitText()
 	case Connect:
-		return "connect " + s.Group + publishText(s.Want)
+		return "connect " + s.Group + rateText(s.Want) + publishText(s.Want)
 	case Mount:
 		return fmt.Sprintf("mount volume %s (%s)", s.Volume.Name, sizeText(s.Volume.Size))
 	case Unmount:
@@ -88,7 +88,28 @@ func (s Step) admitText() string {
 	if a.Allow != nil {
 		where = allowText(a.Allow)
 	}
-	return fmt.Sprintf("admit %s to %s: cgroup %s", target(a), where, s.Cgroup)
+	return fmt.Sprintf("admit %s to %s%s: cgroup %s", target(a), where, doorText(a), s.Cgroup)
+}
+
+// doorText is what the rules do besides admitting the ambassador.
+func doorText(a *spec.Container) string {
+	text := ""
+	if a.Quota != 0 {
+		text += "; it may exchange " + sizeText(a.Quota)
+	}
+	if a.Intercept != 0 {
+		text += "; " + interceptText(a)
+	}
+	return text
+}
+
+// rateText bounds the link.
+func rateText(g *spec.Group) string {
+	a := g.Ambassador()
+	if a == nil || a.Rate == (spec.Rate{}) {
+		return ""
+	}
+	return ", at most " + a.Rate.String()
 }
 
 func allowText(allow []spec.Allow) string {

@@ -14,7 +14,7 @@ import (
 // readUpstreams reads the upstream blocks of the group's ambassador before anything that may refer to them.
 func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 	for _, door := range blocksOf(group.Body, string(Ambassador)) {
-		names, ports := map[string]hcl.Range{}, map[string]hcl.Range{}
+		names, ports, hosts := map[string]hcl.Range{}, map[string]hcl.Range{}, map[string]hcl.Range{}
 		for _, b := range blocksOf(door.Body, "upstream") {
 			name, labelled := label(b)
 			u := Upstream{Name: name}
@@ -31,6 +31,11 @@ func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 				ports[fmt.Sprint(port)] = at
 				d.upstream[name] = cty.StringVal(netip.AddrPortFrom(loopback, port).String())
 			}
+			d.listens[b] = u
+		}
+		for _, b := range blocksOf(door.Body, "upstream") {
+			u := d.listens[b]
+			u.Hosts = d.hosts(b, hosts, names)
 			d.listens[b] = u
 		}
 	}

@@ -40,8 +40,16 @@ var otherCapabilities = []string{
 	"SYS_PACCT", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM",
 }
 
+// leadsOut says why a capability is never given, or not like the others; "" for one that leads around no rule.
+func leadsOut(name string) string {
+	if name == "ALL" {
+		return "it is every one of them, NET_RAW, NET_ADMIN and SYS_ADMIN included, which are ways around the group's rules"
+	}
+	return waysOut[name]
+}
+
 // capabilities reads a container's exact set: upper case, without CAP_, sorted, none twice. nil where the file says nothing.
-func (d *groupDecoder) capabilities(r reader) []string {
+func (d *groupDecoder) capabilities(role Role, r reader) []string {
 	items, ok := r.list("capabilities")
 	if !ok {
 		return nil
@@ -52,19 +60,27 @@ func (d *groupDecoder) capabilities(r reader) []string {
 		if !ok {
 			continue
 		}
-		written := v.AsString()
-		name := strings.TrimPrefix(strings.ToUpper(written), "CAP_")
-		switch why, out := waysOut[name]; {
-		case out:
+		name := capabilityName(v.AsString())
+		switch why := leadsOut(name); {
+		case why != "" && role == Ambassador && slices.Contains(unsafeCapabilities, name):
+			d.errorf(i.at, "Not allowed in a group", "The capability %s is not given like the others: %s. If you give that up knowingly, move it: unsafe { capabilities = [%q] }.", name, why, name)
+		case why != "" && slices.Contains(unsafeCapabilities, name):
+			d.errorf(i.at, "Not allowed in a group", "No member of a group gets the capability %s: %s.", name, why)
+		case why != "":
 			d.errorf(i.at, "Not allowed in a group", "No container of a group gets the capability %s: %s.", name, why)
 		case slices.Contains(grantable, name):
 			set = append(set, name)
 		case slices.Contains(otherCapabilities, name):
 			d.errorf(i.at, "Not allowed in a group", "No container of a group gets the capability %s: it acts on the whole host. Those that can be given are %s.", name, list(grantable))
 		default:
-			d.errorf(i.at, "Unknown capability", "%s is no capability.%s Those that can be given are %s.", quote(written), didYouMean(name, grantable), list(grantable))
+			d.errorf(i.at, "Unknown capability", "%s is no capability.%s Those that can be given are %s.", quote(v.AsString()), didYouMean(name, grantable), list(grantable))
 		}
 	}
 	slices.Sort(set)
 	return slices.Compact(set)
+}
+
+// capabilityName is a capability as we write it, upper case and without CAP_.
+func capabilityName(written string) string {
+	return strings.TrimPrefix(strings.ToUpper(written), "CAP_")
 }

@@ -63,49 +63,61 @@ func (c checker) names(parent string, body *hclsyntax.Body) {
 		if k.anyAttr || slices.Contains(k.attrs, attr.Name) {
 			continue
 		}
-		if slices.Contains(k.blocks, attr.Name) {
+		if slices.Contains(k.blocks, attr.Name) && forbidden(parent, attr.Name, attr.Expr) == "" {
 			c.errorf(attr.NameRange, "Not an attribute", "%q is a block. Write: %s", attr.Name, blockForm(attr.Name))
 			continue
 		}
-		c.unknown(parent, "attribute", attr.Name, attr.NameRange, attr.Expr)
+		if c.unknown(parent, "attribute", attr.Name, attr.NameRange, attr.Expr) {
+			c.forbid(parent, "", attr.NameRange, attr.Expr)
+		}
 	}
 	first := map[string]hcl.Range{}
 	for _, b := range body.Blocks {
 		switch {
 		case slices.Contains(k.blocks, b.Type):
 			if at, seen := first[b.Type]; seen && kinds[b.Type].once {
-				c.errorf(b.DefRange(), "Duplicate "+b.Type+" block", "There is already a %s block here, on line %d. Put everything into one.", b.Type, at.Start.Line)
+				c.errorf(b.DefRange(), "Duplicate "+b.Type+" block", "There is already %s block here, on line %d. Put everything into one.", article(b.Type), at.Start.Line)
 			}
 			first[b.Type] = b.TypeRange
 		case slices.Contains(k.attrs, b.Type):
-			c.errorf(b.TypeRange, "Not a block", "%q is an attribute. Write: %s = ...", b.Type, b.Type)
+			detail := fmt.Sprintf("%q is an attribute. Write: %s = ...", b.Type, b.Type)
+			if instead, ok := foreign[b.Type]; ok {
+				detail = fmt.Sprintf("%q is an attribute. %s", b.Type, instead)
+			}
+			c.errorf(b.TypeRange, "Not a block", "%s", detail)
+			c.buried(parent, b.Body)
 		case k.anyAttr:
 			c.errorf(b.TypeRange, "Not a block", "%s holds only attributes. Write: %s = ...", upperFirst(k.title), b.Type)
 		default:
-			c.unknown(parent, "block", b.Type, b.TypeRange, nil)
+			if c.unknown(parent, "block", b.Type, b.TypeRange, nil) {
+				c.buried(parent, b.Body)
+			}
 		}
 	}
 }
 
-// unknown reports a name that has no place in its parent, with the best explanation there is.
-func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsyntax.Expression) {
+// unknown reports a name that has no place in its parent, with the best explanation there is. It returns false where that
+// explains all that may be inside as well.
+func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsyntax.Expression) bool {
 	if isRefused(c.refusals, parent, name) {
-		return // reported by refuse
+		return true // reported by refuse
 	}
 	k := c.offered(parent)
 	if why := forbidden(parent, name, value); why != "" {
 		c.errorf(at, "Not allowed in a group", "%s", why)
-		return
+		return false
 	}
 	if slices.Contains(containerKinds, parent) && slices.Contains(parents(name), "ambassador") {
-		c.errorf(at, "Only the ambassador has "+name, "%q stands in %s, and a member has no way in or out of its group: only the ambassador has. Move it to the group's ambassador block.", name, k.title)
-		return
+		c.errorf(at, "Only the ambassador has "+name, "%q stands in %s, and %s", name, k.title, doorOnly(name))
+		return false
 	}
-	if instead, ok := foreign[name]; ok && parent != fileKind {
+	slip := nearest(name, slices.Concat(k.attrs, k.blocks)) != ""
+	if instead, ok := foreign[canonical(name)]; ok && parent != fileKind && !slip {
 		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)
-		return
+		return true
 	}
 	c.errorf(at, "Unknown "+shape, "There is no %s %s in %s.%s %s", shape, quote(name), k.title, guess(k, name), allowance(k))
+	return true
 }
 
 // offered is what may stand in a block of the kind and is acted on.

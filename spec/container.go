@@ -23,7 +23,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Env:          r.textMap("env", d.checkEnvName),
 		WorkDir:      d.workDir(r),
 		User:         d.user(r),
-		Capabilities: d.capabilities(r),
+		Capabilities: d.capabilities(role, r),
 		Resources:    d.resources(block),
 		Restart:      d.restart(role, block),
 		Stop:         d.stop(block),
@@ -37,6 +37,10 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		c.Upstreams = d.upstreams(block)
 		c.Publish = d.publish(block)
 		c.Allow = d.allow(r)
+		c.Intercept = d.intercept(block, &c)
+		c.Rate = d.rate(block)
+		c.Quota = d.quota(r)
+		c.Unsafe = d.unsafe(block)
 	}
 	return c
 }

@@ -15,6 +15,8 @@ import (
 type groupDecoder struct {
 	*scope
 	src      Source
+	group    string
+	dns      DNS
 	volumes  map[string]hcl.Range          // declared in the group
 	upstream map[string]cty.Value          // "127.0.0.1:9001"
 	listens  map[*hclsyntax.Block]Upstream // the upstream blocks, which are read before what refers to them
@@ -26,6 +28,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	d := &groupDecoder{
 		scope:    &scope{report: rep, names: known, damaged: damaged},
 		src:      src,
+		group:    name,
 		volumes:  map[string]hcl.Range{},
 		upstream: map[string]cty.Value{},
 		listens:  map[*hclsyntax.Block]Upstream{},
@@ -41,9 +44,13 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 
 	r := d.in(block)
 	g.Labels = d.labels(r)
+	d.dns = d.readDNS(r, block)
+	g.DNS = d.dns
+	g.Network = d.network(block)
 	g.Volumes = d.readVolumes(block)
 	g.Containers = d.readContainers(block)
 	g.Egress = d.egress(r, block)
+	d.checkDoor(block, g.Egress)
 	d.checkRoles(block)
 	d.warnShared(&g, block)
 	if d.unresolved || rep.hasErrors() {

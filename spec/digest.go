@@ -26,18 +26,17 @@ func (g *Group) containerDigest(c Container) string {
 	c.Publish, c.Allow, c.Intercept, c.Rate, c.Quota = nil, nil, 0, Rate{}, 0
 	fixed := struct {
 		Container
-		Volumes   []Volume   `json:"volumes,omitempty"`
-		DNS       DNS        `json:"dns,omitempty"`
-		Servers   []string   `json:"servers,omitempty"`
-		Upstreams []Upstream `json:"names,omitempty"`
+		Volumes []Volume `json:"volumes,omitempty"`
+		DNS     DNS      `json:"dns,omitempty"`
+		Servers []string `json:"servers,omitempty"`
+		Names   []string `json:"names,omitempty"`
 	}{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
+		fixed.Upstreams = withoutHosts(c.Upstreams)
 	} else {
 		fixed.DNS = g.DNS
-		if a := g.Ambassador(); a != nil {
-			fixed.Upstreams = a.Upstreams
-		}
+		fixed.Names = g.UpstreamNames()
 	}
 	for _, v := range g.Volumes {
 		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
@@ -45,6 +44,15 @@ func (g *Group) containerDigest(c Container) string {
 		}
 	}
 	return digest(fixed)
+}
+
+// withoutHosts leaves out the names that only members find the upstreams by.
+func withoutHosts(upstreams []Upstream) []Upstream {
+	bare := slices.Clone(upstreams)
+	for i := range bare {
+		bare[i].Hosts = nil
+	}
+	return bare
 }
 
 // digest is sha256 over the JSON of a value: fields in the order of their declaration, maps by key.

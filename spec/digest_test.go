@@ -10,7 +10,11 @@ import (
 
 // base is a group with everything that a digest is over; the tests change one thing of it at a time.
 const base = `group "g" {
+  dns    = "ambassador"
   labels = { team = "edge", tier = "gold" }
+  network {
+    dns { servers = ["192.0.2.53"] }
+  }
   app "web" {
     image        = "web:1"
     command      = ["run"]
@@ -32,12 +36,22 @@ const base = `group "g" {
   }
   ambassador "proxy" {
     image = "proxy:1"
-    upstream "api" { listen = 9001 }
+    upstream "api" {
+      listen = 9001
+      hosts  = ["api.example.com", "api.internal"]
+    }
     publish "http" {
       host = 80
       port = 8080
     }
     allow = ["192.0.2.1:443/tcp"]
+    intercept { port = 15001 }
+    rate {
+      out = "2Mbit"
+      in  = "10Mbit"
+    }
+    quota = "5GiB"
+    unsafe { capabilities = ["NET_ADMIN", "NET_RAW"] }
   }
   volume "data" { size = "1MiB" }
   volume "logs" { size = "2MiB" }
@@ -82,6 +96,10 @@ func TestDigestKeepsWhatMeansTheSame(t *testing.T) {
 		{"order of mounts", "mount \"data\" { path = \"/data\" }\n    mount \"logs\" { path = \"/logs\" }", "mount \"logs\" { path = \"/logs\" }\n    mount \"data\" { path = \"/data\" }"},
 		{"order of volumes", "volume \"data\" { size = \"1MiB\" }\n  volume \"logs\" { size = \"2MiB\" }", "volume \"logs\" { size = \"2MiB\" }\n  volume \"data\" { size = \"1MiB\" }"},
 		{"another way to write it", `memory = "64MiB"`, `memory = "65536KiB"`},
+		{"order of hosts", `["api.example.com", "api.internal"]`, `["API.internal", "api.example.com"]`},
+		{"another way to write a rate", `out = "2Mbit"`, `out = "2000kbit"`},
+		{"another way to write a server", `"192.0.2.53"`, `"::ffff:192.0.2.53"`},
+		{"order of what is given up", `["NET_ADMIN", "NET_RAW"]`, `["cap_net_raw", "NET_ADMIN", "NET_RAW"]`},
 		{"computed", `listen = 9001`, `listen = 9000 + 1`},
 		{"defaults said aloud", `image = "proxy:1"`, "image = \"proxy:1\"\n restart { policy = \"always\" }\n stop { timeout = \"10s\" }\n resources { pids = 512 }"},
 		{"default egress said aloud", `group "g" {`, "group \"g\" {\n egress = \"ambassador\""},
@@ -121,7 +139,9 @@ func TestDigestTellsWhatMatters(t *testing.T) {
 		{"memory", `"64MiB"`, `"65MiB"`, []string{"web"}},
 		{"pids", `pids   = 10`, `pids = 11`, []string{"web"}},
 		{"size of a mounted volume", `"1MiB"`, `"3MiB"`, []string{"web"}},
-		{"upstream", `listen = 9001`, `listen = 9002`, []string{"proxy"}},
+		{"upstream's port", `listen = 9001`, `listen = 9002`, []string{"proxy"}},
+		{"upstream's name", `upstream "api"`, `upstream "db"`, []string{"proxy", "web"}},
+		{"one upstream more", `upstream "api"`, "upstream \"db\" { listen = 5432 }\n upstream \"api\"", []string{"proxy", "web"}},
 		{"name of a container", `app "web"`, `app "wob"`, []string{"web", "wob"}},
 		{"restart", `policy = "always"`, `policy = "never"`, nil},
 		{"stop timeout", `timeout = "10s"`, `timeout = "11s"`, nil},
@@ -130,6 +150,19 @@ func TestDigestTellsWhatMatters(t *testing.T) {
 		{"publish port", `port = 8080`, `port = 8081`, nil},
 		{"allow", `:443/tcp`, `:80/tcp`, nil},
 		{"no allow", `allow = ["192.0.2.1:443/tcp"]`, ``, nil},
+		{"intercept", `port = 15001`, `port = 15002`, nil},
+		{"no intercept", `intercept { port = 15001 }`, ``, nil},
+		{"rate", `out = "2Mbit"`, `out = "3Mbit"`, nil},
+		{"one rate less", `in  = "10Mbit"`, ``, nil},
+		{"quota", `"5GiB"`, `"6GiB"`, nil},
+		{"no quota", `quota = "5GiB"`, ``, nil},
+		{"hosts", `"api.example.com", `, ``, []string{"web"}},
+		{"no hosts", `hosts  = ["api.example.com", "api.internal"]`, ``, []string{"web"}},
+		{"who answers for names", `dns    = "ambassador"`, ``, []string{"web"}},
+		{"whom the ambassador asks", `"192.0.2.53"`, `"192.0.2.54"`, []string{"proxy"}},
+		{"the host's resolvers", `dns { servers = ["192.0.2.53"] }`, ``, []string{"proxy"}},
+		{"what is given up", `["NET_ADMIN", "NET_RAW"]`, `["NET_RAW"]`, []string{"proxy"}},
+		{"nothing given up", `unsafe { capabilities = ["NET_ADMIN", "NET_RAW"] }`, ``, []string{"proxy"}},
 		{"labels", `"gold"`, `"iron"`, nil},
 		{"probe", `stop { timeout = "10s" }`, "stop { timeout = \"10s\" }\n probe \"ready\" { tcp = { port = 1 } }", nil},
 		{"volume more", `volume "data"`, "volume \"more\" {}\n volume \"data\"", nil},

@@ -1,7 +1,7 @@
 package spec
 
 import (
-	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -11,49 +11,53 @@ import (
 )
 
 // What the rules of a group's namespace can't see is taken away (ENFORCEMENT). A group file that asks for one of these gets
-// the reason, under every name that other systems have for it.
+// the reason, under every name that other systems have for it, however they write it: hostNetwork is host_network here.
 var takenAway = []struct {
 	names []string
 	why   string
 }{
 	{
-		[]string{"privileged", "allow_privilege_escalation", "no_new_privileges"},
+		[]string{"privileged", "allow_privilege_escalation", "no_new_privileges", "no_new_privs"},
 		"A privileged process holds CAP_NET_RAW, CAP_NET_ADMIN and every other way around the group's rules, so no container of a group runs as one, and none can become one.",
 	},
 	{
-		[]string{"network_mode", "host_network", "hostNetwork", "net", "network", "networks"},
-		"The containers of a group share a network namespace of the group's own: its rules are what keeps the members in. In the host's namespace, or another one, there are no such rules.",
+		[]string{"network_mode", "host_network", "net", "networks", "netns", "network_namespace"},
+		sharedNetwork,
 	},
 	{
-		[]string{"pid", "pid_mode", "host_pid", "hostPID", "share_process_namespace"},
+		[]string{"pid", "pid_mode", "host_pid", "pid_namespace", "share_process_namespace"},
 		"Each container has a PID namespace of its own. A process that sees the ambassador's processes can take over their sockets (ptrace, pidfd_getfd) and leave through them.",
 	},
 	{
-		[]string{"ipc", "ipc_mode", "host_ipc", "hostIPC"},
+		[]string{"ipc", "ipc_mode", "host_ipc", "ipc_namespace"},
 		"Each container has an IPC namespace of its own. Memory shared with processes outside the group is a way out that no rule sees. Share files through a volume instead.",
 	},
 	{
-		[]string{"userns", "userns_mode", "user_namespace"},
+		[]string{"uts", "uts_mode", "host_uts", "uts_namespace"},
+		"Each container has a UTS namespace of its own, and none of the host's: what is shared with processes outside the group is shared past its rules. Its host name is its group's name.",
+	},
+	{
+		[]string{"userns", "userns_mode", "user_namespace", "user_ns", "host_users", "uid_map", "gid_map"},
 		"User namespaces are not the group file's to choose: inside one of its own a process holds capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that are a way around the group's rules.",
 	},
 	{
-		[]string{"cgroup", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode"},
+		[]string{"cgroup", "cgroups", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode"},
 		"The cgroup is how the kernel tells the ambassador from the members. A container that chose its own could pass for the ambassador.",
 	},
 	{
-		[]string{"devices", "device"},
+		[]string{"devices", "device", "add_device", "device_cgroup_rules", "device_requests", "volume_devices", "host_devices", "gpus"},
 		"A device can be a way out that no rule sees: tun, vhost, vsock, a USB modem. No container of a group gets one.",
 	},
 	{
-		[]string{"cap_add", "add_capabilities"},
+		[]string{"cap_add", "add_capabilities", "add_capability"},
 		"Capabilities are not added to a set; the attribute capabilities lists all that a container has. NET_RAW, NET_ADMIN, SYS_ADMIN, SYS_PTRACE and their like are never in it: they are ways around the group's rules.",
 	},
 	{
-		[]string{"security_opt", "seccomp", "seccomp_profile", "apparmor"},
+		[]string{"security_opt", "seccomp", "seccomp_profile", "apparmor", "apparmor_profile", "app_armor_profile", "selinux_opts", "se_linux_options", "security_label_disable"},
 		"The seccomp filter is part of the promise: it keeps the socket families away (packet, vsock, and others) that pass by the group's rules. It can't be replaced or switched off.",
 	},
 	{
-		[]string{"runtime", "runtime_class", "runtime_class_name"},
+		[]string{"runtime", "runtime_class", "runtime_class_name", "isolation"},
 		"A runtime with a network stack or a kernel of its own (gVisor, Kata) sends its packets where the group's rules can't tell who sent them. Every container runs under runc.",
 	},
 	{
@@ -61,29 +65,95 @@ var takenAway = []struct {
 		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container and not the group file's to set.",
 	},
 	{
+		[]string{"proc_mount", "unmask", "masked_paths", "readonly_paths"},
+		"What is hidden or read-only below /proc and /sys keeps a container inside its group: the network settings and the cgroup tree are there. It stays so for every container.",
+	},
+	{
+		[]string{"use_api_socket", "docker_socket", "podman_socket"},
+		"Who talks to the control socket of containerd, docker or podman starts processes outside the group. No container of a group gets it.",
+	},
+	{
 		[]string{"volumes_from", "external_links", "links"},
 		"A group shares nothing with containers outside of it but what goes through its ambassador.",
 	},
 }
 
+const sharedNetwork = "The containers of a group share a network namespace of the group's own: its rules are what keeps the members in. In the host's namespace, or another one, there are no such rules."
+
+// networkChoices are what a network block elsewhere names a namespace with.
+var networkChoices = []string{"mode", "driver", "external", "name"}
+
+// hostPaths are what mounts of the host's files are called elsewhere.
+var hostPaths = []string{"volumes", "volume", "binds", "bind", "mounts", "host_path", "source", "path"}
+
 // forbidden returns why a name can't be in a group; "" where nothing forbids it.
 func forbidden(parent, name string, value hclsyntax.Expression) string {
-	if parent != "group" && !slices.Contains(containerKinds, parent) {
+	if parent == fileKind || kinds[parent].anyAttr || parent == "variable" {
 		return ""
 	}
+	name = canonical(name)
 	for _, t := range takenAway {
 		if slices.Contains(t.names, name) {
 			return t.why
 		}
 	}
-	if name == "volumes" || name == "binds" {
+	switch {
+	case name == "network" && (parent != "group" || value != nil): // the block of a group is ours
+		return sharedNetwork
+	case parent == "network" && slices.Contains(networkChoices, name):
+		return sharedNetwork
+	case slices.Contains(hostPaths, name):
 		for _, s := range literals(value) {
 			if why := wayOut(strings.Split(s, ":")[0]); why != "" {
 				return why
 			}
 		}
+	case name == "add":
+		for _, s := range literals(value) {
+			if why := leadsOut(capabilityName(s)); why != "" {
+				return "No container is given the capability " + capabilityName(s) + " like this: " + why + "."
+			}
+		}
 	}
 	return ""
+}
+
+var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+
+// canonical is a name in our way of writing: host_network for hostNetwork, HostNetwork and host-network.
+func canonical(name string) string {
+	return strings.ToLower(strings.ReplaceAll(hump.ReplaceAllString(name, "${1}_${2}"), "-", "_"))
+}
+
+// buried reports what is forbidden inside a block that has no place here itself: elsewhere such blocks hold it.
+func (c checker) buried(parent string, body *hclsyntax.Body) {
+	for _, attr := range attributes(body) {
+		c.forbid(parent, attr.Name, attr.NameRange, attr.Expr)
+	}
+	for _, b := range body.Blocks {
+		c.forbid(parent, b.Type, b.TypeRange, nil)
+		c.buried(parent, b.Body)
+	}
+}
+
+// forbid reports a forbidden name, or else those among the keys of its value.
+func (c checker) forbid(parent, name string, at hcl.Range, value hclsyntax.Expression) {
+	if why := forbidden(parent, name, value); why != "" {
+		c.errorf(at, "Not allowed in a group", "%s", why)
+		return
+	}
+	switch v := value.(type) {
+	case *hclsyntax.TupleConsExpr:
+		for _, element := range v.Exprs {
+			c.forbid(parent, "", element.Range(), element)
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, pair := range v.Items {
+			if key, diags := pair.KeyExpr.Value(nil); !diags.HasErrors() && key.Type() == cty.String && !key.IsNull() && key.IsKnown() {
+				c.forbid(parent, key.AsString(), pair.KeyExpr.Range(), pair.ValueExpr)
+			}
+		}
+	}
 }
 
 // literals returns the strings that are written out in an expression.
@@ -99,47 +169,4 @@ func literals(value hclsyntax.Expression) []string {
 		return nil
 	})
 	return found
-}
-
-// controlSockets are the sockets whose owner does as it is told, as root and outside the group.
-var controlSockets = []struct{ path, owner string }{
-	{"/run/containerd", "containerd"},
-	{"/run/k3s/containerd", "containerd"},
-	{"/run/docker.sock", "docker"},
-	{"/run/docker", "docker"},
-	{"/run/podman", "podman"},
-	{"/run/crio", "CRI-O"},
-	{"/run/systemd", "systemd"},
-	{"/run/dbus", "D-Bus"},
-	{"/run/user", "the users' systemd and D-Bus"},
-	{"/run/sallyport", "Sallyport"},
-	{"/var/lib/sallyport", "Sallyport"},
-}
-
-// wayOut says why a path of the host can't be mounted into any container of a group; "" for a path that holds no way out.
-func wayOut(host string) string {
-	if !path.IsAbs(host) {
-		return ""
-	}
-	host = path.Clean(host)
-	real := host
-	if host == "/var/run" || strings.HasPrefix(host, "/var/run/") {
-		real = strings.TrimPrefix(host, "/var")
-	}
-	for _, s := range controlSockets {
-		if within(real, s.path) || within(s.path, real) {
-			return "On " + quote(host) + " a container would reach the control socket of " + s.owner + ", and who talks to that starts processes outside the group. No container of a group gets it."
-		}
-	}
-	for _, kernel := range []string{"/dev", "/proc", "/sys"} {
-		if within(real, kernel) {
-			return "The host's " + kernel + " holds devices and settings that are ways around the group's rules (tun, vhost, the cgroup tree, /proc/sys). No container of a group gets them."
-		}
-	}
-	return ""
-}
-
-// within says whether p is dir or below it; both are clean and absolute.
-func within(p, dir string) bool {
-	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
 }

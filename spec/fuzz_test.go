@@ -3,6 +3,8 @@ package spec
 import (
 	"encoding/json"
 	"io"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,11 +86,13 @@ func checkGroupValue(t *testing.T, g Group) {
 		if c.Role == App {
 			apps++
 		}
-		if c.Role != Ambassador && (c.Upstreams != nil || c.Publish != nil || c.Allow != nil) {
+		if c.Role == Ambassador {
+			checkDoorValue(t, g, c)
+		} else if c.Upstreams != nil || c.Publish != nil || c.Allow != nil || c.Intercept != 0 || c.Rate != (Rate{}) || c.Quota != 0 || c.Unsafe.Capabilities != nil {
 			t.Errorf("member %q has what only an ambassador has", c.Name)
 		}
 		for _, capability := range c.Capabilities {
-			if waysOut[capability] != "" {
+			if leadsOut(capability) != "" {
 				t.Errorf("%q has %s", c.Name, capability)
 			}
 		}
@@ -103,5 +107,43 @@ func checkGroupValue(t *testing.T, g Group) {
 	}
 	if apps == 0 {
 		t.Errorf("group %q has no app", g.Name)
+	}
+	if g.DNS != DNSNone && (g.DNS != DNSAmbassador || g.Ambassador() == nil) {
+		t.Errorf("dns %q and ambassador %v", g.DNS, g.Ambassador())
+	}
+	for _, s := range g.Network.Servers {
+		if a, err := netip.ParseAddr(s); err != nil || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || a.Is4In6() {
+			t.Errorf("server %q", s)
+		}
+	}
+	if len(g.Network.Servers) > maxServers || len(g.Network.Servers) > 0 && g.Ambassador() == nil {
+		t.Errorf("servers %v and ambassador %v", g.Network.Servers, g.Ambassador())
+	}
+}
+
+// checkDoorValue holds for every ambassador of a group that Parse returns.
+func checkDoorValue(t *testing.T, g Group, c Container) {
+	t.Helper()
+	for _, bits := range []int64{c.Rate.Out, c.Rate.In} {
+		if bits != 0 && (bits < minRate || bits > maxRate) {
+			t.Errorf("rate %v", c.Rate)
+		}
+	}
+	if c.Quota != 0 && (c.Quota < minQuota || c.Quota > maxQuota) {
+		t.Errorf("quota %d", c.Quota)
+	}
+	for _, capability := range c.Unsafe.Capabilities {
+		if !slices.Contains(unsafeCapabilities, capability) {
+			t.Errorf("given up: %s", capability)
+		}
+	}
+	names := g.UpstreamNames()
+	if len(slices.Compact(slices.Clone(names))) != len(names) || slices.ContainsFunc(names, func(n string) bool { return !validHost.MatchString(n) }) {
+		t.Errorf("names of upstreams %v", names)
+	}
+	for _, u := range c.Upstreams {
+		if c.Intercept == u.Listen || slices.Contains(u.Hosts, "localhost") || slices.Contains(u.Hosts, g.Name) {
+			t.Errorf("intercept %d and upstream %+v of group %s", c.Intercept, u, g.Name)
+		}
 	}
 }

@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Role says what a container is to its group.
 type Role string
@@ -70,6 +73,7 @@ type Container struct {
 	Rate      Rate       `json:"rate,omitzero"`
 	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound
 	Unsafe    Unsafe     `json:"unsafe,omitzero"`
+
 	// Digest is over what a running container can't change: everything above but Restart, Stop, Publish, Allow, Intercept, Rate
 	// and Quota, the definition of each volume it mounts, and what its /etc/hosts and /etc/resolv.conf are made of. A different
 	// digest means the container is replaced.
@@ -184,6 +188,20 @@ func (g *Group) Ambassador() *Container {
 		}
 	}
 	return nil
+}
+
+// UpstreamNames are the names at which the members find the ambassador, sorted: those of the upstreams, and their hosts.
+func (g *Group) UpstreamNames() []string {
+	a := g.Ambassador()
+	if a == nil {
+		return nil
+	}
+	var names []string
+	for _, u := range a.Upstreams {
+		names = append(append(names, u.Name), u.Hosts...)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Container returns the container of that name, or nil.

@@ -27,17 +27,19 @@ var kinds = map[string]kind{
 	"locals":   {title: "a locals block", anyAttr: true},
 	"group": {
 		title: "a group block", label: "the group's name",
-		attrs:  []string{"egress", "labels"},
-		blocks: []string{"app", "sidecar", "init", "ambassador", "volume"},
+		attrs:  []string{"egress", "dns", "labels"},
+		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network"},
 	},
 	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"ambassador": {
 		title: "an ambassador block", label: "the container's name",
-		attrs:  slices.Concat(containerAttrs, []string{"allow"}),
-		blocks: slices.Concat(containerBlocks, []string{"upstream", "publish"}),
+		attrs:  slices.Concat(containerAttrs, []string{"allow", "quota"}),
+		blocks: slices.Concat(containerBlocks, []string{"upstream", "publish", "intercept", "rate", "unsafe"}),
 	},
+	"network":   {title: "a network block", once: true, blocks: []string{"dns"}},
+	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
 	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
@@ -45,8 +47,11 @@ var kinds = map[string]kind{
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "pids"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
-	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen"}},
+	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen", "hosts"}},
 	"publish":   {title: "a publish block", label: "a name", attrs: []string{"host", "port", "address", "protocol"}},
+	"intercept": {title: "an intercept block", once: true, attrs: []string{"port"}},
+	"rate":      {title: "a rate block", once: true, attrs: []string{"out", "in"}},
+	"unsafe":    {title: "an unsafe block", once: true, attrs: []string{"capabilities"}},
 }
 
 // parents returns the block types in which the name may stand, sorted.

@@ -25,6 +25,52 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+func TestRates(t *testing.T) {
+	tests := []struct {
+		text string
+		bits int64  // 0: refused
+		says string // what the refusal has in it
+	}{
+		{"8000bit", 8_000, ""}, {"8kbit", 8_000, ""}, {"512kbit", 512_000, ""}, {"2Mbit", 2_000_000, ""}, {"1Gbit", 1_000_000_000, ""},
+		{"1.5Mbit", 1_500_000, ""}, {"2 Mbit", 2_000_000, ""}, {"0.000001Mbit", 1, ""},
+		{"2MB", 0, "in bytes, and a rate is in bits"}, {"2MB/s", 0, "in bytes"}, {"2MiB", 0, "in bytes"}, {"200KBps", 0, "in bytes"}, {"5bytes", 0, "in bytes"},
+		{"2Mb", 0, `Did you mean "2Mbit"?`}, {"2mbit", 0, `"2Mbit"?`}, {"2Mbps", 0, `"2Mbit"?`}, {"2Mbit/s", 0, `"2Mbit"?`}, {"512K", 0, `"512kbit"?`}, {"1.5gbit", 0, `"1.5Gbit"?`}, {"9bits", 0, `"9bit"?`},
+		{"2", 0, "no unit"}, {"2Tbit", 0, "unknown unit"}, {"2Mibit", 0, "unknown unit"}, {"Mbit", 0, "not a rate"}, {"", 0, "not a rate"}, {"-2Mbit", 0, "not a rate"},
+		{"2Mbit out", 0, "not a rate"}, {"1e3kbit", 0, "unknown unit"}, {"0.5bit", 0, "not a whole number"}, {"999999999999999Gbit", 0, "not a whole number"},
+	}
+	for _, tt := range tests {
+		bits, problem := parseRate(tt.text)
+		if bits != tt.bits || (problem == "") != (tt.says == "") || !strings.Contains(problem, tt.says) {
+			t.Errorf("%q is %d, %q; want %d, %q", tt.text, bits, problem, tt.bits, tt.says)
+		}
+	}
+}
+
+func TestRatesReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.Int64Range(1, maxRate).Draw(t, "bits")
+		if got, problem := parseRate(FormatRate(bits)); got != bits {
+			t.Errorf("%s is %d, %q; want %d", FormatRate(bits), got, problem, bits)
+		}
+	})
+}
+
+func TestRateInWords(t *testing.T) {
+	for want, r := range map[string]Rate{"": {}, "2Mbit out": {Out: 2_000_000}, "1500kbit in": {In: 1_500_000}, "1Gbit out, 8001bit in": {Out: 1_000_000_000, In: 8_001}} {
+		if got := r.String(); got != want {
+			t.Errorf("%+v is %q, want %q", r, got, want)
+		}
+	}
+}
+
+func TestCanonicalNames(t *testing.T) {
+	for given, want := range map[string]string{"hostPID": "host_pid", "host_network": "host_network", "CapAdd": "cap_add", "cap-add": "cap_add", "runtimeClassName": "runtime_class_name", "UserNS": "user_ns", "x": "x", "": ""} {
+		if got := canonical(given); got != want {
+			t.Errorf("%q is %q, want %q", given, got, want)
+		}
+	}
+}
+
 func TestSizesReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bytes := rapid.Int64Range(1, 1<<49).Draw(t, "bytes")

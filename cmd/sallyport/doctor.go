@@ -19,12 +19,17 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	var findings []finding
-	for _, need := range hostNeeds(l, v.runtimeFlags) {
-		f := need.find(ctx)
+	tell := func(f finding) {
 		findings = append(findings, f)
 		if !v.JSON {
 			writeFinding(ui.out, f)
 		}
+	}
+	for _, need := range hostNeeds(l, v.runtimeFlags) {
+		tell(need.find(ctx))
+	}
+	for _, f := range unsafeFindings(ctx, in, l) {
+		tell(f)
 	}
 	if v.JSON {
 		if err := ui.json(findings); err != nil {
@@ -40,11 +45,14 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func writeFinding(w io.Writer, f finding) {
-	if f.OK {
+	switch {
+	case f.Note:
+		fmt.Fprintf(w, "note  %-16s %s\n", f.Name, oneLine(f.Found))
+	case f.OK:
 		fmt.Fprintf(w, "ok    %-16s %s\n", f.Name, f.Found)
-		return
+	default:
+		fmt.Fprintf(w, "FAIL  %-16s %s\n", f.Name, oneLine(f.Error))
 	}
-	fmt.Fprintf(w, "FAIL  %-16s %s\n", f.Name, oneLine(f.Error))
 	if f.Hint != "" {
 		fmt.Fprintf(w, "      %-16s -> %s\n", "", f.Hint)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sallyport/sallyport/shim"
@@ -20,6 +21,7 @@ type need struct {
 type finding struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
+	Note  bool   `json:"note,omitempty"` // no failing, and yet to be seen
 	Found string `json:"found,omitempty"`
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
@@ -27,6 +29,9 @@ type finding struct {
 
 func (n need) find(ctx context.Context) finding {
 	found, err := n.check(ctx)
+	if r, ok := errors.AsType[*remark](err); ok {
+		return finding{Name: n.name, OK: true, Note: true, Found: r.text, Hint: r.hint}
+	}
 	if err != nil {
 		return finding{Name: n.name, Error: err.Error(), Hint: hintOf(err)}
 	}
@@ -61,6 +66,7 @@ func hostNeeds(l shim.Layout, rt runtimeFlags) []need {
 		{"forwarding", false, checkForwarding},
 		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
+		{"resolvers", false, checkResolvers},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
 	}
 }

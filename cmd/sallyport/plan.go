@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -62,6 +63,11 @@ func writePreviews(w io.Writer, previews []shim.Preview) error {
 		}
 		for _, closes := range p.Closes {
 			fmt.Fprintf(&out, "  - closes  %s\n", closes)
+		}
+		for _, text := range p.Unsafe {
+			if text = "unsafe: " + text; !slices.Contains(p.Opens, text) {
+				fmt.Fprintf(&out, "  ! stays   %s\n", text)
+			}
 		}
 	}
 	_, err := w.Write(out.Bytes())

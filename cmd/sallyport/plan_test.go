@@ -15,6 +15,8 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "d", Opens: []string{"x"}},
+		{Group: "e", Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
+		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 	}
 	const want = `a: nothing to do
 b: not all of it could be looked at: containerd does; not answer
@@ -24,6 +26,10 @@ c: 1 step
   - closes  port 80
 d: 0 steps
   + opens   x
+e: nothing to do
+  ! stays   unsafe: proxy (ambassador) has NET_RAW: y
+f: 0 steps
+  + opens   unsafe: proxy (ambassador) has NET_RAW: y
 `
 	var out strings.Builder
 	if err := writePreviews(&out, previews); err != nil {

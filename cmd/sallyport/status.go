@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
+
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
@@ -69,6 +71,10 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	for _, p := range g.Publish {
 		fact("publish", "%s -> %d/%s (%s)", net.JoinHostPort(publishAddress(p), strconv.Itoa(int(p.Host))), p.Port, p.Protocol, p.Name)
 	}
+	for _, line := range doorLines(g) {
+		name, text, _ := strings.Cut(line, ": ")
+		fact(name, "%s", text)
+	}
 	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
 		fact("label", "%s=%s", name, g.Labels[name])
 	}
@@ -123,6 +129,33 @@ func counterLines(e spec.Egress, c *egress.Counters) []string {
 	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
 		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
+	}
+	return lines
+}
+
+// doorLines says what becomes of what members send, what limits the door, and what is given up, each as "name: text".
+func doorLines(g shim.GroupStatus) []string {
+	door := "the ambassador"
+	for _, c := range g.Containers {
+		if c.Role == spec.Ambassador {
+			door = c.Name
+		}
+	}
+	var lines []string
+	if g.DNS == spec.DNSAmbassador {
+		lines = append(lines, "dns: members' questions for names go to "+door)
+	}
+	if g.Intercept != 0 {
+		lines = append(lines, fmt.Sprintf("intercept: members' TCP is led to port %d of %s", g.Intercept, door))
+	}
+	if g.Rate != (spec.Rate{}) {
+		lines = append(lines, "rate: at most "+g.Rate.String())
+	}
+	if g.Quota != 0 {
+		lines = append(lines, fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota))))
+	}
+	for _, text := range g.Unsafe {
+		lines = append(lines, "unsafe: "+text)
 	}
 	return lines
 }

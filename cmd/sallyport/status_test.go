@@ -33,6 +33,24 @@ checkout is running, for 5m
   web        app         stopped  -     -   3         137        checkout:1
     starts again in 4s
 `},
+		{"all that acts on the door", shim.GroupStatus{
+			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador, Intercept: 15001,
+			Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30,
+			Unsafe:     []string{"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"},
+			Containers: []shim.ContainerStatus{{Name: "proxy", Role: spec.Ambassador, Task: shim.TaskRunning, Image: "proxy:1"}},
+		}, `
+c is running
+  generation  0, -
+  egress      ambassador: only the ambassador reaches the world
+  dns         members' questions for names go to proxy
+  intercept   members' TCP is led to port 15001 of proxy
+  rate        at most 512kbit out, 2Mbit in
+  quota       5GiB both ways together
+  unsafe      proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone
+
+  CONTAINER  ROLE        TASK     PID  UP  RESTARTS  LAST EXIT  IMAGE
+  proxy      ambassador  running  -    -   0         -          proxy:1
+`},
 		{"in trouble", shim.GroupStatus{Name: "b", State: shim.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
 b is pending
   error       no such image: x

@@ -47,11 +47,11 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	if err != nil {
 		return c.unanswered(err)
 	}
-	resolvers, err := hostResolvers()
+	resolvers, _, err := hostResolvers("/")
 	if err != nil {
 		return err
 	}
-	files := createFiles(req.Group.Name, req.Container, resolvers)
+	files := createFiles(req.Group, req.Container, resolvers)
 	record, err := c.record(ctx, req, image, files)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", id, err)

@@ -1,10 +1,7 @@
 package ctrd
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,24 +11,15 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Where a host keeps its resolvers; the second is the real list where the first names systemd-resolved's own address.
-const (
-	resolvConf        = "/etc/resolv.conf"
-	resolvConfSystemd = "/run/systemd/resolve/resolv.conf"
-)
-
 // startedFile is written when a container's program is started; its time is the start's.
 const startedFile = ".started"
 
 // createFiles lists what is placed into a container: names and resolvers, then the group file's own, which win.
-func createFiles(group string, c spec.Container, resolvers []byte) []spec.File {
-	if c.Role != spec.Ambassador {
-		resolvers = nil
-	}
+func createFiles(g *spec.Group, c spec.Container, resolvers []byte) []spec.File {
 	generated := []spec.File{
-		{Path: "/etc/hostname", Content: []byte(group + "\n")},
-		{Path: "/etc/hosts", Content: fmt.Appendf(nil, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", group)},
-		{Path: "/etc/resolv.conf", Content: resolvers},
+		{Path: "/etc/hostname", Content: []byte(g.Name + "\n")},
+		{Path: "/etc/hosts", Content: hostsFile(g, c.Role)},
+		{Path: "/etc/resolv.conf", Content: resolvFile(g, c.Role, resolvers)},
 	}
 	var files []spec.File
 	for _, g := range generated {
@@ -40,6 +28,40 @@ func createFiles(group string, c spec.Container, resolvers []byte) []spec.File {
 		}
 	}
 	return append(files, c.Files...)
+}
+
+// hostsFile names the group's loopback, and for members the upstreams on it: for the ambassador their names mean what they
+// mean in the world. Each name has a line of its own, because musl reads no more than 512 bytes of one.
+func hostsFile(g *spec.Group, role spec.Role) []byte {
+	hosts := fmt.Appendf(nil, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", g.Name)
+	if role == spec.Ambassador {
+		return hosts
+	}
+	for _, name := range g.UpstreamNames() {
+		if name != g.Name && name != "localhost" {
+			hosts = fmt.Appendf(hosts, "127.0.0.1\t%s\n", name)
+		}
+	}
+	return hosts
+}
+
+// resolvFile says whom a container asks for names: the ambassador the group's servers or else the host's resolvers, a member
+// the ambassador or nobody.
+func resolvFile(g *spec.Group, role spec.Role, resolvers []byte) []byte {
+	switch {
+	case role != spec.Ambassador && g.DNS == spec.DNSAmbassador:
+		return []byte("nameserver 127.0.0.1\n")
+	case role != spec.Ambassador:
+		return nil
+	case len(g.Network.Servers) > 0:
+		var servers []byte
+		for _, s := range g.Network.Servers {
+			servers = fmt.Appendf(servers, "nameserver %s\n", s)
+		}
+		return servers
+	default:
+		return resolvers
+	}
 }
 
 func has(files []spec.File, path string) bool {
@@ -93,33 +115,6 @@ func removeFiles(l shim.Layout, group, container string) error {
 	}
 	_ = os.Remove(filepath.Dir(dir)) // not empty: others of the group have files
 	return nil
-}
-
-// hostResolvers is the ambassador's resolv.conf. A resolver on the host's loopback can't be reached from the group, so where
-// the host's file names no other the real list behind it is taken.
-func hostResolvers() ([]byte, error) {
-	first, err := os.ReadFile(resolvConf)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the host's resolvers: %w", err)
-	}
-	if reachableResolver(first) {
-		return first, nil
-	}
-	if second, err := os.ReadFile(resolvConfSystemd); err == nil {
-		return second, nil
-	}
-	return first, nil
-}
-
-// reachableResolver reports whether a resolv.conf names a server off the host's loopback.
-func reachableResolver(conf []byte) bool {
-	for line := range bytes.Lines(conf) {
-		words := bytes.Fields(line)
-		if len(words) >= 2 && string(words[0]) == "nameserver" && !bytes.HasPrefix(words[1], []byte("127.")) && string(words[1]) != "::1" {
-			return true
-		}
-	}
-	return false
 }
 
 // markStarted notes when a container's program was started; containerd doesn't.

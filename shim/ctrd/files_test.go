@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,27 +14,59 @@ import (
 )
 
 func TestCreateFiles(t *testing.T) {
-	resolvers := []byte("nameserver 192.0.2.53\n")
-	hosts := []byte("127.0.0.1\tlocalhost shop\n::1\tlocalhost ip6-localhost ip6-loopback\n")
 	own := spec.File{Path: "/etc/app.conf", Content: []byte("own"), Mode: 0o400}
 	hostsOwn := spec.File{Path: "/etc//hosts", Content: []byte("own")}
+	name, hosts, resolv := spec.File{Path: "/etc/hostname", Content: []byte("shop\n")},
+		spec.File{Path: "/etc/hosts", Content: []byte("127.0.0.1\tlocalhost shop\n::1\tlocalhost ip6-localhost ip6-loopback\n")},
+		spec.File{Path: "/etc/resolv.conf"}
 	tests := []struct {
 		name string
 		c    spec.Container
 		want []spec.File
 	}{
-		{"member", spec.Container{Role: spec.App, Files: []spec.File{own}},
-			[]spec.File{{Path: "/etc/hostname", Content: []byte("shop\n")}, {Path: "/etc/hosts", Content: hosts}, {Path: "/etc/resolv.conf"}, own}},
-		{"ambassador", spec.Container{Role: spec.Ambassador},
-			[]spec.File{{Path: "/etc/hostname", Content: []byte("shop\n")}, {Path: "/etc/hosts", Content: hosts}, {Path: "/etc/resolv.conf", Content: resolvers}}},
-		{"own instead of generated", spec.Container{Role: spec.Sidecar, Files: []spec.File{hostsOwn}},
-			[]spec.File{{Path: "/etc/hostname", Content: []byte("shop\n")}, {Path: "/etc/resolv.conf"}, hostsOwn}},
+		{"generated, then its own", spec.Container{Role: spec.App, Files: []spec.File{own}}, []spec.File{name, hosts, resolv, own}},
+		{"own instead of generated", spec.Container{Role: spec.Sidecar, Files: []spec.File{hostsOwn}}, []spec.File{name, resolv, hostsOwn}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, createFiles("shop", tt.c, resolvers)); diff != "" {
+			if diff := cmp.Diff(tt.want, createFiles(&spec.Group{Name: "shop"}, tt.c, []byte("nameserver 192.0.2.53\n"))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+// Who knows which names, and asks whom for the others.
+func TestNames(t *testing.T) {
+	proxy := spec.Container{Name: "proxy", Role: spec.Ambassador, Upstreams: []spec.Upstream{
+		{Name: "db", Listen: 5432},
+		{Name: "payments", Listen: 443, Hosts: []string{"payments.example.com", "pay.internal"}},
+		{Name: "localhost", Listen: 1}, {Name: "shop", Listen: 2},
+	}}
+	bare := spec.Container{Name: "proxy", Role: spec.Ambassador}
+	tests := []struct {
+		name, golden string
+		door         spec.Container
+		dns          spec.DNS
+		servers      []string
+	}{
+		{name: "nothing asked for", golden: "plain", door: bare},
+		{name: "upstreams", golden: "upstreams", door: proxy},
+		{name: "the ambassador answers", golden: "dns", door: proxy, dns: spec.DNSAmbassador},
+		{name: "servers of its own", golden: "servers", door: proxy, servers: []string{"198.51.100.53", "2001:db8::53"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := &spec.Group{Name: "shop", DNS: tt.dns, Network: spec.Network{Servers: tt.servers}, Containers: []spec.Container{
+				tt.door, {Name: "ship", Role: spec.Sidecar}, {Name: "web", Role: spec.App},
+			}}
+			got := ""
+			for _, c := range g.Containers {
+				for _, f := range createFiles(g, c, []byte("search example.com\nnameserver 192.0.2.53\n")) {
+					got += fmt.Sprintf("-- %s (%s) %s --\n%s", c.Name, c.Role, f.Path, f.Content)
+				}
+			}
+			goldenText(t, "names."+tt.golden+".txt", got)
 		})
 	}
 }
@@ -102,27 +135,5 @@ func TestStartedAt(t *testing.T) {
 	}
 	if at := startedAt(l, "shop", "web"); time.Since(at).Abs() > time.Minute {
 		t.Errorf("started at %v", at)
-	}
-}
-
-func TestReachableResolver(t *testing.T) {
-	tests := []struct {
-		name, conf string
-		want       bool
-	}{
-		{"empty", "", false},
-		{"systemd-resolved", "# stub\nnameserver 127.0.0.53\noptions edns0\n", false},
-		{"own v6 loopback", "nameserver ::1\n", false},
-		{"one of two", "nameserver 127.0.0.1\nnameserver 192.0.2.53\n", true},
-		{"v6", "nameserver 2001:db8::53", true},
-		{"commented out", "#nameserver 192.0.2.53\n", false},
-		{"nothing named", "nameserver\n", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := reachableResolver([]byte(tt.conf)); got != tt.want {
-				t.Errorf("%v, want %v", got, tt.want)
-			}
-		})
 	}
 }

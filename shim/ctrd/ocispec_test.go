@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,7 @@ func TestCreateSpec(t *testing.T) {
 			in.User = specs.User{UID: 99, GID: 99}
 			in.Container.Resources.CPU = 0.001
 			in.Container.Resources.Memory = 1 << 20
+			in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"}
 		})},
 	}
 	for _, tt := range tests {
@@ -116,6 +118,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 		{"no namespace", func(in *specInput) { in.Netns = "" }, "without network namespace", false},
 		{"no cgroup", func(in *specInput) { in.Cgroup = "" }, "without network namespace or cgroup", false},
 		{"packet sockets", func(in *specInput) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which is a way around", true},
+		{"a member's unsafe", func(in *specInput) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"volume of another group", func(in *specInput) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},
 	}
 	for _, tt := range tests {
@@ -134,14 +137,23 @@ func TestCreateSpecRefuses(t *testing.T) {
 
 func TestWaysOutAreRefused(t *testing.T) {
 	for _, name := range waysOut {
-		if _, err := createCapabilities(spec.Container{Capabilities: []string{name}}, false); err == nil {
-			t.Errorf("%s was granted", name)
+		for _, role := range []spec.Role{spec.Ambassador, spec.Init, spec.Sidecar, spec.App} {
+			if _, err := createCapabilities(spec.Container{Role: role, Capabilities: []string{name}}, false); err == nil {
+				t.Errorf("%s was granted to an %s", name, role)
+			}
+			_, err := createCapabilities(spec.Container{Role: role, Unsafe: spec.Unsafe{Capabilities: []string{name}}}, false)
+			if mayHave := role == spec.Ambassador && slices.Contains(unsafeCapabilities, name); (err == nil) != mayHave {
+				t.Errorf("%s as unsafe to an %s: %v, granted should be %v", name, role, err, mayHave)
+			}
 		}
 		for _, granted := range spec.DefaultCapabilities {
 			if granted == name {
 				t.Errorf("%s is in the default set", name)
 			}
 		}
+	}
+	if _, err := createCapabilities(spec.Container{Role: spec.Ambassador, Unsafe: spec.Unsafe{Capabilities: []string{"CHOWN"}}}, false); err == nil {
+		t.Error("an unsafe block is no second list of capabilities")
 	}
 }
 
@@ -192,20 +204,26 @@ func TestEnvironment(t *testing.T) {
 
 // A capability set reaches a program only as root, or if the file asked for it.
 func TestCreateCapabilities(t *testing.T) {
-	chown := []string{"CAP_CHOWN"}
+	chown, raw := []string{"CAP_CHOWN"}, []string{"CAP_NET_RAW"}
+	both := []string{"CAP_CHOWN", "CAP_NET_RAW"}
+	all := capabilitySet(slices.Concat(spec.DefaultCapabilities, []string{"NET_RAW"}))
 	tests := []struct {
-		name  string
-		names []string
-		other bool
-		want  specs.LinuxCapabilities
+		name          string
+		names, unsafe []string
+		other         bool
+		want          specs.LinuxCapabilities
 	}{
-		{"root, own set", []string{"CHOWN"}, false, specs.LinuxCapabilities{Bounding: chown, Permitted: chown, Effective: chown}},
-		{"other user, own set", []string{"CHOWN"}, true, specs.LinuxCapabilities{Bounding: chown, Permitted: chown, Effective: chown, Inheritable: chown, Ambient: chown}},
-		{"root, empty set", []string{}, false, specs.LinuxCapabilities{Bounding: []string{}, Permitted: []string{}, Effective: []string{}}},
+		{"root, own set", []string{"CHOWN"}, nil, false, specs.LinuxCapabilities{Bounding: chown, Permitted: chown, Effective: chown}},
+		{"other user, own set", []string{"CHOWN"}, nil, true, specs.LinuxCapabilities{Bounding: chown, Permitted: chown, Effective: chown, Inheritable: chown, Ambient: chown}},
+		{"root, empty set", []string{}, nil, false, specs.LinuxCapabilities{Bounding: []string{}, Permitted: []string{}, Effective: []string{}}},
+		{"root, own set, unsafe", []string{"CHOWN"}, []string{"NET_RAW"}, false, specs.LinuxCapabilities{Bounding: both, Permitted: both, Effective: both}},
+		{"root, default set, unsafe", nil, []string{"NET_RAW"}, false, specs.LinuxCapabilities{Bounding: all, Permitted: all, Effective: all}},
+		{"other user, own set, unsafe", []string{"CHOWN"}, []string{"NET_RAW"}, true, specs.LinuxCapabilities{Bounding: both, Permitted: both, Effective: both, Inheritable: both, Ambient: both}},
+		{"other user, default set, unsafe", nil, []string{"NET_RAW"}, true, specs.LinuxCapabilities{Bounding: all, Permitted: raw, Effective: raw, Inheritable: raw, Ambient: raw}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := createCapabilities(spec.Container{Capabilities: tt.names}, tt.other)
+			got, err := createCapabilities(spec.Container{Role: spec.Ambassador, Capabilities: tt.names, Unsafe: spec.Unsafe{Capabilities: tt.unsafe}}, tt.other)
 			if err != nil {
 				t.Fatal(err)
 			}

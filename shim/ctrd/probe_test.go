@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,17 +70,22 @@ var denied = map[string]string{
 func TestRootProbe(t *testing.T) {
 	program := buildProbe(t, "amd64")
 	archive := busyboxArchive(t)
+	// What can be given up gives raw sockets, and nothing else of all this.
+	unsafe := placed("unsafe", spec.Ambassador, program)
+	unsafe.Unsafe.Capabilities = []string{"NET_ADMIN", "NET_RAW"}
+	raw := maps.Clone(denied)
+	raw["inet raw"], raw["inet6 raw"] = "ok", "ok"
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newRig(t, c, archive,
-			placed("member", spec.App, program), placed("door", spec.Ambassador, program),
+			placed("member", spec.App, program), placed("door", spec.Ambassador, program), unsafe,
 			script("shell", spec.App, "sleep 1000"))
 		r.run()
-		for _, name := range []string{"member", "door"} {
+		for name, want := range map[string]map[string]string{"member": denied, "door": denied, "unsafe": raw} {
 			out, s := r.ended(name)
 			if s.ExitStatus != 0 {
 				t.Errorf("%s ended with status %d", name, s.ExitStatus)
 			}
-			if diff := cmp.Diff(denied, outcomes(out)); diff != "" {
+			if diff := cmp.Diff(want, outcomes(out)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}

@@ -21,6 +21,8 @@ variable "limits" {
 locals {
   image = "${var.registry}/app:${local.tag}"
   tag   = format("1.%d", var.replica)
+
+  domain = "example.com"
 }
 
 locals {
@@ -30,7 +32,11 @@ locals {
 
 group "everything" {
   egress = "ambassador"
+  dns    = "ambassador"
   labels = { team = "edge", "example.com/tier" = upper("gold") }
+  network {
+    dns { servers = ["192.0.2.53", "2001:DB8::53", "::ffff:198.51.100.53"] }
+  }
 
   app "web" {
     image        = local.image
@@ -80,7 +86,10 @@ group "everything" {
   }
   ambassador "proxy" {
     image = "docker-archive:/srv/images/proxy.tar"
-    upstream "db" { listen = 5432 }
+    upstream "db" {
+      listen = 5432
+      hosts  = ["Postgres.Internal", "db.${local.domain}"]
+    }
     upstream "api" { listen = 9000 + 1 }
     publish "web6" {
       address  = "2001:DB8::1"
@@ -99,6 +108,13 @@ group "everything" {
       port    = 8443
     }
     allow = local.allow
+    intercept { port = 15001 }
+    rate {
+      out = "512kbit"
+      in  = "1.5Mbit"
+    }
+    quota = "5GiB"
+    unsafe { capabilities = ["net_raw", "CAP_NET_ADMIN", "NET_RAW"] }
     file "/etc/proxy.cfg" {
       source = "conf/proxy.cfg"
       mode   = "444"

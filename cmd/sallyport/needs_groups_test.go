@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestWriteFinding(t *testing.T) {
+	var out strings.Builder
+	for _, f := range []finding{
+		{Name: "kernel", OK: true, Found: "6.18"},
+		{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"},
+		{Name: "unsafe", OK: true, Note: true, Found: "g: proxy has NET_RAW"},
+		{Name: "runc", Error: "not there\nat all", Hint: "install it"},
+	} {
+		writeFinding(&out, f)
+	}
+	const want = `ok    kernel           6.18
+note  resolvers        none
+                       -> name some
+note  unsafe           g: proxy has NET_RAW
+FAIL  runc             not there; at all
+                       -> install it
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestRemarkIsNoFailing(t *testing.T) {
+	n := need{name: "resolvers", check: func(context.Context) (string, error) { return "", &remark{"none", "name some"} }}
+	want := finding{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"}
+	if diff := cmp.Diff(want, n.find(t.Context())); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// Without a daemon doctor reads what the last one wrote down.
+func TestUnsafeFindings(t *testing.T) {
+	root := t.TempDir()
+	in := &instance{Root: root}
+	l, err := in.layout(place{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := []finding{{Name: "unsafe", OK: true, Found: "no group gives anything up"}}
+	if diff := cmp.Diff(nothing, unsafeFindings(t.Context(), in, l)); diff != "" {
+		t.Errorf("on a host that had no daemon (-want +got)\n%s", diff)
+	}
+	for name, given := range map[string][]string{"plain": nil, "open": {"NET_ADMIN"}} {
+		write(t, filepath.Join(l.StateDir, "wanted", name+".json"), shim.Wanted{Group: spec.Group{Name: name, Containers: []spec.Container{
+			{Name: "proxy", Role: spec.Ambassador, Unsafe: spec.Unsafe{Capabilities: given}},
+		}}})
+	}
+	want := []finding{{Name: "unsafe", OK: true, Note: true, Found: "open: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"}}
+	if diff := cmp.Diff(want, unsafeFindings(t.Context(), in, l)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if err := os.WriteFile(filepath.Join(l.StateDir, "wanted", "broken.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := unsafeFindings(t.Context(), in, l); len(got) != 1 || !got[0].Note || !strings.Contains(got[0].Found, "can't be told") {
+		t.Errorf("of state that can't be read: %+v", got)
+	}
+}
+
+func write(t *testing.T, path string, v any) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,88 @@
+package spec
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Bounds on a quota.
+const (
+	minQuota = mebibyte
+	maxQuota = 1 << 50
+)
+
+// dnsPort is where the ambassador answers the members' questions.
+const dnsPort = 53
+
+// intercept reads the port that the members' outbound TCP is led to.
+func (d *groupDecoder) intercept(door *hclsyntax.Block, c *Container) uint16 {
+	block := single(door, "intercept")
+	if block == nil {
+		return 0
+	}
+	port, at, ok := d.in(block).port("port")
+	if !ok {
+		return 0
+	}
+	const alone = "What arrives there is to be passed on to where its sender meant it to go"
+	if d.dns == DNSAmbassador && port == dnsPort {
+		d.errorf(at, "Port used twice", "On port %d the ambassador answers the members' questions for names. %s, so it needs a port of its own.", port, alone)
+	}
+	for _, u := range c.Upstreams {
+		if u.Listen == port {
+			d.errorf(at, "Port used twice", "The upstream %q listens on port %d. %s, and what is sent to an upstream was meant for the ambassador. Choose another port.", u.Name, port, alone)
+		}
+	}
+	for _, p := range c.Publish {
+		if p.Port == port && p.Protocol == "tcp" {
+			d.errorf(at, "Port used twice", "The publish %q leads the world to port %d. %s, and the world's callers meant the ambassador: it would call itself. Choose another port.", p.Name, port, alone)
+		}
+	}
+	return port
+}
+
+// quota reads how many bytes may pass the door.
+func (d *groupDecoder) quota(r reader) int64 {
+	bytes, _ := r.size("quota", minQuota, maxQuota)
+	return bytes
+}
+
+// undone says why there is nothing for a door's attributes to act on, where there is no door.
+var undone = map[Egress]string{
+	EgressNone:   `with egress = "none" nothing leaves the group, so nothing passes a door`,
+	EgressDirect: `with egress = "direct" every container leaves by itself, so there is no door that all of it passes`,
+}
+
+// checkDoor reports what acts on the door in a group that has none.
+func (d *groupDecoder) checkDoor(group *hclsyntax.Block, e Egress) {
+	why := undone[e]
+	if why == "" {
+		return
+	}
+	for _, door := range blocksOf(group.Body, string(Ambassador)) {
+		refuse := func(name string, at hcl.Range) {
+			d.errorf(at, "No door for "+name, "%q acts on what passes the group's door, and %s. Remove it, or the egress line.", name, why)
+		}
+		for _, name := range []string{"intercept", "rate"} {
+			if b := single(door, name); b != nil {
+				refuse(name, b.DefRange())
+			}
+		}
+		if a := door.Body.Attributes["quota"]; a != nil {
+			refuse("quota", a.NameRange)
+		}
+	}
+}
+
+// doorOnly says why a member doesn't have what the ambassador has, as the end of a sentence.
+func doorOnly(name string) string {
+	switch name {
+	case "unsafe":
+		return "a member has nothing to give up: what it could ask for here (NET_ADMIN, NET_RAW) would lead it out around the ambassador, which the group's whole promise rules out. Let the ambassador do what needs it."
+	case "intercept":
+		return "members' TCP is led to nobody but the ambassador, who alone can pass it on. Move it to the group's ambassador block."
+	case "rate", "quota":
+		return "what is bounded is the group's door. A member has none: what it sends goes through the ambassador, or with egress = \"direct\" past every door. Move it to the group's ambassador block."
+	}
+	return "a member has no way in or out of its group: only the ambassador has. Move it to the group's ambassador block."
+}

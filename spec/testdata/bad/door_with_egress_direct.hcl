@@ -1,0 +1,10 @@
+group "g" {
+  egress = "direct"
+  app "a" { image = "x" }
+  ambassador "p" {
+    image = "x"
+    intercept { port = 15001 }
+    rate { out = "2Mbit" }
+    quota = "5GiB"
+  }
+}
