@@ -30,6 +30,8 @@ type Link struct {
 	Host      []netip.Addr // required: the host's address of each family wanted
 	Group     []netip.Addr // required: the namespace's, as many
 	Localhost bool         // the host's end may carry what the host's own 127.0.0.1 sends to the group
+	RateOut   uint64       // optional: bits a second that the namespace may send; 0: any number
+	RateIn    uint64       // optional: bits a second that it may be sent
 }
 
 // PeerName is the link's name inside the namespace.

@@ -46,7 +46,7 @@ func Denies(ns *os.File) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
-	return ruleset.SameShape(conn, createTable(Policy{Mode: Sealed}))
+	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
 }
 
 // Remove takes the policy away: the namespace is as open as one without us. For namespaces that are about to go.
@@ -65,6 +65,7 @@ type Counters struct {
 	AmbassadorOut    ruleset.Tally `json:"ambassador_out"`     // left
 	AmbassadorDenied ruleset.Tally `json:"ambassador_denied"`  // not on its allow list
 	AmbassadorIn     ruleset.Tally `json:"ambassador_in"`      // arrived
+	Quota            ruleset.Tally `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
 	MembersOut       ruleset.Tally `json:"members_out"`        // left; egress direct only
 	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
 	MembersOther     ruleset.Tally `json:"members_other_denied"`
@@ -87,7 +88,7 @@ func ReadCounters(ns *os.File) (Counters, error) {
 		return Counters{}, err
 	}
 	return Counters{
-		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn],
+		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied],
 		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied],
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil

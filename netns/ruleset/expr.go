@@ -203,6 +203,11 @@ func Accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAcc
 // Drop ends the packet without a word.
 func Drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
+// Jump goes on in another chain and comes back from its end.
+func Jump(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+}
+
 // Goto goes on in another chain and does not come back.
 func Goto(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
