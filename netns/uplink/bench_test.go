@@ -88,30 +88,56 @@ func (b *bench) routed() *way {
 	return w
 }
 
-// bridgeTable is what others put on the host at the least, whatever else they do: ports led to containers, forwarding that is
-// closed but for what a container begins and what is published, and masquerade.
-const bridgeTable = `
-table ip bridged {
-	chain prerouting {
+// dockerTable is what Docker 28 puts on the host for one container that publishes ports, as nft prints it: each rule counts.
+const dockerTable = `
+table ip raw {
+	chain PREROUTING {
+		type filter hook prerouting priority raw;
+		ip daddr 10.209.0.1 iifname != "docker0" counter drop
+	}
+}
+table ip nat {
+	chain DOCKER {
+		iifname != "docker0" tcp dport 7000-7015 counter dnat to 10.209.0.1
+	}
+	chain PREROUTING {
 		type nat hook prerouting priority dstnat;
-		fib daddr type local jump ports
+		fib daddr type local counter jump DOCKER
 	}
-	chain output {
+	chain OUTPUT {
 		type nat hook output priority -100;
-		ip daddr != 127.0.0.0/8 fib daddr type local jump ports
+		ip daddr != 127.0.0.0/8 fib daddr type local counter jump DOCKER
 	}
-	chain ports {
-		iifname != "br0" tcp dport 7000-7015 dnat to 10.209.0.1
-	}
-	chain postrouting {
+	chain POSTROUTING {
 		type nat hook postrouting priority srcnat;
-		ip saddr 10.209.0.0/31 oifname != "br0" masquerade
+		ip saddr 10.209.0.0/31 oifname != "docker0" counter masquerade
 	}
-	chain forward {
+}
+table ip filter {
+	chain DOCKER {
+		ip daddr 10.209.0.1 iifname != "docker0" oifname "docker0" tcp dport 7000-7015 counter accept
+		iifname != "docker0" oifname "docker0" counter drop
+	}
+	chain DOCKER-USER {
+	}
+	chain DOCKER-CT {
+		oifname "docker0" ct state established,related counter accept
+	}
+	chain DOCKER-INTERNAL {
+	}
+	chain DOCKER-BRIDGE {
+		oifname "docker0" counter jump DOCKER
+	}
+	chain DOCKER-FORWARD {
+		counter jump DOCKER-CT
+		counter jump DOCKER-INTERNAL
+		counter jump DOCKER-BRIDGE
+		iifname "docker0" counter accept
+	}
+	chain FORWARD {
 		type filter hook forward priority filter; policy drop;
-		oifname "br0" ct state established,related accept
-		oifname "br0" iifname != "br0" ip daddr 10.209.0.1 tcp dport 7000-7015 accept
-		iifname "br0" oifname != "br0" accept
+		counter jump DOCKER-USER
+		counter jump DOCKER-FORWARD
 	}
 }
 `
@@ -121,8 +147,8 @@ func (b *bench) bridged() *way {
 	b.Helper()
 	w := b.newHost()
 	b.plainGroup(w, "veth0")
-	netnstest.Bridge(b, netnstest.End{NS: w.host, Name: "br0", Addrs: []string{near4.String() + "/31"}}, "veth0")
-	netnstest.NFT(b, w.host, bridgeTable, "-f", "-")
+	netnstest.Bridge(b, netnstest.End{NS: w.host, Name: "docker0", Addrs: []string{near4.String() + "/31"}}, "veth0")
+	netnstest.NFT(b, w.host, dockerTable, "-f", "-")
 	return w
 }
 
