@@ -27,6 +27,7 @@ const insideEnv = "SALLYPORT_NETNSTEST"
 // fails them when they leave a link, a mount, a cgroup, a table or an open namespace behind. As another user it just runs them.
 func Main(m *testing.M) int {
 	probe.Main()
+	loadMain()
 	if os.Geteuid() != 0 {
 		return m.Run()
 	}

@@ -163,6 +163,16 @@ func ctBits(key expr.CtKey, mask uint32) []expr.Any {
 // ToLocal matches packets to one of the host's own addresses: fib daddr type local.
 func ToLocal() []expr.Any { return toType(unix.RTN_LOCAL) }
 
+// NotToLocal matches packets to any other address: fib daddr type != local.
+func NotToLocal() []expr.Any { return destinationType(expr.CmpOpNeq, unix.RTN_LOCAL) }
+
+// ToUnicast matches packets to an address that is another host's: fib daddr type unicast.
+func ToUnicast() []expr.Any { return toType(unix.RTN_UNICAST) }
+
+// ToAnycast matches packets to an address that the host shares with others: fib daddr type anycast. Where the host forwards IPv6,
+// the first address of each of its networks is one.
+func ToAnycast() []expr.Any { return toType(unix.RTN_ANYCAST) }
+
 // ToBroadcast matches packets to a broadcast address: fib daddr type broadcast.
 func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
 
@@ -182,10 +192,12 @@ func fromLocal(op expr.CmpOp) []expr.Any {
 	}
 }
 
-func toType(t uint32) []expr.Any {
+func toType(t uint32) []expr.Any { return destinationType(expr.CmpOpEq, t) }
+
+func destinationType(op expr.CmpOp, t uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},
-		compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(t)...),
+		compareTo(op, binaryutil.NativeEndian.PutUint32(t)...),
 	}
 }
 

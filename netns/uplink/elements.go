@@ -14,6 +14,11 @@ import (
 // elements are elements of the table's sets, by the set's name.
 type elements map[string][]nftables.SetElement
 
+// entrySets are the sets whose elements entries are; of the others, the rules fill two.
+func (u *Uplink) entrySets() []ruleset.Set {
+	return slices.DeleteFunc(slices.Clone(u.table.Sets), func(s ruleset.Set) bool { return !s.Open || s.Dynamic })
+}
+
 // createElements is an entry as the sets hold it.
 func createElements(e Entry) elements {
 	name := ruleset.InterfaceName(e.Link)
@@ -97,7 +102,7 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
 		return out, err
 	}
-	for _, s := range u.table.Sets {
+	for _, s := range u.entrySets() {
 		xs, err := conn.GetSetElements(s.Handle(u.config.Table))
 		if err != nil {
 			return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, u.config.Table, err)
@@ -118,7 +123,7 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 	have := all.of(func(link string) bool { return link == e.Link })
 	want := createElements(e)
 	add, del = elements{}, elements{}
-	for _, s := range u.table.Sets {
+	for _, s := range u.entrySets() {
 		a, d := ruleset.Diff(have[s.Name], want[s.Name])
 		if len(a) > 0 {
 			add[s.Name] = a
@@ -132,7 +137,7 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 
 // change sends one batch: deletions first, so that an element may change its data.
 func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
-	for _, s := range u.table.Sets {
+	for _, s := range u.entrySets() {
 		h := s.Handle(u.config.Table)
 		if err := ruleset.DeleteElements(conn, h, del[s.Name]); err != nil {
 			return err
@@ -150,7 +155,7 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 		return nil // it is only that the table has to be read again
 	}
 	now := elements{}
-	for _, s := range u.table.Sets {
+	for _, s := range u.entrySets() {
 		now[s.Name] = append(ruleset.Without(u.known[s.Name], del[s.Name]), add[s.Name]...)
 	}
 	u.known = now
@@ -168,9 +173,10 @@ func (u *Uplink) keep(conn *ruleset.Conn, live func(string) bool) error {
 	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return live(linkOf(x.Key)) }) {
 		return ruleset.Delete(conn, u.config.Table)
 	}
-	gone := all.of(func(link string) bool { return link == "" || !live(link) })
-	if len(gone) == 0 {
-		return nil
+	if gone := all.of(func(link string) bool { return link == "" || !live(link) }); len(gone) > 0 {
+		if err := u.change(conn, nil, gone); err != nil {
+			return err
+		}
 	}
-	return u.change(conn, nil, gone)
+	return u.forget(conn, live)
 }

@@ -19,7 +19,11 @@ const (
 	publish6       = "publish6"
 	publishAt4     = "publish_at4" // host's address . protocol . port -> group's address . port
 	publishAt6     = "publish_at6"
+	refused4       = "refused4" // link . protocol . destination . port
+	refused6       = "refused6"
+	ported         = "ported" // protocols that have ports
 	refuse         = "refuse"
+	listed         = "listed"
 	chainRefused   = "refused"
 	chainSpoofed   = "spoofed"
 	chainStray     = "stray"
@@ -54,11 +58,8 @@ func createTable(c Config) ruleset.Table {
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
 			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishRules()},
 			{Name: "masquerading", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
-			{Name: refuse, Rules: []ruleset.Rule{
-				ruleset.NewRule("", ruleset.Count(chainRefused)),
-				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
-				ruleset.NewRule("", ruleset.Reject()),
-			}},
+			{Name: listed, Rules: append(allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept()), ruleset.NewRule("", ruleset.Goto(refuse)))},
+			{Name: refuse, Rules: refuseRules()},
 		},
 	}
 }
@@ -81,7 +82,7 @@ func createSets() []ruleset.Set {
 	for i := range sets {
 		sets[i].Open = true
 	}
-	return sets
+	return append(append(sets, portedSet()), refusalSets()...)
 }
 
 func fromGroups(c Config) []ruleset.Rule {
@@ -93,24 +94,25 @@ func fromGroups(c Config) []ruleset.Rule {
 		ruleset.NewRule("another's address", v6, ruleset.NotIn(source6, ruleset.FieldIIFName, ruleset.FieldSource6), ruleset.Count(chainSpoofed), ruleset.Drop()),
 		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
+		ruleset.NewRule("has an allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(listed)),
 	}
-	rules = append(rules, allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept())...)
-	rules = append(rules, ruleset.NewRule("not on its allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(refuse)))
 	for _, p := range append(metadata, c.Prefix4, c.Prefix6) {
 		if p.IsValid() {
 			rules = append(rules, ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(refuse)))
 		}
 	}
 	return append(rules,
+		ruleset.NewRule("outside", ruleset.ToUnicast(), ruleset.Accept()), // most often it is; to look a route up is dear
 		ruleset.NewRule("the host itself", ruleset.ToLocal(), ruleset.Goto(refuse)),
+		ruleset.NewRule("the host itself", ruleset.ToAnycast(), ruleset.Goto(refuse)),
 		ruleset.NewRule("", ruleset.ToBroadcast(), ruleset.Goto(refuse)),
 		ruleset.NewRule("", ruleset.ToMulticast(), ruleset.Goto(refuse)))
 }
 
 func toGroups() []ruleset.Rule {
 	rules := []ruleset.Rule{
+		ruleset.NewRule("of flows judged before", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()), // whose they are need not be looked up
 		ruleset.NewRule("not to a group", ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Accept()),
-		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("published", ruleset.CTDestinationNAT(), ruleset.Accept()),
 		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
 	}
@@ -123,9 +125,10 @@ func toGroups() []ruleset.Rule {
 // publishRules lead published ports to their groups; a port at one address of the host goes before one at all of them.
 func publishRules() []ruleset.Rule {
 	rule := func(family byte, to string, fields ...ruleset.Field) ruleset.Rule {
-		return ruleset.NewRule("", ruleset.Family(family), ruleset.ToLocal(), ruleset.DestinationNAT(family, to, fields...))
+		return ruleset.NewRule("", ruleset.Family(family), ruleset.DestinationNAT(family, to, fields...))
 	}
 	return []ruleset.Rule{
+		ruleset.NewRule("not to the host", ruleset.NotToLocal(), ruleset.Accept()),
 		rule(unix.NFPROTO_IPV4, publishAt4, ruleset.FieldDest4, ruleset.FieldL4Proto, ruleset.FieldDPort),
 		rule(unix.NFPROTO_IPV4, publish4, ruleset.FieldL4Proto, ruleset.FieldDPort),
 		rule(unix.NFPROTO_IPV6, publishAt6, ruleset.FieldDest6, ruleset.FieldL4Proto, ruleset.FieldDPort),
