@@ -1,0 +1,70 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// metered is a group whose ambassador may exchange 1 MiB with the world.
+const metered = `
+group "m" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7001"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7003"]
+    quota   = "1MiB"
+  }
+}
+`
+
+// TestQuotaEvents: that most of a quota is used and that it is spent is told once each, a restart of the daemon included; with more given, the
+// door is open again.
+func TestQuotaEvents(t *testing.T) {
+	m := newMachine(t, "")
+	m.apply("m.hcl", fmt.Sprintf(metered, attackImage))
+	ns := m.netns("m")
+	told := func(want ...string) {
+		t.Helper()
+		eventually(t, 4*time.Second, "what is told of the quota", func() error {
+			var got []string
+			for _, e := range m.events("m", shim.EventQuota) {
+				got = append(got, e.Text)
+			}
+			if len(got) != len(want) {
+				return fmt.Errorf("got %q, want %q", got, want)
+			}
+			return says(strings.Join(got, "\n"), want...)
+		})
+	}
+	// send has the ambassador send so many KiB to the world, which sends them back.
+	send := func(kib int) {
+		m.try("exec", "m.amb", "--", "sh", "-c", fmt.Sprintf("dd if=/dev/zero bs=1k count=%d | nc -w 1 %s %d >/dev/null", kib, world4, worldPort))
+	}
+	told()
+	send(440)
+	told("of the quota of 1MiB are used")
+	m.stop()
+	m.start()
+	send(200)
+	told("of the quota of 1MiB are used", "the quota of 1MiB is spent")
+	if o := attempt(t, ns, 7003, "tcp", world4); o.Reply != "" {
+		t.Error("the ambassador gets through although its quota is spent")
+	}
+	m.kill()
+	m.start()
+	time.Sleep(1500 * time.Millisecond) // more than one look
+	told("of the quota of 1MiB are used", "the quota of 1MiB is spent")
+
+	m.apply("m.hcl", strings.Replace(fmt.Sprintf(metered, attackImage), "1MiB", "100MiB", 1))
+	if o := attempt(t, ns, 7003, "tcp", world4); o.Reply == "" {
+		t.Errorf("the ambassador was given more and gets nothing through: %s", o.Error)
+	}
+	told("of the quota of 1MiB are used", "the quota of 1MiB is spent")
+}
