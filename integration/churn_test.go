@@ -223,17 +223,24 @@ func (c *churn) flushHost() error {
 
 // withoutRules is the members' control: they have been trying all along, and with nothing in its way the watch sees each.
 func (c *churn) withoutRules() {
+	c.t.Helper()
 	for _, x := range c.groups {
-		ns := c.netns(x.name)
 		c.watch.verdict()
-		eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
-			dropTables(c.t, ns)
-			dropFence(c.t, c.cgroup2(x.name+"/members"))
-			if _, members, _ := c.watch.verdict(); members == 0 {
-				return fmt.Errorf("it isn't")
-			}
-			return nil
-		})
+		c.withoutRulesFor(x)
 		c.run("rm", x.name)
 	}
+}
+
+func (c *churn) withoutRulesFor(x *churner) {
+	c.t.Helper()
+	ns := c.netns(x.name)
+	defer c.freeze()()
+	eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
+		dropTables(c.t, ns)
+		dropFence(c.t, c.cgroup2(x.name+"/members"))
+		if _, members, _ := c.watch.verdict(); members == 0 {
+			return fmt.Errorf("it isn't")
+		}
+		return nil
+	})
 }

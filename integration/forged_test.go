@@ -43,6 +43,7 @@ func TestPromiseForgedSource(t *testing.T) {
 		out := seen.take(t, anyFrame)
 		s.add(technique{name: title(r)}.row(r.to, try{who: "sidecar", o: o}, out), out)
 	}
+	defer m.freeze()()
 	for _, r := range rows {
 		dropTables(t, ns)
 		dropFence(t, m.cgroup2("g/members")) // it holds back a member's handshake by itself
