@@ -128,12 +128,12 @@ func (m *machine) attackExec(what order) (o outcome, err error) {
 	if what.how == "child386" {
 		program = "/attack386"
 	}
-	out, err := m.try("exec", "g.app", "--", "/bin/sh", "-c", program+" try "+strings.Join(what.args(), " ")+" || exit 0")
+	out, err := m.try("exec", "g.app", "--", "/bin/sh", "-c", program+" try "+strings.Join(what.args(), " "))
+	if err != nil && what.how == "child386" {
+		return outcome{Technique: what.technique, Error: err.Error()}, nil // killed, or not run at all
+	}
 	if err != nil {
 		return o, err
-	}
-	if out == "" { // killed
-		return outcome{Technique: what.technique, Error: "killed"}, nil
 	}
 	return o, json.Unmarshal([]byte(out), &o)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,25 +42,25 @@ func TestPromiseChurn(t *testing.T) {
 			c.phase(s, seen, "the host's tables flushed", c.flushHost)
 			c.withoutRules()
 		})
-		t.Logf("after %v: %d group starts, %d ambassador restarts, %d daemon kills with connect loops running; of members nothing was seen: %v",
-			time.Since(begin).Round(time.Second), all.starts.Load(), all.restarts.Load(), all.kills.Load(), !t.Failed())
+		t.Logf("after %v: %d group starts, %d ambassador restarts, %d daemon kills with connect loops running; %d packets of members; %d rounds refused and done again",
+			time.Since(begin).Round(time.Second), all.starts.Load(), all.restarts.Load(), all.kills.Load(), all.packets.Load(), all.refused.Load())
 	}
 }
 
 // A churn is a machine with groups that come and go.
 type churn struct {
 	*machine
-	watch         *watch
-	groups        []*churner
-	done, before  *tally
-	startsBefore  int64
-	restartBefore int64
+	watch  *watch
+	groups []*churner
+	done   *tally // with what other slices did, which is:
+
+	startsBefore, restartsBefore int64
 }
 
 func newChurn(t testing.TB, done *tally) *churn {
 	t.Helper()
 	m := newMachine(t, "")
-	c := &churn{machine: m, watch: newWatch(t, m.host), done: done, startsBefore: done.starts.Load(), restartBefore: done.restarts.Load()}
+	c := &churn{machine: m, watch: newWatch(t, m.host), done: done, startsBefore: done.starts.Load(), restartsBefore: done.restarts.Load()}
 	for n := range *churners {
 		c.groups = append(c.groups, m.newChurner(n, c.watch, done))
 	}
@@ -74,6 +75,7 @@ func (c *churn) phase(s *section, seen map[string]bool, what string, do func() e
 		c.t.Fatalf("%s: %v", what, err)
 	}
 	doors, members, first := c.watch.verdict()
+	c.done.packets.Add(int64(members))
 	c.t.Logf("%s: %d frames of ambassadors, %d of members, %v", what, doors, members, time.Since(begin).Round(time.Millisecond))
 	if doors == 0 {
 		c.t.Errorf("%s: not even an ambassador was seen, so this proves nothing", what)
@@ -89,11 +91,18 @@ func (c *churn) phase(s *section, seen map[string]bool, what string, do func() e
 	}
 }
 
-// until churns until there were so many starts and restarts in this slice.
+// until churns until there were so many starts and restarts in this slice. A round that was refused is told of and done again:
+// here it is packets that are judged.
 func (c *churn) until(starts, restarts int64) error {
 	return c.together(func(x *churner) error {
-		for c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartBefore < restarts {
-			if err := x.round(); err != nil {
+		for c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartsBefore < restarts {
+			err := x.round()
+			if err == nil {
+				continue
+			}
+			c.done.refused.Add(1)
+			c.t.Logf("a round was refused: %v", err)
+			if err := retry(time.Minute, x.round); err != nil {
 				return err
 			}
 		}
@@ -115,16 +124,52 @@ func (c *churn) together(f func(*churner) error) error {
 	return first
 }
 
-// killDaemon kills the daemon at moments spread over what a start takes, while groups come and go; what they are told meanwhile
-// is the kill's. In the end every group can be brought up.
+// killDaemon kills the daemon at moments spread over what a start takes. Half of the groups run on meanwhile, and are what they
+// were in the end; the others come and go, and what they are told is the kill's. In the end every one can be brought up.
 func (c *churn) killDaemon(times int64) error {
-	stop := make(chan struct{})
+	steady, others := c.groups[:len(c.groups)/2], c.groups[len(c.groups)/2:]
+	before := map[*churner]map[string]int{}
+	for _, x := range steady {
+		if err := x.start(); err != nil {
+			return err
+		}
+		pids, err := x.pids()
+		if err != nil {
+			return err
+		}
+		before[x] = pids
+	}
+	stop := keepOn(others)
+	for n := range times {
+		time.Sleep(time.Duration(n*37%211) * time.Millisecond)
+		c.kill()
+		for _, x := range steady {
+			x.watch.door(x.n)
+			if err := x.seen(); err != nil {
+				return err
+			}
+		}
+		c.start()
+		c.done.kills.Add(1)
+	}
+	stop()
+	for x, was := range before {
+		if now, err := x.pids(); err != nil || !maps.Equal(was, now) {
+			return fmt.Errorf("%s was %v, and after %d kills of the daemon it is %v (%v)", x.name, was, times, now, err)
+		}
+	}
+	return c.together(func(x *churner) error { return retry(time.Minute, x.round) })
+}
+
+// keepOn has groups come and go until it is stopped, whatever they are told.
+func keepOn(groups []*churner) (stop func()) {
+	ended := make(chan struct{})
 	var wait sync.WaitGroup
-	for _, x := range c.groups {
+	for _, x := range groups {
 		wait.Go(func() {
 			for {
 				select {
-				case <-stop:
+				case <-ended:
 					return
 				default:
 					if x.round() != nil {
@@ -134,15 +179,7 @@ func (c *churn) killDaemon(times int64) error {
 			}
 		})
 	}
-	for n := range times {
-		time.Sleep(time.Duration(n*37%211) * time.Millisecond)
-		c.kill()
-		c.start()
-		c.done.kills.Add(1)
-	}
-	close(stop)
-	wait.Wait()
-	return c.together(func(x *churner) error { return retry(time.Minute, x.round) })
+	return func() { close(ended); wait.Wait() }
 }
 
 // killContainerd kills the daemon's containerd while groups run; it comes back, and they have not been touched.
@@ -186,17 +223,24 @@ func (c *churn) flushHost() error {
 
 // withoutRules is the members' control: they have been trying all along, and with nothing in its way the watch sees each.
 func (c *churn) withoutRules() {
+	c.t.Helper()
 	for _, x := range c.groups {
-		ns := c.netns(x.name)
 		c.watch.verdict()
-		eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
-			dropTables(c.t, ns)
-			dropFence(c.t, c.cgroup2(x.name+"/members"))
-			if _, members, _ := c.watch.verdict(); members == 0 {
-				return fmt.Errorf("it isn't")
-			}
-			return nil
-		})
+		c.withoutRulesFor(x)
 		c.run("rm", x.name)
 	}
+}
+
+func (c *churn) withoutRulesFor(x *churner) {
+	c.t.Helper()
+	ns := c.netns(x.name)
+	defer c.freeze()()
+	eventually(c.t, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
+		dropTables(c.t, ns)
+		dropFence(c.t, c.cgroup2(x.name+"/members"))
+		if _, members, _ := c.watch.verdict(); members == 0 {
+			return fmt.Errorf("it isn't")
+		}
+		return nil
+	})
 }

@@ -43,7 +43,7 @@ type churner struct {
 }
 
 // tally is what all churners have done.
-type tally struct{ starts, restarts, kills atomic.Int64 }
+type tally struct{ starts, restarts, kills, packets, refused atomic.Int64 }
 
 func (m *machine) newChurner(n int, w *watch, done *tally) *churner {
 	name := fmt.Sprintf("churn%d", n)
@@ -54,15 +54,24 @@ func (m *machine) newChurner(n int, w *watch, done *tally) *churner {
 	}
 }
 
-// round is one life of the group. Every start and every restart is seen through: its ambassador came to its door.
+// round is one life of the group, whatever there was of it before. Every start and every restart is seen through: its
+// ambassador came to its door.
 func (c *churner) round() error {
-	if err := c.start(); err != nil {
-		return err
+	for _, step := range []func() error{c.remove, c.start, c.restart, c.remove} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := c.restart(); err != nil {
-		return err
+	return nil
+}
+
+// remove is content when there is no such group.
+func (c *churner) remove() error {
+	err := c.call(func(ctx context.Context) error { return c.client.Remove(ctx, c.name, nil) })
+	if errors.Is(err, shim.ErrNoGroup) {
+		return nil
 	}
-	return c.call(func(ctx context.Context) error { return c.client.Remove(ctx, c.name, nil) })
+	return err
 }
 
 func (c *churner) start() error {

@@ -115,6 +115,13 @@ func (m *machine) kill() {
 	m.daemon = nil
 }
 
+// freeze keeps the daemon from putting back what a control takes away, until it is let go on.
+func (m *machine) freeze() (thaw func()) {
+	daemon := m.daemon.Process
+	daemon.Signal(syscall.SIGSTOP)
+	return func() { daemon.Signal(syscall.SIGCONT) }
+}
+
 // close removes every group, ends the daemon and checks that nothing of it stays on the machine.
 func (m *machine) close() {
 	if m.daemon == nil {

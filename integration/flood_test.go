@@ -12,8 +12,7 @@ import (
 
 const floodTitle = "8. A flood"
 
-// flooded is a group whose member tries as fast as it can, in many threads, to another destination each time. It is asked for
-// nothing until there is a file in the volume, which only the sidecar writes.
+// flooded is a group whose member is given something to do, and whose ambassador asks the world for an echo all the time.
 const flooded = `
 group "g" {
   app "app" {

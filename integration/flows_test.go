@@ -189,6 +189,7 @@ func (m *machine) squatted(s *section) {
 		})
 	}
 	stop()
+	defer m.freeze()()
 	for _, addr := range []string{host4, host6} {
 		for _, proto := range []string{"tcp", "udp"} {
 			r := row{technique: proto + " callers of the port it shares, over restarts", family: family(addr), who: "app", expected: silent, seen: silent, control: "the same without rules and fence"}

@@ -96,6 +96,7 @@ func TestPromiseInbound(t *testing.T) {
 		knock{"the ambassador, published, at 127.0.0.1", "the host", m.host, "tcp", "127.0.0.1", 8444, answered},
 		knock{"a member, on a published port, at 127.0.0.1", "the host", m.host, "tcp", "127.0.0.1", 8443, silent})
 	m.knock(s, seen, knocks, func() {})
+	defer m.freeze()()
 	m.knock(s, seen, bare, func() { dropTables(t, m.host) })
 }
 

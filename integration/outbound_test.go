@@ -99,7 +99,7 @@ func openSysctls() error {
 // since it is nobody's.
 func (r *raid) withoutRules(s *section, techniques []technique) {
 	r.t.Helper()
-	r.kill() // the daemon, or it would put back what is taken away now
+	defer r.freeze()()
 	attempt := func(x technique, to string, fence bool) (outcome, []frame) {
 		dropTables(r.t, r.ns)
 		if !fence {

@@ -2,8 +2,8 @@
 // integration tests, as a member and, for the control, as the ambassador.
 //
 //	attack try TECHNIQUE HOST PORT            one attempt; prints a Result as JSON
-//	attack serve ADDR                         do what ask sends: techniques done by this very process, or by its children
-//	attack ask ADDR HOW TECHNIQUE HOST PORT   HOW: self, child, orphan, or child386: a child by the 32-bit system calls
+//	attack serve ADDR                         do what callers ask for, in a line: HOW TECHNIQUE HOST PORT. HOW is self, child,
+//	                                          orphan, or child386: a child that uses the 32-bit system calls
 //	attack loop HOST,... PORT PAUSE           connect and send, from the first instruction on, until killed
 //	attack flood THREADS                      the same as fast as it goes, to another destination each time
 //	attack visit HOST PORT PAUSE              ask for an echo over and over, and tell how many were answered
@@ -54,8 +54,6 @@ func run(args []string) error {
 		return orphan(args)
 	case verb == "serve" && len(args) == 1:
 		return serve(args[0])
-	case verb == "ask" && len(args) == 5:
-		return ask(args[0], strings.Join(args[1:], " "))
 	case verb == "loop" && len(args) == 3:
 		loop(args[0], port(args[1]), pause(args[2]))
 	case verb == "flood" && len(args) == 1:
@@ -159,16 +157,4 @@ func orphan(args []string) error {
 		return c.Start()
 	}
 	return json.NewEncoder(os.Stdout).Encode(try(args[1], args[2], port(args[3])))
-}
-
-func ask(addr, line string) error {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintln(c, line)
-	_, err = c.(*net.TCPConn).WriteTo(os.Stdout)
-	return err
 }
