@@ -18,7 +18,7 @@ type Arm struct {
 // How a comparison goes. Ratios of one round are of turns within a second or two of each other, so that whatever else the
 // machine does in the meantime falls on all arms alike; their median and quartiles are told.
 const (
-	rounds = 15
+	rounds = 25
 	turn   = 200 * time.Millisecond
 )
 
