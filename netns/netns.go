@@ -2,8 +2,8 @@
 // and routes. The namespace belongs to no process: it is kept by a mount of its file, outlives every container in it, and goes
 // when it is unpinned.
 //
-// What bites: a thread is moved into the namespace only to make it and set its sysctls, in [Apply]; everything else goes through
-// netlink sockets opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the
+// What bites: a thread is moved into the namespace only to make it and set its sysctls, in [Apply] and [ReflectMarks]; everything
+// else goes through netlink sockets opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the
 // file's owner.
 package netns
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -19,6 +20,11 @@ func Apply(ns *os.File, p Policy) (changed bool, err error) {
 		return false, err
 	}
 	defer conn.Close()
+	if p.intercepts() {
+		if err := netns.ReflectMarks(ns); err != nil {
+			return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
+		}
+	}
 	changed, err = ruleset.Apply(conn, createTable(p))
 	if err != nil {
 		return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
@@ -36,6 +42,11 @@ func InForce(ns *os.File, p Policy) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
+	if p.intercepts() {
+		if ok, err := netns.ReflectsMarks(ns); err != nil || !ok {
+			return false, err
+		}
+	}
 	return ruleset.Matches(conn, createTable(p))
 }
 
@@ -70,7 +81,8 @@ type Counters struct {
 	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
 	MembersOther     ruleset.Tally `json:"members_other_denied"`
 	MembersIn        ruleset.Tally `json:"members_in_denied"`
-	KernelOut        ruleset.Tally `json:"kernel_out"` // handshakes, last ACKs, resets and neighbour discovery
+	MembersLed       ruleset.Tally `json:"members_led"` // TCP led to the ambassador
+	KernelOut        ruleset.Tally `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
 	KernelIn         ruleset.Tally `json:"kernel_in"`
 	UnknownOut       ruleset.Tally `json:"unknown_out_denied"` // no cgroup of the group
 	UnknownIn        ruleset.Tally `json:"unknown_in_denied"`  // nobody it could be for
@@ -89,7 +101,7 @@ func ReadCounters(ns *os.File) (Counters, error) {
 	}
 	return Counters{
 		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied],
-		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied],
+		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied], MembersLed: t[membersLed],
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil
 }

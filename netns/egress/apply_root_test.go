@@ -64,8 +64,11 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	names := map[string]string{"AMBASSADOR": netnstest.CgroupName(t, h, ambassador), "MEMBERS": netnstest.CgroupName(t, h, members)}
 	quota, allowQuota := base, allow
 	quota.Quota, allowQuota.Quota = 1000, 5<<30
+	intercept, interceptAll := base, allowQuota
+	intercept.Intercept, interceptAll.Intercept = 15001, 15001
 	return map[string]egress.Policy{
 		"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
+		"intercept": intercept, "intercept_all": interceptAll,
 	}, names
 }
 

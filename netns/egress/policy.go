@@ -9,8 +9,9 @@
 // told apart by container and destination in sets that the rules fill themselves (denial.go).
 //
 // What bites: a rule holds the number of a cgroup, not its path. A cgroup removed and made again has another number, and until
-// [Apply] runs again it is nobody: its packets are dropped. And nothing here may ever make the kernel track connections in the
-// namespace: no nat chain, no ct expression.
+// [Apply] runs again it is nobody: its packets are dropped. And nothing here may make the kernel track connections in the
+// namespace, no nat chain and no ct expression, but where the members' TCP is led to the ambassador (intercept.go), and then theirs
+// alone.
 package egress
 
 import (
@@ -39,6 +40,7 @@ type Policy struct {
 	Members    Cgroup     // required in mode ambassador
 	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
 	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
+	Intercept  uint16     // port of the ambassador's, on loopback, that the members' TCP to the outside is led to; 0: it is refused
 	Quota      uint64     // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 

@@ -20,6 +20,7 @@ const (
 	membersTCPDenied = "members_tcp_denied"
 	membersDenied    = "members_other_denied"
 	membersInDenied  = "members_in_denied"
+	membersLed       = "members_led"
 	kernelOut        = "kernel_out"
 	kernelIn         = "kernel_in"
 	unknownOutDenied = "unknown_out_denied"
@@ -48,7 +49,7 @@ func createTable(p Policy) ruleset.Table {
 	t := ruleset.Table{
 		Name: TableName,
 		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, quotaDenied, membersOut, membersTCPDenied, membersDenied,
-			membersInDenied, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
+			membersInDenied, membersLed, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
 		Sets: createSets(p),
 		Chains: []ruleset.Chain{
 			{Name: "output", Base: filter(nftables.ChainHookOutput), Rules: outputRules(p)},
@@ -81,6 +82,9 @@ func createTable(p Policy) ruleset.Table {
 		t.Quotas = []ruleset.Quota{createQuota(p)}
 		t.Chains = append(t.Chains, quotaChains(p)...)
 	}
+	if p.intercepts() {
+		t.Chains = append(t.Chains, interceptChains(p)...)
+	}
 	return t
 }
 
@@ -108,18 +112,22 @@ func outputRules(p Policy) []ruleset.Rule {
 	if len(p.Allow) > 0 {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
-	return []ruleset.Rule{
+	rules := []ruleset.Rule{
 		ruleset.NewRule("1: inside the group, opened before", ruleset.OIFName("lo"), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
 		ruleset.NewRule("1: another's address", ruleset.OIFName("lo"), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 		loopback,
 		pass,
+	}
+	if p.intercepts() {
+		rules = append(rules, ledRules(p)...)
+	}
+	return append(rules,
 		ruleset.NewRule("3: members are refused at once", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(refuseMember)),
 		ruleset.NewRule("4: handshake of the ambassador's listeners", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN|ruleset.RST|ruleset.ACK, ruleset.SYN|ruleset.ACK),
 			ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.FromLocal(), ruleset.Count(kernelOut), ruleset.Accept()),
 		ruleset.NewRule("5: last ACK and RST own no socket", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN, 0), ruleset.FromLocal(), ruleset.Goto(ownerless)),
 		ruleset.NewRule("6: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelOut), ruleset.Accept()),
-		drop,
-	}
+		drop)
 }
 
 // directOutput lets everybody out; the first two rules are there to count.

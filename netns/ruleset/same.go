@@ -14,8 +14,11 @@ func sameRule(got *nftables.Rule, want Rule) bool {
 
 func sameExprs(got, want []expr.Any) bool {
 	want = slices.DeleteFunc(slices.Clone(want), func(e expr.Any) bool {
-		_, unreadable := e.(*expr.Socket)
-		return unreadable
+		switch e.(type) {
+		case *expr.Socket, *expr.Rt:
+			return true
+		}
+		return false
 	})
 	if len(got) != len(want) {
 		return false
@@ -43,6 +46,10 @@ func canonical(e expr.Any) ([]byte, error) {
 	case *expr.Dynset:
 		c := *x
 		c.SetID = 0
+		e = &c
+	case *expr.Redir:
+		c := *x
+		c.RegisterProtoMax, c.Flags = c.RegisterProtoMin, c.Flags|expr.NF_NAT_RANGE_PROTO_SPECIFIED
 		e = &c
 	case *expr.NAT:
 		c := *x
