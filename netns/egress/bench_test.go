@@ -103,6 +103,30 @@ func BenchmarkRootLoopback(b *testing.B) {
 	netnstest.Compare(b, netnstest.Path, x.arms(member, netip.MustParseAddr("127.0.0.1"))...)
 }
 
+// plainRedirect is what leads a member's connections to a proxy where nothing else is asked of it.
+const plainRedirect = `
+table ip plain {
+	chain output {
+		type nat hook output priority -100;
+		oifname "eth0" meta l4proto tcp redirect to :7000
+	}
+}
+`
+
+// BenchmarkRootIntercept is what a member's connection costs that is led to its ambassador, beside a plain redirect to the same
+// proxy and nothing else.
+func BenchmarkRootIntercept(b *testing.B) {
+	x := newBench(b)
+	x.policy.Intercept = netnstest.LoadPort
+	ambassador, member := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
+	ambassador.Serve()
+	flush := func() error { netnstest.NFT(b, x.group, "", "flush", "ruleset"); return nil }
+	redirect := func() error { netnstest.NFT(b, x.group, plainRedirect, "-f", "-"); return nil }
+	netnstest.Compare(b, netnstest.Path,
+		netnstest.Arm{Name: "redirect", Client: member, To: outside4, Turn: x.do(flush, redirect, x.unfence)},
+		netnstest.Arm{Name: "intercept", Client: member, To: outside4, Turn: x.do(flush, x.apply, x.fence)})
+}
+
 // BenchmarkRootRefused is how long a member waits for its refusal, and the ambassador, for comparison, for a datagram to leave.
 func BenchmarkRootRefused(b *testing.B) {
 	x := newBench(b)

@@ -18,8 +18,8 @@ type Arm struct {
 // How a comparison goes. Ratios of one round are of turns within a second or two of each other, so that whatever else the
 // machine does in the meantime falls on all arms alike; their median and quartiles are told.
 const (
-	rounds = 15
-	turn   = 200 * time.Millisecond
+	rounds = 11
+	turn   = 300 * time.Millisecond
 )
 
 // Compare measures each quantity over each arm, turn by turn, and reports for every arm but the first, which is the control,

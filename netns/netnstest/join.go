@@ -43,6 +43,15 @@ func RoutePrefix(t testing.TB, ns *os.File, to netip.Prefix, by netip.Addr) {
 	})
 }
 
+// AddAddress gives a link of a namespace one more address, "192.0.2.1/24".
+func AddAddress(t testing.TB, ns *os.File, link, addr string) {
+	t.Helper()
+	in(t, ns, func(h *netlink.Handle) error {
+		address(t, h, link, addr)
+		return nil
+	})
+}
+
 // Bridge makes a bridge with the addresses in a namespace, and puts the links into it.
 func Bridge(t testing.TB, bridge End, links ...string) {
 	t.Helper()

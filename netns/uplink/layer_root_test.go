@@ -1,0 +1,160 @@
+package uplink
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+func endpoint(t testing.TB, s string) ruleset.Endpoint {
+	t.Helper()
+	at := must(netip.ParseAddrPort(s))(t)
+	return ruleset.Endpoint{Prefix: netip.PrefixFrom(at.Addr(), at.Addr().BitLen()), Protocol: "udp", Port: at.Port()}
+}
+
+// What a group does not reach by itself, and what of it an allow list may name. Each row that is refused is its own control once
+// it is named: the same datagram arrives. Beside it another port of the same address stays refused.
+func TestRootSecondLayer(t *testing.T) {
+	s := newStage(t)
+	// The world answers for the metadata services, and the host has link-local addresses: only the rules are in the way.
+	for _, metadata := range []string{"169.254.169.254", "fd00:ec2::254"} {
+		a := netip.MustParseAddr(metadata)
+		by := s.out.Addr4
+		if a.Is6() {
+			by = s.out.Addr6
+		}
+		netnstest.Route(t, own(t), a, by)
+		netnstest.AddAddress(t, s.out.NS, "eth0", netip.PrefixFrom(a, a.BitLen()).String())
+	}
+	netnstest.AddAddress(t, own(t), s.one.Link, "fe80::1/64")
+	port := func(a netip.Addr) string { return netip.AddrPortFrom(a, 5000).String() }
+	for _, tt := range []struct {
+		name, to string
+		at       *probe.Probe
+		passes   bool // without being named
+		never    bool // not even when named: the world's own routes end there
+	}{
+		{name: "outside", to: port(s.out.Addr4), at: s.world, passes: true},
+		{name: "outside, IPv6", to: port(s.out.Addr6), at: s.world, passes: true},
+		{name: "metadata", to: "169.254.169.254:5000", at: s.world},
+		{name: "metadata, IPv6", to: "[fd00:ec2::254]:5000", at: s.world},
+		{name: "link-local", to: "[fe80::1]:5000", at: s.host},
+		{name: "the host", to: port(s.out.Host4), at: s.host},
+		{name: "the host, IPv6", to: port(s.out.Host6), at: s.host},
+		{name: "the host by the link", to: port(s.gateway4), at: s.host},
+		{name: "the host by the link, IPv6", to: port(s.gateway6), at: s.host},
+		{name: "the host, anycast", to: port(netip.MustParseAddr("2001:db8:f::")), at: s.host},
+		{name: "the host by another's link", to: port(netip.MustParseAddr("10.209.0.2")), at: s.host},
+		{name: "the host, broadcast", to: port(netip.MustParseAddr("198.51.100.255")), at: s.host},
+		{name: "the host, all nodes", to: port(netip.MustParseAddr("ff02::1")), at: s.host},
+		{name: "another group", to: port(s.neighbour4), at: s.neighbour, never: true},
+		{name: "another group, IPv6", to: port(s.neighbour6), at: s.neighbour, never: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			to := netip.MustParseAddrPort(tt.to)
+			from := s.one.Group[0]
+			if to.Addr().Is6() {
+				from = s.one.Group[1]
+			}
+			s.allow()
+			if got := s.arrives(t, to, tt.at, from); got != tt.passes {
+				t.Errorf("arrives: %v, want %v", got, tt.passes)
+			}
+			s.allow(tt.to)
+			if got := s.arrives(t, to, tt.at, from); got == tt.never {
+				t.Errorf("named by the allow list, arrives: %v, want %v", got, !tt.never)
+			}
+			if s.arrives(t, netip.AddrPortFrom(to.Addr(), 5001), tt.at, from) {
+				t.Error("another port of it arrives too")
+			}
+		})
+	}
+}
+
+// A group sends from its own addresses and from no others; the control is the same datagram from its own.
+func TestRootForeignSource(t *testing.T) {
+	s := newStage(t)
+	for _, tt := range []struct {
+		name, from string
+		passes     bool
+	}{
+		{"its own", "10.209.0.1", true},
+		{"another group's", "10.209.0.3", false},
+		{"the host's end of its link", "10.209.0.0", false},
+		{"the host's", "198.51.100.1", false},
+		{"somebody's", "203.0.113.7", false},
+		{"its own, IPv6", "fd5a::1", true},
+		{"another group's, IPv6", "fd5a::3", false},
+		{"the host's, IPv6", "2001:db8:f::1", false},
+		{"somebody's, IPv6", "2001:db8:77::7", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			from, to := netip.MustParseAddr(tt.from), netip.AddrPortFrom(s.out.Addr4, 5000)
+			if from.Is6() {
+				to = netip.AddrPortFrom(s.out.Addr6, 5000)
+			}
+			if !tt.passes {
+				netnstest.AddAddress(t, s.groupNS, "eth0", netip.PrefixFrom(from, from.BitLen()).String())
+			}
+			before := s.spoofed()
+			if got := s.arrives(t, to, s.world, from); got != tt.passes {
+				t.Errorf("arrives: %v, want %v", got, tt.passes)
+			}
+			if !tt.passes && s.spoofed() == before {
+				t.Error("nothing was counted as spoofed")
+			}
+		})
+	}
+}
+
+// Neither does a group send on another's flow: the datagram has the addresses and ports of one that the host has let through.
+func TestRootForeignFlow(t *testing.T) {
+	s := newStage(t)
+	to := netip.AddrPortFrom(s.out.Addr4, 5000)
+	sink := must(s.world.UDP(to.Addr()))(t)
+	defer sink.Close()
+	if err := sink.Bind(to); err != nil {
+		t.Fatal(err)
+	}
+	flow := netip.AddrPortFrom(s.neighbour4, 40000)
+	netnstest.AddAddress(t, s.groupNS, "eth0", netip.PrefixFrom(flow.Addr(), 32).String())
+	say := func(p *probe.Probe) bool {
+		c := must(p.UDP(to.Addr()))(t)
+		defer c.Close()
+		if err := freebind(c, flow); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SendTo(to, "x"); err != nil {
+			t.Fatal(err)
+		}
+		_, from, err := sink.Receive(short)
+		if err == nil {
+			if err := sink.SendTo(from, "answer"); err != nil { // now the flow is established
+				t.Fatal(err)
+			}
+		}
+		return err == nil
+	}
+	for range 2 {
+		if !say(s.neighbour) {
+			t.Fatal("control: its owner is not heard on the flow")
+		}
+	}
+	before := s.spoofed()
+	if say(s.group) {
+		t.Error("another group is heard on the flow")
+	}
+	if s.spoofed() == before {
+		t.Error("nothing was counted as spoofed")
+	}
+}
+
+func (s *stage) spoofed() uint64 {
+	s.t.Helper()
+	conn := must(ruleset.Open(0))(s.t)
+	defer conn.Close()
+	return must(ruleset.Counts(conn, "sallyport"))(s.t)[chainSpoofed].Packets
+}

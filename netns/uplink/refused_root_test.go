@@ -1,0 +1,147 @@
+package uplink
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// refused reads what a link was refused, in order and without bytes, which padding and options decide.
+func (s *stage) refused(link string) []Refusal {
+	s.t.Helper()
+	list := must(s.uplink.Refused())(s.t)[link]
+	slices.SortFunc(list, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+	})
+	for i := range list {
+		if list[i].Bytes == 0 {
+			s.t.Errorf("no bytes are counted of %v", list[i])
+		}
+		list[i].Bytes = 0
+	}
+	return list
+}
+
+func (s *stage) wantRefused(link string, want ...Refusal) {
+	s.t.Helper()
+	opts := gocmp.Options{gocmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty()}
+	if diff := gocmp.Diff(want, s.refused(link), opts); diff != "" {
+		s.t.Errorf("refused to %s (-want +got):\n%s", link, diff)
+	}
+}
+
+func refusal(protocol byte, to string, packets uint64) Refusal {
+	return Refusal{Protocol: protocol, Destination: netip.MustParseAddrPort(to), Tally: ruleset.Tally{Packets: packets}}
+}
+
+// sendTo sends datagrams from the group; what comes of them is for the sets to say.
+func (s *stage) sendTo(to string, times int) {
+	s.t.Helper()
+	at := netip.MustParseAddrPort(to)
+	for range times {
+		c := must(s.group.UDP(at.Addr()))(s.t)
+		if err := errors.Join(c.SendTo(at, "x"), c.Close()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// What the host refuses is remembered by link, protocol and destination; what it lets through is not.
+func TestRootRefusedIsRemembered(t *testing.T) {
+	s := newStage(t)
+	s.sendTo("198.51.100.2:53", 2) // control: outside
+	s.sendTo("[2001:db8:f::2]:53", 2)
+	s.wantRefused(s.one.Link)
+
+	s.sendTo("169.254.169.254:80", 3)
+	s.sendTo("198.51.100.1:53", 1)
+	s.sendTo("[fd00:ec2::254]:80", 2)
+	for _, to := range []string{"198.51.100.1:22", "[2001:db8:f::1]:22"} {
+		at := netip.MustParseAddrPort(to)
+		c := must(s.group.TCP(at.Addr()))(t)
+		if err := c.Connect(at, patience); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("connect to %s: %v, want a refusal", to, err)
+		}
+		c.Close()
+	}
+	// An echo request whose checksum is right, or the host would take it for a stray; probes send text.
+	ping := must(s.group.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP))(t)
+	if err := ping.SendTo(netip.MustParseAddrPort("198.51.100.1:0"), "\x08\x00wwww\x09\x11"); err != nil {
+		t.Fatal(err)
+	}
+	ping.Close()
+	want := []Refusal{
+		refusal(unix.IPPROTO_ICMP, "198.51.100.1:0", 1),
+		refusal(unix.IPPROTO_TCP, "198.51.100.1:22", 1),
+		refusal(unix.IPPROTO_TCP, "[2001:db8:f::1]:22", 1),
+		refusal(unix.IPPROTO_UDP, "169.254.169.254:80", 3),
+		refusal(unix.IPPROTO_UDP, "198.51.100.1:53", 1),
+		refusal(unix.IPPROTO_UDP, "[fd00:ec2::254]:80", 2),
+	}
+	s.wantRefused(s.one.Link, want...)
+	s.wantRefused(s.two.Link)
+
+	// The table is as it should be with them, and a change of an entry leaves them alone.
+	if !inForce(t, s.uplink, s.one) {
+		t.Error("with refusals in its sets the table is not in force")
+	}
+	s.allow("203.0.113.1:443")
+	s.wantRefused(s.one.Link, want...)
+
+	// A link that goes takes its own with it.
+	at := netip.MustParseAddrPort("169.254.169.254:80")
+	c := must(s.neighbour.UDP(at.Addr()))(t)
+	if err := errors.Join(c.SendTo(at, "x"), c.Close(), s.uplink.Delete(s.one.Link)); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRefused(s.one.Link)
+	s.wantRefused(s.two.Link, refusal(unix.IPPROTO_UDP, "169.254.169.254:80", 1))
+}
+
+// A group that tries everything fills the set and no more; it is refused and counted as before, and so are others.
+func TestRootRefusedIsBounded(t *testing.T) {
+	s := newStage(t)
+	c := must(s.group.UDP(s.out.Host4))(t)
+	defer c.Close()
+	const more = 500
+	for i := range mostRefusals + more {
+		_ = c.SendTo(netip.AddrPortFrom(s.out.Host4, uint16(10000+i)), "x") // or it tells of the refusal before
+	}
+	if n := len(s.refused(s.one.Link)); n != mostRefusals {
+		t.Errorf("%d destinations are remembered, want %d", n, mostRefusals)
+	}
+	conn := must(ruleset.Open(0))(t)
+	defer conn.Close()
+	before := must(ruleset.Counts(conn, "sallyport"))(t)[chainRefused].Packets
+	s.sendTo("198.51.100.1:9", 1)
+	if got := must(ruleset.Counts(conn, "sallyport"))(t)[chainRefused].Packets; got != before+1 {
+		t.Errorf("%d packets were counted with the set full, want 1", got-before)
+	}
+	if s.arrives(t, netip.AddrPortFrom(s.out.Host4, 9), s.host, s.one.Group[0]) {
+		t.Error("with the set full a datagram arrives that must not")
+	}
+	if !s.arrives(t, netip.AddrPortFrom(s.out.Addr4, 9), s.world, s.one.Group[0]) {
+		t.Error("control: with the set full nothing arrives outside")
+	}
+	if err := s.uplink.Delete(s.one.Link); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRefused(s.one.Link)
+}
+
+func TestRootRefusedWithoutTable(t *testing.T) {
+	netnstest.Root(t)
+	got, err := newUplink(t, "sallyport").Refused()
+	if err != nil || len(got) > 0 {
+		t.Errorf("refused: %v, %v; want nothing", got, err)
+	}
+}
