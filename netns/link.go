@@ -114,6 +114,9 @@ func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
 	if err := ensureAddrs(host, near, l.Host); err != nil {
 		return err
 	}
+	if err := ensureRate(host, near, l.RateIn); err != nil {
+		return err
+	}
 	if err := host.LinkSetUp(near); err != nil {
 		return fmt.Errorf("raise: %w", err)
 	}
@@ -134,6 +137,9 @@ func hostEndSysctls(l Link) []sysctl {
 
 func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
 	if err := ensureAddrs(group, far, l.Group); err != nil {
+		return err
+	}
+	if err := ensureRate(group, far, l.RateOut); err != nil {
 		return err
 	}
 	if err := group.LinkSetUp(far); err != nil {
@@ -225,6 +231,9 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {
 		return false, err
 	}
+	if ok, err := hasRate(host, near, l.RateIn); err != nil || !ok {
+		return false, err
+	}
 	group, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
 		return false, err
@@ -241,6 +250,9 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 		return false, nil
 	}
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := hasRate(group, far, l.RateOut); err != nil || !ok {
 		return false, err
 	}
 	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {

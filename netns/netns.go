@@ -2,8 +2,8 @@
 // and routes. The namespace belongs to no process: it is kept by a mount of its file, outlives every container in it, and goes
 // when it is unpinned.
 //
-// What bites: a thread is moved into the namespace only to make it and set its sysctls, in [Apply]; everything else goes through
-// netlink sockets opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the
+// What bites: a thread is moved into the namespace only to make it and set its sysctls, in [Apply] and [ReflectMarks]; everything
+// else goes through netlink sockets opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the
 // file's owner.
 package netns
 
@@ -30,6 +30,8 @@ type Link struct {
 	Host      []netip.Addr // required: the host's address of each family wanted
 	Group     []netip.Addr // required: the namespace's, as many
 	Localhost bool         // the host's end may carry what the host's own 127.0.0.1 sends to the group
+	RateOut   uint64       // optional: bits a second that the namespace may send; 0: any number
+	RateIn    uint64       // optional: bits a second that it may be sent
 }
 
 // PeerName is the link's name inside the namespace.

@@ -144,12 +144,17 @@ func TestRootLinkBecomesAsWanted(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	states := map[string]netns.Link{"both families": {Name: name, Alias: "a:g"}, "by way of localhost": {Name: name, Alias: "a:g", Localhost: true}, "IPv4 alone": {Name: name, Alias: "a:g"}, "other addresses": {Name: name, Alias: "b:g", Localhost: true}}
+	states := map[string]netns.Link{"both families": {Name: name, Alias: "a:g"}, "by way of localhost": {Name: name, Alias: "a:g", Localhost: true}, "IPv4 alone": {Name: name, Alias: "a:g"}, "other addresses": {Name: name, Alias: "b:g", Localhost: true},
+		"bounded": {Name: name, Alias: "a:g", RateOut: 2e6, RateIn: 1e9}, "bounded in one direction": {Name: name, Alias: "a:g", RateIn: 1e9}, "bounded more": {Name: name, Alias: "a:g", RateOut: 1e6, RateIn: 1e9}}
 	for state, addrs := range map[string][4]string{
 		"both families":       {"10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"},
 		"by way of localhost": {"10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"},
 		"IPv4 alone":          {"10.0.0.0", "10.0.0.1"},
 		"other addresses":     {"10.0.0.2", "10.0.0.3", "fd00::2", "fd00::3"},
+
+		"bounded":                  {"10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"},
+		"bounded in one direction": {"10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"},
+		"bounded more":             {"10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"},
 	} {
 		l := states[state]
 		l.Host, l.Group = pair(addrs[0], addrs[1], addrs[2], addrs[3])

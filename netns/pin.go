@@ -128,8 +128,33 @@ func Pins(dir string) ([]string, error) {
 }
 
 // inNewNamespace runs keep on a thread that is in a network namespace made for it, with its sysctls set and its loopback up.
-// The thread comes back to its own namespace afterwards; if it can't, it stays locked and dies with its goroutine.
 func inNewNamespace(keep func() error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("make network namespace: %w", err)
+		}
+		return nil
+	}, func() error {
+		if err := prepare(); err != nil {
+			return err
+		}
+		return keep()
+	})
+}
+
+// inNamespace runs do on a thread that is in a network namespace.
+func inNamespace(ns *os.File, do func() error) error {
+	return onThread(func() error {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return nil
+	}, do)
+}
+
+// onThread runs enter, which takes its thread to another network namespace or fails, and then do. The thread comes back to its own
+// namespace afterwards; if it can't, it stays locked and dies with its goroutine.
+func onThread(enter, do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -140,14 +165,12 @@ func inNewNamespace(keep func() error) error {
 			return
 		}
 		defer home.Close()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		if err := enter(); err != nil {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("make network namespace: %w", err)
+			done <- err
 			return
 		}
-		if err = prepare(); err == nil {
-			err = keep()
-		}
+		err = do()
 		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		}

@@ -71,6 +71,30 @@ func hasSysctls(want []sysctl) (bool, error) {
 	return true, nil
 }
 
+// reflecting has the kernel's own answers, resets and the last ACKs of connections, carry the mark of the packet they answer.
+var reflecting = []sysctl{{"ipv4/fwmark_reflect", "1"}, {"ipv6/fwmark_reflect", "1"}}
+
+// ReflectMarks has the kernel's own answers in a namespace carry the mark of the packet they answer, as rules may need.
+func ReflectMarks(ns *os.File) error {
+	return inNamespace(ns, func() error {
+		for _, s := range reflecting {
+			if err := WriteSysctl(s.key, s.value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("set net/%s: %w", s.key, err)
+			}
+		}
+		return nil
+	})
+}
+
+// ReflectsMarks reports whether [ReflectMarks] is in effect in a namespace.
+func ReflectsMarks(ns *os.File) (ok bool, err error) {
+	err = inNamespace(ns, func() error {
+		ok, err = hasSysctls(reflecting)
+		return err
+	})
+	return ok, err
+}
+
 // prepare sets up the namespace of the calling thread, which has just been made.
 func prepare() error {
 	for _, s := range groupIPv4 {

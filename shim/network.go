@@ -26,8 +26,8 @@ type HostNetworkConfig struct {
 	Log    *slog.Logger // optional: nil discards
 }
 
-// A HostNetwork is the [Network] of a real host. It remembers nothing that it could not read from the host again, and is safe
-// for concurrent use with one call at a time for each group.
+// A HostNetwork is the [Network] of a real host. It remembers nothing that it could not read from the host again, but for the
+// names of containers that are gone, and is safe for concurrent use with one call at a time for each group.
 type HostNetwork struct {
 	layout  Layout
 	log     *slog.Logger
@@ -38,6 +38,7 @@ type HostNetwork struct {
 	mu            sync.Mutex
 	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
 	routesChecked bool
+	names         map[string]cgroupNames // by group; see [HostNetwork.Denials]
 }
 
 // NewHostNetwork checks the configuration and finds the cgroup hierarchies; it changes nothing.
@@ -65,7 +66,7 @@ func NewHostNetwork(c HostNetworkConfig) (*HostNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}}, nil
+	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}}, nil
 }
 
 // SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.
@@ -156,11 +157,18 @@ func (n *HostNetwork) Connect(_ context.Context, want *spec.Group) error {
 	if err := n.uplink.Put(entry); err != nil { // before the link: it never carries a packet that the host does not judge
 		return err
 	}
-	return netns.Apply(n.config(want, pair))
+	err = netns.Apply(n.config(want, pair))
+	if errors.Is(err, netns.ErrNoRate) {
+		return &Problem{Err: err, Hint: "try `modprobe sch_tbf`; without CONFIG_NET_SCH_TBF, take `rate` out of the ambassador's block"}
+	}
+	return err
 }
 
 // Remove implements [Network]. It goes on where one part can't be removed, and returns all that could not.
 func (n *HostNetwork) Remove(ctx context.Context, group string) error {
+	n.mu.Lock()
+	delete(n.names, group)
+	n.mu.Unlock()
 	return errors.Join(
 		n.disconnect(group),
 		netns.Remove(n.layout.NetnsPath(group)),

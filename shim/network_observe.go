@@ -73,6 +73,7 @@ func (n *HostNetwork) links() ([]string, error) {
 
 // Observe implements [Network].
 func (n *HostNetwork) Observe(_ context.Context, group string, want *spec.Group) (s NetState) {
+	n.learn(group) // every container is looked at soon after its start, and may be gone when its denials are asked for
 	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
 	if s.Pinned = presence(pinned); err != nil {
 		s.Pinned = n.unknown(group, err)

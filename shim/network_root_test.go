@@ -84,12 +84,25 @@ func newStage(t *testing.T, edit func(*spec.Group)) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.ns.Close() })
-	s.ambassador = netnstest.Probe(t, s.ns, n.layout.CgroupParent(s.group.Name, spec.Ambassador))
-	s.member = netnstest.Probe(t, s.ns, n.layout.CgroupParent(s.group.Name, spec.App))
+	s.ambassador = s.container(spec.Ambassador, "proxy")
+	s.member = s.container(spec.App, "web")
 	s.world = netnstest.Probe(t, s.out.NS, "")
 	s.host = netnstest.Probe(t, nil, "")
 	s.capture = netnstest.NewCapture(t, nil, n.linkName(s.group.Name))
 	return s
+}
+
+// container starts a probe as the runtime starts a container: in a cgroup of its own below the group's.
+func (s *stage) container(role spec.Role, name string) *probe.Probe {
+	s.t.Helper()
+	cgroup := s.net.layout.CgroupPath(s.group.Name, role, name)
+	must(s.net.cgroups.Make(cgroup))(s.t)
+	return netnstest.Probe(s.t, s.ns, cgroup)
+}
+
+func (s *stage) nft(command string) {
+	s.t.Helper()
+	netnstest.NFT(s.t, s.ns, command+"\n", "-f", "-")
 }
 
 func (s *stage) families() map[string]netip.Addr {

@@ -107,6 +107,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 	g := testGroup("checkout", func(g *spec.Group) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
+		g.Ambassador().Rate = spec.Rate{Out: 2e6, In: 10e6}
 	})
 	defer removeGroup(t, n, g.Name)
 	up(t, n, g)
@@ -134,6 +135,10 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, [3]Presence{Present, Present, Absent}},
 		{"default route lost", inside("ip", "route", "del", "default"), [3]Presence{Present, Present, Absent}},
 		{"neighbours lost", []string{"ip", "neigh", "flush", "nud", "permanent", "dev", link}, [3]Presence{Present, Present, Absent}},
+		{"rate in lifted", []string{"tc", "qdisc", "del", "dev", link, "root"}, [3]Presence{Present, Present, Absent}},
+		{"rate in raised", []string{"tc", "qdisc", "change", "dev", link, "root", "handle", "5a11:", "tbf", "rate", "1gbit", "burst", "1m", "latency", "50ms"}, [3]Presence{Present, Present, Absent}},
+		{"rate out lifted", inside("tc", "qdisc", "del", "dev", "eth0", "root"), [3]Presence{Present, Present, Absent}},
+		{"rate out replaced", inside("tc", "qdisc", "replace", "dev", "eth0", "root", "handle", "1:", "tbf", "rate", "2mbit", "burst", "8k", "latency", "75ms"), [3]Presence{Present, Present, Absent}},
 		{"address lost", inside("ip", "addr", "flush", "dev", "eth0"), [3]Presence{Present, Present, Absent}},
 		{"namespace unpinned", []string{"umount", ns}, [3]Presence{Absent, Absent, Absent}},
 		{"cgroups made anew", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.CgroupParent(g.Name, spec.App))}, [3]Presence{Present, Absent, Present}},

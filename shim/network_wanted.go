@@ -32,6 +32,7 @@ func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (egress.
 	if a == nil {
 		return p, nil
 	}
+	p.Quota = uint64(a.Quota)
 	for _, x := range a.Publish {
 		p.Published = append(p.Published, egress.Port{Protocol: x.Protocol, Port: x.Port})
 	}
@@ -60,6 +61,7 @@ func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
 }
 
 func (n *HostNetwork) config(want *spec.Group, pair addrs.Pair) netns.Config {
+	rate := rateOf(want)
 	return netns.Config{
 		Path: n.layout.NetnsPath(want.Name),
 		Link: &netns.Link{
@@ -68,8 +70,19 @@ func (n *HostNetwork) config(want *spec.Group, pair addrs.Pair) netns.Config {
 			Host:      pair.Host(),
 			Group:     pair.Group(),
 			Localhost: publishedOnLocalhost(want),
+			RateOut:   uint64(rate.Out),
+			RateIn:    uint64(rate.In),
 		},
 	}
+}
+
+// rateOf is the bound on what passes the ambassador's door. Where everybody may leave there is no door.
+func rateOf(want *spec.Group) spec.Rate {
+	a := want.Ambassador()
+	if a == nil || want.Egress == spec.EgressDirect {
+		return spec.Rate{}
+	}
+	return a.Rate
 }
 
 func publishedOnLocalhost(want *spec.Group) bool {

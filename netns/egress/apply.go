@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -19,6 +20,11 @@ func Apply(ns *os.File, p Policy) (changed bool, err error) {
 		return false, err
 	}
 	defer conn.Close()
+	if p.intercepts() {
+		if err := netns.ReflectMarks(ns); err != nil {
+			return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
+		}
+	}
 	changed, err = ruleset.Apply(conn, createTable(p))
 	if err != nil {
 		return false, fmt.Errorf("apply policy %q: %w", p.Mode, err)
@@ -36,6 +42,11 @@ func InForce(ns *os.File, p Policy) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
+	if p.intercepts() {
+		if ok, err := netns.ReflectsMarks(ns); err != nil || !ok {
+			return false, err
+		}
+	}
 	return ruleset.Matches(conn, createTable(p))
 }
 
@@ -46,7 +57,7 @@ func Denies(ns *os.File) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
-	return ruleset.SameShape(conn, createTable(Policy{Mode: Sealed}))
+	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
 }
 
 // Remove takes the policy away: the namespace is as open as one without us. For namespaces that are about to go.
@@ -65,11 +76,13 @@ type Counters struct {
 	AmbassadorOut    ruleset.Tally `json:"ambassador_out"`     // left
 	AmbassadorDenied ruleset.Tally `json:"ambassador_denied"`  // not on its allow list
 	AmbassadorIn     ruleset.Tally `json:"ambassador_in"`      // arrived
+	Quota            ruleset.Tally `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
 	MembersOut       ruleset.Tally `json:"members_out"`        // left; egress direct only
 	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
 	MembersOther     ruleset.Tally `json:"members_other_denied"`
 	MembersIn        ruleset.Tally `json:"members_in_denied"`
-	KernelOut        ruleset.Tally `json:"kernel_out"` // handshakes, last ACKs, resets and neighbour discovery
+	MembersLed       ruleset.Tally `json:"members_led"` // TCP led to the ambassador
+	KernelOut        ruleset.Tally `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
 	KernelIn         ruleset.Tally `json:"kernel_in"`
 	UnknownOut       ruleset.Tally `json:"unknown_out_denied"` // no cgroup of the group
 	UnknownIn        ruleset.Tally `json:"unknown_in_denied"`  // nobody it could be for
@@ -87,8 +100,8 @@ func ReadCounters(ns *os.File) (Counters, error) {
 		return Counters{}, err
 	}
 	return Counters{
-		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn],
-		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied],
+		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied],
+		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied], MembersLed: t[membersLed],
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil
 }

@@ -62,7 +62,14 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 		allow.Allow = append(allow.Allow, egress.Endpoint{Prefix: netip.MustParsePrefix(e.prefix), Protocol: e.protocol, Port: e.port})
 	}
 	names := map[string]string{"AMBASSADOR": netnstest.CgroupName(t, h, ambassador), "MEMBERS": netnstest.CgroupName(t, h, members)}
-	return map[string]egress.Policy{"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct}, names
+	quota, allowQuota := base, allow
+	quota.Quota, allowQuota.Quota = 1000, 5<<30
+	intercept, interceptAll := base, allowQuota
+	intercept.Intercept, interceptAll.Intercept = 15001, 15001
+	return map[string]egress.Policy{
+		"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
+		"intercept": intercept, "intercept_all": interceptAll,
+	}, names
 }
 
 func apply(t *testing.T, ns *os.File, p egress.Policy) (changed bool) {
@@ -138,7 +145,15 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 	all, _ := policies(t)
 	out := netnstest.NewOutside(t)
 	apply(t, out.NS, all["ambassador"])
-	member := netnstest.Probe(t, out.NS, path.Join(netnstest.CgroupRoot(), "g/members"))
+	h, err := egress.FindHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := path.Join(netnstest.CgroupRoot(), "g/members/web")
+	if _, err := h.Make(web); err != nil {
+		t.Fatal(err)
+	}
+	member := netnstest.Probe(t, out.NS, web)
 	s, err := member.TCP(out.Host4)
 	if err != nil {
 		t.Fatal(err)
@@ -150,11 +165,20 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 	if err != nil || before.MembersTCP.Packets != 1 || before.MembersTCP.Bytes == 0 {
 		t.Fatalf("counters %+v, %v; want one TCP packet of members", before, err)
 	}
-	apply(t, out.NS, all["ambassador"])
-	apply(t, out.NS, all["allow"])
-	after, err := egress.ReadCounters(out.NS)
-	if diff := cmp.Diff(before.MembersTCP, after.MembersTCP); err != nil || diff != "" {
-		t.Errorf("%v; after a change of policy (-before +after):\n%s", err, diff)
+	denied, err := egress.ReadDenials(out.NS)
+	if err != nil || len(denied) != 1 {
+		t.Fatalf("denials %v, %v; want one", denied, err)
+	}
+	for name, p := range all {
+		apply(t, out.NS, p)
+		after, err := egress.ReadCounters(out.NS)
+		if diff := cmp.Diff(before.MembersTCP, after.MembersTCP); err != nil || diff != "" {
+			t.Errorf("%v; counts after policy %s (-before +after):\n%s", err, name, diff)
+		}
+		again, err := egress.ReadDenials(out.NS)
+		if diff := cmp.Diff(denied, again, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
+			t.Errorf("%v; denials after policy %s (-before +after):\n%s", err, name, diff)
+		}
 	}
 	member.Kill()
 }

@@ -5,15 +5,18 @@
 // Behind the rules stands a fence on the members' cgroup (fence.go), which needs no rule and asks no second question.
 //
 // What is counted is counted by side (ambassador, members, the kernel, unknown) and by whether it passed. A counter for each
-// container would need the number of its own cgroup in a rule, which is another one after every restart.
+// container would need the number of its own cgroup in a rule, which is another one after every restart; what was refused is
+// told apart by container and destination in sets that the rules fill themselves (denial.go).
 //
 // What bites: a rule holds the number of a cgroup, not its path. A cgroup removed and made again has another number, and until
-// [Apply] runs again it is nobody: its packets are dropped. And nothing here may ever make the kernel track connections in the
-// namespace: no nat chain, no ct expression.
+// [Apply] runs again it is nobody: its packets are dropped. And nothing here may make the kernel track connections in the
+// namespace, no nat chain and no ct expression, but where the members' TCP is led to the ambassador (intercept.go), and then theirs
+// alone.
 package egress
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -37,6 +40,8 @@ type Policy struct {
 	Members    Cgroup     // required in mode ambassador
 	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
 	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
+	Intercept  uint16     // port of the ambassador's, on loopback, that the members' TCP to the outside is led to; 0: it is refused
+	Quota      uint64     // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.
@@ -55,8 +60,14 @@ func (p Policy) validate() error {
 		if p.Ambassador.ID == 0 || p.Members.ID == 0 {
 			return fmt.Errorf("policy %q names no cgroups", p.Mode)
 		}
+		if p.Ambassador.Level != p.Members.Level {
+			return fmt.Errorf("policy %q names cgroups at different depths", p.Mode)
+		}
 	default:
 		return fmt.Errorf("unknown policy %q", p.Mode)
+	}
+	if p.Quota > math.MaxInt64 {
+		return fmt.Errorf("quota of %d bytes is more than the kernel counts", p.Quota)
 	}
 	for _, x := range p.Published {
 		if _, err := ruleset.Protocol(x.Protocol); err != nil {

@@ -15,10 +15,12 @@ const (
 	ambassadorOut    = "ambassador_out"
 	ambassadorDenied = "ambassador_denied"
 	ambassadorIn     = "ambassador_in"
+	quotaDenied      = "quota_denied"
 	membersOut       = "members_out"
 	membersTCPDenied = "members_tcp_denied"
 	membersDenied    = "members_other_denied"
 	membersInDenied  = "members_in_denied"
+	membersLed       = "members_led"
 	kernelOut        = "kernel_out"
 	kernelIn         = "kernel_in"
 	unknownOutDenied = "unknown_out_denied"
@@ -30,6 +32,10 @@ const (
 	published        = "published"
 	refuseMember     = "refuse_member"
 	refuseAmbassador = "refuse_ambassador"
+	record           = "record"
+	ported           = "ported"
+	denied4          = "denied4"
+	denied6          = "denied6"
 	ownerless        = "ownerless"
 	door             = "door"
 	newFlow          = "new_flow"
@@ -37,13 +43,13 @@ const (
 
 var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
 
-// createTable builds the table of a policy. Every mode has the same counters, sets and chains, so that going from one to
-// another replaces rules and elements only, and the counts stay.
+// createTable builds the table of a policy. Every policy has the same counters and sets, so that going from one to another
+// replaces rules, elements and chains only, and the counts stay.
 func createTable(p Policy) ruleset.Table {
-	return ruleset.Table{
+	t := ruleset.Table{
 		Name: TableName,
-		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, membersOut, membersTCPDenied, membersDenied,
-			membersInDenied, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
+		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, quotaDenied, membersOut, membersTCPDenied, membersDenied,
+			membersInDenied, membersLed, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
 		Sets: createSets(p),
 		Chains: []ruleset.Chain{
 			{Name: "output", Base: filter(nftables.ChainHookOutput), Rules: outputRules(p)},
@@ -52,23 +58,34 @@ func createTable(p Policy) ruleset.Table {
 			// what a member sends into its loopback.
 			{Name: "forward", Base: filter(nftables.ChainHookForward)},
 			{Name: refuseMember, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Jump(record)),
 				ruleset.NewRule("no refusal to another's address", ruleset.FromElsewhere(), ruleset.Count(membersDenied), ruleset.Drop()),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.Count(membersTCPDenied), ruleset.RejectTCP()),
 				ruleset.NewRule("", ruleset.Count(membersDenied), ruleset.Reject()),
 			}},
 			{Name: refuseAmbassador, Rules: []ruleset.Rule{
+				ruleset.NewRule("", ruleset.Jump(record)),
 				ruleset.NewRule("", ruleset.Count(ambassadorDenied)),
 				ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
 				ruleset.NewRule("", ruleset.Reject()),
 			}},
+			{Name: record, Rules: recordRules(p)},
 			{Name: ownerless, Rules: []ruleset.Rule{
 				ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 				ruleset.NewRule("", ruleset.Count(kernelOut), ruleset.Accept()),
 			}},
-			{Name: door, Rules: doorRules()},
-			{Name: newFlow, Rules: newFlowRules()},
+			{Name: door, Rules: doorRules(p)},
+			{Name: newFlow, Rules: newFlowRules(p)},
 		},
 	}
+	if p.limited() {
+		t.Quotas = []ruleset.Quota{createQuota(p)}
+		t.Chains = append(t.Chains, quotaChains(p)...)
+	}
+	if p.intercepts() {
+		t.Chains = append(t.Chains, interceptChains(p)...)
+	}
+	return t
 }
 
 func filter(hook *nftables.ChainHook) *ruleset.Base {
@@ -91,22 +108,26 @@ func outputRules(p Policy) []ruleset.Rule {
 	default:
 		return []ruleset.Rule{loopback, drop}
 	}
-	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorOut), ruleset.Accept())
+	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), passOut(p))
 	if len(p.Allow) > 0 {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
-	return []ruleset.Rule{
+	rules := []ruleset.Rule{
 		ruleset.NewRule("1: inside the group, opened before", ruleset.OIFName("lo"), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
 		ruleset.NewRule("1: another's address", ruleset.OIFName("lo"), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 		loopback,
 		pass,
+	}
+	if p.intercepts() {
+		rules = append(rules, ledRules(p)...)
+	}
+	return append(rules,
 		ruleset.NewRule("3: members are refused at once", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(refuseMember)),
 		ruleset.NewRule("4: handshake of the ambassador's listeners", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN|ruleset.RST|ruleset.ACK, ruleset.SYN|ruleset.ACK),
 			ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.FromLocal(), ruleset.Count(kernelOut), ruleset.Accept()),
 		ruleset.NewRule("5: last ACK and RST own no socket", ruleset.TCPFlags(ruleset.FIN|ruleset.SYN, 0), ruleset.FromLocal(), ruleset.Goto(ownerless)),
 		ruleset.NewRule("6: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelOut), ruleset.Accept()),
-		drop,
-	}
+		drop)
 }
 
 // directOutput lets everybody out; the first two rules are there to count.
@@ -138,7 +159,7 @@ func inputRules(p Policy) []ruleset.Rule {
 	rules := []ruleset.Rule{
 		loopback,
 		unpublished,
-		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorIn), ruleset.Accept()),
+		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), passIn(p)),
 		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
 		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
 		// A caller who returns while its last connection is in TIME-WAIT meets that, which has no cgroup. Whose listener it comes
@@ -165,16 +186,16 @@ func icmpErrors() []ruleset.Rule {
 // doorRules judge the ambassador's packets where it has an allow list. Without connection tracking a reply is told by its
 // source port: a published one, and no SYN. A UDP datagram from a published port passes wherever it goes; the host's side,
 // which tracks connections, stops it when it is no reply.
-func doorRules() []ruleset.Rule {
+func doorRules(p Policy) []ruleset.Rule {
 	return []ruleset.Rule{
 		ruleset.NewRule("a new connection", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Goto(newFlow)),
-		ruleset.NewRule("a reply", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.Count(ambassadorOut), ruleset.Accept()),
+		ruleset.NewRule("a reply", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), passOut(p)),
 		ruleset.NewRule("", ruleset.Goto(newFlow)),
 	}
 }
 
-func newFlowRules() []ruleset.Rule {
-	rules := allowed.Rules(nil, ruleset.Count(ambassadorOut), ruleset.Accept())
+func newFlowRules(p Policy) []ruleset.Rule {
+	rules := allowed.Rules(nil, passOut(p))
 	return append(rules, ruleset.NewRule("", ruleset.Goto(refuseAmbassador)))
 }
 
@@ -189,7 +210,7 @@ func createSets(p Policy) []ruleset.Set {
 	for i := range sets {
 		sets[i].Elements = elements[sets[i].Name]
 	}
-	return append([]ruleset.Set{ports}, sets...)
+	return append(append([]ruleset.Set{ports}, sets...), denialSets()...)
 }
 
 func comparePorts(a, b Port) int {

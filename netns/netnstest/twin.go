@@ -50,10 +50,18 @@ func NFT(t testing.TB, ns *os.File, stdin string, args ...string) string {
 var (
 	elements = regexp.MustCompile(`(?s)elements = \{(.*?)\}`)
 	spaces   = regexp.MustCompile(`\s+`)
+	chains   = regexp.MustCompile(`(?ms)^\tchain .*?^\t\}\n`)
 )
 
-// normal puts the elements of sets in order, which the kernel keeps none of.
+// normal puts the elements of sets in order, which the kernel keeps none of, and the chains, which it keeps as they were made.
 func normal(listing string) string {
+	var found []string
+	listing = chains.ReplaceAllStringFunc(listing, func(chain string) string {
+		found = append(found, chain)
+		return ""
+	})
+	slices.Sort(found)
+	listing += strings.Join(found, "")
 	return elements.ReplaceAllStringFunc(listing, func(s string) string {
 		list := strings.Split(spaces.ReplaceAllString(elements.FindStringSubmatch(s)[1], " "), ",")
 		for i := range list {

@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
-	"golang.org/x/sys/unix"
 )
 
 // Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at all. A table that is the same
@@ -56,6 +55,9 @@ func write(conn *Conn, t Table, found finding) error {
 	for _, name := range t.Counters {
 		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
+	for _, q := range t.Quotas {
+		conn.AddObj(q.handle(table, 0))
+	}
 	for _, s := range t.Sets {
 		h := s.Handle(t.Name)
 		if err := conn.AddSet(h, nil); err != nil {
@@ -79,8 +81,9 @@ func write(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// mend changes only the rules and elements that differ. What is only added costs little; whatever is deleted makes the kernel
-// wait for grace periods before it frees it, and others for the kernel.
+// mend changes only the rules, elements, quotas and chains that differ. What is only added costs little; whatever is deleted makes
+// the kernel wait for grace periods before it frees it, and others for the kernel. What rules name is made before them and goes
+// after them.
 func mend(conn *Conn, t Table, found finding) error {
 	for _, s := range t.Sets {
 		if s.Open {
@@ -95,6 +98,14 @@ func mend(conn *Conn, t Table, found finding) error {
 			return err
 		}
 	}
+	if err := addQuotas(conn, t, found.quotas); err != nil {
+		return err
+	}
+	for _, c := range t.Chains {
+		if !found.chains[c.Name] {
+			conn.AddChain(c.handle(t.handle()))
+		}
+	}
 	for _, c := range t.Chains {
 		got, read := found.rules[c.Name]
 		if !read { // known to be as wanted
@@ -104,7 +115,30 @@ func mend(conn *Conn, t Table, found finding) error {
 			return fmt.Errorf("chain %q: %w", c.Name, err)
 		}
 	}
+	deleteStrangers(conn, t, found)
 	return conn.Commit()
+}
+
+// deleteStrangers deletes the chains and quotas that are not wanted, none of which a wanted rule names.
+func deleteStrangers(conn *Conn, t Table, found finding) {
+	wanted := t.chains()
+	var strangers []*nftables.Chain
+	for name := range found.chains {
+		if _, ok := wanted[name]; !ok {
+			strangers = append(strangers, &nftables.Chain{Table: t.handle(), Name: name})
+		}
+	}
+	for _, c := range strangers { // they may name each other
+		conn.FlushChain(c)
+	}
+	for _, c := range strangers {
+		conn.DelChain(c)
+	}
+	for name := range found.quotas {
+		if !slices.ContainsFunc(t.Quotas, func(q Quota) bool { return q.Name == name }) {
+			conn.DeleteObject(Quota{Name: name}.handle(t.handle(), 0))
+		}
+	}
 }
 
 // mendChain keeps the rules at the chain's beginning and end that are as wanted, and replaces those between.
@@ -174,32 +208,4 @@ func (r Rule) userData() []byte {
 		return nil
 	}
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
-}
-
-// A Tally is what a counter counted.
-type Tally struct {
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
-}
-
-// Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
-func Counts(conn *Conn, table string) (map[string]Tally, error) {
-	switch ok, err := Exists(conn, table); {
-	case err != nil:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
-	case !ok:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
-	}
-	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
-	if err != nil {
-		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
-	}
-	counts := make(map[string]Tally, len(objs))
-	for _, o := range objs {
-		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_COUNTER {
-			c := n.Obj.(*expr.Counter)
-			counts[n.Name] = Tally{Packets: c.Packets, Bytes: c.Bytes}
-		}
-	}
-	return counts, nil
 }

@@ -1,14 +1,12 @@
 package ruleset
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 )
 
 // A likeness says how much of a table the kernel holds already.
@@ -16,16 +14,18 @@ type likeness int
 
 const (
 	absent    likeness = iota
-	different          // there, with other chains, sets or counters
-	sameShape          // the same but for rules or elements
+	different          // there, with other sets or counters, or a chain hooked elsewhere
+	sameShape          // the same but for rules, elements, quotas or whole chains
 	same
 )
 
 // A finding is what comparing found; rules and elements are read only where the shape is the same.
 type finding struct {
 	likeness
-	rules    map[string][]*nftables.Rule // by chain
+	rules    map[string][]*nftables.Rule // by chain; of a wanted chain that is not there, none
 	elements map[string][]nftables.SetElement
+	chains   map[string]bool // those there are
+	quotas   map[string]Quota
 }
 
 // Matches reports whether the kernel holds exactly this table. The elements of open sets are not looked at.
@@ -34,19 +34,21 @@ func Matches(conn *Conn, t Table) (bool, error) {
 	return f.likeness == same, err
 }
 
-// SameShape reports whether the kernel has the table with the wanted chains, hooks and policies, whatever their rules.
-func SameShape(conn *Conn, t Table) (bool, error) {
+// Holds reports whether the kernel has all the chains of the table, with their hooks and policies, whatever their rules and
+// whatever else is in it.
+func Holds(conn *Conn, t Table) (bool, error) {
 	at, err := conn.Generation()
 	if err != nil {
 		return false, err
 	}
 	if known, ok := recall(at, t.Name); ok {
-		return reflect.DeepEqual(known.shape(), t.shape()), nil
+		return holdsChains(known.chains(), t), nil
 	}
 	if ok, err := Exists(conn, t.Name); err != nil || !ok {
 		return false, err
 	}
-	return sameChains(conn, t)
+	got, err := readChains(conn, t)
+	return holdsChains(got, t), err
 }
 
 // Exists reports whether there is a table of that name.
@@ -80,13 +82,26 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	if ok, err := Exists(conn, t.Name); err != nil || !ok {
 		return finding{likeness: absent}, err
 	}
-	for _, shape := range []func(*Conn, Table) (bool, error){sameChains, sameSets, sameCounters} {
+	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}, chains: map[string]bool{}}
+	got, err := readChains(conn, t)
+	if err != nil {
+		return f, err
+	}
+	for _, shape := range []func(*Conn, Table) (bool, error){sameSets, sameCounters} {
 		if ok, err := shape(conn, t); err != nil || !ok {
 			return finding{likeness: different}, err
 		}
 	}
-	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}}
+	if f.quotas, err = readQuotas(conn, t.Name); err != nil {
+		return f, err
+	}
+	if !f.compareShape(got, t) {
+		return finding{likeness: different}, nil
+	}
 	for _, c := range t.Chains {
+		if !f.chains[c.Name] {
+			continue
+		}
 		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
 		if err != nil {
 			return f, err
@@ -112,31 +127,72 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	return f, nil
 }
 
-func sameChains(conn *Conn, t Table) (bool, error) {
+// compareShape compares chains and quotas, which come and go one by one. It returns false where a chain is hooked elsewhere than
+// wanted: the kernel moves none.
+func (f *finding) compareShape(got map[string]Base, t Table) bool {
+	for name := range got {
+		f.chains[name] = true
+	}
+	for _, c := range t.Chains {
+		base, there := got[c.Name]
+		switch {
+		case !there:
+			f.likeness, f.rules[c.Name] = sameShape, nil
+		case !sameBase(base, c.base()):
+			return false
+		}
+	}
+	if len(got) > len(t.Chains) {
+		f.likeness = sameShape
+	}
+	if len(f.quotas) != len(t.Quotas) {
+		f.likeness = sameShape
+	}
+	for _, q := range t.Quotas {
+		if f.quotas[q.Name].Bytes != q.Bytes {
+			f.likeness = sameShape
+		}
+	}
+	return true
+}
+
+// readChains returns the chains there are, by name; one that is no base chain has an empty base.
+func readChains(conn *Conn, t Table) (map[string]Base, error) {
 	all, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	got := map[string]*nftables.Chain{}
+	got := map[string]Base{}
 	for _, c := range all {
-		if c.Table.Name == t.Name {
-			got[c.Name] = c
+		if c.Table.Name != t.Name {
+			continue
+		}
+		got[c.Name] = Base{}
+		if c.Hooknum != nil && c.Priority != nil && c.Policy != nil {
+			got[c.Name] = Base{Type: c.Type, Hook: c.Hooknum, Priority: c.Priority, Policy: *c.Policy}
 		}
 	}
-	if len(got) != len(t.Chains) {
-		return false, nil
-	}
-	for _, want := range t.Chains {
-		c := got[want.Name]
-		if c == nil || (c.Hooknum != nil) != (want.Base != nil) {
-			return false, nil
-		}
-		if b := want.Base; b != nil && (*c.Hooknum != *b.Hook || *c.Priority != *b.Priority || c.Type != b.Type || c.Policy == nil || *c.Policy != b.Policy) {
-			return false, nil
-		}
-	}
-	return true, nil
+	return got, nil
 }
+
+func holdsChains(got map[string]Base, t Table) bool {
+	for _, c := range t.Chains {
+		if base, ok := got[c.Name]; !ok || !sameBase(base, c.base()) {
+			return false
+		}
+	}
+	return true
+}
+
+// base is the chain's, or an empty one.
+func (c Chain) base() Base {
+	if c.Base == nil {
+		return Base{}
+	}
+	return *c.Base
+}
+
+func sameBase(a, b Base) bool { return reflect.DeepEqual(a, b) }
 
 func sameSets(conn *Conn, t Table) (bool, error) {
 	if len(t.Sets) == 0 {
@@ -149,6 +205,7 @@ func sameSets(conn *Conn, t Table) (bool, error) {
 	for _, want := range t.Sets {
 		i := slices.IndexFunc(got, func(s *nftables.Set) bool { return s.Name == want.Name })
 		if i < 0 || got[i].Interval != want.Interval || got[i].IsMap != (want.Data != nil) ||
+			got[i].Dynamic != want.Dynamic || got[i].Timeout != want.Timeout || got[i].Size != want.Size ||
 			got[i].KeyType.GetNFTMagic() != want.Key.GetNFTMagic() ||
 			want.Data != nil && got[i].DataType.GetNFTMagic() != want.Data.GetNFTMagic() {
 			return false, nil
@@ -168,46 +225,6 @@ func sameCounters(conn *Conn, t Table) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-func sameRule(got *nftables.Rule, want Rule) bool {
-	return bytes.Equal(got.UserData, want.userData()) && sameExprs(got.Exprs, want.Exprs)
-}
-
-func sameExprs(got, want []expr.Any) bool {
-	want = slices.DeleteFunc(slices.Clone(want), func(e expr.Any) bool {
-		_, unreadable := e.(*expr.Socket)
-		return unreadable
-	})
-	if len(got) != len(want) {
-		return false
-	}
-	for i := range want {
-		w, err := canonical(want[i])
-		if err != nil {
-			return false
-		}
-		g, err := canonical(got[i])
-		if err != nil || !bytes.Equal(g, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// canonical is an expression without what the kernel adds to it.
-func canonical(e expr.Any) ([]byte, error) {
-	switch x := e.(type) {
-	case *expr.Lookup:
-		c := *x
-		c.SetID = 0
-		e = &c
-	case *expr.NAT:
-		c := *x
-		c.RegAddrMax, c.RegProtoMax = max(c.RegAddrMax, c.RegAddrMin), max(c.RegProtoMax, c.RegProtoMin)
-		e = &c
-	}
-	return expr.Marshal(byte(nftables.TableFamilyINet), e)
 }
 
 // Diff returns what is to be added to the elements of a set and what to be deleted from them. An element of which only the

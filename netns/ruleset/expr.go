@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -189,6 +190,47 @@ func toType(t uint32) []expr.Any {
 	}
 }
 
+// Untrack takes the packet out of connection tracking's sight: notrack.
+func Untrack() []expr.Any { return []expr.Any{&expr.Notrack{}} }
+
+// Mark matches packets that carry the mark: meta mark.
+func Mark(mark uint32) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyMARK), compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(mark)...)}
+}
+
+// SetMark gives the packet a mark: meta mark set.
+func SetMark(mark uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: reg1, Data: binaryutil.NativeEndian.PutUint32(mark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
+	}
+}
+
+// SourcePort matches TCP packets from a port, DestPort those to one.
+func SourcePort(port uint16) []expr.Any { return tcpPort(0, port) }
+
+// DestPort matches TCP packets to a port.
+func DestPort(port uint16) []expr.Any { return tcpPort(2, port) }
+
+func tcpPort(offset uint32, port uint16) []expr.Any {
+	return append(L4Proto(unix.IPPROTO_TCP), payload(expr.PayloadBaseTransportHeader, offset, 2), compareTo(expr.CmpOpEq, Port(port)...))
+}
+
+// NextHop matches packets whose route, as it is now, has that next hop; where there is none on the way, it is the destination:
+// rt ip nexthop. The packet's family must be known to be the address's.
+func NextHop(a netip.Addr) []expr.Any {
+	key := expr.RtNexthop4
+	if a.Is6() {
+		key = expr.RtNexthop6
+	}
+	return []expr.Any{&expr.Rt{Key: key, Register: reg1}, compareTo(expr.CmpOpEq, a.AsSlice()...)}
+}
+
+// Redirect leads a TCP connection that begins here to a port of the loopback: redirect to.
+func Redirect(port uint16) []expr.Any {
+	return []expr.Any{&expr.Immediate{Register: reg1, Data: Port(port)}, &expr.Redir{RegisterProtoMin: reg1}}
+}
+
 // Masquerade gives the packet the address of the interface it leaves by.
 func Masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
 
@@ -202,6 +244,11 @@ func Accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAcc
 
 // Drop ends the packet without a word.
 func Drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
+
+// Jump goes on in another chain and comes back from its end.
+func Jump(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+}
 
 // Goto goes on in another chain and does not come back.
 func Goto(chain string) []expr.Any {

@@ -37,6 +37,17 @@ var (
 	FieldDPort   = payloadField(expr.PayloadBaseTransportHeader, 2, 2)
 )
 
+// FieldCgroup is the cgroup at a level above, or at, the one that the packet's socket was created in. A packet without such a
+// socket, or of one created nearer to the root, does not match the rule.
+func FieldCgroup(level uint32) Field {
+	return Field{8, func(reg uint32) expr.Any {
+		return &expr.Socket{Key: expr.SocketKeyCgroupv2, Level: level, Register: reg}
+	}}
+}
+
+// FieldNoPort is port 0, in a key with ports for a packet that has none.
+var FieldNoPort = Field{4, func(reg uint32) expr.Any { return &expr.Immediate{Register: reg, Data: Port(0)} }}
+
 // In matches packets whose fields are a key of the set.
 func In(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set})
@@ -45,6 +56,12 @@ func In(set string, fields ...Field) []expr.Any {
 // NotIn matches packets whose fields are no key of the set.
 func NotIn(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true})
+}
+
+// Update puts the fields into a dynamic set as a key, or has the key that is there stay longer, and adds the packet to its
+// counter: update @set { fields counter }.
+func Update(set string, fields ...Field) []expr.Any {
+	return append(load(fields), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}})
 }
 
 // DestinationNAT rewrites the destination to the address and port that the map holds for the fields; without such a key the

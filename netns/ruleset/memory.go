@@ -107,9 +107,19 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 	if !reflect.DeepEqual(known.shape(), t.shape()) {
 		return finding{likeness: different}, nil
 	}
-	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}}
-	for i, c := range t.Chains {
-		if reflect.DeepEqual(known.Chains[i].Rules, c.Rules) {
+	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}, chains: map[string]bool{}, quotas: map[string]Quota{}}
+	for _, q := range known.Quotas {
+		f.quotas[q.Name] = q
+	}
+	if !f.compareShape(known.chains(), t) {
+		return finding{likeness: different}, nil
+	}
+	rules := map[string][]Rule{}
+	for _, c := range known.Chains {
+		rules[c.Name] = c.Rules
+	}
+	for _, c := range t.Chains {
+		if !f.chains[c.Name] || reflect.DeepEqual(rules[c.Name], c.Rules) {
 			continue
 		}
 		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
@@ -127,16 +137,21 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 	return f, nil
 }
 
-// shape is a table without rules and elements.
+// shape is what can't be changed in place: the counters and the sets without their elements. Chains may still be hooked elsewhere.
 func (t Table) shape() Table {
 	out := Table{Name: t.Name, Counters: t.Counters}
 	for _, s := range t.Sets {
 		s.Elements = nil
 		out.Sets = append(out.Sets, s)
 	}
+	return out
+}
+
+// chains are the bases of all chains; see [readChains].
+func (t Table) chains() map[string]Base {
+	out := map[string]Base{}
 	for _, c := range t.Chains {
-		c.Rules = nil
-		out.Chains = append(out.Chains, c)
+		out[c.Name] = c.base()
 	}
 	return out
 }

@@ -1,0 +1,83 @@
+package egress
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/ruleset"
+)
+
+// Where a policy intercepts, a TCP connection that a member opens to the outside is led to a port of the ambassador's on loopback,
+// which asks the kernel for whom it was meant (SO_ORIGINAL_DST). That takes connection tracking, which the ambassador's own
+// packets are kept out of.
+//
+//	member -> 192.0.2.1:443            leaves by eth0, as the routes have it
+//	  track      (raw)                 a member's TCP: tracked; all else: not
+//	  intercept  (nat)                 -> 127.0.0.1:PORT, and a new route, by lo
+//	  output     (filter)              the outgoing interface is still eth0 here: ledRules judge it
+//	127.0.0.1:PORT -> member           by lo, marked; the kernel puts 192.0.2.1:443 back on arrival
+//
+// What the mark is for: a member's connection that is over lives on in the kernel for a while, and packets of the ambassador's
+// that come for it are answered with an ACK or a reset that no socket owns, to 192.0.2.1:443. Nothing tells it from the last ACK of a
+// connection of the ambassador's own (rule 5), so it would leave. But the kernel's answers carry the mark of what they answer
+// ([netns.ReflectMarks]), so these are led back the same way, and those for which there is no way any more are dropped.
+const (
+	trackName       = "track"
+	trackInsideName = "track_inside"
+	trackInName     = "track_in"
+	interceptName   = "intercept"
+
+	ledMark = 0x5a11
+)
+
+var loopbacks = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+
+// intercepts says that the policy leads the members' TCP to the ambassador: where everybody may leave, or nobody, there is none to
+// lead.
+func (p Policy) intercepts() bool { return p.Mode == Ambassador && p.Intercept != 0 }
+
+func interceptChains(p Policy) []ruleset.Chain {
+	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
+		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
+	}
+	member := ruleset.Cgroup(p.Members.Level, p.Members.ID)
+	tcp := ruleset.L4Proto(unix.IPPROTO_TCP)
+	inside := []ruleset.Rule{}
+	for _, a := range loopbacks {
+		inside = append(inside, ruleset.NewRule("the ambassador to members it was led", ruleset.SourceIn(netip.PrefixFrom(a, a.BitLen())), ruleset.SourcePort(p.Intercept),
+			ruleset.SetMark(ledMark), ruleset.Accept()))
+	}
+	return []ruleset.Chain{
+		{Name: trackName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityRaw), Rules: []ruleset.Rule{
+			ruleset.NewRule("", ruleset.OIFName("lo"), ruleset.Goto(trackInsideName)),
+			ruleset.NewRule("members", tcp, member, ruleset.Accept()),
+			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Accept()),
+			ruleset.NewRule("", ruleset.Untrack()),
+		}},
+		{Name: trackInsideName, Rules: append(inside, ruleset.NewRule("", ruleset.Untrack()))},
+		// What arrives on lo was judged when it left.
+		{Name: trackInName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: []ruleset.Rule{
+			ruleset.NewRule("", ruleset.IIFName(netns.PeerName), ruleset.Untrack()),
+		}},
+		{Name: interceptName, Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: []ruleset.Rule{
+			ruleset.NewRule("", ruleset.OIFName("lo"), ruleset.Accept()),
+			ruleset.NewRule("members", tcp, member, ruleset.Redirect(p.Intercept)),
+			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Redirect(p.Intercept)),
+		}},
+	}
+}
+
+// ledRules accept what was led to the ambassador: rewritten by the rule above, to its port on loopback, and routed there. A socket
+// bound to eth0 keeps its route, by eth0 to ::1, and is refused as if nothing were led. So is one with an address that is not
+// the group's own: what answers it would leave. They ask for no cgroup; none but members' flows are ever rewritten.
+func ledRules(p Policy) []ruleset.Rule {
+	var rules []ruleset.Rule
+	for _, a := range loopbacks {
+		rules = append(rules, ruleset.NewRule("led to the ambassador", ruleset.CTDestinationNAT(), ruleset.DestIn(netip.PrefixFrom(a, a.BitLen())),
+			ruleset.DestPort(p.Intercept), ruleset.NextHop(a), ruleset.FromLocal(), ruleset.Count(membersLed), ruleset.Accept()))
+	}
+	return append(rules, ruleset.NewRule("an answer on a flow that is no more", ruleset.Mark(ledMark), ruleset.Count(unknownOutDenied), ruleset.Drop()))
+}

@@ -1,0 +1,78 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoRate says that the kernel can't bound a rate: it is built without the token bucket filter.
+var ErrNoRate = errors.New("the kernel has no token bucket filter (sch_tbf)")
+
+// rateHandle marks the queues that are ours. Any other was put on the link by somebody else, and stays where no rate is wanted.
+var rateHandle = netlink.MakeHandle(0x5a11, 0)
+
+// A queue holds some 75 ms of its rate and lets 10 ms of it pass at once: short enough that a proxy still answers, long enough
+// that TCP finds the rate. A slow link holds, and lets pass, at least some full frames.
+const (
+	burstMillis, leastBurst = 10, 8 << 10
+	queueMillis, leastQueue = 75, 16 << 10
+)
+
+func createQueue(link netlink.Link, bits uint64) *netlink.Tbf {
+	rate := max(bits/8, 1)
+	burst := max(rate*burstMillis/1000, leastBurst)
+	limit := burst + max(rate*queueMillis/1000, leastQueue)
+	return &netlink.Tbf{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: rateHandle, Parent: netlink.HANDLE_ROOT},
+		Rate:       rate,
+		Limit:      uint32(min(limit, 1<<32-1)),
+		Buffer:     netlink.Xmittime(rate, uint32(min(burst, 1<<32-1))),
+	}
+}
+
+// ensureRate bounds what the end of a link sends, in bits a second; 0 takes the bound away.
+func ensureRate(h *netlink.Handle, link netlink.Link, bits uint64) error {
+	if ok, err := hasRate(h, link, bits); err != nil || ok {
+		return err
+	}
+	queue := createQueue(link, bits)
+	if bits == 0 {
+		if err := h.QdiscDel(queue); err != nil {
+			return fmt.Errorf("lift rate: %w", err)
+		}
+		return nil
+	}
+	if err := h.QdiscReplace(queue); err != nil {
+		return fmt.Errorf("bound rate to %d bit/s: %w", bits, rateError(err))
+	}
+	return nil
+}
+
+// rateError translates what the kernel says of a kind of queue that it does not know.
+func rateError(err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return ErrNoRate
+	}
+	return err
+}
+
+func hasRate(h *netlink.Handle, link netlink.Link, bits uint64) (bool, error) {
+	have, err := h.QdiscList(link)
+	if err != nil {
+		return false, fmt.Errorf("list queues: %w", err)
+	}
+	ours := func(q netlink.Qdisc) bool {
+		return q.Attrs().Handle == rateHandle && q.Attrs().Parent == netlink.HANDLE_ROOT
+	}
+	i := slices.IndexFunc(have, ours)
+	if bits == 0 || i < 0 {
+		return bits == 0 && i < 0, nil
+	}
+	got, ok := have[i].(*netlink.Tbf)
+	want := createQueue(link, bits)
+	return ok && got.Rate == want.Rate && got.Limit == want.Limit && got.Buffer == want.Buffer && got.Peakrate == 0, nil
+}

@@ -1,0 +1,79 @@
+package ruleset
+
+import (
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Over matches packets by which more bytes than the quota's have come to this rule: quota name "NAME". Each packet counts, those
+// that are refused for it too.
+func Over(quota string) []expr.Any {
+	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_QUOTA, Name: quota}}
+}
+
+func (q Quota) handle(table *nftables.Table, spent uint64) *nftables.NamedObj {
+	return &nftables.NamedObj{Table: table, Name: q.Name, Type: nftables.ObjTypeQuota, Obj: &expr.Quota{Bytes: q.Bytes, Consumed: spent, Over: true}}
+}
+
+// addQuotas puts the making of the quotas that are not there into the batch.
+func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
+	var counts map[string]Tally
+	for _, q := range t.Quotas {
+		if there[q.Name].Bytes == q.Bytes {
+			continue
+		}
+		if counts == nil {
+			var err error
+			if counts, err = Counts(conn, t.Name); err != nil {
+				return err
+			}
+		}
+		var spent uint64
+		for _, c := range q.Counted {
+			spent += counts[c].Bytes
+		}
+		conn.AddObj(q.handle(t.handle(), min(spent, q.Bytes))) // the kernel takes no more
+	}
+	return nil
+}
+
+// readQuotas reads the quotas of a table that let pass what is not over them, by name.
+func readQuotas(conn *Conn, table string) (map[string]Quota, error) {
+	spent, err := Spent(conn, table)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Quota{}
+	for name, s := range spent {
+		out[name] = Quota{Name: name, Bytes: s.Bytes}
+	}
+	return out, nil
+}
+
+// An Expense is how much of a quota is spent.
+type Expense struct {
+	Spent uint64 // at most Bytes, however much more was asked for
+	Bytes uint64
+}
+
+// Spent reads the quotas of a table by name.
+func Spent(conn *Conn, table string) (map[string]Expense, error) {
+	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	if err != nil {
+		return nil, fmt.Errorf("read quotas of table %q: %w", table, err)
+	}
+	out := map[string]Expense{}
+	for _, o := range objs {
+		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_QUOTA {
+			q := n.Obj.(*expr.Quota)
+			out[n.Name] = Expense{Spent: q.Consumed, Bytes: q.Bytes}
+			if !q.Over {
+				out[n.Name] = Expense{} // somebody's that shuts where ours opens: as none
+			}
+		}
+	}
+	return out, nil
+}

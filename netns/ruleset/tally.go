@@ -1,0 +1,70 @@
+package ruleset
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// A Tally is what a counter counted.
+type Tally struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
+func Counts(conn *Conn, table string) (map[string]Tally, error) {
+	switch ok, err := Exists(conn, table); {
+	case err != nil:
+		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
+	case !ok:
+		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
+	}
+	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	if err != nil {
+		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
+	}
+	counts := make(map[string]Tally, len(objs))
+	for _, o := range objs {
+		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_COUNTER {
+			c := n.Obj.(*expr.Counter)
+			counts[n.Name] = Tally{Packets: c.Packets, Bytes: c.Bytes}
+		}
+	}
+	return counts, nil
+}
+
+// A Tallied is an element of a dynamic set with what it counted.
+type Tallied struct {
+	Key []byte
+	Tally
+}
+
+// Tallies reads the elements of a dynamic set that rules fill by [Update]. A table that is not there is os.ErrNotExist. Packets
+// go on filling the set meanwhile: the kernel may leave out an element that is new.
+func Tallies(conn *Conn, table string, s Set) ([]Tallied, error) {
+	switch ok, err := Exists(conn, table); {
+	case err != nil:
+		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
+	case !ok:
+		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, os.ErrNotExist)
+	}
+	elements, err := conn.GetSetElements(s.Handle(table))
+	if err != nil {
+		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
+	}
+	out := make([]Tallied, 0, len(elements))
+	seen := make(map[string]bool, len(elements))
+	for _, e := range elements {
+		// A set that grows is moved while it is read, which may show an element twice.
+		if e.Counter == nil || seen[string(e.Key)] {
+			continue
+		}
+		seen[string(e.Key)] = true
+		out = append(out, Tallied{Key: e.Key, Tally: Tally{Packets: e.Counter.Packets, Bytes: e.Counter.Bytes}})
+	}
+	return out, nil
+}
