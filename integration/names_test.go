@@ -29,6 +29,7 @@ group "g" {
       hosts  = ["payments.example.com", "Pay.example.net"]
     }
     file "/www/index.html" { content = "paid through the ambassador\n" }
+    stop { signal = "SIGKILL" }
   }
 }
 `
