@@ -18,6 +18,7 @@ TOOLS   := $(BUILD)/tools
 NEWEST  := $(BUILD)/containerd-newest
 STATIC  := build/static
 IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy)
+TEST_IMAGES := $(patsubst %,build/images/%.tar,dnsmasq squid)
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Go asks git about a tree that under sudo belongs to somebody else, and fails; the version comes from here instead.
@@ -55,7 +56,7 @@ build: | go ## Build bin/sallyport
 	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
 
 .PHONY: images
-images: $(IMAGES) ## Build the images of examples and tests into build/images
+images: $(IMAGES) ## Build the examples' images into build/images
 
 .PHONY: newest
 newest: $(NEWEST)/$(CONTAINERD_VERSION) ## Build the newest containerd, for tests, into build/containerd-newest
@@ -107,7 +108,7 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
 
 .PHONY: integration
-integration: build images newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
+integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
 	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
 
 # Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. Nine minutes on two
@@ -159,6 +160,13 @@ build/images/shipper.tar: $(STATIC)/shipper $(TOOLS)/mkimage | build/images
 build/images/haproxy.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian haproxy=/usr/sbin/haproxy --user 65532:65532 --stop-signal SIGUSR1 \
 		--entrypoint /usr/sbin/haproxy --cmd=-db --cmd=-f --cmd=/etc/haproxy/haproxy.cfg)
+
+build/images/dnsmasq.tar: $(TOOLS)/mkimage | build/images
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian dnsmasq-base=/usr/sbin/dnsmasq --user 65534:65534 --entrypoint /usr/sbin/dnsmasq)
+
+build/images/squid.tar: $(TOOLS)/mkimage | build/images
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian squid=/usr/sbin/squid --user 65532:65532 --entrypoint /usr/sbin/squid \
+		--cmd=-N --cmd=-f --cmd=/etc/squid/squid.conf)
 
 build/images/busybox.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,54 @@ func TestExampleSealed(t *testing.T) {
 	})
 	if g := m.status("sealed"); len(g.Addrs) > 0 {
 		t.Errorf("a sealed group has addresses: %v", g.Addrs)
+	}
+}
+
+// TestExampleSandbox: the agent gets what is on the lists and nothing else. Its own log says so, the proxy's says what it turned
+// away, and the capture that nothing else came out.
+func TestExampleSandbox(t *testing.T) {
+	m := newMachine(t, "")
+	world := m.payments()
+	m.serveTLS(t, world4+":443", "packages")
+	m.nameserver(t, map[string]netip.Addr{"packages.example.com": netip.MustParseAddr(world4), "mirror.example.com": netip.MustParseAddr(world4)})
+	seen := newCapture(t, m.host)
+	m.run("apply", "../examples/sandbox/sandbox.hcl")
+	through := []string{
+		"packages, by name over TLS: went through: packages of packages.example.com",
+		"mirror, by name: went through: receipt",
+		"mirror, by address: went through: receipt",
+	}
+	refused := []string{
+		"another address", "another address in the mirror's name", "another port of the mirror", "cloud metadata",
+		"a name on no list", "a secret in a DNS question", "an echo request",
+	}
+	eventually(t, 20*time.Second, "the agent has what it may have", func() error {
+		return says(m.run("logs", "sandbox.agent"), append(through, refused[len(refused)-1])...)
+	})
+	log := m.run("logs", "sandbox.agent")
+	for _, what := range refused {
+		if err := says(log, what+": refused: "); err != nil || strings.Contains(log, what+": went through") {
+			t.Errorf("%s was not refused:\n%s", what, log)
+		}
+	}
+	world.waitFor(t, "payment from "+host4)
+	if err := says(m.run("logs", "sandbox.proxy"), "203.0.113.66:80 ", "203.0.113.66:8080 ", "169.254.169.254:80 ", world4+":22 "); err != nil {
+		t.Errorf("what the proxy turned away: %v", err)
+	}
+	if c := m.status("sandbox").Counters; c == nil || c.MembersOther.Packets == 0 {
+		t.Errorf("the rules counted %+v", c)
+	}
+	var allowed int
+	for _, f := range seen.take(t, anyFrame) {
+		switch f.dst().String() {
+		case world4, names4:
+			allowed++
+		default:
+			t.Errorf("it got out: %v", f)
+		}
+	}
+	if allowed == 0 {
+		t.Error("what is allowed was not seen at the capture either, which proves nothing")
 	}
 }
 

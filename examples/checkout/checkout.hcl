@@ -52,7 +52,10 @@ group "checkout" {
   ambassador "proxy" {
     image = "oci-archive:../../build/images/haproxy.tar"
     env   = { WORLD = var.world }
-    upstream "payments" { listen = 9001 }
+    upstream "payments" {
+      listen = 9001
+      hosts  = ["payments.example.com"] # a program that knows it by this name finds the proxy, unchanged
+    }
     upstream "logs" { listen = 9002 }
     publish "http" {
       host = var.port

@@ -147,6 +147,8 @@ group_link=$(ip -o link | awk -F'[:@ ]+' -v index_="$index" '$1 == index_ { prin
 
 chapter "4. The app's call through its ambassador is answered"
 must sallyport exec checkout.web -- /web try http://127.0.0.1:9001/
+note "So is one by the name that the service has in the world."
+must sallyport exec checkout.web -- /web try http://payments.example.com:9001/
 grep -q "^payment from .*: order 1$" "$root/world.log" || wait_for 10 "an order" grep -q "payment from .*: order " "$root/world.log"
 good "and the world has its orders: $(grep -m1 'order ' "$root/world.log")"
 

@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// image is one of those that `make images` builds, as a group file names it.
+func image(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv("SALLYPORT_IMAGES")
+	if dir == "" {
+		need(t, "SALLYPORT_IMAGES names no folder; run: make integration")
+	}
+	return "oci-archive:" + filepath.Join(dir, name+".tar")
+}
+
+// names4 and names6 are where the world answers for names.
+const names4, names6 = "198.51.100.53", "2001:db8:51::53"
+
+// A nameserver answers for names, over UDP and TCP, and remembers what it was asked.
+type nameserver struct {
+	records map[string]netip.Addr
+	mu      sync.Mutex
+	asked   []string // "udp payments.example.com"
+}
+
+// nameserver answers on port 53 of names4 and names6 until the test ends. A name that is not among the records does not exist.
+func (s *site) nameserver(t testing.TB, records map[string]netip.Addr) *nameserver {
+	t.Helper()
+	n := &nameserver{records: records}
+	within(t, s.world, func() error { return ownAddress(names6 + "/128") })
+	for _, addr := range []string{names4, names6} {
+		addr = net.JoinHostPort(addr, "53")
+		var u net.PacketConn
+		var l net.Listener
+		within(t, s.world, func() (err error) {
+			if u, err = net.ListenPacket("udp", addr); err != nil {
+				return err
+			}
+			l, err = net.Listen("tcp", addr)
+			return err
+		})
+		t.Cleanup(func() { u.Close(); l.Close() })
+		go n.servePackets(u)
+		go n.serveStreams(l)
+	}
+	return n
+}
+
+func (n *nameserver) servePackets(u net.PacketConn) {
+	buf := make([]byte, 4096)
+	for {
+		size, from, err := u.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if answer, err := n.answer("udp", buf[:size]); err == nil {
+			u.WriteTo(answer, from)
+		}
+	}
+}
+
+func (n *nameserver) serveStreams(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			for size := make([]byte, 2); ; {
+				if _, err := io.ReadFull(c, size); err != nil {
+					return
+				}
+				question := make([]byte, int(size[0])<<8|int(size[1]))
+				if _, err := io.ReadFull(c, question); err != nil {
+					return
+				}
+				answer, err := n.answer("tcp", question)
+				if err != nil {
+					return
+				}
+				c.Write(append([]byte{byte(len(answer) >> 8), byte(len(answer))}, answer...))
+			}
+		}()
+	}
+}
+
+func (n *nameserver) answer(network string, question []byte) ([]byte, error) {
+	var m dnsmessage.Message
+	if err := m.Unpack(question); err != nil {
+		return nil, err
+	}
+	if len(m.Questions) != 1 {
+		return nil, errors.New("not one question")
+	}
+	q := m.Questions[0]
+	name := q.Name.String()
+	name = name[:len(name)-1]
+	n.mu.Lock()
+	n.asked = append(n.asked, network+" "+name)
+	n.mu.Unlock()
+
+	m = dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}, Questions: m.Questions}
+	addr, known := n.records[name]
+	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}
+	switch {
+	case !known:
+		m.RCode = dnsmessage.RCodeNameError
+	case q.Type == dnsmessage.TypeA && addr.Is4():
+		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: addr.As4()}}}
+	case q.Type == dnsmessage.TypeAAAA && addr.Is6():
+		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}}}
+	}
+	return m.Pack()
+}
+
+// was says whether the server was asked for a name; nil where it was.
+func (n *nameserver) was(asked string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Contains(n.asked, asked) {
+		return fmt.Errorf("it was asked %q, not %q", n.asked, asked)
+	}
+	return nil
+}
+
+// serveTLS answers HTTPS on an address of the world until the test ends. The cipher is one that busybox's wget knows.
+func (s *site) serveTLS(t testing.TB, addr, body string) {
+	t.Helper()
+	var l net.Listener
+	within(t, s.world, func() (err error) { l, err = net.Listen("tcp", addr); return err })
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s of %s\n", body, r.TLS.ServerName)
+	}))
+	server.Listener.Close()
+	server.Listener = l
+	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+}
