@@ -148,34 +148,34 @@ func policyOf(g *spec.Group) string {
 		}
 		policy += " to [" + strings.Join(to, ", ") + "]"
 	}
-	if a.Intercept != 0 {
-		policy += fmt.Sprintf(", members' tcp comes to port %d", a.Intercept)
-	}
 	if a.Quota != 0 {
-		policy += fmt.Sprintf(", %d bytes", a.Quota)
+		policy += fmt.Sprintf(", for %d bytes", a.Quota)
+	}
+	if a.Intercept != 0 {
+		policy += fmt.Sprintf(", members are led to its port %d", a.Intercept)
 	}
 	return policy
 }
 
 // linkOf is a group's link in words.
 func linkOf(g *spec.Group) string {
+	link := "up"
 	a := g.Ambassador()
 	if a == nil {
-		return "up"
-	}
-	link := "up"
-	if a.Rate != (spec.Rate{}) {
-		link += ", " + a.Rate.String()
-	}
-	if len(a.Publish) == 0 {
 		return link
 	}
 	var ports []string
 	for _, p := range a.Publish {
 		ports = append(ports, fmt.Sprintf("%s:%d to %d/%s", p.Address, p.Host, p.Port, p.Protocol))
 	}
-	slices.Sort(ports)
-	return link + ", published " + strings.Join(ports, ", ")
+	if len(ports) > 0 {
+		slices.Sort(ports)
+		link += ", published " + strings.Join(ports, ", ")
+	}
+	if a.Rate != (spec.Rate{}) {
+		link += ", at most " + a.Rate.String()
+	}
+	return link
 }
 
 func presence(there bool) shim.Presence {
