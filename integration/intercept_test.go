@@ -130,7 +130,7 @@ func TestIntercept(t *testing.T) {
 			}
 			ns := m.netns("g")
 			for _, victim := range []string{victim4, victim6} {
-				if o := ask(t, ns, 7001, "self", "udp", victim); o.Reply != "" || o.Error == "" {
+				if o := attempt(t, ns, 7001, "udp", victim); o.Reply != "" || o.Error == "" {
 					t.Errorf("udp to %s: %+v", victim, o)
 				}
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// metered is a group whose ambassador may exchange 1 MiB with the world.
-const metered = `
+// spender is a group whose ambassador may exchange 1 MiB with the world.
+const spender = `
 group "m" {
   app "app" {
     image   = "%[1]s"
@@ -28,7 +28,7 @@ group "m" {
 // door is open again.
 func TestQuotaEvents(t *testing.T) {
 	m := newMachine(t, "")
-	m.apply("m.hcl", fmt.Sprintf(metered, attackImage))
+	m.apply("m.hcl", fmt.Sprintf(spender, attackImage))
 	ns := m.netns("m")
 	told := func(want ...string) {
 		t.Helper()
@@ -62,7 +62,7 @@ func TestQuotaEvents(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // more than one look
 	told("of the quota of 1MiB are used", "the quota of 1MiB is spent")
 
-	m.apply("m.hcl", strings.Replace(fmt.Sprintf(metered, attackImage), "1MiB", "100MiB", 1))
+	m.apply("m.hcl", strings.Replace(fmt.Sprintf(spender, attackImage), "1MiB", "100MiB", 1))
 	if o := attempt(t, ns, 7003, "tcp", world4); o.Reply == "" {
 		t.Errorf("the ambassador was given more and gets nothing through: %s", o.Error)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-const mark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
+const ledMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
 
 // segment is a TCP header without options, and without a checksum: nobody is to receive it.
 func segment(from, to uint16, flags byte) string {
@@ -85,7 +85,7 @@ var interceptTricks = []struct {
 		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 		for _, c := range []*probe.Socket{tcp, udp, icmp} {
 			defer c.Close()
-			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
+			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, ledMark); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ var interceptTricks = []struct {
 	{"segments of no connection", func(t *testing.T, s *stage, addr netip.Addr) {
 		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
-		for _, marked := range []int{0, mark} {
+		for _, marked := range []int{0, ledMark} {
 			if err := raw.SetInt(unix.SOL_SOCKET, unix.SO_MARK, marked); err != nil {
 				t.Fatal(err)
 			}
