@@ -211,7 +211,7 @@ func TestQuota(t *testing.T) {
 	if !reached(t, ns, "tcp", "127.0.0.1", 9000) || !reached(t, ns, "udp", "127.0.0.1", 9000) {
 		t.Error("members don't reach one another once the quota is spent")
 	}
-	if said := m.run("status", "g"); !strings.Contains(said, "1MiB") {
+	if said := m.run("status", "g"); !strings.Contains(said, "1MiB both ways together, spent") {
 		t.Errorf("status doesn't tell of the quota:\n%s", said)
 	}
 

@@ -9,11 +9,17 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// A counting keeper adds to the status of a group that is asked for by name what the rules in its namespace counted: for a
-// list of all groups nobody should wait for so many reads.
+// A counting keeper adds to the status of a group that is asked for by name what the kernel counted at its door: for a list of
+// all groups nobody should wait for so many reads.
 type counting struct {
 	api.Keeper
-	counters func(group string) (egress.Counters, error)
+	door countedDoor
+}
+
+// A countedDoor is what counting asks. Implemented by [shim.HostNetwork].
+type countedDoor interface {
+	Counters(group string) (egress.Counters, error)
+	Spent(group string) (used, quota uint64, err error)
 }
 
 func (k counting) Status(group string) ([]shim.GroupStatus, error) {
@@ -22,14 +28,22 @@ func (k counting) Status(group string) ([]shim.GroupStatus, error) {
 		return groups, err
 	}
 	for i := range groups {
-		counters, err := k.counters(groups[i].Name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has no rules yet, or no more
-		}
-		if err != nil {
+		err := k.count(&groups[i])
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it has no rules yet, or no more
 			return nil, err
 		}
-		groups[i].Counters = &counters
 	}
 	return groups, nil
+}
+
+func (k counting) count(g *shim.GroupStatus) error {
+	counters, err := k.door.Counters(g.Name)
+	if err != nil {
+		return err
+	}
+	g.Counters = &counters
+	if g.Quota != 0 {
+		g.Spent, _, err = k.door.Spent(g.Name)
+	}
+	return err
 }

@@ -13,6 +13,15 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// A countedStage is a door at which that much was counted.
+type countedStage struct {
+	counters egress.Counters
+	err      error
+}
+
+func (s countedStage) Counters(string) (egress.Counters, error)     { return s.counters, s.err }
+func (s countedStage) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
+
 func TestCounting(t *testing.T) {
 	counters := egress.Counters{MembersTCP: ruleset.Tally{Packets: 3}}
 	broken := errors.New("netlink is broken")
@@ -28,7 +37,7 @@ func TestCounting(t *testing.T) {
 		{"no such group", "chekout", nil, shim.ErrNoGroup, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := counting{&stage{}, func(group string) (egress.Counters, error) { return counters, c.err }}
+			k := counting{&stage{}, countedStage{counters, c.err}}
 			groups, err := k.Status(c.group)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("error %v, want %v", err, c.want)
@@ -36,6 +45,9 @@ func TestCounting(t *testing.T) {
 			for _, g := range groups {
 				if diff := cmp.Diff(c.counters, g.Counters); diff != "" {
 					t.Errorf("%s (-want +got)\n%s", g.Name, diff)
+				}
+				if want := c.counters != nil && g.Quota != 0; (g.Spent != 0) != want {
+					t.Errorf("%s has spent %d of %d", g.Name, g.Spent, g.Quota)
 				}
 			}
 		})
@@ -46,7 +58,7 @@ func TestCounterLines(t *testing.T) {
 	n := func(packets uint64) ruleset.Tally { return ruleset.Tally{Packets: packets} }
 	everything := &egress.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
-		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9),
+		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersLed: n(10), Quota: n(11),
 	}
 	for _, c := range []struct {
 		name     string
@@ -61,7 +73,9 @@ func TestCounterLines(t *testing.T) {
 		}},
 		{"everything happened", spec.EgressAmbassador, everything, []string{
 			"members: 11 refused on their way out (5 tcp), 7 dropped on their way in",
+			"members: 10 led to the ambassador",
 			"ambassador: 1 out, 3 in, 2 refused by allow",
+			"ambassador: 11 refused because the quota is spent",
 			"nobody's: 17 dropped",
 		}},
 		{"sealed", spec.EgressNone, everything, []string{

@@ -86,7 +86,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 		return err
 	}
 	server, err := api.NewServer(api.ServerConfig{
-		Keeper: counting{keeper, network.Counters}, Exec: client, Logs: logSource(l, keeper.Status),
+		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Version: v.version(ctx, client, log), Log: log,
 	})
 	if err != nil {

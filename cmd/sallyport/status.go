@@ -124,8 +124,14 @@ func counterLines(e spec.Egress, c *egress.Counters) []string {
 			c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets))
 	}
 	if e == spec.EgressAmbassador {
+		if n := c.MembersLed.Packets; n > 0 {
+			lines = append(lines, fmt.Sprintf("members: %d led to the ambassador", n))
+		}
 		lines = append(lines, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
 			c.AmbassadorOut.Packets, c.AmbassadorIn.Packets, c.AmbassadorDenied.Packets))
+		if n := c.Quota.Packets; n > 0 {
+			lines = append(lines, fmt.Sprintf("ambassador: %d refused because the quota is spent", n))
+		}
 	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
 		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
@@ -152,7 +158,14 @@ func doorLines(g shim.GroupStatus) []string {
 		lines = append(lines, "rate: at most "+g.Rate.String())
 	}
 	if g.Quota != 0 {
-		lines = append(lines, fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota))))
+		text := fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota)))
+		switch {
+		case g.Spent >= uint64(g.Quota):
+			text += ", spent: nothing passes; apply a larger one to open the door"
+		case g.Counters != nil:
+			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.Spent)))
+		}
+		lines = append(lines, text)
 	}
 	for _, text := range g.Unsafe {
 		lines = append(lines, "unsafe: "+text)
