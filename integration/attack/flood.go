@@ -31,16 +31,12 @@ func flood(threads int) {
 	var tried atomic.Int64
 	for n := range threads {
 		go func() {
-			to := target{ip: make(net.IP, 4), port: 80}
 			for i := uint32(n); ; i += uint32(threads) {
-				// All of 198.18.0.0/15, which is for benchmarks, and many ports.
-				binary.BigEndian.PutUint32(to.ip, 0xc6120000|i&0x1ffff)
-				to.port = int(i>>3&0xffff) | 1
+				act, to := tcp, floodTarget(n%4 < 2, i)
 				if n%2 == 0 {
-					tcp(to)
-				} else {
-					udp(to)
+					act = udp
 				}
+				act(to)
 				tried.Add(1)
 			}
 		}()
@@ -48,6 +44,17 @@ func flood(threads int) {
 	for range time.Tick(200 * time.Millisecond) {
 		fmt.Println("tried", tried.Load())
 	}
+}
+
+// floodTarget is one of 198.18.0.0/15, which is for benchmarks, or of as many for IPv6, and one of many ports.
+func floodTarget(v6 bool, i uint32) target {
+	to := target{ip: net.IPv4(198, 18, 0, 0).To4(), port: int(i>>3&0xffff) | 1}
+	if v6 {
+		to.ip = net.ParseIP("2001:db8:18::")
+	}
+	last := to.ip[len(to.ip)-4:]
+	binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)|i&0x1ffff)
+	return to
 }
 
 // visit asks for an echo, over and over, and tells how many were answered and how many not.
