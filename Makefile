@@ -111,8 +111,8 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
 	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
 
-# Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. Nine minutes on two
-# cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of them.
+# Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
+# on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten.
 STARTS   ?= 1000
 RESTARTS ?= 1000
 KILLS    ?= 200

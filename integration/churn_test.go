@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -18,9 +19,9 @@ const churnTitle = "7. Over starts, restarts, kills and flushes"
 
 // What `make soak` raises. Each slice is its share of everything, on a machine of its own.
 var (
-	starts   = flag.Int("starts", 24, "group starts of TestPromiseChurn")
-	restarts = flag.Int("restarts", 24, "ambassador restarts of TestPromiseChurn")
-	kills    = flag.Int("kills", 8, "daemon kills of TestPromiseChurn")
+	starts   = flag.Int("starts", 32, "group starts of TestPromiseChurn")
+	restarts = flag.Int("restarts", 32, "ambassador restarts of TestPromiseChurn")
+	kills    = flag.Int("kills", 6, "daemon kills of TestPromiseChurn")
 	parts    = flag.Int("slices", 1, "parts that TestPromiseChurn is done in")
 	churners = flag.Int("churners", 4, "groups that come and go at the same time in TestPromiseChurn")
 )
@@ -91,11 +92,11 @@ func (c *churn) phase(s *section, seen map[string]bool, what string, do func() e
 	}
 }
 
-// until churns until there were so many starts and restarts in this slice. A round that was refused is told of and done again:
+// until churns until there were so many starts and restarts in this slice, with those between kills; once in any case. A round that was refused is told of and done again:
 // here it is packets that are judged.
 func (c *churn) until(starts, restarts int64) error {
 	return c.together(func(x *churner) error {
-		for c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartsBefore < restarts {
+		for first := true; first || c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartsBefore < restarts; first = false {
 			err := x.round()
 			if err == nil {
 				continue
@@ -125,7 +126,8 @@ func (c *churn) together(f func(*churner) error) error {
 }
 
 // killDaemon kills the daemon at moments spread over what a start takes. Half of the groups run on meanwhile, and are what they
-// were in the end; the others come and go, and what they are told is the kill's. In the end every one can be brought up.
+// were in the end; the others come and go, and what they are told is the kill's. After each kill every one of them has a whole
+// life again before the next.
 func (c *churn) killDaemon(times int64) error {
 	steady, others := c.groups[:len(c.groups)/2], c.groups[len(c.groups)/2:]
 	before := map[*churner]map[string]int{}
@@ -151,6 +153,9 @@ func (c *churn) killDaemon(times int64) error {
 		}
 		c.start()
 		c.done.kills.Add(1)
+		if err := livesAgain(others); err != nil {
+			return err
+		}
 	}
 	stop()
 	for x, was := range before {
@@ -159,6 +164,22 @@ func (c *churn) killDaemon(times int64) error {
 		}
 	}
 	return c.together(func(x *churner) error { return retry(time.Minute, x.round) })
+}
+
+// livesAgain waits until each has had a whole round from now on.
+func livesAgain(groups []*churner) error {
+	for _, x := range groups {
+		before := x.rounds.Load()
+		if err := retry(time.Minute, func() error {
+			if x.rounds.Load() == before {
+				return errors.New("it has no whole life any more")
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("%s after a kill of the daemon: %w; last it was told: %v", x.name, err, x.told.Load())
+		}
+	}
+	return nil
 }
 
 // keepOn has groups come and go until it is stopped, whatever they are told.
@@ -172,7 +193,8 @@ func keepOn(groups []*churner) (stop func()) {
 				case <-ended:
 					return
 				default:
-					if x.round() != nil {
+					if err := x.round(); err != nil {
+						x.told.Store(err.Error())
 						time.Sleep(10 * time.Millisecond) // nobody is there to ask
 					}
 				}

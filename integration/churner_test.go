@@ -40,6 +40,9 @@ type churner struct {
 	client *api.Client
 	watch  *watch
 	done   *tally
+
+	rounds atomic.Int64 // whole ones
+	told   atomic.Value // the last error
 }
 
 // tally is what all churners have done.
@@ -62,6 +65,7 @@ func (c *churner) round() error {
 			return err
 		}
 	}
+	c.rounds.Add(1)
 	return nil
 }
 
