@@ -125,13 +125,17 @@ func (h Hierarchies) Remove(path string) error {
 	return nil
 }
 
-// RemoveIfEmpty deletes a cgroup that has no children and no processes, in every hierarchy; any other stays.
+// RemoveIfEmpty deletes a cgroup that has no children and no processes, in every hierarchy; any other stays. What v2 has is what
+// is in use: where it stays, so does what the runtime is about to use in the others.
 func (h Hierarchies) RemoveIfEmpty(path string) {
 	if depth(path) == 0 {
 		return
 	}
 	for _, mount := range append([]string{h.V2}, h.V1...) {
-		_ = unix.Rmdir(filepath.Join(mount, path))
+		err := unix.Rmdir(filepath.Join(mount, path))
+		if mount == h.V2 && err != nil && !errors.Is(err, unix.ENOENT) {
+			return
+		}
 	}
 }
 

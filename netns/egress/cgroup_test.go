@@ -77,12 +77,19 @@ func TestRemoveCgroups(t *testing.T) {
 	if children, err := h.Children("/"); err != nil || !cmp.Equal(children, []string{"sallyport"}) {
 		t.Errorf("below the root: %v, %v; want sallyport, which is not empty", children, err)
 	}
+	memory := filepath.Join(filepath.Dir(h.V2), "memory/sallyport")
+	if _, err := os.Stat(memory); err != nil {
+		t.Error("what is empty in one hierarchy and in use in v2 was removed under whoever is about to use it")
+	}
 	if err := h.Remove("/sallyport/other"); err != nil {
 		t.Fatal(err)
 	}
 	h.RemoveIfEmpty("/sallyport")
 	if children, err := h.Children("/"); err != nil || len(children) > 0 {
 		t.Errorf("below the root: %v, %v; want nothing", children, err)
+	}
+	if _, err := os.Stat(memory); err == nil {
+		t.Error("what is empty everywhere is left in one hierarchy")
 	}
 }
 
