@@ -123,9 +123,22 @@ func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 	}
 	defer ns.Close()
 	if _, err = egress.Apply(ns, policy); err != nil || want.Egress != spec.EgressNone {
-		return err
+		return explain(err, policy)
 	}
 	return n.disconnect(want.Name)
+}
+
+// explain says what a kernel lacks that has no word for the rules. That of the plain ones was proved by the self-test.
+func explain(err error, policy egress.Policy) error {
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	case policy.Intercept != 0:
+		return &Problem{Err: err, Hint: "`intercept` needs CONFIG_NFT_CT, CONFIG_NFT_NAT and CONFIG_NFT_REDIR; try `modprobe nft_ct nft_nat nft_redir`"}
+	case policy.Quota != 0:
+		return &Problem{Err: err, Hint: "`quota` needs CONFIG_NFT_QUOTA; try `modprobe nft_quota`"}
+	}
+	return err
 }
 
 // disconnect takes the link away, and what the host does for it.

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/sallyport/sallyport/netns"
@@ -53,7 +54,11 @@ func (n *HostNetwork) pick(group string) (addrs.Pair, error) {
 	for _, pair := range n.given {
 		used[pair.Host4] = true
 	}
-	return n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
+	pair, err := n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
+	if errors.Is(err, addrs.ErrFull) {
+		return pair, &Problem{Err: err, Hint: "give the daemon larger prefixes for its links (--prefix4, --prefix6), or remove a group"}
+	}
+	return pair, err
 }
 
 // checkRoutes finds a route of the host's that leads into our prefixes, once: with many links there are many routes to read.
@@ -66,7 +71,7 @@ func (n *HostNetwork) checkRoutes() error {
 		return err
 	}
 	if err := n.pool.CheckRoutes(routes); err != nil {
-		return &Problem{Err: err, Hint: "give the daemon another prefix for its links"}
+		return &Problem{Err: err, Hint: "give the daemon other prefixes for its links (--prefix4, --prefix6)"}
 	}
 	n.routesChecked = true
 	return nil

@@ -1,13 +1,11 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -225,23 +223,6 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 		t.Errorf("the other instance's groups: %v, %v", groups, err)
 	}
 	removeGroup(t, a, g.Name)
-}
-
-// A route of the host's that leads into the links' prefix is found before anything is made.
-func TestRootOverlappingRoute(t *testing.T) {
-	layout := testLayout(t)
-	layout.Prefix4 = "198.51.100.0/24"
-	n := newNetwork(t, layout)
-	netnstest.NewOutside(t) // and with it a route to 198.51.100.0/24
-	g := testGroup("checkout", nil)
-	defer removeGroup(t, n, g.Name)
-	if err := errors.Join(n.Seal(t.Context(), g.Name), n.Admit(t.Context(), g)); err != nil {
-		t.Fatal(err)
-	}
-	err := n.Connect(t.Context(), g)
-	if _, ok := errors.AsType[*Problem](err); !ok || !strings.Contains(err.Error(), "198.51.100.0/24 overlaps 198.51.100.0/24") {
-		t.Errorf("Connect = %v, want a problem that names both prefixes", err)
-	}
 }
 
 // BenchmarkRootUp is what starting a group costs here: namespace, rules, link. The groups stay until the end, as the kernel is

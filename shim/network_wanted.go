@@ -32,7 +32,7 @@ func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (egress.
 	if a == nil {
 		return p, nil
 	}
-	p.Quota = uint64(a.Quota)
+	p.Intercept, p.Quota = a.Intercept, uint64(a.Quota)
 	for _, x := range a.Publish {
 		p.Published = append(p.Published, egress.Port{Protocol: x.Protocol, Port: x.Port})
 	}

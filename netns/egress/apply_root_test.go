@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,39 @@ func TestRootSelfTest(t *testing.T) {
 	netnstest.Root(t)
 	if err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A kernel that refuses `socket cgroupv2`, or takes it and tells processes apart wrongly, is told of in one error with a hint, and
+// nothing is left of the attempt.
+func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
+	netnstest.Root(t)
+	for _, tt := range []struct {
+		name   string
+		change func(p *egress.Policy)
+		want   string
+	}{
+		{"the match is refused", func(p *egress.Policy) { p.Ambassador.Level, p.Members.Level = 256, 256 }, "the rules can't be loaded: "},
+		{"it never matches", func(p *egress.Policy) { p.Ambassador.ID, p.Members.ID = 1<<60, 1<<60+1 }, "a member is not refused: "},
+		{"it matches the wrong one", func(p *egress.Policy) { p.Ambassador, p.Members = p.Members, p.Ambassador }, "a member is not refused: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
+				tt.change(&p)
+				return egress.Apply(ns, p)
+			})
+			lack, ok := errors.AsType[*egress.SelfTestError](err)
+			if !ok || !strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(lack.Hint, "CONFIG_NFT_SOCKET") {
+				t.Errorf("self-test: %v, want %q with a hint at the kernel's configuration", err, tt.want)
+			}
+			h, err := egress.FindHierarchies()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left, err := h.Children(netnstest.CgroupRoot()); err != nil || len(left) > 0 {
+				t.Errorf("cgroups left: %v, %v", left, err)
+			}
+		})
 	}
 }
 

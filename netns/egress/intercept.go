@@ -17,8 +17,9 @@ import (
 //	member -> 192.0.2.1:443            leaves by eth0, as the routes have it
 //	  track      (raw)                 a member's TCP: tracked; all else: not
 //	  intercept  (nat)                 -> 127.0.0.1:PORT, and a new route, by lo
-//	  output     (filter)              the outgoing interface is still eth0 here: ledRules judge it
-//	127.0.0.1:PORT -> member           by lo, marked; the kernel puts 192.0.2.1:443 back on arrival
+//	  output     (filter)              the outgoing interface is still eth0 here: ledRules judge it by its destination
+//	  lead       (filter, postrouting) the outgoing interface is the new route's: lo, or it goes no further
+//	127.0.0.1:PORT -> member           by lo, marked; the kernel puts 192.0.2.1:443 back on the way
 //
 // What the mark is for: a member's connection that is over lives on in the kernel for a while, and packets of the ambassador's
 // that come for it are answered with an ACK or a reset that no socket owns, to 192.0.2.1:443. Nothing tells it from the last ACK of a
@@ -29,6 +30,7 @@ const (
 	trackInsideName = "track_inside"
 	trackInName     = "track_in"
 	interceptName   = "intercept"
+	leadName        = "lead"
 
 	ledMark = 0x5a11
 )
@@ -45,7 +47,11 @@ func interceptChains(p Policy) []ruleset.Chain {
 	}
 	member := ruleset.Cgroup(p.Members.Level, p.Members.ID)
 	tcp := ruleset.L4Proto(unix.IPPROTO_TCP)
-	inside := []ruleset.Rule{}
+	var inside, nat []ruleset.Rule
+	for _, p := range []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")} {
+		inside = append(inside, ruleset.NewRule("said on loopback from the first", ruleset.DestIn(p), ruleset.Untrack(), ruleset.Accept()))
+		nat = append(nat, ruleset.NewRule("a loopback address is not led", ruleset.SourceIn(p), ruleset.Accept()))
+	}
 	for _, a := range loopbacks {
 		inside = append(inside, ruleset.NewRule("the ambassador to members it was led", ruleset.SourceIn(netip.PrefixFrom(a, a.BitLen())), ruleset.SourcePort(p.Intercept),
 			ruleset.SetMark(ledMark), ruleset.Accept()))
@@ -62,22 +68,26 @@ func interceptChains(p Policy) []ruleset.Chain {
 		{Name: trackInName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: []ruleset.Rule{
 			ruleset.NewRule("", ruleset.IIFName(netns.PeerName), ruleset.Untrack()),
 		}},
-		{Name: interceptName, Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: []ruleset.Rule{
+		{Name: interceptName, Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: append(nat,
 			ruleset.NewRule("", ruleset.OIFName("lo"), ruleset.Accept()),
 			ruleset.NewRule("members", tcp, member, ruleset.Redirect(p.Intercept)),
 			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Redirect(p.Intercept)),
+		)},
+		// A socket bound to eth0 takes 127.0.0.1 and ::1 for addresses out there.
+		{Name: leadName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: []ruleset.Rule{
+			ruleset.NewRule("", ruleset.CTDestinationNAT(), ruleset.NotOIFName("lo"), ruleset.Count(membersTCPDenied), ruleset.Drop()),
 		}},
 	}
 }
 
-// ledRules accept what was led to the ambassador: rewritten by the rule above, to its port on loopback, and routed there. A socket
-// bound to eth0 keeps its route, by eth0 to ::1, and is refused as if nothing were led. So is one with an address that is not
-// the group's own: what answers it would leave. They ask for no cgroup; none but members' flows are ever rewritten.
+// ledRules accept what was led to the ambassador: rewritten by the rule above, to its port on loopback. One with an address that
+// is not the group's own is refused as if nothing were led: what answers it would leave. They ask for no cgroup; none but
+// members' flows are ever rewritten.
 func ledRules(p Policy) []ruleset.Rule {
 	var rules []ruleset.Rule
 	for _, a := range loopbacks {
 		rules = append(rules, ruleset.NewRule("led to the ambassador", ruleset.CTDestinationNAT(), ruleset.DestIn(netip.PrefixFrom(a, a.BitLen())),
-			ruleset.DestPort(p.Intercept), ruleset.NextHop(a), ruleset.FromLocal(), ruleset.Count(membersLed), ruleset.Accept()))
+			ruleset.DestPort(p.Intercept), ruleset.FromLocal(), ruleset.Count(membersLed), ruleset.Accept()))
 	}
 	return append(rules, ruleset.NewRule("an answer on a flow that is no more", ruleset.Mark(ledMark), ruleset.Count(unknownOutDenied), ruleset.Drop()))
 }

@@ -47,7 +47,12 @@ var (
 // cgroup is refused and one in the ambassador's gets through, over TCP and UDP, IPv4 and, where the host has it, IPv6. The cgroups
 // are made below cgroupRoot. The error is a [*SelfTestError] where the host lacks something. The process must call
 // [probe.Main] first thing in main. It takes some 20 ms.
-func SelfTest(ctx context.Context, cgroupRoot string) (err error) {
+func SelfTest(ctx context.Context, cgroupRoot string) error {
+	return testSelf(ctx, cgroupRoot, Apply)
+}
+
+// testSelf is SelfTest with the rules put in force by apply.
+func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (err error) {
 	h, err := FindHierarchies()
 	if err != nil {
 		return &SelfTestError{What: "processes can't be told apart", Err: err,
@@ -58,7 +63,7 @@ func SelfTest(ctx context.Context, cgroupRoot string) (err error) {
 		err = errors.Join(err, h.Remove(root))
 		h.RemoveIfEmpty(cgroupRoot)
 	}()
-	t := selfTest{hierarchies: h, ambassador: path.Join(root, "ambassador"), members: path.Join(root, "members")}
+	t := selfTest{hierarchies: h, apply: apply, ambassador: path.Join(root, "ambassador"), members: path.Join(root, "members")}
 	policy := Policy{Mode: Ambassador}
 	if policy.Ambassador, err = h.Make(t.ambassador); err == nil {
 		policy.Members, err = h.Make(t.members)
@@ -71,6 +76,7 @@ func SelfTest(ctx context.Context, cgroupRoot string) (err error) {
 
 type selfTest struct {
 	hierarchies         Hierarchies
+	apply               func(*os.File, Policy) (bool, error)
 	ambassador, members string
 }
 
@@ -96,7 +102,7 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 	if err != nil {
 		return &SelfTestError{What: "a link can't be made", Err: err, Hint: "CONFIG_VETH is needed; try `modprobe veth`"}
 	}
-	if _, err := Apply(ns, policy); err != nil {
+	if _, err := t.apply(ns, policy); err != nil {
 		return &SelfTestError{What: "the rules can't be loaded", Err: err, Hint: kernelHint}
 	}
 	member, err := t.probe(ctx, ns, t.members)

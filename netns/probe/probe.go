@@ -182,13 +182,13 @@ func (s *Socket) Accept(timeout time.Duration) (*Socket, error) {
 
 // Send writes to a connected socket.
 func (s *Socket) Send(data string) error {
-	_, err := s.call(request{Op: opSend, Data: data})
+	_, err := s.call(request{Op: opSend, Data: []byte(data)})
 	return err
 }
 
 // SendTo writes one datagram.
 func (s *Socket) SendTo(to netip.AddrPort, data string) error {
-	_, err := s.call(request{Op: opSend, Data: data, Addr: to})
+	_, err := s.call(request{Op: opSend, Data: []byte(data), Addr: to})
 	return err
 }
 
@@ -196,7 +196,7 @@ func (s *Socket) SendTo(to netip.AddrPort, data string) error {
 // within the timeout is unix.ETIMEDOUT.
 func (s *Socket) Receive(timeout time.Duration) (string, netip.AddrPort, error) {
 	r, err := s.call(request{Op: opReceive, Timeout: timeout})
-	return r.Data, r.Addr, err
+	return string(r.Data), r.Addr, err
 }
 
 // SetInt sets a socket option that is a number.
@@ -207,7 +207,7 @@ func (s *Socket) SetInt(level, option, value int) error {
 
 // SetString sets a socket option that is a string, such as unix.SO_BINDTODEVICE.
 func (s *Socket) SetString(level, option int, value string) error {
-	_, err := s.call(request{Op: opSetString, Ints: []int{level, option}, Data: value})
+	_, err := s.call(request{Op: opSetString, Ints: []int{level, option}, Data: []byte(value)})
 	return err
 }
 
@@ -221,6 +221,12 @@ func (s *Socket) PickAlways(place int) error {
 // Local is the socket's own address.
 func (s *Socket) Local() (netip.AddrPort, error) {
 	r, err := s.call(request{Op: opLocal})
+	return r.Addr, err
+}
+
+// OriginalDest is where an accepted connection was going before it was led here: SO_ORIGINAL_DST.
+func (s *Socket) OriginalDest() (netip.AddrPort, error) {
+	r, err := s.call(request{Op: opOriginalDest})
 	return r.Addr, err
 }
 

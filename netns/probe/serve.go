@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 type op string
 
 const (
+	opOriginalDest op = "getsockopt SO_ORIGINAL_DST"
+
 	opHello     op = "hello"
 	opSocket    op = "socket"
 	opConnect   op = "connect"
@@ -37,7 +40,7 @@ type request struct {
 	ID      int `json:",omitempty"`
 	Ints    []int
 	Addr    netip.AddrPort
-	Data    string `json:",omitempty"`
+	Data    []byte `json:",omitempty"` // any bytes: a string would lose those that are no UTF-8
 	Timeout time.Duration
 }
 
@@ -46,7 +49,7 @@ type reply struct {
 	ID    int
 	NewID int
 	Addr  netip.AddrPort
-	Data  string
+	Data  []byte
 	Took  int64 // nanoseconds
 }
 
@@ -100,21 +103,24 @@ func do(r request) (reply, error) {
 		return reply{NewID: fd}, err
 	case opSend:
 		if r.Addr.IsValid() {
-			return reply{}, unix.Sendto(r.ID, []byte(r.Data), unix.MSG_NOSIGNAL, sockaddr(r.ID, r.Addr))
+			return reply{}, unix.Sendto(r.ID, r.Data, unix.MSG_NOSIGNAL, sockaddr(r.ID, r.Addr))
 		}
-		return reply{}, unix.Send(r.ID, []byte(r.Data), unix.MSG_NOSIGNAL)
+		return reply{}, unix.Send(r.ID, r.Data, unix.MSG_NOSIGNAL)
 	case opReceive:
 		return receive(r.ID, r.Timeout)
 	case opSetInt:
 		return reply{}, unix.SetsockoptInt(r.ID, r.Ints[0], r.Ints[1], r.Ints[2])
 	case opSetString:
-		return reply{}, unix.SetsockoptString(r.ID, r.Ints[0], r.Ints[1], r.Data)
+		return reply{}, unix.SetsockoptString(r.ID, r.Ints[0], r.Ints[1], string(r.Data))
 	case opPick:
 		ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(r.Ints[0])}
 		return reply{}, unix.SetsockoptSockFprog(r.ID, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &ret})
 	case opLocal:
 		sa, err := unix.Getsockname(r.ID)
 		return reply{Addr: addrPort(sa)}, err
+	case opOriginalDest:
+		addr, err := originalDest(r.ID)
+		return reply{Addr: addr}, err
 	case opClose:
 		return reply{}, unix.Close(r.ID)
 	}
@@ -136,6 +142,28 @@ func connect(fd int, sa unix.Sockaddr, timeout time.Duration) error {
 	return err
 }
 
+// originalDest: the option has the same number for both families, and the library functions for others that are as long.
+func originalDest(fd int) (netip.AddrPort, error) {
+	const soOriginalDst = 80
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if domain == unix.AF_INET6 {
+		sa, err := unix.GetsockoptIPv6MTUInfo(fd, unix.SOL_IPV6, soOriginalDst)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		port := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, sa.Addr.Port))
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr.Addr), port), nil
+	}
+	sa, err := unix.GetsockoptIPv6Mreq(fd, unix.SOL_IP, soOriginalDst)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(sa.Multiaddr[4:8])), binary.BigEndian.Uint16(sa.Multiaddr[2:4])), nil
+}
+
 func receive(fd int, timeout time.Duration) (reply, error) {
 	if err := wait(fd, unix.POLLIN, timeout); err != nil {
 		return reply{}, err
@@ -145,7 +173,7 @@ func receive(fd int, timeout time.Duration) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{Data: string(buf[:n]), Addr: addrPort(from)}, nil
+	return reply{Data: buf[:n], Addr: addrPort(from)}, nil
 }
 
 func wait(fd int, events int16, timeout time.Duration) error {

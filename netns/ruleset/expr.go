@@ -2,8 +2,6 @@ package ruleset
 
 import (
 	"encoding/binary"
-	"net/netip"
-
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -45,6 +43,11 @@ func bits(mask ...byte) expr.Any {
 // OIFName matches the outgoing interface: oifname "name".
 func OIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
+}
+
+// NotOIFName matches any other outgoing interface: oifname != "name".
+func NotOIFName(name string) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpNeq, InterfaceName(name)...)}
 }
 
 // IIFName matches the incoming interface: iifname "name".
@@ -226,16 +229,6 @@ func DestPort(port uint16) []expr.Any { return tcpPort(2, port) }
 
 func tcpPort(offset uint32, port uint16) []expr.Any {
 	return append(L4Proto(unix.IPPROTO_TCP), payload(expr.PayloadBaseTransportHeader, offset, 2), compareTo(expr.CmpOpEq, Port(port)...))
-}
-
-// NextHop matches packets whose route, as it is now, has that next hop; where there is none on the way, it is the destination:
-// rt ip nexthop. The packet's family must be known to be the address's.
-func NextHop(a netip.Addr) []expr.Any {
-	key := expr.RtNexthop4
-	if a.Is6() {
-		key = expr.RtNexthop6
-	}
-	return []expr.Any{&expr.Rt{Key: key, Register: reg1}, compareTo(expr.CmpOpEq, a.AsSlice()...)}
 }
 
 // Redirect leads a TCP connection that begins here to a port of the loopback: redirect to.

@@ -1,8 +1,8 @@
 // Package ruleset handles one nftables table of the inet family as a value: say the whole table, and it is compared with what
 // the kernel holds and replaced in one atomic batch where they differ.
 //
-// What bites: a table read back is compared rule by rule, but for the `socket` and `rt` expressions, which the nftables library
-// can't read; a rule that differs only in the level of its cgroup match counts as the same. The id beside it does not.
+// What bites: a table read back is compared rule by rule, but for the `socket` expressions, which the nftables library can't
+// read; a rule that differs only in the level of its cgroup match counts as the same. The id beside it does not.
 package ruleset
 
 import (

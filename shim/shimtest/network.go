@@ -139,28 +139,43 @@ func policyOf(g *spec.Group) string {
 		return "everybody may leave"
 	case g.Egress == spec.EgressNone || a == nil:
 		return "nobody may leave"
-	case a.Allow == nil:
-		return a.Name + " may leave"
 	}
-	var to []string
-	for _, d := range a.Allow {
-		to = append(to, fmt.Sprintf("%s port %d/%s", d.Prefix, d.Port, d.Protocol))
+	policy := a.Name + " may leave"
+	if a.Allow != nil {
+		var to []string
+		for _, d := range a.Allow {
+			to = append(to, fmt.Sprintf("%s port %d/%s", d.Prefix, d.Port, d.Protocol))
+		}
+		policy += " to [" + strings.Join(to, ", ") + "]"
 	}
-	return a.Name + " may leave to [" + strings.Join(to, ", ") + "]"
+	if a.Quota != 0 {
+		policy += fmt.Sprintf(", for %d bytes", a.Quota)
+	}
+	if a.Intercept != 0 {
+		policy += fmt.Sprintf(", members are led to its port %d", a.Intercept)
+	}
+	return policy
 }
 
 // linkOf is a group's link in words.
 func linkOf(g *spec.Group) string {
 	a := g.Ambassador()
-	if a == nil || len(a.Publish) == 0 {
-		return "up"
+	link := "up"
+	if a == nil {
+		return link
 	}
 	var ports []string
 	for _, p := range a.Publish {
 		ports = append(ports, fmt.Sprintf("%s:%d to %d/%s", p.Address, p.Host, p.Port, p.Protocol))
 	}
-	slices.Sort(ports)
-	return "up, published " + strings.Join(ports, ", ")
+	if len(ports) > 0 {
+		slices.Sort(ports)
+		link += ", published " + strings.Join(ports, ", ")
+	}
+	if g.Egress != spec.EgressDirect && a.Rate != (spec.Rate{}) {
+		link += fmt.Sprintf(", at most %d bit/s out and %d in", a.Rate.Out, a.Rate.In)
+	}
+	return link
 }
 
 func presence(there bool) shim.Presence {
