@@ -124,9 +124,10 @@ soak: build images ## Start, restart and kill for long, with members that try to
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
 
 .PHONY: bench
-bench: build images newest ## Measure start-up beside containerd's floor, and the daemon's memory; needs root
+bench: build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some five minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
 
 ##@ The rest
 

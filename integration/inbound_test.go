@@ -142,6 +142,17 @@ func (m *machine) knock(s *section, seen *capture, knocks []knock, prepare func(
 	}
 }
 
+// mustReach is the control: the ambassador's own port.
+func (m *machine) mustReach(from netns.NsHandle, name, proto, addr string, port int) {
+	m.t.Helper()
+	eventually(m.t, 3*time.Second, "the ambassador answers", func() error {
+		if !reached(m.t, from, proto, addr, port) {
+			return fmt.Errorf("not reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(port)))
+		}
+		return nil
+	})
+}
+
 func (m *machine) mustNotReach(from netns.NsHandle, name, proto, addr string, ports ...int) {
 	m.t.Helper()
 	for _, port := range ports {

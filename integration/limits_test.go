@@ -192,7 +192,7 @@ func TestQuota(t *testing.T) {
 	apply(`quota = "1MiB"`)
 	before := m.pids("g")
 	ns := m.netns("g")
-	m.answered()
+	m.mustReach(m.world, "the world", "tcp", host4, 8444)
 
 	// Whatever is not acknowledged when the door shuts may have arrived, so a transfer ends below the quota or at it.
 	out := b.transfer(t, ns, 'o', 500*time.Millisecond)
@@ -216,7 +216,7 @@ func TestQuota(t *testing.T) {
 	}
 
 	apply(`quota = "64MiB"`)
-	m.answered()
+	m.mustReach(m.world, "the world", "tcp", host4, 8444)
 	if n := b.transfer(t, ns, 'i', time.Second); n < 1<<21 {
 		t.Errorf("with a larger quota %d bytes came in", n)
 	}
@@ -226,15 +226,4 @@ func TestQuota(t *testing.T) {
 	if now := m.pids("g"); !equal(before, now) {
 		t.Errorf("a change of quota restarted something: %v, then %v", before, now)
 	}
-}
-
-// answered waits until the world is answered at the published port.
-func (m *machine) answered() {
-	m.t.Helper()
-	eventually(m.t, 3*time.Second, "the ambassador answers", func() error {
-		if !reached(m.t, m.world, "tcp", host4, 8444) {
-			return fmt.Errorf("the world does not reach %s port 8444", host4)
-		}
-		return nil
-	})
 }

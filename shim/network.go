@@ -39,6 +39,7 @@ type HostNetwork struct {
 	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
 	routesChecked bool
 	names         map[string]cgroupNames // by group; see [HostNetwork.Denials]
+	doors         map[string]uint64      // by group: the cgroup of its ambassador, or of its last one
 }
 
 // NewHostNetwork checks the configuration and finds the cgroup hierarchies; it changes nothing.
@@ -66,7 +67,7 @@ func NewHostNetwork(c HostNetworkConfig) (*HostNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}}, nil
+	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
 }
 
 // SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.
@@ -181,6 +182,7 @@ func (n *HostNetwork) Connect(_ context.Context, want *spec.Group) error {
 func (n *HostNetwork) Remove(ctx context.Context, group string) error {
 	n.mu.Lock()
 	delete(n.names, group)
+	delete(n.doors, group)
 	n.mu.Unlock()
 	return errors.Join(
 		n.disconnect(group),

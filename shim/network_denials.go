@@ -21,7 +21,8 @@ type cgroupNames map[uint64]string
 const mostNames = 4096
 
 // Denials lists what the containers of a group were refused, by container, protocol and destination. The kernel remembers a
-// destination until an hour after its last packet, and 1024 of each family. A group without rules is os.ErrNotExist.
+// destination until an hour after its last packet, and 1024 of each family. What the host refused the group, and not the rules in
+// its namespace, is its ambassador's. A group without rules is os.ErrNotExist.
 func (n *HostNetwork) Denials(group string) ([]Denial, error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -32,8 +33,30 @@ func (n *HostNetwork) Denials(group string) ([]Denial, error) {
 	if err != nil {
 		return nil, err
 	}
+	refused, err := n.uplink.Refused()
+	if err != nil {
+		return nil, err
+	}
 	n.learn(group) // after reading: a container that was refused something had its cgroup before
+	door := n.doorCgroup(group)
+	for _, x := range refused[n.linkName(group)] {
+		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Tally: x.Tally})
+	}
 	return n.named(group, found), nil
+}
+
+// doorCgroup is the cgroup of a group's ambassador, or of the last one that was seen; 0 where none was.
+func (n *HostNetwork) doorCgroup(group string) uint64 {
+	parent := n.layout.CgroupParent(group, spec.Ambassador)
+	children, _ := n.cgroups.Children(parent)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range children {
+		if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
+			n.doors[group] = c.ID
+		}
+	}
+	return n.doors[group]
 }
 
 // Spent says how many bytes of its quota a group's ambassador has spent, at most all of them, and the quota, 0 where it has none.

@@ -58,7 +58,7 @@ func interceptChains(p Policy) []ruleset.Chain {
 	}
 	return []ruleset.Chain{
 		{Name: trackName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityRaw), Rules: []ruleset.Rule{
-			ruleset.NewRule("", ruleset.OIFName("lo"), ruleset.Goto(trackInsideName)),
+			ruleset.NewRule("", ruleset.ToLoopback(), ruleset.Goto(trackInsideName)),
 			ruleset.NewRule("members", tcp, member, ruleset.Accept()),
 			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Accept()),
 			ruleset.NewRule("", ruleset.Untrack()),
@@ -69,7 +69,7 @@ func interceptChains(p Policy) []ruleset.Chain {
 			ruleset.NewRule("", ruleset.IIFName(netns.PeerName), ruleset.Untrack()),
 		}},
 		{Name: interceptName, Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: append(nat,
-			ruleset.NewRule("", ruleset.OIFName("lo"), ruleset.Accept()),
+			ruleset.NewRule("", ruleset.ToLoopback(), ruleset.Accept()),
 			ruleset.NewRule("members", tcp, member, ruleset.Redirect(p.Intercept)),
 			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Redirect(p.Intercept)),
 		)},

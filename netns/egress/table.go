@@ -99,7 +99,7 @@ func filter(hook *nftables.ChainHook) *ruleset.Base {
 // off the loopback, where the group's own address would answer, and rules 4 and 5 ask for a source of our own. No connection can
 // have begun with another, so rule 1 asks only what opens one; the resets of rule 3 come to the members by the loopback too.
 func outputRules(p Policy) []ruleset.Rule {
-	loopback := ruleset.NewRule("1: inside the group", ruleset.OIFName("lo"), ruleset.Accept())
+	loopback := ruleset.NewRule("1: inside the group", ruleset.ToLoopback(), ruleset.Accept())
 	drop := ruleset.NewRule("7: everything else", ruleset.Count(unknownOutDenied), ruleset.Drop())
 	switch p.Mode {
 	case Direct:
@@ -113,8 +113,8 @@ func outputRules(p Policy) []ruleset.Rule {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
 	rules := []ruleset.Rule{
-		ruleset.NewRule("1: inside the group, opened before", ruleset.OIFName("lo"), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
-		ruleset.NewRule("1: another's address", ruleset.OIFName("lo"), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
+		ruleset.NewRule("1: inside the group, opened before", ruleset.ToLoopback(), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
+		ruleset.NewRule("1: another's address", ruleset.ToLoopback(), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
 		loopback,
 		pass,
 	}
@@ -144,7 +144,7 @@ func directOutput(p Policy) (rules []ruleset.Rule) {
 // inputRules are rules 1 to 6 of ENFORCEMENT's second table, with one more in front of the ambassador's: no TCP connection
 // is opened to a port that is not published, whoever listens there.
 func inputRules(p Policy) []ruleset.Rule {
-	loopback := ruleset.NewRule("1: inside the group", ruleset.IIFName("lo"), ruleset.Accept())
+	loopback := ruleset.NewRule("1: inside the group", ruleset.FromLoopback(), ruleset.Accept())
 	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())
 	opens := ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN)
 	unpublished := ruleset.NewRule("2: only published ports", opens,

@@ -40,11 +40,6 @@ func bits(mask ...byte) expr.Any {
 	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask))}
 }
 
-// OIFName matches the outgoing interface: oifname "name".
-func OIFName(name string) []expr.Any {
-	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
-}
-
 // NotOIFName matches any other outgoing interface: oifname != "name".
 func NotOIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpNeq, InterfaceName(name)...)}
@@ -53,6 +48,20 @@ func NotOIFName(name string) []expr.Any {
 // IIFName matches the incoming interface: iifname "name".
 func IIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
+}
+
+// loopback is the index of lo in every network namespace.
+const loopback = 1
+
+// ToLoopback matches packets that leave by lo: oif "lo". Every packet is asked this first, and a number is compared faster than
+// a name.
+func ToLoopback() []expr.Any { return isLoopback(expr.MetaKeyOIF) }
+
+// FromLoopback matches packets that come by lo: iif "lo".
+func FromLoopback() []expr.Any { return isLoopback(expr.MetaKeyIIF) }
+
+func isLoopback(key expr.MetaKey) []expr.Any {
+	return []expr.Any{meta(key), compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(loopback)...)}
 }
 
 // Family matches IPv4 or IPv6: meta nfproto.

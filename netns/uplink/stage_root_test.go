@@ -76,8 +76,8 @@ func (s *stage) allow(list ...string) {
 	put(s.t, s.uplink, e)
 }
 
-// arrives says whether a datagram that the group sends to an address reaches the probe, which is there to receive it.
-func (s *stage) arrives(t *testing.T, to netip.AddrPort, at *probe.Probe, from netip.Addr) bool {
+// arrives checks whether a datagram that the group sends to an address, as from another, reaches the probe that receives there.
+func (s *stage) arrives(t *testing.T, want bool, to netip.AddrPort, at *probe.Probe, from netip.Addr) {
 	t.Helper()
 	sink := must(at.UDP(to.Addr()))(t)
 	defer sink.Close()
@@ -88,12 +88,6 @@ func (s *stage) arrives(t *testing.T, to netip.AddrPort, at *probe.Probe, from n
 	if err := sink.Bind(bind); err != nil {
 		t.Fatal(err)
 	}
-	return s.send(t, sink, to, from)
-}
-
-// send sends from the group, as from that address, and says whether the socket receives it.
-func (s *stage) send(t *testing.T, sink *probe.Socket, to netip.AddrPort, from netip.Addr) bool {
-	t.Helper()
 	c := must(s.group.UDP(to.Addr()))(t)
 	defer c.Close()
 	if err := errors.Join(
@@ -106,8 +100,17 @@ func (s *stage) send(t *testing.T, sink *probe.Socket, to netip.AddrPort, from n
 	if err := c.SendTo(to, "x"); err != nil {
 		t.Fatalf("send to %s: %v", to, err)
 	}
-	_, _, err := sink.Receive(short)
-	return err == nil
+	if _, _, err := sink.Receive(wait(want)); (err == nil) != want {
+		t.Errorf("a datagram from %s to %s arrives: %v, want %v", from, to, err == nil, want)
+	}
+}
+
+// wait is how long to wait for what must come, or must not.
+func wait(want bool) time.Duration {
+	if want {
+		return patience
+	}
+	return short
 }
 
 // freebind gives a socket an address, be it another's.

@@ -56,7 +56,7 @@ func createTable(c Config) ruleset.Table {
 			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
 			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
-			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishRules()},
+			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishHereRules()},
 			{Name: "masquerading", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
 			{Name: listed, Rules: append(allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept()), ruleset.NewRule("", ruleset.Goto(refuse)))},
 			{Name: refuse, Rules: refuseRules()},
@@ -136,6 +136,13 @@ func publishRules() []ruleset.Rule {
 	}
 }
 
+// publishHereRules are the same for what the host's own processes send, but for ::1: the kernel takes no answer to it from a link,
+// so a caller would wait for long, who is refused at once when nothing is done and goes on to 127.0.0.1.
+func publishHereRules() []ruleset.Rule {
+	loopback := ruleset.NewRule("stays on the loopback", ruleset.DestIn(netip.MustParsePrefix("::1/128")), ruleset.Accept())
+	return append([]ruleset.Rule{loopback}, publishRules()...)
+}
+
 // masqueradeRules give groups the host's address on their way out, and what the host's own loopback sends to a published port
 // an address that the group can answer.
 func masqueradeRules(c Config) []ruleset.Rule {
@@ -145,8 +152,5 @@ func masqueradeRules(c Config) []ruleset.Rule {
 			rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(p), ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Masquerade()))
 		}
 	}
-	for _, p := range []string{"127.0.0.0/8", "::1/128"} {
-		rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(netip.MustParsePrefix(p)), ruleset.In(links, ruleset.FieldOIFName), ruleset.Masquerade()))
-	}
-	return rules
+	return append(rules, ruleset.NewRule("", ruleset.SourceIn(netip.MustParsePrefix("127.0.0.0/8")), ruleset.In(links, ruleset.FieldOIFName), ruleset.Masquerade()))
 }
