@@ -83,13 +83,18 @@ func (m *machine) start(env ...string) {
 	if err := startIn(m.host, m.daemon); err != nil {
 		m.t.Fatal(err)
 	}
-	eventually(m.t, 20*time.Second, "the daemon answers", func() error {
+	if err := retry(20*time.Second, func() error {
 		_, err := m.try("ps")
 		if err != nil && m.exited() {
 			m.t.Fatalf("the daemon ended:\n%s", m.out)
 		}
 		return err
-	})
+	}); err != nil {
+		m.daemon.Process.Signal(syscall.SIGQUIT) // what it waits for
+		m.daemon.Wait()
+		m.daemon = nil
+		m.t.Fatalf("the daemon does not answer: %v\n%s", err, m.out)
+	}
 }
 
 func (m *machine) exited() bool {

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -87,7 +87,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	}
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
-		Events: eventSource(journal.Events, keeper.Status), Version: v.version(ctx, client, log), Log: log,
+		Events: eventSource(journal.Events, keeper.Status), Version: daemonVersion(), Runtime: runtimeVersion(client), Log: log,
 	})
 	if err != nil {
 		return err
@@ -123,17 +123,28 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	return g.Wait()
 }
 
-// version is what the daemon answers when it is asked who it is. A containerd that doesn't answer yet is no reason to end:
-// unknown destroys nothing, and it may come up later.
-func (v *daemonVerb) version(ctx context.Context, client *ctrd.Client, log *slog.Logger) api.VersionInfo {
+// daemonVersion is what the daemon answers when it is asked who it is.
+func daemonVersion() api.VersionInfo {
 	info := versionInfo()
 	info.PID = os.Getpid()
-	runtime, err := client.Version(ctx)
-	if err != nil {
-		log.Warn("containerd doesn't answer yet", "error", err)
-	}
-	info.Runtime = "containerd " + cmp.Or(runtime, "unknown")
 	return info
+}
+
+// answersWithin is how long containerd may take to say which one it is.
+const answersWithin = 2 * time.Second
+
+// runtimeVersion asks containerd which one it is, and only when somebody wants to know: one that doesn't answer is no reason to
+// keep an operator from a daemon that could tell so.
+func runtimeVersion(client *ctrd.Client) func(context.Context) string {
+	return func(ctx context.Context) string {
+		ctx, cancel := context.WithTimeout(ctx, answersWithin)
+		defer cancel()
+		version, err := client.Version(ctx)
+		if err != nil {
+			return "containerd, which doesn't answer"
+		}
+		return "containerd " + version
+	}
 }
 
 // makeFolders makes what the rest expects to exist. Only root looks into what is wanted; the way into the run folder is

@@ -35,11 +35,13 @@ type EventSource func(ctx context.Context, q shim.EventQuery, emit func(shim.Eve
 
 // A ServerConfig is what a Server works with.
 type ServerConfig struct {
-	Keeper  Keeper       // required
-	Exec    shim.Execer  // required
-	Logs    LogSource    // required
-	Events  EventSource  // required
-	Version VersionInfo  // optional: what Version answers
+	Keeper  Keeper      // required
+	Exec    shim.Execer // required
+	Logs    LogSource   // required
+	Events  EventSource // required
+	Version VersionInfo // optional: what Version answers
+	// Runtime says which containerd the daemon works with, whenever it is asked. Optional: nil leaves Version's.
+	Runtime func(ctx context.Context) string
 	Log     *slog.Logger // optional: nil discards
 }
 

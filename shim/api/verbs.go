@@ -55,7 +55,13 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-func (s *Server) version(*http.Request) (any, error) { return s.Version, nil }
+func (s *Server) version(r *http.Request) (any, error) {
+	v := s.Version
+	if s.Runtime != nil {
+		v.Runtime = s.Runtime(r.Context())
+	}
+	return v, nil
+}
 
 func (s *Server) status(r *http.Request) (any, error) {
 	group := r.PathValue("group")

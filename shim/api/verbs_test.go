@@ -26,7 +26,7 @@ func TestVerbs(t *testing.T) {
 		want any
 		call string
 	}{
-		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", PID: 9}, ""},
+		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", Runtime: "containerd 1.6", PID: 9}, ""},
 		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
 		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
@@ -52,7 +52,7 @@ func TestVerbs(t *testing.T) {
 				}
 				return nil
 			}}
-			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}})
+			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}, Runtime: func(context.Context) string { return "containerd 1.6" }})
 			got, err := tt.run(t.Context(), d.Client)
 			if err != nil {
 				t.Fatal(err)
