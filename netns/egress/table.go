@@ -217,7 +217,7 @@ func createSets(p Policy) []ruleset.Set {
 	for i := range sets {
 		sets[i].Elements = elements[sets[i].Name]
 	}
-	return append(append([]ruleset.Set{ports}, sets...), denialSets()...)
+	return append(append([]ruleset.Set{ports}, sets...), denials.Sets()...)
 }
 
 func comparePorts(a, b Port) int {
