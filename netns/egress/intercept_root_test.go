@@ -25,11 +25,14 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := path.Join(netnstest.CgroupRoot(), "g/members/web")
-	if _, err := h.Make(web); err != nil {
-		t.Fatal(err)
+	probeIn := func(cgroup string) *probe.Probe {
+		cgroup = path.Join(netnstest.CgroupRoot(), cgroup)
+		if _, err := h.Make(cgroup); err != nil {
+			t.Fatal(err)
+		}
+		return netnstest.Probe(t, out.NS, cgroup)
 	}
-	member := netnstest.Probe(t, out.NS, web)
+	member, ambassador := probeIn("g/members/web"), probeIn("g/ambassador/proxy")
 	capture := netnstest.NewCapture(t, nil, out.Link)
 	// With cookies the answer has no socket for the fence either. A listener with room for nobody has the kernel send them.
 	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
@@ -70,9 +73,15 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 			}
 			back := bound(t, member, led)
 			_ = back.Connect(own, 300*time.Millisecond) // whatever comes of it
-			for _, f := range capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP }) {
+			// The control, and once it is seen so is all before it.
+			control := netip.AddrPortFrom(x.world, 7)
+			c := bound(t, ambassador, netip.AddrPortFrom(x.own, 0))
+			_ = c.Connect(control, 300*time.Millisecond)
+			capture.Wait(func(f netnstest.Frame) bool { return !f.Sent && f.Dst == control })
+			for _, f := range capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP && f.Dst != control }) {
 				t.Errorf("seen outside: %+v", f)
 			}
+			capture.Forget()
 		})
 	}
 }
