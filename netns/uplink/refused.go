@@ -77,7 +77,7 @@ func parseRefusal(x ruleset.Tallied) Refusal {
 // forget takes away what was refused to links that live does not name, so that the next group of that name begins anew. An
 // element that expires after it was read has the batch fail whole: look again.
 func (u *Uplink) forget(conn *ruleset.Conn, live func(link string) bool) error {
-	for {
+	for tries := 10; ; tries-- { // the lock is everybody's
 		gone := map[string][]nftables.SetElement{}
 		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.Tallied) {
 			if !live(linkOf(x.Key)) {
@@ -91,7 +91,7 @@ func (u *Uplink) forget(conn *ruleset.Conn, live func(link string) bool) error {
 				return err
 			}
 		}
-		if err := conn.Commit(); !errors.Is(err, os.ErrNotExist) {
+		if err := conn.Commit(); tries == 0 || !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
