@@ -53,6 +53,9 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	near, err = host.LinkByName(l.Name)
 	if err == nil {
 		far, err = group.LinkByName(PeerName)
+		if err != nil && !isLinkNotFound(err) {
+			return nil, nil, err // it may well be its peer
+		}
 		if err == nil && near.Attrs().ParentIndex == far.Attrs().Index && far.Attrs().ParentIndex == near.Attrs().Index {
 			return near, far, nil
 		}
@@ -153,8 +156,9 @@ func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
 	return nil
 }
 
-// routes are the namespace's: by the host to everywhere, but never to 127.0.0.0/8, which a socket bound to eth0 would
-// otherwise send to a host that routes its own loopback to the link.
+// routes are the namespace's: by the host to everywhere, but never to 127.0.0.0/8, which a host that routes its own loopback to
+// the link would take. A socket bound to eth0 is not asked: the kernel looks for a route by that link alone, and finds the default
+// one. What it sends there is stopped by the rules of either side.
 func routes(l Link, index int) []netlink.Route {
 	var out []netlink.Route
 	for _, gw := range l.Host {

@@ -2,9 +2,9 @@
 // and routes. The namespace belongs to no process: it is kept by a mount of its file, outlives every container in it, and goes
 // when it is unpinned.
 //
-// What bites: a thread is moved into the namespace only to make it and set its sysctls, in [Apply] and [ReflectMarks]; everything
-// else goes through netlink sockets opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the
-// file's owner.
+// What bites: a thread is moved into the namespace only to make it, to set its sysctls and to read them, in [Apply],
+// [ReflectMarks] and [ReflectsMarks]; everything else goes through netlink sockets opened there. Paths under /proc/sys/net show
+// the namespace of the thread that opens them, never that of the file's owner.
 package netns
 
 import (

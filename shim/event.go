@@ -55,13 +55,16 @@ func othersEvent(group string, d Denial, others int) Event {
 	}
 }
 
-// driftEvent tells of what others changed. A nil err: it is put back.
-func driftEvent(group string, found []string, err error) Event {
+// driftEvent tells of what others changed, and how often it was put back since it was last told of. With an err it is not yet.
+func driftEvent(group string, found []string, times int, err error) Event {
 	text := strings.Join(found, "; ") + ": gone or changed by somebody else, "
-	if err == nil {
-		text += "put back"
-	} else {
+	switch {
+	case err != nil:
 		text += "not yet put back: " + err.Error()
+	case times == 1:
+		text += "put back"
+	default:
+		text += fmt.Sprintf("put back %d times", times)
 	}
 	return Event{Group: group, Kind: EventDrift, Text: text}
 }

@@ -22,7 +22,8 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 		}
 		steps := Plan(in)
 		r.drifted(in, seq, steps)
-		if state := r.publish(in, r.lastError, len(steps) > 0); len(steps) > 0 {
+		state := r.publish(in, r.lastError, len(steps) > 0)
+		if len(steps) > 0 && (len(r.drift) == 0 || r.mends.due(in.Now)) { // or it is put back as often as it is changed
 			r.enter(state, nil)
 		}
 		switch {

@@ -69,17 +69,39 @@ func (r *runner) amiss(s Step) []string {
 	return []string{"its network"}
 }
 
-// mended tells of the drift that the look which ends now has put back, or could not.
+// Mends are what was put back and is not told of yet.
+type mends struct {
+	restraint
+	found []string
+	times int
+}
+
+// mended tells of the drift that the look which ends now has put back, or could not. What others change over and over is put back
+// each time, and told of less and less often: their changes must not push everything else out of the journal.
 func (r *runner) mended(err error) {
-	if len(r.drift) == 0 {
+	now := r.config.Now()
+	if err != nil {
+		if len(r.drift) > 0 && !r.driftTold && r.mends.due(now) {
+			r.record(driftEvent(r.group, r.drift, 0, err))
+			r.driftTold = true
+		}
 		return
 	}
-	if err == nil || !r.driftTold {
-		r.record(driftEvent(r.group, r.drift, err))
+	m := &r.mends
+	if len(r.drift) > 0 {
+		m.times++
+		for _, x := range r.drift {
+			if !slices.Contains(m.found, x) {
+				m.found = append(m.found, x)
+			}
+		}
 	}
-	if r.driftTold = err != nil; err == nil {
-		r.drift = nil
+	if m.times > 0 && (r.driftTold || m.due(now)) {
+		r.record(driftEvent(r.group, m.found, m.times, nil))
+		m.told(now)
+		m.found, m.times = nil, 0
 	}
+	r.drift, r.driftTold = nil, false
 }
 
 // lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.

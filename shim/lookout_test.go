@@ -91,6 +91,42 @@ func TestDriftThatCannotBePutBack(t *testing.T) {
 	})
 }
 
+// One who changes it back each time is told of less and less often; it is put back each time.
+func TestDriftThatGoesOn(t *testing.T) {
+	watched(t, func(t *testing.T, d *desk, said func(...string)) {
+		d.mustApply("shop.hcl", shop)
+		said("shop state: starting", "shop state: running")
+		d.did()
+		fight := func(times int) {
+			for range times {
+				d.host.Flush("shop")
+				d.wait(2 * time.Second)
+			}
+		}
+		const changed = "shop drift: what is to seal: gone or changed by somebody else, put back"
+		fight(1)
+		said("shop state: degraded", changed, "shop state: running")
+		fight(1)
+		said("shop state: degraded", changed, "shop state: running")
+		d.did("seal", "admit", "seal", "admit")
+		d.host.ForgetOperations()
+		fight(150)
+		if did := d.host.Operations(); len(did) != 300 {
+			t.Errorf("%d steps, want 300", len(did))
+		}
+		var want []string
+		for _, times := range []string{"", " 2 times", " 4 times", " 8 times", " 16 times", " 30 times", " 30 times", " 30 times"} {
+			want = append(want, "shop state: degraded", changed+times, "shop state: running")
+		}
+		said(want...)
+		d.host.ForgetOperations()
+		d.wait(2 * time.Minute)
+		said(changed + " 29 times")
+		fight(1)
+		said("shop state: degraded", changed, "shop state: running")
+	})
+}
+
 // A group of which a step fails over and over waits longer and longer before it is tried again; its rules don't wait for that.
 func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {

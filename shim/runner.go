@@ -40,6 +40,7 @@ type runner struct {
 	calm      int      // seq of the last look that found all as wanted, or made it so
 	drift     []string // what somebody else has changed and is not put back yet, in an operator's words
 	driftTold bool     // that it is not put back yet
+	mends     mends
 }
 
 // A wish is what a runner goes by.

@@ -9,19 +9,34 @@ import (
 // A tally is what is known of one destination that one container was refused. What is counted there only grows: a count that is
 // lower than it was belongs to something that was made anew, and all of it is new.
 type tally struct {
-	Denial                // as it was counted last
-	OwedPackets uint64    `json:"owed_packets,omitempty"` // counted, and not told of yet
-	OwedBytes   uint64    `json:"owed_bytes,omitempty"`
-	ToldAt      time.Time `json:"told_at,omitzero"`
-	// Wait is how long nothing more is told after ToldAt. It grows while the refusals go on, so that one who tries for ever
-	// does not push everybody else out of the journal.
-	Wait time.Duration `json:"wait,omitempty"`
+	Denial             // as it was counted last
+	OwedPackets uint64 `json:"owed_packets,omitempty"` // counted, and not told of yet
+	OwedBytes   uint64 `json:"owed_bytes,omitempty"`
+	restraint
+}
+
+// A restraint says when something that goes on is told of again. The wait grows while it does, so that one who tries for ever does
+// not push everybody else out of the journal.
+type restraint struct {
+	ToldAt time.Time     `json:"told_at,omitzero"`
+	Wait   time.Duration `json:"wait,omitempty"` // nothing more is told for so long after ToldAt
 }
 
 const (
 	leastWait = 2 * time.Second
 	mostWait  = time.Minute
 )
+
+func (p *restraint) due(at time.Time) bool { return at.Sub(p.ToldAt) >= p.Wait }
+
+// told notes that it was told of.
+func (p *restraint) told(at time.Time) {
+	goesOn := at.Sub(p.ToldAt) <= p.Wait+mostWait
+	p.ToldAt = at
+	if p.Wait = min(max(2*p.Wait, leastWait), mostWait); !goesOn {
+		p.Wait = 0
+	}
+}
 
 // fresh adds what is counted now to the tallies, which it keeps sorted, and returns what is to be told. dropped says that a
 // tally ends or begins anew. It is pure, but for the order of now.
@@ -54,7 +69,7 @@ func fresh(before []tally, now []Denial, at time.Time) (after []tally, told []De
 			t, before = before[0], before[1:]
 		}
 		dropped = t.add(now[0]) || dropped
-		if t.OwedPackets > 0 && at.Sub(t.ToldAt) >= t.Wait {
+		if t.OwedPackets > 0 && t.due(at) {
 			told = append(told, t.tell(at))
 		}
 		after, now = append(after, t), now[1:]
@@ -78,11 +93,8 @@ func (t *tally) add(now Denial) (anew bool) {
 func (t *tally) tell(at time.Time) Denial {
 	d := t.flow()
 	d.Packets, d.Bytes = t.OwedPackets, t.OwedBytes
-	goesOn := at.Sub(t.ToldAt) <= t.Wait+mostWait
-	t.OwedPackets, t.OwedBytes, t.ToldAt = 0, 0, at
-	if t.Wait = min(max(2*t.Wait, leastWait), mostWait); !goesOn {
-		t.Wait = 0
-	}
+	t.OwedPackets, t.OwedBytes = 0, 0
+	t.told(at)
 	return d
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -28,17 +27,8 @@ const (
 	denialsStand = time.Hour
 )
 
-// denialSets are what is refused by container and destination, and the protocols that have ports.
-func denialSets() []ruleset.Set {
-	withPorts := ruleset.NewSet(ported, nftables.TypeInetProto)
-	for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP} {
-		withPorts.Elements = append(withPorts.Elements, nftables.SetElement{Key: []byte{proto}})
-	}
-	set := func(name string, address nftables.SetDatatype) ruleset.Set {
-		return ruleset.NewDynamicSet(name, mostDenials, denialsStand, nftables.TypeCGroupV2, nftables.TypeInetProto, address, nftables.TypeInetService)
-	}
-	return []ruleset.Set{withPorts, set(denied4, nftables.TypeIPAddr), set(denied6, nftables.TypeIP6Addr)}
-}
+// denials are what is refused by container and destination.
+var denials = ruleset.Destinations{Set4: denied4, Set6: denied6, Ported: ported, From: nftables.TypeCGroupV2, Size: mostDenials, Timeout: denialsStand}
 
 // recordRules enter a packet that is about to be refused. A container's cgroup is the one below the ambassador's or the members';
 // a process that is right in one of these is nobody's, and is not entered.
@@ -46,16 +36,7 @@ func recordRules(p Policy) []ruleset.Rule {
 	if p.Mode != Ambassador {
 		return nil
 	}
-	container := ruleset.FieldCgroup(p.Members.Level + 1)
-	rule := func(family byte, set string, address ruleset.Field) []ruleset.Rule {
-		return []ruleset.Rule{
-			ruleset.NewRule("", ruleset.In(ported, ruleset.FieldL4Proto), ruleset.Family(family),
-				ruleset.Update(set, container, ruleset.FieldL4Proto, address, ruleset.FieldDPort)),
-			ruleset.NewRule("", ruleset.NotIn(ported, ruleset.FieldL4Proto), ruleset.Family(family),
-				ruleset.Update(set, container, ruleset.FieldL4Proto, address, ruleset.FieldNoPort)),
-		}
-	}
-	return append(rule(unix.NFPROTO_IPV4, denied4, ruleset.FieldDest4), rule(unix.NFPROTO_IPV6, denied6, ruleset.FieldDest6)...)
+	return denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
 }
 
 // ReadDenials reads what the rules of a namespace have refused, in no order. Without a table of ours it is os.ErrNotExist.
@@ -66,10 +47,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	}
 	defer conn.Close()
 	var out []Denial
-	for _, s := range denialSets() {
-		if !s.Dynamic {
-			continue
-		}
+	for _, s := range denials.Filled() {
 		found, err := ruleset.Tallies(conn, TableName, s)
 		if err != nil {
 			return nil, err
@@ -81,14 +59,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	return out, nil
 }
 
-// parseDenial takes a key apart: cgroup, protocol, address, port, each padded to four bytes.
 func parseDenial(x ruleset.Tallied) Denial {
-	address, port := x.Key[12:len(x.Key)-4], x.Key[len(x.Key)-4:]
-	addr, _ := netip.AddrFromSlice(address)
-	return Denial{
-		Cgroup:      binary.NativeEndian.Uint64(x.Key),
-		Protocol:    x.Key[8],
-		Destination: netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port)),
-		Tally:       x.Tally,
-	}
+	from, protocol, to := denials.Parse(x.Key)
+	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Tally: x.Tally}
 }

@@ -18,6 +18,9 @@ import (
 // SO_REUSEPORT, with a program of its own that picks the socket, it was given 45 of 100 datagrams that the rules had taken for
 // the ambassador's. So it closes what the rules can't see, and stands when the rules are flushed. The rules refuse at once and
 // count; it does neither.
+//
+// It sees no packet that owns no socket: resets, last ACKs, and the SYN-ACK of a member's listener where the kernel answers with a
+// cookie, which a listener without a backlog has it do. Those are the rules' alone.
 
 // loopback is the index of lo in every network namespace.
 const loopback = 1

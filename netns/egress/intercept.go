@@ -24,7 +24,8 @@ import (
 // What the mark is for: a member's connection that is over lives on in the kernel for a while, and packets of the ambassador's
 // that come for it are answered with an ACK or a reset that no socket owns, to 192.0.2.1:443. Nothing tells it from the last ACK of a
 // connection of the ambassador's own (rule 5), so it would leave. But the kernel's answers carry the mark of what they answer
-// ([netns.ReflectMarks]), so these are led back the same way, and those for which there is no way any more are dropped.
+// ([netns.ReflectMarks]), so these are led back the same way, and those for which there is no way any more are dropped
+// ([ownerlessRules]).
 const (
 	trackName       = "track"
 	trackInsideName = "track_inside"
@@ -52,6 +53,9 @@ func interceptChains(p Policy) []ruleset.Chain {
 		inside = append(inside, ruleset.NewRule("said on loopback from the first", ruleset.DestIn(p), ruleset.Untrack(), ruleset.Accept()))
 		nat = append(nat, ruleset.NewRule("a loopback address is not led", ruleset.SourceIn(p), ruleset.Accept()))
 	}
+	// One that calls from the port is nobody's answer. Were it tracked, it would seem to come from 192.0.2.1:443, and a member that
+	// listens on the port it was led from would answer there, with a SYN-ACK that owns no socket (rule 4, and past the fence).
+	inside = append(inside, ruleset.NewRule("who calls is called by nobody else's name", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Untrack(), ruleset.Accept()))
 	for _, a := range loopbacks {
 		inside = append(inside, ruleset.NewRule("the ambassador to members it was led", ruleset.SourceIn(netip.PrefixFrom(a, a.BitLen())), ruleset.SourcePort(p.Intercept),
 			ruleset.SetMark(ledMark), ruleset.Accept()))
@@ -89,5 +93,5 @@ func ledRules(p Policy) []ruleset.Rule {
 		rules = append(rules, ruleset.NewRule("led to the ambassador", ruleset.CTDestinationNAT(), ruleset.DestIn(netip.PrefixFrom(a, a.BitLen())),
 			ruleset.DestPort(p.Intercept), ruleset.FromLocal(), ruleset.Count(membersLed), ruleset.Accept()))
 	}
-	return append(rules, ruleset.NewRule("an answer on a flow that is no more", ruleset.Mark(ledMark), ruleset.Count(unknownOutDenied), ruleset.Drop()))
+	return rules
 }

@@ -70,10 +70,7 @@ func createTable(p Policy) ruleset.Table {
 				ruleset.NewRule("", ruleset.Reject()),
 			}},
 			{Name: record, Rules: recordRules(p)},
-			{Name: ownerless, Rules: []ruleset.Rule{
-				ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
-				ruleset.NewRule("", ruleset.Count(kernelOut), ruleset.Accept()),
-			}},
+			{Name: ownerless, Rules: ownerlessRules()},
 			{Name: door, Rules: doorRules(p)},
 			{Name: newFlow, Rules: newFlowRules(p)},
 		},
@@ -86,6 +83,16 @@ func createTable(p Policy) ruleset.Table {
 		t.Chains = append(t.Chains, interceptChains(p)...)
 	}
 	return t
+}
+
+// ownerlessRules let pass what has no payload. An answer to what was led to a member is none of the ambassador's; every policy
+// knows it, for one may be on its way when the next policy leads nothing any more.
+func ownerlessRules() []ruleset.Rule {
+	return []ruleset.Rule{
+		ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
+		ruleset.NewRule("an answer on a flow that is no more", ruleset.Mark(ledMark), ruleset.Count(unknownOutDenied), ruleset.Drop()),
+		ruleset.NewRule("", ruleset.Count(kernelOut), ruleset.Accept()),
+	}
 }
 
 func filter(hook *nftables.ChainHook) *ruleset.Base {
@@ -210,7 +217,7 @@ func createSets(p Policy) []ruleset.Set {
 	for i := range sets {
 		sets[i].Elements = elements[sets[i].Name]
 	}
-	return append(append([]ruleset.Set{ports}, sets...), denialSets()...)
+	return append(append([]ruleset.Set{ports}, sets...), denials.Sets()...)
 }
 
 func comparePorts(a, b Port) int {

@@ -63,19 +63,38 @@ func Exists(conn *Conn, name string) (bool, error) {
 	}
 }
 
-// compare reads the table at a generation, or recalls it.
+// mostReads is how often a table is read that is not whole because others change theirs meanwhile.
+const mostReads = 5
+
+// compare reads the table at a generation, or recalls it. What a list has that is changed meanwhile, be it by a change of another's
+// table, is anybody's guess: then it is read again.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 	if at, err = conn.Generation(); err != nil {
 		return f, at, err
 	}
-	if known, ok := recall(at, t.Name); ok {
-		f, err = compareKnown(conn, known, t)
+	for range mostReads {
+		if known, ok := recall(at, t.Name); ok {
+			f, err = compareKnown(conn, known, t)
+		} else {
+			f, err = compareAll(conn, t)
+		}
+		if err != nil || f.likeness == same {
+			break
+		}
+		after, err := conn.Generation()
+		if err != nil || after == at {
+			return f, at, err
+		}
+		at = after
+	}
+	switch {
+	case err != nil:
 		return f, at, err
+	case f.likeness != same:
+		return f, at, errors.New("others change tables faster than this one can be read")
 	}
-	if f, err = compareAll(conn, t); err == nil && f.likeness == same {
-		remember(at, t)
-	}
-	return f, at, err
+	remember(at, t)
+	return f, at, nil
 }
 
 func compareAll(conn *Conn, t Table) (finding, error) {

@@ -2,11 +2,37 @@ package uplink
 
 import "github.com/sallyport/sallyport/netns/ruleset"
 
-// Known reports whether the host's table is as this process last saw or made it; see [ruleset.Conn.Known].
+// Known reports whether the host's table is as this process last saw or made it. It is one request as long as nobody changes any
+// table of the host; where somebody has, ours is read once and compared, entries included: a host has programs that change
+// theirs all day.
 func (u *Uplink) Known() (known bool, at ruleset.Generation, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
-		known, at, err = conn.Known(u.config.Table)
+		if known, at, err = conn.Known(u.config.Table); err != nil || known {
+			return err
+		}
+		known, err = u.unchanged(conn)
 		return err
 	})
 	return known, at, err
+}
+
+// unchanged compares what there is with what was last read or written.
+func (u *Uplink) unchanged(conn *ruleset.Conn) (bool, error) {
+	if u.knownAt == (ruleset.Generation{}) {
+		return false, nil
+	}
+	if ok, err := ruleset.Matches(conn, u.table); err != nil || !ok {
+		return false, err
+	}
+	before := u.known
+	now, err := u.read(conn)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range u.entrySets() {
+		if add, del := ruleset.Diff(before[s.Name], now[s.Name]); len(add)+len(del) > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
 }

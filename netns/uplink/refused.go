@@ -1,7 +1,6 @@
 package uplink
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
@@ -28,35 +27,12 @@ const (
 	refusalsStand = time.Hour
 )
 
-// refusalSets are what is refused by link and destination; the rules fill them.
-func refusalSets() []ruleset.Set {
-	set := func(name string, address nftables.SetDatatype) ruleset.Set {
-		return ruleset.NewDynamicSet(name, mostRefusals, refusalsStand, nftables.TypeIFName, nftables.TypeInetProto, address, nftables.TypeInetService)
-	}
-	return []ruleset.Set{set(refused4, nftables.TypeIPAddr), set(refused6, nftables.TypeIP6Addr)}
-}
-
-// portedSet holds the protocols that have ports.
-func portedSet() ruleset.Set {
-	s := ruleset.NewSet(ported, nftables.TypeInetProto)
-	for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP} {
-		s.Elements = append(s.Elements, nftables.SetElement{Key: []byte{proto}})
-	}
-	return s
-}
+// refusals are what is refused by link and destination.
+var refusals = ruleset.Destinations{Set4: refused4, Set6: refused6, Ported: ported, From: nftables.TypeIFName, Size: mostRefusals, Timeout: refusalsStand}
 
 // refuseRules enter what is refused into the sets, count it and answer it.
 func refuseRules() []ruleset.Rule {
-	record := func(family byte, set string, address ruleset.Field) []ruleset.Rule {
-		return []ruleset.Rule{
-			ruleset.NewRule("", ruleset.In(ported, ruleset.FieldL4Proto), ruleset.Family(family),
-				ruleset.Update(set, ruleset.FieldIIFName, ruleset.FieldL4Proto, address, ruleset.FieldDPort)),
-			ruleset.NewRule("", ruleset.NotIn(ported, ruleset.FieldL4Proto), ruleset.Family(family),
-				ruleset.Update(set, ruleset.FieldIIFName, ruleset.FieldL4Proto, address, ruleset.FieldNoPort)),
-		}
-	}
-	rules := append(record(unix.NFPROTO_IPV4, refused4, ruleset.FieldDest4), record(unix.NFPROTO_IPV6, refused6, ruleset.FieldDest6)...)
-	return append(rules,
+	return append(refusals.Rules(ruleset.FieldIIFName),
 		ruleset.NewRule("", ruleset.Count(chainRefused)),
 		ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
 		ruleset.NewRule("", ruleset.Reject()))
@@ -78,7 +54,7 @@ func (u *Uplink) Refused() (map[string][]Refusal, error) {
 }
 
 func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Tallied)) error {
-	for _, s := range refusalSets() {
+	for _, s := range refusals.Filled() {
 		found, err := ruleset.Tallies(conn, u.config.Table, s)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
@@ -93,17 +69,15 @@ func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Ta
 	return nil
 }
 
-// parseRefusal takes a key apart: link, protocol, address, port, each padded to four bytes.
 func parseRefusal(x ruleset.Tallied) Refusal {
-	address, port := x.Key[20:len(x.Key)-4], x.Key[len(x.Key)-4:]
-	addr, _ := netip.AddrFromSlice(address)
-	return Refusal{Protocol: x.Key[16], Destination: netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port)), Tally: x.Tally}
+	_, protocol, to := refusals.Parse(x.Key)
+	return Refusal{Protocol: protocol, Destination: to, Tally: x.Tally}
 }
 
 // forget takes away what was refused to links that live does not name, so that the next group of that name begins anew. An
 // element that expires after it was read has the batch fail whole: look again.
 func (u *Uplink) forget(conn *ruleset.Conn, live func(link string) bool) error {
-	for {
+	for tries := 10; ; tries-- { // the lock is everybody's
 		gone := map[string][]nftables.SetElement{}
 		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.Tallied) {
 			if !live(linkOf(x.Key)) {
@@ -112,12 +86,12 @@ func (u *Uplink) forget(conn *ruleset.Conn, live func(link string) bool) error {
 		}); err != nil || len(gone) == 0 {
 			return err
 		}
-		for _, s := range refusalSets() {
+		for _, s := range refusals.Filled() {
 			if err := ruleset.DeleteElements(conn, s.Handle(u.config.Table), gone[s.Name]); err != nil {
 				return err
 			}
 		}
-		if err := conn.Commit(); !errors.Is(err, os.ErrNotExist) {
+		if err := conn.Commit(); tries == 0 || !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

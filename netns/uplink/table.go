@@ -82,7 +82,7 @@ func createSets() []ruleset.Set {
 	for i := range sets {
 		sets[i].Open = true
 	}
-	return append(append(sets, portedSet()), refusalSets()...)
+	return append(sets, refusals.Sets()...)
 }
 
 func fromGroups(c Config) []ruleset.Rule {

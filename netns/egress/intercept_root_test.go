@@ -1,0 +1,103 @@
+package egress_test
+
+import (
+	"net/netip"
+	"path"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/probe"
+)
+
+// With the ambassador away a member may have its port, and with it the other end of a member's connection. If that end opens
+// one in turn, to a published port that a member listens on, the listener must not take the caller for one outside: its
+// answer owns no socket that the rules could ask, and looks like the ambassador's.
+func TestRootInterceptIsNotCalledBack(t *testing.T) {
+	netnstest.Root(t)
+	all, _ := policies(t)
+	out := netnstest.NewOutside(t)
+	apply(t, out.NS, all["intercept"])
+	h, err := egress.FindHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	probeIn := func(cgroup string) *probe.Probe {
+		cgroup = path.Join(netnstest.CgroupRoot(), cgroup)
+		if _, err := h.Make(cgroup); err != nil {
+			t.Fatal(err)
+		}
+		return netnstest.Probe(t, out.NS, cgroup)
+	}
+	member, ambassador := probeIn("g/members/web"), probeIn("g/ambassador/proxy")
+	capture := netnstest.NewCapture(t, nil, out.Link)
+	// With cookies the answer has no socket for the fence either. A listener with room for nobody has the kernel send them.
+	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
+	if err := h.Fence(path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		name                 string
+		own, world, loopback netip.Addr
+	}{
+		{"IPv4", out.Addr4, out.Host4, netip.MustParseAddr("127.0.0.1")},
+		{"IPv6", out.Addr6, out.Host6, netip.IPv6Loopback()},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			own, led := netip.AddrPortFrom(x.own, 443), netip.AddrPortFrom(x.loopback, 15001)
+			deaf := bound(t, member, led)
+			if err := deaf.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			var waiting []*probe.Socket // as many as the listener takes: it answers no more
+			for range 140 {
+				s := bound(t, member, netip.AddrPortFrom(x.loopback, 0))
+				waiting = append(waiting, s)
+				if s.Connect(led, 100*time.Millisecond) != nil {
+					break
+				}
+			}
+			caller := bound(t, member, own)
+			if err := caller.Connect(netip.AddrPortFrom(x.world, 443), 100*time.Millisecond); err == nil {
+				t.Fatal("the deaf listener answered")
+			}
+			for _, s := range append(waiting, caller, deaf) {
+				s.Close()
+			}
+			listener := bound(t, member, own)
+			if err := listener.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			back := bound(t, member, led)
+			_ = back.Connect(own, 300*time.Millisecond) // whatever comes of it
+			// The control, and once it is seen so is all before it.
+			control := netip.AddrPortFrom(x.world, 7)
+			c := bound(t, ambassador, netip.AddrPortFrom(x.own, 0))
+			_ = c.Connect(control, 300*time.Millisecond)
+			capture.Wait(func(f netnstest.Frame) bool { return !f.Sent && f.Dst == control })
+			for _, f := range capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP && f.Dst != control }) {
+				t.Errorf("seen outside: %+v", f)
+			}
+			capture.Forget()
+		})
+	}
+}
+
+func bound(t *testing.T, p *probe.Probe, at netip.AddrPort) *probe.Socket {
+	t.Helper()
+	s, err := p.TCP(at.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Bind(at); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
