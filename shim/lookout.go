@@ -72,8 +72,24 @@ func (r *runner) amiss(s Step) []string {
 // Mends are what was put back and is not told of yet.
 type mends struct {
 	restraint
+	row   int // tellings without a long pause between
 	found []string
 	times int
+}
+
+// freely is how many changes in a row are told of one by one: so many an operator makes, and more a program that fights us.
+const freely = 20
+
+// told notes that the mends are told of.
+func (m *mends) told(at time.Time) {
+	if at.Sub(m.ToldAt) > m.Wait+mostWait {
+		m.row = 0
+	}
+	m.restraint.told(at)
+	if m.row++; m.row < freely {
+		m.Wait = 0
+	}
+	m.found, m.times = nil, 0
 }
 
 // mended tells of the drift that the look which ends now has put back, or could not. What others change over and over is put back
@@ -99,7 +115,6 @@ func (r *runner) mended(err error) {
 	if m.times > 0 && (r.driftTold || m.due(now)) {
 		r.record(driftEvent(r.group, m.found, m.times, nil))
 		m.told(now)
-		m.found, m.times = nil, 0
 	}
 	r.drift, r.driftTold = nil, false
 }

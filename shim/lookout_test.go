@@ -104,12 +104,11 @@ func TestDriftThatGoesOn(t *testing.T) {
 			}
 		}
 		const changed = "shop drift: what is to seal: gone or changed by somebody else, put back"
-		fight(1)
-		said("shop state: degraded", changed, "shop state: running")
-		fight(1)
-		said("shop state: degraded", changed, "shop state: running")
-		d.did("seal", "admit", "seal", "admit")
-		d.host.ForgetOperations()
+		for range 20 {
+			fight(1)
+			said("shop state: degraded", changed, "shop state: running")
+			d.did("seal", "admit")
+		}
 		fight(150)
 		if did := d.host.Operations(); len(did) != 300 {
 			t.Errorf("%d steps, want 300", len(did))
