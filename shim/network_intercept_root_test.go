@@ -35,17 +35,26 @@ func (s *stage) interceptor(like netip.Addr) *probe.Socket {
 // tracked lists the connections that the kernel tracks in the group's namespace.
 func (s *stage) tracked() (out []string) {
 	s.t.Helper()
+	listed := true
 	netnstest.In(s.t, s.ns, func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/nf_conntrack")
 		if errors.Is(err, os.ErrNotExist) {
-			s.t.Skip("this kernel does not list what it tracks")
+			listed = false
+			return nil
 		}
-		out = strings.Split(strings.TrimSpace(string(text)), "\n")
-		if out[0] == "" {
-			out = nil
+		if lines := strings.TrimSpace(string(text)); lines != "" {
+			out = strings.Split(lines, "\n")
 		}
 		return err
 	})
+	const missing = "this kernel does not list what it tracks"
+	switch {
+	case listed:
+	case os.Getenv("CI") != "":
+		s.t.Fatal(missing)
+	default:
+		s.t.Skip(missing)
+	}
 	return out
 }
 
