@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"runtime"
 	"testing"
 
 	"github.com/sallyport/sallyport/netns/egress"
@@ -84,23 +85,39 @@ func (b *bench) arms(client *netnstest.Load, to netip.Addr) []netnstest.Arm {
 	}
 }
 
+// placements are where the end that serves runs: together with the caller on one processor, where every nanosecond counts, or
+// apart on another one, as users have it.
+var placements = map[string]int{"together": runtime.NumCPU() - 1, "apart": 0}
+
 // BenchmarkRootNamespace is what the rules of a group's namespace cost its ambassador, beside the same link without rules: on
 // connections it opens, and on those that its published ports take.
 func BenchmarkRootNamespace(b *testing.B) {
-	x := newBench(b)
-	ambassador, outside := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoad(b, x.outside, "")
-	ambassador.Serve()
-	outside.Serve()
-	b.Run("out", func(b *testing.B) { netnstest.Compare(b, netnstest.Path, x.arms(ambassador, outside4)...) })
-	b.Run("in", func(b *testing.B) { netnstest.Compare(b, netnstest.Path, x.arms(outside, group4)...) })
+	for name, cpu := range placements {
+		b.Run(name+"/out", func(b *testing.B) {
+			x := newBench(b)
+			ambassador, outside := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoadOn(b, cpu, x.outside, "")
+			outside.Serve()
+			netnstest.Compare(b, netnstest.Path, x.arms(ambassador, outside4)...)
+		})
+		b.Run(name+"/in", func(b *testing.B) {
+			x := newBench(b)
+			ambassador, outside := netnstest.NewLoadOn(b, cpu, x.group, x.ambassador), netnstest.NewLoad(b, x.outside, "")
+			ambassador.Serve()
+			netnstest.Compare(b, netnstest.Path, x.arms(outside, group4)...)
+		})
+	}
 }
 
 // BenchmarkRootLoopback is what rules and fence cost a member that talks to its ambassador, beside a namespace without.
 func BenchmarkRootLoopback(b *testing.B) {
-	x := newBench(b)
-	ambassador, member := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
-	ambassador.Serve()
-	netnstest.Compare(b, netnstest.Path, x.arms(member, netip.MustParseAddr("127.0.0.1"))...)
+	for name, cpu := range placements {
+		b.Run(name, func(b *testing.B) {
+			x := newBench(b)
+			ambassador, member := netnstest.NewLoadOn(b, cpu, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
+			ambassador.Serve()
+			netnstest.Compare(b, netnstest.Path, x.arms(member, netip.MustParseAddr("127.0.0.1"))...)
+		})
+	}
 }
 
 // plainRedirect is what leads a member's connections to a proxy where nothing else is asked of it.

@@ -36,6 +36,7 @@ const (
 	ported           = "ported"
 	denied4          = "denied4"
 	denied6          = "denied6"
+	inside           = "inside"
 	ownerless        = "ownerless"
 	door             = "door"
 	newFlow          = "new_flow"
@@ -70,6 +71,7 @@ func createTable(p Policy) ruleset.Table {
 				ruleset.NewRule("", ruleset.Reject()),
 			}},
 			{Name: record, Rules: recordRules(p)},
+			{Name: inside, Rules: insideRules()},
 			{Name: ownerless, Rules: ownerlessRules()},
 			{Name: door, Rules: doorRules(p)},
 			{Name: newFlow, Rules: newFlowRules(p)},
@@ -83,6 +85,16 @@ func createTable(p Policy) ruleset.Table {
 		t.Chains = append(t.Chains, interceptChains(p)...)
 	}
 	return t
+}
+
+// insideRules judge what leaves by the loopback. They are a chain of their own for the sake of what doesn't: it passes them with
+// one comparison.
+func insideRules() []ruleset.Rule {
+	return []ruleset.Rule{
+		ruleset.NewRule("opened before", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
+		ruleset.NewRule("another's address", ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
+		ruleset.NewRule("", ruleset.Accept()),
+	}
 }
 
 // ownerlessRules let pass what has no payload. An answer to what was led to a member is none of the ambassador's; every policy
@@ -119,12 +131,7 @@ func outputRules(p Policy) []ruleset.Rule {
 	if len(p.Allow) > 0 {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
-	rules := []ruleset.Rule{
-		ruleset.NewRule("1: inside the group, opened before", ruleset.ToLoopback(), ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
-		ruleset.NewRule("1: another's address", ruleset.ToLoopback(), ruleset.FromElsewhere(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
-		loopback,
-		pass,
-	}
+	rules := []ruleset.Rule{ruleset.NewRule("1: inside the group", ruleset.ToLoopback(), ruleset.Goto(inside)), pass}
 	if p.intercepts() {
 		rules = append(rules, ledRules(p)...)
 	}

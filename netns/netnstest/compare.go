@@ -18,17 +18,18 @@ type Arm struct {
 // How a comparison goes. Ratios of one round are of turns within a second or two of each other, so that whatever else the
 // machine does in the meantime falls on all arms alike; their median and quartiles are told.
 const (
-	rounds = 11
-	turn   = 300 * time.Millisecond
+	rounds = 21
+	turn   = 100 * time.Millisecond
+	settle = 100 * time.Millisecond // after a change of arms: the kernel frees old rules a while later
 )
 
 // Compare measures each quantity over each arm, turn by turn, and reports for every arm but the first, which is the control,
 // the median, and its ratio to the control's with the ratio's quartiles. With -short the numbers mean nothing.
 func Compare(b *testing.B, quantities []Quantity, arms ...Arm) {
 	b.Helper()
-	rounds, turn := rounds, turn
+	rounds, turn, settle := rounds, turn, settle
 	if testing.Short() {
-		rounds, turn = 3, turn/10
+		rounds, turn, settle = 3, turn/3, 0
 	}
 	for _, q := range quantities {
 		values := make([][]float64, len(arms))
@@ -39,6 +40,7 @@ func Compare(b *testing.B, quantities []Quantity, arms ...Arm) {
 				}
 				if arms[i].Turn != nil {
 					arms[i].Turn()
+					time.Sleep(settle)
 				}
 				values[i] = append(values[i], arms[i].Client.Measure(q, arms[i].To, turn))
 			}

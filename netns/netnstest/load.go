@@ -31,10 +31,16 @@ type Load struct {
 // an idle processor takes to wake.
 func NewLoad(t testing.TB, ns *os.File, cgroup string) *Load {
 	t.Helper()
+	return NewLoadOn(t, runtime.NumCPU()-1, ns, cgroup)
+}
+
+// NewLoadOn is [NewLoad] on a processor of one's choice, for what users have: the two ends at work at the same time.
+func NewLoadOn(t testing.TB, cpu int, ns *os.File, cgroup string) *Load {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{loadName}
 	cmd.Stderr = os.Stderr
-	cmd.Env = []string{fmt.Sprintf("%s=%d", loadCPU, runtime.NumCPU()-1)}
+	cmd.Env = []string{fmt.Sprintf("%s=%d", loadCPU, cpu)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if cgroup != "" {
 		h, err := egress.FindHierarchies()
@@ -75,7 +81,7 @@ type Quantity struct {
 var (
 	Throughput     = Quantity{"throughput", "Gbit/s", opStream}       // of one connection, to the last byte taken
 	Latency        = Quantity{"request-latency", "us", opAsk}         // median of 64 bytes there and 64 back
-	ConnectRate    = Quantity{"connections", "connections/s", opCall} // opened, a byte each way, closed by the caller
+	ConnectRate    = Quantity{"connections", "connections/s", opCall} // by the median of opened, a byte each way, closed by the caller
 	RefusedConnect = Quantity{"tcp-refused", "us", opRefuseTCP}       // median of a TCP connect that fails
 	RefusedSend    = Quantity{"udp-refused", "us", opRefuseUDP}       // median of a UDP send that fails
 	PassedSend     = Quantity{"udp-passed", "us", opSendUDP}          // median of a UDP send that does not: the control

@@ -96,11 +96,12 @@ func (r loadRequest) ask(d time.Duration) (float64, error) {
 	})
 }
 
-// calls returns connections a second.
+// calls returns connections a second, as the median connection would have them.
 func (r loadRequest) calls(d time.Duration) (float64, error) {
-	buf := []byte{0}
-	began, n := time.Now(), 0
-	for ; time.Since(began) < d; n++ {
+	buf, n := []byte{0}, 0
+	us, err := medianOf(d, func() (time.Duration, error) {
+		began := time.Now()
+		n++
 		c, err := r.connect(LoadPort+n%LoadPorts, wantEcho)
 		if err != nil {
 			return 0, err
@@ -109,11 +110,9 @@ func (r loadRequest) calls(d time.Duration) (float64, error) {
 			_, err = c.Read(buf)
 		}
 		c.Close()
-		if err != nil {
-			return 0, err
-		}
-	}
-	return float64(n) / time.Since(began).Seconds(), nil
+		return time.Since(began), err
+	})
+	return 1e6 / us, err
 }
 
 // refuseTCP returns the median time of a connect that is refused, in microseconds.
