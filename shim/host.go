@@ -118,6 +118,7 @@ type ContainerState struct {
 	PID         uint32
 	ExitStatus  uint32    // while stopped
 	ExitedAt    time.Time // while stopped
+	OOMKilled   bool      // while stopped: the kernel killed something of it for memory
 	StartedAt   time.Time // while running, where known
 }
 

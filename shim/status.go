@@ -33,6 +33,7 @@ const (
 	Stopping  State = "stopping"
 	Gone      State = "gone"
 	Completed State = "completed" // the apps ran to their end and none is to be restarted
+	Stopped   State = "stopped"   // by an operator, or by a container whose failure stops the group; nothing runs
 )
 
 // A GroupStatus is what `ps` and `status` show of a group; its JSON is part of the control socket's protocol.

@@ -38,9 +38,10 @@ func NewStore(l Layout) *Store {
 // A Wanted is a group that is to exist.
 type Wanted struct {
 	Group      spec.Group `json:"group"`
-	File       string     `json:"file"`       // base name under GroupsDir; empty: uninstalled, and not yet gone
-	Generation int        `json:"generation"` // 1 at first, one more with every other Group.Digest
-	Broken     error      `json:"-"`          // not nil: the file can't be used as it is now, and Group is the last good definition
+	File       string     `json:"file"`              // base name under GroupsDir; empty: uninstalled, and not yet gone
+	Generation int        `json:"generation"`        // 1 at first, one more with every other Group.Digest
+	Stopped    bool       `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
+	Broken     error      `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
 }
 
 // Read parses a bundle. The error is a [*FileError] where the text is at fault.

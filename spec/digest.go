@@ -22,7 +22,7 @@ func (g *Group) seal() {
 // containerDigest is over what a running container can't change.
 func (g *Group) containerDigest(c Container) string {
 	c.Digest = ""
-	c.Restart, c.Stop, c.Probes = Restart{}, Stop{}, nil
+	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
 	c.Publish, c.Allow, c.Intercept, c.Rate, c.Quota = nil, nil, 0, Rate{}, 0
 	fixed := struct {
 		Container

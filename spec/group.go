@@ -43,6 +43,8 @@ type Group struct {
 	Network    Network           `json:"network,omitzero"`
 	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps, each as in the file
 	Volumes    []Volume          `json:"volumes,omitempty"`
+	Resources  Resources         `json:"resources,omitzero"` // bounds on all containers together; no defaults
+	Update     Update            `json:"update,omitzero"`
 	Digest     string            `json:"digest"` // over everything above; a different digest is a different generation
 	Pos        Pos               `json:"pos"`    // where the block stands; no part of the digest
 }
@@ -62,8 +64,10 @@ type Container struct {
 	Files        []File            `json:"files,omitempty"`
 	Resources    Resources         `json:"resources,omitzero"`
 	Restart      Restart           `json:"restart,omitzero"`
+	OnFailure    OnFailure         `json:"on_failure,omitempty"`
 	Stop         Stop              `json:"stop,omitzero"`
 	Probes       []Probe           `json:"probes,omitempty"`
+	After        []string          `json:"after,omitempty"` // a sidecar's alone: sidecars that are ready before it starts; sorted
 
 	// The ambassador's alone.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
@@ -74,8 +78,8 @@ type Container struct {
 	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound
 	Unsafe    Unsafe     `json:"unsafe,omitzero"`
 
-	// Digest is over what a running container can't change: everything above but Restart, Stop, Publish, Allow, Intercept, Rate
-	// and Quota, the definition of each volume it mounts, and what its /etc/hosts and /etc/resolv.conf are made of. A different
+	// Digest is over what a running container can't change: everything above but Restart, OnFailure, Stop, Probes, After, Publish,
+	// Allow, Intercept, Rate and Quota, the definition of each volume it mounts, and what its /etc/hosts and /etc/resolv.conf are made of. A different
 	// digest means the container is replaced.
 	Digest string `json:"digest"`
 }
@@ -97,11 +101,14 @@ type File struct {
 	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0444
 }
 
-// Resources bound one container. Zero means no bound, but for PIDs, whose default the decoder fills in.
+// Resources bound one container, or all of a group together. Zero means no bound, but for a container's PIDs, whose default the
+// decoder fills in.
 type Resources struct {
-	CPU    float64 `json:"cpu,omitempty"`    // cores
-	Memory int64   `json:"memory,omitempty"` // bytes
-	PIDs   int64   `json:"pids,omitempty"`
+	CPU      float64 `json:"cpu,omitempty"`    // cores
+	Memory   int64   `json:"memory,omitempty"` // bytes
+	Swap     *int64  `json:"swap,omitempty"`   // bytes of swap beside the memory; nil: no bound
+	PIDs     int64   `json:"pids,omitempty"`
+	IOWeight uint16  `json:"io_weight,omitempty"` // 1 to 10000, the kernel's own default is 100; 0: that
 }
 
 // RestartPolicy says when a container that ended is started again.
@@ -118,16 +125,37 @@ type Restart struct {
 	Policy RestartPolicy `json:"policy,omitempty"` // the decoder fills in the default
 }
 
+// OnFailure says what a container's failure is to its group. A failure is an end with a status other than 0.
+type OnFailure string
+
+const (
+	FailureRestarts   OnFailure = ""           // the restart policy decides, and the group is degraded meanwhile; "restart" in the file
+	FailureStopsGroup OnFailure = "stop-group" // the whole group is stopped, and stays so until it is started or applied again
+	FailureIgnored    OnFailure = "ignore"     // the restart policy decides, and the group counts as whole without it
+)
+
+// Update is a group's `update` block. Zero is what a group without one has.
+type Update struct {
+	// HealthTimeout is how long a new generation may take to be ready; 0: for ever, as far as AutoRevert is concerned.
+	HealthTimeout time.Duration `json:"health_timeout,omitempty"`
+	AutoRevert    bool          `json:"auto_revert,omitempty"` // one that isn't ready in time is taken back to the one before
+}
+
 // Stop is a container's `stop` block. The decoder fills in the defaults: SIGTERM (or the image's, when Signal is empty), 10 s.
 type Stop struct {
 	Signal  string        `json:"signal,omitempty"` // "SIGTERM"; empty: the image's, else SIGTERM
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
-// A Volume is shared by the group's containers. Ephemeral: a tmpfs that lives as long as the group.
+// A Volume is shared by the group's containers. Ephemeral, a tmpfs that lives as long as the group, unless it is Persistent or
+// has a HostPath.
 type Volume struct {
-	Name string `json:"name"`
-	Size int64  `json:"size"` // bytes; the decoder fills in the default of 64 MiB
+	Name       string `json:"name"`
+	Size       int64  `json:"size,omitempty"`       // ephemeral: bytes; the decoder fills in the default of 64 MiB
+	Persistent bool   `json:"persistent,omitempty"` // a folder under the state directory, kept until "rm --volumes"
+	HostPath   string `json:"host_path,omitempty"`  // a folder of the host that exists, absolute and clean; mounted as it is
+	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers; empty: root's. Not with HostPath
+	Mode       uint32 `json:"mode,omitempty"`       // permission bits; 0: 1777 without an owner, 0750 with one. Not with HostPath
 }
 
 // An Upstream is an address on the group's loopback on which the ambassador serves something of the world to the members.
