@@ -19,7 +19,7 @@ import (
 const backTime = time.Minute
 
 // Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
-// or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
+// is down because it is stopped, or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
 // On bad input, an image that can't be had or a port already taken, nothing has changed. When a step that builds a group fails,
 // the group's file is put back as it was, and Apply waits for that: a new group is taken away again, another one goes back to
 // its definition before. When a group is built and something else is wrong, a container that ended at once or something that

@@ -138,7 +138,7 @@ func (l *loading) file(name string) *file {
 // want takes a definition over, and writes it down when it is another one.
 func (l *loading) want(g spec.Group, name string) {
 	before, known := l.known[g.Name]
-	w := Wanted{Group: g, File: name, Generation: before.Generation}
+	w := Wanted{Group: g, File: name, Generation: before.Generation, Stopped: before.Stopped}
 	if !known || before.Group.Digest != g.Digest {
 		w.Generation++
 	}

@@ -50,9 +50,9 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	in := PlanInput{Group: r.group, Was: w.was, Images: w.images, Restart: w.restart, Layout: r.config.Store.layout}
 	if w.wanted != nil {
-		in.Want = &w.wanted.Group
+		in.Want, in.Stopped = &w.wanted.Group, w.wanted.Stopped
 	}
-	in.Observed = r.host.observe(ctx, r.group, in.Want)
+	in.Observed = r.host.observe(ctx, r.group, in.toRun())
 	in.Now = r.config.Now()
 	r.history = r.history.seen(in.Observed.Containers, in.Now, r.config.Rand)
 	in.History = r.history

@@ -10,6 +10,7 @@ import (
 type PlanInput struct {
 	Group    string           // required where Want is nil
 	Want     *spec.Group      // nil: the group is to be gone
+	Stopped  bool             // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
 	Was      *spec.Group      // optional: the definition before, for the grace of containers that Want has no more
 	Observed Observed         // required
 	Images   map[string]Image // optional: by reference, what the last apply resolved. A container of another digest is replaced
@@ -25,17 +26,27 @@ type PlanInput struct {
 // Up: rules before anything else, so that nothing is created or stopped while they are not as wanted; then what goes, apps
 // first; then volumes, every container at once, and the starts, the ambassador first. Down: the same in reverse.
 func Plan(in PlanInput) []Step {
-	if in.Want == nil {
+	if in.Want != nil {
+		in.Group = in.Want.Name
+	}
+	if in.Want == nil || in.Stopped {
 		return planDown(in)
 	}
-	in.Group = in.Want.Name
 	return planUp(in)
+}
+
+// toRun is the definition that the host is to be like; nil: nothing of the group is to be there.
+func (in PlanInput) toRun() *spec.Group {
+	if in.Stopped {
+		return nil
+	}
+	return in.Want
 }
 
 // Next says when time alone calls for another look: the earliest start that History makes wait. Zero: never.
 func Next(in PlanInput) time.Time {
 	var next time.Time
-	if in.Want == nil {
+	if in.Want == nil || in.Stopped {
 		return next
 	}
 	for _, c := range in.Want.Containers {

@@ -41,19 +41,17 @@ func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error)
 }
 
 func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Preview {
-	in := PlanInput{
-		Group: group, Want: want, Observed: k.host.observe(ctx, group, want),
-		Now: k.config.Now(), Layout: k.config.Store.layout,
-	}
+	in := PlanInput{Group: group, Want: want, Now: k.config.Now(), Layout: k.config.Store.layout}
 	k.mu.Lock()
 	if w, ok := k.wanted[group]; ok {
-		in.Was = &w.Group
+		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
 	}
 	if r := k.runners[group]; r != nil {
 		w, _ := r.wishes()
 		in.Images = maps.Clone(w.images)
 	}
 	k.mu.Unlock()
+	in.Observed = k.host.observe(ctx, group, in.toRun())
 	p := Preview{Group: group, Steps: Texts(Plan(in))}
 	p.Opens, p.Closes = difference(in.Was, want)
 	if want != nil {

@@ -91,7 +91,7 @@ func (r *runner) want(w *Wanted, images map[string]Image, f *feed) {
 	defer r.mu.Unlock()
 	changed := f != nil || (w == nil) != (r.wish.wanted == nil)
 	if w != nil && r.wish.wanted != nil {
-		changed = changed || w.Generation != r.wish.wanted.Generation || errorText(w.Broken) != errorText(r.wish.wanted.Broken)
+		changed = changed || w.Generation != r.wish.wanted.Generation || w.Stopped != r.wish.wanted.Stopped || errorText(w.Broken) != errorText(r.wish.wanted.Broken)
 	}
 	if old := r.wish.wanted; old != nil && (w == nil || w.Group.Digest != old.Group.Digest) {
 		r.wish.was = &old.Group

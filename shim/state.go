@@ -16,6 +16,12 @@ func stateOf(in PlanInput, before State) State {
 		}
 		return Stopping
 	}
+	if in.Stopped {
+		if o.gone() {
+			return Stopped
+		}
+		return Stopping
+	}
 	if o.ContainersErr != nil {
 		if before == "" || before == Stopping {
 			return Pending
@@ -82,7 +88,7 @@ func finished(c *spec.Container, s ContainerState) bool {
 
 // complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
 func complaint(in PlanInput) error {
-	if err := in.Observed.unknown(in.Want); err != nil || in.Want == nil {
+	if err := in.Observed.unknown(in.Want); err != nil || in.Want == nil || in.Stopped {
 		return err
 	}
 	for i := range in.Want.Containers {

@@ -68,6 +68,9 @@ func (k *Keeper) restart(group, container string, f *feed) error {
 	if !ok || r == nil {
 		return ErrNoGroup
 	}
+	if w.Stopped {
+		return isStopped(group)
+	}
 	var names []string
 	for _, c := range w.Group.Containers {
 		if container == "" || container == c.Name {

@@ -48,6 +48,10 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if g.Error != "" {
 			return &shim.Problem{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
+		if g.State == shim.Stopped {
+			fmt.Fprintf(ui.out, "%s stays stopped; run it with \"sallyport start %s\"\n", g.Name, g.Name)
+			continue
+		}
 		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)
 	}
 	return nil

@@ -34,6 +34,8 @@ type cli struct {
 	Denials denialsVerb `cmd:"" group:"groups" help:"Show who was refused what."`
 	Exec    execVerb    `cmd:"" group:"groups" help:"Run a command in a running container."`
 	Restart restartVerb `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
+	Stop    stopVerb    `cmd:"" group:"groups" help:"Take groups down and keep them down."`
+	Start   startVerb   `cmd:"" group:"groups" help:"Bring stopped groups up again."`
 
 	Daemon daemonVerb `cmd:"" group:"host" help:"Keep the groups as their files say; needs root."`
 	Doctor doctorVerb `cmd:"" group:"host" help:"Check what this host needs, each line ok or what to do."`

@@ -17,10 +17,8 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	for _, group := range v.Groups {
-		if _, err := client.Status(ctx, group); err != nil {
-			return err
-		}
+	if err := all(ctx, client, v.Groups); err != nil {
+		return err
 	}
 	for _, group := range v.Groups {
 		if err := client.Remove(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {

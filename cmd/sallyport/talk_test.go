@@ -110,6 +110,16 @@ func (s *stage) Restart(_ context.Context, group, container string, progress fun
 	return s.tell("restart %q %q", group, container)
 }
 
+func (s *stage) Stop(_ context.Context, group string, progress func(string)) error {
+	progress(group + ": stop web (app), grace 10s")
+	return s.tell("stop %s", group)
+}
+
+func (s *stage) Start(_ context.Context, group string, progress func(string)) error {
+	progress(group + ": start web (app)")
+	return s.tell("start %s", group)
+}
+
 func (s *stage) Status(group string) ([]shim.GroupStatus, error) {
 	all := []shim.GroupStatus{checkout, {Name: "sealed", State: shim.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
 	for _, g := range all {

@@ -85,6 +85,23 @@ func (c *Client) Restart(ctx context.Context, group, container string, progress 
 	return c.stream(ctx, http.MethodPost, groupPath(group)+"/restart?"+query.Encode(), nil, tell(progress))
 }
 
+// Stop takes a group down and keeps it down until Start, whatever boots; it returns when nothing of it runs.
+func (c *Client) Stop(ctx context.Context, group string, progress func(line string)) error {
+	return c.steer(ctx, group, "stop", progress)
+}
+
+// Start undoes Stop and waits until the group runs.
+func (c *Client) Start(ctx context.Context, group string, progress func(line string)) error {
+	return c.steer(ctx, group, "start", progress)
+}
+
+func (c *Client) steer(ctx context.Context, group, verb string, progress func(string)) error {
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	return c.stream(ctx, http.MethodPost, groupPath(group)+"/"+verb, nil, tell(progress))
+}
+
 // Logs calls emit with each line of output, any bytes, without its newline. An error of emit ends it and is returned as it
 // is. With Follow the end of ctx is how it ends, and no error.
 func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, line string) error) error {

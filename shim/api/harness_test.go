@@ -84,6 +84,16 @@ func (k *fakeKeeper) Restart(ctx context.Context, group, container string, progr
 	return k.wait(ctx, progress)
 }
 
+func (k *fakeKeeper) Stop(ctx context.Context, group string, progress func(string)) error {
+	k.call("stop %s", group)
+	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Start(ctx context.Context, group string, progress func(string)) error {
+	k.call("start %s", group)
+	return k.wait(ctx, progress)
+}
+
 func (k *fakeKeeper) Problems() []shim.FileProblem {
 	k.call("problems")
 	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}

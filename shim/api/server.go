@@ -20,6 +20,8 @@ type Keeper interface {
 	Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Restart(ctx context.Context, group, container string, progress func(line string)) error
+	Stop(ctx context.Context, group string, progress func(line string)) error
+	Start(ctx context.Context, group string, progress func(line string)) error
 	Status(group string) ([]shim.GroupStatus, error)
 	Problems() []shim.FileProblem
 }
@@ -124,8 +126,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /v1/groups", s.answers(s.status))
 	mux.Handle("GET /v1/groups/{group}", s.answers(s.status))
 	mux.Handle("GET /v1/problems", s.answers(s.problems))
-	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
+	mux.Handle("DELETE /v1/groups/{group}", s.streams(ofGroup(s.Keeper.Remove)))
 	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
+	mux.Handle("POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop)))
+	mux.Handle("POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start)))
 	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))
 	mux.Handle("GET /v1/events", s.streams(s.events))
 	mux.Handle("POST /v1/preview", s.answers(s.preview))

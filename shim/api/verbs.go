@@ -99,12 +99,15 @@ func (s *Server) apply(ctx context.Context, r *http.Request, out *stream) error 
 	return s.Keeper.Apply(ctx, body.Files, out.progress)
 }
 
-func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error {
-	group := r.PathValue("group")
-	if err := checkNames(group); err != nil {
-		return err
+// ofGroup makes a streaming verb of one that needs no more than a group's name.
+func ofGroup(verb func(ctx context.Context, group string, progress func(string)) error) func(context.Context, *http.Request, *stream) error {
+	return func(ctx context.Context, r *http.Request, out *stream) error {
+		group := r.PathValue("group")
+		if err := checkNames(group); err != nil {
+			return err
+		}
+		return about(verb(ctx, group, out.progress), group, "")
 	}
-	return about(s.Keeper.Remove(ctx, group, out.progress), group, "")
 }
 
 func (s *Server) restart(ctx context.Context, r *http.Request, out *stream) error {

@@ -43,6 +43,12 @@ func TestVerbs(t *testing.T) {
 			return c.Restart(ctx, "checkout", "web", progress)
 		}), []string{"one", "two"}, "restart checkout web"},
 		{"restart a group", func(ctx context.Context, c *Client) (any, error) { return nil, c.Restart(ctx, "checkout", "", nil) }, nil, "restart checkout"},
+		{"stop", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Stop(ctx, "checkout", progress)
+		}), []string{"one", "two"}, "stop checkout"},
+		{"start", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Start(ctx, "checkout", progress)
+		}), []string{"one", "two"}, "start checkout"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			keeper := &fakeKeeper{do: func(_ context.Context, progress func(string)) error {
@@ -105,6 +111,7 @@ func TestErrorsTravel(t *testing.T) {
 		{"no group", shim.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
 		{"no container", shim.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
 			`container "x" of group "web": no such container`, "", shim.ErrNoContainer},
+		{"no group to stop", shim.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
 		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
 			`group "gone": no such group`, "", shim.ErrNoGroup},
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},

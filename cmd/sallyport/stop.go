@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/api"
+)
+
+type stopVerb struct {
+	Groups []string `arg:"" name:"group" help:"The groups. They stay down, over boots and new files, until start."`
+}
+
+// Run stops one group after the other.
+func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	if err := all(ctx, client, v.Groups); err != nil {
+		return err
+	}
+	for _, group := range v.Groups {
+		if err := client.Stop(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
+			return interrupted(ctx, err, "it goes on being stopped; see \"sallyport ps\"")
+		}
+		fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Stopped)
+	}
+	return nil
+}
+
+type startVerb struct {
+	Groups []string `arg:"" name:"group" help:"The groups."`
+}
+
+// Run starts one group after the other.
+func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	if err := all(ctx, client, v.Groups); err != nil {
+		return err
+	}
+	for _, group := range v.Groups {
+		began := time.Now()
+		if err := client.Start(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
+			return interrupted(ctx, err, "it goes on being started; see \"sallyport ps\"")
+		}
+		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// all makes sure that there is each of the groups, so that a slip in the last name does nothing to the first.
+func all(ctx context.Context, client *api.Client, groups []string) error {
+	for _, group := range groups {
+		if _, err := client.Status(ctx, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+)
+
+// SetStopped writes down that the group is to be down although it is wanted, or undoes that. Every boot goes by it. A group that
+// no file defines, also one that is on its way out, is ErrNoGroup.
+func (s *Store) SetStopped(group string, stopped bool) error {
+	known, err := s.known()
+	if err != nil {
+		return err
+	}
+	w, ok := known[group]
+	if !ok || w.File == "" {
+		return ErrNoGroup
+	}
+	if w.Stopped == stopped {
+		return nil
+	}
+	w.Stopped = stopped
+	if err := writeJSON(s.wantedPath(group), w); err != nil {
+		return fmt.Errorf("write down what becomes of group %s: %w", group, err)
+	}
+	return nil
+}
+
+// Stop takes a group down and keeps it down, over boots and other definitions, until Start. It returns when nothing of it runs. Of
+// one that is stopped already it only makes sure. An unknown group is ErrNoGroup.
+func (k *Keeper) Stop(ctx context.Context, group string, progress func(line string)) error {
+	return k.setStopped(ctx, group, true, progress)
+}
+
+// Start undoes Stop and waits until the group runs. One that runs is left alone. An unknown group is ErrNoGroup.
+func (k *Keeper) Start(ctx context.Context, group string, progress func(line string)) error {
+	return k.setStopped(ctx, group, false, progress)
+}
+
+func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
+	f := newFeed()
+	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
+		return err
+	}
+	return k.follow(ctx, group, f, progress)
+}
+
+func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *feed) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := k.config.Store.SetStopped(group, stopped); err != nil {
+		return err
+	}
+	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	return nil
+}
+
+func isStopped(group string) error {
+	return &Problem{Err: fmt.Errorf("group %s is stopped", group), Hint: "sallyport start " + group}
+}
