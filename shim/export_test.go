@@ -68,3 +68,18 @@ var WatchFolder = watchFolder
 type Tally = tally
 
 var Fresh = fresh
+
+// A Pulse is what asks the probes of a group.
+type Pulse struct{ *pulse }
+
+func NewPulse(group string, config *Config, changed func()) Pulse {
+	return Pulse{newPulse(group, config, changed)}
+}
+
+func (p Pulse) Follow(ctx context.Context, g *spec.Group, states ...ContainerState) {
+	p.follow(ctx, g, states)
+}
+
+func (p Pulse) Health() map[string]Health { return p.health() }
+
+func (p Pulse) Close() { p.close() }

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -15,8 +16,13 @@ type Health struct {
 	Said    string // why it is not ready, or dead: one line in an operator's words, with the probe and its last error; else empty
 }
 
+// ErrNotAsked is in what a Prober returns where it could not ask: containerd or the host itself is at fault. It says nothing about
+// the container, and counts for nothing.
+var ErrNotAsked = errors.New("it could not be asked")
+
 // A Prober asks a running container once, from inside its group. nil is a success; an error says in one line what was asked and
-// what came back. ctx carries the probe's timeout. In memory by shimtest.Host.
+// what came back. The probe's timeout is counted from when the container is asked; ctx ends the try before. Implemented by
+// [HostProber]; in memory by shimtest.Host.
 type Prober interface {
 	Probe(ctx context.Context, group, container string, p spec.Probe) error
 }

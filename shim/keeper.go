@@ -23,6 +23,7 @@ type Config struct {
 	Store   *Store           // required
 	Watcher Watcher          // optional: without it only timers and calls cause a look
 	Lookout Lookout          // optional: without it what others change is found by the next look
+	Prober  Prober           // optional: without it nothing is asked, and what runs is ready
 	Journal *Journal         // optional: nil records nothing
 	Log     *slog.Logger     // optional: nil discards
 	Now     func() time.Time // optional: nil is time.Now

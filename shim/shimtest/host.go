@@ -31,6 +31,8 @@ type Host struct {
 	unread     map[string]bool        // groups whose containers could not be read when last looked at
 	unruled    map[string]bool        // groups whose rules could not be read when last looked at
 	doors      map[string]*door
+	answers    map[string]error  // of probes, by "GROUP.NAME KIND"
+	asked      map[string]int    // how often, by the same
 	glanced    map[string]string // by group, its network when it was last asked for changes
 	operations []string
 	violations []string
@@ -70,6 +72,7 @@ func New(now func() time.Time) *Host {
 		images: map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
 		doors: map[string]*door{}, glanced: map[string]string{},
+		answers: map[string]error{}, asked: map[string]int{},
 	}
 }
 

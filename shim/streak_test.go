@@ -1,0 +1,147 @@
+package shim
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+var errRefused = errors.New("connection refused")
+
+// tries is a row of tries in signs: "+" a success, "-" a failure that counts, "." a failure that doesn't.
+func tries(p *spec.Probe, signs string) streak {
+	var s streak
+	for _, sign := range signs {
+		switch sign {
+		case '+':
+			s = s.tried(p, nil)
+		case '-':
+			s = s.tried(p, errRefused)
+		default:
+			s = s.uncounted(errRefused)
+		}
+	}
+	return s
+}
+
+func TestStreak(t *testing.T) {
+	for _, tt := range []struct {
+		name, kind, tries string
+		failures          int
+		successes         int
+		want              verdict
+		decided           bool
+	}{
+		{"nothing tried", "ready", "", 3, 1, undecided, false},
+		{"ready at once", "ready", "+", 3, 1, good, false},
+		{"ready only after successes in a row", "ready", "+-++", 3, 3, undecided, false},
+		{"ready after them", "ready", "+-+++", 3, 3, good, false},
+		{"failures that don't count", "ready", "......", 3, 1, undecided, false},
+		{"ready, then failures too few", "ready", "+--", 3, 1, good, false},
+		{"failures not in a row", "ready", "+--+--", 3, 1, good, false},
+		{"a try that doesn't count breaks no row", "ready", "+--.-", 3, 1, bad, false},
+		{"not ready any more", "ready", "+---", 3, 1, bad, false},
+		{"ready again", "ready", "+---+", 3, 1, good, false},
+		{"not ready again at once", "ready", "+---+", 3, 2, bad, false},
+		{"never ready", "ready", "---", 3, 1, bad, false},
+		{"started", "startup", "--+", 3, 1, good, true},
+		{"did not start", "startup", "---", 3, 1, bad, true},
+		{"not started yet", "startup", "--", 3, 1, undecided, false},
+		{"lives", "live", "+", 3, 1, good, false},
+		{"lives on", "live", "+--+--", 3, 1, good, false},
+		{"is dead", "live", "---", 3, 1, bad, true},
+		{"dies at the first failure", "live", "+-", 1, 1, bad, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &spec.Probe{Kind: tt.kind, Failures: tt.failures, Successes: tt.successes}
+			s := tries(p, tt.tries)
+			if s.verdict != tt.want || s.decided(p) != tt.decided {
+				t.Errorf("verdict %d, decided %v; want %d, %v", s.verdict, s.decided(p), tt.want, tt.decided)
+			}
+		})
+	}
+}
+
+func TestHealthOf(t *testing.T) {
+	startup := spec.Probe{Kind: "startup", Failures: 2, Successes: 1}
+	ready := spec.Probe{Kind: "ready", Failures: 2, Successes: 2}
+	live := spec.Probe{Kind: "live", Failures: 2, Successes: 1}
+	for _, tt := range []struct {
+		name   string
+		probes []spec.Probe
+		tries  []string
+		want   Health
+	}{
+		{"no probes", nil, nil, Health{Started: true, Ready: true}},
+		{"not asked yet", []spec.Probe{ready}, []string{""}, Health{Started: true, Said: "its ready probe has not answered yet"}},
+		{"not ready", []spec.Probe{ready}, []string{"-"}, Health{Started: true, Said: "its ready probe failed: connection refused"}},
+		{"not ready for long", []spec.Probe{ready}, []string{"--"}, Health{Started: true, Said: "its ready probe failed 2 times in a row: connection refused"}},
+		{"nearly ready", []spec.Probe{ready}, []string{"+"}, Health{Started: true, Said: "its ready probe has succeeded 1 of 2 times in a row"}},
+		{"ready", []spec.Probe{ready, live}, []string{"++", "+"}, Health{Started: true, Ready: true}},
+		{"ready, and one failure is not told of", []spec.Probe{ready, live}, []string{"++-", "+-"}, Health{Started: true, Ready: true}},
+		{"starting", []spec.Probe{startup, ready}, []string{".", ""}, Health{Said: "its startup probe failed: connection refused"}},
+		{"started", []spec.Probe{startup, ready}, []string{"+", "++"}, Health{Started: true, Ready: true}},
+		{"did not start", []spec.Probe{startup, ready, live}, []string{"--", "", ""}, Health{Dead: true, Said: "its startup probe failed 2 times in a row: connection refused"}},
+		{"dead and not ready", []spec.Probe{startup, ready, live}, []string{"+", "++--", "--"}, Health{Started: true, Dead: true, Said: "its live probe failed 2 times in a row: connection refused"}},
+		{"dead while ready", []spec.Probe{live}, []string{"--"}, Health{Started: true, Ready: true, Dead: true, Said: "its live probe failed 2 times in a row: connection refused"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			streaks := make([]streak, len(tt.probes))
+			for i := range tt.probes {
+				streaks[i] = tries(&tt.probes[i], tt.tries[i])
+			}
+			if diff := cmp.Diff(tt.want, healthOf(tt.probes, streaks)); diff != "" {
+				t.Errorf("health (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestBeat(t *testing.T) {
+	ms := time.Millisecond
+	for _, tt := range []struct {
+		name, kind string
+		signs      string // what the tries come to; the last goes on
+		interval   time.Duration
+		took       time.Duration // each try
+		want       []time.Duration
+	}{
+		{
+			"a ready probe that fails is tried in between", "ready", "-", 2 * time.Second, 0,
+			[]time.Duration{0, 50 * ms, 150 * ms, 350 * ms, 750 * ms, 1550 * ms, 2000 * ms, 4000 * ms, 6000 * ms},
+		},
+		{"one that succeeds is not", "ready", "+", 2 * time.Second, 0, []time.Duration{0, 2000 * ms, 4000 * ms}},
+		{"nor one that has succeeded", "ready", "+-", 2 * time.Second, 0, []time.Duration{0, 2000 * ms, 4000 * ms}},
+		{"a startup probe is", "startup", "-", 300 * ms, 0, []time.Duration{0, 50 * ms, 150 * ms, 300 * ms, 600 * ms}},
+		{"a live probe is not", "live", "-", 300 * ms, 0, []time.Duration{0, 300 * ms, 600 * ms}},
+		{"a slow try delays no other", "live", "+", 300 * ms, 200 * ms, []time.Duration{0, 300 * ms, 600 * ms}},
+		{"one longer than the interval is followed at once", "live", "+", 300 * ms, 500 * ms, []time.Duration{0, 500 * ms, 1000 * ms}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &spec.Probe{Kind: tt.kind, Interval: tt.interval, Failures: 1000}
+			start := time.Unix(0, 0)
+			at, b := start, beat{due: start}
+			var s streak
+			var got []time.Duration
+			for i := range tt.want {
+				got = append(got, at.Sub(start))
+				counted := !at.Before(b.due)
+				if tt.signs[min(i, len(tt.signs)-1)] == '+' {
+					s = s.tried(p, nil)
+				} else if counted {
+					s = s.tried(p, errRefused)
+				} else {
+					s = s.uncounted(errRefused)
+				}
+				at, b = b.next(p, s, counted, at, at.Add(tt.took))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("tries (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
