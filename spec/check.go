@@ -81,7 +81,7 @@ func (c checker) names(parent string, body *hclsyntax.Body) {
 			first[b.Type] = b.TypeRange
 		case slices.Contains(k.attrs, b.Type):
 			detail := fmt.Sprintf("%q is an attribute. Write: %s = ...", b.Type, b.Type)
-			if instead, ok := foreign[b.Type]; ok {
+			if instead := elsewhere(parent, b.Type); instead != "" {
 				detail = fmt.Sprintf("%q is an attribute. %s", b.Type, instead)
 			}
 			c.errorf(b.TypeRange, "Not a block", "%s", detail)
@@ -111,8 +111,12 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		c.errorf(at, "Only the ambassador has "+name, "%q stands in %s, and %s", name, k.title, doorOnly(name))
 		return false
 	}
+	if why := sidecarOnly[parent]; why != "" && name == "after" {
+		c.errorf(at, "Only a sidecar has "+name, "%q stands in %s, and %s.", name, k.title, why)
+		return false
+	}
 	slip := nearest(name, slices.Concat(k.attrs, k.blocks)) != ""
-	if instead, ok := foreign[canonical(name)]; ok && parent != fileKind && !slip {
+	if instead := elsewhere(parent, name); instead != "" && parent != fileKind && !slip {
 		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)
 		return true
 	}

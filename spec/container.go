@@ -26,13 +26,17 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Capabilities: d.capabilities(role, r),
 		Resources:    d.resources(block),
 		Restart:      d.restart(role, block),
+		OnFailure:    d.onFailure(r, block),
 		Stop:         d.stop(block),
-		Probes:       d.probes(block),
+		Probes:       d.probes(role, block),
 	}
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Files = d.files(block, taken)
 	d.checkProgram(r, &c)
+	if role == Sidecar {
+		c.After = d.after(name, r)
+	}
 	if role == Ambassador {
 		c.Upstreams = d.upstreams(block)
 		c.Publish = d.publish(block)

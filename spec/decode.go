@@ -14,24 +14,27 @@ import (
 // A groupDecoder reads one group block. Names are checked against the schema elsewhere; it reads what it knows.
 type groupDecoder struct {
 	*scope
-	src      Source
-	group    string
-	dns      DNS
-	volumes  map[string]hcl.Range          // declared in the group
-	upstream map[string]cty.Value          // "127.0.0.1:9001"
-	listens  map[*hclsyntax.Block]Upstream // the upstream blocks, which are read before what refers to them
+	src       Source
+	group     string
+	dns       DNS
+	volumes   map[string]hcl.Range          // declared in the group
+	hostPaths map[string]string             // of those that are folders of the host
+	waits     []wait                        // of sidecars for each other
+	upstream  map[string]cty.Value          // "127.0.0.1:9001"
+	listens   map[*hclsyntax.Block]Upstream // the upstream blocks, which are read before what refers to them
 }
 
 // decodeGroup reads a group. ok is false where a value could not be had for a reason that was reported elsewhere.
 func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, rep *report) (g Group, ok bool) {
 	name, _ := label(block)
 	d := &groupDecoder{
-		scope:    &scope{report: rep, names: known, damaged: damaged},
-		src:      src,
-		group:    name,
-		volumes:  map[string]hcl.Range{},
-		upstream: map[string]cty.Value{},
-		listens:  map[*hclsyntax.Block]Upstream{},
+		scope:     &scope{report: rep, names: known, damaged: damaged},
+		src:       src,
+		group:     name,
+		volumes:   map[string]hcl.Range{},
+		hostPaths: map[string]string{},
+		upstream:  map[string]cty.Value{},
+		listens:   map[*hclsyntax.Block]Upstream{},
 	}
 	g = Group{Name: name, Pos: posOf(block.DefRange())}
 	if len(block.Labels) > 0 {
@@ -49,9 +52,14 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	g.Network = d.network(block)
 	g.Volumes = d.readVolumes(block)
 	g.Containers = d.readContainers(block)
+	g.Resources = d.limits(block)
+	g.Update = d.update(block)
 	g.Egress = d.egress(r, block)
 	d.checkDoor(block, g.Egress)
 	d.checkRoles(block)
+	d.checkAfter(&g)
+	d.checkResources(&g, block)
+	d.checkUpdate(&g, block)
 	d.warnShared(&g, block)
 	if d.unresolved || rep.hasErrors() {
 		return Group{}, false
@@ -63,14 +71,21 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 func (d *groupDecoder) readContainers(block *hclsyntax.Block) []Container {
 	var all []Container
 	seen := map[string]hcl.Range{}
-	for _, role := range []Role{Ambassador, Init, Sidecar, App} {
-		for _, b := range blocksOf(block.Body, string(role)) {
-			if name, ok := label(b); ok {
-				d.checkName("container", name, maxContainerName, "", b.LabelRanges[0])
-				d.unique(seen, "container", name, b.LabelRanges[0])
-			}
-			all = append(all, d.container(role, b))
+	for _, b := range containersOf(block) {
+		if name, ok := label(b); ok {
+			d.checkName("container", name, maxContainerName, "", b.LabelRanges[0])
+			d.unique(seen, "container", name, b.LabelRanges[0])
 		}
+		all = append(all, d.container(Role(b.Type), b))
+	}
+	return all
+}
+
+// containersOf returns the blocks of a group's containers in start order, which is the order of Group.Containers.
+func containersOf(group *hclsyntax.Block) []*hclsyntax.Block {
+	var all []*hclsyntax.Block
+	for _, role := range []Role{Ambassador, Init, Sidecar, App} {
+		all = append(all, blocksOf(group.Body, string(role))...)
 	}
 	return all
 }

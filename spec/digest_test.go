@@ -58,6 +58,54 @@ const base = `group "g" {
 }
 `
 
+// rest is a group with what the base has no room for.
+const rest = `group "g" {
+  egress = "none"
+  update {
+    auto_revert = true
+  }
+  resources { memory = "1GiB" }
+  init "first" {
+    image      = "web:1"
+    on_failure = "stop-group"
+  }
+  sidecar "one" {
+    image = "one:1"
+  }
+  sidecar "two" {
+    image = "two:1"
+    after = ["one"]
+    resources {
+      memory    = "64MiB"
+      swap      = "64MiB"
+      io_weight = 50
+    }
+  }
+  app "web" {
+    image = "web:1"
+    mount "data" { path = "/data" }
+    mount "conf" { path = "/conf" }
+    mount "spool" { path = "/spool" }
+    mount "own" { path = "/own" }
+    probe "ready" {
+      http     = { port = 8080 }
+      interval = "5s"
+    }
+  }
+  volume "conf" { host_path = "/srv/conf" }
+  volume "data" {
+    persistent = true
+    owner      = "1000:1000"
+  }
+  volume "spool" {
+    mode = "0700"
+  }
+  volume "own" {
+    owner = "7:7"
+  }
+}
+`
+
 func parseOne(t testing.TB, text string) Group {
 	t.Helper()
 	src := source("test.hcl", text)
@@ -68,12 +116,12 @@ func parseOne(t testing.TB, text string) Group {
 	return groups[0]
 }
 
-func changed(t testing.TB, old, new string) Group {
+func changed(t testing.TB, text, old, new string) Group {
 	t.Helper()
-	if strings.Count(base, old) != 1 {
-		t.Fatalf("%q stands %d times in the base", old, strings.Count(base, old))
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("%q stands %d times in the group", old, strings.Count(text, old))
 	}
-	return parseOne(t, strings.Replace(base, old, new, 1))
+	return parseOne(t, strings.Replace(text, old, new, 1))
 }
 
 // digests names what a change must replace: the group's generation always, then each container.
@@ -106,10 +154,32 @@ func TestDigestKeepsWhatMeansTheSame(t *testing.T) {
 		{"default mode said aloud", `{ content = "web" }`, "{\n content = \"web\"\n mode = \"0444\"\n }"},
 		{"place in the file", `group "g" {`, "variable \"x\" { default = 1 }\n\ngroup \"g\" {"},
 	}
-	want := digests(parseOne(t, base))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(want, digests(changed(t, tt.old, tt.new))); diff != "" {
+			if diff := cmp.Diff(digests(parseOne(t, base)), digests(changed(t, base, tt.old, tt.new))); diff != "" {
+				t.Errorf("digests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDigestKeepsWhatMeansTheSameInTheRest(t *testing.T) {
+	tests := []struct{ name, old, new string }{
+		{"default of an update", `auto_revert = true`, "auto_revert = true\n health_timeout = \"120s\"\n"},
+		{"default of a failure", `image = "one:1"`, "image = \"one:1\"\n on_failure = \"restart\"\n"},
+		{"a name twice", `["one"]`, `["one", "one"]`},
+		{"nobody to wait for", `image = "one:1"`, "image = \"one:1\"\n after = []\n"},
+		{"defaults of a probe", `interval = "5s"`, "interval = \"5000ms\"\n timeout = \"1s\"\n failures = 3\n successes = 1\n initial_delay = \"0s\""},
+		{"default of a path", `{ port = 8080 }`, `{ port = 8080, path = "/" }`},
+		{"another way to write a path", `"/srv/conf"`, `"/srv/x/../conf/"`},
+		{"another way to write an owner", `"1000:1000"`, `"01000:1000"`},
+		{"another way to write a mode", `"0700"`, `"700"`},
+		{"default mode of an owner", `owner = "7:7"`, "owner = \"7:7\"\n mode = \"0750\"\n"},
+		{"default of a volume", `mode = "0700"`, "mode = \"0700\"\n persistent = false\n size = \"64MiB\"\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(digests(parseOne(t, rest)), digests(changed(t, rest, tt.old, tt.new))); diff != "" {
 				t.Errorf("digests (-want +got):\n%s", diff)
 			}
 		})
@@ -167,26 +237,58 @@ func TestDigestTellsWhatMatters(t *testing.T) {
 		{"probe", `stop { timeout = "10s" }`, "stop { timeout = \"10s\" }\n probe \"ready\" { tcp = { port = 1 } }", nil},
 		{"volume more", `volume "data"`, "volume \"more\" {}\n volume \"data\"", nil},
 	}
-	before := digests(parseOne(t, base))
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			after := digests(changed(t, tt.old, tt.new))
-			got := map[string]bool{}
-			for _, all := range []map[string]string{before, after} {
-				for name := range all {
-					if before[name] != after[name] {
-						got[name] = true
-					}
-				}
+		t.Run(tt.name, func(t *testing.T) { replaces(t, base, tt.old, tt.new, tt.replaced) })
+	}
+}
+
+func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
+	tests := []struct {
+		name, old, new string
+		replaced       []string // besides the group
+	}{
+		{"update", `auto_revert = true`, `auto_revert = false`, nil},
+		{"no update", "update {\n    auto_revert = true\n  }", ``, nil},
+		{"time of an update", `auto_revert = true`, "auto_revert = true\n health_timeout = \"1m\"\n", nil},
+		{"the group's resources", `"1GiB"`, `"2GiB"`, nil},
+		{"failure", `"stop-group"`, `"ignore"`, nil},
+		{"default failure", `on_failure = "stop-group"`, ``, nil},
+		{"order", `after = ["one"]`, ``, nil},
+		{"probe", `interval = "5s"`, `interval = "6s"`, nil},
+		{"test of a probe", `http     = { port = 8080 }`, `tcp = { port = 8080 }`, nil},
+		{"swap", `swap      = "64MiB"`, `swap = "65MiB"`, []string{"two"}},
+		{"no swap at all", `swap      = "64MiB"`, `swap = "0B"`, []string{"two"}},
+		{"no limit of swap", `swap      = "64MiB"`, ``, []string{"two"}},
+		{"io weight", `io_weight = 50`, `io_weight = 51`, []string{"two"}},
+		{"folder of the host", `"/srv/conf"`, `"/srv/other"`, []string{"web"}},
+		{"in memory from now on", "persistent = true\n    owner      = \"1000:1000\"", ``, []string{"web"}},
+		{"owner", `"1000:1000"`, `"1000:1001"`, []string{"web"}},
+		{"mode", `"0700"`, `"0750"`, []string{"web"}},
+		{"sidecar from now on", `init "first"`, `sidecar "first"`, []string{"first"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { replaces(t, rest, tt.old, tt.new, tt.replaced) })
+	}
+}
+
+// replaces checks that a change of the text gives new digests to the group and the named containers, and to no other.
+func replaces(t *testing.T, text, old, new string, names []string) {
+	t.Helper()
+	before, after := digests(parseOne(t, text)), digests(changed(t, text, old, new))
+	got := map[string]bool{}
+	for _, all := range []map[string]string{before, after} {
+		for name := range all {
+			if before[name] != after[name] {
+				got[name] = true
 			}
-			want := map[string]bool{"group": true}
-			for _, name := range tt.replaced {
-				want[name] = true
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("changed digests (-want +got):\n%s", diff)
-			}
-		})
+		}
+	}
+	want := map[string]bool{"group": true}
+	for _, name := range names {
+		want[name] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("changed digests (-want +got):\n%s", diff)
 	}
 }
 

@@ -88,14 +88,23 @@ func cause(err error) error {
 	return err
 }
 
-// mode reads permission bits. A number would be taken for decimal, so it has to be a text.
+// mode reads a file's permission bits; 0 where they are the default.
 func (d *groupDecoder) mode(r reader) uint32 {
+	mode := d.octal(r, 0o777, "0644")
+	if mode == defaultMode {
+		return 0
+	}
+	return mode
+}
+
+// octal reads permission bits. A number would be taken for decimal, so it has to be a text.
+func (d *groupDecoder) octal(r reader, most uint64, example string) uint32 {
 	attr := r.body.Attributes["mode"]
 	if attr == nil {
 		return 0
 	}
 	if l, ok := unwrap(attr.Expr).(*hclsyntax.LiteralValueExpr); ok && !l.Val.IsNull() {
-		d.errorf(attr.Expr.Range(), "Invalid mode", "A mode is a text of octal digits, in quotes: \"0644\". Without them it is a decimal number.")
+		d.errorf(attr.Expr.Range(), "Invalid mode", "A mode is a text of octal digits, in quotes: %q. Without them it is a decimal number.", example)
 		return 0
 	}
 	s, at, ok := r.text("mode", optional)
@@ -103,10 +112,8 @@ func (d *groupDecoder) mode(r reader) uint32 {
 		return 0
 	}
 	mode, err := strconv.ParseUint(s, 8, 32)
-	switch {
-	case err != nil || len(s) > 4 || mode > 0o777 || mode == 0:
-		d.errorf(at, "Invalid mode", "%s is no mode. Write three or four octal digits: \"0644\".", quote(s))
-	case mode == defaultMode:
+	if err != nil || len(s) > 4 || mode > most || mode == 0 {
+		d.errorf(at, "Invalid mode", "%s is no mode. Write three or four octal digits: %q.", quote(s), example)
 		return 0
 	}
 	return uint32(mode)

@@ -84,7 +84,7 @@ const sharedNetwork = "The containers of a group share a network namespace of th
 var networkChoices = []string{"mode", "driver", "external", "name"}
 
 // hostPaths are what mounts of the host's files are called elsewhere.
-var hostPaths = []string{"volumes", "volume", "binds", "bind", "mounts", "host_path", "source", "path"}
+var hostPaths = []string{"volumes", "volume", "binds", "bind", "mounts", "host_path", "host", "source", "src", "path"}
 
 // forbidden returns why a name can't be in a group; "" where nothing forbids it.
 func forbidden(parent, name string, value hclsyntax.Expression) string {

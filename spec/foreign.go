@@ -1,41 +1,139 @@
 package spec
 
-// foreign says what stands here for a name that other systems' files have.
+// What stands here for a name that other systems' files have.
+const (
+	writeVolume    = `Declare a volume in the group (volume "NAME" { size = "64MiB" }) and mount it: mount "NAME" { path = "/path" }.`
+	writeReady     = `Write: probe "ready" { http = { port = 8080, path = "/healthz" } }`
+	writeLive      = `Write: probe "live" { http = { port = 8080, path = "/healthz" } }`
+	writeStartup   = `Write: probe "startup" { http = { port = 8080, path = "/healthz" } }`
+	writeUpdate    = `Write in the group: update { auto_revert = true }`
+	writeTimeout   = `Write: stop { timeout = "10s" }`
+	writeSwap      = `Write, beside the memory: resources { swap = "64MiB" }`
+	writeIOWeight  = `Write: resources { io_weight = 100 }`
+	oneOfRoles     = "A container is an app, a sidecar, an init or the ambassador."
+	fixedOrder     = `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars: after = ["NAME"].`
+	throughPublish = "The ambassador is the only way in: give it a publish block."
+	byResolver     = "The resolvers that the ambassador asks stand in the group's network block: dns { servers = [\"192.0.2.53\"] }."
+	byHosts        = "Members find an upstream by name: upstream \"NAME\" { hosts = [\"payments.example.com\"] }."
+)
+
+// foreign is by the name, wherever in a group it stands.
 var foreign = map[string]string{
-	"environment":      "Write: env = { NAME = \"value\" }",
-	"entrypoint":       "Write: command = [\"...\"]",
-	"cmd":              "Write: args = [\"...\"], or command = [\"...\"] to replace the image's entrypoint as well.",
-	"working_dir":      "Write: workdir = \"/path\"",
-	"working_folder":   "Write: workdir = \"/path\"",
-	"ports":            "The ambassador is the only way in: give it a publish block.",
-	"port":             "The ambassador is the only way in: give it a publish block.",
-	"expose":           "Containers of a group reach each other on localhost without it; the world reaches the ambassador, through a publish block.",
-	"volumes":          "Declare a volume in the group (volume \"NAME\" { size = \"64MiB\" }) and mount it: mount \"NAME\" { path = \"/path\" }.",
-	"binds":            "Declare a volume in the group (volume \"NAME\" { size = \"64MiB\" }) and mount it: mount \"NAME\" { path = \"/path\" }.",
-	"depends_on":       "The order is fixed: the ambassador, then the inits, the sidecars and the apps.",
-	"container":        "A container is an app, a sidecar, an init or the ambassador.",
-	"service":          "A container is an app, a sidecar, an init or the ambassador.",
-	"proxy":            "The proxy of a group is its ambassador block.",
-	"cap_drop":         "The attribute capabilities lists all that a container has; [] is none.",
-	"healthcheck":      "Write: probe \"ready\" { ... }",
-	"readiness_probe":  "Write: probe \"ready\" { ... }",
-	"liveness_probe":   "Write: probe \"live\" { ... }",
-	"mem_limit":        "Write: resources { memory = \"128MiB\" }",
-	"memory":           "Write: resources { memory = \"128MiB\" }",
-	"cpus":             "Write: resources { cpu = 0.5 }",
-	"cpu":              "Write: resources { cpu = 0.5 }",
-	"pids_limit":       "Write: resources { pids = 64 }",
-	"restart_policy":   "Write: restart { policy = \"always\" }",
-	"stop_signal":      "Write: stop { signal = \"SIGTERM\" }",
-	"stop_timeout":     "Write: stop { timeout = \"10s\" }",
-	"config":           "What a task's driver is configured with stands in the container's own block.",
-	"deploy":           "What bounds a container stands in its resources block.",
-	"dns":              "Who answers the members is the group's to say (dns = \"ambassador\"), and so is whom the ambassador asks; in its network block: dns { servers = [\"192.0.2.53\"] }.",
-	"dns_servers":      "The resolvers that the ambassador asks stand in the group's network block: dns { servers = [\"192.0.2.53\"] }.",
-	"nameservers":      "The resolvers that the ambassador asks stand in the group's network block: dns { servers = [\"192.0.2.53\"] }.",
-	"extra_hosts":      "Members find an upstream by name: upstream \"NAME\" { hosts = [\"payments.example.com\"] }.",
-	"host_aliases":     "Members find an upstream by name: upstream \"NAME\" { hosts = [\"payments.example.com\"] }.",
-	"security_context": "Write user = \"1000\" and capabilities = [...]; the rest of it is as the promise needs it, for every container.",
-	"bandwidth":        "Write in the ambassador block: rate { out = \"2Mbit\" }",
-	"hostname":         "Every container's host name is its group's name.",
+	"environment":                      "Write: env = { NAME = \"value\" }",
+	"entrypoint":                       "Write: command = [\"...\"]",
+	"cmd":                              "Write: args = [\"...\"], or command = [\"...\"] to replace the image's entrypoint as well.",
+	"working_dir":                      "Write: workdir = \"/path\"",
+	"working_folder":                   "Write: workdir = \"/path\"",
+	"ports":                            throughPublish,
+	"port":                             throughPublish,
+	"expose":                           "Containers of a group reach each other on localhost without it; the world reaches the ambassador, through a publish block.",
+	"volumes":                          writeVolume,
+	"binds":                            writeVolume,
+	"tmpfs":                            writeVolume,
+	"volume_mounts":                    writeVolume,
+	"volume_mount":                     writeVolume,
+	"depends_on":                       fixedOrder,
+	"requires":                         fixedOrder,
+	"before":                           fixedOrder,
+	"container":                        oneOfRoles,
+	"containers":                       oneOfRoles,
+	"service":                          oneOfRoles,
+	"init_containers":                  "Write: init \"NAME\" { image = \"...\" }",
+	"init_container":                   "Write: init \"NAME\" { image = \"...\" }",
+	"lifecycle":                        "What runs to its end before the others is an init block, what helps them a sidecar block; how a container is asked to end stands in its stop block.",
+	"essential":                        "What its failure is to the group is on_failure: \"restart\", \"stop-group\" or \"ignore\".",
+	"proxy":                            "The proxy of a group is its ambassador block.",
+	"cap_drop":                         "The attribute capabilities lists all that a container has; [] is none.",
+	"healthcheck":                      writeReady,
+	"health_check":                     writeReady,
+	"check":                            writeReady,
+	"readiness_probe":                  writeReady,
+	"liveness_probe":                   writeLive,
+	"check_restart":                    writeLive,
+	"startup_probe":                    writeStartup,
+	"health_cmd":                       "Write: probe \"ready\" { exec = [\"...\"] }, or \"live\" for a restart when it fails.",
+	"http_get":                         "Write: http = { port = 8080, path = \"/healthz\" }",
+	"tcp_socket":                       "Write: tcp = { port = 8080 }",
+	"test":                             "A probe with a command in the container: exec = [\"...\"].",
+	"period_seconds":                   "Write: interval = \"10s\"",
+	"period":                           "Write: interval = \"10s\"",
+	"timeout_seconds":                  "Write: timeout = \"1s\"",
+	"initial_delay_seconds":            "Write: initial_delay = \"10s\"",
+	"start_period":                     "Write initial_delay = \"10s\", or give the container a second probe that waits for its start: probe \"startup\".",
+	"failure_threshold":                "Write: failures = 3",
+	"retries":                          "Write in a probe: failures = 3",
+	"success_threshold":                "Write: successes = 1",
+	"mem_limit":                        "Write: resources { memory = \"128MiB\" }",
+	"memory":                           "Write: resources { memory = \"128MiB\" }",
+	"limits":                           "Limits stand in the resources block itself: resources { memory = \"128MiB\" }",
+	"requests":                         "Nothing is reserved for a container; what bounds it stands in its resources block: memory = \"128MiB\".",
+	"cpus":                             "Write: resources { cpu = 0.5 }",
+	"cpu":                              "Write: resources { cpu = 0.5 }",
+	"pids_limit":                       "Write: resources { pids = 64 }",
+	"swap":                             writeSwap,
+	"memswap_limit":                    writeSwap,
+	"memory_swap":                      writeSwap,
+	"blkio_weight":                     writeIOWeight,
+	"blkio_config":                     writeIOWeight,
+	"io_weight":                        writeIOWeight,
+	"restart_policy":                   "Write: restart { policy = \"always\" }",
+	"stop_signal":                      "Write: stop { signal = \"SIGTERM\" }",
+	"kill_signal":                      "Write: stop { signal = \"SIGTERM\" }",
+	"stop_timeout":                     writeTimeout,
+	"stop_grace_period":                writeTimeout,
+	"kill_timeout":                     writeTimeout,
+	"termination_grace_period_seconds": writeTimeout,
+	"update_config":                    writeUpdate,
+	"rollback_config":                  writeUpdate,
+	"strategy":                         writeUpdate,
+	"auto_revert":                      writeUpdate,
+	"healthy_deadline":                 "Write: health_timeout = \"2m\"",
+	"progress_deadline":                "Write: health_timeout = \"2m\"",
+	"progress_deadline_seconds":        "Write: health_timeout = \"2m\"",
+	"config":                           "What a task's driver is configured with stands in the container's own block.",
+	"deploy":                           "What bounds a container stands in its resources block, and how a group is updated in its update block.",
+	"dns":                              "Who answers the members is the group's to say (dns = \"ambassador\"), and so is whom the ambassador asks; in its network block: dns { servers = [\"192.0.2.53\"] }.",
+	"dns_servers":                      byResolver,
+	"nameservers":                      byResolver,
+	"extra_hosts":                      byHosts,
+	"host_aliases":                     byHosts,
+	"security_context":                 "Write user = \"1000\" and capabilities = [...]; the rest of it is as the promise needs it, for every container.",
+	"fs_group":                         "Write in the volume block: owner = \"1000:1000\"",
+	"bandwidth":                        "Write in the ambassador block: rate { out = \"2Mbit\" }",
+	"hostname":                         "Every container's host name is its group's name.",
+}
+
+const (
+	writeHostPath   = `A folder of the host is: host_path = "/srv/data"`
+	writePersistent = `A volume that outlives its group is: persistent = true`
+	writeOwner      = `Write: owner = "1000:1000"`
+	mountsNoHost    = `Which folder of the host it is stands in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
+)
+
+// foreignIn is by the block the name stands in; it comes before what foreign has.
+var foreignIn = map[string]map[string]string{
+	"volume": {
+		"host": writeHostPath, "source": writeHostPath, "bind": writeHostPath, "path": writeHostPath, "src": writeHostPath,
+		"external": writePersistent, "driver": writePersistent, "persistent_volume_claim": writePersistent,
+		"tmpfs": `A volume is in memory unless it says otherwise; how much it holds is: size = "64MiB"`, "empty_dir": `Write: volume "NAME" { size = "64MiB" }`,
+		"uid": writeOwner, "gid": writeOwner, "user": writeOwner, "permissions": `Write: mode = "0750"`,
+		"read_only": "Who may only read is each container's to say: mount \"NAME\" { read_only = true }.",
+	},
+	"mount": {
+		"host": mountsNoHost, "source": mountsNoHost, "bind": mountsNoHost, "host_path": mountsNoHost, "src": mountsNoHost,
+		"volume": "Which volume is mounted is the block's label: mount \"NAME\" { ... }.",
+	},
+	"probe": {
+		"command": "Write: exec = [\"...\"]", "cmd": "Write: exec = [\"...\"]",
+		"port": "The port stands with what is asked there: tcp = { port = 8080 }.", "path": "Write: http = { port = 8080, path = \"/healthz\" }",
+	},
+}
+
+// elsewhere says what stands in a block of ours for a name that other systems' files have; "" where nothing does.
+func elsewhere(parent, name string) string {
+	name = canonical(name)
+	if instead, ok := foreignIn[parent][name]; ok {
+		return instead
+	}
+	return foreign[name]
 }

@@ -20,6 +20,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add([]byte(base))
+	f.Add([]byte(rest))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		src := source("fuzz.hcl", string(text))
 		groups, diags := parse(src, nil)
@@ -78,6 +79,7 @@ func checkGroupValue(t *testing.T, g Group) {
 	if (g.Ambassador() != nil) != (g.Egress == EgressAmbassador) {
 		t.Errorf("egress %q and ambassador %v", g.Egress, g.Ambassador())
 	}
+	checkLifeValue(t, g)
 	apps := 0
 	for _, c := range g.Containers {
 		if len(ID(g.Name, c.Name)) > 76 {
@@ -118,6 +120,55 @@ func checkGroupValue(t *testing.T, g Group) {
 	}
 	if len(g.Network.Servers) > maxServers || len(g.Network.Servers) > 0 && g.Ambassador() == nil {
 		t.Errorf("servers %v and ambassador %v", g.Network.Servers, g.Ambassador())
+	}
+}
+
+// checkLifeValue holds for the start order, the probes and the volumes of every group that Parse returns.
+func checkLifeValue(t *testing.T, g Group) {
+	t.Helper()
+	if g.Update.AutoRevert && g.Update.HealthTimeout <= 0 {
+		t.Errorf("update without an end: %+v", g.Update)
+	}
+	ready := map[string]bool{}
+	for range g.Containers { // in each round at least one sidecar more, or there is a circle
+		for _, c := range g.Containers {
+			ready[c.Name] = ready[c.Name] || !slices.ContainsFunc(c.After, func(name string) bool { return !ready[name] })
+		}
+	}
+	for _, c := range g.Containers {
+		if !ready[c.Name] || len(c.After) > 0 && c.Role != Sidecar {
+			t.Errorf("%s %q never starts: it is after %v", c.Role, c.Name, c.After)
+		}
+		for _, p := range c.Probes {
+			tests := len(p.Exec)
+			for _, is := range []bool{p.HTTP != nil, p.TCP != nil, p.GRPC != nil} {
+				if is {
+					tests++
+				}
+			}
+			if tests == 0 || p.Interval < minProbeInterval || p.Timeout <= 0 || p.Failures < 1 || p.Successes < 1 || c.Role == Init && p.Kind == "ready" {
+				t.Errorf("probe of %s %q: %+v", c.Role, c.Name, p)
+			}
+		}
+		if c.Resources.Swap != nil && c.Resources.Memory == 0 {
+			t.Errorf("swap of %q beside no memory", c.Name)
+		}
+		for _, m := range c.Mounts {
+			if i := slices.IndexFunc(g.Volumes, func(v Volume) bool { return v.Name == m.Volume }); i < 0 || HostPathRefused(g.Volumes[i].HostPath, m.ReadOnly) != "" {
+				t.Errorf("%q mounts %+v of %+v", c.Name, m, g.Volumes)
+			}
+		}
+	}
+	for _, v := range g.Volumes {
+		kinds := 0
+		for _, is := range []bool{v.Size > 0, v.Persistent, v.HostPath != ""} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 || v.HostPath != "" && (v.Owner != "" || v.Mode != 0 || wayOut(v.HostPath) != "") || v.Mode > maxVolumeMode {
+			t.Errorf("volume %+v", v)
+		}
 	}
 }
 

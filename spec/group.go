@@ -242,7 +242,8 @@ func (g *Group) Container(name string) *Container {
 	return nil
 }
 
-// A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set.
+// A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set. The
+// decoder fills in Kubernetes' defaults: each 10 s, for 1 s at most, 3 failures in a row or 1 success.
 type Probe struct {
 	Kind         string        `json:"kind"` // "startup", "ready" or "live"
 	HTTP         *HTTPProbe    `json:"http,omitempty"`
@@ -259,7 +260,7 @@ type Probe struct {
 // An HTTPProbe succeeds on a status from 200 to 399.
 type HTTPProbe struct {
 	Port uint16 `json:"port"`
-	Path string `json:"path,omitempty"`
+	Path string `json:"path,omitempty"` // begins with a slash; the decoder fills in "/"
 }
 
 // A TCPProbe succeeds when a connection is accepted.

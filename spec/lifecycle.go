@@ -35,6 +35,21 @@ func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
 	return Restart{Policy: policy}
 }
 
+// onFailure reads what a container's failure is to its group.
+func (d *groupDecoder) onFailure(r reader, container *hclsyntax.Block) OnFailure {
+	const restarts = "restart"
+	s, at, ok := r.oneOf("on_failure", []string{restarts, string(FailureStopsGroup), string(FailureIgnored)})
+	if !ok || s != restarts {
+		return OnFailure(s)
+	}
+	if block := single(container, "restart"); block != nil {
+		if policy := block.Body.Attributes["policy"]; policy != nil && slices.Equal(literals(policy.Expr), []string{string(RestartNever)}) {
+			d.errorf(at, "A restart that never comes", "With on_failure = \"restart\" the restart policy says when it is started again, and that is \"never\". Write policy = \"on-failure\", or say here what its failure is to the group: \"stop-group\" or \"ignore\".")
+		}
+	}
+	return FailureRestarts
+}
+
 // stop reads how a container is asked to end.
 func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 	stop := Stop{Timeout: defaultStopTimeout}

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -12,14 +13,24 @@ import (
 
 // Bounds on a probe's times and counts.
 const (
-	maxProbeTime  = time.Hour
-	maxProbeCount = 1000
+	minProbeInterval = 100 * time.Millisecond
+	maxProbeTime     = time.Hour
+	maxProbeCount    = 1000
+)
+
+// What a probe has where its block says nothing, as in Kubernetes. A new probe is asked at once: initial_delay is 0.
+const (
+	defaultProbeInterval  = 10 * time.Second
+	defaultProbeTimeout   = time.Second
+	defaultProbeFailures  = 3
+	defaultProbeSuccesses = 1
+	defaultProbePath      = "/"
 )
 
 var probeKinds = []string{"startup", "ready", "live"}
 
 // probes reads a container's probes, in the order startup, ready, live.
-func (d *groupDecoder) probes(container *hclsyntax.Block) []Probe {
+func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
 	var probes []Probe
 	seen := map[string]hcl.Range{}
 	for _, b := range blocksOf(container.Body, "probe") {
@@ -30,6 +41,9 @@ func (d *groupDecoder) probes(container *hclsyntax.Block) []Probe {
 		if !slices.Contains(probeKinds, kind) {
 			d.errorf(b.LabelRanges[0], "Unknown probe", "There is no probe %s.%s A probe is one of %s.", quote(kind), didYouMean(kind, probeKinds), list(probeKinds))
 			continue
+		}
+		if role == Init && kind == "ready" {
+			d.errorf(b.DefRange(), "An init is never ready", "What comes after an init waits until it has ended with status 0, so nothing would ask whether it is ready. Remove the probe, or make the container a sidecar.")
 		}
 		d.unique(seen, "probe", kind, b.LabelRanges[0])
 		probes = append(probes, d.probe(kind, b))
@@ -42,20 +56,34 @@ func (d *groupDecoder) probes(container *hclsyntax.Block) []Probe {
 
 func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 	r := d.in(block)
-	p := Probe{Kind: kind, Exec: r.texts("exec")}
+	p := Probe{
+		Kind:      kind,
+		Exec:      r.texts("exec"),
+		Interval:  defaultProbeInterval,
+		Timeout:   defaultProbeTimeout,
+		Failures:  defaultProbeFailures,
+		Successes: defaultProbeSuccesses,
+	}
 	p.InitialDelay, _ = r.duration("initial_delay", 0, maxProbeTime)
-	p.Interval, _ = r.duration("interval", time.Millisecond, maxProbeTime)
-	p.Timeout, _ = r.duration("timeout", time.Millisecond, maxProbeTime)
-	failures, _, _ := r.integer("failures", 1, maxProbeCount, optional)
+	if interval, ok := r.duration("interval", minProbeInterval, maxProbeTime); ok {
+		p.Interval = interval
+	}
+	if timeout, ok := r.duration("timeout", time.Millisecond, maxProbeTime); ok {
+		p.Timeout = timeout
+	}
+	if failures, _, ok := r.integer("failures", 1, maxProbeCount, optional); ok {
+		p.Failures = int(failures)
+	}
 	successes, at, ok := r.integer("successes", 1, maxProbeCount, optional)
-	p.Failures, p.Successes = int(failures), int(successes)
-	if ok && successes > 1 && kind != "ready" {
+	if ok {
+		p.Successes = int(successes)
+	}
+	if p.Successes > 1 && kind != "ready" {
 		d.errorf(at, "Invalid successes", "One success is enough for the probe %q; only \"ready\" can ask for more in a row. Remove the line.", kind)
 	}
 	if r.has("http") {
-		http := &HTTPProbe{}
 		port, path := d.endpoint(r, "http", "path")
-		http.Port, http.Path = port, path.text
+		http := &HTTPProbe{Port: port, Path: cmp.Or(path.text, defaultProbePath)}
 		if path.text != "" && !strings.HasPrefix(path.text, "/") {
 			d.errorf(path.at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path.text))
 		}

@@ -96,10 +96,13 @@ func rows(text string) []string {
 
 // sections says under which heading the attributes of a kind of block are.
 var sections = map[string]string{
-	"app": "app, sidecar, ambassador", "sidecar": "app, sidecar, ambassador", "ambassador": "app, sidecar, ambassador",
+	"app": allContainers, "sidecar": allContainers, "init": allContainers, "ambassador": allContainers,
 }
 
-const doorTitle = "The ambassador's alone"
+const allContainers = "app, sidecar, init, ambassador"
+
+// alone says under which heading what one kind of container has besides is.
+var alone = map[string]string{"sidecar": "The sidecar's alone", "ambassador": "The ambassador's alone"}
 
 // Every attribute that is acted on has a row in the section of its block, and no row is for anything else.
 func TestReferenceHasEveryAttribute(t *testing.T) {
@@ -115,8 +118,8 @@ func TestReferenceHasEveryAttribute(t *testing.T) {
 				title = s
 			}
 			got := rows(section(t, prose, title))
-			if name == string(Ambassador) {
-				got = append(got, rows(section(t, prose, doorTitle))...)
+			if title, ok := alone[name]; ok {
+				got = append(got, rows(section(t, prose, title))...)
 			}
 			want := slices.DeleteFunc(slices.Clone(k.attrs), func(a string) bool { return isRefused(unsupported, name, a) })
 			slices.Sort(got)

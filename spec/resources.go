@@ -1,25 +1,35 @@
 package spec
 
 import (
+	"fmt"
 	"math/big"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on what a container may be limited to.
+// Bounds on what a container, or a group, may be limited to.
 const (
 	defaultPIDs = 512
 	maxPIDs     = 1 << 22 // the kernel's own limit
 	minMemory   = 6 * mebibyte
 	maxMemory   = 1 << 50
+	maxIOWeight = 10_000 // the kernel's own range of io.weight begins with 1
 )
 
 var minCPU, maxCPU = big.NewFloat(0.01), big.NewFloat(4096) // the scheduler's smallest share of its 100 ms period is 1 ms
 
 // resources reads a container's limits, with the default where the file sets none.
 func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
-	res := Resources{PIDs: defaultPIDs}
-	block := single(container, "resources")
+	res := d.limits(container)
+	if res.PIDs == 0 {
+		res.PIDs = defaultPIDs
+	}
+	return res
+}
+
+// limits reads a resources block of a container or of the group. Zero is no limit.
+func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
+	block := single(of, "resources")
 	if block == nil {
 		return res
 	}
@@ -31,9 +41,41 @@ func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
 			res.CPU, _ = cpu.Float64()
 		}
 	}
-	if pids, _, ok := r.integer("pids", 1, maxPIDs, optional); ok {
-		res.PIDs = pids
-	}
+	res.PIDs, _, _ = r.integer("pids", 1, maxPIDs, optional)
 	res.Memory, _ = r.size("memory", minMemory, maxMemory)
+	if swap, ok := r.size("swap", 0, maxMemory); ok {
+		res.Swap = &swap
+	}
+	if r.has("swap") && !r.has("memory") {
+		d.errorf(r.nameOf("swap"), "Swap without memory", "\"swap\" is how much may be swapped out beside the memory, which has no limit here. Give it one: memory = \"128MiB\".")
+	}
+	weight, _, _ := r.integer("io_weight", 1, maxIOWeight, optional)
+	res.IOWeight = uint16(weight)
 	return res
+}
+
+// checkResources reports a container that is promised more than its whole group has.
+func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
+	whole := g.Resources
+	for i, b := range containersOf(group) {
+		block := single(b, "resources")
+		if block == nil {
+			continue
+		}
+		r, own := d.in(block), g.Containers[i].Resources
+		beyond := func(name, of, most string) {
+			if r.has(name) { // a default gives way without a word
+				d.errorf(r.body.Attributes[name].Expr.Range(), "More than the group has", "This container may have %s, and its whole group %s. Lower this one, or raise %q in the group's resources.", of, most, name)
+			}
+		}
+		if whole.CPU > 0 && own.CPU > whole.CPU {
+			beyond("cpu", fmt.Sprintf("%g cores", own.CPU), fmt.Sprintf("%g", whole.CPU))
+		}
+		if whole.Memory > 0 && own.Memory > whole.Memory {
+			beyond("memory", formatSize(own.Memory), formatSize(whole.Memory))
+		}
+		if whole.PIDs > 0 && own.PIDs > whole.PIDs {
+			beyond("pids", fmt.Sprintf("%d processes", own.PIDs), fmt.Sprintf("%d", whole.PIDs))
+		}
+	}
 }

@@ -16,7 +16,7 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities"}
+	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "on_failure"}
 	containerBlocks = []string{"mount", "file", "probe", "resources", "restart", "stop"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
@@ -28,10 +28,10 @@ var kinds = map[string]kind{
 	"group": {
 		title: "a group block", label: "the group's name",
 		attrs:  []string{"egress", "dns", "labels"},
-		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network"},
+		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update"},
 	},
 	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
-	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
 	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"ambassador": {
 		title: "an ambassador block", label: "the container's name",
@@ -40,11 +40,12 @@ var kinds = map[string]kind{
 	},
 	"network":   {title: "a network block", once: true, blocks: []string{"dns"}},
 	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
-	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size"}},
+	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert"}},
+	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
-	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "pids"}},
+	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
 	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen", "hosts"}},

@@ -52,6 +52,9 @@ func parseSize(s string) (bytes int64, problem string) {
 }
 
 func formatSize(bytes int64) string {
+	if bytes == 0 {
+		return "0B"
+	}
 	for _, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
 		if bytes%units[unit] == 0 {
 			return fmt.Sprintf("%d%s", bytes/units[unit], unit)

@@ -33,7 +33,7 @@ func TestParseReturnsGroupsWithoutMistakes(t *testing.T) {
 		{"bad local, used by one", "locals { v = nope.x }\n" + fmt.Sprintf(sealed+sealed, "one", "x", "two", "${local.v}"), []string{"one"}},
 		{"unknown attribute in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n nope = 1\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
 		{"syntax error after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \n}\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one"}},
-		{"not supported yet in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n update {}\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
+		{"not supported yet in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n secret \"s\" {}\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,6 +139,8 @@ func TestHostileFilesAreBounded(t *testing.T) {
 		{"locals that need the one before", "locals {\n l0 = 1\n" + numbered("l%[2]d = local.l%[1]d\n", 1_500) + "}\n", false},
 		{"one large circle", "locals {\n l1500 = local.l0\n" + numbered("l%[1]d = local.l%[2]d\n", 1_500) + "}\n", false},
 		{"probes", "group \"g\" {\n app \"a\" {\n" + numbered("probe \"x%d\" {}\n", 1_500) + "}\n}\n", false},
+		{"sidecars after each other", "group \"g\" {\n" + numbered("sidecar \"s%d\" {\n after = [\"s%d\"]\n }\n", 1_500) + "}\n", false},
+		{"sidecars after all others", "group \"g\" {\n" + strings.Repeat("sidecar \"s\" {\n after = ["+strings.Repeat("\"s\", ", 300)+"]\n }\n", 100) + "}\n", false},
 		{"publishes", "group \"g\" {\n ambassador \"a\" {\n" + numbered("publish \"p%d\" { host = 1 }\n", 1_500) + "}\n}\n", false},
 		{"groups", numbered("group \"g%d\" {}\n", 1_500), false},
 	}

@@ -17,20 +17,8 @@ type refusal struct {
 
 // unsupported is all that is refused. A feature is switched on by deleting its row.
 var unsupported = []refusal{
-	{containerKinds, "probe", "Containers count as ready when they have started. Remove the probe."},
-	{[]string{"group"}, "init", "Run it before you apply the group, or as the first thing the app's command does."},
-	{[]string{"group"}, "update", "A changed container is replaced at once. Remove the block."},
 	{slices.Concat(containerKinds, []string{"group"}), "secret", `Place the value with a file block instead: file "/path" { source = ... }.`},
-	{[]string{"volume"}, "persistent", "Volumes live as long as their group. Remove the attribute."},
-	{[]string{"volume", "mount"}, "host", hostVolume},
-	{[]string{"volume", "mount"}, "host_path", hostVolume},
-	{[]string{"volume", "mount"}, "source", hostVolume},
-	{[]string{"volume", "mount"}, "bind", hostVolume},
-	{[]string{"volume"}, "path", hostVolume},
-	{[]string{"volume"}, "device", hostVolume},
 }
-
-const hostVolume = `Folders of the host can't be mounted. Use a volume that lives as long as the group (volume "NAME" { size = "64MiB" }), or place single files with: file "/path" { source = ... }.`
 
 func isRefused(refusals []refusal, parent, name string) bool {
 	return slices.ContainsFunc(refusals, func(r refusal) bool { return r.matches(parent, name) })

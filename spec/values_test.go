@@ -123,6 +123,26 @@ func TestWayOut(t *testing.T) {
 	}
 }
 
+func TestHostPathRefused(t *testing.T) {
+	tests := []struct {
+		path               string
+		writable, readOnly bool // refused
+	}{
+		{"/srv/data", false, false}, {"/home/pi/photos", false, false}, {"/mnt", false, false}, {"/opt/app", false, false}, {"/var/lib/app", false, false},
+		{"/etc", true, false}, {"/etc/ssl/certs", true, false}, {"/usr/share/zoneinfo", true, false}, {"/root/.ssh", true, false}, {"/boot", true, false},
+		{"/var/log", true, false}, {"/var/lib/docker/volumes/x", true, false}, {"/srv/../etc/cron.d", true, false}, {"/etcetera", false, false},
+		{"/", true, true}, {"/var", true, true}, {"/var/lib", true, true}, {"/run", true, true}, {"/var/run/dbus", true, true}, {"/dev", true, true},
+		{"/var/lib/sallyport/volumes/g/data", true, true},
+	}
+	for _, tt := range tests {
+		for readOnly, want := range map[bool]bool{false: tt.writable, true: tt.readOnly} {
+			if why := HostPathRefused(tt.path, readOnly); (why != "") != want {
+				t.Errorf("%s, read-only %t: %q, want a refusal: %t", tt.path, readOnly, why, want)
+			}
+		}
+	}
+}
+
 // What is forbidden by name is in no schema and on no list of what comes later, and each capability is on one list only.
 func TestTablesAgree(t *testing.T) {
 	for _, taken := range takenAway {
@@ -141,6 +161,13 @@ func TestTablesAgree(t *testing.T) {
 		for _, kind := range containerKinds {
 			if slices.Contains(kinds[kind].attrs, name) || slices.Contains(kinds[kind].blocks, name) {
 				t.Errorf("%q is a word of other systems, and allowed in %s", name, kind)
+			}
+		}
+	}
+	for parent, names := range foreignIn {
+		for name := range names {
+			if slices.Contains(kinds[parent].attrs, name) || slices.Contains(kinds[parent].blocks, name) {
+				t.Errorf("%q is a word of other systems, and allowed in %s", name, parent)
 			}
 		}
 	}

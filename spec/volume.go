@@ -2,113 +2,131 @@ package spec
 
 import (
 	"cmp"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on a volume, which is memory of the host.
+// Bounds on an ephemeral volume, which is memory of the host.
 const (
 	defaultVolumeSize = 64 * mebibyte
 	minVolumeSize     = 64 << 10
 	maxVolumeSize     = 1 << 50
 )
 
-// hostPathNames are the attributes with which an author would ask for a folder of the host.
-var hostPathNames = map[string][]string{
-	"volume": {"host", "host_path", "source", "bind", "path", "device"},
-	"mount":  {"host", "host_path", "source", "bind"},
-}
+// The permissions of a volume where its block names none: everybody's, or its owner's and the owner's group.
+const (
+	defaultVolumeMode = 0o1777
+	defaultOwnedMode  = 0o750
+)
+
+// maxVolumeMode has the sticky bit and setgid, with which users share a folder; setuid means nothing on one.
+const maxVolumeMode = 0o3777
 
 // readVolumes reads the group's volumes, sorted by name.
 func (d *groupDecoder) readVolumes(group *hclsyntax.Block) []Volume {
 	var all []Volume
 	for _, b := range blocksOf(group.Body, "volume") {
-		v := Volume{Size: defaultVolumeSize}
+		v := d.volume(b)
 		if name, ok := label(b); ok {
 			d.checkName("volume", name, maxContainerName, "", b.LabelRanges[0])
-			d.unique(d.volumes, "volume", name, b.LabelRanges[0])
+			if d.unique(d.volumes, "volume", name, b.LabelRanges[0]) && v.HostPath != "" {
+				d.hostPaths[name] = v.HostPath
+			}
 			v.Name = name
 		}
-		r := d.in(b)
-		if size, ok := r.size("size", minVolumeSize, maxVolumeSize); ok {
-			v.Size = size
-		}
-		d.checkHostPaths(r, "volume")
 		all = append(all, v)
 	}
 	slices.SortFunc(all, func(a, b Volume) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
-// checkHostPaths reports a control socket or device of the host; a harmless folder is for the list of what is unsupported.
-func (d *groupDecoder) checkHostPaths(r reader, kind string) {
-	for _, name := range hostPathNames[kind] {
-		if p, at, ok := r.text(name, optional); ok {
-			if why := wayOut(p); why != "" {
-				d.errorf(at, "Not allowed in a group", "%s", why)
-			}
-		}
+// volume reads where a volume's files are, and whose they are.
+func (d *groupDecoder) volume(block *hclsyntax.Block) Volume {
+	r := d.in(block)
+	v := Volume{
+		Persistent: r.flag("persistent"),
+		HostPath:   d.hostPath(r),
+		Owner:      d.owner(r),
+		Mode:       d.octal(r, maxVolumeMode, "0750"),
 	}
-}
-
-// mounts reads a container's mounts, sorted by path, so that one below another comes after it.
-func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.Range) []Mount {
-	var all []Mount
-	for _, b := range blocksOf(container.Body, "mount") {
-		r := d.in(b)
-		m := Mount{ReadOnly: r.flag("read_only")}
-		if name, ok := label(b); ok {
-			m.Volume = name
-			d.checkVolume(name, b.LabelRanges[0])
-		}
-		d.checkHostPaths(r, "mount")
-		if p, at, ok := r.text("path", required); ok {
-			m.Path, _ = d.target("path", p, at, taken)
-		}
-		all = append(all, m)
+	if v.Owner == "" && v.Mode == defaultVolumeMode || v.Owner != "" && v.Mode == defaultOwnedMode {
+		v.Mode = 0
 	}
-	slices.SortFunc(all, func(a, b Mount) int { return cmp.Compare(a.Path, b.Path) })
-	return all
-}
-
-// checkVolume reports a mount of a volume that the group doesn't have, and of what is no volume at all.
-func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
-	if _, ok := d.volumes[name]; ok {
-		return
+	size, sized := r.size("size", minVolumeSize, maxVolumeSize)
+	if at := r.nameOf("size"); v.Persistent && r.has("size") {
+		d.errorf(at, "A size on disk", "A persistent volume is a folder on the host's disk, which bounds it. Remove the size, or persistent to have the volume in memory.")
 	}
-	declared := slices.Sorted(maps.Keys(d.volumes))
-	switch why := wayOut(name); {
-	case why != "":
-		d.errorf(at, "Not allowed in a group", "%s", why)
-	case strings.ContainsAny(name, "/~"):
-		d.errorf(at, "Not supported yet", "%s is a path of the host. %s", quote(name), hostVolume)
-	case len(declared) == 0:
-		d.errorf(at, "Unknown volume", "There is no volume %s: the group has none. Declare it in the group: volume %s { size = \"64MiB\" }", quote(name), quote(name))
+	if r.has("host_path") {
+		d.checkHostVolume(r, v)
+		return v
+	}
+	switch {
+	case v.Persistent:
+	case sized:
+		v.Size = size
 	default:
-		d.errorf(at, "Unknown volume", "There is no volume %s.%s The group has %s.", quote(name), didYouMean(name, declared), list(declared))
+		v.Size = defaultVolumeSize
+	}
+	return v
+}
+
+// checkHostVolume reports what is said of a folder of the host that is the host's own to say.
+func (d *groupDecoder) checkHostVolume(r reader, v Volume) {
+	if v.Persistent {
+		d.errorf(r.nameOf("persistent"), "Two places for one volume", "A persistent volume is a folder that Sallyport makes, and one with a host_path is there already. Keep one of the two lines.")
+	}
+	if r.has("size") && !v.Persistent {
+		d.errorf(r.nameOf("size"), "A size on disk", "A folder of the host is as large as the host lets it be. Remove the size.")
+	}
+	for _, name := range []string{"owner", "mode"} {
+		if r.has(name) {
+			d.errorf(r.nameOf(name), "Not Sallyport's to change", "A folder of the host is mounted as it is: its %s is the host's to set. Remove the line, and use chown or chmod on the host.", name)
+		}
 	}
 }
 
-// warnShared warns of a volume through which the ambassador could hand a socket of its own to a member.
-func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
-	for _, v := range blocksOf(block.Body, "volume") {
-		name, _ := label(v)
-		var ambassador, member, writable bool
-		for _, c := range g.Containers {
-			for _, m := range c.Mounts {
-				if m.Volume == name {
-					ambassador = ambassador || c.Role == Ambassador
-					member = member || c.Role != Ambassador
-					writable = writable || !m.ReadOnly
-				}
-			}
-		}
-		if ambassador && member && writable {
-			d.warnf(v.DefRange(), "The ambassador shares a volume with a member", "Through the writable volume %s the ambassador could hand a member a socket of its own (SCM_RIGHTS), and the member could leave the group through it. Mount it read_only everywhere, or not in the ambassador, unless you trust the ambassador's program not to.", quote(name))
-		}
+// owner reads the user and the group that a volume is made for: in numbers, without leading zeros.
+func (d *groupDecoder) owner(r reader) string {
+	s, at, ok := r.text("owner", optional)
+	if !ok {
+		return ""
 	}
+	const example = `"65532:65532"`
+	user, group, grouped := strings.Cut(s, ":")
+	uid, uidOK := ownerID(user)
+	gid, gidOK := ownerID(group)
+	switch {
+	case uidOK && gidOK:
+		return uid + ":" + gid
+	case uidOK && !grouped:
+		d.errorf(at, "Invalid owner", "%s names a user and no group. Write both: %q.", quote(s), uid+":"+uid)
+	case userName.MatchString(user) && (!grouped || userName.MatchString(group)) && !allDigits(user+group):
+		d.errorf(at, "Invalid owner", "%s is a name, and the containers that share a volume may each have another user by it. Write the numbers: %s.", quote(s), example)
+	default:
+		d.errorf(at, "Invalid owner", "%s is no owner. Write a user's number and a group's, each at most 4294967294: %s.", quote(s), example)
+	}
+	return ""
+}
+
+// ownerID returns a user's or a group's number as it is written shortest. The kernel keeps the last one for "no change".
+func ownerID(s string) (id string, ok bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == 1<<32-1 {
+		return "", false
+	}
+	return strconv.FormatUint(n, 10), true
+}
+
+func allDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+// nameOf is where an attribute's name stands, or the block's head where it is absent.
+func (r reader) nameOf(name string) hcl.Range {
+	if a := r.body.Attributes[name]; a != nil {
+		return a.NameRange
+	}
+	return r.at
 }

@@ -129,6 +129,92 @@ group "sealed" {
   app "only" { image = "registry.example/only@sha256:${join("", [for i in range(64) : "a"])}" }
 }
 
+group "life" {
+  update {
+    auto_revert    = true
+    health_timeout = "90s"
+  }
+  resources {
+    cpu       = 2
+    memory    = "1GiB"
+    swap      = "0B"
+    pids      = 300
+    io_weight = 50
+  }
+  init "fetch" {
+    image      = local.image
+    on_failure = "stop-group"
+    probe "live" { exec = ["/bin/alive", "--for", group.name] }
+    mount "data" { path = "/data" }
+  }
+  init "migrate" {
+    image = local.image
+    restart { policy = "never" }
+  }
+  sidecar "shipper" {
+    image      = "shipper"
+    after      = ["metrics", "cache", "metrics"]
+    on_failure = "ignore"
+  }
+  sidecar "metrics" {
+    image = "metrics"
+    after = ["cache"]
+    probe "ready" { grpc = { port = 9000 + 1, service = "metrics.v1" } }
+  }
+  sidecar "cache" {
+    image = "cache"
+    after = []
+    resources {
+      memory    = "64MiB"
+      swap      = "1.5MiB"
+      io_weight = 200
+    }
+  }
+  app "web" {
+    image      = local.image
+    on_failure = "restart"
+    mount "data" { path = "/data" }
+    mount "conf" {
+      path      = "/etc/app"
+      read_only = true
+    }
+    mount "spool" { path = "/spool" }
+    probe "ready" {
+      http      = { path = "/healthz?deep=1", port = 8080 }
+      successes = 2
+      interval  = "500ms"
+    }
+    probe "live" {
+      tcp           = { port = 8080 }
+      initial_delay = "5s"
+      interval      = "1m"
+      timeout       = "2s"
+      failures      = 5
+    }
+    probe "startup" {
+      http     = { port = 8080 }
+      failures = 100
+    }
+  }
+  ambassador "proxy" {
+    image = "proxy"
+    probe "ready" { tcp = { port = 9001 } }
+  }
+  volume "data" {
+    persistent = true
+    owner      = "065532:0"
+    mode       = "2770"
+  }
+  volume "conf" { host_path = "/srv//life/./conf/" }
+  volume "spool" {
+    persistent = false
+    size       = "8MiB"
+    owner      = "1000:1000"
+    mode       = "700"
+  }
+  volume "shared" { persistent = true }
+}
+
 group "open" {
   egress = "direct"
   app "only" { image = local.image }

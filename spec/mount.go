@@ -1,0 +1,75 @@
+package spec
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// mounts reads a container's mounts, sorted by path, so that one below another comes after it.
+func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.Range) []Mount {
+	var all []Mount
+	for _, b := range blocksOf(container.Body, "mount") {
+		r := d.in(b)
+		m := Mount{ReadOnly: r.flag("read_only")}
+		if name, ok := label(b); ok {
+			m.Volume = name
+			d.checkVolume(name, b.LabelRanges[0])
+			d.checkWritable(m, b.DefRange())
+		}
+		if p, at, ok := r.text("path", required); ok {
+			m.Path, _ = d.target("path", p, at, taken)
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b Mount) int { return cmp.Compare(a.Path, b.Path) })
+	return all
+}
+
+// checkVolume reports a mount of a volume that the group doesn't have, and of what is no volume at all.
+func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
+	if _, ok := d.volumes[name]; ok {
+		return
+	}
+	declared := slices.Sorted(maps.Keys(d.volumes))
+	switch why := wayOut(name); {
+	case why != "":
+		d.errorf(at, "Not allowed in a group", "%s", why)
+	case strings.ContainsAny(name, "/~"):
+		d.errorf(at, "Unknown volume", "%s is a path, and what is mounted is a volume of the group. Declare one (volume \"NAME\" { host_path = \"/srv/data\" }) and mount it: mount \"NAME\" { path = \"/path\" }.", quote(name))
+	case len(declared) == 0:
+		d.errorf(at, "Unknown volume", "There is no volume %s: the group has none. Declare it in the group: volume %s { size = \"64MiB\" }", quote(name), quote(name))
+	default:
+		d.errorf(at, "Unknown volume", "There is no volume %s.%s The group has %s.", quote(name), didYouMean(name, declared), list(declared))
+	}
+}
+
+// warnShared warns of a volume through which the ambassador could hand a socket of its own to a member.
+func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
+	for _, v := range blocksOf(block.Body, "volume") {
+		name, _ := label(v)
+		var ambassador, member, writable bool
+		for _, c := range g.Containers {
+			for _, m := range c.Mounts {
+				if m.Volume == name || d.samePlace(m.Volume, name) {
+					ambassador = ambassador || c.Role == Ambassador
+					member = member || c.Role != Ambassador
+					writable = writable || !m.ReadOnly
+				}
+			}
+		}
+		if ambassador && member && writable {
+			d.warnf(v.DefRange(), "The ambassador shares a volume with a member", "Through the writable volume %s the ambassador could hand a member a socket of its own (SCM_RIGHTS), and the member could leave the group through it. Mount it read_only everywhere, or not in the ambassador, unless you trust the ambassador's program not to.", quote(name))
+		}
+	}
+}
+
+// samePlace says whether two volumes show the same folder of the host, or one inside the other.
+func (d *groupDecoder) samePlace(a, b string) bool {
+	one, other := d.hostPaths[a], d.hostPaths[b]
+	return one != "" && other != "" && (within(one, other) || within(other, one))
+}

@@ -1,0 +1,35 @@
+group "g" {
+  ambassador "proxy" {
+    image = "x"
+    after = ["a"]
+  }
+  init "migrate" { image = "x" }
+  sidecar "a" {
+    image = "x"
+    after = ["a"]
+  }
+  sidecar "b" {
+    image = "x"
+    after = ["d", "metrics"]
+  }
+  sidecar "c" {
+    image = "x"
+    after = ["b", "proxy", "migrate"]
+  }
+  sidecar "d" {
+    image = "x"
+    after = ["c", "web", "metrisc"]
+  }
+  sidecar "metrics" {
+    image = "x"
+    after = "a"
+  }
+  sidecar "e" {
+    image = "x"
+    after = [1, ["x"]]
+  }
+  app "web" {
+    image = "x"
+    after = ["metrics"]
+  }
+}

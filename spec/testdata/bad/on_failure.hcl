@@ -1,0 +1,17 @@
+group "g" {
+  egress = "none"
+  on_failure = "ignore"
+  app "a" {
+    image      = "x"
+    on_failure = "stop_group"
+  }
+  app "b" {
+    image      = "x"
+    on_failure = "restart"
+    restart { policy = "never" }
+  }
+  app "c" {
+    image = "x"
+    on_failure "ignore" {}
+  }
+}

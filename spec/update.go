@@ -1,0 +1,61 @@
+package spec
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Bounds on an update's time. What reverts needs one, and gets the default.
+const (
+	defaultHealthTimeout = 2 * time.Minute
+	minHealthTimeout     = time.Second
+	maxHealthTimeout     = 24 * time.Hour
+)
+
+// update reads how a new generation of the group proves itself.
+func (d *groupDecoder) update(group *hclsyntax.Block) (u Update) {
+	block := single(group, "update")
+	if block == nil {
+		return u
+	}
+	r := d.in(block)
+	u.AutoRevert = r.flag("auto_revert")
+	if u.AutoRevert {
+		u.HealthTimeout = defaultHealthTimeout
+	}
+	if timeout, ok := r.duration("health_timeout", minHealthTimeout, maxHealthTimeout); ok {
+		u.HealthTimeout = timeout
+	}
+	return u
+}
+
+// checkUpdate reports probes that can't succeed in the time a new generation has, and warns of one that is judged by none.
+func (d *groupDecoder) checkUpdate(g *Group, group *hclsyntax.Block) {
+	if !g.Update.AutoRevert {
+		return
+	}
+	judged := false
+	for i, b := range containersOf(group) {
+		for _, p := range blocksOf(b.Body, "probe") {
+			kind, _ := label(p)
+			k := slices.IndexFunc(g.Containers[i].Probes, func(p Probe) bool { return p.Kind == kind })
+			if k < 0 || kind == "live" {
+				continue
+			}
+			judged = judged || kind == "ready"
+			if soonest := g.Containers[i].Probes[k].soonest(); soonest >= g.Update.HealthTimeout {
+				d.errorf(p.DefRange(), "Never ready in time", "This probe succeeds %s after the container's start at the soonest, and a generation that isn't ready after %s is taken back. Raise health_timeout in the group's update block, or lower the probe's times.", soonest, g.Update.HealthTimeout)
+			}
+		}
+	}
+	if !judged {
+		d.warnf(single(group, "update").DefRange(), "Nothing says whether an update is healthy", "Without a ready probe a container counts as ready when it runs, so only what can't be started is taken back. Give the app a probe: probe \"ready\" { tcp = { port = 8080 } }.")
+	}
+}
+
+// soonest is how long after the start of a container the probe can have succeeded, at the least.
+func (p Probe) soonest() time.Duration {
+	return p.InitialDelay + time.Duration(p.Successes-1)*p.Interval
+}
