@@ -7,6 +7,7 @@ import (
 )
 
 // Conflicts reports what groups that are each valid can't have together on one host: the same name, the same published host port.
+// It warns of a folder of the host through which one of them could let another's members out.
 func Conflicts(groups []Group) hcl.Diagnostics {
 	rep := &report{}
 	type port struct {
@@ -40,6 +41,7 @@ func Conflicts(groups []Group) hcl.Diagnostics {
 			claims[key] = append(claims[key], claim{g, p})
 		}
 	}
+	rep.warnShared(groups)
 	return rep.diags
 }
 

@@ -20,6 +20,16 @@ func TestConflicts(t *testing.T) {
 	on := func(address string) Publish {
 		return Publish{Name: "on", Address: address, Host: 443, Port: 1, Protocol: "tcp"}
 	}
+	mounting := func(name, folder string, role Role, egress Egress, readOnly bool) Group {
+		return Group{
+			Name: name, Egress: egress, Pos: Pos{File: name + ".hcl", Line: 3, Column: 1}, Volumes: []Volume{{Name: "v", HostPath: folder}},
+			Containers: []Container{{Name: "c", Role: role, Mounts: []Mount{{Volume: "v", ReadOnly: readOnly}}}},
+		}
+	}
+	shared := func(folder string) []string {
+		return []string{`b.hcl:3,1-1: Groups share a folder of the host; c of group "b" and c of group "a" both have ` + folder + `. Through it one of them, which may leave its group, could hand the other a socket of its own (SCM_RIGHTS). Give each a folder of its own, or mount it read_only in both, unless you trust their programs not to.`}
+	}
+	door, member := mounting("a", "/srv/x", Ambassador, EgressAmbassador, false), mounting("b", "/srv/x", App, EgressNone, true)
 	twice := "Port 443/tcp of the host, which publish "
 	tests := []struct {
 		name   string
@@ -39,6 +49,13 @@ func TestConflicts(t *testing.T) {
 		{"same name", []Group{publishing("a", tcp), publishing("a", tcp)}, []string{
 			`a.hcl:3,1-1: Duplicate group; There is already a group "a", at a.hcl:3:1. Give one of the two another name, or remove it.`,
 		}},
+		{"a folder of an ambassador and a member", []Group{door, member}, shared("/srv/x")},
+		{"a folder in a member's", []Group{door, mounting("b", "/srv", App, EgressAmbassador, true)}, shared("/srv")},
+		{"a folder of an open group", []Group{mounting("a", "/srv/x", App, EgressDirect, true), mounting("b", "/srv/x/y", Sidecar, EgressNone, false)}, shared("/srv/x/y")},
+		{"a folder that is read only", []Group{mounting("a", "/srv/x", Ambassador, EgressAmbassador, true), member}, nil},
+		{"a folder beside", []Group{door, mounting("b", "/srv/xy", App, EgressNone, false)}, nil},
+		{"a folder of members", []Group{mounting("a", "/srv/x", App, EgressAmbassador, false), member}, nil},
+		{"a folder of ambassadors", []Group{door, mounting("b", "/srv/x", Ambassador, EgressAmbassador, false)}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
