@@ -25,6 +25,10 @@ const backTime = time.Minute
 // its definition before. When a group is built and something else is wrong, a container that ended at once or something that
 // can't be looked at, the error says so and the keeper goes on trying.
 func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line string)) error {
+	return k.apply(ctx, files, Origin{By: ByApply}, progress)
+}
+
+func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress func(line string)) error {
 	if err := k.await(ctx); err != nil {
 		return err
 	}
@@ -43,7 +47,7 @@ func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line s
 		return err
 	}
 	f := newFeed()
-	undo, err := k.installFiles(ctx, &c, images, f)
+	undo, err := k.installFiles(ctx, &c, o, images, f)
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,7 @@ func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line s
 }
 
 // installFiles checks once more, under the right to the store, installs, and sets the runners going.
-func (k *Keeper) installFiles(ctx context.Context, c *change, images map[string]map[string]Image, f *feed) (map[string]func() error, error) {
+func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, f *feed) (undoings, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, images map[string]
 	if err := k.check(c); err != nil {
 		return nil, err
 	}
-	undo, err := k.config.Store.Install(c.files)
+	undo, err := k.config.Store.Install(c.files, o)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, images map[string]
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
 			err := fmt.Errorf("group %s was installed and is not what is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
-			return nil, joinLine(append([]error{err}, k.undoAll(undo)...))
+			return nil, joinLine(append([]error{err}, k.undoAll(undo, err)...))
 		}
 	}
 	return undo, nil
@@ -87,10 +91,13 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, images map[string]
 
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 
-func (k *Keeper) undoAll(undo map[string]func() error) []error {
+// undoings put each file back as it was before; they are told why.
+type undoings map[string]func(why string) error
+
+func (k *Keeper) undoAll(undo undoings, why error) []error {
 	var errs []error
 	for file, back := range undo {
-		if err := back(); err != nil {
+		if err := back(oneLine(why.Error())); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
@@ -99,9 +106,9 @@ func (k *Keeper) undoAll(undo map[string]func() error) []error {
 }
 
 // judge makes one error of the outcomes, and puts back the files of which a group could not be built.
-func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcome, undo map[string]func() error, progress func(string)) error {
+func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcome, undo undoings, progress func(string)) error {
 	var errs []error
-	var back []string
+	back := map[string]string{} // file -> why
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
 		o := outcomes[name]
 		if o.err == nil && o.state == Gone && slices.ContainsFunc(c.groups, func(g spec.Group) bool { return g.Name == name }) {
@@ -115,14 +122,14 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcom
 			continue
 		}
 		for file, groups := range c.of {
-			if slices.Contains(groups, name) && !slices.Contains(back, file) {
-				back = append(back, file)
+			if _, twice := back[file]; slices.Contains(groups, name) && !twice {
+				back[file] = oneLine(o.err.Error())
 			}
 		}
 	}
-	slices.Sort(back)
-	for _, file := range back {
-		if err := k.putBack(ctx, c, file, undo[file], progress); err != nil {
+	for _, file := range slices.Sorted(maps.Keys(back)) {
+		undo := func() error { return undo[file](back[file]) }
+		if err := k.putBack(ctx, c, file, undo, progress); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}

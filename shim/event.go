@@ -17,6 +17,7 @@ const (
 	EventDrift     EventKind = "drift"     // somebody else changed what keeps a group, and it was put back
 	EventQuota     EventKind = "quota"     // of an ambassador's bytes most, or all, are spent
 	EventState     EventKind = "state"     // a group entered a state
+	EventReverted  EventKind = "reverted"  // a new generation did not prove itself, and the one before was put back
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 )
 
@@ -83,6 +84,13 @@ func stateEvent(group string, s State, err string) Event {
 		text += ": " + err
 	}
 	return Event{Group: group, Kind: EventState, State: s, Text: text}
+}
+
+func revertedEvent(group string, from, to int, why string) Event {
+	return Event{
+		Group: group, Kind: EventReverted,
+		Text: fmt.Sprintf("generation %d was taken back, %d is put in its place: %s", from, to, why),
+	}
 }
 
 func restartedEvent(group, container string, status uint32) Event {

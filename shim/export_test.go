@@ -83,3 +83,15 @@ func (p Pulse) Follow(ctx context.Context, g *spec.Group, states ...ContainerSta
 func (p Pulse) Health() map[string]Health { return p.health() }
 
 func (p Pulse) Close() { p.close() }
+
+// A Trial is the time of one generation to prove itself.
+type Trial struct{ t trial }
+
+// A Sighting is what a look finds of it.
+type Sighting struct{ Known, Ready, Stopped bool }
+
+// See tells the verdict in words; empty: there is none yet.
+func (t Trial) See(generation int, u spec.Update, s Sighting, now time.Time) (Trial, string) {
+	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, stopped: s.Stopped}, now)
+	return Trial{after}, map[verdict]string{proved: "proved", tooLate: "too late"}[v]
+}

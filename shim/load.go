@@ -66,15 +66,17 @@ type loading struct {
 type file struct {
 	name   string
 	groups []spec.Group
-	err    error // not nil: not usable, and why
+	bundle Bundle
+	origin Origin
+	read   map[string][]byte // what the file names, by absolute path
+	err    error             // not nil: not usable, and why
 }
 
 func (l *loading) read(names []string) {
 	for _, name := range names {
 		f := file{name: name}
-		var b Bundle
-		if b, f.err = l.store.Bundle(name); f.err == nil {
-			f.groups, f.err = l.store.readInstalled(b)
+		if f.bundle, f.origin, f.err = l.store.bundle(name); f.err == nil {
+			f.groups, f.read, f.err = l.store.readInstalled(f.bundle)
 		}
 		l.files = append(l.files, f)
 	}
@@ -86,7 +88,7 @@ func (l *loading) read(names []string) {
 			continue
 		}
 		for _, g := range f.groups {
-			l.want(g, f.name)
+			l.want(g, f)
 		}
 	}
 	l.leave(names)
@@ -136,13 +138,28 @@ func (l *loading) file(name string) *file {
 }
 
 // want takes a definition over, and writes it down when it is another one.
-func (l *loading) want(g spec.Group, name string) {
+func (l *loading) want(g spec.Group, f file) {
 	before, known := l.known[g.Name]
-	w := Wanted{Group: g, File: name, Generation: before.Generation, Stopped: before.Stopped}
-	if !known || before.Group.Digest != g.Digest {
-		w.Generation++
+	w := before
+	w.Group, w.File, w.Stopped = g, f.name, before.Stopped && before.File != ""
+	changed := !known || before.Group.Digest != g.Digest
+	if changed {
+		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
+		if known && f.origin.By == ByRevert {
+			w.Setback = &Setback{Generation: before.Generation, Why: f.origin.Why}
+		}
 	}
-	if !known || before.Group.Digest != g.Digest || before.File != name {
+	if w.By == "" {
+		w.By = f.origin.By // it was written down by a daemon that knew no causes
+	}
+	if f.origin.By != ByRevert && w.Setback != nil {
+		w.Setback = nil // somebody has put just this definition there: no more is to be said
+		changed = true
+	}
+	if err := l.store.generate(w, f); err != nil {
+		l.problem(l.store.historyPath(g.Name), err)
+	}
+	if changed || before.File != f.name {
 		if err := writeJSON(l.store.wantedPath(g.Name), w); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}

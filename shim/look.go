@@ -101,15 +101,23 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		r.fails++
 		next = now.Add(min(r.config.Resync, backoff(r.fails, r.config.Rand())))
 	}
-	err := complaint(in)
+	err, again := r.tried(ctx, in, seq, r.stateAt(in), complaint(in))
+	if again {
+		return now, false
+	}
+	if at := r.trial.next(in.update()); !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	r.lastError = err
 	state := r.publish(in, err, false)
 	r.enter(state, err)
 	if state == Gone && r.retire(ctx, r, seq) {
 		gone = true
 	}
-	r.tell(seq, "%s", state)
-	r.finish(seq, outcome{state: state, err: err})
+	if !r.trial.open(in.update()) {
+		r.tell(seq, "%s", state)
+		r.finish(seq, outcome{state: state, err: err})
+	}
 	return next, gone
 }
 
@@ -125,15 +133,24 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 		r.forgetImages()
 	}
 	in := r.observe(ctx, w)
+	wait := backoff(r.fails, r.config.Rand())
+	err, again := r.tried(ctx, in, seq, r.stateAt(in), err)
+	if again {
+		return in.Now
+	}
+	if at := r.trial.next(in.update()); !at.IsZero() {
+		wait = min(wait, at.Sub(in.Now))
+	}
 	state := r.publish(in, err, false)
 	r.enter(state, err)
-	wait := backoff(r.fails, r.config.Rand())
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 	o := outcome{state: state, err: err}
 	if s.builds() {
 		o.build = s.Kind
 	}
-	r.finish(seq, o)
+	if s.builds() || !r.trial.open(in.update()) {
+		r.finish(seq, o)
+	}
 	return r.config.Now().Add(wait)
 }
 
@@ -173,6 +190,12 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		if err == nil {
 			err = brokenFile(w)
 		}
+		if err == nil && w.Setback != nil {
+			err = w.Setback.problem(r.group)
+		}
+		if u := w.Group.Update; r.trial.open(u) {
+			st.TrialEnds = r.trial.began.Add(u.HealthTimeout)
+		}
 	}
 	if err != nil {
 		st.Error, st.Hint = oneLine(err.Error()), hintOf(err)
@@ -184,6 +207,13 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		close(r.looked) // under mu, so nobody else does
 	}
 	return st.State
+}
+
+// stateAt is the state that a look found.
+func (r *runner) stateAt(in PlanInput) State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return stateOf(in, r.status.State)
 }
 
 // brokenFile is the complaint about a group whose file can't be used.

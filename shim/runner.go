@@ -12,11 +12,13 @@ import (
 
 // A runner keeps one group. Its goroutine alone looks and acts; everyone else changes what is wanted, under mu, and wakes it.
 type runner struct {
-	group  string
-	host   host
-	config *Config
-	log    *slog.Logger
-	retire func(ctx context.Context, r *runner, seq int) bool // drops it from its keeper, unless something else is wanted since seq
+	group    string
+	host     host
+	config   *Config
+	log      *slog.Logger
+	conclude func(ctx context.Context, group string, generation int, o Outcome, why string) error // writes down
+	revert   func(ctx context.Context, r *runner, w Wanted, why error) error                      // puts the generation before w in its place
+	retire   func(ctx context.Context, r *runner, seq int) bool                                   // drops it from its keeper, unless something else is wanted since seq
 
 	kick chan struct{} // holds one: what is wanted has changed, look at once
 	poke chan struct{} // holds one: something on the host has changed; left alone while a step's retry waits
@@ -40,6 +42,8 @@ type runner struct {
 	calm      int      // seq of the last look that found all as wanted, or made it so
 	drift     []string // what somebody else has changed and is not put back yet, in an operator's words
 	driftTold bool     // that it is not put back yet
+	trial     trial    // of the wanted generation
+	stuck     error    // why a generation that is late could not be taken back
 	mends     mends
 }
 
@@ -53,8 +57,9 @@ type wish struct {
 
 // A follower is told how the first look ends that began with seq or a later one.
 type follower struct {
-	feed *feed
-	seq  int
+	feed   *feed
+	seq    int
+	spoilt error // not nil: what was asked for failed, and this tells how, whatever the look finds
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -172,6 +177,9 @@ func (r *runner) finish(seq int, o outcome) {
 		if f.seq > seq {
 			rest = append(rest, f)
 			continue
+		}
+		if f.spoilt != nil {
+			o = outcome{state: o.state, err: f.spoilt}
 		}
 		f.feed.done(r.group, o)
 	}

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sallyport/sallyport/spec"
@@ -19,8 +18,10 @@ import (
 // A Store keeps what is wanted, on disk:
 //
 //	GroupsDir/<file>.hcl          the operator's; ours to write only in Install and Remove
-//	StateDir/applied/<file>.json  what a file was applied with: a Bundle without HCL
+//	StateDir/applied/<file>.json  what a file was applied with: an applied
 //	StateDir/wanted/<group>.json  the last good definition of each group: a Wanted
+//	StateDir/history/<group>.json its generations, the newest first
+//	StateDir/generations/<group>.<number>.json  what some of them were made from: a Definition
 //	StateDir/install.json         only while an installation is under way; Load finishes it
 //
 // Its methods are not safe for use at the same time; the Keeper sees to that.
@@ -28,11 +29,12 @@ type Store struct {
 	layout    Layout
 	parse     func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 	conflicts func([]spec.Group) hcl.Diagnostics
+	now       func() time.Time
 }
 
 // NewStore returns the store in the layout's GroupsDir and StateDir. It touches neither.
 func NewStore(l Layout) *Store {
-	return &Store{layout: l, parse: spec.Parse, conflicts: spec.Conflicts}
+	return &Store{layout: l, parse: spec.Parse, conflicts: spec.Conflicts, now: time.Now}
 }
 
 // A Wanted is a group that is to exist.
@@ -41,6 +43,9 @@ type Wanted struct {
 	File       string     `json:"file"`              // base name under GroupsDir; empty: uninstalled, and not yet gone
 	Generation int        `json:"generation"`        // 1 at first, one more with every other Group.Digest
 	Stopped    bool       `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
+	By         Cause      `json:"by,omitempty"`      // what made the generation
+	Proved     bool       `json:"proved,omitempty"`  // all of the generation was ready, once
+	Setback    *Setback   `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
 	Broken     error      `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
 }
 
@@ -50,20 +55,33 @@ func (s *Store) Read(b Bundle) ([]spec.Group, error) {
 		return nil, err
 	}
 	if b.Path == "" {
-		return s.readAs(s.filePath(b.Name), b)
+		return s.readAs(s.filePath(b.Name), b, b.readFile)
 	}
-	return s.readAs(b.Path, b)
+	return s.readAs(b.Path, b, b.readFile)
 }
 
-// readInstalled is Read of a file in the folder: that one is to be mended, wherever it came from.
-func (s *Store) readInstalled(b Bundle) ([]spec.Group, error) { return s.readAs(s.filePath(b.Name), b) }
+// readInstalled is Read of a file in the folder: that one is to be mended, wherever it came from. read has the files it names.
+func (s *Store) readInstalled(b Bundle) (groups []spec.Group, read map[string][]byte, err error) {
+	groups, err = s.readAs(s.filePath(b.Name), b, func(path string) ([]byte, error) {
+		content, err := b.readFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if read == nil {
+			read = map[string][]byte{}
+		}
+		read[path] = content
+		return content, nil
+	})
+	return groups, read, err
+}
 
-func (s *Store) readAs(name string, b Bundle) ([]spec.Group, error) {
+func (s *Store) readAs(name string, b Bundle, readFile func(string) ([]byte, error)) ([]spec.Group, error) {
 	dir := filepath.Dir(name)
 	if b.Path != "" {
 		dir = filepath.Dir(b.Path)
 	}
-	groups, diags := s.parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: b.readFile})
+	groups, diags := s.parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
 	if diags.HasErrors() {
 		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}
@@ -81,19 +99,35 @@ func (b Bundle) readFile(path string) ([]byte, error) {
 
 // Bundle returns a file of the folder with what it was applied with. Of a file that was put there by hand, Path is empty.
 func (s *Store) Bundle(name string) (Bundle, error) {
-	b, err := readJSON[Bundle](s.appliedPath(name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return b, fmt.Errorf("read what %s was applied with: %w", name, err)
-	}
-	b.Name = name
-	b.HCL, err = os.ReadFile(s.filePath(name))
+	b, _, err := s.bundle(name)
 	return b, err
 }
 
+// bundle is Bundle, and what put the file there.
+func (s *Store) bundle(name string) (Bundle, Origin, error) {
+	a, err := readJSON[applied](s.appliedPath(name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return a.Bundle, a.Origin, fmt.Errorf("read what %s was applied with: %w", name, err)
+	}
+	a.Name = name
+	a.HCL, err = os.ReadFile(s.filePath(name))
+	if a.Text != textSum(a.HCL) {
+		a.Origin = Origin{By: ByFile}
+	}
+	return a.Bundle, a.Origin, err
+}
+
+// An applied is what is kept beside a file that we put into the folder: its bundle without HCL, and why it is there.
+type applied struct {
+	Bundle
+	Origin
+	Text string `json:"text,omitempty"` // sum of the file as it was put there; another one was edited by hand since
+}
+
 // Install puts the files into the folder, all or none, even when the machine loses power meanwhile. undo has, by the name of
-// each file, what puts back what was there before.
-func (s *Store) Install(files []Bundle) (undo map[string]func() error, err error) {
-	undo = map[string]func() error{}
+// each file, what puts back what was there before; it is told why.
+func (s *Store) Install(files []Bundle, o Origin) (undo map[string]func(why string) error, err error) {
+	undo = map[string]func(string) error{}
 	for _, b := range files {
 		var before installation
 		old, err := s.Bundle(b.Name)
@@ -105,9 +139,12 @@ func (s *Store) Install(files []Bundle) (undo map[string]func() error, err error
 		default:
 			before.Put = []Bundle{old}
 		}
-		undo[b.Name] = func() error { return s.install(before) }
+		undo[b.Name] = func(why string) error {
+			before.Origin = Origin{By: ByRevert, Why: why}
+			return s.install(before)
+		}
 	}
-	return undo, s.install(installation{Put: files})
+	return undo, s.install(installation{Put: files, Origin: o})
 }
 
 // Remove takes a group's file away. It refuses when the file has other groups too. The error is [ErrNoGroup] where no file
@@ -132,13 +169,16 @@ func (s *Store) Remove(group string) error {
 	return s.install(installation{Delete: []string{w.File}})
 }
 
-// Forget drops the last good definition of a group that is gone from the host.
-func (s *Store) Forget(group string) error { return remove(s.wantedPath(group)) }
+// Forget drops the last good definition, and those before it, of a group that is gone from the host.
+func (s *Store) Forget(group string) error {
+	return errors.Join(s.forgetHistory(group), remove(s.wantedPath(group)))
+}
 
 // An installation is a change of the folder that is done wholly or not at all.
 type installation struct {
 	Put    []Bundle `json:"put,omitempty"`
 	Delete []string `json:"delete,omitempty"`
+	Origin Origin   `json:"origin,omitzero"` // of what is put
 }
 
 func (s *Store) install(in installation) error {
@@ -161,7 +201,7 @@ func (s *Store) finish() error {
 		return fmt.Errorf("read the note of an installation: %w", err)
 	}
 	for _, b := range in.Put {
-		if err := s.put(b); err != nil {
+		if err := s.put(b, in.Origin); err != nil {
 			return fmt.Errorf("install %s: %w", b.Name, err)
 		}
 	}
@@ -191,14 +231,10 @@ func (s *Store) disown(name string) error {
 	return nil
 }
 
-func (s *Store) put(b Bundle) error {
+func (s *Store) put(b Bundle, o Origin) error {
 	text := b.HCL
 	b.HCL = nil
-	if b.Path == "" {
-		if err := remove(s.appliedPath(b.Name)); err != nil {
-			return err
-		}
-	} else if err := writeJSON(s.appliedPath(b.Name), b); err != nil {
+	if err := writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: o, Text: textSum(text)}); err != nil {
 		return err
 	}
 	return writeFile(s.filePath(b.Name), text)
@@ -216,7 +252,7 @@ func (s *Store) sweep(names []string) error {
 			err = errors.Join(err, remove(path))
 		}
 	}
-	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
+	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)
 		for _, path := range unfinished {
@@ -241,7 +277,7 @@ func (s *Store) journalPath() string { return filepath.Join(s.layout.StateDir, "
 // makeFolders makes what is missing. A folder of group files that has vanished from under known groups is not made again:
 // empty, it would say that they are to go.
 func (s *Store) makeFolders() error {
-	for _, dir := range []string{filepath.Dir(s.appliedPath("x")), filepath.Dir(s.wantedPath("x"))} {
+	for _, dir := range []string{filepath.Dir(s.appliedPath("x")), filepath.Dir(s.wantedPath("x")), filepath.Dir(s.historyPath("x")), s.generationsDir()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -266,37 +302,4 @@ func checkName(name string) error {
 // isGroupFile leaves out what editors and package tools leave beside a file: .x.hcl.swp, x.hcl~, #x.hcl#, .#x.hcl.
 func isGroupFile(name string) bool {
 	return strings.HasSuffix(name, ".hcl") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
-}
-
-// The files may hold what an operator would not show everyone.
-const fileMode = 0o600
-
-func writeFile(path string, data []byte) error {
-	return renameio.WriteFile(path, data, fileMode, renameio.WithTempDir(filepath.Dir(path)))
-}
-
-func writeJSON(path string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return writeFile(path, data)
-}
-
-func readJSON[T any](path string) (v T, err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return v, err
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return v, fmt.Errorf("%s: %w", path, err)
-	}
-	return v, nil
-}
-
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -111,7 +111,7 @@ group "job" {
 		Name: "job.hcl", Path: "/home/op/job.hcl", HCL: []byte(text), Vars: map[string]string{"tag": "7"},
 		Files: map[string][]byte{"/home/op/motd": []byte("hello")},
 	}
-	undo, err := s.Install([]shim.Bundle{b})
+	undo, err := s.Install([]shim.Bundle{b}, shim.Origin{By: shim.ByApply})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ group "job" {
 	if c.Image != "registry.example/once:7" || string(c.Files[0].Content) != "hello" {
 		t.Errorf("container %+v", c)
 	}
-	if err := undo["job.hcl"](); err != nil {
+	if err := undo["job.hcl"]("it did not work"); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"- job"}, loaded(s)); diff != "" {
@@ -144,11 +144,11 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 	if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	undo, err := s.Install(bundles("job.hcl", shop))
+	undo, err := s.Install(bundles("job.hcl", shop), shim.Origin{By: shim.ByApply})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := undo["job.hcl"](); err != nil {
+	if err := undo["job.hcl"]("it did not work"); err != nil {
 		t.Fatal(err)
 	}
 	b, err := s.Bundle("job.hcl")
@@ -160,7 +160,7 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
-	if _, err := s.Install(bundles("a.hcl", job)); err != nil {
+	if _, err := s.Install(bundles("a.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
 		t.Fatal(err)
 	}
 	// What a machine that lost power after the note was written leaves: neither file, and the note.
@@ -183,7 +183,7 @@ func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 
 func TestStoreThatCantBeReadKeepsWhatItCan(t *testing.T) {
 	s, l := newStore(t)
-	if _, err := s.Install(bundles("a.hcl", job, "b.hcl", shop)); err != nil {
+	if _, err := s.Install(bundles("a.hcl", job, "b.hcl", shop), shim.Origin{By: shim.ByApply}); err != nil {
 		t.Fatal(err)
 	}
 	s.Load()

@@ -1,0 +1,68 @@
+package shim
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Generation is one accepted version of a group's definition, as the history has it. Its JSON is part of the control socket's
+// protocol.
+type Generation struct {
+	Number  int       `json:"number"`
+	Digest  string    `json:"digest"` // of the group
+	File    string    `json:"file"`   // base name under GroupsDir
+	At      time.Time `json:"at"`     // when it was accepted; one and the same for all that one change of the folder brought
+	By      Cause     `json:"by"`
+	Outcome Outcome   `json:"outcome"`
+	Why     string    `json:"why,omitempty"`  // of an Outcome that is not as hoped: one line
+	Text    string    `json:"text,omitempty"` // sum of the file it came from, so that an edit that changes nothing is kept too
+	Kept    bool      `json:"kept"`           // its definition is still on disk: Rollback can go back to it
+}
+
+// A Cause is what made a generation.
+type Cause string
+
+const (
+	ByApply    Cause = "apply"
+	ByFile     Cause = "file"     // the file in the folder was changed by hand
+	ByRollback Cause = "rollback" // an operator went back to it
+	ByRevert   Cause = "revert"   // the generation before it could not be had, or did not prove itself
+)
+
+// An Outcome is what became of a generation:
+//
+//	on trial ──► proved (for good)
+//	   │  ▲
+//	   ▼  └────────┐
+//	not ready ─────┘ proves itself later
+//
+//	on trial, not ready ──► taken back  (the one before runs again, as a new generation)
+//	on trial, not ready ──► replaced    (another one came first)
+type Outcome string
+
+const (
+	OnTrial   Outcome = "on trial"
+	Proved    Outcome = "proved"    // all of it was ready, once
+	NotReady  Outcome = "not ready" // not within its update block's health_timeout
+	TakenBack Outcome = "taken back"
+	Replaced  Outcome = "replaced" // before it had proved itself
+)
+
+// An Origin says what put a file into the folder.
+type Origin struct {
+	By  Cause  `json:"by,omitempty"`
+	Why string `json:"why,omitempty"` // of ByRevert
+}
+
+// A Definition is all it takes to have a generation again.
+type Definition struct {
+	Group  spec.Group `json:"group"`
+	Bundle Bundle     `json:"bundle"` // with every file that was read for it, and a Path
+}
+
+// A Setback is a generation that was taken back.
+type Setback struct {
+	Generation int    `json:"generation"`
+	Why        string `json:"why"`
+}

@@ -1,0 +1,175 @@
+package shim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+const (
+	recorded = 32 // generations of a group that its history has
+	kept     = 4  // of which the definitions stay on disk; and that which Rollback goes back to
+)
+
+// ErrNoGeneration is the error for a generation that is not kept, or never was.
+var ErrNoGeneration = errors.New("no such generation")
+
+// History returns the generations of a group, the newest first. Of one that nobody knows it is empty.
+func (s *Store) History(group string) ([]Generation, error) {
+	all, err := readJSON[[]Generation](s.historyPath(group))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the history of group %s: %w", group, err)
+	}
+	return all, nil
+}
+
+// Definition returns what a generation was made from, or ErrNoGeneration.
+func (s *Store) Definition(group string, number int) (Definition, error) {
+	d, err := readJSON[Definition](s.definitionPath(group, number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, ErrNoGeneration
+	}
+	if err != nil {
+		return d, fmt.Errorf("read generation %d of group %s: %w", number, group, err)
+	}
+	return d, nil
+}
+
+// Before returns the number and the definition of the generation to go back to from the one of that digest: the last of another
+// digest that proved itself. It is ErrNoGeneration where there is none.
+func (s *Store) Before(group, digest string) (int, Definition, error) {
+	all, err := s.History(group)
+	if err != nil {
+		return 0, Definition{}, err
+	}
+	number := before(all, digest)
+	if number == 0 {
+		return 0, Definition{}, ErrNoGeneration
+	}
+	d, err := s.Definition(group, number)
+	return number, d, err
+}
+
+func before(all []Generation, digest string) int {
+	i := slices.IndexFunc(all, func(g Generation) bool { return g.Outcome == Proved && g.Digest != digest && g.Kept })
+	if i < 0 {
+		return 0
+	}
+	return all[i].Number
+}
+
+// generate writes a new generation down, or the newest once more where only the text it comes from has changed. It comes before
+// what is wanted is written: a daemon that is killed between the two does the same again.
+func (s *Store) generate(w Wanted, f file) error {
+	all, err := s.History(w.Group.Name)
+	if err != nil {
+		return err
+	}
+	text := textSum(f.bundle.HCL)
+	newest := len(all) > 0 && all[0].Number == w.Generation
+	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest {
+		return nil
+	}
+	if err := writeJSON(s.definitionPath(w.Group.Name, w.Generation), Definition{w.Group, s.whole(f)}); err != nil {
+		return err
+	}
+	g := Generation{
+		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: OnTrial, Text: text, Kept: true,
+	}
+	if newest {
+		if all[0].Digest == g.Digest {
+			g.At, g.By, g.Outcome, g.Why = all[0].At, all[0].By, all[0].Outcome, all[0].Why
+		}
+		all = all[1:]
+	} else if len(all) > 0 && all[0].Outcome != Proved {
+		all[0].Outcome = Replaced
+		if w.Setback != nil {
+			all[0].Outcome, all[0].Why = TakenBack, w.Setback.Why
+		}
+	}
+	return s.writeHistory(w.Group.Name, append([]Generation{g}, all...))
+}
+
+// whole is a file's bundle with everything that was read for it. A path makes the files count, also of one that was put into the
+// folder by hand.
+func (s *Store) whole(f file) Bundle {
+	b := f.bundle
+	b.Files = f.read
+	if b.Path == "" {
+		b.Path = s.filePath(b.Name)
+	}
+	return b
+}
+
+// writeHistory lets go of what is too old.
+func (s *Store) writeHistory(group string, all []Generation) error {
+	back := before(all, all[0].Digest)
+	var left []Generation
+	var old []int
+	for i, g := range all {
+		needed := i < kept || g.Number == back
+		if g.Kept && !needed {
+			g.Kept = false
+			old = append(old, g.Number)
+		}
+		if i < recorded || needed {
+			left = append(left, g)
+		}
+	}
+	err := writeJSON(s.historyPath(group), left)
+	for _, number := range old {
+		err = errors.Join(err, remove(s.definitionPath(group, number)))
+	}
+	return err
+}
+
+// Conclude writes down what became of a generation, where it is still the newest.
+func (s *Store) Conclude(group string, number int, o Outcome, why string) error {
+	all, err := s.History(group)
+	if err != nil || len(all) == 0 || all[0].Number != number {
+		return err
+	}
+	all[0].Outcome, all[0].Why = o, why
+	if err := s.writeHistory(group, all); err != nil || o != Proved {
+		return err
+	}
+	w, err := readJSON[Wanted](s.wantedPath(group))
+	if err != nil || w.Generation != number {
+		return err
+	}
+	w.Proved = true
+	return writeJSON(s.wantedPath(group), w)
+}
+
+// forgetHistory drops all generations of a group.
+func (s *Store) forgetHistory(group string) error {
+	definitions, err := filepath.Glob(filepath.Join(s.generationsDir(), group+".*.json"))
+	for _, path := range definitions {
+		err = errors.Join(err, remove(path))
+	}
+	return errors.Join(err, remove(s.historyPath(group)))
+}
+
+func (s *Store) historyPath(group string) string {
+	return filepath.Join(s.layout.StateDir, "history", group+".json")
+}
+
+// definitionPath relies on a group's name having no dot.
+func (s *Store) definitionPath(group string, number int) string {
+	return filepath.Join(s.generationsDir(), group+"."+strconv.Itoa(number)+".json")
+}
+
+func (s *Store) generationsDir() string { return filepath.Join(s.layout.StateDir, "generations") }
+
+func textSum(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}

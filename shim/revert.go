@@ -1,0 +1,220 @@
+package shim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
+const imagesTime = time.Minute
+
+// tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
+// written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
+// for a generation that is late. again says that something else is wanted by now.
+func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
+	w, now := r.wishes()
+	if w.wanted == nil || now != seq {
+		return err, now != seq
+	}
+	g := w.wanted
+	if g.Proved {
+		r.trial = trial{generation: g.Generation, over: true}
+	}
+	s := sighting{
+		known:   in.Observed.unknown(in.toRun()) == nil,
+		ready:   err == nil && (state == Running || state == Completed),
+		stopped: in.Stopped,
+	}
+	var v verdict
+	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
+	if v == proved {
+		r.note(ctx, g.Generation, Proved, "")
+	}
+	if !r.trial.late {
+		return err, false
+	}
+	late := notReadyIn(g.Group.Update.HealthTimeout, state, err)
+	if v == tooLate {
+		r.stuck = nil
+		if g.Group.Update.AutoRevert && g.revertible() {
+			if r.stuck = r.revert(ctx, r, *g, late); r.stuck == nil {
+				return err, true
+			}
+		}
+		r.note(ctx, g.Generation, NotReady, oneLine(late.Error()))
+	}
+	return overdue(late, g, r.stuck), false
+}
+
+// revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
+func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }
+
+func notReadyIn(d time.Duration, state State, err error) error {
+	if err == nil {
+		err = fmt.Errorf("it is %s", state)
+	}
+	return &Problem{Err: fmt.Errorf("not ready within %s: %w", d, err), Hint: hintOf(err)}
+}
+
+// overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
+// to be.
+func overdue(why error, w *Wanted, stuck error) error {
+	text := fmt.Errorf("generation %d %w", w.Generation, why)
+	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
+	switch {
+	case stuck != nil:
+		text = fmt.Errorf("%w; it can't be taken back: %w", text, stuck)
+		hint = cmp.Or(hintOf(stuck), hint)
+	default:
+		hint += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
+	}
+	return &Problem{Err: text, Hint: hint}
+}
+
+// note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
+func (r *runner) note(ctx context.Context, number int, o Outcome, why string) {
+	if err := r.conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
+	}
+}
+
+// conclude is the runners' way to the store.
+func (k *Keeper) conclude(ctx context.Context, group string, number int, o Outcome, why string) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := k.config.Store.Conclude(group, number, o, why); err != nil || o != Proved {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w, ok := k.wanted[group]; ok && w.Generation == number {
+		w.Proved = true
+		k.wanted[group] = w
+	}
+	return nil
+}
+
+// revert puts the file of the generation before in the place of the one that did not prove itself, and has all of its groups made
+// as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
+// now. What it can't have for sure, it does not begin with.
+func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) error {
+	b, number, err := k.toPutBack(ctx, w)
+	if err != nil {
+		return err
+	}
+	c, err := k.read([]Bundle{b})
+	if err != nil {
+		return err
+	}
+	if err := k.checkPorts(c); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, imagesTime)
+	defer cancel()
+	images, err := k.images(bounded, c, func(string) {})
+	if err != nil {
+		return err
+	}
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
+		return nil
+	}
+	if err := k.check(&c); err != nil {
+		return err
+	}
+	text := oneLine(why.Error())
+	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text}); err != nil {
+		return err
+	}
+	setback := Setback{Generation: w.Generation, Why: text}
+	r.spoil(setback.problem(w.Group.Name))
+	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
+	r.record(revertedEvent(w.Group.Name, w.Generation, number, text))
+	_ = k.load(images, nil) // logged, and kept for Problems
+	return nil
+}
+
+// toPutBack returns the file of the generation to go back to.
+func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return Bundle{}, 0, err
+	}
+	defer release()
+	store, group := k.config.Store, w.Group.Name
+	number, d, err := store.Before(group, w.Group.Digest)
+	if errors.Is(err, ErrNoGeneration) {
+		return Bundle{}, 0, &Problem{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
+	}
+	if err != nil {
+		return Bundle{}, 0, err
+	}
+	d.Bundle.Name = w.File
+	others, err := k.alsoChanged(d.Bundle, group)
+	if err != nil {
+		return Bundle{}, 0, err
+	}
+	at, err := store.acceptedAt(group)
+	if err != nil {
+		return Bundle{}, 0, err
+	}
+	var apart []string
+	for _, other := range others {
+		if k.wantedGroup(other) == nil {
+			continue // taken away together with the change
+		}
+		if t, err := store.acceptedAt(other); err != nil || !t.Equal(at) {
+			apart = append(apart, other)
+		}
+	}
+	if len(apart) > 0 {
+		return Bundle{}, 0, &Problem{
+			Err:  fmt.Errorf("its file has groups that were changed at another time and would go back too: %s", strings.Join(apart, ", ")),
+			Hint: "mend the file and apply it again",
+		}
+	}
+	return d.Bundle, number, nil
+}
+
+// acceptedAt is when the newest generation of a group was.
+func (s *Store) acceptedAt(group string) (time.Time, error) {
+	all, err := s.History(group)
+	if err != nil || len(all) == 0 {
+		return time.Time{}, err
+	}
+	return all[0].At, nil
+}
+
+func (k *Keeper) wantedNow(group string) Wanted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wanted[group]
+}
+
+// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
+func (r *runner) spoil(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.followers {
+		r.followers[i].spoilt = why
+	}
+}
+
+// problem is what an operator is told of a setback for as long as nothing else is put in the file.
+func (s Setback) problem(group string) error {
+	return &Problem{
+		Err:  fmt.Errorf("generation %d was taken back: %s", s.Generation, s.Why),
+		Hint: fmt.Sprintf("mend the file and apply it again; \"sallyport history %s --file %d\" prints the one that failed", group, s.Generation),
+	}
+}

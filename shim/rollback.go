@@ -1,0 +1,133 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// History returns the generations of a group, the newest first. An unknown group is ErrNoGroup.
+func (k *Keeper) History(ctx context.Context, group string) ([]Generation, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if _, err := k.Status(group); err != nil {
+		return nil, err
+	}
+	return k.config.Store.History(group)
+}
+
+// Definition returns what a generation of a group was made from. ErrNoGroup and ErrNoGeneration tell what there is not.
+func (k *Keeper) Definition(ctx context.Context, group string, number int) (Definition, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return Definition{}, err
+	}
+	defer release()
+	if _, err := k.Status(group); err != nil {
+		return Definition{}, err
+	}
+	d, err := k.config.Store.Definition(group, number)
+	return d, notKept(err, group, number)
+}
+
+// Rollback puts the file of an earlier generation in the place of the installed one, as Apply would: as a new generation, and with
+// all that Apply checks. to is its number; 0 is the last that proved itself and is another than what runs. The text that is
+// replaced stays in the history. It refuses where other groups of the file would change too.
+func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
+	b, number, err := k.earlier(ctx, group, to)
+	if err != nil {
+		return err
+	}
+	if progress != nil {
+		progress(fmt.Sprintf("%s: back to generation %d", group, number))
+	}
+	return k.apply(ctx, []Bundle{b}, Origin{By: ByRollback}, progress)
+}
+
+// earlier returns the file to put in the place of the installed one.
+func (k *Keeper) earlier(ctx context.Context, group string, to int) (Bundle, int, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return Bundle{}, 0, err
+	}
+	defer release()
+	k.mu.Lock()
+	w, ok := k.wanted[group]
+	k.mu.Unlock()
+	switch {
+	case !ok:
+		return Bundle{}, 0, ErrNoGroup
+	case w.Broken != nil:
+		return Bundle{}, 0, &Problem{
+			Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", w.File),
+			Hint: "keep a copy of it elsewhere, or mend it; then apply a file that is right",
+		}
+	}
+	number, d, err := to, Definition{}, error(nil)
+	if to == 0 {
+		number, d, err = k.config.Store.Before(group, w.Group.Digest)
+	} else {
+		d, err = k.config.Store.Definition(group, to)
+	}
+	if err != nil {
+		return Bundle{}, 0, notKept(err, group, to)
+	}
+	d.Bundle.Name = w.File
+	others, err := k.alsoChanged(d.Bundle, group)
+	if err == nil && len(others) > 0 {
+		err = &Problem{
+			Err:  fmt.Errorf("file %s has more groups, which would change too: %s", w.File, strings.Join(others, ", ")),
+			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", group, group, number),
+		}
+	}
+	return d.Bundle, number, err
+}
+
+// alsoChanged names the groups other than the one that a file in the place of the installed one of its name would change, make or
+// take away.
+func (k *Keeper) alsoChanged(b Bundle, group string) ([]string, error) {
+	groups, err := k.config.Store.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var others []string
+	for _, g := range groups {
+		if w, ok := k.wanted[g.Name]; g.Name != group && (!ok || w.Group.Digest != g.Digest) {
+			others = append(others, g.Name)
+		}
+	}
+	for name, w := range k.wanted {
+		defines := slices.ContainsFunc(groups, func(g spec.Group) bool { return g.Name == name })
+		if name != group && w.File == b.Name && !defines {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
+// notKept says of a generation that is not there what to do. number 0 is the one before, whichever it is.
+func notKept(err error, group string, number int) error {
+	if !errors.Is(err, ErrNoGeneration) {
+		return err
+	}
+	if number == 0 {
+		return &Problem{
+			Err:  fmt.Errorf("group %s has no generation to go back to: none but what runs has proved itself, or is kept: %w", group, err),
+			Hint: fmt.Sprintf("\"sallyport history %s\" shows them; apply a file instead", group),
+		}
+	}
+	return &Problem{
+		Err:  fmt.Errorf("group %s: generation %d is not kept: %w", group, number, err),
+		Hint: fmt.Sprintf("\"sallyport history %s\" shows those that are", group),
+	}
+}

@@ -1,0 +1,96 @@
+package shim
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A trial is the time in which a new generation has to prove itself: every part of it ready within its health_timeout. It lives in
+// memory: the time is this daemon's, by a clock that nobody sets, and runs only while the group can be looked at and is not
+// stopped. A daemon that is started in the middle of one gives the whole time again, since neither the clock of the one before nor
+// what happened meanwhile is to be trusted. That a trial goes on is on disk: [Wanted].Proved.
+type trial struct {
+	generation int
+	began      time.Time // zero: its time does not run
+	ready      time.Time // since when all of it has been ready; zero: it is not
+	over       bool      // it has proved itself
+	late       bool      // it has not in time; it still may
+}
+
+// A sighting is what one look found of a generation.
+type sighting struct {
+	known   bool // all of it could be looked at
+	ready   bool // all of it is as it should be
+	stopped bool
+}
+
+// A verdict is what is to become of a generation.
+type verdict int
+
+const (
+	undecided verdict = iota
+	proved
+	tooLate // told once
+)
+
+// steady is how long a generation that has a time limit must be ready without a break: a program that ends soon after its start
+// must not prove anything.
+const steady = 2 * time.Second
+
+// see returns the trial after one more look at the generation.
+func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (trial, verdict) {
+	if t.generation != generation {
+		t = trial{generation: generation}
+	}
+	switch {
+	case t.over:
+		return t, undecided
+	case s.stopped:
+		t.began, t.ready = time.Time{}, time.Time{}
+		return t, undecided
+	case !s.known:
+		t.began, t.ready = now, time.Time{}
+		return t, undecided
+	case t.began.IsZero():
+		t.began = now
+	}
+	if !s.ready {
+		t.ready = time.Time{}
+		if !t.late && u.HealthTimeout > 0 && now.Sub(t.began) >= u.HealthTimeout {
+			t.late = true
+			return t, tooLate
+		}
+		return t, undecided
+	}
+	if t.ready.IsZero() {
+		t.ready = now
+	}
+	if now.Sub(t.ready) >= steadyFor(u) {
+		t.over, t.late = true, false
+		return t, proved
+	}
+	return t, undecided
+}
+
+// steadyFor is no longer than half of the time there is.
+func steadyFor(u spec.Update) time.Duration { return min(steady, u.HealthTimeout/2) }
+
+// next says when time alone decides; zero: never.
+func (t trial) next(u spec.Update) time.Time {
+	switch {
+	case t.over, t.began.IsZero(), u.HealthTimeout == 0:
+		return time.Time{}
+	case !t.ready.IsZero():
+		return t.ready.Add(steadyFor(u))
+	case t.late:
+		return time.Time{}
+	default:
+		return t.began.Add(u.HealthTimeout)
+	}
+}
+
+// open says that whoever waits for the generation is to wait on for a verdict.
+func (t trial) open(u spec.Update) bool {
+	return u.HealthTimeout > 0 && !t.over && !t.late && !t.began.IsZero()
+}
