@@ -93,5 +93,5 @@ type Sighting struct{ Known, Ready, Stopped bool }
 // See tells the verdict in words; empty: there is none yet.
 func (t Trial) See(generation int, u spec.Update, s Sighting, now time.Time) (Trial, string) {
 	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, stopped: s.Stopped}, now)
-	return Trial{after}, map[verdict]string{proved: "proved", tooLate: "too late"}[v]
+	return Trial{after}, map[decision]string{held: "proved", tooLate: "too late"}[v]
 }

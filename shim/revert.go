@@ -29,9 +29,9 @@ func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 		ready:   err == nil && (state == Running || state == Completed),
 		stopped: in.Stopped,
 	}
-	var v verdict
+	var v decision
 	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
-	if v == proved {
+	if v == held {
 		r.note(ctx, g.Generation, Proved, "")
 	}
 	if !r.trial.late {

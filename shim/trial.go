@@ -25,13 +25,13 @@ type sighting struct {
 	stopped bool
 }
 
-// A verdict is what is to become of a generation.
-type verdict int
+// A decision is what is to become of a generation.
+type decision int
 
 const (
-	undecided verdict = iota
-	proved
-	tooLate // told once
+	pending decision = iota
+	held             // it has proved itself
+	tooLate          // told once
 )
 
 // steady is how long a generation that has a time limit must be ready without a break: a program that ends soon after its start
@@ -39,19 +39,19 @@ const (
 const steady = 2 * time.Second
 
 // see returns the trial after one more look at the generation.
-func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (trial, verdict) {
+func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (trial, decision) {
 	if t.generation != generation {
 		t = trial{generation: generation}
 	}
 	switch {
 	case t.over:
-		return t, undecided
+		return t, pending
 	case s.stopped:
 		t.began, t.ready = time.Time{}, time.Time{}
-		return t, undecided
+		return t, pending
 	case !s.known:
 		t.began, t.ready = now, time.Time{}
-		return t, undecided
+		return t, pending
 	case t.began.IsZero():
 		t.began = now
 	}
@@ -61,16 +61,16 @@ func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (tr
 			t.late = true
 			return t, tooLate
 		}
-		return t, undecided
+		return t, pending
 	}
 	if t.ready.IsZero() {
 		t.ready = now
 	}
 	if now.Sub(t.ready) >= steadyFor(u) {
 		t.over, t.late = true, false
-		return t, proved
+		return t, held
 	}
-	return t, undecided
+	return t, pending
 }
 
 // steadyFor is no longer than half of the time there is.

@@ -45,6 +45,20 @@ func (h *Host) Stay(group, name string) {
 	delete(h.quitters, spec.ID(group, name))
 }
 
+// BreakImage makes every program of an image end as soon as it is started, from now on.
+func (h *Host) BreakImage(ref string, status uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.quitters["image "+ref] = status
+}
+
+// MendImage ends what BreakImage began.
+func (h *Host) MendImage(ref string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.quitters, "image "+ref)
+}
+
 // Hide makes containerd not say what a container is doing. show ends it.
 func (h *Host) Hide(group, name string) (show func()) {
 	h.mu.Lock()

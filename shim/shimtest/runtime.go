@@ -104,8 +104,10 @@ func (r *runtimeSide) Start(_ context.Context, group, name string) error {
 		h.checkStart(id, c)
 		c.begun = true
 		c.state.Task, c.state.PID, c.state.StartedAt = shim.TaskRunning, uint32(1000+len(h.operations)), h.now()
-		if status, ok := h.quitters[id]; ok {
-			c.end(status, h.now())
+		for _, who := range []string{id, "image " + c.group.Container(name).Image} {
+			if status, ok := h.quitters[who]; ok {
+				c.end(status, h.now())
+			}
 		}
 		return nil
 	})
