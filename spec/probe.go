@@ -2,6 +2,7 @@ package spec
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -84,8 +85,11 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 	if r.has("http") {
 		port, path := d.endpoint(r, "http", "path")
 		http := &HTTPProbe{Port: port, Path: cmp.Or(path.text, defaultProbePath)}
-		if path.text != "" && !strings.HasPrefix(path.text, "/") {
+		switch _, err := url.ParseRequestURI(http.Path); {
+		case !strings.HasPrefix(http.Path, "/"):
 			d.errorf(path.at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path.text))
+		case err != nil:
+			d.errorf(path.at, "Invalid path", "%s can't be asked for: after a %% stand two hexadecimal digits, and there is no control character. Write: path = \"/healthz\"", quote(path.text))
 		}
 		p.HTTP = http
 	}
@@ -109,12 +113,14 @@ func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 			tests = append(tests, name)
 		}
 	}
+	meant := func(a *hclsyntax.Attribute) bool { return !slices.Contains(kinds["probe"].attrs, a.Name) } // reported with its name
 	switch {
+	case len(tests) == 0 && slices.ContainsFunc(attributes(r.body), meant):
 	case len(tests) == 0:
 		d.errorf(r.at, "A probe without a test", "The probe %q tests nothing. Give it one of http = { port = 8080, path = \"/healthz\" }, tcp = { port = 8080 }, grpc = { port = 8080 }, exec = [\"...\"].", p.Kind)
 	case len(tests) > 1:
 		d.errorf(r.body.Attributes[tests[1]].NameRange, "A probe with several tests", "A probe tests one thing, and this one has %s. Keep one of them.", strings.Join(tests, " and "))
-	case p.Exec != nil && len(p.Exec) == 0:
+	case p.Exec != nil && (len(p.Exec) == 0 || p.Exec[0] == ""):
 		d.errorf(r.body.Attributes["exec"].Expr.Range(), "Empty command", "An empty command tests nothing. Name a program of the container.")
 	}
 }

@@ -22,4 +22,19 @@ group "g" {
     probe "startup" { exec = [] }
     probe "live" { tcp = 8080 }
   }
+  app "b" {
+    image = "x"
+    probe "startup" { exec = ["", "x"] }
+    probe "ready" { http = { port = 80, path = "/%zz" } }
+    probe "live" {
+      http     = { port = 80, path = "/\u001b[1m" }
+      interval = "50ms"
+      failures = 1001
+    }
+  }
+  app "c" {
+    image = "x"
+    probe "ready" { grcp = { port = 1 } }
+    probe "live" { http = { path = "/" } }
+  }
 }
