@@ -26,10 +26,10 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Capabilities: d.capabilities(role, r),
 		Resources:    d.resources(block),
 		Restart:      d.restart(role, block),
-		OnFailure:    d.onFailure(r, block),
 		Stop:         d.stop(block),
 		Probes:       d.probes(role, block),
 	}
+	c.OnFailure = d.onFailure(r, role, c.Restart.Policy)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Files = d.files(block, taken)

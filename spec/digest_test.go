@@ -251,7 +251,7 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 		{"no update", "update {\n    auto_revert = true\n  }", ``, nil},
 		{"time of an update", `auto_revert = true`, "auto_revert = true\n health_timeout = \"1m\"\n", nil},
 		{"the group's resources", `"1GiB"`, `"2GiB"`, nil},
-		{"failure", `"stop-group"`, `"ignore"`, nil},
+		{"failure", `"stop-group"`, `"restart"`, nil},
 		{"default failure", `on_failure = "stop-group"`, ``, nil},
 		{"order", `after = ["one"]`, ``, nil},
 		{"probe", `interval = "5s"`, `interval = "6s"`, nil},

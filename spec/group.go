@@ -131,7 +131,7 @@ type OnFailure string
 const (
 	FailureRestarts   OnFailure = ""           // the restart policy decides, and the group is degraded meanwhile; "restart" in the file
 	FailureStopsGroup OnFailure = "stop-group" // the whole group is stopped, and stays so until it is started or applied again
-	FailureIgnored    OnFailure = "ignore"     // the restart policy decides, and the group counts as whole without it
+	FailureIgnored    OnFailure = "ignore"     // the restart policy decides, and the group counts as whole without it; never an ambassador's
 )
 
 // Update is a group's `update` block. Zero is what a group without one has.

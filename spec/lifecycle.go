@@ -35,19 +35,23 @@ func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
 	return Restart{Policy: policy}
 }
 
-// onFailure reads what a container's failure is to its group.
-func (d *groupDecoder) onFailure(r reader, container *hclsyntax.Block) OnFailure {
+// onFailure reads what a container's failure is to its group, and reports what its role or its restart policy gives no meaning.
+func (d *groupDecoder) onFailure(r reader, role Role, policy RestartPolicy) OnFailure {
 	const restarts = "restart"
 	s, at, ok := r.oneOf("on_failure", []string{restarts, string(FailureStopsGroup), string(FailureIgnored)})
-	if !ok || s != restarts {
-		return OnFailure(s)
+	switch {
+	case !ok:
+		return FailureRestarts
+	case s == restarts && policy == RestartNever:
+		d.errorf(at, "A restart that never comes", "With on_failure = \"restart\" the restart policy says when it is started again, and that is \"never\". Write policy = \"on-failure\", or say here what its failure is to the group: \"stop-group\" or \"ignore\".")
+	case s == restarts:
+		return FailureRestarts
+	case s == string(FailureIgnored) && role == Ambassador:
+		d.errorf(at, "A group without its door", "Nothing leaves or enters a group whose ambassador is down, so no group counts as whole without it. Write \"restart\" or \"stop-group\".")
+	case s == string(FailureIgnored) && role == Init && policy != RestartNever:
+		d.errorf(at, "An init that is tried until it succeeds", "The group's start can go on without an init only when that has ended for good, and by its restart policy this one is started again until it succeeds. Write beside it: restart { policy = \"never\" }.")
 	}
-	if block := single(container, "restart"); block != nil {
-		if policy := block.Body.Attributes["policy"]; policy != nil && slices.Equal(literals(policy.Expr), []string{string(RestartNever)}) {
-			d.errorf(at, "A restart that never comes", "With on_failure = \"restart\" the restart policy says when it is started again, and that is \"never\". Write policy = \"on-failure\", or say here what its failure is to the group: \"stop-group\" or \"ignore\".")
-		}
-	}
-	return FailureRestarts
+	return OnFailure(s)
 }
 
 // stop reads how a container is asked to end.

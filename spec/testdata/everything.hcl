@@ -148,7 +148,8 @@ group "life" {
     mount "data" { path = "/data" }
   }
   init "migrate" {
-    image = local.image
+    image      = local.image
+    on_failure = "ignore"
     restart { policy = "never" }
   }
   sidecar "shipper" {

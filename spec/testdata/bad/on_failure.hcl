@@ -10,6 +10,15 @@ group "g" {
     on_failure = "restart"
     restart { policy = "never" }
   }
+  init "i" {
+    image      = "x"
+    on_failure = "ignore"
+  }
+  init "j" {
+    image      = "x"
+    on_failure = "ignore"
+    restart { policy = "on-failure" }
+  }
   app "c" {
     image = "x"
     on_failure "ignore" {}
