@@ -10,8 +10,9 @@ import (
 type fates struct {
 	drop   []ContainerState // to be stopped and removed: not wanted, or replaced
 	create []Target         // in start order
-	start  []Target         // in start order; every create is also a start
-	lost   bool             // what runs is in a namespace that is not pinned any more
+	start  []*spec.Container
+	dead   []Target // to be stopped because of what their probes say; each is its Because
+	lost   bool     // what runs is in a namespace that is not pinned any more
 }
 
 // decide looks at each container once. It starts and replaces nothing where the rules can't be known to be in force by
@@ -26,35 +27,98 @@ func (in PlanInput) decide() fates {
 			f.drop = append(f.drop, s)
 		}
 	}
-	if !in.sealable() || len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil {
+	if !in.sealable() || len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil || in.EndedErr != nil {
 		return f
 	}
 	f.lost = in.lost()
+	o := order{in: in, leaves: map[string]bool{}, pending: map[string]bool{}, started: map[string]bool{}}
+	fate := map[string]fate{}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
-		s, have := in.Observed.container(c.Name)
-		if have && s.Task == TaskUnknown {
+		s, _ := in.Observed.container(c.Name)
+		if s.Task == TaskUnknown {
 			break
 		}
-		f.add(in, c, s, have)
+		fate[c.Name] = in.fateOf(c, s, f.lost)
+		o.leaves[c.Name] = fate[c.Name] == replaced
+		o.pending[c.Name] = fate[c.Name] != stays && fate[c.Name] != condemned
 	}
+	f.start = o.starts()
+	f.add(in, fate, o.started)
 	return f
 }
 
-func (f *fates) add(in PlanInput, c *spec.Container, s ContainerState, have bool) {
-	t := target(c)
-	if !have || s.Task == TaskNone {
-		f.create, f.start = append(f.create, t), append(f.start, t)
-		return
+// add makes the fates into what is to be done.
+func (f *fates) add(in PlanInput, fate map[string]fate, started map[string]bool) {
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, _ := in.Observed.container(c.Name)
+		switch fate[c.Name] {
+		case made:
+			f.create = append(f.create, target(c))
+		case replaced:
+			f.drop, f.create = append(f.drop, s), append(f.create, target(c))
+		case revived:
+			if started[c.Name] {
+				f.drop, f.create = append(f.drop, s), append(f.create, target(c))
+			}
+		case condemned:
+			t := target(c)
+			t.Because = in.Health[c.Name].Said
+			f.dead = append(f.dead, t)
+		}
 	}
+}
+
+// starts are the containers that the plan starts, in their order.
+func (o order) starts() []*spec.Container {
+	var out []*spec.Container
+	for more := true; more; {
+		more = false
+		for i := range o.in.Want.Containers {
+			c := &o.in.Want.Containers[i]
+			if o.pending[c.Name] && !o.started[c.Name] && o.holds(c) == nil {
+				o.started[c.Name], more = true, true
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// A fate is what is to become of one container that is wanted.
+type fate int
+
+const (
+	stays     fate = iota
+	made           // there is no task of it
+	begun          // it has been created, and is started in its turn
+	replaced       // it goes at once, and is made anew
+	revived        // it has ended, and is made anew in its turn
+	condemned      // its probes say that it is to be restarted: it is stopped, and its end is one as any
+)
+
+func (in PlanInput) fateOf(c *spec.Container, s ContainerState, lost bool) fate {
 	hasTask := s.Task == TaskRunning || s.Task == TaskCreated
 	switch {
-	case s.Digest != c.Digest, in.otherImage(c, s), in.Restart[c.Name], f.lost && hasTask, s.Task == TaskStopped && in.due(c, s):
-		f.drop = append(f.drop, s)
-		f.create, f.start = append(f.create, t), append(f.start, t)
+	case s.Task == "" || s.Task == TaskNone:
+		return made
+	case in.outdated(c, s), lost && hasTask:
+		return replaced
 	case s.Task == TaskCreated:
-		f.start = append(f.start, t)
+		return begun
+	case s.Task == TaskStopped && in.due(c, s):
+		return revived
+	case s.Task == TaskRunning && in.Health[c.Name].Dead:
+		return condemned
+	default:
+		return stays
 	}
+}
+
+// outdated says that what there is of the container is to be replaced, whatever it does.
+func (in PlanInput) outdated(c *spec.Container, s ContainerState) bool {
+	return s.Digest != c.Digest || in.otherImage(c, s) || in.Restart[c.Name] || s.Task == TaskStopped && in.History[c.Name].Taken
 }
 
 // sealable says that the rules are in force or will be after the plan's own network steps. Where there may be processes that
@@ -86,7 +150,7 @@ func (in PlanInput) otherImage(c *spec.Container, s ContainerState) bool {
 
 // due says that a container that has ended is to be started again now.
 func (in PlanInput) due(c *spec.Container, s ContainerState) bool {
-	return again(c.Restart, s.ExitStatus) && !in.History[c.Name].Next.After(in.Now)
+	return in.again(c, s) && !in.History[c.Name].Next.After(in.Now)
 }
 
 // network is what has to be done to namespace, rules and link.

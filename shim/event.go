@@ -93,10 +93,11 @@ func revertedEvent(group string, from, to int, why string) Event {
 	}
 }
 
-func restartedEvent(group, container string, status uint32) Event {
+func restartedEvent(group, container string, l Life) Event {
+	x := Exit{Status: *l.ExitStatus, OOMKilled: l.OOMKilled, Condemned: l.Condemned}
 	return Event{
-		Group: group, Container: container, Kind: EventRestarted, ExitStatus: &status,
-		Text: fmt.Sprintf("ended with status %d, started again", status),
+		Group: group, Container: container, Kind: EventRestarted, ExitStatus: l.ExitStatus,
+		Text: fmt.Sprintf("ended with %s, started again", x),
 	}
 }
 

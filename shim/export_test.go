@@ -43,6 +43,7 @@ var (
 	Difference = difference
 	StateOf    = stateOf
 	Complaint  = complaint
+	Awaits     = awaits
 	Finish     = (*Store).finish
 
 	DeniedEvents = deniedEvents

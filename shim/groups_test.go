@@ -101,6 +101,7 @@ func digested(g *spec.Group) *spec.Group {
 		c := &g.Containers[i]
 		fixed := *c
 		fixed.Restart, fixed.Stop, fixed.Publish, fixed.Allow, fixed.Digest = spec.Restart{}, spec.Stop{}, nil, nil, ""
+		fixed.OnFailure, fixed.Probes, fixed.After = "", nil, nil
 		fixed.Intercept, fixed.Rate, fixed.Quota = 0, spec.Rate{}, 0
 		var mounted []spec.Volume
 		for _, v := range g.Volumes {

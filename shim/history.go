@@ -3,8 +3,6 @@ package shim
 import (
 	"maps"
 	"time"
-
-	"github.com/sallyport/sallyport/spec"
 )
 
 // A History is what the keeper has seen of the lives of one group's containers, by name. It is kept in memory only: a new
@@ -20,7 +18,10 @@ type Life struct {
 	StartedAt  time.Time // of the last start
 	EndedAt    time.Time // of the last end
 	ExitStatus *uint32   // of the last end
+	OOMKilled  bool      // the last end came with a kill for memory
 	Next       time.Time // while Ended: the time for its next start, if it is to be started again
+	Taken      bool      // the keeper stopped it, to make it anew: no end of its own
+	Condemned  string    // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
 }
 
 // seen returns the history with an observation added. chance is in [0,1) and spreads the restarts.
@@ -58,7 +59,20 @@ func (h History) started(name, digest string, now time.Time) History {
 	if !l.StartedAt.IsZero() || l.Ended {
 		l.Restarts++
 	}
-	l.Ended, l.StartedAt, l.Next = false, now, time.Time{}
+	l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, now, time.Time{}, false, ""
+	out[name] = l
+	return out
+}
+
+// stopped returns the history with a stop that the keeper made. because is what the container's probes said; empty: it is made
+// anew, or goes.
+func (h History) stopped(name, because string) History {
+	out := maps.Clone(h)
+	if out == nil {
+		out = History{}
+	}
+	l := out[name]
+	l.Taken, l.Condemned = because == "", because
 	out[name] = l
 	return out
 }
@@ -80,12 +94,12 @@ func (l Life) running(c ContainerState, now time.Time) Life {
 			l.StartedAt = c.StartedAt
 		}
 	}
-	l.Ended, l.Next = false, time.Time{}
+	l.Ended, l.Next, l.Taken, l.Condemned = false, time.Time{}, false, ""
 	return l
 }
 
 func (l Life) ended(c ContainerState, now time.Time, chance func() float64) Life {
-	if l.Ended {
+	if l.Ended || l.Taken {
 		return l
 	}
 	l.Ended, l.EndedAt = true, c.ExitedAt
@@ -93,23 +107,13 @@ func (l Life) ended(c ContainerState, now time.Time, chance func() float64) Life
 		l.EndedAt = now
 	}
 	status := c.ExitStatus
-	l.ExitStatus = &status
+	l.ExitStatus, l.OOMKilled = &status, c.OOMKilled
 	if !l.StartedAt.IsZero() && l.EndedAt.Sub(l.StartedAt) >= stable {
 		l.Row = 0
 	}
 	l.Row++
-	l.Next = l.EndedAt.Add(backoff(l.Row, chance()))
+	wait := backoff(l.Row, chance())
+	passed := min(max(now.Sub(l.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
+	l.Next = now.Add(wait - passed)
 	return l
-}
-
-// again says whether a container that ended with the status is to be started again.
-func again(r spec.Restart, status uint32) bool {
-	switch r.Policy {
-	case spec.RestartNever:
-		return false
-	case spec.RestartOnFailure:
-		return status != 0
-	default:
-		return true
-	}
 }

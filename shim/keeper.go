@@ -35,6 +35,8 @@ type Config struct {
 
 	// PortInUse says who else has a port of the host. Optional: nil asks nobody. holder is empty where nobody has it.
 	PortInUse func(spec.Publish) (holder string, err error)
+	// LastWords returns the last lines of a container's output. Optional: nil is no output.
+	LastWords func(group, container string) []string
 	// Trace is told of each step that was tried, from the runners' goroutines. Optional.
 	Trace func(group string, step Step, took time.Duration)
 }

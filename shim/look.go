@@ -7,18 +7,25 @@ import (
 	"time"
 )
 
-// rounds is how often one look observes, plans and acts before it says that the group does not settle. Two are the rule: one
-// that acts and one that finds nothing to do.
+// rounds is how often one look begins a plan with the same step before it says that the group does not settle. Once is the rule.
 const rounds = 5
 
 // look observes, plans and acts until there is nothing to do or something fails. It returns when to look again, and whether
 // the group is gone for good.
 func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
-	for round := 1; ; round++ {
+	done := map[string]int{} // by the first step of a plan
+	for {
 		w, seq := r.wishes()
 		in := r.observe(ctx, w)
 		if ctx.Err() != nil {
 			return time.Time{}, false
+		}
+		if end := in.ending(); end != nil {
+			end.Generation = w.generation()
+			if err := r.config.Store.SetEnded(r.group, end); err != nil {
+				return r.failed(ctx, w, seq, Step{}, err), false
+			}
+			continue
 		}
 		steps := Plan(in)
 		r.drifted(in, seq, steps)
@@ -29,9 +36,10 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 		switch {
 		case len(steps) == 0:
 			return r.settled(ctx, in, seq)
-		case round > rounds:
+		case done[steps[0].String()] == rounds:
 			return r.failed(ctx, w, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
 		}
+		done[steps[0].String()]++
 		for _, s := range steps {
 			if _, now := r.wishes(); now != seq {
 				break // something else is wanted by now
@@ -41,7 +49,7 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 			}
 		}
 		if _, now := r.wishes(); now != seq {
-			round = 0
+			clear(done)
 		}
 	}
 }
@@ -52,16 +60,26 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	if w.wanted != nil {
 		in.Want, in.Stopped = &w.wanted.Group, w.wanted.Stopped
 	}
+	in.Ended, in.EndedErr = r.howEnded(w)
 	in.Observed = r.host.observe(ctx, r.group, in.toRun())
+	if in.Observed.ContainersErr == nil {
+		r.pulse.follow(ctx, in.toRun(), in.Observed.Containers)
+	}
+	in.Health = r.pulse.health()
 	in.Now = r.config.Now()
 	r.history = r.history.seen(in.Observed.Containers, in.Now, r.config.Rand)
 	in.History = r.history
 	return in
 }
 
-// act does one step, tells of it and takes note of it.
+// act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost.
 func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	r.tell(seq, "%s", s)
+	if s.Kind == Stop {
+		for _, t := range s.Targets {
+			r.history = r.history.stopped(t.Name, t.Because)
+		}
+	}
 	began := r.config.Now()
 	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
 	took := r.config.Now().Sub(began)
@@ -74,11 +92,11 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	r.log.Info(s.String(), "group", r.group, "took", took)
 	for _, t := range s.Targets {
 		switch s.Kind {
-		case Remove:
+		case Remove, Create:
 			r.restarted(t.Name)
 		case Start:
 			if l := r.history[t.Name]; l.Ended && l.Digest == w.wanted.Group.Container(t.Name).Digest {
-				r.record(restartedEvent(r.group, t.Name, *l.ExitStatus))
+				r.record(restartedEvent(r.group, t.Name, l))
 			}
 			r.history = r.history.started(t.Name, w.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
@@ -110,7 +128,19 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	r.lastError = err
 	state := r.publish(in, err, false)
+	waits := awaits(in)
+	if err == nil && state == Degraded && waits != "" {
+		r.enter(state, errors.New(waits))
+	}
 	r.enter(state, err)
+	if err == nil && waits != "" {
+		if waits != r.waits {
+			r.tell(seq, "%s", waits)
+		}
+		r.waits = waits
+		return next, false // whoever follows goes on waiting
+	}
+	r.waits = ""
 	if state == Gone && r.retire(ctx, r, seq) {
 		gone = true
 	}
@@ -166,12 +196,13 @@ func (s Step) builds() bool {
 
 // publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
 func (r *runner) publish(in PlanInput, err error, busy bool) State {
+	containers := r.lastWords(in, containerStatuses(in))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status
 	st := GroupStatus{
 		Name: r.group, State: stateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
-		Containers: containerStatuses(in), Since: before.Since,
+		Containers: containers, Waiting: awaits(in), Since: before.Since,
 	}
 	if st.State == Pending && busy {
 		st.State = Starting
@@ -197,8 +228,11 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 			st.TrialEnds = r.trial.began.Add(u.HealthTimeout)
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		st.Error, st.Hint = oneLine(err.Error()), hintOf(err)
+	case st.Waiting != "":
+		st.Hint = waitingHint(in)
 	}
 	r.status = st
 	select {

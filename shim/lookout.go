@@ -51,7 +51,7 @@ func (k *Keeper) Groups() []string {
 // drifted notes what somebody else has changed: a look found all as wanted, nothing else is wanted since, and now there are
 // steps to take that have to do with the network.
 func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
-	if in.Want == nil || in.Stopped || seq != r.calm || len(r.drift) > 0 {
+	if in.toRun() == nil || seq != r.calm || len(r.drift) > 0 {
 		return
 	}
 	for i, s := range steps {

@@ -169,7 +169,7 @@ func TestRestartsAreRecorded(t *testing.T) {
 		said("shop state: starting", "shop state: running")
 		d.exit("shop", "web", 137)
 		d.wait(time.Second)
-		said("shop state: degraded: web (app) ended with status 137", "shop.web restarted: ended with status 137, started again", "shop state: running")
+		said("shop state: degraded: web (app) ended with status 137 (SIGKILL)", "shop.web restarted: ended with status 137 (SIGKILL), started again", "shop state: running")
 		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
 			t.Fatal(err)
 		}

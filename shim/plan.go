@@ -8,28 +8,33 @@ import (
 
 // A PlanInput is everything that Plan looks at.
 type PlanInput struct {
-	Group    string           // required where Want is nil
-	Want     *spec.Group      // nil: the group is to be gone
-	Stopped  bool             // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
-	Was      *spec.Group      // optional: the definition before, for the grace of containers that Want has no more
-	Observed Observed         // required
-	Images   map[string]Image // optional: by reference, what the last apply resolved. A container of another digest is replaced
-	History  History          // optional: nil is one that has seen nothing
-	Restart  map[string]bool  // optional: containers to be replaced although nothing in them changed
-	Now      time.Time        // required: ends the waits of History
-	Layout   Layout           // required: its CgroupRoot is part of the text
+	Group    string            // required where Want is nil
+	Want     *spec.Group       // nil: the group is to be gone
+	Stopped  bool              // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
+	Was      *spec.Group       // optional: the definition before, for the grace of containers that Want has no more
+	Observed Observed          // required
+	Images   map[string]Image  // optional: by reference, what the last apply resolved. A container of another digest is replaced
+	History  History           // optional: nil is one that has seen nothing
+	Restart  map[string]bool   // optional: containers to be replaced although nothing in them changed
+	Health   map[string]Health // optional: what the probes say of what runs; of what is not in it nothing is known
+	Ended    *Ended            // optional: the group has ended of its own accord: it is taken down, as one that is stopped
+	EndedErr error             // not nil: whether it has ended is unknown, and why. Nothing is started then
+	Assume   bool              // whatever is started is taken to become ready, or to end well: the whole order, for a preview
+	Now      time.Time         // required: ends the waits of History
+	Layout   Layout            // required: its CgroupRoot is part of the text
 }
 
 // Plan returns the steps from what is to what should be, in the order they are to be done; none when all is as it should be,
 // or when what is unknown forbids to go on. It is pure.
 //
 // Up: rules before anything else, so that nothing is created or stopped while they are not as wanted; then what goes, apps
-// first; then volumes, every container at once, and the starts, the ambassador first. Down: the same in reverse.
+// first; then volumes, every container at once, and the starts that may be made now: those whose turn comes only when something
+// else is ready, or has ended, are in a later plan. Down: the same in reverse.
 func Plan(in PlanInput) []Step {
 	if in.Want != nil {
 		in.Group = in.Want.Name
 	}
-	if in.Want == nil || in.Stopped {
+	if in.toRun() == nil {
 		return planDown(in)
 	}
 	return planUp(in)
@@ -37,7 +42,7 @@ func Plan(in PlanInput) []Step {
 
 // toRun is the definition that the host is to be like; nil: nothing of the group is to be there.
 func (in PlanInput) toRun() *spec.Group {
-	if in.Stopped {
+	if in.Stopped || in.Ended != nil {
 		return nil
 	}
 	return in.Want
@@ -54,13 +59,13 @@ func (in PlanInput) update() spec.Update {
 // Next says when time alone calls for another look: the earliest start that History makes wait. Zero: never.
 func Next(in PlanInput) time.Time {
 	var next time.Time
-	if in.Want == nil || in.Stopped {
+	if in.toRun() == nil {
 		return next
 	}
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.container(c.Name)
 		l := in.History[c.Name]
-		if !ok || s.Task != TaskStopped || !again(c.Restart, s.ExitStatus) || !l.Next.After(in.Now) {
+		if !ok || s.Task != TaskStopped || !in.again(&c, s) || !l.Next.After(in.Now) {
 			continue
 		}
 		if next.IsZero() || l.Next.Before(next) {
@@ -84,8 +89,11 @@ func planUp(in PlanInput) []Step {
 	if len(f.create) > 0 {
 		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: f.create})
 	}
-	for _, t := range f.start {
-		steps = append(steps, Step{Kind: Start, Group: in.Group, Targets: []Target{t}})
+	for _, t := range f.dead {
+		steps = append(steps, Step{Kind: Stop, Group: in.Group, Targets: []Target{t}})
+	}
+	for _, c := range f.start {
+		steps = append(steps, Step{Kind: Start, Group: in.Group, Want: in.Want, Targets: []Target{target(c)}})
 	}
 	return steps
 }

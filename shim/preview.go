@@ -41,10 +41,13 @@ func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error)
 }
 
 func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Preview {
-	in := PlanInput{Group: group, Want: want, Now: k.config.Now(), Layout: k.config.Store.layout}
+	in := PlanInput{Group: group, Want: want, Assume: true, Now: k.config.Now(), Layout: k.config.Store.layout}
 	k.mu.Lock()
 	if w, ok := k.wanted[group]; ok {
 		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
+		if want != nil && want.Digest == w.Group.Digest {
+			in.Ended, in.EndedErr = k.config.Store.Ended(group, w.Generation)
+		}
 	}
 	if r := k.runners[group]; r != nil {
 		w, _ := r.wishes()
@@ -74,7 +77,7 @@ func Texts(steps []Step) []string {
 func Offline(l Layout, groups []spec.Group) []Preview {
 	var out []Preview
 	for i := range groups {
-		p := Preview{Group: groups[i].Name, Steps: Texts(Plan(PlanInput{Want: &groups[i], Observed: Nothing(), Layout: l}))}
+		p := Preview{Group: groups[i].Name, Steps: Texts(Plan(PlanInput{Want: &groups[i], Assume: true, Observed: Nothing(), Layout: l}))}
 		p.Opens, p.Closes = difference(nil, &groups[i])
 		p.Unsafe = UnsafeTexts(&groups[i])
 		out = append(out, p)

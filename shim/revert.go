@@ -24,9 +24,10 @@ func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 	if g.Proved {
 		r.trial = trial{generation: g.Generation, over: true}
 	}
+	waits := awaits(in)
 	s := sighting{
 		known:   in.Observed.unknown(in.toRun()) == nil,
-		ready:   err == nil && (state == Running || state == Completed),
+		ready:   err == nil && waits == "" && (state == Running || state == Completed),
 		stopped: in.Stopped,
 	}
 	var v decision
@@ -37,7 +38,7 @@ func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 	if !r.trial.late {
 		return err, false
 	}
-	late := notReadyIn(g.Group.Update.HealthTimeout, state, err)
+	late := notReadyIn(g.Group.Update.HealthTimeout, state, waits, err)
 	if v == tooLate {
 		r.stuck = nil
 		if g.Group.Update.AutoRevert && g.revertible() {
@@ -53,8 +54,11 @@ func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 // revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
 func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }
 
-func notReadyIn(d time.Duration, state State, err error) error {
-	if err == nil {
+func notReadyIn(d time.Duration, state State, waits string, err error) error {
+	switch {
+	case err == nil && waits != "":
+		err = errors.New("it " + waits)
+	case err == nil:
 		err = fmt.Errorf("it is %s", state)
 	}
 	return &Problem{Err: fmt.Errorf("not ready within %s: %w", d, err), Hint: hintOf(err)}

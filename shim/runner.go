@@ -34,16 +34,19 @@ type runner struct {
 	status    GroupStatus
 
 	// Touched by the goroutine alone.
+	pulse     *pulse
 	history   History
-	fails     int      // looks in a row that failed
-	deaf      bool     // a step has failed and its retry waits: our own doings must not wake us
-	lastError error    // of the last look that ended
-	entered   State    // the journal has
-	calm      int      // seq of the last look that found all as wanted, or made it so
-	drift     []string // what somebody else has changed and is not put back yet, in an operator's words
-	driftTold bool     // that it is not put back yet
-	trial     trial    // of the wanted generation
-	stuck     error    // why a generation that is late could not be taken back
+	words     map[string]words // by container
+	waits     string           // what followers were last told that the group waits for
+	fails     int              // looks in a row that failed
+	deaf      bool             // a step has failed and its retry waits: our own doings must not wake us
+	lastError error            // of the last look that ended
+	entered   State            // the journal has
+	calm      int              // seq of the last look that found all as wanted, or made it so
+	drift     []string         // what somebody else has changed and is not put back yet, in an operator's words
+	driftTold bool             // that it is not put back yet
+	trial     trial            // of the wanted generation
+	stuck     error            // why a generation that is late could not be taken back
 	mends     mends
 }
 
@@ -53,6 +56,7 @@ type wish struct {
 	was     *spec.Group // the definition before
 	images  map[string]Image
 	restart map[string]bool
+	anew    bool // it is to be forgotten how the group has ended
 }
 
 // A follower is told how the first look ends that began with seq or a later one.
@@ -63,6 +67,7 @@ type follower struct {
 }
 
 func (r *runner) run(ctx context.Context) error {
+	defer r.pulse.close()
 	for {
 		next, gone := r.look(ctx)
 		if gone || ctx.Err() != nil {
@@ -121,6 +126,7 @@ func (r *runner) restart(containers []string, f *feed) {
 	for _, c := range containers {
 		r.wish.restart[c] = true
 	}
+	r.wish.anew = true
 	r.requested(f)
 }
 
@@ -133,6 +139,30 @@ func (r *runner) restarted(container string) {
 		delete(r.wish.restart, container)
 		r.history = r.history.forgiven(container)
 	}
+}
+
+// again asks for it to be forgotten how the group has ended, by the look that follows.
+func (r *runner) again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.anew = true
+}
+
+// howEnded is how the group has ended of its own accord; nil: it has not, or is to run again.
+func (r *runner) howEnded(w wish) (*Ended, error) {
+	if w.wanted == nil {
+		return nil, nil
+	}
+	if !w.anew {
+		return r.config.Store.Ended(r.group, w.wanted.Generation)
+	}
+	if err := r.config.Store.SetEnded(r.group, nil); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.anew = false // nobody asks for it twice before the group could have ended once more
+	return nil, nil
 }
 
 // forgetImages lets the references be resolved anew.

@@ -16,11 +16,15 @@ func stateOf(in PlanInput, before State) State {
 		}
 		return Stopping
 	}
-	if in.Stopped {
-		if o.gone() {
+	if in.toRun() == nil {
+		switch {
+		case !o.gone():
+			return Stopping
+		case in.Stopped:
 			return Stopped
+		default:
+			return in.Ended.State
 		}
-		return Stopping
 	}
 	if o.ContainersErr != nil {
 		if before == "" || before == Stopping {
@@ -29,10 +33,7 @@ func stateOf(in PlanInput, before State) State {
 		return before
 	}
 	switch {
-	case in.allUp():
-		if in.completed() {
-			return Completed
-		}
+	case in.allUp() && in.allReady(before):
 		return Running
 	case before == Running, before == Degraded, in.anyEnded():
 		return Degraded
@@ -43,7 +44,8 @@ func stateOf(in PlanInput, before State) State {
 	}
 }
 
-// allUp says that every container runs or has ended for good, and that the network is not known to be otherwise than wanted.
+// allUp says that every container runs or has ended for good, and that the network is not known to be otherwise than wanted. One
+// whose failure is ignored may do what it likes.
 func (in PlanInput) allUp() bool {
 	n := in.Observed.Net
 	if n.Namespace == Absent || n.Rules == Absent || n.Link == Absent && in.Want.Egress != spec.EgressNone {
@@ -52,98 +54,71 @@ func (in PlanInput) allUp() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.container(c.Name)
-		if !ok || s.Digest != c.Digest || s.Task != TaskRunning && !finished(c, s) {
+		up := s.Task == TaskRunning && c.Role != spec.Init || in.finished(c, s)
+		if !ok || s.Digest != c.Digest || !up && !(s.Task == TaskStopped && minor(c)) {
 			return false
 		}
 	}
 	return true
 }
 
-// completed says that every app has ended for good.
-func (in PlanInput) completed() bool {
-	apps := 0
+// minor says that the group counts as whole without the container.
+func minor(c *spec.Container) bool {
+	return c.OnFailure == spec.FailureIgnored && c.Role != spec.Ambassador && c.Role != spec.Init
+}
+
+// allReady says that what runs is ready. A keeper that has just come, and found the group running, takes it for ready as long as the
+// probes have not decided otherwise.
+func (in PlanInput) allReady(before State) bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
-		if c.Role != spec.App {
+		s, _ := in.Observed.container(c.Name)
+		if s.Task != TaskRunning || minor(c) {
 			continue
 		}
-		apps++
-		if s, ok := in.Observed.container(c.Name); !ok || !finished(c, s) {
+		h := in.healthOf(c)
+		if !h.Ready && !(h.unknown() && (before == "" || before == Running)) {
 			return false
 		}
 	}
-	return apps > 0
+	return true
 }
 
+// anyEnded says that something has ended that is not to be down.
 func (in PlanInput) anyEnded() bool {
 	return slices.ContainsFunc(in.Observed.Containers, func(s ContainerState) bool {
-		return s.Task == TaskStopped && in.Want.Container(s.Name) != nil
+		c := in.Want.Container(s.Name)
+		return s.Task == TaskStopped && c != nil && !in.endedWell(c, s) && !minor(c)
 	})
-}
-
-// finished says that the container has ended for good.
-func finished(c *spec.Container, s ContainerState) bool {
-	return s.Task == TaskStopped && !again(c.Restart, s.ExitStatus)
 }
 
 // complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
 func complaint(in PlanInput) error {
-	if err := in.Observed.unknown(in.Want); err != nil || in.Want == nil || in.Stopped {
+	err := in.Observed.unknown(in.toRun())
+	switch {
+	case err != nil:
 		return err
+	case in.EndedErr != nil:
+		return in.EndedErr
+	case in.Want == nil, in.Stopped:
+		return nil
+	case in.Ended != nil:
+		return in.Ended.complaint(in.Want)
 	}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.container(c.Name)
-		if !ok || s.Task != TaskStopped {
+		if !ok || s.Task != TaskStopped || minor(c) {
 			continue
 		}
-		err := fmt.Errorf("%s ended with status %d", target(c), s.ExitStatus)
+		err := fmt.Errorf("%s ended with %s", target(c), in.endText(s))
 		hint := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
-		if !finished(c, s) {
+		if !in.finished(c, s) {
 			return &Problem{Err: err, Hint: hint + "it is started again with growing waits"}
 		}
-		if s.ExitStatus != 0 {
+		if in.failed(s) {
 			return &Problem{Err: err, Hint: hint + "its restart policy is " + string(c.Restart.Policy) + ", so it stays down"}
 		}
 	}
 	return nil
-}
-
-// containerStatuses are the lines below a group's: what is wanted, in its order, then what is left of other definitions.
-func containerStatuses(in PlanInput) []ContainerStatus {
-	out := []ContainerStatus{}
-	if in.Want != nil {
-		for _, c := range in.Want.Containers {
-			s, ok := in.Observed.container(c.Name)
-			if !ok {
-				s = ContainerState{Task: TaskNone}
-				if in.Observed.ContainersErr != nil {
-					s.Task = TaskUnknown
-				}
-			}
-			s.Name, s.Role = c.Name, c.Role
-			st := containerStatus(s, c.Image, in.History[c.Name])
-			if s.Task == TaskStopped && !finished(&c, s) {
-				st.NextStart = in.History[c.Name].Next
-			}
-			out = append(out, st)
-		}
-	}
-	for _, s := range in.Observed.Containers {
-		if in.Want == nil || in.Want.Container(s.Name) == nil {
-			out = append(out, containerStatus(s, "", in.History[s.Name]))
-		}
-	}
-	return out
-}
-
-func containerStatus(s ContainerState, image string, l Life) ContainerStatus {
-	st := ContainerStatus{
-		Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID,
-		Restarts: l.Restarts, ExitStatus: l.ExitStatus,
-	}
-	if s.Task == TaskRunning {
-		st.StartedAt = l.StartedAt
-	}
-	return st
 }

@@ -29,7 +29,7 @@ func TestStateOf(t *testing.T) {
 		{"rules unknown", checkout(), seen(checkout(), net(unknown, unknown, unknown, unknown)), shim.Running, shim.Running},
 		{"containers unknown", checkout(), seen(checkout(), blind), shim.Running, shim.Running},
 		{"containers unknown from the first", checkout(), seen(checkout(), blind), "", shim.Pending},
-		{"the app is done", once, seen(once, task("web", shim.TaskStopped, 0)), shim.Running, shim.Completed},
+		{"the app is done, and it is not written down yet", once, seen(once, task("web", shim.TaskStopped, 0)), shim.Running, shim.Running},
 		{"the app is done, the ambassador ended", once, seen(once, task("web", shim.TaskStopped, 0), task("proxy", shim.TaskStopped, 0)), shim.Completed, shim.Degraded},
 		{"sealed needs no link", sealed(), running(sealed()), "", shim.Running},
 		{"to be gone", nil, running(checkout()), shim.Running, shim.Stopping},

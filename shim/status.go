@@ -53,6 +53,9 @@ type GroupStatus struct {
 	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words
 	Labels     map[string]string `json:"labels,omitempty"`
 	Containers []ContainerStatus `json:"containers"`
+	// Waiting is what keeps the group from being ready and is to come about of itself, one line: "waits for proxy (ambassador)
+	// to be ready: ...". Empty: nothing does.
+	Waiting string `json:"waiting,omitempty"`
 	// Error and Hint say why the group is not as its file says; both empty when it is. Each one line.
 	Error string    `json:"error,omitempty"`
 	Hint  string    `json:"hint,omitempty"`
@@ -63,19 +66,6 @@ type GroupStatus struct {
 	Spent uint64 `json:"spent,omitempty"`
 	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
 	Counters *egress.Counters `json:"counters,omitempty"`
-}
-
-// A ContainerStatus is one line below a group's.
-type ContainerStatus struct {
-	Name       string    `json:"name"`
-	Role       spec.Role `json:"role"`
-	Image      string    `json:"image"`
-	Task       TaskState `json:"task"`
-	PID        uint32    `json:"pid,omitempty"`
-	Restarts   int       `json:"restarts"`
-	ExitStatus *uint32   `json:"exit_status,omitempty"` // of the last end, if there was one
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
 }
 
 // hintOf is what to do about an error, where it says so.

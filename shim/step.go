@@ -30,7 +30,7 @@ const (
 type Step struct {
 	Kind    Kind
 	Group   string
-	Want    *spec.Group // Admit, Connect, Create
+	Want    *spec.Group // Admit, Connect, Create, Start
 	Cgroup  string      // Admit: what the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Targets []Target    // Create, Start, Stop, Remove
@@ -41,6 +41,8 @@ type Target struct {
 	Name string
 	Role spec.Role
 	Stop spec.Stop // what a Stop step goes by
+	// Because is why a Stop step stops a container that nothing replaces: what its probes said; empty elsewhere.
+	Because string
 }
 
 // String is the target in an operator's words: "web (app)".
@@ -66,6 +68,8 @@ func (s Step) String() string {
 		return "unmount volume " + s.Volume.Name
 	case Stop:
 		return "stop " + stopText(s.Targets)
+	case Start:
+		return "start " + targetsText(s.Targets) + thenText(s.Want.Container(s.Targets[0].Name))
 	case Disconnect:
 		return "disconnect " + s.Group + ", unpin its namespace"
 	default:
@@ -178,6 +182,9 @@ func stopText(targets []Target) string {
 		b.WriteString(t.String())
 		if last := i == len(targets)-1; last || targets[i+1].Stop.Timeout != t.Stop.Timeout {
 			fmt.Fprintf(&b, ", grace %s", t.Stop.Timeout)
+		}
+		if t.Because != "" {
+			b.WriteString(": " + t.Because)
 		}
 	}
 	return b.String()

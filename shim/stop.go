@@ -54,8 +54,20 @@ func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f 
 	if err := k.config.Store.SetStopped(group, stopped); err != nil {
 		return err
 	}
+	if !stopped {
+		k.again(group)
+	}
 	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
 	return nil
+}
+
+// again lets a group that has ended of its own accord run once more.
+func (k *Keeper) again(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.runners[group]; ok {
+		r.again()
+	}
 }
 
 func isStopped(group string) error {

@@ -171,7 +171,7 @@ func (s *Store) Remove(group string) error {
 
 // Forget drops the last good definition, and those before it, of a group that is gone from the host.
 func (s *Store) Forget(group string) error {
-	return errors.Join(s.forgetHistory(group), remove(s.wantedPath(group)))
+	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), remove(s.wantedPath(group)))
 }
 
 // An installation is a change of the folder that is done wholly or not at all.

@@ -84,7 +84,9 @@ func healthOf(probes []spec.Probe, streaks []streak) Health {
 		switch {
 		case p.Kind == probeStartup && s.verdict != good:
 			h.Started, h.Ready = false, false
+			h.Undecided = s.verdict == undecided
 		case p.Kind == probeReady && s.verdict != good:
+			h.Undecided = s.verdict == undecided && (h.Ready || h.Undecided)
 			h.Ready = false
 		case p.Kind != probeLive || s.verdict != bad:
 			continue

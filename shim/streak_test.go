@@ -77,13 +77,13 @@ func TestHealthOf(t *testing.T) {
 		want   Health
 	}{
 		{"no probes", nil, nil, Health{Started: true, Ready: true}},
-		{"not asked yet", []spec.Probe{ready}, []string{""}, Health{Started: true, Said: "its ready probe has not answered yet"}},
-		{"not ready", []spec.Probe{ready}, []string{"-"}, Health{Started: true, Said: "its ready probe failed: connection refused"}},
+		{"not asked yet", []spec.Probe{ready}, []string{""}, Health{Started: true, Undecided: true, Said: "its ready probe has not answered yet"}},
+		{"not ready", []spec.Probe{ready}, []string{"-"}, Health{Started: true, Undecided: true, Said: "its ready probe failed: connection refused"}},
 		{"not ready for long", []spec.Probe{ready}, []string{"--"}, Health{Started: true, Said: "its ready probe failed 2 times in a row: connection refused"}},
-		{"nearly ready", []spec.Probe{ready}, []string{"+"}, Health{Started: true, Said: "its ready probe has succeeded 1 of 2 times in a row"}},
+		{"nearly ready", []spec.Probe{ready}, []string{"+"}, Health{Started: true, Undecided: true, Said: "its ready probe has succeeded 1 of 2 times in a row"}},
 		{"ready", []spec.Probe{ready, live}, []string{"++", "+"}, Health{Started: true, Ready: true}},
 		{"ready, and one failure is not told of", []spec.Probe{ready, live}, []string{"++-", "+-"}, Health{Started: true, Ready: true}},
-		{"starting", []spec.Probe{startup, ready}, []string{".", ""}, Health{Said: "its startup probe failed: connection refused"}},
+		{"starting", []spec.Probe{startup, ready}, []string{".", ""}, Health{Undecided: true, Said: "its startup probe failed: connection refused"}},
 		{"started", []spec.Probe{startup, ready}, []string{"+", "++"}, Health{Started: true, Ready: true}},
 		{"did not start", []spec.Probe{startup, ready, live}, []string{"--", "", ""}, Health{Dead: true, Said: "its startup probe failed 2 times in a row: connection refused"}},
 		{"dead and not ready", []spec.Probe{startup, ready, live}, []string{"+", "++--", "--"}, Health{Started: true, Dead: true, Said: "its live probe failed 2 times in a row: connection refused"}},
