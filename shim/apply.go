@@ -20,7 +20,7 @@ const backTime = time.Minute
 
 // Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
 // is down because it is stopped, or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
-// On bad input, an image that can't be had or a port already taken, nothing has changed. When a step that builds a group fails,
+// On bad input, a volume or an image that can't be had or a port already taken, nothing has changed. When a step that builds a group fails,
 // the group's file is put back as it was, and Apply waits for that: a new group is taken away again, another one goes back to
 // its definition before. When a group is built and something else is wrong, a container that ended at once or something that
 // can't be looked at, the error says so and the keeper goes on trying.
@@ -40,6 +40,9 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 		return err
 	}
 	if err := k.checkPorts(c); err != nil {
+		return err
+	}
+	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
 	images, err := k.images(ctx, c, progress)

@@ -102,13 +102,19 @@ func like(t fataler, want *spec.Group) string {
 	return w.host.String()
 }
 
+// anyVolume are the kinds of volumes, and what else of one can change.
+var anyVolume = []spec.Volume{
+	{Name: "logs", Size: 1 << 20}, {Name: "logs", Size: 2 << 20}, {Name: "logs", Size: 1 << 20, Owner: "1:1", Mode: 0o700},
+	{Name: "logs", Persistent: true}, {Name: "logs", Persistent: true, Owner: "1:1"}, {Name: "logs", HostPath: "/srv/a"}, {Name: "logs", HostPath: "/srv/b"},
+}
+
 // anyGroup draws a group called g.
 func anyGroup(t *rapid.T, label string) *spec.Group {
 	g := &spec.Group{Name: "g", Egress: rapid.SampledFrom([]spec.Egress{
 		spec.EgressAmbassador, spec.EgressNone, spec.EgressDirect,
 	}).Draw(t, label+" egress")}
 	if rapid.Bool().Draw(t, label+" has a volume") {
-		g.Volumes = []spec.Volume{{Name: "logs", Size: rapid.SampledFrom([]int64{1 << 20, 2 << 20}).Draw(t, label+" size")}}
+		g.Volumes = []spec.Volume{rapid.SampledFrom(anyVolume).Draw(t, label+" volume")}
 	}
 	if g.Egress == spec.EgressAmbassador {
 		c := spec.Container{Name: "proxy", Role: spec.Ambassador}

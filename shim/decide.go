@@ -27,7 +27,7 @@ func (in PlanInput) decide() fates {
 			f.drop = append(f.drop, s)
 		}
 	}
-	if !in.sealable() || len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil || in.EndedErr != nil {
+	if !in.sealable() || in.unfounded() {
 		return f
 	}
 	f.lost = in.lost()
@@ -122,17 +122,24 @@ func (in PlanInput) outdated(c *spec.Container, s ContainerState) bool {
 }
 
 // sealable says that the rules are in force or will be after the plan's own network steps. Where there may be processes that
-// can't be seen, no namespace is made: theirs may be the one that is not pinned any more.
+// can't be seen, no namespace is made: theirs may be the one that is not pinned any more. Nor is one beside what runs in it,
+// which makes way only when it can come back.
 func (in PlanInput) sealable() bool {
 	n := in.Observed.Net
 	switch n.Namespace {
 	case Present:
 		return n.Rules != Unknown
 	case Absent:
-		return n.Pinned == Present || !in.Observed.unsure()
+		return n.Pinned == Present || !in.Observed.unsure() && !(in.lost() && in.unfounded())
 	default:
 		return false
 	}
+}
+
+// unfounded says that something is unknown by which it is decided what runs: the volumes, which the group can't do without, or
+// whether it has ended.
+func (in PlanInput) unfounded() bool {
+	return len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil || in.EndedErr != nil
 }
 
 // lost says that processes live in a namespace whose pin is gone.
@@ -188,15 +195,15 @@ func (in PlanInput) admitted() string {
 	return in.Layout.CgroupParent(in.Group, spec.Ambassador)
 }
 
-// volumes mounts what is missing, resizes what has another size, and takes away what the group has no more, once nothing it
-// still has can use it.
+// volumes mounts what is missing or is another one, gives what is there its size and owner, and takes away what the group has no
+// more, once nothing it still has can use it.
 func (in PlanInput) volumes() []Step {
 	if in.Observed.VolumesErr != nil || in.Observed.ContainersErr != nil || !in.sealable() {
 		return nil
 	}
 	var steps []Step
 	for _, v := range in.Want.Volumes {
-		if have := find(in.Observed.Volumes, v.Name); have == nil || !sameSize(have.Size, v.Size) {
+		if have := find(in.Observed.Volumes, v.Name); have == nil || !sameVolume(*have, v) {
 			steps = append(steps, Step{Kind: Mount, Group: in.Group, Volume: v})
 		}
 	}
@@ -210,14 +217,3 @@ func (in PlanInput) volumes() []Step {
 	}
 	return steps
 }
-
-func find(volumes []spec.Volume, name string) *spec.Volume {
-	i := slices.IndexFunc(volumes, func(v spec.Volume) bool { return v.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &volumes[i]
-}
-
-// sameSize allows for the rounding up to pages, of which the largest are 64 KiB.
-func sameSize(mounted, wanted int64) bool { return mounted >= wanted && mounted-wanted < 64<<10 }

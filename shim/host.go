@@ -44,14 +44,21 @@ type NetState struct {
 	Addrs     []string // the group's addresses, for status; empty without a link
 }
 
-// Volumes makes the group's shared directories. Implemented by [Tmpfs]; in memory by shimtest.Host.
+// Volumes makes the group's shared directories. Implemented by [HostVolumes]; in memory by shimtest.Host.
 type Volumes interface {
-	// Observe lists the group's volumes that are mounted, each with the size it has: the wanted one, or rounded up to pages.
-	Observe(ctx context.Context, group string) ([]spec.Volume, error)
-	// Ensure mounts the volume, or gives a mounted one its size; what is in it stays.
+	// Observe lists the group's volumes that are mounted, each with the size it has, the wanted one or rounded up to pages, and
+	// with the owner and mode it was last given. A host path is the wanted one where that is the folder that is mounted, and else
+	// another.
+	Observe(ctx context.Context, group string, want *spec.Group) ([]spec.Volume, error)
+	// Check says why a volume can't be had on this host; nil when it can, or Ensure is to say. It makes nothing.
+	Check(ctx context.Context, v spec.Volume) error
+	// Ensure mounts the volume, or gives a mounted one its size, owner and mode; what is in it stays. Of a persistent one, so does
+	// what was in it when it was last mounted.
 	Ensure(ctx context.Context, group string, v spec.Volume) error
 	// Remove unmounts one volume; absent is no error.
 	Remove(ctx context.Context, group, volume string) error
+	// Discard deletes what is in the group's persistent volumes, none of which is mounted. Nothing else does. Absent is no error.
+	Discard(ctx context.Context, group string) error
 	// Groups lists the groups that have any, for orphans.
 	Groups(ctx context.Context) ([]string, error)
 }

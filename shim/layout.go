@@ -11,7 +11,7 @@ import (
 type Layout struct {
 	GroupsDir  string // required: group files, *.hcl
 	RunDir     string // required: socket, namespaces, volumes, generated files; empty after a boot
-	StateDir   string // required: what is wanted; the private containerd
+	StateDir   string // required: what is wanted; persistent volumes; the private containerd
 	LogDir     string // required: container output
 	CgroupRoot string // required: "/sallyport"; path in the v2 hierarchy (and in every v1 one on a hybrid host)
 	Table      string // required: "sallyport"; name of the inet table on the host
@@ -29,6 +29,11 @@ func (l Layout) NetnsPath(group string) string { return filepath.Join(l.RunDir, 
 // VolumePath is where a volume is mounted on the host.
 func (l Layout) VolumePath(group, volume string) string {
 	return filepath.Join(l.RunDir, "volumes", group, volume)
+}
+
+// PersistentPath is the folder of a persistent volume, which outlives its group.
+func (l Layout) PersistentPath(group, volume string) string {
+	return filepath.Join(l.StateDir, "volumes", group, volume)
 }
 
 // FilesPath is the folder of the files placed into a container.

@@ -79,7 +79,7 @@ func (h host) observe(ctx context.Context, group string, want *spec.Group) Obser
 	var o Observed
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Net = h.observeNet(ctx, group, want) })
-	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group) })
+	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group, want) })
 	wg.Go(func() { o.Containers, o.ContainersErr = h.Runtime.Observe(ctx, group) })
 	wg.Wait()
 	return o

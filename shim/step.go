@@ -63,9 +63,9 @@ func (s Step) String() string {
 	case Connect:
 		return "connect " + s.Group + rateText(s.Want) + publishText(s.Want)
 	case Mount:
-		return fmt.Sprintf("mount volume %s (%s)", s.Volume.Name, sizeText(s.Volume.Size))
+		return "mount volume " + volumeText(s.Volume)
 	case Unmount:
-		return "unmount volume " + s.Volume.Name
+		return unmountText(s.Volume)
 	case Stop:
 		return "stop " + stopText(s.Targets)
 	case Start:

@@ -36,7 +36,7 @@ func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
 		return
 	}
 	declared := slices.Sorted(maps.Keys(d.volumes))
-	switch why := wayOut(name); {
+	switch why := WayOut(name); {
 	case why != "":
 		d.errorf(at, "Not allowed in a group", "%s", why)
 	case strings.ContainsAny(name, "/~"):

@@ -107,7 +107,7 @@ func (h *Host) Unpin(group string) {
 func (h *Host) Reboot() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.nets, h.volumes = map[string]*network{}, map[string]map[string]int64{}
+	h.nets, h.volumes = map[string]*network{}, map[string]map[string]volume{}
 	for _, c := range h.containers {
 		c.state.Task, c.state.PID, c.begun = shim.TaskNone, 0, false
 	}

@@ -20,8 +20,10 @@ type Host struct {
 
 	mu         sync.Mutex
 	nets       map[string]*network
-	pins       int // namespaces ever pinned: each has its number
-	volumes    map[string]map[string]int64
+	pins       int                          // namespaces ever pinned: each has its number
+	volumes    map[string]map[string]volume // mounted, by group and name
+	kept       map[string]map[string]bool   // persistent volumes that there are, by group and name
+	absent     map[string]bool              // paths of the host that don't exist
 	containers map[string]*container
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
@@ -68,8 +70,9 @@ func New(now func() time.Time) *Host {
 		now = time.Now
 	}
 	return &Host{
-		now: now, nets: map[string]*network{}, volumes: map[string]map[string]int64{}, containers: map[string]*container{},
-		images: map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, faults: map[string][]fault{},
+		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, kept: map[string]map[string]bool{}, absent: map[string]bool{},
+		containers: map[string]*container{},
+		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
 		doors: map[string]*door{}, glanced: map[string]string{},
 		answers: map[string]error{}, asked: map[string]int{},
@@ -79,7 +82,7 @@ func New(now func() time.Time) *Host {
 // Network, Volumes and Runtime are the host's three sides.
 func (h *Host) Network() shim.Network { return (*networkSide)(h) }
 
-// Volumes is the host's tmpfs.
+// Volumes is the host's mounts and folders.
 func (h *Host) Volumes() shim.Volumes { return (*volumeSide)(h) }
 
 // Runtime is the host's containerd.
@@ -95,7 +98,7 @@ func (h *Host) Watch(ctx context.Context, changed func(group string)) error {
 }
 
 // FailNext makes the next operation of that name fail without having done anything. The names are those of [Host.Operations]:
-// "seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "image web:1", "create web", "start web", "stop web",
+// "seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "discard g", "image web:1", "create web", "start web", "stop web",
 // "remove web", "observe network", "observe volumes", "observe containers", "list networks", "list volumes", "list containers".
 func (h *Host) FailNext(operation string, err error) { h.addFault(operation, fault{err: err}) }
 
@@ -147,8 +150,8 @@ func (h *Host) String() string {
 		lines = append(lines, n.lines(group)...)
 	}
 	for group, vols := range h.volumes {
-		for name, size := range vols {
-			lines = append(lines, fmt.Sprintf("volume %s/%s of %d bytes", group, name, size))
+		for _, v := range vols {
+			lines = append(lines, v.line(group))
 		}
 	}
 	for id, c := range h.containers {

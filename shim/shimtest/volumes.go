@@ -2,6 +2,8 @@ package shimtest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -13,7 +15,24 @@ type volumeSide Host
 
 var _ shim.Volumes = (*volumeSide)(nil)
 
-func (v *volumeSide) Observe(_ context.Context, group string) ([]spec.Volume, error) {
+// A volume is one that is mounted.
+type volume struct{ spec.Volume }
+
+func (v volume) line(group string) string {
+	what := fmt.Sprintf("of %d bytes", v.Size)
+	switch {
+	case v.HostPath != "":
+		what = "of the host, " + v.HostPath
+	case v.Persistent:
+		what = "of what is kept"
+	}
+	if v.Owner != "" || v.Mode != 0 {
+		what += fmt.Sprintf(", owner %s, mode %o", v.Owner, v.Mode)
+	}
+	return fmt.Sprintf("volume %s/%s %s", group, v.Name, what)
+}
+
+func (v *volumeSide) Observe(_ context.Context, group string, _ *spec.Group) ([]spec.Volume, error) {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -22,9 +41,24 @@ func (v *volumeSide) Observe(_ context.Context, group string) ([]spec.Volume, er
 	}
 	var out []spec.Volume
 	for _, name := range slices.Sorted(maps.Keys(h.volumes[group])) {
-		out = append(out, spec.Volume{Name: name, Size: h.volumes[group][name]})
+		out = append(out, h.volumes[group][name].Volume)
 	}
 	return out, nil
+}
+
+func (v *volumeSide) Check(_ context.Context, vol spec.Volume) error {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.checkPath(vol)
+}
+
+// checkPath needs mu.
+func (h *Host) checkPath(v spec.Volume) error {
+	if h.absent[v.HostPath] {
+		return &shim.Problem{Err: errors.New("host path " + v.HostPath + " does not exist"), Hint: "make the folder"}
+	}
+	return nil
 }
 
 func (v *volumeSide) Ensure(_ context.Context, group string, vol spec.Volume) error {
@@ -35,10 +69,22 @@ func (v *volumeSide) Ensure(_ context.Context, group string, vol spec.Volume) er
 	if f.err != nil && !f.after {
 		return f.err
 	}
-	if h.volumes[group] == nil {
-		h.volumes[group] = map[string]int64{}
+	if err := h.checkPath(vol); err != nil {
+		return err
 	}
-	h.volumes[group][vol.Name] = vol.Size
+	if h.volumes[group] == nil {
+		h.volumes[group] = map[string]volume{}
+	}
+	if h.kept[group] == nil {
+		h.kept[group] = map[string]bool{}
+	}
+	if old, ok := h.volumes[group][vol.Name]; ok && (old.Persistent != vol.Persistent || old.HostPath != vol.HostPath) {
+		h.checkUnused(group, vol.Name)
+	}
+	h.volumes[group][vol.Name] = volume{vol}
+	if vol.Persistent {
+		h.kept[group][vol.Name] = true
+	}
 	return f.err
 }
 
@@ -50,15 +96,35 @@ func (v *volumeSide) Remove(_ context.Context, group, volume string) error {
 	if f.err != nil && !f.after {
 		return f.err
 	}
+	h.checkUnused(group, volume)
+	delete(h.volumes[group], volume)
+	if len(h.volumes[group]) == 0 {
+		delete(h.volumes, group)
+	}
+	return f.err
+}
+
+// checkUnused notes a volume that is taken from under what runs. It needs mu.
+func (h *Host) checkUnused(group, volume string) {
 	for id, c := range h.containers {
 		if c.state.Group == group && c.state.Task == shim.TaskRunning && c.mounts(volume) {
 			h.violated("%s: volume %s was unmounted under it", id, volume)
 		}
 	}
-	delete(h.volumes[group], volume)
-	if len(h.volumes[group]) == 0 {
-		delete(h.volumes, group)
+}
+
+func (v *volumeSide) Discard(_ context.Context, group string) error {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.began("discard " + group)
+	if f.err != nil && !f.after {
+		return f.err
 	}
+	if len(h.volumes[group]) > 0 {
+		h.violated("%s: its volumes were deleted while they were mounted", group)
+	}
+	delete(h.kept, group)
 	return f.err
 }
 
@@ -70,6 +136,25 @@ func (v *volumeSide) Groups(context.Context) ([]string, error) {
 		return nil, f.err
 	}
 	return slices.Sorted(maps.Keys(h.volumes)), nil
+}
+
+// Kept are the names of the group's persistent volumes that there are, mounted or not.
+func (h *Host) Kept(group string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.kept[group]))
+}
+
+// LosePath makes a folder of the host be gone; FindPath brings it back.
+func (h *Host) LosePath(path string) { h.setPath(path, true) }
+
+// FindPath brings back what LosePath took away.
+func (h *Host) FindPath(path string) { h.setPath(path, false) }
+
+func (h *Host) setPath(path string, absent bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.absent[path] = absent
 }
 
 func (c *container) mounts(volume string) bool {

@@ -1,0 +1,190 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// HostVolumes makes the volumes of a real host. Whatever its kind, each is a mount of its own at Layout.VolumePath, where the
+// daemon is, so that it is there as long as the group and not as long as a container:
+//
+//	ephemeral   a tmpfs
+//	persistent  a folder below Layout.StateDir, kept when the group is gone
+//	host path   a folder of the host, without what else is mounted below it
+//
+// A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
+// may change them, and are let.
+type HostVolumes struct{ layout Layout }
+
+var _ Volumes = (*HostVolumes)(nil)
+
+// NewHostVolumes returns the volumes of the layout. It makes nothing.
+func NewHostVolumes(l Layout) *HostVolumes { return &HostVolumes{layout: l} }
+
+// Groups implements [Volumes].
+func (h *HostVolumes) Groups(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(h.root())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list volumes: %w", err)
+	}
+	var groups []string
+	for _, e := range entries {
+		mounts, err := h.mounts(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if len(mounts) > 0 {
+			groups = append(groups, e.Name())
+		}
+	}
+	return groups, nil
+}
+
+// Observe implements [Volumes].
+func (h *HostVolumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
+	mounts, err := h.mounts(group)
+	if err != nil {
+		return nil, err
+	}
+	var out []spec.Volume
+	for _, m := range mounts {
+		v, err := h.look(group, m, want)
+		if err != nil {
+			return nil, fmt.Errorf("look at volume %s: %w", filepath.Base(m.Mountpoint), err)
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// look says what is mounted as a volume.
+func (h *HostVolumes) look(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
+	v.Name = filepath.Base(m.Mountpoint)
+	switch {
+	case isTmpfs(m):
+		v.Size, err = tmpfsSize(m.Mountpoint)
+	case sameFolder(m.Mountpoint, h.layout.PersistentPath(group, v.Name)):
+		v.Persistent = true
+	default:
+		v.HostPath = m.Root
+		if want == nil {
+			return v, nil
+		}
+		if w := find(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
+			v.HostPath = w.HostPath
+		}
+		return v, nil
+	}
+	if err == nil {
+		v.Owner, v.Mode, err = madeFor(m.Mountpoint)
+	}
+	return v, err
+}
+
+// Ensure implements [Volumes]. Making a tmpfs smaller than what is in it is an error.
+func (h *HostVolumes) Ensure(ctx context.Context, group string, v spec.Volume) error {
+	have, err := h.Observe(ctx, group, &spec.Group{Volumes: []spec.Volume{v}})
+	if err != nil {
+		return err
+	}
+	if err := h.ensure(group, v, find(have, v.Name)); err != nil {
+		return fmt.Errorf("mount volume %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+func (h *HostVolumes) ensure(group string, v spec.Volume, have *spec.Volume) error {
+	if have != nil && sameVolume(*have, v) {
+		return nil
+	}
+	path := h.layout.VolumePath(group, v.Name)
+	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
+		return err
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	switch {
+	case v.HostPath != "":
+		return h.mountHostPath(path, v)
+	case have != nil && !sameKind(*have, v):
+		if err := unmount(path); err != nil {
+			return err
+		}
+		have = nil
+	}
+	if v.Persistent {
+		return h.mountPersistent(path, group, v, have)
+	}
+	return mountTmpfs(path, v, have)
+}
+
+// Remove implements [Volumes]. It unmounts even what somebody looks into, and takes the folder away that it was mounted on, and
+// the group's with the last.
+func (h *HostVolumes) Remove(_ context.Context, group, volume string) error {
+	path := h.layout.VolumePath(group, volume)
+	if err := unmount(path); err != nil {
+		return fmt.Errorf("unmount volume %s: %w", volume, err)
+	}
+	if err := remove(path); err != nil {
+		return fmt.Errorf("remove volume %s: %w", volume, err)
+	}
+	if err := remove(filepath.Dir(path)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("remove volume %s: %w", volume, err)
+	}
+	return nil
+}
+
+// unmount takes every mount off a path.
+func unmount(path string) error {
+	for { // one mount may lie on another
+		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (h *HostVolumes) root() string { return filepath.Dir(filepath.Dir(h.layout.VolumePath("x", "x"))) }
+
+// mounts lists what is mounted as a volume of the group; of mounts on one another, the one that is seen.
+func (h *HostVolumes) mounts(group string) ([]*mountinfo.Info, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(h.layout.VolumePath(group, "x")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at volumes: %w", err)
+	}
+	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return filepath.Dir(i.Mountpoint) != dir, false
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at volumes: %w", err)
+	}
+	var out []*mountinfo.Info
+	for i, m := range infos {
+		if !slices.ContainsFunc(infos[i+1:], func(over *mountinfo.Info) bool { return over.Mountpoint == m.Mountpoint }) {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,112 @@
+package shim_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
+	v, l := newVolumes(t)
+	dir := t.TempDir()
+	link := func(name, to string) string {
+		path := filepath.Join(dir, name)
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := filepath.Join(dir, "file")
+	write(t, file, "x")
+	for _, tt := range []struct {
+		name, path string
+		says       []string
+	}{
+		{"absent", filepath.Join(dir, "none"), []string{"host path " + filepath.Join(dir, "none") + " does not exist"}},
+		{"a file", file, []string{"host path " + file + " is not a folder"}},
+		{"a link to nothing", link("nothing", "/srv/nothing-at-all"), []string{"does not exist"}},
+		{"the root", "/", []string{"host path / can't be a volume"}},
+		{"a link to the kernel's", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
+		{"a link to a link above the sockets", link("upper", link("run", "/run")), []string{"leads to /run, and it can't be a volume"}},
+		{"our run folder", folder(t, filepath.Join(l.RunDir, "x")), []string{"Sallyport keeps its own files in " + l.RunDir}},
+		{"our state", l.StateDir, []string{"Sallyport keeps its own files in " + l.StateDir}},
+		{"a link to our logs", link("log", l.LogDir), []string{"leads to " + l.LogDir, "Sallyport keeps its own files"}},
+		{"above our group files", filepath.Dir(l.GroupsDir), []string{"Sallyport keeps its own files"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			vol := spec.Volume{Name: "conf", HostPath: tt.path}
+			for _, err := range []error{v.Check(context.Background(), vol), v.Ensure(context.Background(), "g", vol)} {
+				var p *shim.Problem
+				if !errors.As(err, &p) || p.Hint == "" {
+					t.Fatalf("error %v", err)
+				}
+				for _, words := range append(tt.says, "volume conf") {
+					if !strings.Contains(err.Error(), words) {
+						t.Errorf("%q doesn't say %q", err, words)
+					}
+				}
+			}
+			if got := observed(t, v, "g", nil); len(got) > 0 {
+				t.Errorf("mounted: %+v", got)
+			}
+		})
+	}
+}
+
+func TestRootHostPathLeavesOutWhatIsMountedBelow(t *testing.T) {
+	v, l := newVolumes(t)
+	host := folder(t, filepath.Join(t.TempDir(), "srv"))
+	for _, name := range []string{"before", "after"} {
+		at := folder(t, filepath.Join(host, name))
+		if name == "after" {
+			ensure(t, v, spec.Volume{Name: "conf", HostPath: host})
+		}
+		if err := unix.Mount("test", at, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+		write(t, filepath.Join(at, "hidden"), "x")
+	}
+	write(t, filepath.Join(host, "shown"), "x")
+	for file, want := range map[string]bool{"shown": true, "before/hidden": false, "after/hidden": false} {
+		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), file)); (err == nil) != want {
+			t.Errorf("%s is to be there: %v; error %v", file, want, err)
+		}
+	}
+}
+
+func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
+	v, l := newVolumes(t)
+	dir := t.TempDir()
+	host := folder(t, filepath.Join(dir, "srv"))
+	vol := spec.Volume{Name: "conf", HostPath: host}
+	want := &spec.Group{Volumes: []spec.Volume{vol}}
+	ensure(t, v, vol)
+	if err := os.Rename(host, filepath.Join(dir, "old")); err != nil {
+		t.Fatal(err)
+	}
+	folder(t, host)
+	write(t, filepath.Join(host, "new"), "x")
+	if got := observed(t, v, "g", want); got[0].HostPath == host {
+		t.Fatalf("another folder is at the path, and nobody sees it: %+v", got)
+	}
+	ensure(t, v, vol)
+	if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), "new")); err != nil {
+		t.Error(err)
+	}
+	if got := observed(t, v, "g", want); len(got) != 1 || got[0].HostPath != host {
+		t.Errorf("seen as %+v", got)
+	}
+}
