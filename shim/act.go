@@ -25,7 +25,7 @@ func (h host) act(ctx context.Context, s Step, generation int, images func(conte
 	case Disconnect:
 		return h.network.Remove(ctx, s.Group)
 	case Mount:
-		return h.volumes.Ensure(ctx, s.Group, s.Volume)
+		return h.volumes.Ensure(ctx, s.Want, s.Volume)
 	case Unmount:
 		return h.volumes.Remove(ctx, s.Group, s.Volume.Name)
 	case Create:

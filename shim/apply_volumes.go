@@ -5,13 +5,11 @@ import (
 	"fmt"
 )
 
-// checkVolumes asks for every volume of the change whether this host can have it, before anything is stopped for it.
+// checkVolumes asks of every group of the change whether it can have its volumes on this host, before anything is stopped for it.
 func (k *Keeper) checkVolumes(ctx context.Context, c change) error {
-	for _, g := range c.groups {
-		for _, v := range g.Volumes {
-			if err := k.config.Volumes.Check(ctx, v); err != nil {
-				return fmt.Errorf("group %s: %w", g.Name, err)
-			}
+	for i := range c.groups {
+		if err := k.config.Volumes.Check(ctx, &c.groups[i]); err != nil {
+			return fmt.Errorf("group %s: %w", c.groups[i].Name, err)
 		}
 	}
 	return nil

@@ -204,7 +204,7 @@ func (in PlanInput) volumes() []Step {
 	var steps []Step
 	for _, v := range in.Want.Volumes {
 		if have := find(in.Observed.Volumes, v.Name); have == nil || !sameVolume(*have, v) {
-			steps = append(steps, Step{Kind: Mount, Group: in.Group, Volume: v})
+			steps = append(steps, Step{Kind: Mount, Group: in.Group, Want: in.Want, Volume: v})
 		}
 	}
 	if in.Observed.unsure() {

@@ -50,11 +50,11 @@ type Volumes interface {
 	// with the owner and mode it was last given. A host path is the wanted one where that is the folder that is mounted, and else
 	// another.
 	Observe(ctx context.Context, group string, want *spec.Group) ([]spec.Volume, error)
-	// Check says why a volume can't be had on this host; nil when it can, or Ensure is to say. It makes nothing.
-	Check(ctx context.Context, v spec.Volume) error
-	// Ensure mounts the volume, or gives a mounted one its size, owner and mode; what is in it stays. Of a persistent one, so does
-	// what was in it when it was last mounted.
-	Ensure(ctx context.Context, group string, v spec.Volume) error
+	// Check says why the group can't have its volumes on this host; nil when it can, or Ensure is to say. It makes nothing.
+	Check(ctx context.Context, want *spec.Group) error
+	// Ensure mounts a volume of the group, or gives a mounted one its size, owner and mode; what is in it stays. Of a persistent
+	// one, so does what was in it when it was last mounted.
+	Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error
 	// Remove unmounts one volume; absent is no error.
 	Remove(ctx context.Context, group, volume string) error
 	// Discard deletes what is in the group's persistent volumes, none of which is mounted. Nothing else does. Absent is no error.

@@ -30,7 +30,7 @@ const (
 type Step struct {
 	Kind    Kind
 	Group   string
-	Want    *spec.Group // Admit, Connect, Create, Start
+	Want    *spec.Group // Admit, Connect, Mount, Create, Start
 	Cgroup  string      // Admit: what the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Targets []Target    // Create, Start, Stop, Remove

@@ -97,22 +97,22 @@ func (h *HostVolumes) look(group string, m *mountinfo.Info, want *spec.Group) (v
 }
 
 // Ensure implements [Volumes]. Making a tmpfs smaller than what is in it is an error.
-func (h *HostVolumes) Ensure(ctx context.Context, group string, v spec.Volume) error {
-	have, err := h.Observe(ctx, group, &spec.Group{Volumes: []spec.Volume{v}})
+func (h *HostVolumes) Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error {
+	have, err := h.Observe(ctx, want.Name, want)
 	if err != nil {
 		return err
 	}
-	if err := h.ensure(group, v, find(have, v.Name)); err != nil {
+	if err := h.ensure(want, v, find(have, v.Name)); err != nil {
 		return fmt.Errorf("mount volume %s: %w", v.Name, err)
 	}
 	return nil
 }
 
-func (h *HostVolumes) ensure(group string, v spec.Volume, have *spec.Volume) error {
+func (h *HostVolumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) error {
 	if have != nil && sameVolume(*have, v) {
 		return nil
 	}
-	path := h.layout.VolumePath(group, v.Name)
+	path := h.layout.VolumePath(want.Name, v.Name)
 	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
 		return err
 	}
@@ -121,7 +121,7 @@ func (h *HostVolumes) ensure(group string, v spec.Volume, have *spec.Volume) err
 	}
 	switch {
 	case v.HostPath != "":
-		return h.mountHostPath(path, v)
+		return h.mountHostPath(path, want, v)
 	case have != nil && !sameKind(*have, v):
 		if err := unmount(path); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (h *HostVolumes) ensure(group string, v spec.Volume, have *spec.Volume) err
 		have = nil
 	}
 	if v.Persistent {
-		return h.mountPersistent(path, group, v, have)
+		return h.mountPersistent(path, want.Name, v, have)
 	}
 	return mountTmpfs(path, v, have)
 }

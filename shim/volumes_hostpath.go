@@ -15,19 +15,34 @@ import (
 )
 
 // Check implements [Volumes].
-func (h *HostVolumes) Check(_ context.Context, v spec.Volume) error {
-	if v.HostPath == "" {
-		return nil
+func (h *HostVolumes) Check(_ context.Context, want *spec.Group) error {
+	for _, v := range want.Volumes {
+		if v.HostPath == "" {
+			continue
+		}
+		folder, err := h.openHostPath(v.HostPath, readOnly(want, v.Name))
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
+		folder.Close()
 	}
-	folder, err := h.openHostPath(v.HostPath)
-	if err != nil {
-		return fmt.Errorf("volume %s: %w", v.Name, err)
-	}
-	return folder.Close()
+	return nil
 }
 
-func (h *HostVolumes) mountHostPath(path string, v spec.Volume) error {
-	folder, err := h.openHostPath(v.HostPath)
+// readOnly says that no container of the group writes to the volume.
+func readOnly(g *spec.Group, volume string) bool {
+	for _, c := range g.Containers {
+		for _, m := range c.Mounts {
+			if m.Volume == volume && !m.ReadOnly {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (h *HostVolumes) mountHostPath(path string, want *spec.Group, v spec.Volume) error {
+	folder, err := h.openHostPath(v.HostPath, readOnly(want, v.Name))
 	if err != nil {
 		return err
 	}
@@ -37,7 +52,7 @@ func (h *HostVolumes) mountHostPath(path string, v spec.Volume) error {
 
 // openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
 // may lead elsewhere a moment later.
-func (h *HostVolumes) openHostPath(path string) (*os.File, error) {
+func (h *HostVolumes) openHostPath(path string, readOnly bool) (*os.File, error) {
 	folder, err := openFolder(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -47,7 +62,7 @@ func (h *HostVolumes) openHostPath(path string) (*os.File, error) {
 	case err != nil:
 		return nil, fmt.Errorf("host path: %w", err)
 	}
-	if err := h.judge(path, folder); err != nil {
+	if err := h.judge(path, folder, readOnly); err != nil {
 		folder.Close()
 		return nil, err
 	}
@@ -55,7 +70,7 @@ func (h *HostVolumes) openHostPath(path string) (*os.File, error) {
 }
 
 // judge says why the opened folder can't be a volume; nil when it can.
-func (h *HostVolumes) judge(path string, folder *os.File) error {
+func (h *HostVolumes) judge(path string, folder *os.File, readOnly bool) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
 		return fmt.Errorf("host path %s: %w", path, err)
@@ -64,7 +79,7 @@ func (h *HostVolumes) judge(path string, folder *os.File) error {
 	if where != path {
 		leads += " leads to " + where + ", and it"
 	}
-	if why := spec.WayOut(where); why != "" {
+	if why := spec.HostPathRefused(where, readOnly); why != "" {
 		return &Problem{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
 	}
 	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {

@@ -36,6 +36,7 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 		{"the root", "/", []string{"host path / can't be a volume"}},
 		{"a link to the kernel's", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
 		{"a link to a link above the sockets", link("upper", link("run", "/run")), []string{"leads to /run, and it can't be a volume"}},
+		{"a link to what the host obeys", link("etc", "/etc"), []string{"leads to /etc, and it can't be a volume"}},
 		{"our run folder", folder(t, filepath.Join(l.RunDir, "x")), []string{"Sallyport keeps its own files in " + l.RunDir}},
 		{"our state", l.StateDir, []string{"Sallyport keeps its own files in " + l.StateDir}},
 		{"a link to our logs", link("log", l.LogDir), []string{"leads to " + l.LogDir, "Sallyport keeps its own files"}},
@@ -43,7 +44,7 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			vol := spec.Volume{Name: "conf", HostPath: tt.path}
-			for _, err := range []error{v.Check(context.Background(), vol), v.Ensure(context.Background(), "g", vol)} {
+			for _, err := range []error{v.Check(context.Background(), alone(vol)), v.Ensure(context.Background(), alone(vol), vol)} {
 				var p *shim.Problem
 				if !errors.As(err, &p) || p.Hint == "" {
 					t.Fatalf("error %v", err)
@@ -58,6 +59,23 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 				t.Errorf("mounted: %+v", got)
 			}
 		})
+	}
+}
+
+func TestRootHostPathThatIsOnlyRead(t *testing.T) {
+	v, l := newVolumes(t)
+	link := filepath.Join(t.TempDir(), "etc")
+	if err := os.Symlink("/etc", link); err != nil {
+		t.Fatal(err)
+	}
+	vol := spec.Volume{Name: "conf", HostPath: link}
+	want := alone(vol)
+	want.Containers[0].Mounts[0].ReadOnly = true
+	if err := errors.Join(v.Check(context.Background(), want), v.Ensure(context.Background(), want, vol)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), "passwd")); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -92,7 +110,7 @@ func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
 	dir := t.TempDir()
 	host := folder(t, filepath.Join(dir, "srv"))
 	vol := spec.Volume{Name: "conf", HostPath: host}
-	want := &spec.Group{Volumes: []spec.Volume{vol}}
+	want := alone(vol)
 	ensure(t, v, vol)
 	if err := os.Rename(host, filepath.Join(dir, "old")); err != nil {
 		t.Fatal(err)

@@ -68,9 +68,16 @@ func observed(t *testing.T, v *shim.HostVolumes, group string, want *spec.Group)
 	return got
 }
 
+// alone is a group that has one volume, to which its app writes.
+func alone(v spec.Volume) *spec.Group {
+	return &spec.Group{Name: "g", Volumes: []spec.Volume{v}, Containers: []spec.Container{
+		{Name: "web", Role: spec.App, Mounts: []spec.Mount{{Volume: v.Name, Path: "/v"}}},
+	}}
+}
+
 func ensure(t *testing.T, v *shim.HostVolumes, vol spec.Volume) {
 	t.Helper()
-	if err := v.Ensure(context.Background(), "g", vol); err != nil {
+	if err := v.Ensure(context.Background(), alone(vol), vol); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -199,7 +206,7 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "v"), "seen")); err != nil {
 			t.Errorf("%+v: a second time takes away what is in it: %v", kind, err)
 		}
-		got := observed(t, v, "g", &spec.Group{Volumes: []spec.Volume{kind}})
+		got := observed(t, v, "g", alone(kind))
 		if len(got) != 1 || got[0].Persistent != kind.Persistent || got[0].HostPath != kind.HostPath || (got[0].Size != 0) != (kind.Size != 0) {
 			t.Errorf("%+v is seen as %+v", kind, got)
 		}

@@ -36,7 +36,8 @@ func TestRootTmpfsIsNoSmallerThanWhatIsInIt(t *testing.T) {
 	v, l := newVolumes(t)
 	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
 	write(t, filepath.Join(l.VolumePath("g", "logs"), "big"), string(make([]byte, 512<<10)))
-	err := v.Ensure(context.Background(), "g", spec.Volume{Name: "logs", Size: 64 << 10})
+	smaller := spec.Volume{Name: "logs", Size: 64 << 10}
+	err := v.Ensure(context.Background(), alone(smaller), smaller)
 	var p *shim.Problem
 	if !errors.As(err, &p) || err.Error() != "mount volume logs: 64KiB is less than what is in it" {
 		t.Errorf("error %v", err)

@@ -104,7 +104,7 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 		return sharedNetwork
 	case slices.Contains(hostPaths, name):
 		for _, s := range literals(value) {
-			if why := WayOut(strings.Split(s, ":")[0]); why != "" {
+			if why := wayOut(strings.Split(s, ":")[0]); why != "" {
 				return why
 			}
 		}

@@ -166,7 +166,7 @@ func checkLifeValue(t *testing.T, g Group) {
 				kinds++
 			}
 		}
-		if kinds != 1 || v.HostPath != "" && (v.Owner != "" || v.Mode != 0 || WayOut(v.HostPath) != "") || v.Mode > maxVolumeMode {
+		if kinds != 1 || v.HostPath != "" && (v.Owner != "" || v.Mode != 0 || wayOut(v.HostPath) != "") || v.Mode > maxVolumeMode {
 			t.Errorf("volume %+v", v)
 		}
 	}

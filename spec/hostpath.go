@@ -17,7 +17,7 @@ var hostRuns = []string{
 // HostPathRefused says why a folder of the host can't be mounted into a container of a group; "" for one that can. A group file
 // is judged by the path it names, so ask again with the path that its links lead to on the host.
 func HostPathRefused(host string, readOnly bool) string {
-	if why := WayOut(host); why != "" || readOnly {
+	if why := wayOut(host); why != "" || readOnly {
 		return why
 	}
 	host = path.Clean(host)
@@ -44,7 +44,7 @@ func (d *groupDecoder) hostPath(r reader) string {
 		return ""
 	}
 	p = path.Clean(p)
-	if why := WayOut(p); why != "" {
+	if why := wayOut(p); why != "" {
 		d.errorf(at, "Not allowed in a group", "%s", why)
 		return ""
 	}

@@ -36,7 +36,7 @@ func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
 		return
 	}
 	declared := slices.Sorted(maps.Keys(d.volumes))
-	switch why := WayOut(name); {
+	switch why := wayOut(name); {
 	case why != "":
 		d.errorf(at, "Not allowed in a group", "%s", why)
 	case strings.ContainsAny(name, "/~"):

@@ -112,12 +112,12 @@ func TestWayOut(t *testing.T) {
 	leads := []string{"/", "/run", "/var", "/var/run", "/var/lib", "/run/docker.sock", "/var/run/docker.sock", "/run//containerd/x", "/run/user/1000/bus", "/dev", "/dev/net/tun", "/proc/1", "/sys"}
 	safe := []string{"/srv", "/run/app", "/runner", "/var/lib/app", "/devices", "relative", "", "/home/x/run/docker.sock"}
 	for _, p := range leads {
-		if WayOut(p) == "" {
+		if wayOut(p) == "" {
 			t.Errorf("%q is taken for harmless", p)
 		}
 	}
 	for _, p := range safe {
-		if why := WayOut(p); why != "" {
+		if why := wayOut(p); why != "" {
 			t.Errorf("%q: %s", p, why)
 		}
 	}

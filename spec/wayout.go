@@ -20,9 +20,8 @@ var controlSockets = []struct{ path, owner string }{
 	{"/var/lib/sallyport", "Sallyport"},
 }
 
-// WayOut says why a path of the host can't be mounted into any container of a group; "" for a path that holds no way out. It
-// knows nothing of links: whoever opens the path asks again, of where it led.
-func WayOut(host string) string {
+// wayOut says why a path of the host can't be mounted into any container of a group; "" for a path that holds no way out.
+func wayOut(host string) string {
 	if !path.IsAbs(host) {
 		return ""
 	}

@@ -46,11 +46,16 @@ func (v *volumeSide) Observe(_ context.Context, group string, _ *spec.Group) ([]
 	return out, nil
 }
 
-func (v *volumeSide) Check(_ context.Context, vol spec.Volume) error {
+func (v *volumeSide) Check(_ context.Context, want *spec.Group) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.checkPath(vol)
+	for _, vol := range want.Volumes {
+		if err := h.checkPath(vol); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkPath needs mu.
@@ -61,8 +66,8 @@ func (h *Host) checkPath(v spec.Volume) error {
 	return nil
 }
 
-func (v *volumeSide) Ensure(_ context.Context, group string, vol spec.Volume) error {
-	h := (*Host)(v)
+func (v *volumeSide) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) error {
+	h, group := (*Host)(v), want.Name
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.began("mount " + vol.Name)
