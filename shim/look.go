@@ -235,6 +235,7 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		st.Hint = waitingHint(in)
 	}
 	r.status = st
+	r.tellWatchers()
 	select {
 	case <-r.looked:
 	default:

@@ -47,6 +47,9 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 	}
 	if progress != nil {
 		progress(fmt.Sprintf("%s: back to generation %d", group, number))
+		for _, text := range k.opens(b) {
+			progress(text)
+		}
 	}
 	return k.apply(ctx, []Bundle{b}, Origin{By: ByRollback}, progress)
 }
@@ -88,6 +91,18 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (Bundle, int
 		}
 	}
 	return d.Bundle, number, err
+}
+
+// opens says what may leave or enter with a file that could not before, each "shop: opens ...".
+func (k *Keeper) opens(b Bundle) (lines []string) {
+	groups, _ := k.config.Store.Read(b) // that it can't be read is told by who installs it
+	for i := range groups {
+		opens, _ := difference(k.wantedGroup(groups[i].Name), &groups[i])
+		for _, text := range opens {
+			lines = append(lines, groups[i].Name+": opens "+text)
+		}
+	}
+	return lines
 }
 
 // alsoChanged names the groups other than the one that a file in the place of the installed one of its name would change, make or

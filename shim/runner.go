@@ -32,6 +32,7 @@ type runner struct {
 	seq       int // of the wish; one more with every change and every request
 	followers []follower
 	status    GroupStatus
+	changed   chan struct{} // closed when status is not that any more; nil: nobody waits for it
 
 	// Touched by the goroutine alone.
 	pulse     *pulse

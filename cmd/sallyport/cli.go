@@ -25,17 +25,20 @@ type cli struct {
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do, changing nothing."`
 	Version  versionVerb  `cmd:"" group:"offline" help:"Show the version."`
 
-	Apply   applyVerb   `cmd:"" group:"groups" help:"Install group files and wait until their groups run."`
-	Rm      rmVerb      `cmd:"" group:"groups" help:"Remove groups, their files included."`
-	Ps      psVerb      `cmd:"" group:"groups" help:"List the groups."`
-	Status  statusVerb  `cmd:"" group:"groups" help:"Show everything about a group."`
-	Logs    logsVerb    `cmd:"" group:"groups" help:"Show what a container wrote."`
-	Events  eventsVerb  `cmd:"" group:"groups" help:"Show what happened to the groups."`
-	Denials denialsVerb `cmd:"" group:"groups" help:"Show who was refused what."`
-	Exec    execVerb    `cmd:"" group:"groups" help:"Run a command in a running container."`
-	Restart restartVerb `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
-	Stop    stopVerb    `cmd:"" group:"groups" help:"Take groups down and keep them down."`
-	Start   startVerb   `cmd:"" group:"groups" help:"Bring stopped groups up again."`
+	Apply    applyVerb    `cmd:"" group:"groups" help:"Install group files and wait until their groups run."`
+	Rollback rollbackVerb `cmd:"" group:"groups" help:"Go back to an earlier generation of a group."`
+	History  historyVerb  `cmd:"" group:"groups" help:"List the generations of a group, and what became of them."`
+	Wait     waitVerb     `cmd:"" group:"groups" help:"Wait for a job to complete, and exit with its status."`
+	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups, their files included."`
+	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`
+	Status   statusVerb   `cmd:"" group:"groups" help:"Show everything about a group."`
+	Logs     logsVerb     `cmd:"" group:"groups" help:"Show what a container wrote."`
+	Events   eventsVerb   `cmd:"" group:"groups" help:"Show what happened to the groups."`
+	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show who was refused what."`
+	Exec     execVerb     `cmd:"" group:"groups" help:"Run a command in a running container."`
+	Restart  restartVerb  `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
+	Stop     stopVerb     `cmd:"" group:"groups" help:"Take groups down and keep them down."`
+	Start    startVerb    `cmd:"" group:"groups" help:"Bring stopped groups up again."`
 
 	Daemon daemonVerb `cmd:"" group:"host" help:"Keep the groups as their files say; needs root."`
 	Doctor doctorVerb `cmd:"" group:"host" help:"Check what this host needs, each line ok or what to do."`

@@ -64,6 +64,9 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 		fact("file", "%s", g.File)
 	}
 	fact("generation", "%d, %s", g.Generation, orDash(g.Digest[:min(shortDigest, len(g.Digest))]))
+	if !g.TrialEnds.IsZero() {
+		fact("trial", "has to be ready within %s", max(0, g.TrialEnds.Sub(now)).Round(time.Second))
+	}
 	fact("egress", "%s", egressText(g.Egress))
 	for _, addr := range g.Addrs {
 		fact("address", "%s", addr)

@@ -110,6 +110,38 @@ func (s *stage) Restart(_ context.Context, group, container string, progress fun
 	return s.tell("restart %q %q", group, container)
 }
 
+// Rollback goes back to a generation that does not prove itself, if it is the first.
+func (s *stage) Rollback(_ context.Context, group string, to int, progress func(string)) error {
+	progress(fmt.Sprintf("%s: back to generation %d", group, to))
+	if err := s.tell("rollback %s %d", group, to); err != nil || to != 1 {
+		return err
+	}
+	return &shim.Problem{Err: errors.New("group checkout: generation 4 not ready within 1m0s"), Hint: "see its log"}
+}
+
+// Wait knows one job, which fails, and one that goes on for ever.
+func (s *stage) Wait(ctx context.Context, group string) (uint32, error) {
+	switch group {
+	case "sealed":
+		return 3, nil
+	case "checkout":
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return 0, fmt.Errorf("group %q: %w", group, shim.ErrNoGroup)
+}
+
+func (s *stage) History(_ context.Context, group string) ([]shim.Generation, error) {
+	return generations, nil
+}
+
+func (s *stage) Definition(_ context.Context, group string, number int) (shim.Definition, error) {
+	if number != 2 {
+		return shim.Definition{}, shim.ErrNoGeneration
+	}
+	return shim.Definition{Bundle: shim.Bundle{Name: "checkout.hcl", HCL: []byte("group \"checkout\" {}\n")}}, nil
+}
+
 func (s *stage) Stop(_ context.Context, group string, progress func(string)) error {
 	progress(group + ": stop web (app), grace 10s")
 	return s.tell("stop %s", group)

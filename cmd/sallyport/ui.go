@@ -84,6 +84,8 @@ func hintOf(err error) string {
 		return "\"sallyport ps\" lists the groups"
 	case errors.Is(err, shim.ErrNoContainer):
 		return "\"sallyport status GROUP\" lists its containers"
+	case errors.Is(err, shim.ErrNoGeneration):
+		return "\"sallyport history GROUP\" lists the generations"
 	}
 	return ""
 }

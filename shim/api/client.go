@@ -10,8 +10,8 @@ import (
 )
 
 // A Client speaks to the daemon at a socket. It holds no connection between calls, needs no closing, and may be used by
-// several goroutines. Errors are what the daemon said, with its hint ([shim.Problem]); [shim.ErrNoGroup] and
-// [shim.ErrNoContainer] can be told with errors.Is, and so can the error of a ctx that has ended.
+// several goroutines. Errors are what the daemon said, with its hint ([shim.Problem]); [shim.ErrNoGroup],
+// [shim.ErrNoContainer] and [shim.ErrNoGeneration] can be told with errors.Is, and so can the error of a ctx that has ended.
 type Client struct {
 	socket string
 }

@@ -17,9 +17,10 @@ type wireError struct {
 
 // The errors that a client tells apart with errors.Is, by the code that stands for them.
 var sentinels = map[string]error{
-	"no_group":     shim.ErrNoGroup,
-	"no_container": shim.ErrNoContainer,
-	"file":         shim.ErrFile,
+	"no_group":      shim.ErrNoGroup,
+	"no_container":  shim.ErrNoContainer,
+	"no_generation": shim.ErrNoGeneration,
+	"file":          shim.ErrFile,
 }
 
 func encodeError(err error) wireError {
@@ -82,7 +83,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &bad):
 		return bad.status
-	case errors.Is(err, shim.ErrNoGroup), errors.Is(err, shim.ErrNoContainer):
+	case errors.Is(err, shim.ErrNoGroup), errors.Is(err, shim.ErrNoContainer), errors.Is(err, shim.ErrNoGeneration):
 		return http.StatusNotFound
 	}
 	return http.StatusInternalServerError

@@ -94,6 +94,32 @@ func (k *fakeKeeper) Start(ctx context.Context, group string, progress func(stri
 	return k.wait(ctx, progress)
 }
 
+func (k *fakeKeeper) Rollback(ctx context.Context, group string, to int, progress func(string)) error {
+	k.call("rollback %s %d", group, to)
+	return k.wait(ctx, progress)
+}
+
+func (k *fakeKeeper) Wait(ctx context.Context, group string) (uint32, error) {
+	k.call("wait %s", group)
+	return 7, k.wait(ctx, nil)
+}
+
+func (k *fakeKeeper) History(_ context.Context, group string) ([]shim.Generation, error) {
+	k.call("history %s", group)
+	if group == "gone" {
+		return nil, shim.ErrNoGroup
+	}
+	return generations, nil
+}
+
+func (k *fakeKeeper) Definition(_ context.Context, group string, number int) (shim.Definition, error) {
+	k.call("history %s %d", group, number)
+	if number > len(generations) {
+		return shim.Definition{}, shim.ErrNoGeneration
+	}
+	return shim.Definition{Bundle: twoFiles[0]}, nil
+}
+
 func (k *fakeKeeper) Problems() []shim.FileProblem {
 	k.call("problems")
 	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}

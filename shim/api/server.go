@@ -16,14 +16,33 @@ import (
 
 // A Keeper is what the server steers. Implemented by [shim.Keeper].
 type Keeper interface {
+	Installer
+	Steerer
+	Teller
+}
+
+// An Installer changes what is wanted.
+type Installer interface {
 	Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error)
 	Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error
+	Rollback(ctx context.Context, group string, to int, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
+}
+
+// A Steerer acts on what runs, and waits for it.
+type Steerer interface {
 	Restart(ctx context.Context, group, container string, progress func(line string)) error
 	Stop(ctx context.Context, group string, progress func(line string)) error
 	Start(ctx context.Context, group string, progress func(line string)) error
+	Wait(ctx context.Context, group string) (status uint32, err error)
+}
+
+// A Teller says what there is, and was.
+type Teller interface {
 	Status(group string) ([]shim.GroupStatus, error)
 	Problems() []shim.FileProblem
+	History(ctx context.Context, group string) ([]shim.Generation, error)
+	Definition(ctx context.Context, group string, generation int) (shim.Definition, error)
 }
 
 var _ Keeper = (*shim.Keeper)(nil)
@@ -130,6 +149,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
 	mux.Handle("POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop)))
 	mux.Handle("POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start)))
+	mux.Handle("GET /v1/groups/{group}/wait", s.streams(s.wait))
+	mux.Handle("POST /v1/groups/{group}/rollback", s.streams(s.rollback))
+	mux.Handle("GET /v1/groups/{group}/history", s.answers(s.history))
+	mux.Handle("GET /v1/groups/{group}/history/{generation}", s.answers(s.definition))
 	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))
 	mux.Handle("GET /v1/events", s.streams(s.events))
 	mux.Handle("POST /v1/preview", s.answers(s.preview))

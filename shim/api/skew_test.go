@@ -31,6 +31,7 @@ func TestServerAnswers(t *testing.T) {
 		{"no group", "GET /v1/groups/gone", "", 404, `{"error":{"code":"no_group","message":"group \"gone\": no such group"}}`},
 		{"no name", "GET /v1/groups/%2e%2e%2fx/logs", "", 404, `{"error":{"code":"no_group","message":"group \"../x\": no such group"}}`},
 		{"no number", "GET /v1/groups/web/logs?tail=x", "", 400, `{"error":{"message":"tail=\"x\" is no number of lines"}}`},
+		{"no generation", "POST /v1/groups/web/rollback?to=0", "", 400, `{"error":{"message":"\"0\" is no number of a generation"}}`},
 		{"no truth", "GET /v1/groups/web/logs?follow=x", "", 400, `{"error":{"message":"follow=\"x\" is neither true nor false"}}`},
 		{"exec without upgrade", "POST /v1/exec", `{"group":"web","container":"app","args":["id"]}`, 426,
 			`{"error":{"message":"exec needs a connection that is upgraded to sallyport-exec-1"}}`},

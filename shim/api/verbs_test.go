@@ -19,6 +19,9 @@ var twoFiles = []shim.Bundle{
 // checkout is what the fakeKeeper has.
 var checkout = []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}
 
+// generations is its history.
+var generations = []shim.Generation{{Number: 2, By: shim.ByApply, Outcome: shim.OnTrial, Kept: true}, {Number: 1, By: shim.ByFile, Outcome: shim.Proved}}
+
 func TestVerbs(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -43,6 +46,13 @@ func TestVerbs(t *testing.T) {
 			return c.Restart(ctx, "checkout", "web", progress)
 		}), []string{"one", "two"}, "restart checkout web"},
 		{"restart a group", func(ctx context.Context, c *Client) (any, error) { return nil, c.Restart(ctx, "checkout", "", nil) }, nil, "restart checkout"},
+		{"history", func(ctx context.Context, c *Client) (any, error) { return c.History(ctx, "checkout") }, generations, "history checkout"},
+		{"the file of a generation", func(ctx context.Context, c *Client) (any, error) { return c.File(ctx, "checkout", 2) }, twoFiles[0], "history checkout 2"},
+		{"wait", func(ctx context.Context, c *Client) (any, error) { return c.Wait(ctx, "checkout") }, uint32(7), "wait checkout"},
+		{"rollback", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Rollback(ctx, "checkout", 0, progress)
+		}), []string{"one", "two"}, "rollback checkout 0"},
+		{"rollback to one", func(ctx context.Context, c *Client) (any, error) { return nil, c.Rollback(ctx, "checkout", 3, nil) }, nil, "rollback checkout 3"},
 		{"stop", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Stop(ctx, "checkout", progress)
 		}), []string{"one", "two"}, "stop checkout"},
@@ -112,6 +122,10 @@ func TestErrorsTravel(t *testing.T) {
 		{"no container", shim.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
 			`container "x" of group "web": no such container`, "", shim.ErrNoContainer},
 		{"no group to stop", shim.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
+		{"no generation", nil, false, func(c *Client) error { _, err := c.File(context.Background(), "checkout", 9); return err }, `no such generation`, "", shim.ErrNoGeneration},
+		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", shim.ErrNoGroup},
+		{"a job that can't be waited for", &shim.Problem{Err: errors.New("group web is no job"), Hint: "see its file"}, false,
+			func(c *Client) error { _, err := c.Wait(context.Background(), "web"); return err }, "group web is no job", "see its file", nil},
 		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
 			`group "gone": no such group`, "", shim.ErrNoGroup},
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},

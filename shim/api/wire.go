@@ -40,6 +40,12 @@ type (
 	groupsBody struct {
 		Groups []shim.GroupStatus `json:"groups"`
 	}
+	generationsBody struct {
+		Generations []shim.Generation `json:"generations"`
+	}
+	bundleBody struct {
+		File shim.Bundle `json:"file"`
+	}
 	previewsBody struct {
 		Previews []shim.Preview `json:"previews"`
 	}
@@ -55,15 +61,17 @@ type (
 	}
 )
 
-// An event is one line of a stream: progress, a line of output, something that happened to a group, or the end.
+// An event is one line of a stream: progress, a line of output, something that happened to a group, how a job has ended, or the
+// end.
 type event struct {
-	Progress  string      `json:"progress,omitempty"`
-	Container string      `json:"container,omitempty"` // with Line or Raw
-	Line      string      `json:"line,omitempty"`
-	Raw       []byte      `json:"raw,omitempty"` // instead of Line: one that isn't UTF-8, which a JSON string can't hold
-	Event     *shim.Event `json:"event,omitempty"`
-	Error     *wireError  `json:"error,omitempty"`
-	Done      bool        `json:"done,omitempty"`
+	Progress   string      `json:"progress,omitempty"`
+	Container  string      `json:"container,omitempty"` // with Line or Raw
+	Line       string      `json:"line,omitempty"`
+	Raw        []byte      `json:"raw,omitempty"` // instead of Line: one that isn't UTF-8, which a JSON string can't hold
+	Event      *shim.Event `json:"event,omitempty"`
+	ExitStatus *uint32     `json:"exit_status,omitempty"`
+	Error      *wireError  `json:"error,omitempty"`
+	Done       bool        `json:"done,omitempty"`
 }
 
 func lineEvent(container, line string) event {

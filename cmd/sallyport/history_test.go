@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+var generations = []shim.Generation{
+	{
+		Number: 3, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(5 * time.Minute), By: shim.ByRevert,
+		Outcome: shim.Proved, Kept: true,
+	},
+	{
+		Number: 2, Digest: "ffffffffffffffff", File: "checkout.hcl", At: before(7 * time.Minute), By: shim.ByApply,
+		Outcome: shim.TakenBack, Why: "not ready within 2m0s: web (app) ended with status 3", Kept: true,
+	},
+	{Number: 1, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(50 * time.Hour), By: shim.ByFile, Outcome: shim.Proved},
+}
+
+func TestWriteHistory(t *testing.T) {
+	var out strings.Builder
+	if err := writeHistory(&out, generations, now); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+GENERATION  AGO  BY      OUTCOME     KEPT  DIGEST        FILE
+3           5m   revert  proved      yes   0a1b2c3d4e5f  checkout.hcl
+2           7m   apply   taken back  yes   ffffffffffff  checkout.hcl
+  not ready within 2m0s: web (app) ended with status 3
+1           2d   file    proved      no    0a1b2c3d4e5f  checkout.hcl
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

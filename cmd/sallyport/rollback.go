@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+type rollbackVerb struct {
+	Group string `arg:"" help:"The group."`
+	To    int    `placeholder:"N" help:"The generation (default the last that proved itself and is another than what runs)."`
+}
+
+// Run goes back and says to which file: that one is installed by then.
+func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := client.Rollback(ctx, v.Group, v.To, func(line string) { ui.notef("%s", line) }); err != nil {
+		return interrupted(ctx, err, goesOn)
+	}
+	took := time.Since(began).Round(time.Millisecond)
+	groups, err := client.Status(ctx, v.Group)
+	if err != nil {
+		return interrupted(ctx, err, goesOn)
+	}
+	for _, g := range groups {
+		if g.Error != "" {
+			return &shim.Problem{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+		}
+		fmt.Fprintf(ui.out, "%s is %s as before, by the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+func (s *Server) history(r *http.Request) (any, error) {
+	group := r.PathValue("group")
+	if err := checkNames(group); err != nil {
+		return nil, err
+	}
+	all, err := s.Keeper.History(r.Context(), group)
+	return generationsBody{append([]shim.Generation{}, all...)}, about(err, group, "")
+}
+
+func (s *Server) definition(r *http.Request) (any, error) {
+	group := r.PathValue("group")
+	if err := checkNames(group); err != nil {
+		return nil, err
+	}
+	number, err := parseGeneration(r.PathValue("generation"))
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.Keeper.Definition(r.Context(), group, number)
+	return bundleBody{d.Bundle}, about(err, group, "")
+}
+
+func (s *Server) rollback(ctx context.Context, r *http.Request, out *stream) error {
+	group, to := r.PathValue("group"), 0
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	if v := r.FormValue("to"); v != "" {
+		var err error
+		if to, err = parseGeneration(v); err != nil {
+			return err
+		}
+	}
+	return about(s.Keeper.Rollback(ctx, group, to, out.progress), group, "")
+}
+
+func (s *Server) wait(ctx context.Context, r *http.Request, out *stream) error {
+	group := r.PathValue("group")
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	status, err := s.Keeper.Wait(ctx, group)
+	if err != nil {
+		return about(err, group, "")
+	}
+	return out.send(ctx, event{ExitStatus: &status})
+}
+
+func parseGeneration(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, &badRequest{fmt.Errorf("%q is no number of a generation", v), http.StatusBadRequest}
+	}
+	return n, nil
+}
+
+// History returns the generations of a group, the newest first.
+func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, error) {
+	if err := checkNames(group); err != nil {
+		return nil, err
+	}
+	var body generationsBody
+	err := c.ask(ctx, http.MethodGet, groupPath(group)+"/history", nil, &body)
+	return body.Generations, err
+}
+
+// File returns the file that a generation came from, with all that was read for it. [shim.ErrNoGeneration] can be told with
+// errors.Is.
+func (c *Client) File(ctx context.Context, group string, generation int) (shim.Bundle, error) {
+	if err := checkNames(group); err != nil {
+		return shim.Bundle{}, err
+	}
+	var body bundleBody
+	err := c.ask(ctx, http.MethodGet, groupPath(group)+"/history/"+strconv.Itoa(generation), nil, &body)
+	return body.File, err
+}
+
+// Rollback puts an earlier generation's file in the place of the installed one and waits as Apply does. to is its number; 0 is
+// the last that proved itself and is another than what runs.
+func (c *Client) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
+	verb := "rollback"
+	if to != 0 {
+		verb += "?to=" + strconv.Itoa(to)
+	}
+	return c.steer(ctx, group, verb, progress)
+}
+
+// Wait waits until the group has completed and returns the exit status of its apps, the first that is not 0.
+func (c *Client) Wait(ctx context.Context, group string) (status uint32, err error) {
+	if err := checkNames(group); err != nil {
+		return 0, err
+	}
+	told := false
+	err = c.stream(ctx, http.MethodGet, groupPath(group)+"/wait", nil, func(ev event) error {
+		if ev.ExitStatus != nil {
+			status, told = *ev.ExitStatus, true
+		}
+		return nil
+	})
+	if err == nil && !told {
+		err = errors.New("the daemon did not say how the group has ended")
+	}
+	return status, err
+}

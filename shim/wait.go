@@ -1,0 +1,90 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Wait waits until the group has completed, and returns the exit status of its apps: the first in the file's order that is not 0,
+// else 0. It fails at once for a group that never completes, and when the group is stopped or gone before it has. An unknown group
+// is ErrNoGroup.
+func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err error) {
+	if err := k.await(ctx); err != nil {
+		return 0, err
+	}
+	k.mu.Lock()
+	r, ok := k.runners[group]
+	k.mu.Unlock()
+	if !ok {
+		return 0, ErrNoGroup
+	}
+	for {
+		w, st, changed := r.watch()
+		if w != nil {
+			if err := neverCompletes(&w.Group); err != nil {
+				return 0, err
+			}
+		}
+		switch st.State {
+		case Completed:
+			return appStatus(st.Containers), nil
+		case Gone:
+			return 0, &Problem{Err: fmt.Errorf("group %s was removed before it had completed", group), Hint: "apply it again to run it"}
+		case Stopped:
+			err := fmt.Errorf("group %s was stopped before it had completed", group)
+			if st.Error != "" {
+				err = fmt.Errorf("%w: %s", err, st.Error)
+			}
+			return 0, &Problem{Err: err, Hint: "sallyport start " + group}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-k.stopped:
+			return 0, errStopping
+		}
+	}
+}
+
+// watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
+func (r *runner) watch() (*Wanted, GroupStatus, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.wish.wanted, r.status, r.changed
+}
+
+// tellWatchers needs mu.
+func (r *runner) tellWatchers() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// neverCompletes is the complaint about a group that is no job.
+func neverCompletes(g *spec.Group) error {
+	for i := range g.Containers {
+		if c := &g.Containers[i]; c.Role == spec.App && again(c.Restart, 0) {
+			return &Problem{
+				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, target(c)),
+				Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",
+			}
+		}
+	}
+	return nil
+}
+
+func appStatus(containers []ContainerStatus) uint32 {
+	for _, c := range containers {
+		if c.Role == spec.App && c.ExitStatus != nil && *c.ExitStatus != 0 {
+			return *c.ExitStatus
+		}
+	}
+	return 0
+}
