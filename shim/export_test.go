@@ -89,10 +89,10 @@ func (p Pulse) Close() { p.close() }
 type Trial struct{ t trial }
 
 // A Sighting is what a look finds of it.
-type Sighting struct{ Known, Ready, Stopped bool }
+type Sighting struct{ Known, Ready, Ended, Stopped bool }
 
 // See tells the verdict in words; empty: there is none yet.
 func (t Trial) See(generation int, u spec.Update, s Sighting, now time.Time) (Trial, string) {
-	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, stopped: s.Stopped}, now)
+	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, ended: s.Ended, stopped: s.Stopped}, now)
 	return Trial{after}, map[decision]string{held: "proved", tooLate: "too late"}[v]
 }

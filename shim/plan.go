@@ -48,14 +48,6 @@ func (in PlanInput) toRun() *spec.Group {
 	return in.Want
 }
 
-// update is how the wanted generation has to prove itself; zero where none is to run.
-func (in PlanInput) update() spec.Update {
-	if g := in.toRun(); g != nil {
-		return g.Update
-	}
-	return spec.Update{}
-}
-
 // Next says when time alone calls for another look: the earliest start that History makes wait. Zero: never.
 func Next(in PlanInput) time.Time {
 	var next time.Time

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,80 +10,6 @@ import (
 
 // imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
 const imagesTime = time.Minute
-
-// tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
-// written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
-// for a generation that is late. again says that something else is wanted by now.
-func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
-	w, now := r.wishes()
-	if w.wanted == nil || now != seq {
-		return err, now != seq
-	}
-	g := w.wanted
-	if g.Proved {
-		r.trial = trial{generation: g.Generation, over: true}
-	}
-	waits := awaits(in)
-	s := sighting{
-		known:   in.Observed.unknown(in.toRun()) == nil,
-		ready:   err == nil && waits == "" && (state == Running || state == Completed),
-		stopped: in.Stopped,
-	}
-	var v decision
-	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
-	if v == held {
-		r.note(ctx, g.Generation, Proved, "")
-	}
-	if !r.trial.late {
-		return err, false
-	}
-	late := notReadyIn(g.Group.Update.HealthTimeout, state, waits, err)
-	if v == tooLate {
-		r.stuck = nil
-		if g.Group.Update.AutoRevert && g.revertible() {
-			if r.stuck = r.revert(ctx, r, *g, late); r.stuck == nil {
-				return err, true
-			}
-		}
-		r.note(ctx, g.Generation, NotReady, oneLine(late.Error()))
-	}
-	return overdue(late, g, r.stuck), false
-}
-
-// revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
-func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }
-
-func notReadyIn(d time.Duration, state State, waits string, err error) error {
-	switch {
-	case err == nil && waits != "":
-		err = errors.New("it " + waits)
-	case err == nil:
-		err = fmt.Errorf("it is %s", state)
-	}
-	return &Problem{Err: fmt.Errorf("not ready within %s: %w", d, err), Hint: hintOf(err)}
-}
-
-// overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
-// to be.
-func overdue(why error, w *Wanted, stuck error) error {
-	text := fmt.Errorf("generation %d %w", w.Generation, why)
-	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
-	switch {
-	case stuck != nil:
-		text = fmt.Errorf("%w; it can't be taken back: %w", text, stuck)
-		hint = cmp.Or(hintOf(stuck), hint)
-	default:
-		hint += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
-	}
-	return &Problem{Err: text, Hint: hint}
-}
-
-// note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
-func (r *runner) note(ctx context.Context, number int, o Outcome, why string) {
-	if err := r.conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
-		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
-	}
-}
 
 // conclude is the runners' way to the store.
 func (k *Keeper) conclude(ctx context.Context, group string, number int, o Outcome, why string) error {
@@ -204,15 +129,6 @@ func (k *Keeper) wantedNow(group string) Wanted {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.wanted[group]
-}
-
-// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
-func (r *runner) spoil(why error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range r.followers {
-		r.followers[i].spoilt = why
-	}
 }
 
 // problem is what an operator is told of a setback for as long as nothing else is put in the file.

@@ -250,7 +250,7 @@ func TestRollbackIsOnTrialAndNotTakenBack(t *testing.T) {
 		d.mustApply("shop.hcl", careful2)
 		d.host.BreakImage("registry.example/web:1", 3)
 		err := d.keeper.Rollback(context.Background(), "shop", 0, nil)
-		if err == nil || !strings.Contains(err.Error(), "generation 3 not ready within 1m0s") {
+		if err == nil || !strings.Contains(err.Error(), "generation 3: not ready within 1m0s") {
 			t.Errorf("rollback: %v", err)
 		}
 		d.wait(time.Hour)

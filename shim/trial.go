@@ -22,6 +22,7 @@ type trial struct {
 type sighting struct {
 	known   bool // all of it could be looked at
 	ready   bool // all of it is as it should be
+	ended   bool // of its own accord and for good: no more is to come
 	stopped bool
 }
 
@@ -57,7 +58,7 @@ func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (tr
 	}
 	if !s.ready {
 		t.ready = time.Time{}
-		if !t.late && u.HealthTimeout > 0 && now.Sub(t.began) >= u.HealthTimeout {
+		if !t.late && u.HealthTimeout > 0 && (s.ended || now.Sub(t.began) >= u.HealthTimeout) {
 			t.late = true
 			return t, tooLate
 		}
@@ -66,7 +67,7 @@ func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (tr
 	if t.ready.IsZero() {
 		t.ready = now
 	}
-	if now.Sub(t.ready) >= steadyFor(u) {
+	if s.ended || now.Sub(t.ready) >= steadyFor(u) {
 		t.over, t.late = true, false
 		return t, held
 	}

@@ -16,6 +16,8 @@ func TestTrial(t *testing.T) {
 		good    = shim.Sighting{Known: true, Ready: true}
 		bad     = shim.Sighting{Known: true}
 		blind   = shim.Sighting{}
+		done    = shim.Sighting{Known: true, Ready: true, Ended: true}
+		failed  = shim.Sighting{Known: true, Ended: true}
 		stopped = shim.Sighting{Known: true, Stopped: true}
 	)
 	type look struct {
@@ -38,6 +40,8 @@ func TestTrial(t *testing.T) {
 		{"too late, and then it is", 10 * s, []look{{0, 1, bad}, {10 * s, 1, bad}, {20 * s, 1, good}, {22 * s, 1, good}}, []string{"", "too late", "", "proved"}},
 		{"the next generation begins anew", 10 * s, []look{{0, 1, bad}, {9 * s, 2, bad}, {18 * s, 2, bad}, {19 * s, 2, bad}}, []string{"", "", "", "too late"}},
 		{"what can't be looked at does not count", 10 * s, []look{{0, 1, bad}, {9 * s, 1, blind}, {18 * s, 1, bad}, {19 * s, 1, bad}}, []string{"", "", "", "too late"}},
+		{"a job that is done", 10 * s, []look{{0, 1, bad}, {s, 1, done}}, []string{"", "proved"}},
+		{"a job that failed", 10 * s, []look{{0, 1, bad}, {s, 1, failed}}, []string{"", "too late"}},
 		{"nor does what is stopped", 10 * s, []look{{0, 1, bad}, {9 * s, 1, stopped}, {time.Hour, 1, bad}, {time.Hour + 10*s, 1, bad}}, []string{"", "", "", "too late"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (r *runner) tellWatchers() {
 // neverCompletes is the complaint about a group that is no job.
 func neverCompletes(g *spec.Group) error {
 	for i := range g.Containers {
-		if c := &g.Containers[i]; c.Role == spec.App && again(c.Restart, 0) {
+		if c := &g.Containers[i]; c.Role == spec.App && c.Restart.Policy != spec.RestartNever && c.Restart.Policy != spec.RestartOnFailure {
 			return &Problem{
 				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, target(c)),
 				Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",

@@ -1,0 +1,114 @@
+package shim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
+// written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
+// for a generation that is late. again says that something else is wanted by now.
+func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
+	w, now := r.wishes()
+	if w.wanted == nil || now != seq {
+		return err, now != seq
+	}
+	g := w.wanted
+	if g.Proved {
+		r.trial = trial{generation: g.Generation, over: true}
+	}
+	s := sighting{
+		known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
+		ready:   err == nil && (state == Completed || state == Running && in.proven()),
+		ended:   in.Ended != nil,
+		stopped: in.Stopped,
+	}
+	var v decision
+	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
+	if v == held {
+		r.note(ctx, g.Generation, Proved, "")
+	}
+	if !r.trial.late {
+		return err, false
+	}
+	late := in.failing(state, err)
+	if v == tooLate {
+		r.stuck = nil
+		if g.Group.Update.AutoRevert && g.revertible() {
+			if r.stuck = r.revert(ctx, r, *g, late); r.stuck == nil {
+				return err, true
+			}
+		}
+		r.note(ctx, g.Generation, NotReady, oneLine(late.Error()))
+	}
+	return overdue(late, g, r.stuck), false
+}
+
+// revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
+func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }
+
+// update is how the wanted generation has to prove itself; zero where none can, now.
+func (in PlanInput) update() spec.Update {
+	if in.Want == nil || in.Stopped {
+		return spec.Update{}
+	}
+	return in.Want.Update
+}
+
+// proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
+func (in PlanInput) proven() bool {
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, _ := in.Observed.container(c.Name)
+		if s.Task == TaskRunning && !minor(c) && !in.healthOf(c).Ready {
+			return false
+		}
+	}
+	return true
+}
+
+// failing is why a generation has not proved itself.
+func (in PlanInput) failing(state State, err error) error {
+	if err == nil {
+		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}
+	}
+	if in.Ended != nil {
+		return err
+	}
+	return &Problem{Err: fmt.Errorf("not ready within %s: %w", in.Want.Update.HealthTimeout, err), Hint: hintOf(err)}
+}
+
+// overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
+// to be.
+func overdue(why error, w *Wanted, stuck error) error {
+	text := fmt.Errorf("generation %d: %w", w.Generation, why)
+	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
+	switch {
+	case stuck != nil:
+		text = fmt.Errorf("%w; it can't be taken back: %w", text, stuck)
+		hint = cmp.Or(hintOf(stuck), hint)
+	case w.Generation > 1:
+		hint += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
+	}
+	return &Problem{Err: text, Hint: hint}
+}
+
+// note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
+func (r *runner) note(ctx context.Context, number int, o Outcome, why string) {
+	if err := r.conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
+	}
+}
+
+// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
+func (r *runner) spoil(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.followers {
+		r.followers[i].spoilt = why
+	}
+}
