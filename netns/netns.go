@@ -3,8 +3,8 @@
 // when it is unpinned.
 //
 // What bites: a thread is moved into the namespace only to make it, to set its sysctls and to read them, in [Apply],
-// [ReflectMarks] and [ReflectsMarks]; everything else goes through netlink sockets opened there. Paths under /proc/sys/net show
-// the namespace of the thread that opens them, never that of the file's owner.
+// [ReflectMarks] and [ReflectsMarks], and to make the sockets of [DialLoopback]; everything else goes through netlink sockets
+// opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the file's owner.
 package netns
 
 import (
