@@ -137,6 +137,7 @@ type ExecRequest struct {
 	Stdin            io.Reader // nil: none
 	Stdout, Stderr   io.Writer // Stderr is not used with TTY
 	Resize           <-chan WinSize
+	Started          func() // optional: Exec calls it once the process runs
 }
 
 // WinSize is a terminal's size in characters.

@@ -147,7 +147,11 @@ func (p *pulse) note(ctx context.Context, l *pulseLife, i int, err error, counts
 		p.mu.Unlock()
 		return l.streaks[i]
 	}
-	if err == nil || counts && !errors.Is(err, ErrNotAsked) {
+	unasked := errors.Is(err, ErrNotAsked)
+	if unasked && !errors.Is(l.streaks[i].said, ErrNotAsked) {
+		p.config.Log.Warn(oneLine(err.Error()), "group", p.group, "container", l.container, "probe", l.probes[i].Kind)
+	}
+	if err == nil || counts && !unasked {
 		l.streaks[i] = l.streaks[i].tried(&l.probes[i], err)
 	} else {
 		l.streaks[i] = l.streaks[i].uncounted(err)

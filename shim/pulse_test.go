@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,7 +44,7 @@ func examined(t *testing.T, do func(p *patient), probes ...spec.Probe) {
 				Group: g.Name, Name: "web", Digest: g.Container("web").Digest, Task: shim.TaskRunning, PID: 7, StartedAt: time.Now(),
 			},
 		}
-		p.pulse = shim.NewPulse(g.Name, &shim.Config{Prober: p, Now: time.Now}, func() { p.news.Add(1) })
+		p.pulse = shim.NewPulse(g.Name, &shim.Config{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.news.Add(1) })
 		defer p.pulse.Close()
 		do(p)
 	})

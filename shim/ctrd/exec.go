@@ -53,6 +53,9 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	if err := p.Start(ctx); err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
+	if req.Started != nil {
+		req.Started()
+	}
 	for resize := req.Resize; ; {
 		select {
 		case size, open := <-resize:
