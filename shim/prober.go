@@ -38,7 +38,7 @@ func (h *HostProber) Probe(ctx context.Context, group, container string, p spec.
 	if p.Exec != nil {
 		return h.run(ctx, group, container, p)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, &tooLate{p.Timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, &unanswered{p.Timeout})
 	defer cancel()
 	return askOver(ctx, p, func(_ context.Context, _, _ string) (net.Conn, error) { // a library's context may outlive the try
 		return netns.DialLoopback(ctx, h.layout.NetnsPath(group), portOf(p))
@@ -83,15 +83,15 @@ func portOf(p spec.Probe) uint16 {
 // loopback is where a port is asked, as far as an operator need know.
 func loopback(port uint16) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// A tooLate is the cause of a context that ended because a probe's timeout was over.
-type tooLate struct{ timeout time.Duration }
+// An unanswered is the cause of a context that ended because a probe's timeout was over.
+type unanswered struct{ timeout time.Duration }
 
-func (t *tooLate) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
+func (t *unanswered) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
 
 // answer is what a try comes to that was to do what: the libraries' errors without the words that are theirs, and apart those that
 // the container has no part in.
 func answer(ctx context.Context, what string, err error) error {
-	late, isLate := errors.AsType[*tooLate](context.Cause(ctx))
+	late, isLate := errors.AsType[*unanswered](context.Cause(ctx))
 	errno, isErrno := errors.AsType[unix.Errno](err)
 	switch {
 	case err == nil:

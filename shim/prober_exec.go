@@ -47,11 +47,11 @@ func (h *HostProber) run(ctx context.Context, group, container string, p spec.Pr
 		Group: group, Container: container, Args: p.Exec, Stdout: &output, Stderr: &output,
 		Started: func() {
 			if limit.Stop() {
-				limit = time.AfterFunc(p.Timeout, func() { end(&tooLate{p.Timeout}) })
+				limit = time.AfterFunc(p.Timeout, func() { end(&unanswered{p.Timeout}) })
 			}
 		},
 	})
-	if late, ok := errors.AsType[*tooLate](context.Cause(asked)); ok {
+	if late, ok := errors.AsType[*unanswered](context.Cause(asked)); ok {
 		return fmt.Errorf("%s: no end within %s", what, late.timeout)
 	}
 	switch {

@@ -32,7 +32,7 @@ func dialTo(addr net.Addr) dialer {
 // askedWithin asks as a HostProber does.
 func askedWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &tooLate{timeout})
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &unanswered{timeout})
 	defer cancel()
 	return errorText(askOver(ctx, p, dial))
 }
