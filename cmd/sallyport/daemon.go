@@ -76,7 +76,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	keeper, err := shim.New(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l), Store: shim.NewStore(l), Watcher: client, Log: log,
-		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse,
+		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
 	})
 	if err != nil {
 		return err

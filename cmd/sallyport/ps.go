@@ -74,6 +74,9 @@ func problem(g shim.GroupStatus) (lines []string) {
 	if g.Error != "" {
 		lines = append(lines, "error: "+g.Error)
 	}
+	if g.Waiting != "" && g.Error == "" {
+		lines = append(lines, "waits: "+strings.TrimPrefix(g.Waiting, "waits "))
+	}
 	if g.Hint != "" {
 		lines = append(lines, "hint: "+g.Hint)
 	}

@@ -24,8 +24,8 @@ var checkout = shim.GroupStatus{
 	},
 	Labels: map[string]string{"team": "till", "env": "prod"},
 	Containers: []shim.ContainerStatus{
-		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: shim.TaskRunning, PID: 4711, StartedAt: before(5 * time.Minute)},
-		{Name: "web", Role: spec.App, Image: "checkout:1", Task: shim.TaskStopped, Restarts: 3, ExitStatus: new(uint32(137)), NextStart: now.Add(4 * time.Second)},
+		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: shim.TaskRunning, Ready: true, PID: 4711, StartedAt: before(5 * time.Minute)},
+		{Name: "web", Role: spec.App, Image: "checkout:1", Task: shim.TaskStopped, Restarts: 3, ExitStatus: new(uint32(137)), Signal: "SIGKILL", NextStart: now.Add(4 * time.Second)},
 	},
 }
 
@@ -41,6 +41,16 @@ func TestWriteGroups(t *testing.T) {
 	}{
 		{"none", nil, `
 GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  FOR
+`},
+		{"not ready yet", []shim.GroupStatus{{
+			Name: "b", State: shim.Starting, Egress: spec.EgressAmbassador, Since: before(time.Second),
+			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
+			Hint:    `see "sallyport logs b.proxy"`,
+		}}, `
+GROUP  STATE     EGRESS      CONTAINERS  ADDRESS  FOR
+b      starting  ambassador  0/0         -        1s
+  waits: for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused
+  hint: see "sallyport logs b.proxy"
 `},
 		{"a note doesn't move the columns", []shim.GroupStatus{broken, checkout}, `
 GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR

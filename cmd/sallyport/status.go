@@ -94,24 +94,45 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 }
 
 func containerTable(containers []shim.ContainerStatus, now time.Time) table {
-	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
+	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "READY", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
 	for _, c := range containers {
-		var pid, up, exit string
+		var ready, pid, up, exit string
 		if c.PID != 0 {
 			pid = strconv.Itoa(int(c.PID))
 		}
 		if c.Task == shim.TaskRunning {
-			up = age(now, c.StartedAt)
+			ready, up = "no", age(now, c.StartedAt)
+		}
+		if c.Ready {
+			ready = "yes"
 		}
 		if c.ExitStatus != nil {
-			exit = strconv.Itoa(int(*c.ExitStatus))
+			exit = strings.TrimSuffix(strconv.Itoa(int(*c.ExitStatus))+"/"+c.Signal, "/")
 		}
-		r := t.add(c.Name, string(c.Role), string(c.Task), pid, up, strconv.Itoa(c.Restarts), exit, c.Image)
-		if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
-			r.notes = []string{"starts again in " + wait.Round(time.Second).String()}
-		}
+		r := t.add(c.Name, string(c.Role), string(c.Task), ready, pid, up, strconv.Itoa(c.Restarts), exit, c.Image)
+		r.notes = containerNotes(c, now)
 	}
 	return t
+}
+
+// containerNotes is what has to be said of a container below its row: what it waits for, and how it fails.
+func containerNotes(c shim.ContainerStatus, now time.Time) (notes []string) {
+	if c.Waiting != "" {
+		notes = append(notes, c.Waiting)
+	}
+	if c.OOMKilled {
+		notes = append(notes, "ended for want of memory: give it more, or have it use less")
+	}
+	if c.Row > 1 {
+		notes = append(notes, fmt.Sprintf("has ended %d times in a row", c.Row))
+	}
+	if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
+		notes = append(notes, "starts again in "+wait.Round(time.Second).String())
+	}
+	for _, line := range c.LastWords {
+		notes = append(notes, strings.TrimRight("| "+line, " "))
+	}
+	return notes
 }
 
 // counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,10 +29,38 @@ checkout is running, for 5m
   label       env=prod
   label       team=till
 
-  CONTAINER  ROLE        TASK     PID   UP  RESTARTS  LAST EXIT  IMAGE
-  proxy      ambassador  running  4711  5m  0         -          haproxy:2.9
-  web        app         stopped  -     -   3         137        checkout:1
+  CONTAINER  ROLE        TASK     READY  PID   UP  RESTARTS  LAST EXIT    IMAGE
+  proxy      ambassador  running  yes    4711  5m  0         -            haproxy:2.9
+  web        app         stopped  -      -     -   3         137/SIGKILL  checkout:1
     starts again in 4s
+`},
+		{"in a crash loop", shim.GroupStatus{
+			Name: "b", State: shim.Degraded, Egress: spec.EgressNone, Error: "web (app) ended with status 137 (SIGKILL, out of memory)",
+			Hint: "see its log", Waiting: "waits for web (app) to be ready: it ended with status 137 (SIGKILL, out of memory)",
+			Containers: []shim.ContainerStatus{
+				{Name: "store", Role: spec.Sidecar, Image: "store:1", Task: shim.TaskRunning, Waiting: "is not ready: its ready probe has not answered yet"},
+				{
+					Name: "web", Role: spec.App, Image: "web:1", Task: shim.TaskStopped, Restarts: 4, Row: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
+					OOMKilled: true, NextStart: now.Add(4 * time.Second), LastWords: []string{"reading everything", "", "allocating"},
+				},
+			},
+		}, `
+b is degraded
+  error       web (app) ended with status 137 (SIGKILL, out of memory)
+  hint        see its log
+  generation  0, -
+  egress      none: nobody reaches the world
+
+  CONTAINER  ROLE     TASK     READY  PID  UP  RESTARTS  LAST EXIT    IMAGE
+  store      sidecar  running  no     -    -   0         -            store:1
+    is not ready: its ready probe has not answered yet
+  web        app      stopped  -      -    -   4         137/SIGKILL  web:1
+    ended for want of memory: give it more, or have it use less
+    has ended 5 times in a row
+    starts again in 4s
+    | reading everything
+    |
+    | allocating
 `},
 		{"all that acts on the door", shim.GroupStatus{
 			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador, Intercept: 15001,
@@ -48,8 +77,8 @@ c is running
   quota       5GiB both ways together
   unsafe      proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone
 
-  CONTAINER  ROLE        TASK     PID  UP  RESTARTS  LAST EXIT  IMAGE
-  proxy      ambassador  running  -    -   0         -          proxy:1
+  CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+  proxy      ambassador  running  no     -    -   0         -          proxy:1
 `},
 		{"in trouble", shim.GroupStatus{Name: "b", State: shim.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
 b is pending
@@ -58,7 +87,7 @@ b is pending
   generation  0, -
   egress      direct: EVERY container reaches the world
 
-  CONTAINER  ROLE  TASK  PID  UP  RESTARTS  LAST EXIT  IMAGE
+  CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
 `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
