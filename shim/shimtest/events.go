@@ -38,6 +38,13 @@ func (h *Host) ExitAtOnce(group, name string, status uint32) {
 	h.quitters[spec.ID(group, name)] = status
 }
 
+// StopWith is the status with which a container ends when it is stopped, from now on; 143 where it was not told.
+func (h *Host) StopWith(group, name string, status uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leavers[spec.ID(group, name)] = status
+}
+
 // Stay ends what ExitAtOnce began.
 func (h *Host) Stay(group, name string) {
 	h.mu.Lock()

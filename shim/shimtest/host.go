@@ -28,6 +28,7 @@ type Host struct {
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
 	quitters   map[string]uint32 // containers that end at once, and how
+	leavers    map[string]uint32 // how containers end that are stopped
 	faults     map[string][]fault
 	wants      map[string]*spec.Group // the definition last looked at with
 	unread     map[string]bool        // groups whose containers could not be read when last looked at
@@ -72,7 +73,7 @@ func New(now func() time.Time) *Host {
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, kept: map[string]map[string]bool{}, absent: map[string]bool{},
 		containers: map[string]*container{},
-		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, faults: map[string][]fault{},
+		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, leavers: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
 		doors: map[string]*door{}, glanced: map[string]string{},
 		answers: map[string]error{}, asked: map[string]int{},

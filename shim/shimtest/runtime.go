@@ -147,7 +147,11 @@ func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) e
 		if c == nil || c.state.Task != shim.TaskRunning {
 			return nil
 		}
-		c.end(143, h.now())
+		status, ok := h.leavers[id]
+		if !ok {
+			status = 143
+		}
+		c.end(status, h.now())
 		return nil
 	})
 }

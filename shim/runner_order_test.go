@@ -1,0 +1,278 @@
+package shim_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// till is a group that uses all of the order.
+const till = `
+group "till" {
+  ambassador "proxy" {
+    image = "registry.example/haproxy:2"
+    probe "ready" { tcp = { port = 9001 } }
+  }
+  init "fetch"   { image = "registry.example/fetch:1" }
+  init "migrate" { image = "registry.example/migrate:1" }
+  sidecar "shipper" {
+    image = "registry.example/shipper:3"
+    after = ["store"]
+  }
+  sidecar "store" {
+    image = "registry.example/store:3"
+    probe "ready" { tcp = { port = 9002 } }
+  }
+  app "web" {
+    image = "registry.example/web:1"
+    probe "live" {
+      http     = { port = 8080 }
+      failures = 2
+    }
+  }
+}
+`
+
+// atTill is at, with probes that are asked.
+func atTill(t *testing.T, do func(t *testing.T, d *desk)) {
+	t.Helper()
+	at(t, func(t *testing.T, d *desk) {
+		d.end()
+		d.config = func(c *shim.Config) { c.Prober = d.host.Prober() }
+		d.begin()
+		do(t, d)
+	})
+}
+
+// mustOpen brings the till up, its inits ending well at once.
+func (d *desk) mustOpen() {
+	d.t.Helper()
+	d.host.ExitAtOnce("till", "fetch", 0)
+	d.host.ExitAtOnce("till", "migrate", 0)
+	d.mustApply("till.hcl", till)
+}
+
+var errRefusing = errors.New("tcp 127.0.0.1:9001: connection refused")
+
+func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.host.Answer("till", "proxy", "ready", errRefusing)
+		d.host.Answer("till", "store", "ready", errRefusing)
+		var lines []string
+		var err error
+		done := false
+		go func() {
+			err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), func(l string) { lines = append(lines, l) })
+			done = true
+		}()
+		said := func(want ...string) {
+			t.Helper()
+			d.wait(25 * time.Second)
+			if diff := cmp.Diff(want, slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, ": create ") })); diff != "" || done {
+				t.Fatalf("done: %v, error %v, progress (-want +got):\n%s", done, err, diff)
+			}
+			lines = nil
+		}
+		said("till: pin namespace till, deny everything in it",
+			"till: admit proxy (ambassador) to the world: cgroup /sallyport/till/ambassador",
+			"till: connect till",
+			"till: start proxy (ambassador), wait until it is ready",
+			"till: waits for proxy (ambassador) to be ready: its ready probe has not answered yet",
+			"till: waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
+			"till: waits for proxy (ambassador) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
+		st := d.status("till")
+		if st.State != shim.Starting || !strings.HasPrefix(st.Waiting, "waits for proxy (ambassador) to be ready: its ready probe failed 3 times") || st.Hint != `see "sallyport logs till.proxy"` {
+			t.Errorf("%s, waiting %q, error %q, hint %q", st.State, st.Waiting, st.Error, st.Hint)
+		}
+		if c := st.Containers[5]; c.Ready || c.Waiting != st.Waiting {
+			t.Errorf("the app: %+v", c)
+		}
+		if c := st.Containers[0]; c.Ready || !strings.HasPrefix(c.Waiting, "is not ready: its ready probe failed 3 times in a row") {
+			t.Errorf("the ambassador: %+v", c)
+		}
+		d.host.Answer("till", "proxy", "ready", nil)
+		said("till: start fetch (init), wait until it has ended well", "till: waits for fetch (init) to end well")
+		d.exit("till", "fetch", 0)
+		said("till: start migrate (init), wait until it has ended well", "till: waits for migrate (init) to end well")
+		d.exit("till", "migrate", 0)
+		said("till: start store (sidecar), wait until it is ready",
+			"till: waits for store (sidecar) to be ready: its ready probe has not answered yet",
+			"till: waits for store (sidecar) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
+			"till: waits for store (sidecar) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
+		d.host.Answer("till", "store", "ready", nil)
+		d.wait(10 * time.Second)
+		if diff := cmp.Diff([]string{"till: start shipper (sidecar)", "till: start web (app)", "till: running"}, lines); diff != "" || !done || err != nil {
+			t.Errorf("done: %v, error %v, progress (-want +got):\n%s", done, err, diff)
+		}
+		if st := d.status("till"); st.State != shim.Running || st.Waiting != "" || st.Error != "" || !st.Containers[1].Ready {
+			t.Errorf("%s, waiting %q, error %q, %+v", st.State, st.Waiting, st.Error, st.Containers[1])
+		}
+	})
+}
+
+func TestAnInitThatFailsHoldsTheRest(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.host.ExitAtOnce("till", "fetch", 7)
+		if _, err := d.apply("till.hcl", till); err == nil || !strings.Contains(err.Error(), "fetch (init) ended with status 7") {
+			t.Errorf("error %v", err)
+		}
+		d.host.ForgetOperations()
+		d.wait(time.Second)
+		d.did("remove fetch", "create fetch", "start fetch")
+		if st := d.status("till"); st.State != shim.Degraded || st.Containers[1].Row != 2 {
+			t.Errorf("%s, %+v", st.State, st.Containers[1])
+		}
+		d.host.ExitAtOnce("till", "fetch", 0)
+		d.host.ExitAtOnce("till", "migrate", 0)
+		d.wait(2 * time.Second)
+		d.did("remove fetch", "create fetch", "start fetch", "start migrate", "start store", "start shipper", "start web")
+		d.wait(time.Hour)
+		d.did()
+	})
+}
+
+func TestTheOrderHoldsAfterABoot(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.mustOpen()
+		d.end()
+		d.host.Reboot()
+		d.host.Answer("till", "proxy", "ready", errRefusing)
+		d.begin()
+		d.wait(time.Minute)
+		if n := d.host.Running("till"); n != 1 {
+			t.Errorf("%d run although the ambassador is not ready:\n%s", n, d.host)
+		}
+		d.host.Answer("till", "proxy", "ready", nil)
+		d.wait(time.Minute)
+		if st := d.status("till"); st.State != shim.Running {
+			t.Errorf("%s, waiting %q:\n%s", st.State, st.Waiting, d.host)
+		}
+	})
+}
+
+func TestAdoptionWithProbes(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.mustOpen()
+		d.end()
+		for _, probe := range []string{"proxy ready", "web live"} {
+			name, kind, _ := strings.Cut(probe, " ")
+			d.host.Answer("till", name, kind, errRefusing)
+		}
+		d.begin()
+		if st := d.status("till"); st.State != shim.Running || st.Error != "" {
+			t.Errorf("at first: %s, error %q", st.State, st.Error)
+		}
+		d.did()
+		d.wait(time.Minute)
+		d.stopped("web") // and it is not started again beside an ambassador that is not ready
+		if st := d.status("till"); st.State != shim.Degraded {
+			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+	})
+}
+
+func TestALiveProbeThatFailsRestarts(t *testing.T) {
+	for _, tt := range []struct {
+		policy string
+		again  bool
+		state  shim.State
+	}{{"always", true, shim.Running}, {"on-failure", true, shim.Running}, {"never", false, shim.Completed}} {
+		t.Run(tt.policy, func(t *testing.T) {
+			atTill(t, func(t *testing.T, d *desk) {
+				d.host.ExitAtOnce("till", "fetch", 0)
+				d.host.ExitAtOnce("till", "migrate", 0)
+				d.host.StopWith("till", "web", 0) // it takes its leave in good order
+				d.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \""+tt.policy+"\" }"))
+				d.host.Answer("till", "web", "live", errRefusing)
+				d.wait(10*time.Second + time.Millisecond)
+				d.did()
+				d.wait(10 * time.Second)
+				if tt.again {
+					d.did("stop web")
+					st := d.status("till")
+					want := "web (app) ended with status 0, stopped because its live probe failed 2 times in a row: tcp 127.0.0.1:9001: connection refused"
+					if st.State != shim.Degraded || st.Error != want {
+						t.Errorf("%s, error %q", st.State, st.Error)
+					}
+					d.host.Answer("till", "web", "live", nil)
+					d.wait(time.Second)
+					d.did("remove web", "create web", "start web")
+				}
+				st := d.status("till")
+				if st.State != tt.state || (st.Error == "") != tt.again {
+					t.Errorf("%s, error %q", st.State, st.Error)
+				}
+			})
+		})
+	}
+}
+
+func TestNobodyIsStartedBesideAnAmbassadorThatIsNotReady(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.mustOpen()
+		d.host.Answer("till", "proxy", "ready", errRefusing)
+		d.wait(time.Minute)
+		d.did()
+		if st := d.status("till"); st.State != shim.Degraded || st.Waiting == "" || st.Hint == "" {
+			t.Errorf("%s, waiting %q, hint %q", st.State, st.Waiting, st.Hint)
+		}
+		d.exit("till", "web", 1)
+		d.wait(time.Minute)
+		d.did()
+		d.host.Answer("till", "proxy", "ready", nil)
+		d.wait(time.Minute)
+		d.did("remove web", "create web", "start web")
+	})
+}
+
+func TestStoppedWhileItWaits(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.host.Answer("till", "proxy", "ready", errRefusing)
+		var err error
+		go func() { err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), nil) }()
+		d.wait(time.Minute)
+		if err := d.keeper.Stop(context.Background(), "till", nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if d.host.String() != "" || d.status("till").State != shim.Stopped || err != nil {
+			t.Errorf("%s, apply's error %v:\n%s", d.status("till").State, err, d.host)
+		}
+	})
+}
+
+func TestLastWords(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		read := 0
+		d.end()
+		d.config = func(c *shim.Config) {
+			c.LastWords = func(group, container string) []string {
+				read++
+				return []string{group + "." + container + ": panic"}
+			}
+		}
+		d.begin()
+		d.mustApply("shop.hcl", shop)
+		d.exit("shop", "web", 137)
+		st := d.status("shop").Containers[2]
+		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastWords); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
+			t.Errorf("%+v, last words (-want +got):\n%s", st, diff)
+		}
+		d.wait(time.Second)
+		if st := d.status("shop").Containers[2]; len(st.LastWords) != 1 || st.Row != 1 || read != 1 {
+			t.Errorf("read %d times; running again: %+v", read, st)
+		}
+		d.wait(11 * time.Minute)
+		if st := d.status("shop").Containers[2]; len(st.LastWords) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
+			t.Errorf("stable: %+v", st)
+		}
+	})
+}
