@@ -43,7 +43,11 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 // told: to one that knows of nothing wanted the group would be one to take down. last, which may be nil, is the last definition.
 // The caller holds mu.
 func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f *feed) {
+	purge := w == nil && last != nil && last.Purge
 	if r, ok := k.runners[group]; ok {
+		if purge {
+			r.purges()
+		}
 		r.want(w, images, f)
 		return
 	}
@@ -55,7 +59,7 @@ func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f 
 	}
 	r.pulse = newPulse(group, &k.config, func() { signal(r.poke) })
 	if last != nil {
-		r.wish.was = &last.Group
+		r.wish.was, r.wish.purge = &last.Group, purge
 	}
 	r.want(w, images, f)
 	k.runners[group] = r

@@ -141,7 +141,7 @@ func (l *loading) file(name string) *file {
 func (l *loading) want(g spec.Group, f file) {
 	before, known := l.known[g.Name]
 	w := before
-	w.Group, w.File, w.Stopped = g, f.name, before.Stopped && before.File != ""
+	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
 	changed := !known || before.Group.Digest != g.Digest
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil

@@ -141,8 +141,12 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		return next, false // whoever follows goes on waiting
 	}
 	r.waits = ""
-	if state == Gone && r.retire(ctx, r, seq) {
-		gone = true
+	if state == Gone {
+		if err := r.discard(ctx, seq); err != nil {
+			w, _ := r.wishes()
+			return r.failed(ctx, w, seq, Step{}, err), false
+		}
+		gone = r.retire(ctx, r, seq)
 	}
 	if !r.trial.open(in.update()) {
 		r.tell(seq, "%s", state)

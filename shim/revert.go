@@ -45,6 +45,9 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 	if err := k.checkPorts(c); err != nil {
 		return err
 	}
+	if err := k.checkVolumes(ctx, c); err != nil {
+		return err
+	}
 	bounded, cancel := context.WithTimeout(ctx, imagesTime)
 	defer cancel()
 	images, err := k.images(bounded, c, func(string) {})

@@ -57,6 +57,7 @@ type wish struct {
 	was     *spec.Group // the definition before
 	images  map[string]Image
 	restart map[string]bool
+	purge   bool // with wanted nil: the persistent volumes are to be gone too
 	anew    bool // it is to be forgotten how the group has ended
 }
 
@@ -108,6 +109,7 @@ func (r *runner) want(w *Wanted, images map[string]Image, f *feed) {
 		r.wish.was = &old.Group
 	}
 	r.wish.wanted = w
+	r.wish.purge = r.wish.purge && w == nil
 	if images != nil {
 		r.wish.images = images
 	}

@@ -46,6 +46,7 @@ type Wanted struct {
 	By         Cause      `json:"by,omitempty"`      // what made the generation
 	Proved     bool       `json:"proved,omitempty"`  // all of the generation was ready, once
 	Setback    *Setback   `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
+	Purge      bool       `json:"purge,omitempty"`   // uninstalled, and its persistent volumes are to go with it
 	Broken     error      `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
 }
 
@@ -149,7 +150,10 @@ func (s *Store) Install(files []Bundle, o Origin) (undo map[string]func(why stri
 
 // Remove takes a group's file away. It refuses when the file has other groups too. The error is [ErrNoGroup] where no file
 // is known to have the group.
-func (s *Store) Remove(group string) error {
+func (s *Store) Remove(group string) error { return s.remove(group, false) }
+
+// remove is Remove; with purge it is noted that the group's persistent volumes are to go with it.
+func (s *Store) remove(group string, purge bool) error {
 	known, err := s.known()
 	if err != nil {
 		return err
@@ -166,7 +170,7 @@ func (s *Store) Remove(group string) error {
 			}
 		}
 	}
-	return s.install(installation{Delete: []string{w.File}})
+	return s.install(installation{Delete: []string{w.File}, Purge: purge})
 }
 
 // Forget drops the last good definition, and those before it, of a group that is gone from the host.
@@ -179,6 +183,7 @@ type installation struct {
 	Put    []Bundle `json:"put,omitempty"`
 	Delete []string `json:"delete,omitempty"`
 	Origin Origin   `json:"origin,omitzero"` // of what is put
+	Purge  bool     `json:"purge,omitempty"` // the persistent volumes of what is deleted, too
 }
 
 func (s *Store) install(in installation) error {
@@ -206,7 +211,7 @@ func (s *Store) finish() error {
 		}
 	}
 	for _, name := range in.Delete {
-		if err := errors.Join(s.disown(name), remove(s.filePath(name)), remove(s.appliedPath(name))); err != nil {
+		if err := errors.Join(s.disown(name, in.Purge), remove(s.filePath(name)), remove(s.appliedPath(name))); err != nil {
 			return fmt.Errorf("uninstall %s: %w", name, err)
 		}
 	}
@@ -214,7 +219,7 @@ func (s *Store) finish() error {
 }
 
 // disown notes of a file's groups that they are in none any more, for sure: not even in one that can't be read.
-func (s *Store) disown(name string) error {
+func (s *Store) disown(name string, purge bool) error {
 	known, err := s.known()
 	if err != nil {
 		return err
@@ -223,7 +228,7 @@ func (s *Store) disown(name string) error {
 		if w.File != name {
 			continue
 		}
-		w.File = ""
+		w.File, w.Purge = "", purge
 		if err := writeJSON(s.wantedPath(group), w); err != nil {
 			return err
 		}

@@ -105,6 +105,11 @@ func (s *stage) Remove(_ context.Context, group string, progress func(string)) e
 	return s.tell("remove %s", group)
 }
 
+func (s *stage) Purge(_ context.Context, group string, progress func(string)) error {
+	progress(group + ": delete its persistent volumes")
+	return s.tell("purge %s", group)
+}
+
 func (s *stage) Restart(_ context.Context, group, container string, progress func(string)) error {
 	progress(group + ": stop")
 	return s.tell("restart %q %q", group, container)

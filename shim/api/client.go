@@ -65,12 +65,21 @@ func (c *Client) Apply(ctx context.Context, files []shim.Bundle, progress func(l
 	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, tell(progress))
 }
 
-// Remove uninstalls a group's file and waits until the group is gone. What the containers printed is kept.
+// Remove uninstalls a group's file and waits until the group is gone. What the containers printed is kept, and so is what is in
+// its persistent volumes.
 func (c *Client) Remove(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
 	}
 	return c.stream(ctx, http.MethodDelete, groupPath(group), nil, tell(progress))
+}
+
+// Purge is Remove, and deletes what is in the group's persistent volumes, also those left of a group that was removed before.
+func (c *Client) Purge(ctx context.Context, group string, progress func(line string)) error {
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	return c.stream(ctx, http.MethodDelete, groupPath(group)+"?volumes=true", nil, tell(progress))
 }
 
 // Restart stops and starts one container, or with "" all of the group's, and waits until they run.

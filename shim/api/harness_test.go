@@ -94,6 +94,11 @@ func (k *fakeKeeper) Start(ctx context.Context, group string, progress func(stri
 	return k.wait(ctx, progress)
 }
 
+func (k *fakeKeeper) Purge(ctx context.Context, group string, progress func(string)) error {
+	k.call("rm --volumes %s", group)
+	return k.wait(ctx, progress)
+}
+
 func (k *fakeKeeper) Rollback(ctx context.Context, group string, to int, progress func(string)) error {
 	k.call("rollback %s %d", group, to)
 	return k.wait(ctx, progress)

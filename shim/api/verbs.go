@@ -110,6 +110,17 @@ func ofGroup(verb func(ctx context.Context, group string, progress func(string))
 	}
 }
 
+func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error {
+	purge, err := parseTruth(r.URL.Query(), "volumes")
+	if err != nil {
+		return err
+	}
+	if purge {
+		return ofGroup(s.Keeper.Purge)(ctx, r, out)
+	}
+	return ofGroup(s.Keeper.Remove)(ctx, r, out)
+}
+
 func (s *Server) restart(ctx context.Context, r *http.Request, out *stream) error {
 	group, container := r.PathValue("group"), r.FormValue("container")
 	if err := checkNames(group); err != nil {
@@ -159,10 +170,8 @@ func (s *Server) events(ctx context.Context, r *http.Request, out *stream) error
 
 // parseRange reads which part of what there is, and what is to come, is asked for.
 func parseRange(query url.Values) (follow bool, tail int, err error) {
-	if v := query.Get("follow"); v != "" {
-		if follow, err = strconv.ParseBool(v); err != nil {
-			return false, 0, &badRequest{fmt.Errorf("follow=%q is neither true nor false", v), http.StatusBadRequest}
-		}
+	if follow, err = parseTruth(query, "follow"); err != nil {
+		return false, 0, err
 	}
 	if v := query.Get("tail"); v != "" {
 		if tail, err = strconv.Atoi(v); err != nil {
@@ -170,6 +179,18 @@ func parseRange(query url.Values) (follow bool, tail int, err error) {
 		}
 	}
 	return follow, tail, nil
+}
+
+// parseTruth reads what is false where it is not said.
+func parseTruth(query url.Values, name string) (truth bool, err error) {
+	v := query.Get(name)
+	if v == "" {
+		return false, nil
+	}
+	if truth, err = strconv.ParseBool(v); err != nil {
+		return false, &badRequest{fmt.Errorf("%s=%q is neither true nor false", name, v), http.StatusBadRequest}
+	}
+	return truth, nil
 }
 
 // unknown answers what no other handler does, most likely a client of another version.

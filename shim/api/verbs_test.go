@@ -42,6 +42,9 @@ func TestVerbs(t *testing.T) {
 		{"remove", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Remove(ctx, "checkout", progress)
 		}), []string{"one", "two"}, "rm checkout"},
+		{"remove with its volumes", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Purge(ctx, "checkout", progress)
+		}), []string{"one", "two"}, "rm --volumes checkout"},
 		{"restart a container", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Restart(ctx, "checkout", "web", progress)
 		}), []string{"one", "two"}, "restart checkout web"},

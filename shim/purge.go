@@ -1,0 +1,75 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Purge is Remove, and deletes what is in the group's persistent volumes when nothing of it runs any more, also those that are left
+// of a group that was removed before. A daemon that is killed meanwhile leaves it to the next. ErrNoGroup is one that has neither.
+func (k *Keeper) Purge(ctx context.Context, group string, progress func(line string)) error {
+	f := newFeed()
+	if err := k.purge(ctx, group, f); err != nil {
+		return err
+	}
+	return k.follow(ctx, group, f, progress)
+}
+
+func (k *Keeper) purge(ctx context.Context, group string, f *feed) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = k.config.Store.remove(group, true)
+	if errors.Is(err, ErrNoGroup) {
+		return k.purgeRest(group, f)
+	}
+	if err != nil {
+		return err
+	}
+	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	return nil
+}
+
+// purgeRest has the volumes deleted of a group that no file defines any more, or the rest of one that is being removed.
+func (k *Keeper) purgeRest(group string, f *feed) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.runners[group]; !ok {
+		left := filepath.Dir(k.config.Store.layout.PersistentPath(group, "x"))
+		if _, err := os.Stat(left); err != nil {
+			return ErrNoGroup
+		}
+	}
+	last := Wanted{Purge: true}
+	last.Group.Name = group
+	k.want(group, &last, nil, nil, f)
+	return nil
+}
+
+// discard deletes the volumes of a group that is gone, where that was asked for.
+func (r *runner) discard(ctx context.Context, seq int) error {
+	w, _ := r.wishes()
+	if w.wanted != nil || !w.purge {
+		return nil
+	}
+	r.tell(seq, "delete its persistent volumes")
+	if err := r.host.volumes.Discard(ctx, r.group); err != nil {
+		return err
+	}
+	r.log.Info("its persistent volumes are deleted", "group", r.group)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.purge = false
+	return nil
+}
+
+// purges asks for the volumes too, of a group that is to be gone.
+func (r *runner) purges() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.purge = true
+}
