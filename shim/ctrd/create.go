@@ -63,7 +63,7 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	if err := c.addTask(ctx, req, image, record, files); err != nil {
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
-		if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+		if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {
 			c.log.Warn("container that couldn't be made is not wholly removed", "container", id, "error", err)
 		}
 		return err
@@ -126,7 +126,7 @@ func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record c
 	if p != nil && taskState(p) != shim.TaskStopped {
 		return fmt.Errorf("a container of that id is %s: %w", taskState(p), errdefs.ErrAlreadyExists)
 	}
-	if err := c.Remove(ctx, req.Group.Name, req.Container.Name); err != nil {
+	if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {
 		return err
 	}
 	_, err = store.Create(ctx, record)
@@ -174,11 +174,11 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 			return nil
 		}
 		err = runtimeProblem("create", req.ContainerID, err)
-		if _, mendable := errors.AsType[*shim.Problem](err); mendable || attempt == createAttempts {
+		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.stray(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}
 		c.log.Info("task not created, trying again", "container", req.ContainerID, "error", err)
-		if pause(ctx, createAgain) != nil || c.removeTask(ctx, req.ContainerID) != nil {
+		if pause(ctx, createAgain) != nil || c.removeTask(ctx, shimGroup, req.ContainerID) != nil {
 			return err
 		}
 	}

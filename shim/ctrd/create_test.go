@@ -84,7 +84,7 @@ func TestRootCreateAgain(t *testing.T) {
 		}
 
 		// As a daemon leaves it that is killed between record and task.
-		if err := c.removeTask(r.ctx(), "g.web"); err != nil {
+		if err := c.removeTask(r.ctx(), "g", "g.web"); err != nil {
 			t.Fatal(err)
 		}
 		if s := r.state("web"); s.Task != shim.TaskNone {

@@ -107,7 +107,7 @@ func (r *rig) timeFloor(withSpec func(image containerd.Image, c spec.Container, 
 func floorID(i int) string { return "floor-" + strconv.Itoa(i) }
 
 func (r *rig) removeFloor(ctx context.Context, id string) {
-	if err := r.c.removeTask(ctx, id); err != nil {
+	if err := r.c.removeTask(ctx, "g", id); err != nil {
 		r.Fatal(err)
 	}
 	ctr, err := r.c.client.LoadContainer(ctx, id)

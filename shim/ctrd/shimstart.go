@@ -100,11 +100,15 @@ const shimSockets = "/run/containerd/s"
 // shimListens connects, as a shim that starts does, to the address that shims give themselves. Where a version of theirs
 // chooses another, nobody listens here and the calls after the first come later than they could.
 func (c *Client) shimListens(group string) bool {
-	name := sha256.Sum256([]byte(filepath.Join(c.cfg.Address, c.cfg.Layout.Namespace, group)))
-	conn, err := net.Dial("unix", fmt.Sprintf("%s/%x", shimSockets, name))
+	conn, err := net.Dial("unix", c.shimSocket(group))
 	if err != nil {
 		return false
 	}
 	_ = conn.Close()
 	return true
+}
+
+func (c *Client) shimSocket(group string) string {
+	name := sha256.Sum256([]byte(filepath.Join(c.cfg.Address, c.cfg.Layout.Namespace, group)))
+	return fmt.Sprintf("%s/%x", shimSockets, name)
 }

@@ -22,6 +22,7 @@ var runtimeHints = []struct {
 	{[]string{"mkdir", "not a directory"}, "the path of a mount, a file or the workdir goes through a file of the image: choose another"},
 	{[]string{"to rootfs", "not a directory"}, "a file can't be placed over a folder, nor a volume over a file: choose another path"},
 	{[]string{`exec: "runc"`}, "install runc, or put it on the PATH that containerd was started with"},
+	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd"},
 	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with"},
 	{[]string{"cgroup"}, "see `sallyport doctor` for what is wrong with the host's cgroups"},
 }

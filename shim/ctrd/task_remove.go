@@ -27,8 +27,18 @@ func (c *Client) Remove(ctx context.Context, group, container string) error {
 	ctx, cancel := c.ctx(ctx, removeTimeout)
 	defer cancel()
 	id := spec.ID(group, container)
-	if err := c.removeTask(ctx, id); err != nil {
+	if err := c.remove(ctx, group, container); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
+	}
+	c.dismissShim(ctx, c.shimGroup(group), id)
+	return nil
+}
+
+// remove lets the shim be, which another container of the group may be about to go to.
+func (c *Client) remove(ctx context.Context, group, container string) error {
+	id := spec.ID(group, container)
+	if err := c.removeTask(ctx, c.shimGroup(group), id); err != nil {
+		return err
 	}
 	var errs []error
 	if err := c.client.ContainerService().Delete(ctx, id); err != nil && !errdefs.IsNotFound(err) {
@@ -40,33 +50,46 @@ func (c *Client) Remove(ctx context.Context, group, container string) error {
 	if err := removeFiles(c.cfg.Layout, group, container); err != nil {
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("remove %s: %w", id, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost
-// although the task is gone, so what counts is what a look finds.
-func (c *Client) removeTask(ctx context.Context, id string) error {
+// although the task is gone, so what counts is what a look finds, at containerd and past it: a task that it has lost is a
+// [stray], which goes without it.
+func (c *Client) removeTask(ctx context.Context, shimGroup, id string) error {
 	for began := time.Now(); ; {
 		p, err := c.process(ctx, id)
-		if err == nil && p == nil {
-			return nil
-		}
-		if err == nil && taskState(p) != shim.TaskStopped {
+		if err == nil && p != nil && taskState(p) != shim.TaskStopped {
 			err = c.kill(ctx, id)
 		}
-		if err == nil {
-			_, err = c.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
-			if err = errgrpc.ToNative(err); err == nil || errdefs.IsNotFound(err) {
-				return nil
-			}
+		left := c.stray(id)
+		if err == nil && (p != nil || left == nil || time.Since(began) > settles) {
+			// Also a task that isn't there: of one whose deletion was cut, containerd may have the name and nothing else.
+			err = c.deleteTask(ctx, id)
+			left = c.stray(id)
 		}
-		if time.Since(began) > removeAgain || pause(ctx, lookAgain) != nil {
+		switch {
+		case err == nil && left == nil:
+			return nil
+		case err == nil && p == nil && time.Since(began) > c.strayAfter:
+			return c.removeStray(ctx, shimGroup, id, left)
+		case err == nil:
+			err = left
+		case time.Since(began) > removeAgain:
+			return err
+		}
+		if pause(ctx, lookAgain) != nil {
 			return err
 		}
 	}
+}
+
+func (c *Client) deleteTask(ctx context.Context, id string) error {
+	_, err := c.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+	if err = errgrpc.ToNative(err); errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 func (c *Client) removeSnapshot(ctx context.Context, key string) error {

@@ -1,0 +1,58 @@
+package ctrd
+
+import (
+	"context"
+	"net"
+
+	shimtask "github.com/containerd/containerd/api/runtime/task/v3"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/ttrpc"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// shimServices are the names of a shim's one service, the newest first. The requests used here are the same in each.
+var shimServices = []string{"containerd.task.v3.Task", "containerd.task.v2.Task"}
+
+// callShim asks a shim past its containerd, which only makes sense for what containerd doesn't know. Without a shim the error
+// is errdefs.ErrUnavailable.
+func (c *Client) callShim(ctx context.Context, shimGroup, method string, req, resp proto.Message) error {
+	conn, err := net.DialTimeout("unix", c.shimSocket(shimGroup), dialTimeout)
+	if err != nil {
+		return errdefs.ErrUnavailable.WithMessage(err.Error())
+	}
+	client := ttrpc.NewClient(conn)
+	defer client.Close()
+	for _, service := range shimServices {
+		if err = errgrpc.ToNative(client.Call(ctx, service, method, req, resp)); !errdefs.IsNotImplemented(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// removeInShim ends and deletes a task where its shim has it. That it hasn't, or that there is no shim, is no error.
+func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
+	ctx, cancel := c.ctx(ctx, strayTimeout)
+	defer cancel()
+	// One that has ended can't be killed.
+	if c.callShim(ctx, shimGroup, "Kill", &shimtask.KillRequest{ID: id, Signal: uint32(unix.SIGKILL)}, &emptypb.Empty{}) == nil {
+		_ = c.callShim(ctx, shimGroup, "Wait", &shimtask.WaitRequest{ID: id}, &shimtask.WaitResponse{})
+	}
+	err := c.callShim(ctx, shimGroup, "Delete", &shimtask.DeleteRequest{ID: id}, &shimtask.DeleteResponse{})
+	if errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) {
+		return nil
+	}
+	return err
+}
+
+// dismissShim tells a shim to end if it has nothing left. One whose last task was deleted by a call that was cut has not been
+// told so.
+func (c *Client) dismissShim(ctx context.Context, shimGroup, id string) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	// A shim that ends may not answer any more.
+	_ = c.callShim(ctx, shimGroup, "Shutdown", &shimtask.ShutdownRequest{ID: id}, &emptypb.Empty{})
+}
