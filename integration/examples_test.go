@@ -2,6 +2,10 @@ package integration
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +114,51 @@ func TestExampleSandbox(t *testing.T) {
 	if allowed == 0 {
 		t.Error("what is allowed was not seen at the capture either, which proves nothing")
 	}
+}
+
+// TestExampleLedger: what was written outlives the group, and an update that shows nothing is taken back.
+func TestExampleLedger(t *testing.T) {
+	m := newMachine(t, "")
+	m.run("apply", "../examples/ledger/ledger.hcl")
+	if page := m.ledger(); strings.Count(page, "opened") != 1 || !strings.Contains(page, "a clerk came") {
+		t.Errorf("the app was started before the init and the sidecar were done:\n%s", page)
+	}
+	clerk := m.pids("ledger")["clerk"]
+	said := m.refused(1, "apply", "--var", "folder=/bin", "../examples/ledger/ledger.hcl")
+	if err := says(said, "taken back", "book"); err != nil {
+		t.Errorf("an update that is never ready: %v", err)
+	}
+	eventually(t, 10*time.Second, "the generation before is back", func() error { return says(m.ledger(), "a clerk came") })
+	if now := m.pids("ledger")["clerk"]; now != clerk {
+		t.Errorf("the clerk is process %d, and was %d before an update that was not about it", now, clerk)
+	}
+	m.run("rm", "ledger")
+	m.run("apply", "../examples/ledger/ledger.hcl")
+	if page := m.ledger(); strings.Count(page, "opened") != 2 {
+		t.Errorf("the ledger after the group was removed and came back:\n%s", page)
+	}
+}
+
+// ledger is the example's page as the world sees it; what is wrong where it sees none.
+func (m *machine) ledger() string {
+	dial := func(_ context.Context, network, addr string) (c net.Conn, err error) {
+		err = inNetns(m.world, func() (err error) {
+			c, err = net.DialTimeout(network, addr, time.Second)
+			return err
+		})
+		return c, err
+	}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + host4 + ":8089/ledger.txt")
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(page)
 }
 
 // payments runs the example's world in this one's, until the test ends.

@@ -24,6 +24,7 @@ group "checkout" {
       LOG_FILE     = "/var/log/checkout/orders.log"
     }
     mount "logs" { path = "/var/log/checkout" }
+    probe "ready" { http = { port = 8080 } }
     resources {
       cpu    = 0.5
       memory = "64MiB"
@@ -57,6 +58,7 @@ group "checkout" {
       hosts  = ["payments.example.com"] # a program that knows it by this name finds the proxy, unchanged
     }
     upstream "logs" { listen = 9002 }
+    probe "ready" { tcp = { port = 9001 } } # the others start when it listens
     publish "http" {
       host = var.port
       port = 8088
