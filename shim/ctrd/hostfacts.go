@@ -3,26 +3,57 @@ package ctrd
 import (
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// lookAtHost finds out once what this host can do.
-var lookAtHost = sync.OnceValue(func() hostFacts {
+// lookAtHost finds out what this host can do. A module that is loaded later changes it.
+func lookAtHost() hostFacts {
 	return hostFacts{
-		SwapLimit: swapLimit("/sys/fs/cgroup"),
+		SwapLimit: swapLimit("/"),
+		IOWeight:  findIOWeight("/"),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
 	}
-})
+}
 
-// swapLimit reports whether the memory controller below that mount counts swap: its files are absent without. The root of
-// the unified hierarchy never has them, its children do.
-func swapLimit(cgroups string) bool {
-	if _, err := os.Stat(filepath.Join(cgroups, "memory", "memory.memsw.limit_in_bytes")); err == nil {
+// Where cgroups are mounted, as every distribution does and the runtimes expect.
+const cgroupMount = "sys/fs/cgroup"
+
+// swapLimit reports whether the memory controller of the host at root counts swap: in v1 its files are absent without, in v2
+// it does wherever the kernel can swap.
+func swapLimit(root string) bool {
+	if exists(root, cgroupMount, "memory", "memory.memsw.limit_in_bytes") {
 		return true
 	}
-	found, _ := filepath.Glob(filepath.Join(cgroups, "*", "memory.swap.max"))
+	return slices.Contains(controllers(root), "memory") && exists(root, "proc/swaps")
+}
+
+// findIOWeight says how the host at root is told of a share of the disks. The files for it are in every cgroup but the topmost.
+func findIOWeight(root string) ioWeight {
+	switch {
+	case exists(root, cgroupMount, "blkio", "blkio.bfq.io_service_bytes"), exists(root, cgroupMount, "blkio", "*", "blkio.weight"):
+		return blkioWeight
+	case !slices.Contains(controllers(root), "io"):
+		return ""
+	case exists(root, cgroupMount, "io.cost.qos"):
+		return costWeight
+	case exists(root, cgroupMount, "*", string(bfqWeight)), exists(root, "sys/module/bfq"):
+		return bfqWeight
+	}
+	return ""
+}
+
+// controllers are those of a unified hierarchy, none where it is mounted beside v1's.
+func controllers(root string) []string {
+	b, _ := os.ReadFile(filepath.Join(root, cgroupMount, "cgroup.controllers"))
+	return strings.Fields(string(b))
+}
+
+// exists says whether anything matches the pattern that the parts make.
+func exists(parts ...string) bool {
+	found, _ := filepath.Glob(filepath.Join(parts...))
 	return len(found) > 0
 }
 

@@ -70,6 +70,7 @@ func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.Contai
 		if p.ExitedAt != nil {
 			s.ExitedAt = p.ExitedAt.AsTime()
 		}
+		s.OOMKilled = oomKilled(c.cfg.Layout, s)
 	}
 	return s
 }

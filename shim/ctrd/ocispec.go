@@ -31,8 +31,9 @@ type placedFile struct{ Source, Path string }
 
 // hostFacts are abilities of the host that a spec may ask for only where they exist.
 type hostFacts struct {
-	SwapLimit bool // a limit on swap can be set
-	ResetOOM  bool // an OOM score can be set to 0 whatever the shim's is
+	SwapLimit bool     // a limit on swap can be set
+	IOWeight  ioWeight // how a share of the disks is set; empty: it can't be
+	ResetOOM  bool     // an OOM score can be set to 0 whatever the shim's is
 }
 
 // createSpec builds a container's OCI spec. It is pure but for the architecture it was compiled for, which chooses among
@@ -49,6 +50,10 @@ func createSpec(in specInput) (*specs.Spec, error) {
 		return nil, err
 	}
 	mounts, err := createMounts(in)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := createResources(in.Container, in.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +78,7 @@ func createSpec(in specInput) (*specs.Spec, error) {
 				{Type: specs.CgroupNamespace},
 				{Type: specs.NetworkNamespace, Path: in.Netns},
 			},
-			Resources:     createResources(in.Container.Resources, in.Host),
+			Resources:     resources,
 			Seccomp:       filter,
 			MaskedPaths:   maskedPaths,
 			ReadonlyPaths: readonlyPaths,

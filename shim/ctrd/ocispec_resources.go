@@ -1,8 +1,12 @@
 package ctrd
 
 import (
+	"fmt"
+	"strconv"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -11,9 +15,25 @@ const (
 	cpuMinQuota = 1_000   // µs; the kernel takes no less
 )
 
+// An ioWeight says how a container's share of the disks is set.
+type ioWeight string
+
+const (
+	blkioWeight ioWeight = "blkio"         // in the v1 hierarchy, through the runtime's own word for it
+	costWeight  ioWeight = "io.weight"     // the file of v2
+	bfqWeight   ioWeight = "io.bfq.weight" // the file of v2 where only the BFQ scheduler shares
+)
+
+// Of a weight, v1 and BFQ know less than v2 does, around the same default of 100.
+const (
+	minBlkioWeight = 10
+	maxBlkioWeight = 1000
+)
+
 // createResources denies every device, to which the runtime adds the harmless ones (null, zero, full, random, urandom,
-// tty and pseudo-terminals), and sets the limits that are asked for.
-func createResources(r spec.Resources, host hostFacts) *specs.LinuxResources {
+// tty and pseudo-terminals), and sets the limits that are asked for. One that this host can't set is a [shim.Problem].
+func createResources(c spec.Container, host hostFacts) (*specs.LinuxResources, error) {
+	r := c.Resources
 	res := &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}}
 	if r.CPU > 0 {
 		period, quota := uint64(cpuPeriod), max(cpuMinQuota, int64(r.CPU*cpuPeriod))
@@ -21,12 +41,39 @@ func createResources(r spec.Resources, host hostFacts) *specs.LinuxResources {
 	}
 	if r.Memory > 0 {
 		res.Memory = &specs.LinuxMemory{Limit: &r.Memory}
-		if host.SwapLimit {
-			res.Memory.Swap = &r.Memory // of memory and swap together: none is swapped
+	}
+	if r.Memory > 0 && r.Swap != nil {
+		if !host.SwapLimit {
+			return nil, &shim.Problem{
+				Err:  fmt.Errorf("container %q: this host's kernel can't limit swap", c.Name),
+				Hint: "boot with swapaccount=1, or take swap out of its resources",
+			}
 		}
+		both := r.Memory + *r.Swap // the runtime's swap is memory and swap together
+		res.Memory.Swap = &both
 	}
 	if r.PIDs > 0 {
 		res.Pids = &specs.LinuxPids{Limit: &r.PIDs}
 	}
-	return res
+	if r.IOWeight > 0 {
+		if err := weigh(res, r.IOWeight, host.IOWeight); err != nil {
+			return nil, &shim.Problem{Err: fmt.Errorf("container %q: %w", c.Name, err), Hint: shim.NoIOWeightHint}
+		}
+	}
+	return res, nil
+}
+
+func weigh(res *specs.LinuxResources, weight uint16, how ioWeight) error {
+	less := min(max(weight, minBlkioWeight), maxBlkioWeight)
+	switch how {
+	case blkioWeight:
+		res.BlockIO = &specs.LinuxBlockIO{Weight: &less}
+	case bfqWeight:
+		res.Unified = map[string]string{string(how): strconv.Itoa(int(less))}
+	case costWeight:
+		res.Unified = map[string]string{string(how): strconv.Itoa(int(weight))}
+	default:
+		return shim.ErrNoIOWeight
+	}
+	return nil
 }

@@ -48,11 +48,11 @@ func TestCreateSpec(t *testing.T) {
 			in.Container.Env = map[string]string{"PAYMENTS_URL": "http://127.0.0.1:9001", "LANG": "en"}
 			in.Container.WorkDir = "/srv"
 			in.Container.Capabilities = []string{"NET_BIND_SERVICE", "CHOWN"}
-			in.Container.Resources = spec.Resources{CPU: 0.5, Memory: 128 << 20, PIDs: 64}
+			in.Container.Resources = spec.Resources{CPU: 0.5, Memory: 128 << 20, Swap: new(int64), PIDs: 64, IOWeight: 5000}
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/var/log/web", ReadOnly: true}, {Volume: "outer", Path: "/var"}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []placedFile{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
-			in.Host = hostFacts{SwapLimit: true, ResetOOM: true}
+			in.Host = hostFacts{SwapLimit: true, IOWeight: blkioWeight, ResetOOM: true}
 		})},
 		{"ambassador", testInput("proxy", spec.Ambassador, func(in *specInput) {
 			in.Cgroup = "/sallyport/checkout/ambassador/proxy"
@@ -60,6 +60,8 @@ func TestCreateSpec(t *testing.T) {
 			in.Image.WorkingDir = "/var/lib/haproxy"
 			in.User = specs.User{UID: 99, GID: 99}
 			in.Container.Resources.CPU = 0.001
+			in.Container.Resources.IOWeight = 5000
+			in.Host.IOWeight = costWeight
 			in.Container.Resources.Memory = 1 << 20
 			in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"}
 		})},
@@ -117,6 +119,10 @@ func TestCreateSpecRefuses(t *testing.T) {
 		{"no command", func(in *specInput) { in.Image = ocispec.ImageConfig{} }, `container "web" has no command, and neither has its image`, true},
 		{"no namespace", func(in *specInput) { in.Netns = "" }, "without network namespace", false},
 		{"no cgroup", func(in *specInput) { in.Cgroup = "" }, "without network namespace or cgroup", false},
+		{"swap that can't be limited", func(in *specInput) {
+			in.Container.Resources.Memory, in.Container.Resources.Swap = 1<<20, new(int64)
+		}, `container "web": this host's kernel can't limit swap`, true},
+		{"a weight that can't be set", func(in *specInput) { in.Container.Resources.IOWeight = 5 }, `container "web": this host shares its disks by no weight`, true},
 		{"packet sockets", func(in *specInput) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which is a way around", true},
 		{"a member's unsafe", func(in *specInput) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"volume of another group", func(in *specInput) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},

@@ -225,19 +225,3 @@ denied
 		}
 	})
 }
-
-func TestRootLimits(t *testing.T) {
-	archive := busyboxArchive(t)
-	eachServer(t, func(t *testing.T, c *Client) {
-		app := script("app", spec.App, "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes pids.max pids/pids.max cpu.max cpu/cpu.cfs_quota_us 2>/dev/null; exit 0")
-		app.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, PIDs: 17}
-		r := newRig(t, c, archive, app)
-		r.run()
-		out, _ := r.ended("app")
-		for _, want := range []string{"67108864\n", "17\n", "50000"} {
-			if !strings.Contains(out, want) {
-				t.Errorf("limits are %q, want %q among them", out, want)
-			}
-		}
-	})
-}

@@ -1,0 +1,63 @@
+package ctrd
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// limitFiles are what a container sees of its limits, on a unified host and on a hybrid one.
+const limitFiles = "memory.max memory/memory.limit_in_bytes memory.swap.max memory/memory.memsw.limit_in_bytes pids.max pids/pids.max " +
+	"cpu.max cpu/cpu.cfs_quota_us io.weight io.bfq.weight blkio/blkio.weight blkio/blkio.bfq.weight"
+
+func TestRootLimits(t *testing.T) {
+	archive := busyboxArchive(t)
+	swap, none := int64(16<<20), int64(0)
+	eachServer(t, func(t *testing.T, c *Client) {
+		line := "cd /sys/fs/cgroup; for f in " + limitFiles + "; do test -f $f && echo $f $(cat $f); done; exit 0"
+		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
+		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17, IOWeight: 200}
+		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
+		r := newRig(t, c, archive, all, noSwap)
+		r.run()
+		for name, want := range map[string][][]string{
+			"all": {
+				{"memory.max 67108864", "memory/memory.limit_in_bytes 67108864"},
+				{"memory.swap.max 16777216", "memory/memory.memsw.limit_in_bytes 83886080"},
+				{"pids.max 17", "pids/pids.max 17"},
+				{"cpu.max 50000 100000", "cpu/cpu.cfs_quota_us 50000"},
+				{"io.weight default 200", "io.bfq.weight default 200", "blkio/blkio.weight 200", "blkio/blkio.bfq.weight 200"},
+			},
+			"noswap": {{"memory.swap.max 0", "memory/memory.memsw.limit_in_bytes 67108864"}},
+		} {
+			out, _ := r.ended(name)
+			lines := strings.Split(out, "\n")
+			for _, either := range want {
+				if !slices.ContainsFunc(either, func(l string) bool { return slices.Contains(lines, l) }) {
+					t.Errorf("%s: none of %q is among\n%s", name, either, out)
+				}
+			}
+		}
+	})
+}
+
+func TestRootOOMKillIsSeen(t *testing.T) {
+	archive := busyboxArchive(t)
+	none := int64(0)
+	eachServer(t, func(t *testing.T, c *Client) {
+		hog := script("hog", spec.App, "x=a; while :; do x=$x$x; done")
+		failed := script("failed", spec.App, "exit 137")
+		hog.Resources = spec.Resources{Memory: 8 << 20, Swap: &none}
+		failed.Resources = hog.Resources
+		r := newRig(t, c, archive, hog, failed)
+		r.run()
+		if _, s := r.ended("hog"); !s.OOMKilled || s.ExitStatus != 137 {
+			t.Errorf("killed for memory: %v, status %d", s.OOMKilled, s.ExitStatus)
+		}
+		if _, s := r.ended("failed"); s.OOMKilled || s.ExitStatus != 137 {
+			t.Errorf("one that ended by itself was killed for memory: %v, status %d", s.OOMKilled, s.ExitStatus)
+		}
+	})
+}
