@@ -137,6 +137,11 @@ func TestExampleLedger(t *testing.T) {
 	if page := m.ledger(); strings.Count(page, "opened") != 2 {
 		t.Errorf("the ledger after the group was removed and came back:\n%s", page)
 	}
+	m.run("rm", "--volumes", "ledger")
+	m.run("apply", "../examples/ledger/ledger.hcl")
+	if page := m.ledger(); strings.Count(page, "opened") != 1 {
+		t.Errorf("the ledger after its volume was removed:\n%s", page)
+	}
 }
 
 // ledger is the example's page as the world sees it; what is wrong where it sees none.
