@@ -36,6 +36,8 @@ type Host struct {
 	doors      map[string]*door
 	answers    map[string]error  // of probes, by "GROUP.NAME KIND"
 	asked      map[string]int    // how often, by the same
+	looks      map[string]int    // by group, at its containers
+	open       map[string]bool   // by group, its ambassador was ready at the last of these
 	glanced    map[string]string // by group, its network when it was last asked for changes
 	operations []string
 	violations []string
@@ -57,6 +59,8 @@ type container struct {
 	group     *spec.Group
 	namespace int // the number of the one its processes are in
 	begun     bool
+	look      int                // at the containers, the last before it was started
+	answers   map[string]answers // by kind of probe, since it was started
 }
 
 // A fault is one failure to come.
@@ -75,7 +79,7 @@ func New(now func() time.Time) *Host {
 		containers: map[string]*container{},
 		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, leavers: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
-		doors: map[string]*door{}, glanced: map[string]string{},
+		doors: map[string]*door{}, glanced: map[string]string{}, open: map[string]bool{}, looks: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},
 	}
 }
@@ -135,7 +139,7 @@ func (h *Host) ForgetOperations() {
 	h.operations = nil
 }
 
-// Violations are the times the promise, or the contract of an interface, was broken.
+// Violations are the times that an invariant was broken, each a line that begins with its name.
 func (h *Host) Violations() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,8 +206,9 @@ func (h *Host) began(operation string) (f fault) {
 	return f
 }
 
-func (h *Host) violated(format string, args ...any) {
-	h.violations = append(h.violations, fmt.Sprintf(format, args...))
+// violated needs mu.
+func (h *Host) violated(i Invariant, format string, args ...any) {
+	h.violations = append(h.violations, string(i)+": "+fmt.Sprintf(format, args...))
 }
 
 // tell tells the watchers; the caller does not hold mu.

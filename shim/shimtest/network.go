@@ -73,7 +73,7 @@ func (n *networkSide) Seal(_ context.Context, group string) error {
 func (n *networkSide) Admit(_ context.Context, want *spec.Group) error {
 	return (*Host)(n).change("admit", want.Name, func(net *network) {
 		if !net.pinned || !net.sealed {
-			(*Host)(n).violated("%s: admitted before everything was denied", want.Name)
+			(*Host)(n).violated(Ruled, "%s was admitted before everything was denied", want.Name)
 		}
 		net.policy = policyOf(want)
 		if want.Egress == spec.EgressNone {
@@ -85,10 +85,10 @@ func (n *networkSide) Admit(_ context.Context, want *spec.Group) error {
 func (n *networkSide) Connect(_ context.Context, want *spec.Group) error {
 	return (*Host)(n).change("connect", want.Name, func(net *network) {
 		if !net.pinned || !net.sealed || net.policy != policyOf(want) {
-			(*Host)(n).violated("%s: connected before its rules were in force", want.Name)
+			(*Host)(n).violated(Ruled, "%s was connected before its rules were in force", want.Name)
 		}
 		if want.Egress == spec.EgressNone {
-			(*Host)(n).violated("%s: connected although nobody may leave", want.Name)
+			(*Host)(n).violated(Contract, "%s was connected although nobody may leave", want.Name)
 		}
 		net.link = linkOf(want)
 	})
@@ -103,11 +103,11 @@ func (n *networkSide) Remove(_ context.Context, group string) error {
 		return f.err
 	}
 	if h.unruled[group] {
-		h.violated("%s: its network was removed although it could not be looked at", group)
+		h.violated(Careful, "the network of %s was removed although it could not be looked at", group)
 	}
 	for id, c := range h.containers {
 		if c.state.Group == group && c.state.Task == shim.TaskRunning {
-			h.violated("%s: its network was removed under it", id)
+			h.violated(Ruled, "the network of %s was removed under it", id)
 		}
 	}
 	delete(h.nets, group)

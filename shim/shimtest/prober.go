@@ -33,8 +33,11 @@ func (p *probeSide) Probe(ctx context.Context, group, name string, probe spec.Pr
 	defer h.mu.Unlock()
 	id := spec.ID(group, name)
 	h.asked[id+" "+probe.Kind]++
-	if c := h.containers[id]; c == nil || c.state.Task != shim.TaskRunning {
+	c := h.containers[id]
+	if c == nil || c.state.Task != shim.TaskRunning {
 		return fmt.Errorf("nobody answers in %s", id)
 	}
-	return h.answers[id+" "+probe.Kind]
+	err := h.answers[id+" "+probe.Kind]
+	c.answered(probe, err)
+	return err
 }

@@ -51,6 +51,10 @@ func (r *runtimeSide) Observe(_ context.Context, group string) ([]shim.Container
 	if f.err != nil {
 		return nil, f.err
 	}
+	if group != "" {
+		h.looks[group]++
+		h.noteDoor(group)
+	}
 	var out []shim.ContainerState
 	for _, c := range h.containers {
 		if group == "" || c.state.Group == group {
@@ -68,15 +72,15 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 	c := req.Container
 	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
 		if old != nil && old.state.Task != shim.TaskNone {
-			h.violated("%s: created a second time", id)
+			h.violated(One, "%s was created a second time", id)
 			return fmt.Errorf("container %s exists", id)
 		}
 		if req.Image.Ref != c.Image {
-			h.violated("%s: created from image %s", id, req.Image.Ref)
+			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
 		}
 		net := h.nets[req.Group.Name]
 		if net == nil || !net.pinned || !net.sealed {
-			h.violated("%s: created where nothing is denied", id)
+			h.violated(Ruled, "%s was created where nothing is denied", id)
 			return fmt.Errorf("namespace of %s: not pinned", req.Group.Name)
 		}
 		for _, m := range c.Mounts {
@@ -85,7 +89,7 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 			}
 		}
 		h.containers[id] = &container{
-			group: req.Group, namespace: net.number,
+			group: req.Group, namespace: net.number, answers: map[string]answers{},
 			state: shim.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
 				Generation: req.Generation, Task: shim.TaskCreated,
@@ -102,7 +106,7 @@ func (r *runtimeSide) Start(_ context.Context, group, name string) error {
 			return fmt.Errorf("container %s is not created", id)
 		}
 		h.checkStart(id, c)
-		c.begun = true
+		c.begun, c.look = true, h.looks[group]
 		c.state.Task, c.state.PID, c.state.StartedAt = shim.TaskRunning, uint32(1000+len(h.operations)), h.now()
 		for _, who := range []string{id, "image " + c.group.Container(name).Image} {
 			if status, ok := h.quitters[who]; ok {
@@ -111,33 +115,6 @@ func (r *runtimeSide) Start(_ context.Context, group, name string) error {
 		}
 		return nil
 	})
-}
-
-// checkStart notes what a program must not find when it begins to run.
-func (h *Host) checkStart(id string, c *container) {
-	group := c.state.Group
-	net := h.nets[group]
-	switch {
-	case net == nil || !net.pinned || !net.sealed || net.policy == "":
-		h.violated("%s: runs without rules in force", id)
-	case net.number != c.namespace:
-		h.violated("%s: runs in a namespace that is lost", id)
-	}
-	if h.unruled[group] {
-		h.violated("%s: started although its rules could not be looked at", id)
-	}
-	want := h.wants[group] // what was created may be of an earlier definition
-	for _, before := range want.Containers {
-		if before.Name == c.state.Name {
-			return
-		}
-		if rank(before.Role) == rank(c.state.Role) {
-			continue
-		}
-		if b := h.containers[spec.ID(group, before.Name)]; b == nil || !b.begun {
-			h.violated("%s: started before %s (%s)", id, before.Name, before.Role)
-		}
-	}
 }
 
 func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) error {
@@ -165,13 +142,6 @@ func (r *runtimeSide) Remove(_ context.Context, group, name string) error {
 	})
 }
 
-// checkKnown notes the end of something whose state was not known.
-func (h *Host) checkKnown(did, id string, c *container) {
-	if c != nil && (c.state.Task == shim.TaskUnknown || h.unread[c.state.Group]) {
-		h.violated("%s: %s although its state was not known", id, did)
-	}
-}
-
 // act does one operation on one container and tells the watchers.
 func (h *Host) act(verb, group, name string, do func(id string, c *container) error) error {
 	h.mu.Lock()
@@ -186,18 +156,4 @@ func (h *Host) act(verb, group, name string, do func(id string, c *container) er
 	h.mu.Unlock()
 	h.tell(group)
 	return err
-}
-
-// rank is the order of roles at the start.
-func rank(r spec.Role) int {
-	switch r {
-	case spec.Ambassador:
-		return 0
-	case spec.Init:
-		return 1
-	case spec.Sidecar:
-		return 2
-	default:
-		return 3
-	}
 }

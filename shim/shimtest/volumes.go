@@ -113,7 +113,7 @@ func (v *volumeSide) Remove(_ context.Context, group, volume string) error {
 func (h *Host) checkUnused(group, volume string) {
 	for id, c := range h.containers {
 		if c.state.Group == group && c.state.Task == shim.TaskRunning && c.mounts(volume) {
-			h.violated("%s: volume %s was unmounted under it", id, volume)
+			h.violated(Contract, "volume %[2]s was unmounted under %[1]s", id, volume)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func (v *volumeSide) Discard(_ context.Context, group string) error {
 		return f.err
 	}
 	if len(h.volumes[group]) > 0 {
-		h.violated("%s: its volumes were deleted while they were mounted", group)
+		h.violated(Contract, "the volumes of %s were deleted while they were mounted", group)
 	}
 	delete(h.kept, group)
 	return f.err

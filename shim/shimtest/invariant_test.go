@@ -1,0 +1,161 @@
+package shimtest_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A hand does to a host what no keeper may.
+type hand struct {
+	host  *shimtest.Host
+	group *spec.Group
+}
+
+func (h hand) seal()  { h.must(h.host.Network().Seal(context.Background(), "g")) }
+func (h hand) admit() { h.must(h.host.Network().Admit(context.Background(), h.group)) }
+func (h hand) look() {
+	h.host.Network().Observe(context.Background(), "g", h.group)
+	_, _ = h.host.Runtime().Observe(context.Background(), "g")
+}
+
+func (h hand) create(names ...string) {
+	for _, name := range names {
+		c := *h.group.Container(name)
+		h.must(h.host.Runtime().Create(context.Background(), shim.CreateRequest{Group: h.group, Container: c, Image: shim.Image{Ref: c.Image}}))
+	}
+}
+
+func (h hand) start(names ...string) {
+	for _, name := range names {
+		h.must(h.host.Runtime().Start(context.Background(), "g", name))
+	}
+}
+
+func (h hand) answer(name string, err error) {
+	h.host.Answer("g", name, "ready", err)
+	_ = h.host.Prober().Probe(context.Background(), "g", name, h.group.Container(name).Probes[0])
+}
+
+func (h hand) must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+var errNo = errors.New("no")
+
+func TestViolationsAreNoticed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(h hand)
+		want shimtest.Invariant // empty: none is broken
+	}{
+		{"in order", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one", "two", "web")
+			h.start("proxy")
+			h.look()
+			h.answer("proxy", nil)
+			h.start("one")
+			h.host.Exit("g", "one", 0)
+			h.start("two", "web")
+		}, ""},
+		{"started without rules", func(h hand) {
+			h.seal()
+			h.look()
+			h.create("proxy")
+			h.start("proxy")
+		}, shimtest.Ruled},
+		{"started after a flush", func(h hand) {
+			h.seal()
+			h.admit()
+			h.look()
+			h.create("proxy")
+			h.host.Flush("g")
+			h.start("proxy")
+		}, shimtest.Ruled},
+		{"the ambassador does not run", func(h hand) {
+			h.seal()
+			h.admit()
+			h.look()
+			h.create("proxy", "one")
+			h.start("one")
+		}, shimtest.Gated},
+		{"the ambassador has not answered", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one")
+			h.start("proxy")
+			h.look()
+			h.start("one")
+		}, shimtest.Gated},
+		{"the ambassador is ready no more", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one")
+			h.start("proxy")
+			h.look()
+			h.answer("proxy", nil)
+			h.answer("proxy", errNo)
+			h.look()
+			h.start("one")
+		}, shimtest.Gated},
+		{"two inits at once", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one", "two")
+			h.start("proxy")
+			h.look()
+			h.answer("proxy", nil)
+			h.start("one", "two")
+		}, shimtest.Ordered},
+		{"an app before an init", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one", "web")
+			h.start("proxy")
+			h.look()
+			h.answer("proxy", nil)
+			h.start("web")
+		}, shimtest.Ordered},
+		{"stopped unseen", func(h hand) {
+			h.seal()
+			h.admit()
+			h.look()
+			h.create("proxy")
+			h.start("proxy")
+			h.host.Hide("g", "proxy")
+			h.must(h.host.Runtime().Stop(context.Background(), "g", "proxy", spec.Stop{}))
+		}, shimtest.Careful},
+		{"created twice", func(h hand) {
+			h.seal()
+			h.create("proxy")
+			_ = h.host.Runtime().Create(context.Background(), shim.CreateRequest{Group: h.group, Container: h.group.Containers[0]})
+		}, shimtest.One},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := hand{host: shimtest.New(nil), group: &spec.Group{Name: "g", Egress: spec.EgressAmbassador, Containers: []spec.Container{
+				{Name: "proxy", Role: spec.Ambassador, Probes: []spec.Probe{{Kind: "ready", Failures: 1}}},
+				{Name: "one", Role: spec.Init}, {Name: "two", Role: spec.Init}, {Name: "web", Role: spec.App},
+			}}}
+			tt.do(h)
+			var got shimtest.Invariant
+			if v := h.host.Violations(); len(v) > 0 {
+				name, _, _ := strings.Cut(v[0], ": ")
+				got = shimtest.Invariant(name)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("broken (-want +got):\n%s\n%q", diff, h.host.Violations())
+			}
+		})
+	}
+}
