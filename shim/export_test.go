@@ -26,6 +26,14 @@ func (m Machine) Act(ctx context.Context, s Step) error {
 	return m.h.act(ctx, s, 1, m.h.Image)
 }
 
+// Ending is how the group ends with what is seen; nil: it goes on.
+func (in PlanInput) Ending() *Ended { return in.ending() }
+
+// ToRun is the definition that the host is to be like.
+func (in PlanInput) ToRun() *spec.Group { return in.toRun() }
+
+func (o Observed) Unknown(want *spec.Group) error { return o.unknown(want) }
+
 func (o Observed) Gone() bool { return o.gone() }
 
 func (h History) Seen(states []ContainerState, now time.Time, chance func() float64) History {
@@ -35,6 +43,8 @@ func (h History) Seen(states []ContainerState, now time.Time, chance func() floa
 func (h History) Started(name, digest string, now time.Time) History {
 	return h.started(name, digest, now)
 }
+
+func (h History) Stopped(name, because string) History { return h.stopped(name, because) }
 
 func (h History) Forgiven(name string) History { return h.forgiven(name) }
 
