@@ -1,0 +1,171 @@
+package shim_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// walks is how many random walks a keeper, or one after the other, is taken through.
+const walks = 30
+
+// tills are definitions of one group, each unlike the next in something that a keeper has to act on.
+var tills = []string{
+	till,
+	edited(till, "web:1", "web:2"),
+	edited(till, "haproxy:2", "haproxy:3"),
+	edited(till, "migrate:1", "migrate:2", "store:3", "store:4"),
+	edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \"never\" }"),
+	edited(till, `store:3"`, `store:3"`+"\n    on_failure = \"stop-group\""),
+	edited(till, `store:3"`, `store:3"`+"\n    on_failure = \"ignore\"\n    restart { policy = \"never\" }"),
+	edited(till, `ambassador "proxy"`, `sidecar "proxy"`, `group "till" {`, "group \"till\" {\n  egress = \"none\""),
+}
+
+// A walker does to a keeper and its host what a year does.
+type walker struct {
+	*desk
+	rand  *rand.Rand
+	trail []string
+	shows []func()
+}
+
+// soon bounds a call, which may wait for what does not come.
+func (w *walker) soon(call func(ctx context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(w.rand.IntN(40))*time.Second)
+	defer cancel()
+	if err := call(ctx); err != nil {
+		w.trail = append(w.trail, "  "+err.Error())
+	}
+}
+
+func (w *walker) someone() string { return everybody[w.rand.IntN(len(everybody))] }
+
+// step does one thing, and notes it.
+func (w *walker) step() {
+	note := func(format string, args ...any) { w.trail = append(w.trail, fmt.Sprintf(format, args...)) }
+	switch w.rand.IntN(16) {
+	case 0, 1:
+		i := w.rand.IntN(len(tills))
+		note("apply %d", i)
+		w.soon(func(ctx context.Context) error { return w.keeper.Apply(ctx, bundles("till.hcl", tills[i]), nil) })
+	case 2:
+		note("stop")
+		w.soon(func(ctx context.Context) error { return w.keeper.Stop(ctx, "till", nil) })
+	case 3:
+		note("start")
+		w.soon(func(ctx context.Context) error { return w.keeper.Start(ctx, "till", nil) })
+	case 4:
+		name := []string{"", "proxy", "web", "fetch"}[w.rand.IntN(4)]
+		note("restart %s", name)
+		w.soon(func(ctx context.Context) error { return w.keeper.Restart(ctx, "till", name, nil) })
+	case 5:
+		note("rm")
+		w.soon(func(ctx context.Context) error { return w.keeper.Remove(ctx, "till", nil) })
+	case 6, 7:
+		name, status := w.someone(), uint32(w.rand.IntN(2))
+		note("end of %s, status %d", name, status)
+		w.host.Exit("till", name, status)
+	case 8, 9:
+		name, kind := w.someone(), []string{"ready", "live"}[w.rand.IntN(2)]
+		err := []error{nil, errRefusing}[w.rand.IntN(2)]
+		note("%s probe of %s: %v", kind, name, err)
+		w.host.Answer("till", name, kind, err)
+	case 10:
+		note("flush")
+		w.host.Flush("till")
+	case 11:
+		name := w.someone()
+		note("silence of %s", name)
+		w.shows = append(w.shows, w.host.Hide("till", name))
+	case 12:
+		all := operations()
+		what := all[w.rand.IntN(len(all))]
+		note("fault of %s", what)
+		w.host.FailNext(what, errBoom)
+	case 13:
+		note("a boot")
+		w.end()
+		w.host.Reboot()
+		w.begin()
+	case 14:
+		note("a new keeper, in the middle of what goes on")
+		go func() { _ = w.keeper.Restart(context.Background(), "till", "", nil) }()
+		w.end()
+		w.begin()
+	case 15:
+		d := time.Duration(w.rand.IntN(100)) * time.Second
+		note("%s", d)
+		time.Sleep(d)
+	}
+	synctest.Wait()
+}
+
+// calm lets nothing be amiss any more, and waits until that shows.
+func (w *walker) calm() {
+	w.host.ForgetFaults()
+	for _, show := range w.shows {
+		show()
+	}
+	for _, name := range everybody {
+		w.host.Answer("till", name, "ready", nil)
+		w.host.Answer("till", name, "live", nil)
+	}
+	for _, name := range []string{"fetch", "migrate"} {
+		w.host.Exit("till", name, 0)
+	}
+	w.wait(time.Hour)
+}
+
+// judge says what is wrong at the end; empty: nothing.
+func (w *walker) judge() string {
+	if v := w.host.Violations(); len(v) > 0 {
+		return "broken: " + strings.Join(v, "\n")
+	}
+	if all, err := w.keeper.Status(""); err != nil || len(all) == 0 {
+		if w.host.String() != "" {
+			return fmt.Sprintf("there is no group, error %v, and there is still:\n%s", err, w.host)
+		}
+		return ""
+	}
+	st := w.status("till")
+	switch st.State {
+	case shim.Running:
+		if w.host.Running("till") < 4 {
+			return fmt.Sprintf("it is said to run:\n%s", w.host)
+		}
+	case shim.Stopped, shim.Completed:
+		if w.host.String() != "" {
+			return fmt.Sprintf("it is %s, and there is still:\n%s", st.State, w.host)
+		}
+	default:
+		return fmt.Sprintf("it is %s, waiting %q, error %q:\n%s", st.State, st.Waiting, st.Error, w.host)
+	}
+	return ""
+}
+
+func TestAKeeperWalksAtRandom(t *testing.T) {
+	for seed := range uint64(walks) {
+		synctest.Test(t, func(t *testing.T) {
+			w := &walker{desk: newDesk(t), rand: rand.New(rand.NewPCG(seed, 0))}
+			w.config = func(c *shim.Config) { c.Prober = w.host.Prober() }
+			for _, name := range []string{"fetch", "migrate"} {
+				w.host.ExitAtOnce("till", name, 0)
+			}
+			w.begin()
+			for range 40 {
+				w.step()
+			}
+			w.calm()
+			if wrong := w.judge(); wrong != "" {
+				t.Errorf("walk %d: %s\nthe trail:\n%s", seed, wrong, strings.Join(w.trail, "\n"))
+			}
+			w.end()
+		})
+	}
+}
