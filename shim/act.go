@@ -24,6 +24,8 @@ func (h host) act(ctx context.Context, s Step, generation int, images func(conte
 		return h.network.Connect(ctx, s.Want)
 	case Disconnect:
 		return h.network.Remove(ctx, s.Group)
+	case Limit:
+		return h.cgroups.Limit(ctx, s.Want)
 	case Mount:
 		return h.volumes.Ensure(ctx, s.Want, s.Volume)
 	case Unmount:

@@ -32,7 +32,7 @@ type world struct {
 func newWorld() *world {
 	w := &world{at: noon}
 	w.host = shimtest.New(func() time.Time { return w.at })
-	w.machine = shim.NewMachine(w.host.Runtime(), w.host.Network(), w.host.Volumes())
+	w.machine = shim.NewMachine(w.host.Runtime(), w.host.Network(), w.host.Volumes(), w.host.Cgroups())
 	return w
 }
 
@@ -169,11 +169,15 @@ var anyVolume = []spec.Volume{
 	{Name: "logs", Persistent: true}, {Name: "logs", Persistent: true, Owner: "1:1"}, {Name: "logs", HostPath: "/srv/a"}, {Name: "logs", HostPath: "/srv/b"},
 }
 
+// anyBounds are bounds of a group as a whole.
+var anyBounds = []spec.Resources{{}, {Memory: 1 << 30}, {Memory: 1 << 30, Swap: new(int64)}, {CPU: 0.5, PIDs: 100, IOWeight: 50}}
+
 // anyGroup draws a group called g.
 func anyGroup(t *rapid.T, label string) *spec.Group {
 	g := &spec.Group{Name: "g", Egress: rapid.SampledFrom([]spec.Egress{
 		spec.EgressAmbassador, spec.EgressNone, spec.EgressDirect,
 	}).Draw(t, label+" egress")}
+	g.Resources = rapid.SampledFrom(anyBounds).Draw(t, label+" bounds")
 	if rapid.Bool().Draw(t, label+" has a volume") {
 		g.Volumes = []spec.Volume{rapid.SampledFrom(anyVolume).Draw(t, label+" volume")}
 	}

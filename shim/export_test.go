@@ -14,8 +14,8 @@ import (
 // A Machine is a host as the runners use it.
 type Machine struct{ h host }
 
-func NewMachine(r Runtime, n Network, v Volumes) Machine {
-	return Machine{host{Runtime: r, network: n, volumes: v}}
+func NewMachine(r Runtime, n Network, v Volumes, c Cgroups) Machine {
+	return Machine{host{Runtime: r, network: n, volumes: v, cgroups: c}}
 }
 
 func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {

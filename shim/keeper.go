@@ -20,6 +20,7 @@ type Config struct {
 	Runtime Runtime          // required
 	Network Network          // required
 	Volumes Volumes          // required
+	Cgroups Cgroups          // optional: nil holds no group to bounds on all of it
 	Store   *Store           // required
 	Watcher Watcher          // optional: without it only timers and calls cause a look
 	Lookout Lookout          // optional: without it what others change is found by the next look
@@ -91,7 +92,7 @@ func New(c Config) (*Keeper, error) {
 	}
 	return &Keeper{
 		config:  c,
-		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes},
+		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups},
 		folder:  watchFolder,
 		ready:   make(chan struct{}),
 		looked:  make(chan struct{}),

@@ -191,7 +191,7 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 // builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
 func (s Step) builds() bool {
 	switch s.Kind {
-	case Seal, Admit, Connect, Mount, Create, Start:
+	case Seal, Admit, Connect, Mount, Limit, Create, Start:
 		return true
 	default:
 		return false

@@ -56,7 +56,7 @@ func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
 	}
 	for i, s := range steps {
 		follows := i > 0 && s.Kind == Admit && steps[i-1].Kind == Seal // new rules admit nobody yet
-		if !follows && (s.Kind == Seal || s.Kind == Admit || s.Kind == Connect) {
+		if !follows && (s.Kind == Seal || s.Kind == Admit || s.Kind == Connect || s.Kind == Limit) {
 			r.drift = append(r.drift, r.amiss(s)...)
 		}
 	}

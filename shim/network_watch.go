@@ -135,6 +135,8 @@ func (l *HostLookout) Amiss(s Step) []string {
 		return []string{"its namespace, or all rules in it"}
 	case Admit:
 		return []string{"the rules in its namespace, or the fence around its members"}
+	case Limit:
+		return []string{"the bounds of its cgroup"}
 	case Connect:
 		return l.amissOutside(s.Want)
 	}

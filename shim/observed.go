@@ -13,6 +13,7 @@ import (
 // Observed is what a look at the host found of one group.
 type Observed struct {
 	Net           NetState
+	Bounds        Presence      // of the whole group: just the wanted ones are in force
 	Volumes       []spec.Volume // mounted
 	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []ContainerState
@@ -60,6 +61,9 @@ func (o Observed) unknown(want *spec.Group) error {
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
 	}
+	if want != nil && want.Resources != (spec.Resources{}) && o.Bounds == Unknown {
+		errs = append(errs, errors.New("its bounds could not be looked at"))
+	}
 	linkMatters := want == nil || want.Egress != spec.EgressNone
 	if o.Net.Namespace == Unknown || o.Net.Rules == Unknown || o.Net.Link == Unknown && linkMatters {
 		errs = append(errs, errors.New("its network could not be looked at"))
@@ -72,6 +76,7 @@ type host struct {
 	Runtime
 	network Network
 	volumes Volumes
+	cgroups Cgroups // nil: groups have no bounds
 }
 
 // observe looks at everything of one group, all sides at once.
@@ -79,6 +84,7 @@ func (h host) observe(ctx context.Context, group string, want *spec.Group) Obser
 	var o Observed
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Net = h.observeNet(ctx, group, want) })
+	wg.Go(func() { o.Bounds = h.observeBounds(ctx, want) })
 	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group, want) })
 	wg.Go(func() { o.Containers, o.ContainersErr = h.Runtime.Observe(ctx, group) })
 	wg.Wait()
@@ -102,6 +108,14 @@ func (h host) observeNet(ctx context.Context, group string, want *spec.Group) Ne
 		n.Pinned = Absent
 	}
 	return n
+}
+
+// observeBounds asks of a group that is to be: the bounds of another one go with its cgroups.
+func (h host) observeBounds(ctx context.Context, want *spec.Group) Presence {
+	if want == nil || h.cgroups == nil {
+		return Present
+	}
+	return h.cgroups.Bounded(ctx, want)
 }
 
 // joinLine makes one error of several, on one line; nil of none.

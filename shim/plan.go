@@ -78,6 +78,7 @@ func planUp(in PlanInput) []Step {
 	steps = append(steps, in.network()...)
 	steps = append(steps, in.takeDown(f.drop)...)
 	steps = append(steps, in.volumes()...)
+	steps = append(steps, in.limits(len(f.create)+len(f.start) > 0)...)
 	if len(f.create) > 0 {
 		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: f.create})
 	}

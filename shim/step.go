@@ -16,6 +16,7 @@ type Kind string
 const (
 	Seal       Kind = "seal"       // pin the namespace, deny everything
 	Admit      Kind = "admit"      // put the policy in force
+	Limit      Kind = "limit"      // the bounds of the whole group
 	Connect    Kind = "connect"    // link, addresses, routes, host's entries
 	Mount      Kind = "mount"      // one volume
 	Create     Kind = "create"     // all targets at once, all or none
@@ -30,7 +31,7 @@ const (
 type Step struct {
 	Kind    Kind
 	Group   string
-	Want    *spec.Group // Admit, Connect, Mount, Create, Start
+	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Start
 	Cgroup  string      // Admit: what the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Targets []Target    // Create, Start, Stop, Remove
@@ -62,6 +63,8 @@ func (s Step) String() string {
 		return s.admitText()
 	case Connect:
 		return "connect " + s.Group + rateText(s.Want) + publishText(s.Want)
+	case Limit:
+		return limitText(s.Want)
 	case Mount:
 		return "mount volume " + volumeText(s.Volume)
 	case Unmount:

@@ -12,8 +12,8 @@ import (
 // operations are the names of all that a host does for the groups of these walks, so that each can fail.
 func operations() []string {
 	names := []string{
-		"seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "image a:1", "image b:1",
-		"observe network", "observe volumes", "observe containers", "list networks",
+		"seal", "admit", "connect", "disconnect", "limit", "mount logs", "unmount logs", "image a:1", "image b:1",
+		"observe network", "observe bounds", "observe volumes", "observe containers", "list networks",
 	}
 	for _, verb := range []string{"create", "start", "stop", "remove"} {
 		for _, name := range everybody {
@@ -48,6 +48,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				w.host.Answer("g", who.Draw(t, "who"), kind, rapid.SampledFrom([]error{nil, errRefusing}).Draw(t, "answer"))
 			},
 			"a flush":    func(t *rapid.T) { w.host.Flush("g") },
+			"no bounds":  func(t *rapid.T) { w.host.Unbound("g") },
 			"a lost pin": func(t *rapid.T) { w.host.Unpin("g") },
 			"a boot":     func(t *rapid.T) { w.host.Reboot() },
 			"a silence":  func(t *rapid.T) { hidden = append(hidden, w.host.Hide("g", who.Draw(t, "who"))) },

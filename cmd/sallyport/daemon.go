@@ -69,13 +69,17 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
+	cgroups, err := shim.NewHostCgroups(l, log)
+	if err != nil {
+		return err
+	}
 	journal, err := shim.OpenJournal(shim.JournalConfig{Layout: l})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	keeper, err := shim.New(shim.Config{
-		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l), Store: shim.NewStore(l), Watcher: client, Log: log,
+		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l), Cgroups: cgroups, Store: shim.NewStore(l), Watcher: client, Log: log,
 		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
 	})
 	if err != nil {

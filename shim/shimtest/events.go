@@ -115,6 +115,7 @@ func (h *Host) Reboot() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.nets, h.volumes = map[string]*network{}, map[string]map[string]volume{}
+	h.bounds = map[string]spec.Resources{}
 	for _, c := range h.containers {
 		c.state.Task, c.state.PID, c.begun = shim.TaskNone, 0, false
 	}

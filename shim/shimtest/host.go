@@ -24,6 +24,8 @@ type Host struct {
 	volumes    map[string]map[string]volume // mounted, by group and name
 	kept       map[string]map[string]bool   // persistent volumes that there are, by group and name
 	absent     map[string]bool              // paths of the host that don't exist
+	bounds     map[string]spec.Resources    // of whole groups
+	bounding   bool                         // groups are to have their bounds before anything of them starts
 	containers map[string]*container
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
@@ -76,6 +78,7 @@ func New(now func() time.Time) *Host {
 	}
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, kept: map[string]map[string]bool{}, absent: map[string]bool{},
+		bounds:     map[string]spec.Resources{},
 		containers: map[string]*container{},
 		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, leavers: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
@@ -103,8 +106,8 @@ func (h *Host) Watch(ctx context.Context, changed func(group string)) error {
 }
 
 // FailNext makes the next operation of that name fail without having done anything. The names are those of [Host.Operations]:
-// "seal", "admit", "connect", "disconnect", "mount logs", "unmount logs", "discard g", "image web:1", "create web", "start web", "stop web",
-// "remove web", "observe network", "observe volumes", "observe containers", "list networks", "list volumes", "list containers".
+// "seal", "admit", "connect", "disconnect", "limit", "mount logs", "unmount logs", "discard g", "image web:1", "create web", "start web", "stop web",
+// "remove web", "observe network", "observe bounds", "observe volumes", "observe containers", "list networks", "list volumes", "list containers".
 func (h *Host) FailNext(operation string, err error) { h.addFault(operation, fault{err: err}) }
 
 // FailNextDone makes the next operation of that name fail although it has been done: the answer was lost.
@@ -158,6 +161,9 @@ func (h *Host) String() string {
 		for _, v := range vols {
 			lines = append(lines, v.line(group))
 		}
+	}
+	for group, r := range h.bounds {
+		lines = append(lines, boundsLine(group, r))
 	}
 	for id, c := range h.containers {
 		lines = append(lines, c.line(id))

@@ -13,6 +13,7 @@ type Invariant string
 
 const (
 	Ruled    Invariant = "never a process without rules"
+	Bounded  Invariant = "never a process without its group's bounds"
 	Gated    Invariant = "never an app before the ambassador is ready"
 	Ordered  Invariant = "never a container before those it comes after"
 	One      Invariant = "never two of one container"
@@ -34,6 +35,9 @@ func (h *Host) checkStart(id string, c *container) {
 		h.violated(Ruled, "%s was started although its rules could not be looked at", id)
 	}
 	want := cmp.Or(h.wants[group], c.group) // what was created may be of an earlier definition
+	if h.bounding && want.Resources != (spec.Resources{}) && !h.bounded(want) {
+		h.violated(Bounded, "%s was started", id)
+	}
 	if c.state.Role != spec.Ambassador && want.Ambassador() != nil && !h.open[group] && !h.ready(want, want.Ambassador()) {
 		h.violated(Gated, "%s was started", id)
 	}

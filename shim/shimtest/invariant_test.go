@@ -83,6 +83,17 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.host.Flush("g")
 			h.start("proxy")
 		}, shimtest.Ruled},
+		{"started without its group's bounds", func(h hand) {
+			h.group.Resources = spec.Resources{PIDs: 1}
+			cgroups := h.host.Cgroups()
+			h.seal()
+			h.admit()
+			h.must(cgroups.Limit(context.Background(), h.group))
+			h.host.Unbound("g")
+			h.look()
+			h.create("proxy")
+			h.start("proxy")
+		}, shimtest.Bounded},
 		{"the ambassador does not run", func(h hand) {
 			h.seal()
 			h.admit()

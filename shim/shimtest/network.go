@@ -111,6 +111,7 @@ func (n *networkSide) Remove(_ context.Context, group string) error {
 		}
 	}
 	delete(h.nets, group)
+	delete(h.bounds, group)
 	return f.err
 }
 

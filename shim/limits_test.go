@@ -1,0 +1,86 @@
+package shim_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// bounded gives the whole group bounds.
+func bounded(r spec.Resources) func(*spec.Group) { return func(g *spec.Group) { g.Resources = r } }
+
+func bounds(p shim.Presence) func(*shim.Observed) { return func(o *shim.Observed) { o.Bounds = p } }
+
+func TestPlanLimits(t *testing.T) {
+	swap := int64(64 << 20)
+	all := checkout(bounded(spec.Resources{CPU: 1.5, Memory: 512 << 20, Swap: &swap, PIDs: 100, IOWeight: 50}))
+	noSwap := checkout(bounded(spec.Resources{Memory: 512 << 20, Swap: new(int64)}))
+	changed := checkout(bounded(all.Resources), edit("web", command("/bin/new")))
+	var got strings.Builder
+	for _, tt := range []struct {
+		name string
+		in   shim.PlanInput
+	}{
+		{"nothing is there", shim.PlanInput{Want: all, Observed: shim.Nothing()}},
+		{"as wanted", shim.PlanInput{Want: all, Observed: seen(all, bounds(present))}},
+		{"others than wanted", shim.PlanInput{Want: noSwap, Observed: seen(all, bounds(absent))}},
+		{"none wanted any more", shim.PlanInput{Want: checkout(), Observed: seen(all, bounds(absent))}},
+		{"with another app", shim.PlanInput{Want: changed, Observed: seen(checkout(), bounds(absent))}},
+		{"unknown", shim.PlanInput{Want: all, Observed: seen(all, bounds(unknown))}},
+		{"unknown, and something is to start", shim.PlanInput{Want: all, Observed: seen(all, bounds(unknown), task("web", shim.TaskCreated))}},
+		{"the network is unknown", shim.PlanInput{Want: all, Observed: seen(all, bounds(absent), net(unknown, unknown, unknown, unknown))}},
+	} {
+		tt.in.Now, tt.in.Layout = noon, layout
+		fmt.Fprintf(&got, "# %s\n", tt.name)
+		for _, s := range shim.Texts(shim.Plan(tt.in)) {
+			got.WriteString(s + "\n")
+		}
+		got.WriteString("\n")
+	}
+	golden(t, "limits.golden", got.String())
+}
+
+const withBounds = `group "shop" {
+  egress = "none"
+  app "web" { image = "web:1" }
+  resources { memory = "512MiB" }
+}`
+
+func TestBoundsChangeWithoutARestart(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", withBounds)
+		pid := d.host.PID("shop", "web")
+		lines, err := d.apply("shop.hcl", strings.Replace(withBounds, "512MiB", "1GiB", 1))
+		if err != nil || d.host.PID("shop", "web") != pid || !strings.Contains(strings.Join(lines, "\n"), "shop: limit shop to 1GiB of memory") {
+			t.Errorf("error %v, progress %q\n%s", err, lines, d.host)
+		}
+		d.host.Unbound("shop")
+		d.wait(time.Minute)
+		if !strings.Contains(d.host.String(), "bounds shop") || d.host.PID("shop", "web") != pid {
+			t.Errorf("the bounds are not put back:\n%s", d.host)
+		}
+		d.remove("shop.hcl")
+		if d.host.String() != "" {
+			t.Errorf("left after rm:\n%s", d.host)
+		}
+	})
+}
+
+func TestBoundsThatCannotBeHadAreNotApplied(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", withBounds)
+		before := d.host.String()
+		d.host.FailNext("limit", errBoom)
+		if _, err := d.apply("shop.hcl", strings.Replace(withBounds, "512MiB", "1GiB", 1)); !errors.Is(err, errBoom) {
+			t.Errorf("error %v", err)
+		}
+		if d.host.String() != before {
+			t.Errorf("it is not as it was before:\n%s", d.host)
+		}
+	})
+}

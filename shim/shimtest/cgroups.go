@@ -1,0 +1,65 @@
+package shimtest
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+type cgroupSide Host
+
+var _ shim.Cgroups = (*cgroupSide)(nil)
+
+// Cgroups is the host's cgroups. One whose side was never asked for has groups run without bounds.
+func (h *Host) Cgroups() shim.Cgroups {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bounding = true
+	return (*cgroupSide)(h)
+}
+
+func (c *cgroupSide) Bounded(_ context.Context, want *spec.Group) shim.Presence {
+	h := (*Host)(c)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("observe bounds"); f.err != nil {
+		return shim.Unknown
+	}
+	return presence(h.bounded(want))
+}
+
+// bounded needs mu.
+func (h *Host) bounded(g *spec.Group) bool { return reflect.DeepEqual(h.bounds[g.Name], g.Resources) }
+
+func (c *cgroupSide) Limit(_ context.Context, want *spec.Group) error {
+	h := (*Host)(c)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.began("limit")
+	if f.err != nil && !f.after {
+		return f.err
+	}
+	h.bounds[want.Name] = want.Resources
+	if h.bounds[want.Name] == (spec.Resources{}) {
+		delete(h.bounds, want.Name)
+	}
+	return f.err
+}
+
+// Unbound takes away a group's bounds, as somebody with a shell would.
+func (h *Host) Unbound(group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.bounds, group)
+}
+
+func boundsLine(group string, r spec.Resources) string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic("shimtest: " + err.Error()) // of a type of ours that encodes
+	}
+	return "bounds " + group + ": " + string(text)
+}
