@@ -1,0 +1,172 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// ward is a group whose containers are well only when they are told so, each asked in another way.
+const ward = `
+group "ward" {
+  ambassador "door" {
+    image   = "%[1]s"
+    command = ["/patient", "tcp", "7001"]
+    probe "ready" { tcp = { port = 7001 } }
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    command = ["/patient", "grpc", "7002"]
+    probe "ready" { grpc = { port = 7002 } }
+  }
+  app "app" {
+    image   = "%[1]s"
+    command = ["/patient", "http", "7003"]
+    stop { timeout = "1s" }
+    probe "startup" {
+      exec     = ["/bin/busybox", "test", "-e", "/started"]
+      interval = "1s"
+      failures = 120
+    }
+    probe "ready" {
+      http     = { port = 7003, path = "/ready" }
+      interval = "200ms"
+      failures = 1
+    }
+    probe "live" {
+      http     = { port = 7003, path = "/live" }
+      interval = "200ms"
+    }
+  }
+}
+`
+
+// patientImage packs the program and a busybox.
+func patientImage(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	program, archive := filepath.Join(dir, "patient"), filepath.Join(dir, "patient.tar")
+	if err := gobuild(program, "./patient"); err != nil {
+		t.Fatal(err)
+	}
+	if err := command("go", "run", "../examples/mkimage", "-o", archive, "--applets", "/bin/busybox",
+		program+":/patient", "/bin/busybox:/bin/busybox"); err != nil {
+		t.Fatal(err)
+	}
+	return "oci-archive:" + archive
+}
+
+// TestProbes takes a group up one readiness after the other, then has a probe of each kind fail.
+func TestProbes(t *testing.T) {
+	text := fmt.Sprintf(ward, patientImage(t))
+	for name, server := range servers(t) {
+		t.Run(name, func(t *testing.T) { probes(t, newMachine(t, server), text) })
+	}
+}
+
+func probes(t *testing.T, m *machine, text string) {
+	applied := make(chan error, 1)
+	file := m.write("ward.hcl", text)
+	go func() {
+		_, err := m.try("apply", file)
+		applied <- err
+	}()
+	eventually(t, 10*time.Second, "the group is taken up", func() error {
+		if len(m.ps()) == 0 {
+			return errors.New("there is no group")
+		}
+		return nil
+	})
+	m.waits(t, "door", "connect to 127.0.0.1:7001: connection refused", "door")
+	m.tell("door", "/ready")
+	m.waits(t, "side", "grpc health of 127.0.0.1:7002: NOT_SERVING", "door", "side")
+	m.tell("side", "/ready")
+	m.waits(t, "app", "exec /bin/busybox test -e /started: status 1", "app", "door", "side")
+	m.tell("app", "/started")
+	m.waits(t, "app", "GET http://127.0.0.1:7003/ready: status 503 Service Unavailable: a headache", "app", "door", "side")
+	m.tell("app", "/ready")
+	if err := <-applied; err != nil {
+		t.Fatal(err)
+	}
+	whole := m.pids("ward")
+
+	m.run("exec", "ward.app", "--", "rm", "/ready")
+	m.waits(t, "app", "a headache", "app", "door", "side")
+	if g := m.status("ward"); g.State != shim.Degraded {
+		t.Errorf("the state is %s although the app is not ready", g.State)
+	}
+	m.tell("app", "/ready")
+	m.whole(t, whole)
+
+	m.stop()
+	m.start()
+	m.whole(t, whole) // whom nobody has asked yet is not ill
+
+	m.tell("app", "/dead")
+	eventually(t, 20*time.Second, "the dead app is started again, and it alone", func() error {
+		now := m.pids("ward")
+		if now["app"] == 0 || now["app"] == whole["app"] || now["door"] != whole["door"] || now["side"] != whole["side"] {
+			return fmt.Errorf("%v, then %v", whole, now)
+		}
+		return nil
+	})
+	m.tell("app", "/started")
+	m.tell("app", "/ready")
+	m.whole(t, m.pids("ward"))
+	if c := m.container(t, "app"); c.Restarts != 1 {
+		t.Errorf("started again %d times", c.Restarts)
+	}
+}
+
+// tell makes a file in a container.
+func (m *machine) tell(container, file string) {
+	m.t.Helper()
+	m.run("exec", "ward."+container, "--", "touch", file)
+}
+
+// waits waits until only these containers run, and the status says why one of them is not ready.
+func (m *machine) waits(t testing.TB, container, why string, running ...string) {
+	t.Helper()
+	eventually(t, 20*time.Second, container+" is not ready", func() error {
+		g := m.status("ward")
+		for _, c := range g.Containers {
+			if c.Name == container && !strings.Contains(c.Waiting, why) {
+				return fmt.Errorf("it says %q, want %q", c.Waiting, why)
+			}
+		}
+		if len(m.pids("ward")) != len(running) {
+			return fmt.Errorf("running: %v, want %v", m.pids("ward"), running)
+		}
+		return nil
+	})
+}
+
+// whole waits until the group runs, with the processes it had.
+func (m *machine) whole(t testing.TB, pids map[string]uint32) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the group is whole", func() error {
+		if g := m.status("ward"); g.State != shim.Running {
+			return fmt.Errorf("it is %s: %s", g.State, g.Error)
+		}
+		return nil
+	})
+	if now := m.pids("ward"); !equal(pids, now) {
+		t.Errorf("%v, then %v", pids, now)
+	}
+}
+
+func (m *machine) container(t testing.TB, name string) shim.ContainerStatus {
+	t.Helper()
+	for _, c := range m.status("ward").Containers {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no container %s", name)
+	return shim.ContainerStatus{}
+}
