@@ -308,9 +308,15 @@ func TestPreviewSaysWhatIsUnknown(t *testing.T) {
 func TestTraceTellsOfEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		var kinds []shim.Kind
+		var begun, kinds []shim.Kind
 		d.config = func(c *shim.Config) {
-			c.Trace = func(_ string, s shim.Step, _ time.Duration) { kinds = append(kinds, s.Kind) }
+			c.Before = func(_ string, s shim.Step) { begun = append(begun, s.Kind) }
+			c.Trace = func(_ string, s shim.Step, _ time.Duration) {
+				kinds = append(kinds, s.Kind)
+				if len(begun) != len(kinds) {
+					t.Errorf("%d have ended of %d that have begun", len(kinds), len(begun))
+				}
+			}
 		}
 		d.begin()
 		d.mustApply("job.hcl", job)
@@ -318,6 +324,9 @@ func TestTraceTellsOfEachStep(t *testing.T) {
 		want := []shim.Kind{shim.Seal, shim.Admit, shim.Create, shim.Start}
 		if diff := cmp.Diff(want, kinds); diff != "" {
 			t.Errorf("traced (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, begun); diff != "" {
+			t.Errorf("begun (-want +got):\n%s", diff)
 		}
 	})
 }

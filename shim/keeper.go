@@ -38,6 +38,8 @@ type Config struct {
 	PortInUse func(spec.Publish) (holder string, err error)
 	// LastWords returns the last lines of a container's output. Optional: nil is no output.
 	LastWords func(group, container string) []string
+	// Before is told of each step that is about to be tried, from the runners' goroutines. Optional.
+	Before func(group string, step Step)
 	// Trace is told of each step that was tried, from the runners' goroutines. Optional.
 	Trace func(group string, step Step, took time.Duration)
 }

@@ -80,6 +80,9 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 			r.history = r.history.stopped(t.Name, t.Because)
 		}
 	}
+	if r.config.Before != nil {
+		r.config.Before(r.group, s)
+	}
 	began := r.config.Now()
 	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
 	took := r.config.Now().Sub(began)

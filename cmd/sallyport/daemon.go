@@ -45,15 +45,19 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if _, err := checkSelf(ctx, l); err != nil {
 		return err
 	}
+	crash, err := parseCrash(ui.environ)
+	if err != nil {
+		return err
+	}
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
 	warnOfForwardPolicy(l.Table, log)
-	return v.keep(ctx, l, log)
+	return v.keep(ctx, l, crash, log)
 }
 
 // keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
 // private containerd last.
-func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
