@@ -85,6 +85,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 	keeper, err := shim.New(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l), Cgroups: cgroups, Store: shim.NewStore(l), Watcher: client, Log: log,
 		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
+		Before: crash.begin, Trace: crash.end,
 	})
 	if err != nil {
 		return err
