@@ -45,7 +45,7 @@ type Client struct {
 	starts  shimStarts
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
-	strayAfter time.Duration
+	strayAfter, shimAnswers time.Duration
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.
@@ -61,7 +61,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, strayAfter: strayAfter}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, strayAfter: strayAfter, shimAnswers: shimAnswers}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -165,6 +165,9 @@ func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *ima
 // createTask asks containerd for the task. A shim ends with its last task, and may have been about to when this one came
 // to it, so what fails for no reason that an operator could mend is tried again.
 func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest) error {
+	if err := c.endHungShim(ctx, shimGroup); err != nil {
+		return fmt.Errorf("create %s: %w", req.ContainerID, err)
+	}
 	for attempt := 1; ; attempt++ {
 		err := c.starts.do(ctx, shimGroup, func() bool { return c.shimListens(shimGroup) }, func() error {
 			_, err := c.client.TaskService().Create(ctx, req)

@@ -49,9 +49,13 @@ func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
 }
 
 // dismissShim tells a shim to end if it has nothing left. One whose last task was deleted by a call that was cut has not been
-// told so.
+// told so, and one whose start was cut can't be.
 func (c *Client) dismissShim(ctx context.Context, shimGroup, id string) {
-	ctx, cancel := c.ctx(ctx, callTimeout)
+	if err := c.endHungShim(ctx, shimGroup); err != nil {
+		c.log.Warn("the shim of what was removed may stay", "container", id, "error", err)
+		return
+	}
+	ctx, cancel := c.ctx(ctx, strayTimeout)
 	defer cancel()
 	// A shim that ends may not answer any more.
 	_ = c.callShim(ctx, shimGroup, "Shutdown", &shimtask.ShutdownRequest{ID: id}, &emptypb.Empty{})

@@ -81,6 +81,9 @@ func (c *Client) removeStray(ctx context.Context, shimGroup, id string, s *stray
 	if err := os.MkdirAll(filepath.Join(s.bundle, "rootfs"), 0o711); err != nil {
 		return err
 	}
+	if err := c.endHungShim(ctx, shimGroup); err != nil {
+		return err
+	}
 	err := c.removeInShim(ctx, shimGroup, id)
 	if now := c.stray(id); now != nil && now.runtime != "" {
 		if err := c.removeInRuntime(ctx, now.runtime); err != nil {

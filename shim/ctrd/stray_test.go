@@ -186,7 +186,7 @@ func newServer(t *testing.T, binary string) *server {
 		t.Fatal(err)
 	}
 	s.client = c
-	c.strayAfter = 2 * time.Second
+	c.strayAfter, c.shimAnswers = 2*time.Second, time.Second
 	t.Cleanup(func() {
 		sweep(t, c)
 		if err := c.Close(); err != nil {

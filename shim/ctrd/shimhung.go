@@ -1,0 +1,113 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	shimtask "github.com/containerd/containerd/api/runtime/task/v3"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// shimAnswers is how long a shim may take to answer at all; one that has just been started, on a busy host, takes a second. A
+// Client has its own, which tests shorten.
+const shimAnswers = 10 * time.Second
+
+// endHungShim ends a shim that takes calls and answers none, so that the next task gets another. A shim whose start was cut waits
+// for ever for someone to read its log, while containerd finds its socket and sends every further task of the group there. It has
+// started no process; one that has, and is silent, is left to the operator.
+func (c *Client) endHungShim(ctx context.Context, shimGroup string) error {
+	if !c.shimListens(shimGroup) {
+		return nil
+	}
+	ask, cancel := c.ctx(ctx, c.shimAnswers)
+	defer cancel()
+	// Every shim knows this one, whether or not it knows the task.
+	err := c.callShim(ask, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &shimtask.ConnectResponse{})
+	if ask.Err() == nil || ctx.Err() != nil {
+		return nil
+	}
+	pid, children := c.shimProcess(shimGroup)
+	switch {
+	case pid == 0:
+		return fmt.Errorf("the shim of %s doesn't answer, and its process isn't found: %w", shimGroup, err)
+	case children > 0:
+		return &shim.Problem{
+			Err:  fmt.Errorf("the shim of %s, process %d, doesn't answer, and has %d processes: %w", shimGroup, pid, children, err),
+			Hint: fmt.Sprintf("end it, which ends those too, and they are started again: kill -9 %d", pid),
+		}
+	}
+	c.log.Warn("a shim without a process doesn't answer, ending it", "group", shimGroup, "pid", pid)
+	if err := c.endShim(pid); err != nil {
+		return fmt.Errorf("end shim %d: %w", pid, err)
+	}
+	for c.shimListens(shimGroup) {
+		if err := pause(ctx, lookAgain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endShim kills the process if it is still a shim of ours.
+func (c *Client) endShim(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if c.servedBy(pid) == "" {
+		return nil
+	}
+	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+}
+
+// shimProcess finds the group's shim by its command line, and how many processes it is the parent of; 0 is none.
+func (c *Client) shimProcess(shimGroup string) (pid, children int) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	parents := map[int]int{}
+	for _, dir := range all {
+		p, _ := strconv.Atoi(filepath.Base(dir))
+		parents[parent(p)]++
+		if id := c.servedBy(p); id != "" && (shimGroup == hostShim || strings.HasPrefix(id, shimGroup+".")) {
+			pid = p
+		}
+	}
+	return pid, parents[pid]
+}
+
+// servedBy is the container that a shim of ours was started for, empty if the process is none.
+func (c *Client) servedBy(pid int) string {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args := strings.Split(string(line), "\x00")
+	after := func(flag string) string {
+		if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
+			return args[i+1]
+		}
+		return ""
+	}
+	if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim") || after("-namespace") != c.cfg.Layout.Namespace || after("-address") != c.cfg.Address {
+		return ""
+	}
+	return after("-id")
+}
+
+// parent is a process's, 0 if it is gone.
+func parent(pid int) (ppid int) {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if end := strings.LastIndexByte(string(stat), ')'); end >= 0 { // its name may have anything in it
+		fmt.Sscanf(string(stat[end+1:]), " %s %d", new(string), &ppid)
+	}
+	return ppid
+}

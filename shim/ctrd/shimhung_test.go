@@ -1,0 +1,94 @@
+package ctrd
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A shim that was cut when it started listens and never answers. The next task gets another, and with the last task of the group
+// such a shim goes as well.
+func TestRootHungShim(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachBinary(t, func(t *testing.T, binary string) {
+		s := newServer(t, binary)
+		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		s.hungShim("g.web")
+		if err := r.c.Create(t.Context(), r.request("web")); err != nil {
+			t.Fatal(err)
+		}
+		r.start("web")
+		r.removeAll()
+		r.noStrays()
+
+		s.hungShim("g.web")
+		r.removeAll()
+		r.nothing()
+		r.noStrays()
+	})
+}
+
+// hungShim starts a shim as the oldest containerd does, but for the reader of its log.
+func (s *server) hungShim(id string) {
+	s.t.Helper()
+	bundle := filepath.Join(shortDir(s.t), id)
+	if err := unix.Mkdir(bundle, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(bundle, "log"), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(`{"annotations": {"io.containerd.runc.v2.group": "g"}}`), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command("containerd-shim-runc-v2", "-namespace", s.client.cfg.Layout.Namespace, "-address", s.client.cfg.Address, "-publish-binary", s.cfg.Binary, "-id", id, "start")
+	cmd.Dir = bundle
+	cmd.Env = append(cmd.Environ(), "TTRPC_ADDRESS="+s.client.cfg.Address+".ttrpc", "GRPC_ADDRESS="+s.client.cfg.Address)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("start a shim: %v: %s", err, out)
+	}
+	if !s.client.shimListens("g") {
+		s.t.Fatal("it doesn't listen, so this proves nothing")
+	}
+}
+
+// A silent shim whose containers run is not ended: the operator is told which it is.
+func TestRootSilentShim(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachBinary(t, func(t *testing.T, binary string) {
+		s := newServer(t, binary)
+		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		r.run()
+		if err := r.c.Remove(t.Context(), "g", "web"); err != nil {
+			t.Fatal(err)
+		}
+		before := r.state("ship")
+		pid := r.parent(before.PID)
+		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		err := r.c.endHungShim(r.ctx(), "g")
+		var p *shim.Problem
+		if !errors.As(err, &p) {
+			t.Errorf("no problem: %v", err)
+		}
+		if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.state("ship"); now.PID != before.PID || now.Task != shim.TaskRunning {
+			t.Errorf("it was %+v, and is %+v", before, now)
+		}
+		if err := r.c.Create(t.Context(), r.request("web")); err != nil {
+			t.Error(err)
+		}
+		r.removeAll()
+		r.noStrays()
+	})
+}
