@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +125,60 @@ func probes(t *testing.T, m *machine, text string) {
 	if c := m.container(t, "app"); c.Restarts != 1 {
 		t.Errorf("started again %d times", c.Restarts)
 	}
+}
+
+// TestProbesWithoutContainerd: a live probe that containerd does not carry out costs nobody his life.
+func TestProbesWithoutContainerd(t *testing.T) {
+	m := newMachine(t, "")
+	m.apply("ward.hcl", fmt.Sprintf(`
+group "ward" {
+  egress = "none"
+  app "app" {
+    image   = "%s"
+    command = ["/bin/busybox", "sleep", "1000"]
+    stop { timeout = "1s" }
+    probe "live" {
+      exec     = ["/bin/busybox", "test", "!", "-e", "/dead"]
+      interval = "200ms"
+      failures = 2
+    }
+  }
+}
+`, attackImage))
+	before := m.pids("ward")
+	thaw := m.freezeContainerd(t)
+	time.Sleep(5 * time.Second) // 25 intervals
+	thaw()
+	m.run("exec", "ward.app", "--", "true") // containerd is there again
+	if now := m.pids("ward"); !equal(before, now) {
+		t.Errorf("%v, then %v", before, now)
+	}
+	m.tell("app", "/dead") // the control
+	eventually(t, 20*time.Second, "the dead app is started again", func() error {
+		if now := m.pids("ward"); now["app"] == 0 || equal(before, now) {
+			return fmt.Errorf("%v, then %v", before, now)
+		}
+		return nil
+	})
+}
+
+// freezeContainerd keeps the daemon's containerd from doing anything until it is let go on.
+func (m *machine) freezeContainerd(t testing.TB) (thaw func()) {
+	t.Helper()
+	found := regexp.MustCompile(`msg="started a private containerd".* pid=(\d+)`).FindStringSubmatch(m.out.String())
+	if found == nil {
+		t.Fatalf("no containerd in what the daemon said:\n%s", m.out)
+	}
+	pid, err := strconv.Atoi(found[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	thaw = sync.OnceFunc(func() { syscall.Kill(pid, syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	return thaw
 }
 
 // tell makes a file in a container.

@@ -40,7 +40,7 @@ func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 			return conn, err
 		}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithUserAgent("sallyport-probe"),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(longestMessage)))
+		grpc.WithMaxHeaderListSize(longestHeader), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(longestMessage)))
 	if err != nil {
 		return err
 	}

@@ -123,8 +123,12 @@ type beat struct {
 	early time.Duration // the pause before the next try in between
 }
 
-// firstPause is about what a small program takes from its start until it listens.
-const firstPause = 50 * time.Millisecond
+// The first of these pauses: about what a small program takes from its start until it listens, and longer where asking means to run
+// a program, while the host is busy with starting others.
+const (
+	firstPause     = 50 * time.Millisecond
+	firstPauseExec = 250 * time.Millisecond
+)
 
 // next is when to try again after one that began and ended then. counted says whether that one did.
 func (b beat) next(p *spec.Probe, s streak, counted bool, began, ended time.Time) (time.Time, beat) {
@@ -134,7 +138,11 @@ func (b beat) next(p *spec.Probe, s streak, counted bool, began, ended time.Time
 	if p.Kind == probeLive || s.verdict != undecided || s.said == nil {
 		return b.due, b
 	}
-	b.early = max(2*b.early, firstPause)
+	first := firstPause
+	if p.Exec != nil {
+		first = firstPauseExec
+	}
+	b.early = max(2*b.early, first)
 	if at := ended.Add(b.early); at.Before(b.due) {
 		return at, b
 	}

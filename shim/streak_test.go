@@ -2,10 +2,12 @@ package shim
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -66,6 +68,29 @@ func TestStreak(t *testing.T) {
 	}
 }
 
+// The last row of tries that was long enough decides, however long ago it was and whatever came since.
+func TestStreakIsItsLastLongRow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := &spec.Probe{
+			Kind: "ready", Failures: rapid.IntRange(1, 4).Draw(t, "failures"), Successes: rapid.IntRange(1, 4).Draw(t, "successes"),
+		}
+		signs := rapid.StringMatching(`[-+.]{0,40}`).Draw(t, "tries")
+		counted := strings.ReplaceAll(signs, ".", "")
+		bads := strings.LastIndex(counted, strings.Repeat("-", p.Failures)) + p.Failures
+		goods := strings.LastIndex(counted, strings.Repeat("+", p.Successes)) + p.Successes
+		want := undecided
+		switch {
+		case bads >= p.Failures && bads > goods, bads >= p.Failures && goods < p.Successes:
+			want = bad
+		case goods >= p.Successes:
+			want = good
+		}
+		if got := tries(p, signs).verdict; got != want {
+			t.Errorf("verdict %d, want %d", got, want)
+		}
+	})
+}
+
 func TestHealthOf(t *testing.T) {
 	startup := spec.Probe{Kind: "startup", Failures: 2, Successes: 1}
 	ready := spec.Probe{Kind: "ready", Failures: 2, Successes: 2}
@@ -116,6 +141,10 @@ func TestBeat(t *testing.T) {
 		},
 		{"one that succeeds is not", "ready", "+", 2 * time.Second, 0, []time.Duration{0, 2000 * ms, 4000 * ms}},
 		{"nor one that has succeeded", "ready", "+-", 2 * time.Second, 0, []time.Duration{0, 2000 * ms, 4000 * ms}},
+		{
+			"one that runs a program less often", "exec", "-", 2 * time.Second, 0,
+			[]time.Duration{0, 250 * ms, 750 * ms, 1750 * ms, 2000 * ms, 4000 * ms},
+		},
 		{"a startup probe is", "startup", "-", 300 * ms, 0, []time.Duration{0, 50 * ms, 150 * ms, 300 * ms, 600 * ms}},
 		{"a live probe is not", "live", "-", 300 * ms, 0, []time.Duration{0, 300 * ms, 600 * ms}},
 		{"a slow try delays no other", "live", "+", 300 * ms, 200 * ms, []time.Duration{0, 300 * ms, 600 * ms}},
@@ -123,6 +152,9 @@ func TestBeat(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &spec.Probe{Kind: tt.kind, Interval: tt.interval, Failures: 1000}
+			if tt.kind == "exec" {
+				p.Kind, p.Exec = "ready", []string{"check"}
+			}
 			start := time.Unix(0, 0)
 			at, b := start, beat{due: start}
 			var s streak

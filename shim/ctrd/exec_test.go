@@ -88,7 +88,11 @@ func TestRootExec(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				var stdout, stderr bytes.Buffer
-				req := shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", tt.line}, TTY: tt.withTTY, Stdout: &stdout, Stderr: &stderr}
+				starts := 0
+				req := shim.ExecRequest{
+					Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", tt.line}, TTY: tt.withTTY, Stdout: &stdout, Stderr: &stderr,
+					Started: func() { starts++ },
+				}
 				if tt.withStdin {
 					req.Stdin = strings.NewReader(tt.stdin)
 				}
@@ -99,6 +103,9 @@ func TestRootExec(t *testing.T) {
 				if stdout.String() != tt.stdout || stderr.String() != tt.stderr || status != tt.status {
 					t.Errorf("%d bytes %.80q and %q, status %d; want %d bytes %.80q and %q, status %d",
 						stdout.Len(), &stdout, &stderr, status, len(tt.stdout), tt.stdout, tt.stderr, tt.status)
+				}
+				if starts != 1 {
+					t.Errorf("told of %d starts", starts)
 				}
 			})
 		}
@@ -111,7 +118,9 @@ func TestRootExec(t *testing.T) {
 		}
 		for _, tt := range refused {
 			t.Run(tt.name, func(t *testing.T) {
-				_, err := c.Exec(t.Context(), shim.ExecRequest{Group: "g", Container: tt.container, Args: []string{tt.program}})
+				_, err := c.Exec(t.Context(), shim.ExecRequest{
+					Group: "g", Container: tt.container, Args: []string{tt.program}, Started: func() { t.Error("told of a start") },
+				})
 				var p *shim.Problem
 				if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want one with a hint that says %q", err, tt.want)
