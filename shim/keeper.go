@@ -64,7 +64,7 @@ type Keeper struct {
 	spawn   func(*runner) // nil: not running
 	runners map[string]*runner
 	wanted  map[string]Wanted
-	entered map[string]State // by group, the state that the journal has last; only written before Run loads the store
+	entered map[string]State // by group, the state that the journal had last when Run began
 	loaded  Loaded
 	swept   bool // orphans have been looked for since the last load
 }

@@ -14,25 +14,31 @@ var ErrNoGroup = errors.New("no such group")
 
 // State is where a group is in its life:
 //
-//	pending ──► starting ──► running ◄──► degraded
-//	               │            │            │
-//	               └────────────┼────────────┘
-//	                            ▼
-//	                        completed
+//	pending ◄──► starting ──► running ◄──► degraded
+//	   ▲             │           │             │      removed; stopped by an operator;
+//	   │             └───────────┼─────────────┘      ended of its own accord ([Ended])
+//	   │                         ▼
+//	   │                     stopping ──► gone
+//	   │                         │
+//	   │         ┌───────────────┴───┐
+//	   │         ▼                   ▼
+//	   │      stopped            completed
+//	   │         │                   │                started, restarted, another definition
+//	   └─────────┴───────────────────┘
 //
-//	any of these ──► stopping ──► gone
-//
-// "failed" is no state: it is an error on any of them. What can't be looked at changes no state.
+// It is running when all of it is ready, and degraded when it was and is not; a group that begins with a failure is degraded too.
+// One that is wanted again while it is stopping starts from there, and so does one that has nothing running after a boot. "failed" is
+// no state: it is an error on any of them. What can't be looked at changes no state, nor does a daemon that comes or goes.
 type State string
 
 const (
 	Pending   State = "pending" // nothing of it is there, and nothing is being done
 	Starting  State = "starting"
-	Running   State = "running"  // and its network is as wanted
-	Degraded  State = "degraded" // was running, and a container is not
+	Running   State = "running"  // and ready, and its network is as wanted
+	Degraded  State = "degraded" // was running, and a container is not, or is not ready
 	Stopping  State = "stopping"
 	Gone      State = "gone"
-	Completed State = "completed" // the apps ran to their end and none is to be restarted
+	Completed State = "completed" // the apps ran to their end and none is to be restarted; nothing runs
 	Stopped   State = "stopped"   // by an operator, or by a container whose failure stops the group; nothing runs
 )
 

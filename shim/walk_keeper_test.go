@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,9 +31,10 @@ var tills = []string{
 // A walker does to a keeper and its host what a year does.
 type walker struct {
 	*desk
-	rand  *rand.Rand
-	trail []string
-	shows []func()
+	journal *shim.Journal
+	rand    *rand.Rand
+	trail   []string
+	shows   []func()
 }
 
 // soon bounds a call, which may wait for what does not come.
@@ -106,6 +108,37 @@ func (w *walker) step() {
 	synctest.Wait()
 }
 
+// drawn are the changes of a group's state in the picture at [shim.State], the others being those that a boot makes.
+var drawn = map[shim.State][]shim.State{
+	"":             {shim.Pending, shim.Starting},
+	shim.Pending:   {shim.Starting, shim.Stopping, shim.Stopped, shim.Gone},
+	shim.Starting:  {shim.Pending, shim.Running, shim.Degraded, shim.Stopping},
+	shim.Running:   {shim.Degraded, shim.Stopping, shim.Starting},
+	shim.Degraded:  {shim.Running, shim.Stopping, shim.Starting},
+	shim.Stopping:  {shim.Gone, shim.Stopped, shim.Completed, shim.Starting, shim.Degraded},
+	shim.Stopped:   {shim.Starting, shim.Pending, shim.Stopping, shim.Gone},
+	shim.Completed: {shim.Starting, shim.Pending, shim.Stopping, shim.Stopped, shim.Gone},
+	shim.Gone:      {shim.Pending, shim.Starting},
+}
+
+// strays are the changes of state that happened and are not drawn.
+func (w *walker) strays() (strays []string) {
+	var at shim.State
+	err := w.journal.Events(context.Background(), shim.EventQuery{}, func(e shim.Event) error {
+		if e.Kind == shim.EventState {
+			if !slices.Contains(drawn[at], e.State) {
+				strays = append(strays, fmt.Sprintf("%q to %q", at, e.State))
+			}
+			at = e.State
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	return strays
+}
+
 // calm lets nothing be amiss any more, and waits until that shows.
 func (w *walker) calm() {
 	w.host.ForgetFaults()
@@ -126,6 +159,9 @@ func (w *walker) calm() {
 func (w *walker) judge() string {
 	if v := w.host.Violations(); len(v) > 0 {
 		return "broken: " + strings.Join(v, "\n")
+	}
+	if strays := w.strays(); len(strays) > 0 {
+		return "state changed from " + strings.Join(strays, ", ")
 	}
 	if all, err := w.keeper.Status(""); err != nil || len(all) == 0 {
 		if w.host.String() != "" {
@@ -153,7 +189,13 @@ func TestAKeeperWalksAtRandom(t *testing.T) {
 	for seed := range uint64(walks) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &walker{desk: newDesk(t), rand: rand.New(rand.NewPCG(seed, 0))}
-			w.config = func(c *shim.Config) { c.Prober = w.host.Prober() }
+			journal, err := shim.OpenJournal(shim.JournalConfig{Layout: w.layout})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer journal.Close()
+			w.journal = journal
+			w.config = func(c *shim.Config) { c.Prober, c.Journal = w.host.Prober(), journal }
 			for _, name := range []string{"fetch", "migrate"} {
 				w.host.ExitAtOnce("till", name, 0)
 			}
