@@ -40,9 +40,16 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 			return r.failed(ctx, w, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
 		}
 		done[steps[0].String()]++
-		for _, s := range steps {
+		prepared := false
+		for i, s := range steps {
 			if _, now := r.wishes(); now != seq {
 				break // something else is wanted by now
+			}
+			if create := replaces(steps[i:]); create != nil && !prepared {
+				if err := r.prepare(ctx, w, *create); err != nil {
+					return r.failed(ctx, w, seq, *create, err), false
+				}
+				prepared = true
 			}
 			if err := r.act(ctx, w, seq, s); err != nil {
 				return r.failed(ctx, w, seq, s, err), false

@@ -21,6 +21,13 @@ func (h *Host) LoseImage(ref string) {
 	h.missing[ref] = true
 }
 
+// FindImage ends what LoseImage began.
+func (h *Host) FindImage(ref string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.missing, ref)
+}
+
 // Exit ends a running program.
 func (h *Host) Exit(group, name string, status uint32) {
 	h.mu.Lock()
