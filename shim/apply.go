@@ -227,28 +227,6 @@ func (k *Keeper) images(ctx context.Context, c change, progress func(string)) (m
 	return out, nil
 }
 
-// checkPorts asks for every port that a group is to publish and does not publish yet.
-func (k *Keeper) checkPorts(c change) error {
-	if k.config.PortInUse == nil {
-		return nil
-	}
-	for i := range c.groups {
-		for _, p := range newPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
-			holder, err := k.config.PortInUse(p)
-			if err != nil {
-				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, hostPort(p), err)
-			}
-			if holder != "" {
-				return &Problem{
-					Err:  fmt.Errorf("group %s: port %s of the host is taken by %s", c.groups[i].Name, hostPort(p), holder),
-					Hint: fmt.Sprintf("give publish %q another host port, or end what has it", p.Name),
-				}
-			}
-		}
-	}
-	return nil
-}
-
 func (k *Keeper) wantedGroup(name string) *spec.Group {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -256,25 +234,6 @@ func (k *Keeper) wantedGroup(name string) *spec.Group {
 		return &w.Group
 	}
 	return nil
-}
-
-// newPorts are the ports of the host that after publishes and before, which may be nil, does not.
-func newPorts(before, after *spec.Group) []spec.Publish {
-	had := map[string]bool{}
-	if before != nil && before.Ambassador() != nil {
-		for _, p := range before.Ambassador().Publish {
-			had[hostPort(p)] = true
-		}
-	}
-	var out []spec.Publish
-	if a := after.Ambassador(); a != nil {
-		for _, p := range a.Publish {
-			if !had[hostPort(p)] {
-				out = append(out, p)
-			}
-		}
-	}
-	return out
 }
 
 func twoFiles(name string) error {

@@ -90,6 +90,11 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	if r.config.Before != nil {
 		r.config.Before(r.group, s)
 	}
+	if s.Kind == Connect {
+		if err := r.portsFree(s.Want); err != nil {
+			return err
+		}
+	}
 	began := r.config.Now()
 	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
 	took := r.config.Now().Sub(began)
@@ -122,6 +127,9 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		next = at
 	}
 	r.deaf = false
+	if in.toRun() == nil || in.Observed.Net.Link == Present {
+		r.connected = in.toRun()
+	}
 	if in.Observed.unknown(in.Want) == nil {
 		r.fails, r.calm = 0, seq
 		r.mended(nil)

@@ -3,9 +3,11 @@ package shim_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // An edit by hand is not looked into before it is taken up, as an apply is. It stops nothing for what can't be had all the same.
@@ -66,5 +68,60 @@ func TestWhatCantBeHadKeepsNoRulesAway(t *testing.T) {
 		if namespace, _, _ = strings.Cut(namespace, "\n"); !strings.Contains(d.host.String(), namespace) {
 			t.Errorf("the rules are not back:\n%s", d.host)
 		}
+	})
+}
+
+// What lives in a namespace that is lost goes at once.
+func TestWhatCantBeHadKeepsNothingInALostNamespace(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.end()
+		d.host.LoseImage("registry.example/web:1")
+		d.host.Unpin("shop")
+		d.begin()
+		d.wait(time.Second)
+		if strings.Contains(d.host.String(), "running") {
+			t.Errorf("something lives on:\n%s", d.host)
+		}
+	})
+}
+
+// A port of the host that somebody else has is asked for when nobody applies, too: an edit by hand stops nothing for it.
+func TestEditThatPublishesAPortThatIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		taken := uint16(22)
+		d.config = func(c *shim.Config) {
+			c.PortInUse = func(p spec.Publish) (string, error) {
+				if p.Host == taken {
+					return "sshd", nil
+				}
+				return "", nil
+			}
+		}
+		d.begin()
+		d.mustApply("shop.hcl", shop)
+		before := d.host.String()
+		d.write("shop.hcl", edited(newWeb, "8443", "22"))
+		d.wait(time.Hour)
+		if st := d.status("shop"); st.Error != "port 22/tcp of the host is taken by sshd" || st.Hint != `give publish "http" another host port, or end what has it` {
+			t.Errorf("error %q, hint %q", st.Error, st.Hint)
+		}
+		if now := d.host.String(); now != before {
+			t.Errorf("before:\n%s\nafter:\n%s", before, now)
+		}
+		taken = 0
+		d.wait(time.Minute)
+		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+		// What it publishes is its own, whoever listens there too: its link is put back.
+		taken = 22
+		d.host.Unlink("shop")
+		d.wait(time.Minute)
+		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+			t.Errorf("with a link that was deleted: %s, error %q", st.State, st.Error)
+		}
+		d.end()
 	})
 }

@@ -46,6 +46,7 @@ type runner struct {
 	calm      int              // seq of the last look that found all as wanted, or made it so
 	drift     []string         // what somebody else has changed and is not put back yet, in an operator's words
 	driftTold bool             // that it is not put back yet
+	connected *spec.Group      // what its link was last seen, or made, as; nil: not by this keeper
 	trial     trial            // of the wanted generation
 	stuck     error            // why a generation that is late could not be taken back
 	mends     mends

@@ -1,0 +1,101 @@
+package shim_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// A daemon that is killed at any write of a new generation leaves what the next one makes the same of. Each of the files is put
+// back as it was before the change, as if the kill had come before it was written.
+func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
+	second := edited(job, "once:1", "once:2")
+	for _, lost := range [][]string{
+		{"wanted/job.json"},
+		{"wanted/job.json", "history/job.json"},
+		{"wanted/job.json", "history/job.json", "generations/job.2.json"},
+	} {
+		t.Run(lost[len(lost)-1], func(t *testing.T) {
+			s, l := newStore(t)
+			s.Load()
+			if _, err := s.Install(bundles("job.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+				t.Fatal(err)
+			}
+			s.Load()
+			if err := s.Conclude("job", 1, shim.Proved, ""); err != nil {
+				t.Fatal(err)
+			}
+			before := map[string][]byte{}
+			for _, name := range lost {
+				before[name], _ = os.ReadFile(filepath.Join(l.StateDir, name))
+			}
+			if _, err := s.Install(bundles("job.hcl", second), shim.Origin{By: shim.ByApply}); err != nil {
+				t.Fatal(err)
+			}
+			want := loaded(s)
+			history, err := s.History("job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range lost {
+				path := filepath.Join(l.StateDir, name)
+				err := os.WriteFile(path, before[name], 0o600)
+				if before[name] == nil {
+					err = os.Remove(path)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			next := shim.NewStore(l)
+			if diff := cmp.Diff(want, loaded(next)); diff != "" {
+				t.Errorf("loaded (-want +got):\n%s", diff)
+			}
+			again, err := next.History("job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range again {
+				again[i].At = history[i].At // it was accepted once more
+			}
+			if diff := cmp.Diff(history, again); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+			if d, err := next.Definition("job", 2); err != nil || string(d.Bundle.HCL) != second {
+				t.Errorf("generation 2: %v\n%s", err, d.Bundle.HCL)
+			}
+			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != job {
+				t.Errorf("the generation before is %d: %v", number, err)
+			}
+		})
+	}
+}
+
+// digestOf is the digest of what is wanted of the job.
+func digestOf(s *shim.Store) string { return s.Load().Wanted[0].Group.Digest }
+
+// A state folder of a daemon that kept no history: what it wanted is taken over as it is.
+func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := loaded(s)
+	for _, name := range []string{"history", "generations"} {
+		if err := os.RemoveAll(filepath.Join(l.StateDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, loaded(shim.NewStore(l))); diff != "" {
+		t.Errorf("loaded (-want +got):\n%s", diff)
+	}
+	all, err := s.History("job")
+	if err != nil || len(all) != 1 || all[0].Number != 1 || !all[0].Kept {
+		t.Errorf("history %+v, error %v", all, err)
+	}
+}

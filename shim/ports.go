@@ -1,0 +1,72 @@
+package shim
+
+import (
+	"fmt"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// checkPorts asks for every port that a group is to publish and does not publish yet.
+func (k *Keeper) checkPorts(c change) error {
+	for i := range c.groups {
+		for _, p := range newPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
+			taken, err := k.config.portTaken(p)
+			if err != nil {
+				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, hostPort(p), err)
+			}
+			if taken != nil {
+				return fmt.Errorf("group %s: %w", c.groups[i].Name, taken)
+			}
+		}
+	}
+	return nil
+}
+
+// portsFree asks, before the link is made, for the ports that this keeper has not seen the group publish: an edit by hand asks for
+// none, and neither does a boot. What can't be asked for is taken to be free.
+func (r *runner) portsFree(want *spec.Group) error {
+	for _, p := range newPorts(r.connected, want) {
+		taken, err := r.config.portTaken(p)
+		if err != nil {
+			r.log.Warn(fmt.Sprintf("ask who has port %s: %v", hostPort(p), err), "group", r.group)
+		}
+		if taken != nil {
+			return taken
+		}
+	}
+	return nil
+}
+
+// portTaken is what is wrong with a port that somebody else has; nil: nobody has it.
+func (c *Config) portTaken(p spec.Publish) (taken *Problem, err error) {
+	if c.PortInUse == nil {
+		return nil, nil
+	}
+	holder, err := c.PortInUse(p)
+	if err != nil || holder == "" {
+		return nil, err
+	}
+	return &Problem{
+		Err:  fmt.Errorf("port %s of the host is taken by %s", hostPort(p), holder),
+		Hint: fmt.Sprintf("give publish %q another host port, or end what has it", p.Name),
+	}, nil
+}
+
+// newPorts are the ports of the host that after publishes and before, which may be nil, does not.
+func newPorts(before, after *spec.Group) []spec.Publish {
+	had := map[string]bool{}
+	if before != nil && before.Ambassador() != nil {
+		for _, p := range before.Ambassador().Publish {
+			had[hostPort(p)] = true
+		}
+	}
+	var out []spec.Publish
+	if a := after.Ambassador(); a != nil {
+		for _, p := range a.Publish {
+			if !had[hostPort(p)] {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
