@@ -79,5 +79,10 @@ func (h host) createOne(ctx context.Context, g *spec.Group, c *spec.Container, g
 	if err != nil {
 		return err
 	}
+	if h.holder != nil { // before the container: what keeps it alive must not be gone when it is made
+		if err := h.holder.Hold(ctx, g.Name, generation, image); err != nil {
+			return err
+		}
+	}
 	return h.Create(ctx, CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
 }

@@ -53,7 +53,7 @@ func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f 
 	}
 	r := &runner{
 		group: group, host: k.host, config: &k.config, log: k.config.Log,
-		conclude: k.conclude, revert: k.revert, retire: k.retire,
+		conclude: k.conclude, revert: k.revert, kept: k.keptGenerations, retire: k.retire,
 		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), looked: make(chan struct{}),
 		status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: k.entered[group],
 	}
@@ -137,11 +137,12 @@ func (k *Keeper) sweep(ctx context.Context) {
 func (h host) groups(ctx context.Context) ([]string, error) {
 	nets, errNets := h.network.Groups(ctx)
 	vols, errVols := h.volumes.Groups(ctx)
+	held, errHeld := h.heldGroups(ctx)
 	states, errStates := h.Runtime.Observe(ctx, "")
-	if err := errors.Join(errNets, errVols, errStates); err != nil {
+	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
 		return nil, err
 	}
-	names := append(nets, vols...)
+	names := slices.Concat(nets, vols, held)
 	for _, s := range states {
 		names = append(names, s.Group)
 	}

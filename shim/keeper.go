@@ -22,6 +22,7 @@ type Config struct {
 	Volumes Volumes          // required
 	Cgroups Cgroups          // optional: nil holds no group to bounds on all of it
 	Store   *Store           // required
+	Holder  Holder           // optional: nil leaves it to others that images stay
 	Watcher Watcher          // optional: without it only timers and calls cause a look
 	Lookout Lookout          // optional: without it what others change is found by the next look
 	Prober  Prober           // optional: without it nothing is asked, and what runs is ready
@@ -94,7 +95,7 @@ func New(c Config) (*Keeper, error) {
 	}
 	return &Keeper{
 		config:  c,
-		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups},
+		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder},
 		folder:  watchFolder,
 		ready:   make(chan struct{}),
 		looked:  make(chan struct{}),

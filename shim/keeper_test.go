@@ -55,7 +55,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) begin() {
 	d.t.Helper()
 	c := shim.Config{
-		Runtime: d.host.Runtime(), Network: d.host.Network(), Volumes: d.host.Volumes(), Cgroups: d.host.Cgroups(), Store: shim.NewStore(d.layout),
+		Runtime: d.host.Runtime(), Network: d.host.Network(), Volumes: d.host.Volumes(), Cgroups: d.host.Cgroups(), Holder: d.host.Holder(), Store: shim.NewStore(d.layout),
 		Watcher: d.host, Rand: func() float64 { return 0 },
 	}
 	if d.config != nil {

@@ -130,6 +130,7 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	if in.toRun() == nil || in.Observed.Net.Link == Present {
 		r.connected = in.toRun()
 	}
+	r.holdImages(ctx, in)
 	if in.Observed.unknown(in.Want) == nil {
 		r.fails, r.calm = 0, seq
 		r.mended(nil)
@@ -160,7 +161,11 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	r.waits = ""
 	if state == Gone {
-		if err := r.discard(ctx, seq); err != nil {
+		err := r.discard(ctx, seq)
+		if err == nil {
+			err = r.host.release(ctx, r.group)
+		}
+		if err != nil {
 			w, _ := r.wishes()
 			return r.failed(ctx, w, seq, Step{}, err), false
 		}

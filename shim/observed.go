@@ -77,6 +77,7 @@ type host struct {
 	network Network
 	volumes Volumes
 	cgroups Cgroups // nil: groups have no bounds
+	holder  Holder  // nil: images are kept by their names alone
 }
 
 // observe looks at everything of one group, all sides at once.

@@ -18,6 +18,7 @@ type runner struct {
 	log      *slog.Logger
 	conclude func(ctx context.Context, group string, generation int, o Outcome, why string) error // writes down
 	revert   func(ctx context.Context, r *runner, w Wanted, why error) error                      // puts the generation before w in its place
+	kept     func(ctx context.Context, group string) ([]int, error)                               // the generations that can be gone back to
 	retire   func(ctx context.Context, r *runner, seq int) bool                                   // drops it from its keeper, unless something else is wanted since seq
 
 	kick chan struct{} // holds one: what is wanted has changed, look at once
@@ -50,6 +51,7 @@ type runner struct {
 	trial     trial            // of the wanted generation
 	stuck     error            // why a generation that is late could not be taken back
 	mends     mends
+	held      int // the generation of which all images are held
 }
 
 // A wish is what a runner goes by.

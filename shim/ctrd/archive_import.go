@@ -52,7 +52,7 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	record, err := c.client.ImageService().Get(ctx, src.ref)
+	record, err := c.named(ctx, src.ref)
 	if errdefs.IsNotFound(err) {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -77,12 +78,24 @@ func (c *Client) registryImage(ctx context.Context, src source) (containerd.Imag
 func (c *Client) present(ctx context.Context, name string) (containerd.Image, error) {
 	gctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	record, err := c.client.ImageService().Get(gctx, name)
+	record, err := c.named(gctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", name, err)
 	}
 	img := c.cached(record)
 	return img, c.unpack(ctx, img)
+}
+
+// named is containerd's record of that name, made anew where somebody has taken it from an image that is held.
+func (c *Client) named(ctx context.Context, name string) (images.Image, error) {
+	record, err := c.client.ImageService().Get(ctx, name)
+	if !errdefs.IsNotFound(err) {
+		return record, err
+	}
+	if revived, failed := c.revive(ctx, name); !revived || failed != nil {
+		return record, cmp.Or(failed, err)
+	}
+	return c.client.ImageService().Get(ctx, name)
 }
 
 // cached is a handle on the image, one that already knows its layers if there is one.
@@ -157,7 +170,7 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 	}
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	record, err := c.client.ImageService().Get(ctx, img.Name)
+	record, err := c.named(ctx, img.Name)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", img.Name, err)
 	}

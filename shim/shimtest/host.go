@@ -20,12 +20,14 @@ type Host struct {
 
 	mu         sync.Mutex
 	nets       map[string]*network
-	pins       int                          // namespaces ever pinned: each has its number
-	volumes    map[string]map[string]volume // mounted, by group and name
-	kept       map[string]map[string]bool   // persistent volumes that there are, by group and name
-	absent     map[string]bool              // paths of the host that don't exist
-	bounds     map[string]spec.Resources    // of whole groups
-	bounding   bool                         // groups are to have their bounds before anything of them starts
+	pins       int                                // namespaces ever pinned: each has its number
+	volumes    map[string]map[string]volume       // mounted, by group and name
+	kept       map[string]map[string]bool         // persistent volumes that there are, by group and name
+	absent     map[string]bool                    // paths of the host that don't exist
+	bounds     map[string]spec.Resources          // of whole groups
+	held       map[string]map[int]map[string]bool // digests of images, by group and generation
+	holding    bool                               // what containers are made of has to be held
+	bounding   bool                               // groups are to have their bounds before anything of them starts
 	containers map[string]*container
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
@@ -78,7 +80,7 @@ func New(now func() time.Time) *Host {
 	}
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, kept: map[string]map[string]bool{}, absent: map[string]bool{},
-		bounds:     map[string]spec.Resources{},
+		bounds: map[string]spec.Resources{}, held: map[string]map[int]map[string]bool{},
 		containers: map[string]*container{},
 		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, leavers: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},
@@ -106,7 +108,7 @@ func (h *Host) Watch(ctx context.Context, changed func(group string)) error {
 }
 
 // FailNext makes the next operation of that name fail without having done anything. The names are those of [Host.Operations]:
-// "seal", "admit", "connect", "disconnect", "limit", "mount logs", "unmount logs", "discard g", "image web:1", "create web", "start web", "stop web",
+// "seal", "admit", "connect", "disconnect", "limit", "hold web:1", "release", "list held images", "mount logs", "unmount logs", "discard g", "image web:1", "create web", "start web", "stop web",
 // "remove web", "observe network", "observe bounds", "observe volumes", "observe containers", "list networks", "list volumes", "list containers".
 func (h *Host) FailNext(operation string, err error) { h.addFault(operation, fault{err: err}) }
 
@@ -128,7 +130,7 @@ func (h *Host) ForgetFaults() {
 	h.faults = map[string][]fault{}
 }
 
-// Operations are the names of what has been done or tried, in order, but for looking.
+// Operations are the names of what has been done or tried, in order, but for looking and for holding images.
 func (h *Host) Operations() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -201,7 +203,8 @@ func short(digest string) string { return digest[:min(len(digest), 16)] }
 
 // began notes an operation and returns the fault it is to have.
 func (h *Host) began(operation string) (f fault) {
-	if !strings.HasPrefix(operation, "observe") && !strings.HasPrefix(operation, "list") {
+	verb, _, _ := strings.Cut(operation, " ")
+	if !slices.Contains([]string{"observe", "list", "hold"}, verb) {
 		h.operations = append(h.operations, operation)
 	}
 	if faults := h.faults[operation]; len(faults) > 0 {

@@ -147,6 +147,12 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.host.Hide("g", "proxy")
 			h.must(h.host.Runtime().Stop(context.Background(), "g", "proxy", spec.Stop{}))
 		}, shimtest.Careful},
+		{"created of what is not held", func(h hand) {
+			holder := h.host.Holder()
+			h.must(holder.Hold(context.Background(), "g", 1, shim.Image{Digest: "sha256:of another generation"}))
+			h.seal()
+			h.create("proxy")
+		}, shimtest.Held},
 		{"created twice", func(h hand) {
 			h.seal()
 			h.create("proxy")

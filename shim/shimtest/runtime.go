@@ -78,6 +78,7 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 		if req.Image.Ref != c.Image {
 			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
 		}
+		h.checkHeld(id, req)
 		net := h.nets[req.Group.Name]
 		if net == nil || !net.pinned || !net.sealed {
 			h.violated(Ruled, "%s was created where nothing is denied", id)

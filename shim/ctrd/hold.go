@@ -1,0 +1,141 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+var _ shim.Holder = (*Client)(nil)
+
+// heldLabel begins a label of an image's manifest or index: an image of that name is held, of the media type that it says.
+const heldLabel = "sallyport.dev/held/"
+
+// holdID is the lease of one generation. Group names have no dot.
+func holdID(group string, generation int) string {
+	return "sallyport." + group + "." + strconv.Itoa(generation)
+}
+
+// Hold implements [shim.Holder], by a lease for each generation. What an image consists of, its root filesystem included, hangs
+// on the manifest or index that is in the lease.
+func (c *Client) Hold(ctx context.Context, group string, generation int, image shim.Image) error {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	if err := c.hold(ctx, group, generation, image); err != nil {
+		return c.unanswered(fmt.Errorf("hold image %s: %w", image.Ref, err))
+	}
+	return nil
+}
+
+func (c *Client) hold(ctx context.Context, group string, generation int, image shim.Image) error {
+	names, err := namesOf(image)
+	if err != nil {
+		return err
+	}
+	service := c.client.LeasesService()
+	lease, err := service.Create(ctx, leases.WithID(holdID(group, generation)), leases.WithLabels(map[string]string{
+		labelGroup: group, labelGeneration: strconv.Itoa(generation),
+	}))
+	if errdefs.IsAlreadyExists(err) {
+		lease, err = leases.Lease{ID: holdID(group, generation)}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := service.AddResource(ctx, lease, leases.Resource{ID: image.Digest, Type: "content"}); err != nil {
+		return err
+	}
+	return c.noteNames(ctx, image, names)
+}
+
+// namesOf are containerd's names for the image: of one from an archive also what the path means.
+func namesOf(image shim.Image) ([]string, error) {
+	src, err := parseSource(image.Ref)
+	if err != nil || src.kind == fromRegistry {
+		return []string{src.name}, err
+	}
+	id, err := digest.Parse(image.Digest)
+	return []string{archiveName(id), src.ref}, err
+}
+
+// noteNames writes the names on the image's content, for [Client.revive]. Where a name is not containerd's any more, or means
+// another image by now, nothing tells the media type, and what was noted before stays.
+func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string) error {
+	for _, name := range names {
+		record, err := c.client.ImageService().Get(ctx, name)
+		if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != image.Digest {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		label := heldLabel + name
+		_, err = c.client.ContentStore().Update(ctx, content.Info{
+			Digest: record.Target.Digest, Labels: map[string]string{label: record.Target.MediaType},
+		}, "labels."+label)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// revive gives an image that is held its name again: somebody has taken it away. Of several that had it, the last noted gets it.
+func (c *Client) revive(ctx context.Context, name string) (revived bool, err error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	var found content.Info
+	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
+		if found.Digest == "" || i.UpdatedAt.After(found.UpdatedAt) {
+			found = i
+		}
+		return nil
+	}, "labels."+strconv.Quote(heldLabel+name))
+	if err != nil || found.Digest == "" {
+		return false, err
+	}
+	c.log.Info("an image that is held has its name again", "image", name, "digest", found.Digest)
+	return true, c.putImage(ctx, images.Image{
+		Name:   name,
+		Target: ocispec.Descriptor{MediaType: found.Labels[heldLabel+name], Digest: found.Digest, Size: found.Size},
+		Labels: map[string]string{sourceLabel: name},
+	})
+}
+
+// Held implements [shim.Holder].
+func (c *Client) Held(ctx context.Context) (map[string][]int, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	all, err := c.client.LeasesService().List(ctx, "labels."+strconv.Quote(labelGroup))
+	if err != nil {
+		return nil, c.unanswered(fmt.Errorf("list what images are held for: %w", err))
+	}
+	held := map[string][]int{}
+	for _, l := range all {
+		group := l.Labels[labelGroup]
+		if generation, err := strconv.Atoi(l.Labels[labelGeneration]); err == nil && l.ID == holdID(group, generation) {
+			held[group] = append(held[group], generation)
+		}
+	}
+	return held, nil
+}
+
+// Release implements [shim.Holder].
+func (c *Client) Release(ctx context.Context, group string, generation int) error {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	err := c.client.LeasesService().Delete(ctx, leases.Lease{ID: holdID(group, generation)})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return c.unanswered(err)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package ctrd
+
+import (
+	"os"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// unname takes every name from containerd's images, as a prune does, and lets it collect what nothing holds.
+func (c *Client) unname(t *testing.T) {
+	t.Helper()
+	ctx, cancel := c.ctx(t.Context(), callTimeout)
+	defer cancel()
+	all, err := c.client.ImageService().List(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		if err := c.client.ImageService().Delete(ctx, i.Name, images.SynchronousDelete()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.forget()
+	c.collect(t)
+}
+
+// here says whether the content of an image is.
+func (c *Client) here(t *testing.T, img shim.Image) bool {
+	t.Helper()
+	ctx, cancel := c.ctx(t.Context(), callTimeout)
+	defer cancel()
+	_, err := c.client.ContentStore().Info(ctx, digest.Digest(img.Digest))
+	if err != nil && !errdefs.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func (c *Client) mustHold(t *testing.T, group string, generation int, img shim.Image) {
+	t.Helper()
+	for range 2 {
+		if err := c.Hold(t.Context(), group, generation, shim.Image{Ref: img.Ref, Digest: img.Digest}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c *Client) mustRelease(t *testing.T, group string, generation int) {
+	t.Helper()
+	for range 2 {
+		if err := c.Release(t.Context(), group, generation); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func expectHeld(t *testing.T, c *Client, want map[string][]int) {
+	t.Helper()
+	got, err := c.Held(t.Context())
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("held (-want +got), error %v:\n%s", err, diff)
+	}
+}
+
+func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		registry := startRegistry(t)
+		push(t, registry, "busybox", "1", busyboxImage(t))
+		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MULTI=1")))
+		push(t, registry, "other", "1", busyboxImage(t, withEnv("OTHER=1")))
+		held := []shim.Image{mustImage(t, c, registry+"/busybox:1"), mustImage(t, c, registry+"/multi:1")}
+		other := mustImage(t, c, registry+"/other:1")
+		for _, img := range held {
+			c.mustHold(t, "shop", 1, img)
+			c.mustHold(t, "shop", 2, img)
+		}
+		expectHeld(t, c, map[string][]int{"shop": {1, 2}})
+
+		c.mustRelease(t, "shop", 1)
+		c.unname(t)
+		if c.here(t, other) {
+			t.Error("what nobody holds was not collected, so that this test can't fail")
+		}
+		// The tags mean something else by now, and whoever asked the registry would get that.
+		push(t, registry, "busybox", "1", busyboxImage(t, withEnv("MOVED=1")))
+		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MOVED=1")))
+		for _, img := range held {
+			if again := mustImage(t, c, img.Ref); again != img {
+				t.Errorf("again %+v, before %+v", again, img)
+			}
+			checkUsable(t, c, img)
+		}
+
+		c.unname(t)
+		c.mustRelease(t, "shop", 2)
+		expectHeld(t, c, map[string][]int{})
+		c.unname(t)
+		for _, img := range held {
+			if c.here(t, img) {
+				t.Errorf("%s is still here although nothing holds it", img.Ref)
+			}
+		}
+		if again := mustImage(t, c, held[0].Ref); again.Digest == held[0].Digest {
+			t.Error("the moved tag is not seen once the image is gone, so that this test can't fail")
+		}
+	})
+}
+
+func TestRootAHeldImageNeedsNoArchive(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		path := busyboxArchive(t)
+		img := mustImage(t, c, ociArchivePrefix+path)
+		c.mustHold(t, "g", 1, img)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		c.unname(t)
+
+		app := script("app", spec.App, "echo runs")
+		r := newRig(t, c, path, app)
+		if r.image.Digest != img.Digest {
+			t.Errorf("%+v, before %+v", r.image, img)
+		}
+		r.run()
+		if out, _ := r.ended("app"); out != "runs\n" {
+			t.Errorf("it says %q", out)
+		}
+		c.mustRelease(t, "g", 1)
+	})
+}

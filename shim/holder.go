@@ -1,0 +1,111 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Holder keeps images on the host whatever becomes of their names, so that a generation can be had again without asking anybody
+// for them. Implemented by ctrd.Client; in memory by shimtest.Host.
+type Holder interface {
+	// Hold keeps an image for a generation of a group, beside what is held for it already. Of the image it goes by Ref and Digest.
+	Hold(ctx context.Context, group string, generation int, image Image) error
+	// Held lists the generations for which anything is held, by group.
+	Held(ctx context.Context) (map[string][]int, error)
+	// Release lets go of all that is held for a generation; what nothing else holds or names is the host's to collect. Absent is no
+	// error.
+	Release(ctx context.Context, group string, generation int) error
+}
+
+// holdImages holds, once for each generation, what the group's containers are made from, and lets go of the generations that
+// can't be gone back to any more. New containers have theirs held before they are created; here it is about those that a new
+// generation has taken over as they were.
+func (r *runner) holdImages(ctx context.Context, in PlanInput) {
+	w, _ := r.wishes()
+	if r.host.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.held == w.generation() {
+		return
+	}
+	err := r.host.hold(ctx, in, w.generation())
+	if err == nil {
+		err = r.releaseOld(ctx, w.generation())
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			r.log.Warn("images are not held for now: "+err.Error(), "group", r.group)
+		}
+		return
+	}
+	r.held = w.generation()
+}
+
+func (h host) hold(ctx context.Context, in PlanInput, generation int) error {
+	for _, c := range in.Want.Containers {
+		s, ok := in.Observed.container(c.Name)
+		if !ok || s.Digest != c.Digest || s.ImageDigest == "" {
+			continue
+		}
+		if err := h.holder.Hold(ctx, in.Group, generation, Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runner) releaseOld(ctx context.Context, current int) error {
+	kept, err := r.kept(ctx, r.group)
+	if err != nil {
+		return err
+	}
+	return r.host.release(ctx, r.group, append(kept, current)...)
+}
+
+// release lets go of every generation of the group but those that are kept.
+func (h host) release(ctx context.Context, group string, kept ...int) error {
+	if h.holder == nil {
+		return nil
+	}
+	held, err := h.holder.Held(ctx)
+	if err != nil {
+		return err
+	}
+	for _, generation := range held[group] {
+		if slices.Contains(kept, generation) {
+			continue
+		}
+		if err := h.holder.Release(ctx, group, generation); err != nil {
+			return fmt.Errorf("let go of the images of generation %d: %w", generation, err)
+		}
+	}
+	return nil
+}
+
+// heldGroups lists the groups for which images are held.
+func (h host) heldGroups(ctx context.Context) ([]string, error) {
+	if h.holder == nil {
+		return nil, nil
+	}
+	held, err := h.holder.Held(ctx)
+	var groups []string
+	for group := range held {
+		groups = append(groups, group)
+	}
+	return groups, err
+}
+
+// keptGenerations are those that a group can go back to.
+func (k *Keeper) keptGenerations(ctx context.Context, group string) ([]int, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	all, err := k.config.Store.History(group)
+	var numbers []int
+	for _, g := range all {
+		if g.Kept {
+			numbers = append(numbers, g.Number)
+		}
+	}
+	return numbers, err
+}
