@@ -34,6 +34,8 @@ type pulseLife struct {
 	probes    []spec.Probe
 	streaks   []streak // the probes', in their order
 	health    Health
+	told      Health // the health that changed was last called with
+	toldAt    time.Time
 	started   chan struct{} // closed when its startup probe has succeeded, or if it has none
 	end       context.CancelFunc
 }
@@ -104,6 +106,7 @@ func (p *pulse) begin(ctx context.Context, c *spec.Container, s ContainerState) 
 		return l
 	}
 	l.health = healthOf(l.probes, l.streaks)
+	l.told = l.health
 	if l.health.Started {
 		close(l.started)
 	}
@@ -156,17 +159,32 @@ func (p *pulse) note(ctx context.Context, l *pulseLife, i int, err error, counts
 	} else {
 		l.streaks[i] = l.streaks[i].uncounted(err)
 	}
-	s, before := l.streaks[i], l.health
+	s, wasStarted := l.streaks[i], l.health.Started
 	l.health = healthOf(l.probes, l.streaks)
-	if l.health.Started && !before.Started {
+	if l.health.Started && !wasStarted {
 		close(l.started)
 	}
-	news := l.health != before
+	news := l.news(p.config.Now())
 	p.mu.Unlock()
 	if news {
 		p.changed()
 	}
 	return s
+}
+
+// sayAgain is how long other words for the same health are kept back: an error may have the time of day in it, and to be told
+// makes the runner look at all of the group.
+const sayAgain = time.Second
+
+// news says that changed is to be called, and takes it for done. It needs the pulse's mu.
+func (l *pulseLife) news(now time.Time) bool {
+	same := l.told
+	same.Said = l.health.Said
+	if l.health == l.told || l.health == same && now.Sub(l.toldAt) < sayAgain {
+		return false
+	}
+	l.told, l.toldAt = l.health, now
+	return true
 }
 
 // sleep waits until a time; false: ctx has ended.

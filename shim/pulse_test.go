@@ -247,6 +247,32 @@ func TestPulseWhoCannotBeAskedIsNotToBlame(t *testing.T) {
 	}, probe("ready"), probe("live"))
 }
 
+// Whoever is told looks at the whole group, so what is told too often is kept back.
+func TestPulseTellsOfOtherWordsNowAndThen(t *testing.T) {
+	often := func(p *spec.Probe) { p.Interval = 100 * time.Millisecond }
+	examined(t, func(p *patient) {
+		p.follow()
+		for i := range 100 {
+			p.say("ready", fmt.Errorf("at %d", i))
+			p.wait(100 * time.Millisecond)
+		}
+		if n := p.news.Load(); n < 8 || n > 14 {
+			t.Errorf("told of %d changes in 10 s", n)
+		}
+		p.say("ready", nil)
+		p.wait(100 * time.Millisecond)
+		p.is(isReady)
+	}, probe("ready", often))
+	examined(t, func(p *patient) {
+		p.say("ready", errRefused)
+		p.follow()
+		p.wait(time.Minute)
+		if n := p.news.Load(); n > 2 { // the first failure, and that it is not ready
+			t.Errorf("told of %d changes although nothing changed", n)
+		}
+	}, probe("ready", often))
+}
+
 func TestPulseBeginsAnew(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -108,8 +108,8 @@ func (s streak) text(p *spec.Probe) string {
 		return fmt.Sprintf("its %s probe has not answered yet", p.Kind)
 	case s.said == nil:
 		return fmt.Sprintf("its %s probe has succeeded %d of %d times in a row", p.Kind, s.row, p.Successes)
-	case s.verdict == bad && s.row > 1:
-		return fmt.Sprintf("its %s probe failed %d times in a row: %s", p.Kind, s.row, oneLine(s.said.Error()))
+	case s.verdict == bad && min(s.row, p.Failures) > 1: // a number that grows would be news each time
+		return fmt.Sprintf("its %s probe failed %d times in a row: %s", p.Kind, min(s.row, p.Failures), oneLine(s.said.Error()))
 	default:
 		return fmt.Sprintf("its %s probe failed: %s", p.Kind, oneLine(s.said.Error()))
 	}
