@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +56,9 @@ func upTo(name string) shim.Observed {
 	return seen(g, edits...)
 }
 
+// with is an observation with changes.
 func with(o shim.Observed, edits ...func(*shim.Observed)) shim.Observed {
+	o.Containers = slices.Clone(o.Containers)
 	for _, edit := range edits {
 		edit(&o)
 	}

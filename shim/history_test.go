@@ -107,6 +107,41 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// The clock may be set while a container lies: its wait is neither cut short nor made longer by that.
+func TestHistoryOfAnEndAtAnotherTime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		at   time.Duration // of the end, from when it is seen
+		wait time.Duration
+	}{
+		{"long ago", -time.Hour, 0},
+		{"just now", -400 * time.Millisecond, 600 * time.Millisecond},
+		{"in an hour", time.Hour, time.Second},
+	} {
+		end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 1, ExitedAt: noon.Add(tt.at)}
+		h := shim.History(nil).Seen([]shim.ContainerState{end}, noon, func() float64 { return 0 })
+		if got := h["web"].Next.Sub(noon); got != tt.wait {
+			t.Errorf("ended %s: waits %s, want %s", tt.name, got, tt.wait)
+		}
+	}
+}
+
+func TestHistoryOfStops(t *testing.T) {
+	end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 143, ExitedAt: noon}
+	never := func() float64 { return 0 }
+	begun := shim.History(nil).Started("web", "d", noon.Add(-time.Hour))
+	if l := begun.Stopped("web", "").Seen([]shim.ContainerState{end}, noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
+		t.Errorf("stopped to be made anew: %+v", l)
+	}
+	dead := begun.Stopped("web", "its live probe failed").Seen([]shim.ContainerState{end}, noon, never)
+	if l := dead["web"]; !l.Ended || l.Row != 1 || l.Taken || l.Condemned == "" {
+		t.Errorf("stopped because of its probes: %+v", l)
+	}
+	if l := dead.Started("web", "d", noon)["web"]; l.Ended || l.Condemned != "" || l.Restarts != 1 {
+		t.Errorf("started again: %+v", l)
+	}
+}
+
 func TestHistoryBeginsAnewWithAnotherDigest(t *testing.T) {
 	h := shim.History{"web": {Digest: "old", Restarts: 5, Row: 5, Ended: true}}
 	if l, _ := life(h, "s"); l.Restarts != 0 || l.Row != 0 {

@@ -10,6 +10,7 @@ import (
 
 func TestStateOf(t *testing.T) {
 	once := checkout(edit("web", policy(spec.RestartNever)))
+	ignoring := checkout(edit("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureIgnored }))
 	for _, tt := range []struct {
 		name   string
 		want   *spec.Group
@@ -31,6 +32,9 @@ func TestStateOf(t *testing.T) {
 		{"containers unknown from the first", checkout(), seen(checkout(), blind), "", shim.Pending},
 		{"the app is done, and it is not written down yet", once, seen(once, task("web", shim.TaskStopped, 0)), shim.Running, shim.Running},
 		{"the app is done, the ambassador ended", once, seen(once, task("web", shim.TaskStopped, 0), task("proxy", shim.TaskStopped, 0)), shim.Completed, shim.Degraded},
+		{"a sidecar ended, and its failure is ignored", ignoring, seen(ignoring, task("shipper", shim.TaskStopped, 1)), shim.Running, shim.Running},
+		{"an init has ended well, the rest is created", ordered(), upTo("migrate"), shim.Starting, shim.Starting},
+		{"an init has failed", ordered(), with(upTo("migrate"), task("fetch", shim.TaskStopped, 1)), shim.Starting, shim.Degraded},
 		{"sealed needs no link", sealed(), running(sealed()), "", shim.Running},
 		{"to be gone", nil, running(checkout()), shim.Running, shim.Stopping},
 		{"to be gone, unknown", nil, seen(checkout(), blind), shim.Running, shim.Stopping},
@@ -43,6 +47,32 @@ func TestStateOf(t *testing.T) {
 				t.Errorf("state %q, want %q", got, tt.state)
 			}
 		})
+	}
+}
+
+func TestStateByHealth(t *testing.T) {
+	g := checkout(edit("web", func(c *spec.Container) { c.Probes = []spec.Probe{{Kind: "ready"}} }))
+	refused := shim.Health{Started: true, Said: "its ready probe failed 3 times in a row: connection refused"}
+	for _, tt := range []struct {
+		name   string
+		health shim.Health
+		before shim.State
+		want   shim.State
+	}{
+		{"ready", shim.Health{Started: true, Ready: true}, shim.Starting, shim.Running},
+		{"not ready yet", shim.Health{Started: true, Undecided: true}, shim.Starting, shim.Starting},
+		{"not ready", refused, shim.Starting, shim.Starting},
+		{"not ready any more", refused, shim.Running, shim.Degraded},
+		{"dead", shim.Health{Started: true, Ready: true, Dead: true}, shim.Running, shim.Degraded},
+		{"adopted, and not asked yet", shim.Health{}, "", shim.Running},
+		{"adopted, and not decided", shim.Health{Started: true, Undecided: true}, shim.Running, shim.Running},
+		{"adopted, and not ready", refused, "", shim.Starting},
+		{"back, and not asked yet", shim.Health{Started: true, Undecided: true}, shim.Degraded, shim.Degraded},
+	} {
+		in := shim.PlanInput{Want: g, Observed: running(g), Health: map[string]shim.Health{"web": tt.health}, Now: noon}
+		if got := shim.StateOf(in, tt.before); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
