@@ -80,6 +80,18 @@ c is running
   CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
   proxy      ambassador  running  no     -    -   0         -          proxy:1
 `},
+		{"on trial", shim.GroupStatus{
+			Name: "c", State: shim.Starting, Egress: spec.EgressNone, Generation: 2, Digest: "0a1b2c3d4e5f6a7b",
+			Waiting: "waits for web (app) to be ready", TrialEnds: now.Add(90 * time.Second),
+		}, `
+c is starting
+  waits       for web (app) to be ready
+  generation  2, 0a1b2c3d4e5f
+  trial       has to be ready within 1m30s
+  egress      none: nobody reaches the world
+
+  CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+`},
 		{"in trouble", shim.GroupStatus{Name: "b", State: shim.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
 b is pending
   error       no such image: x
