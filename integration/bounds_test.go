@@ -1,0 +1,117 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bounded is a sealed group with bounds of its own, whose app, of another user, writes into what lasts and reads what the host has.
+// Its sidecar, of yet another, can do neither. %[2]s is the host's folder, %[3]s the group's memory.
+const bounded = `
+group "g" {
+  egress = "none"
+  resources {
+    memory = "%[3]s"
+    swap   = "0B"
+    pids   = 40
+  }
+  app "app" {
+    image   = "%[1]s"
+    user    = "65532:65532"
+    command = ["/bin/sh", "-c", "date >> /data/starts; cat /conf/word; echo x 2>/dev/null > /conf/new || echo refused; exec sleep 1000"]
+    mount "data" { path = "/data" }
+    mount "conf" {
+      path      = "/conf"
+      read_only = true
+    }
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    user    = "4242:4242"
+    command = ["/bin/sh", "-c", "echo x 2>/dev/null > /data/theirs || echo shut out; exec sleep 1000"]
+    mount "data" { path = "/data" }
+  }
+  volume "data" {
+    persistent = true
+    owner      = "65532:65532"
+    mode       = "0700"
+  }
+  volume "conf" { host_path = "%[2]s" }
+}
+`
+
+// TestBoundsAndVolumes: what a group shares, on both containerds.
+func TestBoundsAndVolumes(t *testing.T) {
+	for name, server := range servers(t) {
+		t.Run(name, func(t *testing.T) { boundsAndVolumes(t, newMachine(t, server)) })
+	}
+}
+
+func boundsAndVolumes(t *testing.T, m *machine) {
+	conf := filepath.Join(t.TempDir(), "conf")
+	if out := m.refused(1, "apply", m.write("g.hcl", fmt.Sprintf(bounded, attackImage, conf, "64MiB"))); !strings.Contains(out, conf+" does not exist") {
+		t.Errorf("without the host's folder: %s", out)
+	}
+	if err := os.Mkdir(conf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(conf, "word"), []byte("hello from the host\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.apply("g.hcl", fmt.Sprintf(bounded, attackImage, conf, "64MiB"))
+	eventually(t, 3*time.Second, "both have written", func() error {
+		return says(m.run("logs", "g"), "hello from the host", "refused", "shut out")
+	})
+	m.expectBound("67108864", "memory.max", "memory.limit_in_bytes")
+	m.expectBound("40", "pids.max")
+
+	before := m.pids("g")
+	m.apply("g.hcl", fmt.Sprintf(bounded, attackImage, conf, "128MiB"))
+	m.expectBound("134217728", "memory.max", "memory.limit_in_bytes")
+	if now := m.pids("g"); !equal(before, now) {
+		t.Errorf("another bound restarted something: %v, then %v", before, now)
+	}
+
+	data := filepath.Join(m.root, "state/volumes/g/data/starts")
+	m.run("rm", "g")
+	m.checkNoGroup(t)
+	m.apply("g.hcl", fmt.Sprintf(bounded, attackImage, conf, "128MiB"))
+	eventually(t, 3*time.Second, "the second start is noted beside the first", func() error {
+		text, err := os.ReadFile(data)
+		if err == nil && strings.Count(string(text), "\n") != 2 {
+			err = fmt.Errorf("%q", text)
+		}
+		return err
+	})
+	m.run("rm", "--volumes", "g")
+	m.checkNoGroup(t)
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("rm --volumes leaves what was in them: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(conf, "word")); err != nil {
+		t.Errorf("rm --volumes takes what is the host's: %v", err)
+	}
+}
+
+// expectBound reads a bound of the whole group, from whichever hierarchy has it.
+func (m *machine) expectBound(want string, files ...string) {
+	m.t.Helper()
+	var got []string
+	for _, file := range files {
+		for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+			found, _ := filepath.Glob(filepath.Join(dir, m.cgroupRoot(), "g", file))
+			for _, path := range found {
+				text, _ := os.ReadFile(path)
+				got = append(got, strings.TrimSpace(string(text)))
+			}
+		}
+	}
+	if len(got) != 1 || got[0] != want {
+		m.t.Errorf("%q of the group are %q, want %s", files, got, want)
+	}
+}
