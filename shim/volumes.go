@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -25,14 +26,17 @@ import (
 //
 // A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
 // may change them, and are let.
-type HostVolumes struct{ layout Layout }
+type HostVolumes struct {
+	layout Layout
+	making sync.RWMutex // held for reading from a folder's making to the mount on it
+}
 
 var _ Volumes = (*HostVolumes)(nil)
 
 // NewHostVolumes returns the volumes of the layout. It makes nothing.
 func NewHostVolumes(l Layout) *HostVolumes { return &HostVolumes{layout: l} }
 
-// Groups implements [Volumes].
+// Groups implements [Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
 func (h *HostVolumes) Groups(context.Context) ([]string, error) {
 	entries, err := os.ReadDir(h.root())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,9 +53,32 @@ func (h *HostVolumes) Groups(context.Context) ([]string, error) {
 		}
 		if len(mounts) > 0 {
 			groups = append(groups, e.Name())
+			continue
+		}
+		if err := h.tidy(e.Name()); err != nil {
+			return nil, fmt.Errorf("list volumes: %w", err)
 		}
 	}
 	return groups, nil
+}
+
+// tidy removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
+func (h *HostVolumes) tidy(group string) error {
+	h.making.Lock()
+	defer h.making.Unlock()
+	if mounts, err := h.mounts(group); err != nil || len(mounts) > 0 {
+		return err
+	}
+	dir := filepath.Dir(h.layout.VolumePath(group, "x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return err
+	}
+	for _, e := range entries {
+		_ = unix.Rmdir(filepath.Join(dir, e.Name()))
+	}
+	_ = unix.Rmdir(dir)
+	return nil
 }
 
 // Observe implements [Volumes].
@@ -113,6 +140,8 @@ func (h *HostVolumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume)
 		return nil
 	}
 	path := h.layout.VolumePath(want.Name, v.Name)
+	h.making.RLock()
+	defer h.making.RUnlock()
 	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
 		return err
 	}
@@ -144,10 +173,7 @@ func (h *HostVolumes) Remove(_ context.Context, group, volume string) error {
 	if err := remove(path); err != nil {
 		return fmt.Errorf("remove volume %s: %w", volume, err)
 	}
-	if err := remove(filepath.Dir(path)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
-		return fmt.Errorf("remove volume %s: %w", volume, err)
-	}
-	return nil
+	return h.tidy(group)
 }
 
 // unmount takes every mount off a path.

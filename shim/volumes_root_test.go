@@ -252,3 +252,26 @@ func TestRootVolumesRemove(t *testing.T) {
 		t.Errorf("the group's folder is still there: %v", err)
 	}
 }
+
+// What a daemon leaves that is killed between a folder and the mount on it goes when the next one looks for orphans.
+func TestRootVolumesTidy(t *testing.T) {
+	v, l := newVolumes(t)
+	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
+	folder(t, l.VolumePath("g", "half"))
+	folder(t, l.VolumePath("left", "half"))
+	write(t, folder(t, l.VolumePath("full", "half"))+"/kept", "kept")
+	if groups, err := v.Groups(context.Background()); !cmp.Equal(groups, []string{"g"}) || err != nil {
+		t.Errorf("groups %q, error %v", groups, err)
+	}
+	for path, want := range map[string]bool{l.VolumePath("g", "logs"): true, l.VolumePath("full", "half") + "/kept": true, filepath.Dir(l.VolumePath("left", "x")): false} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", path, err, want)
+		}
+	}
+	if err := v.Remove(context.Background(), "g", "logs"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(l.VolumePath("g", "x"))); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("with the last mount, the group's folder: %v", err)
+	}
+}
