@@ -112,21 +112,26 @@ integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web
 	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
 
 # Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
-# on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten.
+# on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten. Then as many groups, that many things done to each,
+# while that many processes are killed.
 STARTS   ?= 1000
 RESTARTS ?= 1000
 KILLS    ?= 200
 SLICES   ?= 10
+LIVERS   ?= 20
+ACTS     ?= 40
+BLOWS    ?= 100
 
 .PHONY: soak
 soak: build images ## Start, restart and kill for long, with members that try to leave all the time; needs root
-	@$(GO) test -count 1 -timeout 90m -v -run '^TestPromiseChurn$$' ./integration \
-		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
+	@$(GO) test -count 1 -timeout 90m -v -run '^(TestPromiseChurn|TestLifeSoak)$$' ./integration \
+		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES) -livers $(LIVERS) -acts $(ACTS) -blows $(BLOWS)
 
 .PHONY: bench
 bench: build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some five minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
 
 ##@ The rest

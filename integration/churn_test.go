@@ -6,13 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const churnTitle = "7. Over starts, restarts, kills and flushes"
@@ -209,25 +205,8 @@ func (c *churn) killContainerd() error {
 	if err := c.together((*churner).start); err != nil {
 		return err
 	}
-	pid := c.containerd()
-	unix.Kill(pid, unix.SIGKILL)
-	eventually(c.t, 30*time.Second, "there is a containerd again", func() error {
-		if now := c.containerd(); now == 0 || now == pid {
-			return fmt.Errorf("process %d", now)
-		}
-		return nil
-	})
+	c.machine.killContainerd()
 	return c.together(func(x *churner) error { return retry(time.Minute, x.restart) })
-}
-
-// containerd is the daemon's, 0 if there is none.
-func (c *churn) containerd() (pid int) {
-	for _, p := range processes(filepath.Join(c.root, "run", "containerd")) {
-		if strings.Contains(p, "containerd --config") {
-			fmt.Sscanf(p, "process %d", &pid)
-		}
-	}
-	return pid
 }
 
 // flushHost leaves the host without a table, over and over, while the groups that are there go on.

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -70,14 +71,22 @@ var crashPhases = []struct {
 	{"rm", []shim.Kind{shim.Stop, shim.Remove, shim.Unmount, shim.Disconnect}},
 }
 
+// The newest containerd gets a third of the crashes, in turn: what differs is not the daemon.
+var everyCrash = flag.Bool("every-crash", false, "TestCrashPoints also with the newest containerd at every point")
+
 // TestCrashPoints kills the daemon before, within and after each kind of step of an apply, an update and a removal. The next one
 // makes it as it was asked for, leaves nothing behind and touches no other group; and at no time gets a member out.
 func TestCrashPoints(t *testing.T) {
 	for name, server := range servers(t) {
 		t.Run(name, func(t *testing.T) {
 			c := newCrasher(t, server)
+			moments := []string{"before", "during", "after"}
 			for n := range len(crashPhases[1].kinds) { // the phase with the most
-				for _, when := range []string{"before", "during", "after"} {
+				if server != "" && !*everyCrash {
+					c.life(n, moments[n%len(moments)])
+					continue
+				}
+				for _, when := range moments {
 					c.life(n, when)
 				}
 			}
@@ -143,17 +152,18 @@ func (c *crasher) crash(name, at string, args []string) {
 	c.t.Helper()
 	c.kill()
 	c.start("SALLYPORT_CRASH=" + at)
-	_, err := c.try(args...)
-	if err := retry(10*time.Second, func() error {
+	_, said := c.try(args...)
+	lives := retry(10*time.Second, func() error {
 		if !c.exited() {
-			return errors.New("it lives")
+			return errors.New("the daemon didn't get there")
 		}
 		return nil
-	}); err != nil {
-		c.t.Fatalf("%s: the daemon didn't get there: %v; the verb said: %v\n%s", name, err, err, c.out)
-	}
+	})
 	c.kill()
-	if err == nil && !strings.Contains(at, "during") { // a moment later it may all have been done
+	if lives != nil {
+		c.t.Fatalf("%s: %v; the verb said: %v\n%s", name, lives, said, c.out)
+	}
+	if said == nil && !strings.Contains(at, "during") { // a moment later it may all have been done
 		c.t.Errorf("%s: the verb said that it was done", name)
 	}
 	c.start()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 )
@@ -28,6 +29,8 @@ type machine struct {
 	server string // folder of the containerd to start; empty: PATH
 	daemon *exec.Cmd
 	out    *output // of the daemon
+
+	unmount func() // what the test has mounted below root; nil: nothing
 }
 
 // servers are the containerds that everything must work with: Debian's and the newest.
@@ -51,6 +54,14 @@ func need(t testing.TB, what string) {
 // newMachine starts a daemon and ends everything it made when the test ends, checking that nothing stays.
 func newMachine(t testing.TB, server string) *machine {
 	t.Helper()
+	m := newIdleMachine(t, server)
+	m.start()
+	return m
+}
+
+// newIdleMachine is one whose daemon has still to be started.
+func newIdleMachine(t testing.TB, server string) *machine {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		need(t, "needs root")
 	}
@@ -61,7 +72,6 @@ func newMachine(t testing.TB, server string) *machine {
 	}
 	m := &machine{site: newSite(t), t: t, root: root, groups: filepath.Join(root, "groups.d"), server: server}
 	t.Cleanup(m.close)
-	m.start()
 	return m
 }
 
@@ -71,12 +81,7 @@ func (m *machine) namespace() string { return filepath.Base(m.root) }
 // start runs the daemon and waits until it answers.
 func (m *machine) start(env ...string) {
 	m.t.Helper()
-	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot(),
-		"--containerd-namespace", m.namespace(), "--prefix4", groups4, "--prefix6", groups6}
-	if m.server != "" {
-		args = append(args, "--containerd-bin", filepath.Join(m.server, "containerd"))
-	}
-	m.daemon = exec.Command(binary, args...)
+	m.daemon = exec.Command(binary, m.daemonArgs()...)
 	m.out = &output{}
 	m.daemon.Stdout, m.daemon.Stderr = m.out, m.out
 	m.daemon.Env = append(os.Environ(), env...)
@@ -86,6 +91,7 @@ func (m *machine) start(env ...string) {
 	if err := retry(20*time.Second, func() error {
 		_, err := m.try("ps")
 		if err != nil && m.exited() {
+			m.kill()
 			m.t.Fatalf("the daemon ended:\n%s", m.out)
 		}
 		return err
@@ -97,10 +103,20 @@ func (m *machine) start(env ...string) {
 	}
 }
 
+func (m *machine) daemonArgs() []string {
+	args := []string{"daemon", "--root", m.root, "--containerd", "private", "--cgroup-root", m.cgroupRoot(),
+		"--containerd-namespace", m.namespace(), "--prefix4", groups4, "--prefix6", groups6}
+	if m.server != "" {
+		args = append(args, "--containerd-bin", filepath.Join(m.server, "containerd"))
+	}
+	return args
+}
+
+// exited says whether the daemon has; it is still to be waited for.
 func (m *machine) exited() bool {
-	var s syscall.WaitStatus
-	pid, _ := syscall.Wait4(m.daemon.Process.Pid, &s, syscall.WNOHANG|syscall.WNOWAIT, nil)
-	return pid == m.daemon.Process.Pid
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, m.daemon.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo == int32(unix.SIGCHLD)
 }
 
 // stop ends the daemon as an operator would; groups run on.
@@ -138,6 +154,9 @@ func (m *machine) close() {
 	m.stop()
 	if m.t.Failed() {
 		m.t.Logf("the daemon said:\n%s", m.out)
+	}
+	if m.unmount != nil {
+		m.unmount()
 	}
 	m.checkNothingLeft()
 	os.RemoveAll(m.root)

@@ -46,8 +46,12 @@ func (f runtimeFlags) choose(l shim.Layout) (string, error) {
 	return defaultContainerd, conn.Close()
 }
 
-// remember keeps a choice for the next start. The operator's word is law: a flag replaces it.
+// remember keeps a choice for the next start. The operator's word is law: a flag replaces it. One that is kept is not written
+// again, for which a full disk might have no room.
 func remember(l shim.Layout, choice string) error {
+	if before, err := os.ReadFile(choiceFile(l)); err == nil && strings.TrimSpace(string(before)) == choice {
+		return nil
+	}
 	return renameio.WriteFile(choiceFile(l), []byte(choice+"\n"), 0o600)
 }
 

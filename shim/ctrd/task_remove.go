@@ -28,7 +28,7 @@ func (c *Client) Remove(ctx context.Context, group, container string) error {
 	defer cancel()
 	id := spec.ID(group, container)
 	if err := c.remove(ctx, group, container); err != nil {
-		return fmt.Errorf("remove %s: %w", id, err)
+		return runtimeProblem("remove", id, err)
 	}
 	c.dismissShim(ctx, c.shimGroup(group), id)
 	return nil
