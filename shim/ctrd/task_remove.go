@@ -3,7 +3,6 @@ package ctrd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
