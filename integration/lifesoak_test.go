@@ -73,6 +73,7 @@ func TestLifeSoak(t *testing.T) {
 			for range *acts {
 				if err := g.act(rnd); err != nil {
 					refused[i]++
+					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond) // nobody may be there to ask
 				}
 			}
 		})
