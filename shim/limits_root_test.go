@@ -34,7 +34,11 @@ func newCgroups(t *testing.T) (*shim.HostCgroups, shim.Layout) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := h.Remove(l.CgroupRoot); err != nil {
+		err := h.Remove(l.CgroupRoot)
+		for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			err = h.Remove(l.CgroupRoot) // what a test killed is gone a moment later
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		if left := cgroupsAt(l.CgroupRoot); len(left) > 0 {
