@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// queue is a job in which everybody writes his name where all can see it, and goes on only when he is told to.
+const queue = `
+group "queue" {
+  ambassador "door" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "echo door >> /line/names; exec sleep 1000"]
+    stop    { signal = "SIGKILL" }
+    probe "ready" {
+      exec     = ["test", "-e", "/line/open"]
+      interval = "1s"
+    }
+    mount "line" { path = "/line" }
+  }
+  init "first" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "echo first >> /line/names"]
+    mount "line" { path = "/line" }
+  }
+  init "second" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "test -e /line/lucky || { echo no luck; exit 3; }; echo second >> /line/names"]
+    mount "line" { path = "/line" }
+  }
+  sidecar "late" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "echo late >> /line/names; exec sleep 1000"]
+    after   = ["early"]
+    stop    { signal = "SIGKILL" }
+    mount "line" { path = "/line" }
+  }
+  sidecar "early" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "echo early >> /line/names; exec sleep 1000"]
+    stop    { signal = "SIGKILL" }
+    probe "ready" {
+      exec     = ["test", "-e", "/line/early"]
+      interval = "1s"
+    }
+    mount "line" { path = "/line" }
+  }
+  app "job" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "sleep 0.5; echo job >> /line/names; tr '\\n' ' ' < /line/names; exit 5"]
+    restart { policy = "never" }
+    mount "line" { path = "/line" }
+  }
+  volume "line" { persistent = true }
+}
+`
+
+// queueTime bounds each wait: containerd 1.6 may say nothing of a group's tasks for half of it after a daemon was killed in an exec.
+const queueTime = time.Minute
+
+// TestOrder takes a job through its order, each in his turn, to its end, which is one for the next daemon too.
+func TestOrder(t *testing.T) {
+	for name, server := range servers(t) {
+		t.Run(name, func(t *testing.T) { queued(t, newMachine(t, server)) })
+	}
+}
+
+func queued(t *testing.T, m *machine) {
+	applied := make(chan error, 1)
+	file := m.write("queue.hcl", fmt.Sprintf(queue, attackImage))
+	go func() {
+		_, err := m.try("apply", file)
+		applied <- err
+	}()
+	await := func(what string, f func(g shim.GroupStatus) bool) {
+		t.Helper()
+		eventually(t, queueTime, what, func() error {
+			all := m.ps()
+			if len(all) != 1 || !f(all[0]) {
+				return fmt.Errorf("%+v", all)
+			}
+			return nil
+		})
+	}
+	waits := func(who, running string) func(g shim.GroupStatus) bool {
+		return func(g shim.GroupStatus) bool {
+			var up []string
+			for _, c := range g.Containers {
+				if c.Task == shim.TaskRunning {
+					up = append(up, c.Name)
+				}
+			}
+			return strings.HasPrefix(g.Waiting, "waits for "+who+": ") && strings.Join(up, " ") == running
+		}
+	}
+	await("the ambassador is waited for", waits("door (ambassador) to be ready", "door"))
+	m.run("exec", "queue.door", "--", "touch", "/line/open")
+	await("an init fails, and says so", func(g shim.GroupStatus) bool {
+		c := g.Containers[2]
+		return waits("second (init) to end well", "door")(g) && g.Containers[1].Ready && *c.ExitStatus == 3 && c.Row > 1 &&
+			len(c.LastWords) > 0 && c.LastWords[0] == "no luck"
+	})
+	if err := <-applied; err == nil || !strings.Contains(err.Error(), "second (init) ended with status 3") {
+		t.Errorf("apply: %v", err)
+	}
+	m.run("exec", "queue.door", "--", "touch", "/line/lucky")
+	await("a sidecar is waited for", waits("early (sidecar) to be ready", "door early"))
+	m.kill()
+	m.start()
+	await("the next daemon waits too", waits("early (sidecar) to be ready", "door early"))
+	m.run("exec", "queue.door", "--", "touch", "/line/early")
+	done := func(g shim.GroupStatus) bool {
+		return g.State == shim.Completed && *g.Containers[5].ExitStatus == 5 && strings.HasPrefix(g.Error, "job (app) ended with status 5")
+	}
+	await("the job has ended, and with it all others", done)
+	if up := m.pids("queue"); len(up) > 0 {
+		t.Errorf("still running: %v", up)
+	}
+	m.kill()
+	m.start()
+	await("it has ended for the next daemon too", done)
+	names := strings.TrimSpace(m.run("logs", "queue.job"))
+	if diff := cmp.Diff("door first second early late job", names); diff != "" {
+		t.Errorf("the order (-want +got):\n%s", diff)
+	}
+	m.try("restart", "queue")
+	await("asked for, it runs once more", func(g shim.GroupStatus) bool {
+		return done(g) && strings.Count(m.run("logs", "queue.job"), "job") > 1
+	})
+	m.run("rm", "--volumes", "queue")
+}
