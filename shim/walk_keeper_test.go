@@ -108,14 +108,15 @@ func (w *walker) step() {
 	synctest.Wait()
 }
 
-// drawn are the changes of a group's state in the picture at [shim.State], the others being those that a boot makes.
+// drawn are the changes of a group's state in the picture at [shim.State], and those of a boot; one of which nothing is there yet
+// need not be stopping to be gone or stopped, nor need one be seen to be gone that is wanted again.
 var drawn = map[shim.State][]shim.State{
 	"":             {shim.Pending, shim.Starting},
 	shim.Pending:   {shim.Starting, shim.Stopping, shim.Stopped, shim.Gone},
-	shim.Starting:  {shim.Pending, shim.Running, shim.Degraded, shim.Stopping},
+	shim.Starting:  {shim.Pending, shim.Running, shim.Degraded, shim.Stopping, shim.Stopped, shim.Gone},
 	shim.Running:   {shim.Degraded, shim.Stopping, shim.Starting},
 	shim.Degraded:  {shim.Running, shim.Stopping, shim.Starting},
-	shim.Stopping:  {shim.Gone, shim.Stopped, shim.Completed, shim.Starting, shim.Degraded},
+	shim.Stopping:  {shim.Gone, shim.Stopped, shim.Completed, shim.Pending, shim.Starting, shim.Degraded},
 	shim.Stopped:   {shim.Starting, shim.Pending, shim.Stopping, shim.Gone},
 	shim.Completed: {shim.Starting, shim.Pending, shim.Stopping, shim.Stopped, shim.Gone},
 	shim.Gone:      {shim.Pending, shim.Starting},
