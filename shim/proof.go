@@ -11,11 +11,11 @@ import (
 
 // tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
 // written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
-// for a generation that is late. again says that something else is wanted by now.
+// for a generation that is late. again says that it was taken back, so that something else is wanted by now.
 func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
 	w, now := r.wishes()
 	if w.wanted == nil || now != seq {
-		return err, now != seq
+		return err, false
 	}
 	g := w.wanted
 	if g.Proved {
