@@ -86,6 +86,7 @@ func (k *Keeper) retire(ctx context.Context, r *runner, seq int) bool {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.group)
 	}
 	delete(k.runners, r.group)
+	delete(k.entered, r.group)
 	delete(k.entered, r.group) // one of that name that comes later begins anew
 	return true
 }

@@ -65,7 +65,7 @@ type Keeper struct {
 	spawn   func(*runner) // nil: not running
 	runners map[string]*runner
 	wanted  map[string]Wanted
-	entered map[string]State // by group, the state that the journal had last when Run began
+	entered map[string]State // by group, the state that the journal had last when Run began; a group that is gone is in it no more
 	loaded  Loaded
 	swept   bool // orphans have been looked for since the last load
 }

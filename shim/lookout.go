@@ -131,9 +131,10 @@ func (k *Keeper) lastStates() map[string]State {
 	return states
 }
 
-// enter records a state that the group was not in before. err is what is wrong in it.
+// enter records a state that the group was not in before. err is what is wrong in it. That it is gone is no news of one that never
+// was.
 func (r *runner) enter(s State, err error) {
-	if s != r.entered {
+	if s != r.entered && !(s == Gone && r.entered == "") {
 		r.entered = s
 		r.record(stateEvent(r.group, s, errorText(err)))
 	}
