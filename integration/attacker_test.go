@@ -35,6 +35,26 @@ group "g" {
 }
 `
 
+// early is a group that is starting still: its init, on port 7004, waits to be asked as well, and ends only with the test.
+const early = `
+group "early" {
+  init "init" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7004"]
+    stop    { signal = "SIGKILL" }
+  }
+  app "app" {
+    image   = "%[1]s"
+    command = ["sleep", "1000"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["sleep", "1000"]
+    stop    { signal = "SIGKILL" }
+  }
+}
+`
+
 // An outcome is one attempt, as the attacker told it.
 type outcome struct {
 	Technique string  `json:"technique"`

@@ -24,8 +24,8 @@ same act by somebody who may, or without what stands in its way, is seen, so tha
 The tests write this document (` + "`-update`" + `) and fail when it says anything else than what ran. It names no counts and no times,
 so it is the same on every machine.
 
-- *from whom*: the app, its child, a grandchild whose parents have left, a sidecar, a shell that was exec'd into the app. An
-  init isn't among them: it is no role that runs yet.
+- *from whom*: the app, its child, a grandchild whose parents have left, a sidecar, the init of a group that is starting, a shell
+  that was exec'd into the app.
 - *seen*: what the capture saw. *told*: what the attacker's own system calls said. ` + "`refused`" + ` is an error, or a kill; ` + "`no answer`" + ` is a
   call that timed out; ` + "`taken`" + ` means that the kernel took it, and sent nothing.
 - *root there* is a process with every right, on the host, in the group's network namespace and, for packets, the ambassador's cgroup.

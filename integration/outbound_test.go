@@ -70,6 +70,7 @@ var families = []technique{
 func TestPromiseOutbound(t *testing.T) {
 	r := newRaid(t)
 	within(t, r.ns, openSysctls)
+	within(t, r.early, openSysctls)
 	one, two, three := newSection(t, outboundTitle), newSection(t, identityTitle), newSection(t, familiesTitle)
 	r.try(one, outbound)
 	r.try(two, identity)

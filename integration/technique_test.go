@@ -2,11 +2,18 @@ package integration
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netns"
+
+	"github.com/sallyport/sallyport/shim"
 )
 
 // A technique is one way out, and where it goes; empty: not for that family.
@@ -38,10 +45,12 @@ type try struct {
 	err error
 }
 
-// A raid is what the tests of outbound techniques work with: the group of attackers and the capture.
+// A raid is what the tests of outbound techniques work with: the group of attackers, one with an init among its members, and the
+// capture, which sees what comes out of both.
 type raid struct {
 	*machine
 	ns      netns.NsHandle
+	early   netns.NsHandle
 	seen    *capture
 	members []member
 }
@@ -50,15 +59,37 @@ func newRaid(t testing.TB) *raid {
 	t.Helper()
 	m := newMachine(t, "")
 	m.apply("g.hcl", fmt.Sprintf(attackers, attackImage))
-	r := &raid{machine: m, ns: m.netns("g"), seen: newCapture(t, m.host)}
-	by := func(port int) func(order) (outcome, error) {
-		return func(what order) (outcome, error) { return tryAsk(r.ns, port, what) }
+	m.applyEarly()
+	r := &raid{machine: m, ns: m.netns("g"), early: m.netns("early"), seen: newCapture(t, m.host)}
+	by := func(ns netns.NsHandle, port int) func(order) (outcome, error) {
+		return func(what order) (outcome, error) { return tryAsk(ns, port, what) }
 	}
 	r.members = []member{
-		{"app", by(7001), "self"}, {"child", by(7001), "child"}, {"double fork", by(7001), "orphan"},
-		{"sidecar", by(7002), "self"}, {"exec'd shell", m.attackExec, "child"},
+		{"app", by(r.ns, 7001), "self"}, {"child", by(r.ns, 7001), "child"}, {"double fork", by(r.ns, 7001), "orphan"},
+		{"sidecar", by(r.ns, 7002), "self"}, {"init", by(r.early, 7004), "self"}, {"exec'd shell", m.attackExec, "child"},
 	}
 	return r
+}
+
+// applyEarly returns when the init runs. An apply would wait for its end, so the file is put into the folder by hand.
+func (m *machine) applyEarly() {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.groups, "early.hcl"), fmt.Appendf(nil, early, attackImage), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	eventually(m.t, 30*time.Second, "the init of early runs", func() error {
+		out, err := m.try("status", "early", "--json")
+		var g shim.GroupStatus
+		if err := cmp.Or(err, json.Unmarshal([]byte(out), &g)); err != nil {
+			return err
+		}
+		for _, c := range g.Containers {
+			if c.Name == "init" && c.Task == shim.TaskRunning {
+				return nil
+			}
+		}
+		return errors.New(out)
+	})
 }
 
 // try does each technique from every kind of member, and then as somebody who may, with the capture as judge.
