@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -112,12 +113,13 @@ func (h Hierarchies) Children(path string) ([]string, error) {
 }
 
 // Remove deletes a cgroup and those below it, in v2 and, on a hybrid host, what the runtime left of the same path in the v1
-// hierarchies. Only empty ones go; processes left in one are an error that names them. An absent cgroup is no error.
+// hierarchies. Only empty ones go; processes left in one are an error that names them. An absent cgroup is no error. V2 comes
+// last: it is what is looked at for what is left, also of a removal that was cut off.
 func (h Hierarchies) Remove(path string) error {
 	if depth(path) == 0 {
 		return errors.New("remove cgroup: the path is the root")
 	}
-	for _, mount := range append([]string{h.V2}, h.V1...) {
+	for _, mount := range slices.Concat(h.V1, []string{h.V2}) {
 		if err := removeTree(filepath.Join(mount, path)); err != nil {
 			return fmt.Errorf("remove cgroup %q: %w", path, err)
 		}

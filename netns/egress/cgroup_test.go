@@ -93,6 +93,20 @@ func TestRemoveCgroups(t *testing.T) {
 	}
 }
 
+func TestRemoveThatIsCutOffIsFoundAgain(t *testing.T) {
+	h := fake(t, "v2/sallyport/g/members", "memory/sallyport/g/members")
+	busy := filepath.Join(filepath.Dir(h.V2), "memory/sallyport/g/members/cgroup.procs")
+	if err := os.WriteFile(busy, []byte("7\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Remove("/sallyport/g"); err == nil {
+		t.Fatal("it was removed with a process in it")
+	}
+	if children, err := h.Children("/sallyport/g"); err != nil || !cmp.Equal(children, []string{"members"}) {
+		t.Errorf("v2 has %v of it, %v; nobody would come back for the rest", children, err)
+	}
+}
+
 func TestRemoveNamesTheProcessesLeft(t *testing.T) {
 	h := fake(t, "v2/sallyport/g/members")
 	if err := os.WriteFile(filepath.Join(h.V2, "sallyport/g/members/cgroup.procs"), []byte("7\n8\n"), 0o644); err != nil {
