@@ -27,14 +27,17 @@ import (
 // A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
 // may change them, and are let.
 type HostVolumes struct {
-	layout Layout
-	making sync.RWMutex // held for reading from a folder's making to the mount on it
+	layout  Layout
+	sockets []string
+	making  sync.RWMutex // held for reading from a folder's making to the mount on it
 }
 
 var _ Volumes = (*HostVolumes)(nil)
 
-// NewHostVolumes returns the volumes of the layout. It makes nothing.
-func NewHostVolumes(l Layout) *HostVolumes { return &HostVolumes{layout: l} }
+// NewHostVolumes returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
+func NewHostVolumes(l Layout, sockets ...string) *HostVolumes {
+	return &HostVolumes{layout: l, sockets: sockets}
+}
 
 // Groups implements [Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
 func (h *HostVolumes) Groups(context.Context) ([]string, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/spec"
@@ -71,6 +72,9 @@ func (h *HostVolumes) Discard(_ context.Context, group string) error {
 		}
 	}
 	all := filepath.Dir(h.layout.PersistentPath(group, "x"))
+	if err := bare(all); err != nil {
+		return fmt.Errorf("delete the volumes of %s: %w", group, err)
+	}
 	if err := os.RemoveAll(all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
@@ -78,6 +82,19 @@ func (h *HostVolumes) Discard(_ context.Context, group string) error {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
 	return nil
+}
+
+// bare says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
+func bare(dir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(dir)))
+	if err != nil || len(mounts) == 0 {
+		return err
+	}
+	at := mounts[0].Mountpoint
+	return &Problem{
+		Err:  fmt.Errorf("there is a mount on %s, and what is in it would be deleted too", at),
+		Hint: "unmount it first: umount " + at,
+	}
 }
 
 // openFolder opens a folder to be mounted, and nothing else of that name. It follows links.

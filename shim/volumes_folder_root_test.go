@@ -5,7 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -67,5 +70,33 @@ func TestRootPersistentVolumeHalfMade(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the half is still there: %v", err)
+	}
+}
+
+func TestRootDiscardCrossesNoMount(t *testing.T) {
+	v, l := newVolumes(t)
+	ctx := context.Background()
+	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
+	write(t, filepath.Join(outside, "kept"), "x")
+	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
+	if err := v.Remove(ctx, "g", "data"); err != nil {
+		t.Fatal(err)
+	}
+	at := folder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
+	if err := unix.Mount(outside, at, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	err := v.Discard(ctx, "g")
+	if gone := unix.Unmount(at, unix.MNT_DETACH); gone != nil {
+		t.Fatal(gone)
+	}
+	if err == nil || !strings.Contains(err.Error(), "there is a mount on "+at) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "kept")); err != nil {
+		t.Errorf("what is mounted there was deleted: %v", err)
+	}
+	if err := v.Discard(ctx, "g"); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ func (h *HostVolumes) Check(_ context.Context, want *spec.Group) error {
 		if v.HostPath == "" {
 			continue
 		}
-		folder, err := h.openHostPath(v.HostPath, readOnly(want, v.Name))
+		folder, err := h.openHostPath(want, v)
 		if err != nil {
 			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}
@@ -42,7 +43,7 @@ func readOnly(g *spec.Group, volume string) bool {
 }
 
 func (h *HostVolumes) mountHostPath(path string, want *spec.Group, v spec.Volume) error {
-	folder, err := h.openHostPath(v.HostPath, readOnly(want, v.Name))
+	folder, err := h.openHostPath(want, v)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,8 @@ func (h *HostVolumes) mountHostPath(path string, want *spec.Group, v spec.Volume
 
 // openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
 // may lead elsewhere a moment later.
-func (h *HostVolumes) openHostPath(path string, readOnly bool) (*os.File, error) {
+func (h *HostVolumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error) {
+	path := v.HostPath
 	folder, err := openFolder(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -62,25 +64,31 @@ func (h *HostVolumes) openHostPath(path string, readOnly bool) (*os.File, error)
 	case err != nil:
 		return nil, fmt.Errorf("host path: %w", err)
 	}
-	if err := h.judge(path, folder, readOnly); err != nil {
+	if err := h.judge(want, v, folder); err != nil {
 		folder.Close()
 		return nil, err
 	}
 	return folder, nil
 }
 
-// judge says why the opened folder can't be a volume; nil when it can.
-func (h *HostVolumes) judge(path string, folder *os.File, readOnly bool) error {
+// judge says why the opened folder can't be the volume; nil when it can.
+func (h *HostVolumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
-		return fmt.Errorf("host path %s: %w", path, err)
+		return fmt.Errorf("host path %s: %w", v.HostPath, err)
 	}
-	leads := "host path " + path
-	if where != path {
+	leads := "host path " + v.HostPath
+	if where != v.HostPath {
 		leads += " leads to " + where + ", and it"
 	}
-	if why := spec.HostPathRefused(where, readOnly); why != "" {
+	if why := spec.HostPathRefused(where, readOnly(want, v.Name)); why != "" {
 		return &Problem{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
+	}
+	if kernels, err := ofTheKernel(folder); err != nil || kernels {
+		return &Problem{
+			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errOfTheKernel)),
+			Hint: "name a folder that holds nothing but the group's data",
+		}
 	}
 	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {
 		if own = realPath(own); own != "" && (within(where, own) || within(own, where)) {
@@ -90,7 +98,31 @@ func (h *HostVolumes) judge(path string, folder *os.File, readOnly bool) error {
 			}
 		}
 	}
-	return nil
+	for _, socket := range h.sockets {
+		if socket = realPath(socket); within(socket, where) {
+			return &Problem{
+				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
+				Hint: "who talks to that starts processes outside the group; choose a folder that has no such socket in it",
+			}
+		}
+	}
+	return h.checkLinks(want, v.HostPath, where)
+}
+
+var errOfTheKernel = errors.New("the files in it are the kernel's")
+
+// ofTheKernel says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
+func ofTheKernel(folder *os.File) (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(folder.Fd()), &st); err != nil {
+		return false, err
+	}
+	switch int64(st.Type) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
+		unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC, unix.NSFS_MAGIC, unix.EFIVARFS_MAGIC, unix.BINFMTFS_MAGIC:
+		return true, nil
+	}
+	return false, nil
 }
 
 // realPath is a path without links, as far as it leads.

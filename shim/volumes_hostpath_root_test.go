@@ -128,3 +128,70 @@ func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
 		t.Errorf("seen as %+v", got)
 	}
 }
+
+// A container that writes to a volume must not choose by a link what another volume is.
+func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
+	v, _ := newVolumes(t)
+	ctx, dir := context.Background(), t.TempDir()
+	data, other := folder(t, filepath.Join(dir, "data")), folder(t, filepath.Join(dir, "other"))
+	sub := filepath.Join(data, "sub")
+	byOperator := filepath.Join(dir, "current")
+	for link, to := range map[string]string{sub: other, byOperator: sub, filepath.Join(dir, "fine"): other} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outer := spec.Volume{Name: "data", HostPath: data}
+	for _, path := range []string{sub, byOperator} {
+		inner := spec.Volume{Name: "sub", HostPath: path}
+		both := alone(inner)
+		both.Volumes = append(both.Volumes, outer)
+		both.Containers[0].Mounts = append(both.Containers[0].Mounts, spec.Mount{Volume: "data", Path: "/data"})
+		if err := v.Check(ctx, both); err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
+			t.Errorf("%s in one group: %v", path, err)
+		}
+		ensure(t, v, outer) // another group's as well as this one's
+		for _, err := range []error{v.Check(ctx, alone(inner)), v.Ensure(ctx, alone(inner), inner)} {
+			if err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
+				t.Errorf("%s while the other is mounted: %v", path, err)
+			}
+		}
+		if err := v.Remove(ctx, "g", "data"); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Check(ctx, alone(inner)); err != nil {
+			t.Errorf("%s, where nobody writes: %v", path, err)
+		}
+	}
+	ensure(t, v, outer)
+	fine := spec.Volume{Name: "fine", HostPath: filepath.Join(dir, "fine")}
+	if err := v.Check(ctx, alone(fine)); err != nil {
+		t.Errorf("an operator's link: %v", err)
+	}
+}
+
+func TestRootHostPathIsJudgedByWhatIsThere(t *testing.T) {
+	_, l := newVolumes(t)
+	dir := t.TempDir()
+	sockets := folder(t, filepath.Join(dir, "elsewhere"))
+	v := shim.NewHostVolumes(l, filepath.Join(sockets, "containerd.sock"))
+	kernels := folder(t, filepath.Join(dir, "chroot", "proc"))
+	if err := unix.Mount("proc", kernels, "proc", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(kernels, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	for path, says := range map[string]string{
+		sockets:                        "the control socket " + filepath.Join(sockets, "containerd.sock") + " is in it",
+		dir:                            "the control socket",
+		kernels:                        "the files in it are the kernel's",
+		filepath.Join(kernels, "self"): "the files in it are the kernel's",
+	} {
+		if err := v.Check(context.Background(), alone(spec.Volume{Name: "conf", HostPath: path})); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
