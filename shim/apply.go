@@ -71,6 +71,13 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	if err := k.check(c); err != nil {
 		return nil, err
 	}
+	if o.By == ByRollback { // what an operator applies takes the place of whatever is there
+		for _, b := range c.files {
+			if err := k.keepEdit(b.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	undo, err := k.config.Store.Install(c.files, o)
 	if err != nil {
 		return nil, err

@@ -59,8 +59,12 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 		return err
 	}
 	defer release()
+	broken := k.keepEdit(w.File)
 	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
 		return nil
+	}
+	if broken != nil {
+		return broken
 	}
 	if err := k.check(&c); err != nil {
 		return err

@@ -3,6 +3,8 @@ package shim_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -258,4 +260,67 @@ func TestRollbackIsOnTrialAndNotTakenBack(t *testing.T) {
 			t.Errorf("generation %d", st.Generation)
 		}
 	})
+}
+
+// What an operator has written into the file meanwhile is never lost: what can be read is kept with its generation, and what can't
+// stays where it is.
+func TestAnEditIsNotLostWhenItsFileIsPutBack(t *testing.T) {
+	const torn = "\ngroup \"half\" {"
+	for _, tt := range []struct {
+		name, edit string
+		noticed    bool
+		stays      bool // in the file; else in the history
+	}{
+		{"half an edit", torn, true, true},
+		{"half an edit that nobody has noticed", torn, false, true},
+		{"a remark that nobody has noticed", "# mind the gap\n", false, false},
+	} {
+		edit := func(d *desk, text string) {
+			d.t.Helper()
+			if err := os.WriteFile(filepath.Join(d.layout.GroupsDir, "shop.hcl"), []byte(text+tt.edit), 0o600); err != nil {
+				d.t.Fatal(err)
+			}
+			if tt.noticed {
+				d.notice()
+			}
+		}
+		check := func(d *desk, text string, generation int) {
+			d.t.Helper()
+			if got := d.text("shop.hcl"); tt.stays && got != text+tt.edit {
+				d.t.Errorf("the file is\n%s", got)
+			}
+			if tt.stays {
+				return
+			}
+			old, err := d.keeper.Definition(context.Background(), "shop", generation)
+			if err != nil || string(old.Bundle.HCL) != text+tt.edit {
+				d.t.Errorf("generation %d: %v\n%s", generation, err, old.Bundle.HCL)
+			}
+		}
+		t.Run(tt.name+", revert", func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("shop.hcl", careful)
+				d.host.BreakImage("registry.example/web:2", 3)
+				d.write("shop.hcl", careful2)
+				d.wait(30 * time.Second)
+				edit(d, careful2)
+				d.wait(2 * time.Minute)
+				check(d, careful2, 2)
+				if st := d.status("shop"); tt.stays && (!strings.Contains(st.Error, "it can't be taken back: file ") || st.Hint == "") {
+					t.Errorf("error %q, hint %q", st.Error, st.Hint)
+				}
+			})
+		})
+		t.Run(tt.name+", rollback", func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("shop.hcl", careful)
+				d.mustApply("shop.hcl", careful2)
+				edit(d, careful2)
+				if err := d.rollback("shop", 0); (err != nil) != tt.stays {
+					t.Errorf("rollback: %v", err)
+				}
+				check(d, careful2, 2)
+			})
+		})
+	}
 }

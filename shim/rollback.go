@@ -61,17 +61,13 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (Bundle, int
 		return Bundle{}, 0, err
 	}
 	defer release()
-	k.mu.Lock()
-	w, ok := k.wanted[group]
-	k.mu.Unlock()
+	broken := k.keepEdit(k.wantedNow(group).File)
+	w := k.wantedNow(group)
 	switch {
-	case !ok:
+	case w.Group.Name == "":
 		return Bundle{}, 0, ErrNoGroup
-	case w.Broken != nil:
-		return Bundle{}, 0, &Problem{
-			Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", w.File),
-			Hint: "keep a copy of it elsewhere, or mend it; then apply a file that is right",
-		}
+	case broken != nil:
+		return Bundle{}, 0, broken
 	}
 	number, d, err := to, Definition{}, error(nil)
 	if to == 0 {
@@ -91,6 +87,23 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (Bundle, int
 		}
 	}
 	return d.Bundle, number, err
+}
+
+// keepEdit comes before another text is put in the place of an installed file: an edit that nobody has noticed yet goes into the
+// history. The error is of a text that can't be kept there, since it can't be used as it is.
+func (k *Keeper) keepEdit(file string) error {
+	_ = k.load(nil, nil) // logged, and kept for Problems
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, w := range k.wanted {
+		if w.File == file && w.Broken != nil {
+			return &Problem{
+				Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", file),
+				Hint: "keep a copy of it elsewhere, or mend it; then apply a file that is right",
+			}
+		}
+	}
+	return nil
 }
 
 // opens says what may leave or enter with a file that could not before, each "shop: opens ...".

@@ -257,7 +257,7 @@ func (s *Store) sweep(names []string) error {
 			err = errors.Join(err, remove(path))
 		}
 	}
-	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
+	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)
 		for _, path := range unfinished {
