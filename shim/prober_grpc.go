@@ -19,6 +19,11 @@ import (
 // longestMessage bounds what is taken of an answer, which is a few bytes.
 const longestMessage = 4 << 10
 
+// mostCalls is how often one try connects: grpc calls again, without end and at once, whoever hangs up on it before it has asked.
+const mostCalls = 3
+
+var errSentAway = fmt.Errorf("it hung up %d times without an answer", mostCalls)
+
 func grpcTarget(p *spec.GRPCProbe) string {
 	if p.Service == "" {
 		return "grpc health of " + loopback(p.Port)
@@ -30,14 +35,19 @@ func grpcTarget(p *spec.GRPCProbe) string {
 func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 	var mu sync.Mutex
 	var refused error // by the dialer: what grpc makes of it is long
+	calls := 0
 	conn, err := grpc.NewClient("passthrough:///"+loopback(p.Port),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, "tcp", addr)
 			mu.Lock()
 			defer mu.Unlock()
-			refused = err
-			return conn, err
+			if calls++; calls > mostCalls {
+				refused = errSentAway
+				return nil, refused
+			}
+			var conn net.Conn
+			conn, refused = dial(ctx, "tcp", addr)
+			return conn, refused
 		}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithUserAgent("sallyport-probe"),
 		grpc.WithMaxHeaderListSize(longestHeader), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(longestMessage)))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -165,6 +166,49 @@ func TestAskGRPC(t *testing.T) {
 			p := spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080, Service: tt.service}}
 			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(l.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Who hangs up is not called over and over for as long as the probe's timeout allows.
+func TestAskGRPCOfWhoHangsUp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		say  func(*http2.Framer) error
+	}{
+		{"without a word", func(f *http2.Framer) error { return nil }},
+		{"sends it away", func(f *http2.Framer) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					f := http2.NewFramer(conn, conn)
+					_, _ = io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
+					_ = errors.Join(f.WriteSettings(), f.WriteSettingsAck(), tt.say(f), conn.Close())
+				}
+			}()
+			for range 20 { // it is a race between its end and the question
+				calls := 0
+				dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+					calls++
+					return dialTo(l.Addr())(ctx, network, addr)
+				}
+				if said := askedWithin(t, plenty, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); said == "" {
+					t.Error("it is well")
+				}
+				if calls > mostCalls {
+					t.Fatalf("called %d times", calls)
+				}
 			}
 		})
 	}
