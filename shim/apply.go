@@ -93,7 +93,7 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
 			err := fmt.Errorf("group %s was installed and is not what is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
-			return nil, joinLine(append([]error{err}, k.undoAll(undo, err)...))
+			return nil, joinLine(append([]error{err}, k.undoAll(*c, undo, err)...))
 		}
 	}
 	return undo, nil
@@ -104,9 +104,12 @@ var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 // undoings put each file back as it was before; they are told why.
 type undoings map[string]func(why string) error
 
-func (k *Keeper) undoAll(undo undoings, why error) []error {
+func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
 	var errs []error
 	for file, back := range undo {
+		if !k.installed(c, file) {
+			continue
+		}
 		if err := back(oneLine(why.Error())); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
@@ -179,8 +182,7 @@ func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() er
 		return 0, err
 	}
 	defer release()
-	ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
-	if now, err := k.config.Store.Bundle(file); err != nil || string(now.HCL) != string(ours.HCL) {
+	if !k.installed(c, file) {
 		return 0, nil
 	}
 	progress(file + ": put back as it was before")
@@ -197,6 +199,13 @@ func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() er
 	k.mu.Unlock()
 	_ = k.load(nil, feeds) // logged, and kept for Problems
 	return len(feeds), nil
+}
+
+// installed says that the file is as the change has it: nobody has put another in its place since.
+func (k *Keeper) installed(c change, file string) bool {
+	ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
+	now, err := k.config.Store.Bundle(file)
+	return err == nil && string(now.HCL) == string(ours.HCL)
 }
 
 // images makes every image of the change present, all at once, and returns them by group and reference.

@@ -99,3 +99,27 @@ func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
 		t.Errorf("history %+v, error %v", all, err)
 	}
 }
+
+// A generation that has proved itself is not on trial again where only half of that could be written down.
+func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	if _, err := s.Install(bundles("job.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+		t.Fatal(err)
+	}
+	s.Load()
+	wanted := filepath.Join(l.StateDir, "wanted", "job.json")
+	before, err := os.ReadFile(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Conclude("job", 1, shim.Proved, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(wanted, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := shim.NewStore(l).Load().Wanted; len(got) != 1 || !got[0].Proved {
+		t.Errorf("wanted %+v", got)
+	}
+}

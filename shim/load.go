@@ -156,7 +156,7 @@ func (l *loading) want(g spec.Group, f file) {
 		w.Setback = nil // somebody has put just this definition there: no more is to be said
 		changed = true
 	}
-	if err := l.store.generate(w, f); err != nil {
+	if err := l.store.generate(&w, f); err != nil {
 		l.problem(l.store.historyPath(g.Name), err)
 	}
 	if changed || before.File != f.name {

@@ -10,7 +10,7 @@ import (
 // hostRuns are folders whose files the host, or a container outside the group, runs, obeys or follows: who writes there has
 // processes where no rule of the group's is.
 var hostRuns = []string{
-	"/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/sbin", "/usr",
+	"/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/run/udev", "/sbin", "/usr",
 	"/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/systemd", "/var/log/sallyport", "/var/spool/cron",
 }
 

@@ -132,7 +132,7 @@ func TestHostPathRefused(t *testing.T) {
 		{"/etc", true, false}, {"/etc/ssl/certs", true, false}, {"/usr/share/zoneinfo", true, false}, {"/root/.ssh", true, false}, {"/boot", true, false},
 		{"/var/log", true, false}, {"/var/lib/docker/volumes/x", true, false}, {"/srv/../etc/cron.d", true, false}, {"/etcetera", false, false},
 		{"/", true, true}, {"/var", true, true}, {"/var/lib", true, true}, {"/run", true, true}, {"/var/run/dbus", true, true}, {"/dev", true, true},
-		{"/var/lib/sallyport/volumes/g/data", true, true},
+		{"/var/lib/sallyport/volumes/g/data", true, true}, {"/run/libvirt", true, true}, {"/var/snap/lxd/common/lxd", true, true}, {"/run/udev/rules.d", true, false},
 	}
 	for _, tt := range tests {
 		for readOnly, want := range map[bool]bool{false: tt.writable, true: tt.readOnly} {

@@ -18,6 +18,13 @@ var controlSockets = []struct{ path, owner string }{
 	{"/run/user", "the users' systemd and D-Bus"},
 	{"/run/sallyport", "Sallyport"},
 	{"/var/lib/sallyport", "Sallyport"},
+	{"/run/buildkit", "BuildKit"},
+	{"/run/libvirt", "libvirt"},
+	{"/run/incus", "Incus"},
+	{"/var/lib/incus", "Incus"},
+	{"/var/lib/lxd", "LXD"},
+	{"/var/snap/lxd", "LXD"},
+	{"/var/snap/microk8s", "MicroK8s"},
 }
 
 // wayOut says why a path of the host can't be mounted into any container of a group; "" for a path that holds no way out.
