@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,10 +91,11 @@ func TestWhatCantBeHadKeepsNothingInALostNamespace(t *testing.T) {
 func TestEditThatPublishesAPortThatIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		taken := uint16(22)
+		var taken atomic.Uint32 // asked for by the runners
+		taken.Store(22)
 		d.config = func(c *shim.Config) {
 			c.PortInUse = func(p spec.Publish) (string, error) {
-				if p.Host == taken {
+				if uint32(p.Host) == taken.Load() {
 					return "sshd", nil
 				}
 				return "", nil
@@ -110,13 +112,13 @@ func TestEditThatPublishesAPortThatIsTaken(t *testing.T) {
 		if now := d.host.String(); now != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, now)
 		}
-		taken = 0
+		taken.Store(0)
 		d.wait(time.Minute)
 		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 		// What it publishes is its own, whoever listens there too: its link is put back.
-		taken = 22
+		taken.Store(22)
 		d.host.Unlink("shop")
 		d.wait(time.Minute)
 		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {

@@ -97,7 +97,8 @@ func (w *walker) step() {
 		w.begin()
 	case 14:
 		note("a new keeper, in the middle of what goes on")
-		go func() { _ = w.keeper.Restart(context.Background(), "till", "", nil) }()
+		old := w.keeper
+		go func() { _ = old.Restart(context.Background(), "till", "", nil) }()
 		w.end()
 		w.begin()
 	case 15:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,19 +29,20 @@ func TestCrash(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				told, died := 0, -1
+				var told, died atomic.Int32
+				died.Store(-1)
 				if c != nil {
-					c.die = func() { died = told }
+					c.die = func() { died.Store(told.Load()) } // from a timer's goroutine
 				}
 				for _, k := range tt.steps {
 					c.begin("g", shim.Step{Kind: k})
-					told++
+					told.Add(1)
 					time.Sleep(2 * crashMoment)
 					synctest.Wait()
 					c.end("g", shim.Step{Kind: k}, 0)
-					told++
+					told.Add(1)
 				}
-				if died != tt.want {
+				if died := int(died.Load()); died != tt.want {
 					t.Errorf("died after %d, want %d", died, tt.want)
 				}
 			})
