@@ -124,8 +124,8 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcom
 	back := map[string]string{} // file -> why
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
 		o := outcomes[name]
-		if o.err == nil && o.state == Gone && slices.ContainsFunc(c.groups, func(g spec.Group) bool { return g.Name == name }) {
-			o.err = errors.New("was removed meanwhile")
+		if o.err == nil {
+			o.err = k.superseded(c, name, o.state)
 		}
 		if o.err == nil {
 			continue
@@ -151,6 +151,26 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcom
 		return nil
 	}
 	return &Problem{Err: err, Hint: hintOf(err)}
+}
+
+// superseded is the complaint about a group of the change of which something else is wanted by now, so that what became of it says
+// nothing of the change; nil: it is as the change has it.
+func (k *Keeper) superseded(c change, name string, state State) error {
+	i := slices.IndexFunc(c.groups, func(g spec.Group) bool { return g.Name == name })
+	if i < 0 {
+		return nil
+	}
+	w := k.wantedNow(name)
+	switch {
+	case state == Gone:
+		return errors.New("was removed meanwhile")
+	case w.Group.Digest != c.groups[i].Digest:
+		return &Problem{
+			Err:  fmt.Errorf("another definition was put in the place of this one meanwhile: generation %d, by %s", w.Generation, w.By),
+			Hint: fmt.Sprintf("\"sallyport history %s\" shows which", name),
+		}
+	}
+	return nil
 }
 
 // putBack undoes the installation of one file, unless someone has installed another one meanwhile, and waits until its groups

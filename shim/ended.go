@@ -76,7 +76,7 @@ func (e *Ended) complaint(g *spec.Group) error {
 		case e.By == "" && c.Role == spec.App:
 			return &Problem{
 				Err:  fmt.Errorf("%s ended with %s", target(c), x),
-				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; its restart policy is %s, so it stays down", g.Name, c.Name, c.Restart.Policy),
+				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; \"sallyport start %s\" runs the group again", g.Name, c.Name, g.Name),
 			}
 		}
 	}

@@ -152,13 +152,12 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	r.enter(state, err)
 	if err == nil && waits != "" {
-		if waits != r.waits {
-			r.tell(seq, "%s", waits)
+		if at := r.await(in, seq, state, waits); !at.IsZero() && at.Before(next) {
+			next = at
 		}
-		r.waits = waits
 		return next, false // whoever follows goes on waiting
 	}
-	r.waits = ""
+	r.denied = time.Time{}
 	if state == Gone {
 		err := r.discard(ctx, seq)
 		if err == nil {

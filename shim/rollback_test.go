@@ -213,3 +213,25 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestApplyThatIsRolledBackMeanwhileFails: that the group is well by then says nothing of what was applied.
+func TestApplyThatIsRolledBackMeanwhileFails(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", careful)
+		d.host.BreakImage("registry.example/web:2", 3)
+		var err error
+		done := false
+		go func() {
+			err = d.keeper.Apply(context.Background(), bundles("shop.hcl", careful2), nil)
+			done = true
+		}()
+		d.wait(10 * time.Second)
+		if back := d.rollback("shop", 0); back != nil {
+			t.Fatal(back)
+		}
+		d.wait(time.Second)
+		if !done || err == nil || !strings.Contains(err.Error(), "another definition was put in the place of this one meanwhile: generation 3, by rollback") {
+			t.Errorf("done: %v, apply said %v", done, err)
+		}
+	})
+}

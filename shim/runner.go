@@ -39,7 +39,7 @@ type runner struct {
 	pulse     *pulse
 	history   History
 	words     map[string]words // by container
-	waits     string           // what followers were last told that the group waits for
+	denied    time.Time        // since when what the group waits for has been denied by probes; zero: it is not
 	fails     int              // looks in a row that failed
 	deaf      bool             // a step has failed and its retry waits: our own doings must not wake us
 	lastError error            // of the last look that ended
@@ -68,7 +68,9 @@ type wish struct {
 type follower struct {
 	feed   *feed
 	seq    int
-	spoilt error // not nil: what was asked for failed, and this tells how, whatever the look finds
+	since  time.Time
+	waits  string // what it was last told that the group waits for
+	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -182,7 +184,7 @@ func (r *runner) forgetImages() {
 func (r *runner) requested(f *feed) {
 	r.seq++
 	if f != nil {
-		r.followers = append(r.followers, follower{feed: f, seq: r.seq})
+		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
 	}
 	signal(r.kick)
 }

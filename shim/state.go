@@ -117,7 +117,7 @@ func complaint(in PlanInput) error {
 			return &Problem{Err: err, Hint: hint + "it is started again with growing waits"}
 		}
 		if in.failed(s) {
-			return &Problem{Err: err, Hint: hint + "its restart policy is " + string(c.Restart.Policy) + ", so it stays down"}
+			return &Problem{Err: err, Hint: hint + fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)}
 		}
 	}
 	return nil

@@ -1,0 +1,66 @@
+package shim_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// TestACallForWhatIsNeverReadyEnds: a script that applies, starts or restarts is told in the end, and the group goes on.
+func TestACallForWhatIsNeverReadyEnds(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.host.Answer("till", "proxy", "ready", errRefusing)
+		check := func(verb string, err error, took time.Duration) {
+			t.Helper()
+			problem, ok := errors.AsType[*shim.Problem](err)
+			if !ok || !strings.Contains(err.Error(), "not ready after 2m0s: waits for proxy (ambassador) to be ready: its ready probe failed") {
+				t.Fatalf("%s: %v", verb, err)
+			}
+			if !strings.Contains(problem.Hint, "sallyport logs till.proxy") {
+				t.Errorf("%s: hint %q", verb, problem.Hint)
+			}
+			if took < 2*time.Minute || took > 3*time.Minute {
+				t.Errorf("%s took %s", verb, took)
+			}
+		}
+		began := time.Now()
+		_, err := d.apply("till.hcl", till)
+		check("apply", err, time.Since(began))
+		var lines []string
+		began = time.Now()
+		err = d.keeper.Start(context.Background(), "till", func(l string) { lines = append(lines, l) })
+		check("start", err, time.Since(began))
+		if len(lines) == 0 || !strings.HasPrefix(lines[0], "till: waits for proxy (ambassador) to be ready") {
+			t.Errorf("start said %q: nobody was told what it waits for", lines)
+		}
+		if st := d.status("till"); st.State != shim.Starting {
+			t.Errorf("the group is %s", st.State)
+		}
+	})
+}
+
+// An init takes as long as it takes: nothing denies that it will end well.
+func TestACallWaitsForALongInit(t *testing.T) {
+	atTill(t, func(t *testing.T, d *desk) {
+		d.host.ExitAtOnce("till", "migrate", 0)
+		var err error
+		done := false
+		go func() {
+			err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), nil)
+			done = true
+		}()
+		d.wait(time.Hour)
+		if done {
+			t.Fatalf("apply has ended: %v", err)
+		}
+		d.exit("till", "fetch", 0)
+		d.wait(time.Minute)
+		if !done || err != nil {
+			t.Errorf("done: %v, error %v", done, err)
+		}
+	})
+}
