@@ -80,7 +80,7 @@ func TestLifeSoak(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(seed, uint64(len(groups))))
 	for range *blows {
-		time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+		time.Sleep(time.Duration(rnd.IntN(4000)) * time.Millisecond)
 		m.blow(rnd)
 	}
 	wait.Wait()

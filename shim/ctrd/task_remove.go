@@ -20,8 +20,8 @@ const (
 	removeAgain = 10 * time.Second
 )
 
-// Remove implements [shim.Runtime]. What fails doesn't keep the rest from being removed, but for the task: while its
-// processes may live, its root filesystem stays.
+// Remove implements [shim.Runtime]. While a task's processes may live, its root filesystem stays; the record goes last, so that
+// what a removal left that failed, or was cut off, is observed and removed again.
 func (c *Client) Remove(ctx context.Context, group, container string) error {
 	ctx, cancel := c.ctx(ctx, removeTimeout)
 	defer cancel()
@@ -39,17 +39,13 @@ func (c *Client) remove(ctx context.Context, group, container string) error {
 	if err := c.removeTask(ctx, c.shimGroup(group), id); err != nil {
 		return err
 	}
-	var errs []error
+	if err := errors.Join(removeFiles(c.cfg.Layout, group, container), c.removeSnapshot(ctx, id)); err != nil {
+		return err
+	}
 	if err := c.client.ContainerService().Delete(ctx, id); err != nil && !errdefs.IsNotFound(err) {
-		errs = append(errs, err)
+		return err
 	}
-	if err := c.removeSnapshot(ctx, id); err != nil {
-		errs = append(errs, err)
-	}
-	if err := removeFiles(c.cfg.Layout, group, container); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost

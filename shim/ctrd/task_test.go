@@ -202,3 +202,32 @@ func TestRootRemoveAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A removal that can't be finished leaves the container to be observed, and is taken up again.
+func TestRootRemoveAgain(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
+		r.run()
+		busy := filepath.Join(c.cfg.Layout.FilesPath("g", "web"), "busy")
+		if err := os.MkdirAll(busy, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("busy", busy, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Remove(t.Context(), "g", "web"); err == nil {
+			t.Error("removed, with a file that can't be")
+		}
+		if s := r.state("web"); s.Task != shim.TaskNone {
+			t.Errorf("it is %q", s.Task)
+		}
+		if err := unix.Unmount(busy, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Remove(t.Context(), "g", "web"); err != nil {
+			t.Error(err)
+		}
+		r.nothing()
+	})
+}
