@@ -23,6 +23,7 @@ func (k *Keeper) purge(ctx context.Context, group string, f *feed) error {
 		return err
 	}
 	defer release()
+	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, must not go with it
 	err = k.config.Store.remove(group, true)
 	if errors.Is(err, ErrNoGroup) {
 		return k.purgeRest(group, f)

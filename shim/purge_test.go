@@ -132,3 +132,26 @@ func TestApplyEndsAPurgeThatHasNotBegunToDelete(t *testing.T) {
 		}
 	})
 }
+
+// A group that was just written into the file by hand does not go with the one that is removed.
+func TestRemoveSparesAGroupThatNobodyHasNoticed(t *testing.T) {
+	for _, volumes := range []bool{false, true} {
+		at(t, func(t *testing.T, d *desk) {
+			d.mustApply("shop.hcl", withData)
+			if err := os.WriteFile(filepath.Join(d.layout.GroupsDir, "shop.hcl"), []byte(withData+job), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			remove := d.keeper.Remove
+			if volumes {
+				remove = d.keeper.Purge
+			}
+			if err := remove(context.Background(), "shop", nil); err == nil || !strings.Contains(err.Error(), "defines group job too") {
+				t.Errorf("error %v", err)
+			}
+			if got := d.text("shop.hcl"); got != withData+job {
+				t.Errorf("the file is\n%s", got)
+			}
+			d.checkKept("shop", true)
+		})
+	}
+}

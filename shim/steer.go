@@ -24,6 +24,7 @@ func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
 		return err
 	}
 	defer release()
+	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, must not go with it
 	err = k.config.Store.Remove(group)
 	if errors.Is(err, ErrNoGroup) {
 		return k.joinRemoval(group, f)
