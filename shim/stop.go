@@ -42,7 +42,21 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
 		return err
 	}
-	return k.follow(ctx, group, f, progress)
+	if err := k.follow(ctx, group, f, progress); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	w, ok := k.wanted[group]
+	k.mu.Unlock()
+	switch {
+	case !stopped && !ok:
+		return fmt.Errorf("group %s was removed meanwhile", group)
+	case !stopped && w.Stopped:
+		return &Problem{Err: fmt.Errorf("group %s was stopped meanwhile", group), Hint: "sallyport start " + group}
+	case stopped && ok && !w.Stopped:
+		return &Problem{Err: fmt.Errorf("group %s was started meanwhile", group), Hint: "sallyport stop " + group}
+	}
+	return nil
 }
 
 func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *feed) error {

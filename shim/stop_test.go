@@ -156,3 +156,38 @@ func TestRemovingForgetsThatItWasStopped(t *testing.T) {
 		}
 	})
 }
+
+// TestStartThatIsUndoneMeanwhileFails: the other call's success is not this one's.
+func TestStartThatIsUndoneMeanwhileFails(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		undo       func(d *desk) error
+	}{
+		{"by stop", "was stopped meanwhile", func(d *desk) error { return d.keeper.Stop(context.Background(), "till", nil) }},
+		{"by rm", "was removed meanwhile", func(d *desk) error { return d.keeper.Remove(context.Background(), "till", nil) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			atTill(t, func(t *testing.T, d *desk) {
+				d.mustOpen()
+				if _, err := d.stop("till"); err != nil {
+					t.Fatal(err)
+				}
+				d.host.Answer("till", "proxy", "ready", errRefusing)
+				var err error
+				done := false
+				go func() { err, done = d.start("till"), true }()
+				d.wait(5 * time.Second)
+				if done {
+					t.Fatalf("start has ended: %v", err)
+				}
+				if err := tt.undo(d); err != nil {
+					t.Fatal(err)
+				}
+				d.wait(time.Second)
+				if !done || err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("done: %v, start said %v", done, err)
+				}
+			})
+		})
+	}
+}
