@@ -109,7 +109,7 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 
 .PHONY: integration
 integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(GO) test -count 1 -p 1 -timeout 10m ./integration/...
+	@$(GO) test -count 1 -p 1 -timeout 13m ./integration/...
 
 # Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
 # on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten. Then as many groups, that many things done to each,
@@ -128,7 +128,7 @@ soak: build images ## Start, restart and kill for long, with members that try to
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES) -livers $(LIVERS) -acts $(ACTS) -blows $(BLOWS)
 
 .PHONY: bench
-bench: build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some five minutes
+bench: build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration
