@@ -107,9 +107,18 @@ test-unit: deps-test | go ## Run the tests that need no root, with the race dete
 test-root: build images newest ## Run the tests that need root: namespaces, rules, containerd's side of the adapter
 	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
 
+# Three parts at the same time, each on machines of its own: most of it is waiting.
+CRASH := ^Test(CrashPoints|LifeSoak|Disk.*|ContainerdKilled|ShimKilled|RuncMissing|PowerCut)$$
+LIFE  := ^Test(Example.*|Generations|StopStays|WaitForAJob|Life|HandPlacedFile|RestartPolicies|Order|Probes.*|BoundsAndVolumes)$$
+
 .PHONY: integration
 integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(GO) test -count 1 -p 1 -timeout 13m ./integration/...
+	@$(MAKE) -j3 --output-sync=target integration-crash integration-life integration-promise
+
+.PHONY: integration-crash integration-life integration-promise
+integration-crash: ; @$(GO) test -count 1 -timeout 10m -run '$(CRASH)' ./integration
+integration-life: ; @$(GO) test -count 1 -timeout 10m -run '$(LIFE)' ./integration
+integration-promise: ; @$(GO) test -count 1 -timeout 10m -skip '$(CRASH)|$(LIFE)' ./integration/...
 
 # Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
 # on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten. Then as many groups, that many things done to each,

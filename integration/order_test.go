@@ -61,7 +61,8 @@ group "queue" {
 }
 `
 
-// queueTime bounds each wait: containerd 1.6 may say nothing of a group's tasks for half of it after a daemon was killed in an exec.
+// queueTime bounds each wait. Where a daemon was killed in the middle of an exec, containerd 1.6 may say nothing of tasks that
+// wait for their start for longer still: then nothing is done with them until it does.
 const queueTime = time.Minute
 
 // TestOrder takes a job through its order, each in his turn, to its end, which is one for the next daemon too.
@@ -111,7 +112,7 @@ func queued(t *testing.T, m *machine) {
 	}
 	m.run("exec", "queue.door", "--", "touch", "/line/lucky")
 	await("a sidecar is waited for", waits("early (sidecar) to be ready", "door early"))
-	m.kill()
+	m.stop() // not killed: see queueTime
 	m.start()
 	await("the next daemon waits too", waits("early (sidecar) to be ready", "door early"))
 	m.run("exec", "queue.door", "--", "touch", "/line/early")
