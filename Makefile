@@ -35,8 +35,9 @@ export SALLYPORT_IMAGES := $(BUILD)/images
 export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
 # command:packages, looked for as a command because the package may be another vendor's.
-RUN_NEEDS  := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS := gcc:gcc,libc6-dev git:git busybox:busybox-static
+RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
+TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static
+BENCH_NEEDS := perf:linux-perf
 
 ##@ Two commands
 
@@ -68,6 +69,10 @@ deps: ## Install what Sallyport needs to run, where it is missing (Debian, root)
 .PHONY: deps-test
 deps-test: $(TOOLS)/docker-registry ## Install what the tests need on top of it
 	@$(call need,$(TEST_NEEDS))
+
+.PHONY: deps-bench
+deps-bench: ## Install what the benchmarks need on top of that
+	@$(call need,$(BENCH_NEEDS))
 
 ##@ Checks and tests
 
@@ -137,11 +142,11 @@ soak: build images ## Start, restart and kill for long, with members that try to
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES) -livers $(LIVERS) -acts $(ACTS) -blows $(BLOWS)
 
 .PHONY: bench
-bench: build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
+bench: deps-bench build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration
-	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
 
 ##@ The rest
 

@@ -1,6 +1,7 @@
 package egress_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path"
@@ -11,11 +12,17 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// A bench is a group's namespace joined to one outside, and the cgroups of its two sides.
+// A bench is two groups' namespaces, each joined to one outside: the lanes of a comparison.
 type bench struct {
 	*testing.B
+	hierarchies egress.Hierarchies
+	lanes       [2]*lane
+}
+
+// A lane is a group's namespace joined to one outside, and the cgroups of its two sides.
+type lane struct {
+	*bench
 	group, outside      *os.File
-	hierarchies         egress.Hierarchies
 	ambassador, members string
 	policy              egress.Policy
 }
@@ -33,22 +40,30 @@ func newBench(b *testing.B) *bench {
 	if err != nil {
 		b.Fatal(err)
 	}
-	root := netnstest.CgroupRoot()
-	x := &bench{B: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b), hierarchies: h,
-		ambassador: path.Join(root, "g/ambassador"), members: path.Join(root, "g/members")}
+	x := &bench{B: b, hierarchies: h}
 	b.Cleanup(func() {
-		if err := h.Remove(root); err != nil {
+		if err := h.Remove(netnstest.CgroupRoot()); err != nil {
 			b.Error(err)
 		}
 	})
-	x.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: x.cgroup(x.ambassador), Members: x.cgroup(x.members)}
+	for i := range x.lanes {
+		x.lanes[i] = x.newLane(path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", i)))
+	}
+	return x
+}
+
+func (b *bench) newLane(cgroup string) *lane {
+	b.Helper()
+	l := &lane{bench: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b),
+		ambassador: path.Join(cgroup, "ambassador"), members: path.Join(cgroup, "members")}
+	l.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(l.ambassador), Members: b.cgroup(l.members)}
 	for i := range netnstest.LoadPorts {
-		x.policy.Published = append(x.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnstest.LoadPort + i)})
+		l.policy.Published = append(l.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnstest.LoadPort + i)})
 	}
 	netnstest.Join(b,
-		netnstest.End{NS: x.group, Name: "eth0", Addrs: []string{group4.String() + "/24", group6.String() + "/64"}},
-		netnstest.End{NS: x.outside, Name: "group", Addrs: []string{outside4.String() + "/24", outside6.String() + "/64"}})
-	return x
+		netnstest.End{NS: l.group, Name: "eth0", Addrs: []string{group4.String() + "/24", group6.String() + "/64"}},
+		netnstest.End{NS: l.outside, Name: "group", Addrs: []string{outside4.String() + "/24", outside6.String() + "/64"}})
+	return l
 }
 
 func (b *bench) cgroup(path string) egress.Cgroup {
@@ -60,7 +75,7 @@ func (b *bench) cgroup(path string) egress.Cgroup {
 	return c
 }
 
-// do returns a function that does all of these, for an arm's turn.
+// do returns a function that does all of these, to prepare a lane.
 func (b *bench) do(steps ...func() error) func() {
 	return func() {
 		b.Helper()
@@ -72,17 +87,33 @@ func (b *bench) do(steps ...func() error) func() {
 	}
 }
 
-func (b *bench) apply() error   { _, err := egress.Apply(b.group, b.policy); return err }
-func (b *bench) remove() error  { return egress.Remove(b.group) }
-func (b *bench) fence() error   { return b.hierarchies.Fence(b.members) }
-func (b *bench) unfence() error { return b.hierarchies.Unfence(b.members) }
+func (l *lane) apply() error   { _, err := egress.Apply(l.group, l.policy); return err }
+func (l *lane) remove() error  { return egress.Remove(l.group) }
+func (l *lane) fence() error   { return l.hierarchies.Fence(l.members) }
+func (l *lane) unfence() error { return l.hierarchies.Unfence(l.members) }
 
-// arms are the same path without the rules and with them: the processes, the namespaces and the link are the very same.
-func (b *bench) arms(client *netnstest.Load, to netip.Addr) []netnstest.Arm {
-	return []netnstest.Arm{
-		{Name: "bare", Client: client, To: to, Turn: b.do(b.remove, b.unfence)},
-		{Name: "rules", Client: client, To: to, Turn: b.do(b.apply, b.fence)},
+func (l *lane) bare() func()  { return l.do(l.remove, l.unfence) }
+func (l *lane) ruled() func() { return l.do(l.apply, l.fence) }
+
+// compare has every lane's client ask the other end, one lane by one arm's way and the other by the other's, and then crossed.
+func (b *bench) compare(to netip.Addr, clients [2]*netnstest.Load, names [2]string, ways ...func(*lane) func()) {
+	b.Helper()
+	on := func(lane int, way func(*lane) func()) netnstest.Lane {
+		return netnstest.Lane{Client: clients[lane], To: to, Prepare: way(b.lanes[lane])}
 	}
+	netnstest.Compare(b.B, netnstest.Path,
+		netnstest.Arm{Name: names[0], Lanes: []netnstest.Lane{on(0, ways[0]), on(1, ways[0])}},
+		netnstest.Arm{Name: names[1], Lanes: []netnstest.Lane{on(1, ways[1]), on(0, ways[1])}})
+}
+
+// loads starts a client and a server in each lane.
+func (b *bench) loads(client, server func(*lane) *netnstest.Load) (clients [2]*netnstest.Load) {
+	b.Helper()
+	for i, l := range b.lanes {
+		clients[i] = client(l)
+		server(l).Serve()
+	}
+	return clients
 }
 
 // placements are where the end that serves runs: together with the caller on one processor, where every nanosecond counts, or
@@ -92,18 +123,21 @@ var placements = map[string]int{"together": runtime.NumCPU() - 1, "apart": 0}
 // BenchmarkRootNamespace is what the rules of a group's namespace cost its ambassador, beside the same link without rules: on
 // connections it opens, and on those that its published ports take.
 func BenchmarkRootNamespace(b *testing.B) {
+	names := [2]string{"bare", "rules"}
 	for name, cpu := range placements {
 		b.Run(name+"/out", func(b *testing.B) {
 			x := newBench(b)
-			ambassador, outside := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoadOn(b, cpu, x.outside, "")
-			outside.Serve()
-			netnstest.Compare(b, netnstest.Path, x.arms(ambassador, outside4)...)
+			x.compare(outside4, x.loads(
+				(*lane).ambassadorLoad,
+				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.outside, "") },
+			), names, (*lane).bare, (*lane).ruled)
 		})
 		b.Run(name+"/in", func(b *testing.B) {
 			x := newBench(b)
-			ambassador, outside := netnstest.NewLoadOn(b, cpu, x.group, x.ambassador), netnstest.NewLoad(b, x.outside, "")
-			ambassador.Serve()
-			netnstest.Compare(b, netnstest.Path, x.arms(outside, group4)...)
+			x.compare(group4, x.loads(
+				(*lane).outsideLoad,
+				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.group, l.ambassador) },
+			), names, (*lane).bare, (*lane).ruled)
 		})
 	}
 }
@@ -113,12 +147,38 @@ func BenchmarkRootLoopback(b *testing.B) {
 	for name, cpu := range placements {
 		b.Run(name, func(b *testing.B) {
 			x := newBench(b)
-			ambassador, member := netnstest.NewLoadOn(b, cpu, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
-			ambassador.Serve()
-			netnstest.Compare(b, netnstest.Path, x.arms(member, netip.MustParseAddr("127.0.0.1"))...)
+			x.compare(netip.MustParseAddr("127.0.0.1"), x.loads(
+				(*lane).memberLoad,
+				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.group, l.ambassador) },
+			), [2]string{"bare", "rules"}, (*lane).bare, (*lane).ruled)
 		})
 	}
 }
+
+// BenchmarkRootShare is what the two above cost by the kernel's own account: the part of a processor's time that goes into rules
+// and fence, client and server on the same one.
+func BenchmarkRootShare(b *testing.B) {
+	for name, way := range map[string]struct {
+		to             netip.Addr
+		client, server func(*lane) *netnstest.Load
+	}{
+		"out":      {outside4, (*lane).ambassadorLoad, (*lane).outsideLoad},
+		"in":       {group4, (*lane).outsideLoad, (*lane).ambassadorLoad},
+		"loopback": {netip.MustParseAddr("127.0.0.1"), (*lane).memberLoad, (*lane).ambassadorLoad},
+	} {
+		b.Run(name, func(b *testing.B) {
+			l := newBench(b).lanes[0]
+			l.ruled()()
+			client := way.client(l)
+			way.server(l).Serve()
+			netnstest.Share(b, netnstest.Path, client, way.to)
+		})
+	}
+}
+
+func (l *lane) ambassadorLoad() *netnstest.Load { return netnstest.NewLoad(l, l.group, l.ambassador) }
+func (l *lane) memberLoad() *netnstest.Load     { return netnstest.NewLoad(l, l.group, l.members) }
+func (l *lane) outsideLoad() *netnstest.Load    { return netnstest.NewLoad(l, l.outside, "") }
 
 // plainRedirect is what leads a member's connections to a proxy where nothing else is asked of it.
 const plainRedirect = `
@@ -134,26 +194,32 @@ table ip plain {
 // proxy and nothing else.
 func BenchmarkRootIntercept(b *testing.B) {
 	x := newBench(b)
-	x.policy.Intercept = netnstest.LoadPort
-	ambassador, member := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
-	ambassador.Serve()
-	flush := func() error { netnstest.NFT(b, x.group, "", "flush", "ruleset"); return nil }
-	redirect := func() error { netnstest.NFT(b, x.group, plainRedirect, "-f", "-"); return nil }
-	netnstest.Compare(b, netnstest.Path,
-		netnstest.Arm{Name: "redirect", Client: member, To: outside4, Turn: x.do(flush, redirect, x.unfence)},
-		netnstest.Arm{Name: "intercept", Client: member, To: outside4, Turn: x.do(flush, x.apply, x.fence)})
+	clients := x.loads((*lane).memberLoad, (*lane).ambassadorLoad)
+	for _, l := range x.lanes {
+		l.policy.Intercept = netnstest.LoadPort
+	}
+	x.compare(outside4, clients, [2]string{"redirect", "intercept"}, (*lane).redirected, func(l *lane) func() { return l.do(l.flush, l.apply, l.fence) })
+}
+
+func (l *lane) flush() error { netnstest.NFT(l, l.group, "", "flush", "ruleset"); return nil }
+
+func (l *lane) redirected() func() {
+	redirect := func() error { netnstest.NFT(l, l.group, plainRedirect, "-f", "-"); return nil }
+	return l.do(l.flush, redirect, l.unfence)
 }
 
 // BenchmarkRootRefused is how long a member waits for its refusal, and the ambassador, for comparison, for a datagram to leave.
 func BenchmarkRootRefused(b *testing.B) {
-	x := newBench(b)
-	x.do(x.apply, x.fence)()
-	ambassador, member := netnstest.NewLoad(b, x.group, x.ambassador), netnstest.NewLoad(b, x.group, x.members)
+	x := newBench(b).lanes[0]
+	x.ruled()()
+	ambassador, member := x.ambassadorLoad(), x.memberLoad()
 	for name, to := range map[string]netip.Addr{"IPv4": outside4, "IPv6": outside6} {
 		b.Run(name, func(b *testing.B) {
-			refused := []netnstest.Quantity{netnstest.RefusedConnect, netnstest.RefusedSend}
-			netnstest.Compare(b, refused, netnstest.Arm{Name: "member", Client: member, To: to})
-			netnstest.Compare(b, []netnstest.Quantity{netnstest.PassedSend}, netnstest.Arm{Name: "ambassador", Client: ambassador, To: to})
+			on := func(name string, client *netnstest.Load) netnstest.Arm {
+				return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: client, To: to}}}
+			}
+			netnstest.Compare(b, []netnstest.Quantity{netnstest.RefusedConnect, netnstest.RefusedSend}, on("member", member))
+			netnstest.Compare(b, []netnstest.Quantity{netnstest.PassedSend}, on("ambassador", ambassador))
 		})
 	}
 }

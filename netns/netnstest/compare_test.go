@@ -1,6 +1,7 @@
 package netnstest
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,5 +22,15 @@ func TestQuantile(t *testing.T) {
 func TestRatiosAreOfTheSameRound(t *testing.T) {
 	if diff := cmp.Diff([]float64{0.5, 2}, ratios([]float64{1, 8}, []float64{2, 4})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestALanesOwnSpeedCancelsOut(t *testing.T) {
+	ratios := []float64{2, 2.2, 1.8, 0.5, 0.6, 0.4}
+	if got := middle(ratios, 2); math.Abs(got-1) > 1e-9 {
+		t.Errorf("two arms alike, one lane twice as fast: ratio %v, want 1", got)
+	}
+	if got := middle(ratios[:3], 1); got != 2 {
+		t.Errorf("a single lane: ratio %v, want its median", got)
 	}
 }

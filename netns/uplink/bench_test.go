@@ -226,11 +226,11 @@ func another(n int) Entry {
 }
 
 func (b *bench) out(name string, w *way) netnstest.Arm {
-	return netnstest.Arm{Name: name, Client: w.client, To: w.world4}
+	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: w.client, To: w.world4}}}
 }
 
 func (b *bench) in(name string, w *way, to netip.Addr) netnstest.Arm {
-	return netnstest.Arm{Name: name, Client: b.server, To: to}
+	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: b.server, To: to}}}
 }
 
 // BenchmarkRootPath is the whole path through the host, the rules of the group's namespace included, beside the same two hops
