@@ -112,7 +112,7 @@ func (s *Store) Ended(group string, generation int) (*Ended, error) {
 // SetEnded writes down how the group has ended; nil: it has not.
 func (s *Store) SetEnded(group string, e *Ended) error {
 	if e == nil {
-		if err := os.Remove(s.endedPath(group)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.drop(s.endedPath(group)); err != nil {
 			return fmt.Errorf("forget how group %s has ended: %w", group, err)
 		}
 		return nil
@@ -120,7 +120,7 @@ func (s *Store) SetEnded(group string, e *Ended) error {
 	if err := os.MkdirAll(filepath.Dir(s.endedPath(group)), 0o700); err != nil {
 		return fmt.Errorf("write down how group %s has ended: %w", group, err)
 	}
-	if err := writeJSON(s.endedPath(group), e); err != nil {
+	if err := s.writeJSON(s.endedPath(group), e); err != nil {
 		return fmt.Errorf("write down how group %s has ended: %w", group, err)
 	}
 	return nil

@@ -80,9 +80,9 @@ func (s *Store) generate(w *Wanted, f file) error {
 		w.Proved = true
 	}
 	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest {
-		return nil
+		return s.tidy(w.Group.Name, all)
 	}
-	if err := writeJSON(s.definitionPath(w.Group.Name, w.Generation), Definition{w.Group, s.whole(f)}); err != nil {
+	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), Definition{w.Group, s.whole(f)}); err != nil {
 		return err
 	}
 	g := Generation{
@@ -117,20 +117,27 @@ func (s *Store) whole(f file) Bundle {
 func (s *Store) writeHistory(group string, all []Generation) error {
 	back := before(all, all[0].Digest)
 	var left []Generation
-	var old []int
 	for i, g := range all {
 		needed := i < kept || g.Number == back
-		if g.Kept && !needed {
-			g.Kept = false
-			old = append(old, g.Number)
-		}
+		g.Kept = g.Kept && needed
 		if i < recorded || needed {
 			left = append(left, g)
 		}
 	}
-	err := writeJSON(s.historyPath(group), left)
-	for _, number := range old {
-		err = errors.Join(err, remove(s.definitionPath(group, number)))
+	if err := s.writeJSON(s.historyPath(group), left); err != nil {
+		return err
+	}
+	return s.tidy(group, left)
+}
+
+// tidy removes the definitions that the history of a group keeps no more, also those of which a daemon that was killed has only
+// written that.
+func (s *Store) tidy(group string, all []Generation) error {
+	definitions, err := s.definitions(group)
+	for _, path := range definitions {
+		if !slices.ContainsFunc(all, func(g Generation) bool { return g.Kept && s.definitionPath(group, g.Number) == path }) {
+			err = errors.Join(err, s.drop(path))
+		}
 	}
 	return err
 }
@@ -150,20 +157,27 @@ func (s *Store) Conclude(group string, number int, o Outcome, why string) error 
 		return err
 	}
 	w.Proved = true
-	return writeJSON(s.wantedPath(group), w)
+	return s.writeJSON(s.wantedPath(group), w)
 }
 
-// forgetHistory drops all generations of a group.
+// forgetHistory drops all generations of a group. The history goes first: what it has no more can't be asked for.
 func (s *Store) forgetHistory(group string) error {
-	definitions, err := filepath.Glob(filepath.Join(s.generationsDir(), group+".*.json"))
+	err := s.drop(s.historyPath(group))
+	definitions, globErr := s.definitions(group)
+	err = errors.Join(err, globErr)
 	for _, path := range definitions {
-		err = errors.Join(err, remove(path))
+		err = errors.Join(err, s.drop(path))
 	}
-	return errors.Join(err, remove(s.historyPath(group)))
+	return err
 }
 
 func (s *Store) historyPath(group string) string {
 	return filepath.Join(s.layout.StateDir, "history", group+".json")
+}
+
+// definitions are the files of all that are there of a group.
+func (s *Store) definitions(group string) ([]string, error) {
+	return filepath.Glob(filepath.Join(s.generationsDir(), group+".*.json"))
 }
 
 // definitionPath relies on a group's name having no dot.

@@ -160,7 +160,7 @@ func (l *loading) want(g spec.Group, f file) {
 		l.problem(l.store.historyPath(g.Name), err)
 	}
 	if changed || before.File != f.name {
-		if err := writeJSON(l.store.wantedPath(g.Name), w); err != nil {
+		if err := l.store.writeJSON(l.store.wantedPath(g.Name), w); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}
 	}

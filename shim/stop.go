@@ -20,7 +20,7 @@ func (s *Store) SetStopped(group string, stopped bool) error {
 		return nil
 	}
 	w.Stopped = stopped
-	if err := writeJSON(s.wantedPath(group), w); err != nil {
+	if err := s.writeJSON(s.wantedPath(group), w); err != nil {
 		return fmt.Errorf("write down what becomes of group %s: %w", group, err)
 	}
 	return nil

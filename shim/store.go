@@ -26,6 +26,9 @@ import (
 //
 // Its methods are not safe for use at the same time; the Keeper sees to that.
 type Store struct {
+	// Begin and End are told of each file that is written or removed, as "write wanted" or "remove install.json". Optional.
+	Begin, End func(change string)
+
 	layout    Layout
 	parse     func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 	conflicts func([]spec.Group) hcl.Diagnostics
@@ -175,7 +178,7 @@ func (s *Store) remove(group string, purge bool) error {
 
 // Forget drops the last good definition, and those before it, of a group that is gone from the host.
 func (s *Store) Forget(group string) error {
-	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), remove(s.wantedPath(group)))
+	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), s.drop(s.wantedPath(group)))
 }
 
 // An installation is a change of the folder that is done wholly or not at all.
@@ -190,7 +193,7 @@ func (s *Store) install(in installation) error {
 	if err := s.makeFolders(); err != nil {
 		return err
 	}
-	if err := writeJSON(s.journalPath(), in); err != nil {
+	if err := s.writeJSON(s.journalPath(), in); err != nil {
 		return fmt.Errorf("note the installation: %w", err)
 	}
 	return s.finish()
@@ -211,11 +214,11 @@ func (s *Store) finish() error {
 		}
 	}
 	for _, name := range in.Delete {
-		if err := errors.Join(s.disown(name, in.Purge), remove(s.filePath(name)), remove(s.appliedPath(name))); err != nil {
+		if err := errors.Join(s.disown(name, in.Purge), s.drop(s.filePath(name)), s.drop(s.appliedPath(name))); err != nil {
 			return fmt.Errorf("uninstall %s: %w", name, err)
 		}
 	}
-	return remove(s.journalPath())
+	return s.drop(s.journalPath())
 }
 
 // disown notes of a file's groups that they are in none any more, for sure: not even in one that can't be read.
@@ -229,7 +232,7 @@ func (s *Store) disown(name string, purge bool) error {
 			continue
 		}
 		w.File, w.Purge = "", purge
-		if err := writeJSON(s.wantedPath(group), w); err != nil {
+		if err := s.writeJSON(s.wantedPath(group), w); err != nil {
 			return err
 		}
 	}
@@ -239,10 +242,10 @@ func (s *Store) disown(name string, purge bool) error {
 func (s *Store) put(b Bundle, o Origin) error {
 	text := b.HCL
 	b.HCL = nil
-	if err := writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: o, Text: textSum(text)}); err != nil {
+	if err := s.writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: o, Text: textSum(text)}); err != nil {
 		return err
 	}
-	return writeFile(s.filePath(b.Name), text)
+	return s.write(s.filePath(b.Name), text)
 }
 
 // sweep removes what nobody wants any more: what files that are gone were applied with, and the temporary files of a daemon
@@ -254,14 +257,14 @@ func (s *Store) sweep(names []string) error {
 	}
 	for _, path := range applied {
 		if !slices.Contains(names, strings.TrimSuffix(filepath.Base(path), ".json")) {
-			err = errors.Join(err, remove(path))
+			err = errors.Join(err, s.drop(path))
 		}
 	}
 	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)
 		for _, path := range unfinished {
-			err = errors.Join(err, remove(path))
+			err = errors.Join(err, s.drop(path))
 		}
 	}
 	return err
