@@ -53,7 +53,7 @@ func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f 
 	}
 	r := &runner{
 		group: group, host: k.host, config: &k.config, log: k.config.Log,
-		conclude: k.conclude, revert: k.revert, kept: k.keptGenerations, retire: k.retire,
+		conclude: k.conclude, revert: k.revert, pin: k.pin, kept: k.keptGenerations, retire: k.retire,
 		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), looked: make(chan struct{}),
 		status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: k.entered[group],
 	}

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -45,10 +42,11 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	images, err := k.images(ctx, c, progress)
+	images, err := k.images(ctx, c, o.Pins)
 	if err != nil {
 		return err
 	}
+	o.Pins = k.pinAll(images, progress)
 	f := newFeed()
 	undo, err := k.installFiles(ctx, &c, o, images, f)
 	if err != nil {
@@ -226,41 +224,6 @@ func (k *Keeper) installed(c change, file string) bool {
 	ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
 	now, err := k.config.Store.Bundle(file)
 	return err == nil && string(now.HCL) == string(ours.HCL)
-}
-
-// images makes every image of the change present, all at once, and returns them by group and reference.
-func (k *Keeper) images(ctx context.Context, c change, progress func(string)) (map[string]map[string]Image, error) {
-	var mu sync.Mutex
-	had := map[string]Image{}
-	refs := map[string]bool{}
-	g, ctx := errgroup.WithContext(ctx)
-	for _, group := range c.groups {
-		for _, container := range group.Containers {
-			ref := container.Image
-			if refs[ref] {
-				continue
-			}
-			refs[ref] = true
-			g.Go(func() error {
-				i, err := k.host.Image(ctx, ref)
-				if err != nil {
-					return fmt.Errorf("group %s, %s: %w", group.Name, target(&container), err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				had[ref] = i
-				return nil
-			})
-		}
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	out := map[string]map[string]Image{}
-	for _, group := range c.groups {
-		out[group.Name] = had
-	}
-	return out, nil
 }
 
 func (k *Keeper) wantedGroup(name string) *spec.Group {

@@ -79,20 +79,6 @@ func TestApplyReplacesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.SetImage("registry.example/web:1", "sha256:newer")
-		d.mustApply("shop.hcl", shop)
-		if !strings.Contains(d.host.String(), "sha256:newer") {
-			t.Errorf("the app was not replaced:\n%s", d.host)
-		}
-		if st := d.status("shop"); st.Generation != 1 {
-			t.Errorf("generation %d, want 1: the definition is the same", st.Generation)
-		}
-	})
-}
-
 func TestApplyThatFailsChangesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

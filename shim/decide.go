@@ -149,10 +149,10 @@ func (in PlanInput) lost() bool {
 	})
 }
 
-// otherImage says that the last apply resolved the container's reference to something else than it was made from.
+// otherImage says that the container was made from something else than what its reference means to the generation.
 func (in PlanInput) otherImage(c *spec.Container, s ContainerState) bool {
-	i, ok := in.Images[c.Image]
-	return ok && s.ImageDigest != "" && i.Digest != s.ImageDigest
+	digest, ok := in.Pins[c.Image]
+	return ok && s.ImageDigest != "" && digest != s.ImageDigest
 }
 
 // due says that a container that has ended is to be started again now.

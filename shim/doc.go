@@ -28,8 +28,8 @@
 // boot and no other daemon runs such a group again. A group's states are drawn at [State].
 //
 // Whatever happens, in any order, and wherever it is interrupted: never a process without rules; never an app before the
-// ambassador is ready; never a container before those it comes after; never two of one container; unknown never destroys. Random
-// walks hold the planner and the keeper to it, on a host that notes each breach by that name (shimtest.Invariant).
+// ambassador is ready; never a container before those it comes after; never two of one container; never two images of one name in a
+// generation; unknown never destroys. Random walks hold the planner and the keeper to it, on a host that notes each breach by that name (shimtest.Invariant).
 //
 // Nothing is remembered of what is: it is looked at. On disk is what is wanted ([Store]) and what happened ([Journal]).
 // So a keeper that is killed between any two steps is followed by one that looks and goes on from there, and one that

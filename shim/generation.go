@@ -18,6 +18,7 @@ type Generation struct {
 	Why     string    `json:"why,omitempty"`  // of an Outcome that is not as hoped: one line
 	Text    string    `json:"text,omitempty"` // sum of the file it came from, so that an edit that changes nothing is kept too
 	Kept    bool      `json:"kept"`           // its definition is still on disk: Rollback can go back to it
+	Pins    Pins      `json:"pins,omitempty"` // what its images were: those that Rollback goes back to
 }
 
 // A Cause is what made a generation.
@@ -53,6 +54,8 @@ const (
 type Origin struct {
 	By  Cause  `json:"by,omitempty"`
 	Why string `json:"why,omitempty"` // of ByRevert
+	// Pins are, by group, what the file's image references are to mean. Of a reference that is not in it, nothing changes.
+	Pins map[string]Pins `json:"pins,omitempty"`
 }
 
 // A Definition is all it takes to have a generation again.

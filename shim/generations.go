@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -44,7 +45,7 @@ func (s *Store) Definition(group string, number int) (Definition, error) {
 }
 
 // Before returns the number and the definition of the generation to go back to from the one of that digest: the last of another
-// digest that proved itself. It is ErrNoGeneration where there is none.
+// digest, or of other images than the newest, that proved itself. It is ErrNoGeneration where there is none.
 func (s *Store) Before(group, digest string) (int, Definition, error) {
 	all, err := s.History(group)
 	if err != nil {
@@ -59,7 +60,9 @@ func (s *Store) Before(group, digest string) (int, Definition, error) {
 }
 
 func before(all []Generation, digest string) int {
-	i := slices.IndexFunc(all, func(g Generation) bool { return g.Outcome == Proved && g.Digest != digest && g.Kept })
+	i := slices.IndexFunc(all, func(g Generation) bool {
+		return g.Outcome == Proved && g.Kept && (g.Digest != digest || g.Pins.differ(all[0].Pins))
+	})
 	if i < 0 {
 		return 0
 	}
@@ -79,7 +82,10 @@ func (s *Store) generate(w *Wanted, f file) error {
 	if newest && all[0].Digest == w.Group.Digest && all[0].Outcome == Proved {
 		w.Proved = true
 	}
-	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest {
+	if newest && all[0].Digest == w.Group.Digest {
+		w.Pins = w.Pins.of(&w.Group, all[0].Pins)
+	}
+	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest && maps.Equal(all[0].Pins, w.Pins) {
 		return s.tidy(w.Group.Name, all)
 	}
 	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), Definition{w.Group, s.whole(f)}); err != nil {
@@ -87,6 +93,7 @@ func (s *Store) generate(w *Wanted, f file) error {
 	}
 	g := Generation{
 		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: OnTrial, Text: text, Kept: true,
+		Pins: w.Pins,
 	}
 	if newest {
 		if all[0].Digest == g.Digest {

@@ -11,6 +11,8 @@ import (
 type Holder interface {
 	// Hold keeps an image for a generation of a group, beside what is held for it already. Of the image it goes by Ref and Digest.
 	Hold(ctx context.Context, group string, generation int, image Image) error
+	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now.
+	Recall(ctx context.Context, ref, digest string) (Image, error)
 	// Held lists the generations for which anything is held, by group.
 	Held(ctx context.Context) (map[string][]int, error)
 	// Release lets go of all that is held for a generation; what nothing else holds or names is the host's to collect. Absent is no
@@ -18,12 +20,64 @@ type Holder interface {
 	Release(ctx context.Context, group string, generation int) error
 }
 
+// image makes an image present: what the reference is pinned to, and else what it means on the host.
+func (h host) image(ctx context.Context, ref string, pins Pins) (Image, error) {
+	if digest, ok := pins[ref]; ok && h.holder != nil {
+		return h.holder.Recall(ctx, ref, digest)
+	}
+	return h.Image(ctx, ref)
+}
+
+// pinImages pins what the containers of seq have been made from, where nothing is pinned yet.
+func (r *runner) pinImages(ctx context.Context, in PlanInput, seq int) {
+	w, now := r.wishes()
+	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
+		return
+	}
+	p := in.seen()
+	if len(p) == 0 {
+		return
+	}
+	if err := r.pin(ctx, r.group, w.generation(), p); err != nil {
+		if ctx.Err() == nil {
+			r.log.Warn("what its images are is not written down for now: "+err.Error(), "group", r.group)
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.wish.wanted; now != nil && now.Generation == w.generation() {
+		pinned := *now // others read the old one
+		pinned.Pins = now.Pins.of(&now.Group, p)
+		r.wish.wanted = &pinned
+	}
+}
+
+// pin is the runners' way to the store.
+func (k *Keeper) pin(ctx context.Context, group string, generation int, p Pins) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := k.config.Store.Pin(group, generation, p); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w, ok := k.wanted[group]; ok && w.Generation == generation {
+		w.Pins = w.Pins.of(&w.Group, p)
+		k.wanted[group] = w
+	}
+	return nil
+}
+
 // holdImages holds, once for each generation, what the group's containers are made from, and lets go of the generations that
 // can't be gone back to any more. New containers have theirs held before they are created; here it is about those that a new
 // generation has taken over as they were.
-func (r *runner) holdImages(ctx context.Context, in PlanInput) {
-	w, _ := r.wishes()
-	if r.host.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.held == w.generation() {
+func (r *runner) holdImages(ctx context.Context, in PlanInput, seq int) {
+	w, now := r.wishes()
+	if now != seq || r.host.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.held == w.generation() {
 		return
 	}
 	err := r.host.hold(ctx, in, w.generation())
@@ -42,7 +96,7 @@ func (r *runner) holdImages(ctx context.Context, in PlanInput) {
 func (h host) hold(ctx context.Context, in PlanInput, generation int) error {
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.container(c.Name)
-		if !ok || s.Digest != c.Digest || s.ImageDigest == "" {
+		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.otherImage(&c, s) {
 			continue
 		}
 		if err := h.holder.Hold(ctx, in.Group, generation, Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {

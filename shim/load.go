@@ -142,7 +142,8 @@ func (l *loading) want(g spec.Group, f file) {
 	before, known := l.known[g.Name]
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
-	changed := !known || before.Group.Digest != g.Digest
+	w.Pins = f.origin.Pins[g.Name].of(&g, before.Pins)
+	changed := !known || before.Group.Digest != g.Digest || w.Pins.differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
 		if known && f.origin.By == ByRevert {
@@ -159,7 +160,7 @@ func (l *loading) want(g spec.Group, f file) {
 	if err := l.store.generate(&w, f); err != nil {
 		l.problem(l.store.historyPath(g.Name), err)
 	}
-	if changed || before.File != f.name {
+	if changed || before.File != f.name || !maps.Equal(w.Pins, before.Pins) {
 		if err := l.store.writeJSON(l.store.wantedPath(g.Name), w); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}

@@ -62,9 +62,9 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 
 // observe looks at the host and adds what it saw to the history.
 func (r *runner) observe(ctx context.Context, w wish) PlanInput {
-	in := PlanInput{Group: r.group, Was: w.was, Images: w.images, Restart: w.restart, Layout: r.config.Store.layout}
+	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.layout}
 	if w.wanted != nil {
-		in.Want, in.Stopped = &w.wanted.Group, w.wanted.Stopped
+		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}
 	in.Ended, in.EndedErr = r.howEnded(w)
 	in.Observed = r.host.observe(ctx, r.group, in.toRun())
@@ -129,7 +129,8 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	if in.toRun() == nil || in.Observed.Net.Link == Present {
 		r.connected = in.toRun()
 	}
-	r.holdImages(ctx, in)
+	r.pinImages(ctx, in, seq)
+	r.holdImages(ctx, in, seq)
 	if in.Observed.unknown(in.Want) == nil {
 		r.fails, r.calm = 0, seq
 		r.mended(nil)
@@ -226,12 +227,16 @@ func (w wish) generation() int {
 	return w.wanted.Generation
 }
 
-// image returns what was resolved by the last apply, and asks the runtime for the rest.
+// image returns what was resolved by the last apply, and asks the host for the rest.
 func (w wish) image(h host) func(context.Context, string) (Image, error) {
+	var pins Pins
+	if w.wanted != nil {
+		pins = w.wanted.Pins
+	}
 	return func(ctx context.Context, ref string) (Image, error) {
-		if i, ok := w.images[ref]; ok {
+		if i, ok := w.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
 			return i, nil
 		}
-		return h.Image(ctx, ref)
+		return h.image(ctx, ref, pins)
 	}
 }

@@ -117,7 +117,7 @@ func TestPlan(t *testing.T) {
 		{"the app's definition changed", shim.PlanInput{Want: changedWeb, Observed: running(checkout())}},
 		{"the ambassador's definition changed", shim.PlanInput{Want: changedProxy, Observed: running(checkout())}},
 		{"the app's image moved", shim.PlanInput{
-			Want: checkout(), Observed: running(checkout()), Images: map[string]shim.Image{"web:1": {Ref: "web:1", Digest: "sha256:other"}},
+			Want: checkout(), Observed: running(checkout()), Pins: shim.Pins{"web:1": "sha256:other"},
 		}},
 		{"the volume grew", shim.PlanInput{Want: bigger, Observed: running(checkout())}},
 		{"a volume came and went", shim.PlanInput{Want: checkout(rename("logs", "spool")), Observed: running(checkout())}},

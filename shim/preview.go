@@ -45,13 +45,10 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	k.mu.Lock()
 	if w, ok := k.wanted[group]; ok {
 		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
+		in.Pins = w.Pins
 		if want != nil && want.Digest == w.Group.Digest {
 			in.Ended, in.EndedErr = k.config.Store.Ended(group, w.Generation)
 		}
-	}
-	if r := k.runners[group]; r != nil {
-		w, _ := r.wishes()
-		in.Images = maps.Clone(w.images)
 	}
 	k.mu.Unlock()
 	in.Observed = k.host.observe(ctx, group, in.toRun())

@@ -34,7 +34,7 @@ func (k *Keeper) conclude(ctx context.Context, group string, number int, o Outco
 // as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
 // now. What it can't have for sure, it does not begin with.
 func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) error {
-	b, number, err := k.toPutBack(ctx, w)
+	b, number, pins, err := k.toPutBack(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 	}
 	bounded, cancel := context.WithTimeout(ctx, imagesTime)
 	defer cancel()
-	images, err := k.images(bounded, c, func(string) {})
+	images, err := k.images(bounded, c, pins)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 		return err
 	}
 	text := oneLine(why.Error())
-	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text}); err != nil {
+	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text, Pins: k.pinAll(images, nil)}); err != nil {
 		return err
 	}
 	setback := Setback{Generation: w.Generation, Why: text}
@@ -81,29 +81,29 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 	return nil
 }
 
-// toPutBack returns the file of the generation to go back to.
-func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, error) {
+// toPutBack returns the file of the generation to go back to, and what its images were.
+func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[string]Pins, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
-		return Bundle{}, 0, err
+		return Bundle{}, 0, nil, err
 	}
 	defer release()
 	store, group := k.config.Store, w.Group.Name
 	number, d, err := store.Before(group, w.Group.Digest)
 	if errors.Is(err, ErrNoGeneration) {
-		return Bundle{}, 0, &Problem{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
+		return Bundle{}, 0, nil, &Problem{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
 	}
 	if err != nil {
-		return Bundle{}, 0, err
+		return Bundle{}, 0, nil, err
 	}
 	d.Bundle.Name = w.File
 	others, err := k.alsoChanged(d.Bundle, group)
 	if err != nil {
-		return Bundle{}, 0, err
+		return Bundle{}, 0, nil, err
 	}
 	at, err := store.acceptedAt(group)
 	if err != nil {
-		return Bundle{}, 0, err
+		return Bundle{}, 0, nil, err
 	}
 	var apart []string
 	for _, other := range others {
@@ -115,12 +115,36 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, error) {
 		}
 	}
 	if len(apart) > 0 {
-		return Bundle{}, 0, &Problem{
+		return Bundle{}, 0, nil, &Problem{
 			Err:  fmt.Errorf("its file has groups that were changed at another time and would go back too: %s", strings.Join(apart, ", ")),
 			Hint: "mend the file and apply it again",
 		}
 	}
-	return d.Bundle, number, nil
+	pins, err := k.pinsBack(d.Bundle, group, number)
+	return d.Bundle, number, pins, err
+}
+
+// pinsBack are what the images of a file are to be that is put back for the sake of one generation of one group: of that group as
+// they were in it, of another one as they last were with the definition that it has in the file.
+func (k *Keeper) pinsBack(b Bundle, group string, number int) (map[string]Pins, error) {
+	store := k.config.Store
+	groups, err := store.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	pins := map[string]Pins{}
+	for _, g := range groups {
+		var err error
+		if g.Name == group {
+			pins[g.Name], err = store.pinsAt(group, number)
+		} else {
+			pins[g.Name], err = store.pinsAs(g.Name, g.Digest)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pins, nil
 }
 
 // acceptedAt is when the newest generation of a group was.

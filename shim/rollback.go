@@ -37,56 +37,79 @@ func (k *Keeper) Definition(ctx context.Context, group string, number int) (Defi
 	return d, notKept(err, group, number)
 }
 
-// Rollback puts the file of an earlier generation in the place of the installed one, as Apply would: as a new generation, and with
-// all that Apply checks. to is its number; 0 is the last that proved itself and is another than what runs. The text that is
-// replaced stays in the history. It refuses where other groups of the file would change too.
+// Rollback puts the file of an earlier generation in the place of the installed one, as Apply would: as a new generation, with all
+// that Apply checks, and with the images that the earlier one had. to is its number; 0 is the last that proved itself and is another
+// than what runs. The text that is replaced stays in the history. It refuses where other groups of the file would change too. With
+// one that is just what is wanted it does nothing, and says so.
 func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
-	b, number, err := k.earlier(ctx, group, to)
+	if progress == nil {
+		progress = func(string) {}
+	}
+	e, err := k.earlier(ctx, group, to)
 	if err != nil {
 		return err
 	}
-	if progress != nil {
-		progress(fmt.Sprintf("%s: back to generation %d", group, number))
-		for _, text := range k.opens(b) {
-			progress(text)
-		}
+	if e.wanted {
+		progress(fmt.Sprintf("%s: generation %d is what is wanted already: there is nothing to go back to", group, e.number))
+		return nil
 	}
-	return k.apply(ctx, []Bundle{b}, Origin{By: ByRollback}, progress)
+	progress(fmt.Sprintf("%s: back to generation %d", group, e.number))
+	for _, text := range k.opens(e.bundle) {
+		progress(text)
+	}
+	return k.apply(ctx, []Bundle{e.bundle}, Origin{By: ByRollback, Pins: e.pins}, progress)
 }
 
-// earlier returns the file to put in the place of the installed one.
-func (k *Keeper) earlier(ctx context.Context, group string, to int) (Bundle, int, error) {
+// An earlier is a generation to go back to.
+type earlier struct {
+	number int
+	bundle Bundle // to be put in the place of the installed file
+	pins   map[string]Pins
+	wanted bool // nothing would change
+}
+
+// earlier returns what to put in the place of the installed file.
+func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, err error) {
 	release, err := k.lock(ctx)
 	if err != nil {
-		return Bundle{}, 0, err
+		return e, err
 	}
 	defer release()
 	broken := k.keepEdit(k.wantedNow(group).File)
 	w := k.wantedNow(group)
 	switch {
 	case w.Group.Name == "":
-		return Bundle{}, 0, ErrNoGroup
+		return e, ErrNoGroup
 	case broken != nil:
-		return Bundle{}, 0, broken
+		return e, broken
 	}
-	number, d, err := to, Definition{}, error(nil)
-	if to == 0 {
-		number, d, err = k.config.Store.Before(group, w.Group.Digest)
+	var d Definition
+	if e.number = to; to == 0 {
+		e.number, d, err = k.config.Store.Before(group, w.Group.Digest)
 	} else {
 		d, err = k.config.Store.Definition(group, to)
 	}
 	if err != nil {
-		return Bundle{}, 0, notKept(err, group, to)
+		return e, notKept(err, group, to)
 	}
 	d.Bundle.Name = w.File
-	others, err := k.alsoChanged(d.Bundle, group)
-	if err == nil && len(others) > 0 {
-		err = &Problem{
+	e.bundle = d.Bundle
+	others, err := k.alsoChanged(e.bundle, group)
+	if err != nil {
+		return e, err
+	}
+	if len(others) > 0 {
+		return e, &Problem{
 			Err:  fmt.Errorf("file %s has more groups, which would change too: %s", w.File, strings.Join(others, ", ")),
-			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", group, group, number),
+			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", group, group, e.number),
 		}
 	}
-	return d.Bundle, number, err
+	if e.pins, err = k.pinsBack(e.bundle, group, e.number); err != nil {
+		return e, err
+	}
+	now, err := k.config.Store.Bundle(w.File)
+	e.wanted = err == nil && d.Group.Digest == w.Group.Digest && !e.pins[group].differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
+	return e, nil
 }
 
 // keepEdit comes before another text is put in the place of an installed file: an edit that nobody has noticed yet goes into the

@@ -18,6 +18,7 @@ type runner struct {
 	log      *slog.Logger
 	conclude func(ctx context.Context, group string, generation int, o Outcome, why string) error // writes down
 	revert   func(ctx context.Context, r *runner, w Wanted, why error) error                      // puts the generation before w in its place
+	pin      func(ctx context.Context, group string, generation int, p Pins) error                // adds to the generation's pins
 	kept     func(ctx context.Context, group string) ([]int, error)                               // the generations that can be gone back to
 	retire   func(ctx context.Context, r *runner, seq int) bool                                   // drops it from its keeper, unless something else is wanted since seq
 

@@ -44,11 +44,12 @@ func NewStore(l Layout) *Store {
 type Wanted struct {
 	Group      spec.Group `json:"group"`
 	File       string     `json:"file"`              // base name under GroupsDir; empty: uninstalled, and not yet gone
-	Generation int        `json:"generation"`        // 1 at first, one more with every other Group.Digest
+	Generation int        `json:"generation"`        // 1 at first, one more with every other Group.Digest, or where one of Pins is another
 	Stopped    bool       `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
 	By         Cause      `json:"by,omitempty"`      // what made the generation
 	Proved     bool       `json:"proved,omitempty"`  // all of the generation was ready, once
 	Setback    *Setback   `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
+	Pins       Pins       `json:"pins,omitempty"`    // what its image references mean to the generation
 	Purge      bool       `json:"purge,omitempty"`   // uninstalled, and its persistent volumes are to go with it
 	Broken     error      `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
 }
@@ -142,9 +143,12 @@ func (s *Store) Install(files []Bundle, o Origin) (undo map[string]func(why stri
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
 			before.Put = []Bundle{old}
+			if before.Origin.Pins, err = s.pinsIn(b.Name); err != nil {
+				return nil, fmt.Errorf("install %s: %w", b.Name, err)
+			}
 		}
 		undo[b.Name] = func(why string) error {
-			before.Origin = Origin{By: ByRevert, Why: why}
+			before.Origin.By, before.Origin.Why = ByRevert, why
 			return s.install(before)
 		}
 	}

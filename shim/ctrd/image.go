@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim"
@@ -160,7 +161,7 @@ func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end 
 	}, nil
 }
 
-// image returns containerd's image of what Image returned, for the host's platform.
+// image returns containerd's image of what Image or Recall returned, for the host's platform.
 func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, error) {
 	c.images.mu.Lock()
 	known := c.images.byName[img.Name]
@@ -171,6 +172,9 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	record, err := c.named(ctx, img.Name)
+	if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != img.Digest { // it is held, and has no name
+		record, err = c.nameless(ctx, img.Name, digest.Digest(img.Digest))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", img.Name, err)
 	}

@@ -33,10 +33,8 @@ func (c *Client) facts(ctx context.Context, img shim.Image) (*imageFacts, error)
 	if err != nil {
 		return nil, err
 	}
-	facts := &imageFacts{config: cfg.Config, chainID: identity.ChainID(cfg.RootFS.DiffIDs).String()}
-	if image.Target().Digest.String() == img.Digest { // else the name has moved on since, and says nothing of that digest
-		known, _ := c.known.byDigest.LoadOrStore(img.Digest, facts)
-		return known.(*imageFacts), nil
-	}
-	return facts, nil
+	known, _ := c.known.byDigest.LoadOrStore(img.Digest, &imageFacts{
+		config: cfg.Config, chainID: identity.ChainID(cfg.RootFS.DiffIDs).String(),
+	})
+	return known.(*imageFacts), nil
 }

@@ -14,7 +14,7 @@ func (h *Host) SetImage(ref, digest string) {
 	h.images[ref] = digest
 }
 
-// LoseImage makes a reference resolve to nothing.
+// LoseImage makes a reference resolve to nothing, and takes away what is held of it.
 func (h *Host) LoseImage(ref string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,13 +30,39 @@ func (s *holderSide) Hold(_ context.Context, group string, generation int, image
 		return f.err
 	}
 	if h.held[group] == nil {
-		h.held[group] = map[int]map[string]bool{}
+		h.held[group] = map[int]map[string]string{}
 	}
 	if h.held[group][generation] == nil {
-		h.held[group][generation] = map[string]bool{}
+		h.held[group][generation] = map[string]string{}
 	}
-	h.held[group][generation][image.Digest] = true
+	for digest, ref := range h.held[group][generation] {
+		if ref == image.Ref && digest != image.Digest {
+			h.violated(Pinned, "%s is %s and %s to generation %d of %s", ref, digest, image.Digest, generation, group)
+		}
+	}
+	h.held[group][generation][image.Digest] = image.Ref
 	return f.err
+}
+
+// Recall finds what an image means by now, and else what is held.
+func (s *holderSide) Recall(_ context.Context, ref, digest string) (shim.Image, error) {
+	h := (*Host)(s)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("image " + ref); f.err != nil {
+		return shim.Image{}, f.err
+	}
+	here := h.digest(ref) == digest
+	for _, generations := range h.held {
+		for _, digests := range generations {
+			_, held := digests[digest]
+			here = here || held
+		}
+	}
+	if !here || h.missing[ref] {
+		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: not found", ref), Hint: "apply the file again"}
+	}
+	return shim.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
 }
 
 func (s *holderSide) Held(context.Context) (map[string][]int, error) {
@@ -70,7 +96,7 @@ func (s *holderSide) Release(_ context.Context, group string, generation int) er
 
 // checkHeld notes a container made of what may be collected at any time. It needs mu.
 func (h *Host) checkHeld(id string, req shim.CreateRequest) {
-	if h.holding && !h.held[req.Group.Name][req.Generation][req.Image.Digest] {
+	if _, held := h.held[req.Group.Name][req.Generation][req.Image.Digest]; h.holding && !held {
 		h.violated(Held, "%s was created from image %s", id, req.Image.Ref)
 	}
 }

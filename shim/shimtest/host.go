@@ -20,14 +20,14 @@ type Host struct {
 
 	mu         sync.Mutex
 	nets       map[string]*network
-	pins       int                                // namespaces ever pinned: each has its number
-	volumes    map[string]map[string]volume       // mounted, by group and name
-	kept       map[string]map[string]bool         // persistent volumes that there are, by group and name
-	absent     map[string]bool                    // paths of the host that don't exist
-	bounds     map[string]spec.Resources          // of whole groups
-	held       map[string]map[int]map[string]bool // digests of images, by group and generation
-	holding    bool                               // what containers are made of has to be held
-	bounding   bool                               // groups are to have their bounds before anything of them starts
+	pins       int                                  // namespaces ever pinned: each has its number
+	volumes    map[string]map[string]volume         // mounted, by group and name
+	kept       map[string]map[string]bool           // persistent volumes that there are, by group and name
+	absent     map[string]bool                      // paths of the host that don't exist
+	bounds     map[string]spec.Resources            // of whole groups
+	held       map[string]map[int]map[string]string // references of images, by group, generation and digest
+	holding    bool                                 // what containers are made of has to be held
+	bounding   bool                                 // groups are to have their bounds before anything of them starts
 	containers map[string]*container
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
@@ -80,7 +80,7 @@ func New(now func() time.Time) *Host {
 	}
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, kept: map[string]map[string]bool{}, absent: map[string]bool{},
-		bounds: map[string]spec.Resources{}, held: map[string]map[int]map[string]bool{},
+		bounds: map[string]spec.Resources{}, held: map[string]map[int]map[string]string{},
 		containers: map[string]*container{},
 		images:     map[string]string{}, missing: map[string]bool{}, quitters: map[string]uint32{}, leavers: map[string]uint32{}, faults: map[string][]fault{},
 		unread: map[string]bool{}, unruled: map[string]bool{}, wants: map[string]*spec.Group{},

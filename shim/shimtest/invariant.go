@@ -15,6 +15,7 @@ const (
 	Ruled    Invariant = "never a process without rules"
 	Bounded  Invariant = "never a process without its group's bounds"
 	Held     Invariant = "never a container of an image that is not held"
+	Pinned   Invariant = "never two images of one name in a generation"
 	Gated    Invariant = "never an app before the ambassador is ready"
 	Ordered  Invariant = "never a container before those it comes after"
 	One      Invariant = "never two of one container"

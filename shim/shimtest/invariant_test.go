@@ -153,6 +153,11 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.seal()
 			h.create("proxy")
 		}, shimtest.Held},
+		{"of an image that its name had not meant", func(h hand) {
+			for _, digest := range []string{"sha256:a", "sha256:b"} {
+				h.must(h.host.Holder().Hold(context.Background(), "g", 1, shim.Image{Ref: "web:1", Digest: digest}))
+			}
+		}, shimtest.Pinned},
 		{"created twice", func(h hand) {
 			h.seal()
 			h.create("proxy")

@@ -109,7 +109,7 @@ func (r *runtimeSide) Start(_ context.Context, group, name string) error {
 		h.checkStart(id, c)
 		c.begun, c.look = true, h.looks[group]
 		c.state.Task, c.state.PID, c.state.StartedAt = shim.TaskRunning, uint32(1000+len(h.operations)), h.now()
-		for _, who := range []string{id, "image " + c.group.Container(name).Image} {
+		for _, who := range []string{id, "image " + c.group.Container(name).Image, "image " + c.state.ImageDigest} {
 			if status, ok := h.quitters[who]; ok {
 				c.end(status, h.now())
 			}

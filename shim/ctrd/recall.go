@@ -1,0 +1,128 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// Recall implements [shim.Holder]. What is not on the host any more is pulled by its digest, whatever its tag means by now; of an
+// archive, what is at its path is taken where it still is that image.
+func (c *Client) Recall(ctx context.Context, ref, sum string) (shim.Image, error) {
+	src, err := parseSource(ref)
+	if err != nil {
+		return shim.Image{}, err
+	}
+	id, err := digest.Parse(sum)
+	if err != nil {
+		return shim.Image{}, fmt.Errorf("image %s: %w", ref, err)
+	}
+	return c.flights.do(ctx, ref+"@"+sum, func(ctx context.Context) (shim.Image, error) {
+		ctx, cancel := c.ctx(ctx, 0)
+		defer cancel()
+		img, err := c.recall(ctx, src, id)
+		if err != nil {
+			return shim.Image{}, c.unanswered(err)
+		}
+		return shim.Image{Ref: ref, Name: img.Name(), Digest: sum}, nil
+	})
+}
+
+func (c *Client) recall(ctx context.Context, src source, id digest.Digest) (containerd.Image, error) {
+	here, err := c.stillHere(ctx, src, id)
+	if err == nil || !errdefs.IsNotFound(err) {
+		return here, err
+	}
+	if src.kind == fromRegistry {
+		bySum := src
+		if bySum.name, err = nameBySum(src.name, id); err != nil {
+			return nil, err
+		}
+		if err = c.pull(ctx, bySum); err == nil {
+			return c.present(ctx, bySum.name)
+		}
+	} else {
+		img, failed := c.archiveImage(ctx, src)
+		if failed == nil && img.Target().Digest == id {
+			return img, nil
+		}
+		if err = failed; err == nil {
+			err = fmt.Errorf("archive %s has another image by now", src.path)
+		}
+	}
+	return nil, &shim.Problem{
+		Err:  fmt.Errorf("%s is not on this host any more: %w", id, err),
+		Hint: "apply the file again: what its image names mean now is taken then",
+	}
+}
+
+// stillHere is the image of that digest if it is on the host, unpacked: by the name that its reference has, by its own, or by none at all.
+// What of it is missing is errdefs.ErrNotFound.
+func (c *Client) stillHere(ctx context.Context, src source, id digest.Digest) (containerd.Image, error) {
+	names := []string{archiveName(id)}
+	if src.kind == fromRegistry {
+		bySum, err := nameBySum(src.name, id)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{src.name, bySum}
+	}
+	gctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	for _, name := range names {
+		record, err := c.named(gctx, name)
+		if err == nil && record.Target.Digest != id {
+			continue
+		}
+		if err == nil {
+			img := c.cached(record)
+			return img, c.unpack(ctx, img)
+		}
+		if !errdefs.IsNotFound(err) {
+			return nil, fmt.Errorf("image %s: %w", name, err)
+		}
+	}
+	record, err := c.nameless(gctx, names[len(names)-1], id)
+	if err != nil {
+		return nil, err
+	}
+	img := c.cached(record)
+	return img, c.unpack(ctx, img)
+}
+
+// nameless is a record, which containerd has none of, of an image that is held. It gets no name there: nothing would ever take that
+// away again.
+func (c *Client) nameless(ctx context.Context, name string, id digest.Digest) (images.Image, error) {
+	info, err := c.client.ContentStore().Info(ctx, id)
+	if err != nil {
+		return images.Image{}, fmt.Errorf("image %s: %w", name, err)
+	}
+	for label, mediaType := range info.Labels {
+		if strings.HasPrefix(label, heldLabel) {
+			return images.Image{Name: name, Target: ocispec.Descriptor{MediaType: mediaType, Digest: id, Size: info.Size}}, nil
+		}
+	}
+	return images.Image{}, fmt.Errorf("image %s: nothing says what it is: %w", name, errdefs.ErrNotFound)
+}
+
+// nameBySum is the name of an image of a registry by its digest, without the tag.
+func nameBySum(name string, id digest.Digest) (string, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", name, err)
+	}
+	bySum, err := reference.WithDigest(reference.TrimNamed(named), id)
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", name, err)
+	}
+	return bySum.String(), nil
+}

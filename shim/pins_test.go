@@ -1,0 +1,224 @@
+package shim_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+const webRef = "registry.example/web:1"
+
+// image is what a container of shop was made from.
+func (d *desk) image(name string) string {
+	d.t.Helper()
+	for _, line := range strings.Split(d.host.String(), "\n") {
+		if rest, ok := strings.CutPrefix(line, "container shop."+name+" "); ok {
+			return rest[strings.LastIndex(rest, " ")+1:]
+		}
+	}
+	return "nothing"
+}
+
+func (d *desk) expectImage(name, want, when string) {
+	d.t.Helper()
+	if got := d.image(name); got != want {
+		d.t.Errorf("%s: %s was made from %s, want %s", when, name, got, want)
+	}
+}
+
+// A tag that has moved on the host makes a generation with the next apply, and with nothing else.
+func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.host.SetImage(webRef, "sha256:new")
+		d.exit("shop", "web", 1)
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:old", "started again after its end")
+		if err := d.keeper.Restart(t.Context(), "shop", "", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:old", "restarted")
+		d.end()
+		d.begin()
+		d.exit("shop", "web", 1)
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:old", "started again by the next daemon")
+		if st := d.status("shop"); st.Generation != 1 {
+			t.Errorf("generation %d, want 1", st.Generation)
+		}
+
+		lines, err := d.apply("shop.hcl", shop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:new", "applied again")
+		if said := strings.Join(lines, "\n"); !strings.Contains(said, "shop: image "+webRef+" is sha256:new now, and was sha256:old") {
+			t.Errorf("it said:\n%s", said)
+		}
+		d.checkHistory("shop", "2 apply proved", "1 apply proved")
+		d.mustApply("shop.hcl", shop)
+		d.checkHistory("shop", "2 apply proved", "1 apply proved")
+	})
+}
+
+// A rollback goes back to the images, although their names mean something else by now and the text is the same.
+func TestRollbackGoesBackToTheImages(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.host.SetImage(webRef, "sha256:new")
+		d.mustApply("shop.hcl", shop)
+		if err := d.rollback("shop", 0); err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:old", "rolled back")
+		d.checkHistory("shop", "3 rollback proved", "2 apply proved", "1 apply proved")
+		d.end()
+		d.begin()
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:old", "under the next daemon")
+		d.checkHistory("shop", "3 rollback proved", "2 apply proved", "1 apply proved")
+		// The way forward again is a rollback too.
+		if err := d.rollback("shop", 2); err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:new", "rolled back to 2")
+	})
+}
+
+// A moved tag that doesn't do is taken back as any update is.
+func TestAMovedTagIsTakenBack(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", careful)
+		before := d.host.String()
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.BreakImage("sha256:new", 3)
+		if _, err := d.apply("shop.hcl", careful); err == nil || !strings.Contains(err.Error(), "generation 2 was taken back: not ready within 1m0s") {
+			t.Errorf("apply: %v", err)
+		}
+		if diff := cmp.Diff(before, d.host.String()); diff != "" {
+			t.Errorf("the host is not as before (-before +after):\n%s", diff)
+		}
+		d.end()
+		d.begin()
+		d.wait(time.Hour)
+		if st := d.status("shop"); st.Generation != 3 || !strings.HasPrefix(st.Error, "generation 2 was taken back") {
+			t.Errorf("generation %d, error %q", st.Generation, st.Error)
+		}
+		if diff := cmp.Diff(before, d.host.String()); diff != "" {
+			t.Errorf("the next daemon left (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// An apply that can't be built puts back the images with the file.
+func TestAnApplyThatFailsPutsBackTheImages(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.FailNext("create web", errBoom)
+		if _, err := d.apply("shop.hcl", shop); err == nil {
+			t.Error("it did not fail")
+		}
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:old", "put back")
+		d.checkHistory("shop", "3 revert proved", "2 apply taken back: create web (app): create web: boom", "1 apply proved")
+	})
+}
+
+// An edit by hand asks nothing anew of the references that it leaves as they are, and pins the others when they are first used.
+func TestAnEditKeepsTheImagesThatItLeaves(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.write("shop.hcl", shop)
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.SetImage("registry.example/shipper:3", "sha256:newer")
+		d.write("shop.hcl", version(2))
+		d.expectImage("web", "sha256:old", "edited")
+		d.end()
+		d.begin()
+		if err := d.keeper.Restart(t.Context(), "shop", "", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:old", "restarted")
+		d.expectImage("shipper", "sha256:registry.", "restarted")
+	})
+}
+
+// What a daemon ran that pinned nothing is left as it is, and pinned as it runs.
+func TestWhatRunsUnpinnedIsPinnedAsItRuns(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.end()
+		for _, pattern := range []string{"wanted/*", "history/*", "applied/*"} {
+			files, err := filepath.Glob(filepath.Join(d.layout.StateDir, pattern))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("%s: %v %v", pattern, files, err)
+			}
+			text, err := os.ReadFile(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(files[0], []byte(strings.ReplaceAll(string(text), `"pins"`, `"unknown"`)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.ForgetOperations()
+		d.begin()
+		d.wait(time.Minute)
+		if done := d.host.Operations(); len(done) > 0 {
+			t.Errorf("it did %q", done)
+		}
+		d.exit("shop", "web", 1)
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:old", "started again")
+		d.checkHistory("shop", "1 apply proved")
+	})
+}
+
+// A daemon that is killed between the two writes of a pin makes up for the other.
+func TestPinsSurviveAKillBetweenTheirWrites(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	if _, err := s.Install(bundles("job.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+		t.Fatal(err)
+	}
+	s.Load()
+	wanted := filepath.Join(l.StateDir, "wanted", "job.json")
+	before, err := os.ReadFile(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := s.Load().Wanted[0].Group.Containers[0].Image
+	for _, p := range []shim.Pins{{ref: "sha256:a", "of no container": "sha256:b"}, {ref: "sha256:later"}} {
+		if err := s.Pin("job", 1, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Pin("job", 7, shim.Pins{ref: "sha256:of another generation"}); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprint(shim.Pins{ref: "sha256:a"})
+	if got := fmt.Sprint(s.Load().Wanted[0].Pins); got != want {
+		t.Errorf("pins %s, want %s", got, want)
+	}
+	if err := os.WriteFile(wanted, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next := shim.NewStore(l).Load().Wanted[0]
+	if got := fmt.Sprint(next.Pins); got != want || next.Generation != 1 {
+		t.Errorf("the next daemon has pins %s of generation %d, want %s", got, next.Generation, want)
+	}
+}
