@@ -111,6 +111,9 @@ func queued(t *testing.T, m *machine) {
 	}
 	m.run("exec", "queue.door", "--", "touch", "/line/lucky")
 	await("a sidecar is waited for", waits("early (sidecar) to be ready", "door early"))
+	m.stop() // and containerd with it
+	m.start()
+	await("the next daemon waits too", waits("early (sidecar) to be ready", "door early"))
 	m.run("exec", "queue.door", "--", "touch", "/line/early")
 	done := func(g shim.GroupStatus) bool {
 		return g.State == shim.Completed && *g.Containers[5].ExitStatus == 5 && strings.HasPrefix(g.Error, "job (app) ended with status 5")

@@ -24,7 +24,8 @@ type world struct {
 	host    *shimtest.Host
 	machine shim.Machine
 	history shim.History
-	ended   *shim.Ended // on disk
+	notes   shim.History // of it, on disk
+	ended   *shim.Ended  // on disk
 	was     *spec.Group
 	at      time.Time
 }
@@ -42,10 +43,14 @@ func (w *world) look(group string, want *spec.Group) (shim.PlanInput, []shim.Ste
 	if want != nil && w.ended != nil && w.ended.Generation == generation(want) {
 		in.Ended = w.ended
 	}
-	in.Observed = w.machine.Observe(context.Background(), group, in.ToRun())
+	found := w.machine.Observe(context.Background(), group, in.ToRun())
+	if found.Begins() {
+		w.history = w.history.Begun()
+	}
+	in.Observed = found.Recalled(w.history)
 	in.Health = w.health(in)
 	w.history = w.history.Seen(in.Observed.Containers, w.at, func() float64 { return 0 })
-	in.History = w.history
+	in.History, w.notes = w.history, w.history.Noted()
 	if end := in.Ending(); end != nil {
 		w.ended = end
 		w.ended.Generation = generation(want)
@@ -84,6 +89,7 @@ func (w *world) act(steps []shim.Step, n int) error {
 		for _, t := range s.Targets {
 			if s.Kind == shim.Stop {
 				w.history = w.history.Stopped(t.Name, t.Because)
+				w.notes = w.history.Noted()
 			}
 		}
 		if err := w.machine.Act(context.Background(), s); err != nil {
@@ -96,6 +102,9 @@ func (w *world) act(steps []shim.Step, n int) error {
 	}
 	return nil
 }
+
+// anew gives the world another keeper, who knows what is on disk.
+func (w *world) anew() { w.history, w.was = w.notes.Resumed(w.at), nil }
 
 const many = 1000
 
@@ -341,7 +350,7 @@ func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 				_ = w.act([]shim.Step{half}, 1)
 			}
 		}
-		w.history, w.was = nil, nil // the next keeper remembers nothing
+		w.anew()
 		c := anyWish(t, "c")
 		if rapid.Bool().Draw(t, "the same is wanted") {
 			c = b

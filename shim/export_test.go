@@ -46,6 +46,16 @@ func (h History) Started(name, digest string, now time.Time) History {
 
 func (h History) Stopped(name, because string) History { return h.stopped(name, because) }
 
+func (h History) Noted() History { return h.noted() }
+
+func (h History) Resumed(now time.Time) History { return h.resumed(now) }
+
+func (h History) Begun() History { return h.begun() }
+
+func (o Observed) Begins() bool { return o.begins() }
+
+func (o Observed) Recalled(h History) Observed { return o.recalled(h) }
+
 func (h History) Forgiven(name string) History { return h.forgiven(name) }
 
 var (

@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// A History is what the keeper has seen of the lives of one group's containers, by name. It is kept in memory only: a new
-// keeper starts with an empty one, so that a container that has ended is due at once, or nearly.
+// A History is what keepers have seen of the lives of one group's containers, by name. What a next keeper can't see, it is told: each
+// end is written down when it is seen, and each stop before it is made ([Store.SetLives]). Its JSON is that file's.
 type History map[string]Life
 
 // A Life is one container's. Its zero value is a container that has not been seen to start or end.
 type Life struct {
-	Digest     string    // of the definition it is the life of; another one begins anew
-	Restarts   int       // starts that followed an end
-	Row        int       // ends in a row, each of a run shorter than the stable time
-	Ended      bool      // the last thing seen was its end
-	StartedAt  time.Time // of the last start
-	EndedAt    time.Time // of the last end
-	ExitStatus *uint32   // of the last end
-	OOMKilled  bool      // the last end came with a kill for memory
-	Next       time.Time // while Ended: the time for its next start, if it is to be started again
-	Taken      bool      // the keeper stopped it, to make it anew: no end of its own
-	Condemned  string    // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
+	Digest     string    `json:"digest"`                // of the definition it is the life of; another one begins anew
+	Made       time.Time `json:"made,omitzero"`         // the [ContainerState.Made] that was last seen to run or to have ended; zero: nothing there is that
+	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
+	Row        int       `json:"row,omitempty"`         // ends in a row, each of a run shorter than the stable time
+	Ended      bool      `json:"ended,omitempty"`       // the last thing seen was its end
+	StartedAt  time.Time `json:"started_at,omitzero"`   // of the last start
+	EndedAt    time.Time `json:"ended_at,omitzero"`     // of the last end
+	ExitStatus *uint32   `json:"exit_status,omitempty"` // of the last end
+	OOMKilled  bool      `json:"oom_killed,omitempty"`  // the last end came with a kill for memory
+	Next       time.Time `json:"next,omitzero"`         // while Ended: the time for its next start, if it is to be started again
+	Taken      bool      `json:"taken,omitempty"`       // the keeper stopped it, to make it anew: no end of its own
+	Condemned  string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
 }
 
 // seen returns the history with an observation added. chance is in [0,1) and spreads the restarts.
@@ -37,9 +38,9 @@ func (h History) seen(states []ContainerState, now time.Time, chance func() floa
 		}
 		switch c.Task {
 		case TaskRunning:
-			l = l.running(c, now)
+			l = l.anew(c).running(c, now)
 		case TaskStopped:
-			l = l.ended(c, now, chance)
+			l = l.anew(c).ended(c, now, chance)
 		}
 		out[c.Name] = l
 	}
@@ -85,6 +86,20 @@ func (h History) forgiven(name string) History {
 		out[name] = l
 	}
 	return out
+}
+
+// of says that the life's last run was that of a container that is there.
+func (l Life) of(c ContainerState) bool { return !l.Made.IsZero() && l.Made.Equal(c.Made) }
+
+// anew is the life with what is known of the container itself. Where that is another than the one that was last known to have ended
+// or been stopped, it has been started since, and the keeper that did so did not live to note it.
+func (l Life) anew(c ContainerState) Life {
+	if !l.Made.Equal(c.Made) && (l.Ended || l.Taken || l.Condemned != "") {
+		l.Restarts++
+		l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, time.Time{}, time.Time{}, false, ""
+	}
+	l.Made = c.Made
+	return l
 }
 
 func (l Life) running(c ContainerState, now time.Time) Life {

@@ -142,6 +142,56 @@ func TestHistoryOfStops(t *testing.T) {
 	}
 }
 
+// What one keeper noted of a container is not about the one that it made in its place and did not live to see.
+func TestHistoryOfAnotherContainer(t *testing.T) {
+	status := uint32(1)
+	ended := shim.Life{Digest: "d", Made: noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: noon.Add(time.Minute)}
+	taken := shim.Life{Digest: "d", Made: noon, StartedAt: noon, Taken: true}
+	for _, tt := range []struct {
+		name     string
+		life     shim.Life
+		made     time.Time
+		task     shim.TaskState
+		ended    bool
+		row      int
+		restarts int
+	}{
+		{"the same, ended", ended, noon, shim.TaskStopped, true, 3, 2},
+		{"the same, taken", taken, noon, shim.TaskStopped, false, 0, 0},
+		{"another, created", ended, noon.Add(1), shim.TaskCreated, true, 3, 2},
+		{"another, running", ended, noon.Add(1), shim.TaskRunning, false, 3, 3},
+		{"another, ended", ended, noon.Add(1), shim.TaskStopped, true, 4, 3},
+		{"another than the taken one, ended", taken, noon.Add(1), shim.TaskStopped, true, 1, 1},
+		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], noon.Add(1), shim.TaskStopped, true, 4, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := shim.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: noon}
+			l := shim.History{"web": tt.life}.Seen([]shim.ContainerState{state}, noon, func() float64 { return 0 })["web"]
+			if l.Ended != tt.ended || l.Row != tt.row || l.Restarts != tt.restarts {
+				t.Errorf("%+v", l)
+			}
+		})
+	}
+}
+
+// The clock may be set between two keepers: no wait grows by that.
+func TestHistoryResumedAtAnotherTime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		next time.Duration // from when it is resumed
+		wait time.Duration
+	}{
+		{"long over", -time.Hour, 0},
+		{"soon", 3 * time.Second, 3 * time.Second},
+		{"in an hour", time.Hour, 4800 * time.Millisecond},
+	} {
+		l := shim.History{"web": {Row: 3, Ended: true, Next: noon.Add(tt.next)}}.Resumed(noon)["web"]
+		if got := l.Next.Sub(noon); got != tt.wait {
+			t.Errorf("%s: waits %s, want %s", tt.name, got, tt.wait)
+		}
+	}
+}
+
 func TestHistoryBeginsAnewWithAnotherDigest(t *testing.T) {
 	h := shim.History{"web": {Digest: "old", Restarts: 5, Row: 5, Ended: true}}
 	if l, _ := life(h, "s"); l.Restarts != 0 || l.Row != 0 {

@@ -121,6 +121,7 @@ type ContainerState struct {
 	Digest      string // the spec.Container.Digest it was made from
 	ImageDigest string // the Image.Digest it was made from
 	Generation  int
+	Made        time.Time // when it was created; two of one name that follow each other differ in it
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -60,31 +61,37 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 	}
 }
 
-// observe looks at the host and adds what it saw to the history.
+// observe looks at the host, adds what it saw to the history and notes it.
 func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.layout}
 	if w.wanted != nil {
 		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}
 	in.Ended, in.EndedErr = r.howEnded(w)
-	in.Observed = r.host.observe(ctx, r.group, in.toRun())
+	o, err := r.recall(r.host.observe(ctx, r.group, in.toRun()), w.anew)
+	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
 		r.pulse.follow(ctx, in.toRun(), in.Observed.Containers)
 	}
 	in.Health = r.pulse.health()
 	in.Now = r.config.Now()
-	r.history = r.history.seen(in.Observed.Containers, in.Now, r.config.Rand)
+	r.history = r.history.of(in.Want, o).seen(o.Containers, in.Now, r.config.Rand)
+	if ctx.Err() == nil {
+		r.noteLives()
+	}
 	in.History = r.history
 	return in
 }
 
-// act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost.
+// act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost, or
+// be the next keeper's to hear.
 func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	r.tell(seq, "%s", s)
 	if s.Kind == Stop {
 		for _, t := range s.Targets {
 			r.history = r.history.stopped(t.Name, t.Because)
 		}
+		r.noteLives()
 	}
 	if r.config.Before != nil {
 		r.config.Before(r.group, s)

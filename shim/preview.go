@@ -52,6 +52,9 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	}
 	k.mu.Unlock()
 	in.Observed = k.host.observe(ctx, group, in.toRun())
+	if lives, err := k.config.Store.Lives(group); err == nil && !in.Observed.begins() {
+		in.Observed = in.Observed.recalled(lives)
+	}
 	p := Preview{Group: group, Steps: Texts(Plan(in))}
 	p.Opens, p.Closes = difference(in.Was, want)
 	if want != nil {

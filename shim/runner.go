@@ -39,6 +39,9 @@ type runner struct {
 	// Touched by the goroutine alone.
 	pulse     *pulse
 	history   History
+	recalled  bool             // history has what the keeper before has written down
+	notes     History          // as they are written down; nil: not known
+	unnoted   string           // why they could not be written down the last time; empty: they could
 	words     map[string]words // by container
 	denied    time.Time        // since when what the group waits for has been denied by probes; zero: it is not
 	fails     int              // looks in a row that failed

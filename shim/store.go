@@ -21,6 +21,8 @@ import (
 //	StateDir/applied/<file>.json  what a file was applied with: an applied
 //	StateDir/wanted/<group>.json  the last good definition of each group: a Wanted
 //	StateDir/history/<group>.json its generations, the newest first
+//	StateDir/ended/<group>.json   how a group has ended of its own accord: an Ended
+//	StateDir/lives/<group>.json   how its containers have ended: a History
 //	StateDir/generations/<group>.<number>.json  what some of them were made from: a Definition
 //	StateDir/install.json         only while an installation is under way; Load finishes it
 //
@@ -182,7 +184,7 @@ func (s *Store) remove(group string, purge bool) error {
 
 // Forget drops the last good definition, and those before it, of a group that is gone from the host.
 func (s *Store) Forget(group string) error {
-	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), s.drop(s.wantedPath(group)))
+	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), s.SetLives(group, nil), s.drop(s.wantedPath(group)))
 }
 
 // An installation is a change of the folder that is done wholly or not at all.
@@ -264,7 +266,7 @@ func (s *Store) sweep(names []string) error {
 			err = errors.Join(err, s.drop(path))
 		}
 	}
-	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
+	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", s.livesPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)
 		for _, path := range unfinished {

@@ -102,6 +102,9 @@ func (w *walker) step() {
 		w.end()
 		w.begin()
 	case 15:
+		note("a restart of containerd that loses ended tasks")
+		w.host.LoseEnded()
+	case 16:
 		d := time.Duration(w.rand.IntN(100)) * time.Second
 		note("%s", d)
 		time.Sleep(d)

@@ -38,7 +38,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				_ = w.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
 			},
 			"another wish":    func(t *rapid.T) { w.was, want = want, anyFate(t, anyWish(t, "wish")) },
-			"a new keeper":    func(t *rapid.T) { w.history, w.was = nil, nil },
+			"a new keeper":    func(t *rapid.T) { w.anew() },
 			"a start by hand": func(t *rapid.T) { w.ended = nil },
 			"an end": func(t *rapid.T) {
 				w.host.Exit("g", who.Draw(t, "who"), uint32(rapid.IntRange(0, 1).Draw(t, "status")))
@@ -51,6 +51,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 			"no bounds":  func(t *rapid.T) { w.host.Unbound("g") },
 			"a lost pin": func(t *rapid.T) { w.host.Unpin("g") },
 			"a boot":     func(t *rapid.T) { w.host.Reboot() },
+			"lost tasks": func(t *rapid.T) { w.host.LoseEnded() },
 			"a silence":  func(t *rapid.T) { hidden = append(hidden, w.host.Hide("g", who.Draw(t, "who"))) },
 			"time": func(t *rapid.T) {
 				w.at = w.at.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
@@ -89,6 +90,9 @@ func TestStoppingIsNoEnd(t *testing.T) {
 			w.host.FailNextDone("stop "+rapid.SampledFrom(everybody).Draw(t, "who"), errBoom)
 		}
 		_ = w.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
+		if rapid.Bool().Draw(t, "and the keeper is another") {
+			w.anew()
+		}
 		if _, err := w.converge("g", g); err != nil {
 			t.Fatalf("%v", err)
 		}

@@ -38,6 +38,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 	var states []shim.ContainerState
 	for _, r := range records {
 		state := fromLabels(r.Labels)
+		state.Made = r.CreatedAt
 		p, listed := processes[r.ID]
 		if !listed { // the list passes silently over a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {

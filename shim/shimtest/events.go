@@ -124,7 +124,18 @@ func (h *Host) Reboot() {
 	h.nets, h.volumes = map[string]*network{}, map[string]map[string]volume{}
 	h.bounds = map[string]spec.Resources{}
 	for _, c := range h.containers {
-		c.state.Task, c.state.PID, c.begun = shim.TaskNone, 0, false
+		c.state.Task, c.state.PID, c.begun, c.lost = shim.TaskNone, 0, false, false
+	}
+}
+
+// LoseEnded makes containerd forget every task that has ended, as a restart of containerd 2 does: their containers stay.
+func (h *Host) LoseEnded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.containers {
+		if c.state.Task == shim.TaskStopped {
+			c.state.Task, c.lost = shim.TaskNone, true
+		}
 	}
 }
 
@@ -153,4 +164,5 @@ func (h *Host) PID(group, name string) uint32 {
 
 func (c *container) end(status uint32, at time.Time) {
 	c.state.Task, c.state.PID, c.state.ExitStatus, c.state.ExitedAt = shim.TaskStopped, 0, status, at
+	c.own = true
 }

@@ -29,6 +29,7 @@ type Host struct {
 	holding    bool                                 // what containers are made of has to be held
 	bounding   bool                                 // groups are to have their bounds before anything of them starts
 	containers map[string]*container
+	made       time.Duration     // a nanosecond for each container that was created
 	images     map[string]string // reference -> digest; what is not in it has one made of its reference
 	missing    map[string]bool
 	quitters   map[string]uint32 // containers that end at once, and how
@@ -63,6 +64,10 @@ type container struct {
 	group     *spec.Group
 	namespace int // the number of the one its processes are in
 	begun     bool
+	own       bool               // it has ended of itself
+	shown     bool               // somebody was told how it has ended,
+	known     bool               // and has gone on since
+	lost      bool               // and containerd has forgotten it
 	look      int                // at the containers, the last before it was started
 	answers   map[string]answers // by kind of probe, since it was started
 }

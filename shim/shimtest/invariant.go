@@ -19,6 +19,7 @@ const (
 	Gated    Invariant = "never an app before the ambassador is ready"
 	Ordered  Invariant = "never a container before those it comes after"
 	One      Invariant = "never two of one container"
+	Once     Invariant = "never again what has ended for good"
 	Careful  Invariant = "unknown never destroys"
 	Contract Invariant = "never against an interface's contract"
 )
@@ -56,7 +57,7 @@ func (h *Host) checkOrder(id string, c *container, want *spec.Group) {
 		switch {
 		case rank(before.Role) < rank(c.state.Role) && (b == nil || !b.begun):
 			h.violated(Ordered, "%s was started before %s (%s)", id, before.Name, before.Role)
-		case before.Role == spec.Init && c.state.Role == spec.Init && (b == nil || b.state.Task != shim.TaskStopped):
+		case before.Role == spec.Init && c.state.Role == spec.Init && (b == nil || b.state.Task != shim.TaskStopped && !b.lost):
 			h.violated(Ordered, "%s was started before %s (init) had ended", id, before.Name)
 		}
 	}
@@ -103,6 +104,31 @@ func (c *container) answered(p spec.Probe, err error) {
 func (h *Host) checkKnown(did, id string, c *container) {
 	if c != nil && (c.state.Task == shim.TaskUnknown || h.unread[c.state.Group]) {
 		h.violated(Careful, "%s was %s although its state was not known", id, did)
+	}
+}
+
+// goesOn notes that somebody acts on a group: what he was told of its ends he knows by now, whatever befalls him.
+func (h *Host) goesOn(group string) {
+	for _, c := range h.containers {
+		if c.state.Group == group && c.shown {
+			c.known = true
+		}
+	}
+}
+
+// checkOnce notes that a container is made once more that had ended for good, and was there until containerd forgot its task. One
+// that was removed before is made because somebody wants it.
+func (h *Host) checkOnce(id string, old *container, req shim.CreateRequest) {
+	if old == nil || !old.lost || !old.known || !old.own || old.state.Digest != req.Container.Digest {
+		return
+	}
+	net := h.nets[req.Group.Name]
+	if net == nil || net.number != old.namespace { // the group begins from nothing
+		return
+	}
+	policy, well := req.Container.Restart.Policy, old.state.ExitStatus == 0
+	if policy == spec.RestartNever || well && (policy == spec.RestartOnFailure || req.Container.Role == spec.Init) {
+		h.violated(Once, "%s was made again", id)
 	}
 }
 

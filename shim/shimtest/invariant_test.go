@@ -44,6 +44,21 @@ func (h hand) answer(name string, err error) {
 	_ = h.host.Prober().Probe(context.Background(), "g", name, h.group.Container(name).Probes[0])
 }
 
+// end takes an init to its good end, sees it and goes on.
+func (h hand) end(name string) {
+	h.seal()
+	h.admit()
+	h.create("proxy", name)
+	h.start("proxy")
+	h.look()
+	h.answer("proxy", nil)
+	h.start(name)
+	h.host.Exit("g", name, 0)
+	h.look()
+	h.create("two")
+	h.start("two")
+}
+
 func (h hand) must(err error) {
 	if err != nil {
 		panic(err)
@@ -163,6 +178,36 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.create("proxy")
 			_ = h.host.Runtime().Create(context.Background(), shim.CreateRequest{Group: h.group, Container: h.group.Containers[0]})
 		}, shimtest.One},
+		{"an init once more, that had ended", func(h hand) {
+			h.end("one")
+			h.host.LoseEnded()
+			h.create("one")
+		}, shimtest.Once},
+		{"an init once more, of which nobody saw the end", func(h hand) {
+			h.seal()
+			h.admit()
+			h.create("proxy", "one")
+			h.start("proxy")
+			h.look()
+			h.answer("proxy", nil)
+			h.start("one")
+			h.host.Exit("g", "one", 0)
+			h.host.LoseEnded()
+			h.look()
+			h.create("one")
+		}, ""},
+		{"an init once more, that was removed", func(h hand) {
+			h.end("one")
+			h.host.LoseEnded()
+			h.must(h.host.Runtime().Remove(context.Background(), "g", "one"))
+			h.create("one")
+		}, ""},
+		{"an init once more, after a boot", func(h hand) {
+			h.end("one")
+			h.host.Reboot()
+			h.seal()
+			h.create("one")
+		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := hand{host: shimtest.New(nil), group: &spec.Group{Name: "g", Egress: spec.EgressAmbassador, Containers: []spec.Container{

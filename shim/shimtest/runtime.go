@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
@@ -58,13 +59,23 @@ func (r *runtimeSide) Observe(_ context.Context, group string) ([]shim.Container
 	var out []shim.ContainerState
 	for _, c := range h.containers {
 		if group == "" || c.state.Group == group {
-			out = append(out, c.state)
+			c.shown = c.shown || c.state.Task == shim.TaskStopped
+			out = append(out, c.told())
 		}
 	}
 	slices.SortFunc(out, func(a, b shim.ContainerState) int {
 		return strings.Compare(spec.ID(a.Group, a.Name), spec.ID(b.Group, b.Name))
 	})
 	return out, nil
+}
+
+// told is what containerd says of a container. Of one without a task it does not know how it has ended.
+func (c *container) told() shim.ContainerState {
+	s := c.state
+	if s.Task == shim.TaskNone {
+		s.ExitStatus, s.ExitedAt, s.OOMKilled = 0, time.Time{}, false
+	}
+	return s
 }
 
 func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
@@ -79,6 +90,7 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
 		}
 		h.checkHeld(id, req)
+		h.checkOnce(id, old, req)
 		net := h.nets[req.Group.Name]
 		if net == nil || !net.pinned || !net.sealed {
 			h.violated(Ruled, "%s was created where nothing is denied", id)
@@ -89,11 +101,12 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 				return fmt.Errorf("volume %s: not mounted", m.Volume)
 			}
 		}
+		h.made++
 		h.containers[id] = &container{
 			group: req.Group, namespace: net.number, answers: map[string]answers{},
 			state: shim.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
-				Generation: req.Generation, Task: shim.TaskCreated,
+				Generation: req.Generation, Task: shim.TaskCreated, Made: h.now().Add(h.made),
 			},
 		}
 		return nil
@@ -122,14 +135,17 @@ func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) e
 	h := (*Host)(r)
 	return h.act("stop", group, name, func(id string, c *container) error {
 		h.checkKnown("stopped", id, c)
-		if c == nil || c.state.Task != shim.TaskRunning {
+		if c == nil {
 			return nil
 		}
-		status, ok := h.leavers[id]
-		if !ok {
-			status = 143
+		if c.state.Task == shim.TaskRunning {
+			status, ok := h.leavers[id]
+			if !ok {
+				status = 143
+			}
+			c.end(status, h.now())
 		}
-		c.end(status, h.now())
+		c.own = false
 		return nil
 	})
 }
@@ -146,6 +162,7 @@ func (r *runtimeSide) Remove(_ context.Context, group, name string) error {
 // act does one operation on one container and tells the watchers.
 func (h *Host) act(verb, group, name string, do func(id string, c *container) error) error {
 	h.mu.Lock()
+	h.goesOn(group)
 	f := h.began(verb + " " + name)
 	err := f.err
 	if err == nil || f.after {

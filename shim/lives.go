@@ -1,0 +1,166 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// noted says that the life has something that the next keeper is to know.
+func (l Life) noted() bool {
+	return l.Ended || l.Taken || l.Condemned != "" || l.Restarts > 0 || l.Row > 0
+}
+
+// noted is what is written down of the history; never nil.
+func (h History) noted() History {
+	out := History{}
+	for name, l := range h {
+		if l.noted() {
+			out[name] = l
+		}
+	}
+	return out
+}
+
+// of is the history of those that are wanted, or there.
+func (h History) of(want *spec.Group, o Observed) History {
+	out := maps.Clone(h)
+	maps.DeleteFunc(out, func(name string, _ Life) bool {
+		_, there := o.container(name)
+		return !there && o.ContainersErr == nil && (want == nil || want.Container(name) == nil)
+	})
+	return out
+}
+
+// resumed is what was written down as the history of a keeper that begins now. The clock may have been set since: no wait is longer
+// than it was to be at first.
+func (h History) resumed(now time.Time) History {
+	out := maps.Clone(h)
+	for name, l := range out {
+		if !l.Next.IsZero() {
+			l.Next = now.Add(min(max(l.Next.Sub(now), 0), backoff(l.Row, 1)))
+			out[name] = l
+		}
+	}
+	return out
+}
+
+// begun is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
+// what is there now has ended.
+func (h History) begun() History {
+	out := maps.Clone(h)
+	for name, l := range out {
+		l.Made = time.Time{}
+		out[name] = l
+	}
+	return out
+}
+
+// begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
+func (o Observed) begins() bool {
+	return o.Net.Pinned == Absent && o.ContainersErr == nil &&
+		!slices.ContainsFunc(o.Containers, func(s ContainerState) bool { return s.Task != TaskNone })
+}
+
+// recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
+// ended nothing but its container.
+func (o Observed) recalled(h History) Observed {
+	o.Containers = slices.Clone(o.Containers)
+	for i := range o.Containers {
+		s := &o.Containers[i]
+		l := h[s.Name]
+		if s.Task == TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.of(*s) {
+			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = TaskStopped, *l.ExitStatus, l.EndedAt, l.OOMKilled
+		}
+	}
+	return o
+}
+
+// recall adds what is known to what was just found. The first time it reads what the keeper before has written down. The
+// error is not nil as long as that can't be read and matters.
+func (r *runner) recall(o Observed, anew bool) (Observed, error) {
+	if !r.recalled {
+		h, err := r.config.Store.Lives(r.group)
+		if err != nil && !anew && !o.begins() {
+			return o, err
+		}
+		if err == nil {
+			r.notes = h.noted()
+		}
+		r.history, r.recalled = h.resumed(r.config.Now()), true
+	}
+	if o.begins() {
+		r.history = r.history.begun()
+	}
+	return o.recalled(r.history), nil
+}
+
+// noteLives writes down what of the history is to outlive the keeper, where that has changed. What can't be written down keeps nobody from
+// what is to be done: the next keeper knows less then.
+func (r *runner) noteLives() {
+	h := r.history.noted()
+	if !r.recalled || r.notes != nil && maps.EqualFunc(h, r.notes, Life.same) {
+		return
+	}
+	err := r.config.Store.SetLives(r.group, h)
+	if r.notes = h; err != nil {
+		r.notes = nil
+	}
+	if text := errorText(err); text != r.unnoted {
+		r.unnoted = text
+		if err != nil {
+			r.log.Warn(text, "group", r.group)
+		}
+	}
+}
+
+// same says that there is no difference worth writing down.
+func (l Life) same(m Life) bool {
+	status := l.ExitStatus == m.ExitStatus || l.ExitStatus != nil && m.ExitStatus != nil && *l.ExitStatus == *m.ExitStatus
+	times := l.Made.Equal(m.Made) && l.StartedAt.Equal(m.StartedAt) && l.EndedAt.Equal(m.EndedAt) && l.Next.Equal(m.Next)
+	l.ExitStatus, l.Made, l.StartedAt, l.EndedAt, l.Next = m.ExitStatus, m.Made, m.StartedAt, m.EndedAt, m.Next
+	return status && times && l == m
+}
+
+// Lives is what was written down of the lives of a group's containers. What nothing was written down of has an empty history.
+func (s *Store) Lives(group string) (History, error) {
+	h, err := readJSON[History](s.livesPath(group))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, &Problem{
+			Err:  fmt.Errorf("read how the containers of group %s have ended: %w", group, err),
+			Hint: fmt.Sprintf("\"sallyport start %s\" starts what does not run, whatever is written there", group),
+		}
+	}
+	return h, nil
+}
+
+// SetLives writes down the lives of a group's containers. Where it fails it takes away what was written down before, which is not
+// true any more.
+func (s *Store) SetLives(group string, h History) error {
+	path := s.livesPath(group)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	switch {
+	case len(h) == 0:
+		err = s.drop(path)
+	case err == nil:
+		err = s.writeJSON(path, h)
+	}
+	if err != nil {
+		return fmt.Errorf("write down how the containers of group %s have ended: %w", group, errors.Join(err, s.drop(path)))
+	}
+	return nil
+}
+
+func (s *Store) livesPath(group string) string {
+	return filepath.Join(s.layout.StateDir, "lives", group+".json")
+}
