@@ -51,7 +51,7 @@ func (w *walker) someone() string { return everybody[w.rand.IntN(len(everybody))
 // step does one thing, and notes it.
 func (w *walker) step() {
 	note := func(format string, args ...any) { w.trail = append(w.trail, fmt.Sprintf(format, args...)) }
-	switch w.rand.IntN(17) {
+	switch w.rand.IntN(18) {
 	case 0, 1:
 		i := w.rand.IntN(len(tills))
 		note("apply %d", i)
@@ -108,7 +108,7 @@ func (w *walker) step() {
 		d := time.Duration(w.rand.IntN(100)) * time.Second
 		note("%s", d)
 		time.Sleep(d)
-	case 16:
+	case 17:
 		ref := "registry.example/" + []string{"web:1", "haproxy:2", "migrate:1", "store:3"}[w.rand.IntN(4)]
 		note("another image is called %s", ref)
 		w.host.SetImage(ref, fmt.Sprintf("sha256:%s/%d", ref, w.rand.Int()))
