@@ -109,6 +109,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return private.wait(ctx) })
+	g.Go(func() error { client.EndLeftExecs(ctx); return nil })
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error {
 		select {

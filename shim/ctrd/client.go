@@ -43,6 +43,7 @@ type Client struct {
 	images  imageHandles
 	known   knownImages
 	starts  shimStarts
+	execs   execIDs
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
 	strayAfter, shimAnswers time.Duration
@@ -61,7 +62,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, strayAfter: strayAfter, shimAnswers: shimAnswers}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), strayAfter: strayAfter, shimAnswers: shimAnswers}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,9 +21,6 @@ import (
 // drainTimeout is how long output may still come after the process has ended: a child it left behind may hold it open.
 const drainTimeout = 2 * time.Second
 
-// execs numbers the processes of this daemon's life.
-var execs atomic.Uint64
-
 var _ shim.Execer = (*Client)(nil)
 
 // Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of the container's program.
@@ -41,16 +35,17 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	}
 	process = execProcess(process, req.Args, req.TTY)
 	stdin := newInput(req.Stdin)
-	p, err := c.addExec(ctx, task, process, stdin, req)
+	folder := c.newExecFolder(id)
+	p, err := c.addExec(ctx, folder, task, process, stdin, req)
 	if err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
-	defer c.removeExec(ctx, id, p)
+	defer c.removeExec(ctx, folder, p)
 	exited, err := p.Wait(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("exec in %s: %w", id, err)
 	}
-	if err := p.Start(ctx); err != nil {
+	if err := c.startExec(ctx, p); err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
 	if req.Started != nil {
@@ -125,45 +120,52 @@ func execProcess(program *specs.Process, args []string, tty bool) *specs.Process
 }
 
 // addExec makes the process and its streams, and doesn't start it.
-func (c *Client) addExec(ctx context.Context, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
+func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	stdout, stderr := output{&mu, req.Stdout}, output{&mu, req.Stderr}
-	opts := []cio.Opt{cio.WithFIFODir(filepath.Join(c.cfg.Layout.RunDir, "exec"))}
+	opts := []cio.Opt{cio.WithStreams(nil, stdout, stderr)}
 	if req.Stdin != nil {
-		opts = append(opts, cio.WithStreams(stdin, stdout, stderr))
-	} else {
-		opts = append(opts, cio.WithStreams(nil, stdout, stderr))
+		opts = []cio.Opt{cio.WithStreams(stdin, stdout, stderr)}
 	}
-	if req.TTY {
-		opts = append(opts, cio.WithTerminal)
+	p, err := task.Exec(ctx, folder.exec, process, func(string) (cio.IO, error) {
+		fifos, err := folder.fifos(req.TTY)
+		if err != nil {
+			return nil, err
+		}
+		return cio.NewAttach(opts...)(fifos)
+	})
+	if err != nil { // and containerd may have it all the same
+		c.endExecLater(ctx, folder)
 	}
-	execID := "exec-" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatUint(execs.Add(1), 36)
-	return task.Exec(ctx, execID, process, cio.NewCreator(opts...))
+	return p, err
+}
+
+// startExec goes on when ctx has ended: whoever hangs up now would leave a process that neither containerd nor its shim knows of.
+func (c *Client) startExec(ctx context.Context, p containerd.Process) error {
+	ctx, cancel := c.ctx(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	return p.Start(ctx)
 }
 
 // removeExec kills the process if it lives, and returns when its output has come through.
-func (c *Client) removeExec(ctx context.Context, id string, p containerd.Process) {
+func (c *Client) removeExec(ctx context.Context, folder execFolder, p containerd.Process) {
+	// The shim has patience of its own, of many seconds, with a child that holds the output open; nobody waits for that.
+	defer c.endExecLater(ctx, folder)
 	ctx, cancel := c.cleanup(ctx)
+	defer cancel()
 	if ended, err := p.Wait(ctx); err == nil {
 		if err := p.Kill(ctx, syscall.SIGKILL); err == nil {
 			<-ended
 		}
 	}
 	drain := time.AfterFunc(drainTimeout, p.IO().Cancel)
-	p.IO().Wait() // before Delete, which drops what has not been read
+	p.IO().Wait() // before the process is deleted, which drops what has not been read
 	drain.Stop()
 	if err := p.IO().Close(); err != nil {
-		c.log.Debug("streams not closed", "container", id, "error", err)
+		c.log.Debug("streams not closed", "container", folder.container, "error", err)
 	}
-	// The shim has patience of its own, of many seconds, with a child that holds the output open; nobody waits for that.
-	c.leaving.Go(func() {
-		defer cancel()
-		if _, err := p.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
-			c.log.Debug("exec'd process not deleted", "container", id, "error", err)
-		}
-	})
 }
 
 // An input tells when its reader has come to the end: containerd keeps a process's input open until it is told to close it.

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -127,7 +127,7 @@ func TestRootExec(t *testing.T) {
 				}
 			})
 		}
-		if left, err := os.ReadDir(filepath.Join(c.cfg.Layout.RunDir, "exec")); err != nil || len(left) > 0 {
+		if left, err := filepath.Glob(filepath.Join(c.execsDir(), "*", "*")); err != nil || len(left) > 0 {
 			t.Errorf("streams are left: %v %v", left, err)
 		}
 	})
@@ -202,6 +202,27 @@ func TestRootExecCancelled(t *testing.T) {
 		if err := unix.Kill(int(r.state("app").PID), 0); err != nil {
 			t.Errorf("the container's program: %v", err)
 		}
+	})
+}
+
+// Also who hangs up before it has started, whenever that is: nothing that was asked for comes late.
+func TestRootExecCancelledInStart(t *testing.T) {
+	archive := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r.run()
+		for after := time.Duration(0); after < 100*time.Millisecond; after += 10 * time.Millisecond {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			_, err := c.Exec(ctx, shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sleep", "2222"}})
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("hung up after %v: error %v", after, err)
+			}
+		}
+		if ps := r.ps("app"); strings.Contains(ps, "2222") {
+			t.Errorf("it lives:\n%s", ps)
+		}
+		r.noExecs()
 	})
 }
 
