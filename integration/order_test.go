@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +114,20 @@ func queued(t *testing.T, m *machine) {
 	}
 	m.run("exec", "queue.door", "--", "touch", "/line/lucky")
 	await("a sidecar is waited for", waits("early (sidecar) to be ready", "door early"))
+	eventually(t, queueTime, "a probe is in the middle of its exec", func() error {
+		under, err := os.ReadDir(filepath.Join(m.root, "run", "exec"))
+		if err == nil && len(under) == 0 {
+			return errors.New("none is")
+		}
+		return err
+	})
+	m.kill()
+	killed := time.Now()
+	m.start()
+	await("a killed one's next waits too", waits("early (sidecar) to be ready", "door early"))
+	if took := time.Since(killed); took > queueTime/4 { // the shim would wait for twice as long for the killed one to read
+		t.Errorf("the next daemon knew after %v", took)
+	}
 	m.stop() // and containerd with it
 	m.start()
 	await("the next daemon waits too", waits("early (sidecar) to be ready", "door early"))
