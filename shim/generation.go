@@ -12,13 +12,14 @@ type Generation struct {
 	Number  int       `json:"number"`
 	Digest  string    `json:"digest"` // of the group
 	File    string    `json:"file"`   // base name under GroupsDir
-	At      time.Time `json:"at"`     // when it was accepted; one and the same for all that one change of the folder brought
+	At      time.Time `json:"at"`     // when it was accepted, by the host's clock: nothing goes by it
 	By      Cause     `json:"by"`
 	Outcome Outcome   `json:"outcome"`
-	Why     string    `json:"why,omitempty"`  // of an Outcome that is not as hoped: one line
-	Text    string    `json:"text,omitempty"` // sum of the file it came from, so that an edit that changes nothing is kept too
-	Kept    bool      `json:"kept"`           // its definition is still on disk: Rollback can go back to it
-	Pins    Pins      `json:"pins,omitempty"` // what its images were: those that Rollback goes back to
+	Why     string    `json:"why,omitempty"`    // of an Outcome that is not as hoped: one line
+	Text    string    `json:"text,omitempty"`   // sum of the file it came from, so that an edit that changes nothing is kept too
+	Change  string    `json:"change,omitempty"` // sum of the file that brought it: groups of the same one were changed together
+	Kept    bool      `json:"kept"`             // its definition is still on disk: Rollback can go back to it
+	Pins    Pins      `json:"pins,omitempty"`   // what its images were: those that Rollback goes back to
 }
 
 // A Cause is what made a generation.

@@ -92,12 +92,12 @@ func (s *Store) generate(w *Wanted, f file) error {
 		return err
 	}
 	g := Generation{
-		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: OnTrial, Text: text, Kept: true,
+		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: OnTrial, Text: text, Change: text, Kept: true,
 		Pins: w.Pins,
 	}
 	if newest {
 		if all[0].Digest == g.Digest {
-			g.At, g.By, g.Outcome, g.Why = all[0].At, all[0].By, all[0].Outcome, all[0].Why
+			g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why
 		}
 		all = all[1:]
 	} else if len(all) > 0 && all[0].Outcome != Proved {

@@ -101,7 +101,7 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[stri
 	if err != nil {
 		return Bundle{}, 0, nil, err
 	}
-	at, err := store.acceptedAt(group)
+	change, err := store.change(group)
 	if err != nil {
 		return Bundle{}, 0, nil, err
 	}
@@ -110,7 +110,7 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[stri
 		if k.wantedGroup(other) == nil {
 			continue // taken away together with the change
 		}
-		if t, err := store.acceptedAt(other); err != nil || !t.Equal(at) {
+		if c, err := store.change(other); err != nil || c == "" || c != change {
 			apart = append(apart, other)
 		}
 	}
@@ -147,13 +147,14 @@ func (k *Keeper) pinsBack(b Bundle, group string, number int) (map[string]Pins, 
 	return pins, nil
 }
 
-// acceptedAt is when the newest generation of a group was.
-func (s *Store) acceptedAt(group string) (time.Time, error) {
+// change is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
+// also where a daemon was killed between them; of a daemon that knew no such sum it is empty.
+func (s *Store) change(group string) (string, error) {
 	all, err := s.History(group)
 	if err != nil || len(all) == 0 {
-		return time.Time{}, err
+		return "", err
 	}
-	return all[0].At, nil
+	return all[0].Change, nil
 }
 
 func (k *Keeper) wantedNow(group string) Wanted {
