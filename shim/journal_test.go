@@ -188,6 +188,41 @@ func TestJournalSkipsTornLines(t *testing.T) {
 	}
 }
 
+// A daemon is killed when the new file has taken the place of the old one and there is no new one yet.
+func TestJournalOfADaemonKilledBetweenTwoFiles(t *testing.T) {
+	l := newLibrary(t)
+	l.record(event("a", shim.EventState, "before"))
+	if err := l.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(l.path("others.jsonl"), l.path("others.old.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	l.record(event("a", shim.EventState, "after"))
+	if got := strings.Join(l.texts(shim.EventQuery{}), " "); got != "before after" {
+		t.Errorf("it has %q", got)
+	}
+}
+
+// A clock that is set back an hour loses no event, and the last state of a group is the last that it entered.
+func TestJournalOfAClockThatIsSet(t *testing.T) {
+	for _, set := range []time.Duration{-time.Hour, time.Hour} {
+		l := newLibrary(t)
+		l.record(event("a", shim.EventDenied, "1"), event("a", shim.EventState, "2"))
+		c := &clock{now: morning.Add(set)}
+		l.config.Now = c.Now
+		l.reopen()
+		l.record(event("a", shim.EventState, "3"), event("a", shim.EventDenied, "4"))
+		if got := l.texts(shim.EventQuery{}); len(got) != 4 {
+			t.Errorf("set by %s: %q", set, got)
+		}
+		if got := l.texts(shim.EventQuery{Kinds: []shim.EventKind{shim.EventState}}); strings.Join(got, " ") != "2 3" {
+			t.Errorf("set by %s, the states are %q", set, got)
+		}
+	}
+}
+
 func TestJournalTellsOnlyOneLine(t *testing.T) {
 	l := newLibrary(t)
 	l.record(event("a", shim.EventState, "a\nb"), event("a", shim.EventState, strings.Repeat("é", 1<<20)))

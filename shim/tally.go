@@ -27,7 +27,11 @@ const (
 	mostWait  = time.Minute
 )
 
-func (p *restraint) due(at time.Time) bool { return at.Sub(p.ToldAt) >= p.Wait }
+// due says that the wait is over. A time of telling that is still to come is of before the clock was set back, and binds nobody.
+func (p *restraint) due(at time.Time) bool {
+	since := at.Sub(p.ToldAt)
+	return since < 0 || since >= p.Wait
+}
 
 // told notes that it was told of.
 func (p *restraint) told(at time.Time) {

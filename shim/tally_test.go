@@ -94,6 +94,25 @@ func TestFreshOfOneWhoNeverStops(t *testing.T) {
 	}
 }
 
+// What was noted before the clock was set, by an hour either way, keeps nobody from being told of.
+func TestFreshAfterTheClockWasSet(t *testing.T) {
+	for _, set := range []time.Duration{-time.Hour, time.Hour} {
+		var tallies []shim.Tally
+		for i := range 5 {
+			tallies, _, _ = shim.Fresh(tallies, []shim.Denial{denial("web", one, uint64(i+1))}, morning.Add(time.Duration(i)*time.Second))
+		}
+		now, told := morning.Add(set), 0
+		for i := range 60 {
+			var denials []shim.Denial
+			tallies, denials, _ = shim.Fresh(tallies, []shim.Denial{denial("web", one, uint64(i+6))}, now.Add(time.Duration(i)*time.Second))
+			told += len(denials)
+		}
+		if told < 3 || told > 10 {
+			t.Errorf("set by %s, in the minute after it was told of %d times", set, told)
+		}
+	}
+}
+
 // A look that finds the same again costs nothing but the comparison.
 func TestFreshOfNothingNew(t *testing.T) {
 	now := []shim.Denial{denial("job", two, 2), denial("web", one, 1)}
