@@ -108,7 +108,11 @@ func (c *Client) nameless(ctx context.Context, name string, id digest.Digest) (i
 	}
 	for label, mediaType := range info.Labels {
 		if strings.HasPrefix(label, heldLabel) {
-			return images.Image{Name: name, Target: ocispec.Descriptor{MediaType: mediaType, Digest: id, Size: info.Size}}, nil
+			return images.Image{
+				Name:   name,
+				Target: ocispec.Descriptor{MediaType: mediaType, Digest: id, Size: info.Size},
+				Labels: map[string]string{sourceLabel: name},
+			}, nil
 		}
 	}
 	return images.Image{}, fmt.Errorf("image %s: nothing says what it is: %w", name, errdefs.ErrNotFound)

@@ -1,0 +1,129 @@
+package ctrd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/images"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// pullAnew gives a name what its tag means in the registry by now, as somebody does who pulls it by hand.
+func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
+	t.Helper()
+	src, err := parseSource(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := c.ctx(t.Context(), 0)
+	defer cancel()
+	if err := c.pull(ctx, src); err != nil {
+		t.Fatal(err)
+	}
+	return mustImage(t, c, ref)
+}
+
+func mustRecall(t *testing.T, c *Client, img shim.Image) shim.Image {
+	t.Helper()
+	c.forget()
+	again, err := c.Recall(t.Context(), img.Ref, img.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Ref != img.Ref || again.Digest != img.Digest {
+		t.Errorf("recalled %+v, want %+v", again, img)
+	}
+	checkUsable(t, c, again)
+	return again
+}
+
+func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		registry := startRegistry(t)
+		push(t, registry, "one", "1", busyboxImage(t))
+		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MULTI=1")))
+		for _, name := range []string{"one", "multi"} {
+			ref := registry + "/" + name + ":1"
+			old := mustImage(t, c, ref)
+			c.mustHold(t, "shop", 1, old)
+			if again := mustRecall(t, c, old); again.Name != old.Name {
+				t.Errorf("before the tag has moved it is called %q, want %q", again.Name, old.Name)
+			}
+			push(t, registry, name, "1", busyboxImage(t, withEnv("MOVED="+name)))
+			moved := c.pullAnew(t, ref)
+			if moved.Digest == old.Digest {
+				t.Fatal("the tag has not moved, so that this test can't fail")
+			}
+			c.mustHold(t, "shop", 2, moved)
+			c.collect(t)
+
+			mustRecall(t, c, old)
+			mustRecall(t, c, moved)
+			ctx, cancel := c.ctx(t.Context(), callTimeout)
+			err := c.client.ImageService().Delete(ctx, moved.Name, images.SynchronousDelete())
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustRecall(t, c, old)
+			if now := mustImage(t, c, ref); now.Digest != moved.Digest {
+				t.Errorf("to recall what it was has changed what %s means: %+v", ref, now)
+			}
+
+			// What nothing has held is asked for by its digest, which the registry still has.
+			c.mustRelease(t, "shop", 1)
+			c.collect(t)
+			if c.here(t, old) {
+				t.Error("what nobody holds was not collected, so that this test can't fail")
+			}
+			if again := mustRecall(t, c, old); again.Name != registry+"/"+name+"@"+old.Digest {
+				t.Errorf("pulled by its digest it is called %q", again.Name)
+			}
+			c.mustRelease(t, "shop", 2)
+		}
+	})
+}
+
+func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		path := filepath.Join(t.TempDir(), "a.tar")
+		write := func(version string) shim.Image {
+			writeOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
+			return mustImage(t, c, ociArchivePrefix+path)
+		}
+		first := write("1")
+		c.mustHold(t, "g", 1, first)
+		if second := write("2"); second.Digest == first.Digest {
+			t.Fatal("it is the same image, so that this test can't fail")
+		}
+		c.unname(t)
+
+		app := script("app", spec.App, "echo $VERSION")
+		r := newRig(t, c, path, app)
+		r.image = mustRecall(t, c, first)
+		c.forget() // a daemon that begins in between
+		r.run()
+		if out, _ := r.ended("app"); out != "1\n" {
+			t.Errorf("it says %q", out)
+		}
+		r.removeAll()
+
+		c.mustRelease(t, "g", 1)
+		c.unname(t)
+		_, err := c.Recall(t.Context(), first.Ref, first.Digest)
+		problem, ok := errors.AsType[*shim.Problem](err)
+		if !ok || !strings.Contains(err.Error(), first.Digest+" is not on this host any more: archive "+path+" has another image by now") || problem.Hint == "" {
+			t.Errorf("once it is gone: %v", err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		writeOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
+		mustRecall(t, c, first)
+	})
+}
