@@ -25,6 +25,9 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 		k.wanted[w.Group.Name] = *w
 		k.want(w.Group.Name, w, w, images[w.Group.Name], feeds[w.Group.Name])
 	}
+	for _, w := range l.New {
+		k.runners[w.Group.Name].record(generationEvent(w))
+	}
 	for i := range l.Gone {
 		w := &l.Gone[i]
 		k.want(w.Group.Name, w, nil, nil, feeds[w.Group.Name])
@@ -86,7 +89,6 @@ func (k *Keeper) retire(ctx context.Context, r *runner, seq int) bool {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.group)
 	}
 	delete(k.runners, r.group)
-	delete(k.entered, r.group)
 	delete(k.entered, r.group) // one of that name that comes later begins anew
 	return true
 }

@@ -17,7 +17,9 @@ const (
 	EventDrift     EventKind = "drift"     // somebody else changed what keeps a group, and it was put back
 	EventQuota     EventKind = "quota"     // of an ambassador's bytes most, or all, are spent
 	EventState     EventKind = "state"     // a group entered a state
-	EventReverted  EventKind = "reverted"  // a new generation did not prove itself, and the one before was put back
+	EventAccepted  EventKind = "accepted"  // a group has a new generation, by an apply or an edit of its file
+	EventRollback  EventKind = "rollback"  // an operator went back: what is wanted is an earlier generation, as a new one
+	EventReverted  EventKind = "reverted"  // a generation could not be had or did not prove itself, and the one before was put back
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 )
 
@@ -86,11 +88,21 @@ func stateEvent(group string, s State, err string) Event {
 	return Event{Group: group, Kind: EventState, State: s, Text: text}
 }
 
-func revertedEvent(group string, from, to int, why string) Event {
-	return Event{
-		Group: group, Kind: EventReverted,
-		Text: fmt.Sprintf("generation %d was taken back, %d is put in its place: %s", from, to, why),
+// generationEvent tells of a group's new generation, and what made it.
+func generationEvent(w Wanted) Event {
+	e := Event{Group: w.Group.Name, Kind: EventAccepted}
+	switch {
+	case w.Setback != nil:
+		e.Kind = EventReverted
+		e.Text = fmt.Sprintf("generation %d was taken back, the one before it is put in its place as generation %d: %s", w.Setback.Generation, w.Generation, w.Setback.Why)
+	case w.By == ByRollback:
+		e.Kind, e.Text = EventRollback, fmt.Sprintf("an earlier generation is put back as generation %d", w.Generation)
+	case w.By == ByFile:
+		e.Text = fmt.Sprintf("generation %d, by an edit of %s", w.Generation, w.File)
+	default:
+		e.Text = fmt.Sprintf("generation %d, by %s of %s", w.Generation, w.By, w.File)
 	}
+	return e
 }
 
 func restartedEvent(group, container string, l Life) Event {

@@ -15,6 +15,7 @@ import (
 // A Loaded is what the store says is wanted.
 type Loaded struct {
 	Wanted   []Wanted
+	New      []Wanted // of Wanted, those that are of another generation than before, or were uninstalled
 	Gone     []Wanted // groups that were wanted and are in no file any more; known until they are forgotten
 	Problems []FileProblem
 }
@@ -166,6 +167,9 @@ func (l *loading) want(g spec.Group, f file) {
 		}
 	}
 	l.out.Wanted = append(l.out.Wanted, w)
+	if w.Generation != before.Generation || before.File == "" {
+		l.out.New = append(l.out.New, w)
+	}
 }
 
 func (l *loading) keep(w Wanted, why error) {

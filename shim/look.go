@@ -102,6 +102,7 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 		}
 	}
 	began := r.config.Now()
+	r.acted = true
 	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {

@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
@@ -20,6 +21,9 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 	}
 	if st.State != before.State {
 		st.Since = in.Now
+		if !r.acted {
+			st.Since = in.since(st.State)
+		}
 	}
 	if w := r.wish.wanted; w != nil {
 		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
@@ -53,6 +57,28 @@ func (r *runner) publish(in PlanInput, err error, busy bool) State {
 		close(r.looked) // under mu, so nobody else does
 	}
 	return st.State
+}
+
+// since is when a group of which this keeper has done nothing has entered its state, as far as what there is of it tells: one that
+// runs, when the last of its programs was started.
+func (in PlanInput) since(s State) time.Time {
+	var at time.Time
+	switch s {
+	case Running:
+		for _, c := range in.Observed.Containers {
+			if c.Task == TaskRunning && c.StartedAt.After(at) {
+				at = c.StartedAt
+			}
+		}
+	case Completed:
+		if in.Ended != nil {
+			at = in.Ended.At
+		}
+	}
+	if at.IsZero() || at.After(in.Now) { // later: the clock was set back since
+		return in.Now
+	}
+	return at
 }
 
 // stateAt is the state that a look found.

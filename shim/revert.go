@@ -76,7 +76,6 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 	setback := Setback{Generation: w.Generation, Why: text}
 	r.spoil(setback.problem(w.Group.Name))
 	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
-	r.record(revertedEvent(w.Group.Name, w.Generation, number, text))
 	_ = k.load(images, nil) // logged, and kept for Problems
 	return nil
 }

@@ -44,6 +44,7 @@ type runner struct {
 	unnoted   string           // why they could not be written down the last time; empty: they could
 	words     map[string]words // by container
 	denied    time.Time        // since when what the group waits for has been denied by probes; zero: it is not
+	acted     bool             // a step was tried
 	fails     int              // looks in a row that failed
 	deaf      bool             // a step has failed and its retry waits: our own doings must not wake us
 	lastError error            // of the last look that ended
