@@ -83,6 +83,18 @@ func (e *Ended) complaint(g *spec.Group) error {
 	return nil
 }
 
+// unchanged is what is said of a group that has ended and is applied as it is.
+func (e *Ended) unchanged(g *spec.Group) string {
+	text := "it has completed"
+	if e.State == Stopped {
+		text = "a failure has stopped it"
+	}
+	if err := e.complaint(g); err != nil {
+		text += ", " + err.Error()
+	}
+	return fmt.Sprintf("%s; an unchanged file doesn't run it again, \"sallyport start %s\" does", text, g.Name)
+}
+
 // String is the end in an operator's words: "status 137 (SIGKILL, out of memory)".
 func (x Exit) String() string {
 	text := exitText(x.Status, x.OOMKilled)

@@ -166,3 +166,42 @@ func TestWhatIsNotWrittenDownIsNotTakenDown(t *testing.T) {
 		}
 	})
 }
+
+// Who applies an ended group as it is learns how it has ended, and how it runs again.
+func TestPreviewOfAnEndedGroupThatIsUnchanged(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status uint32
+		want   string
+	}{
+		{"well", 0, "it has completed; an unchanged file doesn't run it again, \"sallyport start batch\" does"},
+		{"with a failure", 5, "it has completed, web (app) ended with status 5; an unchanged file doesn't run it again, \"sallyport start batch\" does"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				preview := func(text string) shim.Preview {
+					t.Helper()
+					all, err := d.keeper.Preview(t.Context(), bundles("batch.hcl", text))
+					if err != nil {
+						t.Fatal(err)
+					}
+					return all[0]
+				}
+				d.mustApply("batch.hcl", batch)
+				d.exit("batch", "web", tt.status)
+				if p := preview(batch); p.Ended != tt.want || len(p.Steps) > 0 {
+					t.Errorf("unchanged: %+v, want %q", p, tt.want)
+				}
+				if p := preview(edited(batch, "web:1", "web:2")); p.Ended != "" || len(p.Steps) == 0 {
+					t.Errorf("changed: %+v", p)
+				}
+				if err := d.keeper.Stop(t.Context(), "batch", nil); err != nil {
+					t.Fatal(err)
+				}
+				if p := preview(batch); p.Ended != "" {
+					t.Errorf("stopped: %+v", p)
+				}
+			})
+		})
+	}
+}

@@ -61,7 +61,7 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 			watched(t, func(t *testing.T, d *desk, said func(...string)) {
 				d.mustApply("shop.hcl", shop)
 				d.wait(5 * time.Second)
-				said("shop state: starting", "shop state: running")
+				said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 				d.did()
 				tt.change(d)
 				d.wait(time.Second)
@@ -78,7 +78,7 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 func TestDriftThatCannotBePutBack(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)
-		said("shop state: starting", "shop state: running")
+		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		for range 5 {
 			d.host.FailNext("admit", errBoom)
 		}
@@ -95,7 +95,7 @@ func TestDriftThatCannotBePutBack(t *testing.T) {
 func TestDriftThatGoesOn(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)
-		said("shop state: starting", "shop state: running")
+		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		d.did()
 		fight := func(times int) {
 			for range times {
@@ -148,10 +148,10 @@ func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
 func TestNoDrift(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)
-		said("shop state: starting", "shop state: running")
+		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		d.mustApply("shop.hcl", edited(shop, "host = 8443", "host = 8444"))
 		d.wait(time.Minute)
-		said("shop state: degraded", "shop state: running")
+		said("shop accepted: generation 2, by apply of shop.hcl", "shop state: degraded", "shop state: running")
 		d.end()
 		d.begin()
 		d.wait(time.Minute)
@@ -166,7 +166,7 @@ func TestNoDrift(t *testing.T) {
 func TestRestartsAreRecorded(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)
-		said("shop state: starting", "shop state: running")
+		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		d.exit("shop", "web", 137)
 		d.wait(time.Second)
 		said("shop state: degraded: web (app) ended with status 137 (SIGKILL)", "shop.web restarted: ended with status 137 (SIGKILL), started again", "shop state: running")

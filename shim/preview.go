@@ -16,6 +16,7 @@ type Preview struct {
 	Opens  []string `json:"opens,omitempty"` // what may leave or enter that could not before
 	Closes []string `json:"closes,omitempty"`
 	Unsafe []string `json:"unsafe,omitempty"` // what is given up, whether or not it was before
+	Ended  string   `json:"ended,omitempty"`  // how it has ended of its own accord, where the file is unchanged and so doesn't run it again
 	Error  string   `json:"error,omitempty"`  // what could not be looked at, so that steps may be missing
 }
 
@@ -59,6 +60,9 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	p.Opens, p.Closes = difference(in.Was, want)
 	if want != nil {
 		p.Unsafe = UnsafeTexts(want)
+	}
+	if in.Ended != nil && !in.Stopped {
+		p.Ended = in.Ended.unchanged(want)
 	}
 	p.Error = errorText(in.Observed.unknown(want))
 	return p

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -62,8 +64,19 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 		return nil
 	}
 	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if said := excerpt(string(body), longestExcerpt); said != "" {
+	if said := excerpt(string(body), longestExcerpt); !echoes(said, status) {
 		return fmt.Errorf("%s: %s", status, said)
 	}
 	return errors.New(status)
+}
+
+// echoes says that a body tells no more than the status does, as those of most libraries: "404 page not found".
+func echoes(body, status string) bool {
+	known := strings.Fields(strings.ToLower(status) + " page")
+	for word := range strings.FieldsSeq(strings.ToLower(body)) {
+		if !slices.Contains(known, strings.Trim(word, ".,:;!")) {
+			return false
+		}
+	}
+	return true
 }

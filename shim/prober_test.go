@@ -68,6 +68,7 @@ func TestAskHTTP(t *testing.T) {
 				http.Error(w, "the database\n is \x1b[31mdown", http.StatusServiceUnavailable)
 			}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: the database is \uFFFD[31mdown",
 		},
+		{"a failure whose body is its status", "/", http.NotFound, "GET http://127.0.0.1:8080/: status 404 Not Found"},
 		{"a failure without one", "/", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) }, "GET http://127.0.0.1:8080/: status 404 Not Found"},
 		{
 			"a long reason", "/", func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,7 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 	if err := k.purge(ctx, group, f); err != nil {
 		return err
 	}
-	return k.follow(ctx, group, f, progress)
+	return k.follow(ctx, []string{group}, f, progress)
 }
 
 func (k *Keeper) purge(ctx context.Context, group string, f *feed) error {

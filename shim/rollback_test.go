@@ -235,3 +235,27 @@ func TestApplyThatIsRolledBackMeanwhileFails(t *testing.T) {
 		}
 	})
 }
+
+// To go back to what is wanted already is nothing to do, and is said to be.
+func TestRollbackToWhatIsWanted(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("shop.hcl", shop)
+		d.mustApply("shop.hcl", newWeb)
+		if err := d.rollback("shop", 1); err != nil {
+			t.Fatal(err)
+		}
+		d.host.ForgetOperations()
+		for _, number := range []int{3, 1} {
+			var said []string
+			if err := d.keeper.Rollback(t.Context(), "shop", number, func(line string) { said = append(said, line) }); err != nil {
+				t.Error(err)
+			}
+			want := []string{fmt.Sprintf("shop: generation %d is what is wanted already: there is nothing to go back to", number)}
+			if diff := cmp.Diff(want, said); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+		}
+		d.did()
+		d.checkHistory("shop", "3 rollback proved", "2 apply proved", "1 apply proved")
+	})
+}

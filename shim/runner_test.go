@@ -3,6 +3,8 @@ package shim_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -247,10 +249,34 @@ func TestRemoveLeavesSharedFilesToTheOperator(t *testing.T) {
 		d.mustApply("all.hcl", shop+job)
 		err := d.keeper.Remove(context.Background(), "shop", nil)
 		var p *shim.Problem
-		if !errors.As(err, &p) || !strings.Contains(p.Hint, "delete the block") {
+		if !errors.As(err, &p) || !strings.Contains(p.Hint, "\"sallyport rm all.hcl\" removes them all; for shop alone, delete its block") {
 			t.Errorf("error %v", err)
 		}
 		d.did()
+	})
+}
+
+func TestRemoveFileTakesAllItsGroups(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("all.hcl", shop+job, "other.hcl", edited(job, `"job"`, `"other"`))
+		d.write("all.hcl", shop+job+"group \"late\" {\n  egress = \"none\"\n  app \"late\" { image = \"late:1\" }\n}\n")
+		if err := d.keeper.RemoveFile(t.Context(), "al.hcl", false, nil); err == nil || !strings.Contains(err.Error(), "no group is by a file al.hcl") {
+			t.Errorf("an unknown file: %v", err)
+		}
+		if err := d.keeper.RemoveFile(t.Context(), "all.hcl", false, nil); err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		all, err := d.keeper.Status("")
+		for _, st := range all {
+			left = append(left, st.Name)
+		}
+		if diff := cmp.Diff([]string{"other"}, left); err != nil || diff != "" {
+			t.Errorf("groups, error %v (-want +got):\n%s", err, diff)
+		}
+		if _, err := os.Stat(filepath.Join(d.layout.GroupsDir, "all.hcl")); !os.IsNotExist(err) {
+			t.Errorf("the file: %v", err)
+		}
 	})
 }
 

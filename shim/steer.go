@@ -15,7 +15,7 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 	if err := k.uninstall(ctx, group, f); err != nil {
 		return err
 	}
-	return k.follow(ctx, group, f, progress)
+	return k.follow(ctx, []string{group}, f, progress)
 }
 
 func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
@@ -34,6 +34,36 @@ func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
 	}
 	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
 	return nil
+}
+
+// RemoveFile uninstalls a file and waits until all the groups that it has are gone; with volumes, what is in their persistent ones
+// goes too.
+func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
+	f := newFeed()
+	groups, err := k.uninstallFile(ctx, file, volumes, f)
+	if err != nil {
+		return err
+	}
+	return k.follow(ctx, groups, f, progress)
+}
+
+func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, f *feed) ([]string, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, goes with it
+	groups, err := k.config.Store.removeFile(file, volumes)
+	if err != nil {
+		return nil, err
+	}
+	feeds := map[string]*feed{}
+	for _, group := range groups {
+		feeds[group] = f
+	}
+	_ = k.load(nil, feeds) // logged, and kept for Problems
+	return groups, nil
 }
 
 // joinRemoval follows a removal that is under way without a file: an orphan's.
@@ -58,7 +88,7 @@ func (k *Keeper) Restart(ctx context.Context, group, container string, progress 
 	if err := k.restart(group, container, f); err != nil {
 		return err
 	}
-	return k.follow(ctx, group, f, progress)
+	return k.follow(ctx, []string{group}, f, progress)
 }
 
 func (k *Keeper) restart(group, container string, f *feed) error {
@@ -85,17 +115,23 @@ func (k *Keeper) restart(group, container string, f *feed) error {
 	return nil
 }
 
-// follow waits for the one group that f tells of.
-func (k *Keeper) follow(ctx context.Context, group string, f *feed, progress func(string)) error {
+// follow waits for the groups that f tells of.
+func (k *Keeper) follow(ctx context.Context, groups []string, f *feed, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	outcomes, err := f.wait(ctx, 1, progress, k.stopped)
+	outcomes, err := f.wait(ctx, len(groups), progress, k.stopped)
 	if err != nil {
 		return err
 	}
-	if err := outcomes[group].err; err != nil {
-		return &Problem{Err: fmt.Errorf("group %s: %w", group, err), Hint: hintOf(err)}
+	var errs []error
+	for _, group := range groups {
+		if err := outcomes[group].err; err != nil {
+			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
+		}
+	}
+	if err := joinLine(errs); err != nil {
+		return &Problem{Err: err, Hint: hintOf(err)}
 	}
 	return nil
 }

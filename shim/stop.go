@@ -42,7 +42,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
 		return err
 	}
-	if err := k.follow(ctx, group, f, progress); err != nil {
+	if err := k.follow(ctx, []string{group}, f, progress); err != nil {
 		return err
 	}
 	k.mu.Lock()

@@ -175,11 +175,30 @@ func (s *Store) remove(group string, purge bool) error {
 		if name != group && other.File == w.File {
 			return &Problem{
 				Err:  fmt.Errorf("file %s defines group %s too", s.filePath(w.File), name),
-				Hint: "delete the block of group " + group + " from that file and apply it again",
+				Hint: fmt.Sprintf("\"sallyport rm %s\" removes them all; for %s alone, delete its block from the file and apply that again", w.File, group),
 			}
 		}
 	}
 	return s.install(installation{Delete: []string{w.File}, Purge: purge})
+}
+
+// removeFile takes a file away, with all the groups that it has, and returns their names. With purge their persistent volumes are to
+// go too. A file that has no group that is known is an error.
+func (s *Store) removeFile(file string, purge bool) (groups []string, err error) {
+	known, err := s.known()
+	if err != nil {
+		return nil, err
+	}
+	for name, w := range known {
+		if w.File == file {
+			groups = append(groups, name)
+		}
+	}
+	if len(groups) == 0 {
+		return nil, &Problem{Err: fmt.Errorf("no group is by a file %s", file), Hint: "\"sallyport status GROUP\" shows the file of a group"}
+	}
+	slices.Sort(groups)
+	return groups, s.install(installation{Delete: []string{file}, Purge: purge})
 }
 
 // Forget drops the last good definition, and those before it, of a group that is gone from the host.

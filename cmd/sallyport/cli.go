@@ -15,7 +15,8 @@ const about = `Groups of containers, each behind one guarded door: the ambassado
 
 Group files are HCL, and "sallyport daemon" keeps the groups as the installed ones say. Flags of the
 instance and of the daemon may come from the environment: --run-dir is also SALLYPORT_RUN_DIR.
-Exit status: 0 done, 1 failed, 2 the command line or a file is wrong.`
+Exit status: 0 done, 1 failed, 2 the command line or a file is wrong. wait ends with the job's own, and
+with 125 where it fails itself.`
 
 // cli is the command line: a verb is a struct with a Run method, in a file of its own.
 type cli struct {
@@ -68,20 +69,31 @@ func run(args []string) int {
 	)
 	command, err := parser.Parse(longVar(args))
 	if err != nil {
-		return ui.fail(usage(err, helpFor(err)))
+		err, verb := usage(err, helpFor(err)), verbOf(err)
+		if verb == "wait" {
+			err = &ownFailure{err}
+		}
+		return ui.fail(err)
 	}
 	return ui.fail(command.Run())
 }
 
 // helpFor names the help text nearest to where a command line went wrong.
 func helpFor(err error) string {
-	verb := ""
+	if verb := verbOf(err); verb != "" {
+		return "run \"sallyport " + verb + " --help\""
+	}
+	return "run \"sallyport --help\""
+}
+
+// verbOf is the verb at which a command line went wrong; "" where it has none.
+func verbOf(err error) string {
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
-			verb = node.Name + " "
+			return node.Name
 		}
 	}
-	return "run \"sallyport " + verb + "--help\""
+	return ""
 }
 
 // longVar lets -var be written with one dash, as other tools for HCL have it. It stops at "--" and at exec, where the

@@ -50,6 +50,8 @@ func writePreviews(w io.Writer, previews []shim.Preview) error {
 		switch {
 		case p.Error != "":
 			fmt.Fprintf(&out, "%s: not all of it could be looked at: %s\n", p.Group, oneLine(p.Error))
+		case len(p.Steps) == 0 && p.Ended != "":
+			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, oneLine(p.Ended))
 		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:
 			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
 		default:

@@ -19,6 +19,10 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
+	before, err := client.Status(ctx, v.Group)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := client.Rollback(ctx, v.Group, v.To, func(line string) { ui.notef("%s", line) }); err != nil {
 		return interrupted(ctx, err, goesOn)
@@ -31,6 +35,10 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	for _, g := range groups {
 		if g.Error != "" {
 			return &shim.Problem{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+		}
+		if len(before) == 1 && before[0].Generation == g.Generation {
+			fmt.Fprintf(ui.out, "%s stays %s, by generation %d\n", g.Name, g.State, g.Generation)
+			continue
 		}
 		fmt.Fprintf(ui.out, "%s is %s as before, by the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -61,7 +62,10 @@ func serve(env *testscript.Env, socket, told string) error {
 }
 
 // A stage plays a daemon's keeper and containerd. Each call that would change something becomes a line of the file told.
-type stage struct{ told string }
+type stage struct {
+	told string
+	back atomic.Int32 // generations that were made by going back
+}
 
 func (s *stage) tell(format string, args ...any) error {
 	f, err := os.OpenFile(s.told, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -110,6 +114,11 @@ func (s *stage) Purge(_ context.Context, group string, progress func(string)) er
 	return s.tell("purge %s", group)
 }
 
+func (s *stage) RemoveFile(_ context.Context, file string, volumes bool, progress func(string)) error {
+	progress("checkout: stop web (app)")
+	return s.tell("remove %s, volumes %v", file, volumes)
+}
+
 func (s *stage) Restart(_ context.Context, group, container string, progress func(string)) error {
 	progress(group + ": stop")
 	return s.tell("restart %q %q", group, container)
@@ -119,6 +128,9 @@ func (s *stage) Restart(_ context.Context, group, container string, progress fun
 func (s *stage) Rollback(_ context.Context, group string, to int, progress func(string)) error {
 	progress(fmt.Sprintf("%s: back to generation %d", group, to))
 	if err := s.tell("rollback %s %d", group, to); err != nil || to != 1 {
+		if to != checkout.Generation+int(s.back.Load()) { // that one is wanted already
+			s.back.Add(1)
+		}
 		return err
 	}
 	return &shim.Problem{Err: errors.New("group checkout: generation 4 not ready within 1m0s"), Hint: "see its log"}
@@ -158,7 +170,9 @@ func (s *stage) Start(_ context.Context, group string, progress func(string)) er
 }
 
 func (s *stage) Status(group string) ([]shim.GroupStatus, error) {
-	all := []shim.GroupStatus{checkout, {Name: "sealed", State: shim.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
+	now := checkout
+	now.Generation += int(s.back.Load())
+	all := []shim.GroupStatus{now, {Name: "sealed", State: shim.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
 	for _, g := range all {
 		if g.Name == group {
 			return []shim.GroupStatus{g}, nil

@@ -21,6 +21,8 @@ import (
 const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a file is wrong
+	// statusOwn is of a verb that else ends with another program's status, whatever failed: docker run and env have it so.
+	statusOwn = 125
 )
 
 // A ui is what a verb talks to a person with.
@@ -68,6 +70,9 @@ func (u *ui) fail(err error) int {
 	if hint := hintOf(err); hint != "" {
 		u.notef("hint: %s", hint)
 	}
+	if _, ok := errors.AsType[*ownFailure](err); ok {
+		return statusOwn
+	}
 	if _, ok := errors.AsType[*usageError](err); ok || errors.Is(err, shim.ErrFile) {
 		return statusUsage
 	}
@@ -94,6 +99,12 @@ func hintOf(err error) string {
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// An ownFailure is of a verb that else ends with another program's exit status.
+type ownFailure struct{ err error }
+
+func (e *ownFailure) Error() string { return e.err.Error() }
+func (e *ownFailure) Unwrap() error { return e.err }
 
 // A usageError says that the command line or a file is wrong, rather than that something failed.
 type usageError struct{ err error }

@@ -82,6 +82,16 @@ func (c *Client) Purge(ctx context.Context, group string, progress func(line str
 	return c.stream(ctx, http.MethodDelete, groupPath(group)+"?volumes=true", nil, tell(progress))
 }
 
+// RemoveFile uninstalls a group file, by its base name, and waits until all of its groups are gone; with volumes, what is in their
+// persistent ones goes too.
+func (c *Client) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
+	path := "/v1/files/" + url.PathEscape(file)
+	if volumes {
+		path += "?volumes=true"
+	}
+	return c.stream(ctx, http.MethodDelete, path, nil, tell(progress))
+}
+
 // Restart stops and starts one container, or with "" all of the group's, and waits until they run.
 func (c *Client) Restart(ctx context.Context, group, container string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {

@@ -99,6 +99,11 @@ func (k *fakeKeeper) Purge(ctx context.Context, group string, progress func(stri
 	return k.wait(ctx, progress)
 }
 
+func (k *fakeKeeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(string)) error {
+	k.call("rm %s, volumes %v", file, volumes)
+	return k.wait(ctx, progress)
+}
+
 func (k *fakeKeeper) Rollback(ctx context.Context, group string, to int, progress func(string)) error {
 	k.call("rollback %s %d", group, to)
 	return k.wait(ctx, progress)

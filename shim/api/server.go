@@ -28,6 +28,7 @@ type Installer interface {
 	Rollback(ctx context.Context, group string, to int, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Purge(ctx context.Context, group string, progress func(line string)) error
+	RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error
 }
 
 // A Steerer acts on what runs, and waits for it.
@@ -147,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /v1/groups/{group}", s.answers(s.status))
 	mux.Handle("GET /v1/problems", s.answers(s.problems))
 	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
+	mux.Handle("DELETE /v1/files/{file}", s.streams(s.removeFile))
 	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
 	mux.Handle("POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop)))
 	mux.Handle("POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start)))

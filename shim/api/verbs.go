@@ -121,6 +121,14 @@ func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error
 	return ofGroup(s.Keeper.Remove)(ctx, r, out)
 }
 
+func (s *Server) removeFile(ctx context.Context, r *http.Request, out *stream) error {
+	volumes, err := parseTruth(r.URL.Query(), "volumes")
+	if err != nil {
+		return err
+	}
+	return s.Keeper.RemoveFile(ctx, r.PathValue("file"), volumes, out.progress)
+}
+
 func (s *Server) restart(ctx context.Context, r *http.Request, out *stream) error {
 	group, container := r.PathValue("group"), r.FormValue("container")
 	if err := checkNames(group); err != nil {

@@ -45,6 +45,9 @@ func TestVerbs(t *testing.T) {
 		{"remove with its volumes", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Purge(ctx, "checkout", progress)
 		}), []string{"one", "two"}, "rm --volumes checkout"},
+		{"remove a file", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.RemoveFile(ctx, "a b.hcl", true, progress)
+		}), []string{"one", "two"}, "rm a b.hcl, volumes true"},
 		{"restart a container", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Restart(ctx, "checkout", "web", progress)
 		}), []string{"one", "two"}, "restart checkout web"},
