@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
@@ -108,7 +107,8 @@ func TestParseIsDeterministic(t *testing.T) {
 	})
 }
 
-// Files made to hurt: each is refused or read within a moment, without running out of stack or memory.
+// Files made to hurt: each is refused or read, without running out of stack or memory, nor of the time that go test gives all tests
+// of the package: what grows with the square of such a file takes far longer.
 func TestHostileFilesAreBounded(t *testing.T) {
 	const big = 16 << 10 // the bounds refuse this and the largest file alike, and it is read in a moment even with -race
 	wrap := func(expr string) string {
@@ -146,16 +146,11 @@ func TestHostileFilesAreBounded(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
 			src := source("test.hcl", tt.text)
 			_, diags := Parse(src)
 			_ = printed(t, src, diags)
 			if refused := diags[0].Summary == "This file can't be read"; refused != tt.refused {
 				t.Errorf("refused: %t, want %t: %v", refused, tt.refused, diags[0])
-			}
-			// A moment. What grows with the square of the file takes far longer than a busy machine adds.
-			if took := time.Since(start); took > time.Minute {
-				t.Errorf("took %s for %d KiB and %d mistakes", took, len(tt.text)>>10, len(diags))
 			}
 		})
 	}
