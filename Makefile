@@ -114,7 +114,7 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 
 # Three parts at the same time, each on machines of its own: most of it is waiting.
 CRASH := ^Test(CrashPoints|LifeSoak|Disk.*|ContainerdKilled|ShimKilled|RuncMissing|PowerCut)$$
-LIFE  := ^Test(Example.*|Generations|StopStays|WaitForAJob|Life|HandPlacedFile|RestartPolicies|Order|Probes.*|BoundsAndVolumes)$$
+LIFE  := ^Test(Example.*|Generations|ImagesOfAGeneration|StopStays|WaitForAJob|Life|HandPlacedFile|RestartPolicies|Order|Probes.*|BoundsAndVolumes)$$
 
 .PHONY: integration
 integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel

@@ -161,7 +161,7 @@ group "job" {
 	m.start()
 	m.refused(5, "wait", "job", "--timeout", "10s")
 	m.apply("careful.hcl", becomesReady())
-	if said := m.refused(1, "wait", "careful"); !strings.Contains(said, "group careful is no job") {
+	if said := m.refused(125, "wait", "careful"); !strings.Contains(said, "group careful is no job") {
 		t.Errorf("a group that is no job: %s", said)
 	}
 }

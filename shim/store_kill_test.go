@@ -73,7 +73,7 @@ func kept(t *testing.T, l shim.Layout) (lines []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v", name, w.Generation, w.File,
+		lines = append(lines, fmt.Sprintf("%s: pins %v", name, w.Pins), fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v", name, w.Generation, w.File,
 			w.By, w.Group.Containers[len(w.Group.Containers)-1].Image, w.Proved, w.Stopped, w.Setback, ended != nil, w.Broken))
 		history, err := s.History(name)
 		if err != nil {
@@ -81,7 +81,7 @@ func kept(t *testing.T, l shim.Layout) (lines []string) {
 		}
 		for _, g := range history {
 			d, err := s.Definition(name, g.Number)
-			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, %q, %v", name, g.Number, g.By, g.Outcome, g.Why, g.Kept, d.Bundle.HCL, err))
+			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v", name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.Pins, d.Bundle.HCL, err))
 		}
 	}
 	for _, w := range loaded.Gone {
@@ -120,6 +120,13 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 	conclude := func(number int, o shim.Outcome) func(*shim.Store) {
 		return func(s *shim.Store) { must(s.Conclude("job", number, o, "")) }
 	}
+	pinned := func(by shim.Cause, digest string) func(*shim.Store) {
+		return func(s *shim.Store) {
+			_, err := s.Install(bundles("job.hcl", job), shim.Origin{By: by, Pins: map[string]shim.Pins{"job": {"registry.example/once:1": digest}}})
+			must(err)
+			s.Load()
+		}
+	}
 	job2 := edited(job, "once:1", "once:2")
 	edit := func(l shim.Layout, text string) {
 		must(os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600))
@@ -144,6 +151,12 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 			install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:2")),
 			conclude(2, shim.Proved), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:3")), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:4")),
 		}, nil, install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:5"))},
+		{"a moved tag", []func(*shim.Store){pinned(shim.ByApply, "sha256:a"), conclude(1, shim.Proved)}, nil, pinned(shim.ByApply, "sha256:b")},
+		{"a moved tag, rolled back", []func(*shim.Store){pinned(shim.ByApply, "sha256:a"), conclude(1, shim.Proved), pinned(shim.ByApply, "sha256:b"), conclude(2, shim.Proved)}, nil,
+			pinned(shim.ByRollback, "sha256:a")},
+		{"images of a generation that had none noted", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) {
+			must(s.Pin("job", 1, shim.Pins{"registry.example/once:1": "sha256:a"}))
+		}},
 		{"proved", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.Proved)},
 		{"not ready", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.NotReady)},
 		{"edited by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) { edit(l, job2) }, func(s *shim.Store) { s.Load() }},
