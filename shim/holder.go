@@ -13,6 +13,9 @@ type Holder interface {
 	Hold(ctx context.Context, group string, generation int, image Image) error
 	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now.
 	Recall(ctx context.Context, ref, digest string) (Image, error)
+	// Means is the digest of what a reference means on the host now, to [Runtime].Image, fetching and changing nothing; empty: of
+	// nothing that is there.
+	Means(ctx context.Context, ref string) (digest string, err error)
 	// Held lists the generations for which anything is held, by group.
 	Held(ctx context.Context) (map[string][]int, error)
 	// Release lets go of all that is held for a generation; what nothing else holds or names is the host's to collect. Absent is no

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/spec"
 )
 
 // images makes every image of the change present, all at once, and returns them by group and reference. pins has, by group, the
@@ -48,6 +50,21 @@ func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (ma
 		}
 	}
 	return out, nil
+}
+
+// meanings are the pins that an apply of the group would come to, as far as what its images are can be told without fetching any.
+func (k *Keeper) meanings(ctx context.Context, g *spec.Group, pinned Pins) Pins {
+	now := Pins{}
+	for i := range g.Containers {
+		ref := g.Containers[i].Image
+		if _, asked := now[ref]; asked || k.host.holder == nil {
+			continue
+		}
+		if digest, err := k.host.holder.Means(ctx, ref); err == nil && digest != "" { // else apply tells
+			now[ref] = digest
+		}
+	}
+	return now.of(g, pinned)
 }
 
 // pinAll are the pins of resolved images, by group. progress, which may be nil, hears of a reference that has come to mean something

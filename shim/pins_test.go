@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,11 @@ func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
 			t.Errorf("generation %d, want 1", st.Generation)
 		}
 
+		previews, err := d.keeper.Preview(t.Context(), bundles("shop.hcl", shop))
+		if err != nil || !slices.Contains(previews[0].Steps, "create web (app)") {
+			t.Errorf("preview: %+v, %v", previews, err)
+		}
+		d.expectImage("web", "sha256:old", "previewed")
 		lines, err := d.apply("shop.hcl", shop)
 		if err != nil {
 			t.Fatal(err)

@@ -52,6 +52,13 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 		}
 	}
 	k.mu.Unlock()
+	if want != nil {
+		now := k.meanings(ctx, want, in.Pins)
+		if now.differ(in.Pins) { // another generation, which has not ended
+			in.Ended = nil
+		}
+		in.Pins = now
+	}
 	in.Observed = k.host.observe(ctx, group, in.toRun())
 	if lives, err := k.config.Store.Lives(group); err == nil && !in.Observed.begins() {
 		in.Observed = in.Observed.recalled(lives)

@@ -69,11 +69,7 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 		return nil, err
 	}
 	defer a.Close()
-	choose := a.ociImage
-	if src.kind == fromDockerArchive {
-		choose = a.dockerImage
-	}
-	chosen, err := choose(platforms.Default())
+	chosen, err := a.image(src.kind)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +90,14 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 		Target: target,
 		Labels: map[string]string{sourceLabel: src.ref, stampLabel: a.stamp},
 	})
+}
+
+// image chooses the host's image from an archive of that kind.
+func (a *archive) image(kind sourceKind) (*archivedImage, error) {
+	if kind == fromDockerArchive {
+		return a.dockerImage(platforms.Default())
+	}
+	return a.ociImage(platforms.Default())
 }
 
 // importImage writes an image into containerd, unpacks it, and gives it its name last of all: what fails before leaves nothing.

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -63,6 +64,41 @@ func (c *Client) recall(ctx context.Context, src source, id digest.Digest) (cont
 		Err:  fmt.Errorf("%s is not on this host any more: %w", id, err),
 		Hint: "apply the file again: what its image names mean now is taken then",
 	}
+}
+
+// Means implements [shim.Holder].
+func (c *Client) Means(ctx context.Context, ref string) (string, error) {
+	src, err := parseSource(ref)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	name := src.name
+	if src.kind != fromRegistry {
+		name = src.ref
+	}
+	record, err := c.client.ImageService().Get(ctx, name)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return "", c.unanswered(fmt.Errorf("image %s: %w", name, err))
+	}
+	if src.kind == fromRegistry {
+		return record.Target.Digest.String(), nil
+	}
+	fi, err := os.Stat(src.path)
+	if err != nil || record.Labels[stampLabel] == stamp(fi) {
+		return record.Target.Digest.String(), nil
+	}
+	a, err := openArchive(src.path)
+	if err != nil {
+		return "", err
+	}
+	defer a.Close()
+	chosen, err := a.image(src.kind)
+	if err != nil {
+		return "", err
+	}
+	return chosen.manifest.Digest.String(), nil
 }
 
 // stillHere is the image of that digest if it is on the host, unpacked: by the name that its reference has, by its own, or by none at all.

@@ -42,6 +42,13 @@ func mustRecall(t *testing.T, c *Client, img shim.Image) shim.Image {
 	return again
 }
 
+func expectMeans(t *testing.T, c *Client, ref, want string) {
+	t.Helper()
+	if got, err := c.Means(t.Context(), ref); got != want || err != nil {
+		t.Errorf("%s means %q, error %v; want %q", ref, got, err, want)
+	}
+}
+
 func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
@@ -49,7 +56,9 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MULTI=1")))
 		for _, name := range []string{"one", "multi"} {
 			ref := registry + "/" + name + ":1"
+			expectMeans(t, c, ref, "")
 			old := mustImage(t, c, ref)
+			expectMeans(t, c, ref, old.Digest)
 			c.mustHold(t, "shop", 1, old)
 			if again := mustRecall(t, c, old); again.Name != old.Name {
 				t.Errorf("before the tag has moved it is called %q, want %q", again.Name, old.Name)
@@ -59,6 +68,7 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 			if moved.Digest == old.Digest {
 				t.Fatal("the tag has not moved, so that this test can't fail")
 			}
+			expectMeans(t, c, ref, moved.Digest)
 			c.mustHold(t, "shop", 2, moved)
 			c.collect(t)
 
@@ -94,7 +104,16 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		write := func(version string) shim.Image {
 			writeOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
-			return mustImage(t, c, ociArchivePrefix+path)
+			means, err := c.Means(t.Context(), ociArchivePrefix+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			img := mustImage(t, c, ociArchivePrefix+path)
+			if means != img.Digest {
+				t.Errorf("it was said to be %s, and is %s", means, img.Digest)
+			}
+			expectMeans(t, c, img.Ref, img.Digest)
+			return img
 		}
 		first := write("1")
 		c.mustHold(t, "g", 1, first)

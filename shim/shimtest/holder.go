@@ -65,6 +65,16 @@ func (s *holderSide) Recall(_ context.Context, ref, digest string) (shim.Image, 
 	return shim.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
 }
 
+func (s *holderSide) Means(_ context.Context, ref string) (string, error) {
+	h := (*Host)(s)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.missing[ref] {
+		return "", nil
+	}
+	return h.digest(ref), nil
+}
+
 func (s *holderSide) Held(context.Context) (map[string][]int, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
