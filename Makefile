@@ -121,7 +121,7 @@ integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web
 	@$(MAKE) -j3 --output-sync=target integration-crash integration-life integration-promise
 
 .PHONY: integration-crash integration-life integration-promise
-integration-crash: ; @$(GO) test -count 1 -timeout 10m -run '$(CRASH)' ./integration
+integration-crash: ; @$(GO) test -count 1 -timeout 10m -parallel 6 -run '$(CRASH)' ./integration
 integration-life: ; @$(GO) test -count 1 -timeout 10m -run '$(LIFE)' ./integration
 integration-promise: ; @$(GO) test -count 1 -timeout 10m -skip '$(CRASH)|$(LIFE)|^TestUpgrade$$' ./integration/...
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,4 +103,68 @@ func processes(word string) (found []string) {
 		}
 	}
 	return found
+}
+
+// hostState is what of the host's network a group could leave something in, as text.
+func (m *machine) hostState(t testing.TB) (all []string) {
+	t.Helper()
+	for _, command := range []string{"ip -br link", "ip -br address", "ip route", "ip -6 route", "ip rule", "nft -s list ruleset"} {
+		args := strings.Fields(command)
+		cmd := exec.Command(args[0], args[1:]...)
+		var out []byte
+		if err := inNetns(m.host, func() (err error) { out, err = cmd.CombinedOutput(); return err }); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		all = append(all, strings.Split(command+"\n"+string(out), "\n")...)
+	}
+	return all
+}
+
+// leftOf lists what there is on the machine of one group.
+func (m *machine) leftOf(group string) (left []string) {
+	patterns := []string{"groups.d/" + group + ".hcl"}
+	for _, dir := range []string{"run/netns", "run/volumes", "run/files", "run/seen", "state/wanted", "state/applied", "state/history", "state/generations", "state/ended", "state/lives", "state/volumes"} {
+		patterns = append(patterns, dir+"/"+group+"*")
+	}
+	for _, p := range patterns {
+		found, _ := filepath.Glob(filepath.Join(m.root, p))
+		left = append(left, found...)
+	}
+	for _, pattern := range []string{"/sys/fs/cgroup" + m.cgroupRoot(), "/sys/fs/cgroup/*" + m.cgroupRoot()} {
+		found, _ := filepath.Glob(pattern + "/" + group)
+		left = append(left, found...)
+	}
+	for _, g := range m.ps() {
+		if g.Name == group {
+			left = append(left, "group "+group)
+		}
+	}
+	return append(left, mentions("/proc/self/mountinfo", m.root+"/run/volumes/"+group)...)
+}
+
+// leftInContainerd lists what containerd, its shims and runc have whose name begins so, and what is held for it.
+func (m *machine) leftInContainerd(prefix string) (left []string) {
+	m.t.Helper()
+	for _, kind := range []string{"containers", "tasks", "snapshots", "leases"} {
+		out, err := exec.Command("ctr", "--address", filepath.Join(m.root, "run", "containerd", "containerd.sock"),
+			"--namespace", m.namespace(), kind, "ls").CombinedOutput()
+		if err != nil {
+			return []string{fmt.Sprintf("%s: %v: %s", kind, err, out)}
+		}
+		for line := range strings.Lines(string(out)) {
+			if name := strings.Fields(line); len(name) > 0 && strings.HasPrefix(strings.TrimPrefix(name[0], "sallyport."), prefix) {
+				left = append(left, kind+" "+name[0])
+			}
+		}
+	}
+	for _, dir := range []string{filepath.Join(m.root, "run/containerd/state/io.containerd.runtime.v2.task"), "/run/containerd/runc"} {
+		found, _ := filepath.Glob(filepath.Join(dir, m.namespace(), prefix+"*"))
+		left = append(left, found...)
+	}
+	for _, p := range processes(m.root) {
+		if strings.Contains(p, "containerd-shim") && strings.Contains(p, "-id "+prefix) {
+			left = append(left, p)
+		}
+	}
+	return left
 }

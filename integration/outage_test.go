@@ -92,7 +92,8 @@ func TestShimKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCrasher(t, server)
 			steadys := c.shims()
-			c.run(c.asking("apply")...)
+			whole := c.brittle(1)
+			c.run(whole.args...)
 			before := c.pids("brittle")
 			for _, pid := range c.shims() {
 				if len(steadys) == 1 && pid != steadys[0] {
@@ -108,7 +109,7 @@ func TestShimKilled(t *testing.T) {
 				}
 				return nil
 			})
-			c.up("shim killed", c.asking("apply"))
+			eventually(t, crashTime, "the group is as it was asked for", whole.met)
 			for _, pid := range before {
 				eventually(t, 20*time.Second, "the process of before has ended", func() error {
 					if err := unix.Kill(int(pid), 0); err != unix.ESRCH {
@@ -120,8 +121,9 @@ func TestShimKilled(t *testing.T) {
 			if now := c.pids("steady"); !equal(c.steady, now) {
 				t.Errorf("the other group was %v, and is %v", c.steady, now)
 			}
-			c.run("rm", "brittle")
-			c.gone("after its shim was killed")
+			c.run(c.removal("brittle").args...)
+			c.gone("after its shim was killed", "brittle")
+			c.judge("after its shim was killed")
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package shim_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,7 +16,7 @@ import (
 )
 
 // errKilled ends a daemon in the middle of what it does to its store.
-var errKilled = fmt.Errorf("killed")
+var errKilled = errors.New("killed")
 
 // killedAt does something with a store, of which the daemon is killed before the nth change of a file. It says which that was;
 // nothing if there are not so many.
@@ -41,7 +42,7 @@ func half(t *testing.T, l shim.Layout) {
 	t.Helper()
 	for _, path := range []string{
 		"state/wanted/.job.json1", "state/history/.job.json1", "state/generations/.job.2.json1", "state/applied/.job.hcl.json1",
-		"state/ended/.job.json1", "state/.install.json1", "groups.d/.job.hcl1",
+		"state/ended/.job.json1", "state/lives/.job.json1", "state/.install.json1", "groups.d/.job.hcl1",
 	} {
 		path = filepath.Join(filepath.Dir(l.StateDir), path)
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil && !os.IsNotExist(err) {
@@ -73,7 +74,12 @@ func kept(t *testing.T, l shim.Layout) (lines []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, fmt.Sprintf("%s: pins %v", name, w.Pins), fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v", name, w.Generation, w.File,
+		lives, err := s.Lives(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s: pins %v, lives %d", name, w.Pins, len(lives)))
+		lines = append(lines, fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v", name, w.Generation, w.File,
 			w.By, w.Group.Containers[len(w.Group.Containers)-1].Image, w.Proved, w.Stopped, w.Setback, ended != nil, w.Broken))
 		history, err := s.History(name)
 		if err != nil {
@@ -127,6 +133,7 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 			s.Load()
 		}
 	}
+	lives := shim.History{"once": {Ended: true}}
 	job2 := edited(job, "once:1", "once:2")
 	edit := func(l shim.Layout, text string) {
 		must(os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600))
@@ -168,8 +175,12 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 		}, func(s *shim.Store) { loadAndForget(s) }},
 		{"removed", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2)}, nil,
 			func(s *shim.Store) { must(s.Remove("job")); loadAndForget(s) }},
-		{"removed after its end", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetEnded("job", &shim.Ended{Generation: 1})) }}, nil,
-			func(s *shim.Store) { must(s.Remove("job")); loadAndForget(s) }},
+		{"removed after its end", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) {
+			must(errors.Join(s.SetLives("job", lives), s.SetEnded("job", &shim.Ended{Generation: 1})))
+		}}, nil, func(s *shim.Store) { must(s.Remove("job")); loadAndForget(s) }},
+		{"one of its containers has ended", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) { must(s.SetLives("job", lives)) }},
+		{"none has", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetLives("job", lives)) }}, nil,
+			func(s *shim.Store) { must(s.SetLives("job", nil)) }},
 		{"stopped", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) { must(s.SetStopped("job", true)) }},
 		{"started", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetStopped("job", true)) }}, nil,
 			func(s *shim.Store) { must(s.SetStopped("job", false)) }},

@@ -3,9 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,37 +12,33 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// crashEnv has the daemon kill itself at a step, so that a test sees what the next daemon makes of it. "before:create:2" is when
-// the second step of that kind begins, "during" is a moment later, and "after" when it has ended. It is told of nowhere else.
+// crashEnv names a file in which a test says where the daemon is to kill itself, so that it sees what the next one makes of it.
+// "before:create:2" is when the second of these begins, from then on, "during" is a moment later, and "after" when it has ended.
+// What is counted are the kinds of steps, the changes of the store's files ("write wanted"), and some calls (crash_calls.go). The file
+// is read at each of them: the daemon that recovers from one crash is the one that comes to the next. It is told of nowhere else.
 const crashEnv = "SALLYPORT_CRASH"
 
-// crashMoment is how far into its step a crash during it comes: within what a runtime takes, after what the kernel does.
+// crashMoment is how far into its point a crash during it comes: within what a runtime takes, after what the kernel does.
 const crashMoment = 15 * time.Millisecond
 
-// A crash waits for its step. Nil waits for none.
+// A crash waits for its point. Nil waits for none.
 type crash struct {
-	when string
-	kind shim.Kind
-	nth  int64
-	seen atomic.Int64
+	path string
 	die  func()
+
+	mu   sync.Mutex
+	text string // of the file when it was read last
+	seen int    // how often that has come
 }
 
-func parseCrash(environ []string) (*crash, error) {
+// newCrash is nil unless a test asks for it.
+func newCrash(environ []string) *crash {
 	for _, kv := range environ {
-		text, ok := strings.CutPrefix(kv, crashEnv+"=")
-		if !ok || text == "" {
-			continue
+		if path, ok := strings.CutPrefix(kv, crashEnv+"="); ok && path != "" {
+			return &crash{path: path, die: killSelf}
 		}
-		when, rest, _ := strings.Cut(text, ":")
-		kind, number, _ := strings.Cut(rest, ":")
-		nth, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || nth < 1 || kind == "" || when != "before" && when != "during" && when != "after" {
-			return nil, fmt.Errorf("%s is %q, which is not like before:create:2", crashEnv, text)
-		}
-		return &crash{when: when, kind: shim.Kind(kind), nth: nth, die: killSelf}, nil
 	}
-	return nil, nil
+	return nil
 }
 
 // killSelf ends the daemon as no handler can know of, and doesn't return.
@@ -52,21 +47,44 @@ func killSelf() {
 	select {}
 }
 
-// begin is for [shim.Config.Before].
-func (c *crash) begin(_ string, s shim.Step) {
-	if c == nil || s.Kind != c.kind || c.when == "after" || c.seen.Add(1) != c.nth {
+// begin comes before something that a crash may wait for.
+func (c *crash) begin(what string) {
+	if c == nil {
 		return
 	}
-	if c.when == "during" {
+	if c.due("before", what) {
+		c.die()
+	}
+	if c.due("during", what) {
 		time.AfterFunc(crashMoment, c.die)
-		return
 	}
-	c.die()
 }
 
-// end is for [shim.Config.Trace].
-func (c *crash) end(_ string, s shim.Step, _ time.Duration) {
-	if c != nil && s.Kind == c.kind && c.when == "after" && c.seen.Add(1) == c.nth {
+// end comes after it.
+func (c *crash) end(what string) {
+	if c != nil && c.due("after", what) {
 		c.die()
 	}
 }
+
+// due says that this is the point. A file that is not there, or says something else, means none.
+func (c *crash) due(when, what string) bool {
+	text, _ := os.ReadFile(c.path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if string(text) != c.text {
+		c.text, c.seen = string(text), 0
+	}
+	number, ok := strings.CutPrefix(c.text, when+":"+what+":")
+	if !ok {
+		return false
+	}
+	c.seen++
+	return number == fmt.Sprint(c.seen)
+}
+
+// beginStep is for [shim.Config.Before].
+func (c *crash) beginStep(_ string, s shim.Step) { c.begin(string(s.Kind)) }
+
+// endStep is for [shim.Config.Trace].
+func (c *crash) endStep(_ string, s shim.Step, _ time.Duration) { c.end(string(s.Kind)) }

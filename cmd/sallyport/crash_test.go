@@ -1,45 +1,48 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/sallyport/sallyport/shim"
 )
 
 func TestCrash(t *testing.T) {
 	tests := []struct {
-		env   string
-		steps []shim.Kind // each begins and ends
-		want  int         // how many begins and ends come before the death; -1: it lives
+		file string
+		what []string // each begins and ends
+		want int      // how many begins and ends come before the death; -1: it lives
 	}{
-		{"", []shim.Kind{shim.Create}, -1},
-		{"before:create:1", []shim.Kind{shim.Seal, shim.Create}, 2},
-		{"after:create:1", []shim.Kind{shim.Seal, shim.Create, shim.Create}, 3},
-		{"before:start:2", []shim.Kind{shim.Start, shim.Stop, shim.Start}, 4},
-		{"during:start:2", []shim.Kind{shim.Start, shim.Start}, 3},
-		{"after:start:3", []shim.Kind{shim.Start, shim.Start}, -1},
+		{"", []string{"create"}, -1},
+		{"before:create:1", []string{"seal", "create"}, 2},
+		{"after:create:1", []string{"seal", "create", "create"}, 3},
+		{"before:start:2", []string{"start", "stop", "start"}, 4},
+		{"during:start:2", []string{"start", "start"}, 3},
+		{"after:start:3", []string{"start", "start"}, -1},
+		{"before:write wanted:2", []string{"write wanted", "write history", "write wanted"}, 4},
+		{"create", []string{"create"}, -1},
+		{"before:create:x", []string{"create"}, -1},
 	}
 	for _, tt := range tests {
-		t.Run(tt.env, func(t *testing.T) {
+		t.Run(tt.file, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "crash")
+			if err := os.WriteFile(path, []byte(tt.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			synctest.Test(t, func(t *testing.T) {
-				c, err := parseCrash([]string{"HOME=/", crashEnv + "=" + tt.env})
-				if err != nil {
-					t.Fatal(err)
-				}
+				c := newCrash([]string{"HOME=/", crashEnv + "=" + path})
 				var told, died atomic.Int32
 				died.Store(-1)
-				if c != nil {
-					c.die = func() { died.Store(told.Load()) } // from a timer's goroutine
-				}
-				for _, k := range tt.steps {
-					c.begin("g", shim.Step{Kind: k})
+				c.die = func() { died.CompareAndSwap(-1, told.Load()) } // from a timer's goroutine
+				for _, what := range tt.what {
+					c.begin(what)
 					told.Add(1)
 					time.Sleep(2 * crashMoment)
 					synctest.Wait()
-					c.end("g", shim.Step{Kind: k}, 0)
+					c.end(what)
 					told.Add(1)
 				}
 				if died := int(died.Load()); died != tt.want {
@@ -48,9 +51,28 @@ func TestCrash(t *testing.T) {
 			})
 		})
 	}
-	for _, bad := range []string{"create", "before:create", "before:create:0", "before::1", "near:create:1", "before:create:x"} {
-		if c, err := parseCrash([]string{crashEnv + "=" + bad}); err == nil {
-			t.Errorf("%q is %+v", bad, c)
+}
+
+// A daemon that has lived on counts anew when the file says something else.
+func TestCrashIsToldWhileTheDaemonRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "crash")
+	c := newCrash([]string{crashEnv + "=" + path})
+	var died []string
+	c.die = func() { died = append(died, c.text) }
+	for _, text := range []string{"before:stop:2", "", "before:stop:1"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		c.begin("stop")
+		c.end("stop")
+	}
+	if got := strings.Join(died, " "); got != "before:stop:1" {
+		t.Errorf("died at %q", got)
+	}
+}
+
+func TestCrashIsForTestsAlone(t *testing.T) {
+	if c := newCrash([]string{"HOME=/", crashEnv + "="}); c != nil {
+		t.Errorf("it waits for %+v", c)
 	}
 }

@@ -45,14 +45,10 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if _, err := checkSelf(ctx, l); err != nil {
 		return err
 	}
-	crash, err := parseCrash(ui.environ)
-	if err != nil {
-		return err
-	}
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
 	warnOfForwardPolicy(l.Table, log)
-	return v.keep(ctx, l, crash, log)
+	return v.keep(ctx, l, newCrash(ui.environ), log)
 }
 
 // keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
@@ -82,11 +78,10 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	keeper, err := shim.New(shim.Config{
+	keeper, err := shim.New(crash.watch(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Watcher: client, Log: log,
 		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
-		Before: crash.begin, Trace: crash.end,
-	})
+	}))
 	if err != nil {
 		return err
 	}
