@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,10 +44,23 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeHistory(ui.out, all, time.Now())
 }
 
+// movedImages are the references that mean something else to a generation than to the one before it, in lines.
+func movedImages(now, before shim.Pins) (lines []string) {
+	for _, ref := range slices.Sorted(maps.Keys(now)) {
+		if was, ok := before[ref]; ok && was != now[ref] {
+			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, shortSum(now[ref]), shortSum(was)))
+		}
+	}
+	return lines
+}
+
+// shortSum is as much of an image's digest as tells two of them apart at a glance.
+func shortSum(digest string) string { return digest[:min(len("sha256:")+shortDigest, len(digest))] }
+
 // writeHistory lists the generations, the newest, which is wanted, first.
 func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 	t := table{header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"}}
-	for _, g := range all {
+	for i, g := range all {
 		kept := "no"
 		if g.Kept {
 			kept = "yes"
@@ -52,6 +68,9 @@ func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, g.Digest[:min(shortDigest, len(g.Digest))], g.File)
 		if g.Why != "" {
 			r.notes = []string{g.Why}
+		}
+		if i+1 < len(all) {
+			r.notes = append(r.notes, movedImages(g.Pins, all[i+1].Pins)...)
 		}
 	}
 	return t.writeTo(w)

@@ -13,11 +13,12 @@ import (
 var generations = []shim.Generation{
 	{
 		Number: 3, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(5 * time.Minute), By: shim.ByRevert,
-		Outcome: shim.Proved, Kept: true,
+		Outcome: shim.Proved, Kept: true, Pins: shim.Pins{"web:1": "sha256:0123456789abcdef", "side:1": "sha256:00"},
 	},
 	{
 		Number: 2, Digest: "ffffffffffffffff", File: "checkout.hcl", At: before(7 * time.Minute), By: shim.ByApply,
 		Outcome: shim.TakenBack, Why: "not ready within 2m0s: web (app) ended with status 3", Kept: true,
+		Pins: shim.Pins{"web:1": "sha256:fedcba9876543210", "side:1": "sha256:00", "more:1": "sha256:11"},
 	},
 	{Number: 1, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(50 * time.Hour), By: shim.ByFile, Outcome: shim.Proved},
 }
@@ -30,6 +31,7 @@ func TestWriteHistory(t *testing.T) {
 	const want = `
 GENERATION  AGO  BY      OUTCOME     KEPT  DIGEST        FILE
 3           5m   revert  proved      yes   0a1b2c3d4e5f  checkout.hcl
+  image web:1 is sha256:0123456789ab, and was sha256:fedcba987654
 2           7m   apply   taken back  yes   ffffffffffff  checkout.hcl
   not ready within 2m0s: web (app) ended with status 3
 1           2d   file    proved      no    0a1b2c3d4e5f  checkout.hcl
