@@ -31,7 +31,11 @@ func TestRootLife(t *testing.T) {
 		if got.PID == 0 {
 			t.Error("a created container has no process")
 		}
-		got.PID = 0
+		made := got.Made
+		if time.Since(made).Abs() > time.Minute {
+			t.Errorf("it was created at %s", made)
+		}
+		got.PID, got.Made = 0, time.Time{}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("created (-want +got):\n%s", diff)
 		}
@@ -86,6 +90,11 @@ func TestRootLife(t *testing.T) {
 			}
 		}
 		r.nothing()
+
+		r.create()
+		if again := r.state("web").Made; again.Equal(made) {
+			t.Errorf("one that was removed and one in its place were both created at %s", made)
+		}
 	})
 }
 
