@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 		fact("packets", "%s", line)
 	}
 	fmt.Fprintln(&out)
-	t := containerTable(g.Containers, now)
+	t := containerTable(g, now)
 	if err := t.writeTo(&out); err != nil {
 		return err
 	}
@@ -93,9 +94,9 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	return err
 }
 
-func containerTable(containers []shim.ContainerStatus, now time.Time) table {
+func containerTable(g shim.GroupStatus, now time.Time) table {
 	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "READY", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
-	for _, c := range containers {
+	for _, c := range g.Containers {
 		var ready, pid, up, exit string
 		if c.PID != 0 {
 			pid = strconv.Itoa(int(c.PID))
@@ -110,15 +111,21 @@ func containerTable(containers []shim.ContainerStatus, now time.Time) table {
 			exit = strings.TrimSuffix(strconv.Itoa(int(*c.ExitStatus))+"/"+c.Signal, "/")
 		}
 		r := t.add(c.Name, string(c.Role), string(c.Task), ready, pid, up, strconv.Itoa(c.Restarts), exit, c.Image)
-		r.notes = containerNotes(c, now)
+		r.notes = containerNotes(c, cmp.Or(g.Error, g.Waiting), now)
 	}
 	return t
 }
 
-// containerNotes is what has to be said of a container below its row: what it waits for, and how it fails.
-func containerNotes(c shim.ContainerStatus, now time.Time) (notes []string) {
+// containerNotes is what has to be said of a container below its row: what it waits for, and how it fails. The reason of a wait that
+// is among what is said of the group already is not said once more.
+func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes []string) {
 	if c.Waiting != "" {
-		notes = append(notes, c.Waiting)
+		what, why, _ := strings.Cut(c.Waiting, ": ")
+		if strings.Contains(above, why) {
+			notes = append(notes, what)
+		} else {
+			notes = append(notes, c.Waiting)
+		}
 	}
 	if c.OOMKilled {
 		notes = append(notes, "ended for want of memory: give it more, or have it use less")

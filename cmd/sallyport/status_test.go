@@ -62,6 +62,29 @@ b is degraded
     |
     | allocating
 `},
+		{"that waits, the reason told once", shim.GroupStatus{
+			Name: "b", State: shim.Starting, Egress: spec.EgressNone, Hint: "see its log",
+			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away",
+			Containers: []shim.ContainerStatus{
+				{Name: "proxy", Role: spec.Ambassador, Image: "proxy:1", Task: shim.TaskRunning, Waiting: "is not ready: its ready probe failed: status 503: the database is away"},
+				{Name: "web", Role: spec.App, Image: "web:1", Task: shim.TaskCreated, Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away"},
+				{Name: "side", Role: spec.Sidecar, Image: "side:1", Task: shim.TaskCreated, Waiting: "waits for web (app) to be ready"},
+			},
+		}, `
+b is starting
+  waits       for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away
+  hint        see its log
+  generation  0, -
+  egress      none: nobody reaches the world
+
+  CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+  proxy      ambassador  running  no     -    -   0         -          proxy:1
+    is not ready
+  web        app         created  -      -    -   0         -          web:1
+    waits for proxy (ambassador) to be ready
+  side       sidecar     created  -      -    -   0         -          side:1
+    waits for web (app) to be ready
+`},
 		{"all that acts on the door", shim.GroupStatus{
 			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador, Intercept: 15001,
 			Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30,
