@@ -47,6 +47,7 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 		return err
 	}
 	o.Pins = k.pinAll(images, progress)
+	c.pins = o.Pins
 	f := newFeed()
 	undo, err := k.installFiles(ctx, &c, o, images, f)
 	if err != nil {
@@ -162,7 +163,7 @@ func (k *Keeper) superseded(c change, name string, state State) error {
 	switch {
 	case state == Gone:
 		return errors.New("was removed meanwhile")
-	case w.Group.Digest != c.groups[i].Digest:
+	case w.Group.Digest != c.groups[i].Digest, w.Pins.differ(c.pins[name]):
 		return &Problem{
 			Err:  fmt.Errorf("another definition was put in the place of this one meanwhile: generation %d, by %s", w.Generation, w.By),
 			Hint: fmt.Sprintf("\"sallyport history %s\" shows which", name),

@@ -32,7 +32,8 @@
 // good; never two images of one name in a generation; unknown never destroys. Random walks hold the planner and the keeper to it, on a
 // host that notes each breach by that name (shimtest.Invariant).
 //
-// Nothing is remembered of what is: it is looked at. On disk is what is wanted ([Store]) and what happened ([Journal]).
+// Nothing is remembered of what is: it is looked at. On disk is what is wanted ([Store]), down to what its image names mean
+// ([Pins]), and what happened ([Journal]).
 // So a keeper that is killed between any two steps is followed by one that looks and goes on from there, and one that
 // is stopped leaves every group running. What can't be looked at later is written down when it is seen: how a container has ended, and
 // how often, and that it was the keeper who stopped it ([History]), since its task may be gone by the next look. It counts for that

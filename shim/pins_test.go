@@ -126,6 +126,30 @@ func TestAMovedTagIsTakenBack(t *testing.T) {
 	})
 }
 
+// TestApplyOfAMovedTagThatIsRolledBackMeanwhileFails: the definition is the same, and what runs is not.
+func TestApplyOfAMovedTagThatIsRolledBackMeanwhileFails(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", careful)
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.BreakImage("sha256:new", 3)
+		var err error
+		done := false
+		go func() {
+			err = d.keeper.Apply(t.Context(), bundles("shop.hcl", careful), nil)
+			done = true
+		}()
+		d.wait(10 * time.Second)
+		if back := d.rollback("shop", 0); back != nil {
+			t.Fatal(back)
+		}
+		d.wait(time.Second)
+		if !done || err == nil || !strings.Contains(err.Error(), "another definition was put in the place of this one meanwhile: generation 3, by rollback") {
+			t.Errorf("done: %v, apply said %v", done, err)
+		}
+	})
+}
+
 // An apply that can't be built puts back the images with the file.
 func TestAnApplyThatFailsPutsBackTheImages(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {

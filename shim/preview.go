@@ -101,6 +101,7 @@ type change struct {
 	files  []Bundle
 	groups []spec.Group        // what the files define
 	leaves []string            // groups that the files defined before and define no more
+	pins   map[string]Pins     // by group, once its images are present
 	of     map[string][]string // file name -> groups it defines or defined
 }
 
