@@ -2,9 +2,11 @@ package ctrd
 
 import (
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -110,6 +112,39 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 		if again := mustImage(t, c, held[0].Ref); again.Digest == held[0].Digest {
 			t.Error("the moved tag is not seen once the image is gone, so that this test can't fail")
 		}
+	})
+}
+
+// A daemon is killed between the calls that hold an image: what there is of it is known, is let go of, and is made whole by the next.
+func TestRootAHoldThatWasCutOff(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		registry := startRegistry(t)
+		push(t, registry, "busybox", "1", busyboxImage(t))
+		img := mustImage(t, c, registry+"/busybox:1")
+		ctx, cancel := c.ctx(t.Context(), callTimeout)
+		defer cancel()
+		service := c.client.LeasesService()
+		for _, generation := range []int{1, 2} {
+			lease, err := service.Create(ctx, leases.WithID(holdID("shop", generation)), leases.WithLabels(map[string]string{
+				labelGroup: "shop", labelGeneration: strconv.Itoa(generation),
+			}))
+			if err == nil && generation == 2 {
+				err = service.AddResource(ctx, lease, leases.Resource{ID: img.Digest, Type: "content"})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		expectHeld(t, c, map[string][]int{"shop": {1, 2}})
+		c.mustRelease(t, "shop", 2)
+		c.mustHold(t, "shop", 1, img)
+		c.unname(t)
+		if again := mustImage(t, c, img.Ref); again != img {
+			t.Errorf("again %+v, before %+v", again, img)
+		}
+		checkUsable(t, c, img)
+		c.mustRelease(t, "shop", 1)
+		expectHeld(t, c, map[string][]int{})
 	})
 }
 
