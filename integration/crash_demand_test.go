@@ -13,8 +13,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// crashTime bounds the wait for what the next daemon makes of a crash.
-const crashTime = 40 * time.Second
+// crashTime bounds the wait for what the next daemon makes of a crash. Between two looks lies a pause: each is made by a process or
+// some, and several machines share the processors.
+const crashTime, crashPause = 40 * time.Second, 100 * time.Millisecond
+
+// await looks again until f is satisfied.
+func (c *crasher) await(what string, f func() error) {
+	c.t.Helper()
+	eventually(c.t, crashTime, what, func() error {
+		err := f()
+		if err != nil {
+			time.Sleep(crashPause)
+		}
+		return err
+	})
+}
 
 // A demand is something that is asked of a daemon.
 type demand struct {
@@ -68,7 +81,7 @@ func (c *crasher) settle(name string, d demand, was sight, said error) {
 		c.gone(name, d.group)
 		return
 	}
-	eventually(c.t, crashTime, name+": the next daemon makes what was asked for", d.met)
+	c.await(name+": the next daemon makes what was asked for", d.met)
 }
 
 // untouched says that nothing has been done of what was not taken up.
@@ -86,7 +99,7 @@ func (c *crasher) untouched(name, group string, was sight) {
 // gone waits until nothing is left of a group.
 func (c *crasher) gone(name, group string) {
 	c.t.Helper()
-	eventually(c.t, crashTime, name+": the next daemon removes the group", func() error {
+	c.await(name+": the next daemon removes the group", func() error {
 		if left := slices.Concat(c.leftOf(group), c.leftInContainerd(group+".")); len(left) > 0 {
 			return fmt.Errorf("left: %s", strings.Join(left, ", "))
 		}
