@@ -164,9 +164,7 @@ func TestRootAHeldImageNeedsNoArchive(t *testing.T) {
 			t.Errorf("%+v, before %+v", r.image, img)
 		}
 		r.run()
-		if out, _ := r.ended("app"); out != "runs\n" {
-			t.Errorf("it says %q", out)
-		}
+		r.says("app", "runs\n") // the shim may write it after the end
 		c.mustRelease(t, "g", 1)
 	})
 }

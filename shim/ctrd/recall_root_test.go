@@ -127,9 +127,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		r.image = mustRecall(t, c, first)
 		c.forget() // a daemon that begins in between
 		r.run()
-		if out, _ := r.ended("app"); out != "1\n" {
-			t.Errorf("it says %q", out)
-		}
+		r.says("app", "1\n") // the shim may write it after the end
 		r.removeAll()
 
 		c.mustRelease(t, "g", 1)
