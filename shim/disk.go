@@ -56,7 +56,7 @@ func (s *Store) drop(path string) error {
 	return s.touch("remove", path, func() error { return remove(path) })
 }
 
-// touch does one thing to a file, and tells of it by the folder that the file is in.
+// touch does one thing to a file, and tells of it by the folder that the file is in. What it returns from outlives a power cut.
 func (s *Store) touch(verb, path string, do func() error) error {
 	what := filepath.Base(filepath.Dir(path))
 	if path == s.journalPath() {
@@ -66,8 +66,23 @@ func (s *Store) touch(verb, path string, do func() error) error {
 		s.Begin(verb + " " + what)
 	}
 	err := do()
+	if err == nil {
+		err = syncFolder(filepath.Dir(path))
+	}
 	if s.End != nil {
 		s.End(verb + " " + what)
 	}
 	return err
+}
+
+// syncFolder has the disk know which files are in a folder. One that is not there has none.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

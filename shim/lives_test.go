@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,12 +178,11 @@ func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 func TestAProbesStopIsAFailureForTheNextKeeper(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.end()
-		killed := false
+		var killed atomic.Bool
 		d.config = func(c *shim.Config) {
 			c.Prober = d.host.Prober()
 			c.Before = func(_ string, s shim.Step) {
-				if s.Kind == shim.Stop && !killed {
-					killed = true
+				if s.Kind == shim.Stop && killed.CompareAndSwap(false, true) {
 					d.host.FailNextDone("stop web", errBoom)
 					d.host.FailNext("observe containers", errBoom)
 				}
@@ -194,7 +194,7 @@ func TestAProbesStopIsAFailureForTheNextKeeper(t *testing.T) {
 		d.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \"on-failure\" }"))
 		d.host.StopWith("till", "web", 0)
 		d.host.Answer("till", "web", "live", errRefusing)
-		for !killed {
+		for !killed.Load() {
 			d.wait(100 * time.Millisecond)
 		}
 		d.end()
