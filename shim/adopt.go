@@ -20,13 +20,13 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]Wanted{}
+	for _, w := range l.New { // before a runner tells what comes of it
+		k.config.record(generationEvent(w))
+	}
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
 		k.want(w.Group.Name, w, w, images[w.Group.Name], feeds[w.Group.Name])
-	}
-	for _, w := range l.New {
-		k.runners[w.Group.Name].record(generationEvent(w))
 	}
 	for i := range l.Gone {
 		w := &l.Gone[i]

@@ -140,12 +140,14 @@ func (r *runner) enter(s State, err error) {
 	}
 }
 
+func (r *runner) record(events ...Event) { r.config.record(events...) }
+
 // record puts events into the journal, where there is one. That it can't be written stops nothing.
-func (r *runner) record(events ...Event) {
-	if r.config.Journal == nil {
+func (c *Config) record(events ...Event) {
+	if c.Journal == nil || len(events) == 0 {
 		return
 	}
-	if err := r.config.Journal.Record(events...); err != nil {
-		r.log.Warn(err.Error(), "group", r.group)
+	if err := c.Journal.Record(events...); err != nil {
+		c.Log.Warn(err.Error(), "group", events[0].Group)
 	}
 }
