@@ -44,7 +44,7 @@ func concat(lists ...[]string) (all []string) {
 
 // installing are the changes of an installation, in order: after the first it is not lost any more.
 var installing = []string{
-	"write install.json", "write applied", "write groups.d", "remove install.json", "write generations", "write history", "write wanted",
+	"write install.json", "write applied", "write groups.d", "remove install.json", "write generations", "write history", "write wanted", "write applied:2",
 }
 
 // Between two steps lies nothing: after one is before the next.
@@ -87,7 +87,7 @@ var ordeals = []ordeal{
 			points("before", installing...), points("during", "stop", "create", "start"),
 		), func(c *crasher, _ int) []demand { return []demand{c.waryRollback()} }},
 		{"revert", concat(
-			points("before", "write install.json:2", "write applied:2", "write groups.d:2", "remove install.json:2", "write generations:2", "write history:2", "write wanted:2"),
+			points("before", "write install.json:2", "write applied:3", "write groups.d:2", "remove install.json:2", "write generations:2", "write history:2", "write wanted:2"),
 			points("before", "write history"), points("during", "stop:2", "create:2", "start:2"),
 		), func(c *crasher, n int) []demand { return []demand{c.waryBad(n)} }},
 	}},

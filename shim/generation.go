@@ -57,6 +57,8 @@ type Origin struct {
 	Why string `json:"why,omitempty"` // of ByRevert
 	// Pins are, by group, what the file's image references are to mean. Of a reference that is not in it, nothing changes.
 	Pins map[string]Pins `json:"pins,omitempty"`
+	// Used: what is wanted has come to be as this says, so that whatever changes from here on is by hand.
+	Used bool `json:"used,omitempty"`
 }
 
 // A Definition is all it takes to have a generation again.

@@ -15,9 +15,9 @@ import (
 func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 	second := edited(job, "once:1", "once:2")
 	for _, lost := range [][]string{
-		{"wanted/job.json"},
-		{"wanted/job.json", "history/job.json"},
-		{"wanted/job.json", "history/job.json", "generations/job.2.json"},
+		{"applied/job.hcl.json", "wanted/job.json"},
+		{"applied/job.hcl.json", "wanted/job.json", "history/job.json"},
+		{"applied/job.hcl.json", "wanted/job.json", "history/job.json", "generations/job.2.json"},
 	} {
 		t.Run(lost[len(lost)-1], func(t *testing.T) {
 			s, l := newStore(t)
@@ -36,6 +36,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			if _, err := s.Install(bundles("job.hcl", second), shim.Origin{By: shim.ByApply}); err != nil {
 				t.Fatal(err)
 			}
+			before["applied/job.hcl.json"], _ = os.ReadFile(filepath.Join(l.StateDir, "applied/job.hcl.json")) // it is written twice
 			want := loaded(s)
 			history, err := s.History("job")
 			if err != nil {

@@ -88,9 +88,7 @@ func (l *loading) read(names []string) {
 			l.keepFile(f)
 			continue
 		}
-		for _, g := range f.groups {
-			l.want(g, f)
-		}
+		l.use(f)
 	}
 	l.leave(names)
 }
@@ -138,6 +136,20 @@ func (l *loading) file(name string) *file {
 	return &l.files[i]
 }
 
+// use takes a file over, and notes when all of it is written down.
+func (l *loading) use(f file) {
+	before := len(l.out.Problems)
+	for _, g := range f.groups {
+		l.want(g, f)
+	}
+	if f.origin.Used || len(l.out.Problems) > before {
+		return
+	}
+	if err := l.store.use(f.name); err != nil {
+		l.problem(l.store.appliedPath(f.name), err)
+	}
+}
+
 // want takes a definition over, and writes it down when it is another one.
 func (l *loading) want(g spec.Group, f file) {
 	before, known := l.known[g.Name]
@@ -147,7 +159,10 @@ func (l *loading) want(g spec.Group, f file) {
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
-		if known && f.origin.By == ByRevert {
+		if f.origin.Used { // also where the text is that of then again
+			w.By = ByFile
+		}
+		if known && w.By == ByRevert {
 			w.Setback = &Setback{Generation: before.Generation, Why: f.origin.Why}
 		}
 	}

@@ -34,6 +34,24 @@ func (d *desk) expectImage(name, want, when string) {
 	}
 }
 
+// unpin makes the files of shop in some folders what a daemon writes that knows of no pins.
+func (d *desk) unpin(folders ...string) {
+	d.t.Helper()
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(d.layout.StateDir, folder, "*"))
+		if err != nil || len(files) != 1 {
+			d.t.Fatalf("%s: %v %v", folder, files, err)
+		}
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if err := os.WriteFile(files[0], []byte(strings.ReplaceAll(string(text), `"pins"`, `"unknown"`)), 0o600); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
 // A tag that has moved on the host makes a generation with the next apply, and with nothing else.
 func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
@@ -191,19 +209,7 @@ func TestWhatRunsUnpinnedIsPinnedAsItRuns(t *testing.T) {
 		d.host.SetImage(webRef, "sha256:old")
 		d.mustApply("shop.hcl", shop)
 		d.end()
-		for _, pattern := range []string{"wanted/*", "history/*", "applied/*"} {
-			files, err := filepath.Glob(filepath.Join(d.layout.StateDir, pattern))
-			if err != nil || len(files) != 1 {
-				t.Fatalf("%s: %v %v", pattern, files, err)
-			}
-			text, err := os.ReadFile(files[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(files[0], []byte(strings.ReplaceAll(string(text), `"pins"`, `"unknown"`)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		d.unpin("wanted", "history", "applied")
 		d.host.SetImage(webRef, "sha256:new")
 		d.host.ForgetOperations()
 		d.begin()
@@ -214,6 +220,45 @@ func TestWhatRunsUnpinnedIsPinnedAsItRuns(t *testing.T) {
 		d.exit("shop", "web", 1)
 		d.wait(time.Minute)
 		d.expectImage("web", "sha256:old", "started again")
+		d.checkHistory("shop", "1 apply proved")
+	})
+}
+
+// An older daemon pins nothing: it goes by the tag, and writes what is wanted and the history without the pins that were there. The
+// next one that knows of pins leaves what that one made as it is.
+func TestWhatAnOlderDaemonMadeMeanwhileIsLeft(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.end()
+		applied := filepath.Join(d.layout.StateDir, "applied", "shop.hcl.json")
+		before, err := os.ReadFile(applied)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.unpin("wanted", "history", "applied")                                 // so that the keeper below is as one that knows nothing of them
+		if err := d.host.Holder().Release(t.Context(), "shop", 1); err != nil { // that one may have two images of one name
+			t.Fatal(err)
+		}
+		d.host.SetImage(webRef, "sha256:new")
+		d.host.Reboot()
+		d.begin()
+		d.wait(time.Minute)
+		d.end()
+		d.expectImage("web", "sha256:new", "under the older daemon")
+		d.unpin("wanted", "history")
+		if err := os.WriteFile(applied, before, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.host.ForgetOperations()
+		d.begin()
+		d.wait(time.Minute)
+		if done := d.host.Operations(); len(done) > 0 {
+			t.Errorf("it did %q", done)
+		}
+		d.exit("shop", "web", 1)
+		d.wait(time.Minute)
+		d.expectImage("web", "sha256:new", "started again")
 		d.checkHistory("shop", "1 apply proved")
 	})
 }

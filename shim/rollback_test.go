@@ -259,3 +259,45 @@ func TestRollbackToWhatIsWanted(t *testing.T) {
 		d.checkHistory("shop", "3 rollback proved", "2 apply proved", "1 apply proved")
 	})
 }
+
+// Who undoes an edit of a file that was put back has made an edit, and nothing else: the text being that of then, what was said then is
+// not said of the edit.
+func TestAnEditThatIsUndoneTakesNothingBack(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		back func(d *desk)
+		want string // what put the file back
+	}{
+		{"revert", func(d *desk) {
+			d.host.FailNext("create web", errBoom)
+			if _, err := d.apply("shop.hcl", version(2)); err == nil {
+				d.t.Fatal("did not fail")
+			}
+		}, "3 revert proved"},
+		{"rollback", func(d *desk) {
+			d.mustApply("shop.hcl", version(2))
+			if err := d.rollback("shop", 0); err != nil {
+				d.t.Fatal(err)
+			}
+		}, "3 rollback proved"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at(t, func(t *testing.T, d *desk) {
+				d.mustApply("shop.hcl", shop)
+				tt.back(d)
+				d.wait(time.Minute)
+				before := d.text("shop.hcl")
+				for _, text := range []string{version(3), before} {
+					d.write("shop.hcl", text)
+					d.wait(time.Minute)
+				}
+				if st := d.status("shop"); st.Generation != 5 || st.Error != "" {
+					t.Errorf("generation %d, error %q", st.Generation, st.Error)
+				}
+				if diff := cmp.Diff([]string{"5 file proved", "4 file proved", tt.want}, d.history("shop")[:3]); diff != "" {
+					t.Errorf("history (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

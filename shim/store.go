@@ -113,15 +113,28 @@ func (s *Store) Bundle(name string) (Bundle, error) {
 // bundle is Bundle, and what put the file there.
 func (s *Store) bundle(name string) (Bundle, Origin, error) {
 	a, err := readJSON[applied](s.appliedPath(name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		a.Used = true
+	} else if err != nil {
 		return a.Bundle, a.Origin, fmt.Errorf("read what %s was applied with: %w", name, err)
 	}
 	a.Name = name
 	a.HCL, err = os.ReadFile(s.filePath(name))
 	if a.Text != textSum(a.HCL) {
-		a.Origin = Origin{By: ByFile}
+		a.Origin = Origin{By: ByFile, Used: a.Used}
 	}
 	return a.Bundle, a.Origin, err
+}
+
+// use notes that what is wanted is as the file's origin says. What its images were to mean is in what is wanted from now on: whoever
+// asked here later, when another daemon has had the group meanwhile, would be told of the past.
+func (s *Store) use(name string) error {
+	a, err := readJSON[applied](s.appliedPath(name))
+	if err != nil {
+		return fmt.Errorf("read what %s was applied with: %w", name, err)
+	}
+	a.Used, a.Pins = true, nil
+	return s.writeJSON(s.appliedPath(name), a)
 }
 
 // An applied is what is kept beside a file that we put into the folder: its bundle without HCL, and why it is there.

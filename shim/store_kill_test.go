@@ -167,6 +167,12 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 		{"proved", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.Proved)},
 		{"not ready", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.NotReady)},
 		{"edited by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) { edit(l, job2) }, func(s *shim.Store) { s.Load() }},
+		{"edited by hand as it was before it was taken back", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved),
+			install(shim.ByApply, "job.hcl", job2), install(shim.ByRevert, "job.hcl", job)}, func(l shim.Layout) {
+			edit(l, edited(job, "once:1", "once:3"))
+			shim.NewStore(l).Load()
+			edit(l, job)
+		}, func(s *shim.Store) { s.Load() }},
 		{"renamed by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) {
 			must(os.Rename(filepath.Join(l.GroupsDir, "job.hcl"), filepath.Join(l.GroupsDir, "new.hcl")))
 		}, func(s *shim.Store) { s.Load() }},
