@@ -35,6 +35,9 @@ func (s *Store) Load() Loaded {
 	if err := errors.Join(s.makeFolders(), s.finish()); err != nil {
 		l.problem(s.layout.GroupsDir, err)
 	}
+	if err := s.sweepUnfinished(); err != nil {
+		l.problem(s.layout.StateDir, err)
+	}
 	known, err := s.known()
 	if err != nil {
 		l.problem(s.layout.StateDir, err)

@@ -26,7 +26,8 @@ import (
 //	StateDir/generations/<group>.<number>.json  what some of them were made from: a Definition
 //	StateDir/install.json         only while an installation is under way; Load finishes it
 //
-// Its methods are not safe for use at the same time; the Keeper sees to that.
+// Its methods are not safe for use at the same time; the Keeper sees to that. Those of ended and lives are: each group's files have
+// one who writes them, its runner, and Load lets them be.
 type Store struct {
 	// Begin and End are told of each file that is written or removed, as "write wanted" or "remove install.json". Optional.
 	Begin, End func(change string)
@@ -35,6 +36,7 @@ type Store struct {
 	parse     func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 	conflicts func([]spec.Group) hcl.Diagnostics
 	now       func() time.Time
+	swept     bool // of files that a daemon before was killed over; what is unfinished now is being written
 }
 
 // NewStore returns the store in the layout's GroupsDir and StateDir. It touches neither.
@@ -286,8 +288,7 @@ func (s *Store) put(b Bundle, o Origin) error {
 	return s.write(s.filePath(b.Name), text)
 }
 
-// sweep removes what nobody wants any more: what files that are gone were applied with, and the temporary files of a daemon
-// that was killed while it wrote one.
+// sweep removes what files that are gone were applied with.
 func (s *Store) sweep(names []string) error {
 	applied, err := filepath.Glob(s.appliedPath("*"))
 	if err != nil {
@@ -298,6 +299,16 @@ func (s *Store) sweep(names []string) error {
 			err = errors.Join(err, s.drop(path))
 		}
 	}
+	return err
+}
+
+// sweepUnfinished removes the temporary files of a daemon that was killed while it wrote one. Only the first load may: later ones
+// would take away what a runner is writing.
+func (s *Store) sweepUnfinished() (err error) {
+	if s.swept {
+		return nil
+	}
+	s.swept = true
 	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", s.livesPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)

@@ -95,6 +95,53 @@ func TestStoreLoad(t *testing.T) {
 	}
 }
 
+// What a runner is writing while the folder is read again is not what a daemon before was killed over.
+func TestStoreLoadLeavesWhatIsBeingWritten(t *testing.T) {
+	s, l := newStore(t)
+	before, under := filepath.Join(l.StateDir, "lives", ".job.json1"), filepath.Join(l.StateDir, "lives", ".job.json2")
+	if err := os.MkdirAll(filepath.Dir(before), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{before, under} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Load()
+	}
+	if _, err := os.Stat(before); !os.IsNotExist(err) {
+		t.Errorf("what was left unfinished is still there: %v", err)
+	}
+	if _, err := os.Stat(under); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreIsWrittenByRunnersWhileItLoads(t *testing.T) {
+	s, _ := newStore(t)
+	s.Load()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.Load()
+			}
+		}
+	}()
+	for n := range 200 {
+		lives, ended := s.SetLives("shop", shim.History{"web": {Row: n + 1}}), s.SetEnded("shop", &shim.Ended{Generation: n, State: shim.Completed})
+		if err := errors.Join(lives, ended); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+}
+
 func TestStoreReadsAFileAsItWasApplied(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
