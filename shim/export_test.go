@@ -50,13 +50,13 @@ func (h History) Noted() History { return h.noted() }
 
 func (h History) Resumed(now time.Time) History { return h.resumed(now) }
 
-func (h History) Begun() History { return h.begun() }
+func (h History) Begun() History { return h.begun(nil) }
 
 func (o Observed) Begins() bool { return o.begins() }
 
 func (o Observed) Recalled(h History) Observed { return o.recalled(h) }
 
-func (h History) Forgiven(name string) History { return h.forgiven(name) }
+func (h History) Forgiven(names ...string) History { return h.forgiven(names...) }
 
 var (
 	Backoff    = backoff

@@ -78,12 +78,14 @@ func (h History) stopped(name, because string) History {
 	return out
 }
 
-// forgiven returns the history with the container's row of ends forgotten: an operator asked for a start.
-func (h History) forgiven(name string) History {
+// forgiven returns the history with the containers' rows of ends forgotten: an operator asked for a start.
+func (h History) forgiven(names ...string) History {
 	out := maps.Clone(h)
-	if l, ok := out[name]; ok {
-		l.Row = 0
-		out[name] = l
+	for _, name := range names {
+		if l, ok := out[name]; ok {
+			l.Row = 0
+			out[name] = l
+		}
 	}
 	return out
 }
@@ -108,6 +110,9 @@ func (l Life) running(c ContainerState, now time.Time) Life {
 		if !c.StartedAt.IsZero() {
 			l.StartedAt = c.StartedAt
 		}
+	}
+	if now.Sub(l.StartedAt) >= stable {
+		l.Row = 0 // now, since nobody sees the end that a boot brings
 	}
 	l.Ended, l.Next, l.Taken, l.Condemned = false, time.Time{}, false, ""
 	return l

@@ -88,6 +88,8 @@ func TestHistory(t *testing.T) {
 		{"again", []string{"s", "e", "1s", "s"}, 1, 1, 0},
 		{"ended twice", []string{"s", "e", "1s", "s", "r", "e"}, 1, 2, 2 * time.Second},
 		{"ended after a stable time", []string{"s", "e", "1s", "s", "e", "2s", "s", "10m", "e"}, 2, 1, time.Second},
+		{"stable", []string{"s", "e", "1s", "s", "10m", "r"}, 1, 0, 0},
+		{"seen just before it was stable", []string{"s", "e", "1s", "s", "9m59s", "r"}, 1, 1, 0},
 		{"ended just before it was stable", []string{"s", "e", "1s", "s", "9m59s", "e"}, 1, 2, 2 * time.Second},
 		{"forgiven", []string{"s", "e", "o", "s", "e"}, 1, 1, time.Second},
 	} {
@@ -162,7 +164,7 @@ func TestHistoryOfAnotherContainer(t *testing.T) {
 		{"another, running", ended, noon.Add(1), shim.TaskRunning, false, 3, 3},
 		{"another, ended", ended, noon.Add(1), shim.TaskStopped, true, 4, 3},
 		{"another than the taken one, ended", taken, noon.Add(1), shim.TaskStopped, true, 1, 1},
-		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], noon.Add(1), shim.TaskStopped, true, 4, 3},
+		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], noon.Add(1), shim.TaskStopped, true, 4, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state := shim.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: noon}

@@ -53,11 +53,13 @@ func (h History) resumed(now time.Time) History {
 }
 
 // begun is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
-// what is there now has ended.
-func (h History) begun() History {
+// what is there now has ended. The starts that follow are no restarts, but of those that are asked to be one.
+func (h History) begun(asked map[string]bool) History {
 	out := maps.Clone(h)
 	for name, l := range out {
-		l.Made = time.Time{}
+		if l.Made = (time.Time{}); !asked[name] {
+			l = Life{Digest: l.Digest, Restarts: l.Restarts, Row: l.Row}
+		}
 		out[name] = l
 	}
 	return out
@@ -83,21 +85,63 @@ func (o Observed) recalled(h History) Observed {
 	return o
 }
 
+// unclear are the containers of which only what was written down tells whether they have ended for good: those that may have and
+// have no task, and those whose end, as it is seen, would be for good, and may be the keeper's doing. An init that is seen to have
+// ended with 0 is taken at its word.
+func (in PlanInput) unclear() (out []ContainerState) {
+	want := in.toRun()
+	if want == nil || in.Observed.begins() {
+		return nil
+	}
+	for i := range want.Containers {
+		c := &want.Containers[i]
+		s, there := in.Observed.container(c.Name)
+		if !there || in.outdated(c, s) {
+			continue
+		}
+		stops := c.OnFailure == spec.FailureStopsGroup
+		switch s.Task {
+		case TaskNone, TaskUnknown:
+			if c.Role == spec.Init || c.Restart.Policy != spec.RestartAlways || stops {
+				out = append(out, s)
+			}
+		case TaskStopped:
+			good := c.Role == spec.Init && s.ExitStatus == 0
+			if !good && (!in.again(c, s) || stops && in.failed(s)) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
 // recall adds what is known to what was just found. The first time it reads what the keeper before has written down. The
-// error is not nil as long as that can't be read and matters.
-func (r *runner) recall(o Observed, anew bool) (Observed, error) {
+// error is not nil as long as that can't be read and matters, and no operator has asked for a start: then what is unclear has not
+// ended of its own accord.
+func (r *runner) recall(in PlanInput, w wish) (Observed, error) {
+	o := in.Observed
 	if !r.recalled {
 		h, err := r.config.Store.Lives(r.group)
-		if err != nil && !anew && !o.begins() {
-			return o, err
-		}
-		if err == nil {
+		if err != nil {
+			unclear := in.unclear()
+			if !w.anew && (o.ContainersErr != nil || len(unclear) > 0) {
+				return o, err
+			}
+			r.log.Warn("goes on without it: "+err.Error(), "group", r.group)
+			h = History{}
+			for _, s := range unclear {
+				h[s.Name] = Life{Digest: s.Digest, Made: s.Made, Taken: true}
+			}
+		} else {
 			r.notes = h.noted()
 		}
 		r.history, r.recalled = h.resumed(r.config.Now()), true
 	}
-	if o.begins() {
-		r.history = r.history.begun()
+	if in.toRun() != nil && o.begins() {
+		r.history = r.history.begun(w.restart)
+	}
+	if w.forgive {
+		r.history = r.history.forgiven(slices.Collect(maps.Keys(r.history))...)
 	}
 	return o.recalled(r.history), nil
 }
@@ -109,7 +153,7 @@ func (r *runner) noteLives() {
 	if !r.recalled || r.notes != nil && maps.EqualFunc(h, r.notes, Life.same) {
 		return
 	}
-	err := r.config.Store.SetLives(r.group, h)
+	err := r.config.Store.SetLives(r.group, r.history)
 	if r.notes = h; err != nil {
 		r.notes = nil
 	}
@@ -144,21 +188,40 @@ func (s *Store) Lives(group string) (History, error) {
 	return h, nil
 }
 
-// SetLives writes down the lives of a group's containers. Where it fails it takes away what was written down before, which is not
-// true any more.
+// SetLives writes down what is to be known of the lives of a group's containers. Where it fails, what was written down before stays,
+// unless it would mislead.
 func (s *Store) SetLives(group string, h History) error {
 	path := s.livesPath(group)
+	noted := h.noted()
+	if len(noted) == 0 {
+		if err := s.drop(path); err != nil {
+			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
+		}
+		return nil
+	}
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	switch {
-	case len(h) == 0:
-		err = s.drop(path)
-	case err == nil:
-		err = s.writeJSON(path, h)
+	if err == nil {
+		err = s.writeJSON(path, noted)
 	}
-	if err != nil {
-		return fmt.Errorf("write down how the containers of group %s have ended: %w", group, errors.Join(err, s.drop(path)))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if was, readErr := s.Lives(group); readErr != nil || h.beliedBy(was) {
+		err = errors.Join(err, s.drop(path))
+	}
+	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)
+}
+
+// beliedBy says that what was written down tells of a container that is still the one it tells of what is not so any more.
+func (h History) beliedBy(was History) bool {
+	for name, w := range was {
+		l, ok := h[name]
+		same := ok && l.Digest == w.Digest && (l.Made.IsZero() || l.Made.Equal(w.Made))
+		if same && (w.Ended && !l.Ended || w.Taken && !l.Taken || w.Condemned != "" && l.Condemned == "") {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Store) livesPath(group string) string {

@@ -68,7 +68,8 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}
 	in.Ended, in.EndedErr = r.howEnded(w)
-	o, err := r.recall(r.host.observe(ctx, r.group, in.toRun()), w.anew)
+	in.Observed = r.host.observe(ctx, r.group, in.toRun())
+	o, err := r.recall(in, w)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
 		r.pulse.follow(ctx, in.toRun(), in.Observed.Containers)

@@ -67,6 +67,7 @@ type wish struct {
 	restart map[string]bool
 	purge   bool // with wanted nil: the persistent volumes are to be gone too
 	anew    bool // it is to be forgotten how the group has ended
+	forgive bool // with anew: and how often its containers have ended in a row
 }
 
 // A follower is told how the first look ends that began with seq or a later one.
@@ -154,11 +155,11 @@ func (r *runner) restarted(container string) {
 	}
 }
 
-// again asks for it to be forgotten how the group has ended, by the look that follows.
+// again asks for it to be forgotten how the group has ended, and how often its containers have, by the look that follows.
 func (r *runner) again() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew = true
+	r.wish.anew, r.wish.forgive = true, true
 }
 
 // howEnded is how the group has ended of its own accord; nil: it has not, or is to run again.
@@ -174,7 +175,7 @@ func (r *runner) howEnded(w wish) (*Ended, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew = false // nobody asks for it twice before the group could have ended once more
+	r.wish.anew, r.wish.forgive = false, false // nobody asks for it twice before the group could have ended once more
 	return nil, nil
 }
 
