@@ -2,16 +2,21 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
+
+// ErrImageGone is the error for an image that a reference was pinned to and that can't be had again, neither here nor where it came from.
+var ErrImageGone = errors.New("not on this host any more")
 
 // Holder keeps images on the host whatever becomes of their names, so that a generation can be had again without asking anybody
 // for them. Implemented by ctrd.Client; in memory by shimtest.Host.
 type Holder interface {
 	// Hold keeps an image for a generation of a group, beside what is held for it already. Of the image it goes by Ref and Digest.
 	Hold(ctx context.Context, group string, generation int, image Image) error
-	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now.
+	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now. It is ErrImageGone
+	// where asking once more would not help.
 	Recall(ctx context.Context, ref, digest string) (Image, error)
 	// Means is the digest of what a reference means on the host now, to [Runtime].Image, fetching and changing nothing; empty: of
 	// nothing that is there.

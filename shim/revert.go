@@ -51,6 +51,9 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 	bounded, cancel := context.WithTimeout(ctx, imagesTime)
 	defer cancel()
 	images, err := k.images(bounded, c, pins)
+	if errors.Is(err, ErrImageGone) {
+		return &Problem{Err: err, Hint: "mend the file and apply it again"}
+	}
 	if err != nil {
 		return err
 	}

@@ -196,7 +196,7 @@ func TestWhatCantBeTakenBackStaysAndSaysWhy(t *testing.T) {
 			d.mustApply("shop.hcl", careful2)
 			d.host.BreakImage("registry.example/web:2", 3)
 			d.host.LoseImage("registry.example/web:2")
-		}, "it can't be taken back: group shop, web (app): image registry.example/web:2: not found"},
+		}, "it can't be taken back: group shop, web (app): image registry.example/web:2: sha256:registry.example/web:2 is not on this host any more"},
 		{"a group came to its file meanwhile", func(d *desk) {
 			d.host.MendImage("registry.example/web:2")
 			d.mustApply("shop.hcl", careful2)
@@ -211,7 +211,7 @@ func TestWhatCantBeTakenBackStaysAndSaysWhy(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), "not ready within 1m0s") || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("apply: %v", err)
 				}
-				if st := d.status("shop"); !strings.Contains(st.Error, tt.want) || st.Hint == "" {
+				if st := d.status("shop"); !strings.Contains(st.Error, tt.want) || st.Hint != "mend the file and apply it again" {
 					t.Errorf("error %q, hint %q", st.Error, st.Hint)
 				}
 				d.host.MendImage("registry.example/web:3")

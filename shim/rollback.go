@@ -57,7 +57,14 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 	for _, text := range k.opens(e.bundle) {
 		progress(text)
 	}
-	return k.apply(ctx, []Bundle{e.bundle}, Origin{By: ByRollback, Pins: e.pins}, progress)
+	err = k.apply(ctx, []Bundle{e.bundle}, Origin{By: ByRollback, Pins: e.pins}, progress)
+	if errors.Is(err, ErrImageGone) { // the installed file is another one, and doesn't bring it back
+		return &Problem{
+			Err:  err,
+			Hint: fmt.Sprintf("apply what \"sallyport history %s --file %d\" prints: what its image names mean now is taken then", group, e.number),
+		}
+	}
+	return err
 }
 
 // An earlier is a generation to go back to.

@@ -166,7 +166,7 @@ func TestRollbackRefuses(t *testing.T) {
 		{"an image that is gone", func(d *desk) {
 			d.mustApply("shop.hcl", edited(shop, "web:1", "web:2"))
 			d.host.LoseImage("registry.example/web:1")
-		}, "shop", 0, "image registry.example/web:1: not found", nil},
+		}, "shop", 0, "image registry.example/web:1: sha256:registry.example/web:1 is not on this host any more", shim.ErrImageGone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at(t, func(t *testing.T, d *desk) {
@@ -257,6 +257,28 @@ func TestRollbackToWhatIsWanted(t *testing.T) {
 		}
 		d.did()
 		d.checkHistory("shop", "3 rollback proved", "2 apply proved", "1 apply proved")
+	})
+}
+
+// The installed file is not the one whose images are gone, so to apply that again is no way out; what generation 1 came from is.
+func TestRollbackToAnImageThatIsGoneSaysWhatToDo(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.mustApply("shop.hcl", shop)
+		d.mustApply("shop.hcl", edited(shop, "web:1", "web:2"))
+		d.host.LoseImage(webRef)
+		var problem *shim.Problem
+		if err := d.rollback("shop", 0); !errors.As(err, &problem) || !strings.HasPrefix(problem.Hint, `apply what "sallyport history shop --file 1" prints`) {
+			t.Fatalf("%v (%+v)", err, problem)
+		}
+		d.host.FindImage(webRef)
+		d.host.SetImage(webRef, "sha256:new")
+		old, err := d.keeper.Definition(t.Context(), "shop", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.mustApply("shop.hcl", string(old.Bundle.HCL))
+		d.expectImage("web", "sha256:new", "applied as it was in generation 1")
 	})
 }
 

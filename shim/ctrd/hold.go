@@ -57,14 +57,22 @@ func (c *Client) hold(ctx context.Context, group string, generation int, image s
 	return c.noteNames(ctx, image, names)
 }
 
-// namesOf are containerd's names for the image: of one from an archive also what the path means.
+// namesOf are containerd's names for the image: its own, by its digest, and what its reference means. A registry's has its own where it
+// was pulled by that.
 func namesOf(image shim.Image) ([]string, error) {
 	src, err := parseSource(image.Ref)
-	if err != nil || src.kind == fromRegistry {
-		return []string{src.name}, err
+	if err != nil {
+		return nil, err
 	}
 	id, err := digest.Parse(image.Digest)
-	return []string{archiveName(id), src.ref}, err
+	if err != nil {
+		return nil, err
+	}
+	if src.kind != fromRegistry {
+		return []string{archiveName(id), src.ref}, nil
+	}
+	bySum, err := nameBySum(src.name, id)
+	return []string{bySum, src.name}, err
 }
 
 // noteNames writes the names on the image's content, for [Client.revive]. Where a name is not containerd's any more, or means

@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -48,22 +49,28 @@ func (c *Client) recall(ctx context.Context, src source, id digest.Digest) (cont
 		if bySum.name, err = nameBySum(src.name, id); err != nil {
 			return nil, err
 		}
-		if err = c.pull(ctx, bySum); err == nil {
+		switch err = c.pull(ctx, bySum); {
+		case err == nil:
 			return c.present(ctx, bySum.name)
+		case !errdefs.IsNotFound(err): // the registry may have it: what to do is about the registry
+			return nil, err
 		}
-	} else {
-		img, failed := c.archiveImage(ctx, src)
-		if failed == nil && img.Target().Digest == id {
-			return img, nil
-		}
-		if err = failed; err == nil {
-			err = fmt.Errorf("archive %s has another image by now", src.path)
-		}
+		return nil, imageGone(src.ref, id, err, "apply the file again: what its image names mean now is taken then")
 	}
-	return nil, &shim.Problem{
-		Err:  fmt.Errorf("%s is not on this host any more: %w", id, err),
-		Hint: "apply the file again: what its image names mean now is taken then",
+	img, err := c.archiveImage(ctx, src)
+	if err == nil && img.Target().Digest == id {
+		return img, nil
 	}
+	if err == nil {
+		err = fmt.Errorf("archive %s has another image by now", src.path)
+	} else if _, told := errors.AsType[*shim.Problem](err); !told { // it is not about the archive
+		return nil, err
+	}
+	return nil, imageGone(src.ref, id, err, "put the archive back that had it, or apply the file again: what is at its path now is taken then")
+}
+
+func imageGone(name string, id digest.Digest, why error, hint string) error {
+	return &shim.Problem{Err: fmt.Errorf("image %s: %s is %w: %w", name, id, shim.ErrImageGone, why), Hint: hint}
 }
 
 // Means implements [shim.Holder].

@@ -2,6 +2,9 @@ package ctrd
 
 import (
 	"errors"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +102,58 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 	})
 }
 
+// What was pulled by its digest, since its tag has moved, needs no registry once it is held, whoever prunes its name.
+func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		registry := startRegistry(t)
+		link := httptest.NewServer(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: registry}))
+		defer link.Close()
+		ref := link.Listener.Addr().String() + "/one:1"
+		push(t, registry, "one", "1", busyboxImage(t))
+		old := mustImage(t, c, ref)
+		push(t, registry, "one", "1", busyboxImage(t, withEnv("MOVED=1")))
+		c.pullAnew(t, ref)
+		c.collect(t)
+		if c.here(t, old) {
+			t.Fatal("it need not be pulled by its digest, so that this test can't fail")
+		}
+		again := mustRecall(t, c, old)
+		c.mustHold(t, "shop", 1, again)
+		link.Close()
+		c.unname(t)
+		mustRecall(t, c, old)
+		c.mustRelease(t, "shop", 1)
+		c.unname(t)
+		if c.here(t, old) {
+			t.Error("it is still here although nothing holds it")
+		}
+	})
+}
+
+// Where an image can't be had again, what is said to do would help: a registry that is away is one thing, and one that has the image
+// no more is another.
+func TestRootAnImageThatCantBeRecalled(t *testing.T) {
+	const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	eachServer(t, func(t *testing.T, c *Client) {
+		away := httptest.NewServer(nil)
+		away.Close()
+		for _, tt := range []struct {
+			name, host string
+			gone       bool
+			want, hint string
+		}{
+			{"a registry that is away", away.Listener.Addr().String(), false, " can't be reached", "check its name and the link"},
+			{"a registry that has it no more", startRegistry(t), true, sum + " is not on this host any more: ", "apply the file again"},
+		} {
+			_, err := c.Recall(t.Context(), tt.host+"/one:1", sum)
+			problem, ok := errors.AsType[*shim.Problem](err)
+			if !ok || errors.Is(err, shim.ErrImageGone) != tt.gone || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(problem.Hint, tt.hint) {
+				t.Errorf("%s: %v (%+v)", tt.name, err, problem)
+			}
+		}
+	})
+}
+
 func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := filepath.Join(t.TempDir(), "a.tar")
@@ -134,7 +189,8 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		c.unname(t)
 		_, err := c.Recall(t.Context(), first.Ref, first.Digest)
 		problem, ok := errors.AsType[*shim.Problem](err)
-		if !ok || !strings.Contains(err.Error(), first.Digest+" is not on this host any more: archive "+path+" has another image by now") || problem.Hint == "" {
+		if !ok || !strings.Contains(err.Error(), "image "+first.Ref+": "+first.Digest+" is not on this host any more: archive "+path+" has another image by now") ||
+			!errors.Is(err, shim.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put the archive back that had it, or apply the file again") {
 			t.Errorf("once it is gone: %v", err)
 		}
 		if err := os.Remove(path); err != nil {

@@ -60,7 +60,7 @@ func (s *holderSide) Recall(_ context.Context, ref, digest string) (shim.Image, 
 		}
 	}
 	if !here || h.missing[ref] {
-		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: not found", ref), Hint: "apply the file again"}
+		return shim.Image{}, &shim.Problem{Err: fmt.Errorf("image %s: %s is %w", ref, digest, shim.ErrImageGone), Hint: "apply the file again"}
 	}
 	return shim.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
 }
