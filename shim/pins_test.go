@@ -16,12 +16,12 @@ import (
 
 const webRef = "registry.example/web:1"
 
-// image is what a container of shop was made from.
+// image is what a container was made from.
 func (d *desk) image(name string) string {
 	d.t.Helper()
 	for _, line := range strings.Split(d.host.String(), "\n") {
-		if rest, ok := strings.CutPrefix(line, "container shop."+name+" "); ok {
-			return rest[strings.LastIndex(rest, " ")+1:]
+		if strings.HasPrefix(line, "container ") && strings.Contains(line, "."+name+" ") {
+			return line[strings.LastIndex(line, " ")+1:]
 		}
 	}
 	return "nothing"
@@ -90,6 +90,43 @@ func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
 		d.checkHistory("shop", "2 apply proved", "1 apply proved")
 		d.mustApply("shop.hcl", shop)
 		d.checkHistory("shop", "2 apply proved", "1 apply proved")
+	})
+}
+
+// A job that has completed is run again by an apply of its unchanged file where that means another image by now, and a plan says so.
+func TestPlanOfAJobWhoseImageIsAnother(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		const ref = "registry.example/once:1"
+		plan := func() shim.Preview {
+			t.Helper()
+			previews, err := d.keeper.Preview(t.Context(), bundles("job.hcl", job))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return previews[0]
+		}
+		d.host.SetImage(ref, "sha256:old")
+		d.mustApply("job.hcl", job)
+		d.exit("job", "once", 0)
+		d.wait(time.Minute)
+		if p := plan(); len(p.Steps) > 0 || !strings.HasPrefix(p.Ended, "it has completed") {
+			t.Errorf("unchanged: %+v", p)
+		}
+		d.host.SetImage(ref, "sha256:new")
+		p := plan()
+		if p.Ended != "" || !slices.Contains(p.Steps, "create once (app)") || !slices.Contains(p.Steps, "start once (app)") {
+			t.Errorf("of another image: %+v", p)
+		}
+		lines, err := d.apply("job.hcl", job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range p.Steps {
+			if !slices.Contains(lines, "job: "+step) {
+				t.Errorf("%q was planned, and what was done is %q", step, lines)
+			}
+		}
+		d.expectImage("once", "sha256:new", "applied again")
 	})
 }
 
