@@ -124,7 +124,7 @@ func (r *runner) recall(in PlanInput, w wish) (Observed, error) {
 		h, err := r.config.Store.Lives(r.group)
 		if err != nil {
 			unclear := in.unclear()
-			if !w.anew && (o.ContainersErr != nil || len(unclear) > 0) {
+			if !w.start && (o.ContainersErr != nil || len(unclear) > 0) {
 				return o, err
 			}
 			r.log.Warn("goes on without it: "+err.Error(), "group", r.group)
@@ -140,7 +140,7 @@ func (r *runner) recall(in PlanInput, w wish) (Observed, error) {
 	if in.toRun() != nil && o.begins() {
 		r.history = r.history.begun(w.restart)
 	}
-	if w.forgive {
+	if w.start {
 		r.history = r.history.forgiven(slices.Collect(maps.Keys(r.history))...)
 	}
 	return o.recalled(r.history), nil

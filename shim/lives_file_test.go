@@ -56,6 +56,10 @@ func TestLivesThatCantBeReadAndDecide(t *testing.T) {
 				d.begin()
 				d.wait(time.Minute)
 				d.did()
+				if err := d.keeper.Restart(context.Background(), "till", "shipper", nil); err == nil {
+					t.Error("a restart of something else goes on")
+				}
+				d.did()
 				st := d.status("till")
 				if !strings.Contains(st.Error, "how the containers of group till have ended") || st.Hint == "" || d.host.Running("till") != 3 {
 					t.Errorf("%s, error %q, hint %q:\n%s", st.State, st.Error, st.Hint, d.host)

@@ -67,7 +67,7 @@ type wish struct {
 	restart map[string]bool
 	purge   bool // with wanted nil: the persistent volumes are to be gone too
 	anew    bool // it is to be forgotten how the group has ended
-	forgive bool // with anew: and how often its containers have ended in a row
+	start   bool // with anew: an operator asked for a start, whatever is written down of its containers
 }
 
 // A follower is told how the first look ends that began with seq or a later one.
@@ -155,11 +155,11 @@ func (r *runner) restarted(container string) {
 	}
 }
 
-// again asks for it to be forgotten how the group has ended, and how often its containers have, by the look that follows.
+// again asks for it to be forgotten how the group has ended, and how often its containers have in a row, by the look that follows.
 func (r *runner) again() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew, r.wish.forgive = true, true
+	r.wish.anew, r.wish.start = true, true
 }
 
 // howEnded is how the group has ended of its own accord; nil: it has not, or is to run again.
@@ -175,7 +175,7 @@ func (r *runner) howEnded(w wish) (*Ended, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew, r.wish.forgive = false, false // nobody asks for it twice before the group could have ended once more
+	r.wish.anew, r.wish.start = false, false // nobody asks for it twice before the group could have ended once more
 	return nil, nil
 }
 
