@@ -76,7 +76,11 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 		said := func(want ...string) {
 			t.Helper()
 			d.wait(25 * time.Second)
-			if diff := cmp.Diff(want, slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, ": create ") })); diff != "" || done {
+			// A probe may have answered before anybody looks; several are created at once, in any order.
+			lines = slices.DeleteFunc(lines, func(l string) bool {
+				return strings.Contains(l, ": create ") || strings.HasSuffix(l, "has not answered yet")
+			})
+			if diff := cmp.Diff(want, lines); diff != "" || done {
 				t.Fatalf("done: %v, error %v, progress (-want +got):\n%s", done, err, diff)
 			}
 			lines = nil
@@ -85,7 +89,6 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			"till: admit proxy (ambassador) to the world: cgroup /sallyport/till/ambassador",
 			"till: connect till",
 			"till: start proxy (ambassador), wait until it is ready",
-			"till: waits for proxy (ambassador) to be ready: its ready probe has not answered yet",
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
 		st := d.status("till")
@@ -104,7 +107,6 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 		said("till: start migrate (init), wait until it has ended well", "till: waits for migrate (init) to end well")
 		d.exit("till", "migrate", 0)
 		said("till: start store (sidecar), wait until it is ready",
-			"till: waits for store (sidecar) to be ready: its ready probe has not answered yet",
 			"till: waits for store (sidecar) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for store (sidecar) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
 		d.host.Answer("till", "store", "ready", nil)
