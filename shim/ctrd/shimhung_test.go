@@ -1,10 +1,13 @@
 package ctrd
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +62,21 @@ func (s *server) hungShim(id string) {
 	}
 }
 
+// freeze stops a process and returns when no thread of it runs any more, which on a busy machine takes a while.
+func (r *rig) freeze(pid int) {
+	r.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		r.Fatal(err)
+	}
+	r.eventually("every thread stands still", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		return err == nil && !slices.ContainsFunc(threads, func(path string) bool {
+			stat, _ := os.ReadFile(path)
+			return !bytes.Contains(stat, []byte(") T "))
+		})
+	})
+}
+
 // A silent shim whose containers run is not ended: the operator is told which it is.
 func TestRootSilentShim(t *testing.T) {
 	archive := busyboxArchive(t)
@@ -71,9 +89,7 @@ func TestRootSilentShim(t *testing.T) {
 		}
 		before := r.state("ship")
 		pid := r.parent(before.PID)
-		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		r.freeze(pid)
 		err := r.c.endHungShim(r.ctx(), "g")
 		var p *shim.Problem
 		if !errors.As(err, &p) {
