@@ -240,6 +240,23 @@ func TestAnEditKeepsTheImagesThatItLeaves(t *testing.T) {
 	})
 }
 
+// A file that was put into the folder is applied where it is, for what its names mean by now.
+func TestAFileOfTheFolderIsAppliedWhereItIs(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.host.SetImage(webRef, "sha256:old")
+		d.write("shop.hcl", shop)
+		d.wait(time.Minute)
+		d.host.SetImage(webRef, "sha256:new")
+		b := bundles("shop.hcl", shop)
+		b[0].Path = filepath.Join(d.layout.GroupsDir, "shop.hcl")
+		if err := d.keeper.Apply(t.Context(), b, nil); err != nil {
+			t.Fatal(err)
+		}
+		d.expectImage("web", "sha256:new", "applied")
+		d.checkHistory("shop", "2 apply proved", "1 file proved")
+	})
+}
+
 // What a daemon ran that pinned nothing is left as it is, and pinned as it runs.
 func TestWhatRunsUnpinnedIsPinnedAsItRuns(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
