@@ -116,6 +116,25 @@ func TestAGroupThatHasEndedRunsAgain(t *testing.T) {
 	}
 }
 
+// Its app has ended and is still there, since it could not be taken down at once: no end of before a start counts after it.
+func TestAGroupRunsAgainBeforeItIsDown(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		d.mustApply("batch.hcl", batch)
+		d.host.FailNext("stop shipper", errBoom)
+		d.exit("batch", "web", 0)
+		if st := d.status("batch"); d.host.Running("batch") == 0 {
+			t.Fatalf("it is down, so this proves nothing: %s", st.State)
+		}
+		if err := d.keeper.Start(context.Background(), "batch", nil); err != nil {
+			t.Fatal(err)
+		}
+		d.wait(time.Hour)
+		if st := d.status("batch"); st.State != shim.Running || d.host.Running("batch") != 3 {
+			t.Errorf("%s, error %q:\n%s", st.State, st.Error, d.host)
+		}
+	})
+}
+
 func TestAFailureStopsTheGroup(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.means(edit("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }))

@@ -78,6 +78,16 @@ func (h History) stopped(name, because string) History {
 	return out
 }
 
+// taken returns the history with each container that has ended noted as stopped by the keeper.
+func (h History) taken(states []ContainerState) History {
+	for _, s := range states {
+		if s.Task == TaskStopped {
+			h = h.stopped(s.Name, "")
+		}
+	}
+	return h
+}
+
 // forgiven returns the history with the containers' rows of ends forgotten: an operator asked for a start.
 func (h History) forgiven(names ...string) History {
 	out := maps.Clone(h)

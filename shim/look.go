@@ -67,7 +67,8 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	if w.wanted != nil {
 		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}
-	in.Ended, in.EndedErr = r.howEnded(w)
+	var undone bool
+	in.Ended, undone, in.EndedErr = r.howEnded(w)
 	in.Observed = r.host.observe(ctx, r.group, in.toRun())
 	o, err := r.recall(in, w)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
@@ -76,6 +77,9 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	}
 	in.Health = r.pulse.health()
 	in.Now = r.config.Now()
+	if undone { // what has ended and is not down yet is made anew as well
+		r.history = r.history.taken(o.Containers)
+	}
 	r.history = r.history.of(in.Want, o).seen(o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
 		r.noteLives()

@@ -162,21 +162,23 @@ func (r *runner) again() {
 	r.wish.anew, r.wish.start = true, true
 }
 
-// howEnded is how the group has ended of its own accord; nil: it has not, or is to run again.
-func (r *runner) howEnded(w wish) (*Ended, error) {
+// howEnded is how the group has ended of its own accord; nil: it has not, or is to run again. undone says that it had, until now.
+func (r *runner) howEnded(w wish) (e *Ended, undone bool, err error) {
 	if w.wanted == nil {
-		return nil, nil
+		return nil, false, nil
 	}
+	e, err = r.config.Store.Ended(r.group, w.wanted.Generation)
 	if !w.anew {
-		return r.config.Store.Ended(r.group, w.wanted.Generation)
+		return e, false, err
 	}
+	undone = e != nil
 	if err := r.config.Store.SetEnded(r.group, nil); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wish.anew, r.wish.start = false, false // nobody asks for it twice before the group could have ended once more
-	return nil, nil
+	return nil, undone, nil
 }
 
 // forgetImages lets the references be resolved anew.
