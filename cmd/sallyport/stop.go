@@ -15,20 +15,13 @@ type stopVerb struct {
 
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
-	if err != nil {
-		return err
-	}
-	if err := all(ctx, client, v.Groups); err != nil {
-		return err
-	}
-	for _, group := range v.Groups {
+	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
 		if err := client.Stop(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
 			return interrupted(ctx, err, "it goes on being stopped; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Stopped)
-	}
-	return nil
+		return nil
+	})
 }
 
 type startVerb struct {
@@ -37,19 +30,29 @@ type startVerb struct {
 
 // Run starts one group after the other.
 func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
-	if err != nil {
-		return err
-	}
-	if err := all(ctx, client, v.Groups); err != nil {
-		return err
-	}
-	for _, group := range v.Groups {
+	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
 		began := time.Now()
 		if err := client.Start(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
 			return interrupted(ctx, err, "it goes on being started; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
+		return nil
+	})
+}
+
+// each does something to one group after the other, if there is each of them.
+func each(ctx context.Context, in *instance, groups []string, do func(client *api.Client, group string) error) error {
+	client, err := in.client()
+	if err != nil {
+		return err
+	}
+	if err := all(ctx, client, groups); err != nil {
+		return err
+	}
+	for _, group := range groups {
+		if err := do(client, group); err != nil {
+			return err
+		}
 	}
 	return nil
 }
