@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -107,8 +108,8 @@ func TestParseIsDeterministic(t *testing.T) {
 	})
 }
 
-// Files made to hurt: each is refused or read, without running out of stack or memory, nor of the time that go test gives all tests
-// of the package: what grows with the square of such a file takes far longer.
+// Files made to hurt: each is refused or read, without running out of stack, and with work in proportion to its size, by what is
+// allocated: a count, since the time on a busy machine tells nothing.
 func TestHostileFilesAreBounded(t *testing.T) {
 	const big = 16 << 10 // the bounds refuse this and the largest file alike, and it is read in a moment even with -race
 	wrap := func(expr string) string {
@@ -146,11 +147,19 @@ func TestHostileFilesAreBounded(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			src := source("test.hcl", tt.text)
 			_, diags := Parse(src)
 			_ = printed(t, src, diags)
+			runtime.ReadMemStats(&after)
 			if refused := diags[0].Summary == "This file can't be read"; refused != tt.refused {
 				t.Errorf("refused: %t, want %t: %v", refused, tt.refused, diags[0])
+			}
+			// Both stay the same however large the file is, unless they grow with its square.
+			size := uint64(len(tt.text))
+			if bytes, objects := (after.TotalAlloc-before.TotalAlloc)/size, (after.Mallocs-before.Mallocs)/size; bytes > 8<<10 || objects > 40 {
+				t.Errorf("for each byte of the file %d bytes and %d objects were allocated, want at most 8192 and 40", bytes, objects)
 			}
 		})
 	}
