@@ -309,7 +309,10 @@ func (s *Store) sweepUnfinished() (err error) {
 		return nil
 	}
 	s.swept = true
-	for _, pattern := range []string{s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", s.livesPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*")} {
+	for _, pattern := range []string{
+		s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*", s.livesPath(".*") + "*",
+		filepath.Join(s.generationsDir(), ".*"), filepath.Join(filepath.Dir(s.journalPath()), ".install.json*"), s.filePath(".*.hcl[0-9]*"),
+	} {
 		unfinished, globErr := filepath.Glob(pattern)
 		err = errors.Join(err, globErr)
 		for _, path := range unfinished {

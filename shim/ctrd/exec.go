@@ -29,6 +29,11 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	id := spec.ID(req.Group, req.Container)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
 	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil { // however containerd has put it
+			status, err = 0, fmt.Errorf("exec in %s: %w", id, ctx.Err())
+		}
+	}()
 	task, process, err := c.execTarget(ctx, id)
 	if err != nil {
 		return 0, err
@@ -67,8 +72,8 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 				c.log.Debug("input not closed", "container", id, "error", err)
 			}
 		case exit := <-exited:
-			if ctx.Err() != nil {
-				return 0, ctx.Err()
+			if err := ctx.Err(); err != nil {
+				return 0, err
 			}
 			return exit.ExitCode(), exit.Error()
 		}
