@@ -29,12 +29,13 @@ func (h History) noted() History {
 	return out
 }
 
-// of is the history of those that are wanted, or there.
-func (h History) of(want *spec.Group, o Observed) History {
+// of returns the history of the containers that are wanted or there. With known false it is not known which are there, and
+// the history stays as it is.
+func (h History) of(want *spec.Group, states []ContainerState, known bool) History {
 	out := maps.Clone(h)
 	maps.DeleteFunc(out, func(name string, _ Life) bool {
-		_, there := o.container(name)
-		return !there && o.ContainersErr == nil && (want == nil || want.Container(name) == nil)
+		there := slices.ContainsFunc(states, func(s ContainerState) bool { return s.Name == name })
+		return known && !there && (want == nil || want.Container(name) == nil)
 	})
 	return out
 }

@@ -80,7 +80,7 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	if undone { // what has ended and is not down yet is made anew as well
 		r.history = r.history.taken(o.Containers)
 	}
-	r.history = r.history.of(in.Want, o).seen(o.Containers, in.Now, r.config.Rand)
+	r.history = r.history.of(in.Want, o.Containers, o.ContainersErr == nil).seen(o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
 		r.noteLives()
 	}
