@@ -35,6 +35,16 @@ type Network interface {
 	Remove(ctx context.Context, group string) error
 }
 
+// A Part is a part of what keeps a group on the host and that others can change.
+type Part string
+
+const (
+	PartNamespace Part = "namespace" // the network namespace, or all rules in it
+	PartRules     Part = "rules"     // the rules in the namespace, and the fence around its members
+	PartLimits    Part = "limits"    // the limits of the group's cgroup
+	PartLink      Part = "link"      // the link, its addresses and routes, and the host's rules for it
+)
+
 // NetState is what Network.Observe found.
 type NetState struct {
 	Pinned    Presence // a namespace is pinned, whatever is in force in it. Absent with processes running: theirs is lost

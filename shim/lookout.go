@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sallyport/sallyport/spec"
 )
 
 // A Lookout tells cheaply what somebody else may have changed on the host: to look at all that keeps a group takes two dozen
@@ -13,8 +15,8 @@ type Lookout interface {
 	// Changed names those of the groups whose network may not be any more as it was when it was asked last. It is called by
 	// one goroutine.
 	Changed(groups []string) []string
-	// Amiss says, in an operator's words, what is gone or changed that the step is to put back: "the host's rules for it".
-	Amiss(step Step) []string
+	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the host's rules for it".
+	Amiss(part Part, want *spec.Group) []string
 }
 
 // keepLookout has a group looked at as soon as something of its network may have changed.
@@ -56,15 +58,18 @@ func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
 	}
 	for i, s := range steps {
 		follows := i > 0 && s.Kind == Admit && steps[i-1].Kind == Seal // new rules admit nobody yet
-		if !follows && (s.Kind == Seal || s.Kind == Admit || s.Kind == Connect || s.Kind == Limit) {
-			r.drift = append(r.drift, r.amiss(s)...)
+		if part, ok := partOf[s.Kind]; ok && !follows {
+			r.drift = append(r.drift, r.amiss(part, s.Want)...)
 		}
 	}
 }
 
-func (r *runner) amiss(s Step) []string {
+// partOf has the part that each kind of step puts back.
+var partOf = map[Kind]Part{Seal: PartNamespace, Admit: PartRules, Limit: PartLimits, Connect: PartLink}
+
+func (r *runner) amiss(part Part, want *spec.Group) []string {
 	if l := r.config.Lookout; l != nil {
-		return l.Amiss(s)
+		return l.Amiss(part, want)
 	}
 	return []string{"its network"}
 }

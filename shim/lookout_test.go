@@ -51,10 +51,10 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 		said   []string
 	}{
 		{"rules", func(d *desk) { d.host.Flush("shop") }, []string{"seal", "admit"}, []string{
-			"shop state: degraded", "shop drift: what is to seal" + putBack, "shop state: running",
+			"shop state: degraded", "shop drift: its namespace" + putBack, "shop state: running",
 		}},
 		{"link", func(d *desk) { d.host.Unlink("shop") }, []string{"connect"}, []string{
-			"shop state: degraded", "shop drift: what is to connect" + putBack, "shop state: running",
+			"shop state: degraded", "shop drift: its link" + putBack, "shop state: running",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,9 +85,9 @@ func TestDriftThatCannotBePutBack(t *testing.T) {
 		d.host.Flush("shop")
 		d.wait(5 * time.Second)
 		said("shop state: degraded",
-			"shop drift: what is to seal: gone or changed by somebody else, not yet put back: admit: boom")
+			"shop drift: its namespace: gone or changed by somebody else, not yet put back: admit: boom")
 		d.wait(time.Minute)
-		said("shop drift: what is to seal: gone or changed by somebody else, put back", "shop state: running")
+		said("shop drift: its namespace: gone or changed by somebody else, put back", "shop state: running")
 	})
 }
 
@@ -103,7 +103,7 @@ func TestDriftThatGoesOn(t *testing.T) {
 				d.wait(2 * time.Second)
 			}
 		}
-		const changed = "shop drift: what is to seal: gone or changed by somebody else, put back"
+		const changed = "shop drift: its namespace: gone or changed by somebody else, put back"
 		for range 20 {
 			fight(1)
 			said("shop state: degraded", changed, "shop state: running")

@@ -129,16 +129,16 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 }
 
 // Amiss implements [Lookout].
-func (l *HostLookout) Amiss(s Step) []string {
-	switch s.Kind {
-	case Seal:
+func (l *HostLookout) Amiss(part Part, want *spec.Group) []string {
+	switch part {
+	case PartNamespace:
 		return []string{"its namespace, or all rules in it"}
-	case Admit:
+	case PartRules:
 		return []string{"the rules in its namespace, or the fence around its members"}
-	case Limit:
+	case PartLimits:
 		return []string{"the bounds of its cgroup"}
-	case Connect:
-		return l.amissOutside(s.Want)
+	case PartLink:
+		return l.amissOutside(want)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
 )
 
 var (
@@ -98,4 +99,4 @@ func (h *Host) Changed(groups []string) (changed []string) {
 }
 
 // Amiss implements [shim.Lookout].
-func (h *Host) Amiss(s shim.Step) []string { return []string{"what is to " + string(s.Kind)} }
+func (h *Host) Amiss(part shim.Part, _ *spec.Group) []string { return []string{"its " + string(part)} }
