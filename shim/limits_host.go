@@ -26,8 +26,6 @@ type HostCgroups struct {
 	v1     map[string]string // controller -> where its hierarchy is mounted
 }
 
-var _ Cgroups = (*HostCgroups)(nil)
-
 // NewHostCgroups finds the hierarchies; it changes nothing. A nil log discards.
 func NewHostCgroups(l Layout, log *slog.Logger) (*HostCgroups, error) {
 	if log == nil {

@@ -18,8 +18,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var _ Network = (*HostNetwork)(nil)
-
 // A HostNetworkConfig is what a HostNetwork works with.
 type HostNetworkConfig struct {
 	Layout Layout       // required

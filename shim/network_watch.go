@@ -10,8 +10,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var _ Lookout = (*HostLookout)(nil)
-
 // A HostLookout is the [Lookout] of a real host. Our own changes of rules it tells from others', those of links and addresses
 // it does not: they cost a look that finds nothing.
 type HostLookout struct {

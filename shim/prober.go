@@ -17,8 +17,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var _ Prober = (*HostProber)(nil)
-
 // A HostProber asks the containers of this host. For http, tcp and grpc it goes to the loopback of the group's namespace, from a
 // socket of its own and without a process: 127.0.0.1 and, where that is refused, ::1. It goes nowhere else, whatever a redirect
 // says. For exec it runs the command in the container.

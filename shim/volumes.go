@@ -32,8 +32,6 @@ type HostVolumes struct {
 	making  sync.RWMutex // held for reading from a folder's making to the mount on it
 }
 
-var _ Volumes = (*HostVolumes)(nil)
-
 // NewHostVolumes returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
 func NewHostVolumes(l Layout, sockets ...string) *HostVolumes {
 	return &HostVolumes{layout: l, sockets: sockets}

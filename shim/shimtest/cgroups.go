@@ -9,19 +9,18 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-type cgroupSide Host
-
-var _ shim.Cgroups = (*cgroupSide)(nil)
+// Cgroups are the cgroups of a Host.
+type Cgroups Host
 
 // Cgroups is the host's cgroups. One whose side was never asked for has groups run without bounds.
-func (h *Host) Cgroups() shim.Cgroups {
+func (h *Host) Cgroups() *Cgroups {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.bounding = true
-	return (*cgroupSide)(h)
+	return (*Cgroups)(h)
 }
 
-func (c *cgroupSide) Bounded(_ context.Context, want *spec.Group) shim.Presence {
+func (c *Cgroups) Bounded(_ context.Context, want *spec.Group) shim.Presence {
 	h := (*Host)(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -34,7 +33,7 @@ func (c *cgroupSide) Bounded(_ context.Context, want *spec.Group) shim.Presence 
 // bounded needs mu.
 func (h *Host) bounded(g *spec.Group) bool { return reflect.DeepEqual(h.bounds[g.Name], g.Resources) }
 
-func (c *cgroupSide) Limit(_ context.Context, want *spec.Group) error {
+func (c *Cgroups) Limit(_ context.Context, want *spec.Group) error {
 	h := (*Host)(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()

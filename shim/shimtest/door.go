@@ -10,11 +10,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var (
-	_ shim.Door    = (*Host)(nil)
-	_ shim.Lookout = (*Host)(nil)
-)
-
 // A door is what the kernel counted at a group's.
 type door struct {
 	denials     []shim.Denial

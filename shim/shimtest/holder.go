@@ -9,19 +9,18 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-type holderSide Host
-
-var _ shim.Holder = (*holderSide)(nil)
+// A Holder keeps the images of a Host.
+type Holder Host
 
 // Holder is what keeps the host's images. Where it was never asked for, none need be held.
-func (h *Host) Holder() shim.Holder {
+func (h *Host) Holder() *Holder {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.holding = true
-	return (*holderSide)(h)
+	return (*Holder)(h)
 }
 
-func (s *holderSide) Hold(_ context.Context, group string, generation int, image shim.Image) error {
+func (s *Holder) Hold(_ context.Context, group string, generation int, image shim.Image) error {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,7 +44,7 @@ func (s *holderSide) Hold(_ context.Context, group string, generation int, image
 }
 
 // Recall finds what an image means by now, and else what is held.
-func (s *holderSide) Recall(_ context.Context, ref, digest string) (shim.Image, error) {
+func (s *Holder) Recall(_ context.Context, ref, digest string) (shim.Image, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,7 +64,7 @@ func (s *holderSide) Recall(_ context.Context, ref, digest string) (shim.Image, 
 	return shim.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
 }
 
-func (s *holderSide) Means(_ context.Context, ref string) (string, error) {
+func (s *Holder) Means(_ context.Context, ref string) (string, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,7 +74,7 @@ func (s *holderSide) Means(_ context.Context, ref string) (string, error) {
 	return h.digest(ref), nil
 }
 
-func (s *holderSide) Held(context.Context) (map[string][]int, error) {
+func (s *Holder) Held(context.Context) (map[string][]int, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +88,7 @@ func (s *holderSide) Held(context.Context) (map[string][]int, error) {
 	return out, nil
 }
 
-func (s *holderSide) Release(_ context.Context, group string, generation int) error {
+func (s *Holder) Release(_ context.Context, group string, generation int) error {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()

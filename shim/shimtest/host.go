@@ -95,13 +95,13 @@ func New(now func() time.Time) *Host {
 }
 
 // Network, Volumes and Runtime are the host's three sides.
-func (h *Host) Network() shim.Network { return (*networkSide)(h) }
+func (h *Host) Network() *Network { return (*Network)(h) }
 
 // Volumes is the host's mounts and folders.
-func (h *Host) Volumes() shim.Volumes { return (*volumeSide)(h) }
+func (h *Host) Volumes() *Volumes { return (*Volumes)(h) }
 
 // Runtime is the host's containerd.
-func (h *Host) Runtime() shim.Runtime { return (*runtimeSide)(h) }
+func (h *Host) Runtime() *Runtime { return (*Runtime)(h) }
 
 // Watch tells of every change of a container until ctx ends.
 func (h *Host) Watch(ctx context.Context, changed func(group string)) error {

@@ -10,11 +10,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-type networkSide Host
+// A Network is the network of a Host.
+type Network Host
 
-var _ shim.Network = (*networkSide)(nil)
-
-func (n *networkSide) Groups(context.Context) ([]string, error) {
+func (n *Network) Groups(context.Context) ([]string, error) {
 	h := (*Host)(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -28,7 +27,7 @@ func (n *networkSide) Groups(context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (n *networkSide) Observe(_ context.Context, group string, want *spec.Group) shim.NetState {
+func (n *Network) Observe(_ context.Context, group string, want *spec.Group) shim.NetState {
 	h := (*Host)(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +58,7 @@ func (n *networkSide) Observe(_ context.Context, group string, want *spec.Group)
 	return st
 }
 
-func (n *networkSide) Seal(_ context.Context, group string) error {
+func (n *Network) Seal(_ context.Context, group string) error {
 	return (*Host)(n).change("seal", group, func(net *network) {
 		if !net.pinned {
 			h := (*Host)(n)
@@ -70,7 +69,7 @@ func (n *networkSide) Seal(_ context.Context, group string) error {
 	})
 }
 
-func (n *networkSide) Admit(_ context.Context, want *spec.Group) error {
+func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	return (*Host)(n).change("admit", want.Name, func(net *network) {
 		if !net.pinned || !net.sealed {
 			(*Host)(n).violated(Ruled, "%s was admitted before everything was denied", want.Name)
@@ -82,7 +81,7 @@ func (n *networkSide) Admit(_ context.Context, want *spec.Group) error {
 	})
 }
 
-func (n *networkSide) Connect(_ context.Context, want *spec.Group) error {
+func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 	return (*Host)(n).change("connect", want.Name, func(net *network) {
 		if !net.pinned || !net.sealed || net.policy != policyOf(want) {
 			(*Host)(n).violated(Ruled, "%s was connected before its rules were in force", want.Name)
@@ -94,7 +93,7 @@ func (n *networkSide) Connect(_ context.Context, want *spec.Group) error {
 	})
 }
 
-func (n *networkSide) Remove(_ context.Context, group string) error {
+func (n *Network) Remove(_ context.Context, group string) error {
 	h := (*Host)(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,10 +8,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-type probeSide Host
+// A Prober asks the probes of a Host.
+type Prober Host
 
 // Prober asks the host's containers. Each answers as Answer says; a container that does not run answers nothing.
-func (h *Host) Prober() shim.Prober { return (*probeSide)(h) }
+func (h *Host) Prober() *Prober { return (*Prober)(h) }
 
 // Answer sets what a container's probe of a kind says from now on; nil, which it is at first, is a success.
 func (h *Host) Answer(group, name, kind string, err error) {
@@ -27,7 +28,7 @@ func (h *Host) Asked(group, name, kind string) int {
 	return h.asked[spec.ID(group, name)+" "+kind]
 }
 
-func (p *probeSide) Probe(ctx context.Context, group, name string, probe spec.Probe) error {
+func (p *Prober) Probe(ctx context.Context, group, name string, probe spec.Probe) error {
 	h := (*Host)(p)
 	h.mu.Lock()
 	defer h.mu.Unlock()

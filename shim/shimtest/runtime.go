@@ -11,14 +11,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-type runtimeSide Host
+// A Runtime is the containerd of a Host.
+type Runtime Host
 
-var (
-	_ shim.Runtime = (*runtimeSide)(nil)
-	_ shim.Watcher = (*Host)(nil)
-)
-
-func (r *runtimeSide) Image(_ context.Context, ref string) (shim.Image, error) {
+func (r *Runtime) Image(_ context.Context, ref string) (shim.Image, error) {
 	h := (*Host)(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -39,7 +35,7 @@ func (h *Host) digest(ref string) string {
 	return "sha256:" + ref
 }
 
-func (r *runtimeSide) Observe(_ context.Context, group string) ([]shim.ContainerState, error) {
+func (r *Runtime) Observe(_ context.Context, group string) ([]shim.ContainerState, error) {
 	h := (*Host)(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,7 +74,7 @@ func (c *container) told() shim.ContainerState {
 	return s
 }
 
-func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
+func (r *Runtime) Create(_ context.Context, req shim.CreateRequest) error {
 	h := (*Host)(r)
 	c := req.Container
 	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
@@ -113,7 +109,7 @@ func (r *runtimeSide) Create(_ context.Context, req shim.CreateRequest) error {
 	})
 }
 
-func (r *runtimeSide) Start(_ context.Context, group, name string) error {
+func (r *Runtime) Start(_ context.Context, group, name string) error {
 	h := (*Host)(r)
 	return h.act("start", group, name, func(id string, c *container) error {
 		if c == nil || c.state.Task != shim.TaskCreated {
@@ -131,7 +127,7 @@ func (r *runtimeSide) Start(_ context.Context, group, name string) error {
 	})
 }
 
-func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) error {
+func (r *Runtime) Stop(_ context.Context, group, name string, _ spec.Stop) error {
 	h := (*Host)(r)
 	return h.act("stop", group, name, func(id string, c *container) error {
 		h.checkKnown("stopped", id, c)
@@ -150,7 +146,7 @@ func (r *runtimeSide) Stop(_ context.Context, group, name string, _ spec.Stop) e
 	})
 }
 
-func (r *runtimeSide) Remove(_ context.Context, group, name string) error {
+func (r *Runtime) Remove(_ context.Context, group, name string) error {
 	h := (*Host)(r)
 	return h.act("remove", group, name, func(id string, c *container) error {
 		h.checkKnown("removed", id, c)

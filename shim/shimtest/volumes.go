@@ -11,9 +11,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-type volumeSide Host
-
-var _ shim.Volumes = (*volumeSide)(nil)
+// Volumes are the mounts and folders of a Host.
+type Volumes Host
 
 // A volume is one that is mounted.
 type volume struct{ spec.Volume }
@@ -32,7 +31,7 @@ func (v volume) line(group string) string {
 	return fmt.Sprintf("volume %s/%s %s", group, v.Name, what)
 }
 
-func (v *volumeSide) Observe(_ context.Context, group string, _ *spec.Group) ([]spec.Volume, error) {
+func (v *Volumes) Observe(_ context.Context, group string, _ *spec.Group) ([]spec.Volume, error) {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,7 +45,7 @@ func (v *volumeSide) Observe(_ context.Context, group string, _ *spec.Group) ([]
 	return out, nil
 }
 
-func (v *volumeSide) Check(_ context.Context, want *spec.Group) error {
+func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,7 +65,7 @@ func (h *Host) checkPath(v spec.Volume) error {
 	return nil
 }
 
-func (v *volumeSide) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) error {
+func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) error {
 	h, group := (*Host)(v), want.Name
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,7 +92,7 @@ func (v *volumeSide) Ensure(_ context.Context, want *spec.Group, vol spec.Volume
 	return f.err
 }
 
-func (v *volumeSide) Remove(_ context.Context, group, volume string) error {
+func (v *Volumes) Remove(_ context.Context, group, volume string) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,7 +117,7 @@ func (h *Host) checkUnused(group, volume string) {
 	}
 }
 
-func (v *volumeSide) Discard(_ context.Context, group string) error {
+func (v *Volumes) Discard(_ context.Context, group string) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +132,7 @@ func (v *volumeSide) Discard(_ context.Context, group string) error {
 	return f.err
 }
 
-func (v *volumeSide) Groups(context.Context) ([]string, error) {
+func (v *Volumes) Groups(context.Context) ([]string, error) {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
