@@ -64,15 +64,16 @@ func (s *Store) Read(b Bundle) ([]spec.Group, error) {
 		return nil, err
 	}
 	if b.Path == "" {
-		return s.readAs(s.filePath(b.Name), b, b.readFile)
+		return s.readAs(s.filePath(b.Name), b, filesOf(b))
 	}
-	return s.readAs(b.Path, b, b.readFile)
+	return s.readAs(b.Path, b, filesOf(b))
 }
 
 // readInstalled is Read of a file in the folder: that one is to be mended, wherever it came from. read has the files it names.
 func (s *Store) readInstalled(b Bundle) (groups []spec.Group, read map[string][]byte, err error) {
+	readFile := filesOf(b)
 	groups, err = s.readAs(s.filePath(b.Name), b, func(path string) ([]byte, error) {
-		content, err := b.readFile(path)
+		content, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
@@ -97,13 +98,15 @@ func (s *Store) readAs(name string, b Bundle, readFile func(string) ([]byte, err
 	return groups, nil
 }
 
-// readFile serves what the file was applied with. A file put into the folder by hand was applied with nothing, and an edited
-// one may name more than it was applied with: those are read from the disk.
-func (b Bundle) readFile(path string) ([]byte, error) {
-	if content, ok := b.Files[path]; ok {
-		return content, nil
+// filesOf returns a function that reads the files that the bundle was applied with. A file put into the folder by hand was
+// applied with none, and an edited one may name more: those are read from the disk.
+func filesOf(b Bundle) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		if content, ok := b.Files[path]; ok {
+			return content, nil
+		}
+		return os.ReadFile(path)
 	}
-	return os.ReadFile(path)
 }
 
 // Bundle returns a file of the folder with what it was applied with. Of a file that was put there by hand, Path is empty.
