@@ -63,7 +63,7 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 
 // observe looks at the host, adds what it saw to the history and notes it.
 func (r *runner) observe(ctx context.Context, w wish) PlanInput {
-	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.layout}
+	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.Layout()}
 	if w.wanted != nil {
 		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}

@@ -23,12 +23,13 @@ type Door interface {
 
 // A PollerConfig is what a Poller works with.
 type PollerConfig struct {
-	Door    Door            // required
-	Groups  func() []string // required: whose doors are looked at; what is known of others is forgotten
-	Journal *Journal        // required
-	Layout  Layout          // required: its RunDir
-	Log     *slog.Logger    // optional: nil discards
-	Every   time.Duration   // optional: between two looks; 0 is 1 s
+	Door    Door             // required
+	Groups  func() []string  // required: whose doors are looked at; what is known of others is forgotten
+	Journal *Journal         // required
+	Layout  Layout           // required: its RunDir
+	Log     *slog.Logger     // optional: nil discards
+	Every   time.Duration    // optional: between two looks; 0 is 1 s
+	Now     func() time.Time // optional: nil is time.Now
 	// Most is how many destinations of a group a look makes events of; the others are added up. Optional: 0 is 16.
 	Most int
 }
@@ -57,6 +58,9 @@ func NewPoller(c PollerConfig) (*Poller, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Every == 0 {
 		c.Every = time.Second
@@ -125,7 +129,7 @@ func (p *Poller) poll() {
 }
 
 func (p *Poller) forget(group string) {
-	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Journal.now())
+	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Now())
 	delete(p.seen, group)
 	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.Most)...)
 	if err := errors.Join(err, remove(p.config.Layout.SeenPath(group))); err != nil {
@@ -165,7 +169,7 @@ func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool
 			return now, false, err
 		}
 	}
-	at := p.config.Journal.now()
+	at := p.config.Now()
 	var told []Denial
 	now.Denials, told, dropped = fresh(before.Denials, denials, at)
 	now.Events = deniedEvents(group, told, p.config.Most)

@@ -42,7 +42,7 @@ func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error)
 }
 
 func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Preview {
-	in := PlanInput{Group: group, Want: want, Assume: true, Now: k.config.Now(), Layout: k.config.Store.layout}
+	in := PlanInput{Group: group, Want: want, Assume: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
 	k.mu.Lock()
 	if w, ok := k.wanted[group]; ok {
 		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
@@ -147,7 +147,7 @@ func (k *Keeper) check(c *change) error {
 	if err := k.checkLeaves(c, wanted); err != nil {
 		return err
 	}
-	if diags := k.config.Store.conflicts(append(all, c.groups...)); diags.HasErrors() {
+	if diags := k.config.Store.Conflicts(append(all, c.groups...)); diags.HasErrors() {
 		e := &FileError{Diags: diags, Files: map[string][]byte{}}
 		for _, b := range c.files {
 			e.Files[b.Path] = b.HCL

@@ -40,7 +40,7 @@ func (k *Keeper) purgeRest(group string, f *feed) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, ok := k.runners[group]; !ok {
-		left := filepath.Dir(k.config.Store.layout.PersistentPath(group, "x"))
+		left := filepath.Dir(k.config.Store.Layout().PersistentPath(group, "x"))
 		if _, err := os.Stat(left); err != nil {
 			return ErrNoGroup
 		}

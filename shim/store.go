@@ -44,6 +44,12 @@ func NewStore(l Layout) *Store {
 	return &Store{layout: l, parse: spec.Parse, conflicts: spec.Conflicts, now: time.Now}
 }
 
+// Layout returns where the store's files are.
+func (s *Store) Layout() Layout { return s.layout }
+
+// Conflicts returns what keeps the groups from being had together on one host.
+func (s *Store) Conflicts(groups []spec.Group) hcl.Diagnostics { return s.conflicts(groups) }
+
 // A Wanted is a group that is to exist.
 type Wanted struct {
 	Group      spec.Group `json:"group"`

@@ -12,7 +12,7 @@ import (
 // apply still work, and it is tried again.
 func (k *Keeper) watchFiles(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := k.folder(ctx, k.config.Store.layout.GroupsDir, k.config.Settle, func() {
+		err := k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
 			if err := k.Load(ctx); err != nil && ctx.Err() == nil {
 				k.config.Log.Debug("loaded what could be: " + oneLine(err.Error()))
 			}
