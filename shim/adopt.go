@@ -60,7 +60,7 @@ func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f 
 		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), looked: make(chan struct{}),
 		status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: k.entered[group],
 	}
-	r.pulse = newPulse(group, &k.config, func() { signal(r.poke) })
+	r.pulse = NewProbeGroup(group, ProbeConfig{Prober: k.config.Prober, Log: k.config.Log, Now: k.config.Now}, func() { signal(r.poke) })
 	if last != nil {
 		r.wish.was, r.wish.purge = &last.Group, purge
 	}

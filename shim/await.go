@@ -29,7 +29,11 @@ func (r *runner) await(in PlanInput, seq int, state State, waits string) (next t
 				f.feed.line(r.group, "%s", waits)
 				f.waits = waits
 			}
-			if end := later(r.denied, f.since).Add(callTime); !r.denied.IsZero() {
+			if !r.denied.IsZero() {
+				end := r.denied.Add(callTime)
+				if f.since.After(r.denied) {
+					end = f.since.Add(callTime)
+				}
 				if !end.After(in.Now) {
 					err := &Problem{Err: fmt.Errorf("not ready after %s: %s", callTime, waits), Hint: hint + "; the group goes on, and will be ready when its probes say so"}
 					f.feed.done(r.group, outcome{state: state, err: err})

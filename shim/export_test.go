@@ -90,21 +90,6 @@ type Tally = tally
 
 var Fresh = fresh
 
-// A Pulse is what asks the probes of a group.
-type Pulse struct{ *pulse }
-
-func NewPulse(group string, config *Config, changed func()) Pulse {
-	return Pulse{newPulse(group, config, changed)}
-}
-
-func (p Pulse) Follow(ctx context.Context, g *spec.Group, states ...ContainerState) {
-	p.follow(ctx, g, states)
-}
-
-func (p Pulse) Health() map[string]Health { return p.health() }
-
-func (p Pulse) Close() { p.close() }
-
 // A Trial is the time of one generation to prove itself.
 type Trial struct{ t trial }
 

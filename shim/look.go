@@ -73,9 +73,9 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 	o, err := r.recall(in, w)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
-		r.pulse.follow(ctx, in.toRun(), in.Observed.Containers)
+		r.pulse.Follow(ctx, in.toRun(), in.Observed.Containers)
 	}
-	in.Health = r.pulse.health()
+	in.Health = r.pulse.Health()
 	in.Now = r.config.Now()
 	if undone { // what has ended and is not down yet is made anew as well
 		r.history = r.history.taken(o.Containers)

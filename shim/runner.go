@@ -37,7 +37,7 @@ type runner struct {
 	changed   chan struct{} // closed when status is not that any more; nil: nobody waits for it
 
 	// Touched by the goroutine alone.
-	pulse     *pulse
+	pulse     *ProbeGroup
 	history   History
 	recalled  bool             // history has what the keeper before has written down
 	notes     History          // as they are written down; nil: not known
@@ -80,7 +80,7 @@ type follower struct {
 }
 
 func (r *runner) run(ctx context.Context) error {
-	defer r.pulse.close()
+	defer r.pulse.Close()
 	for {
 		next, gone := r.look(ctx)
 		if gone || ctx.Err() != nil {

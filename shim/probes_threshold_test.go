@@ -14,15 +14,16 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// tries is a row of tries in signs: "+" a success, "-" a failure that counts, "." a failure that doesn't.
-func tries(p *spec.Probe, signs string) streak {
-	var s streak
+// tries applies tries given as signs: "+" a success, "-" a failure that counts, "." a failure that
+// does not.
+func tries(p *spec.Probe, signs string) threshold {
+	var s threshold
 	for _, sign := range signs {
 		switch sign {
 		case '+':
-			s = s.tried(p, nil)
+			s = s.counted(p, nil)
 		case '-':
-			s = s.tried(p, errRefused)
+			s = s.counted(p, errRefused)
 		default:
 			s = s.uncounted(errRefused)
 		}
@@ -30,7 +31,7 @@ func tries(p *spec.Probe, signs string) streak {
 	return s
 }
 
-func TestStreak(t *testing.T) {
+func TestThreshold(t *testing.T) {
 	for _, tt := range []struct {
 		name, kind, tries string
 		failures          int
@@ -68,8 +69,8 @@ func TestStreak(t *testing.T) {
 	}
 }
 
-// The last row of tries that was long enough decides, however long ago it was and whatever came since.
-func TestStreakIsItsLastLongRow(t *testing.T) {
+// The last series of equal results that was long enough decides, however long ago it was.
+func TestThresholdIsItsLastLongSeries(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := &spec.Probe{
 			Kind: "ready", Failures: rapid.IntRange(1, 4).Draw(t, "failures"), Successes: rapid.IntRange(1, 4).Draw(t, "successes"),
@@ -91,7 +92,7 @@ func TestStreakIsItsLastLongRow(t *testing.T) {
 	})
 }
 
-func TestHealthOf(t *testing.T) {
+func TestCombine(t *testing.T) {
 	startup := spec.Probe{Kind: "startup", Failures: 2, Successes: 1}
 	ready := spec.Probe{Kind: "ready", Failures: 2, Successes: 2}
 	live := spec.Probe{Kind: "live", Failures: 2, Successes: 1}
@@ -107,7 +108,7 @@ func TestHealthOf(t *testing.T) {
 		{"not ready for long", []spec.Probe{ready}, []string{"--"}, Health{Started: true, Said: "its ready probe failed 2 times in a row: connection refused"}},
 		{"nearly ready", []spec.Probe{ready}, []string{"+"}, Health{Started: true, Undecided: true, Said: "its ready probe has succeeded 1 of 2 times in a row"}},
 		{"ready", []spec.Probe{ready, live}, []string{"++", "+"}, Health{Started: true, Ready: true}},
-		{"ready, and one failure is not told of", []spec.Probe{ready, live}, []string{"++-", "+-"}, Health{Started: true, Ready: true}},
+		{"ready, and one failure is not reported", []spec.Probe{ready, live}, []string{"++-", "+-"}, Health{Started: true, Ready: true}},
 		{"starting", []spec.Probe{startup, ready}, []string{".", ""}, Health{Undecided: true, Said: "its startup probe failed: connection refused"}},
 		{"started", []spec.Probe{startup, ready}, []string{"+", "++"}, Health{Started: true, Ready: true}},
 		{"did not start", []spec.Probe{startup, ready, live}, []string{"--", "", ""}, Health{Dead: true, Said: "its startup probe failed 2 times in a row: connection refused"}},
@@ -115,22 +116,22 @@ func TestHealthOf(t *testing.T) {
 		{"dead while ready", []spec.Probe{live}, []string{"--"}, Health{Started: true, Ready: true, Dead: true, Said: "its live probe failed 2 times in a row: connection refused"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			streaks := make([]streak, len(tt.probes))
+			thresholds := make([]threshold, len(tt.probes))
 			for i := range tt.probes {
-				streaks[i] = tries(&tt.probes[i], tt.tries[i])
+				thresholds[i] = tries(&tt.probes[i], tt.tries[i])
 			}
-			if diff := cmp.Diff(tt.want, healthOf(tt.probes, streaks)); diff != "" {
+			if diff := cmp.Diff(tt.want, combine(tt.probes, thresholds)); diff != "" {
 				t.Errorf("health (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestBeat(t *testing.T) {
+func TestSchedule(t *testing.T) {
 	ms := time.Millisecond
 	for _, tt := range []struct {
 		name, kind string
-		signs      string // what the tries come to; the last goes on
+		signs      string // the results of the tries; the last is repeated
 		interval   time.Duration
 		took       time.Duration // each try
 		want       []time.Duration
@@ -156,16 +157,16 @@ func TestBeat(t *testing.T) {
 				p.Kind, p.Exec = "ready", []string{"check"}
 			}
 			start := time.Unix(0, 0)
-			at, b := start, beat{due: start}
-			var s streak
+			at, b := start, schedule{due: start}
+			var s threshold
 			var got []time.Duration
 			for i := range tt.want {
 				got = append(got, at.Sub(start))
 				counted := !at.Before(b.due)
 				if tt.signs[min(i, len(tt.signs)-1)] == '+' {
-					s = s.tried(p, nil)
+					s = s.counted(p, nil)
 				} else if counted {
-					s = s.tried(p, errRefused)
+					s = s.counted(p, errRefused)
 				} else {
 					s = s.uncounted(errRefused)
 				}

@@ -19,39 +19,40 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// A patient is a group of one running app whose probes a pulse asks.
-type patient struct {
-	t     *testing.T
-	pulse shim.Pulse
-	group *spec.Group
-	state shim.ContainerState
-	began time.Time
-	news  atomic.Int32 // calls of changed
+// A probeHarness has a group of one running app, and a ProbeGroup that asks its probes.
+type probeHarness struct {
+	t       *testing.T
+	probes  *shim.ProbeGroup
+	group   *spec.Group
+	state   shim.ContainerState
+	began   time.Time
+	changes atomic.Int32 // calls of changed
 
 	mu      sync.Mutex
 	answers map[string]error
 	asked   map[string]int
 }
 
-// examined runs a test with one on synctest's clock. It has just been started, and is not followed yet.
-func examined(t *testing.T, do func(p *patient), probes ...spec.Probe) {
+// withProbes runs a test on synctest's clock. The container has just been started, and is not
+// followed yet.
+func withProbes(t *testing.T, do func(p *probeHarness), probes ...spec.Probe) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		g := sealed(edit("web", func(c *spec.Container) { c.Probes = probes }))
-		p := &patient{
+		g := &spec.Group{Name: "sealed", Containers: []spec.Container{{Name: "web", Role: spec.App, Digest: "web:1", Probes: probes}}}
+		p := &probeHarness{
 			t: t, group: g, answers: map[string]error{}, asked: map[string]int{}, began: time.Now(),
 			state: shim.ContainerState{
 				Group: g.Name, Name: "web", Digest: g.Container("web").Digest, Task: shim.TaskRunning, PID: 7, StartedAt: time.Now(),
 			},
 		}
-		p.pulse = shim.NewPulse(g.Name, &shim.Config{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.news.Add(1) })
-		defer p.pulse.Close()
+		p.probes = shim.NewProbeGroup(g.Name, shim.ProbeConfig{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.changes.Add(1) })
+		defer p.probes.Close()
 		do(p)
 	})
 }
 
-// Probe implements [shim.Prober]: an answer that is ctx's own error is one that never comes.
-func (p *patient) Probe(ctx context.Context, group, container string, probe spec.Probe) error {
+// Probe implements [shim.Prober]. An answer that is ctx's own error never comes.
+func (p *probeHarness) Probe(ctx context.Context, group, container string, probe spec.Probe) error {
 	if group != p.group.Name || container != "web" {
 		return fmt.Errorf("asked %s.%s", group, container)
 	}
@@ -66,34 +67,34 @@ func (p *patient) Probe(ctx context.Context, group, container string, probe spec
 	return err
 }
 
-// say sets what the probe of a kind says from now on.
-func (p *patient) say(kind string, err error) {
+// say sets the answer of the probe of a kind from now on.
+func (p *probeHarness) say(kind string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answers[kind] = err
 }
 
-func (p *patient) timesAsked(kind string) int {
+func (p *probeHarness) timesAsked(kind string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked[kind]
 }
 
-// follow lets the pulse see the container, and wait lets time pass.
-func (p *patient) follow() {
-	p.pulse.Follow(p.t.Context(), p.group, p.state)
+// follow passes the container's state on, and wait lets time pass.
+func (p *probeHarness) follow() {
+	p.probes.Follow(p.t.Context(), p.group, []shim.ContainerState{p.state})
 	synctest.Wait()
 }
 
-func (p *patient) wait(d time.Duration) {
+func (p *probeHarness) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-func (p *patient) is(want string) {
+func (p *probeHarness) is(want string) {
 	p.t.Helper()
 	got := "gone"
-	if h, ok := p.pulse.Health()["web"]; ok {
+	if h, ok := p.probes.Health()["web"]; ok {
 		got = fmt.Sprintf("started %v, ready %v, dead %v", h.Started, h.Ready, h.Dead)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -121,8 +122,8 @@ func delayed(d time.Duration) func(*spec.Probe) {
 	return func(p *spec.Probe) { p.InitialDelay = d }
 }
 
-func TestPulseWithoutProbes(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupWithoutProbes(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.is("gone")
 		p.follow()
 		p.is(isReady)
@@ -132,8 +133,8 @@ func TestPulseWithoutProbes(t *testing.T) {
 	})
 }
 
-func TestPulseReady(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupReady(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("ready", errRefused)
 		p.follow()
 		p.is(isNotReady)
@@ -149,14 +150,14 @@ func TestPulseReady(t *testing.T) {
 		p.say("ready", nil)
 		p.wait(10 * time.Second)
 		p.is(isReady)
-		if n := p.news.Load(); n != 4 { // the first failure, ready, not ready, ready
-			t.Errorf("told of %d changes", n)
+		if n := p.changes.Load(); n != 4 { // the first failure, ready, not ready, ready
+			t.Errorf("reported %d changes", n)
 		}
 	}, probe("ready"))
 }
 
-func TestPulseLive(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupLive(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.follow()
 		p.wait(15 * time.Second)
 		p.say("live", errRefused)
@@ -176,8 +177,8 @@ func TestPulseLive(t *testing.T) {
 	}, probe("live"))
 }
 
-func TestPulseStartupGatesTheOthers(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupStartupGatesTheOthers(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("startup", errRefused)
 		p.say("live", errRefused)
 		p.follow()
@@ -198,8 +199,8 @@ func TestPulseStartupGatesTheOthers(t *testing.T) {
 	}, probe("startup"), probe("ready"), probe("live"))
 }
 
-func TestPulseStartupFails(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupStartupFails(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("startup", errRefused)
 		p.follow()
 		p.wait(19 * time.Second)
@@ -209,11 +210,11 @@ func TestPulseStartupFails(t *testing.T) {
 	}, probe("startup"), probe("ready"))
 }
 
-func TestPulseInitialDelay(t *testing.T) {
+func TestProbeGroupInitialDelay(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		seen time.Duration // after its start
-		want time.Duration // until it is ready, from then
+		want time.Duration // from then until it is ready
 	}{
 		{"seen at once", 0, 5 * time.Second},
 		{"seen late", 3 * time.Second, 2 * time.Second},
@@ -221,7 +222,7 @@ func TestPulseInitialDelay(t *testing.T) {
 		{"the clock was set back", -time.Hour, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			examined(t, func(p *patient) {
+			withProbes(t, func(p *probeHarness) {
 				p.state.StartedAt = time.Now().Add(-tt.seen)
 				p.follow()
 				if tt.want > 0 {
@@ -235,8 +236,8 @@ func TestPulseInitialDelay(t *testing.T) {
 	}
 }
 
-func TestPulseWhoCannotBeAskedIsNotToBlame(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupFailsNothingThatCannotBeAsked(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.follow()
 		p.is(isReady)
 		err := fmt.Errorf("%w: containerd is down", shim.ErrNotAsked)
@@ -247,51 +248,55 @@ func TestPulseWhoCannotBeAskedIsNotToBlame(t *testing.T) {
 	}, probe("ready"), probe("live"))
 }
 
-// Whoever is told looks at the whole group, so what is told too often is kept back.
-func TestPulseTellsOfOtherWordsNowAndThen(t *testing.T) {
+// Each report makes the runner look at the whole group, so reports that come too often are held
+// back.
+func TestProbeGroupReportsOtherReasonsNowAndThen(t *testing.T) {
 	often := func(p *spec.Probe) { p.Interval = 100 * time.Millisecond }
-	examined(t, func(p *patient) {
+	withProbes(t, func(p *probeHarness) {
 		p.follow()
 		for i := range 100 {
 			p.say("ready", fmt.Errorf("at %d", i))
 			p.wait(100 * time.Millisecond)
 		}
-		if n := p.news.Load(); n < 8 || n > 14 {
-			t.Errorf("told of %d changes in 10 s", n)
+		if n := p.changes.Load(); n < 8 || n > 14 {
+			t.Errorf("reported %d changes in 10 s", n)
 		}
 		p.say("ready", nil)
 		p.wait(100 * time.Millisecond)
 		p.is(isReady)
 	}, probe("ready", often))
-	examined(t, func(p *patient) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("ready", errRefused)
 		p.follow()
 		p.wait(time.Minute)
-		if n := p.news.Load(); n > 2 { // the first failure, and that it is not ready
-			t.Errorf("told of %d changes although nothing changed", n)
+		if n := p.changes.Load(); n > 2 { // the first failure, and that it is not ready
+			t.Errorf("reported %d changes although nothing changed", n)
 		}
 	}, probe("ready", often))
 }
 
-func TestPulseBeginsAnew(t *testing.T) {
+func TestProbeGroupBeginsAgain(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		do   func(p *patient)
+		do   func(p *probeHarness)
 		want string
 	}{
-		{"with another process", func(p *patient) { p.state.PID = 8 }, isNotReady},
-		{"with another start", func(p *patient) { p.state.StartedAt = time.Now() }, isNotReady},
-		{"with other probes", func(p *patient) { p.group.Container("web").Probes = []spec.Probe{probe("ready", delayed(time.Hour))} }, isNotReady},
-		{"not when its start is not known", func(p *patient) { p.state.StartedAt = time.Time{} }, isReady},
-		{"not when it isn't known what it does", func(p *patient) { p.state.Task = shim.TaskUnknown }, isReady},
-		{"not with another definition: it was made from its own", func(p *patient) {
-			p.group = sealed(edit("web", func(c *spec.Container) { c.Image, c.Probes = "web:2", []spec.Probe{probe("ready", delayed(time.Hour))} }))
+		{"with another process", func(p *probeHarness) { p.state.PID = 8 }, isNotReady},
+		{"with another start", func(p *probeHarness) { p.state.StartedAt = time.Now() }, isNotReady},
+		{"with other probes", func(p *probeHarness) {
+			p.group.Container("web").Probes = []spec.Probe{probe("ready", delayed(time.Hour))}
+		}, isNotReady},
+		{"not when its start is not known", func(p *probeHarness) { p.state.StartedAt = time.Time{} }, isReady},
+		{"not when it cannot be observed", func(p *probeHarness) { p.state.Task = shim.TaskUnknown }, isReady},
+		{"not with another definition: it was made from its own", func(p *probeHarness) {
+			other := spec.Container{Name: "web", Role: spec.App, Digest: "web:2", Probes: []spec.Probe{probe("ready", delayed(time.Hour))}}
+			p.group = &spec.Group{Name: "sealed", Containers: []spec.Container{other}}
 		}, isReady},
-		{"not once it is gone", func(p *patient) { p.state.Task = shim.TaskStopped }, "gone"},
-		{"not when the group is to be gone", func(p *patient) { p.group = nil }, "gone"},
+		{"not once it is gone", func(p *probeHarness) { p.state.Task = shim.TaskStopped }, "gone"},
+		{"not when the group is to be gone", func(p *probeHarness) { p.group = nil }, "gone"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			examined(t, func(p *patient) {
+			withProbes(t, func(p *probeHarness) {
 				p.follow()
 				p.is(isReady)
 				p.wait(time.Second)
@@ -304,8 +309,8 @@ func TestPulseBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestPulseDropsWhatComesTooLate(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupDropsLateAnswers(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("live", context.Canceled) // its error comes when the container has gone
 		p.follow()
 		p.wait(time.Second)
@@ -314,17 +319,17 @@ func TestPulseDropsWhatComesTooLate(t *testing.T) {
 		p.follow()
 		p.wait(time.Minute)
 		p.is(isReady)
-		if n := p.news.Load(); n != 0 {
-			t.Errorf("told of %d changes", n)
+		if n := p.changes.Load(); n != 0 {
+			t.Errorf("reported %d changes", n)
 		}
 	}, probe("live", func(p *spec.Probe) { p.Failures = 1 }))
 }
 
-func TestPulseClosed(t *testing.T) {
-	examined(t, func(p *patient) {
+func TestProbeGroupClosed(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
 		p.say("ready", context.Canceled)
 		p.follow()
-		p.pulse.Close()
+		p.probes.Close()
 		asked := p.timesAsked("ready")
 		p.follow()
 		p.wait(time.Hour)
