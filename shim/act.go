@@ -14,7 +14,7 @@ import (
 const cleanUpTime = 30 * time.Second
 
 // act does one step. images returns what a container is made from, present on the host.
-func (h host) act(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
+func (h Machine) Execute(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
 	switch s.Kind {
 	case Seal:
 		return h.network.Seal(ctx, s.Group)
@@ -33,11 +33,11 @@ func (h host) act(ctx context.Context, s Step, generation int, images func(conte
 	case Create:
 		return h.createAll(ctx, s, generation, images)
 	case Start:
-		return each(s, "start", func(t Target) error { return h.Start(ctx, s.Group, t.Name) })
+		return each(s, "start", func(t Target) error { return h.runtime.Start(ctx, s.Group, t.Name) })
 	case Stop:
-		return each(s, "stop", func(t Target) error { return h.Stop(ctx, s.Group, t.Name, t.Stop) })
+		return each(s, "stop", func(t Target) error { return h.runtime.Stop(ctx, s.Group, t.Name, t.Stop) })
 	case Remove:
-		return each(s, "remove", func(t Target) error { return h.Runtime.Remove(ctx, s.Group, t.Name) })
+		return each(s, "remove", func(t Target) error { return h.runtime.Remove(ctx, s.Group, t.Name) })
 	default:
 		panic("shim: step of unknown kind " + string(s.Kind))
 	}
@@ -58,7 +58,7 @@ func each(s Step, verb string, do func(Target) error) error {
 }
 
 // createAll creates every target or none: when one can't be created, the others are removed again.
-func (h host) createAll(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
+func (h Machine) createAll(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
 	err := each(s, "create", func(t Target) error {
 		return h.createOne(ctx, s.Want, s.Want.Container(t.Name), generation, images)
 	})
@@ -67,13 +67,13 @@ func (h host) createAll(ctx context.Context, s Step, generation int, images func
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
-	if left := each(s, "remove", func(t Target) error { return h.Runtime.Remove(clean, s.Group, t.Name) }); left != nil {
+	if left := each(s, "remove", func(t Target) error { return h.runtime.Remove(clean, s.Group, t.Name) }); left != nil {
 		return fmt.Errorf("%w (and what was created is still there: %w)", err, left)
 	}
 	return err
 }
 
-func (h host) createOne(ctx context.Context, g *spec.Group, c *spec.Container, generation int,
+func (h Machine) createOne(ctx context.Context, g *spec.Group, c *spec.Container, generation int,
 	images func(context.Context, string) (Image, error)) error {
 	image, err := images(ctx, c.Image)
 	if err != nil {
@@ -84,5 +84,5 @@ func (h host) createOne(ctx context.Context, g *spec.Group, c *spec.Container, g
 			return err
 		}
 	}
-	return h.Create(ctx, CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
+	return h.runtime.Create(ctx, CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
 }

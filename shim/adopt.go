@@ -10,7 +10,7 @@ import (
 
 // load makes what the store says the wanted state of every runner. The caller has the right to the store. images and feeds,
 // by group, are those of an Apply or Remove under way.
-func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed) error {
+func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*Waiter) error {
 	l := k.config.Store.Load()
 	var errs []error
 	for _, p := range l.Problems {
@@ -21,7 +21,7 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]Wanted{}
 	for _, w := range l.New { // before a runner tells what comes of it
-		k.config.record(generationEvent(w))
+		k.config.Record(generationEvent(w))
 	}
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
@@ -36,7 +36,7 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 		_, wanted := k.wanted[name]
 		gone := slices.ContainsFunc(l.Gone, func(w Wanted) bool { return w.Group.Name == name })
 		if !wanted && !gone && l.Complete() {
-			r.want(nil, nil, feeds[name])
+			r.Want(nil, nil, feeds[name])
 		}
 	}
 	return joinLine(errs)
@@ -45,52 +45,20 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*feed
 // want tells the group's runner what is wanted, and makes the runner where there is none. A new one starts only when it has been
 // told: to one that knows of nothing wanted the group would be one to take down. last, which may be nil, is the last definition.
 // The caller holds mu.
-func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f *feed) {
-	purge := w == nil && last != nil && last.Purge
+func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f *Waiter) {
 	if r, ok := k.runners[group]; ok {
-		if purge {
-			r.purges()
+		if w == nil && last != nil && last.Purge {
+			r.Purge()
 		}
-		r.want(w, images, f)
+		r.Want(w, images, f)
 		return
 	}
-	r := &runner{
-		group: group, host: k.host, config: &k.config, log: k.config.Log,
-		conclude: k.conclude, revert: k.revert, pin: k.pin, kept: k.keptGenerations, retire: k.retire,
-		kick: make(chan struct{}, 1), poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), looked: make(chan struct{}),
-		status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: k.entered[group],
-	}
-	r.pulse = NewProbeGroup(group, ProbeConfig{Prober: k.config.Prober, Log: k.config.Log, Now: k.config.Now}, func() { signal(r.poke) })
-	if last != nil {
-		r.wish.was, r.wish.purge = &last.Group, purge
-	}
-	r.want(w, images, f)
+	r := NewRunner(group, last, k.entered[group], &k.config.RunnerConfig, owner{k})
+	r.Want(w, images, f)
 	k.runners[group] = r
 	if k.spawn != nil {
 		k.spawn(r)
 	}
-}
-
-// retire drops the runner of a group that is gone, unless something else has been asked for since seq.
-func (k *Keeper) retire(ctx context.Context, r *runner, seq int) bool {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return false
-	}
-	defer release()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.seq != seq {
-		return false
-	}
-	if err := k.config.Store.Forget(r.group); err != nil {
-		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.group)
-	}
-	delete(k.runners, r.group)
-	delete(k.entered, r.group) // one of that name that comes later begins anew
-	return true
 }
 
 // sweepOrphans looks, after each load that read everything, for groups of ours on the host that nobody wants, and has them
@@ -115,7 +83,7 @@ func (k *Keeper) sweep(ctx context.Context) {
 	if !due {
 		return
 	}
-	found, err := k.host.groups(ctx)
+	found, err := k.machine.Groups(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			k.config.Log.Warn("look for groups nobody wants: " + err.Error())
@@ -137,11 +105,11 @@ func (k *Keeper) sweep(ctx context.Context) {
 }
 
 // groups lists every group of which the host has anything.
-func (h host) groups(ctx context.Context) ([]string, error) {
+func (h Machine) Groups(ctx context.Context) ([]string, error) {
 	nets, errNets := h.network.Groups(ctx)
 	vols, errVols := h.volumes.Groups(ctx)
 	held, errHeld := h.heldGroups(ctx)
-	states, errStates := h.Runtime.Observe(ctx, "")
+	states, errStates := h.runtime.Observe(ctx, "")
 	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
 		return nil, err
 	}
@@ -153,7 +121,7 @@ func (h host) groups(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func (r *runner) current() GroupStatus {
+func (r *Runner) Status() GroupStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status

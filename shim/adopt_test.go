@@ -10,13 +10,13 @@ import (
 func TestRunnersStartWhenTheyHaveBeenTold(t *testing.T) {
 	dir := t.TempDir()
 	l := Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
-	k := &Keeper{config: Config{Store: NewStore(l)}, runners: map[string]*runner{}}
+	k := &Keeper{config: Config{RunnerConfig: RunnerConfig{Store: NewStore(l)}}, runners: map[string]*Runner{}}
 	var started []string
-	k.spawn = func(r *runner) {
-		if w, _ := r.wishes(); w.wanted == nil {
-			t.Errorf("the runner of %s started, and nothing was wanted of it", r.group)
+	k.spawn = func(r *Runner) {
+		if w, _, _ := r.Watch(); w == nil {
+			t.Errorf("the runner of %s started, and nothing was wanted of it", r.Group())
 		}
-		started = append(started, r.group)
+		started = append(started, r.Group())
 	}
 	if err := os.MkdirAll(l.GroupsDir, 0o700); err != nil {
 		t.Fatal(err)

@@ -48,12 +48,12 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 	}
 	o.Pins = k.pinAll(images, progress)
 	c.pins = o.Pins
-	f := newFeed()
+	f := NewWaiter()
 	undo, err := k.installFiles(ctx, &c, o, images, f)
 	if err != nil {
 		return err
 	}
-	outcomes, err := f.wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
+	outcomes, err := f.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 }
 
 // installFiles checks once more, under the right to the store, installs, and sets the runners going.
-func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, f *feed) (undoings, error) {
+func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, f *Waiter) (undoings, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	if err != nil {
 		return nil, err
 	}
-	feeds := map[string]*feed{}
+	feeds := map[string]*Waiter{}
 	for _, g := range c.groups {
 		feeds[g.Name] = f
 	}
@@ -118,24 +118,24 @@ func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
 }
 
 // judge makes one error of the outcomes, and puts back the files of which a group could not be built.
-func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]outcome, undo undoings, progress func(string)) error {
+func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result, undo undoings, progress func(string)) error {
 	var errs []error
 	back := map[string]string{} // file -> why
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
 		o := outcomes[name]
-		if o.err == nil {
-			o.err = k.superseded(c, name, o.state)
+		if o.Err == nil {
+			o.Err = k.superseded(c, name, o.State)
 		}
-		if o.err == nil {
+		if o.Err == nil {
 			continue
 		}
-		errs = append(errs, fmt.Errorf("group %s: %w", name, o.err))
-		if o.build == "" {
+		errs = append(errs, fmt.Errorf("group %s: %w", name, o.Err))
+		if o.Failed == "" {
 			continue
 		}
 		for file, groups := range c.of {
 			if _, twice := back[file]; slices.Contains(groups, name) && !twice {
-				back[file] = oneLine(o.err.Error())
+				back[file] = oneLine(o.Err.Error())
 			}
 		}
 	}
@@ -177,25 +177,25 @@ func (k *Keeper) superseded(c change, name string, state State) error {
 func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
 	defer cancel()
-	f := newFeed()
+	f := NewWaiter()
 	n, err := k.undo(ctx, c, file, undo, f, progress)
 	if err != nil || n == 0 {
 		return err
 	}
-	outcomes, err := f.wait(ctx, n, progress, k.stopped)
+	outcomes, err := f.Wait(ctx, n, progress, k.stopped)
 	if err != nil {
 		return err
 	}
 	for _, o := range outcomes {
-		if o.err != nil {
-			return o.err
+		if o.Err != nil {
+			return o.Err
 		}
 	}
 	return nil
 }
 
 // undo returns how many groups f will tell of.
-func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, f *feed, progress func(string)) (int, error) {
+func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, f *Waiter, progress func(string)) (int, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -208,7 +208,7 @@ func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() er
 	if err := undo(); err != nil {
 		return 0, err
 	}
-	feeds := map[string]*feed{}
+	feeds := map[string]*Waiter{}
 	k.mu.Lock()
 	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
 		if k.runners[name] != nil {

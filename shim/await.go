@@ -12,7 +12,7 @@ const callTime = 2 * time.Minute
 // await tells whoever follows the look of seq what the group waits for, once each, and lets go those that have waited for what
 // probes deny for callTime. The group goes on. It returns when the next one is to be let go; zero: none is, since
 // nothing is denied, as while an init runs, or since the generation's trial decides.
-func (r *runner) await(in PlanInput, seq int, state State, waits string) (next time.Time) {
+func (r *Runner) await(in PlanInput, seq int, state State, waits string) (next time.Time) {
 	hint := waitingHint(in)
 	switch {
 	case hint == "" || r.trial.open(in.update()):
@@ -36,7 +36,7 @@ func (r *runner) await(in PlanInput, seq int, state State, waits string) (next t
 				}
 				if !end.After(in.Now) {
 					err := &Problem{Err: fmt.Errorf("not ready after %s: %s", callTime, waits), Hint: hint + "; the group goes on, and will be ready when its probes say so"}
-					f.feed.done(r.group, outcome{state: state, err: err})
+					f.feed.done(r.group, Result{State: state, Err: err})
 					continue
 				}
 				if next.IsZero() || end.Before(next) {

@@ -33,7 +33,9 @@ type world struct {
 func newWorld() *world {
 	w := &world{at: noon}
 	w.host = shimtest.New(func() time.Time { return w.at })
-	w.machine = shim.NewMachine(w.host.Runtime(), w.host.Network(), w.host.Volumes(), w.host.Cgroups())
+	w.machine = shim.NewMachine(&shim.RunnerConfig{
+		Runtime: w.host.Runtime(), Network: w.host.Network(), Volumes: w.host.Volumes(), Cgroups: w.host.Cgroups(),
+	})
 	return w
 }
 
@@ -92,7 +94,7 @@ func (w *world) act(steps []shim.Step, n int) error {
 				w.notes = w.history.Noted()
 			}
 		}
-		if err := w.machine.Act(context.Background(), s); err != nil {
+		if err := w.machine.Execute(context.Background(), s, 1, w.host.Runtime().Image); err != nil {
 			return err
 		}
 		if s.Kind == shim.Start {

@@ -11,21 +11,6 @@ import (
 
 // What the tests in package shim_test need, which they are in because shimtest imports shim.
 
-// A Machine is a host as the runners use it.
-type Machine struct{ h host }
-
-func NewMachine(r Runtime, n Network, v Volumes, c Cgroups) Machine {
-	return Machine{host{Runtime: r, network: n, volumes: v, cgroups: c}}
-}
-
-func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {
-	return m.h.observe(ctx, group, want)
-}
-
-func (m Machine) Act(ctx context.Context, s Step) error {
-	return m.h.act(ctx, s, 1, m.h.Image)
-}
-
 // Ending is how the group ends with what is seen; nil: it goes on.
 func (in PlanInput) Ending() *Ended { return in.ending() }
 

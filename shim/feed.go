@@ -7,37 +7,37 @@ import (
 )
 
 // An outcome is how a runner's look ended.
-type outcome struct {
-	state State
-	err   error // nil: the group is as it is wanted
-	build Kind  // of the step that failed, where one that builds did
+type Result struct {
+	State  State
+	Err    error // nil: the group is as it is wanted
+	Failed Kind  // of the step that failed, where one that builds did
 }
 
 // A feed carries what runners do to a call that waits for them. Runners never block on it.
-type feed struct {
+type Waiter struct {
 	mu       sync.Mutex
 	lines    []string
-	outcomes map[string]outcome
+	outcomes map[string]Result
 	ping     chan struct{} // holds one
 }
 
-func newFeed() *feed { return &feed{outcomes: map[string]outcome{}, ping: make(chan struct{}, 1)} }
+func NewWaiter() *Waiter { return &Waiter{outcomes: map[string]Result{}, ping: make(chan struct{}, 1)} }
 
-func (f *feed) line(group, format string, args ...any) {
+func (f *Waiter) line(group, format string, args ...any) {
 	f.mu.Lock()
 	f.lines = append(f.lines, group+": "+fmt.Sprintf(format, args...))
 	f.mu.Unlock()
 	f.wake()
 }
 
-func (f *feed) done(group string, o outcome) {
+func (f *Waiter) done(group string, o Result) {
 	f.mu.Lock()
 	f.outcomes[group] = o
 	f.mu.Unlock()
 	f.wake()
 }
 
-func (f *feed) wake() {
+func (f *Waiter) wake() {
 	select {
 	case f.ping <- struct{}{}:
 	default:
@@ -45,7 +45,7 @@ func (f *feed) wake() {
 }
 
 // wait passes lines on until there are so many outcomes, ctx ends, or stopped is closed.
-func (f *feed) wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]outcome, error) {
+func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
 		f.mu.Lock()
 		lines, have := f.lines, len(f.outcomes)
@@ -62,7 +62,7 @@ func (f *feed) wait(ctx context.Context, n int, progress func(string), stopped <
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-stopped:
-			return nil, errStopping
+			return nil, ErrStopping
 		}
 	}
 }

@@ -29,15 +29,15 @@ type Holder interface {
 }
 
 // image makes an image present: what the reference is pinned to, and else what it means on the host.
-func (h host) image(ctx context.Context, ref string, pins Pins) (Image, error) {
+func (h Machine) Image(ctx context.Context, ref string, pins Pins) (Image, error) {
 	if digest, ok := pins[ref]; ok && h.holder != nil {
 		return h.holder.Recall(ctx, ref, digest)
 	}
-	return h.Image(ctx, ref)
+	return h.runtime.Image(ctx, ref)
 }
 
 // pinImages pins what the containers of seq have been made from, where nothing is pinned yet.
-func (r *runner) pinImages(ctx context.Context, in PlanInput, seq int) {
+func (r *Runner) pinImages(ctx context.Context, in PlanInput, seq int) {
 	w, now := r.wishes()
 	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
 		return
@@ -46,7 +46,7 @@ func (r *runner) pinImages(ctx context.Context, in PlanInput, seq int) {
 	if len(p) == 0 {
 		return
 	}
-	if err := r.pin(ctx, r.group, w.generation(), p); err != nil {
+	if err := r.owner.Pin(ctx, r.group, w.generation(), p); err != nil {
 		if ctx.Err() == nil {
 			r.log.Warn("what its images are is not written down for now: "+err.Error(), "group", r.group)
 		}
@@ -61,29 +61,10 @@ func (r *runner) pinImages(ctx context.Context, in PlanInput, seq int) {
 	}
 }
 
-// pin is the runners' way to the store.
-func (k *Keeper) pin(ctx context.Context, group string, generation int, p Pins) error {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := k.config.Store.Pin(group, generation, p); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if w, ok := k.wanted[group]; ok && w.Generation == generation {
-		w.Pins = w.Pins.of(&w.Group, p)
-		k.wanted[group] = w
-	}
-	return nil
-}
-
 // holdImages holds, once for each generation, what the group's containers are made from, and lets go of the generations that
 // can't be gone back to any more. New containers have theirs held before they are created; here it is about those that a new
 // generation has taken over as they were.
-func (r *runner) holdImages(ctx context.Context, in PlanInput, seq int) {
+func (r *Runner) holdImages(ctx context.Context, in PlanInput, seq int) {
 	w, now := r.wishes()
 	if now != seq || r.host.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.held == w.generation() {
 		return
@@ -101,7 +82,7 @@ func (r *runner) holdImages(ctx context.Context, in PlanInput, seq int) {
 	r.held = w.generation()
 }
 
-func (h host) hold(ctx context.Context, in PlanInput, generation int) error {
+func (h Machine) hold(ctx context.Context, in PlanInput, generation int) error {
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.container(c.Name)
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.otherImage(&c, s) {
@@ -114,8 +95,8 @@ func (h host) hold(ctx context.Context, in PlanInput, generation int) error {
 	return nil
 }
 
-func (r *runner) releaseOld(ctx context.Context, current int) error {
-	kept, err := r.kept(ctx, r.group)
+func (r *Runner) releaseOld(ctx context.Context, current int) error {
+	kept, err := r.owner.Kept(ctx, r.group)
 	if err != nil {
 		return err
 	}
@@ -123,7 +104,7 @@ func (r *runner) releaseOld(ctx context.Context, current int) error {
 }
 
 // release lets go of every generation of the group but those that are kept.
-func (h host) release(ctx context.Context, group string, kept ...int) error {
+func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 	if h.holder == nil {
 		return nil
 	}
@@ -143,7 +124,7 @@ func (h host) release(ctx context.Context, group string, kept ...int) error {
 }
 
 // heldGroups lists the groups for which images are held.
-func (h host) heldGroups(ctx context.Context) ([]string, error) {
+func (h Machine) heldGroups(ctx context.Context) ([]string, error) {
 	if h.holder == nil {
 		return nil, nil
 	}
@@ -153,21 +134,4 @@ func (h host) heldGroups(ctx context.Context) ([]string, error) {
 		groups = append(groups, group)
 	}
 	return groups, err
-}
-
-// keptGenerations are those that a group can go back to.
-func (k *Keeper) keptGenerations(ctx context.Context, group string) ([]int, error) {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	all, err := k.config.Store.History(group)
-	var numbers []int
-	for _, g := range all {
-		if g.Kept {
-			numbers = append(numbers, g.Number)
-		}
-	}
-	return numbers, err
 }

@@ -28,7 +28,7 @@ func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (ma
 			}
 			asked[m] = true
 			g.Go(func() error {
-				i, err := k.host.image(ctx, m.ref, pins[group.Name])
+				i, err := k.machine.Image(ctx, m.ref, pins[group.Name])
 				if err != nil {
 					return fmt.Errorf("group %s, %s: %w", group.Name, target(&container), err)
 				}
@@ -57,10 +57,10 @@ func (k *Keeper) meanings(ctx context.Context, g *spec.Group, pinned Pins) Pins 
 	now := Pins{}
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
-		if _, asked := now[ref]; asked || k.host.holder == nil {
+		if _, asked := now[ref]; asked || k.config.Holder == nil {
 			continue
 		}
-		if digest, err := k.host.holder.Means(ctx, ref); err == nil && digest != "" { // else apply tells
+		if digest, err := k.config.Holder.Means(ctx, ref); err == nil && digest != "" { // else apply tells
 			now[ref] = digest
 		}
 	}

@@ -3,58 +3,44 @@ package shim
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/sallyport/sallyport/spec"
 )
 
-// A Config is what a Keeper works with.
+// A Config holds what a Keeper needs.
 type Config struct {
-	Runtime Runtime          // required
-	Network Network          // required
-	Volumes Volumes          // required
-	Cgroups Cgroups          // optional: nil holds no group to bounds on all of it
-	Store   *Store           // required
-	Holder  Holder           // optional: nil leaves it to others that images stay
-	Watcher Watcher          // optional: without it only timers and calls cause a look
-	Lookout Lookout          // optional: without it what others change is found by the next look
-	Prober  Prober           // optional: without it nothing is asked, and what runs is ready
-	Journal *Journal         // optional: nil records nothing
-	Log     *slog.Logger     // optional: nil discards
-	Now     func() time.Time // optional: nil is time.Now
-	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
+	RunnerConfig
+	Watcher Watcher // optional: without one, only timers and calls cause a reconciliation
+	Changes Changes // optional: without one, changes made by others are found by the next reconciliation
 
-	Resync time.Duration // optional: between two looks at a group of which nothing is heard; 0 is 30 s
-	Settle time.Duration // optional: quiet time of the folder before it is read again; 0 is 200 ms
-	Glance time.Duration // optional: between two questions to the Lookout; 0 is 1 s
+	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
+	Settle time.Duration
+	// Glance is the time between two calls of Changes. Optional: 0 is 1 s.
+	Glance time.Duration
+}
 
-	// PortInUse says who else has a port of the host. Optional: nil asks nobody. holder is empty where nobody has it.
-	PortInUse func(spec.Publish) (holder string, err error)
-	// LastWords returns the last lines of a container's output. Optional: nil is no output.
-	LastWords func(group, container string) []string
-	// Before is told of each step that is about to be tried, from the runners' goroutines. Optional.
-	Before func(group string, step Step)
-	// Trace is told of each step that was tried, from the runners' goroutines. Optional.
-	Trace func(group string, step Step, took time.Duration)
+// Changes detects cheaply what others may have changed on the host. To observe all of a group takes
+// two dozen requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
+type Changes interface {
+	// Changed returns those of the groups whose network may have changed since the last call. It is
+	// called by one goroutine.
+	Changed(groups []string) []string
 }
 
 var (
-	errStopping = errors.New("the daemon is stopping")
+	ErrStopping = errors.New("the daemon is stopping")
 	errNotSetUp = errors.New("shim: a Keeper needs Runtime, Network, Volumes and Store")
 )
 
 // A Keeper keeps groups, each by a runner of its own. Its methods but New and Run wait until Run has loaded the store.
 type Keeper struct {
-	config Config
-	host   host
-	folder func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+	config  Config
+	machine Machine
+	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
 	ready   chan struct{} // closed when the store has been loaded
 	looked  chan struct{} // closed when its groups have been looked at
@@ -62,8 +48,8 @@ type Keeper struct {
 	install chan struct{} // holds the right to change or read the store
 
 	mu      sync.Mutex
-	spawn   func(*runner) // nil: not running
-	runners map[string]*runner
+	spawn   func(*Runner) // nil: not running
+	runners map[string]*Runner
 	wanted  map[string]Wanted
 	entered map[string]State // by group, the state that the journal had last when Run began; a group that is gone is in it no more
 	loaded  Loaded
@@ -72,21 +58,10 @@ type Keeper struct {
 
 // New validates and starts nothing.
 func New(c Config) (*Keeper, error) {
-	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+	if !c.complete() {
 		return nil, errNotSetUp
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Float64
-	}
-	if c.Resync == 0 {
-		c.Resync = 30 * time.Second
-	}
+	c.fill()
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
@@ -95,13 +70,13 @@ func New(c Config) (*Keeper, error) {
 	}
 	return &Keeper{
 		config:  c,
-		host:    host{Runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder},
+		machine: NewMachine(&c.RunnerConfig),
 		folder:  watchFolder,
 		ready:   make(chan struct{}),
 		looked:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		install: make(chan struct{}, 1),
-		runners: map[string]*runner{},
+		runners: map[string]*Runner{},
 		wanted:  map[string]Wanted{},
 	}, nil
 }
@@ -119,7 +94,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		return nil
 	})
 	k.mu.Lock()
-	k.spawn = func(r *runner) { g.Go(func() error { return r.run(ctx) }) }
+	k.spawn = func(r *Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
 	k.entered = k.lastStates()
 	k.install <- struct{}{}
@@ -133,7 +108,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.changed) })
 	}
-	if k.config.Lookout != nil {
+	if k.config.Changes != nil {
 		g.Go(func() error { return k.keepLookout(ctx) })
 	}
 	err := g.Wait()
@@ -170,11 +145,11 @@ func (k *Keeper) Status(group string) ([]GroupStatus, error) {
 		if !ok {
 			return nil, ErrNoGroup
 		}
-		return []GroupStatus{r.current()}, nil
+		return []GroupStatus{r.Status()}, nil
 	}
 	out := make([]GroupStatus, 0, len(k.runners))
 	for _, name := range slices.Sorted(maps.Keys(k.runners)) {
-		out = append(out, k.runners[name].current())
+		out = append(out, k.runners[name].Status())
 	}
 	return out, nil
 }
@@ -190,7 +165,7 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-k.stopped:
-		return nil, errStopping
+		return nil, ErrStopping
 	}
 }
 
@@ -202,7 +177,7 @@ func (k *Keeper) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-k.stopped:
-		return errStopping
+		return ErrStopping
 	}
 }
 
@@ -212,11 +187,11 @@ func (k *Keeper) changed(group string) {
 	defer k.mu.Unlock()
 	if group == "" {
 		for _, r := range k.runners {
-			signal(r.kick)
+			r.Wake(WakeWanted)
 		}
 		return
 	}
 	if r, ok := k.runners[group]; ok {
-		signal(r.poke)
+		r.Wake(WakeHost)
 	}
 }

@@ -55,8 +55,11 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) begin() {
 	d.t.Helper()
 	c := shim.Config{
-		Runtime: d.host.Runtime(), Network: d.host.Network(), Volumes: d.host.Volumes(), Cgroups: d.host.Cgroups(), Holder: d.host.Holder(), Store: shim.NewStore(d.layout),
-		Watcher: d.host, Rand: func() float64 { return 0 },
+		RunnerConfig: shim.RunnerConfig{
+			Runtime: d.host.Runtime(), Network: d.host.Network(), Volumes: d.host.Volumes(), Cgroups: d.host.Cgroups(),
+			Holder: d.host.Holder(), Store: shim.NewStore(d.layout), Rand: func() float64 { return 0 },
+		},
+		Watcher: d.host,
 	}
 	if d.config != nil {
 		d.config(&c)

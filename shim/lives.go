@@ -119,7 +119,7 @@ func (in PlanInput) unclear() (out []ContainerState) {
 // recall adds what is known to what was just found. The first time it reads what the keeper before has written down. The
 // error is not nil as long as that can't be read and matters, and no operator has asked for a start: then what is unclear has not
 // ended of its own accord.
-func (r *runner) recall(in PlanInput, w wish) (Observed, error) {
+func (r *Runner) recall(in PlanInput, w wish) (Observed, error) {
 	o := in.Observed
 	if !r.recalled {
 		h, err := r.config.Store.Lives(r.group)
@@ -149,7 +149,7 @@ func (r *runner) recall(in PlanInput, w wish) (Observed, error) {
 
 // noteLives writes down what of the history is to outlive the keeper, where that has changed. What can't be written down keeps nobody from
 // what is to be done: the next keeper knows less then.
-func (r *runner) noteLives() {
+func (r *Runner) noteLives() {
 	h := r.history.noted()
 	if !r.recalled || r.notes != nil && maps.EqualFunc(h, r.notes, Life.same) {
 		return

@@ -12,7 +12,7 @@ const rounds = 5
 
 // look observes, plans and acts until there is nothing to do or something fails. It returns when to look again, and whether
 // the group is gone for good.
-func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
+func (r *Runner) look(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
 		w, seq := r.wishes()
@@ -62,14 +62,14 @@ func (r *runner) look(ctx context.Context) (next time.Time, gone bool) {
 }
 
 // observe looks at the host, adds what it saw to the history and notes it.
-func (r *runner) observe(ctx context.Context, w wish) PlanInput {
+func (r *Runner) observe(ctx context.Context, w wish) PlanInput {
 	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.Layout()}
 	if w.wanted != nil {
 		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
 	}
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.howEnded(w)
-	in.Observed = r.host.observe(ctx, r.group, in.toRun())
+	in.Observed = r.host.Observe(ctx, r.group, in.toRun())
 	o, err := r.recall(in, w)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
@@ -90,7 +90,7 @@ func (r *runner) observe(ctx context.Context, w wish) PlanInput {
 
 // act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost, or
 // be the next keeper's to hear.
-func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
+func (r *Runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	r.tell(seq, "%s", s)
 	if s.Kind == Stop {
 		for _, t := range s.Targets {
@@ -108,7 +108,7 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.host.act(ctx, s, w.generation(), w.image(r.host))
+	err := r.host.Execute(ctx, s, w.generation(), w.image(r.host))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
@@ -132,7 +132,7 @@ func (r *runner) act(ctx context.Context, w wish, seq int, s Step) error {
 }
 
 // settled ends a look that has nothing to do.
-func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.Time, gone bool) {
+func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.Time, gone bool) {
 	now := in.Now
 	next = now.Add(r.config.Resync)
 	if at := Next(in); !at.IsZero() && at.Before(next) {
@@ -181,17 +181,17 @@ func (r *runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 			w, _ := r.wishes()
 			return r.failed(ctx, w, seq, Step{}, err), false
 		}
-		gone = r.retire(ctx, r, seq)
+		gone = r.owner.Retire(ctx, r, seq)
 	}
 	if !r.trial.open(in.update()) {
 		r.tell(seq, "%s", state)
-		r.finish(seq, outcome{state: state, err: err})
+		r.finish(seq, Result{State: state, Err: err})
 	}
 	return next, gone
 }
 
 // failed ends a look whose step failed: it looks once more, so that the status tells what is left, and waits.
-func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error) time.Time {
+func (r *Runner) failed(ctx context.Context, w wish, seq int, s Step, err error) time.Time {
 	if ctx.Err() != nil {
 		return time.Time{}
 	}
@@ -213,9 +213,9 @@ func (r *runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 	state := r.publish(in, err, false)
 	r.enter(state, err)
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
-	o := outcome{state: state, err: err}
+	o := Result{State: state, Err: err}
 	if s.builds() {
-		o.build = s.Kind
+		o.Failed = s.Kind
 	}
 	if s.builds() || !r.trial.open(in.update()) {
 		r.finish(seq, o)
@@ -241,7 +241,7 @@ func (w wish) generation() int {
 }
 
 // image returns what was resolved by the last apply, and asks the host for the rest.
-func (w wish) image(h host) func(context.Context, string) (Image, error) {
+func (w wish) image(h Machine) func(context.Context, string) (Image, error) {
 	var pins Pins
 	if w.wanted != nil {
 		pins = w.wanted.Pins
@@ -250,6 +250,6 @@ func (w wish) image(h host) func(context.Context, string) (Image, error) {
 		if i, ok := w.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
 			return i, nil
 		}
-		return h.image(ctx, ref, pins)
+		return h.Image(ctx, ref, pins)
 	}
 }

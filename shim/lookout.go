@@ -9,16 +9,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Lookout tells cheaply what somebody else may have changed on the host: to look at all that keeps a group takes two dozen
-// requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
-type Lookout interface {
-	// Changed names those of the groups whose network may not be any more as it was when it was asked last. It is called by
-	// one goroutine.
-	Changed(groups []string) []string
-	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the host's rules for it".
-	Amiss(part Part, want *spec.Group) []string
-}
-
 // keepLookout has a group looked at as soon as something of its network may have changed.
 func (k *Keeper) keepLookout(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Glance)
@@ -29,7 +19,7 @@ func (k *Keeper) keepLookout(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, group := range k.config.Lookout.Changed(k.Groups()) {
+		for _, group := range k.config.Changes.Changed(k.Groups()) {
 			k.stir(group)
 		}
 	}
@@ -39,7 +29,7 @@ func (k *Keeper) stir(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
-		signal(r.stir)
+		r.Wake(WakeDrift)
 	}
 }
 
@@ -52,7 +42,7 @@ func (k *Keeper) Groups() []string {
 
 // drifted notes what somebody else has changed: a look found all as wanted, nothing else is wanted since, and now there are
 // steps to take that have to do with the network.
-func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
+func (r *Runner) drifted(in PlanInput, seq int, steps []Step) {
 	if in.toRun() == nil || seq != r.calm || len(r.drift) > 0 {
 		return
 	}
@@ -67,9 +57,9 @@ func (r *runner) drifted(in PlanInput, seq int, steps []Step) {
 // partOf has the part that each kind of step puts back.
 var partOf = map[Kind]Part{Seal: PartNamespace, Admit: PartRules, Limit: PartLimits, Connect: PartLink}
 
-func (r *runner) amiss(part Part, want *spec.Group) []string {
-	if l := r.config.Lookout; l != nil {
-		return l.Amiss(part, want)
+func (r *Runner) amiss(part Part, want *spec.Group) []string {
+	if d := r.config.Drift; d != nil {
+		return d.Amiss(part, want)
 	}
 	return []string{"its network"}
 }
@@ -99,7 +89,7 @@ func (m *mends) told(at time.Time) {
 
 // mended tells of the drift that the look which ends now has put back, or could not. What others change over and over is put back
 // each time, and told of less and less often: their changes must not push everything else out of the journal.
-func (r *runner) mended(err error) {
+func (r *Runner) mended(err error) {
 	now := r.config.Now()
 	if err != nil {
 		if len(r.drift) > 0 && !r.driftTold && r.mends.due(now) {
@@ -138,17 +128,17 @@ func (k *Keeper) lastStates() map[string]State {
 
 // enter records a state that the group was not in before. err is what is wrong in it. That it is gone is no news of one that never
 // was.
-func (r *runner) enter(s State, err error) {
+func (r *Runner) enter(s State, err error) {
 	if s != r.entered && !(s == Gone && r.entered == "") {
 		r.entered = s
 		r.record(stateEvent(r.group, s, errorText(err)))
 	}
 }
 
-func (r *runner) record(events ...Event) { r.config.record(events...) }
+func (r *Runner) record(events ...Event) { r.config.Record(events...) }
 
 // record puts events into the journal, where there is one. That it can't be written stops nothing.
-func (c *Config) record(events ...Event) {
+func (c *RunnerConfig) Record(events ...Event) {
 	if c.Journal == nil || len(events) == 0 {
 		return
 	}

@@ -20,7 +20,7 @@ func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...stri
 		l := &library{t: t, config: shim.JournalConfig{Layout: d.layout}}
 		l.open()
 		defer func() { _ = l.journal.Close() }()
-		d.config = func(c *shim.Config) { c.Lookout, c.Journal = d.host, l.journal }
+		d.config = func(c *shim.Config) { c.Changes, c.Drift, c.Journal = d.host, d.host, l.journal }
 		d.begin()
 		told := 0
 		do(t, d, func(want ...string) {

@@ -48,7 +48,7 @@ type mark struct {
 	err   string      // nothing could be looked at
 }
 
-// Lookout returns a lookout that has seen nothing yet: to it everything has changed.
+// Lookout returns a HostLookout that has seen nothing yet: its first Changed returns every group.
 func (n *HostNetwork) Lookout() *HostLookout { return &HostLookout{network: n} }
 
 // changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
@@ -60,7 +60,7 @@ func (m mark) changed(before mark) bool {
 	return m != before
 }
 
-// Changed implements [Lookout].
+// Changed implements [Changes].
 func (l *HostLookout) Changed(groups []string) []string {
 	prints, err := netns.HostPrints()
 	all := l.host.see(l.lookAtHost())
@@ -126,7 +126,7 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 	return err
 }
 
-// Amiss implements [Lookout].
+// Amiss implements [Drift].
 func (l *HostLookout) Amiss(part Part, want *spec.Group) []string {
 	switch part {
 	case PartNamespace:

@@ -72,29 +72,34 @@ func (o Observed) unknown(want *spec.Group) error {
 }
 
 // A host is the machine as the runners use it.
-type host struct {
-	Runtime
+type Machine struct {
+	runtime Runtime
 	network Network
 	volumes Volumes
 	cgroups Cgroups // nil: groups have no bounds
 	holder  Holder  // nil: images are kept by their names alone
 }
 
+// NewMachine returns the machine that a configuration describes.
+func NewMachine(c *RunnerConfig) Machine {
+	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder}
+}
+
 // observe looks at everything of one group, all sides at once.
-func (h host) observe(ctx context.Context, group string, want *spec.Group) Observed {
+func (h Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {
 	var o Observed
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Net = h.observeNet(ctx, group, want) })
 	wg.Go(func() { o.Bounds = h.observeBounds(ctx, want) })
 	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group, want) })
-	wg.Go(func() { o.Containers, o.ContainersErr = h.Runtime.Observe(ctx, group) })
+	wg.Go(func() { o.Containers, o.ContainersErr = h.runtime.Observe(ctx, group) })
 	wg.Wait()
 	return o
 }
 
 // observeNet asks, where the group is to be gone, also whether anything at all is left: half a namespace or an empty cgroup
 // is no namespace, no rules and no link, and yet not nothing.
-func (h host) observeNet(ctx context.Context, group string, want *spec.Group) NetState {
+func (h Machine) observeNet(ctx context.Context, group string, want *spec.Group) NetState {
 	n := h.network.Observe(ctx, group, want)
 	if want != nil {
 		return n
@@ -112,7 +117,7 @@ func (h host) observeNet(ctx context.Context, group string, want *spec.Group) Ne
 }
 
 // observeBounds asks of a group that is to be: the bounds of another one go with its cgroups.
-func (h host) observeBounds(ctx context.Context, want *spec.Group) Presence {
+func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
 	if want == nil || h.cgroups == nil {
 		return Present
 	}

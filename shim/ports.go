@@ -9,8 +9,8 @@ import (
 // checkPorts asks for every port that a group is to publish and does not publish yet.
 func (k *Keeper) checkPorts(c change) error {
 	for i := range c.groups {
-		for _, p := range newPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
-			taken, err := k.config.portTaken(p)
+		for _, p := range NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
+			taken, err := k.config.PortTaken(p)
 			if err != nil {
 				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, hostPort(p), err)
 			}
@@ -24,9 +24,9 @@ func (k *Keeper) checkPorts(c change) error {
 
 // portsFree asks, before the link is made, for the ports that this keeper has not seen the group publish: an edit by hand asks for
 // none, and neither does a boot. What can't be asked for is taken to be free.
-func (r *runner) portsFree(want *spec.Group) error {
-	for _, p := range newPorts(r.connected, want) {
-		taken, err := r.config.portTaken(p)
+func (r *Runner) portsFree(want *spec.Group) error {
+	for _, p := range NewPorts(r.connected, want) {
+		taken, err := r.config.PortTaken(p)
 		if err != nil {
 			r.log.Warn(fmt.Sprintf("ask who has port %s: %v", hostPort(p), err), "group", r.group)
 		}
@@ -38,7 +38,7 @@ func (r *runner) portsFree(want *spec.Group) error {
 }
 
 // portTaken is what is wrong with a port that somebody else has; nil: nobody has it.
-func (c *Config) portTaken(p spec.Publish) (taken *Problem, err error) {
+func (c *RunnerConfig) PortTaken(p spec.Publish) (taken *Problem, err error) {
 	if c.PortInUse == nil {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func (c *Config) portTaken(p spec.Publish) (taken *Problem, err error) {
 }
 
 // newPorts are the ports of the host that after publishes and before, which may be nil, does not.
-func newPorts(before, after *spec.Group) []spec.Publish {
+func NewPorts(before, after *spec.Group) []spec.Publish {
 	had := map[string]bool{}
 	if before != nil && before.Ambassador() != nil {
 		for _, p := range before.Ambassador().Publish {

@@ -59,7 +59,7 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 		}
 		in.Pins = now
 	}
-	in.Observed = k.host.observe(ctx, group, in.toRun())
+	in.Observed = k.machine.Observe(ctx, group, in.toRun())
 	if lives, err := k.config.Store.Lives(group); err == nil && !in.Observed.begins() {
 		in.Observed = in.Observed.recalled(lives)
 	}

@@ -12,7 +12,7 @@ import (
 // tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
 // written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
 // for a generation that is late. again says that it was taken back, so that something else is wanted by now.
-func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
+func (r *Runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
 	w, now := r.wishes()
 	if w.wanted == nil || now != seq {
 		return err, false
@@ -39,7 +39,7 @@ func (r *runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 	if v == tooLate {
 		r.stuck = nil
 		if g.Group.Update.AutoRevert && g.revertible() {
-			if r.stuck = r.revert(ctx, r, *g, late); r.stuck == nil {
+			if r.stuck = r.owner.Revert(ctx, r, *g, late); r.stuck == nil {
 				return err, true
 			}
 		}
@@ -98,14 +98,14 @@ func overdue(why error, w *Wanted, stuck error) error {
 }
 
 // note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
-func (r *runner) note(ctx context.Context, number int, o Outcome, why string) {
-	if err := r.conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+func (r *Runner) note(ctx context.Context, number int, o Outcome, why string) {
+	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
 		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}
 }
 
 // spoil makes a failure of what those who follow by now are told at the end, whatever that is.
-func (r *runner) spoil(why error) {
+func (r *Runner) FailWaiters(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.followers {

@@ -7,7 +7,7 @@ import (
 )
 
 // publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
-func (r *runner) publish(in PlanInput, err error, busy bool) State {
+func (r *Runner) publish(in PlanInput, err error, busy bool) State {
 	containers := r.lastWords(in, containerStatuses(in))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ func (in PlanInput) since(s State) time.Time {
 }
 
 // stateAt is the state that a look found.
-func (r *runner) stateAt(in PlanInput) State {
+func (r *Runner) stateAt(in PlanInput) State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return stateOf(in, r.status.State)

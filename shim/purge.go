@@ -10,14 +10,14 @@ import (
 // Purge is Remove, and deletes what is in the group's persistent volumes when nothing of it runs any more, also those that are left
 // of a group that was removed before. A daemon that is killed meanwhile leaves it to the next. ErrNoGroup is one that has neither.
 func (k *Keeper) Purge(ctx context.Context, group string, progress func(line string)) error {
-	f := newFeed()
+	f := NewWaiter()
 	if err := k.purge(ctx, group, f); err != nil {
 		return err
 	}
 	return k.follow(ctx, []string{group}, f, progress)
 }
 
-func (k *Keeper) purge(ctx context.Context, group string, f *feed) error {
+func (k *Keeper) purge(ctx context.Context, group string, f *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -31,12 +31,12 @@ func (k *Keeper) purge(ctx context.Context, group string, f *feed) error {
 	if err != nil {
 		return err
 	}
-	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
 	return nil
 }
 
 // purgeRest has the volumes deleted of a group that no file defines any more, or the rest of one that is being removed.
-func (k *Keeper) purgeRest(group string, f *feed) error {
+func (k *Keeper) purgeRest(group string, f *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, ok := k.runners[group]; !ok {
@@ -52,7 +52,7 @@ func (k *Keeper) purgeRest(group string, f *feed) error {
 }
 
 // discard deletes the volumes of a group that is gone, where that was asked for.
-func (r *runner) discard(ctx context.Context, seq int) error {
+func (r *Runner) discard(ctx context.Context, seq int) error {
 	w, _ := r.wishes()
 	if w.wanted != nil || !w.purge {
 		return nil
@@ -69,7 +69,7 @@ func (r *runner) discard(ctx context.Context, seq int) error {
 }
 
 // purges asks for the volumes too, of a group that is to be gone.
-func (r *runner) purges() {
+func (r *Runner) Purge() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wish.purge = true

@@ -24,7 +24,7 @@ func (k *Keeper) awaitLooks(ctx context.Context) error {
 	defer close(k.looked)
 	for _, r := range runners {
 		select {
-		case <-r.looked:
+		case <-r.Looked():
 		case <-enough.C:
 			return nil
 		case <-ctx.Done():

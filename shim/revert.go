@@ -11,29 +11,10 @@ import (
 // imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
 const imagesTime = time.Minute
 
-// conclude is the runners' way to the store.
-func (k *Keeper) conclude(ctx context.Context, group string, number int, o Outcome, why string) error {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := k.config.Store.Conclude(group, number, o, why); err != nil || o != Proved {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if w, ok := k.wanted[group]; ok && w.Generation == number {
-		w.Proved = true
-		k.wanted[group] = w
-	}
-	return nil
-}
-
 // revert puts the file of the generation before in the place of the one that did not prove itself, and has all of its groups made
 // as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
 // now. What it can't have for sure, it does not begin with.
-func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) error {
+func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) error {
 	b, number, pins, err := k.toPutBack(ctx, w)
 	if err != nil {
 		return err
@@ -77,7 +58,7 @@ func (k *Keeper) revert(ctx context.Context, r *runner, w Wanted, why error) err
 		return err
 	}
 	setback := Setback{Generation: w.Generation, Why: text}
-	r.spoil(setback.problem(w.Group.Name))
+	r.FailWaiters(setback.problem(w.Group.Name))
 	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
 	_ = k.load(images, nil) // logged, and kept for Problems
 	return nil

@@ -11,21 +11,14 @@ import (
 )
 
 // A runner keeps one group. Its goroutine alone looks and acts; everyone else changes what is wanted, under mu, and wakes it.
-type runner struct {
-	group    string
-	host     host
-	config   *Config
-	log      *slog.Logger
-	conclude func(ctx context.Context, group string, generation int, o Outcome, why string) error // writes down
-	revert   func(ctx context.Context, r *runner, w Wanted, why error) error                      // puts the generation before w in its place
-	pin      func(ctx context.Context, group string, generation int, p Pins) error                // adds to the generation's pins
-	kept     func(ctx context.Context, group string) ([]int, error)                               // the generations that can be gone back to
-	retire   func(ctx context.Context, r *runner, seq int) bool                                   // drops it from its keeper, unless something else is wanted since seq
+type Runner struct {
+	group  string
+	host   Machine
+	config *RunnerConfig
+	log    *slog.Logger
+	owner  Owner
 
-	kick chan struct{} // holds one: what is wanted has changed, look at once
-	poke chan struct{} // holds one: something on the host has changed; left alone while a step's retry waits
-
-	stir chan struct{} // holds one: somebody else may have changed its network, look at once, even then
+	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
 	looked chan struct{} // closed when status first tells what was seen
 
@@ -72,14 +65,43 @@ type wish struct {
 
 // A follower is told how the first look ends that began with seq or a later one.
 type follower struct {
-	feed   *feed
+	feed   *Waiter
 	seq    int
 	since  time.Time
 	waits  string // what it was last told that the group waits for
 	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
 }
 
-func (r *runner) run(ctx context.Context) error {
+// NewRunner starts nothing. last is the last definition that is known of the group; nil: none is. entered is the state that the
+// journal has of it. Before Run it must be told what is wanted: a group of which nothing is wanted is one to remove.
+func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Owner) *Runner {
+	r := &Runner{
+		group: group, host: NewMachine(c), config: c, log: c.Log, owner: o,
+		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
+		looked: make(chan struct{}), status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: entered,
+	}
+	r.pulse = NewProbeGroup(group, ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
+	if last != nil {
+		r.wish.was, r.wish.purge = &last.Group, last.Purge
+	}
+	return r
+}
+
+// Group returns the name of the group.
+func (r *Runner) Group() string { return r.group }
+
+// Looked is closed when Status first has what was observed.
+func (r *Runner) Looked() <-chan struct{} { return r.looked }
+
+// Idle reports whether nothing has been asked of the runner since seq.
+func (r *Runner) Idle(seq int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seq == seq
+}
+
+// Run reconciles the group until it is gone or ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
 	defer r.pulse.Close()
 	for {
 		next, gone := r.look(ctx)
@@ -90,26 +112,26 @@ func (r *runner) run(ctx context.Context) error {
 	}
 }
 
-func (r *runner) sleep(ctx context.Context, until time.Time) {
+func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	timer := time.NewTimer(until.Sub(r.config.Now()))
 	defer timer.Stop()
-	poke := r.poke
+	wakeHost := r.wakeHost
 	if r.deaf {
-		poke = nil
+		wakeHost = nil
 	}
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-poke:
-	case <-r.stir:
-	case <-r.kick:
+	case <-wakeHost:
+	case <-r.wakeDrift:
+	case <-r.wakeWanted:
 		r.fails = 0
 	}
 }
 
 // want changes what is wanted. A nil w is a group that is to be gone. Images, where not nil, are what the references were
 // resolved to just now; f, where not nil, is told of the look that follows.
-func (r *runner) want(w *Wanted, images map[string]Image, f *feed) {
+func (r *Runner) Want(w *Wanted, images map[string]Image, f *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changed := f != nil || (w == nil) != (r.wish.wanted == nil)
@@ -130,7 +152,7 @@ func (r *runner) want(w *Wanted, images map[string]Image, f *feed) {
 }
 
 // restart asks for the containers to be replaced as they are.
-func (r *runner) restart(containers []string, f *feed) {
+func (r *Runner) Restart(containers []string, f *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wish.restart = maps.Clone(r.wish.restart)
@@ -145,7 +167,7 @@ func (r *runner) restart(containers []string, f *feed) {
 }
 
 // restarted ends a request for a restart: the container as it was is gone.
-func (r *runner) restarted(container string) {
+func (r *Runner) restarted(container string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.wish.restart[container] {
@@ -156,14 +178,14 @@ func (r *runner) restarted(container string) {
 }
 
 // again asks for it to be forgotten how the group has ended, and how often its containers have in a row, by the look that follows.
-func (r *runner) again() {
+func (r *Runner) StartAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wish.anew, r.wish.start = true, true
 }
 
 // howEnded is how the group has ended of its own accord; nil: it has not, or is to run again. undone says that it had, until now.
-func (r *runner) howEnded(w wish) (e *Ended, undone bool, err error) {
+func (r *Runner) howEnded(w wish) (e *Ended, undone bool, err error) {
 	if w.wanted == nil {
 		return nil, false, nil
 	}
@@ -182,29 +204,29 @@ func (r *runner) howEnded(w wish) (e *Ended, undone bool, err error) {
 }
 
 // forgetImages lets the references be resolved anew.
-func (r *runner) forgetImages() {
+func (r *Runner) forgetImages() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wish.images = nil
 }
 
 // requested needs mu.
-func (r *runner) requested(f *feed) {
+func (r *Runner) requested(f *Waiter) {
 	r.seq++
 	if f != nil {
 		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
 	}
-	signal(r.kick)
+	r.Wake(WakeWanted)
 }
 
-func (r *runner) wishes() (wish, int) {
+func (r *Runner) wishes() (wish, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.wish, r.seq
 }
 
 // tell passes a line to whoever follows the look of seq.
-func (r *runner) tell(seq int, format string, args ...any) {
+func (r *Runner) tell(seq int, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.followers {
@@ -215,7 +237,7 @@ func (r *runner) tell(seq int, format string, args ...any) {
 }
 
 // finish ends the waiting of whoever followed the look of seq.
-func (r *runner) finish(seq int, o outcome) {
+func (r *Runner) finish(seq int, o Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var rest []follower
@@ -225,17 +247,9 @@ func (r *runner) finish(seq int, o outcome) {
 			continue
 		}
 		if f.spoilt != nil {
-			o = outcome{state: o.state, err: f.spoilt}
+			o = Result{State: o.State, Err: f.spoilt}
 		}
 		f.feed.done(r.group, o)
 	}
 	r.followers = rest
-}
-
-// signal leaves a token for a goroutine that need not be waiting for it.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -11,14 +11,14 @@ var ErrNoContainer = errors.New("no such container")
 
 // Remove uninstalls a group's file and waits until the group is gone. An unknown group is ErrNoGroup.
 func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
-	f := newFeed()
+	f := NewWaiter()
 	if err := k.uninstall(ctx, group, f); err != nil {
 		return err
 	}
 	return k.follow(ctx, []string{group}, f, progress)
 }
 
-func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
+func (k *Keeper) uninstall(ctx context.Context, group string, f *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -32,14 +32,14 @@ func (k *Keeper) uninstall(ctx context.Context, group string, f *feed) error {
 	if err != nil {
 		return err
 	}
-	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
 	return nil
 }
 
 // RemoveFile uninstalls a file and waits until all the groups that it has are gone; with volumes, what is in their persistent ones
 // goes too.
 func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
-	f := newFeed()
+	f := NewWaiter()
 	groups, err := k.uninstallFile(ctx, file, volumes, f)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 	return k.follow(ctx, groups, f, progress)
 }
 
-func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, f *feed) ([]string, error) {
+func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, f *Waiter) ([]string, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, f
 	if err != nil {
 		return nil, err
 	}
-	feeds := map[string]*feed{}
+	feeds := map[string]*Waiter{}
 	for _, group := range groups {
 		feeds[group] = f
 	}
@@ -67,14 +67,14 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, f
 }
 
 // joinRemoval follows a removal that is under way without a file: an orphan's.
-func (k *Keeper) joinRemoval(group string, f *feed) error {
+func (k *Keeper) joinRemoval(group string, f *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r, ok := k.runners[group]
 	if !ok {
 		return ErrNoGroup
 	}
-	r.want(nil, nil, f)
+	r.Want(nil, nil, f)
 	return nil
 }
 
@@ -84,14 +84,14 @@ func (k *Keeper) Restart(ctx context.Context, group, container string, progress 
 	if err := k.await(ctx); err != nil {
 		return err
 	}
-	f := newFeed()
+	f := NewWaiter()
 	if err := k.restart(group, container, f); err != nil {
 		return err
 	}
 	return k.follow(ctx, []string{group}, f, progress)
 }
 
-func (k *Keeper) restart(group, container string, f *feed) error {
+func (k *Keeper) restart(group, container string, f *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w, ok := k.wanted[group]
@@ -111,22 +111,22 @@ func (k *Keeper) restart(group, container string, f *feed) error {
 	if len(names) == 0 {
 		return ErrNoContainer
 	}
-	r.restart(names, f)
+	r.Restart(names, f)
 	return nil
 }
 
 // follow waits for the groups that f tells of.
-func (k *Keeper) follow(ctx context.Context, groups []string, f *feed, progress func(string)) error {
+func (k *Keeper) follow(ctx context.Context, groups []string, f *Waiter, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	outcomes, err := f.wait(ctx, len(groups), progress, k.stopped)
+	outcomes, err := f.Wait(ctx, len(groups), progress, k.stopped)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, group := range groups {
-		if err := outcomes[group].err; err != nil {
+		if err := outcomes[group].Err; err != nil {
 			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
 		}
 	}

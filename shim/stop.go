@@ -38,7 +38,7 @@ func (k *Keeper) Start(ctx context.Context, group string, progress func(line str
 }
 
 func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
-	f := newFeed()
+	f := NewWaiter()
 	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	return nil
 }
 
-func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *feed) error {
+func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f 
 	if !stopped {
 		k.again(group)
 	}
-	_ = k.load(nil, map[string]*feed{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (k *Keeper) again(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
-		r.again()
+		r.StartAgain()
 	}
 }
 

@@ -21,7 +21,7 @@ func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err err
 		return 0, ErrNoGroup
 	}
 	for {
-		w, st, changed := r.watch()
+		w, st, changed := r.Watch()
 		if w != nil {
 			if err := neverCompletes(&w.Group); err != nil {
 				return 0, err
@@ -44,13 +44,13 @@ func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err err
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-k.stopped:
-			return 0, errStopping
+			return 0, ErrStopping
 		}
 	}
 }
 
 // watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
-func (r *runner) watch() (*Wanted, GroupStatus, <-chan struct{}) {
+func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed == nil {
@@ -60,7 +60,7 @@ func (r *runner) watch() (*Wanted, GroupStatus, <-chan struct{}) {
 }
 
 // tellWatchers needs mu.
-func (r *runner) tellWatchers() {
+func (r *Runner) tellWatchers() {
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil

@@ -10,7 +10,7 @@ type words struct {
 
 // lastWords adds the last words of those whose last end was a failure, and who are down or have failed in a row. They are read once
 // for each end.
-func (r *runner) lastWords(in PlanInput, containers []ContainerStatus) []ContainerStatus {
+func (r *Runner) lastWords(in PlanInput, containers []ContainerStatus) []ContainerStatus {
 	if r.config.LastWords == nil {
 		return containers
 	}

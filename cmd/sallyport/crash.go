@@ -83,8 +83,8 @@ func (c *crash) due(when, what string) bool {
 	return number == fmt.Sprint(c.seen)
 }
 
-// beginStep is for [shim.Config.Before].
+// beginStep is for [shim.RunnerConfig.Before].
 func (c *crash) beginStep(_ string, s shim.Step) { c.begin(string(s.Kind)) }
 
-// endStep is for [shim.Config.Trace].
+// endStep is for [shim.RunnerConfig.Trace].
 func (c *crash) endStep(_ string, s shim.Step, _ time.Duration) { c.end(string(s.Kind)) }

@@ -8,7 +8,7 @@ import (
 )
 
 // watch has a crash wait for what is no step: each change of the store's files, and "hold", "release", "probe" and "discard".
-func (c *crash) watch(config shim.Config) shim.Config {
+func (c *crash) watch(config shim.RunnerConfig) shim.RunnerConfig {
 	if c == nil {
 		return config
 	}

@@ -78,10 +78,14 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	keeper, err := shim.New(crash.watch(shim.Config{
-		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Watcher: client, Log: log,
-		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
-	}))
+	lookout := network.Lookout()
+	keeper, err := shim.New(shim.Config{
+		RunnerConfig: crash.watch(shim.RunnerConfig{
+			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Log: log,
+			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
+		}),
+		Watcher: client, Changes: lookout,
+	})
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (h *Host) Spent(group string) (used, quota uint64, err error) {
 	return h.doors[group].used, h.doors[group].quota, nil
 }
 
-// Changed implements [shim.Lookout].
+// Changed implements [shim.Changes].
 func (h *Host) Changed(groups []string) (changed []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,5 +93,5 @@ func (h *Host) Changed(groups []string) (changed []string) {
 	return changed
 }
 
-// Amiss implements [shim.Lookout].
+// Amiss implements [shim.Drift].
 func (h *Host) Amiss(part shim.Part, _ *spec.Group) []string { return []string{"its " + string(part)} }

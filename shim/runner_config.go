@@ -1,0 +1,66 @@
+package shim
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A RunnerConfig holds what a runner needs.
+type RunnerConfig struct {
+	Runtime Runtime          // required
+	Network Network          // required
+	Volumes Volumes          // required
+	Cgroups Cgroups          // optional: nil sets no limits on whole groups
+	Store   *Store           // required
+	Holder  Holder           // optional: nil leaves it to others to keep images
+	Drift   Drift            // optional: without one, drift is described as "its network"
+	Prober  Prober           // optional: without one, every running container is ready
+	Journal *Journal         // optional: nil records nothing
+	Log     *slog.Logger     // optional: nil discards
+	Now     func() time.Time // optional: nil is time.Now
+	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
+
+	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
+	Resync time.Duration
+	// PortInUse returns who else uses a port of the host. holder is empty if the port is free. Optional: nil
+	// takes every port to be free.
+	PortInUse func(spec.Publish) (holder string, err error)
+	// LastWords returns the last lines of a container's output. Optional: nil is no output.
+	LastWords func(group, container string) []string
+	// Before is called before each step is tried, from the runners' goroutines. Optional.
+	Before func(group string, step Step)
+	// Trace is called after each step was tried, from the runners' goroutines. Optional.
+	Trace func(group string, step Step, took time.Duration)
+}
+
+// A Drift describes what others have changed on the host. Implemented by [HostLookout]; in memory by
+// shimtest.Host.
+type Drift interface {
+	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the host's
+	// rules for it".
+	Amiss(part Part, want *spec.Group) []string
+}
+
+// complete reports whether all that is required is there.
+func (c *RunnerConfig) complete() bool {
+	return c.Runtime != nil && c.Network != nil && c.Volumes != nil && c.Store != nil
+}
+
+// fill sets what is optional and was left out.
+func (c *RunnerConfig) fill() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Resync == 0 {
+		c.Resync = 30 * time.Second
+	}
+}
