@@ -20,11 +20,11 @@ func bounds(before, after *spec.Group) (opens, closes []string) {
 	if old == nil || now == nil {
 		return nil, nil
 	}
-	who := target(now).String()
+	who := now.Title()
 	for _, b := range []bound{
 		{old.Rate.Out, now.Rate.Out, who + " may send", perSecond},
 		{old.Rate.In, now.Rate.In, who + " may receive", perSecond},
-		{old.Quota, now.Quota, who + " may exchange", sizeText},
+		{old.Quota, now.Quota, who + " may exchange", spec.FormatSize},
 	} {
 		switch {
 		case b.before == b.after:

@@ -119,7 +119,7 @@ func (p *pulse) begin(ctx context.Context, c *spec.Container, s ContainerState) 
 // loop asks one probe until it is decided for good or the container's life ends.
 func (p *pulse) loop(ctx context.Context, l *pulseLife, i int) {
 	probe := &l.probes[i]
-	if probe.Kind != probeStartup {
+	if probe.Kind != spec.ProbeStartup {
 		select {
 		case <-l.started:
 		case <-ctx.Done():

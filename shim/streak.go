@@ -60,21 +60,14 @@ func (s streak) uncounted(err error) streak {
 // decided says that the probe need not be tried again.
 func (s streak) decided(p *spec.Probe) bool {
 	switch p.Kind {
-	case probeStartup:
+	case spec.ProbeStartup:
 		return s.verdict != undecided
-	case probeLive:
+	case spec.ProbeLive:
 		return s.verdict == bad
 	default:
 		return false
 	}
 }
-
-// The kinds of probes.
-const (
-	probeStartup = "startup"
-	probeReady   = "ready"
-	probeLive    = "live"
-)
 
 // healthOf is what a container's probes say together. The streaks are the probes', in their order.
 func healthOf(probes []spec.Probe, streaks []streak) Health {
@@ -82,19 +75,19 @@ func healthOf(probes []spec.Probe, streaks []streak) Health {
 	for i := range probes {
 		p, s := &probes[i], streaks[i]
 		switch {
-		case p.Kind == probeStartup && s.verdict != good:
+		case p.Kind == spec.ProbeStartup && s.verdict != good:
 			h.Started, h.Ready = false, false
 			h.Undecided = s.verdict == undecided
-		case p.Kind == probeReady && s.verdict != good:
+		case p.Kind == spec.ProbeReady && s.verdict != good:
 			h.Undecided = s.verdict == undecided && (h.Ready || h.Undecided)
 			h.Ready = false
-		case p.Kind != probeLive || s.verdict != bad:
+		case p.Kind != spec.ProbeLive || s.verdict != bad:
 			continue
 		}
-		if p.Kind != probeReady && s.verdict == bad {
+		if p.Kind != spec.ProbeReady && s.verdict == bad {
 			h.Dead = true
 		}
-		if h.Said == "" || h.Dead && p.Kind == probeLive { // why it is dead says more than why it isn't ready
+		if h.Said == "" || h.Dead && p.Kind == spec.ProbeLive { // why it is dead says more than why it isn't ready
 			h.Said = s.text(p)
 		}
 	}
@@ -135,7 +128,7 @@ func (b beat) next(p *spec.Probe, s streak, counted bool, began, ended time.Time
 	if counted {
 		b.due = later(began.Add(p.Interval), ended)
 	}
-	if p.Kind == probeLive || s.verdict != undecided || s.said == nil {
+	if p.Kind == spec.ProbeLive || s.verdict != undecided || s.said == nil {
 		return b.due, b
 	}
 	first := firstPause

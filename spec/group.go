@@ -242,10 +242,17 @@ func (g *Group) Container(name string) *Container {
 	return nil
 }
 
+// The kinds of probes.
+const (
+	ProbeStartup = "startup" // the program has begun to work; the other probes wait for it
+	ProbeReady   = "ready"   // it can serve now
+	ProbeLive    = "live"    // it is not stuck
+)
+
 // A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set. The
 // decoder fills in Kubernetes' defaults: each 10 s, for 1 s at most, 3 failures in a row or 1 success.
 type Probe struct {
-	Kind         string        `json:"kind"` // "startup", "ready" or "live"
+	Kind         string        `json:"kind"` // ProbeStartup, ProbeReady or ProbeLive
 	HTTP         *HTTPProbe    `json:"http,omitempty"`
 	TCP          *TCPProbe     `json:"tcp,omitempty"`
 	GRPC         *GRPCProbe    `json:"grpc,omitempty"`
