@@ -55,17 +55,15 @@ func (c *Config) portTaken(p spec.Publish) (taken *Problem, err error) {
 // newPorts are the ports of the host that after publishes and before, which may be nil, does not.
 func newPorts(before, after *spec.Group) []spec.Publish {
 	had := map[string]bool{}
-	if before != nil && before.Ambassador() != nil {
-		for _, p := range before.Ambassador().Publish {
+	if before != nil {
+		for _, p := range before.Door().Publish {
 			had[p.HostPort()] = true
 		}
 	}
 	var out []spec.Publish
-	if a := after.Ambassador(); a != nil {
-		for _, p := range a.Publish {
-			if !had[p.HostPort()] {
-				out = append(out, p)
-			}
+	for _, p := range after.Door().Publish {
+		if !had[p.HostPort()] {
+			out = append(out, p)
 		}
 	}
 	return out

@@ -107,11 +107,11 @@ func doorText(a *spec.Container) string {
 
 // rateText bounds the link.
 func rateText(g *spec.Group) string {
-	a := g.Ambassador()
-	if a == nil || a.Rate == (spec.Rate{}) {
+	rate := g.Door().Rate
+	if rate == (spec.Rate{}) {
 		return ""
 	}
-	return ", at most " + a.Rate.String()
+	return ", at most " + rate.String()
 }
 
 func allowText(allow []spec.Allow) string {
@@ -126,12 +126,12 @@ func allowText(allow []spec.Allow) string {
 }
 
 func publishText(g *spec.Group) string {
-	a := g.Ambassador()
-	if a == nil || len(a.Publish) == 0 {
+	publish := g.Door().Publish
+	if len(publish) == 0 {
 		return ""
 	}
-	parts := make([]string, len(a.Publish))
-	for i, p := range a.Publish {
+	parts := make([]string, len(publish))
+	for i, p := range publish {
 		parts[i] = fmt.Sprintf("%s to port %d", p.HostPort(), p.Port)
 	}
 	return ", publish " + strings.Join(parts, ", ")
