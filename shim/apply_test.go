@@ -53,6 +53,21 @@ func TestApplyBringsAGroupUp(t *testing.T) {
 	})
 }
 
+// The status has the door's own value, so a new field of the door is in it.
+func TestStatusHasTheDoor(t *testing.T) {
+	at(t, func(t *testing.T, d *desk) {
+		text := edited(shop, "publish \"http\"", "intercept { port = 15001 }\n rate { out = \"2Mbit\" }\n quota = \"5GiB\"\n allow = [\"192.0.2.1:443/tcp\"]\n publish \"http\"")
+		d.mustApply("shop.hcl", text)
+		want := spec.Door{
+			Publish:   []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
+			Intercept: 15001, Rate: spec.Rate{Out: 2_000_000}, Quota: 5 << 30,
+		}
+		if diff := cmp.Diff(want, d.status("shop").Door); diff != "" {
+			t.Errorf("door in the status (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestApplyReplacesOnlyWhatChanged(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -6,35 +6,32 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A bound is one limit of the door, before a change and after it. Zero is no limit.
-type bound struct {
-	before, after int64
-	what          string             // "proxy (ambassador) may send"
-	text          func(int64) string // a limit in words: "2Mbit a second"
-}
-
-// bounds says which limits of the door are wider after a change, and which are narrower. A door that is new or gone is told
-// of as a whole.
+// bounds returns the limits of the door that are wider after a change, and those that are narrower, in words.
+// A door that is new or gone as a whole has no such change.
 func bounds(before, after *spec.Group) (opens, closes []string) {
 	old, now := doorOf(before), doorOf(after)
 	if old == nil || now == nil {
 		return nil, nil
 	}
-	who := target(now).String()
-	for _, b := range []bound{
-		{old.Rate.Out, now.Rate.Out, who + " may send", perSecond},
-		{old.Rate.In, now.Rate.In, who + " may receive", perSecond},
-		{old.Quota, now.Quota, who + " may exchange", sizeText},
-	} {
+	was := old.Limits()
+	for i, is := range now.Limits() {
+		text := fmt.Sprintf("%s may %s %s, %s before", now.Title(), is.Verb, limitWords(is), limitWords(was[i]))
 		switch {
-		case b.before == b.after:
-		case b.after == 0 || b.before != 0 && b.after > b.before:
-			opens = append(opens, b.String())
+		case was[i].Value == is.Value:
+		case is.Value == 0 || was[i].Value != 0 && is.Value > was[i].Value:
+			opens = append(opens, text)
 		default:
-			closes = append(closes, b.String())
+			closes = append(closes, text)
 		}
 	}
 	return opens, closes
+}
+
+func limitWords(l spec.DoorLimit) string {
+	if l.Value == 0 {
+		return "without bound"
+	}
+	return l.Text
 }
 
 func doorOf(g *spec.Group) *spec.Container {
@@ -43,15 +40,3 @@ func doorOf(g *spec.Group) *spec.Container {
 	}
 	return g.Ambassador()
 }
-
-func (b bound) String() string {
-	limit := func(n int64) string {
-		if n == 0 {
-			return "without bound"
-		}
-		return b.text(n)
-	}
-	return fmt.Sprintf("%s %s, %s before", b.what, limit(b.after), limit(b.before))
-}
-
-func perSecond(bits int64) string { return spec.FormatRate(bits) + " a second" }

@@ -203,7 +203,7 @@ func (in PlanInput) volumes() []Step {
 	}
 	var steps []Step
 	for _, v := range in.Want.Volumes {
-		if have := find(in.Observed.Volumes, v.Name); have == nil || !sameVolume(*have, v) {
+		if have := spec.FindVolume(in.Observed.Volumes, v.Name); have == nil || !have.Satisfies(v) {
 			steps = append(steps, Step{Kind: Mount, Group: in.Group, Want: in.Want, Volume: v})
 		}
 	}
@@ -211,7 +211,7 @@ func (in PlanInput) volumes() []Step {
 		return steps
 	}
 	for _, v := range in.Observed.Volumes {
-		if find(in.Want.Volumes, v.Name) == nil {
+		if spec.FindVolume(in.Want.Volumes, v.Name) == nil {
 			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
 	}

@@ -70,12 +70,12 @@ func (e *Ended) complaint(g *spec.Group) error {
 		switch {
 		case e.By == c.Name:
 			return &Problem{
-				Err:  fmt.Errorf("%s ended with %s, and its on_failure stops the group", target(c), x),
+				Err:  fmt.Errorf("%s ended with %s, and its on_failure stops the group", c.Title(), x),
 				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; \"sallyport start %s\" starts the group again", g.Name, c.Name, g.Name),
 			}
 		case e.By == "" && c.Role == spec.App:
 			return &Problem{
-				Err:  fmt.Errorf("%s ended with %s", target(c), x),
+				Err:  fmt.Errorf("%s ended with %s", c.Title(), x),
 				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; \"sallyport start %s\" runs the group again", g.Name, c.Name, g.Name),
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/spec"
 )
 
 // EventKind is what an event tells of.
@@ -73,9 +75,9 @@ func driftEvent(group string, found []string, times int, err error) Event {
 }
 
 func quotaEvent(group string, level int, used, quota uint64) Event {
-	text := fmt.Sprintf("the quota of %s is spent: nothing goes in or out any more", sizeText(int64(quota)))
+	text := fmt.Sprintf("the quota of %s is spent: nothing goes in or out any more", spec.FormatSize(int64(quota)))
 	if level < quotaSpent {
-		text = fmt.Sprintf("%s of the quota of %s are used", sizeText(int64(used)), sizeText(int64(quota)))
+		text = fmt.Sprintf("%s of the quota of %s are used", spec.FormatSize(int64(used)), spec.FormatSize(int64(quota)))
 	}
 	return Event{Group: group, Kind: EventQuota, Text: text}
 }

@@ -95,9 +95,9 @@ func (o order) lacks(d *spec.Container) string {
 // until is what a start waits for before the next one: "proxy (ambassador) to be ready".
 func until(c *spec.Container) string {
 	if c.Role == spec.Init {
-		return target(c).String() + " to end well"
+		return c.Title() + " to end well"
 	}
-	return target(c).String() + " to be ready"
+	return c.Title() + " to be ready"
 }
 
 func said(h Health) string {
@@ -109,7 +109,7 @@ func said(h Health) string {
 
 // gated says that the container's probes have a say in whether it is ready.
 func gated(c *spec.Container) bool {
-	return slices.ContainsFunc(c.Probes, func(p spec.Probe) bool { return p.Kind != probeLive })
+	return slices.ContainsFunc(c.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive })
 }
 
 // healthOf is what is known of the container, which runs.

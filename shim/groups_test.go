@@ -21,7 +21,7 @@ func checkout(edits ...func(*spec.Group)) *spec.Group {
 		Containers: []spec.Container{
 			{
 				Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2", Stop: grace(10),
-				Publish: []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
+				Door: spec.Door{Publish: []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}},
 			},
 			{Name: "shipper", Role: spec.Sidecar, Image: "shipper:3", Stop: grace(10), Mounts: []spec.Mount{{Volume: "logs", Path: "/logs", ReadOnly: true}}},
 			{Name: "web", Role: spec.App, Image: "web:1", Stop: grace(10), Mounts: []spec.Mount{{Volume: "logs", Path: "/var/log"}}},
@@ -79,6 +79,14 @@ func everyLimit(g *spec.Group) {
 	a.Rate, a.Quota = spec.Rate{Out: 2_000_000, In: 10_000_000}, 5<<30
 }
 
+// fullDoor gives the ambassador everything that a door can have.
+func fullDoor(g *spec.Group) {
+	everyDoor(g)
+	a := g.Container("proxy")
+	a.Upstreams = []spec.Upstream{{Name: "api", Listen: 9001}}
+	a.Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
+}
+
 // without drops a container.
 func without(name string) func(*spec.Group) {
 	return func(g *spec.Group) {
@@ -100,9 +108,8 @@ func digested(g *spec.Group) *spec.Group {
 	for i := range g.Containers {
 		c := &g.Containers[i]
 		fixed := *c
-		fixed.Restart, fixed.Stop, fixed.Publish, fixed.Allow, fixed.Digest = spec.Restart{}, spec.Stop{}, nil, nil, ""
+		fixed.Restart, fixed.Stop, fixed.Door, fixed.Digest = spec.Restart{}, spec.Stop{}, c.Door.Fixed(), ""
 		fixed.OnFailure, fixed.Probes, fixed.After = "", nil, nil
-		fixed.Intercept, fixed.Rate, fixed.Quota = 0, spec.Rate{}, 0
 		var mounted []spec.Volume
 		for _, v := range g.Volumes {
 			if slices.ContainsFunc(c.Mounts, func(m spec.Mount) bool { return m.Volume == v.Name }) {

@@ -30,7 +30,7 @@ func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (ma
 			g.Go(func() error {
 				i, err := k.machine.Image(ctx, m.ref, pins[group.Name])
 				if err != nil {
-					return fmt.Errorf("group %s, %s: %w", group.Name, target(&container), err)
+					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
 				}
 				mu.Lock()
 				defer mu.Unlock()

@@ -41,14 +41,14 @@ func limitText(g *spec.Group) string {
 		words = append(words, fmt.Sprintf("%g cores", r.CPU))
 	}
 	if r.Memory != 0 {
-		words = append(words, sizeText(r.Memory)+" of memory")
+		words = append(words, spec.FormatSize(r.Memory)+" of memory")
 	}
 	switch {
 	case r.Swap == nil:
 	case *r.Swap == 0:
 		words = append(words, "no swap")
 	default:
-		words = append(words, sizeText(*r.Swap)+" of swap")
+		words = append(words, spec.FormatSize(*r.Swap)+" of swap")
 	}
 	if r.PIDs != 0 {
 		words = append(words, fmt.Sprintf("%d processes", r.PIDs))

@@ -45,12 +45,11 @@ func fenced(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
 
 // endpoints is the wanted allow list. It binds the ambassador; where everybody may leave there is none.
 func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
-	a := want.Ambassador()
-	if a == nil || want.Egress == spec.EgressDirect {
+	if want.Egress == spec.EgressDirect {
 		return nil, nil
 	}
 	var out []egress.Endpoint
-	for _, x := range a.Allow {
+	for _, x := range want.Door().Allow {
 		prefix, err := netip.ParsePrefix(x.Prefix)
 		if err != nil {
 			return nil, fmt.Errorf("allow of group %q: %w", want.Name, err)
@@ -78,16 +77,14 @@ func (n *HostNetwork) config(want *spec.Group, pair addrs.Pair) netns.Config {
 
 // rateOf is the bound on what passes the ambassador's door. Where everybody may leave there is no door.
 func rateOf(want *spec.Group) spec.Rate {
-	a := want.Ambassador()
-	if a == nil || want.Egress == spec.EgressDirect {
+	if want.Egress == spec.EgressDirect {
 		return spec.Rate{}
 	}
-	return a.Rate
+	return want.Door().Rate
 }
 
 func publishedOnLocalhost(want *spec.Group) bool {
-	a := want.Ambassador()
-	return a != nil && slices.ContainsFunc(a.Publish, func(p spec.Publish) bool {
+	return slices.ContainsFunc(want.Door().Publish, func(p spec.Publish) bool {
 		addr, err := netip.ParseAddr(p.Address)
 		return p.Address == "" || err == nil && addr.IsLoopback()
 	})

@@ -39,21 +39,21 @@ func doors(g *spec.Group) []door {
 	var out []door
 	if g.Egress == spec.EgressDirect {
 		for i := range g.Containers {
-			out = append(out, door{who: target(&g.Containers[i]).String()})
+			out = append(out, door{who: g.Containers[i].Title()})
 		}
 	}
 	a := g.Ambassador()
 	if a == nil {
 		return out
 	}
-	who := target(a).String()
+	who := a.Title()
 	if g.Egress == spec.EgressAmbassador {
 		out = append(out, exits(who, a.Allow)...)
 		out = append(out, waysIn(g, a)...)
 	}
 	if g.Egress != spec.EgressNone {
 		for _, p := range a.Publish {
-			out = append(out, door{who: who, in: hostPort(p), port: p.Port})
+			out = append(out, door{who: who, in: p.HostPort(), port: p.Port})
 		}
 	}
 	return out
@@ -63,7 +63,7 @@ func doors(g *spec.Group) []door {
 func waysIn(g *spec.Group, a *spec.Container) []door {
 	var out []door
 	if a.Intercept != 0 {
-		out = append(out, door{said: interceptText(a)})
+		out = append(out, door{said: a.InterceptText()})
 	}
 	if g.DNS == spec.DNSAmbassador {
 		out = append(out, door{said: "members' questions for names go to " + a.Name})
@@ -72,11 +72,6 @@ func waysIn(g *spec.Group, a *spec.Container) []door {
 		out = append(out, door{said: "unsafe: " + text})
 	}
 	return out
-}
-
-// interceptText says where members' TCP goes.
-func interceptText(a *spec.Container) string {
-	return fmt.Sprintf("members' TCP is led to port %d of %s", a.Intercept, a.Name)
 }
 
 func exits(who string, allow []spec.Allow) []door {
@@ -89,7 +84,7 @@ func exits(who string, allow []spec.Allow) []door {
 		if err != nil {
 			prefix = netip.Prefix{} // covered by nothing, so it is shown
 		}
-		out = append(out, door{who: who, to: destination(a), prefix: prefix, destPort: a.Port, protocol: a.Protocol})
+		out = append(out, door{who: who, to: a.String(), prefix: prefix, destPort: a.Port, protocol: a.Protocol})
 	}
 	return out
 }

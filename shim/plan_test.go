@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -212,6 +213,24 @@ func rename(from, to string) func(*spec.Group) {
 				g.Containers[i].Mounts[j].Volume = to
 			}
 		}
+	}
+}
+
+// A field that is added to spec.Door fails here until a step names it, or it is on the list of those that act on the
+// ambassador alone: no step of the group's network is about them.
+func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
+	inNoStep := []string{"Upstreams", "Unsafe"}
+	steps := func(g *spec.Group) []string { return shim.Offline(layout, []spec.Group{*g})[0].Steps }
+	full := steps(checkout(fullDoor))
+	for f := range reflect.TypeFor[spec.Door]().Fields() {
+		t.Run(f.Name, func(t *testing.T) {
+			without := steps(checkout(fullDoor, func(g *spec.Group) {
+				reflect.ValueOf(&g.Ambassador().Door).Elem().FieldByIndex(f.Index).SetZero()
+			}))
+			if got, want := cmp.Equal(full, without), slices.Contains(inNoStep, f.Name); got != want {
+				t.Errorf("it is in no step: %t, want %t", got, want)
+			}
+		})
 	}
 }
 

@@ -12,7 +12,7 @@ func (k *Keeper) checkPorts(c change) error {
 		for _, p := range NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
 			taken, err := k.config.PortTaken(p)
 			if err != nil {
-				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, hostPort(p), err)
+				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, p.HostPort(), err)
 			}
 			if taken != nil {
 				return fmt.Errorf("group %s: %w", c.groups[i].Name, taken)
@@ -28,7 +28,7 @@ func (r *Runner) portsFree(want *spec.Group) error {
 	for _, p := range NewPorts(r.connected, want) {
 		taken, err := r.config.PortTaken(p)
 		if err != nil {
-			r.log.Warn(fmt.Sprintf("ask who has port %s: %v", hostPort(p), err), "group", r.group)
+			r.log.Warn(fmt.Sprintf("ask who has port %s: %v", p.HostPort(), err), "group", r.group)
 		}
 		if taken != nil {
 			return taken
@@ -47,7 +47,7 @@ func (c *RunnerConfig) PortTaken(p spec.Publish) (taken *Problem, err error) {
 		return nil, err
 	}
 	return &Problem{
-		Err:  fmt.Errorf("port %s of the host is taken by %s", hostPort(p), holder),
+		Err:  fmt.Errorf("port %s of the host is taken by %s", p.HostPort(), holder),
 		Hint: fmt.Sprintf("give publish %q another host port, or end what has it", p.Name),
 	}, nil
 }
@@ -55,17 +55,15 @@ func (c *RunnerConfig) PortTaken(p spec.Publish) (taken *Problem, err error) {
 // newPorts are the ports of the host that after publishes and before, which may be nil, does not.
 func NewPorts(before, after *spec.Group) []spec.Publish {
 	had := map[string]bool{}
-	if before != nil && before.Ambassador() != nil {
-		for _, p := range before.Ambassador().Publish {
-			had[hostPort(p)] = true
+	if before != nil {
+		for _, p := range before.Door().Publish {
+			had[p.HostPort()] = true
 		}
 	}
 	var out []spec.Publish
-	if a := after.Ambassador(); a != nil {
-		for _, p := range a.Publish {
-			if !had[hostPort(p)] {
-				out = append(out, p)
-			}
+	for _, p := range after.Door().Publish {
+		if !had[p.HostPort()] {
+			out = append(out, p)
 		}
 	}
 	return out

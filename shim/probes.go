@@ -131,7 +131,7 @@ func (p *ProbeGroup) begin(ctx context.Context, c *spec.Container, s ContainerSt
 // loop asks one probe until it is decided for good, or until the container's run ends.
 func (p *ProbeGroup) loop(ctx context.Context, w *worker, i int) {
 	probe := &w.probes[i]
-	if probe.Kind != probeStartup {
+	if probe.Kind != spec.ProbeStartup {
 		select {
 		case <-w.started:
 		case <-ctx.Done():

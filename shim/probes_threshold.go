@@ -62,21 +62,14 @@ func (t threshold) uncounted(err error) threshold {
 // decided reports whether the probe need not be tried again.
 func (t threshold) decided(p *spec.Probe) bool {
 	switch p.Kind {
-	case probeStartup:
+	case spec.ProbeStartup:
 		return t.verdict != undecided
-	case probeLive:
+	case spec.ProbeLive:
 		return t.verdict == bad
 	default:
 		return false
 	}
 }
-
-// The kinds of probes.
-const (
-	probeStartup = "startup"
-	probeReady   = "ready"
-	probeLive    = "live"
-)
 
 // combine returns the health that a container's probes give together. The thresholds are in the
 // order of the probes.
@@ -85,19 +78,19 @@ func combine(probes []spec.Probe, thresholds []threshold) Health {
 	for i := range probes {
 		p, t := &probes[i], thresholds[i]
 		switch {
-		case p.Kind == probeStartup && t.verdict != good:
+		case p.Kind == spec.ProbeStartup && t.verdict != good:
 			h.Started, h.Ready = false, false
 			h.Undecided = t.verdict == undecided
-		case p.Kind == probeReady && t.verdict != good:
+		case p.Kind == spec.ProbeReady && t.verdict != good:
 			h.Undecided = t.verdict == undecided && (h.Ready || h.Undecided)
 			h.Ready = false
-		case p.Kind != probeLive || t.verdict != bad:
+		case p.Kind != spec.ProbeLive || t.verdict != bad:
 			continue
 		}
-		if p.Kind != probeReady && t.verdict == bad {
+		if p.Kind != spec.ProbeReady && t.verdict == bad {
 			h.Dead = true
 		}
-		if h.Said == "" || h.Dead && p.Kind == probeLive { // why it failed matters more than why it is not ready
+		if h.Said == "" || h.Dead && p.Kind == spec.ProbeLive { // why it failed matters more than why it is not ready
 			h.Said = t.text(p)
 		}
 	}
@@ -140,7 +133,7 @@ func (s schedule) next(p *spec.Probe, t threshold, counted bool, began, ended ti
 	if counted {
 		s.due = later(began.Add(p.Interval), ended)
 	}
-	if p.Kind == probeLive || t.verdict != undecided || t.lastErr == nil {
+	if p.Kind == spec.ProbeLive || t.verdict != undecided || t.lastErr == nil {
 		return s.due, s
 	}
 	first := firstPause

@@ -28,10 +28,7 @@ func (r *Runner) publish(in PlanInput, err error, busy bool) State {
 	if w := r.wish.wanted; w != nil {
 		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
 		st.Labels = w.Group.Labels
-		if a := w.Group.Ambassador(); a != nil {
-			st.Publish = a.Publish
-			st.Intercept, st.Rate, st.Quota = a.Intercept, a.Rate, a.Quota
-		}
+		st.Door = w.Group.Door().Shown()
 		st.DNS, st.Unsafe = w.Group.DNS, UnsafeTexts(&w.Group)
 		if err == nil {
 			err = brokenFile(w)

@@ -111,7 +111,7 @@ func complaint(in PlanInput) error {
 		if !ok || s.Task != TaskStopped || minor(c) {
 			continue
 		}
-		err := fmt.Errorf("%s ended with %s", target(c), in.endText(s))
+		err := fmt.Errorf("%s ended with %s", c.Title(), in.endText(s))
 		hint := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
 		if !in.finished(c, s) {
 			return &Problem{Err: err, Hint: hint + "it is started again with growing waits"}

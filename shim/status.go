@@ -50,12 +50,9 @@ type GroupStatus struct {
 	Generation int               `json:"generation"`
 	Digest     string            `json:"digest"`
 	Addrs      []string          `json:"addrs,omitempty"`
-	Publish    []spec.Publish    `json:"publish,omitempty"`
+	spec.Door                    // what [spec.Door.Shown] keeps; zero without an ambassador
 	DNS        spec.DNS          `json:"dns,omitempty"`
-	Intercept  uint16            `json:"intercept,omitempty"` // the ambassador's port; 0: members' TCP is not led to it
-	Rate       spec.Rate         `json:"rate,omitzero"`
-	Quota      int64             `json:"quota,omitempty"`  // bytes; 0: no bound
-	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words
+	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words; in place of the door's
 	Labels     map[string]string `json:"labels,omitempty"`
 	Containers []ContainerStatus `json:"containers"`
 	// Waiting is what keeps the group from being ready and is to come about of itself, one line: "waits for proxy (ambassador)

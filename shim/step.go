@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/docker/go-units"
-
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -48,10 +46,7 @@ type Target struct {
 
 // String is the target in an operator's words: "web (app)".
 func (t Target) String() string {
-	if t.Role == "" {
-		return t.Name // a container that has lost its labels
-	}
-	return fmt.Sprintf("%s (%s)", t.Name, t.Role)
+	return spec.Container{Name: t.Name, Role: t.Role}.Title()
 }
 
 // String is the step in an operator's words, one line.
@@ -66,7 +61,7 @@ func (s Step) String() string {
 	case Limit:
 		return limitText(s.Want)
 	case Mount:
-		return "mount volume " + volumeText(s.Volume)
+		return "mount volume " + s.Volume.String()
 	case Unmount:
 		return unmountText(s.Volume)
 	case Stop:
@@ -95,28 +90,28 @@ func (s Step) admitText() string {
 	if a.Allow != nil {
 		where = allowText(a.Allow)
 	}
-	return fmt.Sprintf("admit %s to %s%s: cgroup %s", target(a), where, doorText(a), s.Cgroup)
+	return fmt.Sprintf("admit %s to %s%s: cgroup %s", a.Title(), where, doorText(a), s.Cgroup)
 }
 
 // doorText is what the rules do besides admitting the ambassador.
 func doorText(a *spec.Container) string {
 	text := ""
 	if a.Quota != 0 {
-		text += "; it may exchange " + sizeText(a.Quota)
+		text += "; it may exchange " + spec.FormatSize(a.Quota)
 	}
 	if a.Intercept != 0 {
-		text += "; " + interceptText(a)
+		text += "; " + a.InterceptText()
 	}
 	return text
 }
 
 // rateText bounds the link.
 func rateText(g *spec.Group) string {
-	a := g.Ambassador()
-	if a == nil || a.Rate == (spec.Rate{}) {
+	rate := g.Door().Rate
+	if rate == (spec.Rate{}) {
 		return ""
 	}
-	return ", at most " + a.Rate.String()
+	return ", at most " + rate.String()
 }
 
 func allowText(allow []spec.Allow) string {
@@ -125,46 +120,21 @@ func allowText(allow []spec.Allow) string {
 	}
 	parts := make([]string, len(allow))
 	for i, a := range allow {
-		parts[i] = destination(a)
+		parts[i] = a.String()
 	}
 	return strings.Join(parts, ", ")
 }
 
-// destination is an allowed destination as the group file has it: "[2001:db8::]/32:443/tcp".
-func destination(a spec.Allow) string {
-	prefix, port := a.Prefix, "*"
-	if addr, bits, ok := strings.Cut(prefix, "/"); ok && strings.Contains(addr, ":") {
-		prefix = "[" + addr + "]/" + bits
-	}
-	if a.Port != 0 {
-		port = fmt.Sprint(a.Port)
-	}
-	return prefix + ":" + port + "/" + a.Protocol
-}
-
 func publishText(g *spec.Group) string {
-	a := g.Ambassador()
-	if a == nil || len(a.Publish) == 0 {
+	publish := g.Door().Publish
+	if len(publish) == 0 {
 		return ""
 	}
-	parts := make([]string, len(a.Publish))
-	for i, p := range a.Publish {
-		parts[i] = fmt.Sprintf("%s to port %d", hostPort(p), p.Port)
+	parts := make([]string, len(publish))
+	for i, p := range publish {
+		parts[i] = fmt.Sprintf("%s to port %d", p.HostPort(), p.Port)
 	}
 	return ", publish " + strings.Join(parts, ", ")
-}
-
-// hostPort is the host's side of a published port: "8443/tcp", "192.0.2.1:8443/tcp".
-func hostPort(p spec.Publish) string {
-	port := fmt.Sprintf("%d/%s", p.Host, p.Protocol)
-	switch {
-	case p.Address == "":
-		return port
-	case strings.Contains(p.Address, ":"):
-		return "[" + p.Address + "]:" + port
-	default:
-		return p.Address + ":" + port
-	}
 }
 
 func targetsText(targets []Target) string {
@@ -193,9 +163,12 @@ func stopText(targets []Target) string {
 	return b.String()
 }
 
-// sizeText is a size as the group file has it: "64MiB".
-func sizeText(bytes int64) string { return units.CustomSize("%.4g%s", float64(bytes), 1024, sizeUnits) }
-
-var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB"}
+// unmountText says what becomes of what is in the volume, where that is not its end.
+func unmountText(v spec.Volume) string {
+	if v.Persistent {
+		return "unmount volume " + v.Name + ", keep what is in it"
+	}
+	return "unmount volume " + v.Name
+}
 
 func target(c *spec.Container) Target { return Target{Name: c.Name, Role: c.Role, Stop: c.Stop} }

@@ -16,7 +16,7 @@ func UnsafeTexts(g *spec.Group) []string {
 	}
 	var out []string
 	for _, name := range a.Unsafe.Capabilities {
-		out = append(out, target(a).String()+" has "+name+": "+givenUp[name])
+		out = append(out, a.Title()+" has "+name+": "+givenUp[name])
 	}
 	return out
 }

@@ -113,7 +113,7 @@ func (h *HostVolumes) look(group string, m *mountinfo.Info, want *spec.Group) (v
 		if want == nil {
 			return v, nil
 		}
-		if w := find(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
+		if w := spec.FindVolume(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
 			v.HostPath = w.HostPath
 		}
 		return v, nil
@@ -130,14 +130,14 @@ func (h *HostVolumes) Ensure(ctx context.Context, want *spec.Group, v spec.Volum
 	if err != nil {
 		return err
 	}
-	if err := h.ensure(want, v, find(have, v.Name)); err != nil {
+	if err := h.ensure(want, v, spec.FindVolume(have, v.Name)); err != nil {
 		return fmt.Errorf("mount volume %s: %w", v.Name, err)
 	}
 	return nil
 }
 
 func (h *HostVolumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) error {
-	if have != nil && sameVolume(*have, v) {
+	if have != nil && have.Satisfies(v) {
 		return nil
 	}
 	path := h.layout.VolumePath(want.Name, v.Name)
@@ -152,7 +152,7 @@ func (h *HostVolumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume)
 	switch {
 	case v.HostPath != "":
 		return h.mountHostPath(path, want, v)
-	case have != nil && !sameKind(*have, v):
+	case have != nil && !have.SameKind(v):
 		if err := unmount(path); err != nil {
 			return err
 		}

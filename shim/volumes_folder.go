@@ -22,7 +22,7 @@ func (h *HostVolumes) mountPersistent(path, group string, v spec.Volume, have *s
 	}
 	if owner, mode, err := madeFor(kept); err != nil {
 		return err
-	} else if !sameOwnership(spec.Volume{Owner: owner, Mode: mode}, v) {
+	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(v) {
 		if err := give(kept, v); err != nil {
 			return err
 		}

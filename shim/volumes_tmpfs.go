@@ -29,7 +29,7 @@ func tmpfsSize(path string) (int64, error) {
 func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 	options := fmt.Sprintf("size=%d", v.Size)
 	if have == nil {
-		uid, gid, mode, err := ownership(v)
+		uid, gid, mode, err := v.Ownership()
 		if err != nil {
 			return err
 		}
@@ -39,11 +39,11 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 		}
 		return give(path, v)
 	}
-	if !sameSize(have.Size, v.Size) {
+	if !have.SameSize(v) {
 		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
 		if errors.Is(err, unix.EINVAL) {
 			return &Problem{
-				Err:  fmt.Errorf("%s is less than what is in it", sizeText(v.Size)),
+				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(v.Size)),
 				Hint: "make room in the volume, or remove the group and apply it again",
 			}
 		}
@@ -51,7 +51,7 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 			return err
 		}
 	}
-	if !sameOwnership(*have, v) {
+	if !have.SameOwnership(v) {
 		return give(path, v)
 	}
 	return nil

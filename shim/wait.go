@@ -72,7 +72,7 @@ func neverCompletes(g *spec.Group) error {
 	for i := range g.Containers {
 		if c := &g.Containers[i]; c.Role == spec.App && c.Restart.Policy != spec.RestartNever && c.Restart.Policy != spec.RestartOnFailure {
 			return &Problem{
-				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, target(c)),
+				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, c.Title()),
 				Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",
 			}
 		}

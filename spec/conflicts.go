@@ -26,11 +26,7 @@ func Conflicts(groups []Group) hcl.Diagnostics {
 			continue
 		}
 		named[g.Name] = g
-		door := g.Ambassador()
-		if door == nil {
-			continue
-		}
-		for _, p := range door.Publish {
+		for _, p := range g.Door().Publish {
 			key := port{p.Host, p.Protocol}
 			for _, other := range claims[key] {
 				if other.group != g && p.overlaps(other.Publish) {

@@ -9,7 +9,7 @@ import (
 func publishing(name string, publish ...Publish) Group {
 	return Group{
 		Name:       name,
-		Containers: []Container{{Name: "p", Role: Ambassador, Publish: publish}},
+		Containers: []Container{{Name: "p", Role: Ambassador, Door: Door{Publish: publish}}},
 		Pos:        Pos{File: name + ".hcl", Line: 3, Column: 1},
 	}
 }

@@ -38,13 +38,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		c.After = d.after(name, r)
 	}
 	if role == Ambassador {
-		c.Upstreams = d.upstreams(block)
-		c.Publish = d.publish(block)
-		c.Allow = d.allow(r)
-		c.Intercept = d.intercept(block, &c)
-		c.Rate = d.rate(block)
-		c.Quota = d.quota(r)
-		c.Unsafe = d.unsafe(block)
+		c.Door = d.door(block)
 	}
 	return c
 }

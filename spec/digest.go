@@ -23,7 +23,7 @@ func (g *Group) seal() {
 func (g *Group) containerDigest(c Container) string {
 	c.Digest = ""
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
-	c.Publish, c.Allow, c.Intercept, c.Rate, c.Quota = nil, nil, 0, Rate{}, 0
+	c.Door = c.Door.Fixed()
 	fixed := struct {
 		Container
 		Volumes []Volume `json:"volumes,omitempty"`
@@ -33,7 +33,6 @@ func (g *Group) containerDigest(c Container) string {
 	}{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
-		fixed.Upstreams = withoutHosts(c.Upstreams)
 	} else {
 		fixed.DNS = g.DNS
 		fixed.Names = g.UpstreamNames()
@@ -44,15 +43,6 @@ func (g *Group) containerDigest(c Container) string {
 		}
 	}
 	return digest(fixed)
-}
-
-// withoutHosts leaves out the names that only members find the upstreams by.
-func withoutHosts(upstreams []Upstream) []Upstream {
-	bare := slices.Clone(upstreams)
-	for i := range bare {
-		bare[i].Hosts = nil
-	}
-	return bare
 }
 
 // digest is sha256 over the JSON of a value: fields in the order of their declaration, maps by key.

@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -14,13 +16,61 @@ const (
 // dnsPort is where the ambassador answers the members' questions.
 const dnsPort = 53
 
+// door reads everything that only an ambassador has.
+func (d *groupDecoder) door(block *hclsyntax.Block) Door {
+	r := d.in(block)
+	door := Door{
+		Upstreams: d.upstreams(block),
+		Publish:   d.publish(block),
+		Allow:     d.allow(r),
+	}
+	door.Intercept = d.intercept(block, door)
+	door.Rate = d.rate(block)
+	door.Quota = d.quota(r)
+	door.Unsafe = d.unsafe(block)
+	return door
+}
+
+// Fixed returns the part of the door that can't change while the ambassador runs.
+// Members alone look upstreams up by their hosts, so those are left out too.
+func (d Door) Fixed() Door {
+	d.Upstreams = slices.Clone(d.Upstreams)
+	for i := range d.Upstreams {
+		d.Upstreams[i].Hosts = nil
+	}
+	d.Publish, d.Allow, d.Intercept, d.Rate, d.Quota = nil, nil, 0, Rate{}, 0
+	return d
+}
+
+// Shown returns the part of the door that a group's status shows. The status has a text for what Unsafe gives up.
+func (d Door) Shown() Door {
+	d.Upstreams, d.Allow, d.Unsafe = nil, nil, Unsafe{}
+	return d
+}
+
+// A DoorLimit is one limit on what passes the door.
+type DoorLimit struct {
+	Verb  string // what the ambassador may do within the limit: "send"
+	Value int64  // 0: no limit
+	Text  string // the value in words: "2Mbit a second"
+}
+
+// Limits returns every limit on what passes the door, always in the same order, those without a limit too.
+func (d Door) Limits() []DoorLimit {
+	return []DoorLimit{
+		{"send", d.Rate.Out, FormatRate(d.Rate.Out) + " a second"},
+		{"receive", d.Rate.In, FormatRate(d.Rate.In) + " a second"},
+		{"exchange", d.Quota, FormatSize(d.Quota)},
+	}
+}
+
 // intercept reads the port that the members' outbound TCP is led to.
-func (d *groupDecoder) intercept(door *hclsyntax.Block, c *Container) uint16 {
-	block := single(door, "intercept")
-	if block == nil {
+func (d *groupDecoder) intercept(block *hclsyntax.Block, door Door) uint16 {
+	inner := single(block, "intercept")
+	if inner == nil {
 		return 0
 	}
-	port, at, ok := d.in(block).port("port")
+	port, at, ok := d.in(inner).port("port")
 	if !ok {
 		return 0
 	}
@@ -28,12 +78,12 @@ func (d *groupDecoder) intercept(door *hclsyntax.Block, c *Container) uint16 {
 	if d.dns == DNSAmbassador && port == dnsPort {
 		d.errorf(at, "Port used twice", "On port %d the ambassador answers the members' questions for names. %s, so it needs a port of its own.", port, alone)
 	}
-	for _, u := range c.Upstreams {
+	for _, u := range door.Upstreams {
 		if u.Listen == port {
 			d.errorf(at, "Port used twice", "The upstream %q listens on port %d. %s, and what is sent to an upstream was meant for the ambassador. Choose another port.", u.Name, port, alone)
 		}
 	}
-	for _, p := range c.Publish {
+	for _, p := range door.Publish {
 		if p.Port == port && p.Protocol == "tcp" {
 			d.errorf(at, "Port used twice", "The publish %q leads the world to port %d. %s, and the world's callers meant the ambassador: it would call itself. Choose another port.", p.Name, port, alone)
 		}

@@ -69,7 +69,19 @@ type Container struct {
 	Probes       []Probe           `json:"probes,omitempty"`
 	After        []string          `json:"after,omitempty"` // a sidecar's alone: sidecars that are ready before it starts; sorted
 
-	// The ambassador's alone.
+	Door // the ambassador's alone; zero for a member
+
+	// Digest is over what can't change while the container runs: everything above but Restart, OnFailure,
+	// Stop, Probes and After, and of the Door only what [Door.Fixed] keeps. It is also over the definition of
+	// each volume that the container mounts, and over what its /etc/hosts and /etc/resolv.conf are made of.
+	// A different digest means that the container is replaced.
+	Digest string `json:"digest"`
+}
+
+// A Door is everything that only an ambassador has: what passes the group's border, and how.
+// Its JSON is flat, among the container's. A new field has to be added to [Door.Fixed] and [Door.Shown],
+// and to [Door.Limits] if it is a limit. The order of the fields is part of the digests.
+type Door struct {
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 	Publish   []Publish  `json:"publish,omitempty"`
 	Allow     []Allow    `json:"allow,omitempty"`     // nil: anything but metadata, the host and other groups
@@ -77,11 +89,6 @@ type Container struct {
 	Rate      Rate       `json:"rate,omitzero"`
 	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound
 	Unsafe    Unsafe     `json:"unsafe,omitzero"`
-
-	// Digest is over what a running container can't change: everything above but Restart, OnFailure, Stop, Probes, After, Publish,
-	// Allow, Intercept, Rate and Quota, the definition of each volume it mounts, and what its /etc/hosts and /etc/resolv.conf are made of. A different
-	// digest means the container is replaced.
-	Digest string `json:"digest"`
 }
 
 // ID is the container's id in containerd: group, dot, name; at most 76 characters by the limits on both.
@@ -218,14 +225,18 @@ func (g *Group) Ambassador() *Container {
 	return nil
 }
 
+// Door returns the ambassador's part of the group. It is zero in a group without an ambassador.
+func (g *Group) Door() Door {
+	if a := g.Ambassador(); a != nil {
+		return a.Door
+	}
+	return Door{}
+}
+
 // UpstreamNames are the names at which the members find the ambassador, sorted: those of the upstreams, and their hosts.
 func (g *Group) UpstreamNames() []string {
-	a := g.Ambassador()
-	if a == nil {
-		return nil
-	}
 	var names []string
-	for _, u := range a.Upstreams {
+	for _, u := range g.Door().Upstreams {
 		names = append(append(names, u.Name), u.Hosts...)
 	}
 	slices.Sort(names)
@@ -242,10 +253,17 @@ func (g *Group) Container(name string) *Container {
 	return nil
 }
 
+// The kinds of probes.
+const (
+	ProbeStartup = "startup" // the program has begun to work; the other probes wait for it
+	ProbeReady   = "ready"   // it can serve now
+	ProbeLive    = "live"    // it is not stuck
+)
+
 // A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set. The
 // decoder fills in Kubernetes' defaults: each 10 s, for 1 s at most, 3 failures in a row or 1 success.
 type Probe struct {
-	Kind         string        `json:"kind"` // "startup", "ready" or "live"
+	Kind         string        `json:"kind"` // ProbeStartup, ProbeReady or ProbeLive
 	HTTP         *HTTPProbe    `json:"http,omitempty"`
 	TCP          *TCPProbe     `json:"tcp,omitempty"`
 	GRPC         *GRPCProbe    `json:"grpc,omitempty"`

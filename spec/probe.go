@@ -28,7 +28,7 @@ const (
 	defaultProbePath      = "/"
 )
 
-var probeKinds = []string{"startup", "ready", "live"}
+var probeKinds = []string{ProbeStartup, ProbeReady, ProbeLive}
 
 // probes reads a container's probes, in the order startup, ready, live.
 func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
@@ -43,7 +43,7 @@ func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
 			d.errorf(b.LabelRanges[0], "Unknown probe", "There is no probe %s.%s A probe is one of %s.", quote(kind), didYouMean(kind, probeKinds), list(probeKinds))
 			continue
 		}
-		if role == Init && kind == "ready" {
+		if role == Init && kind == ProbeReady {
 			d.errorf(b.DefRange(), "An init is never ready", "What comes after an init waits until it has ended with status 0, so nothing would ask whether it is ready. Remove the probe, or make the container a sidecar.")
 		}
 		d.unique(seen, "probe", kind, b.LabelRanges[0])
@@ -79,7 +79,7 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 	if ok {
 		p.Successes = int(successes)
 	}
-	if p.Successes > 1 && kind != "ready" {
+	if p.Successes > 1 && kind != ProbeReady {
 		d.errorf(at, "Invalid successes", "One success is enough for the probe %q; only \"ready\" can ask for more in a row. Remove the line.", kind)
 	}
 	if r.has("http") {

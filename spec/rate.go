@@ -88,25 +88,3 @@ func parseRate(s string) (bits int64, problem string) {
 	}
 	return exact.Num().Int64(), ""
 }
-
-// FormatRate writes bits per second as a group file does: "2Mbit".
-func FormatRate(bits int64) string {
-	for _, unit := range []string{"Gbit", "Mbit", "kbit"} {
-		if bits%rateUnits[unit] == 0 {
-			return fmt.Sprintf("%d%s", bits/rateUnits[unit], unit)
-		}
-	}
-	return fmt.Sprintf("%dbit", bits)
-}
-
-// String is the rate in an operator's words, "2Mbit out, 10Mbit in"; "" where nothing is bounded.
-func (r Rate) String() string {
-	var parts []string
-	if r.Out != 0 {
-		parts = append(parts, FormatRate(r.Out)+" out")
-	}
-	if r.In != 0 {
-		parts = append(parts, FormatRate(r.In)+" in")
-	}
-	return strings.Join(parts, ", ")
-}

@@ -72,7 +72,7 @@ func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
 			beyond("cpu", fmt.Sprintf("%g cores", own.CPU), fmt.Sprintf("%g", whole.CPU))
 		}
 		if whole.Memory > 0 && own.Memory > whole.Memory {
-			beyond("memory", formatSize(own.Memory), formatSize(whole.Memory))
+			beyond("memory", exactSize(own.Memory), exactSize(whole.Memory))
 		}
 		if whole.PIDs > 0 && own.PIDs > whole.PIDs {
 			beyond("pids", fmt.Sprintf("%d processes", own.PIDs), fmt.Sprintf("%d", whole.PIDs))

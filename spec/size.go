@@ -8,7 +8,7 @@ import (
 
 const mebibyte = 1 << 20
 
-var units = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": mebibyte, "GiB": 1 << 30, "TiB": 1 << 40}
+var sizeUnits = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": mebibyte, "GiB": 1 << 30, "TiB": 1 << 40}
 
 var written = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)$`)
 
@@ -20,7 +20,7 @@ func (r reader) size(name string, low, high int64) (int64, bool) {
 	}
 	bytes, problem := parseSize(s)
 	if problem == "" && (bytes < low || bytes > high) {
-		problem = fmt.Sprintf("is out of range: %q is from %s to %s", name, formatSize(low), formatSize(high))
+		problem = fmt.Sprintf("is out of range: %q is from %s to %s", name, exactSize(low), exactSize(high))
 	}
 	if problem != "" {
 		r.errorf(at, "Invalid "+name, "%s %s.", quote(s), problem)
@@ -36,7 +36,7 @@ func parseSize(s string) (bytes int64, problem string) {
 	if parts == nil {
 		return 0, "is not a size. " + form
 	}
-	unit, known := units[parts[2]]
+	unit, known := sizeUnits[parts[2]]
 	if !known {
 		if parts[2] == "" {
 			return 0, "has no unit. " + form
@@ -51,13 +51,14 @@ func parseSize(s string) (bytes int64, problem string) {
 	return exact.Num().Int64(), ""
 }
 
-func formatSize(bytes int64) string {
+// exactSize returns a number of bytes without rounding, as a group file has it: "128MiB".
+func exactSize(bytes int64) string {
 	if bytes == 0 {
 		return "0B"
 	}
 	for _, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
-		if bytes%units[unit] == 0 {
-			return fmt.Sprintf("%d%s", bytes/units[unit], unit)
+		if bytes%sizeUnits[unit] == 0 {
+			return fmt.Sprintf("%d%s", bytes/sizeUnits[unit], unit)
 		}
 	}
 	return fmt.Sprintf("%dB", bytes)

@@ -41,10 +41,10 @@ func (d *groupDecoder) checkUpdate(g *Group, group *hclsyntax.Block) {
 		for _, p := range blocksOf(b.Body, "probe") {
 			kind, _ := label(p)
 			k := slices.IndexFunc(g.Containers[i].Probes, func(p Probe) bool { return p.Kind == kind })
-			if k < 0 || kind == "live" {
+			if k < 0 || kind == ProbeLive {
 				continue
 			}
-			judged = judged || kind == "ready"
+			judged = judged || kind == ProbeReady
 			if soonest := g.Containers[i].Probes[k].soonest(); soonest >= g.Update.HealthTimeout {
 				d.errorf(p.DefRange(), "Never ready in time", "This probe succeeds %s after the container's start at the soonest, and a generation that isn't ready after %s is taken back. Raise health_timeout in the group's update block, or lower the probe's times.", soonest, g.Update.HealthTimeout)
 			}

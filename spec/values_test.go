@@ -74,8 +74,8 @@ func TestCanonicalNames(t *testing.T) {
 func TestSizesReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bytes := rapid.Int64Range(1, 1<<49).Draw(t, "bytes")
-		if got, problem := parseSize(formatSize(bytes)); got != bytes {
-			t.Errorf("%s is %d, %q; want %d", formatSize(bytes), got, problem, bytes)
+		if got, problem := parseSize(exactSize(bytes)); got != bytes {
+			t.Errorf("%s is %d, %q; want %d", exactSize(bytes), got, problem, bytes)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestUnsafeFindings(t *testing.T) {
 	}
 	for name, given := range map[string][]string{"plain": nil, "open": {"NET_ADMIN"}} {
 		write(t, filepath.Join(l.StateDir, "wanted", name+".json"), shim.Wanted{Group: spec.Group{Name: name, Containers: []spec.Container{
-			{Name: "proxy", Role: spec.Ambassador, Unsafe: spec.Unsafe{Capabilities: given}},
+			{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: given}}},
 		}}})
 	}
 	want := []finding{{Name: "unsafe", OK: true, Note: true, Found: "open: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"}}

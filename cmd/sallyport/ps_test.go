@@ -18,10 +18,10 @@ func before(d time.Duration) time.Time { return now.Add(-d) }
 var checkout = shim.GroupStatus{
 	Name: "checkout", State: shim.Running, Egress: spec.EgressAmbassador, File: "/etc/sallyport/groups.d/checkout.hcl",
 	Generation: 3, Digest: "0a1b2c3d4e5f6a7b", Addrs: []string{"10.209.0.1", "fd5a:11e0:9027::1"}, Since: before(5 * time.Minute),
-	Publish: []spec.Publish{
+	Door: spec.Door{Publish: []spec.Publish{
 		{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"},
 		{Name: "admin", Address: "::1", Host: 9000, Port: 9000, Protocol: "tcp"},
-	},
+	}},
 	Labels: map[string]string{"team": "till", "env": "prod"},
 	Containers: []shim.ContainerStatus{
 		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: shim.TaskRunning, Ready: true, PID: 4711, StartedAt: before(5 * time.Minute)},

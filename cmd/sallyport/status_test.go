@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -86,8 +87,8 @@ b is starting
     waits for web (app) to be ready
 `},
 		{"all that acts on the door", shim.GroupStatus{
-			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador, Intercept: 15001,
-			Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30,
+			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador,
+			Door:       spec.Door{Intercept: 15001, Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30},
 			Unsafe:     []string{"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"},
 			Containers: []shim.ContainerStatus{{Name: "proxy", Role: spec.Ambassador, Task: shim.TaskRunning, Image: "proxy:1"}},
 		}, `
@@ -134,5 +135,36 @@ b is pending
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// A field that is added to spec.Door and that a status has is printed.
+func TestWriteGroupHasTheDoor(t *testing.T) {
+	full := spec.Door{
+		Upstreams: []spec.Upstream{{Name: "api", Listen: 9001}}, Allow: []spec.Allow{{Prefix: "192.0.2.1/32", Protocol: "tcp"}},
+		Publish:   []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
+		Intercept: 15001, Rate: spec.Rate{Out: 2_000_000}, Quota: 5 << 30,
+		Unsafe: spec.Unsafe{Capabilities: []string{"NET_RAW"}},
+	}
+	written := func(d spec.Door) string {
+		var out strings.Builder
+		if err := writeGroup(&out, shim.GroupStatus{Name: "g", Door: d}, now); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	for f := range reflect.TypeFor[spec.Door]().Fields() {
+		if reflect.ValueOf(full).FieldByIndex(f.Index).IsZero() {
+			t.Errorf("%s: this test's door has no such thing", f.Name)
+		}
+		without := full.Shown()
+		v := reflect.ValueOf(&without).Elem().FieldByIndex(f.Index)
+		if v.IsZero() {
+			continue // a status does not have it
+		}
+		v.SetZero()
+		if written(without) == written(full.Shown()) {
+			t.Errorf("%s is not printed", f.Name)
+		}
 	}
 }

@@ -38,11 +38,11 @@ func TestCreateFiles(t *testing.T) {
 
 // Who knows which names, and asks whom for the others.
 func TestNames(t *testing.T) {
-	proxy := spec.Container{Name: "proxy", Role: spec.Ambassador, Upstreams: []spec.Upstream{
+	proxy := spec.Container{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Upstreams: []spec.Upstream{
 		{Name: "db", Listen: 5432},
 		{Name: "payments", Listen: 443, Hosts: []string{"payments.example.com", "pay.internal"}},
 		{Name: "localhost", Listen: 1}, {Name: "shop", Listen: 2},
-	}}
+	}}}
 	bare := spec.Container{Name: "proxy", Role: spec.Ambassador}
 	tests := []struct {
 		name, golden string

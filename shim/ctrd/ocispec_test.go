@@ -147,7 +147,7 @@ func TestWaysOutAreRefused(t *testing.T) {
 			if _, err := createCapabilities(spec.Container{Role: role, Capabilities: []string{name}}, false); err == nil {
 				t.Errorf("%s was granted to an %s", name, role)
 			}
-			_, err := createCapabilities(spec.Container{Role: role, Unsafe: spec.Unsafe{Capabilities: []string{name}}}, false)
+			_, err := createCapabilities(spec.Container{Role: role, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: []string{name}}}}, false)
 			if mayHave := role == spec.Ambassador && slices.Contains(unsafeCapabilities, name); (err == nil) != mayHave {
 				t.Errorf("%s as unsafe to an %s: %v, granted should be %v", name, role, err, mayHave)
 			}
@@ -158,7 +158,7 @@ func TestWaysOutAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if _, err := createCapabilities(spec.Container{Role: spec.Ambassador, Unsafe: spec.Unsafe{Capabilities: []string{"CHOWN"}}}, false); err == nil {
+	if _, err := createCapabilities(spec.Container{Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: []string{"CHOWN"}}}}, false); err == nil {
 		t.Error("an unsafe block is no second list of capabilities")
 	}
 }
@@ -229,7 +229,7 @@ func TestCreateCapabilities(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := createCapabilities(spec.Container{Role: spec.Ambassador, Capabilities: tt.names, Unsafe: spec.Unsafe{Capabilities: tt.unsafe}}, tt.other)
+			got, err := createCapabilities(spec.Container{Role: spec.Ambassador, Capabilities: tt.names, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: tt.unsafe}}}, tt.other)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -76,11 +76,11 @@ func (h *Host) ready(want *spec.Group, a *spec.Container) bool {
 	if c == nil {
 		return false
 	}
-	gated := slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != "live" })
+	gated := slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive })
 	if c.state.Task != shim.TaskRunning && c.state.Task != shim.TaskUnknown {
 		return !gated && c.begun && c.look == h.looks[want.Name]
 	}
-	return c.begun && !slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != "live" && !c.answers[p.Kind].good })
+	return c.begun && !slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive && !c.answers[p.Kind].good })
 }
 
 // answers are what one probe of a container has said.
