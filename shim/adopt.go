@@ -2,7 +2,6 @@ package shim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -102,27 +101,4 @@ func (k *Keeper) sweep(ctx context.Context) {
 			k.want(name, nil, nil, nil, nil)
 		}
 	}
-}
-
-// groups lists every group of which the host has anything.
-func (h Machine) Groups(ctx context.Context) ([]string, error) {
-	nets, errNets := h.network.Groups(ctx)
-	vols, errVols := h.volumes.Groups(ctx)
-	held, errHeld := h.heldGroups(ctx)
-	states, errStates := h.runtime.Observe(ctx, "")
-	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
-		return nil, err
-	}
-	names := slices.Concat(nets, vols, held)
-	for _, s := range states {
-		names = append(names, s.Group)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-func (r *Runner) Status() GroupStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.status
 }

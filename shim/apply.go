@@ -235,10 +235,3 @@ func (k *Keeper) wantedGroup(name string) *spec.Group {
 	}
 	return nil
 }
-
-func twoFiles(name string) error {
-	return &Problem{
-		Err:  fmt.Errorf("two files are named %s", name),
-		Hint: "rename one of them: both would be installed under that name",
-	}
-}

@@ -60,59 +60,12 @@ func othersEvent(group string, d Denial, others int) Event {
 	}
 }
 
-// driftEvent tells of what others changed, and how often it was put back since it was last told of. With an err it is not yet.
-func driftEvent(group string, found []string, times int, err error) Event {
-	text := strings.Join(found, "; ") + ": gone or changed by somebody else, "
-	switch {
-	case err != nil:
-		text += "not yet put back: " + err.Error()
-	case times == 1:
-		text += "put back"
-	default:
-		text += fmt.Sprintf("put back %d times", times)
-	}
-	return Event{Group: group, Kind: EventDrift, Text: text}
-}
-
 func quotaEvent(group string, level int, used, quota uint64) Event {
 	text := fmt.Sprintf("the quota of %s is spent: nothing goes in or out any more", spec.FormatSize(int64(quota)))
 	if level < quotaSpent {
 		text = fmt.Sprintf("%s of the quota of %s are used", spec.FormatSize(int64(used)), spec.FormatSize(int64(quota)))
 	}
 	return Event{Group: group, Kind: EventQuota, Text: text}
-}
-
-func stateEvent(group string, s State, err string) Event {
-	text := string(s)
-	if err != "" {
-		text += ": " + err
-	}
-	return Event{Group: group, Kind: EventState, State: s, Text: text}
-}
-
-// generationEvent tells of a group's new generation, and what made it.
-func generationEvent(w Wanted) Event {
-	e := Event{Group: w.Group.Name, Kind: EventAccepted}
-	switch {
-	case w.Setback != nil:
-		e.Kind = EventReverted
-		e.Text = fmt.Sprintf("generation %d was taken back, the one before it is put in its place as generation %d: %s", w.Setback.Generation, w.Generation, w.Setback.Why)
-	case w.By == ByRollback:
-		e.Kind, e.Text = EventRollback, fmt.Sprintf("an earlier generation is put back as generation %d", w.Generation)
-	case w.By == ByFile:
-		e.Text = fmt.Sprintf("generation %d, by an edit of %s", w.Generation, w.File)
-	default:
-		e.Text = fmt.Sprintf("generation %d, by %s of %s", w.Generation, w.By, w.File)
-	}
-	return e
-}
-
-func restartedEvent(group, container string, l Life) Event {
-	x := Exit{Status: *l.ExitStatus, OOMKilled: l.OOMKilled, Condemned: l.Condemned}
-	return Event{
-		Group: group, Container: container, Kind: EventRestarted, ExitStatus: l.ExitStatus,
-		Text: fmt.Sprintf("ended with %s, started again", x),
-	}
 }
 
 // destination is where a denial's packets were to go: "198.51.100.66:443/tcp", "[2001:db8::1]:53/udp", "198.51.100.66 (icmp)".

@@ -2,8 +2,10 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // An outcome is how a runner's look ended.
@@ -65,4 +67,64 @@ func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped
 			return nil, ErrStopping
 		}
 	}
+}
+
+var (
+	ErrStopping = errors.New("the daemon is stopping")
+)
+
+// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
+func (r *Runner) FailWaiters(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.followers {
+		r.followers[i].spoilt = why
+	}
+}
+
+// A follower is told how the first look ends that began with seq or a later one.
+type follower struct {
+	feed   *Waiter
+	seq    int
+	since  time.Time
+	waits  string // what it was last told that the group waits for
+	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
+}
+
+// requested needs mu.
+func (r *Runner) requested(f *Waiter) {
+	r.seq++
+	if f != nil {
+		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
+	}
+	r.Wake(WakeWanted)
+}
+
+// tell passes a line to whoever follows the look of seq.
+func (r *Runner) tell(seq int, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.followers {
+		if f.seq <= seq {
+			f.feed.line(r.group, format, args...)
+		}
+	}
+}
+
+// finish ends the waiting of whoever followed the look of seq.
+func (r *Runner) finish(seq int, o Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var rest []follower
+	for _, f := range r.followers {
+		if f.seq > seq {
+			rest = append(rest, f)
+			continue
+		}
+		if f.spoilt != nil {
+			o = Result{State: o.State, Err: f.spoilt}
+		}
+		f.feed.done(r.group, o)
+	}
+	r.followers = rest
 }

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/spec"
@@ -71,4 +72,12 @@ type Definition struct {
 type Setback struct {
 	Generation int    `json:"generation"`
 	Why        string `json:"why"`
+}
+
+// problem is what an operator is told of a setback for as long as nothing else is put in the file.
+func (s Setback) problem(group string) error {
+	return &Problem{
+		Err:  fmt.Errorf("generation %d was taken back: %s", s.Generation, s.Why),
+		Hint: fmt.Sprintf("mend the file and apply it again; \"sallyport history %s --file %d\" prints the one that failed", group, s.Generation),
+	}
 }

@@ -198,3 +198,16 @@ func textSum(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// change is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
+// also where a daemon was killed between them; of a daemon that knew no such sum it is empty.
+func (s *Store) change(group string) (string, error) {
+	all, err := s.History(group)
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return all[0].Change, nil
+}
+
+// revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
+func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }

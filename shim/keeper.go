@@ -23,16 +23,7 @@ type Config struct {
 	Glance time.Duration
 }
 
-// Changes detects cheaply what others may have changed on the host. To observe all of a group takes
-// two dozen requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
-type Changes interface {
-	// Changed returns those of the groups whose network may have changed since the last call. It is
-	// called by one goroutine.
-	Changed(groups []string) []string
-}
-
 var (
-	ErrStopping = errors.New("the daemon is stopping")
 	errNotSetUp = errors.New("shim: a Keeper needs Runtime, Network, Volumes and Store")
 )
 

@@ -223,16 +223,6 @@ func (r *Runner) failed(ctx context.Context, w wish, seq int, s Step, err error)
 	return r.config.Now().Add(wait)
 }
 
-// builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
-func (s Step) builds() bool {
-	switch s.Kind {
-	case Seal, Admit, Connect, Mount, Limit, Create, Start:
-		return true
-	default:
-		return false
-	}
-}
-
 func (w wish) generation() int {
 	if w.wanted == nil {
 		return 0

@@ -1,44 +1,11 @@
 package shim
 
 import (
-	"context"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/spec"
 )
-
-// keepLookout has a group looked at as soon as something of its network may have changed.
-func (k *Keeper) keepLookout(ctx context.Context) error {
-	tick := time.NewTicker(k.config.Glance)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		for _, group := range k.config.Changes.Changed(k.Groups()) {
-			k.stir(group)
-		}
-	}
-}
-
-func (k *Keeper) stir(group string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if r, ok := k.runners[group]; ok {
-		r.Wake(WakeDrift)
-	}
-}
-
-// Groups lists the groups that are kept, those to be gone included, by name.
-func (k *Keeper) Groups() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Sorted(maps.Keys(k.runners))
-}
 
 // drifted notes what somebody else has changed: a look found all as wanted, nothing else is wanted since, and now there are
 // steps to take that have to do with the network.
@@ -112,37 +79,4 @@ func (r *Runner) mended(err error) {
 		m.told(now)
 	}
 	r.drift, r.driftTold = nil, false
-}
-
-// lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.
-func (k *Keeper) lastStates() map[string]State {
-	if k.config.Journal == nil {
-		return nil
-	}
-	states, err := k.config.Journal.states()
-	if err != nil {
-		k.config.Log.Warn("read which states the groups were in: " + err.Error())
-	}
-	return states
-}
-
-// enter records a state that the group was not in before. err is what is wrong in it. That it is gone is no news of one that never
-// was.
-func (r *Runner) enter(s State, err error) {
-	if s != r.entered && !(s == Gone && r.entered == "") {
-		r.entered = s
-		r.record(stateEvent(r.group, s, errorText(err)))
-	}
-}
-
-func (r *Runner) record(events ...Event) { r.config.Record(events...) }
-
-// record puts events into the journal, where there is one. That it can't be written stops nothing.
-func (c *RunnerConfig) Record(events ...Event) {
-	if c.Journal == nil || len(events) == 0 {
-		return
-	}
-	if err := c.Journal.Record(events...); err != nil {
-		c.Log.Warn(err.Error(), "group", events[0].Group)
-	}
 }

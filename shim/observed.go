@@ -1,11 +1,9 @@
 package shim
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -69,59 +67,6 @@ func (o Observed) unknown(want *spec.Group) error {
 		errs = append(errs, errors.New("its network could not be looked at"))
 	}
 	return joinLine(errs)
-}
-
-// A host is the machine as the runners use it.
-type Machine struct {
-	runtime Runtime
-	network Network
-	volumes Volumes
-	cgroups Cgroups // nil: groups have no bounds
-	holder  Holder  // nil: images are kept by their names alone
-}
-
-// NewMachine returns the machine that a configuration describes.
-func NewMachine(c *RunnerConfig) Machine {
-	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder}
-}
-
-// observe looks at everything of one group, all sides at once.
-func (h Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {
-	var o Observed
-	var wg sync.WaitGroup
-	wg.Go(func() { o.Net = h.observeNet(ctx, group, want) })
-	wg.Go(func() { o.Bounds = h.observeBounds(ctx, want) })
-	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group, want) })
-	wg.Go(func() { o.Containers, o.ContainersErr = h.runtime.Observe(ctx, group) })
-	wg.Wait()
-	return o
-}
-
-// observeNet asks, where the group is to be gone, also whether anything at all is left: half a namespace or an empty cgroup
-// is no namespace, no rules and no link, and yet not nothing.
-func (h Machine) observeNet(ctx context.Context, group string, want *spec.Group) NetState {
-	n := h.network.Observe(ctx, group, want)
-	if want != nil {
-		return n
-	}
-	left, err := h.network.Groups(ctx)
-	switch {
-	case err != nil:
-		n.Pinned = Unknown
-	case slices.Contains(left, group):
-		n.Pinned = Present
-	default:
-		n.Pinned = Absent
-	}
-	return n
-}
-
-// observeBounds asks of a group that is to be: the bounds of another one go with its cgroups.
-func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
-	if want == nil || h.cgroups == nil {
-		return Present
-	}
-	return h.cgroups.Bounded(ctx, want)
 }
 
 // joinLine makes one error of several, on one line; nil of none.

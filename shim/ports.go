@@ -6,22 +6,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// checkPorts asks for every port that a group is to publish and does not publish yet.
-func (k *Keeper) checkPorts(c change) error {
-	for i := range c.groups {
-		for _, p := range NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
-			taken, err := k.config.PortTaken(p)
-			if err != nil {
-				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, p.HostPort(), err)
-			}
-			if taken != nil {
-				return fmt.Errorf("group %s: %w", c.groups[i].Name, taken)
-			}
-		}
-	}
-	return nil
-}
-
 // portsFree asks, before the link is made, for the ports that this keeper has not seen the group publish: an edit by hand asks for
 // none, and neither does a boot. What can't be asked for is taken to be free.
 func (r *Runner) portsFree(want *spec.Group) error {

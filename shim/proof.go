@@ -3,10 +3,7 @@ package shim
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/sallyport/sallyport/spec"
 )
 
 // tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
@@ -48,40 +45,6 @@ func (r *Runner) tried(ctx context.Context, in PlanInput, seq int, state State, 
 	return overdue(late, g, r.stuck), false
 }
 
-// revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
-func (w Wanted) revertible() bool { return w.By == ByApply || w.By == ByFile }
-
-// update is how the wanted generation has to prove itself; zero where none can, now.
-func (in PlanInput) update() spec.Update {
-	if in.Want == nil || in.Stopped {
-		return spec.Update{}
-	}
-	return in.Want.Update
-}
-
-// proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
-func (in PlanInput) proven() bool {
-	for i := range in.Want.Containers {
-		c := &in.Want.Containers[i]
-		s, _ := in.Observed.container(c.Name)
-		if s.Task == TaskRunning && !minor(c) && !in.healthOf(c).Ready {
-			return false
-		}
-	}
-	return true
-}
-
-// failing is why a generation has not proved itself.
-func (in PlanInput) failing(state State, err error) error {
-	if err == nil {
-		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}
-	}
-	if in.Ended != nil {
-		return err
-	}
-	return &Problem{Err: fmt.Errorf("not ready within %s: %w", in.Want.Update.HealthTimeout, err), Hint: hintOf(err)}
-}
-
 // overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
 // to be.
 func overdue(why error, w *Wanted, stuck error) error {
@@ -101,14 +64,5 @@ func overdue(why error, w *Wanted, stuck error) error {
 func (r *Runner) note(ctx context.Context, number int, o Outcome, why string) {
 	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
 		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
-	}
-}
-
-// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
-func (r *Runner) FailWaiters(why error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range r.followers {
-		r.followers[i].spoilt = why
 	}
 }

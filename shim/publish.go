@@ -3,7 +3,6 @@ package shim
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
@@ -56,28 +55,6 @@ func (r *Runner) publish(in PlanInput, err error, busy bool) State {
 	return st.State
 }
 
-// since is when a group of which this keeper has done nothing has entered its state, as far as what there is of it tells: one that
-// runs, when the last of its programs was started.
-func (in PlanInput) since(s State) time.Time {
-	var at time.Time
-	switch s {
-	case Running:
-		for _, c := range in.Observed.Containers {
-			if c.Task == TaskRunning && c.StartedAt.After(at) {
-				at = c.StartedAt
-			}
-		}
-	case Completed:
-		if in.Ended != nil {
-			at = in.Ended.At
-		}
-	}
-	if at.IsZero() || at.After(in.Now) { // later: the clock was set back since
-		return in.Now
-	}
-	return at
-}
-
 // stateAt is the state that a look found.
 func (r *Runner) stateAt(in PlanInput) State {
 	r.mu.Lock()
@@ -98,5 +75,29 @@ func brokenFile(w *Wanted) error {
 	return &Problem{
 		Err:  fmt.Errorf("file %s can't be used%s: kept the last good definition: %w", w.File, at, w.Broken),
 		Hint: "mend the file and apply it again",
+	}
+}
+
+func (r *Runner) Status() GroupStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
+func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.wish.wanted, r.status, r.changed
+}
+
+// tellWatchers needs mu.
+func (r *Runner) tellWatchers() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
 	}
 }

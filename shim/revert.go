@@ -130,26 +130,8 @@ func (k *Keeper) pinsBack(b Bundle, group string, number int) (map[string]Pins, 
 	return pins, nil
 }
 
-// change is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
-// also where a daemon was killed between them; of a daemon that knew no such sum it is empty.
-func (s *Store) change(group string) (string, error) {
-	all, err := s.History(group)
-	if err != nil || len(all) == 0 {
-		return "", err
-	}
-	return all[0].Change, nil
-}
-
 func (k *Keeper) wantedNow(group string) Wanted {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.wanted[group]
-}
-
-// problem is what an operator is told of a setback for as long as nothing else is put in the file.
-func (s Setback) problem(group string) error {
-	return &Problem{
-		Err:  fmt.Errorf("generation %d was taken back: %s", s.Generation, s.Why),
-		Hint: fmt.Sprintf("mend the file and apply it again; \"sallyport history %s --file %d\" prints the one that failed", group, s.Generation),
-	}
 }

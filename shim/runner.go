@@ -63,15 +63,6 @@ type wish struct {
 	start   bool // with anew: an operator asked for a start, whatever is written down of its containers
 }
 
-// A follower is told how the first look ends that began with seq or a later one.
-type follower struct {
-	feed   *Waiter
-	seq    int
-	since  time.Time
-	waits  string // what it was last told that the group waits for
-	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
-}
-
 // NewRunner starts nothing. last is the last definition that is known of the group; nil: none is. entered is the state that the
 // journal has of it. Before Run it must be told what is wanted: a group of which nothing is wanted is one to remove.
 func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Owner) *Runner {
@@ -210,46 +201,8 @@ func (r *Runner) forgetImages() {
 	r.wish.images = nil
 }
 
-// requested needs mu.
-func (r *Runner) requested(f *Waiter) {
-	r.seq++
-	if f != nil {
-		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
-	}
-	r.Wake(WakeWanted)
-}
-
 func (r *Runner) wishes() (wish, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.wish, r.seq
-}
-
-// tell passes a line to whoever follows the look of seq.
-func (r *Runner) tell(seq int, format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, f := range r.followers {
-		if f.seq <= seq {
-			f.feed.line(r.group, format, args...)
-		}
-	}
-}
-
-// finish ends the waiting of whoever followed the look of seq.
-func (r *Runner) finish(seq int, o Result) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var rest []follower
-	for _, f := range r.followers {
-		if f.seq > seq {
-			rest = append(rest, f)
-			continue
-		}
-		if f.spoilt != nil {
-			o = Result{State: o.State, Err: f.spoilt}
-		}
-		f.feed.done(r.group, o)
-	}
-	r.followers = rest
 }

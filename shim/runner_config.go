@@ -36,14 +36,6 @@ type RunnerConfig struct {
 	Trace func(group string, step Step, took time.Duration)
 }
 
-// A Drift describes what others have changed on the host. Implemented by [HostLookout]; in memory by
-// shimtest.Host.
-type Drift interface {
-	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the host's
-	// rules for it".
-	Amiss(part Part, want *spec.Group) []string
-}
-
 // complete reports whether all that is required is there.
 func (c *RunnerConfig) complete() bool {
 	return c.Runtime != nil && c.Network != nil && c.Volumes != nil && c.Store != nil

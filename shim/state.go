@@ -3,6 +3,7 @@ package shim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -121,4 +122,26 @@ func complaint(in PlanInput) error {
 		}
 	}
 	return nil
+}
+
+// since is when a group of which this keeper has done nothing has entered its state, as far as what there is of it tells: one that
+// runs, when the last of its programs was started.
+func (in PlanInput) since(s State) time.Time {
+	var at time.Time
+	switch s {
+	case Running:
+		for _, c := range in.Observed.Containers {
+			if c.Task == TaskRunning && c.StartedAt.After(at) {
+				at = c.StartedAt
+			}
+		}
+	case Completed:
+		if in.Ended != nil {
+			at = in.Ended.At
+		}
+	}
+	if at.IsZero() || at.After(in.Now) { // later: the clock was set back since
+		return in.Now
+	}
+	return at
 }

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/spec"
@@ -172,3 +173,38 @@ func unmountText(v spec.Volume) string {
 }
 
 func target(c *spec.Container) Target { return Target{Name: c.Name, Role: c.Role, Stop: c.Stop} }
+
+// Texts are the lines of the steps; never nil.
+func Texts(steps []Step) []string {
+	out := make([]string, len(steps))
+	for i, s := range steps {
+		out[i] = s.String()
+	}
+	return out
+}
+
+// builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
+func (s Step) builds() bool {
+	switch s.Kind {
+	case Seal, Admit, Connect, Mount, Limit, Create, Start:
+		return true
+	default:
+		return false
+	}
+}
+
+// replaces returns the step that creates what takes the place of what the first of the steps takes away. nil: none does, or the
+// first must not wait for it: what lives in a namespace that nobody can look into any more has to go, whatever follows.
+func replaces(steps []Step) *Step {
+	if k := steps[0].Kind; k != Stop && k != Remove {
+		return nil
+	}
+	if slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Seal }) {
+		return nil
+	}
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Kind == Create })
+	if i < 0 {
+		return nil
+	}
+	return &steps[i]
+}

@@ -5,27 +5,6 @@ import (
 	"fmt"
 )
 
-// SetStopped writes down that the group is to be down although it is wanted, or undoes that. Every boot goes by it. A group that
-// no file defines, also one that is on its way out, is ErrNoGroup.
-func (s *Store) SetStopped(group string, stopped bool) error {
-	known, err := s.known()
-	if err != nil {
-		return err
-	}
-	w, ok := known[group]
-	if !ok || w.File == "" {
-		return ErrNoGroup
-	}
-	if w.Stopped == stopped {
-		return nil
-	}
-	w.Stopped = stopped
-	if err := s.writeJSON(s.wantedPath(group), w); err != nil {
-		return fmt.Errorf("write down what becomes of group %s: %w", group, err)
-	}
-	return nil
-}
-
 // Stop takes a group down and keeps it down, over boots and other definitions, until Start. It returns when nothing of it runs. Of
 // one that is stopped already it only makes sure. An unknown group is ErrNoGroup.
 func (k *Keeper) Stop(ctx context.Context, group string, progress func(line string)) error {

@@ -1,6 +1,9 @@
 package shim
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/spec"
@@ -94,4 +97,35 @@ func (t trial) next(u spec.Update) time.Time {
 // open says that whoever waits for the generation is to wait on for a verdict.
 func (t trial) open(u spec.Update) bool {
 	return u.HealthTimeout > 0 && !t.over && !t.late && !t.began.IsZero()
+}
+
+// update is how the wanted generation has to prove itself; zero where none can, now.
+func (in PlanInput) update() spec.Update {
+	if in.Want == nil || in.Stopped {
+		return spec.Update{}
+	}
+	return in.Want.Update
+}
+
+// proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
+func (in PlanInput) proven() bool {
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, _ := in.Observed.container(c.Name)
+		if s.Task == TaskRunning && !minor(c) && !in.healthOf(c).Ready {
+			return false
+		}
+	}
+	return true
+}
+
+// failing is why a generation has not proved itself.
+func (in PlanInput) failing(state State, err error) error {
+	if err == nil {
+		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}
+	}
+	if in.Ended != nil {
+		return err
+	}
+	return &Problem{Err: fmt.Errorf("not ready within %s: %w", in.Want.Update.HealthTimeout, err), Hint: hintOf(err)}
 }

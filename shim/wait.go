@@ -49,24 +49,6 @@ func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err err
 	}
 }
 
-// watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
-func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = make(chan struct{})
-	}
-	return r.wish.wanted, r.status, r.changed
-}
-
-// tellWatchers needs mu.
-func (r *Runner) tellWatchers() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-}
-
 // neverCompletes is the complaint about a group that is no job.
 func neverCompletes(g *spec.Group) error {
 	for i := range g.Containers {
@@ -87,4 +69,25 @@ func appStatus(containers []ContainerStatus) uint32 {
 		}
 	}
 	return 0
+}
+
+// follow waits for the groups that f tells of.
+func (k *Keeper) follow(ctx context.Context, groups []string, f *Waiter, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	outcomes, err := f.Wait(ctx, len(groups), progress, k.stopped)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, group := range groups {
+		if err := outcomes[group].Err; err != nil {
+			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
+		}
+	}
+	if err := joinLine(errs); err != nil {
+		return &Problem{Err: err, Hint: hintOf(err)}
+	}
+	return nil
 }

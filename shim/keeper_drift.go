@@ -1,0 +1,59 @@
+package shim
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Changes detects cheaply what others may have changed on the host. To observe all of a group takes
+// two dozen requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
+type Changes interface {
+	// Changed returns those of the groups whose network may have changed since the last call. It is
+	// called by one goroutine.
+	Changed(groups []string) []string
+}
+
+// keepLookout has a group looked at as soon as something of its network may have changed.
+func (k *Keeper) keepLookout(ctx context.Context) error {
+	tick := time.NewTicker(k.config.Glance)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, group := range k.config.Changes.Changed(k.Groups()) {
+			k.stir(group)
+		}
+	}
+}
+
+func (k *Keeper) stir(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.runners[group]; ok {
+		r.Wake(WakeDrift)
+	}
+}
+
+// Groups lists the groups that are kept, those to be gone included, by name.
+func (k *Keeper) Groups() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.runners))
+}
+
+// lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.
+func (k *Keeper) lastStates() map[string]State {
+	if k.config.Journal == nil {
+		return nil
+	}
+	states, err := k.config.Journal.states()
+	if err != nil {
+		k.config.Log.Warn("read which states the groups were in: " + err.Error())
+	}
+	return states
+}

@@ -1,0 +1,27 @@
+package shim
+
+import "context"
+
+// discard deletes the volumes of a group that is gone, where that was asked for.
+func (r *Runner) discard(ctx context.Context, seq int) error {
+	w, _ := r.wishes()
+	if w.wanted != nil || !w.purge {
+		return nil
+	}
+	r.tell(seq, "delete its persistent volumes")
+	if err := r.host.volumes.Discard(ctx, r.group); err != nil {
+		return err
+	}
+	r.log.Info("its persistent volumes are deleted", "group", r.group)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.purge = false
+	return nil
+}
+
+// purges asks for the volumes too, of a group that is to be gone.
+func (r *Runner) Purge() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wish.purge = true
+}

@@ -1,0 +1,24 @@
+package shim
+
+import "fmt"
+
+// SetStopped writes down that the group is to be down although it is wanted, or undoes that. Every boot goes by it. A group that
+// no file defines, also one that is on its way out, is ErrNoGroup.
+func (s *Store) SetStopped(group string, stopped bool) error {
+	known, err := s.known()
+	if err != nil {
+		return err
+	}
+	w, ok := known[group]
+	if !ok || w.File == "" {
+		return ErrNoGroup
+	}
+	if w.Stopped == stopped {
+		return nil
+	}
+	w.Stopped = stopped
+	if err := s.writeJSON(s.wantedPath(group), w); err != nil {
+		return fmt.Errorf("write down what becomes of group %s: %w", group, err)
+	}
+	return nil
+}
