@@ -1,12 +1,10 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/spec"
 )
@@ -26,37 +24,6 @@ type Exit struct {
 	Status    uint32 `json:"status"`
 	OOMKilled bool   `json:"oom_killed,omitempty"`
 	Condemned string `json:"condemned,omitempty"` // what its probes said, where that is why it was stopped
-}
-
-// ending is how the group ends with what is seen; nil: it goes on.
-func (in PlanInput) ending() *Ended {
-	want := in.toRun()
-	if want == nil || in.EndedErr != nil || in.Observed.unsure() {
-		return nil
-	}
-	e := Ended{State: Completed, At: in.Now, Exits: map[string]Exit{}}
-	apps, done := 0, 0
-	for i := range want.Containers {
-		c := &want.Containers[i]
-		s, _ := in.Observed.container(c.Name)
-		ended := s.Task == TaskStopped && !in.outdated(c, s)
-		if ended {
-			e.Exits[c.Name] = in.exitOf(s)
-		}
-		if ended && in.failed(s) && c.OnFailure == spec.FailureStopsGroup && e.By == "" {
-			e.State, e.By = Stopped, c.Name
-		}
-		if c.Role == spec.App {
-			apps++
-			if in.finished(c, s) {
-				done++
-			}
-		}
-	}
-	if e.By == "" && (apps == 0 || done < apps) {
-		return nil
-	}
-	return &e
 }
 
 // complaint is what is wrong with how the group has ended; nil: nothing.
@@ -104,40 +71,25 @@ func (x Exit) String() string {
 	return text
 }
 
-// Ended is how the group's generation has ended of its own accord; nil: it has not.
-func (s *Store) Ended(group string, generation int) (*Ended, error) {
-	e, err := readJSON[Ended](s.endedPath(group))
+func exitText(status uint32, oom bool) string {
+	name := signalName(status)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, &Problem{
-			Err:  fmt.Errorf("read whether group %s has ended: %w", group, err),
-			Hint: fmt.Sprintf("\"sallyport start %s\" starts it, whatever is written there", group),
-		}
-	case e.Generation != generation:
-		return nil, nil
+	case name != "" && oom:
+		return fmt.Sprintf("status %d (%s, out of memory)", status, name)
+	case name != "":
+		return fmt.Sprintf("status %d (%s)", status, name)
+	case oom:
+		return fmt.Sprintf("status %d (out of memory)", status)
+	default:
+		return fmt.Sprintf("status %d", status)
 	}
-	return &e, nil
 }
 
-// SetEnded writes down how the group has ended; nil: it has not.
-func (s *Store) SetEnded(group string, e *Ended) error {
-	if e == nil {
-		if err := s.drop(s.endedPath(group)); err != nil {
-			return fmt.Errorf("forget how group %s has ended: %w", group, err)
-		}
-		return nil
+// signalName is the signal that an exit status tells of, as a shell would: "SIGKILL" of 137; empty: none. A program may also
+// return such a status of its own accord.
+func signalName(status uint32) string {
+	if status <= 128 || status > 128+64 {
+		return ""
 	}
-	if err := os.MkdirAll(filepath.Dir(s.endedPath(group)), 0o700); err != nil {
-		return fmt.Errorf("write down how group %s has ended: %w", group, err)
-	}
-	if err := s.writeJSON(s.endedPath(group), e); err != nil {
-		return fmt.Errorf("write down how group %s has ended: %w", group, err)
-	}
-	return nil
-}
-
-func (s *Store) endedPath(group string) string {
-	return filepath.Join(s.layout.StateDir, "ended", group+".json")
+	return unix.SignalName(unix.Signal(status - 128))
 }

@@ -1,14 +1,8 @@
 package shim
 
 import (
-	"fmt"
-	"net"
-	"net/netip"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
-
-	"github.com/sallyport/sallyport/spec"
 )
 
 // EventKind is what an event tells of.
@@ -41,52 +35,15 @@ type Event struct {
 	ExitStatus *uint32 `json:"exit_status,omitempty"` // of EventRestarted
 }
 
-func deniedEvent(group string, d Denial) Event {
-	return Event{
-		Group: group, Container: d.Container, Kind: EventDenied, Denial: &d,
-		Text: fmt.Sprintf("%s to %s", packets(d.Packets), d.destination()),
-	}
+// An EventQuery says which events are meant.
+type EventQuery struct {
+	Group  string      // empty: every group's
+	Kinds  []EventKind // empty: every kind
+	Follow bool        // go on with what happens until ctx ends
+	// Tail is the number of events to begin with. 0: all there are; negative: none, only what is new (with Follow).
+	Tail int
 }
 
-// othersEvent tells of what one container was refused at several destinations. d has the sum of it and no destination.
-func othersEvent(group string, d Denial, others int) Event {
-	where := "1 other destination"
-	if others != 1 {
-		where = fmt.Sprintf("%d other destinations", others)
-	}
-	return Event{
-		Group: group, Container: d.Container, Kind: EventDenied, Denial: &d, Others: others,
-		Text: "and " + strings.Replace(packets(d.Packets), " ", " more ", 1) + " to " + where,
-	}
-}
-
-func quotaEvent(group string, level int, used, quota uint64) Event {
-	text := fmt.Sprintf("the quota of %s is spent: nothing goes in or out any more", spec.FormatSize(int64(quota)))
-	if level < quotaSpent {
-		text = fmt.Sprintf("%s of the quota of %s are used", spec.FormatSize(int64(used)), spec.FormatSize(int64(quota)))
-	}
-	return Event{Group: group, Kind: EventQuota, Text: text}
-}
-
-// destination is where a denial's packets were to go: "198.51.100.66:443/tcp", "[2001:db8::1]:53/udp", "198.51.100.66 (icmp)".
-func (d Denial) destination() string {
-	if d.Destination.Port() == 0 {
-		return fmt.Sprintf("%s (%s)", d.Destination.Addr(), d.Protocol)
-	}
-	return HostPort(d.Destination) + "/" + d.Protocol
-}
-
-// HostPort is a destination as a person writes it; without the port where its protocol has none.
-func HostPort(to netip.AddrPort) string {
-	if to.Port() == 0 {
-		return to.Addr().String()
-	}
-	return net.JoinHostPort(to.Addr().String(), strconv.Itoa(int(to.Port())))
-}
-
-func packets(n uint64) string {
-	if n == 1 {
-		return "1 packet"
-	}
-	return fmt.Sprintf("%d packets", n)
+func (q EventQuery) wants(e Event) bool {
+	return (q.Group == "" || q.Group == e.Group) && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind))
 }

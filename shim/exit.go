@@ -1,12 +1,6 @@
 package shim
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/sallyport/sallyport/spec"
-)
+import "github.com/sallyport/sallyport/spec"
 
 // failed says that the container's end is a failure.
 func (in PlanInput) failed(s ContainerState) bool {
@@ -41,27 +35,4 @@ func (in PlanInput) endText(s ContainerState) string { return in.exitOf(s).Strin
 
 func (in PlanInput) exitOf(s ContainerState) Exit {
 	return Exit{Status: s.ExitStatus, OOMKilled: s.OOMKilled, Condemned: in.History[s.Name].Condemned}
-}
-
-func exitText(status uint32, oom bool) string {
-	name := signalName(status)
-	switch {
-	case name != "" && oom:
-		return fmt.Sprintf("status %d (%s, out of memory)", status, name)
-	case name != "":
-		return fmt.Sprintf("status %d (%s)", status, name)
-	case oom:
-		return fmt.Sprintf("status %d (out of memory)", status)
-	default:
-		return fmt.Sprintf("status %d", status)
-	}
-}
-
-// signalName is the signal that an exit status tells of, as a shell would: "SIGKILL" of 137; empty: none. A program may also
-// return such a status of its own accord.
-func signalName(status uint32) string {
-	if status <= 128 || status > 128+64 {
-		return ""
-	}
-	return unix.SignalName(unix.Signal(status - 128))
 }

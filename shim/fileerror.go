@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,9 +9,6 @@ import (
 
 	"github.com/sallyport/sallyport/spec"
 )
-
-// ErrFile is every [FileError], for those who only ask whether a file is at fault.
-var ErrFile = errors.New("a group file is wrong")
 
 // A FileError is what is wrong with the text of group files.
 type FileError struct {

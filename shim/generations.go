@@ -17,9 +17,6 @@ const (
 	kept     = 4  // of which the definitions stay on disk; and that which Rollback goes back to
 )
 
-// ErrNoGeneration is the error for a generation that is not kept, or never was.
-var ErrNoGeneration = errors.New("no such generation")
-
 // History returns the generations of a group, the newest first. Of one that nobody knows it is empty.
 func (s *Store) History(group string) ([]Generation, error) {
 	all, err := readJSON[[]Generation](s.historyPath(group))

@@ -1,11 +1,6 @@
 package shim
 
-import (
-	"context"
-	"errors"
-
-	"github.com/sallyport/sallyport/spec"
-)
+import "errors"
 
 // A Health is what a running container's probes have said since it started. The zero value is one of which nothing is known: it
 // is neither ready nor to be restarted.
@@ -24,10 +19,3 @@ func (h Health) unknown() bool { return h.Undecided || h == Health{} }
 // ErrNotAsked is in what a Prober returns where it could not ask: containerd or the host itself is at fault. It says nothing about
 // the container, and counts for nothing.
 var ErrNotAsked = errors.New("it could not be asked")
-
-// A Prober asks a running container once, from inside its group. nil is a success; an error says in one line what was asked and
-// what came back. The probe's timeout is counted from when the container is asked; ctx ends the try before. Implemented by
-// [HostProber]; in memory by shimtest.Host.
-type Prober interface {
-	Probe(ctx context.Context, group, container string, p spec.Probe) error
-}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 )
@@ -34,15 +33,6 @@ type Journal struct {
 	denials  *eventFile
 	others   *eventFile
 	watchers map[*eventWatcher]struct{}
-}
-
-// An EventQuery says which events are meant.
-type EventQuery struct {
-	Group  string      // empty: every group's
-	Kinds  []EventKind // empty: every kind
-	Follow bool        // go on with what happens until ctx ends
-	// Tail is the number of events to begin with. 0: all there are; negative: none, only what is new (with Follow).
-	Tail int
 }
 
 // OpenJournal makes the folder where there is none. The caller closes the journal.
@@ -125,6 +115,7 @@ type eventFile struct {
 }
 
 func (f *eventFile) newPath() string { return f.path + ".jsonl" }
+
 func (f *eventFile) oldPath() string { return f.path + ".old.jsonl" }
 
 func openEventFile(path string, most int64) (*eventFile, error) {
@@ -204,10 +195,6 @@ func (f *eventFile) read() (*eventReader, error) {
 	}
 	r.add(now, f.size)
 	return r, nil
-}
-
-func (q EventQuery) wants(e Event) bool {
-	return (q.Group == "" || q.Group == e.Group) && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind))
 }
 
 // Events calls emit with the events that are meant, the oldest first. With Follow it goes on until ctx ends, which is no error,

@@ -1,28 +1,11 @@
 package shim
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/sallyport/sallyport/spec"
 )
-
-// Cgroups holds a group to the bounds on all of it together. Implemented by [HostCgroups]; in memory by shimtest.Host. What it
-// makes goes with the group's network, whose Remove takes the cgroups away.
-type Cgroups interface {
-	// Bounded says whether the group is held to just the bounds it is to have.
-	Bounded(ctx context.Context, want *spec.Group) Presence
-	// Limit holds the group to its bounds, and to no others, whatever of it runs. A second call changes nothing.
-	Limit(ctx context.Context, want *spec.Group) error
-}
-
-// ErrNoIOWeight is a kernel on which io_weight has no meaning.
-var ErrNoIOWeight = errors.New("this host shares its disks by no weight")
-
-// NoIOWeightHint is what to do about ErrNoIOWeight.
-const NoIOWeightHint = "use a kernel with CONFIG_BLK_CGROUP_IOCOST, or with the BFQ scheduler (try \"modprobe bfq\"), or take io_weight out of the resources"
 
 // limits is what has to be done about the group's bounds, before anything starts.
 func (in PlanInput) limits(starts bool) []Step {

@@ -1,12 +1,7 @@
 package shim
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -66,101 +61,12 @@ func (h History) begun(asked map[string]bool) History {
 	return out
 }
 
-// begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
-func (o Observed) begins() bool {
-	return o.Net.Pinned == Absent && o.ContainersErr == nil &&
-		!slices.ContainsFunc(o.Containers, func(s ContainerState) bool { return s.Task != TaskNone })
-}
-
-// recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
-// ended nothing but its container.
-func (o Observed) recalled(h History) Observed {
-	o.Containers = slices.Clone(o.Containers)
-	for i := range o.Containers {
-		s := &o.Containers[i]
-		l := h[s.Name]
-		if s.Task == TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.of(*s) {
-			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = TaskStopped, *l.ExitStatus, l.EndedAt, l.OOMKilled
-		}
-	}
-	return o
-}
-
-// unclear are the containers of which only what was written down tells whether they have ended for good: those that may have and
-// have no task, and those whose end, as it is seen, would be for good, and may be the keeper's doing. An init that is seen to have
-// ended with 0 is taken at its word.
-func (in PlanInput) unclear() (out []ContainerState) {
-	want := in.toRun()
-	if want == nil || in.Observed.begins() {
-		return nil
-	}
-	for i := range want.Containers {
-		c := &want.Containers[i]
-		s, there := in.Observed.container(c.Name)
-		if !there || in.outdated(c, s) {
-			continue
-		}
-		stops := c.OnFailure == spec.FailureStopsGroup
-		switch s.Task {
-		case TaskNone, TaskUnknown:
-			if c.Role == spec.Init || c.Restart.Policy != spec.RestartAlways || stops {
-				out = append(out, s)
-			}
-		case TaskStopped:
-			good := c.Role == spec.Init && s.ExitStatus == 0
-			if !good && (!in.again(c, s) || stops && in.failed(s)) {
-				out = append(out, s)
-			}
-		}
-	}
-	return out
-}
-
 // same says that there is no difference worth writing down.
 func (l Life) same(m Life) bool {
 	status := l.ExitStatus == m.ExitStatus || l.ExitStatus != nil && m.ExitStatus != nil && *l.ExitStatus == *m.ExitStatus
 	times := l.Made.Equal(m.Made) && l.StartedAt.Equal(m.StartedAt) && l.EndedAt.Equal(m.EndedAt) && l.Next.Equal(m.Next)
 	l.ExitStatus, l.Made, l.StartedAt, l.EndedAt, l.Next = m.ExitStatus, m.Made, m.StartedAt, m.EndedAt, m.Next
 	return status && times && l == m
-}
-
-// Lives is what was written down of the lives of a group's containers. What nothing was written down of has an empty history.
-func (s *Store) Lives(group string) (History, error) {
-	h, err := readJSON[History](s.livesPath(group))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, &Problem{
-			Err:  fmt.Errorf("read how the containers of group %s have ended: %w", group, err),
-			Hint: fmt.Sprintf("\"sallyport start %s\" starts what does not run, whatever is written there", group),
-		}
-	}
-	return h, nil
-}
-
-// SetLives writes down what is to be known of the lives of a group's containers. Where it fails, what was written down before stays,
-// unless it would mislead.
-func (s *Store) SetLives(group string, h History) error {
-	path := s.livesPath(group)
-	noted := h.noted()
-	if len(noted) == 0 {
-		if err := s.drop(path); err != nil {
-			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
-		}
-		return nil
-	}
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = s.writeJSON(path, noted)
-	}
-	if err == nil {
-		return nil
-	}
-	if was, readErr := s.Lives(group); readErr != nil || h.beliedBy(was) {
-		err = errors.Join(err, s.drop(path))
-	}
-	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)
 }
 
 // beliedBy says that what was written down tells of a container that is still the one it tells of what is not so any more.
@@ -173,8 +79,4 @@ func (h History) beliedBy(was History) bool {
 		}
 	}
 	return false
-}
-
-func (s *Store) livesPath(group string) string {
-	return filepath.Join(s.layout.StateDir, "lives", group+".json")
 }

@@ -20,12 +20,6 @@ type Loaded struct {
 	Problems []FileProblem
 }
 
-// A FileProblem is what keeps a file, or the whole folder, from being used.
-type FileProblem struct {
-	Path string
-	Err  error
-}
-
 // Complete says that everything was read, so that a group that is not wanted is known not to be.
 func (l Loaded) Complete() bool { return len(l.Problems) == 0 }
 
@@ -287,4 +281,17 @@ func (s *Store) known() (map[string]Wanted, error) {
 		known[w.Group.Name] = w
 	}
 	return known, joinLine(errs)
+}
+
+// Known returns the last good definitions, by name, as they are on disk. It changes nothing, and needs no daemon.
+func (s *Store) Known() ([]Wanted, error) {
+	known, err := s.known()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // no daemon has been here
+	}
+	var all []Wanted
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		all = append(all, known[name])
+	}
+	return all, err
 }

@@ -38,13 +38,6 @@ func (o Observed) gone() bool {
 		o.Net.Pinned == Absent && o.Net.Namespace == Absent && o.Net.Rules == Absent && o.Net.Link == Absent
 }
 
-// some says that there is something of a network, for sure. That something is pinned does not count for itself: with all
-// else unknown it may be what another look would show to be in use.
-func (n NetState) some() bool {
-	blind := n.Namespace == Unknown && n.Rules == Unknown && n.Link == Unknown
-	return n.Namespace == Present || n.Rules == Present || n.Link == Present || n.Pinned == Present && !blind
-}
-
 // unknown says what of the group could not be looked at; nil when everything could.
 func (o Observed) unknown(want *spec.Group) error {
 	var errs []error
@@ -69,13 +62,22 @@ func (o Observed) unknown(want *spec.Group) error {
 	return joinLine(errs)
 }
 
-// joinLine makes one error of several, on one line; nil of none.
-func joinLine(errs []error) error {
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
+// begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
+func (o Observed) begins() bool {
+	return o.Net.Pinned == Absent && o.ContainersErr == nil &&
+		!slices.ContainsFunc(o.Containers, func(s ContainerState) bool { return s.Task != TaskNone })
+}
+
+// recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
+// ended nothing but its container.
+func (o Observed) recalled(h History) Observed {
+	o.Containers = slices.Clone(o.Containers)
+	for i := range o.Containers {
+		s := &o.Containers[i]
+		l := h[s.Name]
+		if s.Task == TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.of(*s) {
+			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = TaskStopped, *l.ExitStatus, l.EndedAt, l.OOMKilled
+		}
 	}
-	return fmt.Errorf("%w; %w", errs[0], joinLine(errs[1:]))
+	return o
 }

@@ -2,7 +2,6 @@ package shim
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/spec"
@@ -70,21 +69,25 @@ type GroupStatus struct {
 	Counters *Counters `json:"counters,omitempty"`
 }
 
-// hintOf is what to do about an error, where it says so.
-func hintOf(err error) string {
-	var p *Problem
-	if errors.As(err, &p) {
-		return p.Hint
-	}
-	return ""
+// A ContainerStatus is one line below a group's.
+type ContainerStatus struct {
+	Name       string    `json:"name"`
+	Role       spec.Role `json:"role"`
+	Image      string    `json:"image"`
+	Task       TaskState `json:"task"`
+	PID        uint32    `json:"pid,omitempty"`
+	Ready      bool      `json:"ready"`             // it runs, and its probes say so or have no say; of an init: it has ended well
+	Waiting    string    `json:"waiting,omitempty"` // what it waits for to be started, or why it is not ready; one line
+	Restarts   int       `json:"restarts"`
+	Row        int       `json:"ends_in_a_row,omitempty"` // each of a run shorter than ten minutes
+	ExitStatus *uint32   `json:"exit_status,omitempty"`   // of the last end, if there was one
+	Signal     string    `json:"signal,omitempty"`        // that ended it: "SIGKILL"
+	OOMKilled  bool      `json:"oom_killed,omitempty"`    // the last end came with a kill for memory
+	LastWords  []string  `json:"last_words,omitempty"`    // the end of its output, where its last end was a failure
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
 }
 
-// oneLine is a text without line breaks.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
+func (st *ContainerStatus) exit(status uint32, oom bool) {
+	st.ExitStatus, st.Signal, st.OOMKilled = &status, signalName(status), oom
 }

@@ -6,25 +6,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A ContainerStatus is one line below a group's.
-type ContainerStatus struct {
-	Name       string    `json:"name"`
-	Role       spec.Role `json:"role"`
-	Image      string    `json:"image"`
-	Task       TaskState `json:"task"`
-	PID        uint32    `json:"pid,omitempty"`
-	Ready      bool      `json:"ready"`             // it runs, and its probes say so or have no say; of an init: it has ended well
-	Waiting    string    `json:"waiting,omitempty"` // what it waits for to be started, or why it is not ready; one line
-	Restarts   int       `json:"restarts"`
-	Row        int       `json:"ends_in_a_row,omitempty"` // each of a run shorter than ten minutes
-	ExitStatus *uint32   `json:"exit_status,omitempty"`   // of the last end, if there was one
-	Signal     string    `json:"signal,omitempty"`        // that ended it: "SIGKILL"
-	OOMKilled  bool      `json:"oom_killed,omitempty"`    // the last end came with a kill for memory
-	LastWords  []string  `json:"last_words,omitempty"`    // the end of its output, where its last end was a failure
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
-}
-
 // containerStatuses are the lines below a group's: what is wanted, in its order, then what is left of other definitions.
 func containerStatuses(in PlanInput) []ContainerStatus {
 	out := []ContainerStatus{}
@@ -81,8 +62,4 @@ func containerStatus(s ContainerState, image string, l Life, now time.Time) Cont
 		st.StartedAt = l.StartedAt
 	}
 	return st
-}
-
-func (st *ContainerStatus) exit(status uint32, oom bool) {
-	st.ExitStatus, st.Signal, st.OOMKilled = &status, signalName(status), oom
 }

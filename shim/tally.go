@@ -15,33 +15,6 @@ type tally struct {
 	restraint
 }
 
-// A restraint says when something that goes on is told of again. The wait grows while it does, so that one who tries for ever does
-// not push everybody else out of the journal.
-type restraint struct {
-	ToldAt time.Time     `json:"told_at,omitzero"`
-	Wait   time.Duration `json:"wait,omitempty"` // nothing more is told for so long after ToldAt
-}
-
-const (
-	leastWait = 2 * time.Second
-	mostWait  = time.Minute
-)
-
-// due says that the wait is over. A time of telling that is still to come is of before the clock was set back, and binds nobody.
-func (p *restraint) due(at time.Time) bool {
-	since := at.Sub(p.ToldAt)
-	return since < 0 || since >= p.Wait
-}
-
-// told notes that it was told of.
-func (p *restraint) told(at time.Time) {
-	goesOn := at.Sub(p.ToldAt) <= p.Wait+mostWait
-	p.ToldAt = at
-	if p.Wait = min(max(2*p.Wait, leastWait), mostWait); !goesOn {
-		p.Wait = 0
-	}
-}
-
 // fresh adds what is counted now to the tallies, which it keeps sorted, and returns what is to be told. dropped says that a
 // tally ends or begins anew. It is pure, but for the order of now.
 func fresh(before []tally, now []Denial, at time.Time) (after []tally, told []Denial, dropped bool) {
@@ -99,12 +72,6 @@ func (t *tally) tell(at time.Time) Denial {
 	d.Packets, d.Bytes = t.OwedPackets, t.OwedBytes
 	t.OwedPackets, t.OwedBytes = 0, 0
 	t.told(at)
-	return d
-}
-
-// flow is a denial without its counts: what it is about.
-func (d Denial) flow() Denial {
-	d.Packets, d.Bytes = 0, 0
 	return d
 }
 

@@ -1,0 +1,52 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Lives is what was written down of the lives of a group's containers. What nothing was written down of has an empty history.
+func (s *Store) Lives(group string) (History, error) {
+	h, err := readJSON[History](s.livesPath(group))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, &Problem{
+			Err:  fmt.Errorf("read how the containers of group %s have ended: %w", group, err),
+			Hint: fmt.Sprintf("\"sallyport start %s\" starts what does not run, whatever is written there", group),
+		}
+	}
+	return h, nil
+}
+
+// SetLives writes down what is to be known of the lives of a group's containers. Where it fails, what was written down before stays,
+// unless it would mislead.
+func (s *Store) SetLives(group string, h History) error {
+	path := s.livesPath(group)
+	noted := h.noted()
+	if len(noted) == 0 {
+		if err := s.drop(path); err != nil {
+			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
+		}
+		return nil
+	}
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = s.writeJSON(path, noted)
+	}
+	if err == nil {
+		return nil
+	}
+	if was, readErr := s.Lives(group); readErr != nil || h.beliedBy(was) {
+		err = errors.Join(err, s.drop(path))
+	}
+	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)
+}
+
+func (s *Store) livesPath(group string) string {
+	return filepath.Join(s.layout.StateDir, "lives", group+".json")
+}
