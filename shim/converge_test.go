@@ -31,7 +31,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	w := &world{at: noon}
+	w := &world{at: shimtest.Noon}
 	w.host = shimtest.New(func() time.Time { return w.at })
 	w.machine = shim.NewMachine(&shim.RunnerConfig{
 		Runtime: w.host.Runtime(), Network: w.host.Network(), Volumes: w.host.Volumes(), Cgroups: w.host.Cgroups(),
@@ -41,7 +41,7 @@ func newWorld() *world {
 
 // look observes, notes that the group has ended, and plans.
 func (w *world) look(group string, want *spec.Group) (shim.PlanInput, []shim.Step) {
-	in := shim.PlanInput{Group: group, Want: want, Was: w.was, Now: w.at, Layout: layout}
+	in := shim.PlanInput{Group: group, Want: want, Was: w.was, Now: w.at, Layout: shim.Layout{CgroupRoot: "/sallyport"}}
 	if want != nil && w.ended != nil && w.ended.Generation == generation(want) {
 		in.Ended = w.ended
 	}
@@ -221,7 +221,7 @@ func anyGroup(t *rapid.T, label string) *spec.Group {
 	for i := range g.Containers {
 		c := &g.Containers[i]
 		c.Image = rapid.SampledFrom([]string{"a:1", "b:1"}).Draw(t, label+" image of "+c.Name)
-		c.Stop = grace(rapid.IntRange(1, 2).Draw(t, label+" grace of "+c.Name))
+		c.Stop = shimtest.Grace(rapid.IntRange(1, 2).Draw(t, label+" grace of "+c.Name))
 		if c.Role == spec.App {
 			c.Probes = anyProbes(t, label+" "+c.Name, "live")
 		}
@@ -229,7 +229,7 @@ func anyGroup(t *rapid.T, label string) *spec.Group {
 			c.Mounts = []spec.Mount{{Volume: "logs", Path: "/logs"}}
 		}
 	}
-	return digested(g)
+	return shimtest.Digested(g)
 }
 
 // anyProbes draws a probe of a kind, or none.
@@ -254,7 +254,7 @@ func anyFate(t *rapid.T, g *spec.Group) *spec.Group {
 			spec.FailureRestarts, spec.FailureStopsGroup, spec.FailureIgnored,
 		}).Draw(t, "failure of "+c.Name)
 	}
-	return digested(g)
+	return shimtest.Digested(g)
 }
 
 // anyWish draws a group or, now and then, that it be gone.

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -26,7 +27,7 @@ func (d *desk) means(edits ...func(*spec.Group)) {
 					edit(&groups[i])
 				}
 				groups[i].Pos = spec.Pos{}
-				digested(&groups[i])
+				shimtest.Digested(&groups[i])
 			}
 			return groups, diags
 		})
@@ -137,7 +138,7 @@ func TestAGroupRunsAgainBeforeItIsDown(t *testing.T) {
 
 func TestAFailureStopsTheGroup(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
-		d.means(edit("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }))
+		d.means(shimtest.EditContainer("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }))
 		d.mustApply("shop.hcl", shop)
 		d.exit("shop", "shipper", 0)
 		d.wait(time.Minute)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -29,9 +30,9 @@ func TestExitInWords(t *testing.T) {
 }
 
 func TestEnding(t *testing.T) {
-	once := checkout(edit("web", policy(spec.RestartNever)), app("api", 5), edit("api", policy(spec.RestartOnFailure)))
+	once := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)), shimtest.AddApp("api", 5), shimtest.EditContainer("api", shimtest.Policy(spec.RestartOnFailure)))
 	fatal := func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }
-	brittle := checkout(edit("shipper", fatal))
+	brittle := shimtest.Checkout(shimtest.EditContainer("shipper", fatal))
 	done := seen(once, task("web", shim.TaskStopped, 3), task("api", shim.TaskStopped, 0))
 	failed := seen(brittle, task("shipper", shim.TaskStopped, 9))
 	for _, tt := range []struct {
@@ -46,7 +47,7 @@ func TestEnding(t *testing.T) {
 		{"the apps have ended", shim.PlanInput{Want: once, Observed: done}, shim.Completed, ""},
 		{"one is to be restarted", shim.PlanInput{Want: once, Observed: done, Restart: map[string]bool{"web": true}}, "", ""},
 		{"one was stopped to be made anew", shim.PlanInput{Want: once, Observed: done, History: shim.History{"web": {Taken: true}}}, "", ""},
-		{"one has another definition now", shim.PlanInput{Want: checkout(edit("web", policy(spec.RestartNever)), edit("web", command("/new"))), Observed: seen(checkout(), task("web", shim.TaskStopped, 0))}, "", ""},
+		{"one has another definition now", shim.PlanInput{Want: shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)), shimtest.EditContainer("web", shimtest.Command("/new"))), Observed: seen(shimtest.Checkout(), task("web", shim.TaskStopped, 0))}, "", ""},
 		{"one was never started", shim.PlanInput{Want: once, Observed: seen(once, task("web", shim.TaskNone), task("api", shim.TaskStopped, 0))}, "", ""},
 		{"one state is unknown", shim.PlanInput{Want: once, Observed: with(done, task("proxy", shim.TaskUnknown))}, "", ""},
 		{"it is stopped", shim.PlanInput{Want: once, Observed: done, Stopped: true}, "", ""},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -14,15 +15,15 @@ import (
 // stands below it, an app.
 func ordered(edits ...func(*spec.Group)) *spec.Group {
 	ready := []spec.Probe{{Kind: "ready", TCP: &spec.TCPProbe{Port: 9001}}}
-	return checkout(append([]func(*spec.Group){func(g *spec.Group) {
+	return shimtest.Checkout(append([]func(*spec.Group){func(g *spec.Group) {
 		proxy, web := g.Containers[0], g.Containers[2]
 		proxy.Probes = ready
 		g.Containers = []spec.Container{
 			proxy,
-			{Name: "fetch", Role: spec.Init, Image: "fetch:1", Stop: grace(10)},
-			{Name: "migrate", Role: spec.Init, Image: "migrate:1", Stop: grace(10)},
-			{Name: "shipper", Role: spec.Sidecar, Image: "shipper:3", Stop: grace(10), After: []string{"store"}},
-			{Name: "store", Role: spec.Sidecar, Image: "store:3", Stop: grace(10), Probes: ready},
+			{Name: "fetch", Role: spec.Init, Image: "fetch:1", Stop: shimtest.Grace(10)},
+			{Name: "migrate", Role: spec.Init, Image: "migrate:1", Stop: shimtest.Grace(10)},
+			{Name: "shipper", Role: spec.Sidecar, Image: "shipper:3", Stop: shimtest.Grace(10), After: []string{"store"}},
+			{Name: "store", Role: spec.Sidecar, Image: "store:3", Stop: shimtest.Grace(10), Probes: ready},
 			web,
 		}
 	}}, edits...)...)
@@ -68,7 +69,7 @@ func with(o shim.Observed, edits ...func(*shim.Observed)) shim.Observed {
 func TestOrder(t *testing.T) {
 	g := ordered()
 	done := []func(*shim.Observed){task("fetch", shim.TaskStopped, 0), task("migrate", shim.TaskStopped, 0)}
-	ignored := ordered(edit("migrate", func(c *spec.Container) {
+	ignored := ordered(shimtest.EditContainer("migrate", func(c *spec.Container) {
 		c.OnFailure, c.Restart.Policy = spec.FailureIgnored, spec.RestartNever
 	}))
 	tests := []struct {
@@ -95,9 +96,9 @@ func TestOrder(t *testing.T) {
 		{"an app's probes want it restarted", shim.PlanInput{Observed: seen(g, done...), Health: map[string]shim.Health{
 			"proxy": {Ready: true}, "store": {Ready: true}, "web": {Ready: true, Dead: true, Said: "its live probe failed 3 times in a row: http 127.0.0.1:8080/: status 500"},
 		}}},
-		{"the definition of an init changed", shim.PlanInput{Want: ordered(edit("fetch", command("/new"))), Observed: seen(g, done...), Health: healthy()}},
-		{"the ambassador's definition changed", shim.PlanInput{Want: ordered(edit("proxy", command("/new"))), Observed: seen(g, done...), Health: healthy()}},
-		{"the ambassador's and the app's definition changed", shim.PlanInput{Want: ordered(edit("proxy", command("/new")), edit("web", command("/new"))), Observed: seen(g, done...), Health: healthy()}},
+		{"the definition of an init changed", shim.PlanInput{Want: ordered(shimtest.EditContainer("fetch", shimtest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
+		{"the ambassador's definition changed", shim.PlanInput{Want: ordered(shimtest.EditContainer("proxy", shimtest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
+		{"the ambassador's and the app's definition changed", shim.PlanInput{Want: ordered(shimtest.EditContainer("proxy", shimtest.Command("/new")), shimtest.EditContainer("web", shimtest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
 		{"after a boot", shim.PlanInput{Observed: seen(g, every(shim.TaskNone), net(absent, absent, absent, absent), noMounts)}},
 		{"whether it has ended is unknown", shim.PlanInput{EndedErr: errBlind, Observed: shim.Nothing()}},
 		{"it has ended", shim.PlanInput{Ended: &shim.Ended{State: shim.Completed}, Observed: seen(g, done...), Health: healthy()}},

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
 func TestBackoff(t *testing.T) {
@@ -44,7 +45,7 @@ func TestBackoffNeverShrinks(t *testing.T) {
 // life is one container's history by what is seen of it: "+5s" lets time pass, "s" is a start by the keeper, "r" seen running,
 // "e" seen ended.
 func life(h shim.History, steps ...string) (shim.Life, time.Time) {
-	now := noon
+	now := shimtest.Noon
 	state := shim.ContainerState{Name: "web", Digest: "d", ExitStatus: 1}
 	see := func(task shim.TaskState) {
 		state.Task = task
@@ -120,26 +121,26 @@ func TestHistoryOfAnEndAtAnotherTime(t *testing.T) {
 		{"just now", -400 * time.Millisecond, 600 * time.Millisecond},
 		{"in an hour", time.Hour, time.Second},
 	} {
-		end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 1, ExitedAt: noon.Add(tt.at)}
-		h := shim.History(nil).Seen([]shim.ContainerState{end}, noon, func() float64 { return 0 })
-		if got := h["web"].Next.Sub(noon); got != tt.wait {
+		end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 1, ExitedAt: shimtest.Noon.Add(tt.at)}
+		h := shim.History(nil).Seen([]shim.ContainerState{end}, shimtest.Noon, func() float64 { return 0 })
+		if got := h["web"].Next.Sub(shimtest.Noon); got != tt.wait {
 			t.Errorf("ended %s: waits %s, want %s", tt.name, got, tt.wait)
 		}
 	}
 }
 
 func TestHistoryOfStops(t *testing.T) {
-	end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 143, ExitedAt: noon}
+	end := shim.ContainerState{Name: "web", Digest: "d", Task: shim.TaskStopped, ExitStatus: 143, ExitedAt: shimtest.Noon}
 	never := func() float64 { return 0 }
-	begun := shim.History(nil).Started("web", "d", noon.Add(-time.Hour))
-	if l := begun.Stopped("web", "").Seen([]shim.ContainerState{end}, noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
+	begun := shim.History(nil).Started("web", "d", shimtest.Noon.Add(-time.Hour))
+	if l := begun.Stopped("web", "").Seen([]shim.ContainerState{end}, shimtest.Noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
 		t.Errorf("stopped to be made anew: %+v", l)
 	}
-	dead := begun.Stopped("web", "its live probe failed").Seen([]shim.ContainerState{end}, noon, never)
+	dead := begun.Stopped("web", "its live probe failed").Seen([]shim.ContainerState{end}, shimtest.Noon, never)
 	if l := dead["web"]; !l.Ended || l.Row != 1 || l.Taken || l.Condemned == "" {
 		t.Errorf("stopped because of its probes: %+v", l)
 	}
-	if l := dead.Started("web", "d", noon)["web"]; l.Ended || l.Condemned != "" || l.Restarts != 1 {
+	if l := dead.Started("web", "d", shimtest.Noon)["web"]; l.Ended || l.Condemned != "" || l.Restarts != 1 {
 		t.Errorf("started again: %+v", l)
 	}
 }
@@ -147,8 +148,8 @@ func TestHistoryOfStops(t *testing.T) {
 // What one keeper noted of a container is not about the one that it made in its place and did not live to see.
 func TestHistoryOfAnotherContainer(t *testing.T) {
 	status := uint32(1)
-	ended := shim.Life{Digest: "d", Made: noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: noon.Add(time.Minute)}
-	taken := shim.Life{Digest: "d", Made: noon, StartedAt: noon, Taken: true}
+	ended := shim.Life{Digest: "d", Made: shimtest.Noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: shimtest.Noon.Add(time.Minute)}
+	taken := shim.Life{Digest: "d", Made: shimtest.Noon, StartedAt: shimtest.Noon, Taken: true}
 	for _, tt := range []struct {
 		name     string
 		life     shim.Life
@@ -158,17 +159,17 @@ func TestHistoryOfAnotherContainer(t *testing.T) {
 		row      int
 		restarts int
 	}{
-		{"the same, ended", ended, noon, shim.TaskStopped, true, 3, 2},
-		{"the same, taken", taken, noon, shim.TaskStopped, false, 0, 0},
-		{"another, created", ended, noon.Add(1), shim.TaskCreated, true, 3, 2},
-		{"another, running", ended, noon.Add(1), shim.TaskRunning, false, 3, 3},
-		{"another, ended", ended, noon.Add(1), shim.TaskStopped, true, 4, 3},
-		{"another than the taken one, ended", taken, noon.Add(1), shim.TaskStopped, true, 1, 1},
-		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], noon.Add(1), shim.TaskStopped, true, 4, 2},
+		{"the same, ended", ended, shimtest.Noon, shim.TaskStopped, true, 3, 2},
+		{"the same, taken", taken, shimtest.Noon, shim.TaskStopped, false, 0, 0},
+		{"another, created", ended, shimtest.Noon.Add(1), shim.TaskCreated, true, 3, 2},
+		{"another, running", ended, shimtest.Noon.Add(1), shim.TaskRunning, false, 3, 3},
+		{"another, ended", ended, shimtest.Noon.Add(1), shim.TaskStopped, true, 4, 3},
+		{"another than the taken one, ended", taken, shimtest.Noon.Add(1), shim.TaskStopped, true, 1, 1},
+		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], shimtest.Noon.Add(1), shim.TaskStopped, true, 4, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			state := shim.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: noon}
-			l := shim.History{"web": tt.life}.Seen([]shim.ContainerState{state}, noon, func() float64 { return 0 })["web"]
+			state := shim.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: shimtest.Noon}
+			l := shim.History{"web": tt.life}.Seen([]shim.ContainerState{state}, shimtest.Noon, func() float64 { return 0 })["web"]
 			if l.Ended != tt.ended || l.Row != tt.row || l.Restarts != tt.restarts {
 				t.Errorf("%+v", l)
 			}
@@ -187,8 +188,8 @@ func TestHistoryResumedAtAnotherTime(t *testing.T) {
 		{"soon", 3 * time.Second, 3 * time.Second},
 		{"in an hour", time.Hour, 4800 * time.Millisecond},
 	} {
-		l := shim.History{"web": {Row: 3, Ended: true, Next: noon.Add(tt.next)}}.Resumed(noon)["web"]
-		if got := l.Next.Sub(noon); got != tt.wait {
+		l := shim.History{"web": {Row: 3, Ended: true, Next: shimtest.Noon.Add(tt.next)}}.Resumed(shimtest.Noon)["web"]
+		if got := l.Next.Sub(shimtest.Noon); got != tt.wait {
 			t.Errorf("%s: waits %s, want %s", tt.name, got, tt.wait)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -177,12 +178,12 @@ func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 		name  string
 		lives func(c *spec.Container)
 	}{
-		{"never", policy(spec.RestartNever)},
+		{"never", shimtest.Policy(spec.RestartNever)},
 		{"stop-group", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at(t, func(t *testing.T, d *desk) {
-				d.means(edit("web", tt.lives))
+				d.means(shimtest.EditContainer("web", tt.lives))
 				d.mustApply("shop.hcl", shop)
 				d.host.FailNext("remove web", errBoom)
 				if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -24,22 +25,22 @@ func TestDifference(t *testing.T) {
 		before, after *spec.Group
 		opens, closes []string
 	}{
-		{"new", nil, checkout(), []string{anywhere, inbound}, nil},
-		{"gone", checkout(), nil, nil, []string{anywhere, inbound}},
-		{"new and sealed", nil, sealed(), nil, nil},
-		{"the same", checkout(), checkout(edit("web", command("x"))), nil, nil},
-		{"fewer destinations", checkout(), checkout(allow(tcp("192.0.2.0/24", 443))), nil, []string{anywhere}},
-		{"metadata was never in anywhere", checkout(), checkout(allow(tcp("169.254.169.254/32", 80))), []string{"proxy (ambassador) may reach 169.254.169.254/32:80/tcp"}, []string{anywhere}},
-		{"all of v4 is more than anywhere", checkout(), checkout(allow(tcp("0.0.0.0/0", 0))), []string{"proxy (ambassador) may reach 0.0.0.0/0:*/tcp"}, []string{anywhere}},
-		{"a narrower prefix", checkout(allow(tcp("192.0.2.0/24", 0))), checkout(allow(tcp("192.0.2.1/32", 443))), nil, []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}},
-		{"a wider port", checkout(allow(tcp("192.0.2.0/24", 443))), checkout(allow(tcp("192.0.2.0/24", 0))), []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}, nil},
-		{"another protocol", checkout(allow(tcp("192.0.2.0/24", 53))), checkout(allow(spec.Allow{Prefix: "192.0.2.0/24", Port: 53, Protocol: "udp"})), []string{"proxy (ambassador) may reach 192.0.2.0/24:53/udp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
-		{"another family", checkout(allow(tcp("192.0.2.0/24", 53))), checkout(allow(tcp("::/0", 53))), []string{"proxy (ambassador) may reach [::]/0:53/tcp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
-		{"direct", checkout(), checkout(without("proxy"), egress(spec.EgressDirect)), []string{"shipper (sidecar) may reach any address of the world", "web (app) may reach any address of the world"}, []string{anywhere, inbound}},
-		{"sealed", checkout(), checkout(without("proxy"), egress(spec.EgressNone)), nil, []string{anywhere, inbound}},
-		{"another port of the host", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Host = 9443 })), []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"}, []string{inbound}},
-		{"the same port leads elsewhere", checkout(), checkout(edit("proxy", func(c *spec.Container) { c.Publish[0].Port = 80 })), []string{"the world may reach port 80 of proxy (ambassador) through 8443/tcp of the host"}, []string{inbound}},
-		{"the members' way to the ambassador", checkout(), checkout(everyDoor), []string{
+		{"new", nil, shimtest.Checkout(), []string{anywhere, inbound}, nil},
+		{"gone", shimtest.Checkout(), nil, nil, []string{anywhere, inbound}},
+		{"new and sealed", nil, shimtest.Sealed(), nil, nil},
+		{"the same", shimtest.Checkout(), shimtest.Checkout(shimtest.EditContainer("web", shimtest.Command("x"))), nil, nil},
+		{"fewer destinations", shimtest.Checkout(), shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 443))), nil, []string{anywhere}},
+		{"metadata was never in anywhere", shimtest.Checkout(), shimtest.Checkout(shimtest.Allow(tcp("169.254.169.254/32", 80))), []string{"proxy (ambassador) may reach 169.254.169.254/32:80/tcp"}, []string{anywhere}},
+		{"all of v4 is more than anywhere", shimtest.Checkout(), shimtest.Checkout(shimtest.Allow(tcp("0.0.0.0/0", 0))), []string{"proxy (ambassador) may reach 0.0.0.0/0:*/tcp"}, []string{anywhere}},
+		{"a narrower prefix", shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 0))), shimtest.Checkout(shimtest.Allow(tcp("192.0.2.1/32", 443))), nil, []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}},
+		{"a wider port", shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 443))), shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 0))), []string{"proxy (ambassador) may reach 192.0.2.0/24:*/tcp"}, nil},
+		{"another protocol", shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 53))), shimtest.Checkout(shimtest.Allow(spec.Allow{Prefix: "192.0.2.0/24", Port: 53, Protocol: "udp"})), []string{"proxy (ambassador) may reach 192.0.2.0/24:53/udp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
+		{"another family", shimtest.Checkout(shimtest.Allow(tcp("192.0.2.0/24", 53))), shimtest.Checkout(shimtest.Allow(tcp("::/0", 53))), []string{"proxy (ambassador) may reach [::]/0:53/tcp"}, []string{"proxy (ambassador) may reach 192.0.2.0/24:53/tcp"}},
+		{"direct", shimtest.Checkout(), shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressDirect)), []string{"shipper (sidecar) may reach any address of the world", "web (app) may reach any address of the world"}, []string{anywhere, inbound}},
+		{"sealed", shimtest.Checkout(), shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressNone)), nil, []string{anywhere, inbound}},
+		{"another port of the host", shimtest.Checkout(), shimtest.Checkout(shimtest.EditContainer("proxy", func(c *spec.Container) { c.Publish[0].Host = 9443 })), []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"}, []string{inbound}},
+		{"the same port leads elsewhere", shimtest.Checkout(), shimtest.Checkout(shimtest.EditContainer("proxy", func(c *spec.Container) { c.Publish[0].Port = 80 })), []string{"the world may reach port 80 of proxy (ambassador) through 8443/tcp of the host"}, []string{inbound}},
+		{"the members' way to the ambassador", shimtest.Checkout(), shimtest.Checkout(shimtest.EveryDoor), []string{
 			"members' TCP is led to port 15001 of proxy",
 			"members' questions for names go to proxy",
 			"unsafe: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
@@ -49,7 +50,7 @@ func TestDifference(t *testing.T) {
 			"proxy (ambassador) may receive 10Mbit a second, without bound before",
 			"proxy (ambassador) may exchange 5GiB, without bound before",
 		}},
-		{"and back", checkout(everyDoor), checkout(), []string{
+		{"and back", shimtest.Checkout(shimtest.EveryDoor), shimtest.Checkout(), []string{
 			"proxy (ambassador) may send without bound, 2Mbit a second before",
 			"proxy (ambassador) may receive without bound, 10Mbit a second before",
 			"proxy (ambassador) may exchange without bound, 5GiB before",
@@ -59,15 +60,15 @@ func TestDifference(t *testing.T) {
 			"unsafe: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
 			"unsafe: proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
 		}},
-		{"the same limits", checkout(everyDoor), checkout(everyDoor, edit("web", command("x"))), nil, nil},
-		{"wider and narrower", checkout(everyDoor), checkout(everyDoor, edit("proxy", func(c *spec.Container) {
+		{"the same limits", shimtest.Checkout(shimtest.EveryDoor), shimtest.Checkout(shimtest.EveryDoor, shimtest.EditContainer("web", shimtest.Command("x"))), nil, nil},
+		{"wider and narrower", shimtest.Checkout(shimtest.EveryDoor), shimtest.Checkout(shimtest.EveryDoor, shimtest.EditContainer("proxy", func(c *spec.Container) {
 			c.Rate, c.Quota = spec.Rate{Out: 3_000_000, In: 512_000}, 6<<30
 		})), []string{
 			"proxy (ambassador) may send 3Mbit a second, 2Mbit a second before",
 			"proxy (ambassador) may exchange 6GiB, 5GiB before",
 		}, []string{"proxy (ambassador) may receive 512kbit a second, 10Mbit a second before"}},
-		{"led to another port", checkout(everyDoor), checkout(everyDoor, edit("proxy", func(c *spec.Container) { c.Intercept = 15002 })), []string{"members' TCP is led to port 15002 of proxy"}, []string{"members' TCP is led to port 15001 of proxy"}},
-		{"limits of a new door are no change", nil, checkout(everyLimit), []string{anywhere, inbound}, nil},
+		{"led to another port", shimtest.Checkout(shimtest.EveryDoor), shimtest.Checkout(shimtest.EveryDoor, shimtest.EditContainer("proxy", func(c *spec.Container) { c.Intercept = 15002 })), []string{"members' TCP is led to port 15002 of proxy"}, []string{"members' TCP is led to port 15001 of proxy"}},
+		{"limits of a new door are no change", nil, shimtest.Checkout(shimtest.EveryLimit), []string{anywhere, inbound}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			opens, closes := shim.Difference(tt.before, tt.after)
@@ -87,7 +88,7 @@ func TestDifferenceHasEveryFieldOfTheDoor(t *testing.T) {
 	openNothing := []string{"Upstreams"}
 	for f := range reflect.TypeFor[spec.Door]().Fields() {
 		t.Run(f.Name, func(t *testing.T) {
-			before, after := checkout(fullDoor), checkout(fullDoor, func(g *spec.Group) {
+			before, after := shimtest.Checkout(shimtest.FullDoor), shimtest.Checkout(shimtest.FullDoor, func(g *spec.Group) {
 				v := reflect.ValueOf(&g.Ambassador().Door).Elem().FieldByIndex(f.Index)
 				if v.IsZero() {
 					t.Fatal("fullDoor has no such thing in its door")
@@ -99,26 +100,5 @@ func TestDifferenceHasEveryFieldOfTheDoor(t *testing.T) {
 				t.Errorf("a change of it opens and closes nothing: %t, want %t", got, want)
 			}
 		})
-	}
-}
-
-func TestOfflineShowsWhatIsGivenUp(t *testing.T) {
-	got := shim.Offline(layout, []spec.Group{*checkout(everyDoor)})
-	want := []string{
-		"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
-		"proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
-	}
-	if diff := cmp.Diff(want, got[0].Unsafe); diff != "" {
-		t.Errorf("given up (-want +got):\n%s", diff)
-	}
-}
-
-func TestOffline(t *testing.T) {
-	got := shim.Offline(layout, []spec.Group{*sealed()})
-	want := []shim.Preview{{Group: "sealed", Steps: []string{
-		"pin namespace sealed, deny everything in it", "admit nobody of sealed to the world", "create web (app)", "start web (app)",
-	}}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("offline (-want +got):\n%s", diff)
 	}
 }

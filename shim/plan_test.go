@@ -15,12 +15,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens")
 
-var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var noon = shimtest.Noon
+
+// layout is for tests that make no file.
+var layout = shim.Layout{CgroupRoot: "/sallyport"}
 
 // running is what a host has on which the group is as it says.
 func running(g *spec.Group) shim.Observed {
@@ -90,93 +94,93 @@ func blind(o *shim.Observed)    { o.Containers, o.ContainersErr = nil, errBlind 
 func noMounts(o *shim.Observed) { o.Volumes = nil }
 
 func TestPlan(t *testing.T) {
-	changedWeb := checkout(edit("web", command("/bin/new")))
-	changedProxy := checkout(edit("proxy", command("/bin/new")))
-	once := checkout(edit("web", policy(spec.RestartNever)))
-	onFailure := checkout(edit("web", policy(spec.RestartOnFailure)))
-	bigger := checkout(func(g *spec.Group) { g.Volumes[0].Size = 128 << 20 })
-	two := checkout(app("api", 5))
-	waits := shim.History{"web": {Digest: checkout().Container("web").Digest, Ended: true, Next: noon.Add(time.Second)}}
+	changedWeb := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Command("/bin/new")))
+	changedProxy := shimtest.Checkout(shimtest.EditContainer("proxy", shimtest.Command("/bin/new")))
+	once := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)))
+	onFailure := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartOnFailure)))
+	bigger := shimtest.Checkout(func(g *spec.Group) { g.Volumes[0].Size = 128 << 20 })
+	two := shimtest.Checkout(shimtest.AddApp("api", 5))
+	waits := shim.History{"web": {Digest: shimtest.Checkout().Container("web").Digest, Ended: true, Next: noon.Add(time.Second)}}
 
 	tests := []struct {
 		name string
 		in   shim.PlanInput
 	}{
-		{"nothing is there", shim.PlanInput{Want: checkout(), Observed: shim.Nothing()}},
-		{"nothing is there, sealed", shim.PlanInput{Want: sealed(), Observed: shim.Nothing()}},
-		{"nothing is there, direct", shim.PlanInput{Want: checkout(without("proxy"), egress(spec.EgressDirect)), Observed: shim.Nothing()}},
-		{"nothing is there, and all acts on the door", shim.PlanInput{Want: checkout(everyDoor), Observed: shim.Nothing()}},
-		{"the limits of the door changed", shim.PlanInput{Want: checkout(everyLimit), Observed: seen(checkout(), net(present, present, absent, absent))}},
-		{"all is as wanted", shim.PlanInput{Want: checkout(), Observed: running(checkout())}},
-		{"sealed is as wanted", shim.PlanInput{Want: sealed(), Observed: running(sealed())}},
-		{"a keeper died after the pin", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blindToAll, net(present, absent, absent, absent))}},
-		{"a keeper died after the rules", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blindToAll, net(present, present, present, absent))}},
-		{"a keeper died after the creates", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated))}},
-		{"a keeper died among the creates", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated), lacks("web"))}},
-		{"a keeper died among the starts", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskCreated))}},
-		{"after a boot", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskNone), net(absent, absent, absent, absent), noMounts)}},
-		{"the app's definition changed", shim.PlanInput{Want: changedWeb, Observed: running(checkout())}},
-		{"the ambassador's definition changed", shim.PlanInput{Want: changedProxy, Observed: running(checkout())}},
+		{"nothing is there", shim.PlanInput{Want: shimtest.Checkout(), Observed: shim.Nothing()}},
+		{"nothing is there, sealed", shim.PlanInput{Want: shimtest.Sealed(), Observed: shim.Nothing()}},
+		{"nothing is there, direct", shim.PlanInput{Want: shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressDirect)), Observed: shim.Nothing()}},
+		{"nothing is there, and all acts on the door", shim.PlanInput{Want: shimtest.Checkout(shimtest.EveryDoor), Observed: shim.Nothing()}},
+		{"the limits of the door changed", shim.PlanInput{Want: shimtest.Checkout(shimtest.EveryLimit), Observed: seen(shimtest.Checkout(), net(present, present, absent, absent))}},
+		{"all is as wanted", shim.PlanInput{Want: shimtest.Checkout(), Observed: running(shimtest.Checkout())}},
+		{"sealed is as wanted", shim.PlanInput{Want: shimtest.Sealed(), Observed: running(shimtest.Sealed())}},
+		{"a keeper died after the pin", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), blindToAll, net(present, absent, absent, absent))}},
+		{"a keeper died after the rules", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), blindToAll, net(present, present, present, absent))}},
+		{"a keeper died after the creates", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), every(shim.TaskCreated))}},
+		{"a keeper died among the creates", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), every(shim.TaskCreated), lacks("web"))}},
+		{"a keeper died among the starts", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), task("web", shim.TaskCreated))}},
+		{"after a boot", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), every(shim.TaskNone), net(absent, absent, absent, absent), noMounts)}},
+		{"the app's definition changed", shim.PlanInput{Want: changedWeb, Observed: running(shimtest.Checkout())}},
+		{"the ambassador's definition changed", shim.PlanInput{Want: changedProxy, Observed: running(shimtest.Checkout())}},
 		{"the app's image moved", shim.PlanInput{
-			Want: checkout(), Observed: running(checkout()), Pins: shim.Pins{"web:1": "sha256:other"},
+			Want: shimtest.Checkout(), Observed: running(shimtest.Checkout()), Pins: shim.Pins{"web:1": "sha256:other"},
 		}},
-		{"the volume grew", shim.PlanInput{Want: bigger, Observed: running(checkout())}},
-		{"a volume came and went", shim.PlanInput{Want: checkout(rename("logs", "spool")), Observed: running(checkout())}},
-		{"a created container is outdated", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("web", shim.TaskCreated))}},
-		{"an app is not wanted any more", shim.PlanInput{Want: checkout(), Was: two, Observed: running(two)}},
-		{"an app is new", shim.PlanInput{Want: two, Observed: running(checkout())}},
+		{"the volume grew", shim.PlanInput{Want: bigger, Observed: running(shimtest.Checkout())}},
+		{"a volume came and went", shim.PlanInput{Want: shimtest.Checkout(rename("logs", "spool")), Observed: running(shimtest.Checkout())}},
+		{"a created container is outdated", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), task("web", shim.TaskCreated))}},
+		{"an app is not wanted any more", shim.PlanInput{Want: shimtest.Checkout(), Was: two, Observed: running(two)}},
+		{"an app is new", shim.PlanInput{Want: two, Observed: running(shimtest.Checkout())}},
 		{"the policy changed", shim.PlanInput{
-			Want:     checkout(allow(spec.Allow{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}, spec.Allow{Prefix: "2001:db8::/32", Protocol: "udp"})),
-			Observed: seen(checkout(), net(present, present, absent, present)),
+			Want:     shimtest.Checkout(shimtest.Allow(spec.Allow{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}, spec.Allow{Prefix: "2001:db8::/32", Protocol: "udp"})),
+			Observed: seen(shimtest.Checkout(), net(present, present, absent, present)),
 		}},
 		{"the ambassador may reach nothing", shim.PlanInput{
-			Want: checkout(func(g *spec.Group) { g.Container("proxy").Allow = []spec.Allow{} }), Observed: seen(checkout(), net(present, present, absent, present)),
+			Want: shimtest.Checkout(func(g *spec.Group) { g.Container("proxy").Allow = []spec.Allow{} }), Observed: seen(shimtest.Checkout(), net(present, present, absent, present)),
 		}},
-		{"the published port changed", shim.PlanInput{Want: checkout(edit("proxy", func(c *spec.Container) {
+		{"the published port changed", shim.PlanInput{Want: shimtest.Checkout(shimtest.EditContainer("proxy", func(c *spec.Container) {
 			c.Publish[0].Host, c.Publish[0].Address = 9443, "192.0.2.1"
-		})), Observed: seen(checkout(), net(present, present, present, absent))}},
+		})), Observed: seen(shimtest.Checkout(), net(present, present, present, absent))}},
 		{"from ambassador to none", shim.PlanInput{
-			Want: checkout(without("proxy"), egress(spec.EgressNone)), Was: checkout(), Observed: seen(checkout(), net(present, present, absent, present)),
+			Want: shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressNone)), Was: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), net(present, present, absent, present)),
 		}},
 		{"from none to ambassador", shim.PlanInput{
-			Want: checkout(), Observed: seen(checkout(without("proxy"), egress(spec.EgressNone)), net(present, present, absent, absent)),
+			Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressNone)), net(present, present, absent, absent)),
 		}},
 		{"from direct to ambassador", shim.PlanInput{
-			Want: checkout(), Observed: seen(checkout(without("proxy"), egress(spec.EgressDirect)), net(present, present, absent, present)),
+			Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(shimtest.Without("proxy"), shimtest.Egress(spec.EgressDirect)), net(present, present, absent, present)),
 		}},
-		{"none, and the link is still there", shim.PlanInput{Want: sealed(), Observed: seen(sealed(), net(present, present, present, present))}},
-		{"the rules were flushed under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(present, absent, absent, present))}},
-		{"the rules were flushed and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(present, absent, absent, present))}},
-		{"the pin is gone under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(absent, absent, absent, absent))}},
-		{"the pin may be gone under running containers", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), net(unknown, absent, absent, absent))}},
-		{"the app ended just now", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1)), History: waits}},
-		{"the app ended and its wait is over", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1))}},
-		{"the ambassador ended", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("proxy", shim.TaskStopped, 1))}},
+		{"none, and the link is still there", shim.PlanInput{Want: shimtest.Sealed(), Observed: seen(shimtest.Sealed(), net(present, present, present, present))}},
+		{"the rules were flushed under running containers", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), net(present, absent, absent, present))}},
+		{"the rules were flushed and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), net(present, absent, absent, present))}},
+		{"the pin is gone under running containers", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), net(absent, absent, absent, absent))}},
+		{"the pin may be gone under running containers", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), net(unknown, absent, absent, absent))}},
+		{"the app ended just now", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), task("web", shim.TaskStopped, 1)), History: waits}},
+		{"the app ended and its wait is over", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), task("web", shim.TaskStopped, 1))}},
+		{"the ambassador ended", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), task("proxy", shim.TaskStopped, 1))}},
 		{"never is never", shim.PlanInput{Want: once, Observed: seen(once, task("web", shim.TaskStopped, 1))}},
-		{"never, but its definition changed", shim.PlanInput{Want: checkout(edit("web", policy(spec.RestartNever)), edit("web", command("/new"))), Observed: seen(once, task("web", shim.TaskStopped, 0))}},
+		{"never, but its definition changed", shim.PlanInput{Want: shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)), shimtest.EditContainer("web", shimtest.Command("/new"))), Observed: seen(once, task("web", shim.TaskStopped, 0))}},
 		{"on-failure, after success", shim.PlanInput{Want: onFailure, Observed: seen(onFailure, task("web", shim.TaskStopped, 0))}},
 		{"on-failure, after failure", shim.PlanInput{Want: onFailure, Observed: seen(onFailure, task("web", shim.TaskStopped, 137))}},
-		{"the app is to be restarted", shim.PlanInput{Want: checkout(), Observed: running(checkout()), Restart: map[string]bool{"web": true}}},
+		{"the app is to be restarted", shim.PlanInput{Want: shimtest.Checkout(), Observed: running(shimtest.Checkout()), Restart: map[string]bool{"web": true}}},
 		{"everything is to be restarted", shim.PlanInput{Want: two, Observed: running(two), Restart: map[string]bool{"web": true, "api": true, "proxy": true, "shipper": true}}},
-		{"restart of what waits", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), task("web", shim.TaskStopped, 1)), History: waits, Restart: map[string]bool{"web": true}}},
-		{"containers unknown", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), blind)}},
-		{"containers unknown and rules gone", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), blind, net(present, absent, absent, present))}},
-		{"containers unknown and nothing pinned", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), blind, net(absent, absent, absent, absent))}},
-		{"network unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(unknown, unknown, unknown, unknown))}},
-		{"network unknown and an app not wanted", shim.PlanInput{Want: checkout(), Observed: seen(two, net(unknown, unknown, unknown, unknown))}},
-		{"rules unknown and everything created", shim.PlanInput{Want: checkout(), Observed: seen(checkout(), every(shim.TaskCreated), net(present, present, unknown, present))}},
-		{"link unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), net(present, present, present, unknown))}},
-		{"volumes unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), noVolumes)}},
-		{"the app's state unknown", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("web", shim.TaskUnknown))}},
-		{"the ambassador's state unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(checkout(), task("proxy", shim.TaskUnknown))}},
+		{"restart of what waits", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), task("web", shim.TaskStopped, 1)), History: waits, Restart: map[string]bool{"web": true}}},
+		{"containers unknown", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), blind)}},
+		{"containers unknown and rules gone", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), blind, net(present, absent, absent, present))}},
+		{"containers unknown and nothing pinned", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), blind, net(absent, absent, absent, absent))}},
+		{"network unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), net(unknown, unknown, unknown, unknown))}},
+		{"network unknown and an app not wanted", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(two, net(unknown, unknown, unknown, unknown))}},
+		{"rules unknown and everything created", shim.PlanInput{Want: shimtest.Checkout(), Observed: seen(shimtest.Checkout(), every(shim.TaskCreated), net(present, present, unknown, present))}},
+		{"link unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), net(present, present, present, unknown))}},
+		{"volumes unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), noVolumes)}},
+		{"the app's state unknown", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), task("web", shim.TaskUnknown))}},
+		{"the ambassador's state unknown and the app changed", shim.PlanInput{Want: changedWeb, Observed: seen(shimtest.Checkout(), task("proxy", shim.TaskUnknown))}},
 		{"gone: everything runs", shim.PlanInput{Group: "checkout", Was: two, Observed: running(two)}},
-		{"gone: definition unknown", shim.PlanInput{Group: "checkout", Observed: running(checkout())}},
-		{"gone: a container without labels", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), func(o *shim.Observed) { o.Containers[0].Role = "" })}},
-		{"gone: already stopped", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), every(shim.TaskStopped))}},
-		{"gone: containers unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), blind)}},
-		{"gone: one state unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), task("web", shim.TaskUnknown))}},
-		{"gone: volumes unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), noVolumes)}},
-		{"gone: network unknown", shim.PlanInput{Group: "checkout", Observed: seen(checkout(), net(unknown, unknown, unknown, unknown))}},
+		{"gone: definition unknown", shim.PlanInput{Group: "checkout", Observed: running(shimtest.Checkout())}},
+		{"gone: a container without labels", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), func(o *shim.Observed) { o.Containers[0].Role = "" })}},
+		{"gone: already stopped", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), every(shim.TaskStopped))}},
+		{"gone: containers unknown", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), blind)}},
+		{"gone: one state unknown", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), task("web", shim.TaskUnknown))}},
+		{"gone: volumes unknown", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), noVolumes)}},
+		{"gone: network unknown", shim.PlanInput{Group: "checkout", Observed: seen(shimtest.Checkout(), net(unknown, unknown, unknown, unknown))}},
 		{"gone: half a namespace is left", shim.PlanInput{Group: "checkout", Observed: shim.Observed{Net: shim.NetState{Pinned: present, Namespace: absent, Rules: absent, Link: absent}}}},
 		{"gone: nothing is left", shim.PlanInput{Group: "checkout", Observed: shim.Nothing()}},
 	}
@@ -220,11 +224,13 @@ func rename(from, to string) func(*spec.Group) {
 // ambassador alone: no step of the group's network is about them.
 func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
 	inNoStep := []string{"Upstreams", "Unsafe"}
-	steps := func(g *spec.Group) []string { return shim.Offline(layout, []spec.Group{*g})[0].Steps }
-	full := steps(checkout(fullDoor))
+	steps := func(g *spec.Group) []string {
+		return shim.Texts(shim.Plan(shim.PlanInput{Want: g, Assume: true, Observed: shim.Nothing(), Layout: layout}))
+	}
+	full := steps(shimtest.Checkout(shimtest.FullDoor))
 	for f := range reflect.TypeFor[spec.Door]().Fields() {
 		t.Run(f.Name, func(t *testing.T) {
-			without := steps(checkout(fullDoor, func(g *spec.Group) {
+			without := steps(shimtest.Checkout(shimtest.FullDoor, func(g *spec.Group) {
 				reflect.ValueOf(&g.Ambassador().Door).Elem().FieldByIndex(f.Index).SetZero()
 			}))
 			if got, want := cmp.Equal(full, without), slices.Contains(inNoStep, f.Name); got != want {
@@ -235,13 +241,13 @@ func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	g := checkout()
+	g := shimtest.Checkout()
 	h := shim.History{
 		"web":     {Ended: true, Next: noon.Add(3 * time.Second)},
 		"shipper": {Ended: true, Next: noon.Add(2 * time.Second)},
 	}
 	both := seen(g, task("web", shim.TaskStopped, 1), task("shipper", shim.TaskStopped, 1))
-	never := checkout(edit("shipper", policy(spec.RestartNever)))
+	never := shimtest.Checkout(shimtest.EditContainer("shipper", shimtest.Policy(spec.RestartNever)))
 	for _, tt := range []struct {
 		name string
 		in   shim.PlanInput

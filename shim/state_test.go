@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
 func TestStateOf(t *testing.T) {
-	once := checkout(edit("web", policy(spec.RestartNever)))
-	ignoring := checkout(edit("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureIgnored }))
+	once := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)))
+	ignoring := shimtest.Checkout(shimtest.EditContainer("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureIgnored }))
 	for _, tt := range []struct {
 		name   string
 		want   *spec.Group
@@ -18,26 +19,26 @@ func TestStateOf(t *testing.T) {
 		before shim.State
 		state  shim.State
 	}{
-		{"nothing is there", checkout(), shim.Nothing(), "", shim.Pending},
-		{"created", checkout(), seen(checkout(), every(shim.TaskCreated)), shim.Pending, shim.Starting},
-		{"half runs", checkout(), seen(checkout(), task("web", shim.TaskCreated)), shim.Starting, shim.Starting},
-		{"all runs", checkout(), running(checkout()), shim.Starting, shim.Running},
-		{"adopted", checkout(), running(checkout()), "", shim.Running},
-		{"one ended", checkout(), seen(checkout(), task("web", shim.TaskStopped, 1)), shim.Running, shim.Degraded},
-		{"one ended at once", checkout(), seen(checkout(), task("web", shim.TaskStopped, 1)), shim.Starting, shim.Degraded},
-		{"one is replaced", checkout(edit("web", command("x"))), running(checkout()), shim.Running, shim.Degraded},
-		{"rules are gone", checkout(), seen(checkout(), net(present, present, absent, present)), shim.Running, shim.Degraded},
-		{"rules unknown", checkout(), seen(checkout(), net(unknown, unknown, unknown, unknown)), shim.Running, shim.Running},
-		{"containers unknown", checkout(), seen(checkout(), blind), shim.Running, shim.Running},
-		{"containers unknown from the first", checkout(), seen(checkout(), blind), "", shim.Pending},
+		{"nothing is there", shimtest.Checkout(), shim.Nothing(), "", shim.Pending},
+		{"created", shimtest.Checkout(), seen(shimtest.Checkout(), every(shim.TaskCreated)), shim.Pending, shim.Starting},
+		{"half runs", shimtest.Checkout(), seen(shimtest.Checkout(), task("web", shim.TaskCreated)), shim.Starting, shim.Starting},
+		{"all runs", shimtest.Checkout(), running(shimtest.Checkout()), shim.Starting, shim.Running},
+		{"adopted", shimtest.Checkout(), running(shimtest.Checkout()), "", shim.Running},
+		{"one ended", shimtest.Checkout(), seen(shimtest.Checkout(), task("web", shim.TaskStopped, 1)), shim.Running, shim.Degraded},
+		{"one ended at once", shimtest.Checkout(), seen(shimtest.Checkout(), task("web", shim.TaskStopped, 1)), shim.Starting, shim.Degraded},
+		{"one is replaced", shimtest.Checkout(shimtest.EditContainer("web", shimtest.Command("x"))), running(shimtest.Checkout()), shim.Running, shim.Degraded},
+		{"rules are gone", shimtest.Checkout(), seen(shimtest.Checkout(), net(present, present, absent, present)), shim.Running, shim.Degraded},
+		{"rules unknown", shimtest.Checkout(), seen(shimtest.Checkout(), net(unknown, unknown, unknown, unknown)), shim.Running, shim.Running},
+		{"containers unknown", shimtest.Checkout(), seen(shimtest.Checkout(), blind), shim.Running, shim.Running},
+		{"containers unknown from the first", shimtest.Checkout(), seen(shimtest.Checkout(), blind), "", shim.Pending},
 		{"the app is done, and it is not written down yet", once, seen(once, task("web", shim.TaskStopped, 0)), shim.Running, shim.Running},
 		{"the app is done, the ambassador ended", once, seen(once, task("web", shim.TaskStopped, 0), task("proxy", shim.TaskStopped, 0)), shim.Completed, shim.Degraded},
 		{"a sidecar ended, and its failure is ignored", ignoring, seen(ignoring, task("shipper", shim.TaskStopped, 1)), shim.Running, shim.Running},
 		{"an init has ended well, the rest is created", ordered(), upTo("migrate"), shim.Starting, shim.Starting},
 		{"an init has failed", ordered(), with(upTo("migrate"), task("fetch", shim.TaskStopped, 1)), shim.Starting, shim.Degraded},
-		{"sealed needs no link", sealed(), running(sealed()), "", shim.Running},
-		{"to be gone", nil, running(checkout()), shim.Running, shim.Stopping},
-		{"to be gone, unknown", nil, seen(checkout(), blind), shim.Running, shim.Stopping},
+		{"sealed needs no link", shimtest.Sealed(), running(shimtest.Sealed()), "", shim.Running},
+		{"to be gone", nil, running(shimtest.Checkout()), shim.Running, shim.Stopping},
+		{"to be gone, unknown", nil, seen(shimtest.Checkout(), blind), shim.Running, shim.Stopping},
 		{"gone", nil, shim.Nothing(), shim.Stopping, shim.Gone},
 		{"gone but for a volume nobody could look at", nil, shim.Observed{Net: shim.Nothing().Net, VolumesErr: errBoom}, shim.Stopping, shim.Stopping},
 	} {
@@ -51,7 +52,7 @@ func TestStateOf(t *testing.T) {
 }
 
 func TestStateByHealth(t *testing.T) {
-	g := checkout(edit("web", func(c *spec.Container) { c.Probes = []spec.Probe{{Kind: "ready"}} }))
+	g := shimtest.Checkout(shimtest.EditContainer("web", func(c *spec.Container) { c.Probes = []spec.Probe{{Kind: "ready"}} }))
 	refused := shim.Health{Started: true, Said: "its ready probe failed 3 times in a row: connection refused"}
 	for _, tt := range []struct {
 		name   string
@@ -77,22 +78,22 @@ func TestStateByHealth(t *testing.T) {
 }
 
 func TestComplaint(t *testing.T) {
-	never := checkout(edit("web", policy(spec.RestartNever)))
+	never := shimtest.Checkout(shimtest.EditContainer("web", shimtest.Policy(spec.RestartNever)))
 	for _, tt := range []struct {
 		name string
 		want *spec.Group
 		seen shim.Observed
 		err  string // empty: none
 	}{
-		{"all is well", checkout(), running(checkout()), ""},
-		{"ended, to be started again", checkout(), seen(checkout(), task("web", shim.TaskStopped, 0)), "web (app) ended with status 0"},
+		{"all is well", shimtest.Checkout(), running(shimtest.Checkout()), ""},
+		{"ended, to be started again", shimtest.Checkout(), seen(shimtest.Checkout(), task("web", shim.TaskStopped, 0)), "web (app) ended with status 0"},
 		{"ended well for good", never, seen(never, task("web", shim.TaskStopped, 0)), ""},
 		{"ended badly for good", never, seen(never, task("web", shim.TaskStopped, 9)), "web (app) ended with status 9"},
-		{"containers unknown", checkout(), seen(checkout(), blind), "look at its containers: containerd does not answer"},
-		{"one state unknown", checkout(), seen(checkout(), task("web", shim.TaskUnknown)), "containerd does not say what web (app) is doing"},
-		{"several things unknown", checkout(), seen(checkout(), blind, noVolumes), "look at its containers: containerd does not answer; look at its volumes: containerd does not answer"},
-		{"network unknown", checkout(), seen(checkout(), net(present, present, unknown, present)), "its network could not be looked at"},
-		{"the link of a sealed group does not matter", sealed(), seen(sealed(), net(present, present, present, unknown)), ""},
+		{"containers unknown", shimtest.Checkout(), seen(shimtest.Checkout(), blind), "look at its containers: containerd does not answer"},
+		{"one state unknown", shimtest.Checkout(), seen(shimtest.Checkout(), task("web", shim.TaskUnknown)), "containerd does not say what web (app) is doing"},
+		{"several things unknown", shimtest.Checkout(), seen(shimtest.Checkout(), blind, noVolumes), "look at its containers: containerd does not answer; look at its volumes: containerd does not answer"},
+		{"network unknown", shimtest.Checkout(), seen(shimtest.Checkout(), net(present, present, unknown, present)), "its network could not be looked at"},
+		{"the link of a sealed group does not matter", shimtest.Sealed(), seen(shimtest.Sealed(), net(present, present, present, unknown)), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := shim.Complaint(shim.PlanInput{Want: tt.want, Observed: tt.seen, Now: noon})
