@@ -17,7 +17,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var errBoom = errors.New("boom")
+// errFault is the error of an operation that a test makes fail.
+var errFault = errors.New("boom")
 
 // A world is a host, a keeper's memory and a clock that stands still unless it is told to go on.
 type world struct {
@@ -312,7 +313,7 @@ func TestUnchangedContainersAreNotTouched(t *testing.T) {
 }
 
 func TestOneFailureAnywhereIsGotOver(t *testing.T) {
-	for _, fault := range operations() {
+	for _, fault := range shimtest.Operations() {
 		t.Run(fault, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				w := newWorld()
@@ -320,9 +321,9 @@ func TestOneFailureAnywhereIsGotOver(t *testing.T) {
 					t.Fatalf("%v", err)
 				}
 				if rapid.Bool().Draw(t, "done, and the answer is lost") {
-					w.host.FailNextDone(fault, errBoom)
+					w.host.FailNextDone(fault, errFault)
 				} else {
-					w.host.FailNext(fault, errBoom)
+					w.host.FailNext(fault, errFault)
 				}
 				if _, err := w.converge("g", anyWish(t, "b")); err != nil {
 					t.Fatalf("%v", err)

@@ -4,16 +4,18 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
 // A daemon that is killed at any write of a new generation leaves what the next one makes the same of. Each of the files is put
 // back as it was before the change, as if the kill had come before it was written.
 func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
-	second := edited(job, "once:1", "once:2")
+	second := shimtest.Edited(shimtest.Job, "once:1", "once:2")
 	for _, lost := range [][]string{
 		{"applied/job.hcl.json", "wanted/job.json"},
 		{"applied/job.hcl.json", "wanted/job.json", "history/job.json"},
@@ -22,7 +24,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 		t.Run(lost[len(lost)-1], func(t *testing.T) {
 			s, l := newStore(t)
 			s.Load()
-			if _, err := s.Install(bundles("job.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+			if _, err := s.Install(applied("job.hcl", shimtest.Job), shim.Origin{By: shim.ByApply}); err != nil {
 				t.Fatal(err)
 			}
 			s.Load()
@@ -33,7 +35,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			for _, name := range lost {
 				before[name], _ = os.ReadFile(filepath.Join(l.StateDir, name))
 			}
-			if _, err := s.Install(bundles("job.hcl", second), shim.Origin{By: shim.ByApply}); err != nil {
+			if _, err := s.Install(applied("job.hcl", second), shim.Origin{By: shim.ByApply}); err != nil {
 				t.Fatal(err)
 			}
 			before["applied/job.hcl.json"], _ = os.ReadFile(filepath.Join(l.StateDir, "applied/job.hcl.json")) // it is written twice
@@ -69,7 +71,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			if d, err := next.Definition("job", 2); err != nil || string(d.Bundle.HCL) != second {
 				t.Errorf("generation 2: %v\n%s", err, d.Bundle.HCL)
 			}
-			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != job {
+			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != shimtest.Job {
 				t.Errorf("the generation before is %d: %v", number, err)
 			}
 		})
@@ -83,7 +85,7 @@ func digestOf(s *shim.Store) string { return s.Load().Wanted[0].Group.Digest }
 func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
-	if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(job), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(shimtest.Job), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	want := loaded(s)
@@ -105,7 +107,7 @@ func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
 func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
-	if _, err := s.Install(bundles("job.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+	if _, err := s.Install(applied("job.hcl", shimtest.Job), shim.Origin{By: shim.ByApply}); err != nil {
 		t.Fatal(err)
 	}
 	s.Load()
@@ -122,5 +124,45 @@ func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	}
 	if got := shim.NewStore(l).Load().Wanted; len(got) != 1 || !got[0].Proved {
 		t.Errorf("wanted %+v", got)
+	}
+}
+
+// Whether groups were changed together does not depend on the time it took to write them down, nor on a daemon that was killed in
+// between.
+func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	install := func(s *shim.Store, text string) {
+		if _, err := s.Install(applied("all.hcl", text), shim.Origin{By: shim.ByApply}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		s.Load()
+	}
+	install(s, shimtest.Job+shimtest.Shop)
+	again := shimtest.Edited(shimtest.Shop, `web:1"`, `web:1"`+"\n    command = [\"/bin/web\"]")
+	both := shimtest.Edited(shimtest.Job, "once:1", "once:2") + again
+	if at := killedAt(l, 8, func(s *shim.Store) { install(s, both) }); at != "write generations" {
+		t.Errorf("killed before %q, which is not between the two groups", at)
+	}
+	s = shim.NewStore(l)
+	s.Load()
+	change := func(group string) string {
+		all, err := s.History(group)
+		if err != nil || len(all) == 0 || all[0].Change == "" {
+			t.Fatalf("%s: %+v, %v", group, all, err)
+		}
+		return all[0].Change
+	}
+	if change("job") != change("shop") {
+		t.Error("they were changed together, and it doesn't tell")
+	}
+	install(s, both+"# a remark\n")
+	if change("job") != change("shop") {
+		t.Error("a remark tells them apart")
+	}
+	install(s, shimtest.Edited(shimtest.Job, "once:1", "once:3")+again)
+	if change("job") == change("shop") {
+		t.Error("one of them was changed alone, and it doesn't tell")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,7 @@ func TestJournalKeepsAnEventWhole(t *testing.T) {
 	status := uint32(137)
 	want := []shim.Event{
 		{Time: morning.Add(time.Nanosecond), Group: "shop", Container: "web", Kind: shim.EventDenied, Text: "3 packets", Others: 2, Denial: &shim.Denial{
-			Container: "web", Protocol: "tcp", Destination: addrPort("[2001:db8::1]:443"), Packets: 3, Bytes: 180,
+			Container: "web", Protocol: "tcp", Destination: netip.MustParseAddrPort("[2001:db8::1]:443"), Packets: 3, Bytes: 180,
 		}},
 		{Time: morning.Add(time.Minute), Group: "shop", Container: "web", Kind: shim.EventRestarted, Text: "again", ExitStatus: &status},
 		{Time: morning.Add(time.Hour), Group: "shop", Kind: shim.EventState, Text: "running", State: shim.Running},

@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/shimtest"
 )
+
+var errBoom = errors.New("boom")
 
 // A desk is an operator's place: a host in memory, a store in a temporary folder, and one keeper after the other. The clock
 // is synctest's.
@@ -182,40 +185,13 @@ func (d *desk) installed() []string {
 	return names
 }
 
-const shop = `
-group "shop" {
-  ambassador "proxy" {
-    image = "registry.example/haproxy:2"
-    publish "http" {
-      host = 8443
-      port = 443
-    }
-  }
-  sidecar "shipper" {
-    image = "registry.example/shipper:3"
-    mount "logs" { path = "/logs" }
-  }
-  app "web" {
-    image = "registry.example/web:1"
-    mount "logs" { path = "/var/log" }
-  }
-  volume "logs" { size = "64MiB" }
-}
-`
+const shop = shimtest.Shop
 
 // job is one app that is not to be restarted.
-const job = `
-group "job" {
-  egress = "none"
-  app "once" {
-    image = "registry.example/once:1"
-    restart { policy = "never" }
-  }
-}
-`
+const job = shimtest.Job
 
 // edited is a text with replacements: old, new, old, new.
-func edited(text string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(text) }
+func edited(text string, pairs ...string) string { return shimtest.Edited(text, pairs...) }
 
 // newWeb is shop with another command for its app.
 var newWeb = edited(shop, `web:1"`, `web:1"`+"\n    command = [\"/bin/web\"]")

@@ -17,17 +17,19 @@ func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...stri
 	t.Helper()
 	at(t, func(t *testing.T, d *desk) {
 		d.end()
-		l := &library{t: t, config: shim.JournalConfig{Layout: d.layout}}
-		l.open()
-		defer func() { _ = l.journal.Close() }()
-		d.config = func(c *shim.Config) { c.Changes, c.Drift, c.Journal = d.host, d.host, l.journal }
+		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: d.layout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer journal.Close()
+		d.config = func(c *shim.Config) { c.Changes, c.Drift, c.Journal = d.host, d.host, journal }
 		d.begin()
 		told := 0
 		do(t, d, func(want ...string) {
 			t.Helper()
 			synctest.Wait()
 			got := []string{}
-			if err := l.journal.Events(t.Context(), shim.EventQuery{}, func(e shim.Event) error {
+			if err := journal.Events(t.Context(), shim.EventQuery{}, func(e shim.Event) error {
 				got = append(got, strings.Trim(e.Group+"."+e.Container, ".")+" "+string(e.Kind)+": "+e.Text)
 				return nil
 			}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,29 +22,48 @@ import (
 
 // A lodge is where a poller sits: doors in memory, a journal and a run folder on disk. The clock is synctest's.
 type lodge struct {
-	*library
-	t      *testing.T
-	doors  *shimtest.Host
-	config shim.PollerConfig
-	end    func() // the poller's
-	told   int    // events that were asked for already
+	t       *testing.T
+	layout  shim.Layout
+	journal *shim.Journal
+	doors   *shimtest.Host
+	config  shim.PollerConfig
+	end     func() // the poller's
+	told    int    // events that were asked for already
 }
 
 func inLodge(t *testing.T, do func(t *testing.T, l *lodge)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lodge{library: newLibrary(t), t: t, doors: shimtest.New(nil)}
-		l.library.config.Now = time.Now
-		l.library.config.Layout.RunDir = filepath.Join(l.library.config.Layout.StateDir, "run")
-		l.reopen()
+		dir := t.TempDir()
+		l := &lodge{t: t, layout: shim.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: shimtest.New(nil)}
+		l.open()
+		defer func() { _ = l.journal.Close() }()
 		l.config = shim.PollerConfig{
-			Door: l.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: l.library.config.Layout, Most: 3,
+			Door: l.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: l.layout, Most: 3,
 		}
 		l.begin()
 		defer func() { l.end() }()
 		do(t, l)
 	})
 }
+
+func (l *lodge) open() {
+	l.t.Helper()
+	var err error
+	if l.journal, err = shim.OpenJournal(shim.JournalConfig{Layout: l.layout}); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lodge) reopen() {
+	l.t.Helper()
+	if err := l.journal.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.open()
+}
+
+func (l *lodge) path(name string) string { return filepath.Join(l.layout.EventsDir(), name) }
 
 // begin starts a poller, which looks at once.
 func (l *lodge) begin() {
@@ -87,7 +107,7 @@ func (l *lodge) says(want ...string) {
 
 var (
 	webToBank = denial("web", "192.0.2.1:443", 0)
-	jobToNTP  = shim.Denial{Container: "job", Protocol: "udp", Destination: addrPort("[2001:db8::7]:123"), Bytes: 48}
+	jobToNTP  = shim.Denial{Container: "job", Protocol: "udp", Destination: netip.MustParseAddrPort("[2001:db8::7]:123"), Bytes: 48}
 )
 
 func TestPollerRecordsWhatIsNew(t *testing.T) {
@@ -217,7 +237,7 @@ func TestPollerGoesOn(t *testing.T) {
 		l.doors.Refuse("shop", webToBank, 1)
 		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp")
 		for range 3 {
-			l.doors.FailNext("observe denials", errBoom)
+			l.doors.FailNext("observe denials", errors.New("boom"))
 			l.doors.Refuse("shop", webToBank, 1)
 			l.says()
 		}

@@ -246,45 +246,6 @@ func TestUpdateIsTakenBackWhole(t *testing.T) {
 	})
 }
 
-// Whether groups were changed together does not depend on the time it took to write them down, nor on a daemon that was killed in
-// between.
-func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
-	s, l := newStore(t)
-	s.Load()
-	install := func(s *shim.Store, text string) {
-		if _, err := s.Install(bundles("all.hcl", text), shim.Origin{By: shim.ByApply}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
-		s.Load()
-	}
-	install(s, job+shop)
-	both := edited(job, "once:1", "once:2") + newWeb
-	if at := killedAt(l, 8, func(s *shim.Store) { install(s, both) }); at != "write generations" {
-		t.Errorf("killed before %q, which is not between the two groups", at)
-	}
-	s = shim.NewStore(l)
-	s.Load()
-	change := func(group string) string {
-		all, err := s.History(group)
-		if err != nil || len(all) == 0 || all[0].Change == "" {
-			t.Fatalf("%s: %+v, %v", group, all, err)
-		}
-		return all[0].Change
-	}
-	if change("job") != change("shop") {
-		t.Error("they were changed together, and it doesn't tell")
-	}
-	install(s, both+"# a remark\n")
-	if change("job") != change("shop") {
-		t.Error("a remark tells them apart")
-	}
-	install(s, edited(job, "once:1", "once:3")+newWeb)
-	if change("job") == change("shop") {
-		t.Error("one of them was changed alone, and it doesn't tell")
-	}
-}
-
 func TestRollbackIsOnTrialAndNotTakenBack(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.mustApply("shop.hcl", careful)

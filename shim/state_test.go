@@ -40,7 +40,7 @@ func TestStateOf(t *testing.T) {
 		{"to be gone", nil, running(shimtest.Checkout()), shim.Running, shim.Stopping},
 		{"to be gone, unknown", nil, seen(shimtest.Checkout(), blind), shim.Running, shim.Stopping},
 		{"gone", nil, shim.Nothing(), shim.Stopping, shim.Gone},
-		{"gone but for a volume nobody could look at", nil, shim.Observed{Net: shim.Nothing().Net, VolumesErr: errBoom}, shim.Stopping, shim.Stopping},
+		{"gone but for a volume nobody could look at", nil, shim.Observed{Net: shim.Nothing().Net, VolumesErr: errBlind}, shim.Stopping, shim.Stopping},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := shim.PlanInput{Group: "checkout", Want: tt.want, Observed: tt.seen, Now: noon, Layout: layout}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
 // errKilled ends a daemon in the middle of what it does to its store.
@@ -118,7 +119,7 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 	}
 	install := func(by shim.Cause, files ...string) func(*shim.Store) {
 		return func(s *shim.Store) {
-			_, err := s.Install(bundles(files...), shim.Origin{By: by, Why: map[bool]string{true: "not ready"}[by == shim.ByRevert]})
+			_, err := s.Install(applied(files...), shim.Origin{By: by, Why: map[bool]string{true: "not ready"}[by == shim.ByRevert]})
 			must(err)
 			s.Load()
 		}
@@ -128,13 +129,13 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 	}
 	pinned := func(by shim.Cause, digest string) func(*shim.Store) {
 		return func(s *shim.Store) {
-			_, err := s.Install(bundles("job.hcl", job), shim.Origin{By: by, Pins: map[string]shim.Pins{"job": {"registry.example/once:1": digest}}})
+			_, err := s.Install(applied("job.hcl", shimtest.Job), shim.Origin{By: by, Pins: map[string]shim.Pins{"job": {"registry.example/once:1": digest}}})
 			must(err)
 			s.Load()
 		}
 	}
 	lives := shim.History{"once": {Ended: true}}
-	job2 := edited(job, "once:1", "once:2")
+	job2 := shimtest.Edited(shimtest.Job, "once:1", "once:2")
 	edit := func(l shim.Layout, text string) {
 		must(os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600))
 	}
@@ -144,54 +145,54 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 		hand   func(l shim.Layout) // optional: what an operator does to the folder
 		do     func(*shim.Store)
 	}{
-		{"applied", nil, nil, install(shim.ByApply, "job.hcl", job)},
-		{"two files", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, install(shim.ByApply, "job.hcl", job2, "shop.hcl", shop)},
-		{"another definition", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved)}, nil, install(shim.ByApply, "job.hcl", job2)},
-		{"a remark", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, install(shim.ByApply, "job.hcl", job+"# mind\n")},
-		{"taken back", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2)}, nil,
-			install(shim.ByRevert, "job.hcl", job)},
-		{"rolled back", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2), conclude(2, shim.Proved)}, nil,
-			install(shim.ByRollback, "job.hcl", job)},
-		{"the one that was taken back, again", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), install(shim.ByApply, "job.hcl", job2), install(shim.ByRevert, "job.hcl", job)}, nil,
-			install(shim.ByApply, "job.hcl", job)},
+		{"applied", nil, nil, install(shim.ByApply, "job.hcl", shimtest.Job)},
+		{"two files", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, install(shim.ByApply, "job.hcl", job2, "shop.hcl", shimtest.Shop)},
+		{"another definition", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved)}, nil, install(shim.ByApply, "job.hcl", job2)},
+		{"a remark", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, install(shim.ByApply, "job.hcl", shimtest.Job+"# mind\n")},
+		{"taken back", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2)}, nil,
+			install(shim.ByRevert, "job.hcl", shimtest.Job)},
+		{"rolled back", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2), conclude(2, shim.Proved)}, nil,
+			install(shim.ByRollback, "job.hcl", shimtest.Job)},
+		{"the one that was taken back, again", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), install(shim.ByApply, "job.hcl", job2), install(shim.ByRevert, "job.hcl", shimtest.Job)}, nil,
+			install(shim.ByApply, "job.hcl", shimtest.Job)},
 		{"an old generation is let go of", []func(*shim.Store){
-			install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:2")),
-			conclude(2, shim.Proved), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:3")), install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:4")),
-		}, nil, install(shim.ByApply, "job.hcl", edited(job, "once:1", "once:5"))},
+			install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", shimtest.Edited(shimtest.Job, "once:1", "once:2")),
+			conclude(2, shim.Proved), install(shim.ByApply, "job.hcl", shimtest.Edited(shimtest.Job, "once:1", "once:3")), install(shim.ByApply, "job.hcl", shimtest.Edited(shimtest.Job, "once:1", "once:4")),
+		}, nil, install(shim.ByApply, "job.hcl", shimtest.Edited(shimtest.Job, "once:1", "once:5"))},
 		{"a moved tag", []func(*shim.Store){pinned(shim.ByApply, "sha256:a"), conclude(1, shim.Proved)}, nil, pinned(shim.ByApply, "sha256:b")},
 		{"a moved tag, rolled back", []func(*shim.Store){pinned(shim.ByApply, "sha256:a"), conclude(1, shim.Proved), pinned(shim.ByApply, "sha256:b"), conclude(2, shim.Proved)}, nil,
 			pinned(shim.ByRollback, "sha256:a")},
-		{"images of a generation that had none noted", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) {
+		{"images of a generation that had none noted", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, func(s *shim.Store) {
 			must(s.Pin("job", 1, shim.Pins{"registry.example/once:1": "sha256:a"}))
 		}},
-		{"proved", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.Proved)},
-		{"not ready", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, conclude(1, shim.NotReady)},
-		{"edited by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) { edit(l, job2) }, func(s *shim.Store) { s.Load() }},
-		{"edited by hand as it was before it was taken back", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved),
-			install(shim.ByApply, "job.hcl", job2), install(shim.ByRevert, "job.hcl", job)}, func(l shim.Layout) {
-			edit(l, edited(job, "once:1", "once:3"))
+		{"proved", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, conclude(1, shim.Proved)},
+		{"not ready", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, conclude(1, shim.NotReady)},
+		{"edited by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, func(l shim.Layout) { edit(l, job2) }, func(s *shim.Store) { s.Load() }},
+		{"edited by hand as it was before it was taken back", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved),
+			install(shim.ByApply, "job.hcl", job2), install(shim.ByRevert, "job.hcl", shimtest.Job)}, func(l shim.Layout) {
+			edit(l, shimtest.Edited(shimtest.Job, "once:1", "once:3"))
 			shim.NewStore(l).Load()
-			edit(l, job)
+			edit(l, shimtest.Job)
 		}, func(s *shim.Store) { s.Load() }},
-		{"renamed by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) {
+		{"renamed by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, func(l shim.Layout) {
 			must(os.Rename(filepath.Join(l.GroupsDir, "job.hcl"), filepath.Join(l.GroupsDir, "new.hcl")))
 		}, func(s *shim.Store) { s.Load() }},
-		{"taken away by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, func(l shim.Layout) {
+		{"taken away by hand", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, func(l shim.Layout) {
 			must(os.Remove(filepath.Join(l.GroupsDir, "job.hcl")))
 		}, func(s *shim.Store) { loadAndForget(s) }},
-		{"removed", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2)}, nil,
+		{"removed", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), conclude(1, shim.Proved), install(shim.ByApply, "job.hcl", job2)}, nil,
 			func(s *shim.Store) { must(s.Remove("job")); loadAndForget(s) }},
-		{"removed after its end", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) {
+		{"removed after its end", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), func(s *shim.Store) {
 			must(errors.Join(s.SetLives("job", lives), s.SetEnded("job", &shim.Ended{Generation: 1})))
 		}}, nil, func(s *shim.Store) { must(s.Remove("job")); loadAndForget(s) }},
-		{"one of its containers has ended", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) { must(s.SetLives("job", lives)) }},
-		{"none has", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetLives("job", lives)) }}, nil,
+		{"one of its containers has ended", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, func(s *shim.Store) { must(s.SetLives("job", lives)) }},
+		{"none has", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), func(s *shim.Store) { must(s.SetLives("job", lives)) }}, nil,
 			func(s *shim.Store) { must(s.SetLives("job", nil)) }},
-		{"stopped", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) { must(s.SetStopped("job", true)) }},
-		{"started", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetStopped("job", true)) }}, nil,
+		{"stopped", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, func(s *shim.Store) { must(s.SetStopped("job", true)) }},
+		{"started", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), func(s *shim.Store) { must(s.SetStopped("job", true)) }}, nil,
 			func(s *shim.Store) { must(s.SetStopped("job", false)) }},
-		{"ended", []func(*shim.Store){install(shim.ByApply, "job.hcl", job)}, nil, func(s *shim.Store) { must(s.SetEnded("job", &shim.Ended{Generation: 1})) }},
-		{"to run again", []func(*shim.Store){install(shim.ByApply, "job.hcl", job), func(s *shim.Store) { must(s.SetEnded("job", &shim.Ended{Generation: 1})) }}, nil,
+		{"ended", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, func(s *shim.Store) { must(s.SetEnded("job", &shim.Ended{Generation: 1})) }},
+		{"to run again", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job), func(s *shim.Store) { must(s.SetEnded("job", &shim.Ended{Generation: 1})) }}, nil,
 			func(s *shim.Store) { must(s.SetEnded("job", nil)) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,12 +12,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
 func newStore(t *testing.T) (*shim.Store, shim.Layout) {
 	dir := t.TempDir()
 	l := shim.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
 	return shim.NewStore(l), l
+}
+
+// applied returns files, given as name, text, name, text, as an operator applies them.
+func applied(files ...string) []shim.Bundle {
+	var out []shim.Bundle
+	for i := 0; i < len(files); i += 2 {
+		out = append(out, shim.Bundle{Name: files[i], Path: "/home/op/" + files[i], HCL: []byte(files[i+1])})
+	}
+	return out
 }
 
 // loaded is what a load found, in words: "shop 1 shop.hcl", "- job" for one that is to go, "! path" for a problem.
@@ -50,22 +60,22 @@ func TestStoreLoad(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", nil, nil, []string{}},
-		{"two files", files{"b.hcl": shop, "a.hcl": job}, nil, []string{"job 1 a.hcl", "shop 1 b.hcl"}},
-		{"nothing changed", files{"a.hcl": job}, files{"a.hcl": job + "# a remark\n"}, []string{"job 1 a.hcl"}},
-		{"another definition", files{"a.hcl": job}, files{"a.hcl": edited(job, "once:1", "once:2")}, []string{"job 2 a.hcl"}},
-		{"renamed", files{"a.hcl": job}, files{"a.hcl": "", "b.hcl": job}, []string{"job 1 b.hcl"}},
-		{"taken away", files{"a.hcl": job, "b.hcl": shop}, files{"a.hcl": ""}, []string{"shop 1 b.hcl", "- job"}},
-		{"block taken away", files{"a.hcl": job + shop}, files{"a.hcl": job}, []string{"job 1 a.hcl", "- shop"}},
-		{"broken", files{"a.hcl": job + shop}, files{"a.hcl": "group {"}, []string{"job 1 a.hcl (kept)", "shop 1 a.hcl (kept)", "! a.hcl"}},
-		{"broken in one block", files{"a.hcl": job + shop}, files{"a.hcl": edited(job, "once:1", "once:2") + "group {"}, []string{"job 1 a.hcl (kept)", "shop 1 a.hcl (kept)", "! a.hcl"}},
+		{"two files", files{"b.hcl": shimtest.Shop, "a.hcl": shimtest.Job}, nil, []string{"job 1 a.hcl", "shop 1 b.hcl"}},
+		{"nothing changed", files{"a.hcl": shimtest.Job}, files{"a.hcl": shimtest.Job + "# a remark\n"}, []string{"job 1 a.hcl"}},
+		{"another definition", files{"a.hcl": shimtest.Job}, files{"a.hcl": shimtest.Edited(shimtest.Job, "once:1", "once:2")}, []string{"job 2 a.hcl"}},
+		{"renamed", files{"a.hcl": shimtest.Job}, files{"a.hcl": "", "b.hcl": shimtest.Job}, []string{"job 1 b.hcl"}},
+		{"taken away", files{"a.hcl": shimtest.Job, "b.hcl": shimtest.Shop}, files{"a.hcl": ""}, []string{"shop 1 b.hcl", "- job"}},
+		{"block taken away", files{"a.hcl": shimtest.Job + shimtest.Shop}, files{"a.hcl": shimtest.Job}, []string{"job 1 a.hcl", "- shop"}},
+		{"broken", files{"a.hcl": shimtest.Job + shimtest.Shop}, files{"a.hcl": "group {"}, []string{"job 1 a.hcl (kept)", "shop 1 a.hcl (kept)", "! a.hcl"}},
+		{"broken in one block", files{"a.hcl": shimtest.Job + shimtest.Shop}, files{"a.hcl": shimtest.Edited(shimtest.Job, "once:1", "once:2") + "group {"}, []string{"job 1 a.hcl (kept)", "shop 1 a.hcl (kept)", "! a.hcl"}},
 		{"broken from the first", files{"a.hcl": "group {"}, nil, []string{"! a.hcl"}},
-		{"broken beside a good one", files{"a.hcl": "group {", "b.hcl": job}, nil, []string{"job 1 b.hcl", "! a.hcl"}},
-		{"renamed and broken", files{"a.hcl": job}, files{"a.hcl": "", "b.hcl": "group {"}, []string{"job 1 a.hcl (kept)", "! b.hcl"}},
-		{"broken, and another taken away", files{"a.hcl": job, "b.hcl": shop}, files{"a.hcl": "group {", "b.hcl": ""}, []string{"job 1 a.hcl (kept)", "- shop", "! a.hcl"}},
-		{"two of a name, at once", files{"a.hcl": job, "b.hcl": rival}, nil, []string{"job 1 a.hcl", "! b.hcl"}},
-		{"two of a name, one was first", files{"b.hcl": job}, files{"a.hcl": rival}, []string{"job 1 b.hcl", "! a.hcl"}},
-		{"two of a name, one is broken", files{"b.hcl": job}, files{"a.hcl": rival, "b.hcl": "group {"}, []string{"job 1 b.hcl (kept)", "! a.hcl", "! b.hcl"}},
-		{"what editors leave", files{"a.hcl": job, ".a.hcl.swp": "x", "a.hcl~": "x", "#a.hcl#": "x", ".#a.hcl": "x", "README": "x"}, nil, []string{"job 1 a.hcl"}},
+		{"broken beside a good one", files{"a.hcl": "group {", "b.hcl": shimtest.Job}, nil, []string{"job 1 b.hcl", "! a.hcl"}},
+		{"renamed and broken", files{"a.hcl": shimtest.Job}, files{"a.hcl": "", "b.hcl": "group {"}, []string{"job 1 a.hcl (kept)", "! b.hcl"}},
+		{"broken, and another taken away", files{"a.hcl": shimtest.Job, "b.hcl": shimtest.Shop}, files{"a.hcl": "group {", "b.hcl": ""}, []string{"job 1 a.hcl (kept)", "- shop", "! a.hcl"}},
+		{"two of a name, at once", files{"a.hcl": shimtest.Job, "b.hcl": rival}, nil, []string{"job 1 a.hcl", "! b.hcl"}},
+		{"two of a name, one was first", files{"b.hcl": shimtest.Job}, files{"a.hcl": rival}, []string{"job 1 b.hcl", "! a.hcl"}},
+		{"two of a name, one is broken", files{"b.hcl": shimtest.Job}, files{"a.hcl": rival, "b.hcl": "group {"}, []string{"job 1 b.hcl (kept)", "! a.hcl", "! b.hcl"}},
+		{"what editors leave", files{"a.hcl": shimtest.Job, ".a.hcl.swp": "x", "a.hcl~": "x", "#a.hcl#": "x", ".#a.hcl": "x", "README": "x"}, nil, []string{"job 1 a.hcl"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, l := newStore(t)
@@ -188,10 +198,10 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
 	path := filepath.Join(l.GroupsDir, "job.hcl")
-	if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(shimtest.Job), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	undo, err := s.Install(bundles("job.hcl", shop), shim.Origin{By: shim.ByApply})
+	undo, err := s.Install(applied("job.hcl", shimtest.Shop), shim.Origin{By: shim.ByApply})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +209,7 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := s.Bundle("job.hcl")
-	if err != nil || b.Path != "" || string(b.HCL) != job {
+	if err != nil || b.Path != "" || string(b.HCL) != shimtest.Job {
 		t.Errorf("bundle %+v, error %v", b, err)
 	}
 }
@@ -207,7 +217,7 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
-	if _, err := s.Install(bundles("a.hcl", job), shim.Origin{By: shim.ByApply}); err != nil {
+	if _, err := s.Install(applied("a.hcl", shimtest.Job), shim.Origin{By: shim.ByApply}); err != nil {
 		t.Fatal(err)
 	}
 	// What a machine that lost power after the note was written leaves: neither file, and the note.
@@ -216,7 +226,7 @@ func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	note := `{"put":[{"name":"a.hcl","path":"/home/op/a.hcl","hcl":"` + base64(job) + `"},{"name":"b.hcl","path":"/x/b.hcl","hcl":"` + base64(shop) + `"}]}`
+	note := `{"put":[{"name":"a.hcl","path":"/home/op/a.hcl","hcl":"` + base64(shimtest.Job) + `"},{"name":"b.hcl","path":"/x/b.hcl","hcl":"` + base64(shimtest.Shop) + `"}]}`
 	if err := os.WriteFile(filepath.Join(l.StateDir, "install.json"), []byte(note), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +240,7 @@ func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 
 func TestStoreThatCantBeReadKeepsWhatItCan(t *testing.T) {
 	s, l := newStore(t)
-	if _, err := s.Install(bundles("a.hcl", job, "b.hcl", shop), shim.Origin{By: shim.ByApply}); err != nil {
+	if _, err := s.Install(applied("a.hcl", shimtest.Job, "b.hcl", shimtest.Shop), shim.Origin{By: shim.ByApply}); err != nil {
 		t.Fatal(err)
 	}
 	s.Load()
@@ -249,7 +259,7 @@ func TestStoreThatCantBeReadKeepsWhatItCan(t *testing.T) {
 func TestStoreNames(t *testing.T) {
 	s, _ := newStore(t)
 	for _, name := range []string{"", "a", "a.hcl~", ".a.hcl", "#a.hcl", "../a.hcl", "b/a.hcl", "/a.hcl", ".hcl"} {
-		if _, err := s.Read(shim.Bundle{Name: name, HCL: []byte(job)}); err == nil {
+		if _, err := s.Read(shim.Bundle{Name: name, HCL: []byte(shimtest.Job)}); err == nil {
 			t.Errorf("%q was taken for a name", name)
 		}
 	}
@@ -257,7 +267,7 @@ func TestStoreNames(t *testing.T) {
 
 func TestFileErrorShowsEverything(t *testing.T) {
 	s, _ := newStore(t)
-	_, err := s.Read(bundles("a.hcl", edited(shop, "publish", "publsh", "mount", "mont"))[0])
+	_, err := s.Read(applied("a.hcl", shimtest.Edited(shimtest.Shop, "publish", "publsh", "mount", "mont"))[0])
 	var fe *shim.FileError
 	if !errors.As(err, &fe) {
 		t.Fatalf("error %v", err)

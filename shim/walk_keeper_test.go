@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
 // walks is how many random walks a keeper, or one after the other, is taken through.
@@ -46,7 +47,7 @@ func (w *walker) soon(call func(ctx context.Context) error) {
 	}
 }
 
-func (w *walker) someone() string { return everybody[w.rand.IntN(len(everybody))] }
+func (w *walker) someone() string { return shimtest.Containers[w.rand.IntN(len(shimtest.Containers))] }
 
 // step does one thing, and notes it.
 func (w *walker) step() {
@@ -86,7 +87,7 @@ func (w *walker) step() {
 		note("silence of %s", name)
 		w.shows = append(w.shows, w.host.Hide("till", name))
 	case 12:
-		all := operations()
+		all := shimtest.Operations()
 		what := all[w.rand.IntN(len(all))]
 		note("fault of %s", what)
 		w.host.FailNext(what, errBoom)
@@ -154,7 +155,7 @@ func (w *walker) calm() {
 	for _, show := range w.shows {
 		show()
 	}
-	for _, name := range everybody {
+	for _, name := range shimtest.Containers {
 		w.host.Answer("till", name, "ready", nil)
 		w.host.Answer("till", name, "live", nil)
 	}

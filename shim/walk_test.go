@@ -6,31 +6,16 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sallyport/sallyport/shim/shimtest"
 	"github.com/sallyport/sallyport/spec"
 )
-
-// operations are the names of all that a host does for the groups of these walks, so that each can fail.
-func operations() []string {
-	names := []string{
-		"seal", "admit", "connect", "disconnect", "limit", "mount logs", "unmount logs", "image a:1", "image b:1",
-		"observe network", "observe bounds", "observe volumes", "observe containers", "list networks",
-	}
-	for _, verb := range []string{"create", "start", "stop", "remove"} {
-		for _, name := range everybody {
-			names = append(names, verb+" "+name)
-		}
-	}
-	return names
-}
-
-var everybody = []string{"proxy", "fetch", "migrate", "shipper", "store", "api", "web"}
 
 // The invariants are those of [shimtest.Invariant]: the host notes each time that one is broken.
 func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		want := anyFate(t, anyWish(t, "at first"))
-		who := rapid.SampledFrom(everybody)
+		who := rapid.SampledFrom(shimtest.Containers)
 		hidden := []func(){}
 		t.Repeat(map[string]func(*rapid.T){
 			"look": func(t *rapid.T) {
@@ -45,7 +30,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 			},
 			"an answer": func(t *rapid.T) {
 				kind := rapid.SampledFrom([]string{"ready", "live"}).Draw(t, "probe")
-				w.host.Answer("g", who.Draw(t, "who"), kind, rapid.SampledFrom([]error{nil, errRefusing}).Draw(t, "answer"))
+				w.host.Answer("g", who.Draw(t, "who"), kind, rapid.SampledFrom([]error{nil, errFault}).Draw(t, "answer"))
 			},
 			"a flush":    func(t *rapid.T) { w.host.Flush("g") },
 			"no bounds":  func(t *rapid.T) { w.host.Unbound("g") },
@@ -57,11 +42,11 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				w.at = w.at.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
 			},
 			"a fault": func(t *rapid.T) {
-				what := rapid.SampledFrom(operations()).Draw(t, "what")
+				what := rapid.SampledFrom(shimtest.Operations()).Draw(t, "what")
 				if rapid.Bool().Draw(t, "done, and the answer is lost") {
-					w.host.FailNextDone(what, errBoom)
+					w.host.FailNextDone(what, errFault)
 				} else {
-					w.host.FailNext(what, errBoom)
+					w.host.FailNext(what, errFault)
 				}
 			},
 			"": func(t *rapid.T) { w.check(t) },
@@ -87,7 +72,7 @@ func TestStoppingIsNoEnd(t *testing.T) {
 		}
 		_, steps := w.look("g", nil)
 		if rapid.Bool().Draw(t, "one fails") {
-			w.host.FailNextDone("stop "+rapid.SampledFrom(everybody).Draw(t, "who"), errBoom)
+			w.host.FailNextDone("stop "+rapid.SampledFrom(shimtest.Containers).Draw(t, "who"), errFault)
 		}
 		_ = w.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
 		if rapid.Bool().Draw(t, "and the keeper is another") {
