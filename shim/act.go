@@ -147,7 +147,7 @@ func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
 func (h Machine) Groups(ctx context.Context) ([]string, error) {
 	nets, errNets := h.network.Groups(ctx)
 	vols, errVols := h.volumes.Groups(ctx)
-	held, errHeld := h.heldGroups(ctx)
+	held, errHeld := h.retainedGroups(ctx)
 	states, errStates := h.runtime.Observe(ctx, "")
 	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
 		return nil, err

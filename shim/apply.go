@@ -13,7 +13,7 @@ import (
 )
 
 // backTime bounds how long Apply waits for a group to be as it was before, after it could not be made as it was to be.
-const backTime = time.Minute
+const undoTimeout = time.Minute
 
 // Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
 // is down because it is stopped, or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
@@ -26,7 +26,7 @@ func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line s
 }
 
 func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress func(line string)) error {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return err
 	}
 	if progress == nil {
@@ -42,26 +42,26 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	images, err := k.images(ctx, c, o.Pins)
+	images, err := k.resolveImages(ctx, c, o.Pins)
 	if err != nil {
 		return err
 	}
-	o.Pins = k.pinAll(images, progress)
+	o.Pins = k.recordedDigests(images, progress)
 	c.pins = o.Pins
-	f := NewWaiter()
-	undo, err := k.installFiles(ctx, &c, o, images, f)
+	waiter := NewWaiter()
+	undo, err := k.installFiles(ctx, &c, o, images, waiter)
 	if err != nil {
 		return err
 	}
-	outcomes, err := f.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
 	if err != nil {
 		return err
 	}
-	return k.judge(ctx, c, outcomes, undo, progress)
+	return k.collectResults(ctx, c, outcomes, undo, progress)
 }
 
 // installFiles checks once more, under the right to the store, installs, and sets the runners going.
-func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, f *Waiter) (undoings, error) {
+func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, waiter *Waiter) (undos, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	}
 	if o.By == ByRollback { // what an operator applies takes the place of whatever is there
 		for _, b := range c.files {
-			if err := k.keepEdit(b.Name); err != nil {
+			if err := k.recordEdits(b.Name); err != nil {
 				return nil, err
 			}
 		}
@@ -81,14 +81,14 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	if err != nil {
 		return nil, err
 	}
-	feeds := map[string]*Waiter{}
+	waiters := map[string]*Waiter{}
 	for _, g := range c.groups {
-		feeds[g.Name] = f
+		waiters[g.Name] = waiter
 	}
 	for _, name := range c.leaves {
-		feeds[name] = f
+		waiters[name] = waiter
 	}
-	loadErr := k.load(images, feeds)
+	loadErr := k.load(images, waiters)
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
 			err := fmt.Errorf("group %s was installed and is not what is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
@@ -101,9 +101,9 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 
 // undoings put each file back as it was before; they are told why.
-type undoings map[string]func(why string) error
+type undos map[string]func(why string) error
 
-func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
+func (k *Keeper) undoAll(c change, undo undos, why error) []error {
 	var errs []error
 	for file, back := range undo {
 		if !k.installed(c, file) {
@@ -118,7 +118,7 @@ func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
 }
 
 // judge makes one error of the outcomes, and puts back the files of which a group could not be built.
-func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result, undo undoings, progress func(string)) error {
+func (k *Keeper) collectResults(ctx context.Context, c change, outcomes map[string]Result, undo undos, progress func(string)) error {
 	var errs []error
 	back := map[string]string{} // file -> why
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
@@ -141,7 +141,7 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result
 	}
 	for _, file := range slices.Sorted(maps.Keys(back)) {
 		undo := func() error { return undo[file](back[file]) }
-		if err := k.putBack(ctx, c, file, undo, progress); err != nil {
+		if err := k.undoFile(ctx, c, file, undo, progress); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
@@ -174,15 +174,15 @@ func (k *Keeper) superseded(c change, name string, state State) error {
 
 // putBack undoes the installation of one file, unless someone has installed another one meanwhile, and waits until its groups
 // are as they were.
-func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+func (k *Keeper) undoFile(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	f := NewWaiter()
-	n, err := k.undo(ctx, c, file, undo, f, progress)
+	waiter := NewWaiter()
+	n, err := k.undo(ctx, c, file, undo, waiter, progress)
 	if err != nil || n == 0 {
 		return err
 	}
-	outcomes, err := f.Wait(ctx, n, progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, n, progress, k.stopped)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func()
 }
 
 // undo returns how many groups f will tell of.
-func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, f *Waiter, progress func(string)) (int, error) {
+func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, waiter *Waiter, progress func(string)) (int, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -208,16 +208,16 @@ func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() er
 	if err := undo(); err != nil {
 		return 0, err
 	}
-	feeds := map[string]*Waiter{}
+	waiters := map[string]*Waiter{}
 	k.mu.Lock()
 	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
 		if k.runners[name] != nil {
-			feeds[name] = f
+			waiters[name] = waiter
 		}
 	}
 	k.mu.Unlock()
-	_ = k.load(nil, feeds) // logged, and kept for Problems
-	return len(feeds), nil
+	_ = k.load(nil, waiters) // logged, and kept for Problems
+	return len(waiters), nil
 }
 
 // installed says that the file is as the change has it: nobody has put another in its place since.

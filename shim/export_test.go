@@ -76,13 +76,13 @@ type Tally = tally
 var Fresh = fresh
 
 // A Trial is the time of one generation to prove itself.
-type Trial struct{ t trial }
+type Rollout struct{ t rollout }
 
 // A Sighting is what a look finds of it.
-type Sighting struct{ Known, Ready, Ended, Stopped bool }
+type RolloutSample struct{ Known, Ready, Ended, Stopped bool }
 
 // See tells the verdict in words; empty: there is none yet.
-func (t Trial) See(generation int, u spec.Update, s Sighting, now time.Time) (Trial, string) {
-	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, ended: s.Ended, stopped: s.Stopped}, now)
-	return Trial{after}, map[decision]string{held: "proved", tooLate: "too late"}[v]
+func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now time.Time) (Rollout, string) {
+	after, v := t.t.observe(generation, u, rolloutSample{known: s.Known, ready: s.Ready, ended: s.Ended, stopped: s.Stopped}, now)
+	return Rollout{after}, map[rolloutVerdict]string{rolloutHealthy: "proved", rolloutLate: "too late"}[v]
 }

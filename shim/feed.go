@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// ErrStopping is the error of a call that waits while the daemon ends.
+var ErrStopping = errors.New("the daemon is stopping")
+
 // An outcome is how a runner's look ended.
 type Result struct {
 	State  State
@@ -17,50 +20,50 @@ type Result struct {
 
 // A feed carries what runners do to a call that waits for them. Runners never block on it.
 type Waiter struct {
-	mu       sync.Mutex
-	lines    []string
-	outcomes map[string]Result
-	ping     chan struct{} // holds one
+	mu      sync.Mutex
+	lines   []string
+	results map[string]Result
+	wake    chan struct{} // holds one
 }
 
-func NewWaiter() *Waiter { return &Waiter{outcomes: map[string]Result{}, ping: make(chan struct{}, 1)} }
+func NewWaiter() *Waiter { return &Waiter{results: map[string]Result{}, wake: make(chan struct{}, 1)} }
 
-func (f *Waiter) line(group, format string, args ...any) {
-	f.mu.Lock()
-	f.lines = append(f.lines, group+": "+fmt.Sprintf(format, args...))
-	f.mu.Unlock()
-	f.wake()
+func (w *Waiter) addLine(group, format string, args ...any) {
+	w.mu.Lock()
+	w.lines = append(w.lines, group+": "+fmt.Sprintf(format, args...))
+	w.mu.Unlock()
+	w.signal()
 }
 
-func (f *Waiter) done(group string, o Result) {
-	f.mu.Lock()
-	f.outcomes[group] = o
-	f.mu.Unlock()
-	f.wake()
+func (w *Waiter) addResult(group string, o Result) {
+	w.mu.Lock()
+	w.results[group] = o
+	w.mu.Unlock()
+	w.signal()
 }
 
-func (f *Waiter) wake() {
+func (w *Waiter) signal() {
 	select {
-	case f.ping <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
 // wait passes lines on until there are so many outcomes, ctx ends, or stopped is closed.
-func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
+func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
-		f.mu.Lock()
-		lines, have := f.lines, len(f.outcomes)
-		f.lines = nil
-		f.mu.Unlock()
+		w.mu.Lock()
+		lines, have := w.lines, len(w.results)
+		w.lines = nil
+		w.mu.Unlock()
 		for _, l := range lines {
 			progress(l)
 		}
 		if have >= n {
-			return f.outcomes, nil
+			return w.results, nil
 		}
 		select {
-		case <-f.ping:
+		case <-w.wake:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-stopped:
@@ -69,44 +72,40 @@ func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped
 	}
 }
 
-var (
-	ErrStopping = errors.New("the daemon is stopping")
-)
-
 // spoil makes a failure of what those who follow by now are told at the end, whatever that is.
 func (r *Runner) FailWaiters(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.followers {
-		r.followers[i].spoilt = why
+	for i := range r.requests {
+		r.requests[i].failure = why
 	}
 }
 
 // A follower is told how the first look ends that began with seq or a later one.
-type follower struct {
-	feed   *Waiter
-	seq    int
-	since  time.Time
-	waits  string // what it was last told that the group waits for
-	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
+type request struct {
+	waiter      *Waiter
+	seq         int
+	since       time.Time
+	lastWaiting string // what it was last told that the group waits for
+	failure     error  // not nil: what was asked for failed, and this tells how, whatever the look finds
 }
 
 // requested needs mu.
-func (r *Runner) requested(f *Waiter) {
+func (r *Runner) addRequest(waiter *Waiter) {
 	r.seq++
-	if f != nil {
-		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
+	if waiter != nil {
+		r.requests = append(r.requests, request{waiter: waiter, seq: r.seq, since: r.config.Now()})
 	}
 	r.Wake(WakeWanted)
 }
 
 // tell passes a line to whoever follows the look of seq.
-func (r *Runner) tell(seq int, format string, args ...any) {
+func (r *Runner) report(seq int, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, f := range r.followers {
-		if f.seq <= seq {
-			f.feed.line(r.group, format, args...)
+	for _, q := range r.requests {
+		if q.seq <= seq {
+			q.waiter.addLine(r.group, format, args...)
 		}
 	}
 }
@@ -115,16 +114,16 @@ func (r *Runner) tell(seq int, format string, args ...any) {
 func (r *Runner) finish(seq int, o Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var rest []follower
-	for _, f := range r.followers {
-		if f.seq > seq {
-			rest = append(rest, f)
+	var rest []request
+	for _, q := range r.requests {
+		if q.seq > seq {
+			rest = append(rest, q)
 			continue
 		}
-		if f.spoilt != nil {
-			o = Result{State: o.State, Err: f.spoilt}
+		if q.failure != nil {
+			o = Result{State: o.State, Err: q.failure}
 		}
-		f.feed.done(r.group, o)
+		q.waiter.addResult(r.group, o)
 	}
-	r.followers = rest
+	r.requests = rest
 }

@@ -15,8 +15,8 @@ func (h Machine) Image(ctx context.Context, ref string, pins Pins) (Image, error
 }
 
 // pinImages pins what the containers of seq have been made from, where nothing is pinned yet.
-func (r *Runner) pinImages(ctx context.Context, in PlanInput, seq int) {
-	w, now := r.wishes()
+func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
+	d, now := r.desiredNow()
 	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
 		return
 	}
@@ -24,7 +24,7 @@ func (r *Runner) pinImages(ctx context.Context, in PlanInput, seq int) {
 	if len(p) == 0 {
 		return
 	}
-	if err := r.owner.Pin(ctx, r.group, w.generation(), p); err != nil {
+	if err := r.owner.Pin(ctx, r.group, d.generation(), p); err != nil {
 		if ctx.Err() == nil {
 			r.log.Warn("what its images are is not written down for now: "+err.Error(), "group", r.group)
 		}
@@ -32,24 +32,24 @@ func (r *Runner) pinImages(ctx context.Context, in PlanInput, seq int) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := r.wish.wanted; now != nil && now.Generation == w.generation() {
+	if now := r.desired.wanted; now != nil && now.Generation == d.generation() {
 		pinned := *now // others read the old one
 		pinned.Pins = now.Pins.of(&now.Group, p)
-		r.wish.wanted = &pinned
+		r.desired.wanted = &pinned
 	}
 }
 
 // holdImages holds, once for each generation, what the group's containers are made from, and lets go of the generations that
 // can't be gone back to any more. New containers have theirs held before they are created; here it is about those that a new
 // generation has taken over as they were.
-func (r *Runner) holdImages(ctx context.Context, in PlanInput, seq int) {
-	w, now := r.wishes()
-	if now != seq || r.host.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.held == w.generation() {
+func (r *Runner) retainImages(ctx context.Context, in PlanInput, seq int) {
+	d, now := r.desiredNow()
+	if now != seq || r.machine.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
 		return
 	}
-	err := r.host.hold(ctx, in, w.generation())
+	err := r.machine.retain(ctx, in, d.generation())
 	if err == nil {
-		err = r.releaseOld(ctx, w.generation())
+		err = r.releaseOld(ctx, d.generation())
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -57,10 +57,10 @@ func (r *Runner) holdImages(ctx context.Context, in PlanInput, seq int) {
 		}
 		return
 	}
-	r.held = w.generation()
+	r.retained = d.generation()
 }
 
-func (h Machine) hold(ctx context.Context, in PlanInput, generation int) error {
+func (h Machine) retain(ctx context.Context, in PlanInput, generation int) error {
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.container(c.Name)
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.otherImage(&c, s) {
@@ -78,7 +78,7 @@ func (r *Runner) releaseOld(ctx context.Context, current int) error {
 	if err != nil {
 		return err
 	}
-	return r.host.release(ctx, r.group, append(kept, current)...)
+	return r.machine.release(ctx, r.group, append(kept, current)...)
 }
 
 // release lets go of every generation of the group but those that are kept.
@@ -102,7 +102,7 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 }
 
 // heldGroups lists the groups for which images are held.
-func (h Machine) heldGroups(ctx context.Context) ([]string, error) {
+func (h Machine) retainedGroups(ctx context.Context) ([]string, error) {
 	if h.holder == nil {
 		return nil, nil
 	}

@@ -14,7 +14,7 @@ import (
 
 // images makes every image of the change present, all at once, and returns them by group and reference. pins has, by group, the
 // references that are not to mean what they do on the host now.
-func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (map[string]map[string]Image, error) {
+func (k *Keeper) resolveImages(ctx context.Context, c change, pins map[string]Pins) (map[string]map[string]Image, error) {
 	type meaning struct{ ref, pin string }
 	var mu sync.Mutex
 	had := map[meaning]Image{}
@@ -53,7 +53,7 @@ func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (ma
 }
 
 // meanings are the pins that an apply of the group would come to, as far as what its images are can be told without fetching any.
-func (k *Keeper) meanings(ctx context.Context, g *spec.Group, pinned Pins) Pins {
+func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, pinned Pins) Pins {
 	now := Pins{}
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
@@ -69,7 +69,7 @@ func (k *Keeper) meanings(ctx context.Context, g *spec.Group, pinned Pins) Pins 
 
 // pinAll are the pins of resolved images, by group. progress, which may be nil, hears of a reference that has come to mean something
 // else than to the generation that is wanted.
-func (k *Keeper) pinAll(images map[string]map[string]Image, progress func(string)) map[string]Pins {
+func (k *Keeper) recordedDigests(images map[string]map[string]Image, progress func(string)) map[string]Pins {
 	pins := map[string]Pins{}
 	for _, group := range slices.Sorted(maps.Keys(images)) {
 		pins[group] = pinsOf(images[group])

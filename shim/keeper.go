@@ -23,36 +23,31 @@ type Config struct {
 	Glance time.Duration
 }
 
-var (
-	errNotSetUp = errors.New("shim: a Keeper needs Runtime, Network, Volumes and Store")
-)
-
 // A Keeper keeps groups, each by a runner of its own. Its methods but New and Run wait until Run has loaded the store.
 type Keeper struct {
 	config  Config
 	machine Machine
-	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
 
-	ready   chan struct{} // closed when the store has been loaded
-	looked  chan struct{} // closed when its groups have been looked at
-	stopped chan struct{} // closed when Run ends
-	install chan struct{} // holds the right to change or read the store
+	ready    chan struct{} // closed when the store has been loaded
+	observed chan struct{} // closed when its groups have been looked at
+	stopped  chan struct{} // closed when Run ends
+	install  chan struct{} // holds the right to change or read the store
 
-	mu      sync.Mutex
-	spawn   func(*Runner) // nil: not running
-	runners map[string]*Runner
-	wanted  map[string]Wanted
-	entered map[string]State // by group, the state that the journal had last when Run began; a group that is gone is in it no more
-	loaded  Loaded
-	swept   bool // orphans have been looked for since the last load
+	mu             sync.Mutex
+	spawn          func(*Runner) // nil: not running
+	runners        map[string]*Runner
+	wanted         map[string]Wanted
+	recordedStates map[string]State // by group, the state that the journal had last when Run began; a group that is gone is in it no more
+	loaded         Loaded
+	swept          bool // orphans have been looked for since the last load
 }
 
 // New validates and starts nothing.
 func New(c Config) (*Keeper, error) {
-	if !c.complete() {
-		return nil, errNotSetUp
+	if err := c.Fill(); err != nil {
+		return nil, err
 	}
-	c.fill()
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
@@ -60,15 +55,15 @@ func New(c Config) (*Keeper, error) {
 		c.Glance = time.Second
 	}
 	return &Keeper{
-		config:  c,
-		machine: NewMachine(&c.RunnerConfig),
-		folder:  watchFolder,
-		ready:   make(chan struct{}),
-		looked:  make(chan struct{}),
-		stopped: make(chan struct{}),
-		install: make(chan struct{}, 1),
-		runners: map[string]*Runner{},
-		wanted:  map[string]Wanted{},
+		config:   c,
+		machine:  NewMachine(&c.RunnerConfig),
+		folder:   watchFolder,
+		ready:    make(chan struct{}),
+		observed: make(chan struct{}),
+		stopped:  make(chan struct{}),
+		install:  make(chan struct{}, 1),
+		runners:  map[string]*Runner{},
+		wanted:   map[string]Wanted{},
 	}, nil
 }
 
@@ -87,20 +82,20 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Lock()
 	k.spawn = func(r *Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
-	k.entered = k.lastStates()
+	k.recordedStates = k.readStates()
 	k.install <- struct{}{}
 	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
 	<-k.install
 	close(k.ready)
 
-	g.Go(func() error { return k.awaitLooks(ctx) })
+	g.Go(func() error { return k.waitObserved(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
 	g.Go(func() error { return k.sweepOrphans(ctx) })
 	if w := k.config.Watcher; w != nil {
-		g.Go(func() error { return w.Watch(ctx, k.changed) })
+		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
 	}
 	if k.config.Changes != nil {
-		g.Go(func() error { return k.keepLookout(ctx) })
+		g.Go(func() error { return k.watchDrift(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -147,7 +142,7 @@ func (k *Keeper) Status(group string) ([]GroupStatus, error) {
 
 // lock takes the right to the store, once Run has loaded it. release gives it back.
 func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return nil, err
 	}
 	select {
@@ -161,7 +156,7 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 }
 
 // await waits until Run has loaded the store.
-func (k *Keeper) await(ctx context.Context) error {
+func (k *Keeper) waitLoaded(ctx context.Context) error {
 	select {
 	case <-k.ready:
 		return nil
@@ -173,7 +168,7 @@ func (k *Keeper) await(ctx context.Context) error {
 }
 
 // changed wakes one group's runner, or with "" all of them, whatever they wait for.
-func (k *Keeper) changed(group string) {
+func (k *Keeper) hostChanged(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if group == "" {

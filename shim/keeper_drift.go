@@ -16,7 +16,7 @@ type Changes interface {
 }
 
 // keepLookout has a group looked at as soon as something of its network may have changed.
-func (k *Keeper) keepLookout(ctx context.Context) error {
+func (k *Keeper) watchDrift(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Glance)
 	defer tick.Stop()
 	for {
@@ -26,12 +26,12 @@ func (k *Keeper) keepLookout(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, group := range k.config.Changes.Changed(k.Groups()) {
-			k.stir(group)
+			k.driftDetected(group)
 		}
 	}
 }
 
-func (k *Keeper) stir(group string) {
+func (k *Keeper) driftDetected(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
@@ -47,7 +47,7 @@ func (k *Keeper) Groups() []string {
 }
 
 // lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.
-func (k *Keeper) lastStates() map[string]State {
+func (k *Keeper) readStates() map[string]State {
 	if k.config.Journal == nil {
 		return nil
 	}

@@ -83,6 +83,6 @@ func (k owner) Retire(ctx context.Context, r *Runner, seq int) bool {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.Group())
 	}
 	delete(k.runners, r.Group())
-	delete(k.entered, r.Group()) // one of that name that comes later begins anew
+	delete(k.recordedStates, r.Group()) // one of that name that comes later begins anew
 	return true
 }

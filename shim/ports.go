@@ -8,7 +8,7 @@ import (
 
 // portsFree asks, before the link is made, for the ports that this keeper has not seen the group publish: an edit by hand asks for
 // none, and neither does a boot. What can't be asked for is taken to be free.
-func (r *Runner) portsFree(want *spec.Group) error {
+func (r *Runner) checkPorts(want *spec.Group) error {
 	for _, p := range NewPorts(r.connected, want) {
 		taken, err := r.config.PortTaken(p)
 		if err != nil {

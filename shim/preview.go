@@ -9,7 +9,7 @@ import (
 // Preview says what Apply would do, changing nothing and fetching nothing. One entry per group the sources define, then one
 // per group that a file defines now and would define no more.
 func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return nil, err
 	}
 	c, err := k.read(files)
@@ -39,7 +39,7 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	}
 	k.mu.Unlock()
 	if want != nil {
-		now := k.meanings(ctx, want, in.Pins)
+		now := k.resolvedDigests(ctx, want, in.Pins)
 		if now.differ(in.Pins) { // another generation, which has not ended
 			in.Ended = nil
 		}

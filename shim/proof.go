@@ -9,45 +9,45 @@ import (
 // tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
 // written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
 // for a generation that is late. again says that it was taken back, so that something else is wanted by now.
-func (r *Runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
-	w, now := r.wishes()
-	if w.wanted == nil || now != seq {
+func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
+	d, now := r.desiredNow()
+	if d.wanted == nil || now != seq {
 		return err, false
 	}
-	g := w.wanted
+	g := d.wanted
 	if g.Proved {
-		r.trial = trial{generation: g.Generation, over: true}
+		r.rollout = rollout{generation: g.Generation, healthy: true}
 	}
-	s := sighting{
+	s := rolloutSample{
 		known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
-		ready:   err == nil && (state == Completed || state == Running && in.proven()),
+		ready:   err == nil && (state == Completed || state == Running && in.ready()),
 		ended:   in.Ended != nil,
 		stopped: in.Stopped,
 	}
-	var v decision
-	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
-	if v == held {
-		r.note(ctx, g.Generation, Proved, "")
+	var v rolloutVerdict
+	r.rollout, v = r.rollout.observe(g.Generation, g.Group.Update, s, in.Now)
+	if v == rolloutHealthy {
+		r.recordOutcome(ctx, g.Generation, Proved, "")
 	}
-	if !r.trial.late {
+	if !r.rollout.late {
 		return err, false
 	}
 	late := in.failing(state, err)
-	if v == tooLate {
-		r.stuck = nil
+	if v == rolloutLate {
+		r.revertErr = nil
 		if g.Group.Update.AutoRevert && g.revertible() {
-			if r.stuck = r.owner.Revert(ctx, r, *g, late); r.stuck == nil {
+			if r.revertErr = r.owner.Revert(ctx, r, *g, late); r.revertErr == nil {
 				return err, true
 			}
 		}
-		r.note(ctx, g.Generation, NotReady, oneLine(late.Error()))
+		r.recordOutcome(ctx, g.Generation, NotReady, oneLine(late.Error()))
 	}
-	return overdue(late, g, r.stuck), false
+	return lateError(late, g, r.revertErr), false
 }
 
 // overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
 // to be.
-func overdue(why error, w *Wanted, stuck error) error {
+func lateError(why error, w *Wanted, stuck error) error {
 	text := fmt.Errorf("generation %d: %w", w.Generation, why)
 	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
 	switch {
@@ -61,7 +61,7 @@ func overdue(why error, w *Wanted, stuck error) error {
 }
 
 // note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
-func (r *Runner) note(ctx context.Context, number int, o Outcome, why string) {
+func (r *Runner) recordOutcome(ctx context.Context, number int, o Outcome, why string) {
 	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
 		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 // imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
-const imagesTime = time.Minute
+const imageTimeout = time.Minute
 
 // revert puts the file of the generation before in the place of the one that did not prove itself, and has all of its groups made
 // as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
 // now. What it can't have for sure, it does not begin with.
 func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) error {
-	b, number, pins, err := k.toPutBack(ctx, w)
+	b, number, pins, err := k.revertTarget(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -29,9 +29,9 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, imagesTime)
+	bounded, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
-	images, err := k.images(bounded, c, pins)
+	images, err := k.resolveImages(bounded, c, pins)
 	if errors.Is(err, ErrImageGone) {
 		return &Problem{Err: err, Hint: "mend the file and apply it again"}
 	}
@@ -43,7 +43,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 		return err
 	}
 	defer release()
-	broken := k.keepEdit(w.File)
+	broken := k.recordEdits(w.File)
 	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 		return err
 	}
 	text := oneLine(why.Error())
-	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text, Pins: k.pinAll(images, nil)}); err != nil {
+	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text, Pins: k.recordedDigests(images, nil)}); err != nil {
 		return err
 	}
 	setback := Setback{Generation: w.Generation, Why: text}
@@ -65,7 +65,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 }
 
 // toPutBack returns the file of the generation to go back to, and what its images were.
-func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[string]Pins, error) {
+func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[string]Pins, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return Bundle{}, 0, nil, err
@@ -103,13 +103,13 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[stri
 			Hint: "mend the file and apply it again",
 		}
 	}
-	pins, err := k.pinsBack(d.Bundle, group, number)
+	pins, err := k.digestsFor(d.Bundle, group, number)
 	return d.Bundle, number, pins, err
 }
 
 // pinsBack are what the images of a file are to be that is put back for the sake of one generation of one group: of that group as
 // they were in it, of another one as they last were with the definition that it has in the file.
-func (k *Keeper) pinsBack(b Bundle, group string, number int) (map[string]Pins, error) {
+func (k *Keeper) digestsFor(b Bundle, group string, number int) (map[string]Pins, error) {
 	store := k.config.Store
 	groups, err := store.Read(b)
 	if err != nil {

@@ -34,7 +34,7 @@ func (k *Keeper) Definition(ctx context.Context, group string, number int) (Defi
 		return Definition{}, err
 	}
 	d, err := k.config.Store.Definition(group, number)
-	return d, notKept(err, group, number)
+	return d, explainMissing(err, group, number)
 }
 
 // Rollback puts the file of an earlier generation in the place of the installed one, as Apply would: as a new generation, with all
@@ -54,7 +54,7 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 		return nil
 	}
 	progress(fmt.Sprintf("%s: back to generation %d", group, e.number))
-	for _, text := range k.opens(e.bundle) {
+	for _, text := range k.describeOpened(e.bundle) {
 		progress(text)
 	}
 	err = k.apply(ctx, []Bundle{e.bundle}, Origin{By: ByRollback, Pins: e.pins}, progress)
@@ -82,7 +82,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 		return e, err
 	}
 	defer release()
-	broken := k.keepEdit(k.wantedNow(group).File)
+	broken := k.recordEdits(k.wantedNow(group).File)
 	w := k.wantedNow(group)
 	switch {
 	case w.Group.Name == "":
@@ -97,7 +97,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 		d, err = k.config.Store.Definition(group, to)
 	}
 	if err != nil {
-		return e, notKept(err, group, to)
+		return e, explainMissing(err, group, to)
 	}
 	d.Bundle.Name = w.File
 	e.bundle = d.Bundle
@@ -111,7 +111,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", group, group, e.number),
 		}
 	}
-	if e.pins, err = k.pinsBack(e.bundle, group, e.number); err != nil {
+	if e.pins, err = k.digestsFor(e.bundle, group, e.number); err != nil {
 		return e, err
 	}
 	now, err := k.config.Store.Bundle(w.File)
@@ -121,7 +121,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 
 // keepEdit comes before another text is put in the place of an installed file: an edit that nobody has noticed yet goes into the
 // history. The error is of a text that can't be kept there, since it can't be used as it is.
-func (k *Keeper) keepEdit(file string) error {
+func (k *Keeper) recordEdits(file string) error {
 	_ = k.load(nil, nil) // logged, and kept for Problems
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -137,7 +137,7 @@ func (k *Keeper) keepEdit(file string) error {
 }
 
 // opens says what may leave or enter with a file that could not before, each "shop: opens ...".
-func (k *Keeper) opens(b Bundle) (lines []string) {
+func (k *Keeper) describeOpened(b Bundle) (lines []string) {
 	groups, _ := k.config.Store.Read(b) // that it can't be read is told by who installs it
 	for i := range groups {
 		opens, _ := difference(k.wantedGroup(groups[i].Name), &groups[i])
@@ -174,7 +174,7 @@ func (k *Keeper) alsoChanged(b Bundle, group string) ([]string, error) {
 }
 
 // notKept says of a generation that is not there what to do. number 0 is the one before, whichever it is.
-func notKept(err error, group string, number int) error {
+func explainMissing(err error, group string, number int) error {
 	if !errors.Is(err, ErrNoGeneration) {
 		return err
 	}

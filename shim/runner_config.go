@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -29,20 +30,21 @@ type RunnerConfig struct {
 	// takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)
 	// LastWords returns the last lines of a container's output. Optional: nil is no output.
-	LastWords func(group, container string) []string
+	LastOutput func(group, container string) []string
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step Step)
 	// Trace is called after each step was tried, from the runners' goroutines. Optional.
 	Trace func(group string, step Step, took time.Duration)
 }
 
-// complete reports whether all that is required is there.
-func (c *RunnerConfig) complete() bool {
-	return c.Runtime != nil && c.Network != nil && c.Volumes != nil && c.Store != nil
-}
+// errIncomplete is the error for a configuration that lacks something required.
+var errIncomplete = errors.New("shim: a keeper needs Runtime, Network, Volumes and Store")
 
-// fill sets what is optional and was left out.
-func (c *RunnerConfig) fill() {
+// Fill sets what is optional and was left out. It fails if something required is missing.
+func (c *RunnerConfig) Fill() error {
+	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+		return errIncomplete
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -55,4 +57,5 @@ func (c *RunnerConfig) fill() {
 	if c.Resync == 0 {
 		c.Resync = 30 * time.Second
 	}
+	return nil
 }

@@ -37,9 +37,9 @@ func restartedEvent(group, container string, l Life) Event {
 
 // enter records a state that the group was not in before. err is what is wrong in it. That it is gone is no news of one that never
 // was.
-func (r *Runner) enter(s State, err error) {
-	if s != r.entered && !(s == Gone && r.entered == "") {
-		r.entered = s
+func (r *Runner) recordState(s State, err error) {
+	if s != r.recordedState && !(s == Gone && r.recordedState == "") {
+		r.recordedState = s
 		r.record(stateEvent(r.group, s, errorText(err)))
 	}
 }

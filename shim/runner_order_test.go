@@ -256,7 +256,7 @@ func TestLastWords(t *testing.T) {
 		read := 0
 		d.end()
 		d.config = func(c *shim.Config) {
-			c.LastWords = func(group, container string) []string {
+			c.LastOutput = func(group, container string) []string {
 				read++
 				return []string{group + "." + container + ": panic"}
 			}

@@ -17,11 +17,11 @@ func (k *Keeper) Start(ctx context.Context, group string, progress func(line str
 }
 
 func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
-	f := NewWaiter()
-	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
+	waiter := NewWaiter()
+	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
 		return err
 	}
-	if err := k.follow(ctx, []string{group}, f, progress); err != nil {
+	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -38,7 +38,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	return nil
 }
 
-func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *Waiter) error {
+func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, waiter *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -48,14 +48,14 @@ func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f 
 		return err
 	}
 	if !stopped {
-		k.again(group)
+		k.startAgain(group)
 	}
-	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: waiter}) // logged, and kept for Problems
 	return nil
 }
 
 // again lets a group that has ended of its own accord run once more.
-func (k *Keeper) again(group string) {
+func (k *Keeper) startAgain(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
@@ -63,6 +63,6 @@ func (k *Keeper) again(group string) {
 	}
 }
 
-func isStopped(group string) error {
+func stoppedError(group string) error {
 	return &Problem{Err: fmt.Errorf("group %s is stopped", group), Hint: "sallyport start " + group}
 }

@@ -13,16 +13,16 @@ import (
 // memory: the time is this daemon's, by a clock that nobody sets, and runs only while the group can be looked at and is not
 // stopped. A daemon that is started in the middle of one gives the whole time again, since neither the clock of the one before nor
 // what happened meanwhile is to be trusted. That a trial goes on is on disk: [Wanted].Proved.
-type trial struct {
+type rollout struct {
 	generation int
 	began      time.Time // zero: its time does not run
-	ready      time.Time // since when all of it has been ready; zero: it is not
-	over       bool      // it has proved itself
+	readySince time.Time // since when all of it has been ready; zero: it is not
+	healthy    bool      // it has proved itself
 	late       bool      // it has not in time; it still may
 }
 
 // A sighting is what one look found of a generation.
-type sighting struct {
+type rolloutSample struct {
 	known   bool // all of it could be looked at
 	ready   bool // all of it is as it should be
 	ended   bool // of its own accord and for good: no more is to come
@@ -30,63 +30,63 @@ type sighting struct {
 }
 
 // A decision is what is to become of a generation.
-type decision int
+type rolloutVerdict int
 
 const (
-	pending decision = iota
-	held             // it has proved itself
-	tooLate          // told once
+	rolloutPending rolloutVerdict = iota
+	rolloutHealthy                // it has proved itself
+	rolloutLate                   // told once
 )
 
 // steady is how long a generation that has a time limit must be ready without a break: a program that ends soon after its start
 // must not prove anything.
-const steady = 2 * time.Second
+const minHealthyTime = 2 * time.Second
 
 // see returns the trial after one more look at the generation.
-func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (trial, decision) {
+func (t rollout) observe(generation int, u spec.Update, s rolloutSample, now time.Time) (rollout, rolloutVerdict) {
 	if t.generation != generation {
-		t = trial{generation: generation}
+		t = rollout{generation: generation}
 	}
 	switch {
-	case t.over:
-		return t, pending
+	case t.healthy:
+		return t, rolloutPending
 	case s.stopped:
-		t.began, t.ready = time.Time{}, time.Time{}
-		return t, pending
+		t.began, t.readySince = time.Time{}, time.Time{}
+		return t, rolloutPending
 	case !s.known:
-		t.began, t.ready = now, time.Time{}
-		return t, pending
+		t.began, t.readySince = now, time.Time{}
+		return t, rolloutPending
 	case t.began.IsZero():
 		t.began = now
 	}
 	if !s.ready {
-		t.ready = time.Time{}
+		t.readySince = time.Time{}
 		if !t.late && u.HealthTimeout > 0 && (s.ended || now.Sub(t.began) >= u.HealthTimeout) {
 			t.late = true
-			return t, tooLate
+			return t, rolloutLate
 		}
-		return t, pending
+		return t, rolloutPending
 	}
-	if t.ready.IsZero() {
-		t.ready = now
+	if t.readySince.IsZero() {
+		t.readySince = now
 	}
-	if s.ended || now.Sub(t.ready) >= steadyFor(u) {
-		t.over, t.late = true, false
-		return t, held
+	if s.ended || now.Sub(t.readySince) >= minHealthyFor(u) {
+		t.healthy, t.late = true, false
+		return t, rolloutHealthy
 	}
-	return t, pending
+	return t, rolloutPending
 }
 
 // steadyFor is no longer than half of the time there is.
-func steadyFor(u spec.Update) time.Duration { return min(steady, u.HealthTimeout/2) }
+func minHealthyFor(u spec.Update) time.Duration { return min(minHealthyTime, u.HealthTimeout/2) }
 
 // next says when time alone decides; zero: never.
-func (t trial) next(u spec.Update) time.Time {
+func (t rollout) nextCheck(u spec.Update) time.Time {
 	switch {
-	case t.over, t.began.IsZero(), u.HealthTimeout == 0:
+	case t.healthy, t.began.IsZero(), u.HealthTimeout == 0:
 		return time.Time{}
-	case !t.ready.IsZero():
-		return t.ready.Add(steadyFor(u))
+	case !t.readySince.IsZero():
+		return t.readySince.Add(minHealthyFor(u))
 	case t.late:
 		return time.Time{}
 	default:
@@ -95,8 +95,8 @@ func (t trial) next(u spec.Update) time.Time {
 }
 
 // open says that whoever waits for the generation is to wait on for a verdict.
-func (t trial) open(u spec.Update) bool {
-	return u.HealthTimeout > 0 && !t.over && !t.late && !t.began.IsZero()
+func (t rollout) undecided(u spec.Update) bool {
+	return u.HealthTimeout > 0 && !t.healthy && !t.late && !t.began.IsZero()
 }
 
 // update is how the wanted generation has to prove itself; zero where none can, now.
@@ -108,7 +108,7 @@ func (in PlanInput) update() spec.Update {
 }
 
 // proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
-func (in PlanInput) proven() bool {
+func (in PlanInput) ready() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.container(c.Name)

@@ -13,17 +13,17 @@ import (
 func TestTrial(t *testing.T) {
 	const s = time.Second
 	var (
-		good    = shim.Sighting{Known: true, Ready: true}
-		bad     = shim.Sighting{Known: true}
-		blind   = shim.Sighting{}
-		done    = shim.Sighting{Known: true, Ready: true, Ended: true}
-		failed  = shim.Sighting{Known: true, Ended: true}
-		stopped = shim.Sighting{Known: true, Stopped: true}
+		good    = shim.RolloutSample{Known: true, Ready: true}
+		bad     = shim.RolloutSample{Known: true}
+		blind   = shim.RolloutSample{}
+		done    = shim.RolloutSample{Known: true, Ready: true, Ended: true}
+		failed  = shim.RolloutSample{Known: true, Ended: true}
+		stopped = shim.RolloutSample{Known: true, Stopped: true}
 	)
 	type look struct {
 		at   time.Duration
 		gen  int
-		seen shim.Sighting
+		seen shim.RolloutSample
 	}
 	for _, tt := range []struct {
 		name    string
@@ -46,11 +46,11 @@ func TestTrial(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			began := time.Now()
-			var trial shim.Trial
+			var trial shim.Rollout
 			var got []string
 			for _, l := range tt.looks {
 				var verdict string
-				trial, verdict = trial.See(l.gen, spec.Update{HealthTimeout: tt.timeout}, l.seen, began.Add(l.at))
+				trial, verdict = trial.Observe(l.gen, spec.Update{HealthTimeout: tt.timeout}, l.seen, began.Add(l.at))
 				got = append(got, verdict)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -11,7 +11,7 @@ import (
 // else 0. It fails at once for a group that never completes, and when the group is stopped or gone before it has. An unknown group
 // is ErrNoGroup.
 func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return 0, err
 	}
 	k.mu.Lock()
@@ -72,11 +72,11 @@ func appStatus(containers []ContainerStatus) uint32 {
 }
 
 // follow waits for the groups that f tells of.
-func (k *Keeper) follow(ctx context.Context, groups []string, f *Waiter, progress func(string)) error {
+func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *Waiter, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	outcomes, err := f.Wait(ctx, len(groups), progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, len(groups), progress, k.stopped)
 	if err != nil {
 		return err
 	}
