@@ -82,8 +82,8 @@ func (h Machine) createOne(ctx context.Context, g *spec.Group, c *spec.Container
 	if err != nil {
 		return err
 	}
-	if h.holder != nil { // before the container: what keeps it alive must not be gone when it is made
-		if err := h.holder.Hold(ctx, g.Name, generation, image); err != nil {
+	if h.images != nil { // before the container: what keeps it alive must not be gone when it is made
+		if err := h.images.Retain(ctx, g.Name, generation, image); err != nil {
 			return err
 		}
 	}
@@ -95,13 +95,13 @@ type Machine struct {
 	runtime Runtime
 	network Network
 	volumes Volumes
-	cgroups Cgroups // nil: groups have no bounds
-	holder  Holder  // nil: images are kept by their names alone
+	cgroups Cgroups     // nil: groups have no bounds
+	images  ImageKeeper // nil: images are kept by their names alone
 }
 
 // NewMachine returns the machine that a configuration describes.
 func NewMachine(c *RunnerConfig) Machine {
-	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder}
+	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images}
 }
 
 // observe looks at everything of one group, all sides at once.

@@ -5,11 +5,11 @@ import "github.com/sallyport/sallyport/spec"
 // Pins are what the image references of a group mean to one generation of it: by reference, the digest of a manifest or index. An
 // apply pins them all, to what they mean on the host by then. What an edit by hand brings along is pinned as soon as a container has
 // been made from it; until then, a reference that is not among them means whatever it does on the host.
-type Pins map[string]string
+type ImageDigests map[string]string
 
 // pinsOf are the pins that resolved images come to.
-func pinsOf(images map[string]Image) Pins {
-	p := Pins{}
+func digestsOf(images map[string]Image) ImageDigests {
+	p := ImageDigests{}
 	for ref, i := range images {
 		p[ref] = i.Digest
 	}
@@ -17,8 +17,8 @@ func pinsOf(images map[string]Image) Pins {
 }
 
 // of are the pins of a group that come from two places: what p says of a reference, and else what other does. nil: none.
-func (p Pins) of(g *spec.Group, other Pins) Pins {
-	var out Pins
+func (p ImageDigests) merge(g *spec.Group, other ImageDigests) ImageDigests {
+	var out ImageDigests
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
 		digest, ok := p[ref]
@@ -27,7 +27,7 @@ func (p Pins) of(g *spec.Group, other Pins) Pins {
 		}
 		if ok {
 			if out == nil {
-				out = Pins{}
+				out = ImageDigests{}
 			}
 			out[ref] = digest
 		}
@@ -36,7 +36,7 @@ func (p Pins) of(g *spec.Group, other Pins) Pins {
 }
 
 // differ says that a reference is in both and means something else. What is not known is no difference.
-func (p Pins) differ(other Pins) bool {
+func (p ImageDigests) differ(other ImageDigests) bool {
 	for ref, digest := range p {
 		if o, ok := other[ref]; ok && o != digest {
 			return true

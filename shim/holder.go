@@ -7,9 +7,9 @@ import (
 )
 
 // image makes an image present: what the reference is pinned to, and else what it means on the host.
-func (h Machine) Image(ctx context.Context, ref string, pins Pins) (Image, error) {
-	if digest, ok := pins[ref]; ok && h.holder != nil {
-		return h.holder.Recall(ctx, ref, digest)
+func (h Machine) Image(ctx context.Context, ref string, pins ImageDigests) (Image, error) {
+	if digest, ok := pins[ref]; ok && h.images != nil {
+		return h.images.Restore(ctx, ref, digest)
 	}
 	return h.runtime.Image(ctx, ref)
 }
@@ -20,7 +20,7 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
 		return
 	}
-	p := in.seen()
+	p := in.foundDigests()
 	if len(p) == 0 {
 		return
 	}
@@ -34,7 +34,7 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	defer r.mu.Unlock()
 	if now := r.desired.wanted; now != nil && now.Generation == d.generation() {
 		pinned := *now // others read the old one
-		pinned.Pins = now.Pins.of(&now.Group, p)
+		pinned.Pins = now.Pins.merge(&now.Group, p)
 		r.desired.wanted = &pinned
 	}
 }
@@ -44,7 +44,7 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 // generation has taken over as they were.
 func (r *Runner) retainImages(ctx context.Context, in PlanInput, seq int) {
 	d, now := r.desiredNow()
-	if now != seq || r.machine.holder == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
+	if now != seq || r.machine.images == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
 		return
 	}
 	err := r.machine.retain(ctx, in, d.generation())
@@ -66,7 +66,7 @@ func (h Machine) retain(ctx context.Context, in PlanInput, generation int) error
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.otherImage(&c, s) {
 			continue
 		}
-		if err := h.holder.Hold(ctx, in.Group, generation, Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
+		if err := h.images.Retain(ctx, in.Group, generation, Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
 			return err
 		}
 	}
@@ -83,10 +83,10 @@ func (r *Runner) releaseOld(ctx context.Context, current int) error {
 
 // release lets go of every generation of the group but those that are kept.
 func (h Machine) release(ctx context.Context, group string, kept ...int) error {
-	if h.holder == nil {
+	if h.images == nil {
 		return nil
 	}
-	held, err := h.holder.Held(ctx)
+	held, err := h.images.Retained(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 		if slices.Contains(kept, generation) {
 			continue
 		}
-		if err := h.holder.Release(ctx, group, generation); err != nil {
+		if err := h.images.Release(ctx, group, generation); err != nil {
 			return fmt.Errorf("let go of the images of generation %d: %w", generation, err)
 		}
 	}
@@ -103,10 +103,10 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 
 // heldGroups lists the groups for which images are held.
 func (h Machine) retainedGroups(ctx context.Context) ([]string, error) {
-	if h.holder == nil {
+	if h.images == nil {
 		return nil, nil
 	}
-	held, err := h.holder.Held(ctx)
+	held, err := h.images.Retained(ctx)
 	var groups []string
 	for group := range held {
 		groups = append(groups, group)

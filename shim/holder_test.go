@@ -48,7 +48,7 @@ func TestImagesAreHeldForEachGenerationThatIsKept(t *testing.T) {
 func TestImagesHeldForAGroupThatNobodyKnowsAreLetGo(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.end()
-		if err := d.host.Holder().Hold(t.Context(), "lost", 7, shim.Image{Ref: "web:1", Digest: "sha256:web:1"}); err != nil {
+		if err := d.host.Images().Retain(t.Context(), "lost", 7, shim.Image{Ref: "web:1", Digest: "sha256:web:1"}); err != nil {
 			t.Fatal(err)
 		}
 		d.begin()

@@ -14,7 +14,7 @@ import (
 
 // images makes every image of the change present, all at once, and returns them by group and reference. pins has, by group, the
 // references that are not to mean what they do on the host now.
-func (k *Keeper) resolveImages(ctx context.Context, c change, pins map[string]Pins) (map[string]map[string]Image, error) {
+func (k *Keeper) resolveImages(ctx context.Context, c change, pins map[string]ImageDigests) (map[string]map[string]Image, error) {
 	type meaning struct{ ref, pin string }
 	var mu sync.Mutex
 	had := map[meaning]Image{}
@@ -53,26 +53,26 @@ func (k *Keeper) resolveImages(ctx context.Context, c change, pins map[string]Pi
 }
 
 // meanings are the pins that an apply of the group would come to, as far as what its images are can be told without fetching any.
-func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, pinned Pins) Pins {
-	now := Pins{}
+func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, pinned ImageDigests) ImageDigests {
+	now := ImageDigests{}
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
-		if _, asked := now[ref]; asked || k.config.Holder == nil {
+		if _, asked := now[ref]; asked || k.config.Images == nil {
 			continue
 		}
-		if digest, err := k.config.Holder.Means(ctx, ref); err == nil && digest != "" { // else apply tells
+		if digest, err := k.config.Images.Resolve(ctx, ref); err == nil && digest != "" { // else apply tells
 			now[ref] = digest
 		}
 	}
-	return now.of(g, pinned)
+	return now.merge(g, pinned)
 }
 
 // pinAll are the pins of resolved images, by group. progress, which may be nil, hears of a reference that has come to mean something
 // else than to the generation that is wanted.
-func (k *Keeper) recordedDigests(images map[string]map[string]Image, progress func(string)) map[string]Pins {
-	pins := map[string]Pins{}
+func (k *Keeper) recordedDigests(images map[string]map[string]Image, progress func(string)) map[string]ImageDigests {
+	pins := map[string]ImageDigests{}
 	for _, group := range slices.Sorted(maps.Keys(images)) {
-		pins[group] = pinsOf(images[group])
+		pins[group] = digestsOf(images[group])
 		before := k.wantedNow(group).Pins
 		for _, ref := range slices.Sorted(maps.Keys(pins[group])) {
 			if was, now := before[ref], pins[group][ref]; progress != nil && was != "" && was != now {

@@ -12,10 +12,10 @@ import (
 // A change is what an Apply of some files comes to.
 type change struct {
 	files  []Bundle
-	groups []spec.Group        // what the files define
-	leaves []string            // groups that the files defined before and define no more
-	pins   map[string]Pins     // by group, once its images are present
-	of     map[string][]string // file name -> groups it defines or defined
+	groups []spec.Group            // what the files define
+	leaves []string                // groups that the files defined before and define no more
+	pins   map[string]ImageDigests // by group, once its images are present
+	of     map[string][]string     // file name -> groups it defines or defined
 }
 
 // read parses the files and checks them against each other and against everything else that is wanted.

@@ -32,7 +32,7 @@ func (k owner) Revert(ctx context.Context, r *Runner, w Wanted, why error) error
 }
 
 // Pin implements [Owner].
-func (k owner) Pin(ctx context.Context, group string, generation int, p Pins) error {
+func (k owner) Pin(ctx context.Context, group string, generation int, p ImageDigests) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (k owner) Pin(ctx context.Context, group string, generation int, p Pins) er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if w, ok := k.wanted[group]; ok && w.Generation == generation {
-		w.Pins = w.Pins.of(&w.Group, p)
+		w.Pins = w.Pins.merge(&w.Group, p)
 		k.wanted[group] = w
 	}
 	return nil

@@ -60,7 +60,7 @@ func (d *desk) begin() {
 	c := shim.Config{
 		RunnerConfig: shim.RunnerConfig{
 			Runtime: d.host.Runtime(), Network: d.host.Network(), Volumes: d.host.Volumes(), Cgroups: d.host.Cgroups(),
-			Holder: d.host.Holder(), Store: shim.NewStore(d.layout), Rand: func() float64 { return 0 },
+			Images: d.host.Images(), Store: shim.NewStore(d.layout), Rand: func() float64 { return 0 },
 		},
 		Watcher: d.host,
 	}

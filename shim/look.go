@@ -232,7 +232,7 @@ func (d desired) generation() int {
 
 // image returns what was resolved by the last apply, and asks the host for the rest.
 func (d desired) image(h Machine) func(context.Context, string) (Image, error) {
-	var pins Pins
+	var pins ImageDigests
 	if d.wanted != nil {
 		pins = d.wanted.Pins
 	}

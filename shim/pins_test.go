@@ -290,7 +290,7 @@ func TestWhatAnOlderDaemonMadeMeanwhileIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.unpin("wanted", "history", "applied")                                 // so that the keeper below is as one that knows nothing of them
-		if err := d.host.Holder().Release(t.Context(), "shop", 1); err != nil { // that one may have two images of one name
+		if err := d.host.Images().Release(t.Context(), "shop", 1); err != nil { // that one may have two images of one name
 			t.Fatal(err)
 		}
 		d.host.SetImage(webRef, "sha256:new")

@@ -65,7 +65,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 }
 
 // toPutBack returns the file of the generation to go back to, and what its images were.
-func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[string]Pins, error) {
+func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[string]ImageDigests, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return Bundle{}, 0, nil, err
@@ -109,19 +109,19 @@ func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[s
 
 // pinsBack are what the images of a file are to be that is put back for the sake of one generation of one group: of that group as
 // they were in it, of another one as they last were with the definition that it has in the file.
-func (k *Keeper) digestsFor(b Bundle, group string, number int) (map[string]Pins, error) {
+func (k *Keeper) digestsFor(b Bundle, group string, number int) (map[string]ImageDigests, error) {
 	store := k.config.Store
 	groups, err := store.Read(b)
 	if err != nil {
 		return nil, err
 	}
-	pins := map[string]Pins{}
+	pins := map[string]ImageDigests{}
 	for _, g := range groups {
 		var err error
 		if g.Name == group {
-			pins[g.Name], err = store.pinsAt(group, number)
+			pins[g.Name], err = store.digestsAt(group, number)
 		} else {
-			pins[g.Name], err = store.pinsAs(g.Name, g.Digest)
+			pins[g.Name], err = store.digestsWith(g.Name, g.Digest)
 		}
 		if err != nil {
 			return nil, err

@@ -71,7 +71,7 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 type earlier struct {
 	number int
 	bundle Bundle // to be put in the place of the installed file
-	pins   map[string]Pins
+	pins   map[string]ImageDigests
 	wanted bool // nothing would change
 }
 

@@ -16,7 +16,7 @@ type RunnerConfig struct {
 	Volumes Volumes          // required
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
 	Store   *Store           // required
-	Holder  Holder           // optional: nil leaves it to others to keep images
+	Images  ImageKeeper      // optional: nil leaves it to others to keep images
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  Prober           // optional: without one, every running container is ready
 	Journal *Journal         // optional: nil records nothing

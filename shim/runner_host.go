@@ -8,17 +8,17 @@ import (
 
 // Holder keeps images on the host whatever becomes of their names, so that a generation can be had again without asking anybody
 // for them. Implemented by ctrd.Client; in memory by shimtest.Host.
-type Holder interface {
+type ImageKeeper interface {
 	// Hold keeps an image for a generation of a group, beside what is held for it already. Of the image it goes by Ref and Digest.
-	Hold(ctx context.Context, group string, generation int, image Image) error
+	Retain(ctx context.Context, group string, generation int, image Image) error
 	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now. It is ErrImageGone
 	// where asking once more would not help.
-	Recall(ctx context.Context, ref, digest string) (Image, error)
+	Restore(ctx context.Context, ref, digest string) (Image, error)
 	// Means is the digest of what a reference means on the host now, to [Runtime].Image, fetching and changing nothing; empty: of
 	// nothing that is there.
-	Means(ctx context.Context, ref string) (digest string, err error)
+	Resolve(ctx context.Context, ref string) (digest string, err error)
 	// Held lists the generations for which anything is held, by group.
-	Held(ctx context.Context) (map[string][]int, error)
+	Retained(ctx context.Context) (map[string][]int, error)
 	// Release lets go of all that is held for a generation; what nothing else holds or names is the host's to collect. Absent is no
 	// error.
 	Release(ctx context.Context, group string, generation int) error
