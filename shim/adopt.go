@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// load makes what the store says the wanted state of every runner. The caller has the right to the store. images and feeds,
-// by group, are those of an Apply or Remove under way.
+// load reads the store and tells every runner what is wanted. The caller holds the right to the
+// store. images and waiters are those of an Apply or Remove in progress, by group.
 func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Waiter) error {
 	l := k.config.Store.Load()
 	var errs []error
@@ -19,7 +19,7 @@ func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Wa
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]Wanted{}
-	for _, w := range l.New { // before a runner tells what comes of it
+	for _, w := range l.New { // before a runner records its results
 		k.config.Record(generationEvent(w))
 	}
 	for i := range l.Wanted {
@@ -41,9 +41,9 @@ func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Wa
 	return joinLine(errs)
 }
 
-// want tells the group's runner what is wanted, and makes the runner where there is none. A new one starts only when it has been
-// told: to one that knows of nothing wanted the group would be one to take down. last, which may be nil, is the last definition.
-// The caller holds mu.
+// setWanted tells the group's runner what is wanted, and makes the runner if there is none. A new
+// runner starts only after that: without a wanted definition it would remove its group.
+// last is the last definition. It may be nil. The caller holds mu.
 func (k *Keeper) setWanted(group string, last, w *Wanted, images map[string]Image, waiter *Waiter) {
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
@@ -60,8 +60,8 @@ func (k *Keeper) setWanted(group string, last, w *Wanted, images map[string]Imag
 	}
 }
 
-// sweepOrphans looks, after each load that read everything, for groups of ours on the host that nobody wants, and has them
-// removed. What can't be listed is tried again.
+// sweepOrphans looks, after each complete load, for groups of ours on the host that no file
+// defines, and has them removed. What cannot be listed is tried again.
 func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Resync)
 	defer tick.Stop()
@@ -85,13 +85,13 @@ func (k *Keeper) sweep(ctx context.Context) {
 	found, err := k.machine.Groups(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			k.config.Log.Warn("look for groups nobody wants: " + err.Error())
+			k.config.Log.Warn("look for orphaned groups: " + err.Error())
 		}
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.loaded.Complete() { // the folder was read again meanwhile
+	if !k.loaded.Complete() { // the folder was read again in the meantime
 		return
 	}
 	k.swept = true

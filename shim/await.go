@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// callTime is how long a call waits for a group whose probes go on saying that it is not ready, where no health_timeout says so:
-// a script that applies a file must come to an end. It is the health_timeout that auto_revert has by default.
+// maxNotReady is how long a call waits for a group whose probes keep it from being ready, unless a
+// health_timeout decides: a script that applies a file must come to an end. It is also the default
+// health_timeout of auto_revert.
 const maxNotReady = 2 * time.Minute
 
-// await tells whoever follows the look of seq what the group waits for, once each, and lets go those that have waited for what
-// probes deny for callTime. The group goes on. It returns when the next one is to be let go; zero: none is, since
-// nothing is denied, as while an init runs, or since the generation's trial decides.
+// notifyWaiting reports what the group waits for, once each, to the requests up to seq. It ends
+// those that have waited for a group that is not ready for maxNotReady. The group goes on. It
+// returns when the next request is to be ended. Zero means never: no probe keeps the group from
+// being ready, as while an init runs, or the generation's rollout decides.
 func (r *Runner) notifyWaiting(in PlanInput, seq int, state State, waits string) (next time.Time) {
 	hint := waitingHint(in)
 	switch {

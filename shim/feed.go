@@ -11,14 +11,15 @@ import (
 // ErrStopping is the error of a call that waits while the daemon ends.
 var ErrStopping = errors.New("the daemon is stopping")
 
-// An outcome is how a runner's look ended.
+// A Result is how a reconciliation ended.
 type Result struct {
 	State  State
-	Err    error // nil: the group is as it is wanted
-	Failed Kind  // of the step that failed, where one that builds did
+	Err    error // nil: the group is as wanted
+	Failed Kind  // the kind of the failed step, if it was one that builds; else empty
 }
 
-// A feed carries what runners do to a call that waits for them. Runners never block on it.
+// A Waiter passes progress and results from runners to a call that waits for them. Runners never
+// block on it.
 type Waiter struct {
 	mu      sync.Mutex
 	lines   []string
@@ -49,7 +50,7 @@ func (w *Waiter) signal() {
 	}
 }
 
-// wait passes lines on until there are so many outcomes, ctx ends, or stopped is closed.
+// Wait passes lines on until there are n results, ctx ends, or stopped is closed.
 func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
 		w.mu.Lock()
@@ -72,7 +73,7 @@ func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped
 	}
 }
 
-// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
+// FailWaiters makes all present requests fail, independently of what reconciliation finds.
 func (r *Runner) FailWaiters(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,16 +82,16 @@ func (r *Runner) FailWaiters(why error) {
 	}
 }
 
-// A follower is told how the first look ends that began with seq or a later one.
+// A request waits for the result of the first reconciliation that began with seq or later.
 type request struct {
 	waiter      *Waiter
 	seq         int
 	since       time.Time
-	lastWaiting string // what it was last told that the group waits for
-	failure     error  // not nil: what was asked for failed, and this tells how, whatever the look finds
+	lastWaiting string // the last line it got about what the group waits for
+	failure     error  // not nil: the request fails for this reason
 }
 
-// requested needs mu.
+// addRequest needs mu.
 func (r *Runner) addRequest(waiter *Waiter) {
 	r.seq++
 	if waiter != nil {
@@ -99,7 +100,7 @@ func (r *Runner) addRequest(waiter *Waiter) {
 	r.Wake(WakeWanted)
 }
 
-// tell passes a line to whoever follows the look of seq.
+// report passes a line to the requests up to seq.
 func (r *Runner) report(seq int, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,7 +111,7 @@ func (r *Runner) report(seq int, format string, args ...any) {
 	}
 }
 
-// finish ends the waiting of whoever followed the look of seq.
+// finish ends the requests up to seq.
 func (r *Runner) finish(seq int, o Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// image makes an image present: what the reference is pinned to, and else what it means on the host.
+// Image makes an image present: the one that the reference is pinned to, or else the one it means
+// on the host.
 func (h Machine) Image(ctx context.Context, ref string, pins ImageDigests) (Image, error) {
 	if digest, ok := pins[ref]; ok && h.images != nil {
 		return h.images.Restore(ctx, ref, digest)
@@ -14,7 +15,8 @@ func (h Machine) Image(ctx context.Context, ref string, pins ImageDigests) (Imag
 	return h.runtime.Image(ctx, ref)
 }
 
-// pinImages pins what the containers of seq have been made from, where nothing is pinned yet.
+// recordDigests pins the references to the images that the containers were made from, where they
+// are not pinned yet.
 func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	d, now := r.desiredNow()
 	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
@@ -26,7 +28,7 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	}
 	if err := r.owner.Pin(ctx, r.group, d.generation(), p); err != nil {
 		if ctx.Err() == nil {
-			r.log.Warn("what its images are is not written down for now: "+err.Error(), "group", r.group)
+			r.log.Warn("its image digests are not recorded for now: "+err.Error(), "group", r.group)
 		}
 		return
 	}
@@ -39,9 +41,10 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	}
 }
 
-// holdImages holds, once for each generation, what the group's containers are made from, and lets go of the generations that
-// can't be gone back to any more. New containers have theirs held before they are created; here it is about those that a new
-// generation has taken over as they were.
+// retainImages retains, once for each generation, the images of the group's containers. It also
+// releases the generations that can no longer be rolled back to. Images of new containers are
+// retained before the containers are created. This is about containers that a new generation took
+// over as they were.
 func (r *Runner) retainImages(ctx context.Context, in PlanInput, seq int) {
 	d, now := r.desiredNow()
 	if now != seq || r.machine.images == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
@@ -53,7 +56,7 @@ func (r *Runner) retainImages(ctx context.Context, in PlanInput, seq int) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.log.Warn("images are not held for now: "+err.Error(), "group", r.group)
+			r.log.Warn("its images are not retained for now: "+err.Error(), "group", r.group)
 		}
 		return
 	}
@@ -81,7 +84,7 @@ func (r *Runner) releaseOld(ctx context.Context, current int) error {
 	return r.machine.release(ctx, r.group, append(kept, current)...)
 }
 
-// release lets go of every generation of the group but those that are kept.
+// release releases every generation of the group except for the kept ones.
 func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 	if h.images == nil {
 		return nil
@@ -95,13 +98,13 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 			continue
 		}
 		if err := h.images.Release(ctx, group, generation); err != nil {
-			return fmt.Errorf("let go of the images of generation %d: %w", generation, err)
+			return fmt.Errorf("release the images of generation %d: %w", generation, err)
 		}
 	}
 	return nil
 }
 
-// heldGroups lists the groups for which images are held.
+// retainedGroups returns the groups for which images are retained.
 func (h Machine) retainedGroups(ctx context.Context) ([]string, error) {
 	if h.images == nil {
 		return nil, nil

@@ -67,7 +67,8 @@ func (k owner) Kept(ctx context.Context, group string) ([]int, error) {
 	return numbers, err
 }
 
-// Retire implements [Owner]. Requests reach a runner through mu alone, so none comes between Idle and the end.
+// Retire implements [Owner]. Requests reach a runner through mu alone, so none comes between Idle
+// and the end.
 func (k owner) Retire(ctx context.Context, r *Runner, seq int) bool {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -83,6 +84,6 @@ func (k owner) Retire(ctx context.Context, r *Runner, seq int) bool {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.Group())
 	}
 	delete(k.runners, r.Group())
-	delete(k.recordedStates, r.Group()) // one of that name that comes later begins anew
+	delete(k.recordedStates, r.Group()) // a later group of that name begins without a state
 	return true
 }

@@ -2,8 +2,9 @@ package shim
 
 import "context"
 
-// Restart stops and starts one container, or with "" the whole group's containers in order, and waits until they run.
-// ErrNoGroup and ErrNoContainer tell what there is not.
+// Restart stops and starts one container, and waits until it runs. If container is "", it does so
+// with all containers of the group, in order. The error is ErrNoGroup or ErrNoContainer if there is
+// no such group or container.
 func (k *Keeper) Restart(ctx context.Context, group, container string, progress func(line string)) error {
 	if err := k.waitLoaded(ctx); err != nil {
 		return err

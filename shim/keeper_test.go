@@ -157,7 +157,8 @@ func (d *desk) status(group string) shim.GroupStatus {
 	return st[0]
 }
 
-// did compares what was done on the host since the last time with what was to be done. Asking for images does not count.
+// did compares what was done on the host since the last time with what was to be done. Asking for
+// images does not count.
 func (d *desk) did(want ...string) {
 	d.t.Helper()
 	var got []string

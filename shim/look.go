@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// rounds is how often one look begins a plan with the same step before it says that the group does not settle. Once is the rule.
+// maxRepeats is how often the plans of one reconciliation may begin with the same step. Beyond that
+// the group does not settle. Normally it is once.
 const maxRepeats = 5
 
-// look observes, plans and acts until there is nothing to do or something fails. It returns when to look again, and whether
-// the group is gone for good.
+// reconcile observes, plans and acts until there is nothing to do or something fails. It returns
+// when to reconcile again, and whether the group is gone for good.
 func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
@@ -30,7 +31,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		steps := Plan(in)
 		r.detectDrift(in, seq, steps)
 		state := r.updateStatus(in, r.lastError, len(steps) > 0)
-		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.due(in.Now)) { // or it is put back as often as it is changed
+		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.due(in.Now)) { // not each time others change it again
 			r.recordState(state, nil)
 		}
 		switch {
@@ -61,7 +62,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	}
 }
 
-// observe looks at the host, adds what it saw to the history and notes it.
+// observe observes the host, adds the result to the records and saves them.
 func (r *Runner) observe(ctx context.Context, d desired) PlanInput {
 	in := PlanInput{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Store.Layout()}
 	if d.wanted != nil {
@@ -77,7 +78,7 @@ func (r *Runner) observe(ctx context.Context, d desired) PlanInput {
 	}
 	in.Health = r.probes.Health()
 	in.Now = r.config.Now()
-	if undone { // what has ended and is not down yet is made anew as well
+	if undone { // containers that have ended and are not down yet are replaced as well
 		r.records = r.records.taken(o.Containers)
 	}
 	r.records = r.records.of(in.Want, o.Containers, o.ContainersErr == nil).seen(o.Containers, in.Now, r.config.Rand)
@@ -88,8 +89,8 @@ func (r *Runner) observe(ctx context.Context, d desired) PlanInput {
 	return in
 }
 
-// act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost, or
-// be the next keeper's to hear.
+// execute does one step, and reports and records it. A stop is recorded before it is done: its
+// answer may be lost, or may reach only the next keeper.
 func (r *Runner) execute(ctx context.Context, d desired, seq int, s Step) error {
 	r.report(seq, "%s", s)
 	if s.Kind == Stop {
@@ -131,7 +132,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s Step) error 
 	return nil
 }
 
-// settled ends a look that has nothing to do.
+// settled ends a reconciliation that has nothing to do.
 func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.Time, gone bool) {
 	now := in.Now
 	next = now.Add(r.config.Resync)
@@ -169,7 +170,7 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		if at := r.notifyWaiting(in, seq, state, waits); !at.IsZero() && at.Before(next) {
 			next = at
 		}
-		return next, false // whoever follows goes on waiting
+		return next, false // the waiters go on waiting
 	}
 	r.notReadySince = time.Time{}
 	if state == Gone {
@@ -190,7 +191,8 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	return next, gone
 }
 
-// failed ends a look whose step failed: it looks once more, so that the status tells what is left, and waits.
+// failed ends a reconciliation whose step failed. It observes once more, so that the status shows
+// what is left, and returns when to try again.
 func (r *Runner) failed(ctx context.Context, d desired, seq int, s Step, err error) time.Time {
 	if ctx.Err() != nil {
 		return time.Time{}
@@ -230,7 +232,7 @@ func (d desired) generation() int {
 	return d.wanted.Generation
 }
 
-// image returns what was resolved by the last apply, and asks the host for the rest.
+// image returns the image as the last apply resolved it, or else asks the host.
 func (d desired) image(h Machine) func(context.Context, string) (Image, error) {
 	var pins ImageDigests
 	if d.wanted != nil {

@@ -45,7 +45,7 @@ func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...stri
 }
 
 func TestDriftIsPutBackAtOnce(t *testing.T) {
-	const putBack = ": gone or changed by somebody else, put back"
+	const putBack = ": gone or changed by others, put back"
 	for _, tt := range []struct {
 		name   string
 		change func(d *desk)
@@ -87,9 +87,9 @@ func TestDriftThatCannotBePutBack(t *testing.T) {
 		d.host.Flush("shop")
 		d.wait(5 * time.Second)
 		said("shop state: degraded",
-			"shop drift: its namespace: gone or changed by somebody else, not yet put back: admit: boom")
+			"shop drift: its namespace: gone or changed by others, not yet put back: admit: boom")
 		d.wait(time.Minute)
-		said("shop drift: its namespace: gone or changed by somebody else, put back", "shop state: running")
+		said("shop drift: its namespace: gone or changed by others, put back", "shop state: running")
 	})
 }
 
@@ -105,7 +105,7 @@ func TestDriftThatGoesOn(t *testing.T) {
 				d.wait(2 * time.Second)
 			}
 		}
-		const changed = "shop drift: its namespace: gone or changed by somebody else, put back"
+		const changed = "shop drift: its namespace: gone or changed by others, put back"
 		for range 20 {
 			fight(1)
 			said("shop state: degraded", changed, "shop state: running")
@@ -128,7 +128,8 @@ func TestDriftThatGoesOn(t *testing.T) {
 	})
 }
 
-// A group of which a step fails over and over waits longer and longer before it is tried again; its rules don't wait for that.
+// A group of which a step fails over and over waits longer and longer before it is tried again; its
+// rules don't wait for that.
 func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
 	watched(t, func(t *testing.T, d *desk, said func(...string)) {
 		d.mustApply("shop.hcl", shop)

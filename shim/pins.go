@@ -2,7 +2,8 @@ package shim
 
 import "errors"
 
-// Pin adds pins to a generation, where it is still the newest. Those it has stay.
+// Pin adds digests to a generation, if it is still the newest. It keeps those that the generation
+// has.
 func (s *Store) Pin(group string, number int, p ImageDigests) error {
 	all, err := s.History(group)
 	if err != nil {
@@ -20,7 +21,7 @@ func (s *Store) Pin(group string, number int, p ImageDigests) error {
 	return errors.Join(err, s.writeJSON(s.wantedPath(group), w))
 }
 
-// pinsAt are the pins of a generation; nil also where nobody knows it.
+// digestsAt returns the digests of a generation. They are nil if it is unknown.
 func (s *Store) digestsAt(group string, number int) (ImageDigests, error) {
 	all, err := s.History(group)
 	for _, g := range all {
@@ -31,7 +32,7 @@ func (s *Store) digestsAt(group string, number int) (ImageDigests, error) {
 	return nil, err
 }
 
-// pinsAs are the pins of the newest generation of that digest.
+// digestsWith returns the digests of the newest generation with that definition.
 func (s *Store) digestsWith(group, digest string) (ImageDigests, error) {
 	all, err := s.History(group)
 	for _, g := range all {
@@ -42,7 +43,7 @@ func (s *Store) digestsWith(group, digest string) (ImageDigests, error) {
 	return nil, err
 }
 
-// pinsIn are the pins of all groups that a file is known to have.
+// digestsIn returns the digests of all groups that a file is known to define.
 func (s *Store) digestsIn(file string) (map[string]ImageDigests, error) {
 	known, err := s.known()
 	out := map[string]ImageDigests{}

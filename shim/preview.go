@@ -6,8 +6,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Preview says what Apply would do, changing nothing and fetching nothing. One entry per group the sources define, then one
-// per group that a file defines now and would define no more.
+// Preview returns what Apply would do, without changing or pulling anything. There is one entry per
+// group that the files define, then one per group that a file defines now and would no longer
+// define.
 func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error) {
 	if err := k.waitLoaded(ctx); err != nil {
 		return nil, err
@@ -61,7 +62,8 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	return p
 }
 
-// Offline is Preview without a host: what it takes to bring each group up where nothing of it is.
+// Offline is Preview without a host: it returns the steps that bring each group up on a host that
+// has nothing of it.
 func Offline(l Layout, groups []spec.Group) []Preview {
 	var out []Preview
 	for i := range groups {

@@ -6,9 +6,10 @@ import (
 	"fmt"
 )
 
-// tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
-// written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
-// for a generation that is late. again says that it was taken back, so that something else is wanted by now.
+// judgeRollout records how the reconciliation of seq ended for the wanted generation, and acts on
+// it. A generation that has become ready in time is recorded as proved. One that has not is
+// reverted. It returns what is wrong with the group: err, or what that means for a late generation.
+// again reports whether the generation was reverted, so that something else is wanted by now.
 func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
 	d, now := r.desiredNow()
 	if d.wanted == nil || now != seq {
@@ -45,8 +46,8 @@ func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state 
 	return lateError(late, g, r.revertErr), false
 }
 
-// overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
-// to be.
+// lateError returns the error for a generation that stays although it is late. stuck is why it
+// could not be reverted. A nil stuck means that this was not tried.
 func lateError(why error, w *Wanted, stuck error) error {
 	text := fmt.Errorf("generation %d: %w", w.Generation, why)
 	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
@@ -60,9 +61,10 @@ func lateError(why error, w *Wanted, stuck error) error {
 	return &Problem{Err: text, Hint: hint}
 }
 
-// note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
+// recordOutcome records the outcome of a generation. A failure is logged and stops nothing: the
+// first reconciliation of the next daemon records it.
 func (r *Runner) recordOutcome(ctx context.Context, number int, o Outcome, why string) {
 	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
-		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
+		r.log.Warn("record the outcome of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
+// updateStatus makes the observation the status. err is what is wrong. It may be nil. busy is
+// whether steps are about to be done.
 func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
 	containers := r.addOutput(in, containerStatuses(in))
 	r.mu.Lock()
@@ -50,19 +51,19 @@ func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
 	select {
 	case <-r.observed:
 	default:
-		close(r.observed) // under mu, so nobody else does
+		close(r.observed) // under mu, so it is closed once
 	}
 	return st.State
 }
 
-// stateAt is the state that a look found.
+// stateAt returns the state that follows from an observation.
 func (r *Runner) stateAt(in PlanInput) State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return stateOf(in, r.status.State)
 }
 
-// brokenFile is the complaint about a group whose file can't be used.
+// brokenFileError returns an error if the group's file cannot be used.
 func brokenFileError(w *Wanted) error {
 	if w.Broken == nil {
 		return nil
@@ -84,7 +85,8 @@ func (r *Runner) Status() GroupStatus {
 	return r.status
 }
 
-// watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
+// Watch returns what is wanted of the group, its status, and a channel that is closed when the
+// status changes.
 func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +96,7 @@ func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
 	return r.desired.wanted, r.status, r.statusChanged
 }
 
-// tellWatchers needs mu.
+// notifyWatchers needs mu.
 func (r *Runner) notifyWatchers() {
 	if r.statusChanged != nil {
 		close(r.statusChanged)

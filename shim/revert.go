@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
+// imageTimeout limits the wait for the images of a generation that is put back. They are usually on
+// the host.
 const imageTimeout = time.Minute
 
-// revert puts the file of the generation before in the place of the one that did not prove itself, and has all of its groups made
-// as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
-// now. What it can't have for sure, it does not begin with.
+// revert replaces the file of a generation that did not become ready with that of the generation
+// before, so that all groups of the file go back. The waiters for the failed generation get the
+// reason when that is done. The error is also nil if something else is wanted by now. revert starts
+// nothing that it cannot finish: it first makes sure of ports, volumes and images.
 func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) error {
 	b, number, pins, err := k.revertTarget(ctx, w)
 	if err != nil {
@@ -64,7 +66,8 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 	return nil
 }
 
-// toPutBack returns the file of the generation to go back to, and what its images were.
+// revertTarget returns the file of the generation to go back to, its number, and the digests of its
+// images.
 func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[string]ImageDigests, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -91,7 +94,7 @@ func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[s
 	var apart []string
 	for _, other := range others {
 		if k.wantedGroup(other) == nil {
-			continue // taken away together with the change
+			continue // removed by the same change
 		}
 		if c, err := store.change(other); err != nil || c == "" || c != change {
 			apart = append(apart, other)
@@ -107,8 +110,9 @@ func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[s
 	return d.Bundle, number, pins, err
 }
 
-// pinsBack are what the images of a file are to be that is put back for the sake of one generation of one group: of that group as
-// they were in it, of another one as they last were with the definition that it has in the file.
+// digestsFor returns the image digests for a file that is put back because of one generation of one
+// group. That group gets the digests of that generation. Other groups get those that they last had
+// with the definition in the file.
 func (k *Keeper) digestsFor(b Bundle, group string, number int) (map[string]ImageDigests, error) {
 	store := k.config.Store
 	groups, err := store.Read(b)

@@ -92,7 +92,8 @@ func TestRollbackPutsTheFileBefore(t *testing.T) {
 	})
 }
 
-// A file that was edited by hand comes back with what its file blocks named, although that has changed since.
+// A file that was edited by hand comes back with what its file blocks named, although that has
+// changed since.
 func TestRollbackOfAFileEditedByHand(t *testing.T) {
 	const withMotd = `
 group "job" {
@@ -214,7 +215,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	})
 }
 
-// TestApplyThatIsRolledBackMeanwhileFails: that the group is well by then says nothing of what was applied.
+// TestApplyThatIsRolledBackMeanwhileFails: that the group is well by then says nothing of what was
+// applied.
 func TestApplyThatIsRolledBackMeanwhileFails(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.mustApply("shop.hcl", careful)
@@ -250,7 +252,7 @@ func TestRollbackToWhatIsWanted(t *testing.T) {
 			if err := d.keeper.Rollback(t.Context(), "shop", number, func(line string) { said = append(said, line) }); err != nil {
 				t.Error(err)
 			}
-			want := []string{fmt.Sprintf("shop: generation %d is what is wanted already: there is nothing to go back to", number)}
+			want := []string{fmt.Sprintf("shop: generation %d is wanted already: there is nothing to go back to", number)}
 			if diff := cmp.Diff(want, said); diff != "" {
 				t.Errorf("said (-want +got):\n%s", diff)
 			}
@@ -260,7 +262,8 @@ func TestRollbackToWhatIsWanted(t *testing.T) {
 	})
 }
 
-// The installed file is not the one whose images are gone, so to apply that again is no way out; what generation 1 came from is.
+// The installed file is not the one whose images are gone, so to apply that again is no way out;
+// what generation 1 came from is.
 func TestRollbackToAnImageThatIsGoneSaysWhatToDo(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		d.host.SetImage(webRef, "sha256:old")
@@ -282,8 +285,8 @@ func TestRollbackToAnImageThatIsGoneSaysWhatToDo(t *testing.T) {
 	})
 }
 
-// Who undoes an edit of a file that was put back has made an edit, and nothing else: the text being that of then, what was said then is
-// not said of the edit.
+// Who undoes an edit of a file that was put back has made an edit, and nothing else: the text being
+// that of then, what was said then is not said of the edit.
 func TestAnEditThatIsUndoneTakesNothingBack(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -10,7 +10,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A runner keeps one group. Its goroutine alone looks and acts; everyone else changes what is wanted, under mu, and wakes it.
+// A Runner keeps one group. Its goroutine alone observes and acts. All others change what is
+// wanted, under mu, and wake it.
 type Runner struct {
 	group   string
 	machine Machine
@@ -20,56 +21,57 @@ type Runner struct {
 
 	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
-	observed chan struct{} // closed when status first tells what was seen
+	observed chan struct{} // closed when status first has what was observed
 
 	mu            sync.Mutex
 	desired       desired
-	seq           int // of the wish; one more with every change and every request
+	seq           int // of desired: one more with every change and every request
 	requests      []request
 	status        GroupStatus
-	statusChanged chan struct{} // closed when status is not that any more; nil: nobody waits for it
+	statusChanged chan struct{} // closed when status changes; nil: nothing waits for it
 
-	// Touched by the goroutine alone.
+	// Used by the goroutine alone.
 	probes        *ProbeGroup
 	records       History
-	restored      bool              // history has what the keeper before has written down
-	saved         History           // as they are written down; nil: not known
-	saveFailure   string            // why they could not be written down the last time; empty: they could
+	restored      bool              // records has what the previous keeper saved
+	saved         History           // as they are on disk; nil: not known
+	saveFailure   string            // why they could not be saved the last time; empty: they could
 	output        map[string]output // by container
-	notReadySince time.Time         // since when what the group waits for has been denied by probes; zero: it is not
+	notReadySince time.Time         // since when probes have kept the group from being ready; zero: they do not
 	acted         bool              // a step was tried
-	failures      int               // looks in a row that failed
-	ignoreHost    bool              // a step has failed and its retry waits: our own doings must not wake us
-	lastError     error             // of the last look that ended
-	recordedState State             // the journal has
-	settledSeq    int               // seq of the last look that found all as wanted, or made it so
-	drift         []string          // what somebody else has changed and is not put back yet, in an operator's words
-	driftReported bool              // that it is not put back yet
-	connected     *spec.Group       // what its link was last seen, or made, as; nil: not by this keeper
+	failures      int               // failed reconciliations in a row
+	ignoreHost    bool              // a step has failed and waits for its retry: our own changes must not wake us
+	lastError     error             // of the last finished reconciliation
+	recordedState State             // the last state in the journal
+	settledSeq    int               // seq of the last reconciliation after which all was as wanted
+	drift         []string          // changes by others that are not put back yet, in an operator's words
+	driftReported bool              // an event says that it is not put back yet
+	connected     *spec.Group       // the definition that the link was last made or seen for; nil: none by this keeper
 	rollout       rollout           // of the wanted generation
-	revertErr     error             // why a generation that is late could not be taken back
+	revertErr     error             // why a late generation could not be reverted
 	repairs       repairs
-	retained      int // the generation of which all images are held
+	retained      int // the generation whose images are all retained
 }
 
-// A wish is what a runner goes by.
+// A desired holds what a runner was asked for.
 type desired struct {
-	wanted    *Wanted     // nil: the group is to be gone
+	wanted    *Wanted     // nil: the group is to be removed
 	was       *spec.Group // the definition before
 	images    map[string]Image
 	restart   map[string]bool
-	purge     bool // with wanted nil: the persistent volumes are to be gone too
-	forgetEnd bool // it is to be forgotten how the group has ended
-	start     bool // with anew: an operator asked for a start, whatever is written down of its containers
+	purge     bool // with wanted nil: delete the persistent volumes too
+	forgetEnd bool // forget how the group has ended
+	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count
 }
 
-// NewRunner starts nothing. last is the last definition that is known of the group; nil: none is. entered is the state that the
-// journal has of it. Before Run it must be told what is wanted: a group of which nothing is wanted is one to remove.
-func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Owner) *Runner {
+// NewRunner starts nothing. last is the last known definition of the group. A nil last means that
+// none is known. recorded is the state that the journal has of the group. Call Want before Run: a
+// runner without a wanted definition removes its group.
+func NewRunner(group string, last *Wanted, recorded State, c *RunnerConfig, o Owner) *Runner {
 	r := &Runner{
 		group: group, machine: NewMachine(c), config: c, log: c.Log, owner: o,
 		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
-		observed: make(chan struct{}), status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, recordedState: entered,
+		observed: make(chan struct{}), status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, recordedState: recorded,
 	}
 	r.probes = NewProbeGroup(group, ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
@@ -81,10 +83,10 @@ func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Own
 // Group returns the name of the group.
 func (r *Runner) Group() string { return r.group }
 
-// Looked is closed when Status first has what was observed.
+// Observed returns a channel that is closed when Status first has what was observed.
 func (r *Runner) Observed() <-chan struct{} { return r.observed }
 
-// Idle reports whether nothing has been asked of the runner since seq.
+// Idle reports whether nothing was asked of the runner since seq.
 func (r *Runner) Idle(seq int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,8 +122,9 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	}
 }
 
-// want changes what is wanted. A nil w is a group that is to be gone. Images, where not nil, are what the references were
-// resolved to just now; f, where not nil, is told of the look that follows.
+// Want changes what is wanted. A nil w means that the group is to be removed. images are what the
+// references were just resolved to. They may be nil. waiter gets the result of the reconciliation
+// that follows. It may be nil.
 func (r *Runner) Want(w *Wanted, images map[string]Image, waiter *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +145,7 @@ func (r *Runner) Want(w *Wanted, images map[string]Image, waiter *Waiter) {
 	}
 }
 
-// restart asks for the containers to be replaced as they are.
+// Restart asks for the containers to be replaced as they are.
 func (r *Runner) Restart(containers []string, waiter *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -157,7 +160,7 @@ func (r *Runner) Restart(containers []string, waiter *Waiter) {
 	r.addRequest(waiter)
 }
 
-// restarted ends a request for a restart: the container as it was is gone.
+// restartDone ends a request for a restart: the old container is gone.
 func (r *Runner) restartDone(container string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,14 +171,16 @@ func (r *Runner) restartDone(container string) {
 	}
 }
 
-// again asks for it to be forgotten how the group has ended, and how often its containers have in a row, by the look that follows.
+// StartAgain makes the next reconciliation forget how the group has ended, and how often its
+// containers have ended in a row.
 func (r *Runner) StartAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.desired.forgetEnd, r.desired.start = true, true
 }
 
-// howEnded is how the group has ended of its own accord; nil: it has not, or is to run again. undone says that it had, until now.
+// loadEnded returns how the group has ended by itself. Nil means that it has not, or is to run
+// again. undone reports whether it had ended until now.
 func (r *Runner) loadEnded(d desired) (e *Ended, undone bool, err error) {
 	if d.wanted == nil {
 		return nil, false, nil
@@ -190,11 +195,11 @@ func (r *Runner) loadEnded(d desired) (e *Ended, undone bool, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.desired.forgetEnd, r.desired.start = false, false // nobody asks for it twice before the group could have ended once more
+	r.desired.forgetEnd, r.desired.start = false, false // it is not asked for twice before the group can end again
 	return nil, undone, nil
 }
 
-// forgetImages lets the references be resolved anew.
+// forgetImages has the references resolved again.
 func (r *Runner) forgetImages() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -26,10 +26,10 @@ type RunnerConfig struct {
 
 	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
 	Resync time.Duration
-	// PortInUse returns who else uses a port of the host. holder is empty if the port is free. Optional: nil
-	// takes every port to be free.
+	// PortInUse returns who else uses a port of the host. holder is empty if the port is free.
+	// Optional: nil takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)
-	// LastWords returns the last lines of a container's output. Optional: nil is no output.
+	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
 	LastOutput func(group, container string) []string
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step Step)

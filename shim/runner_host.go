@@ -6,29 +6,30 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Holder keeps images on the host whatever becomes of their names, so that a generation can be had again without asking anybody
-// for them. Implemented by ctrd.Client; in memory by shimtest.Host.
+// An ImageKeeper keeps images on the host independently of their names, so that a generation can be
+// restored without a registry. Implemented by ctrd.Client; in memory by shimtest.Host.
 type ImageKeeper interface {
-	// Hold keeps an image for a generation of a group, beside what is held for it already. Of the image it goes by Ref and Digest.
+	// Retain keeps an image for a generation of a group, in addition to what is retained for it
+	// already. It uses the image's Ref and Digest.
 	Retain(ctx context.Context, group string, generation int, image Image) error
-	// Recall makes the image present that a reference meant when its digest was this, whatever it means by now. It is ErrImageGone
-	// where asking once more would not help.
+	// Restore makes the image present that a reference meant when it had this digest, whatever it
+	// means now. The error is ErrImageGone if trying again would not help.
 	Restore(ctx context.Context, ref, digest string) (Image, error)
-	// Means is the digest of what a reference means on the host now, to [Runtime].Image, fetching and changing nothing; empty: of
-	// nothing that is there.
+	// Resolve returns the digest that [Runtime].Image would use for a reference now. It pulls and
+	// changes nothing. The digest is empty if the image is not present.
 	Resolve(ctx context.Context, ref string) (digest string, err error)
-	// Held lists the generations for which anything is held, by group.
+	// Retained returns the generations for which images are retained, by group.
 	Retained(ctx context.Context) (map[string][]int, error)
-	// Release lets go of all that is held for a generation; what nothing else holds or names is the host's to collect. Absent is no
-	// error.
+	// Release ends the retention for a generation. The host may then collect images that nothing
+	// else retains or names. An absent generation is no error.
 	Release(ctx context.Context, group string, generation int) error
 }
 
-// A Drift describes what others have changed on the host. Implemented by [HostLookout]; in memory by
-// shimtest.Host.
+// A Drift describes what others have changed on the host. Implemented by [HostLookout]; in memory
+// by shimtest.Host.
 type Drift interface {
-	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the host's
-	// rules for it".
+	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the
+	// host's rules for it".
 	Amiss(part Part, want *spec.Group) []string
 }
 

@@ -76,7 +76,8 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 		said := func(want ...string) {
 			t.Helper()
 			d.wait(25 * time.Second)
-			// A probe may have answered before anybody looks; several are created at once, in any order.
+			// A probe may have answered before anybody looks; several are created at once, in any
+			// order.
 			lines = slices.DeleteFunc(lines, func(l string) bool {
 				return strings.Contains(l, ": create ") || strings.HasSuffix(l, "has not answered yet")
 			})

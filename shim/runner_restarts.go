@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// recall adds what is known to what was just found. The first time it reads what the keeper before has written down. The
-// error is not nil as long as that can't be read and matters, and no operator has asked for a start: then what is unclear has not
-// ended of its own accord.
+// restoreRecords adds what is known to what was just observed. The first time it reads what the
+// previous keeper saved. It returns an error as long as that cannot be read and matters, unless an
+// operator has asked for a start. In that case, containers whose end is uncertain count as not
+// ended by themselves.
 func (r *Runner) restoreRecords(in PlanInput, d desired) (Observed, error) {
 	o := in.Observed
 	if !r.restored {
@@ -17,7 +18,7 @@ func (r *Runner) restoreRecords(in PlanInput, d desired) (Observed, error) {
 			if !d.start && (o.ContainersErr != nil || len(unclear) > 0) {
 				return o, err
 			}
-			r.log.Warn("goes on without it: "+err.Error(), "group", r.group)
+			r.log.Warn("continues without it: "+err.Error(), "group", r.group)
 			h = History{}
 			for _, s := range unclear {
 				h[s.Name] = Life{Digest: s.Digest, Made: s.Made, Taken: true}
@@ -36,8 +37,8 @@ func (r *Runner) restoreRecords(in PlanInput, d desired) (Observed, error) {
 	return o.recalled(r.records), nil
 }
 
-// noteLives writes down what of the history is to outlive the keeper, where that has changed. What can't be written down keeps nobody from
-// what is to be done: the next keeper knows less then.
+// saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
+// failure is logged and delays nothing: the next keeper then knows less.
 func (r *Runner) saveRecords() {
 	h := r.records.noted()
 	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, Life.same) {

@@ -2,7 +2,7 @@ package shim
 
 import "context"
 
-// discard deletes the volumes of a group that is gone, where that was asked for.
+// discardVolumes deletes the volumes of a group that is gone, if that was asked for.
 func (r *Runner) discardVolumes(ctx context.Context, seq int) error {
 	d, _ := r.desiredNow()
 	if d.wanted != nil || !d.purge {
@@ -19,7 +19,7 @@ func (r *Runner) discardVolumes(ctx context.Context, seq int) error {
 	return nil
 }
 
-// purges asks for the volumes too, of a group that is to be gone.
+// Purge asks for the volumes to be deleted too, once the group is gone.
 func (r *Runner) Purge() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// Remove uninstalls a group's file and waits until the group is gone. An unknown group is ErrNoGroup.
+// Remove uninstalls a group's file and waits until the group is gone. The error for an unknown
+// group is ErrNoGroup.
 func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
 	waiter := NewWaiter()
 	if err := k.uninstall(ctx, group, waiter); err != nil {
@@ -20,7 +21,7 @@ func (k *Keeper) uninstall(ctx context.Context, group string, waiter *Waiter) er
 		return err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, must not go with it
+	_ = k.load(nil, nil) // a group just added to the file by hand must not go with it
 	err = k.config.Store.Remove(group)
 	if errors.Is(err, ErrNoGroup) {
 		return k.joinRemoval(group, waiter)
@@ -32,8 +33,8 @@ func (k *Keeper) uninstall(ctx context.Context, group string, waiter *Waiter) er
 	return nil
 }
 
-// RemoveFile uninstalls a file and waits until all the groups that it has are gone; with volumes, what is in their persistent ones
-// goes too.
+// RemoveFile uninstalls a file and waits until all its groups are gone. With volumes, the contents
+// of their persistent volumes are deleted too.
 func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
 	waiter := NewWaiter()
 	groups, err := k.uninstallFile(ctx, file, volumes, waiter)
@@ -49,7 +50,7 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, w
 		return nil, err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, goes with it
+	_ = k.load(nil, nil) // a group just added to the file by hand goes with it
 	groups, err := k.config.Store.removeFile(file, volumes)
 	if err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, w
 	return groups, nil
 }
 
-// joinRemoval follows a removal that is under way without a file: an orphan's.
+// joinRemoval waits for a removal in progress that has no file: that of an orphan.
 func (k *Keeper) joinRemoval(group string, waiter *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -5,13 +5,15 @@ import (
 	"fmt"
 )
 
-// Stop takes a group down and keeps it down, over boots and other definitions, until Start. It returns when nothing of it runs. Of
-// one that is stopped already it only makes sure. An unknown group is ErrNoGroup.
+// Stop takes a group down and keeps it down until Start, over boots and other definitions. It
+// returns when nothing of the group runs. If the group is stopped already, it only makes sure of
+// that. The error for an unknown group is ErrNoGroup.
 func (k *Keeper) Stop(ctx context.Context, group string, progress func(line string)) error {
 	return k.setStopped(ctx, group, true, progress)
 }
 
-// Start undoes Stop and waits until the group runs. One that runs is left alone. An unknown group is ErrNoGroup.
+// Start undoes Stop and waits until the group runs. It leaves a running group alone. The error for
+// an unknown group is ErrNoGroup.
 func (k *Keeper) Start(ctx context.Context, group string, progress func(line string)) error {
 	return k.setStopped(ctx, group, false, progress)
 }
@@ -54,7 +56,7 @@ func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, 
 	return nil
 }
 
-// again lets a group that has ended of its own accord run once more.
+// startAgain lets a group that has ended by itself run once more.
 func (k *Keeper) startAgain(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

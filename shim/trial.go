@@ -9,40 +9,41 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A trial is the time in which a new generation has to prove itself: every part of it ready within its health_timeout. It lives in
-// memory: the time is this daemon's, by a clock that nobody sets, and runs only while the group can be looked at and is not
-// stopped. A daemon that is started in the middle of one gives the whole time again, since neither the clock of the one before nor
-// what happened meanwhile is to be trusted. That a trial goes on is on disk: [Wanted].Proved.
+// A rollout is the time in which a new generation has to become ready: every part of it, within its
+// health_timeout. The time is that of this daemon, by its monotonic clock. It runs only while the
+// group can be observed and is not stopped. A daemon that starts in the middle of a rollout gives
+// the whole time again: it can trust neither the clock of the previous daemon nor what happened
+// meanwhile. The rollout lives in memory. That it is not over yet is on disk: [Wanted].Proved.
 type rollout struct {
 	generation int
-	began      time.Time // zero: its time does not run
+	began      time.Time // zero: the time does not run
 	readySince time.Time // since when all of it has been ready; zero: it is not
 	healthy    bool      // it has proved itself
-	late       bool      // it has not in time; it still may
+	late       bool      // it was not ready in time; it still may become so
 }
 
-// A sighting is what one look found of a generation.
+// A rolloutSample is what one reconciliation found of a generation.
 type rolloutSample struct {
-	known   bool // all of it could be looked at
+	known   bool // all of it could be observed
 	ready   bool // all of it is as it should be
-	ended   bool // of its own accord and for good: no more is to come
+	ended   bool // by itself and for good: nothing more will come
 	stopped bool
 }
 
-// A decision is what is to become of a generation.
+// A rolloutVerdict is the result of a rollout so far.
 type rolloutVerdict int
 
 const (
 	rolloutPending rolloutVerdict = iota
 	rolloutHealthy                // it has proved itself
-	rolloutLate                   // told once
+	rolloutLate                   // returned once
 )
 
-// steady is how long a generation that has a time limit must be ready without a break: a program that ends soon after its start
-// must not prove anything.
+// minHealthyTime is how long a generation with a time limit must be ready without a break. A
+// program that ends soon after its start must not prove anything.
 const minHealthyTime = 2 * time.Second
 
-// see returns the trial after one more look at the generation.
+// observe returns the rollout after one more sample.
 func (t rollout) observe(generation int, u spec.Update, s rolloutSample, now time.Time) (rollout, rolloutVerdict) {
 	if t.generation != generation {
 		t = rollout{generation: generation}
@@ -77,10 +78,10 @@ func (t rollout) observe(generation int, u spec.Update, s rolloutSample, now tim
 	return t, rolloutPending
 }
 
-// steadyFor is no longer than half of the time there is.
+// minHealthyFor returns how long the generation must be ready: at most half of its health_timeout.
 func minHealthyFor(u spec.Update) time.Duration { return min(minHealthyTime, u.HealthTimeout/2) }
 
-// next says when time alone decides; zero: never.
+// nextCheck returns when time alone changes the verdict. Zero means never.
 func (t rollout) nextCheck(u spec.Update) time.Time {
 	switch {
 	case t.healthy, t.began.IsZero(), u.HealthTimeout == 0:
@@ -94,12 +95,12 @@ func (t rollout) nextCheck(u spec.Update) time.Time {
 	}
 }
 
-// open says that whoever waits for the generation is to wait on for a verdict.
+// undecided reports whether waiters have to wait on for a verdict.
 func (t rollout) undecided(u spec.Update) bool {
 	return u.HealthTimeout > 0 && !t.healthy && !t.late && !t.began.IsZero()
 }
 
-// update is how the wanted generation has to prove itself; zero where none can, now.
+// update returns how the wanted generation has to prove itself. It is zero if none can, now.
 func (in PlanInput) update() spec.Update {
 	if in.Want == nil || in.Stopped {
 		return spec.Update{}
@@ -107,7 +108,8 @@ func (in PlanInput) update() spec.Update {
 	return in.Want.Update
 }
 
-// proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
+// ready reports whether everything that runs and counts is ready by an answer of its probes. It is
+// not enough that they have not answered yet.
 func (in PlanInput) ready() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
@@ -119,7 +121,7 @@ func (in PlanInput) ready() bool {
 	return true
 }
 
-// failing is why a generation has not proved itself.
+// failing returns why a generation has not become ready.
 func (in PlanInput) failing(state State, err error) error {
 	if err == nil {
 		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}

@@ -2,14 +2,14 @@ package shim
 
 import "time"
 
-// words are the last lines of a container's output, as they were after an end.
+// An output is the last lines that a container printed before an end.
 type output struct {
 	after time.Time
 	lines []string
 }
 
-// lastWords adds the last words of those whose last end was a failure, and who are down or have failed in a row. They are read once
-// for each end.
+// addOutput adds the last output of containers whose last end was a failure and that are down or
+// have failed in a row. It reads them once for each end.
 func (r *Runner) addOutput(in PlanInput, containers []ContainerStatus) []ContainerStatus {
 	if r.config.LastOutput == nil {
 		return containers
