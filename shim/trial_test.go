@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestTrial(t *testing.T) {
+func TestRollout(t *testing.T) {
 	const s = time.Second
 	var (
 		good    = shim.RolloutSample{Known: true, Ready: true}
@@ -29,7 +29,7 @@ func TestTrial(t *testing.T) {
 		name    string
 		timeout time.Duration
 		looks   []look
-		want    []string // of each look: "" for undecided
+		want    []string // after each sample: "" for undecided
 	}{
 		{"without a limit, at the first sight", 0, []look{{0, 1, bad}, {time.Hour, 1, bad}, {2 * time.Hour, 1, good}}, []string{"", "", "proved"}},
 		{"ready for long enough", time.Minute, []look{{0, 1, bad}, {s, 1, good}, {2 * s, 1, good}, {3 * s, 1, good}, {4 * s, 1, bad}}, []string{"", "", "", "proved", ""}},
