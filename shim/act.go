@@ -149,12 +149,12 @@ func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
 func (h Machine) Groups(ctx context.Context) ([]string, error) {
 	nets, errNets := h.network.Groups(ctx)
 	vols, errVols := h.volumes.Groups(ctx)
-	held, errHeld := h.retainedGroups(ctx)
+	retained, errRetained := h.retainedGroups(ctx)
 	states, errStates := h.runtime.Observe(ctx, "")
-	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
+	if err := errors.Join(errNets, errVols, errRetained, errStates); err != nil {
 		return nil, err
 	}
-	names := slices.Concat(nets, vols, held)
+	names := slices.Concat(nets, vols, retained)
 	for _, s := range states {
 		names = append(names, s.Group)
 	}

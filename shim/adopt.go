@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// load reads the store and tells every runner what is wanted. The caller holds the right to the
+// load reads the store and passes what is wanted to every runner. The caller holds the right to the
 // store. images and waiters are those of an Apply or Remove in progress, by group.
 func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Waiter) error {
 	l := k.config.Store.Load()
@@ -41,9 +41,9 @@ func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Wa
 	return joinLine(errs)
 }
 
-// setWanted tells the group's runner what is wanted, and makes the runner if there is none. A new
-// runner starts only after that: without a wanted definition it would remove its group.
-// last is the last definition. It may be nil. The caller holds mu.
+// setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A
+// new runner starts only after that: without a wanted definition it would remove its group. last is
+// the last definition. It may be nil. The caller holds mu.
 func (k *Keeper) setWanted(group string, last, w *Wanted, images map[string]Image, waiter *Waiter) {
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {

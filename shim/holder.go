@@ -89,11 +89,11 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 	if h.images == nil {
 		return nil
 	}
-	held, err := h.images.Retained(ctx)
+	retained, err := h.images.Retained(ctx)
 	if err != nil {
 		return err
 	}
-	for _, generation := range held[group] {
+	for _, generation := range retained[group] {
 		if slices.Contains(kept, generation) {
 			continue
 		}
@@ -109,9 +109,9 @@ func (h Machine) retainedGroups(ctx context.Context) ([]string, error) {
 	if h.images == nil {
 		return nil, nil
 	}
-	held, err := h.images.Retained(ctx)
+	retained, err := h.images.Retained(ctx)
 	var groups []string
-	for group := range held {
+	for group := range retained {
 		groups = append(groups, group)
 	}
 	return groups, err
