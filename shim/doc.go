@@ -23,7 +23,7 @@
 // grace period. The states of one container:
 //
 //	           ┌──────── back-off, then the ambassador's ready ◄──────────────────┐
-//	           ▼                                                                  │ again, by its policy
+//	           ▼                                                                  │ by its policy
 //	none ─► created ─its turn─► running ◄─► ready ─ own end, or its probes' ─► stopped ─► for good
 //	           ▲                   │
 //	           └──── replaced: another definition, image or namespace; a restart that was asked for
