@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// impure are the packages that a file of this package may not import. file.go alone names two errors of io/fs, which
-// [Source.ReadFile] returns.
+// impure are the packages that a file of this package may not import. file.go alone names two
+// errors of io/fs, which [Source.ReadFile] returns.
 var impure = []string{"os", "os/exec", "os/user", "net", "net/http", "context", "io/fs", "path/filepath", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "runtime", "unsafe"}
 
 // The same bytes give the same value on every machine and at every time.
