@@ -103,7 +103,7 @@ var sections = map[string]string{
 const allContainers = "app, sidecar, init, ambassador"
 
 // alone are the headings for the attributes that only one kind of container has.
-var alone = map[string]string{"sidecar": "The sidecar's alone", "ambassador": "The ambassador's alone"}
+var alone = map[string]string{"sidecar": "Only in a sidecar", "ambassador": "Only in the ambassador"}
 
 // Every attribute that works has a row in the section of its block, and there are no other rows.
 func TestReferenceHasEveryAttribute(t *testing.T) {
@@ -165,7 +165,7 @@ func refusedEverywhere(name string) bool {
 	return len(in) > 0 && !slices.ContainsFunc(in, func(parent string) bool { return !isRefused(unsupported, parent, name) })
 }
 
-// Each example is valid HCL. Those with a group are accepted without a warning.
+// Each example is valid HCL. Those of a group, or of a part of one, are accepted without a warning.
 func TestReferenceExamples(t *testing.T) {
 	_, examples := readReference(t)
 	for line, text := range examples {
@@ -174,7 +174,8 @@ func TestReferenceExamples(t *testing.T) {
 			if diags.HasErrors() {
 				t.Fatal(diags)
 			}
-			if len(blocksOf(file.Body.(*hclsyntax.Body), "group")) == 0 {
+			text, ok := exampleFile(t, file.Body.(*hclsyntax.Body), text)
+			if !ok {
 				return
 			}
 			src := Source{Name: "example.hcl", Dir: "/srv", Bytes: []byte(text), ReadFile: func(string) ([]byte, error) { return []byte("x"), nil }}
@@ -183,4 +184,54 @@ func TestReferenceExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// exampleFile returns a whole group file for an example. A part of a group is put where it belongs. ok is false
+// for an example of what stands outside of groups, which may refer to anything.
+func exampleFile(t *testing.T, body *hclsyntax.Body, text string) (whole string, ok bool) {
+	t.Helper()
+	first := ""
+	if len(body.Blocks) > 0 {
+		first = body.Blocks[0].Type
+	}
+	for name := range body.Attributes {
+		first = name
+	}
+	in := parents(first)
+	volumes, app, door := "", "", ""
+	switch {
+	case first == "group":
+		return text, true
+	case slices.Contains(in, fileKind):
+		return "", false
+	case slices.Contains(in, "app"):
+		app = text
+		for _, m := range blocksOf(body, "mount") {
+			name, _ := label(m)
+			volumes += fmt.Sprintf("volume %q {}\n", name)
+		}
+	case slices.Contains(in, "ambassador"):
+		door = text
+	case slices.Contains(in, "group"):
+		volumes = text
+	default:
+		t.Fatalf("%q has no place in a group", first)
+	}
+	const file = `group "example" {
+  %s
+  app "web" {
+    image = "registry.example/web:1"
+    %s
+  }
+  sidecar "helper" {
+    image = "registry.example/helper:1"
+    probe "ready" { tcp = { port = 1 } }
+  }
+  ambassador "proxy" {
+    image = "registry.example/proxy:1"
+    %s
+  }
+}
+`
+	return fmt.Sprintf(file, volumes, app, door), true
 }
