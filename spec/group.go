@@ -35,7 +35,7 @@ const (
 
 // A Group is one validated, normalised `group` block. It depends on nothing but the bytes it was
 // read from, and the files that it names are inside it. It survives encoding/json both ways, so the
-// last good definition is kept as JSON.
+// last good definition is kept as JSON. Containers of one role are in the order of the file.
 type Group struct {
 	Name       string            `json:"name"`
 	Labels     map[string]string `json:"labels,omitempty"`
