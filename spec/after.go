@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// sidecarOnly says why there is no `after` in the other containers' blocks, as the end of a sentence.
+// sidecarOnly is why the other containers' blocks have no `after`, as the end of a sentence.
 var sidecarOnly = map[string]string{
 	"app":        "apps start together, when every sidecar is ready. Remove the line, or make a sidecar of what the others wait for",
 	"init":       "inits run one by one in the order of the file, before any sidecar. Remove the line, and move the block if it is in the wrong place",
@@ -21,7 +21,8 @@ type wait struct {
 	at      hcl.Range
 }
 
-// after reads the sidecars that are ready before this one starts, sorted. Whether there are such is for checkAfter.
+// after reads the sidecars that must be ready before this one starts, sorted. checkAfter checks the
+// names.
 func (d *groupDecoder) after(who string, r reader) []string {
 	items, _ := r.list("after")
 	var all []string
@@ -35,7 +36,8 @@ func (d *groupDecoder) after(who string, r reader) []string {
 	return slices.Compact(all)
 }
 
-// checkAfter reports what no sidecar can wait for: itself, what is no sidecar, and sidecars that wait for each other.
+// checkAfter reports names that a sidecar can't wait for: its own, one that is no sidecar's, and
+// one that waits for it in turn.
 func (d *groupDecoder) checkAfter(g *Group) {
 	roles := map[string]Role{}
 	var sidecars []string
@@ -68,7 +70,7 @@ func (d *groupDecoder) checkAfter(g *Group) {
 // circles finds sidecars that wait for each other.
 type circles struct {
 	d     *groupDecoder
-	waits map[string][]wait // of a sidecar for others
+	waits map[string][]wait // by sidecar: the others that it waits for
 	path  []string          // from the first visited to here
 	done  map[string]bool
 }

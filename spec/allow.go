@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// allow reads where the ambassador may go, as in the file but without repetitions.
+// allow reads the ambassador's allowed destinations, in the file's order and without repetitions.
 func (d *groupDecoder) allow(r reader) []Allow {
 	items, ok := r.list("allow")
 	if !ok {
@@ -39,7 +39,8 @@ func (d *groupDecoder) allow(r reader) []Allow {
 
 const allowForm = `Write an address or a network, a port or *, and tcp or udp: "203.0.113.0/24:443/tcp", "[2001:db8::]/32:443/tcp", "198.51.100.53:*/udp"`
 
-// parseAllow reads "203.0.113.0/24:443/tcp", or says what is wrong with it.
+// parseAllow reads a destination such as "203.0.113.0/24:443/tcp". An empty problem means that it
+// is valid.
 func parseAllow(s string) (a Allow, problem string) {
 	rest, protocol, ok := cutLast(s, "/")
 	if !ok || !slices.Contains(protocols, protocol) {
@@ -65,7 +66,7 @@ func parseAllow(s string) (a Allow, problem string) {
 	return a, ""
 }
 
-// parseDestination reads the network of a destination: v4 as it is, v6 with the address in brackets.
+// parseDestination reads the network of a destination. An IPv6 address stands in brackets.
 func parseDestination(s string) (p netip.Prefix, problem string) {
 	bare, bits, isPrefix := strings.Cut(s, "/")
 	inner, bracketed := strings.CutPrefix(bare, "[")

@@ -11,7 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// readUpstreams reads the upstream blocks of the group's ambassador before anything that may refer to them.
+// readUpstreams reads the upstream blocks of the group's ambassador. Everything that may refer to
+// them is read later.
 func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 	for _, door := range blocksOf(group.Body, string(Ambassador)) {
 		names, ports, hosts := map[string]hcl.Range{}, map[string]hcl.Range{}, map[string]hcl.Range{}
@@ -41,7 +42,7 @@ func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 	}
 }
 
-// loopback is where the members of a group find its ambassador.
+// loopback is the address at which the members of a group reach its ambassador.
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 func (d *groupDecoder) upstreams(door *hclsyntax.Block) []Upstream {
@@ -86,7 +87,7 @@ func (d *groupDecoder) publish(door *hclsyntax.Block) []Publish {
 	return all
 }
 
-// overlaps says whether the two can't both be had on one host.
+// overlaps reports whether the two ports exclude each other on one host.
 func (p Publish) overlaps(other Publish) bool {
 	return p.Host == other.Host && p.Protocol == other.Protocol &&
 		(p.Address == other.Address || p.Address == "" || other.Address == "")

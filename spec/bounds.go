@@ -8,23 +8,25 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on what the HCL parser is given: it recurses with the input, and a stack that runs out ends the daemon.
-// Measured: 256 KiB of minus signs are more than its gigabyte of stack.
+// Limits on the HCL parser's input. The parser recurses with the input, and the daemon dies when
+// its stack runs out. Measured: 256 KiB of minus signs need more than the gigabyte of stack that Go
+// allows.
 const (
 	maxFileBytes = 256 << 10
 	maxNesting   = 64   // brackets within brackets
 	maxOperators = 1000 // in one expression, beside each other
 )
 
-// exorbitant matches a number literal that takes more memory written out than any file has a use for.
+// exorbitant matches a number literal that would take too much memory when it is written out.
 var exorbitant = regexp.MustCompile(`[eE][+-]?[0-9]{4,}$|^.{65,}$`)
 
-// exceeds says what about the source is beyond the bounds, and where; "" when nothing is.
+// exceeds returns the place and the description of the first violation of the limits. An empty
+// description means that there is none.
 func exceeds(name string, src []byte) (at hcl.Range, what string) {
 	if len(src) > maxFileBytes {
 		return startOf(name), fmt.Sprintf("A group file is at most %d KiB long; this one has %d KiB. Move long contents to files of their own and name them: file \"/path\" { source = ... }.", maxFileBytes>>10, len(src)>>10)
 	}
-	// Mistakes of the scanner come again from the parser.
+	// The parser reports the scanner's mistakes again, so they are dropped here.
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
 	levels := []level{{}}
 	for _, t := range tokens {
@@ -37,7 +39,8 @@ func exceeds(name string, src []byte) (at hcl.Range, what string) {
 			levels = levels[:max(1, len(levels)-1)]
 		case recurses(t.Type):
 			here.operators++
-		case t.Type == hclsyntax.TokenComma, t.Type == hclsyntax.TokenNewline && here.within != hclsyntax.TokenOParen && here.within != hclsyntax.TokenOBrack:
+		case t.Type == hclsyntax.TokenComma,
+			t.Type == hclsyntax.TokenNewline && here.within != hclsyntax.TokenOParen && here.within != hclsyntax.TokenOBrack:
 			here.operators = 0
 		case t.Type == hclsyntax.TokenNumberLit && exorbitant.Match(t.Bytes):
 			return t.Range, "This number has more digits than anything in a group file can use."
@@ -52,10 +55,10 @@ func exceeds(name string, src []byte) (at hcl.Range, what string) {
 	return hcl.Range{}, ""
 }
 
-// A level is what stands between two brackets.
+// A level is the text between two brackets.
 type level struct {
 	within    hclsyntax.TokenType // the bracket that opened it
-	operators int                 // of the expression being read
+	operators int                 // so far, in the current expression
 }
 
 func opens(t hclsyntax.TokenType) bool {
@@ -74,7 +77,7 @@ func closes(t hclsyntax.TokenType) bool {
 	return false
 }
 
-// recurses says whether one more such token can make the tree one deeper.
+// recurses reports whether one more token of this type can make the tree one level deeper.
 func recurses(t hclsyntax.TokenType) bool {
 	switch t {
 	case hclsyntax.TokenMinus, hclsyntax.TokenBang, hclsyntax.TokenQuestion,

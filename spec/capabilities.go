@@ -7,15 +7,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// DefaultCapabilities is what a container has whose definition says nothing (Capabilities is nil), sorted.
+// DefaultCapabilities are the capabilities of a container whose Capabilities are nil, sorted.
 var DefaultCapabilities = []string{
 	"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 }
 
-// grantable is all that a container can be given: nothing in it leads around the group's rules.
+// grantable are all capabilities that a container can be given. None of them leads around the
+// group's rules.
 var grantable = append([]string{"AUDIT_WRITE", "IPC_LOCK", "SYS_NICE"}, DefaultCapabilities...)
 
-// waysOut says why a capability is never given. The first column of ENFORCEMENT, "taken away", and what is like it.
+// waysOut are the capabilities that are never given, with the reason. They are those of
+// netns/egress/RULES.md, section "What the rules can't see is taken away", and similar ones.
 var waysOut = map[string]string{
 	"BPF":                "with it a process loads programs into the kernel that send, redirect and read packets",
 	"CHECKPOINT_RESTORE": "with it a process takes over the state of others, their sockets included",
@@ -34,13 +36,14 @@ var waysOut = map[string]string{
 	"SYS_TIME":           "with it a process sets the clock of the whole host",
 }
 
-// otherCapabilities exist, are harmless to the promise or not, and nothing in a container has a use for them.
+// otherCapabilities are of no use in a container, whether they are harmless to the promise or not.
 var otherCapabilities = []string{
 	"AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE",
 	"SYS_PACCT", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM",
 }
 
-// leadsOut says why a capability is never given, or not like the others; "" for one that leads around no rule.
+// leadsOut returns why a capability is never given, or only in an unsafe block. It returns "" for a
+// capability that leads around no rule.
 func leadsOut(name string) string {
 	if name == "ALL" {
 		return "it is every one of them, NET_RAW, NET_ADMIN and SYS_ADMIN included, which are ways around the group's rules"
@@ -48,7 +51,8 @@ func leadsOut(name string) string {
 	return waysOut[name]
 }
 
-// capabilities reads a container's exact set: upper case, without CAP_, sorted, none twice. nil where the file says nothing.
+// capabilities reads a container's exact set: upper case, without CAP_, sorted, none twice. It
+// returns nil without such a line.
 func (d *groupDecoder) capabilities(role Role, r reader) []string {
 	items, ok := r.list("capabilities")
 	if !ok {
@@ -80,7 +84,7 @@ func (d *groupDecoder) capabilities(role Role, r reader) []string {
 	return slices.Compact(set)
 }
 
-// capabilityName is a capability as we write it, upper case and without CAP_.
+// capabilityName returns a capability's name in upper case and without CAP_.
 func capabilityName(written string) string {
 	return strings.TrimPrefix(strings.ToUpper(written), "CAP_")
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// checkFile reports every name, shape and label that doesn't belong where it stands, everywhere but inside the groups.
+// checkFile reports every name, shape and label that doesn't belong where it stands. It leaves the
+// insides of the groups to checkGroup.
 func checkFile(body *hclsyntax.Body, refusals []refusal, rep *report) {
 	c := checker{refusals, rep}
 	c.names(fileKind, body)
@@ -21,7 +22,7 @@ func checkFile(body *hclsyntax.Body, refusals []refusal, rep *report) {
 	}
 }
 
-// checkGroup does the same for one group, and then refuses what is not acted on yet.
+// checkGroup does the same for one group, and then refuses the features that don't work yet.
 func checkGroup(group *hclsyntax.Block, refusals []refusal, rep *report) {
 	c := checker{refusals, rep}
 	c.block(fileKind, group)
@@ -36,7 +37,7 @@ type checker struct {
 func (c checker) block(parent string, b *hclsyntax.Block) {
 	k, ok := kinds[b.Type]
 	if !ok || !slices.Contains(kinds[parent].blocks, b.Type) {
-		return // reported with the names of its parent; nothing is known of what is in it
+		return // reported with its parent's names; its contents can't be checked
 	}
 	c.labels(k, b)
 	c.names(b.Type, b.Body)
@@ -56,7 +57,7 @@ func (c checker) labels(k kind, b *hclsyntax.Block) {
 	}
 }
 
-// names looks at the names of a body's attributes and blocks.
+// names checks the names of a body's attributes and blocks.
 func (c checker) names(parent string, body *hclsyntax.Body) {
 	k := kinds[parent]
 	for _, attr := range attributes(body) {
@@ -96,8 +97,8 @@ func (c checker) names(parent string, body *hclsyntax.Body) {
 	}
 }
 
-// unknown reports a name that has no place in its parent, with the best explanation there is. It returns false where that
-// explains all that may be inside as well.
+// unknown reports a name that has no place in its parent, with the best explanation there is. It
+// returns false if the explanation covers everything inside as well.
 func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsyntax.Expression) bool {
 	if isRefused(c.refusals, parent, name) {
 		return true // reported by refuse
@@ -124,14 +125,15 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 	return true
 }
 
-// offered is what may stand in a block of the kind and is acted on.
+// offered returns the kind of the block without the features that don't work yet.
 func (c checker) offered(parent string) kind {
 	k := kinds[parent]
 	k.blocks = slices.DeleteFunc(slices.Clone(k.blocks), func(name string) bool { return isRefused(c.refusals, parent, name) })
 	return k
 }
 
-// guess says what the author of an unknown name may have meant, as a sentence with a leading space, or "".
+// guess returns what the author of an unknown name may have meant, as a sentence with a leading
+// space. It returns "" without a guess.
 func guess(k kind, name string) string {
 	if in := parents(name); len(in) > 0 {
 		return fmt.Sprintf(" It belongs in %s.", titles(in))
@@ -145,7 +147,7 @@ func guess(k kind, name string) string {
 	return ""
 }
 
-// allowance says what may stand in a block of the kind.
+// allowance returns a sentence with everything that may stand in a block of the kind.
 func allowance(k kind) string {
 	var parts []string
 	if len(k.attrs)+len(k.blocks) == 1 {

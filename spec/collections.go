@@ -6,15 +6,16 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// An item is one element of a list or a map. Its value is unknown where it is wrong, which has been reported.
+// An item is one element of a list or a map. Its value is unknown if it is wrong, which has been
+// reported.
 type item struct {
-	key   string // of a map
+	key   string // empty in a list
 	keyAt hcl.Range
 	value cty.Value
 	at    hcl.Range
 }
 
-// texts reads a list of strings; nil where there is none, and empty but not nil for [].
+// texts reads a list of strings. It returns nil without a list, and an empty slice for [].
 func (r reader) texts(name string) []string {
 	items, ok := r.list(name)
 	if !ok {
@@ -34,7 +35,7 @@ func (r reader) texts(name string) []string {
 
 func elementOf(list string) string { return "An element of " + quote(list) }
 
-// list reads the elements of a list, each with its own place where the list is written out.
+// list reads the elements of a list. Each has its own place if the list is written out.
 func (r reader) list(name string) ([]item, bool) {
 	attr := r.body.Attributes[name]
 	if attr == nil {
@@ -64,7 +65,7 @@ func (r reader) list(name string) ([]item, bool) {
 	return items, true
 }
 
-// entries reads a map, each entry with its own place where the map is written out.
+// entries reads a map. Each entry has its own place if the map is written out.
 func (r reader) entries(name string) ([]item, bool) {
 	attr := r.body.Attributes[name]
 	if attr == nil {
@@ -106,7 +107,7 @@ func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
 	return items
 }
 
-// textMap reads a map of strings; check looks at each key. nil where there is none.
+// textMap reads a map of strings and calls check for each key. It returns nil without a map.
 func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[string]string {
 	items, ok := r.entries(name)
 	if !ok || len(items) == 0 {

@@ -6,8 +6,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Conflicts reports what groups that are each valid can't have together on one host: the same name, the same published host port.
-// It warns of a folder of the host through which one of them could let another's members out.
+// Conflicts reports valid groups that can't run together on one host: they have the same name, or
+// publish the same port of the host. It warns of a shared folder of the host through which one
+// group could let another group's members out.
 func Conflicts(groups []Group) hcl.Diagnostics {
 	rep := &report{}
 	type port struct {
@@ -41,10 +42,10 @@ func Conflicts(groups []Group) hcl.Diagnostics {
 	return rep.diags
 }
 
-// String is the place as compilers write it: file:line:column.
+// String returns the place as compilers write it: file:line:column.
 func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
-// rangeIn is the place for a diagnostic. A Pos has no byte offset, so the range is empty.
+// rangeIn returns the place for a diagnostic. A Pos has no byte offset, so the range is empty.
 func (p Pos) rangeIn() hcl.Range {
 	at := hcl.Pos{Line: p.Line, Column: p.Column}
 	return hcl.Range{Filename: p.File, Start: at, End: at}

@@ -43,7 +43,8 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	return c
 }
 
-// checkProgram reports empty lists, which would be forgotten on the way through JSON. Without args a command has none anyway.
+// checkProgram reports empty lists, which JSON would lose. Empty args beside a command are the same
+// as none.
 func (d *groupDecoder) checkProgram(r reader, c *Container) {
 	if c.Command != nil && len(c.Command) == 0 {
 		d.errorf(r.body.Attributes["command"].Expr.Range(), "Empty command", "An empty command starts nothing. Name a program, or leave the line out to start what the image names.")
@@ -73,7 +74,7 @@ func (d *groupDecoder) workDir(r reader) string {
 	return p
 }
 
-// userName is what images have in /etc/passwd and /etc/group.
+// userName matches the numbers and names that images have in /etc/passwd and /etc/group.
 var userName = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][-A-Za-z0-9_.]{0,31}\$?)$`)
 
 func (d *groupDecoder) user(r reader) string {
@@ -89,7 +90,8 @@ func (d *groupDecoder) user(r reader) string {
 	return u
 }
 
-// validID accepts a name or a number below 2^32-1, which the kernel keeps for "no change".
+// validID reports whether s is a name, or a number below 2^32-1. The kernel reserves that one for
+// "no change".
 func validID(s string) bool {
 	if !userName.MatchString(s) {
 		return false
@@ -99,7 +101,7 @@ func validID(s string) bool {
 	return !numeric || len(s) < len(noChange) || s < noChange
 }
 
-// absolute returns a path in a container, cleaned, or reports one that is not absolute.
+// absolute returns a path in a container, cleaned. It reports one that is not absolute.
 func (d *groupDecoder) absolute(what, p string, at hcl.Range) (string, bool) {
 	if !path.IsAbs(p) {
 		d.errorf(at, "Relative path", "%q is an absolute path in the container, and %s does not begin with a slash.", what, quote(p))
@@ -108,7 +110,8 @@ func (d *groupDecoder) absolute(what, p string, at hcl.Range) (string, bool) {
 	return path.Clean(p), true
 }
 
-// target checks a path on which something is to be placed: where nothing else is, and not over what the kernel shows there.
+// target checks a path at which a mount or a file is placed. Nothing else may be there, and it may
+// not cover a file system of the kernel.
 func (d *groupDecoder) target(what, p string, at hcl.Range, taken map[string]hcl.Range) (string, bool) {
 	p, ok := d.absolute(what, p, at)
 	if !ok {
@@ -132,7 +135,7 @@ func (d *groupDecoder) target(what, p string, at hcl.Range, taken map[string]hcl
 	return p, true
 }
 
-// single returns the container's one block of a kind, which may be absent.
+// single returns the block's one inner block of a kind, or nil.
 func single(block *hclsyntax.Block, kind string) *hclsyntax.Block {
 	if found := blocksOf(block.Body, kind); len(found) > 0 {
 		return found[0]
@@ -140,7 +143,7 @@ func single(block *hclsyntax.Block, kind string) *hclsyntax.Block {
 	return nil
 }
 
-// oneOf reads a text that is one of a few words.
+// oneOf reads a text that must be one of the words.
 func (r reader) oneOf(name string, words []string) (string, hcl.Range, bool) {
 	s, at, ok := r.text(name, optional)
 	if ok && !slices.Contains(words, s) {

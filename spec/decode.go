@@ -11,20 +11,22 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// A groupDecoder reads one group block. Names are checked against the schema elsewhere; it reads what it knows.
+// A groupDecoder reads one group block. It reads the names that it knows; a checker reports the
+// others.
 type groupDecoder struct {
 	*scope
 	src       Source
 	group     string
 	dns       DNS
 	volumes   map[string]hcl.Range          // declared in the group
-	hostPaths map[string]string             // of those that are folders of the host
+	hostPaths map[string]string             // by name, of the volumes that are folders of the host
 	waits     []wait                        // of sidecars for each other
 	upstream  map[string]cty.Value          // "127.0.0.1:9001"
-	listens   map[*hclsyntax.Block]Upstream // the upstream blocks, which are read before what refers to them
+	listens   map[*hclsyntax.Block]Upstream // the upstream blocks, read before everything that refers to them
 }
 
-// decodeGroup reads a group. ok is false where a value could not be had for a reason that was reported elsewhere.
+// decodeGroup reads a group. ok is false after a mistake, in the group or in a value that it refers
+// to.
 func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, rep *report) (g Group, ok bool) {
 	name, _ := label(block)
 	d := &groupDecoder{
@@ -81,7 +83,8 @@ func (d *groupDecoder) readContainers(block *hclsyntax.Block) []Container {
 	return all
 }
 
-// containersOf returns the blocks of a group's containers in start order, which is the order of Group.Containers.
+// containersOf returns the blocks of a group's containers in start order, which is the order of
+// Group.Containers.
 func containersOf(group *hclsyntax.Block) []*hclsyntax.Block {
 	var all []*hclsyntax.Block
 	for _, role := range []Role{Ambassador, Init, Sidecar, App} {
@@ -106,7 +109,7 @@ const threeChoices = `Choose one:
   egress = "none"                       the group is sealed: nothing leaves it
   egress = "direct"                     every container of the group may leave it`
 
-// egress reads who may leave. The default depends on whether there is an ambassador.
+// egress reads which containers may leave. The default depends on whether there is an ambassador.
 func (d *groupDecoder) egress(r reader, block *hclsyntax.Block) Egress {
 	door := blocksOf(block.Body, string(Ambassador))
 	text, at, given := r.text("egress", optional)
@@ -137,7 +140,8 @@ func labelText(b *hclsyntax.Block) string {
 
 var labelKey = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$`)
 
-// labels reads the group's labels. containerd keeps them, and takes at most 4096 bytes for a key and its value.
+// labels reads the group's labels. containerd keeps them, and takes at most 4096 bytes for a key
+// and its value.
 func (d *groupDecoder) labels(r reader) map[string]string {
 	const longest = 4096
 	labels := r.textMap("labels", func(key string, at hcl.Range) {

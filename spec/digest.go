@@ -8,8 +8,9 @@ import (
 	"slices"
 )
 
-// seal fills in the digests. A field that is added to the value later must be omitted from JSON while it is zero: else the
-// digests of definitions that don't use it change, and an upgrade of the daemon replaces every container.
+// seal fills in the digests. A field that is added to the value later must be omitted from JSON
+// while it is zero. Otherwise the digests of definitions without it change, and an upgrade of the
+// daemon replaces every container.
 func (g *Group) seal() {
 	for i := range g.Containers {
 		g.Containers[i].Digest = g.containerDigest(g.Containers[i])
@@ -19,7 +20,7 @@ func (g *Group) seal() {
 	g.Digest = digest(whole)
 }
 
-// containerDigest is over what a running container can't change.
+// containerDigest returns the digest over everything that can't change while the container runs.
 func (g *Group) containerDigest(c Container) string {
 	c.Digest = ""
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
@@ -45,11 +46,12 @@ func (g *Group) containerDigest(c Container) string {
 	return digest(fixed)
 }
 
-// digest is sha256 over the JSON of a value: fields in the order of their declaration, maps by key.
+// digest returns the sha256 of the JSON of a value. Fields are in the order of their declaration,
+// maps by key.
 func digest(v any) string {
 	canonical, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("spec: encode %T: %v", v, err)) // only of our own types, all of which encode
+		panic(fmt.Sprintf("spec: encode %T: %v", v, err)) // all types of this package encode
 	}
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:])

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// base is a group with everything that a digest is over; the tests change one thing of it at a time.
+// base is a group with everything that a digest is over. Each test changes one thing of it.
 const base = `group "g" {
   dns    = "ambassador"
   labels = { team = "edge", tier = "gold" }
@@ -58,7 +58,7 @@ const base = `group "g" {
 }
 `
 
-// rest is a group with what the base has no room for.
+// rest is a group with everything that the base can't have.
 const rest = `group "g" {
   egress = "none"
   update {
@@ -124,7 +124,7 @@ func changed(t testing.TB, text, old, new string) Group {
 	return parseOne(t, strings.Replace(text, old, new, 1))
 }
 
-// digests names what a change must replace: the group's generation always, then each container.
+// digests returns the digest of the group, and of each container by name.
 func digests(g Group) map[string]string {
 	d := map[string]string{"group": g.Digest}
 	for _, c := range g.Containers {
@@ -168,7 +168,7 @@ func TestDigestKeepsWhatMeansTheSameInTheRest(t *testing.T) {
 		{"default of an update", `auto_revert = true`, "auto_revert = true\n health_timeout = \"120s\"\n"},
 		{"default of a failure", `image = "one:1"`, "image = \"one:1\"\n on_failure = \"restart\"\n"},
 		{"a name twice", `["one"]`, `["one", "one"]`},
-		{"nobody to wait for", `image = "one:1"`, "image = \"one:1\"\n after = []\n"},
+		{"no sidecar to wait for", `image = "one:1"`, "image = \"one:1\"\n after = []\n"},
 		{"defaults of a probe", `interval = "5s"`, "interval = \"5000ms\"\n timeout = \"1s\"\n failures = 3\n successes = 1\n initial_delay = \"0s\""},
 		{"default of a path", `{ port = 8080 }`, `{ port = 8080, path = "/" }`},
 		{"another way to write a path", `"/srv/conf"`, `"/srv/x/../conf/"`},
@@ -271,7 +271,8 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 	}
 }
 
-// replaces checks that a change of the text gives new digests to the group and the named containers, and to no other.
+// replaces checks that a change of the text gives new digests to the group and the named
+// containers, and to no other.
 func replaces(t *testing.T, text, old, new string, names []string) {
 	t.Helper()
 	before, after := digests(parseOne(t, text)), digests(changed(t, text, old, new))
@@ -292,7 +293,7 @@ func replaces(t *testing.T, text, old, new string, names []string) {
 	}
 }
 
-// A role is part of what a container is; so is the group's egress of the group.
+// The role is part of a container's digest, and the egress is part of the group's.
 func TestDigestTellsRolesAndEgress(t *testing.T) {
 	one := parseOne(t, "group \"g\" {\n egress = \"none\"\n app \"a\" { image = \"x\" }\n app \"b\" { image = \"x\" }\n}\n")
 	two := parseOne(t, "group \"g\" {\n egress = \"direct\"\n sidecar \"a\" { image = \"x\" }\n app \"b\" { image = \"x\" }\n}\n")

@@ -13,7 +13,7 @@ const (
 	maxQuota = 1 << 50
 )
 
-// dnsPort is where the ambassador answers the members' questions.
+// dnsPort is the port at which the ambassador answers the members' DNS queries.
 const dnsPort = 53
 
 // door reads everything that only an ambassador has.
@@ -42,7 +42,8 @@ func (d Door) Fixed() Door {
 	return d
 }
 
-// Shown returns the part of the door that a group's status shows. The status has a text for what Unsafe gives up.
+// Shown returns the part of the door that a group's status shows. The status has a text for what
+// Unsafe gives up.
 func (d Door) Shown() Door {
 	d.Upstreams, d.Allow, d.Unsafe = nil, nil, Unsafe{}
 	return d
@@ -50,12 +51,13 @@ func (d Door) Shown() Door {
 
 // A DoorLimit is one limit on what passes the door.
 type DoorLimit struct {
-	Verb  string // what the ambassador may do within the limit: "send"
+	Verb  string // the limited activity of the ambassador: "send"
 	Value int64  // 0: no limit
 	Text  string // the value in words: "2Mbit a second"
 }
 
-// Limits returns every limit on what passes the door, always in the same order, those without a limit too.
+// Limits returns the limits on what passes the door: always all of them, in the same order. The
+// Value of an absent one is 0.
 func (d Door) Limits() []DoorLimit {
 	return []DoorLimit{
 		{"send", d.Rate.Out, FormatRate(d.Rate.Out) + " a second"},
@@ -64,7 +66,7 @@ func (d Door) Limits() []DoorLimit {
 	}
 }
 
-// intercept reads the port that the members' outbound TCP is led to.
+// intercept reads the ambassador's port to which the members' outbound TCP is led.
 func (d *groupDecoder) intercept(block *hclsyntax.Block, door Door) uint16 {
 	inner := single(block, "intercept")
 	if inner == nil {
@@ -74,7 +76,7 @@ func (d *groupDecoder) intercept(block *hclsyntax.Block, door Door) uint16 {
 	if !ok {
 		return 0
 	}
-	const alone = "What arrives there is to be passed on to where its sender meant it to go"
+	const alone = "Intercepted calls have to be passed on to their destinations"
 	if d.dns == DNSAmbassador && port == dnsPort {
 		d.errorf(at, "Port used twice", "On port %d the ambassador answers the members' questions for names. %s, so it needs a port of its own.", port, alone)
 	}
@@ -97,13 +99,13 @@ func (d *groupDecoder) quota(r reader) int64 {
 	return bytes
 }
 
-// undone says why there is nothing for a door's attributes to act on, where there is no door.
+// undone is why a door's attributes have no effect, by the group's egress.
 var undone = map[Egress]string{
 	EgressNone:   `with egress = "none" nothing leaves the group, so nothing passes a door`,
-	EgressDirect: `with egress = "direct" every container leaves by itself, so there is no door that all of it passes`,
+	EgressDirect: `with egress = "direct" every container leaves by itself, so the group has no door`,
 }
 
-// checkDoor reports what acts on the door in a group that has none.
+// checkDoor reports attributes of the door in a group without one.
 func (d *groupDecoder) checkDoor(group *hclsyntax.Block, e Egress) {
 	why := undone[e]
 	if why == "" {
@@ -124,15 +126,16 @@ func (d *groupDecoder) checkDoor(group *hclsyntax.Block, e Egress) {
 	}
 }
 
-// doorOnly says why a member doesn't have what the ambassador has, as the end of a sentence.
+// doorOnly returns why a member doesn't have an attribute of the ambassador, as the end of a
+// sentence.
 func doorOnly(name string) string {
 	switch name {
 	case "unsafe":
-		return "a member has nothing to give up: what it could ask for here (NET_ADMIN, NET_RAW) would lead it out around the ambassador, which the group's whole promise rules out. Let the ambassador do what needs it."
+		return "a member has nothing to give up: with NET_ADMIN or NET_RAW it could leave the group around the ambassador, and the group's promise is that no member can. Let the ambassador do what needs them."
 	case "intercept":
-		return "members' TCP is led to nobody but the ambassador, who alone can pass it on. Move it to the group's ambassador block."
+		return "members' TCP can only be led to the ambassador, because no other container can pass it on. Move it to the group's ambassador block."
 	case "rate", "quota":
-		return "what is bounded is the group's door. A member has none: what it sends goes through the ambassador, or with egress = \"direct\" past every door. Move it to the group's ambassador block."
+		return "it limits the group's door, and a member has none. A member's packets go through the ambassador, or with egress = \"direct\" past every door. Move it to the group's ambassador block."
 	}
 	return "a member has no way in or out of its group: only the ambassador has. Move it to the group's ambassador block."
 }

@@ -16,20 +16,21 @@ func fullDoor(t *testing.T) Door {
 	return g.Door()
 }
 
-// fixedFields are the fields of a Door that can't change while the ambassador runs: another value replaces it.
+// fixedFields are the fields of a Door that can't change while the ambassador runs. Another value
+// replaces the ambassador.
 var fixedFields = []string{"Upstreams", "Unsafe"}
 
 // hiddenFields are the fields of a Door that a group's status does not repeat from the file.
 var hiddenFields = []string{"Upstreams", "Allow", "Unsafe"}
 
-// A field that is added to Door fails here until the group that the digests are tested with has it, and until
-// Fixed and Shown have been thought of.
+// A new field of Door fails here until the group of the digest tests has it, and until Fixed and
+// Shown agree with the lists above.
 func TestDoorFields(t *testing.T) {
 	full := fullDoor(t)
 	for f := range reflect.TypeFor[Door]().Fields() {
 		t.Run(f.Name, func(t *testing.T) {
 			if reflect.ValueOf(full).FieldByIndex(f.Index).IsZero() {
-				t.Fatal("the group of the digest tests has no such thing in its door")
+				t.Fatal("the group of the digest tests does not set it")
 			}
 			before, after := parseOne(t, base), parseOne(t, base)
 			reflect.ValueOf(&after.Ambassador().Door).Elem().FieldByIndex(f.Index).SetZero()
@@ -49,7 +50,6 @@ func TestDoorFields(t *testing.T) {
 	}
 }
 
-// Each number in a Door that has an upper end is a limit, whose change is shown before it is made.
 func TestDoorLimits(t *testing.T) {
 	type limit struct {
 		verb, text string
@@ -69,7 +69,7 @@ func TestDoorLimits(t *testing.T) {
 	}
 }
 
-// A stored definition has the door's fields among the container's, in the order that the digests are over.
+// A stored definition has the door's fields among the container's, in the order of the digests.
 func TestDoorIsFlatInJSON(t *testing.T) {
 	c := Container{Name: "proxy", Door: Door{Intercept: 15001, Quota: 5}, Digest: "x"}
 	text, err := json.Marshal(c)

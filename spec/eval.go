@@ -10,28 +10,31 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// names is what expressions can refer to: root ("var"), then name, then value. A value that could not be had, for a reason
-// that is already reported, is cty.DynamicVal: what is computed from it is unknown, and nothing further is said about it.
+// names are the values that expressions can refer to: by root ("var"), then by name. A value whose
+// mistake is already reported is cty.DynamicVal. Everything computed from it is unknown, and is not
+// reported again.
 type names map[string]map[string]cty.Value
 
-// with returns the names and one root more.
+// with returns a copy of the names with one more root.
 func (n names) with(root string, values map[string]cty.Value) names {
 	more := maps.Clone(n)
 	more[root] = values
 	return more
 }
 
-// A scope is where expressions are evaluated: what they can refer to, and where their mistakes are reported.
+// A scope evaluates expressions. It has the names that they can refer to, and the report for their
+// mistakes.
 type scope struct {
 	*report
 	names   names
-	damaged bool // declarations may be missing: an unknown name is no news
+	damaged bool // declarations may be missing after a syntax error, so unknown names are not reported
 
-	// unresolved: an expression had no value for a reason that was reported elsewhere, so the result is not to be used.
+	// unresolved is set when an expression has no value. The cause has been reported, and the
+	// result must not be used.
 	unresolved bool
 }
 
-// eval returns the expression's value, which is wholly known; false if it has none.
+// eval returns the expression's value, which is wholly known. It returns false if there is none.
 func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 	known := s.checkCalls(expr)
 	ctx := &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{}}
@@ -67,7 +70,7 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 	return v, true
 }
 
-// resolve finds what a reference names, and reports one that names nothing.
+// resolve returns the value that a reference names, and reports a reference that names nothing.
 func (s *scope) resolve(t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
 	root, at := t.RootName(), t.SourceRange()
 	values, known := s.names[root]
@@ -90,7 +93,7 @@ func (s *scope) resolve(t hcl.Traversal) (root, name string, value cty.Value, ok
 	return root, name, value, true
 }
 
-// referent is the name that a reference has after its root; "" where it has none.
+// referent returns the name after the reference's root, or "".
 func referent(t hcl.Traversal) string {
 	if len(t) < 2 {
 		return ""
@@ -117,7 +120,7 @@ func (s *scope) unknownRoot(root string, at hcl.Range) {
 	}
 }
 
-// declared says how each root's names come into being.
+// declared is how each root's names are declared.
 var declared = map[string]struct{ what, how string }{
 	"var":      {"variable", `Declare it at the top of the file: variable "%s" { type = string }`},
 	"local":    {"local", "Declare it at the top of the file: locals { %s = ... }"},

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// maxPlacedFile bounds a file block's contents, which are kept with the group's definition.
+// maxPlacedFile limits a file block's contents, which are kept with the group's definition.
 const maxPlacedFile = 1 << 20
 
 const defaultMode = 0o444
@@ -61,12 +61,12 @@ func (d *groupDecoder) source(r reader) []byte {
 	name = path.Clean(name)
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if within(name, kernel) {
-			d.errorf(at, "Not a plain file", "What is below %s has other contents at every look, or no end. Name a plain file.", kernel)
+			d.errorf(at, "Not a plain file", "A file below %s changes with every reading, or has no end. Name a plain file.", kernel)
 			return nil
 		}
 	}
 	if d.src.ReadFile == nil {
-		d.errorf(at, "Can't read a file here", "This group file is read without access to other files, so %s is not to be had. Write its contents instead: content = \"...\".", quote(s))
+		d.errorf(at, "Can't read a file here", "This group file is read without access to other files, so %s can't be read. Write its contents instead: content = \"...\".", quote(s))
 		return nil
 	}
 	content, err := d.src.ReadFile(name)
@@ -79,7 +79,7 @@ func (d *groupDecoder) source(r reader) []byte {
 	return bytes.Clone(content)
 }
 
-// cause is what went wrong, without the path that is named beside it.
+// cause returns the error without its path, which the message has already.
 func cause(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
@@ -88,7 +88,7 @@ func cause(err error) error {
 	return err
 }
 
-// mode reads a file's permission bits; 0 where they are the default.
+// mode reads a file's permission bits. It returns 0 for the default ones.
 func (d *groupDecoder) mode(r reader) uint32 {
 	mode := d.octal(r, 0o777, "0644")
 	if mode == defaultMode {
@@ -97,7 +97,7 @@ func (d *groupDecoder) mode(r reader) uint32 {
 	return mode
 }
 
-// octal reads permission bits. A number would be taken for decimal, so it has to be a text.
+// octal reads permission bits. They have to be a text, because HCL takes a number for decimal.
 func (d *groupDecoder) octal(r reader, most uint64, example string) uint32 {
 	attr := r.body.Attributes["mode"]
 	if attr == nil {

@@ -10,8 +10,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// What the rules of a group's namespace can't see is taken away (ENFORCEMENT). A group file that asks for one of these gets
-// the reason, under every name that other systems have for it, however they write it: hostNetwork is host_network here.
+// takenAway are the features of other systems that the rules of a group's namespace can't see. See
+// netns/egress/RULES.md, section "What the rules can't see is taken away". A group file that asks
+// for one gets the reason, under every name that other systems use, in any spelling: hostNetwork is
+// host_network here.
 var takenAway = []struct {
 	names []string
 	why   string
@@ -34,11 +36,11 @@ var takenAway = []struct {
 	},
 	{
 		[]string{"uts", "uts_mode", "host_uts", "uts_namespace"},
-		"Each container has a UTS namespace of its own, and none of the host's: what is shared with processes outside the group is shared past its rules. Its host name is its group's name.",
+		"Each container has a UTS namespace of its own, not the host's. No rule sees what is shared with processes outside the group. Its host name is its group's name.",
 	},
 	{
 		[]string{"userns", "userns_mode", "user_namespace", "user_ns", "host_users", "uid_map", "gid_map"},
-		"User namespaces are not the group file's to choose: inside one of its own a process holds capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that are a way around the group's rules.",
+		"A group file can't choose user namespaces: in a user namespace of its own a process holds capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that are a way around the group's rules.",
 	},
 	{
 		[]string{"cgroup", "cgroups", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode"},
@@ -50,7 +52,7 @@ var takenAway = []struct {
 	},
 	{
 		[]string{"cap_add", "add_capabilities", "add_capability"},
-		"Capabilities are not added to a set; the attribute capabilities lists all that a container has. NET_RAW, NET_ADMIN, SYS_ADMIN, SYS_PTRACE and their like are never in it: they are ways around the group's rules.",
+		"Capabilities are not added to a set. The attribute capabilities lists all that a container has. NET_RAW, NET_ADMIN, SYS_ADMIN, SYS_PTRACE and their like are never in it: they are ways around the group's rules.",
 	},
 	{
 		[]string{"security_opt", "seccomp", "seccomp_profile", "apparmor", "apparmor_profile", "app_armor_profile", "selinux_opts", "se_linux_options", "security_label_disable"},
@@ -62,15 +64,15 @@ var takenAway = []struct {
 	},
 	{
 		[]string{"sysctl", "sysctls"},
-		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container and not the group file's to set.",
+		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container, and a group file can't set them.",
 	},
 	{
 		[]string{"proc_mount", "unmask", "masked_paths", "readonly_paths"},
-		"What is hidden or read-only below /proc and /sys keeps a container inside its group: the network settings and the cgroup tree are there. It stays so for every container.",
+		"Some files below /proc and /sys are hidden or read-only, which keeps a container inside its group: the network settings and the cgroup tree are there. It is the same for every container.",
 	},
 	{
 		[]string{"use_api_socket", "docker_socket", "podman_socket"},
-		"Who talks to the control socket of containerd, docker or podman starts processes outside the group. No container of a group gets it.",
+		"A process that talks to the control socket of containerd, docker or podman can start processes outside the group. No container of a group gets it.",
 	},
 	{
 		[]string{"volumes_from", "external_links", "links"},
@@ -78,15 +80,15 @@ var takenAway = []struct {
 	},
 }
 
-const sharedNetwork = "The containers of a group share a network namespace of the group's own: its rules are what keeps the members in. In the host's namespace, or another one, there are no such rules."
+const sharedNetwork = "The containers of a group share a network namespace of the group's own: its rules keep the members in. In the host's namespace, or another one, there are no such rules."
 
-// networkChoices are what a network block elsewhere names a namespace with.
+// networkChoices are the attributes by which other systems' network blocks choose a namespace.
 var networkChoices = []string{"mode", "driver", "external", "name"}
 
-// hostPaths are what mounts of the host's files are called elsewhere.
+// hostPaths are other systems' names for mounts of the host's files.
 var hostPaths = []string{"volumes", "volume", "binds", "bind", "mounts", "host_path", "host", "source", "src", "path"}
 
-// forbidden returns why a name can't be in a group; "" where nothing forbids it.
+// forbidden returns why a name can't be in a group. It returns "" for a name that is not forbidden.
 func forbidden(parent, name string, value hclsyntax.Expression) string {
 	if parent == fileKind || kinds[parent].anyAttr || parent == "variable" {
 		return ""
@@ -98,7 +100,7 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 		}
 	}
 	switch {
-	case name == "network" && (parent != "group" || value != nil): // the block of a group is ours
+	case name == "network" && (parent != "group" || value != nil): // a group's network block is allowed
 		return sharedNetwork
 	case parent == "network" && slices.Contains(networkChoices, name):
 		return sharedNetwork
@@ -120,12 +122,13 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 
 var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
-// canonical is a name in our way of writing: host_network for hostNetwork, HostNetwork and host-network.
+// canonical returns a name in the spelling of group files: host_network for hostNetwork,
+// HostNetwork and host-network.
 func canonical(name string) string {
 	return strings.ToLower(strings.ReplaceAll(hump.ReplaceAllString(name, "${1}_${2}"), "-", "_"))
 }
 
-// buried reports what is forbidden inside a block that has no place here itself: elsewhere such blocks hold it.
+// buried reports forbidden names inside an unknown block. Other systems have them in such blocks.
 func (c checker) buried(parent string, body *hclsyntax.Body) {
 	for _, attr := range attributes(body) {
 		c.forbid(parent, attr.Name, attr.NameRange, attr.Expr)
@@ -136,7 +139,8 @@ func (c checker) buried(parent string, body *hclsyntax.Body) {
 	}
 }
 
-// forbid reports a forbidden name, or else those among the keys of its value.
+// forbid reports a forbidden name. If the name is allowed, it reports the forbidden keys of the
+// value.
 func (c checker) forbid(parent, name string, at hcl.Range, value hclsyntax.Expression) {
 	if why := forbidden(parent, name, value); why != "" {
 		c.errorf(at, "Not allowed in a group", "%s", why)

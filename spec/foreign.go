@@ -1,6 +1,6 @@
 package spec
 
-// What stands here for a name that other systems' files have.
+// Hints for the names that other systems' files have.
 const (
 	writeVolume    = `Declare a volume in the group (volume "NAME" { size = "64MiB" }) and mount it: mount "NAME" { path = "/path" }.`
 	writeReady     = `Write: probe "ready" { http = { port = 8080, path = "/healthz" } }`
@@ -13,11 +13,11 @@ const (
 	oneOfRoles     = "A container is an app, a sidecar, an init or the ambassador."
 	fixedOrder     = `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars: after = ["NAME"].`
 	throughPublish = "The ambassador is the only way in: give it a publish block."
-	byResolver     = "The resolvers that the ambassador asks stand in the group's network block: dns { servers = [\"192.0.2.53\"] }."
+	byResolver     = "The resolvers that the ambassador asks are in the group's network block: dns { servers = [\"192.0.2.53\"] }."
 	byHosts        = "Members find an upstream by name: upstream \"NAME\" { hosts = [\"payments.example.com\"] }."
 )
 
-// foreign is by the name, wherever in a group it stands.
+// foreign are the hints by name, for every place in a group.
 var foreign = map[string]string{
 	"environment":                      "Write: env = { NAME = \"value\" }",
 	"entrypoint":                       "Write: command = [\"...\"]",
@@ -40,8 +40,8 @@ var foreign = map[string]string{
 	"service":                          oneOfRoles,
 	"init_containers":                  "Write: init \"NAME\" { image = \"...\" }",
 	"init_container":                   "Write: init \"NAME\" { image = \"...\" }",
-	"lifecycle":                        "What runs to its end before the others is an init block, what helps them a sidecar block; how a container is asked to end stands in its stop block.",
-	"essential":                        "What its failure is to the group is on_failure: \"restart\", \"stop-group\" or \"ignore\".",
+	"lifecycle":                        "A container that runs to its end before the others is an init block, and one that helps them a sidecar block. The stop block sets how a container is asked to end.",
+	"essential":                        "The effect of its failure on the group is on_failure: \"restart\", \"stop-group\" or \"ignore\".",
 	"proxy":                            "The proxy of a group is its ambassador block.",
 	"cap_drop":                         "The attribute capabilities lists all that a container has; [] is none.",
 	"healthcheck":                      writeReady,
@@ -65,8 +65,8 @@ var foreign = map[string]string{
 	"success_threshold":                "Write: successes = 1",
 	"mem_limit":                        "Write: resources { memory = \"128MiB\" }",
 	"memory":                           "Write: resources { memory = \"128MiB\" }",
-	"limits":                           "Limits stand in the resources block itself: resources { memory = \"128MiB\" }",
-	"requests":                         "Nothing is reserved for a container; what bounds it stands in its resources block: memory = \"128MiB\".",
+	"limits":                           "Limits are in the resources block itself: resources { memory = \"128MiB\" }",
+	"requests":                         "Nothing is reserved for a container. Its limits are in its resources block: memory = \"128MiB\".",
 	"cpus":                             "Write: resources { cpu = 0.5 }",
 	"cpu":                              "Write: resources { cpu = 0.5 }",
 	"pids_limit":                       "Write: resources { pids = 64 }",
@@ -90,46 +90,46 @@ var foreign = map[string]string{
 	"healthy_deadline":                 "Write: health_timeout = \"2m\"",
 	"progress_deadline":                "Write: health_timeout = \"2m\"",
 	"progress_deadline_seconds":        "Write: health_timeout = \"2m\"",
-	"config":                           "What a task's driver is configured with stands in the container's own block.",
-	"deploy":                           "What bounds a container stands in its resources block, and how a group is updated in its update block.",
-	"dns":                              "Who answers the members is the group's to say (dns = \"ambassador\"), and so is whom the ambassador asks; in its network block: dns { servers = [\"192.0.2.53\"] }.",
+	"config":                           "The settings of a task's driver are attributes of the container's own block.",
+	"deploy":                           "A container's limits are in its resources block. How a group is updated is in its update block.",
+	"dns":                              "DNS is set for the whole group. Let the ambassador answer the members: dns = \"ambassador\". Name the servers that the ambassador asks in the group's network block: dns { servers = [\"192.0.2.53\"] }.",
 	"dns_servers":                      byResolver,
 	"nameservers":                      byResolver,
 	"extra_hosts":                      byHosts,
 	"host_aliases":                     byHosts,
-	"security_context":                 "Write user = \"1000\" and capabilities = [...]; the rest of it is as the promise needs it, for every container.",
+	"security_context":                 "Write user = \"1000\" and capabilities = [...]. The rest is the same for every container, as the promise needs it.",
 	"fs_group":                         "Write in the volume block: owner = \"1000:1000\"",
 	"bandwidth":                        "Write in the ambassador block: rate { out = \"2Mbit\" }",
 	"hostname":                         "Every container's host name is its group's name.",
 }
 
 const (
-	writeHostPath   = `A folder of the host is: host_path = "/srv/data"`
-	writePersistent = `A volume that outlives its group is: persistent = true`
+	writeHostPath   = `For a folder of the host, write: host_path = "/srv/data"`
+	writePersistent = `For a volume that outlives its group, write: persistent = true`
 	writeOwner      = `Write: owner = "1000:1000"`
-	mountsNoHost    = `Which folder of the host it is stands in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
+	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
 )
 
-// foreignIn is by the block the name stands in; it comes before what foreign has.
+// foreignIn are the hints by the block in which the name stands. They go before those of foreign.
 var foreignIn = map[string]map[string]string{
 	"volume": {
 		"host": writeHostPath, "source": writeHostPath, "bind": writeHostPath, "path": writeHostPath, "src": writeHostPath,
 		"external": writePersistent, "driver": writePersistent, "persistent_volume_claim": writePersistent,
-		"tmpfs": `A volume is in memory unless it says otherwise; how much it holds is: size = "64MiB"`, "empty_dir": `Write: volume "NAME" { size = "64MiB" }`,
+		"tmpfs": `A volume is in memory by default. Set its size: size = "64MiB"`, "empty_dir": `Write: volume "NAME" { size = "64MiB" }`,
 		"uid": writeOwner, "gid": writeOwner, "user": writeOwner, "permissions": `Write: mode = "0750"`,
-		"read_only": "Who may only read is each container's to say: mount \"NAME\" { read_only = true }.",
+		"read_only": "Each container's mount sets whether it may only read: mount \"NAME\" { read_only = true }.",
 	},
 	"mount": {
 		"host": mountsNoHost, "source": mountsNoHost, "bind": mountsNoHost, "host_path": mountsNoHost, "src": mountsNoHost,
-		"volume": "Which volume is mounted is the block's label: mount \"NAME\" { ... }.",
+		"volume": "The block's label names the volume: mount \"NAME\" { ... }.",
 	},
 	"probe": {
 		"command": "Write: exec = [\"...\"]", "cmd": "Write: exec = [\"...\"]",
-		"port": "The port stands with what is asked there: tcp = { port = 8080 }.", "path": "Write: http = { port = 8080, path = \"/healthz\" }",
+		"port": "The port is part of the test: tcp = { port = 8080 }.", "path": "Write: http = { port = 8080, path = \"/healthz\" }",
 	},
 }
 
-// elsewhere says what stands in a block of ours for a name that other systems' files have; "" where nothing does.
+// elsewhere returns the hint for a name of other systems' files in a block, or "".
 func elsewhere(parent, name string) string {
 	name = canonical(name)
 	if instead, ok := foreignIn[parent][name]; ok {

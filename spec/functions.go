@@ -15,7 +15,8 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// functions are those that expressions can call. All are pure: none reads a file, a clock or the environment.
+// functions are those that expressions can call. All are pure: none reads a file, a clock or the
+// environment.
 var functions = map[string]function.Function{
 	// strings
 	"chomp":      stdlib.ChompFunc,
@@ -87,7 +88,7 @@ var functions = map[string]function.Function{
 
 var functionNames = slices.Sorted(maps.Keys(functions))
 
-// impureFunctions are those that authors know from elsewhere, and what to do instead.
+// impureFunctions are functions that authors know from other systems, with what to do instead.
 var impureFunctions = map[string]string{
 	"file":         `Place a file with a file block, file "/path" { source = ... }, or pass its contents as a variable.`,
 	"filebase64":   `Place a file with a file block, file "/path" { source = ... }, or pass its contents as a variable.`,
@@ -142,7 +143,7 @@ var base64Decode = function.New(&function.Spec{
 
 var wideVerb = regexp.MustCompile(`%[^%a-zA-Z]*[0-9]{4}`)
 
-// boundedWidth refuses a format that asks for thousands of spaces.
+// boundedWidth returns f with a check that refuses a format with a width of more than three digits.
 func boundedWidth(f function.Function) function.Function {
 	params := f.Params()
 	return function.New(&function.Spec{

@@ -12,8 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Whatever the bytes: no panic, an error or a group that survives JSON and whose digests are over what it holds, and the
-// same again at the second reading. Run it with -fuzzminimizetime 10x: by default every new find is shortened for a minute.
+// Any bytes give an error or a group, and never a panic. A group survives JSON and keeps its
+// digests. A second reading gives the same again. Run it with -fuzzminimizetime 10x: by default
+// every new find is shortened for a minute.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.hcl", "testdata/bad/*.hcl"} {
 		for _, path := range glob(f, pattern) {
@@ -59,7 +60,7 @@ func texts(diags hcl.Diagnostics) []string {
 	return all
 }
 
-// checkGroupValue holds for every group that Parse returns.
+// checkGroupValue checks what every group from Parse has in common.
 func checkGroupValue(t *testing.T, g Group) {
 	t.Helper()
 	text, err := json.Marshal(g)
@@ -124,14 +125,14 @@ func checkGroupValue(t *testing.T, g Group) {
 	}
 }
 
-// checkLifeValue holds for the start order, the probes and the volumes of every group that Parse returns.
+// checkLifeValue checks the start order, the probes and the volumes of a group from Parse.
 func checkLifeValue(t *testing.T, g Group) {
 	t.Helper()
 	if g.Update.AutoRevert && g.Update.HealthTimeout <= 0 {
 		t.Errorf("update without an end: %+v", g.Update)
 	}
 	ready := map[string]bool{}
-	for range g.Containers { // in each round at least one sidecar more, or there is a circle
+	for range g.Containers { // each round starts at least one more sidecar, unless there is a circle
 		for _, c := range g.Containers {
 			ready[c.Name] = ready[c.Name] || !slices.ContainsFunc(c.After, func(name string) bool { return !ready[name] })
 		}
@@ -173,7 +174,7 @@ func checkLifeValue(t *testing.T, g Group) {
 	}
 }
 
-// checkDoorValue holds for every ambassador of a group that Parse returns.
+// checkDoorValue checks the ambassador of a group from Parse.
 func checkDoorValue(t *testing.T, g Group, c Container) {
 	t.Helper()
 	for _, bits := range []int64{c.Rate.Out, c.Rate.In} {

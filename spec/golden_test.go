@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// testFiles are the files of the host that the group files of the tests can name.
+// testFiles are the files of the host that the tests' group files can name.
 var testFiles = map[string]string{
 	"/etc/sallyport/groups.d/haproxy.cfg":    "frontend payments\n",
 	"/etc/sallyport/groups.d/conf/proxy.cfg": "listen api\n",
@@ -37,8 +37,8 @@ func source(name, text string) Source {
 	return Source{Name: name, Dir: "/etc/sallyport/groups.d", Bytes: []byte(text), ReadFile: readTestFile}
 }
 
-// load reads a file of testdata, under its base name so that nothing depends on where the tests run. A first line
-// "# vars: a=1 b=2" gives its variables values.
+// load reads a file of testdata. Its Name is the base name, so nothing depends on the folder of the
+// tests. A first line "# vars: a=1 b=2" gives values to its variables.
 func load(t testing.TB, path string) Source {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -92,7 +92,8 @@ func printed(t testing.TB, src Source, diags hcl.Diagnostics) string {
 	return text.String()
 }
 
-// The files directly in testdata are good; their values are read without refusing what is not acted on yet.
+// The files directly in testdata are good. They are read without refusing the features that don't
+// work yet.
 func TestGoldenValues(t *testing.T) {
 	for _, path := range glob(t, "testdata/*.hcl") {
 		t.Run(filepath.Base(path), func(t *testing.T) {

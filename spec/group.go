@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// A Role says what a container is to its group.
+// A Role is a container's part in its group.
 type Role string
 
-// The roles of DESIGN, section 1. Every role but Ambassador is a member: it reaches nothing outside the group.
+// The roles. Every container but the ambassador is a member: it reaches nothing outside the group.
 const (
 	Ambassador Role = "ambassador"
 	Init       Role = "init"
@@ -16,71 +16,79 @@ const (
 	App        Role = "app"
 )
 
-// Egress says who in a group may exchange packets with the world.
+// Egress is which containers of a group may exchange packets with the world.
 type Egress string
 
 const (
-	EgressAmbassador Egress = "ambassador" // only the ambassador; the default where there is one
-	EgressNone       Egress = "none"       // nobody: the group has no link at all
-	EgressDirect     Egress = "direct"     // everybody: the sidecar pattern alone
+	EgressAmbassador Egress = "ambassador" // only the ambassador; the default if there is one
+	EgressNone       Egress = "none"       // no container: the group has no link at all
+	EgressDirect     Egress = "direct"     // every container: the sidecar pattern alone
 )
 
-// DNS says who answers when a member asks for a name that is not in its /etc/hosts.
+// DNS is which container answers when a member looks up a name that is not in its /etc/hosts.
 type DNS string
 
 const (
-	DNSNone       DNS = ""           // nobody, the default: "none" in the file
+	DNSNone       DNS = ""           // none, the default: "none" in the file
 	DNSAmbassador DNS = "ambassador" // the ambassador, on 127.0.0.1 port 53
 )
 
-// A Group is one validated, normalised `group` block. It depends on nothing but the bytes it was read from: the files it
-// names are inside it. It survives encoding/json both ways, which is how the last good definition is kept.
+// A Group is one validated, normalised `group` block. It depends on nothing but the bytes it was
+// read from, and the files that it names are inside it. It survives encoding/json both ways, so the
+// last good definition is kept as JSON. Containers of one role are in the order of the file.
 type Group struct {
 	Name       string            `json:"name"`
 	Labels     map[string]string `json:"labels,omitempty"`
 	Egress     Egress            `json:"egress"`
-	DNS        DNS               `json:"dns,omitempty"` // who answers the members' questions; empty: nobody
+	DNS        DNS               `json:"dns,omitempty"` // who answers the members' DNS queries
 	Network    Network           `json:"network,omitzero"`
-	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps, each as in the file
+	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps
 	Volumes    []Volume          `json:"volumes,omitempty"`
-	Resources  Resources         `json:"resources,omitzero"` // bounds on all containers together; no defaults
+	Resources  Resources         `json:"resources,omitzero"` // limits on all containers together; no defaults
 	Update     Update            `json:"update,omitzero"`
 	Digest     string            `json:"digest"` // over everything above; a different digest is a different generation
-	Pos        Pos               `json:"pos"`    // where the block stands; no part of the digest
+	Pos        Pos               `json:"pos"`    // the place of the block; no part of the digest
 }
 
 // A Container is one app, sidecar, init or ambassador block.
 type Container struct {
-	Name         string            `json:"name"`
-	Role         Role              `json:"role"`
-	Image        string            `json:"image"`             // a reference, or oci-archive:/abs/path.tar, or docker-archive:/abs/path.tar
-	Command      []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
-	Args         []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it unless Command is set
-	Env          map[string]string `json:"env,omitempty"`
-	WorkDir      string            `json:"workdir,omitempty"`
-	User         string            `json:"user,omitempty"` // "uid", "uid:gid" or names from the image; empty keeps the image's
-	Capabilities []string          `json:"capabilities"`   // null: the default set; else exactly these, "CHOWN" style, never one that is a way out
-	Mounts       []Mount           `json:"mounts,omitempty"`
-	Files        []File            `json:"files,omitempty"`
-	Resources    Resources         `json:"resources,omitzero"`
-	Restart      Restart           `json:"restart,omitzero"`
-	OnFailure    OnFailure         `json:"on_failure,omitempty"`
-	Stop         Stop              `json:"stop,omitzero"`
-	Probes       []Probe           `json:"probes,omitempty"`
-	After        []string          `json:"after,omitempty"` // a sidecar's alone: sidecars that are ready before it starts; sorted
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	// Image is a reference, or oci-archive:/abs/path.tar, or docker-archive:/abs/path.tar.
+	Image   string            `json:"image"`
+	Command []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
+	Args    []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it without Command
+	Env     map[string]string `json:"env,omitempty"`
+	WorkDir string            `json:"workdir,omitempty"`
+	// User is "uid", "uid:gid" or names from the image. It is empty to keep the image's.
+	User string `json:"user,omitempty"`
+	// Capabilities are the container's exact set, in the form "CHOWN", and none of them is a way
+	// out. nil means [DefaultCapabilities].
+	Capabilities []string  `json:"capabilities"`
+	Mounts       []Mount   `json:"mounts,omitempty"`
+	Files        []File    `json:"files,omitempty"`
+	Resources    Resources `json:"resources,omitzero"`
+	Restart      Restart   `json:"restart,omitzero"`
+	OnFailure    OnFailure `json:"on_failure,omitempty"`
+	Stop         Stop      `json:"stop,omitzero"`
+	Probes       []Probe   `json:"probes,omitempty"`
+	// After are the sidecars to be ready before this one starts, sorted. Only a sidecar has them.
+	After []string `json:"after,omitempty"`
 
-	Door // the ambassador's alone; zero for a member
+	Door // only in the ambassador; zero in a member
 
-	// Digest is over what can't change while the container runs: everything above but Restart, OnFailure,
-	// Stop, Probes and After, and of the Door only what [Door.Fixed] keeps. It is also over the definition of
-	// each volume that the container mounts, and over what its /etc/hosts and /etc/resolv.conf are made of.
-	// A different digest means that the container is replaced.
+	// Digest is over everything that can't change while the container runs. That is everything
+	// above except Restart, OnFailure, Stop, Probes and After, and the part of the Door that
+	// [Door.Fixed] drops. It is also the definition of each volume that the container mounts, and
+	// the contents of its /etc/hosts and /etc/resolv.conf that come from the file. A different
+	// digest means that the container is replaced.
 	Digest string `json:"digest"`
 }
 
-// A Door is everything that only an ambassador has: what passes the group's border, and how.
-// Its JSON is flat, among the container's. A new field has to be added to [Door.Fixed] and [Door.Shown],
-// and to [Door.Limits] if it is a limit. The order of the fields is part of the digests.
+// A Door is everything that only an ambassador has: how traffic passes the group's border. Its JSON
+// is flat, among the container's. The order of the fields is part of the digests. For a new field
+// decide whether [Door.Fixed], [Door.Shown] and [Door.Limits] need it; tests fail until status,
+// plan and digest have it.
 type Door struct {
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 	Publish   []Publish  `json:"publish,omitempty"`
@@ -91,7 +99,8 @@ type Door struct {
 	Unsafe    Unsafe     `json:"unsafe,omitzero"`
 }
 
-// ID is the container's id in containerd: group, dot, name; at most 76 characters by the limits on both.
+// ID returns the container's id in containerd: group, dot, name. The limits on both names keep it
+// to 76 characters.
 func ID(group, container string) string { return group + "." + container }
 
 // A Mount puts a volume of the group into a container.
@@ -101,24 +110,24 @@ type Mount struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
-// A File is a file of ours placed read-only into a container.
+// A File is a file of the group file that is placed read-only into a container.
 type File struct {
 	Path    string `json:"path"` // absolute, in the container
 	Content []byte `json:"content"`
 	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0444
 }
 
-// Resources bound one container, or all of a group together. Zero means no bound, but for a container's PIDs, whose default the
-// decoder fills in.
+// Resources limit one container, or all of a group together. Zero means no limit, except for a
+// container's PIDs, whose default the decoder fills in.
 type Resources struct {
 	CPU      float64 `json:"cpu,omitempty"`    // cores
 	Memory   int64   `json:"memory,omitempty"` // bytes
-	Swap     *int64  `json:"swap,omitempty"`   // bytes of swap beside the memory; nil: no bound
+	Swap     *int64  `json:"swap,omitempty"`   // bytes of swap beside the memory; nil: no limit
 	PIDs     int64   `json:"pids,omitempty"`
-	IOWeight uint16  `json:"io_weight,omitempty"` // 1 to 10000, the kernel's own default is 100; 0: that
+	IOWeight uint16  `json:"io_weight,omitempty"` // 1 to 10000; 0: the kernel's default, which is 100
 }
 
-// RestartPolicy says when a container that ended is started again.
+// RestartPolicy is when an ended container is started again.
 type RestartPolicy string
 
 const (
@@ -132,49 +141,57 @@ type Restart struct {
 	Policy RestartPolicy `json:"policy,omitempty"` // the decoder fills in the default
 }
 
-// OnFailure says what a container's failure is to its group. A failure is an end with a status other than 0.
+// OnFailure is the effect of a container's failure on its group. A failure is an end with a status
+// other than 0.
 type OnFailure string
 
 const (
-	FailureRestarts   OnFailure = ""           // the restart policy decides, and the group is degraded meanwhile; "restart" in the file
-	FailureStopsGroup OnFailure = "stop-group" // the whole group is stopped, and stays so until it is started or applied again
-	FailureIgnored    OnFailure = "ignore"     // the restart policy decides, and the group counts as whole without it; never an ambassador's
+	// FailureRestarts means that the restart policy decides, and the group is degraded meanwhile.
+	// It is "restart" in the file.
+	FailureRestarts OnFailure = ""
+	// FailureStopsGroup means that the whole group is stopped until it is started or applied again.
+	FailureStopsGroup OnFailure = "stop-group"
+	// FailureIgnored means that the restart policy decides, and the group counts as whole without
+	// the container. An ambassador never has it.
+	FailureIgnored OnFailure = "ignore"
 )
 
-// Update is a group's `update` block. Zero is what a group without one has.
+// Update is a group's `update` block. It is zero for a group without one.
 type Update struct {
-	// HealthTimeout is how long a new generation may take to be ready; 0: for ever, as far as AutoRevert is concerned.
+	// HealthTimeout is how long a new generation may take to be ready. Zero means no limit.
 	HealthTimeout time.Duration `json:"health_timeout,omitempty"`
-	AutoRevert    bool          `json:"auto_revert,omitempty"` // one that isn't ready in time is taken back to the one before
+	// AutoRevert means that the generation before is put back if a new one isn't ready in time.
+	AutoRevert bool `json:"auto_revert,omitempty"`
 }
 
-// Stop is a container's `stop` block. The decoder fills in the defaults: SIGTERM (or the image's, when Signal is empty), 10 s.
+// Stop is a container's `stop` block. The decoder fills in the default timeout of 10 s.
 type Stop struct {
 	Signal  string        `json:"signal,omitempty"` // "SIGTERM"; empty: the image's, else SIGTERM
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
-// A Volume is shared by the group's containers. Ephemeral, a tmpfs that lives as long as the group, unless it is Persistent or
-// has a HostPath.
+// A Volume is shared by the group's containers. It is ephemeral, a tmpfs that lives as long as the
+// group, unless it is Persistent or has a HostPath. A HostPath is mounted as it is, so Owner and
+// Mode are zero.
 type Volume struct {
 	Name       string `json:"name"`
 	Size       int64  `json:"size,omitempty"`       // ephemeral: bytes; the decoder fills in the default of 64 MiB
 	Persistent bool   `json:"persistent,omitempty"` // a folder under the state directory, kept until "rm --volumes"
-	HostPath   string `json:"host_path,omitempty"`  // a folder of the host that exists, absolute and clean; mounted as it is
-	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers; empty: root's. Not with HostPath
-	Mode       uint32 `json:"mode,omitempty"`       // permission bits; 0: 1777 without an owner, 0750 with one. Not with HostPath
+	HostPath   string `json:"host_path,omitempty"`  // an existing folder of the host, absolute and clean
+	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers; empty: root
+	Mode       uint32 `json:"mode,omitempty"`       // permission bits; 0: 1777 without an owner, 0750 with one
 }
 
-// An Upstream is an address on the group's loopback on which the ambassador serves something of the world to the members.
-// In the group file ${upstream.NAME} becomes 127.0.0.1:LISTEN.
-// Members find it by its name too, and by those of Hosts: they are in their /etc/hosts.
+// An Upstream is an address on the group's loopback at which the ambassador serves something of the
+// world to the members. In the group file ${upstream.NAME} becomes 127.0.0.1:LISTEN. Its name and
+// its Hosts are in the members' /etc/hosts.
 type Upstream struct {
 	Name   string   `json:"name"`
 	Listen uint16   `json:"listen"`
 	Hosts  []string `json:"hosts,omitempty"` // lower case, sorted; "payments.example.com"
 }
 
-// A Rate bounds what passes the door, in bits per second. Zero means no bound.
+// A Rate limits the traffic through the door, in bits per second. Zero means no limit.
 type Rate struct {
 	Out int64 `json:"out,omitempty"`
 	In  int64 `json:"in,omitempty"`
@@ -182,11 +199,12 @@ type Rate struct {
 
 // Network is a group's `network` block.
 type Network struct {
-	// Servers are the resolvers that the ambassador is given instead of the host's; nil: the host's.
+	// Servers are the ambassador's resolvers. nil means those of the host.
 	Servers []string `json:"servers,omitempty"`
 }
 
-// Unsafe is an ambassador's `unsafe` block: what an operator gives up knowingly. Plan, status and doctor show it.
+// Unsafe is an ambassador's `unsafe` block: the protections that an operator gives up knowingly.
+// Plan, status and doctor show them.
 type Unsafe struct {
 	Capabilities []string `json:"capabilities,omitempty"` // NET_ADMIN, NET_RAW; on top of the container's set
 }
@@ -200,8 +218,8 @@ type Publish struct {
 	Protocol string `json:"protocol"` // "tcp" or "udp"
 }
 
-// An Allow is one destination the ambassador may open flows to: "203.0.113.0/24:443/tcp", "[2001:db8::]/32:443/tcp",
-// "198.51.100.53:53/udp", port "*" for any.
+// An Allow is one destination to which the ambassador may open flows: "203.0.113.0/24:443/tcp",
+// "[2001:db8::]/32:443/tcp", "198.51.100.53:53/udp". The port "*" is any port.
 type Allow struct {
 	Prefix   string `json:"prefix"`         // CIDR, masked
 	Port     uint16 `json:"port,omitempty"` // 0: any
@@ -225,7 +243,7 @@ func (g *Group) Ambassador() *Container {
 	return nil
 }
 
-// Door returns the ambassador's part of the group. It is zero in a group without an ambassador.
+// Door returns the ambassador's Door. It is zero in a group without an ambassador.
 func (g *Group) Door() Door {
 	if a := g.Ambassador(); a != nil {
 		return a.Door
@@ -233,7 +251,8 @@ func (g *Group) Door() Door {
 	return Door{}
 }
 
-// UpstreamNames are the names at which the members find the ambassador, sorted: those of the upstreams, and their hosts.
+// UpstreamNames returns the names by which the members find the ambassador, sorted: those of the
+// upstreams, and their hosts.
 func (g *Group) UpstreamNames() []string {
 	var names []string
 	for _, u := range g.Door().Upstreams {
@@ -260,8 +279,9 @@ const (
 	ProbeLive    = "live"    // it is not stuck
 )
 
-// A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP, TCP, GRPC, Exec is set. The
-// decoder fills in Kubernetes' defaults: each 10 s, for 1 s at most, 3 failures in a row or 1 success.
+// A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP,
+// TCP, GRPC and Exec is set. The decoder fills in Kubernetes' defaults: a try each 10 s, a timeout
+// of 1 s; 3 failures in a row or 1 success.
 type Probe struct {
 	Kind         string        `json:"kind"` // ProbeStartup, ProbeReady or ProbeLive
 	HTTP         *HTTPProbe    `json:"http,omitempty"`

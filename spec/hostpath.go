@@ -7,15 +7,17 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// hostRuns are folders whose files the host, or a container outside the group, runs, obeys or follows: who writes there has
-// processes where no rule of the group's is.
+// hostRuns are folders whose files the host, or a container outside the group, runs, obeys or
+// follows. A container that writes there gets processes outside the group, where none of its rules
+// hold.
 var hostRuns = []string{
 	"/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/run/udev", "/sbin", "/usr",
 	"/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/systemd", "/var/log/sallyport", "/var/spool/cron",
 }
 
-// HostPathRefused says why a folder of the host can't be mounted into a container of a group; "" for one that can. A group file
-// is judged by the path it names, so ask again with the path that its links lead to on the host.
+// HostPathRefused returns why a folder of the host can't be mounted into a container of a group. It
+// returns "" for a folder that can be mounted. Parse asks for the path in the group file, so a
+// caller on the host has to ask again for the path to which its links lead.
 func HostPathRefused(host string, readOnly bool) string {
 	if why := wayOut(host); why != "" || readOnly {
 		return why
@@ -23,13 +25,14 @@ func HostPathRefused(host string, readOnly bool) string {
 	host = path.Clean(host)
 	for _, dir := range hostRuns {
 		if within(host, dir) || within(dir, host) {
-			return "Who writes to the host's " + dir + " decides what runs outside the group, where none of its rules are. Mount it with read_only = true, or name a folder that holds nothing but the group's data."
+			return "A container that writes to the host's " + dir + " decides what runs outside the group, where its rules don't hold. Mount it with read_only = true, or name a folder that holds nothing but the group's data."
 		}
 	}
 	return ""
 }
 
-// hostPath reads the folder of the host that is a volume. Whether it exists is for the host to say.
+// hostPath reads the path of a volume that is a folder of the host. Only the host can check that it
+// exists.
 func (d *groupDecoder) hostPath(r reader) string {
 	p, at, ok := r.text("host_path", optional)
 	switch {
@@ -38,7 +41,7 @@ func (d *groupDecoder) hostPath(r reader) string {
 	case !path.IsAbs(p):
 		hint := ""
 		if strings.HasPrefix(p, "~") {
-			hint = " There is no home in it: the daemon has another one than you."
+			hint = " A ~ is not replaced: the daemon's home is not yours."
 		}
 		d.errorf(at, "Relative path", "\"host_path\" is an absolute path of the host, and %s does not begin with a slash.%s", quote(p), hint)
 		return ""
@@ -51,7 +54,8 @@ func (d *groupDecoder) hostPath(r reader) string {
 	return p
 }
 
-// checkWritable reports a mount by which a container could change what the host runs.
+// checkWritable reports a mount through which a container could change the programs and settings of
+// the host.
 func (d *groupDecoder) checkWritable(m Mount, at hcl.Range) {
 	if host, ok := d.hostPaths[m.Volume]; ok {
 		if why := HostPathRefused(host, m.ReadOnly); why != "" {

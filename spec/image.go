@@ -7,10 +7,12 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Archives are images from a file on the host, imported by what is in them and never pulled.
+// archives are the prefixes of images in a file on the host. They are imported from the file and
+// never pulled.
 var archives = []string{"oci-archive:", "docker-archive:"}
 
-// image reads a container's image. A reference stays as it was written; an archive's path becomes absolute.
+// image reads a container's image. A reference stays as it is written. An archive's path becomes
+// absolute.
 func (d *groupDecoder) image(r reader) string {
 	s, at, ok := r.text("image", required)
 	if !ok {

@@ -14,7 +14,8 @@ const (
 	maxStopTimeout     = time.Hour
 )
 
-// restart reads when a container that ended is started again. An init is to end, so it never restarts after it succeeded.
+// restart reads when an ended container is started again. An init never restarts after it has
+// succeeded.
 func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
 	policy := RestartAlways
 	if role == Init {
@@ -30,12 +31,13 @@ func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
 		policy = RestartPolicy(s)
 	}
 	if role == Init && policy == RestartAlways {
-		d.errorf(at, "Invalid policy", "An init runs to its end before the group's apps start; restarted always, it would never let them. Write \"on-failure\" or \"never\".")
+		d.errorf(at, "Invalid policy", "An init runs to its end before the group's apps start. One that is always restarted would never let them start. Write \"on-failure\" or \"never\".")
 	}
 	return Restart{Policy: policy}
 }
 
-// onFailure reads what a container's failure is to its group, and reports what its role or its restart policy gives no meaning.
+// onFailure reads what a container's failure does to its group. It reports values that have no
+// meaning for the container's role or its restart policy.
 func (d *groupDecoder) onFailure(r reader, role Role, policy RestartPolicy) OnFailure {
 	const restarts = "restart"
 	s, at, ok := r.oneOf("on_failure", []string{restarts, string(FailureStopsGroup), string(FailureIgnored)})
@@ -43,18 +45,18 @@ func (d *groupDecoder) onFailure(r reader, role Role, policy RestartPolicy) OnFa
 	case !ok:
 		return FailureRestarts
 	case s == restarts && policy == RestartNever:
-		d.errorf(at, "A restart that never comes", "With on_failure = \"restart\" the restart policy says when it is started again, and that is \"never\". Write policy = \"on-failure\", or say here what its failure is to the group: \"stop-group\" or \"ignore\".")
+		d.errorf(at, "A restart that never comes", "With on_failure = \"restart\" the restart policy decides when it is started again, and that is \"never\". Write policy = \"on-failure\", or another on_failure: \"stop-group\" or \"ignore\".")
 	case s == restarts:
 		return FailureRestarts
 	case s == string(FailureIgnored) && role == Ambassador:
 		d.errorf(at, "A group without its door", "Nothing leaves or enters a group whose ambassador is down, so no group counts as whole without it. Write \"restart\" or \"stop-group\".")
 	case s == string(FailureIgnored) && role == Init && policy != RestartNever:
-		d.errorf(at, "An init that is tried until it succeeds", "The group's start can go on without an init only when that has ended for good, and by its restart policy this one is started again until it succeeds. Write beside it: restart { policy = \"never\" }.")
+		d.errorf(at, "An init that is tried until it succeeds", "The group's start can go on without an init only when the init has ended for good. The restart policy of this one starts it again until it succeeds. Write beside it: restart { policy = \"never\" }.")
 	}
 	return OnFailure(s)
 }
 
-// stop reads how a container is asked to end.
+// stop reads the signal that asks a container to end, and how long it may take.
 func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 	stop := Stop{Timeout: defaultStopTimeout}
 	block := single(container, "stop")
@@ -75,14 +77,15 @@ func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 	return stop
 }
 
-// signals are those that a program may take as a request to end. Some do on SIGWINCH.
+// signals are those that a program may take as a request to end. Some programs end on SIGWINCH.
 var signals = []string{
 	"SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGWINCH", "SIGIO", "SIGPWR",
 }
 
 var realTime = regexp.MustCompile(`^SIGRT(MIN(\+([1-9]|1[0-5]))?|MAX(-([1-9]|1[0-4]))?)$`)
 
-// signalName returns the full name of a signal ("SIGTERM" for "term" as well); "" for what is none.
+// signalName returns the full name of a signal: "SIGTERM" for "term" as well. It returns "" for
+// anything else.
 func signalName(s string) string {
 	name := strings.ToUpper(s)
 	if !strings.HasPrefix(name, "SIG") {

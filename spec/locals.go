@@ -9,18 +9,19 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// maxValueBytes bounds one local. Locals that double each other would fill the memory in a few dozen lines.
+// maxValueBytes limits one local. A few dozen locals that each double the one before would fill the
+// memory.
 const maxValueBytes = 1 << 20
 
-// locals evaluates the file's locals, each once and after those it refers to.
+// locals evaluates the file's locals, each once and after the locals that it refers to.
 type locals struct {
 	scope
 	defs map[string]*hclsyntax.Attribute
 	done map[string]bool
-	path []string // those being evaluated, outermost first
+	path []string // the locals being evaluated, outermost first
 }
 
-// declareLocals fills in names["local"]; names["var"] is there already.
+// declareLocals fills in names["local"]. names["var"] has to be there already.
 func (n names) declareLocals(body *hclsyntax.Body, damaged bool, rep *report) {
 	n["local"] = map[string]cty.Value{}
 	l := locals{
@@ -75,7 +76,7 @@ func (l *locals) resolve(name string) {
 	l.names["local"][name] = value
 }
 
-// cycle reports locals that need each other, once, and leaves them without a value.
+// cycle reports locals that need each other. It does so once, and leaves them without a value.
 func (l *locals) cycle(members []string) {
 	for _, m := range members {
 		l.done[m] = true
@@ -85,7 +86,7 @@ func (l *locals) cycle(members []string) {
 		members[0], strings.Join(append(slices.Clone(members), members[0]), " <- "))
 }
 
-// weight is about how many bytes a value takes when it is written out.
+// weight returns roughly how many bytes a value takes when it is written out.
 func weight(v cty.Value) int {
 	if v.IsNull() || !v.IsKnown() {
 		return 0

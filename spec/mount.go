@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// mounts reads a container's mounts, sorted by path, so that one below another comes after it.
+// mounts reads a container's mounts, sorted by path, so that a mount comes after those above it.
 func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.Range) []Mount {
 	var all []Mount
 	for _, b := range blocksOf(container.Body, "mount") {
@@ -30,7 +30,8 @@ func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.R
 	return all
 }
 
-// checkVolume reports a mount of a volume that the group doesn't have, and of what is no volume at all.
+// checkVolume reports a mount of a volume that the group doesn't have, or of a path instead of a
+// volume.
 func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
 	if _, ok := d.volumes[name]; ok {
 		return
@@ -48,7 +49,8 @@ func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
 	}
 }
 
-// warnShared warns of a volume through which the ambassador could hand a socket of its own to a member.
+// warnShared warns of a volume through which the ambassador could pass one of its sockets to a
+// member.
 func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
 	for _, v := range blocksOf(block.Body, "volume") {
 		name, _ := label(v)
@@ -68,7 +70,8 @@ func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
 	}
 }
 
-// samePlace says whether two volumes show the same folder of the host, or one inside the other.
+// samePlace reports whether two volumes are the same folder of the host, or one is inside the
+// other.
 func (d *groupDecoder) samePlace(a, b string) bool {
 	one, other := d.hostPaths[a], d.hostPaths[b]
 	return one != "" && other != "" && (within(one, other) || within(other, one))

@@ -8,8 +8,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Limits on names. containerd takes ids of up to 76 characters, and ours are GROUP.CONTAINER; a group's name is the host
-// name of its containers and a file's name in /run too.
+// Limits on names. containerd takes ids of up to 76 characters, and a container's id is
+// GROUP.CONTAINER. A group's name is also the host name of its containers and a file's name in
+// /run.
 const (
 	maxGroupName     = 40
 	maxContainerName = 32
@@ -17,7 +18,7 @@ const (
 
 var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
-// checkName reports a name that can't be used; what is "group", "container" and so on.
+// checkName reports a name that can't be used. what is "group", "container" and so on.
 func (r *report) checkName(what, name string, longest int, why string, at hcl.Range) {
 	switch {
 	case name == "":
@@ -29,7 +30,7 @@ func (r *report) checkName(what, name string, longest int, why string, at hcl.Ra
 	}
 }
 
-// article puts "a" or "an" before a word of ours.
+// article puts "a" or "an" before a word of the schema.
 func article(what string) string {
 	if strings.ContainsAny(what[:1], "aeiou") {
 		return "an " + what
@@ -39,7 +40,7 @@ func article(what string) string {
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// quote shows a text from the file in a sentence, however long or odd it is.
+// quote returns a text from the file for use in a sentence, however long or odd it is.
 func quote(s string) string {
 	const longest = 80
 	if r := []rune(s); len(r) > longest {

@@ -8,10 +8,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// maxServers is how many resolvers C libraries read from /etc/resolv.conf; they pass over the rest without a word.
+// maxServers is how many resolvers C libraries read from /etc/resolv.conf. They silently ignore the
+// rest.
 const maxServers = 3
 
-// readDNS reads who answers the members' questions for names.
+// readDNS reads which container answers the members' DNS queries.
 func (d *groupDecoder) readDNS(r reader, group *hclsyntax.Block) DNS {
 	const none = "none"
 	text, at, ok := r.text("dns", optional)
@@ -20,7 +21,7 @@ func (d *groupDecoder) readDNS(r reader, group *hclsyntax.Block) DNS {
 	case !ok || text == none:
 		return DNSNone
 	case !slices.Contains(words, text):
-		d.errorf(at, "Invalid dns", "%s can't answer the members' questions.%s \"dns\" is one of %s. The resolvers that the ambassador asks stand in the group's network block: dns { servers = [\"192.0.2.53\"] }.", quote(text), didYouMean(text, words), list(words))
+		d.errorf(at, "Invalid dns", "%s can't answer the members' questions.%s \"dns\" is one of %s. The resolvers that the ambassador asks are in the group's network block: dns { servers = [\"192.0.2.53\"] }.", quote(text), didYouMean(text, words), list(words))
 		return DNSNone
 	case len(blocksOf(group.Body, string(Ambassador))) == 0:
 		d.errorf(at, "No ambassador in this group", "The ambassador would answer the members' questions for names, and this group has none. Remove the line, or add one: ambassador \"NAME\" { image = \"...\" }.")
@@ -51,11 +52,11 @@ func (d *groupDecoder) network(group *hclsyntax.Block) (n Network) {
 	case len(items) == 0:
 		d.errorf(at, "Empty servers", "An empty list doesn't take the host's resolvers away. Name one, or remove the block to give the ambassador those of the host.")
 	case len(blocksOf(group.Body, string(Ambassador))) == 0:
-		d.errorf(at, "No ambassador in this group", "The servers are those that the ambassador asks; members have none to ask but it. This group has no ambassador: remove the block.")
+		d.errorf(at, "No ambassador in this group", "Only an ambassador asks these servers, and this group has no ambassador. Members can ask only the ambassador. Remove the block.")
 	}
 	for i, item := range items {
 		if i == maxServers {
-			d.errorf(item.at, "Too many servers", "Programs ask the first %d servers and pass over the rest. Keep the %d that are to be asked.", maxServers, maxServers)
+			d.errorf(item.at, "Too many servers", "Programs ask the first %d servers and ignore the rest. Keep at most %d.", maxServers, maxServers)
 			break
 		}
 		v, ok := d.convert(item.value, cty.String, elementOf("servers"), item.at)
@@ -80,7 +81,7 @@ func (d *groupDecoder) missing(name string, dns *hclsyntax.Block) {
 	d.errorf(dns.DefRange(), "Missing "+name, "%q is required here. Write: %s = [\"192.0.2.53\"]", name, name)
 }
 
-// parseServer reads a resolver's address, or says what is wrong with it.
+// parseServer reads a resolver's address. An empty problem means that it is valid.
 func parseServer(s string) (server, problem string) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {

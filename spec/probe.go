@@ -12,14 +12,15 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Bounds on a probe's times and counts.
+// Limits on a probe's times and counts.
 const (
 	minProbeInterval = 100 * time.Millisecond
 	maxProbeTime     = time.Hour
 	maxProbeCount    = 1000
 )
 
-// What a probe has where its block says nothing, as in Kubernetes. A new probe is asked at once: initial_delay is 0.
+// A probe's defaults, those of Kubernetes. There is no default initial_delay: a probe is tried at
+// once.
 const (
 	defaultProbeInterval  = 10 * time.Second
 	defaultProbeTimeout   = time.Second
@@ -44,7 +45,7 @@ func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
 			continue
 		}
 		if role == Init && kind == ProbeReady {
-			d.errorf(b.DefRange(), "An init is never ready", "What comes after an init waits until it has ended with status 0, so nothing would ask whether it is ready. Remove the probe, or make the container a sidecar.")
+			d.errorf(b.DefRange(), "An init is never ready", "The containers after an init wait until it has ended with status 0, not until it is ready. Remove the probe, or make the container a sidecar.")
 		}
 		d.unique(seen, "probe", kind, b.LabelRanges[0])
 		probes = append(probes, d.probe(kind, b))
@@ -89,7 +90,7 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 		case !strings.HasPrefix(http.Path, "/"):
 			d.errorf(path.at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path.text))
 		case err != nil:
-			d.errorf(path.at, "Invalid path", "%s can't be asked for: after a %% stand two hexadecimal digits, and there is no control character. Write: path = \"/healthz\"", quote(path.text))
+			d.errorf(path.at, "Invalid path", "%s is no path of a URL: two hexadecimal digits have to follow a %%, and control characters are not allowed. Write: path = \"/healthz\"", quote(path.text))
 		}
 		p.HTTP = http
 	}
@@ -105,7 +106,7 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 	return p
 }
 
-// checkOneTest reports a probe that asks nothing, or several things.
+// checkOneTest reports a probe without a test, or with several.
 func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 	var tests []string
 	for _, name := range []string{"http", "tcp", "grpc", "exec"} {
@@ -113,7 +114,8 @@ func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 			tests = append(tests, name)
 		}
 	}
-	meant := func(a *hclsyntax.Attribute) bool { return !slices.Contains(kinds["probe"].attrs, a.Name) } // reported with its name
+	// An unknown attribute may be meant as the test. It has been reported with its name.
+	meant := func(a *hclsyntax.Attribute) bool { return !slices.Contains(kinds["probe"].attrs, a.Name) }
 	switch {
 	case len(tests) == 0 && slices.ContainsFunc(attributes(r.body), meant):
 	case len(tests) == 0:
@@ -130,7 +132,7 @@ type placed struct {
 	at   hcl.Range
 }
 
-// endpoint reads { port = 8080 } and at most one text beside the port.
+// endpoint reads { port = 8080 }, and at most one text beside the port.
 func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, text placed) {
 	allowed := []string{"port"}
 	if beside != "" {

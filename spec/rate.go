@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on a rate. Below the lower one a single full packet takes more than a second.
+// Limits on a rate. Below the lower one a single full packet takes more than a second.
 const (
 	minRate = 8_000
 	maxRate = 1_000_000_000_000
@@ -27,7 +27,7 @@ var rateSlips = map[string]string{
 
 var writtenRate = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(\S*)$`)
 
-// rate reads how fast the door lets things through.
+// rate reads how many bits per second may pass the door, each way.
 func (d *groupDecoder) rate(door *hclsyntax.Block) (rate Rate) {
 	block := single(door, "rate")
 	if block == nil {
@@ -59,7 +59,7 @@ func (r reader) bitRate(name string) int64 {
 	return bits
 }
 
-// parseRate returns the bits per second, or what is wrong.
+// parseRate returns the bits per second. An empty problem means that the rate is valid.
 func parseRate(s string) (bits int64, problem string) {
 	const form = `Write a number and one of bit, kbit, Mbit, Gbit, all of them per second: "2Mbit"`
 	parts := writtenRate.FindStringSubmatch(s)
@@ -75,7 +75,7 @@ func parseRate(s string) (bits int64, problem string) {
 		case unit == "":
 			return 0, "has no unit. " + form
 		case strings.HasSuffix(bare, "B") || strings.Contains(strings.ToLower(bare), "byte"):
-			return 0, "is in bytes, and a rate is in bits, of which a byte has eight. " + form
+			return 0, "is in bytes, and a rate is in bits. A byte has eight bits. " + form
 		case meant != "":
 			return 0, fmt.Sprintf("has an unknown unit. Did you mean %q? %s", number+meant, form)
 		}

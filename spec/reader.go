@@ -11,7 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// need says whether an attribute has to be there.
+// A need is required or optional.
 type need bool
 
 const (
@@ -19,15 +19,15 @@ const (
 	optional need = false
 )
 
-// A reader reads the attributes of one block. Each method returns the place of the value, and false where there is none: not
-// given, null, or wrong, which has then been reported.
+// A reader reads the attributes of one block. Each method returns the place of the value, and false
+// without a value: the attribute is not given, null, or wrong. Mistakes have been reported.
 type reader struct {
 	*scope
 	body *hclsyntax.Body
-	at   hcl.Range // where a missing attribute is reported
+	at   hcl.Range // the place at which a missing attribute is reported
 }
 
-// in reads a block inside the one being read.
+// in returns a reader of an inner block.
 func (s *scope) in(b *hclsyntax.Block) reader { return reader{s, b.Body, b.DefRange()} }
 
 func (r reader) has(name string) bool { return r.body.Attributes[name] != nil }
@@ -69,7 +69,8 @@ var examples = map[string]string{
 	"policy": `"on-failure"`,
 }
 
-// convert makes the value one of the wanted type, or reports that it is not; what begins a sentence.
+// convert returns the value as one of the wanted type, or reports that it can't be. what begins a
+// sentence.
 func (s *scope) convert(v cty.Value, want cty.Type, what string, at hcl.Range) (cty.Value, bool) {
 	if !v.IsKnown() {
 		return v, false
@@ -157,7 +158,7 @@ func (r reader) port(name string) (uint16, hcl.Range, bool) {
 	return uint16(i), at, ok
 }
 
-// duration reads a length of time such as "10s", at least low and at most high.
+// duration reads a length of time such as "10s", from low to high.
 func (r reader) duration(name string, low, high time.Duration) (time.Duration, bool) {
 	s, at, ok := r.text(name, optional)
 	if !ok {

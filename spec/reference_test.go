@@ -16,13 +16,14 @@ import (
 
 const codeFence = "```"
 
-// heading finds the sections of REFERENCE.md, and codeSpan what it has in backticks.
+// heading matches the titles of the sections of REFERENCE.md, and codeSpan a text in backticks.
 var (
 	heading  = regexp.MustCompile(`(?m)^#{2,3} (.+)$`)
 	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 )
 
-// readReference returns REFERENCE.md without its examples, and the examples, each with the line on which it begins.
+// readReference returns REFERENCE.md without its examples, and the examples by the line on which
+// they begin.
 func readReference(t *testing.T) (prose string, examples map[int]string) {
 	t.Helper()
 	text, err := os.ReadFile("REFERENCE.md")
@@ -51,7 +52,7 @@ func readReference(t *testing.T) (prose string, examples map[int]string) {
 	return prose, examples
 }
 
-// section is the part of the text under the heading, up to the next one.
+// section returns the text under the heading, up to the next one.
 func section(t *testing.T, prose, title string) string {
 	t.Helper()
 	all := heading.FindAllStringSubmatchIndex(prose, -1)
@@ -69,7 +70,7 @@ func section(t *testing.T, prose, title string) string {
 	return ""
 }
 
-// spans is what stands in backticks.
+// spans returns the texts in backticks.
 func spans(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range codeSpan.FindAllStringSubmatch(text, -1) {
@@ -78,7 +79,7 @@ func spans(text string) map[string]bool {
 	return found
 }
 
-// rows are the names in backticks in the first column of the tables.
+// rows returns the names in backticks in the first column of the tables.
 func rows(text string) []string {
 	var names []string
 	for line := range strings.Lines(text) {
@@ -94,17 +95,17 @@ func rows(text string) []string {
 	return names
 }
 
-// sections says under which heading the attributes of a kind of block are.
+// sections are the headings for the attributes of a kind of block, if it is not the kind's name.
 var sections = map[string]string{
 	"app": allContainers, "sidecar": allContainers, "init": allContainers, "ambassador": allContainers,
 }
 
 const allContainers = "app, sidecar, init, ambassador"
 
-// alone says under which heading what one kind of container has besides is.
-var alone = map[string]string{"sidecar": "The sidecar's alone", "ambassador": "The ambassador's alone"}
+// alone are the headings for the attributes that only one kind of container has.
+var alone = map[string]string{"sidecar": "Only in a sidecar", "ambassador": "Only in the ambassador"}
 
-// Every attribute that is acted on has a row in the section of its block, and no row is for anything else.
+// Every attribute that works has a row in the section of its block, and there are no other rows.
 func TestReferenceHasEveryAttribute(t *testing.T) {
 	prose, _ := readReference(t)
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
@@ -137,34 +138,34 @@ func TestReferenceNames(t *testing.T) {
 	titles := strings.Join(heading.FindAllString(prose, -1), "\n")
 	for name := range kinds {
 		if name != fileKind && !refusedEverywhere(name) && !known[name] && !strings.Contains(titles, name) {
-			t.Errorf("the block %s is not in it", name)
+			t.Errorf("REFERENCE.md lacks the block %s", name)
 		}
 	}
 	refused := spans(section(t, prose, "Refused"))
 	for _, r := range unsupported {
 		if !refused[r.name] {
-			t.Errorf("%s, which is refused, is not under Refused", r.name)
+			t.Errorf("the section Refused lacks %s", r.name)
 		}
 	}
 	for _, name := range slices.Concat(functionNames, grantable) {
 		if !known[name] {
-			t.Errorf("%s is not in it", name)
+			t.Errorf("REFERENCE.md lacks %s", name)
 		}
 	}
 	for root := range declared {
 		if !strings.Contains(prose, "`${"+root+".") {
-			t.Errorf("references to %s are not in it", root)
+			t.Errorf("REFERENCE.md lacks references to %s", root)
 		}
 	}
 }
 
-// refusedEverywhere says of a kind of block that it is not acted on, wherever it may stand.
+// refusedEverywhere reports whether a kind of block is refused in each of its parents.
 func refusedEverywhere(name string) bool {
 	in := parents(name)
 	return len(in) > 0 && !slices.ContainsFunc(in, func(parent string) bool { return !isRefused(unsupported, parent, name) })
 }
 
-// Each example parses, and those with a group are accepted whole, given the files that they name.
+// Each example is valid HCL. Those of a group, or of a part of one, are accepted without a warning.
 func TestReferenceExamples(t *testing.T) {
 	_, examples := readReference(t)
 	for line, text := range examples {
@@ -173,7 +174,8 @@ func TestReferenceExamples(t *testing.T) {
 			if diags.HasErrors() {
 				t.Fatal(diags)
 			}
-			if len(blocksOf(file.Body.(*hclsyntax.Body), "group")) == 0 {
+			text, ok := exampleFile(t, file.Body.(*hclsyntax.Body), text)
+			if !ok {
 				return
 			}
 			src := Source{Name: "example.hcl", Dir: "/srv", Bytes: []byte(text), ReadFile: func(string) ([]byte, error) { return []byte("x"), nil }}
@@ -182,4 +184,54 @@ func TestReferenceExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// exampleFile returns a whole group file for an example. A part of a group is put where it belongs. ok is false
+// for an example of what stands outside of groups, which may refer to anything.
+func exampleFile(t *testing.T, body *hclsyntax.Body, text string) (whole string, ok bool) {
+	t.Helper()
+	first := ""
+	if len(body.Blocks) > 0 {
+		first = body.Blocks[0].Type
+	}
+	for name := range body.Attributes {
+		first = name
+	}
+	in := parents(first)
+	volumes, app, door := "", "", ""
+	switch {
+	case first == "group":
+		return text, true
+	case slices.Contains(in, fileKind):
+		return "", false
+	case slices.Contains(in, "app"):
+		app = text
+		for _, m := range blocksOf(body, "mount") {
+			name, _ := label(m)
+			volumes += fmt.Sprintf("volume %q {}\n", name)
+		}
+	case slices.Contains(in, "ambassador"):
+		door = text
+	case slices.Contains(in, "group"):
+		volumes = text
+	default:
+		t.Fatalf("%q has no place in a group", first)
+	}
+	const file = `group "example" {
+  %s
+  app "web" {
+    image = "registry.example/web:1"
+    %s
+  }
+  sidecar "helper" {
+    image = "registry.example/helper:1"
+    probe "ready" { tcp = { port = 1 } }
+  }
+  ambassador "proxy" {
+    image = "registry.example/proxy:1"
+    %s
+  }
+}
+`
+	return fmt.Sprintf(file, volumes, app, door), true
 }

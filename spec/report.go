@@ -11,12 +11,12 @@ import (
 // A report collects the mistakes of one file or one group.
 type report struct{ diags hcl.Diagnostics }
 
-// errorf reports a mistake: a short summary, and a detail that says what to do about it.
+// errorf reports a mistake: a short summary, and a detail with what to do about it.
 func (r *report) errorf(at hcl.Range, summary, detail string, args ...any) {
 	r.add(hcl.DiagError, at, summary, fmt.Sprintf(detail, args...))
 }
 
-// warnf reports what is allowed and should be known.
+// warnf reports something that is allowed but risky.
 func (r *report) warnf(at hcl.Range, summary, detail string, args ...any) {
 	r.add(hcl.DiagWarning, at, summary, fmt.Sprintf(detail, args...))
 }
@@ -29,12 +29,12 @@ func (r *report) append(other *report) { r.diags = append(r.diags, other.diags..
 
 func (r *report) hasErrors() bool { return r.diags.HasErrors() }
 
-// mentions says whether something has already been reported inside the range.
+// mentions reports whether something has already been reported inside the range.
 func (r *report) mentions(at hcl.Range) bool {
 	return slices.ContainsFunc(r.diags, func(d *hcl.Diagnostic) bool { return d.Subject != nil && d.Subject.Overlaps(at) })
 }
 
-// unique reports a name (or path, or port) that was seen before; it remembers those that were not.
+// unique reports a name (or path, or port) that was seen before, and remembers a new one.
 func (r *report) unique(seen map[string]hcl.Range, what, name string, at hcl.Range) bool {
 	if first, ok := seen[name]; ok {
 		r.errorf(at, "Duplicate "+what, "There is already %s %s, on line %d. Rename one of the two, or remove it.", article(what), quote(name), first.Start.Line)
@@ -44,7 +44,7 @@ func (r *report) unique(seen map[string]hcl.Range, what, name string, at hcl.Ran
 	return true
 }
 
-// sorted returns the mistakes in the order of the file; those without a place come first.
+// sorted returns the mistakes in the order of the file. Those without a place come first.
 func (r *report) sorted() hcl.Diagnostics {
 	slices.SortStableFunc(r.diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(startByte(a), startByte(b)) })
 	return r.diags

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on what a container, or a group, may be limited to.
+// The range of the limits of a container or a group.
 const (
 	defaultPIDs = 512
 	maxPIDs     = 1 << 22 // the kernel's own limit
@@ -16,9 +16,10 @@ const (
 	maxIOWeight = 10_000 // the kernel's own range of io.weight begins with 1
 )
 
-var minCPU, maxCPU = big.NewFloat(0.01), big.NewFloat(4096) // the scheduler's smallest share of its 100 ms period is 1 ms
+// The scheduler's smallest share of its 100 ms period is 1 ms.
+var minCPU, maxCPU = big.NewFloat(0.01), big.NewFloat(4096)
 
-// resources reads a container's limits, with the default where the file sets none.
+// resources reads a container's limits, with the defaults filled in.
 func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
 	res := d.limits(container)
 	if res.PIDs == 0 {
@@ -27,7 +28,7 @@ func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
 	return res
 }
 
-// limits reads a resources block of a container or of the group. Zero is no limit.
+// limits reads the resources block of a container or of the group. Zero means no limit.
 func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
 	block := single(of, "resources")
 	if block == nil {
@@ -47,14 +48,14 @@ func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
 		res.Swap = &swap
 	}
 	if r.has("swap") && !r.has("memory") {
-		d.errorf(r.nameOf("swap"), "Swap without memory", "\"swap\" is how much may be swapped out beside the memory, which has no limit here. Give it one: memory = \"128MiB\".")
+		d.errorf(r.nameOf("swap"), "Swap without memory", "\"swap\" limits swap on top of the memory limit, and there is no memory limit here. Add one: memory = \"128MiB\".")
 	}
 	weight, _, _ := r.integer("io_weight", 1, maxIOWeight, optional)
 	res.IOWeight = uint16(weight)
 	return res
 }
 
-// checkResources reports a container that is promised more than its whole group has.
+// checkResources reports a container with a higher limit than its whole group.
 func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
 	whole := g.Resources
 	for i, b := range containersOf(group) {
@@ -64,7 +65,7 @@ func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
 		}
 		r, own := d.in(block), g.Containers[i].Resources
 		beyond := func(name, of, most string) {
-			if r.has(name) { // a default gives way without a word
+			if r.has(name) { // a default above the group's limit is no mistake
 				d.errorf(r.body.Attributes[name].Expr.Range(), "More than the group has", "This container may have %s, and its whole group %s. Lower this one, or raise %q in the group's resources.", of, most, name)
 			}
 		}

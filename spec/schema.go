@@ -2,11 +2,11 @@ package spec
 
 import "slices"
 
-// A kind is what may stand in one type of block. The keys of kinds are the block types, which are unique across the file;
-// fileKind is the file itself.
+// A kind is everything that may stand in one type of block. The keys of kinds are the block types,
+// which are unique across the file. fileKind is the file itself.
 type kind struct {
 	title   string   // for a sentence: "an app block"
-	label   string   // what the one label is; "" for a block without
+	label   string   // the meaning of the one label; "" for a block without a label
 	once    bool     // at most one in its parent
 	attrs   []string // attributes
 	blocks  []string // block types

@@ -10,13 +10,14 @@ type sharedFolder struct {
 	readOnly  bool
 }
 
-// leaves says whether the container exchanges packets with the world.
+// leaves reports whether the container exchanges packets with the world.
 func (f sharedFolder) leaves() bool {
 	return f.container.Role == Ambassador || f.group.Egress == EgressDirect
 }
 
-// warnShared warns of a folder of the host through which a container that may leave could hand a socket of its own to one of
-// another group that may not: once for each group.
+// warnShared warns of a folder of the host that is shared by a container that may leave and another
+// group's container that may not. The first could pass the second one of its sockets. There is one
+// warning per group.
 func (r *report) warnShared(groups []Group) {
 	var seen []sharedFolder
 	for i := range groups {
@@ -29,7 +30,8 @@ func (r *report) warnShared(groups []Group) {
 	}
 }
 
-// handsOver finds two containers, one of which may leave and one may not, with one folder that one of them can write to.
+// handsOver finds two containers with one folder. One of them may leave and the other may not, and
+// at least one can write to the folder.
 func handsOver(seen, own []sharedFolder) (first, second sharedFolder, ok bool) {
 	for _, a := range own {
 		i := slices.IndexFunc(seen, func(b sharedFolder) bool {
@@ -42,7 +44,7 @@ func handsOver(seen, own []sharedFolder) (first, second sharedFolder, ok bool) {
 	return first, second, false
 }
 
-// sharedFolders are the folders of the host that the group's containers have.
+// sharedFolders returns the folders of the host that the group's containers have.
 func (g *Group) sharedFolders() []sharedFolder {
 	var all []sharedFolder
 	for i := range g.Containers {

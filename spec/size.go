@@ -29,7 +29,7 @@ func (r reader) size(name string, low, high int64) (int64, bool) {
 	return bytes, true
 }
 
-// parseSize returns the bytes, or what is wrong.
+// parseSize returns the bytes. An empty problem means that the size is valid.
 func parseSize(s string) (bytes int64, problem string) {
 	const form = `Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB"`
 	parts := written.FindStringSubmatch(s)

@@ -8,12 +8,12 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-const snippetWidth = 140 // characters of a source line that are shown
+const snippetWidth = 140 // how many characters of a source line are shown
 
-// A sourceFile is one file with what is needed to show places in it.
+// A sourceFile is one file, prepared for showing places in it.
 type sourceFile struct {
 	lines []string
-	body  *hclsyntax.Body // nil where it can't be read
+	body  *hclsyntax.Body // nil if the file can't be parsed
 }
 
 func newSourceFile(name string, src []byte) *sourceFile {
@@ -28,7 +28,8 @@ func (f *sourceFile) line(n int) (string, bool) {
 	return strings.TrimSuffix(f.lines[n-1], "\r"), true
 }
 
-// enclosing names the blocks around a place, outermost first: group "checkout", app "web".
+// enclosing returns the names of the blocks around a place, outermost first: group "checkout", app
+// "web".
 func (f *sourceFile) enclosing(at hcl.Pos) string {
 	var names []string
 	for body := f.body; body != nil; {
@@ -56,7 +57,8 @@ func quoteAll(labels []string) []string {
 	return quoted
 }
 
-// cutLine splits a source line at the range, shows nothing of it that a terminal would act on, and shortens what is very long.
+// cutLine splits a source line at the range. It replaces control characters, and shortens very long
+// lines.
 func cutLine(line string, at hcl.Range) (before, marked, after string) {
 	runes := []rune(line)
 	start := min(max(at.Start.Column-1, 0), len(runes))
@@ -78,7 +80,7 @@ func cutLine(line string, at hcl.Range) (before, marked, after string) {
 	return printable(string(runes[:start])), printable(string(runes[start:end])), printable(string(runes[end:]))
 }
 
-// printable replaces what a terminal would act on.
+// printable replaces the characters that a terminal would act on.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' || unicode.IsPrint(r) {
@@ -88,7 +90,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// blank is as wide as the text before the mark; tabs stay tabs.
+// blank returns spaces as wide as the text before the mark. Tabs stay tabs.
 func blank(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {

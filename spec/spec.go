@@ -1,31 +1,36 @@
-// Package spec turns group files into validated, normalised, host-independent values. It is pure: the same bytes give the
-// same value on every machine, with no root and no daemon. What it refuses it refuses with the place, the source line and
-// what to do, every mistake of a file at once.
+// Package spec turns group files into validated, normalised, host-independent values. It is pure:
+// the same bytes give the same value on every machine, with no root and no daemon. It reports every
+// mistake of a file at once, each with its place, its source line and what to do.
 //
-// What bites: relative paths in a group file are relative to [Source.Dir], never to the working directory.
+// Relative paths in a group file are relative to [Source.Dir], never to the working directory.
 package spec
 
 import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// A Source is one group file and what is needed to read it.
+// A Source is one group file with everything that is needed to read it.
 type Source struct {
-	Name  string            // required: shown in diagnostics, usually the path as the operator typed it
-	Dir   string            // required: absolute; what relative paths in the file are relative to
-	Bytes []byte            // the file
-	Vars  map[string]string // values for its variables (command line, then SALLYPORT_VAR_x, resolved by the caller); unknown names in it are an error
-	// ReadFile reads a file that the group file names (`file { source = ... }`), by absolute path. nil: os.ReadFile is NOT used; naming a file is an error.
+	Name  string // required: shown in diagnostics, usually the path as the operator typed it
+	Dir   string // required: absolute; relative paths in the file are relative to it
+	Bytes []byte // the contents of the file
+	// Vars are values for the file's variables. The caller merges them: those of the command line
+	// go before SALLYPORT_VAR_x. A name that the file does not declare is an error.
+	Vars map[string]string
+	// ReadFile reads a file that the group file names (`file { source = ... }`), by absolute path.
+	// A missing file is an [fs.ErrNotExist]. If ReadFile is nil, naming a file is an error;
+	// os.ReadFile is not used.
 	ReadFile func(path string) ([]byte, error)
 }
 
-// Parse reads one group file. Groups are returned only where their own block has no error; diags holds every mistake of the
-// file, in the file's order. It can also hold warnings: branch on diags.HasErrors, not on its length.
+// Parse reads one group file. It returns the groups whose own block has no error. diags holds every
+// mistake of the file, in the file's order. It can also hold warnings: branch on diags.HasErrors,
+// not on its length.
 func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
 	return parse(src, unsupported)
 }
 
-// parse is Parse with the list of what is refused for not being acted on yet.
+// parse is Parse with another list of refused features.
 func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	file := &report{}
 	body, damage := readSyntax(src.Name, src.Bytes, file)
@@ -52,7 +57,7 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 		}
 		file.append(own)
 	}
-	// An emptied or half-written file must not pass for one that removes its groups.
+	// An empty or half-written file must not count as one that removes its groups.
 	if !damage && len(blocksOf(body, "group")) == 0 {
 		file.errorf(startOf(src.Name), "No group in this file", "A group file holds at least one group. To remove a group that runs, remove the file, or use: sallyport rm NAME.")
 	}

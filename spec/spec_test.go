@@ -87,7 +87,7 @@ func TestEveryMistakeOnce(t *testing.T) {
 	})
 }
 
-// The order of map iteration, and whatever else differs from run to run, never shows.
+// Two readings give the same result: the order of map iteration never shows.
 func TestParseIsDeterministic(t *testing.T) {
 	var sources []Source
 	for _, pattern := range []string{"testdata/*.hcl", "testdata/bad/*.hcl"} {
@@ -108,10 +108,12 @@ func TestParseIsDeterministic(t *testing.T) {
 	})
 }
 
-// Files made to hurt: each is refused or read, without running out of stack, and with work in proportion to its size, by what is
-// allocated: a count, since the time on a busy machine tells nothing.
+// Each hostile file is refused or read without running out of stack, and the work is in proportion
+// to its size. The test counts allocations, because the time on a busy machine means nothing.
 func TestHostileFilesAreBounded(t *testing.T) {
-	const big = 16 << 10 // the bounds refuse this and the largest file alike, and it is read in a moment even with -race
+	// The limits refuse this size like that of the largest file, and it is read in a moment even
+	// with -race.
+	const big = 16 << 10
 	wrap := func(expr string) string {
 		return "locals { x = " + expr + " }\n" + fmt.Sprintf(sealed, "g", "x")
 	}
@@ -156,7 +158,7 @@ func TestHostileFilesAreBounded(t *testing.T) {
 			if refused := diags[0].Summary == "This file can't be read"; refused != tt.refused {
 				t.Errorf("refused: %t, want %t: %v", refused, tt.refused, diags[0])
 			}
-			// Both stay the same however large the file is, unless they grow with its square.
+			// Both are independent of the file's size, unless the work grows with its square.
 			size := uint64(len(tt.text))
 			if bytes, objects := (after.TotalAlloc-before.TotalAlloc)/size, (after.Mallocs-before.Mallocs)/size; bytes > 8<<10 || objects > 40 {
 				t.Errorf("for each byte of the file %d bytes and %d objects were allocated, want at most 8192 and 40", bytes, objects)
@@ -165,7 +167,7 @@ func TestHostileFilesAreBounded(t *testing.T) {
 	}
 }
 
-// numbered repeats a line with its number as the first argument and the next one as the second.
+// numbered repeats a line. The line's number is the first argument, and the next number the second.
 func numbered(format string, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -178,7 +180,7 @@ func numbered(format string, n int) string {
 	return b.String()
 }
 
-// isRepetition goes by the parser's text, which an upgrade could change.
+// isRepetition compares the parser's text, which an upgrade could change.
 func TestRepetitionIsWhatTheParserSays(t *testing.T) {
 	_, diags := hclsyntax.ParseConfig([]byte("a = 1\na = 2\n"), "test.hcl", hcl.InitialPos)
 	if len(diags) != 1 || !isRepetition(diags[0]) {

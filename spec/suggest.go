@@ -8,10 +8,11 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// maxCandidates is how many names are looked through for each mistake: a file full of mistakes must not take minutes.
+// maxCandidates limits how many names are compared for each mistake. Otherwise a file full of
+// mistakes could take minutes.
 const maxCandidates = 128
 
-// nearest returns the candidate that the given name is most likely a slip of, or "".
+// nearest returns the candidate that the author of the given name most likely meant, or "".
 func nearest(given string, candidates []string) string {
 	const longest = 64 // a longer name is no slip
 	if len(given) > longest || len(candidates) > maxCandidates {
@@ -26,7 +27,8 @@ func nearest(given string, candidates []string) string {
 	return best
 }
 
-// distance is the number of slips between two names; two neighbours that changed places are one slip.
+// distance returns the number of slips between two names. Two neighbours that changed places are
+// one slip.
 func distance(given, meant string) int {
 	d := levenshtein.Distance(given, meant, nil)
 	if d != 2 || len(given) != len(meant) {
@@ -40,7 +42,7 @@ func distance(given, meant string) int {
 	return d
 }
 
-// didYouMean is a sentence with a leading space, or "".
+// didYouMean returns a sentence with a leading space, or "".
 func didYouMean(given string, candidates []string) string {
 	if best := nearest(given, candidates); best != "" {
 		return fmt.Sprintf(" Did you mean %q?", best)
@@ -48,7 +50,7 @@ func didYouMean(given string, candidates []string) string {
 	return ""
 }
 
-// list renders names for a sentence, sorted, and not more of them than one reads.
+// list returns the names for a sentence, sorted, and at most 24 of them.
 func list(names []string) string {
 	const most = 24
 	names = slices.Clone(names)

@@ -5,8 +5,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// readSyntax parses the file. body is nil where nothing of it can be trusted. damage says that there were syntax errors: body
-// is then cut down to the top-level blocks that end before the first of them, and what they refer to may be missing.
+// readSyntax parses the file. A nil body means that nothing in it can be trusted. damage means that
+// there were syntax errors. The body then has only the top-level blocks that end before the first
+// error, and the declarations that they refer to may be missing.
 func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, damage bool) {
 	if at, what := exceeds(name, src); what != "" {
 		rep.errorf(at, "This file can't be read", "%s", what)
@@ -34,11 +35,13 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 	return body, damage
 }
 
-// isRepetition tells the one mistake the parser reports that leaves the tree whole: a second value for an attribute.
-// It can only be told by its text; a test reads it from the parser.
+// isRepetition reports whether the mistake is a second value for an attribute. No other mistake
+// that the parser reports leaves the tree whole. Only its text identifies it. A test compares the
+// text with the parser's.
 func isRepetition(d *hcl.Diagnostic) bool { return d.Summary == "Attribute redefined" }
 
-// distinct drops what the parser says again because it did not get over the mistake before: at the same place, or in the same words.
+// distinct drops the parser's follow-up errors: those at the place of the error before, or with its
+// text.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	var kept hcl.Diagnostics
 	for i, d := range diags {
@@ -53,7 +56,8 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return kept
 }
 
-// before returns the blocks that end in the sound part of the file. Where a block has no end, the parser puts one somewhere.
+// before returns the blocks that end in the sound part of the file. The parser invents an end for a
+// block without one.
 func before(blocks hclsyntax.Blocks, sound []byte) hclsyntax.Blocks {
 	var whole hclsyntax.Blocks
 	for _, b := range blocks {
@@ -80,7 +84,8 @@ func blocksOf(body *hclsyntax.Body, kind string) []*hclsyntax.Block {
 	return found
 }
 
-// label returns a block's one label; false where it has none, which the schema check reports.
+// label returns a block's one label. It returns false for a block without one, which the schema
+// check reports.
 func label(b *hclsyntax.Block) (string, bool) {
 	if len(b.Labels) == 0 {
 		return "", false

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Item by item, what ENFORCEMENT's section "What the rules can't see is taken away" lists, in the words in which users of
-// Docker, Compose, Podman's units, Kubernetes and Nomad ask for it; and each refusal says why.
+// The items are those of netns/egress/RULES.md, section "What the rules can't see is taken away".
+// They are written in the words of Docker, Compose, Podman's units, Kubernetes and Nomad. Each
+// refusal has its reason.
 func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 	const (
 		packets  = "packet sockets, which pass by the group's rules"
@@ -23,12 +24,12 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 		pids     = "can take over their sockets (ptrace, pidfd_getfd)"
 		network  = "In the host's namespace, or another one, there are no such rules"
 		memory   = "Memory shared with processes outside the group"
-		uts      = "none of the host's"
-		users    = "inside one of its own a process holds capabilities"
+		uts      = "Each container has a UTS namespace of its own"
+		users    = "in a user namespace of its own a process holds capabilities"
 		device   = "A device can be a way out that no rule sees"
 		hostDev  = "holds devices and settings that are ways around the group's rules"
-		control  = "who talks to that starts processes outside the group"
-		engine   = "starts processes outside the group"
+		control  = "A process that talks to it can start processes outside the group"
+		engine   = "can start processes outside the group"
 		runtimes = "gVisor, Kata"
 	)
 	tests := []struct {
@@ -81,7 +82,7 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 	}
 }
 
-// roleText is a group file with one line more in a container of the role.
+// roleText returns a group file with one more line in a container of the role.
 func roleText(role, line string) string {
 	text := "group \"g\" {\n"
 	for _, r := range []string{"ambassador", "sidecar", "app"} {
@@ -109,7 +110,7 @@ func refusedWith(t *testing.T, text, why string) {
 	t.Errorf("nothing says %q:\n%v\n%s", why, diags, text)
 }
 
-// The control: without the line, each of the files is accepted.
+// This is the control: without the line, each of the files is accepted.
 func TestRoleTextIsAccepted(t *testing.T) {
 	for _, role := range []string{"app", "sidecar", "ambassador"} {
 		if groups, diags := Parse(source("test.hcl", roleText(role, ""))); len(groups) != 1 || len(diags) > 0 {
@@ -136,7 +137,7 @@ func TestTakenAwayFromTheGroup(t *testing.T) {
 	}
 }
 
-// What may be given up is given up in its own block, and by the ambassador alone.
+// A capability is given up in a block of its own, and only by the ambassador.
 func TestUnsafeIsTheAmbassadorsAlone(t *testing.T) {
 	for _, name := range unsafeCapabilities {
 		pointsThere := fmt.Sprintf("If you give that up knowingly, move it: unsafe { capabilities = [%q] }", name)

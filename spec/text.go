@@ -46,7 +46,8 @@ func (p Publish) HostPort() string {
 	}
 }
 
-// String returns the volume's name and properties: "logs (64MiB)", "data (persistent, owner 65532:65532)".
+// String returns the volume's name and properties: "logs (64MiB)", "data (persistent, owner
+// 65532:65532)".
 func (v Volume) String() string {
 	var words []string
 	switch {

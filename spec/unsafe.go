@@ -7,11 +7,12 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// unsafeCapabilities are the ways around the group's rules that an operator may give to the ambassador, which may leave
-// anyway. Every other one leads out of the container.
+// unsafeCapabilities are the ways around the group's rules that an operator may give to the
+// ambassador. It may leave the group anyway. Every other way around the rules leads out of the
+// container.
 var unsafeCapabilities = []string{"NET_ADMIN", "NET_RAW"}
 
-// unsafe reads what an operator gives up knowingly.
+// unsafe reads which protections an operator gives up knowingly.
 func (d *groupDecoder) unsafe(door *hclsyntax.Block) (u Unsafe) {
 	block := single(door, "unsafe")
 	if block == nil {
@@ -39,7 +40,7 @@ func (d *groupDecoder) unsafe(door *hclsyntax.Block) (u Unsafe) {
 		case slices.Contains(grantable, name):
 			d.errorf(i.at, "Not unsafe", "The capability %s gives nothing up. Move it to the ambassador's own capabilities, which are then all that it has.", name)
 		default:
-			d.errorf(i.at, "Unknown capability", "%s is none that can be given up.%s Those are %s.", quote(v.AsString()), didYouMean(name, unsafeCapabilities), list(unsafeCapabilities))
+			d.errorf(i.at, "Unknown capability", "%s can't be given up.%s These can: %s.", quote(v.AsString()), didYouMean(name, unsafeCapabilities), list(unsafeCapabilities))
 		}
 	}
 	slices.Sort(u.Capabilities)

@@ -7,15 +7,16 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// A refusal is a name of the group file that Sallyport does not act on yet. What is accepted is acted on, so it is refused
-// rather than ignored. Names that are in the schema too are decoded and validated all the same.
+// A refusal is a name of the group file that does not work yet. It is refused rather than ignored,
+// because everything that is accepted has to work. A refused name in the schema is still decoded
+// and validated.
 type refusal struct {
-	in     []string // the block types in which the name stands
-	name   string   // of a block or an attribute
-	detail string   // what this version does instead
+	in     []string // the block types in which the name may stand
+	name   string   // a block's or an attribute's
+	detail string   // the way to do without
 }
 
-// unsupported is all that is refused. A feature is switched on by deleting its row.
+// unsupported are all refusals. To switch a feature on, delete its row.
 var unsupported = []refusal{
 	{slices.Concat(containerKinds, []string{"group"}), "secret", `Place the value with a file block instead: file "/path" { source = ... }.`},
 }
@@ -28,7 +29,7 @@ func (r refusal) matches(parent, name string) bool {
 	return r.name == name && slices.Contains(r.in, parent)
 }
 
-// refuse reports what is not acted on yet, but for places where something worse was found.
+// refuse reports the names that don't work yet, except at places with another mistake.
 func (c checker) refuse(parent string, body *hclsyntax.Body) {
 	for _, attr := range attributes(body) {
 		c.refuseName(parent, attr.Name, attr.SrcRange)

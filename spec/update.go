@@ -7,14 +7,15 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on an update's time. What reverts needs one, and gets the default.
+// Limits on an update's time. An update that can be reverted needs one, and gets the default.
 const (
 	defaultHealthTimeout = 2 * time.Minute
 	minHealthTimeout     = time.Second
 	maxHealthTimeout     = 24 * time.Hour
 )
 
-// update reads how a new generation of the group proves itself.
+// update reads when a new generation of the group counts as healthy, and whether it is taken back
+// otherwise.
 func (d *groupDecoder) update(group *hclsyntax.Block) (u Update) {
 	block := single(group, "update")
 	if block == nil {
@@ -31,7 +32,8 @@ func (d *groupDecoder) update(group *hclsyntax.Block) (u Update) {
 	return u
 }
 
-// checkUpdate reports probes that can't succeed in the time a new generation has, and warns of one that is judged by none.
+// checkUpdate reports probes that can't succeed in the time that a new generation has. It warns of
+// a group without a ready probe.
 func (d *groupDecoder) checkUpdate(g *Group, group *hclsyntax.Block) {
 	if !g.Update.AutoRevert {
 		return
@@ -51,11 +53,11 @@ func (d *groupDecoder) checkUpdate(g *Group, group *hclsyntax.Block) {
 		}
 	}
 	if !judged {
-		d.warnf(single(group, "update").DefRange(), "Nothing says whether an update is healthy", "Without a ready probe a container counts as ready when it runs, so only what can't be started is taken back. Give the app a probe: probe \"ready\" { tcp = { port = 8080 } }.")
+		d.warnf(single(group, "update").DefRange(), "No ready probe for an update", "Without a ready probe a container counts as ready when it runs, so only what can't be started is taken back. Give the app a probe: probe \"ready\" { tcp = { port = 8080 } }.")
 	}
 }
 
-// soonest is how long after the start of a container the probe can have succeeded, at the least.
+// soonest returns the shortest time after the container's start in which the probe can succeed.
 func (p Probe) soonest() time.Duration {
 	return p.InitialDelay + time.Duration(p.Successes-1)*p.Interval
 }

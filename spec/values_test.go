@@ -29,7 +29,7 @@ func TestRates(t *testing.T) {
 	tests := []struct {
 		text string
 		bits int64  // 0: refused
-		says string // what the refusal has in it
+		says string // a part of the refusal
 	}{
 		{"8000bit", 8_000, ""}, {"8kbit", 8_000, ""}, {"512kbit", 512_000, ""}, {"2Mbit", 2_000_000, ""}, {"1Gbit", 1_000_000_000, ""},
 		{"1.5Mbit", 1_500_000, ""}, {"2 Mbit", 2_000_000, ""}, {"0.000001Mbit", 1, ""},
@@ -143,7 +143,8 @@ func TestHostPathRefused(t *testing.T) {
 	}
 }
 
-// What is forbidden by name is in no schema and on no list of what comes later, and each capability is on one list only.
+// A forbidden name is neither in the schema nor among the refusals, and each capability is on one
+// list only.
 func TestTablesAgree(t *testing.T) {
 	for _, taken := range takenAway {
 		for _, name := range taken.names {
@@ -184,7 +185,7 @@ func TestTablesAgree(t *testing.T) {
 	}
 }
 
-// Every function is called once by name, so that none is in the table with a broken specification.
+// Every function is called once by name, so none can have a broken specification.
 func TestFunctions(t *testing.T) {
 	tests := []struct{ expr, want string }{
 		{`abs(-1)`, "1"}, {`base64decode(base64encode("hé"))`, "hé"}, {`can(1 + "x")`, "false"}, {`ceil(1.2)`, "2"}, {`chomp("a\n")`, "a"},

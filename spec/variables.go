@@ -16,7 +16,8 @@ import (
 
 const envPrefix = "SALLYPORT_VAR_"
 
-// VarsFromEnviron picks SALLYPORT_VAR_x=value out of an environment in the form of os.Environ.
+// VarsFromEnviron returns the variables SALLYPORT_VAR_x of an environment in the form of
+// os.Environ, by x.
 func VarsFromEnviron(environ []string) map[string]string {
 	vars := map[string]string{}
 	for _, entry := range environ {
@@ -28,8 +29,9 @@ func VarsFromEnviron(environ []string) map[string]string {
 	return vars
 }
 
-// Variables returns the names of the variables that a group file declares, sorted: so that a caller with values for several
-// files can give each file its own. A file that can't be read declares none.
+// Variables returns the names of the variables that a group file declares, sorted. A caller with
+// values for several files can so give each file its own. A file that can't be parsed declares
+// none.
 func Variables(src []byte) []string {
 	body, _ := readSyntax("", src, &report{})
 	if body == nil {
@@ -48,11 +50,11 @@ func Variables(src []byte) []string {
 type variable struct {
 	name     string
 	ty       cty.Type
-	defaults *typeexpr.Defaults // of optional attributes inside the type
+	defaults *typeexpr.Defaults // for optional attributes inside the type
 	typeAt   hcl.Range
 }
 
-// declareVariables fills in names["var"] and reports values for variables that are not declared.
+// declareVariables fills in names["var"], and reports values for undeclared variables.
 func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, damaged bool, rep *report) {
 	vars, seen := map[string]cty.Value{}, map[string]hcl.Range{}
 	for _, b := range blocksOf(body, "variable") {
@@ -118,7 +120,8 @@ func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool,
 	return cty.DynamicVal
 }
 
-// impliedType is the type of a variable without a type line: that of a simple default, else text where there is no default.
+// impliedType returns the type of a variable without a type line. It is the type of a simple
+// default, and text without a default.
 func impliedType(fallback cty.Value, hasDefault bool) cty.Type {
 	switch {
 	case !hasDefault:
@@ -130,7 +133,8 @@ func impliedType(fallback cty.Value, hasDefault bool) cty.Type {
 	}
 }
 
-// parse reads a value from the command line or the environment: strings are taken as they are, anything else as in the file.
+// parse reads a value from the command line or the environment. A string is taken as it is.
+// Anything else is written as in the file.
 func (v variable) parse(given string) (cty.Value, error) {
 	if v.ty == cty.String {
 		return cty.StringVal(given), nil
@@ -163,7 +167,8 @@ func (v variable) convert(value cty.Value) (cty.Value, error) {
 	return converted, nil
 }
 
-// plainError is the first mistake as an error, without its place: what it is about is no file.
+// plainError returns the first mistake as an error. It has no place, because the value is in no
+// file.
 func plainError(diags hcl.Diagnostics) error {
 	return errors.New(strings.TrimSuffix(diags[0].Detail, "."))
 }

@@ -33,7 +33,8 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// What a variable of a type becomes when it is given as text, seen in an environment variable.
+// The values of variables of each type that are given as text. A container's environment shows
+// them.
 func TestGivenValues(t *testing.T) {
 	tests := []struct{ name, decl, given, expr, want string }{
 		{"string is taken as it is", "type = string", `"a ${b}`, "var.v", `"a ${b}`},

@@ -10,20 +10,22 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds on an ephemeral volume, which is memory of the host.
+// Limits on an ephemeral volume, which is memory of the host.
 const (
 	defaultVolumeSize = 64 * mebibyte
 	minVolumeSize     = 64 << 10
 	maxVolumeSize     = 1 << 50
 )
 
-// The permissions of a volume where its block names none: everybody's, or its owner's and the owner's group.
+// The default permissions of a volume: without an owner everybody may write; with one, only the
+// owner and the owner's group have access.
 const (
 	defaultVolumeMode = 0o1777
 	defaultOwnedMode  = 0o750
 )
 
-// maxVolumeMode has the sticky bit and setgid, with which users share a folder; setuid means nothing on one.
+// maxVolumeMode has the sticky bit and setgid, with which users share a folder. setuid has no
+// effect on a folder.
 const maxVolumeMode = 0o3777
 
 // readVolumes reads the group's volumes, sorted by name.
@@ -44,7 +46,7 @@ func (d *groupDecoder) readVolumes(group *hclsyntax.Block) []Volume {
 	return all
 }
 
-// volume reads where a volume's files are, and whose they are.
+// volume reads the place, the owner and the mode of a volume.
 func (d *groupDecoder) volume(block *hclsyntax.Block) Volume {
 	r := d.in(block)
 	v := Volume{
@@ -74,7 +76,7 @@ func (d *groupDecoder) volume(block *hclsyntax.Block) Volume {
 	return v
 }
 
-// checkHostVolume reports what is said of a folder of the host that is the host's own to say.
+// checkHostVolume reports attributes that have no effect on a folder of the host.
 func (d *groupDecoder) checkHostVolume(r reader, v Volume) {
 	if v.Persistent {
 		d.errorf(r.nameOf("persistent"), "Two places for one volume", "A persistent volume is a folder that Sallyport makes, and one with a host_path is there already. Keep one of the two lines.")
@@ -84,12 +86,12 @@ func (d *groupDecoder) checkHostVolume(r reader, v Volume) {
 	}
 	for _, name := range []string{"owner", "mode"} {
 		if r.has(name) {
-			d.errorf(r.nameOf(name), "Not Sallyport's to change", "A folder of the host is mounted as it is: its %s is the host's to set. Remove the line, and use chown or chmod on the host.", name)
+			d.errorf(r.nameOf(name), "Not Sallyport's to change", "A folder of the host is mounted as it is, with the %s that it has on the host. Remove the line, and use chown or chmod on the host.", name)
 		}
 	}
 }
 
-// owner reads the user and the group that a volume is made for: in numbers, without leading zeros.
+// owner reads the user and the group that own a volume, as numbers without leading zeros.
 func (d *groupDecoder) owner(r reader) string {
 	s, at, ok := r.text("owner", optional)
 	if !ok {
@@ -105,14 +107,15 @@ func (d *groupDecoder) owner(r reader) string {
 	case uidOK && !grouped:
 		d.errorf(at, "Invalid owner", "%s names a user and no group. Write both: %q.", quote(s), uid+":"+uid)
 	case userName.MatchString(user) && (!grouped || userName.MatchString(group)) && !allDigits(user+group):
-		d.errorf(at, "Invalid owner", "%s is a name, and the containers that share a volume may each have another user by it. Write the numbers: %s.", quote(s), example)
+		d.errorf(at, "Invalid owner", "%s is a name, which may be another user in each container that shares the volume. Write the numbers: %s.", quote(s), example)
 	default:
 		d.errorf(at, "Invalid owner", "%s is no owner. Write a user's number and a group's, each at most 4294967294: %s.", quote(s), example)
 	}
 	return ""
 }
 
-// ownerID returns a user's or a group's number as it is written shortest. The kernel keeps the last one for "no change".
+// ownerID returns a user's or a group's number without leading zeros. The kernel reserves the
+// highest number for "no change".
 func ownerID(s string) (id string, ok bool) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 1<<32-1 {
@@ -123,7 +126,8 @@ func ownerID(s string) (id string, ok bool) {
 
 func allDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
-// nameOf is where an attribute's name stands, or the block's head where it is absent.
+// nameOf returns the place of an attribute's name. It returns the block's head if the attribute is
+// absent.
 func (r reader) nameOf(name string) hcl.Range {
 	if a := r.body.Attributes[name]; a != nil {
 		return a.NameRange

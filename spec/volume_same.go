@@ -66,7 +66,8 @@ func (v Volume) Ownership() (uid, gid int, mode uint32, err error) {
 	return uid, gid, mode, nil
 }
 
-// OwnershipText returns the volume's ownership on one line: "65532:65532 0750". It is empty for an invalid owner.
+// OwnershipText returns the volume's ownership on one line: "65532:65532 0750". It is empty for an
+// invalid owner.
 func (v Volume) OwnershipText() string {
 	uid, gid, mode, err := v.Ownership()
 	if err != nil {

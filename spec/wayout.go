@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// controlSockets are the sockets whose owner does as it is told, as root and outside the group.
+// controlSockets are sockets whose owner executes requests as root and outside the group.
 var controlSockets = []struct{ path, owner string }{
 	{"/run/containerd", "containerd"},
 	{"/run/k3s/containerd", "containerd"},
@@ -27,7 +27,8 @@ var controlSockets = []struct{ path, owner string }{
 	{"/var/snap/microk8s", "MicroK8s"},
 }
 
-// wayOut says why a path of the host can't be mounted into any container of a group; "" for a path that holds no way out.
+// wayOut returns why a path of the host can't be mounted into any container of a group. It returns
+// "" for a path without a way out.
 func wayOut(host string) string {
 	if !path.IsAbs(host) {
 		return ""
@@ -39,7 +40,7 @@ func wayOut(host string) string {
 	}
 	for _, s := range controlSockets {
 		if within(real, s.path) || within(s.path, real) {
-			return "On " + quote(host) + " a container would reach the control socket of " + s.owner + ", and who talks to that starts processes outside the group. No container of a group gets it."
+			return "Through " + quote(host) + " a container would reach the control socket of " + s.owner + ". A process that talks to it can start processes outside the group. No container of a group gets it."
 		}
 	}
 	for _, kernel := range []string{"/dev", "/proc", "/sys"} {
@@ -50,7 +51,7 @@ func wayOut(host string) string {
 	return ""
 }
 
-// within says whether p is dir or below it; both are clean and absolute.
+// within reports whether p is dir or below it. Both are clean and absolute.
 func within(p, dir string) bool {
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
 }

@@ -9,11 +9,13 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-const detailWidth = 96 // columns at which details are broken
+const detailWidth = 96 // columns of a wrapped detail
 
-// WriteDiagnostics prints diagnostics for a person: file, line, column, snippet, detail. files maps Source.Name to its bytes.
+// WriteDiagnostics prints diagnostics for a person: file, line, column, snippet, detail. files maps
+// each [Source].Name to its bytes.
 //
-// It is our own and not hcl's, which gives no columns, marks the place with colour only, and reads the file again for each.
+// hcl.NewDiagnosticTextWriter is not used. It prints no columns, marks the place by colour alone,
+// and reads the file again for each diagnostic.
 func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostics, color bool) error {
 	p := printer{color: color, files: map[string]*sourceFile{}}
 	for name, src := range files {
@@ -51,7 +53,7 @@ func (p *printer) write(d *hcl.Diagnostic) {
 	p.out.WriteByte('\n')
 }
 
-// place prints where it is, the source line, and a mark under the spot.
+// place prints the place, the source line, and a mark below it.
 func (p *printer) place(at hcl.Range, paint string) {
 	fmt.Fprintf(&p.out, "  %s:%d:%d", printable(at.Filename), at.Start.Line, at.Start.Column)
 	file := p.files[at.Filename]
@@ -80,7 +82,7 @@ func (p *printer) painted(paint, s string) string {
 	return paint + s + "\x1b[0m"
 }
 
-// wrap breaks a line between words, and indents what follows as the line is indented.
+// wrap breaks a line between words. The following lines are indented like the first.
 func wrap(line string, width int) string {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
 	var out strings.Builder
