@@ -21,7 +21,7 @@ var importLaw = []importRule{
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
 	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
-	{pkg: "shim/ctrd", may: []string{"shim", "spec"}, tests: []string{"netns/netnstest"}},
+	{pkg: "shim/ctrd", may: []string{"shim", "spec", "netns/cgroup"}, tests: []string{"netns/netnstest"}},
 	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
 	{pkg: "shim/logs", may: []string{"shim", "spec"}},
 	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -145,7 +146,7 @@ func TestRootInterceptTricks(t *testing.T) {
 	s.routeToGroup()
 	for _, fence := range []string{"with the fence", "by the rules alone"} {
 		if fence == "by the rules alone" {
-			if err := s.net.cgroups.Unfence(s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
+			if err := egress.Unfence(s.net.cgroups, s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
 				t.Fatal(err)
 			}
 		}

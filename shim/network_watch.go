@@ -121,7 +121,7 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 	if m.print, err = netns.Fingerprint(ns); err != nil {
 		return err
 	}
-	m.on, err = l.network.cgroups.Fenced(l.network.layout.CgroupParent(group, spec.App))
+	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

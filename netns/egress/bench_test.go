@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
@@ -15,7 +16,7 @@ import (
 // A bench is two groups' namespaces, each joined to one outside: the lanes of a comparison.
 type bench struct {
 	*testing.B
-	hierarchies egress.Hierarchies
+	hierarchies cgroup.Hierarchies
 	lanes       [2]*lane
 }
 
@@ -36,7 +37,7 @@ var (
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	netnstest.Root(b)
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func (b *bench) newLane(cgroup string) *lane {
 	return l
 }
 
-func (b *bench) cgroup(path string) egress.Cgroup {
+func (b *bench) cgroup(path string) cgroup.Cgroup {
 	b.Helper()
 	c, err := b.hierarchies.Make(path)
 	if err != nil {
@@ -89,8 +90,8 @@ func (b *bench) do(steps ...func() error) func() {
 
 func (l *lane) apply() error   { _, err := egress.Apply(l.group, l.policy); return err }
 func (l *lane) remove() error  { return egress.Remove(l.group) }
-func (l *lane) fence() error   { return l.hierarchies.Fence(l.members) }
-func (l *lane) unfence() error { return l.hierarchies.Unfence(l.members) }
+func (l *lane) fence() error   { return egress.Fence(l.hierarchies, l.members) }
+func (l *lane) unfence() error { return egress.Unfence(l.hierarchies, l.members) }
 
 func (l *lane) bare() func()  { return l.do(l.remove, l.unfence) }
 func (l *lane) ruled() func() { return l.do(l.apply, l.fence) }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/netns/probe"
@@ -21,7 +22,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	all, _ := policies(t)
 	out := netnstest.NewOutside(t)
 	apply(t, out.NS, all["intercept"])
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	capture := netnstest.NewCapture(t, nil, out.Link)
 	// With cookies the answer has no socket for the fence either. A listener with room for nobody has the kernel send them.
 	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
-	if err := h.Fence(path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
+	if err := egress.Fence(h, path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range []struct {

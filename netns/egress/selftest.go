@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/probe"
 )
 
@@ -53,7 +54,7 @@ func SelfTest(ctx context.Context, cgroupRoot string) error {
 
 // testSelf is SelfTest with the rules put in force by apply.
 func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (err error) {
-	h, err := FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		return &SelfTestError{What: "processes can't be told apart", Err: err,
 			Hint: "mount cgroup v2, on a hybrid host beside v1: `mount -t cgroup2 none /sys/fs/cgroup/unified`"}
@@ -75,7 +76,7 @@ func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Polic
 }
 
 type selfTest struct {
-	hierarchies         Hierarchies
+	hierarchies         cgroup.Hierarchies
 	apply               func(*os.File, Policy) (bool, error)
 	ambassador, members string
 }
@@ -133,7 +134,7 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 // fenced checks the fence by itself, with the rules gone.
 func (t selfTest) fenced(ns *os.File, member, ambassador *probe.Probe, near, far []netip.Addr) error {
 	const hint = "CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL are needed, and CAP_BPF or CAP_SYS_ADMIN"
-	if err := t.hierarchies.Fence(t.members); err != nil {
+	if err := Fence(t.hierarchies, t.members); err != nil {
 		return &SelfTestError{What: "the members' cgroup can't be fenced", Err: err, Hint: hint}
 	}
 	if err := Remove(ns); err != nil {
@@ -194,8 +195,8 @@ func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
 	return near, far, nil
 }
 
-func (t selfTest) probe(ctx context.Context, ns *os.File, cgroup string) (*probe.Probe, error) {
-	dir, err := os.Open(filepath.Join(t.hierarchies.V2, cgroup))
+func (t selfTest) probe(ctx context.Context, ns *os.File, path string) (*probe.Probe, error) {
+	dir, err := os.Open(filepath.Join(t.hierarchies.V2, path))
 	if err != nil {
 		return nil, err
 	}

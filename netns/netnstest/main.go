@@ -17,7 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/probe"
 )
 
@@ -90,7 +90,7 @@ func leavings() map[string]bool {
 			found["mount "+f[4]] = true
 		}
 	}
-	if h, err := egress.FindHierarchies(); err == nil {
+	if h, err := cgroup.FindHierarchies(); err == nil {
 		below, _ := h.Children("/")
 		for _, c := range below {
 			if strings.HasPrefix(c, cgroupPrefix) && strings.HasSuffix(c, fmt.Sprint(os.Getpid())) {

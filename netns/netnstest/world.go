@@ -14,7 +14,7 @@ import (
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/probe"
 )
 
@@ -141,7 +141,7 @@ func address(t testing.TB, h *netlink.Handle, name string, addrs ...string) {
 }
 
 // Probe starts a probe in a namespace, nil for the test's own, and in a cgroup, "" for the test's own. It ends with the test.
-func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
+func Probe(t testing.TB, ns *os.File, path string) *probe.Probe {
 	t.Helper()
 	c := probe.Config{NetNS: ns}
 	if ns == nil {
@@ -152,12 +152,12 @@ func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
 		defer own.Close()
 		c.NetNS = own
 	}
-	if cgroup != "" {
-		h, err := egress.FindHierarchies()
+	if path != "" {
+		h, err := cgroup.FindHierarchies()
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, err := os.Open(filepath.Join(h.V2, cgroup))
+		dir, err := os.Open(filepath.Join(h.V2, path))
 		if err != nil {
 			t.Fatal(err)
 		}

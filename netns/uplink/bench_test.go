@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/netns/ruleset"
@@ -20,7 +21,7 @@ type bench struct {
 	*testing.B
 	world       *os.File
 	server      *netnstest.Load
-	hierarchies egress.Hierarchies
+	hierarchies cgroup.Hierarchies
 	hosts       int
 }
 
@@ -40,7 +41,7 @@ var (
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	netnstest.Root(b)
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func (b *bench) ours(groups int) *way {
 	return w
 }
 
-func (b *bench) cgroup(path string) egress.Cgroup {
+func (b *bench) cgroup(path string) cgroup.Cgroup {
 	b.Helper()
 	c, err := b.hierarchies.Make(path)
 	if err != nil {
