@@ -188,7 +188,7 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 	if _, err := h.Make(web); err != nil {
 		t.Fatal(err)
 	}
-	member := netnstest.Probe(t, out.NS, web)
+	member := netnstest.NewHelper(t, out.NS, web)
 	s, err := member.TCP(out.Host4)
 	if err != nil {
 		t.Fatal(err)

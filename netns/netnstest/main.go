@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/helper"
 )
 
 const insideEnv = "SALLYPORT_NETNSTEST"
@@ -26,7 +26,8 @@ const insideEnv = "SALLYPORT_NETNSTEST"
 // Main is what a package's TestMain calls: os.Exit(netnstest.Main(m)). As root it runs the tests in a host of their own and
 // fails them when they leave a link, a mount, a cgroup, a table or an open namespace behind. As another user it just runs them.
 func Main(m *testing.M) int {
-	probe.Main()
+	registerCalls()
+	helper.Main()
 	loadMain()
 	if os.Geteuid() != 0 {
 		return m.Run()
