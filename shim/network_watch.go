@@ -44,8 +44,8 @@ func (s *sightings) see(m mark) (changed bool) {
 type mark struct {
 	rules ruleset.Generation
 	known bool // the rules are as we last saw or made them
-	print netns.Print
-	peer  netns.Print // of the host's end
+	print netns.Fingerprint
+	peer  netns.Fingerprint // of the host's end
 	on    bool        // forwarding; the fence
 	err   string      // nothing could be looked at
 }
@@ -64,7 +64,7 @@ func (m mark) changed(before mark) bool {
 
 // Changed implements [Lookout].
 func (l *HostLookout) Changed(groups []string) []string {
-	prints, err := netns.HostPrints()
+	prints, err := netns.HostFingerprints()
 	all := l.host.see(l.lookAtHost())
 	var changed []string
 	seen := make(map[string]*sightings, len(groups))
@@ -118,7 +118,7 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 		return err
 	}
 	m.calm()
-	if m.print, err = netns.Fingerprint(ns); err != nil {
+	if m.print, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
 	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
