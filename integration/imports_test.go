@@ -57,7 +57,7 @@ var topLevel = []string{
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "shim/shimtest", "integration/..."}
+var testPackages = []string{"netns/netnstest", "netns/netnsbench", "shim/shimtest", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

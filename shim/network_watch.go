@@ -46,8 +46,8 @@ type mark struct {
 	known bool // the rules are as we last saw or made them
 	print netns.Fingerprint
 	peer  netns.Fingerprint // of the host's end
-	on    bool        // forwarding; the fence
-	err   string      // nothing could be looked at
+	on    bool              // forwarding; the fence
+	err   string            // nothing could be looked at
 }
 
 // Lookout returns a lookout that has seen nothing yet: to it everything has changed.

@@ -28,7 +28,6 @@ const insideEnv = "SALLYPORT_NETNSTEST"
 func Main(m *testing.M) int {
 	registerCalls()
 	helper.Main()
-	loadMain()
 	if os.Geteuid() != 0 {
 		return m.Run()
 	}

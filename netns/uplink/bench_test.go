@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnsbench"
 	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -20,7 +21,7 @@ import (
 type bench struct {
 	*testing.B
 	world       *os.File
-	server      *netnstest.Load
+	server      *netnsbench.Load
 	hierarchies cgroup.Hierarchies
 	hosts       int
 }
@@ -29,7 +30,7 @@ type bench struct {
 type way struct {
 	host, group  *os.File
 	world4, own4 netip.Addr // the world's address and the host's own on the link between them
-	client       *netnstest.Load
+	client       *netnsbench.Load
 }
 
 // Addresses of the link between a host and its group, the same on every host.
@@ -51,7 +52,7 @@ func newBench(b *testing.B) *bench {
 			b.Error(err)
 		}
 	})
-	x.server = netnstest.NewLoad(b, x.world, "")
+	x.server = netnsbench.NewLoad(b, x.world, "")
 	x.server.Serve()
 	return x
 }
@@ -76,7 +77,7 @@ func (b *bench) plainGroup(w *way, link string, addrs ...string) {
 		netnstest.End{NS: w.group, Name: "eth0", Addrs: []string{group4.String() + "/31"}})
 	netnstest.RoutePrefix(b, w.group, netip.MustParsePrefix("0.0.0.0/0"), near4)
 	netnstest.Sysctl(b, w.host, "ipv4/ip_forward", "1")
-	w.client = netnstest.NewLoad(b, w.group, "")
+	w.client = netnsbench.NewLoad(b, w.group, "")
 	w.client.Serve()
 }
 
@@ -167,8 +168,8 @@ func (b *bench) ours(groups int) *way {
 	entry := Entry{Link: config.Link.Name, Group: config.Link.Group}
 	ambassador := path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", b.hosts), "ambassador")
 	policy := egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(ambassador), Members: b.cgroup(path.Join(path.Dir(ambassador), "members"))}
-	for i := range netnstest.LoadPorts {
-		port := uint16(netnstest.LoadPort + i)
+	for i := range netnsbench.LoadPorts {
+		port := uint16(netnsbench.LoadPort + i)
 		entry.Publish = append(entry.Publish, Publish{Protocol: "tcp", Host: port, Port: port})
 		policy.Published = append(policy.Published, egress.Port{Protocol: "tcp", Port: port})
 	}
@@ -198,7 +199,7 @@ func (b *bench) ours(groups int) *way {
 	if _, err := egress.Apply(w.group, policy); err != nil {
 		b.Fatal(err)
 	}
-	w.client = netnstest.NewLoad(b, w.group, ambassador)
+	w.client = netnsbench.NewLoad(b, w.group, ambassador)
 	w.client.Serve()
 	return w
 }
@@ -226,12 +227,12 @@ func another(n int) Entry {
 	return e
 }
 
-func (b *bench) out(name string, w *way) netnstest.Arm {
-	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: w.client, To: w.world4}}}
+func (b *bench) out(name string, w *way) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: w.client, To: w.world4}}}
 }
 
-func (b *bench) in(name string, w *way, to netip.Addr) netnstest.Arm {
-	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: b.server, To: to}}}
+func (b *bench) in(name string, w *way, to netip.Addr) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: b.server, To: to}}}
 }
 
 // BenchmarkRootPath is the whole path through the host, the rules of the group's namespace included, beside the same two hops
@@ -240,19 +241,19 @@ func BenchmarkRootPath(b *testing.B) {
 	x := newBench(b)
 	routed, bridged, ours := x.routed(), x.bridged(), x.ours(1)
 	b.Run("out", func(b *testing.B) {
-		netnstest.Compare(b, netnstest.Path, x.out("routed", routed), x.out("bridge", bridged), x.out("ours", ours))
+		netnsbench.Compare(b, netnsbench.Path, x.out("routed", routed), x.out("bridge", bridged), x.out("ours", ours))
 	})
 	b.Run("in", func(b *testing.B) {
-		netnstest.Compare(b, netnstest.Path, x.in("routed", routed, group4), x.in("bridge", bridged, bridged.own4), x.in("ours", ours, ours.own4))
+		netnsbench.Compare(b, netnsbench.Path, x.in("routed", routed, group4), x.in("bridge", bridged, bridged.own4), x.in("ours", ours, ours.own4))
 	})
 }
 
 // BenchmarkRootGroups is the whole path through a host of 1, 100 and 1,000 groups: what a packet costs does not grow with them.
 func BenchmarkRootGroups(b *testing.B) {
 	x := newBench(b)
-	var arms []netnstest.Arm
+	var arms []netnsbench.Arm
 	for _, n := range []int{1, 100, 1000} {
 		arms = append(arms, x.out(fmt.Sprint(n), x.ours(n)))
 	}
-	netnstest.Compare(b, []netnstest.Quantity{netnstest.Latency, netnstest.ConnectRate}, arms...)
+	netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.Latency, netnsbench.ConnectRate}, arms...)
 }

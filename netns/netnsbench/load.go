@@ -1,4 +1,4 @@
-package netnstest
+package netnsbench
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
 // A Load is a process that makes or takes load in a namespace and from a cgroup, for benchmarks: the same program in every
@@ -62,7 +63,7 @@ func NewLoadOn(t testing.TB, cpu int, ns *os.File, path string) *Load {
 	if err != nil {
 		t.Fatal(err)
 	}
-	In(t, ns, cmd.Start)
+	netnstest.In(t, ns, cmd.Start)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
