@@ -108,12 +108,7 @@ func (u *Uplink) Put(e Entry) error {
 
 // Delete takes away what the table holds for a link, and the table with its last link. Absent is no error.
 func (u *Uplink) Delete(link string) error {
-	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, func(l string) bool { return l != link }) })
-}
-
-// Sweep takes away what the table holds for links that live does not name, and the table when it names none.
-func (u *Uplink) Sweep(live func(link string) bool) error {
-	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, live) })
+	return u.locked(func(conn *ruleset.Conn) error { return u.remove(conn, link) })
 }
 
 func (u *Uplink) locked(f func(*ruleset.Conn) error) error {
