@@ -64,11 +64,15 @@ func NewHostNetwork(c HostNetworkConfig) (*HostNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	up, err := uplink.New(uplink.Config{Table: c.Layout.Table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6})
+	up, err := uplink.New(uplinkConfig(c.Layout.Table, pool))
 	if err != nil {
 		return nil, err
 	}
 	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
+}
+
+func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
+	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6, Reserved: spec.ReservedPrefixes()}
 }
 
 // SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.

@@ -164,8 +164,8 @@ func (b *bench) ours(groups int) *way {
 			b.Error(err)
 		}
 	})
-	config := netns.Config{Path: pin, Link: &netns.Link{Name: netns.LinkName(pin), Host: addrs(near4.String(), near6.String()), Group: addrs(group4.String(), group6.String())}}
-	entry := Entry{Link: config.Link.Name, Group: config.Link.Group}
+	wanted := netns.Config{Path: pin, Link: &netns.Link{Name: netns.LinkName(pin), Host: addrs(near4.String(), near6.String()), Group: addrs(group4.String(), group6.String())}}
+	entry := Entry{Link: wanted.Link.Name, Group: wanted.Link.Group}
 	ambassador := path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", b.hosts), "ambassador")
 	policy := egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(ambassador), Members: b.cgroup(path.Join(path.Dir(ambassador), "members"))}
 	for i := range netnsbench.LoadPorts {
@@ -174,7 +174,7 @@ func (b *bench) ours(groups int) *way {
 		policy.Published = append(policy.Published, egress.Port{Protocol: "tcp", Port: port})
 	}
 	netnstest.In(b, w.host, func() error {
-		u, err := New(Config{Table: "sallyport", Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64")})
+		u, err := New(config("sallyport"))
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (b *bench) ours(groups int) *way {
 		if err := u.Put(entry); err != nil {
 			return err
 		}
-		return netns.Apply(config)
+		return netns.Apply(wanted)
 	})
 	var err error
 	if w.group, err = netns.Open(pin); err != nil {

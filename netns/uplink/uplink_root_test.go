@@ -12,7 +12,8 @@ import (
 )
 
 func config(table string) Config {
-	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64")}
+	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64"),
+		Reserved: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128")}}
 }
 
 func newUplink(t *testing.T, table string) *Uplink {
@@ -218,7 +219,15 @@ func TestEntryRefused(t *testing.T) {
 			t.Errorf("%s: was put", name)
 		}
 	}
-	if _, err := New(Config{Table: "x"}); err == nil {
-		t.Error("an uplink without a prefix was made")
+	for name, clear := range map[string]func(*Config){
+		"table":             func(c *Config) { c.Table = "" },
+		"IPv4 prefix":       func(c *Config) { c.Prefix4 = netip.Prefix{} },
+		"reserved prefixes": func(c *Config) { c.Reserved = nil },
+	} {
+		c := config("x")
+		clear(&c)
+		if _, err := New(c); err == nil {
+			t.Errorf("no %s: an uplink was made", name)
+		}
 	}
 }
