@@ -52,7 +52,7 @@ var foreignLaw = []struct {
 
 // topLevel is everything that may stand in the repository's root.
 var topLevel = []string{
-	".ci", ".gitignore", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "cmd", "examples", "go.mod", "go.sum",
+	".ci", ".gitignore", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "cmd", "docs", "examples", "go.mod", "go.sum",
 	"integration", "netns", "shim", "spec",
 }
 
