@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const sysctls = "/proc/sys/net/"
+
 // A sysctl is a file under /proc/sys/net and what to write into it.
 type sysctl struct{ key, value string }
 
@@ -37,13 +39,19 @@ var (
 
 // HasIPv6 reports whether the host has IPv6 and lets new links use it. Without it groups have IPv4 alone.
 func HasIPv6() bool {
-	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/default/disable_ipv6")
-	return err == nil && len(off) > 0 && off[0] == '0'
+	off, err := ReadSysctl("ipv6/conf/default/disable_ipv6")
+	return err == nil && off == "0"
+}
+
+// ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
+func ReadSysctl(key string) (string, error) {
+	b, err := os.ReadFile(sysctls + key)
+	return strings.TrimSpace(string(b)), err
 }
 
 // WriteSysctl sets a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
 func WriteSysctl(key, value string) error {
-	f, err := os.OpenFile("/proc/sys/net/"+key, os.O_WRONLY, 0)
+	f, err := os.OpenFile(sysctls+key, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -57,14 +65,14 @@ func WriteSysctl(key, value string) error {
 // hasSysctls reports whether all of them are set in the calling thread's namespace. What the kernel does not have counts as set.
 func hasSysctls(want []sysctl) (bool, error) {
 	for _, s := range want {
-		got, err := os.ReadFile("/proc/sys/net/" + s.key)
+		got, err := ReadSysctl(s.key)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return false, err
 		}
-		if strings.TrimSpace(string(got)) != s.value {
+		if got != s.value {
 			return false, nil
 		}
 	}

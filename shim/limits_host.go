@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -31,23 +31,11 @@ func NewHostCgroups(l Layout, log *slog.Logger) (*HostCgroups, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &HostCgroups{layout: l, log: log, v1: map[string]string{}}
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
-	if err != nil {
-		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
+	found, err := cgroup.FindHierarchies()
+	if err != nil && !errors.Is(err, cgroup.ErrNoCgroup2) {
+		return nil, err
 	}
-	for _, m := range mounts {
-		if m.FSType == "cgroup2" {
-			if h.v2 == "" {
-				h.v2 = m.Mountpoint
-			}
-			continue
-		}
-		for _, controller := range strings.Split(m.VFSOptions, ",") {
-			h.v1[controller] = m.Mountpoint
-		}
-	}
-	return h, nil
+	return &HostCgroups{layout: l, log: log, v2: found.V2, v1: found.Controllers}, nil
 }
 
 // Bounded implements [Cgroups].

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	hierarchies "github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -29,7 +29,7 @@ func newCgroups(t *testing.T) (*shim.HostCgroups, shim.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := hierarchies.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/spec"
@@ -31,7 +32,7 @@ type HostNetwork struct {
 	log     *slog.Logger
 	pool    addrs.Pool
 	uplink  *uplink.Uplink
-	cgroups egress.Hierarchies
+	cgroups cgroup.Hierarchies
 
 	mu            sync.Mutex
 	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
@@ -46,7 +47,7 @@ func NewHostNetwork(c HostNetworkConfig) (*HostNetwork, error) {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	cgroups, err := egress.FindHierarchies()
+	cgroups, err := cgroup.FindHierarchies()
 	if err != nil {
 		return nil, &Problem{Err: err, Hint: "mount cgroup v2; on a hybrid host, beside v1: mount -t cgroup2 none /sys/fs/cgroup/unified"}
 	}
@@ -61,11 +62,15 @@ func NewHostNetwork(c HostNetworkConfig) (*HostNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	up, err := uplink.New(uplink.Config{Table: c.Layout.Table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6})
+	up, err := uplink.New(uplinkConfig(c.Layout.Table, pool))
 	if err != nil {
 		return nil, err
 	}
 	return &HostNetwork{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
+}
+
+func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
+	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6, Reserved: spec.ReservedPrefixes()}
 }
 
 // SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.
@@ -108,11 +113,11 @@ func (n *HostNetwork) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
-	fence := n.cgroups.Fence
+	fence := egress.Fence
 	if !fenced(want) {
-		fence = n.cgroups.Unfence
+		fence = egress.Unfence
 	}
-	if err := fence(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
+	if err := fence(n.cgroups, n.layout.CgroupParent(want.Name, spec.App)); err != nil {
 		return err
 	}
 	ns, err := n.open(want.Name)

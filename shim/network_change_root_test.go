@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -18,14 +18,14 @@ func TestRootPublishAndAllowChangeUnderFlows(t *testing.T) {
 	to, forbidden := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr4, 444)
 	inside, outside := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443")), listen(t, s.world, to)
 	admin, other := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:9000")), listen(t, s.world, forbidden)
-	for _, l := range []*probe.Socket{inside, outside, admin, other} {
+	for _, l := range []*netnstest.Socket{inside, outside, admin, other} {
 		defer l.Close()
 	}
-	var ends [][2]*probe.Socket
+	var ends [][2]*netnstest.Socket
 	for _, x := range []struct {
-		from *probe.Probe
+		from *netnstest.Helper
 		to   netip.AddrPort
-		at   *probe.Socket
+		at   *netnstest.Socket
 	}{{s.world, front(8443), inside}, {s.ambassador, to, outside}} {
 		c := must(x.from.TCP(x.to.Addr()))(t)
 		defer c.Close()
@@ -34,7 +34,7 @@ func TestRootPublishAndAllowChangeUnderFlows(t *testing.T) {
 		}
 		a := must(x.at.Accept(patience))(t)
 		defer a.Close()
-		ends = append(ends, [2]*probe.Socket{c, a}, [2]*probe.Socket{a, c})
+		ends = append(ends, [2]*netnstest.Socket{c, a}, [2]*netnstest.Socket{a, c})
 	}
 	http := spec.Publish{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}
 	tests := []struct {

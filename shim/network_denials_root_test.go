@@ -15,12 +15,11 @@ import (
 
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // ask has a probe send one datagram, and try to open one connection, to each address.
-func ask(t *testing.T, p *probe.Probe, to ...netip.AddrPort) {
+func ask(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 	t.Helper()
 	for _, a := range to {
 		udp := must(p.UDP(a.Addr()))(t)

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -21,13 +20,13 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 	t.Cleanup(func() { _ = s.net.Remove(t.Context(), other.Name) })
 	ns := must(s.net.open(other.Name))(t)
 	defer ns.Close()
-	neighbour := netnstest.Probe(t, ns, s.net.layout.CgroupParent(other.Name, spec.Ambassador))
+	neighbour := netnstest.NewHelper(t, ns, s.net.layout.CgroupParent(other.Name, spec.Ambassador))
 	pair := must(s.net.pair(other.Name))(t)
 	own := must(s.net.pair(s.group.Name))(t)
 
 	targets := []struct {
 		name   string
-		owner  *probe.Probe
+		owner  *netnstest.Helper
 		listen string
 		to     string
 	}{
@@ -75,7 +74,7 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 	up(t, s.net, s.group)
 	for _, tt := range []struct {
 		name, listen, to string
-		owner            *probe.Probe
+		owner            *netnstest.Helper
 		refused          bool
 	}{
 		{name: "the host, allowed", owner: s.host, listen: "0.0.0.0:5000", to: netip.AddrPortFrom(s.out.Host4, 5000).String()},

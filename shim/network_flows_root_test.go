@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -35,7 +34,7 @@ func TestRootPublishedPorts(t *testing.T) {
 	s := newStage(t, published)
 	tests := []struct {
 		name string
-		from *probe.Probe
+		from *netnstest.Helper
 		to   string
 		port uint16 // where the ambassador listens
 	}{
@@ -103,10 +102,10 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 		}
 		tests := []struct {
 			name   string
-			owner  *probe.Probe
+			owner  *netnstest.Helper
 			listen uint16
 			to     netip.AddrPort
-			from   *probe.Probe
+			from   *netnstest.Helper
 		}{
 			{"a member on the published port", s.member, 443, netip.AddrPortFrom(hostAddr, 8443), s.world},
 			{"a member by the group's address", s.member, 8080, netip.AddrPortFrom(group, 8080), s.world},
@@ -212,7 +211,7 @@ func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 	to := netip.AddrPortFrom(s.out.Host4, 8443)
 	from := netip.AddrPortFrom(s.out.Addr4, 50000)
 	at := netip.MustParseAddrPort("0.0.0.0:443")
-	call := func(wait time.Duration) (*probe.Socket, error) {
+	call := func(wait time.Duration) (*netnstest.Socket, error) {
 		t.Helper()
 		c := must(s.world.TCP(to.Addr()))(t)
 		if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), c.Bind(from)); err != nil {

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -46,9 +45,9 @@ func (s *stage) endAllWays(addr netip.Addr) {
 	l := s.interceptor(addr)
 	defer l.Close()
 	for _, late := range []bool{false, true} {
-		for _, end := range []func(p *probe.Probe, c *probe.Socket){
-			func(_ *probe.Probe, c *probe.Socket) { c.Close() },
-			func(p *probe.Probe, _ *probe.Socket) { p.Kill() },
+		for _, end := range []func(p *netnstest.Helper, c *netnstest.Socket){
+			func(_ *netnstest.Helper, c *netnstest.Socket) { c.Close() },
+			func(p *netnstest.Helper, _ *netnstest.Socket) { p.Kill() },
 		} {
 			p := s.container(spec.App, "short-lived")
 			c, a := s.open(p, l, addr)
@@ -66,7 +65,7 @@ func (s *stage) endAllWays(addr netip.Addr) {
 	}
 }
 
-func (s *stage) open(p *probe.Probe, l *probe.Socket, addr netip.Addr) (member, ambassador *probe.Socket) {
+func (s *stage) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
 	s.t.Helper()
 	member = must(p.TCP(addr))(s.t)
 	if err := member.Connect(netip.AddrPortFrom(addr, 443), patience); err != nil {

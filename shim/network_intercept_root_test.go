@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -27,7 +26,7 @@ func loopbackOf(like netip.Addr) netip.Addr {
 }
 
 // interceptor is the ambassador's listener that members are led to.
-func (s *stage) interceptor(like netip.Addr) *probe.Socket {
+func (s *stage) interceptor(like netip.Addr) *netnstest.Socket {
 	s.t.Helper()
 	return listen(s.t, s.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
 }
@@ -123,7 +122,7 @@ func (s *stage) led(to netip.AddrPort) {
 	if got, err := a.OriginalDest(); err != nil || got != to {
 		s.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
 	}
-	for _, way := range [][2]*probe.Socket{{c, a}, {a, c}} {
+	for _, way := range [][2]*netnstest.Socket{{c, a}, {a, c}} {
 		if err := way[0].Send("word"); err != nil {
 			s.t.Error(err)
 		}

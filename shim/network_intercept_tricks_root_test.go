@@ -8,7 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -83,7 +84,7 @@ var interceptTricks = []struct {
 	{"the rules' own mark", func(t *testing.T, s *stage, addr netip.Addr) {
 		tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
 		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
-		for _, c := range []*probe.Socket{tcp, udp, icmp} {
+		for _, c := range []*netnstest.Socket{tcp, udp, icmp} {
 			defer c.Close()
 			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, ledMark); err != nil {
 				t.Fatal(err)
@@ -145,7 +146,7 @@ func TestRootInterceptTricks(t *testing.T) {
 	s.routeToGroup()
 	for _, fence := range []string{"with the fence", "by the rules alone"} {
 		if fence == "by the rules alone" {
-			if err := s.net.cgroups.Unfence(s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
+			if err := egress.Unfence(s.net.cgroups, s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -55,7 +56,7 @@ func TestRootFenceTakenAwayIsNoticed(t *testing.T) {
 	g := testGroup("checkout", nil)
 	defer removeGroup(t, n, g.Name)
 	up(t, n, g)
-	if err := n.cgroups.Unfence(n.layout.CgroupParent(g.Name, spec.App)); err != nil {
+	if err := egress.Unfence(n.cgroups, n.layout.CgroupParent(g.Name, spec.App)); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.Observe(t.Context(), g.Name, g).Rules; got != Absent {

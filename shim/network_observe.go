@@ -113,7 +113,7 @@ func (n *HostNetwork) observeRules(group string, want *spec.Group) (namespace, r
 	if err != nil {
 		return Present, n.unknown(group, err)
 	}
-	stands, err := n.cgroups.Fenced(n.layout.CgroupParent(group, spec.App))
+	stands, err := egress.Fenced(n.cgroups, n.layout.CgroupParent(group, spec.App))
 	if err != nil {
 		return Present, n.unknown(group, err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -40,7 +40,7 @@ func (s *stage) sink() netip.AddrPort {
 }
 
 // spend has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
-func spend(t *testing.T, p *probe.Probe, to netip.AddrPort) (sent int) {
+func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 	t.Helper()
 	udp := must(p.UDP(to.Addr()))(t)
 	defer udp.Close()
@@ -122,7 +122,7 @@ func TestRootQuota(t *testing.T) {
 }
 
 // shut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
-func (s *stage) shut(to, front netip.AddrPort, flow, inside *probe.Socket) {
+func (s *stage) shut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
 	s.t.Helper()
 	tcp := must(s.ambassador.TCP(to.Addr()))(s.t)
 	defer tcp.Close()

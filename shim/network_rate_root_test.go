@@ -8,7 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -21,7 +21,7 @@ func (s *stage) crossed() (out, in uint64) {
 }
 
 // blast sends 3 MB in datagrams of 1000 bytes, and returns how long that took. What is too much is lost on the way.
-func blast(t *testing.T, from *probe.Probe, to netip.AddrPort) time.Duration {
+func blast(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Duration {
 	t.Helper()
 	udp := must(from.UDP(to.Addr()))(t)
 	defer udp.Close()

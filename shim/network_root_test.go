@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -25,10 +24,10 @@ type stage struct {
 	out        *netnstest.Outside
 	group      *spec.Group
 	ns         *os.File
-	ambassador *probe.Probe
-	member     *probe.Probe
-	world      *probe.Probe // outside
-	host       *probe.Probe
+	ambassador *netnstest.Helper
+	member     *netnstest.Helper
+	world      *netnstest.Helper // outside
+	host       *netnstest.Helper
 	capture    *netnstest.Capture
 }
 
@@ -86,18 +85,18 @@ func newStage(t *testing.T, edit func(*spec.Group)) *stage {
 	t.Cleanup(func() { s.ns.Close() })
 	s.ambassador = s.container(spec.Ambassador, "proxy")
 	s.member = s.container(spec.App, "web")
-	s.world = netnstest.Probe(t, s.out.NS, "")
-	s.host = netnstest.Probe(t, nil, "")
+	s.world = netnstest.NewHelper(t, s.out.NS, "")
+	s.host = netnstest.NewHelper(t, nil, "")
 	s.capture = netnstest.NewCapture(t, nil, n.linkName(s.group.Name))
 	return s
 }
 
 // container starts a probe as the runtime starts a container: in a cgroup of its own below the group's.
-func (s *stage) container(role spec.Role, name string) *probe.Probe {
+func (s *stage) container(role spec.Role, name string) *netnstest.Helper {
 	s.t.Helper()
 	cgroup := s.net.layout.CgroupPath(s.group.Name, role, name)
 	must(s.net.cgroups.Make(cgroup))(s.t)
-	return netnstest.Probe(s.t, s.ns, cgroup)
+	return netnstest.NewHelper(s.t, s.ns, cgroup)
 }
 
 func (s *stage) nft(command string) {
@@ -155,7 +154,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 }
 
 // listen makes a listener of a probe.
-func listen(t testing.TB, p *probe.Probe, at netip.AddrPort) *probe.Socket {
+func listen(t testing.TB, p *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
 	t.Helper()
 	l := must(p.TCP(at.Addr()))(t)
 	if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), l.Bind(at), l.Listen()); err != nil {
@@ -165,7 +164,7 @@ func listen(t testing.TB, p *probe.Probe, at netip.AddrPort) *probe.Socket {
 }
 
 // exchange connects, and has a word go there and one come back.
-func exchange(t testing.TB, from *probe.Probe, to netip.AddrPort, listener *probe.Socket) error {
+func exchange(t testing.TB, from *netnstest.Helper, to netip.AddrPort, listener *netnstest.Socket) error {
 	t.Helper()
 	c := must(from.TCP(to.Addr()))(t)
 	defer c.Close()

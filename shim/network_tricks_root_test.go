@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 )
 
 // An app that binds the ambassador's 4-tuple neither sends on its flow nor answers on it.
@@ -24,7 +23,7 @@ func TestRootFourTupleTrick(t *testing.T) {
 				t.Fatal(err)
 			}
 			own := netip.AddrPortFrom(s.groupAddr(addr), 40000)
-			open := func(p *probe.Probe) *probe.Socket {
+			open := func(p *netnstest.Helper) *netnstest.Socket {
 				c := must(p.UDP(addr))(t)
 				if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), c.Bind(own), c.Connect(at, patience)); err != nil {
 					t.Fatal(err)
@@ -114,7 +113,7 @@ func TestRootSharedPort(t *testing.T) {
 			if addr.Is6() {
 				host = s.out.Host6
 			}
-			share := func(p *probe.Probe) *probe.Socket {
+			share := func(p *netnstest.Helper) *netnstest.Socket {
 				l := must(p.UDP(addr))(t)
 				if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), l.Bind(netip.AddrPortFrom(any4or6(addr), 53))); err != nil {
 					t.Fatal(err)

@@ -7,13 +7,14 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // policy is the wanted group's, with its cgroups found, or made, by name.
-func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (egress.Cgroup, error)) (p egress.Policy, err error) {
+func (n *HostNetwork) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgroup, error)) (p egress.Policy, err error) {
 	if p.Ambassador, err = cgroup(n.layout.CgroupParent(want.Name, spec.Ambassador)); err != nil {
 		return p, err
 	}

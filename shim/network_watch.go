@@ -42,10 +42,10 @@ func (s *sightings) see(m mark) (changed bool) {
 type mark struct {
 	rules ruleset.Generation
 	known bool // the rules are as we last saw or made them
-	print netns.Print
-	peer  netns.Print // of the host's end
-	on    bool        // forwarding; the fence
-	err   string      // nothing could be looked at
+	print netns.Fingerprint
+	peer  netns.Fingerprint // of the host's end
+	on    bool              // forwarding; the fence
+	err   string            // nothing could be looked at
 }
 
 // Lookout returns a HostLookout that has seen nothing yet: its first Changed returns every group.
@@ -62,7 +62,7 @@ func (m mark) changed(before mark) bool {
 
 // Changed implements [Changes].
 func (l *HostLookout) Changed(groups []string) []string {
-	prints, err := netns.HostPrints()
+	prints, err := netns.HostFingerprints()
 	all := l.host.see(l.lookAtHost())
 	var changed []string
 	seen := make(map[string]*sightings, len(groups))
@@ -116,10 +116,10 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 		return err
 	}
 	m.calm()
-	if m.print, err = netns.Fingerprint(ns); err != nil {
+	if m.print, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
-	m.on, err = l.network.cgroups.Fenced(l.network.layout.CgroupParent(group, spec.App))
+	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

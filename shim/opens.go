@@ -120,15 +120,9 @@ func (d door) covers(other door) bool {
 		d.prefix.Contains(other.prefix.Addr()) && d.protocol == other.protocol && (d.destPort == 0 || d.destPort == other.destPort)
 }
 
-// reservedPrefixes are denied to an ambassador whose allow does not name them.
-var reservedPrefixes = []netip.Prefix{
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("fe80::/10"),
-	netip.MustParsePrefix("fd00:ec2::254/128"),
-}
-
+// reserved reports whether an ambassador whose allow does not name p is denied some of it.
 func reserved(p netip.Prefix) bool {
-	return !p.IsValid() || slices.ContainsFunc(reservedPrefixes, p.Overlaps)
+	return !p.IsValid() || slices.ContainsFunc(spec.ReservedPrefixes(), p.Overlaps)
 }
 
 // String is the door in an operator's words.

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -39,7 +38,7 @@ func TestRootProbesGetThrough(t *testing.T) {
 				t.Fatal(err)
 			}
 			h := NewHostProber(s.net.layout, nil)
-			for role, who := range map[string]*probe.Probe{"ambassador": s.ambassador, "member": s.member} {
+			for role, who := range map[string]*netnstest.Helper{"ambassador": s.ambassador, "member": s.member} {
 				l := listen(t, who, netip.MustParseAddrPort("127.0.0.1:7000"))
 				if err := h.Probe(t.Context(), s.group.Name, "web", tcpProbe(7000)); err != nil {
 					t.Errorf("the %s: %v", role, err)

@@ -8,10 +8,10 @@ package main
 import (
 	"os"
 
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/helper"
 )
 
 func main() {
-	probe.Main()
+	helper.Main()
 	os.Exit(run(os.Args[1:]))
 }

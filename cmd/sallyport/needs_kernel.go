@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
 func checkRoot(context.Context) (string, error) {
@@ -42,15 +44,12 @@ func newEnough(release string) bool {
 }
 
 func checkCgroup2(context.Context) (string, error) {
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup2"))
-	if err != nil {
-		return "", fmt.Errorf("read the mounts: %w", err)
-	}
-	if len(mounts) == 0 {
+	found, err := cgroup.FindHierarchies()
+	if errors.Is(err, cgroup.ErrNoCgroup2) {
 		return "", unmet("boot with systemd.unified_cgroup_hierarchy=1, or: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
 			"no cgroup v2 hierarchy is mounted")
 	}
-	return mounts[0].Mountpoint, nil
+	return found.V2, err
 }
 
 func checkSeccomp(context.Context) (string, error) {

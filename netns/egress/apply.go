@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -105,6 +104,3 @@ func ReadCounters(ns *os.File) (Counters, error) {
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil
 }
-
-// ErrNoCgroup2 says that the host has no cgroup v2 hierarchy, without which processes can't be told apart.
-var ErrNoCgroup2 = errors.New("no cgroup v2 hierarchy is mounted")

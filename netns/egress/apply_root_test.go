@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
@@ -44,7 +45,7 @@ func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 			if !ok || !strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(lack.Hint, "CONFIG_NFT_SOCKET") {
 				t.Errorf("self-test: %v, want %q with a hint at the kernel's configuration", err, tt.want)
 			}
-			h, err := egress.FindHierarchies()
+			h, err := cgroup.FindHierarchies()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,13 +59,13 @@ func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 // policies are one of each kind, with living cgroups two levels below the tests' root.
 func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	t.Helper()
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := netnstest.CgroupRoot()
 	ambassador, members := path.Join(root, "g/ambassador"), path.Join(root, "g/members")
-	make := func(path string) egress.Cgroup {
+	make := func(path string) cgroup.Cgroup {
 		c, err := h.Make(path)
 		if err != nil {
 			t.Fatal(err)
@@ -179,7 +180,7 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 	all, _ := policies(t)
 	out := netnstest.NewOutside(t)
 	apply(t, out.NS, all["ambassador"])
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 	if _, err := h.Make(web); err != nil {
 		t.Fatal(err)
 	}
-	member := netnstest.Probe(t, out.NS, web)
+	member := netnstest.NewHelper(t, out.NS, web)
 	s, err := member.TCP(out.Host4)
 	if err != nil {
 		t.Fatal(err)

@@ -8,14 +8,16 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnsbench"
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
 // A bench is two groups' namespaces, each joined to one outside: the lanes of a comparison.
 type bench struct {
 	*testing.B
-	hierarchies egress.Hierarchies
+	hierarchies cgroup.Hierarchies
 	lanes       [2]*lane
 }
 
@@ -36,7 +38,7 @@ var (
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	netnstest.Root(b)
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -57,8 +59,8 @@ func (b *bench) newLane(cgroup string) *lane {
 	l := &lane{bench: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b),
 		ambassador: path.Join(cgroup, "ambassador"), members: path.Join(cgroup, "members")}
 	l.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(l.ambassador), Members: b.cgroup(l.members)}
-	for i := range netnstest.LoadPorts {
-		l.policy.Published = append(l.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnstest.LoadPort + i)})
+	for i := range netnsbench.LoadPorts {
+		l.policy.Published = append(l.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnsbench.LoadPort + i)})
 	}
 	netnstest.Join(b,
 		netnstest.End{NS: l.group, Name: "eth0", Addrs: []string{group4.String() + "/24", group6.String() + "/64"}},
@@ -66,7 +68,7 @@ func (b *bench) newLane(cgroup string) *lane {
 	return l
 }
 
-func (b *bench) cgroup(path string) egress.Cgroup {
+func (b *bench) cgroup(path string) cgroup.Cgroup {
 	b.Helper()
 	c, err := b.hierarchies.Make(path)
 	if err != nil {
@@ -89,25 +91,25 @@ func (b *bench) do(steps ...func() error) func() {
 
 func (l *lane) apply() error   { _, err := egress.Apply(l.group, l.policy); return err }
 func (l *lane) remove() error  { return egress.Remove(l.group) }
-func (l *lane) fence() error   { return l.hierarchies.Fence(l.members) }
-func (l *lane) unfence() error { return l.hierarchies.Unfence(l.members) }
+func (l *lane) fence() error   { return egress.Fence(l.hierarchies, l.members) }
+func (l *lane) unfence() error { return egress.Unfence(l.hierarchies, l.members) }
 
 func (l *lane) bare() func()  { return l.do(l.remove, l.unfence) }
 func (l *lane) ruled() func() { return l.do(l.apply, l.fence) }
 
 // compare has every lane's client ask the other end, one lane by one arm's way and the other by the other's, and then crossed.
-func (b *bench) compare(to netip.Addr, clients [2]*netnstest.Load, names [2]string, ways ...func(*lane) func()) {
+func (b *bench) compare(to netip.Addr, clients [2]*netnsbench.Load, names [2]string, ways ...func(*lane) func()) {
 	b.Helper()
-	on := func(lane int, way func(*lane) func()) netnstest.Lane {
-		return netnstest.Lane{Client: clients[lane], To: to, Prepare: way(b.lanes[lane])}
+	on := func(lane int, way func(*lane) func()) netnsbench.Lane {
+		return netnsbench.Lane{Client: clients[lane], To: to, Prepare: way(b.lanes[lane])}
 	}
-	netnstest.Compare(b.B, netnstest.Path,
-		netnstest.Arm{Name: names[0], Lanes: []netnstest.Lane{on(0, ways[0]), on(1, ways[0])}},
-		netnstest.Arm{Name: names[1], Lanes: []netnstest.Lane{on(1, ways[1]), on(0, ways[1])}})
+	netnsbench.Compare(b.B, netnsbench.Path,
+		netnsbench.Arm{Name: names[0], Lanes: []netnsbench.Lane{on(0, ways[0]), on(1, ways[0])}},
+		netnsbench.Arm{Name: names[1], Lanes: []netnsbench.Lane{on(1, ways[1]), on(0, ways[1])}})
 }
 
 // loads starts a client and a server in each lane.
-func (b *bench) loads(client, server func(*lane) *netnstest.Load) (clients [2]*netnstest.Load) {
+func (b *bench) loads(client, server func(*lane) *netnsbench.Load) (clients [2]*netnsbench.Load) {
 	b.Helper()
 	for i, l := range b.lanes {
 		clients[i] = client(l)
@@ -129,14 +131,14 @@ func BenchmarkRootNamespace(b *testing.B) {
 			x := newBench(b)
 			x.compare(outside4, x.loads(
 				(*lane).ambassadorLoad,
-				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.outside, "") },
+				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.outside, "") },
 			), names, (*lane).bare, (*lane).ruled)
 		})
 		b.Run(name+"/in", func(b *testing.B) {
 			x := newBench(b)
 			x.compare(group4, x.loads(
 				(*lane).outsideLoad,
-				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.group, l.ambassador) },
+				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.group, l.ambassador) },
 			), names, (*lane).bare, (*lane).ruled)
 		})
 	}
@@ -149,7 +151,7 @@ func BenchmarkRootLoopback(b *testing.B) {
 			x := newBench(b)
 			x.compare(netip.MustParseAddr("127.0.0.1"), x.loads(
 				(*lane).memberLoad,
-				func(l *lane) *netnstest.Load { return netnstest.NewLoadOn(l, cpu, l.group, l.ambassador) },
+				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.group, l.ambassador) },
 			), [2]string{"bare", "rules"}, (*lane).bare, (*lane).ruled)
 		})
 	}
@@ -160,7 +162,7 @@ func BenchmarkRootLoopback(b *testing.B) {
 func BenchmarkRootShare(b *testing.B) {
 	for name, way := range map[string]struct {
 		to             netip.Addr
-		client, server func(*lane) *netnstest.Load
+		client, server func(*lane) *netnsbench.Load
 	}{
 		"out":      {outside4, (*lane).ambassadorLoad, (*lane).outsideLoad},
 		"in":       {group4, (*lane).outsideLoad, (*lane).ambassadorLoad},
@@ -171,14 +173,14 @@ func BenchmarkRootShare(b *testing.B) {
 			l.ruled()()
 			client := way.client(l)
 			way.server(l).Serve()
-			netnstest.Share(b, netnstest.Path, client, way.to)
+			netnsbench.Share(b, netnsbench.Path, client, way.to)
 		})
 	}
 }
 
-func (l *lane) ambassadorLoad() *netnstest.Load { return netnstest.NewLoad(l, l.group, l.ambassador) }
-func (l *lane) memberLoad() *netnstest.Load     { return netnstest.NewLoad(l, l.group, l.members) }
-func (l *lane) outsideLoad() *netnstest.Load    { return netnstest.NewLoad(l, l.outside, "") }
+func (l *lane) ambassadorLoad() *netnsbench.Load { return netnsbench.NewLoad(l, l.group, l.ambassador) }
+func (l *lane) memberLoad() *netnsbench.Load     { return netnsbench.NewLoad(l, l.group, l.members) }
+func (l *lane) outsideLoad() *netnsbench.Load    { return netnsbench.NewLoad(l, l.outside, "") }
 
 // plainRedirect is what leads a member's connections to a proxy where nothing else is asked of it.
 const plainRedirect = `
@@ -196,7 +198,7 @@ func BenchmarkRootIntercept(b *testing.B) {
 	x := newBench(b)
 	clients := x.loads((*lane).memberLoad, (*lane).ambassadorLoad)
 	for _, l := range x.lanes {
-		l.policy.Intercept = netnstest.LoadPort
+		l.policy.Intercept = netnsbench.LoadPort
 	}
 	x.compare(outside4, clients, [2]string{"redirect", "intercept"}, (*lane).redirected, func(l *lane) func() { return l.do(l.flush, l.apply, l.fence) })
 }
@@ -215,11 +217,11 @@ func BenchmarkRootRefused(b *testing.B) {
 	ambassador, member := x.ambassadorLoad(), x.memberLoad()
 	for name, to := range map[string]netip.Addr{"IPv4": outside4, "IPv6": outside6} {
 		b.Run(name, func(b *testing.B) {
-			on := func(name string, client *netnstest.Load) netnstest.Arm {
-				return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: client, To: to}}}
+			on := func(name string, client *netnsbench.Load) netnsbench.Arm {
+				return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: client, To: to}}}
 			}
-			netnstest.Compare(b, []netnstest.Quantity{netnstest.RefusedConnect, netnstest.RefusedSend}, on("member", member))
-			netnstest.Compare(b, []netnstest.Quantity{netnstest.PassedSend}, on("ambassador", ambassador))
+			netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.RefusedConnect, netnsbench.RefusedSend}, on("member", member))
+			netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.PassedSend}, on("ambassador", ambassador))
 		})
 	}
 }

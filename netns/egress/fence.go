@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
 // The fence is a program of five instructions on the members' cgroup: a packet that a member's socket sends, or is about to be
@@ -70,8 +72,8 @@ type fence struct {
 
 // Fence keeps every process in the cgroup and below it to loopback, for good: nothing below may attach a program of its own.
 // A second call changes nothing.
-func (h Hierarchies) Fence(path string) error {
-	err := h.eachDirection(path, func(dir *os.File, d ebpf.AttachType, f fence) error {
+func Fence(h cgroup.Hierarchies, path string) error {
+	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		if ok, err := attached(dir, d, f); err != nil || ok {
 			return err
 		}
@@ -85,8 +87,8 @@ func (h Hierarchies) Fence(path string) error {
 }
 
 // Unfence takes the fence away. A cgroup without one is no error.
-func (h Hierarchies) Unfence(path string) error {
-	err := h.eachDirection(path, func(dir *os.File, d ebpf.AttachType, f fence) error {
+func Unfence(h cgroup.Hierarchies, path string) error {
+	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		if ok, err := attached(dir, d, f); err != nil || !ok {
 			return err
 		}
@@ -99,9 +101,9 @@ func (h Hierarchies) Unfence(path string) error {
 }
 
 // Fenced reports whether the fence stands in both directions. An absent cgroup is os.ErrNotExist.
-func (h Hierarchies) Fenced(path string) (bool, error) {
+func Fenced(h cgroup.Hierarchies, path string) (bool, error) {
 	stands := true
-	err := h.eachDirection(path, func(dir *os.File, d ebpf.AttachType, f fence) error {
+	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		ok, err := attached(dir, d, f)
 		stands = stands && ok
 		return err
@@ -112,7 +114,7 @@ func (h Hierarchies) Fenced(path string) (bool, error) {
 	return stands, nil
 }
 
-func (h Hierarchies) eachDirection(path string, do func(*os.File, ebpf.AttachType, fence) error) error {
+func eachDirection(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, fence) error) error {
 	loaded, err := fences()
 	if err != nil {
 		return err

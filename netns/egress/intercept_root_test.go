@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 )
 
 // With the ambassador away a member may have its port, and with it the other end of a member's connection. If that end opens
@@ -21,22 +21,22 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	all, _ := policies(t)
 	out := netnstest.NewOutside(t)
 	apply(t, out.NS, all["intercept"])
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		t.Fatal(err)
 	}
-	probeIn := func(cgroup string) *probe.Probe {
+	helperIn := func(cgroup string) *netnstest.Helper {
 		cgroup = path.Join(netnstest.CgroupRoot(), cgroup)
 		if _, err := h.Make(cgroup); err != nil {
 			t.Fatal(err)
 		}
-		return netnstest.Probe(t, out.NS, cgroup)
+		return netnstest.NewHelper(t, out.NS, cgroup)
 	}
-	member, ambassador := probeIn("g/members/web"), probeIn("g/ambassador/proxy")
+	member, ambassador := helperIn("g/members/web"), helperIn("g/ambassador/proxy")
 	capture := netnstest.NewCapture(t, nil, out.Link)
 	// With cookies the answer has no socket for the fence either. A listener with room for nobody has the kernel send them.
 	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
-	if err := h.Fence(path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
+	if err := egress.Fence(h, path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range []struct {
@@ -52,7 +52,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 			if err := deaf.Listen(); err != nil {
 				t.Fatal(err)
 			}
-			var waiting []*probe.Socket // as many as the listener takes: it answers no more
+			var waiting []*netnstest.Socket // as many as the listener takes: it answers no more
 			for range 140 {
 				s := bound(t, member, netip.AddrPortFrom(x.loopback, 0))
 				waiting = append(waiting, s)
@@ -86,7 +86,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	}
 }
 
-func bound(t *testing.T, p *probe.Probe, at netip.AddrPort) *probe.Socket {
+func bound(t *testing.T, p *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
 	t.Helper()
 	s, err := p.TCP(at.Addr())
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -35,13 +36,13 @@ const (
 
 // A Policy is the wanted state of one namespace.
 type Policy struct {
-	Mode       Mode       // required
-	Ambassador Cgroup     // required in mode ambassador
-	Members    Cgroup     // required in mode ambassador
-	Published  []Port     // what may be reached from outside: the ports the ambassador listens on
-	Allow      []Endpoint // where the ambassador may open flows to; empty: anywhere
-	Intercept  uint16     // port of the ambassador's, on loopback, that the members' TCP to the outside is led to; 0: it is refused
-	Quota      uint64     // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
+	Mode       Mode          // required
+	Ambassador cgroup.Cgroup // required in mode ambassador
+	Members    cgroup.Cgroup // required in mode ambassador
+	Published  []Port        // what may be reached from outside: the ports the ambassador listens on
+	Allow      []Endpoint    // where the ambassador may open flows to; empty: anywhere
+	Intercept  uint16        // port of the ambassador's, on loopback, that the members' TCP to the outside is led to; 0: it is refused
+	Quota      uint64        // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.

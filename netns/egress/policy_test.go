@@ -5,12 +5,13 @@ import (
 	"os"
 	"testing"
 
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 )
 
 // A policy that can't be meant is refused before the kernel is asked.
 func TestPolicyRefused(t *testing.T) {
-	c := egress.Cgroup{ID: 1, Level: 3}
+	c := cgroup.Cgroup{ID: 1, Level: 3}
 	tests := []struct {
 		name   string
 		policy egress.Policy
@@ -19,7 +20,7 @@ func TestPolicyRefused(t *testing.T) {
 		{"no mode", egress.Policy{}, `unknown policy ""`},
 		{"ambassador without cgroups", egress.Policy{Mode: egress.Ambassador}, `policy "ambassador" names no cgroups`},
 		{"members without a cgroup", egress.Policy{Mode: egress.Ambassador, Ambassador: c}, `policy "ambassador" names no cgroups`},
-		{"cgroups at different depths", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: egress.Cgroup{ID: 2, Level: 4}},
+		{"cgroups at different depths", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: cgroup.Cgroup{ID: 2, Level: 4}},
 			`policy "ambassador" names cgroups at different depths`},
 		{"quota", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c, Quota: 1 << 63}, `quota of 9223372036854775808 bytes is more than the kernel counts`},
 		{"published protocol", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c, Published: []egress.Port{{Protocol: "sctp", Port: 1}}},

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/helper"
 )
 
 // A SelfTestError says what the host can't do that the promise needs.
@@ -46,14 +47,14 @@ var (
 // SelfTest proves on this kernel that the rules hold, and then that the fence does without them: in a throw-away namespace with a link that leads nowhere, a process in the members'
 // cgroup is refused and one in the ambassador's gets through, over TCP and UDP, IPv4 and, where the host has it, IPv6. The cgroups
 // are made below cgroupRoot. The error is a [*SelfTestError] where the host lacks something. The process must call
-// [probe.Main] first thing in main. It takes some 20 ms.
+// [helper.Main] first thing in main. It takes some 20 ms.
 func SelfTest(ctx context.Context, cgroupRoot string) error {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
 
 // testSelf is SelfTest with the rules put in force by apply.
 func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (err error) {
-	h, err := FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		return &SelfTestError{What: "processes can't be told apart", Err: err,
 			Hint: "mount cgroup v2, on a hybrid host beside v1: `mount -t cgroup2 none /sys/fs/cgroup/unified`"}
@@ -75,7 +76,7 @@ func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Polic
 }
 
 type selfTest struct {
-	hierarchies         Hierarchies
+	hierarchies         cgroup.Hierarchies
 	apply               func(*os.File, Policy) (bool, error)
 	ambassador, members string
 }
@@ -105,12 +106,12 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 	if _, err := t.apply(ns, policy); err != nil {
 		return &SelfTestError{What: "the rules can't be loaded", Err: err, Hint: kernelHint}
 	}
-	member, err := t.probe(ctx, ns, t.members)
+	member, err := t.start(ctx, ns, t.members)
 	if err != nil {
 		return err
 	}
 	defer member.Close()
-	ambassador, err := t.probe(ctx, ns, t.ambassador)
+	ambassador, err := t.start(ctx, ns, t.ambassador)
 	if err != nil {
 		return err
 	}
@@ -131,9 +132,9 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 }
 
 // fenced checks the fence by itself, with the rules gone.
-func (t selfTest) fenced(ns *os.File, member, ambassador *probe.Probe, near, far []netip.Addr) error {
+func (t selfTest) fenced(ns *os.File, member, ambassador *helper.Process, near, far []netip.Addr) error {
 	const hint = "CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL are needed, and CAP_BPF or CAP_SYS_ADMIN"
-	if err := t.hierarchies.Fence(t.members); err != nil {
+	if err := Fence(t.hierarchies, t.members); err != nil {
 		return &SelfTestError{What: "the members' cgroup can't be fenced", Err: err, Hint: hint}
 	}
 	if err := Remove(ns); err != nil {
@@ -194,13 +195,13 @@ func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
 	return near, far, nil
 }
 
-func (t selfTest) probe(ctx context.Context, ns *os.File, cgroup string) (*probe.Probe, error) {
-	dir, err := os.Open(filepath.Join(t.hierarchies.V2, cgroup))
+func (t selfTest) start(ctx context.Context, ns *os.File, path string) (*helper.Process, error) {
+	dir, err := os.Open(filepath.Join(t.hierarchies.V2, path))
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	p, err := probe.Start(ctx, probe.Config{NetNS: ns, Cgroup: dir})
+	p, err := helper.Start(ctx, helper.Config{NetNS: ns, Cgroup: dir})
 	if err != nil {
 		return nil, &SelfTestError{What: "a process can't be started in a cgroup", Err: err, Hint: "a kernel of 5.7 or later and a writable cgroup v2 are needed"}
 	}
@@ -212,7 +213,7 @@ func (t selfTest) probe(ctx context.Context, ns *os.File, cgroup string) (*probe
 const resetWithin = 5 * time.Second
 
 // refused checks that both protocols fail at once and with the rules' own answer.
-func refused(p *probe.Probe, to netip.AddrPort) error {
+func refused(p *helper.Process, to netip.AddrPort) error {
 	tcp, err := p.TCP(to.Addr())
 	if err != nil {
 		return err
@@ -238,7 +239,7 @@ func isDenied(err error) bool {
 }
 
 // passed checks that both protocols leave: the datagram is taken, and nothing answers the connection.
-func passed(p *probe.Probe, to netip.AddrPort) error {
+func passed(p *helper.Process, to netip.AddrPort) error {
 	udp, err := p.UDP(to.Addr())
 	if err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/netns/egress"
-	"github.com/sallyport/sallyport/netns/probe"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/helper"
 )
 
 const insideEnv = "SALLYPORT_NETNSTEST"
@@ -26,8 +26,8 @@ const insideEnv = "SALLYPORT_NETNSTEST"
 // Main is what a package's TestMain calls: os.Exit(netnstest.Main(m)). As root it runs the tests in a host of their own and
 // fails them when they leave a link, a mount, a cgroup, a table or an open namespace behind. As another user it just runs them.
 func Main(m *testing.M) int {
-	probe.Main()
-	loadMain()
+	registerCalls()
+	helper.Main()
 	if os.Geteuid() != 0 {
 		return m.Run()
 	}
@@ -90,7 +90,7 @@ func leavings() map[string]bool {
 			found["mount "+f[4]] = true
 		}
 	}
-	if h, err := egress.FindHierarchies(); err == nil {
+	if h, err := cgroup.FindHierarchies(); err == nil {
 		below, _ := h.Children("/")
 		for _, c := range below {
 			if strings.HasPrefix(c, cgroupPrefix) && strings.HasSuffix(c, fmt.Sprint(os.Getpid())) {

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,9 +12,6 @@ import (
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
-
-	"github.com/sallyport/sallyport/netns/egress"
-	"github.com/sallyport/sallyport/netns/probe"
 )
 
 // NewNamespace makes a network namespace with its loopback up, which goes with the test.
@@ -138,38 +134,6 @@ func address(t testing.TB, h *netlink.Handle, name string, addrs ...string) {
 	if err := h.LinkSetUp(link); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Probe starts a probe in a namespace, nil for the test's own, and in a cgroup, "" for the test's own. It ends with the test.
-func Probe(t testing.TB, ns *os.File, cgroup string) *probe.Probe {
-	t.Helper()
-	c := probe.Config{NetNS: ns}
-	if ns == nil {
-		own, err := os.Open("/proc/thread-self/ns/net") // the main thread, which /proc/self shows, may have gone elsewhere
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer own.Close()
-		c.NetNS = own
-	}
-	if cgroup != "" {
-		h, err := egress.FindHierarchies()
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir, err := os.Open(filepath.Join(h.V2, cgroup))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dir.Close()
-		c.Cgroup = dir
-	}
-	p, err := probe.Start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.Kill() })
-	return p
 }
 
 // Route adds a route to one address by another in a namespace.

@@ -23,6 +23,9 @@ func Open(ns int) (*Conn, error) {
 	c := &Conn{}
 	conn, err := nftables.New(nftables.WithNetNSFd(ns), nftables.AsLasting(), nftables.WithSockOptions(c.identify))
 	if err != nil {
+		if c.raw != nil {
+			c.raw.Close() // the library leaves it open
+		}
 		return nil, fmt.Errorf("open nftables: %w", err)
 	}
 	c.Conn = conn
@@ -32,10 +35,10 @@ func Open(ns int) (*Conn, error) {
 // largestBatch is far more than an allow list of ten thousand lines takes, in bytes.
 const largestBatch = 8 << 20
 
-// identify learns which namespace the socket is in. A kernel before 5.14 can't say.
+// identify finds out which namespace the socket is in. A kernel before 5.14 can't say.
 func (c *Conn) identify(conn *netlink.Conn) error {
 	c.raw = conn
-	// The batch is one write, and each of its messages is answered.
+	// The batch is one write, and the kernel answers each of its messages.
 	if err := errors.Join(conn.SetWriteBuffer(largestBatch), conn.SetReadBuffer(largestBatch)); err != nil {
 		return err
 	}

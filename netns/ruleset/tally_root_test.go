@@ -59,7 +59,7 @@ func TestRootDynamicSet(t *testing.T) {
 	}
 	apply(counting(3, time.Hour))
 	tallies(map[string]uint64{})
-	sock, err := netnstest.Probe(t, ns, "").UDP(netip.IPv4Unspecified())
+	sock, err := netnstest.NewHelper(t, ns, "").UDP(netip.IPv4Unspecified())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnsbench"
 	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -19,8 +21,8 @@ import (
 type bench struct {
 	*testing.B
 	world       *os.File
-	server      *netnstest.Load
-	hierarchies egress.Hierarchies
+	server      *netnsbench.Load
+	hierarchies cgroup.Hierarchies
 	hosts       int
 }
 
@@ -28,7 +30,7 @@ type bench struct {
 type way struct {
 	host, group  *os.File
 	world4, own4 netip.Addr // the world's address and the host's own on the link between them
-	client       *netnstest.Load
+	client       *netnsbench.Load
 }
 
 // Addresses of the link between a host and its group, the same on every host.
@@ -40,7 +42,7 @@ var (
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	netnstest.Root(b)
-	h, err := egress.FindHierarchies()
+	h, err := cgroup.FindHierarchies()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func newBench(b *testing.B) *bench {
 			b.Error(err)
 		}
 	})
-	x.server = netnstest.NewLoad(b, x.world, "")
+	x.server = netnsbench.NewLoad(b, x.world, "")
 	x.server.Serve()
 	return x
 }
@@ -75,7 +77,7 @@ func (b *bench) plainGroup(w *way, link string, addrs ...string) {
 		netnstest.End{NS: w.group, Name: "eth0", Addrs: []string{group4.String() + "/31"}})
 	netnstest.RoutePrefix(b, w.group, netip.MustParsePrefix("0.0.0.0/0"), near4)
 	netnstest.Sysctl(b, w.host, "ipv4/ip_forward", "1")
-	w.client = netnstest.NewLoad(b, w.group, "")
+	w.client = netnsbench.NewLoad(b, w.group, "")
 	w.client.Serve()
 }
 
@@ -162,17 +164,17 @@ func (b *bench) ours(groups int) *way {
 			b.Error(err)
 		}
 	})
-	config := netns.Config{Path: pin, Link: &netns.Link{Name: netns.LinkName(pin), Host: addrs(near4.String(), near6.String()), Group: addrs(group4.String(), group6.String())}}
-	entry := Entry{Link: config.Link.Name, Group: config.Link.Group}
+	wanted := netns.Config{Path: pin, Link: &netns.Link{Name: netns.LinkName(pin), Host: addrs(near4.String(), near6.String()), Group: addrs(group4.String(), group6.String())}}
+	entry := Entry{Link: wanted.Link.Name, Group: wanted.Link.Group}
 	ambassador := path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", b.hosts), "ambassador")
 	policy := egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(ambassador), Members: b.cgroup(path.Join(path.Dir(ambassador), "members"))}
-	for i := range netnstest.LoadPorts {
-		port := uint16(netnstest.LoadPort + i)
+	for i := range netnsbench.LoadPorts {
+		port := uint16(netnsbench.LoadPort + i)
 		entry.Publish = append(entry.Publish, Publish{Protocol: "tcp", Host: port, Port: port})
 		policy.Published = append(policy.Published, egress.Port{Protocol: "tcp", Port: port})
 	}
 	netnstest.In(b, w.host, func() error {
-		u, err := New(Config{Table: "sallyport", Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64")})
+		u, err := New(config("sallyport"))
 		if err != nil {
 			return err
 		}
@@ -187,7 +189,7 @@ func (b *bench) ours(groups int) *way {
 		if err := u.Put(entry); err != nil {
 			return err
 		}
-		return netns.Apply(config)
+		return netns.Apply(wanted)
 	})
 	var err error
 	if w.group, err = netns.Open(pin); err != nil {
@@ -197,12 +199,12 @@ func (b *bench) ours(groups int) *way {
 	if _, err := egress.Apply(w.group, policy); err != nil {
 		b.Fatal(err)
 	}
-	w.client = netnstest.NewLoad(b, w.group, ambassador)
+	w.client = netnsbench.NewLoad(b, w.group, ambassador)
 	w.client.Serve()
 	return w
 }
 
-func (b *bench) cgroup(path string) egress.Cgroup {
+func (b *bench) cgroup(path string) cgroup.Cgroup {
 	b.Helper()
 	c, err := b.hierarchies.Make(path)
 	if err != nil {
@@ -225,12 +227,12 @@ func another(n int) Entry {
 	return e
 }
 
-func (b *bench) out(name string, w *way) netnstest.Arm {
-	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: w.client, To: w.world4}}}
+func (b *bench) out(name string, w *way) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: w.client, To: w.world4}}}
 }
 
-func (b *bench) in(name string, w *way, to netip.Addr) netnstest.Arm {
-	return netnstest.Arm{Name: name, Lanes: []netnstest.Lane{{Client: b.server, To: to}}}
+func (b *bench) in(name string, w *way, to netip.Addr) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: b.server, To: to}}}
 }
 
 // BenchmarkRootPath is the whole path through the host, the rules of the group's namespace included, beside the same two hops
@@ -239,19 +241,19 @@ func BenchmarkRootPath(b *testing.B) {
 	x := newBench(b)
 	routed, bridged, ours := x.routed(), x.bridged(), x.ours(1)
 	b.Run("out", func(b *testing.B) {
-		netnstest.Compare(b, netnstest.Path, x.out("routed", routed), x.out("bridge", bridged), x.out("ours", ours))
+		netnsbench.Compare(b, netnsbench.Path, x.out("routed", routed), x.out("bridge", bridged), x.out("ours", ours))
 	})
 	b.Run("in", func(b *testing.B) {
-		netnstest.Compare(b, netnstest.Path, x.in("routed", routed, group4), x.in("bridge", bridged, bridged.own4), x.in("ours", ours, ours.own4))
+		netnsbench.Compare(b, netnsbench.Path, x.in("routed", routed, group4), x.in("bridge", bridged, bridged.own4), x.in("ours", ours, ours.own4))
 	})
 }
 
 // BenchmarkRootGroups is the whole path through a host of 1, 100 and 1,000 groups: what a packet costs does not grow with them.
 func BenchmarkRootGroups(b *testing.B) {
 	x := newBench(b)
-	var arms []netnstest.Arm
+	var arms []netnsbench.Arm
 	for _, n := range []int{1, 100, 1000} {
 		arms = append(arms, x.out(fmt.Sprint(n), x.ours(n)))
 	}
-	netnstest.Compare(b, []netnstest.Quantity{netnstest.Latency, netnstest.ConnectRate}, arms...)
+	netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.Latency, netnsbench.ConnectRate}, arms...)
 }

@@ -163,20 +163,20 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	return nil
 }
 
-// keep deletes what belongs to links that live does not name, and the table where none is left. Published ports that lead to
-// nobody's address belong to the link "", which lives nowhere.
-func (u *Uplink) keep(conn *ruleset.Conn, live func(string) bool) error {
+// remove deletes what belongs to a link, and the table where no other link is left. Published ports that lead to no group's
+// address go as well: they belong to the link "".
+func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	all, err := u.read(conn)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return live(linkOf(x.Key)) }) {
+	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return linkOf(x.Key) != link }) {
 		return ruleset.Delete(conn, u.config.Table)
 	}
-	if gone := all.of(func(link string) bool { return link == "" || !live(link) }); len(gone) > 0 {
+	if gone := all.of(func(l string) bool { return l == "" || l == link }); len(gone) > 0 {
 		if err := u.change(conn, nil, gone); err != nil {
 			return err
 		}
 	}
-	return u.forget(conn, live)
+	return u.forget(conn, link)
 }

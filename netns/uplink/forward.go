@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/sallyport/sallyport/netns"
 )
 
 const sysctls = "/proc/sys/net/"
@@ -41,17 +42,19 @@ func (u *Uplink) Forwards() bool {
 	return read("ipv4/ip_forward") == "1" && (!u.config.Prefix6.IsValid() || read("ipv6/conf/all/forwarding") != "0")
 }
 
+// read returns a sysctl, or "" where the kernel does not have it.
 func read(key string) string {
-	b, _ := os.ReadFile(sysctls + key)
-	return strings.TrimSpace(string(b))
+	value, _ := netns.ReadSysctl(key)
+	return value
 }
 
+// write sets a sysctl, unless it is so already.
 func write(key, value string) error {
 	if read(key) == value {
 		return nil
 	}
-	if err := os.WriteFile(sysctls+key, []byte(value), 0); err != nil {
-		return fmt.Errorf("set net/%s to %s: %w", key, value, err)
+	if err := netns.WriteSysctl(key, value); err != nil {
+		return fmt.Errorf("set net/%s: %w", key, err)
 	}
 	return nil
 }

@@ -38,7 +38,5 @@ func TestRootKnown(t *testing.T) {
 			}
 		})
 	}
-	if err := u.Sweep(func(string) bool { return false }); err != nil {
-		t.Fatal(err)
-	}
+	drop(t, u)
 }

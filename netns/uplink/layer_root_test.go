@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -33,7 +32,7 @@ func TestRootSecondLayer(t *testing.T) {
 	port := func(a netip.Addr) string { return netip.AddrPortFrom(a, 5000).String() }
 	for _, tt := range []struct {
 		name, to string
-		at       *probe.Probe
+		at       *netnstest.Helper
 		passes   bool // without being named
 		never    bool // not even when named: what comes to a group uninvited is stopped at its own link
 	}{
@@ -113,7 +112,7 @@ func TestRootForeignFlow(t *testing.T) {
 	}
 	flow := netip.AddrPortFrom(s.neighbour4, 40000)
 	netnstest.AddAddress(t, s.groupNS, "eth0", netip.PrefixFrom(flow.Addr(), 32).String())
-	say := func(p *probe.Probe, want bool) bool {
+	say := func(p *netnstest.Helper, want bool) bool {
 		c := must(p.UDP(to.Addr()))(t)
 		defer c.Close()
 		if err := freebind(c, flow); err != nil {

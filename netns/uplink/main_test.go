@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/netnsbench"
 )
 
-func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(netnsbench.Main(m)) }

@@ -43,7 +43,11 @@ func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
 	return "", nil
 }
 
-// A socket is one line of /proc/net/tcp and its like that takes packets from anybody.
+// A socket is one line of /proc/net/tcp and its like that takes packets from any sender.
+//
+// The files are read by hand, not through netlink.SocketDiagTCP and SocketDiagUDP. Those ask NETLINK_SOCK_DIAG, which needs the
+// modules tcp_diag and udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG): a kernel without them answers ENOENT, and a port in
+// use would no longer be named. The kernel has the files wherever it has the protocol.
 type socket struct {
 	local netip.AddrPort
 	inode uint64

@@ -74,13 +74,13 @@ func parseRefusal(x ruleset.Tallied) Refusal {
 	return Refusal{Protocol: protocol, Destination: to, Tally: x.Tally}
 }
 
-// forget takes away what was refused to links that live does not name, so that the next group of that name begins anew. An
-// element that expires after it was read has the batch fail whole: look again.
-func (u *Uplink) forget(conn *ruleset.Conn, live func(link string) bool) error {
+// forget deletes what was refused to a link, so that the next group of that name begins anew. If an element expires after it was
+// read, the whole batch fails: it is then tried again.
+func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
 	for tries := 10; ; tries-- { // the lock is everybody's
 		gone := map[string][]nftables.SetElement{}
 		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.Tallied) {
-			if !live(linkOf(x.Key)) {
+			if linkOf(x.Key) == link {
 				gone[s.Name] = append(gone[s.Name], nftables.SetElement{Key: x.Key})
 			}
 		}); err != nil || len(gone) == 0 {

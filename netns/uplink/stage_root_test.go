@@ -11,7 +11,6 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 )
 
 const (
@@ -26,8 +25,8 @@ type stage struct {
 	uplink                 *Uplink
 	out                    *netnstest.Outside
 	one, two               Entry
-	world, host            *probe.Probe
-	group, neighbour       *probe.Probe
+	world, host            *netnstest.Helper
+	group, neighbour       *netnstest.Helper
 	groupNS, neighbourNS   *os.File
 	gateway4, gateway6     netip.Addr // the host's end of the group's link
 	neighbour4, neighbour6 netip.Addr
@@ -45,12 +44,12 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(func() { drop(t, s.uplink) })
 	s.groupNS, s.group = s.join(one.Link, "10.209.0.0/31", "fd5a::/127", "10.209.0.1/31", "fd5a::1/127")
 	s.neighbourNS, s.neighbour = s.join(two.Link, "10.209.0.2/31", "fd5a::2/127", "10.209.0.3/31", "fd5a::3/127")
-	s.world, s.host = netnstest.Probe(t, s.out.NS, ""), netnstest.Probe(t, nil, "")
+	s.world, s.host = netnstest.NewHelper(t, s.out.NS, ""), netnstest.NewHelper(t, nil, "")
 	return s
 }
 
 // join makes a group's namespace and link, and a probe in it.
-func (s *stage) join(link, near4, near6, far4, far6 string) (*os.File, *probe.Probe) {
+func (s *stage) join(link, near4, near6, far4, far6 string) (*os.File, *netnstest.Helper) {
 	s.t.Helper()
 	ns := netnstest.NewNamespace(s.t)
 	netnstest.Join(s.t, netnstest.End{NS: own(s.t), Name: link, Addrs: []string{near4, near6}},
@@ -63,7 +62,7 @@ func (s *stage) join(link, near4, near6, far4, far6 string) (*os.File, *probe.Pr
 	for every, by := range map[string]string{"0.0.0.0/0": near4, "::/0": near6} {
 		netnstest.RoutePrefix(s.t, ns, netip.MustParsePrefix(every), netip.MustParsePrefix(by).Addr())
 	}
-	return ns, netnstest.Probe(s.t, ns, "")
+	return ns, netnstest.NewHelper(s.t, ns, "")
 }
 
 // allow gives the first group an allow list of endpoints, each "203.0.113.1:443"; none is no list.
@@ -77,7 +76,7 @@ func (s *stage) allow(list ...string) {
 }
 
 // arrives checks whether a datagram that the group sends to an address, as from another, reaches the probe that receives there.
-func (s *stage) arrives(t *testing.T, want bool, to netip.AddrPort, at *probe.Probe, from netip.Addr) {
+func (s *stage) arrives(t *testing.T, want bool, to netip.AddrPort, at *netnstest.Helper, from netip.Addr) {
 	t.Helper()
 	sink := must(at.UDP(to.Addr()))(t)
 	defer sink.Close()
@@ -114,7 +113,7 @@ func wait(want bool) time.Duration {
 }
 
 // freebind gives a socket an address, be it another's.
-func freebind(c *probe.Socket, at netip.AddrPort) error {
+func freebind(c *netnstest.Socket, at netip.AddrPort) error {
 	level, option := unix.SOL_IPV6, unix.IPV6_FREEBIND
 	if at.Addr().Is4() {
 		level, option = unix.SOL_IP, unix.IP_FREEBIND

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -31,13 +32,6 @@ const (
 )
 
 var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
-
-// Addresses that no group reaches unless its allow list names them: link-local ones and the metadata services of clouds.
-var metadata = []netip.Prefix{
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("fe80::/10"),
-	netip.MustParsePrefix("fd00:ec2::254/128"),
-}
 
 // createTable is the whole table but for the elements.
 //
@@ -96,7 +90,7 @@ func fromGroups(c Config) []ruleset.Rule {
 		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
 		ruleset.NewRule("has an allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(listed)),
 	}
-	for _, p := range append(metadata, c.Prefix4, c.Prefix6) {
+	for _, p := range append(slices.Clone(c.Reserved), c.Prefix4, c.Prefix6) {
 		if p.IsValid() {
 			rules = append(rules, ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(refuse)))
 		}

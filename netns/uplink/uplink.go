@@ -15,11 +15,13 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Config says which table, for which addresses.
+// A Config names the table and its addresses.
 type Config struct {
 	Table   string       // required: name of the inet table
 	Prefix4 netip.Prefix // required: the links' addresses are out of it
 	Prefix6 netip.Prefix // optional
+	// Reserved are addresses that no group reaches unless its allow list names them, such as metadata services. Required.
+	Reserved []netip.Prefix
 }
 
 // An Uplink is the host's table. It is safe for concurrent use within a process.
@@ -52,6 +54,9 @@ type Publish struct {
 func New(c Config) (*Uplink, error) {
 	if c.Table == "" || !c.Prefix4.IsValid() || !c.Prefix4.Addr().Is4() {
 		return nil, errors.New("uplink: no table name, or no IPv4 prefix")
+	}
+	if len(c.Reserved) == 0 {
+		return nil, errors.New("uplink: no reserved prefixes: groups would reach metadata services")
 	}
 	return &Uplink{config: c, table: createTable(c)}, nil
 }
@@ -108,12 +113,7 @@ func (u *Uplink) Put(e Entry) error {
 
 // Delete takes away what the table holds for a link, and the table with its last link. Absent is no error.
 func (u *Uplink) Delete(link string) error {
-	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, func(l string) bool { return l != link }) })
-}
-
-// Sweep takes away what the table holds for links that live does not name, and the table when it names none.
-func (u *Uplink) Sweep(live func(link string) bool) error {
-	return u.locked(func(conn *ruleset.Conn) error { return u.keep(conn, live) })
+	return u.locked(func(conn *ruleset.Conn) error { return u.remove(conn, link) })
 }
 
 func (u *Uplink) locked(f func(*ruleset.Conn) error) error {

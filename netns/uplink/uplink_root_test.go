@@ -12,7 +12,8 @@ import (
 )
 
 func config(table string) Config {
-	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64")}
+	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64"),
+		Reserved: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128")}}
 }
 
 func newUplink(t *testing.T, table string) *Uplink {
@@ -93,7 +94,12 @@ func own(t *testing.T) *os.File {
 
 func drop(t *testing.T, u *Uplink) {
 	t.Helper()
-	if err := u.Sweep(func(string) bool { return false }); err != nil {
+	conn, err := ruleset.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := ruleset.Delete(conn, u.config.Table); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -118,7 +124,7 @@ func TestRootTableListsAsItsTwin(t *testing.T) {
 	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
 }
 
-func TestRootDeleteAndSweep(t *testing.T) {
+func TestRootDelete(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")
 	one, two := entries()
@@ -134,11 +140,11 @@ func TestRootDeleteAndSweep(t *testing.T) {
 		t.Errorf("published ports after deleting (-want +got):\n%s", cmp.Diff(want, got))
 	}
 	put(t, u, one)
-	if err := u.Sweep(func(link string) bool { return link == "sp-one" }); err != nil {
+	if err := u.Delete("sp-two"); err != nil {
 		t.Fatal(err)
 	}
 	if !inForce(t, u, one) || inForce(t, u, two) {
-		t.Error("after sweeping all but the first, it is not in force, or the second is")
+		t.Error("after deleting the second entry, it is in force, or the first is not")
 	}
 	for range 2 {
 		if err := u.Delete("sp-one"); err != nil {
@@ -213,7 +219,15 @@ func TestEntryRefused(t *testing.T) {
 			t.Errorf("%s: was put", name)
 		}
 	}
-	if _, err := New(Config{Table: "x"}); err == nil {
-		t.Error("an uplink without a prefix was made")
+	for name, clear := range map[string]func(*Config){
+		"table":             func(c *Config) { c.Table = "" },
+		"IPv4 prefix":       func(c *Config) { c.Prefix4 = netip.Prefix{} },
+		"reserved prefixes": func(c *Config) { c.Reserved = nil },
+	} {
+		c := config("x")
+		clear(&c)
+		if _, err := New(c); err == nil {
+			t.Errorf("no %s: an uplink was made", name)
+		}
 	}
 }

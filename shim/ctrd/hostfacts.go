@@ -7,53 +7,79 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
 // lookAtHost finds out what this host can do. A module that is loaded later changes it.
 func lookAtHost() hostFacts {
+	m := findMounts()
 	return hostFacts{
-		SwapLimit: swapLimit("/"),
-		IOWeight:  findIOWeight("/"),
+		SwapLimit: m.swapLimit(),
+		IOWeight:  m.ioWeight(),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
 	}
 }
 
-// Where cgroups are mounted, as every distribution does and the runtimes expect.
-const cgroupMount = "sys/fs/cgroup"
-
-// swapLimit reports whether the memory controller of the host at root counts swap: in v1 its files are absent without, in v2
-// it does wherever the kernel can swap.
-func swapLimit(root string) bool {
-	if exists(root, cgroupMount, "memory", "memory.memsw.limit_in_bytes") {
-		return true
-	}
-	return slices.Contains(controllers(root), "memory") && exists(root, "proc/swaps")
+// hostMounts are the directories that the facts are read from.
+type hostMounts struct {
+	root          string // of /proc and /sys
+	memory, blkio string // where v1 has these controllers; empty where it does not
+	unified       string // where v2 is mounted, if the runtimes use it; see [unifiedMount]
 }
 
-// findIOWeight says how the host at root is told of a share of the disks. The files for it are in every cgroup but the topmost.
-func findIOWeight(root string) ioWeight {
+// unifiedMount is where the runtimes look for v2. On a hybrid host v2 is mounted elsewhere, and they use v1 alone.
+const unifiedMount = "/sys/fs/cgroup"
+
+// findMounts finds the directories on this host. An error means that the host has none of the abilities.
+func findMounts() hostMounts {
+	h, _ := cgroup.FindHierarchies()
+	m := hostMounts{root: "/", memory: h.Controllers["memory"], blkio: h.Controllers["blkio"]}
+	if h.V2 == unifiedMount {
+		m.unified = h.V2
+	}
+	return m
+}
+
+// swapLimit reports whether the memory controller counts swap. Without that ability v1 lacks the files; v2 has it wherever the
+// kernel can swap.
+func (m hostMounts) swapLimit() bool {
+	if exists(m.memory, "memory.memsw.limit_in_bytes") {
+		return true
+	}
+	return slices.Contains(m.controllers(), "memory") && exists(m.root, "proc/swaps")
+}
+
+// ioWeight returns how the host takes a share of the disks. The files for it are in every cgroup but the topmost.
+func (m hostMounts) ioWeight() ioWeight {
 	switch {
-	case exists(root, cgroupMount, "blkio", "blkio.bfq.io_service_bytes"), exists(root, cgroupMount, "blkio", "*", "blkio.weight"):
+	case exists(m.blkio, "blkio.bfq.io_service_bytes"), exists(m.blkio, "*", "blkio.weight"):
 		return blkioWeight
-	case !slices.Contains(controllers(root), "io"):
+	case !slices.Contains(m.controllers(), "io"):
 		return ""
-	case exists(root, cgroupMount, "io.cost.qos"):
+	case exists(m.unified, "io.cost.qos"):
 		return costWeight
-	case exists(root, cgroupMount, "*", string(bfqWeight)), exists(root, "sys/module/bfq"):
+	case exists(m.unified, "*", string(bfqWeight)), exists(m.root, "sys/module/bfq"):
 		return bfqWeight
 	}
 	return ""
 }
 
-// controllers are those of a unified hierarchy, none where it is mounted beside v1's.
-func controllers(root string) []string {
-	b, _ := os.ReadFile(filepath.Join(root, cgroupMount, "cgroup.controllers"))
+// controllers are those of a unified hierarchy.
+func (m hostMounts) controllers() []string {
+	if m.unified == "" {
+		return nil
+	}
+	b, _ := os.ReadFile(filepath.Join(m.unified, "cgroup.controllers"))
 	return strings.Fields(string(b))
 }
 
-// exists says whether anything matches the pattern that the parts make.
-func exists(parts ...string) bool {
-	found, _ := filepath.Glob(filepath.Join(parts...))
+// exists reports whether anything below the directory matches the pattern that the parts make. An empty directory has nothing.
+func exists(dir string, parts ...string) bool {
+	if dir == "" {
+		return false
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, filepath.Join(parts...)))
 	return len(found) > 0
 }
 

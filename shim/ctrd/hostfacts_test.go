@@ -3,6 +3,7 @@ package ctrd
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -41,7 +42,13 @@ func TestHostFacts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if swap, weight := swapLimit(root), findIOWeight(root); swap != tt.swap || weight != tt.weight {
+			m := hostMounts{root: root}
+			if mount := filepath.Join(root, unifiedMount); strings.HasPrefix(tt.name, "hybrid") {
+				m.memory, m.blkio = filepath.Join(mount, "memory"), filepath.Join(mount, "blkio")
+			} else if strings.HasPrefix(tt.name, "unified") {
+				m.unified = mount
+			}
+			if swap, weight := m.swapLimit(), m.ioWeight(); swap != tt.swap || weight != tt.weight {
 				t.Errorf("swap limit %v, weight %q; want %v, %q", swap, weight, tt.swap, tt.weight)
 			}
 		})

@@ -12,16 +12,9 @@ import (
 // oomKilled says whether the kernel killed a process of a container for memory, that of the container or of its whole group. It
 // is read from the container's cgroup, which is there until its task is deleted: what a daemon wasn't there to hear isn't lost.
 func oomKilled(l shim.Layout, s shim.ContainerState) bool {
-	cgroup := l.CgroupPath(s.Group, s.Role, s.Name)
-	for _, file := range []string{
-		filepath.Join("/", cgroupMount, cgroup, "memory.events"),
-		filepath.Join("/", cgroupMount, "memory", cgroup, "memory.oom_control"),
-	} {
-		if kills(file) {
-			return true
-		}
-	}
-	return false
+	m, cgroup := findMounts(), l.CgroupPath(s.Group, s.Role, s.Name)
+	return m.unified != "" && kills(filepath.Join(m.unified, cgroup, "memory.events")) ||
+		m.memory != "" && kills(filepath.Join(m.memory, cgroup, "memory.oom_control"))
 }
 
 // kills says whether a list of a memory controller's counters has kills in it. One that isn't there has none.

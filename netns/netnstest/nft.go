@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
 // Twin compares a table of a namespace with its twin: a file written by hand that the nft command loads into a namespace of its
@@ -73,7 +73,7 @@ func normal(listing string) string {
 }
 
 // CgroupName is a cgroup as the nft command names it: by its path below /sys/fs/cgroup.
-func CgroupName(t testing.TB, h egress.Hierarchies, path string) string {
+func CgroupName(t testing.TB, h cgroup.Hierarchies, path string) string {
 	t.Helper()
 	name, err := filepath.Rel("/sys/fs/cgroup", filepath.Join(h.V2, path))
 	if err != nil || strings.HasPrefix(name, "..") {

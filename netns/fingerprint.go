@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Print stands for how links, addresses and routes look: two that differ are of a change in between. It holds no times and
-// no counts.
-type Print uint64
+// A Fingerprint stands for links, addresses and routes. If two fingerprints differ, something changed in between. Times and
+// counts are no part of it.
+type Fingerprint uint64
 
-// Fingerprint is of everything in a namespace.
-func Fingerprint(ns *os.File) (Print, error) {
+// FingerprintOf returns the fingerprint of everything in a namespace.
+func FingerprintOf(ns *os.File) (Fingerprint, error) {
 	h, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
 		return 0, fmt.Errorf("look into the namespace: %w", err)
@@ -39,11 +39,12 @@ func Fingerprint(ns *os.File) (Print, error) {
 	for _, r := range routes {
 		lines = append(lines, fmt.Sprint("route ", r.LinkIndex, r.Dst, r.Gw, r.Type, r.Priority))
 	}
-	return printOf(lines), nil
+	return fingerprint(lines), nil
 }
 
-// HostPrints are of each of the host's links with its addresses, by name. They cost three requests for all.
-func HostPrints() (map[string]Print, error) {
+// HostFingerprints returns a fingerprint of each of the host's links with its addresses, by name. It costs three requests for
+// all links.
+func HostFingerprints() (map[string]Fingerprint, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("look at the host's links: %w", err)
@@ -53,11 +54,11 @@ func HostPrints() (map[string]Print, error) {
 	if err != nil {
 		return nil, err
 	}
-	prints := make(map[string]Print, len(links))
+	found := make(map[string]Fingerprint, len(links))
 	for _, l := range links {
-		prints[l.Attrs().Name] = printOf(append(addrs[l.Attrs().Index], linkLine(l)))
+		found[l.Attrs().Name] = fingerprint(append(addrs[l.Attrs().Index], linkLine(l)))
 	}
-	return prints, nil
+	return found, nil
 }
 
 func linksAndAddrs(h *netlink.Handle) (links []netlink.Link, addrs map[int][]string, err error) {
@@ -80,10 +81,10 @@ func linkLine(l netlink.Link) string {
 	return fmt.Sprint("link ", a.Name, a.Index, a.ParentIndex, a.Flags, a.HardwareAddr, a.Alias)
 }
 
-// printOf goes by no order: the kernel promises none.
-func printOf(lines []string) Print {
+// fingerprint does not depend on the order of the lines: the kernel promises none.
+func fingerprint(lines []string) Fingerprint {
 	slices.Sort(lines)
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, strings.Join(lines, "\n")) // a hash takes everything
-	return Print(h.Sum64())
+	return Fingerprint(h.Sum64())
 }

@@ -1,4 +1,4 @@
-package netnstest
+package netnsbench
 
 import (
 	"bufio"
@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
 // A Load is a process that makes or takes load in a namespace and from a cgroup, for benchmarks: the same program in every
@@ -29,25 +30,25 @@ type Load struct {
 // NewLoad starts a process in a namespace, nil for the test's own, and in a cgroup, "" for the test's own. It ends with the
 // test. All of them share one processor: what they wait for each other is no part of what is measured, and neither is how long
 // an idle processor takes to wake.
-func NewLoad(t testing.TB, ns *os.File, cgroup string) *Load {
+func NewLoad(t testing.TB, ns *os.File, path string) *Load {
 	t.Helper()
-	return NewLoadOn(t, runtime.NumCPU()-1, ns, cgroup)
+	return NewLoadOn(t, runtime.NumCPU()-1, ns, path)
 }
 
 // NewLoadOn is [NewLoad] on a processor of one's choice, for what users have: the two ends at work at the same time.
-func NewLoadOn(t testing.TB, cpu int, ns *os.File, cgroup string) *Load {
+func NewLoadOn(t testing.TB, cpu int, ns *os.File, path string) *Load {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{loadName}
 	cmd.Stderr = os.Stderr
 	cmd.Env = []string{fmt.Sprintf("%s=%d", loadCPU, cpu)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if cgroup != "" {
-		h, err := egress.FindHierarchies()
+	if path != "" {
+		h, err := cgroup.FindHierarchies()
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, err := os.Open(filepath.Join(h.V2, cgroup))
+		dir, err := os.Open(filepath.Join(h.V2, path))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,7 @@ func NewLoadOn(t testing.TB, cpu int, ns *os.File, cgroup string) *Load {
 	if err != nil {
 		t.Fatal(err)
 	}
-	In(t, ns, cmd.Start)
+	netnstest.In(t, ns, cmd.Start)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

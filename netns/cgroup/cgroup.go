@@ -1,4 +1,8 @@
-package egress
+// Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups in them. It is the only
+// reader of the cgroup mounts.
+//
+// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made again has another number.
+package cgroup
 
 import (
 	"encoding/binary"
@@ -17,52 +21,6 @@ import (
 type Cgroup struct {
 	ID    uint64 // the kernel's number for it, not used again while the host runs
 	Level uint32 // how deep it lies below the root of the hierarchy; the root is 0
-}
-
-// Hierarchies says where the cgroup file systems of the host are mounted.
-type Hierarchies struct {
-	V2    string   // mount point of the v2 hierarchy
-	Above string   // path, from the root of the v2 hierarchy, of what is mounted there: "/" but inside some containers
-	V1    []string // mount points of the v1 hierarchies of a hybrid host
-}
-
-// FindHierarchies reads the mounts of this process. Without cgroup v2 it is [ErrNoCgroup2].
-func FindHierarchies() (Hierarchies, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return Hierarchies{}, fmt.Errorf("find cgroup v2: %w", err)
-	}
-	return parseMountinfo(string(mounts))
-}
-
-// parseMountinfo: "36 35 98:0 /root /mount/point options... - type source superoptions".
-func parseMountinfo(mounts string) (Hierarchies, error) {
-	var h Hierarchies
-	for line := range strings.Lines(mounts) {
-		before, after, ok := strings.Cut(line, " - ")
-		f := strings.Fields(before)
-		if !ok || len(f) < 5 {
-			continue
-		}
-		root, point := unescape(f[3]), unescape(f[4])
-		switch kind, _, _ := strings.Cut(after, " "); kind {
-		case "cgroup2":
-			if h.V2 == "" {
-				h.V2, h.Above = point, root
-			}
-		case "cgroup":
-			h.V1 = append(h.V1, point)
-		}
-	}
-	if h.V2 == "" {
-		return h, ErrNoCgroup2
-	}
-	return h, nil
-}
-
-// unescape undoes mountinfo's octal for the characters that would break a line into fields.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
 // Make creates a cgroup below the v2 root, with its parents, and returns what names it. One that is there is used.

@@ -1,4 +1,4 @@
-package probe_test
+package helper_test
 
 import (
 	"context"
@@ -12,18 +12,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/helper"
 	"github.com/sallyport/sallyport/netns/netnstest"
-	"github.com/sallyport/sallyport/netns/probe"
 )
 
 func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }
 
 const patience = 2 * time.Second
 
-func TestRootProbeTalks(t *testing.T) {
+func TestRootHelperTalks(t *testing.T) {
 	netnstest.Root(t)
 	ns := netnstest.NewNamespace(t)
-	p := netnstest.Probe(t, ns, "")
+	p := netnstest.NewHelper(t, ns, "")
 	for _, at := range []string{"127.0.0.1:80", "[::1]:80"} {
 		addr := netip.MustParseAddrPort(at)
 		l, err := p.TCP(addr.Addr())
@@ -57,9 +57,9 @@ func TestRootProbeTalks(t *testing.T) {
 }
 
 // Errors arrive as the numbers they are.
-func TestRootProbeErrors(t *testing.T) {
+func TestRootHelperErrors(t *testing.T) {
 	netnstest.Root(t)
-	p := netnstest.Probe(t, netnstest.NewNamespace(t), "")
+	p := netnstest.NewHelper(t, netnstest.NewNamespace(t), "")
 	if _, err := p.Socket(unix.AF_INET, unix.SOCK_STREAM, 254); !errors.Is(err, unix.EPROTONOSUPPORT) {
 		t.Errorf("an unknown protocol: %v", err)
 	}
@@ -81,7 +81,7 @@ func TestRootProbeErrors(t *testing.T) {
 	}
 	p.Kill()
 	if _, err := p.TCP(netip.IPv4Unspecified()); err == nil {
-		t.Error("a dead probe answered")
+		t.Error("a dead helper answered")
 	}
 }
 
@@ -95,8 +95,8 @@ func TestStartWithoutMain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	_, err = probe.Start(context.Background(), probe.Config{NetNS: ns, Program: "/bin/true"})
-	if err == nil || !strings.Contains(err.Error(), "does main call probe.Main?") {
+	_, err = helper.Start(context.Background(), helper.Config{NetNS: ns, Program: "/bin/true"})
+	if err == nil || !strings.Contains(err.Error(), "does main call helper.Main?") {
 		t.Errorf("Start = %v", err)
 	}
 }

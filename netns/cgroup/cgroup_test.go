@@ -1,39 +1,49 @@
-package egress
+package cgroup
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/sys/mountinfo"
 )
 
-func TestParseMountinfo(t *testing.T) {
+func TestHierarchiesOfMounts(t *testing.T) {
 	tests := []struct {
 		name, mounts string
 		want         Hierarchies
 		err          error
 	}{
 		{name: "unified", mounts: "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
-			want: Hierarchies{V2: "/sys/fs/cgroup", Above: "/"}},
+			want: Hierarchies{V2: "/sys/fs/cgroup", Above: "/", Controllers: map[string]string{}}},
 		{name: "hybrid", mounts: "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n" +
 			"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" +
+			"36 31 0:33 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n" +
 			"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
-			want: Hierarchies{V2: "/sys/fs/cgroup/unified", Above: "/", V1: []string{"/sys/fs/cgroup/memory"}}},
+			want: Hierarchies{V2: "/sys/fs/cgroup/unified", Above: "/",
+				V1: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"},
+				Controllers: map[string]string{"memory": "/sys/fs/cgroup/memory", "rw": "/sys/fs/cgroup/cpu,cpuacct",
+					"cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct"}}},
 		{name: "part of the hierarchy, at an odd place", mounts: `31 23 0:28 /docker/a\040b /mnt/c\134g rw - cgroup2 cgroup2 rw` + "\n",
-			want: Hierarchies{V2: `/mnt/c\g`, Above: "/docker/a b"}},
-		{name: "v1 alone", mounts: "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", err: ErrNoCgroup2},
-		{name: "nothing", err: ErrNoCgroup2},
-		{name: "a line cut short", mounts: "35 31 - cgroup2", err: ErrNoCgroup2},
+			want: Hierarchies{V2: `/mnt/c\g`, Above: "/docker/a b", Controllers: map[string]string{}}},
+		{name: "v1 alone", mounts: "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup memory\n", err: ErrNoCgroup2,
+			want: Hierarchies{V1: []string{"/sys/fs/cgroup/memory"}, Controllers: map[string]string{"memory": "/sys/fs/cgroup/memory"}}},
+		{name: "nothing", err: ErrNoCgroup2, want: Hierarchies{Controllers: map[string]string{}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseMountinfo(tt.mounts)
+			mounts, err := mountinfo.GetMountsFromReader(strings.NewReader(tt.mounts), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := fromMounts(mounts)
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
-			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("hierarchies (-want +got):\n%s", diff)
 			}
 		})
