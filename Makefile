@@ -27,7 +27,9 @@ export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 export CGO_ENABLED := 0
 export PATH := $(dir $(GO)):$(PATH):/usr/sbin:/sbin:$(TOOLS)
 
-UNIT_PACKAGES = $(shell $(GO) list ./... | grep -v /integration)
+# The packages whose tests need a real containerd, and all others.
+INTEGRATION   := $(addprefix github.com/sallyport/sallyport/integration/,crash life promise)
+UNIT_PACKAGES  = $(filter-out $(INTEGRATION),$(shell $(GO) list ./...))
 
 # What the tests of the root tiers find by environment.
 export SALLYPORT_BIN := $(CURDIR)/bin/sallyport
@@ -113,33 +115,27 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
 
 # Three parts at the same time, each on machines of its own: most of it is waiting.
-CRASH := ^Test(CrashPoints|LifeSoak|Disk.*|ContainerdKilled|ShimKilled|RuncMissing|PowerCut)$$
-LIFE  := ^Test(Example.*|Generations|ImagesOfAGeneration|StopStays|WaitForAJob|Life|HandPlacedFile|RestartPolicies|Order|Probes.*|BoundsAndVolumes)$$
-
 .PHONY: integration
 integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(MAKE) -j3 --output-sync=target integration-crash integration-life integration-promise
+	@$(GO) test -count 1 -timeout 10m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
-.PHONY: integration-crash integration-life integration-promise
-integration-crash: ; @$(GO) test -count 1 -timeout 10m -parallel 6 -run '$(CRASH)' ./integration
-integration-life: ; @$(GO) test -count 1 -timeout 10m -run '$(LIFE)' ./integration
-integration-promise: ; @$(GO) test -count 1 -timeout 10m -skip '$(CRASH)|$(LIFE)|^TestUpgrade$$' ./integration/...
-
-# Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
-# on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten. Then as many groups, that many things done to each,
-# while that many processes are killed.
-STARTS   ?= 1000
-RESTARTS ?= 1000
-KILLS    ?= 200
-SLICES   ?= 10
-LIVERS   ?= 20
-ACTS     ?= 40
-BLOWS    ?= 100
+# TestPromiseChurn does so much in so many slices, each on a machine of its own. That takes a quarter of an hour on two cores.
+# STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak has SOAK_GROUPS groups, does SOAK_ACTIONS
+# things to each, and kills SOAK_KILLS processes meanwhile.
+STARTS       ?= 1000
+RESTARTS     ?= 1000
+KILLS        ?= 200
+SLICES       ?= 10
+SOAK_GROUPS  ?= 20
+SOAK_ACTIONS ?= 40
+SOAK_KILLS   ?= 100
 
 .PHONY: soak
 soak: build images ## Start, restart and kill for long, with members that try to leave all the time; needs root
-	@$(GO) test -count 1 -timeout 90m -v -run '^(TestPromiseChurn|TestLifeSoak)$$' ./integration \
-		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES) -livers $(LIVERS) -acts $(ACTS) -blows $(BLOWS)
+	@$(GO) test -count 1 -timeout 60m -v -run '^TestPromiseChurn$$' ./integration/promise \
+		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
+	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \
+		-groups $(SOAK_GROUPS) -actions $(SOAK_ACTIONS) -kills $(SOAK_KILLS)
 
 # The older daemon is built from this repository's history, which a clone without it lacks.
 OLDER ?= a1ad2b4
@@ -149,7 +145,7 @@ test-upgrade: build newest ## Have the daemon take over what that of commit OLDE
 	@rm -rf $(BUILD)/older && mkdir -p $(BUILD)/older
 	@git -c safe.directory='*' archive $(OLDER) | tar x -C $(BUILD)/older
 	@cd $(BUILD)/older && $(GO) build -trimpath -o sallyport ./cmd/sallyport
-	@SALLYPORT_OLDER_BIN=$(BUILD)/older/sallyport $(GO) test -count 1 -timeout 5m -run '^TestUpgrade$$' ./integration
+	@SALLYPORT_OLDER_BIN=$(BUILD)/older/sallyport $(GO) test -count 1 -timeout 5m -run '^TestUpgrade$$' ./integration/life
 
 # A whole machine: systemd, pure cgroup v2, a clock and a power switch of its own. Its image stays in VMHOST_HOME.
 export VMHOST_HOME ?= $(BUILD)/vmhost
@@ -162,9 +158,9 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar ## Run what ne
 
 .PHONY: bench
 bench: deps-bench build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
-	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration/life ./shim/ctrd
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
 
 ##@ The rest

@@ -1,0 +1,116 @@
+package promise
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the parts of MATRIX.md that ran")
+
+const document = "MATRIX.md"
+
+// head is what MATRIX.md says before its sections.
+const head = `# What was tried against the promise
+
+Only the ambassador's processes exchange packets with anything outside the group. This is what ` + "`make integration`" + ` does to break
+that, with real containers on a real kernel: a row for each technique, over each family, from each kind of process. The judge is
+a capture on the host's side of the link, not what the attacker was told. Every row of a denial has its control: the
+same act by somebody who may, or without what stands in its way, is seen, so that a row which can't fail is noticed.
+
+The tests write this document (` + "`-update`" + `) and fail when it says anything else than what ran. It names no counts and no times,
+so it is the same on every machine.
+
+- *from whom*: the app, its child, a grandchild whose parents have left, a sidecar, the init of a group that is starting, a shell
+  that was exec'd into the app.
+- *seen*: what the capture saw. *told*: what the attacker's own system calls said. ` + "`refused`" + ` is an error, or a kill; ` + "`no answer`" + ` is a
+  call that timed out; ` + "`taken`" + ` means that the kernel took it, and sent nothing.
+- *root there* is a process with every right, on the host, in the group's network namespace and, for packets, the ambassador's cgroup.
+- ¹ where the kernel has it (SCTP, DCCP, UDP-Lite, vsock, io_uring, 32-bit programs and the like). Where it has not, nobody can do it, and
+  the row holds as it stands.
+`
+
+// titles are the document's sections, in order; the number is the class in ENFORCEMENT's list.
+var titles = []string{
+	outboundTitle,
+	identityTitle,
+	forgedTitle,
+	familiesTitle,
+	tamperTitle,
+	inboundTitle,
+	flowsTitle,
+	reachTitle,
+	churnTitle,
+	floodTitle,
+}
+
+// compare holds a section that ran against the document's, or puts it there.
+func (s *section) compare(text string) {
+	s.t.Helper()
+	sections := readDocument(s.t)
+	if *update {
+		sections[s.title] = text
+		writeDocument(s.t, sections)
+		return
+	}
+	if diff := cmp.Diff(strings.Split(sections[s.title], "\n"), strings.Split(text, "\n")); diff != "" {
+		s.t.Errorf("%s says otherwise of %q; if what ran is right, run again with -update (-document +ran):\n%s", document, s.title, diff)
+	}
+}
+
+// TestMatrixDocument: the document has every section and nothing else. What they say is compared by the tests that run them.
+func TestMatrixDocument(t *testing.T) {
+	sections := readDocument(t)
+	if *update { // titles may have come or gone; what is under them is written by who runs it
+		writeDocument(t, sections)
+		return
+	}
+	for _, title := range titles {
+		if sections[title] == "" {
+			t.Errorf("%s has no section %q", document, title)
+		}
+	}
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(assemble(sections), string(text)); diff != "" {
+		t.Errorf("%s is not what the tests write (-want +got):\n%s", document, diff)
+	}
+}
+
+// readDocument maps titles to tables.
+func readDocument(t testing.TB) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, part := range strings.Split(string(text), "\n## ")[1:] {
+		title, table, _ := strings.Cut(part, "\n\n")
+		sections[title] = strings.TrimSuffix(table, "\n") + "\n"
+	}
+	return sections
+}
+
+func writeDocument(t testing.TB, sections map[string]string) {
+	t.Helper()
+	if err := os.WriteFile(document, []byte(assemble(sections)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func assemble(sections map[string]string) string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, title := range titles {
+		if sections[title] != "" {
+			b.WriteString("\n## " + title + "\n\n" + sections[title])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,144 @@
+package promise
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netns"
+
+	"github.com/sallyport/sallyport/integration/machine"
+)
+
+// twoPorts has two published ports. On 7444 the ambassador listens; 7443 it leaves alone, and a member takes it. A second member
+// listens on a port of its own.
+const twoPorts = `
+group "g" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "9000"]
+  }
+  sidecar "squatter" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "7443"]
+  }
+  sidecar "asked" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7001"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "7444"]
+    publish "squatted" {
+      host = 8443
+      port = 7443
+    }
+    publish "squatted-udp" {
+      host     = 8443
+      port     = 7443
+      protocol = "udp"
+    }
+    publish "held" {
+      host = 8444
+      port = 7444
+    }
+    publish "held-udp" {
+      host     = 8444
+      port     = 7444
+      protocol = "udp"
+    }
+  }
+}
+`
+
+const inboundTitle = "5. To be reached from outside"
+
+// A inboundTry is one attempt from outside.
+type inboundTry struct {
+	at       string // what stands at the port
+	who      string
+	from     netns.NsHandle
+	proto    string
+	addr     string
+	port     int
+	expected string
+}
+
+// TestPromiseInbound is class 5's first half: it tries to reach members from the world and from the host, by the host's
+// addresses and by the group's own. Then once more by the group's own with the host's table gone, when only the group's rules
+// stand. The control is the ambassador's port beside theirs.
+func TestPromiseInbound(t *testing.T) {
+	m := machine.New(t, "")
+	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage))
+	s, seen := newSection(t, inboundTitle), machine.NewCapture(t, m.Host)
+	own := m.Status("g").Addrs
+	var knocks, bare []inboundTry
+	for _, from := range []inboundTry{{who: "the world", from: m.Remote}, {who: "the host", from: m.Host}} {
+		for _, proto := range []string{"tcp", "udp"} {
+			add := func(to *[]inboundTry, at, addr string, port int, expected string) {
+				*to = append(*to, inboundTry{at, from.who, from.from, proto, addr, port, expected})
+			}
+			for _, addr := range []string{machine.Host4, machine.Host6} {
+				add(&knocks, "the ambassador, published", addr, 8444, answered)
+				add(&knocks, "a member, on a published port", addr, 8443, silent)
+			}
+			for _, addr := range own {
+				add(&knocks, "a member, by the group's address", addr, 9000, silent)
+				add(&knocks, "a member, on a published port by the group's address", addr, 7443, silent)
+				add(&knocks, "the ambassador, by the group's address", addr, 7444, silent)
+				add(&bare, "the ambassador, by the group's address, without the host's table", addr, 7444, answered)
+				add(&bare, "a member, by the group's address, without the host's table", addr, 9000, silent)
+				add(&bare, "a member, on a published port by the group's address, without the host's table", addr, 7443, silent)
+			}
+		}
+	}
+	knocks = append(knocks,
+		inboundTry{"the ambassador, published, at 127.0.0.1", "the host", m.Host, "tcp", "127.0.0.1", 8444, answered},
+		inboundTry{"a member, on a published port, at 127.0.0.1", "the host", m.Host, "tcp", "127.0.0.1", 8443, silent})
+	tryInbound(m, s, seen, knocks, func() {})
+	defer m.Freeze()()
+	tryInbound(m, s, seen, bare, func() { machine.DropTables(t, m.Host) })
+}
+
+// tryInbound tries all of them at once, again and again until those who are to be reached are, and no longer: prepare comes before
+// each round. Whoever may not answer may not in any round.
+func tryInbound(m *machine.Machine, s *section, seen *machine.Capture, knocks []inboundTry, prepare func()) {
+	m.T.Helper()
+	got := make([]string, len(knocks))
+	opened := map[int]bool{}
+	machine.Eventually(m.T, 10*time.Second, "the ambassador answers", func() error {
+		prepare()
+		var wait sync.WaitGroup
+		for i, k := range knocks {
+			wait.Go(func() {
+				if got[i] = silent; machine.Reached(m.T, k.from, k.proto, k.addr, k.port) {
+					got[i] = answered
+				}
+			})
+		}
+		wait.Wait()
+		for i, k := range knocks {
+			if got[i] == answered {
+				opened[i] = true
+			}
+			if k.expected == answered && got[i] != answered {
+				return fmt.Errorf("%s over %s doesn't answer %s at %s", k.at, k.proto, k.who, k.addr)
+			}
+		}
+		return nil
+	})
+	for i, k := range knocks {
+		r := row{technique: k.proto + " to " + k.at, family: family(k.addr), who: k.who, expected: k.expected, seen: got[i]}
+		if k.expected == silent {
+			r.control = "the ambassador beside it"
+			if opened[i] {
+				r.seen = answered
+			}
+		}
+		s.add(r)
+	}
+	if out := seen.Take(m.T, func(f machine.Frame) bool { return f.SourcePort() == 9000 || f.SourcePort() == 7443 }); len(out) > 0 {
+		m.T.Errorf("something of a member's ports came out: %v", out)
+	}
+}
