@@ -212,8 +212,8 @@ build/images/busybox.tar: $(TOOLS)/mkimage | build/images
 build/images $(TOOLS):
 	@mkdir -p $@
 
-$(TOOLS)/mkimage: $(wildcard examples/mkimage/*.go) go.mod | go
-	@$(GO) build -trimpath -o $@ ./examples/mkimage
+$(TOOLS)/mkimage: $(wildcard integration/mkimage/*.go) go.mod | go
+	@$(GO) build -trimpath -o $@ ./integration/mkimage
 
 $(TOOLS)/staticcheck-$(STATICCHECK_VERSION): | go
 	@$(call install,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))

@@ -62,7 +62,7 @@ func GoBuild(out, folder string, env ...string) error {
 
 // PackImage packs programs, each "from:to", and busybox with its applets into an OCI archive.
 func PackImage(archive string, programs ...string) error {
-	args := []string{"run", module + "/examples/mkimage", "-o", archive, "--applets", "/bin/busybox"}
+	args := []string{"run", module + "/integration/mkimage", "-o", archive, "--applets", "/bin/busybox"}
 	args = append(append(args, programs...), "/bin/busybox:/bin/busybox")
 	return command(exec.Command("go", args...))
 }

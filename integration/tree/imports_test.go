@@ -31,6 +31,7 @@ var importLaw = []importRule{
 	{pkg: "examples/..."},
 	{pkg: "integration/attack"},
 	{pkg: "integration/patient"},
+	{pkg: "integration/mkimage"},
 	{pkg: "integration/machine", may: []string{"shim"}},
 	{pkg: "integration/...", tests: []string{"integration/machine", "spec", "shim", "shim/api", "shim/ctrd"}},
 }
@@ -51,7 +52,7 @@ var foreignLaw = []struct {
 	{"github.com/containerd/containerd/", []string{"shim/ctrd", "cmd/...", "integration/..."}, "shim/ctrd is the only package that speaks containerd"},
 	{"github.com/google/nftables", []string{"netns/...", "shim/...", "cmd/...", "integration/..."}, "spec and the examples are the same on every machine"},
 	{"github.com/vishvananda/", []string{"netns/...", "shim/...", "cmd/...", "integration/..."}, "spec and the examples are the same on every machine"},
-	{"github.com/alecthomas/kong", []string{"cmd/...", "examples/..."}, "the command line is the command's"},
+	{"github.com/alecthomas/kong", []string{"cmd/...", "integration/mkimage"}, "the command line is the command's"},
 	{"testing", nil, "what tests use stays in tests"},
 }
 
