@@ -33,6 +33,7 @@ UNIT_PACKAGES  = $(filter-out $(INTEGRATION),$(shell $(GO) list ./...))
 
 # What the tests of the root tiers find by environment.
 export SALLYPORT_BIN := $(CURDIR)/bin/sallyport
+export SALLYPORT_FAILPOINT_BIN := $(BUILD)/sallyport-failpoint
 export SALLYPORT_IMAGES := $(BUILD)/images
 export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
@@ -57,6 +58,10 @@ test: deps deps-test lint test-unit images newest build test-root integration ##
 .PHONY: build
 build: | go ## Build bin/sallyport
 	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
+
+.PHONY: failpoint
+failpoint: | go ## Build build/sallyport-failpoint, which kills itself where the crash tests want it
+	@$(GO) build -trimpath -tags failpoint -o $(SALLYPORT_FAILPOINT_BIN) ./cmd/sallyport
 
 .PHONY: images
 images: $(IMAGES) ## Build the examples' images into build/images
@@ -88,10 +93,12 @@ fmt: | go ## Check formatting
 .PHONY: vet
 vet: | go ## Run go vet
 	@$(GO) vet ./...
+	@$(GO) vet -tags failpoint ./cmd/...
 
 .PHONY: staticcheck
 staticcheck: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## Run staticcheck
 	@$< ./...
+	@$< -tags failpoint ./cmd/...
 
 .PHONY: tidy
 tidy: | go ## Check that go.mod and go.sum are what go mod tidy makes of them
@@ -109,6 +116,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilit
 .PHONY: test-unit
 test-unit: deps-test | go ## Run the tests that need no root, with the race detector
 	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot' $(UNIT_PACKAGES)
+	@CGO_ENABLED=1 $(GO) test -race -tags failpoint -run '^TestFailpoint' ./cmd/sallyport
 
 .PHONY: test-root
 test-root: build images newest ## Run the tests that need root: namespaces, rules, containerd's side of the adapter
@@ -116,7 +124,7 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 
 # Three parts at the same time, each on machines of its own: most of it is waiting.
 .PHONY: integration
-integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
+integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
 	@$(GO) test -count 1 -timeout 10m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
 # TestPromiseChurn does so much in so many slices, each on a machine of its own. That takes a quarter of an hour on two cores.
@@ -131,7 +139,7 @@ SOAK_ACTIONS ?= 40
 SOAK_KILLS   ?= 100
 
 .PHONY: soak
-soak: build images ## Start, restart and kill for long, with members that try to leave all the time; needs root
+soak: build failpoint images ## Start, restart and kill for long, with members that try to leave all the time; needs root
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestPromiseChurn$$' ./integration/promise \
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \

@@ -48,12 +48,12 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
 	warnOfForwardPolicy(l.Table, log)
-	return v.keep(ctx, l, newCrash(ui.environ), log)
+	return v.keep(ctx, l, ui.environ, log)
 }
 
 // keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
 // private containerd last.
-func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -78,10 +78,10 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	keeper, err := shim.New(crash.watch(shim.Config{
+	keeper, err := shim.New(withFailpoints(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Watcher: client, Log: log,
 		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
-	}))
+	}, environ))
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ type crashTest struct {
 
 func newCrashTest(t *testing.T, server string) *crashTest {
 	m := machine.NewIdle(t, server)
+	m.Binary = failpointBinary
 	c := &crashTest{Machine: m}
 	c.startWithFailpoint()
 	c.watch = machine.NewWatch(t, m.Host)
@@ -61,9 +62,12 @@ func newCrashTest(t *testing.T, server string) *crashTest {
 }
 
 // startWithFailpoint starts a daemon that crashes as soon as a file says where.
-func (c *crashTest) startWithFailpoint() { c.Start("SALLYPORT_CRASH=" + c.failpointFile()) }
+func (c *crashTest) startWithFailpoint() { c.Start(failpointEnv + "=" + c.failpointFile()) }
 
-func (c *crashTest) failpointFile() string { return filepath.Join(c.Root, "crash") }
+// failpointEnv is the variable that names the daemon's file of failpoints.
+const failpointEnv = "SALLYPORT_FAILPOINT"
+
+func (c *crashTest) failpointFile() string { return filepath.Join(c.Root, "failpoint") }
 
 // round is a whole life of the ordeal's groups, with a crash in each phase: at the nth of its points, counted around.
 func (c *crashTest) round(o scenario, n int) {

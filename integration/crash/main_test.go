@@ -4,6 +4,8 @@ package crash
 
 import (
 	"flag"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/sallyport/sallyport/integration/machine"
@@ -14,5 +16,17 @@ const atOnce = "6"
 
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", atOnce)
-	machine.Main(m)
+	machine.Main(m, buildFailpointBinary)
+}
+
+// failpointBinary is a sallyport that kills itself where a test wants it. The shipped one can't: see
+// cmd/sallyport/failpoint.go.
+var failpointBinary string
+
+func buildFailpointBinary(dir string) error {
+	if failpointBinary = os.Getenv("SALLYPORT_FAILPOINT_BIN"); failpointBinary != "" {
+		return nil
+	}
+	failpointBinary = filepath.Join(dir, "sallyport-failpoint")
+	return machine.GoBuild(failpointBinary, "cmd/sallyport", "GOFLAGS="+os.Getenv("GOFLAGS")+" -tags=failpoint")
 }

@@ -19,11 +19,14 @@ var (
 	AttackImage     string // an archive of busybox and the attack programs, as a group file names it
 )
 
-// Main builds what the tests of a package use, runs the tests, and exits.
-func Main(m *testing.M) {
+// Main builds what the tests of a package use, runs the tests, and exits. Each of more builds what only one package uses,
+// into a folder that lasts as long as the tests.
+func Main(m *testing.M, more ...func(dir string) error) {
 	dir, err := os.MkdirTemp("", "sallyport-integration")
-	if err == nil {
-		err = build(dir)
+	for _, build := range append([]func(string) error{build}, more...) {
+		if err == nil {
+			err = build(dir)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration:", err)

@@ -1,3 +1,5 @@
+//go:build failpoint
+
 package main
 
 import (
@@ -10,11 +12,11 @@ import (
 	"time"
 )
 
-func TestCrash(t *testing.T) {
+func TestFailpoint(t *testing.T) {
 	tests := []struct {
 		file string
 		what []string // each begins and ends
-		want int      // how many begins and ends come before the death; -1: it lives
+		want int      // how many begins and ends come before the death. -1 means that it lives.
 	}{
 		{"", []string{"create"}, -1},
 		{"before:create:1", []string{"seal", "create"}, 2},
@@ -28,22 +30,22 @@ func TestCrash(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "crash")
+			path := filepath.Join(t.TempDir(), "failpoint")
 			if err := os.WriteFile(path, []byte(tt.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Test(t, func(t *testing.T) {
-				c := newCrash([]string{"HOME=/", crashEnv + "=" + path})
-				var told, died atomic.Int32
+				f := newFailpoint([]string{"HOME=/", failpointEnv + "=" + path})
+				var done, died atomic.Int32
 				died.Store(-1)
-				c.die = func() { died.CompareAndSwap(-1, told.Load()) } // from a timer's goroutine
+				f.die = func() { died.CompareAndSwap(-1, done.Load()) } // from a timer's goroutine
 				for _, what := range tt.what {
-					c.begin(what)
-					told.Add(1)
-					time.Sleep(2 * crashMoment)
+					f.begin(what)
+					done.Add(1)
+					time.Sleep(2 * failpointDelay)
 					synctest.Wait()
-					c.end(what)
-					told.Add(1)
+					f.end(what)
+					done.Add(1)
 				}
 				if died := int(died.Load()); died != tt.want {
 					t.Errorf("died after %d, want %d", died, tt.want)
@@ -53,26 +55,26 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// A daemon that has lived on counts anew when the file says something else.
-func TestCrashIsToldWhileTheDaemonRuns(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "crash")
-	c := newCrash([]string{crashEnv + "=" + path})
+// A daemon that lives on counts from one again when the file changes.
+func TestFailpointChangesWhileTheDaemonRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "failpoint")
+	f := newFailpoint([]string{failpointEnv + "=" + path})
 	var died []string
-	c.die = func() { died = append(died, c.text) }
+	f.die = func() { died = append(died, f.text) }
 	for _, text := range []string{"before:stop:2", "", "before:stop:1"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c.begin("stop")
-		c.end("stop")
+		f.begin("stop")
+		f.end("stop")
 	}
 	if got := strings.Join(died, " "); got != "before:stop:1" {
 		t.Errorf("died at %q", got)
 	}
 }
 
-func TestCrashIsForTestsAlone(t *testing.T) {
-	if c := newCrash([]string{"HOME=/", crashEnv + "="}); c != nil {
-		t.Errorf("it waits for %+v", c)
+func TestFailpointIsForTestsAlone(t *testing.T) {
+	if f := newFailpoint([]string{"HOME=/", failpointEnv + "="}); f != nil {
+		t.Errorf("it waits for %+v", f)
 	}
 }
