@@ -1,20 +1,11 @@
 package tree
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/sallyport/sallyport/integration/machine"
 )
-
-const modulePath = "github.com/sallyport/sallyport"
 
 // importLaw says which of our own packages each may import: imports point down only, and siblings don't see each other.
 // "x/..." is x and everything below it. The first line that matches a package counts; one that no line matches is an error.
@@ -56,12 +47,6 @@ var foreignLaw = []struct {
 	{"testing", nil, "what tests use stays in tests"},
 }
 
-// topLevel is everything that may stand in the repository's root.
-var topLevel = []string{
-	".ci", ".gitignore", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "cmd", "examples", "go.mod", "go.sum",
-	"integration", "netns", "shim", "spec",
-}
-
 // testPackages exist for tests, and may import what belongs there.
 var testPackages = []string{"netns/netnstest", "shim/shimtest", "integration/..."}
 
@@ -97,23 +82,6 @@ func TestForeignLaw(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestTopLevel(t *testing.T) {
-	cmd := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z")
-	cmd.Dir = "../.."
-	out, err := cmd.Output()
-	if err != nil {
-		machine.Need(t, "git does not list the repository's files: "+err.Error())
-	}
-	seen := map[string]bool{}
-	for file := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
-		top, _, _ := strings.Cut(file, "/")
-		if !seen[top] && !slices.Contains(topLevel, top) {
-			t.Errorf("%s stands in the repository's root: put it where it belongs, or argue for it in topLevel", top)
-		}
-		seen[top] = true
 	}
 }
 
@@ -163,32 +131,3 @@ func covers(pattern, pkg string) bool {
 }
 
 func ours(importPath string) string { return strings.TrimPrefix(importPath, modulePath+"/") }
-
-// A listedPackage is what `go list -json` says of a package.
-type listedPackage struct {
-	ImportPath                         string
-	Imports, TestImports, XTestImports []string
-	Deps                               []string
-}
-
-func listPackages(t *testing.T) (pkgs []listedPackage) {
-	t.Helper()
-	cmd := exec.Command("go", "list", "-tags", "failpoint", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
-	cmd.Dir = "../.."
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
-	}
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p listedPackage
-		switch err := dec.Decode(&p); {
-		case errors.Is(err, io.EOF):
-			return pkgs
-		case err != nil:
-			t.Fatal(err)
-		}
-		pkgs = append(pkgs, p)
-	}
-}
