@@ -14,16 +14,19 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// failpointEnv names a file. In it a test writes where the daemon is to kill itself, to see what the next daemon makes of that.
+// failpointEnv names a file. In it a test writes where the daemon is to kill itself, to see what
+// the next daemon makes of that.
 //
-// "before:create:2" is the moment when the second create begins, counted from then on. "during" is a moment later, "after" is
-// when it has ended. Three things are counted: the kinds of steps, the changes of the store's files ("write wanted"), and some
-// calls (see failpoint_calls.go).
+// "before:create:2" is the moment when the second create begins, counted from then on. "during" is
+// a moment later, "after" is when it has ended. Three things are counted: the kinds of steps, the
+// changes of the store's files ("write wanted"), and some calls (see failpoint_calls.go).
 //
-// The daemon reads the file each time, because the daemon that recovers from one death is the one that dies next.
+// The daemon reads the file each time, because the daemon that recovers from one death is the one
+// that dies next.
 const failpointEnv = "SALLYPORT_FAILPOINT"
 
-// failpointDelay is how long after its begin a step dies "during" it: after what the kernel does, within what a runtime takes.
+// failpointDelay is how long after its begin a step dies "during" it: after what the kernel does,
+// within what a runtime takes.
 const failpointDelay = 15 * time.Millisecond
 
 // A failpoint kills the daemon at one point. A nil failpoint never does.

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// watch returns config with f in it. Besides the steps, these are points: each change of the store's files, and the calls
-// "hold", "release", "probe" and "discard".
+// watch returns config with f in it. Besides the steps, these are points: each change of the
+// store's files, and the calls "hold", "release", "probe" and "discard".
 func (f *failpoint) watch(config shim.Config) shim.Config {
 	if f == nil {
 		return config

@@ -15,12 +15,13 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// The newest containerd gets a third of the crashes, in turn: what differs is not the daemon.
+// The newest containerd gets a third of the crashes, in turn, because the daemon is the same.
 var everyCrash = flag.Bool("every-crash", false, "TestCrashPoints also with the newest containerd at every point")
 
-// TestCrashPoints kills the daemon before, within and after whatever it does to a group, and between any two of the changes that it
-// makes to its files. What it was asked for is then there wholly, or not at all; the next daemon makes it so, leaves nothing behind
-// and touches no other group; and at no time gets a member out.
+// TestCrashPoints kills the daemon before, during and after everything that it does to a group, and
+// between any two of the changes that it makes to its files. The request is then fulfilled wholly
+// or not at all. The next daemon fulfils it, leaves nothing behind and touches no other group. At
+// no time does a packet of a member get out.
 func TestCrashPoints(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		for _, o := range scenarios {
@@ -38,13 +39,13 @@ func TestCrashPoints(t *testing.T) {
 	}
 }
 
-// A crashTest is a machine whose daemon is killed at a point, again and again.
+// A crashTest is a machine whose daemon is killed at one point after the other.
 type crashTest struct {
 	*machine.Machine
 	watch       *machine.Watch
 	ambassadors int
 	steady      map[string]uint32
-	before      []string // what the host's network is with no other group than the steady one
+	before      []string // the host's network when steady is the only group
 }
 
 func newCrashTest(t *testing.T, server string) *crashTest {
@@ -61,7 +62,7 @@ func newCrashTest(t *testing.T, server string) *crashTest {
 	return c
 }
 
-// startWithFailpoint starts a daemon that crashes as soon as a file says where.
+// startWithFailpoint starts a daemon that kills itself as soon as the file names a point.
 func (c *crashTest) startWithFailpoint() { c.Start(failpointEnv + "=" + c.failpointFile()) }
 
 // failpointEnv is the variable that names the daemon's file of failpoints.
@@ -69,7 +70,8 @@ const failpointEnv = "SALLYPORT_FAILPOINT"
 
 func (c *crashTest) failpointFile() string { return filepath.Join(c.Root, "failpoint") }
 
-// round is a whole life of the ordeal's groups, with a crash in each phase: at the nth of its points, counted around.
+// round takes the groups of a scenario through one whole life, with a crash in each phase. That of
+// round n comes at the nth point of the phase, modulo their number.
 func (c *crashTest) round(o scenario, n int) {
 	c.T.Helper()
 	for _, p := range o.phases {
@@ -78,40 +80,42 @@ func (c *crashTest) round(o scenario, n int) {
 	}
 }
 
-// crash makes demands of a daemon that kills itself meanwhile, all at once, then starts the next, and sees to it that each is met.
-func (c *crashTest) crash(name, at string, demands []request) {
+// crash makes all requests at once to a daemon that kills itself meanwhile. Then it starts the next
+// daemon, and checks that each request is fulfilled.
+func (c *crashTest) crash(name, at string, requests []request) {
 	c.T.Helper()
-	said := make([]error, len(demands))
-	was := make([]snapshot, len(demands))
-	for i, d := range demands {
+	said := make([]error, len(requests))
+	was := make([]snapshot, len(requests))
+	for i, d := range requests {
 		was[i] = c.snapshot(d.group)
 	}
 	if err := os.WriteFile(c.failpointFile(), []byte(at), 0o600); err != nil {
 		c.T.Fatal(err)
 	}
 	var wait sync.WaitGroup
-	for i, d := range demands {
+	for i, d := range requests {
 		wait.Go(func() { _, said[i] = c.Try(d.args...) })
 	}
 	wait.Wait()
 	lives := machine.Retry(10*time.Second, func() error {
 		if !c.Exited() {
-			return errors.New("the daemon didn't get there")
+			return errors.New("the daemon didn't come to that point")
 		}
 		return nil
 	})
 	c.Kill()
 	if lives != nil {
-		c.T.Fatalf("%s: %v; the verbs said: %v\n%s", name, lives, said, c.Out)
+		c.T.Fatalf("%s: %v; the commands ended with %v\n%s", name, lives, said, c.Out)
 	}
 	if err := os.Remove(c.failpointFile()); err != nil {
 		c.T.Fatal(err)
 	}
-	if said[0] == nil && len(demands) == 1 && !strings.HasPrefix(at, "during") { // a moment later it may all have been done
-		c.T.Errorf("%s: the verb said that it was done", name)
+	// During a step, all of it may have been done before the daemon died.
+	if said[0] == nil && len(requests) == 1 && !strings.HasPrefix(at, "during") {
+		c.T.Errorf("%s: the command succeeded", name)
 	}
 	c.startWithFailpoint()
-	for i, d := range demands {
+	for i, d := range requests {
 		c.settle(name, d, was[i], said[i])
 	}
 	c.checkCapture(name)
@@ -126,7 +130,8 @@ func (c *crashTest) checkCapture(name string) {
 	}
 }
 
-// checkOthers: a group that no crash has anything to do with is as it was, and a capture that saw nothing proves nothing.
+// checkOthers checks that the group without crashes is as it was. A capture that saw no frame at
+// all proves nothing, so it must have seen an ambassador.
 func (c *crashTest) checkOthers() {
 	c.T.Helper()
 	if now := c.Pids("steady"); !maps.Equal(c.steady, now) {

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// newDisk mounts a small disk of its own for a machine's state, and then starts the daemon.
+// newDisk mounts a small disk for a machine's state, and then starts the daemon.
 func newDisk(t *testing.T, server string) *machine.Machine {
 	t.Helper()
 	m := machine.NewIdle(t, server)
@@ -39,7 +39,7 @@ func newDisk(t *testing.T, server string) *machine.Machine {
 
 func diskPath(m *machine.Machine) string { return filepath.Join(m.Root, "state") }
 
-// fillDisk leaves not a byte free, until it is emptied.
+// fillDisk leaves no free byte. The returned function frees them again.
 func fillDisk(m *machine.Machine) (empty func()) {
 	m.T.Helper()
 	path := filepath.Join(diskPath(m), "ballast")
@@ -63,8 +63,9 @@ func fillDisk(m *machine.Machine) (empty func()) {
 	}
 }
 
-// TestDiskFull: what runs runs on, also from one daemon to the next; what can't be done is refused in words and changes nothing; and
-// when there is room again all goes on with nobody's help.
+// TestDiskFull fills the disk. What runs keeps running, also from one daemon to the next. A change
+// that can't be made is refused with a message and has no effect. When there is space again,
+// everything works without help.
 func TestDiskFull(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// sidecarUpdate is what works again in the end.
+// sidecarUpdate checks that changes can be made again.
 func sidecarUpdate(m *machine.Machine, before map[string]uint32) {
 	m.T.Helper()
 	m.AwaitRunning("pair")
@@ -105,8 +106,8 @@ func sidecarUpdate(m *machine.Machine, before map[string]uint32) {
 	}
 }
 
-// TestDiskReadOnly: a daemon that can't write what is wanted says so and doesn't serve, what runs runs on without it, and the
-// one that can write again takes it over.
+// TestDiskReadOnly makes the disk read-only. The daemon reports that it can't write, and doesn't
+// serve. What runs keeps running without it, and a daemon that can write again takes it over.
 func TestDiskReadOnly(t *testing.T) {
 	m := newDisk(t, "")
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
@@ -130,7 +131,7 @@ func TestDiskReadOnly(t *testing.T) {
 	sidecarUpdate(m, before)
 }
 
-// runDaemonToItsEnd runs a daemon that is not expected to stay.
+// runDaemonToItsEnd runs a daemon that is expected to end by itself.
 func runDaemonToItsEnd(m *machine.Machine) (said string, err error) {
 	m.T.Helper()
 	ctx, cancel := context.WithTimeout(m.T.Context(), 20*time.Second)
@@ -142,7 +143,8 @@ func runDaemonToItsEnd(m *machine.Machine) (said string, err error) {
 	return out.String(), err
 }
 
-// remountReadOnly is what a boot makes of a disk with errors.
+// remountReadOnly does what a boot does with a disk that has errors. The returned function makes it
+// writable again.
 func remountReadOnly(m *machine.Machine) (writable func()) {
 	m.T.Helper()
 	remount := func(flags uintptr) {
@@ -154,7 +156,7 @@ func remountReadOnly(m *machine.Machine) (writable func()) {
 	return func() { remount(0) }
 }
 
-// copyFile is for an image that is to vanish.
+// copyFile copies an image that a test is about to delete.
 func copyFile(to, from string) error {
 	r, err := os.Open(from)
 	if err != nil {

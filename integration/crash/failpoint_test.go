@@ -10,8 +10,9 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// TestShippedBinaryHasNoFailpoint starts the shipped binary with a failpoint in its environment. It lives past that point,
-// and doesn't even hold the variable's name. The control is the binary of the other crash tests, which holds it.
+// TestShippedBinaryHasNoFailpoint starts the shipped binary with a failpoint in its environment. It
+// lives past that point, and doesn't even hold the variable's name. The control is the binary of
+// the other crash tests, which holds it.
 func TestShippedBinaryHasNoFailpoint(t *testing.T) {
 	for binary, want := range map[string]bool{machine.Binary: false, failpointBinary: true} {
 		program, err := os.ReadFile(binary)

@@ -10,9 +10,10 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// brittle is a group with something for every kind of step. Its members go for the victim from their first instruction on.
-// What differs between the first version and the second is each kind's reason to act: %[2]s a word, %[3]d a port of the host and the
-// group's bound, %[4]s what the ambassador may reach, %[5]s the volumes, %[6]s where one is mounted.
+// brittle is a group with something for every kind of step. Its members send to the victim from
+// their first instruction on. The second version gives each kind of step a reason to act. %[2]s is
+// a word, %[3]d a port of the host and the group's limit, %[4]s an address that the ambassador may
+// reach, %[5]s the size of a volume, and %[6]s the name of another.
 const brittle = `
 group "brittle" {
   resources { pids = %[3]d }
@@ -60,7 +61,7 @@ group "brittle" {
 }
 `
 
-// steady is a group that no crash has anything to do with.
+// steady is a group that no crash concerns.
 const steady = `
 group "steady" {
   egress = "none"
@@ -72,7 +73,8 @@ group "steady" {
 }
 `
 
-// batch is a job that fails, and fuse a group that its app's failure stops. Each time that somebody runs, he notes it.
+// batch is a job that fails. The failure of its app stops the group fuse. Each container writes a
+// line each time it runs.
 const (
 	batch = `
 group "batch" {
@@ -115,7 +117,8 @@ group "fuse" {
 `
 )
 
-// wary is a group whose updates are taken back in five seconds; %[2]s is its word, and %[3]s its command.
+// wary is a group whose updates are reverted after five seconds. %[2]s is its word, and %[3]s its
+// command.
 const wary = `
 group "wary" {
   egress = "none"
@@ -156,7 +159,8 @@ func (c *crashTest) brittle(version int) request {
 	})
 }
 
-// application is the demand that a group be as a file has it. met is told how to ask for it once more.
+// application requests that a group be as a file defines it. met gets the arguments of another such
+// apply.
 func (c *crashTest) application(group, text string, met func(apply []string) error) request {
 	args := []string{"apply", c.Write(group+".hcl", text)}
 	return request{group: group, args: args, text: text, met: func() error { return met(args) }}
@@ -170,12 +174,13 @@ func (c *crashTest) batch() request {
 	return c.application("batch", fmt.Sprintf(batch, machine.AttackImage), func([]string) error { return c.batchEnded(1, 1) })
 }
 
-// batchAgain is a demand that nobody writes down: a crash may undo it.
+// batchAgain is a request that is not written to disk, so a crash may undo it.
 func (c *crashTest) batchAgain() request {
 	return request{group: "batch", args: []string{"restart", "batch"}, text: fmt.Sprintf(batch, machine.AttackImage), met: func() error { return c.batchEnded(1, 2) }}
 }
 
-// batchEnded says that the job has ended as it should, has run so often, and its init just as often.
+// batchEnded returns nil if the job has ended as it should, and its app and init ran equally often,
+// within the limits.
 func (c *crashTest) batchEnded(least, most int) error {
 	g := c.Status("batch")
 	if g.State != shim.Completed || !strings.HasPrefix(g.Error, "app (app) ended with status 4") || len(c.Pids("batch")) > 0 {
@@ -200,12 +205,12 @@ func (c *crashTest) fuse(version int) request {
 	})
 }
 
-// waryText is a version of the wary group. The first is what it goes back to.
+// waryText returns a version of the wary group. It reverts to the first one.
 func waryText(word string) string {
 	return fmt.Sprintf(wary, machine.AttackImage, word, `"/attack", "listen", "9000"`)
 }
 
-// waryUpdate is another good version each time.
+// waryUpdate requests a good version, another one each time.
 func (c *crashTest) waryUpdate(n int) request {
 	if c.snapshot("wary").text == "" {
 		c.Apply("wary.hcl", waryText("first"))
@@ -218,15 +223,16 @@ func (c *crashTest) waryRollback() request {
 	return request{group: "wary", args: []string{"rollback", "wary"}, text: waryText("first"), met: func() error { return c.waryIs("first", "") }}
 }
 
-// waryBad is a version that is never ready.
+// waryBad requests a version that never becomes ready.
 func (c *crashTest) waryBad(n int) request {
 	bad := fmt.Sprintf(wary, machine.AttackImage, fmt.Sprint("worse", n), `"/bin/sleep", "1000"`)
 	d := c.application("wary", bad, func([]string) error { return c.waryIs("first", "was taken back: not ready within 5s") })
-	d.text, d.passing = waryText("first"), true
+	d.text, d.transient = waryText("first"), true
 	return d
 }
 
-// waryIs says that the group runs with that word, has proved itself, and complains of that.
+// waryIs returns nil if the group runs with that word, its generation is proved, and its error
+// contains the complaint.
 func (c *crashTest) waryIs(word, complaint string) error {
 	g := c.Status("wary")
 	if g.State != shim.Running || !strings.Contains(g.Error, complaint) || complaint == "" && g.Error != "" {

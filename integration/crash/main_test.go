@@ -1,5 +1,5 @@
 // Package crash kills the daemon, containerd, shims and programs, and takes disk and power away.
-// The next daemon must make all of what was asked for, or nothing of it.
+// The next daemon must fulfil what was requested wholly, or not at all.
 package crash
 
 import (
@@ -11,7 +11,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// atOnce is how many crash tests run at the same time, unless -parallel is given: most of their time is waiting.
+// atOnce is how many crash tests run at the same time unless -parallel is given. Most of their time
+// is waiting.
 const atOnce = "6"
 
 func TestMain(m *testing.M) {
@@ -19,8 +20,8 @@ func TestMain(m *testing.M) {
 	machine.Main(m, buildFailpointBinary)
 }
 
-// failpointBinary is a sallyport that kills itself where a test wants it. The shipped one can't: see
-// cmd/sallyport/failpoint.go.
+// failpointBinary is a sallyport that kills itself at a point that a test names. The shipped one
+// can't: see cmd/sallyport/failpoint.go.
 var failpointBinary string
 
 func buildFailpointBinary(dir string) error {

@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// TestContainerdKilled: groups run on while containerd is away, their state is unknown and nothing is done to them; and it is
-// the same processes that the next containerd has.
+// TestContainerdKilled kills containerd. Groups run on meanwhile, their state is unknown, and
+// nothing is done to them. The next containerd has the same processes.
 func TestContainerdKilled(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestContainerdKilled(t *testing.T) {
 	}
 }
 
-// TestShimKilled: a group whose shim is killed comes back by itself, with no member's packet outside, and the others, which have
-// shims of their own, notice nothing.
+// TestShimKilled kills a group's shim. The group comes back by itself, and no packet of a member
+// gets out. Other groups have shims of their own, and don't notice.
 func TestShimKilled(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestShimKilled(t *testing.T) {
 				}
 				return nil
 			})
-			machine.Eventually(t, recoveryTime, "the group is as it was asked for", whole.met)
+			machine.Eventually(t, recoveryTime, "the group is as requested", whole.met)
 			for _, pid := range before {
 				machine.Eventually(t, 20*time.Second, "the process of before has ended", func() error {
 					if err := unix.Kill(int(pid), 0); err != unix.ESRCH {
@@ -81,8 +81,8 @@ func TestShimKilled(t *testing.T) {
 	}
 }
 
-// TestRuncMissing: without the runtime nothing can be started, which is said, and what runs runs on; when it is back, so is the
-// group, with nobody's help.
+// TestRuncMissing takes the runtime away. Status reports that nothing can be started, and what runs
+// keeps running. When runc is back, the group is restored without help.
 func TestRuncMissing(t *testing.T) {
 	m := machine.NewIdle(t, "")
 	m.Server = filepath.Join(m.Root, "bin")
@@ -109,7 +109,7 @@ func TestRuncMissing(t *testing.T) {
 	if err := unix.Kill(int(before["app"]), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 40*time.Second, "status says what is missing", func() error {
+	machine.Eventually(t, 40*time.Second, "status names runc", func() error {
 		if g := m.Status("pair"); !strings.Contains(g.Error, "runc") || !strings.Contains(g.Hint, "install runc") {
 			return fmt.Errorf("%s: %q", g.State, g.Error)
 		}

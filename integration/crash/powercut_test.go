@@ -15,8 +15,9 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// TestPowerCut: of a machine that lost its power the disk is left, and no registry answers. The next daemon starts what ran, in
-// order and shut, from what is on the disk; what was stopped stays down.
+// TestPowerCut cuts the power. The disk is all that is left of the machine, and no registry
+// answers. The next daemon starts what ran, in order and with the rules in place, from what is on
+// the disk. What was stopped stays stopped.
 func TestPowerCut(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +57,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// cutPower leaves of the machine what is on its disk: no process, mount, cgroup, link, rule, nor anything below /run.
+// cutPower removes everything that is not on the machine's disk: processes, mounts, cgroups, links,
+// rules, and all below /run.
 func cutPower(m *machine.Machine) {
 	m.T.Helper()
 	m.Kill()
@@ -98,7 +100,7 @@ func cutPower(m *machine.Machine) {
 	})
 }
 
-// dropCgroups removes the instance's, the deepest first.
+// dropCgroups removes the instance's cgroups, the deepest first.
 func dropCgroups(m *machine.Machine) {
 	m.T.Helper()
 	machine.Eventually(m.T, 20*time.Second, "no cgroup is left", func() error {

@@ -16,11 +16,11 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// recoveryTime bounds the wait for what the next daemon makes of a crash. Between two looks lies a pause: each is made by a process or
-// some, and several machines share the processors.
+// recoveryTime is how long the next daemon may take to recover. recoveryPause lies between two
+// checks. Each check starts processes, and several machines share the processors.
 const recoveryTime, recoveryPause = 40 * time.Second, 100 * time.Millisecond
 
-// await looks again until f is satisfied.
+// await calls f until it returns nil.
 func (c *crashTest) await(what string, f func() error) {
 	c.T.Helper()
 	machine.Eventually(c.T, recoveryTime, what, func() error {
@@ -32,16 +32,16 @@ func (c *crashTest) await(what string, f func() error) {
 	})
 }
 
-// A request is something that is asked of a daemon.
+// A request is something that a daemon is asked to do.
 type request struct {
-	group   string
-	args    []string     // the verb
-	text    string       // what the group's file is in the end; empty: gone
-	passing bool         // it is another one before that, and was that one before
-	met     func() error // what else is so in the end, where there is anything
+	group     string
+	args      []string     // the verb
+	text      string       // of the group's file in the end; empty if the group is to be gone
+	transient bool         // the file changes in between, and then goes back
+	met       func() error // whether the request is fulfilled; may be nil if text is empty
 }
 
-// A snapshot is what there is of a group.
+// A snapshot is the state of a group.
 type snapshot struct {
 	text       string // its file; empty: none
 	generation int
@@ -60,34 +60,34 @@ func (c *crashTest) snapshot(group string) snapshot {
 	return snapshot{text: string(text), generation: c.Status(group).Generation, pids: c.Pids(group)}
 }
 
-// settle sees what has become of a demand whose verb said that: all of it is there, or nothing. Then it is made again, where it has
-// to be, and met.
+// settle checks what became of a request whose command ended with this error: it was taken up
+// wholly, or not at all. If it was not, settle makes it again, and waits until it is fulfilled.
 func (c *crashTest) settle(name string, d request, was snapshot, said error) {
 	c.T.Helper()
 	name += ", " + d.group
 	now := c.snapshot(d.group)
 	taken := now.text == d.text
-	if d.passing {
+	if d.transient {
 		taken = now.generation > was.generation
 	}
 	switch {
 	case taken:
 	case now.text != was.text:
-		c.T.Errorf("%s: its file is neither what it was nor what was asked for:\n%s", name, now.text)
+		c.T.Errorf("%s: its file is neither what it was nor what was requested:\n%s", name, now.text)
 	case said == nil:
-		c.T.Errorf("%s: the verb said that it was done, and it is not", name)
+		c.T.Errorf("%s: the command succeeded, and the request is not fulfilled", name)
 	default:
 		c.untouched(name, d.group, was)
-		_, _ = c.Try(d.args...) // of a job that has failed it says so
+		_, _ = c.Try(d.args...) // it fails if the job does
 	}
 	if d.text == "" {
 		c.gone(name, d.group)
 		return
 	}
-	c.await(name+": the next daemon makes what was asked for", d.met)
+	c.await(name+": the next daemon fulfils the request", d.met)
 }
 
-// untouched says that nothing has been done of what was not taken up.
+// untouched checks that a request that was not taken up had no effect.
 func (c *crashTest) untouched(name, group string, was snapshot) {
 	c.T.Helper()
 	if was.text == "" {
@@ -95,7 +95,7 @@ func (c *crashTest) untouched(name, group string, was snapshot) {
 		return
 	}
 	if now := c.Pids(group); !maps.Equal(was.pids, now) {
-		c.T.Errorf("%s: nothing was taken up; and it was %v, and is %v", name, was.pids, now)
+		c.T.Errorf("%s: nothing was taken up, but the processes were %v and are %v", name, was.pids, now)
 	}
 }
 
@@ -113,7 +113,8 @@ func (c *crashTest) gone(name, group string) {
 	})
 }
 
-// lines counts what a group's containers have written into a file of its persistent volume: one line each time that they ran.
+// lines counts the lines that a group's containers have written into a file of its persistent
+// volume. Each writes one each time it runs.
 func (c *crashTest) lines(group, file string) int {
 	text, _ := os.ReadFile(filepath.Join(c.Root, "state", "volumes", group, "keep", file))
 	return strings.Count(string(text), "\n")

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// What `make soak` raises.
+// `make soak` raises these.
 var (
 	soakGroups  = flag.Int("groups", 4, "groups of TestLifeSoak")
 	soakActions = flag.Int("actions", 6, "things done to each group of TestLifeSoak")
@@ -26,7 +26,8 @@ var (
 	soakSeed    = flag.Uint64("seed", 0, "of TestLifeSoak; 0: another each time")
 )
 
-// soakText is a group whose member goes for the victim. %[3]d is its version, %[4]s its door.
+// soakText is a group whose member sends to the victim. %[3]d is its version, %[4]s the address
+// that its ambassador sends to.
 const soakText = `
 group "%[2]s" {
   app "app" {
@@ -43,7 +44,7 @@ group "%[2]s" {
 }
 `
 
-// A soakGroup is one group of a soak, and what was last asked for.
+// A soakGroup is one group of a soak, and what was requested of it last.
 type soakGroup struct {
 	n, version int
 	name       string
@@ -51,9 +52,9 @@ type soakGroup struct {
 	want       string // "up", "stopped" or "gone"
 }
 
-// TestLifeSoak has groups applied, updated, stopped, started, restarted and removed at random, while the daemon, containerd, the
-// shims and the programs are killed under them. What was asked for last is what there is in the end, all of it and nothing else;
-// and at no time gets a member out.
+// TestLifeSoak applies, updates, stops, starts, restarts and removes groups at random. Meanwhile it
+// kills the daemon, containerd, the shims and the programs. In the end there is what was requested
+// last, all of it and nothing else. At no time does a packet of a member get out.
 func TestLifeSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -74,7 +75,7 @@ func TestLifeSoak(t *testing.T) {
 			for range *soakActions {
 				if err := g.act(rnd); err != nil {
 					refused[i]++
-					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond) // nobody may be there to ask
+					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond) // no daemon may run
 				}
 			}
 		})
@@ -103,7 +104,8 @@ func TestLifeSoak(t *testing.T) {
 	}
 }
 
-// act does one thing to the group. What is wanted of it changes before it is asked for: who is refused asks again in the end.
+// act does one thing to the group. It sets what is wanted before it asks for it, because a request
+// that is refused is made again in the end.
 func (g *soakGroup) act(rnd *rand.Rand) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -126,7 +128,7 @@ func (g *soakGroup) act(rnd *rand.Rand) error {
 	return g.ask(ctx)
 }
 
-// ask makes what is wanted of a group whatever it was.
+// ask requests what is wanted of a group, in whatever state the group is.
 func (g *soakGroup) ask(ctx context.Context) error {
 	if g.want == "gone" {
 		if err := g.client.Remove(ctx, g.name, nil); !errors.Is(err, shim.ErrNoGroup) {
@@ -144,7 +146,7 @@ func (g *soakGroup) ask(ctx context.Context) error {
 	return g.client.Start(ctx, g.name, nil)
 }
 
-// settle asks for what is wanted, and says how it is not that.
+// settle requests what is wanted, and returns an error if the group is not so.
 func (g *soakGroup) settle(m *machine.Machine) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -180,7 +182,7 @@ func (g *soakGroup) settle(m *machine.Machine) error {
 	return nil
 }
 
-// killAtRandom kills something.
+// killAtRandom kills the daemon, containerd, a shim or a program.
 func killAtRandom(m *machine.Machine, rnd *rand.Rand) {
 	m.T.Helper()
 	switch rnd.IntN(6) {

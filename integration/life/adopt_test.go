@@ -18,9 +18,10 @@ import (
 // adopted is how many groups run while their daemon, or containerd, is killed.
 const adopted = 50
 
-// BenchmarkAdopt reports how long 50 groups are without anybody, none of which is touched: from the start of the next daemon, after
-// one that was killed, to its answer that each runs; and from the end of a containerd that is killed until the daemon has looked at
-// each in the next one.
+// BenchmarkAdopt reports how long 50 groups are unattended, while none of them is touched. The
+// daemon's time lasts from the start of the next one, after a kill, to its answer that each group
+// runs. Containerd's time lasts from its kill until the daemon has checked each group in the next
+// one.
 func BenchmarkAdopt(b *testing.B) {
 	for name, server := range machine.Servers(b) {
 		b.Run(name, func(b *testing.B) { benchmarkAdopt(b, machine.New(b, server)) })
@@ -67,8 +68,8 @@ func benchmarkAdopt(b *testing.B, m *machine.Machine) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// awaitAdopted applies what runs as it is, again and again, until each of the groups was seen to be as it should be: that takes a look that
-// began after the apply.
+// awaitAdopted applies the same files again and again, until each group was found to be as its file
+// defines it. That needs a check that began after the apply.
 func awaitAdopted(m *machine.Machine, files []shim.Bundle) {
 	m.T.Helper()
 	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))

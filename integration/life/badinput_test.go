@@ -13,7 +13,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// TestBadInput: each mistake gives one clear error, with the place where there is one, and nothing is half made.
+// TestBadInput checks that each mistake gives one clear error, with the place if there is one, and
+// has no other effect.
 func TestBadInput(t *testing.T) {
 	m := machine.New(t, "")
 	short := cutShort(t, machine.AttackImage)
@@ -62,7 +63,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestBadHost starts the daemon where something is missing; it ends at once and says what to do.
+// TestBadHost starts the daemon on hosts that lack something. It ends at once, and its error has a
+// hint.
 func TestBadHost(t *testing.T) {
 	if os.Geteuid() != 0 {
 		machine.Need(t, "needs root")

@@ -35,11 +35,13 @@ group "%[2]s" {
 }
 `
 
-// settle is for what kernel and containerd clean up behind a group that is gone, so that neither pays for the other.
+// settle is the time that kernel and containerd get to clean up after a group is gone, so that the
+// next measurement doesn't include it.
 const settle = 200 * time.Millisecond
 
-// BenchmarkApply brings a group of three up through the control socket, and the same three by plain client calls, turn by
-// turn, on both containerds; it reports the medians in ms, their ratio, and how the apply's time splits.
+// BenchmarkApply starts a group of three through the control socket, and the same three by plain
+// client calls, in turn, on both containerds. It reports the medians in ms, their ratio, and how
+// the apply's time splits.
 func BenchmarkApply(b *testing.B) {
 	for name, server := range machine.Servers(b) {
 		b.Run(name, func(b *testing.B) { benchmarkApply(b, machine.New(b, server)) })
@@ -82,8 +84,8 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// containerdsPart is how long a group of three took on average in create and start, where nearly all is containerd's and runc's,
-// by what the daemon logs of each step.
+// containerdsPart returns how long a group of three took on average in create and start, from the
+// daemon's log of each step. Nearly all of that time is containerd's and runc's.
 func containerdsPart(log string, applies int) (part time.Duration) {
 	for line := range strings.Lines(log) {
 		_, rest, ours := strings.Cut(line, "group=g took=")

@@ -13,8 +13,9 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// bounded is a sealed group with bounds of its own, whose app, of another user, writes into what lasts and reads what the host has.
-// Its sidecar, of yet another, can do neither. %[2]s is the host's folder, %[3]s the group's memory.
+// bounded is a sealed group with limits of its own. Its app, of another user, writes into a
+// persistent volume and reads a folder of the host. Its sidecar, of yet another user, can do
+// neither. %[2]s is the host's folder, %[3]s the group's memory.
 const bounded = `
 group "g" {
   egress = "none"
@@ -48,7 +49,7 @@ group "g" {
 }
 `
 
-// TestBoundsAndVolumes: what a group shares, on both containerds.
+// TestBoundsAndVolumes checks what the containers of a group share, on both containerds.
 func TestBoundsAndVolumes(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) { testBoundsAndVolumes(t, machine.New(t, server)) })
@@ -101,7 +102,7 @@ func testBoundsAndVolumes(t *testing.T, m *machine.Machine) {
 	}
 }
 
-// expectLimit reads a bound of the whole group, from whichever hierarchy has it.
+// expectLimit reads a limit of the whole group, from the hierarchy that has it.
 func expectLimit(m *machine.Machine, want string, files ...string) {
 	m.T.Helper()
 	var got []string

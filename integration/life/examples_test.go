@@ -16,15 +16,16 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// Every example is booted as it is and does what its comment says; `make images` has built what they run.
+// Every example runs as it is and does what its comment promises. `make images` has built their
+// images.
 
 func TestExampleCheckout(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
 			m := machine.New(t, server)
-			world := m.Payments()
+			payments := m.Payments()
 			m.Run("apply", "../../examples/checkout/checkout.hcl")
-			world.WaitFor(t, "payment from "+machine.Host4, "log line from "+machine.Host4)
+			payments.WaitFor(t, "payment from "+machine.Host4, "log line from "+machine.Host4)
 			if out := m.Run("exec", "checkout.web", "--", "/web", "try", "http://127.0.0.1:9001/"); !strings.Contains(out, "200 OK") {
 				t.Errorf("the call through the ambassador: %q", out)
 			}
@@ -42,7 +43,7 @@ func TestExampleCheckout(t *testing.T) {
 			var said bytes.Buffer
 			page.Stdout, page.Stderr = &said, &said
 			if err := machine.InNetns(m.Remote, page.Run); err != nil || !strings.Contains(said.String(), "200 OK") {
-				t.Errorf("the shop's page from the world: %v, %s", err, &said)
+				t.Errorf("the shop's page from the remote host: %v, %s", err, &said)
 			}
 		})
 	}
@@ -50,11 +51,11 @@ func TestExampleCheckout(t *testing.T) {
 
 func TestExampleDirect(t *testing.T) {
 	m := machine.New(t, "")
-	world := m.Payments()
+	payments := m.Payments()
 	m.Run("apply", "../../examples/direct/direct.hcl")
-	world.WaitFor(t, "payment from "+machine.Host4, "log line from "+machine.Host4)
+	payments.WaitFor(t, "payment from "+machine.Host4, "log line from "+machine.Host4)
 	for _, addr := range m.Status("direct").Addrs {
-		m.MustNotReach(m.Remote, "the world", "tcp", addr, 8080)
+		m.MustNotReach(m.Remote, "the remote host", "tcp", addr, 8080)
 	}
 }
 
@@ -69,11 +70,11 @@ func TestExampleSealed(t *testing.T) {
 	}
 }
 
-// TestExampleSandbox: the agent gets what is on the lists and nothing else. Its own log says so, the proxy's says what it turned
-// away, and the capture that nothing else came out.
+// TestExampleSandbox checks that the agent gets what is on the lists and nothing else, by its own
+// log, by the proxy's log of refusals, and by the capture.
 func TestExampleSandbox(t *testing.T) {
 	m := machine.New(t, "")
-	world := m.Payments()
+	payments := m.Payments()
 	m.ServeTLS(t, machine.Remote4+":443", "packages")
 	m.ServeNames(t, map[string]netip.Addr{"packages.example.com": netip.MustParseAddr(machine.Remote4), "mirror.example.com": netip.MustParseAddr(machine.Remote4)})
 	seen := machine.NewCapture(t, m.Host)
@@ -96,7 +97,7 @@ func TestExampleSandbox(t *testing.T) {
 			t.Errorf("%s was not refused:\n%s", what, log)
 		}
 	}
-	world.WaitFor(t, "payment from "+machine.Host4)
+	payments.WaitFor(t, "payment from "+machine.Host4)
 	if err := machine.Contains(m.Run("logs", "sandbox.proxy"), "203.0.113.66:80 ", "203.0.113.66:8080 ", "169.254.169.254:80 ", machine.Remote4+":22 "); err != nil {
 		t.Errorf("what the proxy turned away: %v", err)
 	}
@@ -117,7 +118,8 @@ func TestExampleSandbox(t *testing.T) {
 	}
 }
 
-// TestExampleLedger: what was written outlives the group, and an update that shows nothing is taken back.
+// TestExampleLedger checks that written data outlives the group, and that an update that never
+// becomes ready is reverted.
 func TestExampleLedger(t *testing.T) {
 	m := machine.New(t, "")
 	m.Run("apply", "../../examples/ledger/ledger.hcl")
@@ -145,7 +147,7 @@ func TestExampleLedger(t *testing.T) {
 	}
 }
 
-// ledgerPage is the example's page as the world sees it; what is wrong where it sees none.
+// ledgerPage returns the example's page as the remote host sees it, or the error.
 func ledgerPage(m *machine.Machine) string {
 	dial := func(_ context.Context, network, addr string) (c net.Conn, err error) {
 		err = machine.InNetns(m.Remote, func() (err error) {

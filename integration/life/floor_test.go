@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A floor does with plain client calls what a group of three needs at the least: three containers of one image, in one
-// network namespace and one shim, created together and started in order. No rules, no files, nobody who looks after them.
+// A floor does by plain client calls the least that a group of three needs: three containers of one
+// image, in one network namespace and one shim, created together and started in order. It has no
+// rules, no files and no supervision.
 type floor struct {
 	client *containerd.Client
 	image  containerd.Image
@@ -50,8 +51,9 @@ func (f *floor) up() error {
 	var together errgroup.Group
 	for i := range f.tasks {
 		together.Go(func() (err error) {
-			// Shims of one group that start at once race for its socket, and one that nobody reaches may stay behind. So
-			// the others wait until the first listens; whoever loses all the same tries again.
+			// Shims of one group that start at once race for its socket, and one that no client
+			// reaches may stay behind. So the others wait until the first listens. One that still
+			// loses tries again.
 			if i > 0 {
 				time.Sleep(shimListens)
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// careful is a group whose update has five seconds; %[2]s is what its app does.
+// careful is a group whose update must be ready in five seconds. %[2]s is the script of its app.
 const careful = `
 group "careful" {
   egress = "none"
@@ -47,7 +47,8 @@ func neverReady() string {
 	return fmt.Sprintf(careful, machine.AttackImage, "rm /data/ready; exec sleep 1000")
 }
 
-// TestGenerations takes a group through updates that are taken back, rolled back, and interrupted by the end of the daemon.
+// TestGenerations takes a group through updates that are reverted, rolled back, and interrupted by
+// the end of the daemon.
 func TestGenerations(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("careful.hcl", becomesReady())
@@ -79,7 +80,7 @@ func TestGenerations(t *testing.T) {
 		t.Errorf("history has of generation 2:\n%s", text)
 	}
 
-	// The daemon is killed while a change by hand is on trial.
+	// The daemon is killed while a change made by hand has not yet proved itself.
 	if err := os.WriteFile(installed, []byte(neverReady()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,8 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// TestStopStays: what was stopped is down after the daemon's end too, and has its volumes until they are deleted.
+// TestStopStays checks that a stopped group stays down after the daemon's end too, and keeps its
+// volumes until they are deleted.
 func TestStopStays(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("careful.hcl", becomesReady())
@@ -143,7 +145,7 @@ func TestStopStays(t *testing.T) {
 	}
 }
 
-// TestWaitForAJob exits as the job did.
+// TestWaitForAJob checks that wait exits with the status of the job.
 func TestWaitForAJob(t *testing.T) {
 	const job = `
 group "job" {

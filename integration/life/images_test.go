@@ -23,8 +23,9 @@ group "moving" {
 }
 `
 
-// TestImagesOfAGeneration: what an image name means is settled by an apply, and by nothing else; a rollback goes back to what it
-// meant, with the text unchanged and the archive of then gone.
+// TestImagesOfAGeneration checks that only an apply decides which digest an image name means. A
+// rollback goes back to the digest of that generation, with the text unchanged and the archive of
+// that time gone.
 func TestImagesOfAGeneration(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +41,7 @@ func TestImagesOfAGeneration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// expect tells the images apart by a program that one of them has.
+			// expect tells the images apart by a program that only one of them has.
 			expect := func(when string, generation int, attack bool) {
 				t.Helper()
 				machine.Eventually(t, 20*time.Second, when, func() error {

@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// TestLife takes a group through what an operator does to one, on both containerds.
+// TestLife takes a group through the commands of an operator, on both containerds.
 func TestLife(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) { testLife(t, machine.New(t, server)) })
@@ -93,7 +93,8 @@ func removeByHand(t testing.TB, m *machine.Machine) {
 	m.CheckNoGroup(t)
 }
 
-// TestHandPlacedFile: a file that appears in the folder is taken up, and one that breaks keeps its group.
+// TestHandPlacedFile checks that a file that appears in the folder is applied, and that one that
+// becomes invalid keeps its group.
 func TestHandPlacedFile(t *testing.T) {
 	m := machine.New(t, "")
 	path := filepath.Join(m.Groups, "pair.hcl")
@@ -112,7 +113,7 @@ func TestHandPlacedFile(t *testing.T) {
 	})
 	before := m.Pids("pair")
 	put(fmt.Sprintf(machine.Pair, machine.AttackImage, "one")[:80])
-	machine.Eventually(t, 5*time.Second, "the broken file is told of", func() error {
+	machine.Eventually(t, 5*time.Second, "status reports the broken file", func() error {
 		if g := m.Status("pair"); !strings.Contains(g.Error, "pair.hcl") {
 			return fmt.Errorf("status says %q", g.Error)
 		}
@@ -125,7 +126,8 @@ func TestHandPlacedFile(t *testing.T) {
 	}
 }
 
-// TestRestartPolicies: what ends stays down or comes back as its policy says, and a group whose apps are done is completed.
+// TestRestartPolicies checks that a container that ended stays down or comes back by its policy,
+// and that a group whose apps are done is completed.
 func TestRestartPolicies(t *testing.T) {
 	m := machine.New(t, "")
 	const job = `
@@ -161,7 +163,7 @@ group "job" {
 	}
 }
 
-// TestFollow: logs -f shows a line as it comes.
+// TestFollow checks that logs -f shows a line when it is written.
 func TestFollow(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
@@ -177,7 +179,7 @@ func TestFollow(t *testing.T) {
 	t.Error("the line a container wrote at its end never came")
 }
 
-// followLogs runs logs -f and hands out its lines until ctx ends.
+// followLogs runs logs -f and returns its lines until ctx ends.
 func followLogs(m *machine.Machine, ctx context.Context, target string) <-chan string {
 	m.T.Helper()
 	cmd := exec.CommandContext(ctx, m.Binary, "--root", m.Root, "logs", "-f", target)

@@ -1,5 +1,5 @@
-// Package life takes groups through what an operator does to them, from apply to removal, with the built binary on a real
-// containerd and runc. Its benchmarks measure how long that takes.
+// Package life takes groups through the commands of an operator, from apply to removal, with the
+// built binary on a real containerd and runc. Its benchmarks measure how long that takes.
 package life
 
 import (

@@ -15,7 +15,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// queue is a job in which everybody writes his name where all can see it, and goes on only when he is told to.
+// queue is a job whose containers all write their names into one file. Each waits for a sign of the
+// test before it goes on.
 const queue = `
 group "queue" {
   ambassador "door" {
@@ -65,10 +66,10 @@ group "queue" {
 }
 `
 
-// queueTime bounds each wait.
+// queueTime limits each wait.
 const queueTime = time.Minute
 
-// TestOrder takes a job through its order, each in his turn, to its end, which is one for the next daemon too.
+// TestOrder takes a job through its start order to its end. The next daemon must find it ended too.
 func TestOrder(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) { testOrder(t, machine.New(t, server)) })
@@ -126,7 +127,8 @@ func testOrder(t *testing.T, m *machine.Machine) {
 	killed := time.Now()
 	m.Start()
 	await("a killed one's next waits too", waits("early (sidecar) to be ready", "door early"))
-	if took := time.Since(killed); took > queueTime/4 { // the shim would wait for twice as long for the killed one to read
+	// The shim would wait twice as long for the killed daemon to read.
+	if took := time.Since(killed); took > queueTime/4 {
 		t.Errorf("the next daemon knew after %v", took)
 	}
 	m.Stop() // and containerd with it

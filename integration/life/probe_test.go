@@ -13,7 +13,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// ward is a group whose containers are well only when they are told so, each asked in another way.
+// ward is a group whose containers are healthy only when the test makes them so. Each has a probe
+// of another kind.
 const ward = `
 group "ward" {
   ambassador "door" {
@@ -62,7 +63,7 @@ func patientImage(t testing.TB) string {
 	return "oci-archive:" + archive
 }
 
-// TestProbes takes a group up one readiness after the other, then has a probe of each kind fail.
+// TestProbes makes one container after the other ready, then lets a probe of each kind fail.
 func TestProbes(t *testing.T) {
 	text := fmt.Sprintf(ward, patientImage(t))
 	for name, server := range machine.Servers(t) {
@@ -106,7 +107,7 @@ func probes(t *testing.T, m *machine.Machine, text string) {
 
 	m.Stop()
 	m.Start()
-	expectWhole(t, m, whole) // whom nobody has asked yet is not ill
+	expectWhole(t, m, whole) // a container without a probe's answer yet is not unhealthy
 
 	touch(m, "app", "/dead")
 	machine.Eventually(t, 20*time.Second, "the dead app is started again, and it alone", func() error {
@@ -124,7 +125,8 @@ func probes(t *testing.T, m *machine.Machine, text string) {
 	}
 }
 
-// TestProbesWithoutContainerd: a live probe that containerd does not carry out costs nobody his life.
+// TestProbesWithoutContainerd checks that a live probe that containerd does not carry out kills no
+// container.
 func TestProbesWithoutContainerd(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("ward.hcl", fmt.Sprintf(`
@@ -165,7 +167,8 @@ func touch(m *machine.Machine, container, file string) {
 	m.Run("exec", "ward."+container, "--", "touch", file)
 }
 
-// expectWaiting waits until only these containers run, and the status says why one of them is not ready.
+// expectWaiting waits until only these containers run, and status gives the reason why one of them
+// is not ready.
 func expectWaiting(t testing.TB, m *machine.Machine, container, why string, running ...string) {
 	t.Helper()
 	machine.Eventually(t, 20*time.Second, container+" is not ready", func() error {
@@ -182,7 +185,7 @@ func expectWaiting(t testing.TB, m *machine.Machine, container, why string, runn
 	})
 }
 
-// expectWhole waits until the group runs, with the processes it had.
+// expectWhole waits until the group runs, and checks that it has the same processes.
 func expectWhole(t testing.TB, m *machine.Machine, pids map[string]uint32) {
 	t.Helper()
 	machine.Eventually(t, 20*time.Second, "the group is whole", func() error {

@@ -10,7 +10,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// spent is a sealed group of which only one runs for long, and each writes his name when he begins.
+// spent is a sealed group with only one container that runs for long. Each writes its name when it
+// begins.
 const spent = `
 group "spent" {
   egress = "none"
@@ -47,13 +48,15 @@ group "spent" {
 }
 `
 
-// TestEndsOutliveRestarts: what has ended for good doesn't run again, and a crash loop goes on where it was, whatever of daemon and
-// containerd is restarted; after a start from nothing all run once more.
+// TestEndsOutliveRestarts restarts the daemon and containerd. A container that has ended for good
+// doesn't run again, and a crash loop keeps its place. After the group was stopped and started all
+// containers run once more.
 func TestEndsOutliveRestarts(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
 			m := machine.New(t, server)
-			_, _ = m.Try("apply", m.Write("spent.hcl", fmt.Sprintf(spent, machine.AttackImage))) // it says that the app ends
+			// The apply fails, because an app ends.
+			_, _ = m.Try("apply", m.Write("spent.hcl", fmt.Sprintf(spent, machine.AttackImage)))
 			loop := awaitLoop(m, 4)
 			server := m.Pids("spent")["server"]
 			for _, restart := range []struct {
@@ -87,7 +90,7 @@ func TestEndsOutliveRestarts(t *testing.T) {
 	}
 }
 
-// awaitLoop waits until the loop has ended so often in a row, and waits to be started again.
+// awaitLoop waits until the loop has ended so often in a row, and is waiting for its next start.
 func awaitLoop(m *machine.Machine, row int) (c shim.ContainerStatus) {
 	m.T.Helper()
 	machine.Eventually(m.T, time.Minute, fmt.Sprintf("an app has ended %d times", row), func() error {
@@ -102,7 +105,7 @@ func awaitLoop(m *machine.Machine, row int) (c shim.ContainerStatus) {
 	return c
 }
 
-// startCounts counts how often each has begun.
+// startCounts returns how often each container has started.
 func startCounts(m *machine.Machine) map[string]int {
 	m.T.Helper()
 	times := map[string]int{}

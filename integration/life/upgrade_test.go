@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// grown is a group in the words of the first release. Its second argument is what later ones added to it, the third what they
-// added to its sidecar.
+// grown is a group in the language of the first release. Its second argument is what later releases
+// added, the third what they added to its sidecar.
 const grown = `
 group "grown" {
   %[2]s
@@ -43,9 +43,9 @@ group "grown" {
 }
 `
 
-// TestUpgrade: the daemon takes over what an older one runs, which knew neither probes nor updates, bounds of groups nor lasting
-// volumes, and restarts none of it. The first words that only it knows change what they are about and nothing else.
-// `make test-upgrade` builds the older one.
+// TestUpgrade lets the daemon take over what an older one runs, without a restart. The older one
+// knew no probes, updates, limits of groups or persistent volumes. The first use of these changes
+// only what it is about. `make test-upgrade` builds the older one.
 func TestUpgrade(t *testing.T) {
 	older := os.Getenv("SALLYPORT_OLDER_BIN")
 	if older == "" {

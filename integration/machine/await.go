@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Need ends a test whose machine lacks something: a skip on a laptop, a failure in CI.
+// Need ends a test on a computer that lacks something. It skips the test on a laptop, and fails it
+// when CI is set.
 func Need(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -17,7 +18,8 @@ func Need(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// Eventually looks again until f is satisfied. It is for what happens by itself; a verb is waited for by its own end.
+// Eventually calls f until it returns nil, and fails the test after limit. It is for what happens
+// in the background. A command is done when it ends.
 func Eventually(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
 	if err := Retry(limit, f); err != nil {
@@ -25,7 +27,7 @@ func Eventually(t testing.TB, limit time.Duration, what string, f func() error) 
 	}
 }
 
-// Retry is eventually for a goroutine, which may not end the test.
+// Retry is Eventually for a goroutine, which may not end the test.
 func Retry(limit time.Duration, f func() error) (err error) {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = f(); err == nil {
@@ -35,6 +37,7 @@ func Retry(limit time.Duration, f func() error) (err error) {
 	return err
 }
 
+// Contains returns an error if text lacks one of the words.
 func Contains(text string, words ...string) error {
 	for _, w := range words {
 		if !strings.Contains(text, w) {

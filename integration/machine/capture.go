@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Capture sees every frame that comes out of any group on a host: it listens on all the host's links and keeps what
-// arrived on a sp- link. It is the judge: what it didn't see did not get out.
+// A Capture sees every frame that comes out of any group on a host. It listens on all links of the
+// host, and keeps the frames that arrived on an sp- link. It is the judge: what it didn't see did
+// not get out.
 type Capture struct {
 	fd    int
-	note  func(Frame) // what becomes of a frame that came in; called by one goroutine
+	note  func(Frame) // gets each frame that came in; called by one goroutine
 	mu    sync.Mutex
 	out   []Frame
 	links map[int]bool
@@ -32,6 +33,7 @@ type Frame struct {
 	Data  []byte
 }
 
+// NewCapture listens on a host until the test ends.
 func NewCapture(t testing.TB, ns netns.NsHandle) *Capture {
 	t.Helper()
 	c := &Capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}
@@ -44,7 +46,8 @@ func NewCapture(t testing.TB, ns netns.NsHandle) *Capture {
 	return c
 }
 
-// start listens until the test ends. A frame that there was no room for would be one that nobody judged, so that fails it.
+// start listens until the test ends. If the socket's buffer was too small for a frame, that frame
+// was not judged, and the test fails.
 func (c *Capture) start(t testing.TB) {
 	t.Helper()
 	MustInNetns(t, c.ns, func() (err error) {
@@ -91,10 +94,11 @@ func (c *Capture) run(stop chan struct{}) {
 	}
 }
 
-// Take returns, and forgets, the frames that left a group and that keep accepts. It waits a moment for the last ones.
+// Take returns and forgets the frames that left a group and that keep accepts. It waits a moment
+// for the last ones.
 func (c *Capture) Take(t testing.TB, keep func(Frame) bool) []Frame {
 	t.Helper()
-	time.Sleep(60 * time.Millisecond) // what the kernel has queued for the socket
+	time.Sleep(60 * time.Millisecond) // for frames that the kernel has queued for the socket
 	var links []net.Interface
 	MustInNetns(t, c.ns, func() (err error) { links, err = net.Interfaces(); return err })
 	c.mu.Lock()
@@ -108,7 +112,7 @@ func (c *Capture) Take(t testing.TB, keep func(Frame) bool) []Frame {
 	}
 	var kept []Frame
 	for _, f := range c.out {
-		// A link that is gone by now was a group's: lo and the uplink stay.
+		// A link that is gone by now belonged to a group: lo and the uplink stay.
 		if ours, known := c.links[f.link]; (ours || !known) && keep(f) {
 			kept = append(kept, f)
 		}
@@ -117,8 +121,9 @@ func (c *Capture) Take(t testing.TB, keep func(Frame) bool) []Frame {
 	return kept
 }
 
-// AnyFrame keeps whatever a process could have caused: all but neighbour discovery, which the kernel does for the link; what
-// asks for a victim is a process's.
+// AnyFrame accepts every frame that a process could have caused. Those are all but neighbour
+// discovery, which the kernel does for the link. A question for a victim's address was caused by a
+// process.
 func AnyFrame(f Frame) bool {
 	if f.discovery() || f.proto == unix.ETH_P_ARP {
 		asked := f.asked()
@@ -127,7 +132,7 @@ func AnyFrame(f Frame) bool {
 	return true
 }
 
-// asked is the address that a frame of neighbour discovery is about.
+// asked returns the address that a frame of neighbour discovery asks for.
 func (f Frame) asked() net.IP {
 	switch {
 	case f.proto == unix.ETH_P_ARP && len(f.Data) >= 28:
@@ -138,12 +143,13 @@ func (f Frame) asked() net.IP {
 	return nil
 }
 
-// To keeps packets to an address.
+// To accepts packets to an address.
 func To(addr string) func(Frame) bool {
 	ip := net.ParseIP(addr)
 	return func(f Frame) bool { return f.Dst().Equal(ip) }
 }
 
+// Dst returns the destination address, nil if the packet is not IP.
 func (f Frame) Dst() net.IP {
 	switch {
 	case f.proto == unix.ETH_P_IP && len(f.Data) >= 20:
@@ -154,7 +160,8 @@ func (f Frame) Dst() net.IP {
 	return nil
 }
 
-// discovery: ICMPv6 router and neighbour messages, 133 to 136, with hop limit 255.
+// discovery reports whether f is an ICMPv6 router or neighbour message, 133 to 136, with hop limit
+// 255.
 func (f Frame) discovery() bool {
 	return f.proto == unix.ETH_P_IPV6 && len(f.Data) > 40 && f.Data[6] == unix.IPPROTO_ICMPV6 && f.Data[7] == 255 && f.Data[40] >= 133 && f.Data[40] <= 136
 }
@@ -165,7 +172,8 @@ func (f Frame) String() string {
 
 func swap16[T uint16 | int](v T) uint16 { return uint16(v)<<8 | uint16(v)>>8 }
 
-// Protocol is the packet's, 0 where it is neither IPv4 nor IPv6.
+// Protocol returns the number of the packet's protocol. It is 0 if the packet is neither IPv4 nor
+// IPv6.
 func (f Frame) Protocol() byte {
 	switch {
 	case f.proto == unix.ETH_P_IP && len(f.Data) >= 20:
@@ -176,7 +184,7 @@ func (f Frame) Protocol() byte {
 	return 0
 }
 
-// SourcePort of TCP and UDP.
+// SourcePort returns the source port of TCP and UDP, and 0 for other protocols.
 func (f Frame) SourcePort() int {
 	at := 20
 	if f.proto == unix.ETH_P_IPV6 {

@@ -1,6 +1,7 @@
 package machine
 
-// Pair is a sealed group of two that write a line and stay; %[2]s is the sidecar's word.
+// Pair is a sealed group of two containers that write a line and stay. %[2]s is the line of the
+// sidecar.
 const Pair = `
 group "pair" {
   egress = "none"

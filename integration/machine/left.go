@@ -13,10 +13,10 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// CgroupRoot is the instance's own, so that what it leaves behind can be told from others'.
+// CgroupRoot is the instance's own, so that its leftovers can be told apart from others.
 func (m *Machine) CgroupRoot() string { return "/" + filepath.Base(m.Root) }
 
-// CgroupV2 is a folder below the instance's root in the v2 hierarchy.
+// CgroupV2 returns a folder below the instance's root in the v2 hierarchy.
 func (m *Machine) CgroupV2(path string) string {
 	mount := "/sys/fs/cgroup"
 	if _, err := os.Stat(mount + "/cgroup.controllers"); err != nil {
@@ -25,7 +25,7 @@ func (m *Machine) CgroupV2(path string) string {
 	return filepath.Join(mount, m.CgroupRoot(), path)
 }
 
-// CheckNoGroup: no trace of any group, while the daemon lives.
+// CheckNoGroup checks that there is no trace of any group. The daemon still runs.
 func (m *Machine) CheckNoGroup(t testing.TB) {
 	t.Helper()
 	Eventually(t, 3*time.Second, "nothing of a group is left", func() error {
@@ -56,7 +56,8 @@ func (m *Machine) CheckNoGroup(t testing.TB) {
 	})
 }
 
-// checkNothingLeft: no trace of the instance at all, its daemon and containerd ended.
+// checkNothingLeft checks that there is no trace of the instance, once its daemon and containerd
+// have ended.
 func (m *Machine) checkNothingLeft() {
 	m.T.Helper()
 	m.CheckNoGroup(m.T)
@@ -81,7 +82,7 @@ func (m *Machine) checkNothingLeft() {
 	})
 }
 
-// Mentions lists the lines of a file with a word in them.
+// Mentions lists the lines of a file that contain a word.
 func Mentions(file, word string) (lines []string) {
 	text, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(text)) {
@@ -92,7 +93,7 @@ func Mentions(file, word string) (lines []string) {
 	return lines
 }
 
-// HostNetwork is what of the host's network a group could leave something in, as text.
+// HostNetwork prints the parts of the host's network that a group could leave something in.
 func (m *Machine) HostNetwork(t testing.TB) (all []string) {
 	t.Helper()
 	for _, command := range []string{"ip -br link", "ip -br address", "ip route", "ip -6 route", "ip rule", "nft -s list ruleset"} {
@@ -107,7 +108,7 @@ func (m *Machine) HostNetwork(t testing.TB) (all []string) {
 	return all
 }
 
-// LeftOf lists what there is on the machine of one group.
+// LeftOf lists what the host still has of a group.
 func (m *Machine) LeftOf(group string) (left []string) {
 	patterns := []string{"groups.d/" + group + ".hcl"}
 	for _, dir := range []string{"run/netns", "run/volumes", "run/files", "run/seen", "state/wanted", "state/applied", "state/history", "state/generations", "state/ended", "state/lives", "state/volumes"} {
@@ -129,7 +130,8 @@ func (m *Machine) LeftOf(group string) (left []string) {
 	return append(left, Mentions("/proc/self/mountinfo", m.Root+"/run/volumes/"+group)...)
 }
 
-// LeftInContainerd lists what containerd, its shims and runc have whose name begins so, and what is held for it.
+// LeftInContainerd lists what containerd, its shims and runc have under names with a prefix, leases
+// included.
 func (m *Machine) LeftInContainerd(prefix string) (left []string) {
 	m.T.Helper()
 	for _, kind := range []string{"containers", "tasks", "snapshots", "leases"} {
@@ -156,7 +158,7 @@ func (m *Machine) LeftInContainerd(prefix string) (left []string) {
 	return left
 }
 
-// CgroupRoots are the instance's, in every hierarchy.
+// CgroupRoots lists the instance's cgroup folders, one for each hierarchy.
 func (m *Machine) CgroupRoots() (roots []string) {
 	for _, pattern := range []string{"/sys/fs/cgroup" + m.CgroupRoot(), "/sys/fs/cgroup/*" + m.CgroupRoot()} {
 		found, _ := filepath.Glob(pattern)

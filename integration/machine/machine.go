@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A Machine runs the built binary as its daemon in the host namespace of a [Network]. Everything of it lies below one
-// temporary folder.
+// A Machine runs the built binary as its daemon in the host namespace of a [Network]. Everything of
+// it lies below one temporary folder.
 type Machine struct {
 	*Network
 	T      testing.TB
@@ -35,7 +35,7 @@ type Machine struct {
 	Unmount func() // unmounts what the test has mounted below Root. It may be nil.
 }
 
-// Servers are the containerds that everything must work with: Debian's and the newest.
+// Servers returns the containerds that everything must work with: Debian's and the newest.
 func Servers(t testing.TB) map[string]string {
 	newest := os.Getenv("SALLYPORT_CONTAINERD_NEWEST")
 	if newest == "" {
@@ -44,7 +44,8 @@ func Servers(t testing.TB) map[string]string {
 	return map[string]string{"oldest": "", "newest": newest}
 }
 
-// New starts a daemon and ends everything it made when the test ends, checking that nothing stays.
+// New starts a daemon. When the test ends, it ends everything that was made, and checks that
+// nothing is left.
 func New(t testing.TB, server string) *Machine {
 	t.Helper()
 	m := NewIdle(t, server)
@@ -52,13 +53,13 @@ func New(t testing.TB, server string) *Machine {
 	return m
 }
 
-// NewIdle is one whose daemon has still to be started.
+// NewIdle is New without the start of the daemon.
 func NewIdle(t testing.TB, server string) *Machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		Need(t, "needs root")
 	}
-	// Short: the path of a unix socket has 107 characters.
+	// The path is short because that of a unix socket has at most 107 characters.
 	root, err := os.MkdirTemp("/tmp", "sp")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,8 @@ func NewIdle(t testing.TB, server string) *Machine {
 	return m
 }
 
-// ContainerdNamespace is containerd's for this instance: shims of all instances put their sockets into one folder, named by it.
+// ContainerdNamespace is the instance's own. The shims of all instances put their sockets into one
+// folder, and name them by it.
 func (m *Machine) ContainerdNamespace() string { return filepath.Base(m.Root) }
 
 // Start runs the daemon and waits until it answers.
@@ -89,13 +91,14 @@ func (m *Machine) Start(env ...string) {
 		}
 		return err
 	}); err != nil {
-		m.Daemon.Process.Signal(syscall.SIGQUIT) // what it waits for
+		m.Daemon.Process.Signal(syscall.SIGQUIT) // prints its goroutines
 		m.Daemon.Wait()
 		m.Daemon = nil
 		m.T.Fatalf("the daemon does not answer: %v\n%s", err, m.Out)
 	}
 }
 
+// DaemonArgs returns the command line of the daemon.
 func (m *Machine) DaemonArgs() []string {
 	args := []string{"daemon", "--root", m.Root, "--containerd", "private", "--cgroup-root", m.CgroupRoot(),
 		"--containerd-namespace", m.ContainerdNamespace(), "--prefix4", groups4, "--prefix6", groups6}
@@ -105,14 +108,14 @@ func (m *Machine) DaemonArgs() []string {
 	return args
 }
 
-// Exited says whether the daemon has; it is still to be waited for.
+// Exited reports whether the daemon has ended. It must still be waited for.
 func (m *Machine) Exited() bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, m.Daemon.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	return err == nil && info.Signo == int32(unix.SIGCHLD)
 }
 
-// Stop ends the daemon as an operator would; groups run on.
+// Stop ends the daemon as an operator would. Groups run on.
 func (m *Machine) Stop() {
 	m.T.Helper()
 	m.Daemon.Process.Signal(syscall.SIGTERM)
@@ -129,14 +132,15 @@ func (m *Machine) Kill() {
 	m.Daemon = nil
 }
 
-// Freeze keeps the daemon from putting back what a control takes away, until it is let go on.
+// Freeze stops the daemon, so that it doesn't put back what a control takes away. The returned
+// function lets it go on.
 func (m *Machine) Freeze() (thaw func()) {
 	daemon := m.Daemon.Process
 	daemon.Signal(syscall.SIGSTOP)
 	return func() { daemon.Signal(syscall.SIGCONT) }
 }
 
-// close removes every group, ends the daemon and checks that nothing of it stays on the machine.
+// close removes every group, ends the daemon and checks that it left nothing behind.
 func (m *Machine) close() {
 	if m.Daemon == nil {
 		m.Start()
@@ -155,7 +159,8 @@ func (m *Machine) close() {
 	os.RemoveAll(m.Root)
 }
 
-// Try runs a verb and returns what it printed; a non-zero exit is an error with the text of stderr.
+// Try runs a command and returns what it printed. If its exit status is not zero, the error holds
+// the text of stderr.
 func (m *Machine) Try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -169,6 +174,7 @@ func (m *Machine) Try(args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// Run is Try, and fails the test with its error.
 func (m *Machine) Run(args ...string) string {
 	m.T.Helper()
 	out, err := m.Try(args...)
@@ -178,7 +184,8 @@ func (m *Machine) Run(args ...string) string {
 	return out
 }
 
-// Fails runs a verb that must fail with the exit status, and returns its stderr.
+// Fails runs a command that must end with an exit status, and returns its error with the text of
+// stderr.
 func (m *Machine) Fails(status int, args ...string) string {
 	m.T.Helper()
 	_, err := m.Try(args...)
@@ -189,7 +196,7 @@ func (m *Machine) Fails(status int, args ...string) string {
 	return err.Error()
 }
 
-// Write puts a group file into a folder of the operator's, not the daemon's.
+// Write writes a group file into a folder of the operator, not of the daemon.
 func (m *Machine) Write(name, text string) string {
 	m.T.Helper()
 	path := filepath.Join(m.Root, "mine", name)
@@ -202,11 +209,13 @@ func (m *Machine) Write(name, text string) string {
 	return path
 }
 
+// Apply writes a group file and applies it.
 func (m *Machine) Apply(name, text string) {
 	m.T.Helper()
 	m.Run("apply", m.Write(name, text))
 }
 
+// PS returns the status of every group.
 func (m *Machine) PS() []shim.GroupStatus {
 	m.T.Helper()
 	var groups []shim.GroupStatus
@@ -216,6 +225,7 @@ func (m *Machine) PS() []shim.GroupStatus {
 	return groups
 }
 
+// Status returns the status of a group.
 func (m *Machine) Status(group string) shim.GroupStatus {
 	m.T.Helper()
 	var g shim.GroupStatus
@@ -237,7 +247,7 @@ func (m *Machine) Pids(group string) map[string]uint32 {
 	return pids
 }
 
-// Netns opens a group's namespace for as long as the test.
+// Netns opens a group's network namespace. It is closed when the test ends.
 func (m *Machine) Netns(group string) netns.NsHandle {
 	m.T.Helper()
 	ns, err := netns.GetFromPath(filepath.Join(m.Root, "run", "netns", group))
@@ -248,6 +258,7 @@ func (m *Machine) Netns(group string) netns.NsHandle {
 	return ns
 }
 
+// Events returns the events of one kind of a group, or of all groups if group is empty.
 func (m *Machine) Events(group string, kind shim.EventKind) (found []shim.Event) {
 	m.T.Helper()
 	args := []string{"events", "--json"}
@@ -266,6 +277,7 @@ func (m *Machine) Events(group string, kind shim.EventKind) (found []shim.Event)
 	return found
 }
 
+// AwaitRunning waits until groups run without an error.
 func (m *Machine) AwaitRunning(groups ...string) {
 	m.T.Helper()
 	for _, name := range groups {

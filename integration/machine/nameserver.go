@@ -13,17 +13,18 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// NameServer4 and names6 are where the world answers for names.
+// NameServer4 and NameServer6 are the addresses at which [Network.ServeNames] answers.
 const NameServer4, NameServer6 = "198.51.100.53", "2001:db8:51::53"
 
-// A NameServer answers for names, over UDP and TCP, and remembers what it was asked.
+// A NameServer answers questions for names over UDP and TCP, and remembers them.
 type NameServer struct {
 	records map[string]netip.Addr
 	mu      sync.Mutex
 	asked   []string // "udp payments.example.com"
 }
 
-// ServeNames answers on port 53 of names4 and names6 until the test ends. A name that is not among the records does not exist.
+// ServeNames answers on port 53 of NameServer4 and NameServer6 until the test ends. A name that is
+// not among the records does not exist.
 func (s *Network) ServeNames(t testing.TB, records map[string]netip.Addr) *NameServer {
 	t.Helper()
 	n := &NameServer{records: records}
@@ -114,7 +115,7 @@ func (n *NameServer) answer(network string, question []byte) ([]byte, error) {
 	return m.Pack()
 }
 
-// Asked says whether the server was asked for a name; nil where it was.
+// Asked returns nil if the server was asked this question, such as "udp payments.example.com".
 func (n *NameServer) Asked(asked string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// newNetns makes a namespace that lasts as long as the test.
+// newNetns makes a namespace. It goes away when the test ends.
 func newNetns(t testing.TB) netns.NsHandle {
 	t.Helper()
 	type made struct {
@@ -29,7 +29,8 @@ func newNetns(t testing.TB) netns.NsHandle {
 	return m.ns
 }
 
-// MustInNetns runs f on a thread of its own in the namespace. f starts no goroutine that must be there too.
+// MustInNetns runs f on a thread of its own in the namespace, and fails the test with its error. f
+// starts no goroutine that must be in that namespace too.
 func MustInNetns(t testing.TB, ns netns.NsHandle, f func() error) {
 	t.Helper()
 	if err := InNetns(ns, f); err != nil {
@@ -37,6 +38,7 @@ func MustInNetns(t testing.TB, ns netns.NsHandle, f func() error) {
 	}
 }
 
+// InNetns is MustInNetns for a goroutine, which may not end the test. It returns the error of f.
 func InNetns(ns netns.NsHandle, f func() error) error {
 	c := make(chan error)
 	go func() {
@@ -50,5 +52,5 @@ func InNetns(ns netns.NsHandle, f func() error) error {
 	return <-c
 }
 
-// StartIn starts a process in the namespace; its thread ends here, the process goes on.
+// StartIn starts a process in the namespace. The thread ends here, the process goes on.
 func StartIn(ns netns.NsHandle, cmd *exec.Cmd) error { return InNetns(ns, cmd.Start) }

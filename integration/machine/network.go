@@ -14,7 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// DropFence takes every program off a cgroup that packets of its sockets pass.
+// DropFence detaches every program that filters packets of the sockets of a cgroup.
 func DropFence(t testing.TB, cgroup string) {
 	t.Helper()
 	dir, err := os.Open(cgroup)
@@ -41,7 +41,7 @@ func DropFence(t testing.TB, cgroup string) {
 	}
 }
 
-// DropTables leaves a namespace without any rule.
+// DropTables removes every rule of a namespace.
 func DropTables(t testing.TB, ns netns.NsHandle) {
 	t.Helper()
 	c := &nftables.Conn{NetNS: int(ns)}
@@ -51,25 +51,28 @@ func DropTables(t testing.TB, ns netns.NsHandle) {
 	}
 }
 
-// Addresses of the world (RFC 5737 and 3849, for documentation). Every address of the two networks is the world's own, so
-// that a test can pick one that nothing else uses.
+// Addresses of the remote host (RFC 5737 and RFC 3849, for documentation). Every address of the two
+// networks belongs to it, so a test can pick one that nothing else uses.
 const (
 	Remote4, Remote6 = "198.51.100.10", "2001:db8:51::10"
-	// victim is what members go for. Nobody else sends there, so a frame to it is a member's.
+	// The victim is where members send to. No other process sends there, so a frame to it comes
+	// from a member.
 	Victim4, Victim6 = "198.51.100.66", "2001:db8:51::66"
-	VictimLink       = "fe80::66" // on the group's own link, where nobody has it
+	VictimLink       = "fe80::66" // on the group's own link, where no host has it
 	Host4, Host6     = "192.0.2.1", "2001:db8:1::1"
 	RemotePort       = 80
-	// groups are where the daemon takes the groups' addresses from.
+	// The daemon takes the groups' addresses from these.
 	groups4, groups6 = "10.209.0.0/16", "fd5a:11e0:9027::/64"
 )
 
-// A Network is a machine and the world around it, each a network namespace: `host`, where the daemon under test runs, has one
-// uplink, to `world`, where every TCP and UDP port worldPort answers with what it was sent.
+// A Network is two hosts, each a network namespace. Host is where the daemon under test runs. Its
+// one uplink leads to Remote, which answers with what it was sent on TCP and UDP port RemotePort of
+// all its addresses.
 type Network struct {
 	Host, Remote netns.NsHandle
 }
 
+// NewNetwork makes both hosts. They go away when the test ends.
 func NewNetwork(t testing.TB) *Network {
 	t.Helper()
 	s := &Network{Host: newNetns(t), Remote: newNetns(t)}
@@ -79,7 +82,7 @@ func NewNetwork(t testing.TB) *Network {
 	return s
 }
 
-// wireHost makes the uplink, one end in each namespace, and the host's side of it.
+// wireHost makes the uplink, with one end in each namespace, and configures the host's end.
 func (s *Network) wireHost() error {
 	up := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "up0"}, PeerName: "up0", PeerNamespace: netlink.NsFd(s.Remote)}
 	if err := netlink.LinkAdd(up); err != nil {
@@ -115,14 +118,15 @@ func (s *Network) wireRemote() error {
 	if err := OwnAddress(Remote6 + "/128"); err != nil {
 		return err
 	}
-	// A way back to the groups' own addresses, so that only the rules stand between the world and a member.
+	// The remote host has a route to the groups' own addresses, so that only rules keep it from a
+	// member.
 	if err := AddRoute(groups4, Host4); err != nil {
 		return err
 	}
 	return AddRoute(groups6, Host6)
 }
 
-// raise brings a link up with its addresses, and the loopback beside it.
+// raise sets the loopback and a link up, and gives the link its addresses.
 func raise(name string, addrs ...string) error {
 	for _, n := range []string{"lo", name} {
 		l, err := netlink.LinkByName(n)
@@ -151,6 +155,7 @@ func raise(name string, addrs ...string) error {
 
 const nodad = 0x02 // IFA_F_NODAD
 
+// AddRoute adds a route to the current namespace.
 func AddRoute(dst, via string) error {
 	_, prefix, err := net.ParseCIDR(dst)
 	if err != nil {
@@ -162,7 +167,7 @@ func AddRoute(dst, via string) error {
 	return nil
 }
 
-// Echo answers TCP and UDP on a port of every address of the world, until the test ends.
+// Echo answers TCP and UDP on a port of every address of the remote host, until the test ends.
 func (s *Network) Echo(t testing.TB, port int) {
 	t.Helper()
 	MustInNetns(t, s.Remote, func() error {

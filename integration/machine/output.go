@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An Output is what a process printed so far.
+// An Output is what a process has printed so far.
 type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -26,6 +26,7 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
+// WaitFor waits until the output contains all words.
 func (o *Output) WaitFor(t *testing.T, words ...string) {
 	t.Helper()
 	Eventually(t, 10*time.Second, fmt.Sprintf("it says %q", words), func() error { return Contains(o.String(), words...) })

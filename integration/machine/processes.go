@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ResidentMiB is a process's VmRSS in MiB.
+// ResidentMiB returns the VmRSS of a process in MiB.
 func ResidentMiB(b testing.TB, pid int) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -28,7 +28,7 @@ func ResidentMiB(b testing.TB, pid int) float64 {
 	return kib / 1024
 }
 
-// Processes lists the processes whose command line has a word in it, this one's left out.
+// Processes lists the processes whose command line contains a word, except this one.
 func Processes(word string) (found []string) {
 	all, _ := fs.Glob(os.DirFS("/proc"), "[0-9]*")
 	for _, pid := range all {
@@ -40,7 +40,7 @@ func Processes(word string) (found []string) {
 	return found
 }
 
-// KillContainerd ends the daemon's containerd and waits for the next.
+// KillContainerd kills the daemon's containerd and waits for the next.
 func (m *Machine) KillContainerd() {
 	m.T.Helper()
 	pid := m.Containerd()
@@ -53,7 +53,7 @@ func (m *Machine) KillContainerd() {
 	})
 }
 
-// Containerd is the daemon's, 0 if there is none.
+// Containerd returns the process of the daemon's containerd, 0 if there is none.
 func (m *Machine) Containerd() (pid int) {
 	for _, p := range Processes(filepath.Join(m.Root, "run", "containerd")) {
 		if strings.Contains(p, "containerd --config") {
@@ -63,7 +63,7 @@ func (m *Machine) Containerd() (pid int) {
 	return pid
 }
 
-// Shims are the shims' processes of this instance.
+// Shims lists the processes of this instance's shims.
 func (m *Machine) Shims() (pids []int) {
 	for _, p := range Processes(m.Root) {
 		var pid int
@@ -75,7 +75,7 @@ func (m *Machine) Shims() (pids []int) {
 	return pids
 }
 
-// FreezeContainerd keeps the daemon's containerd from doing anything until it is let go on.
+// FreezeContainerd stops the daemon's containerd. The returned function lets it go on.
 func (m *Machine) FreezeContainerd(t testing.TB) (thaw func()) {
 	t.Helper()
 	found := regexp.MustCompile(`msg="started a private containerd".* pid=(\d+)`).FindStringSubmatch(m.Out.String())

@@ -19,8 +19,8 @@ var (
 	AttackImage     string // an archive of busybox and the attack programs, as a group file names it
 )
 
-// Main builds what the tests of a package use, runs the tests, and exits. Each of more builds what only one package uses,
-// into a folder that lasts as long as the tests.
+// Main builds what the tests of a package use, runs the tests, and exits. Each of more builds what
+// only one package uses, into a folder that is removed after the tests.
 func Main(m *testing.M, more ...func(dir string) error) {
 	dir, err := os.MkdirTemp("", "sallyport-integration")
 	for _, build := range append([]func(string) error{build}, more...) {
@@ -58,7 +58,8 @@ func build(dir string) (err error) {
 	return PackImage(archive, AttackBinary+":/attack", AttackBinary386+":/attack386")
 }
 
-// GoBuild builds a command of this repository, named by its folder, for env.
+// GoBuild builds a command of this repository, named by its folder. The env comes on top of the
+// environment.
 func GoBuild(out, folder string, env ...string) error {
 	return command(exec.Command("go", "build", "-o", out, module+"/"+folder), env...)
 }
@@ -78,7 +79,7 @@ func command(cmd *exec.Cmd, env ...string) error {
 	return nil
 }
 
-// Image is one of those that `make images` builds, as a group file names it.
+// Image returns an image that `make images` builds, in the form of a group file.
 func Image(t testing.TB, name string) string {
 	t.Helper()
 	dir := os.Getenv("SALLYPORT_IMAGES")

@@ -9,7 +9,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// MustReach is the control: the ambassador's own port.
+// MustReach waits until a port answers. It is the control of MustNotReach.
 func (m *Machine) MustReach(from netns.NsHandle, name, proto, addr string, port int) {
 	m.T.Helper()
 	Eventually(m.T, 3*time.Second, "the ambassador answers", func() error {
@@ -20,6 +20,7 @@ func (m *Machine) MustReach(from netns.NsHandle, name, proto, addr string, port 
 	})
 }
 
+// MustNotReach fails the test if one of the ports answers.
 func (m *Machine) MustNotReach(from netns.NsHandle, name, proto, addr string, ports ...int) {
 	m.T.Helper()
 	for _, port := range ports {
@@ -29,7 +30,7 @@ func (m *Machine) MustNotReach(from netns.NsHandle, name, proto, addr string, po
 	}
 }
 
-// Reached sends to an address and says whether the echo came back.
+// Reached sends to an address and reports whether the echo came back.
 func Reached(t testing.TB, from netns.NsHandle, proto, addr string, port int) bool {
 	t.Helper()
 	var c net.Conn

@@ -15,7 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Payments runs the example's world in this one's, until the test ends.
+// Payments runs the payment service of the checkout example on the remote host, until the test
+// ends.
 func (m *Machine) Payments() *Output {
 	m.T.Helper()
 	program := filepath.Join(m.Root, "payments")
@@ -35,7 +36,7 @@ func (m *Machine) Payments() *Output {
 	return s
 }
 
-// ServeEcho answers TCP on an address of the namespace it is called in, until the test ends.
+// ServeEcho answers TCP on an address of the current namespace, until the test ends.
 func ServeEcho(t testing.TB, addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -46,8 +47,8 @@ func ServeEcho(t testing.TB, addr string) error {
 	return nil
 }
 
-// ServeEchoPackets answers UDP on addresses of the namespace it is called in, until the test ends. Each is one address, for an
-// answer has to come from the one that was asked.
+// ServeEchoPackets answers UDP on addresses of the current namespace, until the test ends. It
+// listens on each one alone, because an answer has to come from the address that was asked.
 func ServeEchoPackets(t testing.TB, addrs ...string) error {
 	for _, addr := range addrs {
 		u, err := net.ListenPacket("udp", addr)
@@ -84,7 +85,7 @@ func acceptEcho(l net.Listener) {
 	}
 }
 
-// OwnAddress gives the namespace more addresses, on its loopback.
+// OwnAddress adds addresses to the loopback of the current namespace.
 func OwnAddress(addrs ...string) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -103,7 +104,8 @@ func OwnAddress(addrs ...string) error {
 	return nil
 }
 
-// ServeTLS answers HTTPS on an address of the world until the test ends. The cipher is one that busybox's wget knows.
+// ServeTLS answers HTTPS on an address of the remote host until the test ends. The cipher is one
+// that busybox's wget knows.
 func (s *Network) ServeTLS(t testing.TB, addr, body string) {
 	t.Helper()
 	var l net.Listener

@@ -8,8 +8,8 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// A Watch is a capture that judges each frame as it comes, so that it can go on for long. Each group's ambassador goes for an
-// address of its own, its door; a frame to anywhere else is a member's.
+// A Watch is a capture that judges each frame when it arrives, so it can run for long. Each group's
+// ambassador sends to an address of its own. A frame to any other address is a member's.
 type Watch struct {
 	*Capture
 	notLinks map[int]bool // the host's links that are no group's
@@ -18,9 +18,10 @@ type Watch struct {
 	total    struct{ doors, members int }
 }
 
-// AmbassadorAddr is what the nth ambassador goes for.
+// AmbassadorAddr returns the address that the nth ambassador sends to.
 func AmbassadorAddr(n int) string { return fmt.Sprintf("198.51.100.%d", 100+n) }
 
+// NewWatch listens on a host until the test ends. The links that the host has now belong to no group.
 func NewWatch(t testing.TB, ns netns.NsHandle) *Watch {
 	t.Helper()
 	w := &Watch{Capture: &Capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}, notLinks: map[int]bool{}, doors: map[byte]int{}}
@@ -53,7 +54,7 @@ func (w *Watch) judge(f Frame) {
 	}
 }
 
-// Ambassador says how many frames of the nth ambassador there were since the last call.
+// Ambassador returns how many frames of the nth ambassador there were since the last call.
 func (w *Watch) Ambassador(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +63,8 @@ func (w *Watch) Ambassador(n int) int {
 	return seen
 }
 
-// Verdict says what there was since the last call: frames of ambassadors and of members, and the first of these.
+// Verdict returns how many frames of ambassadors and of members there were since the last call, and
+// the first frames of members.
 func (w *Watch) Verdict() (doors, members int, first []Frame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

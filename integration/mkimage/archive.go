@@ -17,8 +17,9 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// writeArchive writes an OCI image layout as a tar: one image of one layer for this machine's architecture. The same input
-// gives the same bytes, so that a digest names what was built and not when.
+// writeArchive writes an OCI image layout as a tar: one image of one layer for this machine's
+// architecture. The same input gives the same bytes, so the digest depends on what was built and
+// not on when.
 func writeArchive(w io.Writer, name string, root *tree, config imagespec.ImageConfig) error {
 	blobs := layout{}
 

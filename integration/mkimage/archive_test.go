@@ -127,7 +127,7 @@ func untar(t *testing.T, r io.Reader) map[string][]byte {
 	}
 }
 
-// blob returns what a descriptor names, having checked that it is that.
+// blob returns what a descriptor names, after a check of its digest.
 func blob(t *testing.T, files map[string][]byte, d imagespec.Descriptor) []byte {
 	t.Helper()
 	b, ok := files["blobs/sha256/"+d.Digest.Encoded()]

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// unpackDebian downloads a package and the libraries below it and unpacks them all into dir. Nothing is installed.
+// unpackDebian downloads a package and the libraries below it and unpacks them all into dir.
+// Nothing is installed.
 func unpackDebian(ctx context.Context, dir, pkg string) error {
 	pkgs, err := closure(pkg, func(names []string) (string, error) {
 		out, err := output(ctx, dir, "apt-cache", append([]string{"show", "--no-all-versions"}, names...)...)
@@ -23,7 +24,8 @@ func unpackDebian(ctx context.Context, dir, pkg string) error {
 	if err != nil {
 		return err
 	}
-	// apt's own unprivileged user can't write to a folder of ours; without the option apt warns and does the same.
+	// apt's own unprivileged user can't write to our folder. Without the option apt warns and does
+	// the same.
 	if _, err := output(ctx, debs, "apt-get", append([]string{"download", "-qq", "-o", "APT::Sandbox::User=root"}, pkgs...)...); err != nil {
 		return err
 	}
@@ -39,9 +41,10 @@ func unpackDebian(ctx context.Context, dir, pkg string) error {
 	return os.RemoveAll(debs)
 }
 
-// closure returns pkg and every library package that it needs, however far down, nearest first. Only names that start
-// with "lib" are followed: the others (adduser, init-system-helpers) serve an installation, not a program. show returns
-// the records of several packages; it is asked once for each level, because each call reads all of apt's lists.
+// closure returns pkg and every library package that it needs, directly or not, nearest first. It
+// follows only names that start with "lib": the others (adduser, init-system-helpers) serve an
+// installation, not a program. show returns the records of several packages. It is called once for
+// each level, because each call reads all of apt's lists.
 func closure(pkg string, show func(names []string) (string, error)) ([]string, error) {
 	pkgs := []string{pkg}
 	seen := map[string]bool{pkg: true}
@@ -61,7 +64,8 @@ func closure(pkg string, show func(names []string) (string, error)) ([]string, e
 	return pkgs, nil
 }
 
-// depends reads the names out of the Depends and Pre-Depends of package records, of alternatives the first.
+// depends reads the names out of the Depends and Pre-Depends of package records. Of alternatives it
+// takes the first.
 func depends(records string) []string {
 	var names []string
 	for line := range strings.Lines(records) {
@@ -81,7 +85,7 @@ func depends(records string) []string {
 	return names
 }
 
-// output runs a program and returns what it printed; what it complained about is part of the error.
+// output runs a program and returns what it printed. The error holds what it wrote to stderr.
 func output(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

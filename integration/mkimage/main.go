@@ -1,7 +1,9 @@
-// Command mkimage packs programs into OCI image archives: static programs of ours as they are, programs of Debian's
-// packages together with exactly the shared libraries that they say they need. No engine, no registry, no root.
+// Command mkimage packs programs into OCI image archives. Static programs of ours go in as they
+// are, programs of Debian's packages together with exactly the shared libraries that they need. It
+// needs no engine, no registry and no root.
 //
-// What bites: Debian's packages come from `apt-get download`, so the machine needs package lists; run `apt-get update` first.
+// What bites: Debian's packages come from `apt-get download`, so the machine needs package lists.
+// Run `apt-get update` first.
 package main
 
 import (
@@ -71,7 +73,7 @@ func run(c cli) error {
 	})
 }
 
-// addDebian unpacks packages into a folder that is gone afterwards and adds what was asked for.
+// addDebian unpacks packages into a temporary folder and adds the programs that were asked for.
 func addDebian(root *tree, programs []string) (err error) {
 	if len(programs) == 0 {
 		return nil
@@ -98,7 +100,7 @@ func addDebian(root *tree, programs []string) (err error) {
 	return nil
 }
 
-// write makes the archive appear under its name whole or not at all.
+// write writes the archive. It appears under its name whole or not at all.
 func write(path, name string, root *tree, config imagespec.ImageConfig) error {
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// addProgram adds a dynamically linked program from an unpacked tree of packages, its loader, and the libraries that it
-// and they need. A static program comes alone.
+// addProgram adds a dynamically linked program from an unpacked tree of packages, its loader, and
+// the libraries that it and they need. A static program needs nothing else.
 func addProgram(root *tree, dir, program string) error {
 	src, err := find(dir, program)
 	if err != nil {
@@ -38,14 +38,16 @@ func addProgram(root *tree, dir, program string) error {
 	if !ok {
 		return fmt.Errorf("no package has its loader %s", loader)
 	}
-	// The loader stands where the program says, whether or not the distribution has merged /lib into /usr/lib.
+	// The loader goes where the program expects it, whether or not the distribution has merged /lib
+	// into /usr/lib.
 	if err := root.addFile(loader, filepath.Join(dir, at)); err != nil {
 		return err
 	}
 	return addNeeded(root, dir, libs, f)
 }
 
-// addNeeded walks DT_NEEDED. A library goes into the image under the name it is asked for by, so no link is needed.
+// addNeeded walks DT_NEEDED. A library goes into the image under the name that a program needs, so
+// no link is needed.
 func addNeeded(root *tree, dir string, libs map[string]string, f *elf.File) error {
 	needed, err := f.ImportedLibraries()
 	if err != nil {
@@ -97,7 +99,7 @@ func libraries(dir string) (map[string]string, error) {
 	return libs, nil
 }
 
-// interpreter returns the loader that the program names, "" for a static one.
+// interpreter returns the loader that the program names. It is empty for a static program.
 func interpreter(f *elf.File) (string, error) {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
@@ -122,7 +124,8 @@ func find(dir, path string) (string, error) {
 	return "", fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 }
 
-// addApplets asks a multi-call program in the tree for its names, by running it, and links each to it.
+// addApplets asks a multi-call program in the tree for its names, by running it, and links each to
+// it.
 func addApplets(root *tree, program string) error {
 	e, ok := root.entries[strings.TrimPrefix(program, "/")]
 	if !ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// write makes files below a new folder and returns it.
+// files makes files below a new folder and returns it.
 func files(t *testing.T, content map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -75,7 +75,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// This machine's own tree serves as the unpacked packages: every Linux that builds Go tests has a dynamic /bin/sh or none.
+// This machine's own tree serves as the unpacked packages. On every Linux that builds Go tests,
+// /bin/sh is dynamic or there is none.
 func TestAddProgramBringsLoaderAndLibraries(t *testing.T) {
 	shell, err := filepath.EvalSymlinks("/bin/sh")
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A tree is what an image's one layer will hold. Keys are paths in the image without the leading slash.
+// A tree holds the files of an image's one layer. Keys are paths in the image without the leading
+// slash.
 type tree struct {
 	entries map[string]entry
 }
@@ -24,7 +25,8 @@ type entry struct {
 	target  string // of a symbolic link
 }
 
-// newTree has what every program expects to find: somewhere to write, and names for root and nobody.
+// newTree returns a tree with what every program expects to find: a place to write, and the names
+// root and nobody.
 func newTree() *tree {
 	t := &tree{entries: map[string]entry{}}
 	t.entries["tmp"] = entry{mode: fs.ModeDir | fs.ModeSticky | 0o777}
@@ -43,8 +45,8 @@ func (t *tree) addLink(at, target string) {
 	t.put(at, entry{mode: fs.ModeSymlink | 0o777, target: target})
 }
 
-// addFile copies a file of this machine, keeping of its mode only whether it can be executed: what a checkout's umask
-// made of the rest must not change the image.
+// addFile copies a file of this machine. Of its mode it keeps only whether it can be executed,
+// because the umask of a checkout must not change the image.
 func (t *tree) addFile(at, src string) error {
 	if !path.IsAbs(at) {
 		return fmt.Errorf("%s: its place in the image must be absolute, not %q", src, at)
@@ -65,7 +67,7 @@ func (t *tree) addFile(at, src string) error {
 	return nil
 }
 
-// put also makes the folders above.
+// put also adds the folders above.
 func (t *tree) put(at string, e entry) {
 	name := strings.TrimPrefix(path.Clean(at), "/")
 	t.entries[name] = e
@@ -76,7 +78,7 @@ func (t *tree) put(at string, e entry) {
 	}
 }
 
-// writeTar writes the same bytes for the same tree: sorted, owned by root, at the epoch.
+// writeTar writes the same bytes for the same tree: sorted, owned by root, dated at the epoch.
 func (t *tree) writeTar(w io.Writer) error {
 	tw := tar.NewWriter(w)
 	for _, name := range slices.Sorted(maps.Keys(t.entries)) {

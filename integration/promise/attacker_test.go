@@ -19,7 +19,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// attackers is a group of three that wait to be asked: the app on port 7001, a sidecar on 7002, the ambassador on 7003.
+// attackers is a group of three attackers that carry out orders: the app on port 7001, a sidecar on
+// 7002, and the ambassador on 7003.
 const attackers = `
 group "g" {
   app "app" {
@@ -37,7 +38,8 @@ group "g" {
 }
 `
 
-// early is a group that is starting still: its init, on port 7004, waits to be asked as well, and ends only with the test.
+// early is a group that is still starting. Its init carries out orders on port 7004, and ends only
+// with the test.
 const early = `
 group "early" {
   init "init" {
@@ -57,7 +59,7 @@ group "early" {
 }
 `
 
-// An outcome is one attempt, as the attacker told it.
+// An outcome is one attempt, as the attacker saw it.
 type outcome struct {
 	Technique string  `json:"technique"`
 	Error     string  `json:"error"`
@@ -65,7 +67,7 @@ type outcome struct {
 	Reply     string  `json:"reply"`
 }
 
-// told is what a process was told, in the matrix's words.
+// told returns what the attacker's system calls returned, in the words of the matrix.
 func (o outcome) told() string {
 	switch {
 	case o.Reply != "":
@@ -87,15 +89,15 @@ func (o outcome) fails(with ...error) bool {
 	return false
 }
 
-// lacking: there is no such thing here, for nobody.
+// lacking reports whether this kernel doesn't have what the attempt needs, for any process.
 func (o outcome) lacking() bool {
 	return o.fails(unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EAFNOSUPPORT, unix.ENOPROTOOPT, unix.ENOSYS, unix.ENOEXEC, unix.ENOENT, unix.ENODEV)
 }
 
-// nowhere is where techniques go that have no destination.
+// nowhere stands for the address in techniques that have no destination.
 const nowhere = "-"
 
-// An attackOrder is what an attacker is asked to do. The zero port is worldPort.
+// An attackOrder is what an attacker is to do. Port 0 means RemotePort.
 type attackOrder struct {
 	how       string // self, child, orphan, child386
 	technique string
@@ -110,7 +112,7 @@ func (o attackOrder) args() []string {
 	return []string{o.technique, o.to, fmt.Sprint(o.port)}
 }
 
-// ask has an attacker carry out an order, over the group's loopback.
+// ask lets an attacker carry out an order. It talks to it over the group's loopback.
 func ask(t testing.TB, ns netns.NsHandle, port int, what attackOrder) outcome {
 	t.Helper()
 	o, err := tryAsk(ns, port, what)
@@ -144,7 +146,7 @@ func tryAsk(ns netns.NsHandle, port int, what attackOrder) (o outcome, err error
 	return o, nil
 }
 
-// execAttack has a shell that is exec'd into the app carry it out.
+// execAttack carries out an order in a shell that is exec'd into the app.
 func execAttack(m *machine.Machine, what attackOrder) (o outcome, err error) {
 	program := "/attack"
 	if what.how == "child386" {
@@ -160,7 +162,8 @@ func execAttack(m *machine.Machine, what attackOrder) (o outcome, err error) {
 	return o, json.Unmarshal([]byte(out), &o)
 }
 
-// asRoot carries it out with every right there is, from the cgroup that may leave, in the group's network namespace.
+// asRoot carries out an order with every right, in the ambassador's cgroup, in the group's network
+// namespace.
 func asRoot(m *machine.Machine, ns netns.NsHandle, what attackOrder) outcome {
 	m.T.Helper()
 	dir, err := os.Open(m.CgroupV2("g/ambassador/amb"))

@@ -15,7 +15,7 @@ import (
 
 const churnTitle = "7. Over starts, restarts, kills and flushes"
 
-// What `make soak` raises. Each slice is its share of everything, on a machine of its own.
+// `make soak` raises these. Each slice does its share of everything, on a machine of its own.
 var (
 	starts   = flag.Int("starts", 32, "group starts of TestPromiseChurn")
 	restarts = flag.Int("restarts", 32, "ambassador restarts of TestPromiseChurn")
@@ -24,9 +24,9 @@ var (
 	churners = flag.Int("churners", 4, "groups that come and go at the same time in TestPromiseChurn")
 )
 
-// TestPromiseChurn is class 7. Members go for the victim all the time, while groups start and are removed, ambassadors are
-// restarted, stopped and killed, the daemon and containerd are killed, and the host's tables are flushed. The capture sees
-// every ambassador, and never a member.
+// TestPromiseChurn is class 7. Members send to the victim all the time. Meanwhile groups start and
+// are removed, ambassadors are restarted, stopped and killed, the daemon and containerd are killed,
+// and the host's tables are flushed. The capture sees every ambassador, and never a member.
 func TestPromiseChurn(t *testing.T) {
 	s, begin := newSection(t, churnTitle), time.Now()
 	var all counts
@@ -66,7 +66,8 @@ func newChurn(t testing.TB, done *counts) *churn {
 	return c
 }
 
-// phase does something and has the watch judge. Its row is the same in every slice.
+// phase does something, and then asks the watch for its verdict. It gives the same row in every
+// slice.
 func (c *churn) phase(s *section, seen map[string]bool, what string, do func() error) {
 	c.T.Helper()
 	begin := time.Now()
@@ -90,8 +91,9 @@ func (c *churn) phase(s *section, seen map[string]bool, what string, do func() e
 	}
 }
 
-// until churns until there were so many starts and restarts in this slice, with those between kills; once in any case. A round that was refused is told of and done again:
-// here it is packets that are judged.
+// until runs rounds until this slice has had so many starts and restarts, including those between
+// kills. Each group has at least one round. A round that was refused is logged and repeated:
+// packets are judged here.
 func (c *churn) until(starts, restarts int64) error {
 	return c.together(func(x *churner) error {
 		for first := true; first || c.done.starts.Load()-c.startsBefore < starts || c.done.restarts.Load()-c.restartsBefore < restarts; first = false {
@@ -123,9 +125,10 @@ func (c *churn) together(f func(*churner) error) error {
 	return first
 }
 
-// killDaemon kills the daemon at moments spread over what a start takes. Half of the groups run on meanwhile, and are what they
-// were in the end; the others come and go, and what they are told is the kill's. After each kill every one of them has a whole
-// life again before the next.
+// killDaemon kills the daemon at moments spread over the time that a start takes. Half of the
+// groups run on meanwhile, and have the same processes in the end. The others come and go, and
+// their errors come from the kills. After each kill all of these have a whole round before the
+// next.
 func (c *churn) killDaemon(times int64) error {
 	steady, others := c.groups[:len(c.groups)/2], c.groups[len(c.groups)/2:]
 	before := map[*churner]map[string]int{}
@@ -164,7 +167,7 @@ func (c *churn) killDaemon(times int64) error {
 	return c.together(func(x *churner) error { return machine.Retry(time.Minute, x.round) })
 }
 
-// livesAgain waits until each has had a whole round from now on.
+// livesAgain waits until each group has had a whole round from now on.
 func livesAgain(groups []*churner) error {
 	for _, x := range groups {
 		before := x.rounds.Load()
@@ -180,7 +183,7 @@ func livesAgain(groups []*churner) error {
 	return nil
 }
 
-// keepOn has groups come and go until it is stopped, whatever they are told.
+// keepOn lets groups come and go until stop is called, whatever errors they get.
 func keepOn(groups []*churner) (stop func()) {
 	ended := make(chan struct{})
 	var wait sync.WaitGroup
@@ -193,7 +196,7 @@ func keepOn(groups []*churner) (stop func()) {
 				default:
 					if err := x.round(); err != nil {
 						x.told.Store(err.Error())
-						time.Sleep(10 * time.Millisecond) // nobody is there to ask
+						time.Sleep(10 * time.Millisecond) // no daemon may run
 					}
 				}
 			}
@@ -202,7 +205,8 @@ func keepOn(groups []*churner) (stop func()) {
 	return func() { close(ended); wait.Wait() }
 }
 
-// killContainerd kills the daemon's containerd while groups run; it comes back, and they have not been touched.
+// killContainerd kills the daemon's containerd while groups run. It comes back, and the groups have
+// not been touched.
 func (c *churn) killContainerd() error {
 	if err := c.together((*churner).start); err != nil {
 		return err
@@ -211,7 +215,7 @@ func (c *churn) killContainerd() error {
 	return c.together(func(x *churner) error { return machine.Retry(time.Minute, x.restart) })
 }
 
-// flushHost leaves the host without a table, over and over, while the groups that are there go on.
+// flushHost removes all tables of the host again and again, while the groups go on.
 func (c *churn) flushHost() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -224,7 +228,8 @@ func (c *churn) flushHost() error {
 	return nil
 }
 
-// withoutRules is the members' control: they have been trying all along, and with nothing in its way the watch sees each.
+// withoutRules is the control for the members. They have sent packets all the time, and the watch
+// sees them once the rules are gone.
 func (c *churn) withoutRules() {
 	c.T.Helper()
 	for _, x := range c.groups {

@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// relentless is a group of one member, which goes for the victim from its first instruction to its last, over both families,
-// and an ambassador, which goes for its door.
+// relentless is a group of one member and an ambassador. The member sends to the victim over both
+// families, from its first instruction to its last. The ambassador sends to its own address.
 const relentless = `
 group "%[2]s" {
   app "app" {
@@ -32,7 +32,8 @@ group "%[2]s" {
 }
 `
 
-// A churner starts a group, has its ambassador restarted and removes the group, over and over. Several work at the same time.
+// A churner starts a group, restarts its ambassador and removes the group, over and over. Several
+// work at the same time.
 type churner struct {
 	n      int // which door its ambassador goes for
 	turn   int // restarts asked for
@@ -46,7 +47,7 @@ type churner struct {
 	told   atomic.Value // the last error
 }
 
-// counts is what all churners have done.
+// counts holds what all churners have done.
 type counts struct{ starts, restarts, kills, packets, refused atomic.Int64 }
 
 func newChurner(m *machine.Machine, n int, w *machine.Watch, done *counts) *churner {
@@ -58,8 +59,8 @@ func newChurner(m *machine.Machine, n int, w *machine.Watch, done *counts) *chur
 	}
 }
 
-// round is one life of the group, whatever there was of it before. Every start and every restart is seen through: its
-// ambassador came to its door.
+// round takes the group through one life, whatever state it was in before. After every start and
+// restart it waits until the ambassador is seen.
 func (c *churner) round() error {
 	for _, step := range []func() error{c.remove, c.start, c.restart, c.remove} {
 		if err := step(); err != nil {
@@ -70,7 +71,7 @@ func (c *churner) round() error {
 	return nil
 }
 
-// remove is content when there is no such group.
+// remove removes the group. It is no error if there is none.
 func (c *churner) remove() error {
 	err := c.call(func(ctx context.Context) error { return c.client.Remove(ctx, c.name, nil) })
 	if errors.Is(err, shim.ErrNoGroup) {
@@ -88,8 +89,8 @@ func (c *churner) start() error {
 	return c.seen()
 }
 
-// restart ends the ambassador: one time in eight it is killed, and comes back by itself after a second; else by the verb, and
-// every other time it has been stopped in its tracks before.
+// restart ends the ambassador. One time in eight it is killed, and comes back by itself after a
+// second. Else the restart command ends it, every other time after SIGSTOP.
 func (c *churner) restart() error {
 	c.turn++
 	switch {
@@ -116,7 +117,8 @@ func (c *churner) restart() error {
 	return c.seen()
 }
 
-// back waits until there is another ambassador than the one that was killed. Its member has not been touched.
+// back waits until the ambassador that was killed has a successor. Its member must not have been
+// touched.
 func (c *churner) back(before map[string]int) error {
 	var now map[string]int
 	if err := machine.Retry(30*time.Second, func() (err error) {
@@ -134,7 +136,7 @@ func (c *churner) back(before map[string]int) error {
 	return c.seen()
 }
 
-// pids maps the group's two containers, which have to run, to their processes.
+// pids maps the group's two containers to their processes. Both have to run.
 func (c *churner) pids() (pids map[string]int, err error) {
 	err = c.call(func(ctx context.Context) error {
 		groups, err := c.client.Status(ctx, c.name)
@@ -153,7 +155,7 @@ func (c *churner) pids() (pids map[string]int, err error) {
 	return pids, err
 }
 
-// seen waits until the ambassador came to its door.
+// seen waits until the watch has seen the ambassador.
 func (c *churner) seen() error {
 	if err := machine.Retry(20*time.Second, func() error {
 		if c.watch.Ambassador(c.n) == 0 {

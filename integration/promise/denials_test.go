@@ -17,7 +17,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// TestDenials: who was refused what is known within seconds, once and not twice, whatever becomes of the daemon meanwhile.
+// TestDenials checks that each denial is known within seconds, and counted once, in whatever way
+// the daemon ends meanwhile.
 func TestDenials(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(attackers, machine.AttackImage))
@@ -28,7 +29,7 @@ func TestDenials(t *testing.T) {
 			attempt(t, ns, port, technique, to)
 		}
 	}
-	try(7003, "tcp", machine.Remote4, 3) // the control: what is not refused is not told of
+	try(7003, "tcp", machine.Remote4, 3) // the control: an allowed connection is no denial
 	try(7001, "udp", machine.Victim4, 2)
 	try(7002, "tcp", machine.Victim6, 1)
 	expectDenials(m, "g", "app udp 198.51.100.66:80: 2", "side tcp [2001:db8:51::66]:80: 1")
@@ -44,7 +45,8 @@ func TestDenials(t *testing.T) {
 	time.Sleep(2500 * time.Millisecond) // a little more than two looks
 	expectDenials(m, "g", want...)
 
-	// A container of which only its cgroup's number is left, with a daemon that has never seen it.
+	// The number of its cgroup is all that is left of this container, and this daemon has never
+	// seen it.
 	m.Run("restart", "g.app")
 	m.Kill()
 	m.Start()
@@ -54,12 +56,13 @@ func TestDenials(t *testing.T) {
 
 	m.Run("rm", "g")
 	expectDenials(m, "g", want...)
-	if said := m.Fails(1, "denials", "nobody"); !strings.Contains(said, "no such group") {
+	if said := m.Fails(1, "denials", "missing"); !strings.Contains(said, "no such group") {
 		t.Errorf("of a group that never was: %q", said)
 	}
 }
 
-// expectDenials waits until the denials of a group are these, each "container protocol destination: packets", sorted.
+// expectDenials waits until a group has these denials, sorted, each "container protocol
+// destination: packets".
 func expectDenials(m *machine.Machine, group string, want ...string) {
 	m.T.Helper()
 	machine.Eventually(m.T, 4*time.Second, "who was refused what", func() error {
@@ -79,7 +82,8 @@ func expectDenials(m *machine.Machine, group string, want ...string) {
 	})
 }
 
-// TestEvents: what happens to a group is told as it happens, in order, and an interrupt ends it.
+// TestEvents checks that events come when they happen, in order, and that an interrupt ends the
+// command.
 func TestEvents(t *testing.T) {
 	m := machine.New(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -116,7 +120,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// startVerb runs a verb that goes on, and passes on what it prints. The lines end when it has ended.
+// startVerb runs a command that goes on, and returns the lines that it prints. The channel is
+// closed when it has ended.
 func startVerb(m *machine.Machine, ctx context.Context, args ...string) (*exec.Cmd, <-chan string) {
 	m.T.Helper()
 	cmd := exec.CommandContext(ctx, m.Binary, append([]string{"--root", m.Root}, args...)...)

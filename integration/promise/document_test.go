@@ -13,27 +13,28 @@ var update = flag.Bool("update", false, "rewrite the parts of MATRIX.md that ran
 
 const document = "MATRIX.md"
 
-// head is what MATRIX.md says before its sections.
+// head is the text of MATRIX.md before its sections.
 const head = `# What was tried against the promise
 
-Only the ambassador's processes exchange packets with anything outside the group. This is what ` + "`make integration`" + ` does to break
-that, with real containers on a real kernel: a row for each technique, over each family, from each kind of process. The judge is
-a capture on the host's side of the link, not what the attacker was told. Every row of a denial has its control: the
-same act by somebody who may, or without what stands in its way, is seen, so that a row which can't fail is noticed.
+Only the ambassador's processes exchange packets with anything outside the group. ` + "`make integration`" + ` tries to break that, with
+real containers on a real kernel. There is a row for each technique, over each family, from each kind of process. The judge is a
+capture on the host's side of the link, not the attacker's own result. Every row of a denial has its control: the same act by a
+process that may, or without the rules, is seen. So a row that can't fail is noticed.
 
-The tests write this document (` + "`-update`" + `) and fail when it says anything else than what ran. It names no counts and no times,
-so it is the same on every machine.
+The tests write this document (` + "`-update`" + `), and fail when it differs from what ran. It holds no counts and no times, so it is the
+same on every machine.
 
 - *from whom*: the app, its child, a grandchild whose parents have left, a sidecar, the init of a group that is starting, a shell
   that was exec'd into the app.
-- *seen*: what the capture saw. *told*: what the attacker's own system calls said. ` + "`refused`" + ` is an error, or a kill; ` + "`no answer`" + ` is a
-  call that timed out; ` + "`taken`" + ` means that the kernel took it, and sent nothing.
+- *seen*: what the capture saw. *told*: what the attacker's own system calls returned. ` + "`refused`" + ` is an error, or a kill. ` + "`no answer`" + `
+  is a call that timed out. ` + "`taken`" + ` means that the kernel took the call, and sent nothing.
 - *root there* is a process with every right, on the host, in the group's network namespace and, for packets, the ambassador's cgroup.
-- ¹ where the kernel has it (SCTP, DCCP, UDP-Lite, vsock, io_uring, 32-bit programs and the like). Where it has not, nobody can do it, and
-  the row holds as it stands.
+- ¹ where the kernel has it (SCTP, DCCP, UDP-Lite, vsock, io_uring, 32-bit programs and the like). Elsewhere no process can do it,
+  and the row holds as it stands.
 `
 
-// titles are the document's sections, in order; the number is the class in ENFORCEMENT's list.
+// titles are the document's sections, in order. The number is the class in the test list of
+// netns/egress/RULES.md.
 var titles = []string{
 	outboundTitle,
 	identityTitle,
@@ -47,7 +48,7 @@ var titles = []string{
 	floodTitle,
 }
 
-// compare holds a section that ran against the document's, or puts it there.
+// compare compares a section that ran with the document's. With -update it writes it there.
 func (s *section) compare(text string) {
 	s.t.Helper()
 	sections := readDocument(s.t)
@@ -57,11 +58,12 @@ func (s *section) compare(text string) {
 		return
 	}
 	if diff := cmp.Diff(strings.Split(sections[s.title], "\n"), strings.Split(text, "\n")); diff != "" {
-		s.t.Errorf("%s says otherwise of %q; if what ran is right, run again with -update (-document +ran):\n%s", document, s.title, diff)
+		s.t.Errorf("%s differs from the rows of %q that ran; if these are right, run again with -update (-document +ran):\n%s", document, s.title, diff)
 	}
 }
 
-// TestMatrixDocument: the document has every section and nothing else. What they say is compared by the tests that run them.
+// TestMatrixDocument checks that the document has every section and nothing else. The tests that
+// run the sections compare their content.
 func TestMatrixDocument(t *testing.T) {
 	sections := readDocument(t)
 	if *update { // titles may have come or gone; what is under them is written by who runs it

@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// guarded is a group whose ambassador has a published port, and an app and an ambassador that try what they are asked to.
+// guarded is a group whose ambassador has a published port. Its app, sidecar and ambassador carry
+// out orders.
 const guarded = `
 group "g" {
   app "app" {
@@ -38,11 +39,13 @@ group "g" {
 }
 `
 
-// putBackWithin is how long others' changes may last: a second until they are noticed, and as much again on a busy machine.
+// putBackWithin is how long changes by others may last. It takes a second until they are noticed,
+// and as much again on a busy machine.
 const putBackWithin = 4 * time.Second
 
-// TestDrift has somebody else change what keeps a group, in every way an operator or a firewall does. Each time it is put back
-// by itself and said, the ambassador is served again, no container is restarted, and nothing of a member is seen outside.
+// TestDrift changes everything that keeps a group in its bounds, as an operator or a firewall
+// could. Each time it is put back without help, an event reports it, and the ambassador is served
+// again. No container is restarted, and no packet of a member is seen outside.
 func TestDrift(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(guarded, machine.AttackImage))
@@ -99,7 +102,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// TestNoDrift: rules of others, and the daemon's own changes, are no drift.
+// TestNoDrift checks that the rules of others, and the daemon's own changes, are not reported as
+// drift.
 func TestNoDrift(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(guarded, machine.AttackImage))
@@ -123,7 +127,7 @@ func TestNoDrift(t *testing.T) {
 	}
 }
 
-// expectReachable: the ambassador reaches the world over both families, and its published port leads to it.
+// expectReachable waits until the ambassador reaches the remote host over both families.
 func expectReachable(t *testing.T, m *machine.Machine, ns netns.NsHandle, when string) {
 	t.Helper()
 	for _, to := range []string{machine.Remote4, machine.Remote6} {
@@ -141,7 +145,7 @@ func writeSysctl(m *machine.Machine, key, value string) {
 	machine.MustInNetns(m.T, m.Host, func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
 }
 
-// hostTable is the instance's on the host, which has no other.
+// hostTable returns the instance's table on the host, which has no other.
 func hostTable(m *machine.Machine) *nftables.Table {
 	m.T.Helper()
 	tables, err := (&nftables.Conn{NetNS: int(m.Host)}).ListTables()
@@ -187,7 +191,7 @@ func dropRule(m *machine.Machine, table *nftables.Table, chain string) {
 	}
 }
 
-// groupLink is the name of the host's end of the only link there is.
+// groupLink returns the name of the host's end of the only group's link.
 func groupLink(t *testing.T, host netns.NsHandle) (name string) {
 	t.Helper()
 	machine.MustInNetns(t, host, func() error {
@@ -234,7 +238,7 @@ func dropRoutes(l netlink.Link) error {
 	return err
 }
 
-// attempt has the attacker on a port try something itself.
+// attempt orders the attacker on a port to try something itself.
 func attempt(t *testing.T, ns netns.NsHandle, port int, technique, to string) outcome {
 	t.Helper()
 	return ask(t, ns, port, attackOrder{how: "self", technique: technique, to: to})

@@ -14,7 +14,8 @@ import (
 
 const floodTitle = "8. A flood"
 
-// flooded is a group whose member is given something to do, and whose ambassador asks the world for an echo all the time.
+// flooded is a group whose ambassador asks the remote host for an echo all the time. %[2]s and
+// %[3]s are its member's command.
 const flooded = `
 group "g" {
   app "app" {
@@ -29,15 +30,16 @@ group "g" {
 }
 `
 
-// Bounds of what a flood may cost. The daemon's memory moves by a few MiB on its own.
+// Limits of what a flood may cost. The daemon's memory moves by a few MiB without one.
 const (
 	floodTries  = 200_000
 	floodVisits = 100
 	floodMiB    = 24
 )
 
-// TestPromiseFlood is class 8: while a member floods, the ambassador's requests are answered, none lost, and the daemon's
-// memory stays as it was. That a loss would be noticed is shown at the end, when there is one.
+// TestPromiseFlood is class 8. While a member floods, the ambassador's requests are all answered,
+// and the daemon's memory stays as it was. In the end the test causes a loss, to show that it would
+// notice one.
 func TestPromiseFlood(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(flooded, machine.AttackImage, "serve", "127.0.0.1:7001"))
@@ -89,7 +91,8 @@ func TestPromiseFlood(t *testing.T) {
 	})
 }
 
-// expectVisits says whether so many of the ambassador's requests were answered, and none lost.
+// expectVisits returns nil if at least answered of the ambassador's requests were answered, and at
+// most lost were lost.
 func expectVisits(m *machine.Machine, answered, lost int) error {
 	if a, l := visitCounts(m); a < answered || l > lost {
 		return fmt.Errorf("%d requests answered, want %d; %d lost", a, answered, l)
@@ -104,7 +107,7 @@ func visitCounts(m *machine.Machine) (answered, lost int) {
 	return 0, 0
 }
 
-// lastNumbers reads the numbers of the last line that a container wrote in a format.
+// lastNumbers returns the numbers in the last line of a container's log that matches a format.
 func lastNumbers(m *machine.Machine, container, format string) []int {
 	m.T.Helper()
 	text, err := os.ReadFile(m.Root + "/log/g/" + container + ".log")

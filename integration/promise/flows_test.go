@@ -17,8 +17,9 @@ import (
 
 const flowsTitle = "5. To speak on the ambassador's flows, and in its place"
 
-// takeover is a group whose ambassador shares its ports with whoever likes: the one it is called on, which is published, and
-// the one it calls the world from. A member listens beside it; another does as it is asked.
+// takeover is a group whose ambassador shares its ports with any process that wants them: the
+// published port on which it listens, and the ports from which it calls the remote host. A member
+// carries out orders.
 const takeover = `
 group "g" {
   app "app" {
@@ -42,17 +43,17 @@ group "g" {
 }
 `
 
-// Where the world calls from in answer-tcp and answer-udp.
+// callerPort is the port from which the remote host calls in answer-tcp and answer-udp.
 const callerPort = 5555
 
-// carrying keeps what carries a word.
+// carrying accepts frames that contain a word.
 func carrying(word string) func(machine.Frame) bool {
 	return func(f machine.Frame) bool { return bytes.Contains(f.Data, []byte(word)) }
 }
 
-const attackers4, attackers6 = "192.0.2.2", "2001:db8:1::2" // the world's end of the uplink
+const attackers4, attackers6 = "192.0.2.2", "2001:db8:1::2" // the remote end of the uplink
 
-// TestPromiseFlows is class 5's second half.
+// TestPromiseFlows is the second half of class 5.
 func TestPromiseFlows(t *testing.T) {
 	m := machine.New(t, "")
 	m.Echo(t, machine.RemotePort+1)
@@ -71,8 +72,8 @@ func TestPromiseFlows(t *testing.T) {
 		port    int
 		without int // the port to which there is no such flow, for the control
 	}{
-		{"steal-udp", "udp on the flow it has to the world", machine.Remote4, machine.Remote6, machine.RemotePort, machine.RemotePort},
-		{"steal-tcp", "tcp on the flow it has to the world", machine.Remote4, machine.Remote6, machine.RemotePort, machine.RemotePort + 1},
+		{"steal-udp", "udp on the flow it has to the remote host", machine.Remote4, machine.Remote6, machine.RemotePort, machine.RemotePort},
+		{"steal-tcp", "tcp on the flow it has to the remote host", machine.Remote4, machine.Remote6, machine.RemotePort, machine.RemotePort + 1},
 		{"answer-udp", "udp answer on the flow a caller has to it", attackers4, attackers6, callerPort, callerPort},
 		{"answer-tcp", "tcp answer on the flow a caller has to it", attackers4, attackers6, callerPort, machine.RemotePort + 1},
 	} {
@@ -98,7 +99,7 @@ func TestPromiseFlows(t *testing.T) {
 	trySharedPort(m, s)
 }
 
-// flowsOf are the flows among frames, by protocol and address.
+// flowsOf returns the flows that frames belong to, by protocol and address.
 func flowsOf(out []machine.Frame) map[string]bool {
 	flows := map[string]bool{}
 	for _, f := range out {
@@ -107,7 +108,8 @@ func flowsOf(out []machine.Frame) map[string]bool {
 	return flows
 }
 
-// openFlows opens a flow of each kind from the world to the ambassador, and has it answered.
+// openFlows opens a flow of each kind from the remote host to the ambassador, and waits for its
+// answers.
 func openFlows(t testing.TB, m *machine.Machine) (calls []net.Conn) {
 	t.Helper()
 	for _, addr := range []string{machine.Host4, machine.Host6} {
@@ -127,7 +129,7 @@ func openFlows(t testing.TB, m *machine.Machine) (calls []net.Conn) {
 	return calls
 }
 
-// dialFrom calls the host from a port of the world's, and says hello.
+// dialFrom calls the host from a port of the remote host, and sends hello.
 func dialFrom(m *machine.Machine, proto, addr string, port, from int) (c net.Conn, err error) {
 	err = machine.InNetns(m.Remote, func() (err error) {
 		d := net.Dialer{Timeout: 300 * time.Millisecond, LocalAddr: localPort(proto, from), Control: reuse}
@@ -147,13 +149,13 @@ func localPort(proto string, port int) net.Addr {
 	return &net.UDPAddr{Port: port}
 }
 
-// whoSpeaks reads an answer, which begins with a name.
+// whoSpeaks reads an answer, which begins with the name of its sender.
 func whoSpeaks(c net.Conn) (string, error) {
 	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	buf := make([]byte, 64)
 	n, err := c.Read(buf)
 	if err != nil {
-		return "nobody", err
+		return "none", err
 	}
 	for _, name := range []string{"ambassador", "member"} {
 		if strings.HasPrefix(string(buf[:n]), name) {
@@ -163,14 +165,14 @@ func whoSpeaks(c net.Conn) (string, error) {
 	return "", fmt.Errorf("%q is no name", buf[:n])
 }
 
-// reuse lets a port be called from again at once.
+// reuse makes it possible to call from the same port again at once.
 func reuse(_, _ string, c syscall.RawConn) (err error) {
 	c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 	return err
 }
 
-// trySharedPort has a member listen on the published port too, and calls that over and over while the ambassador is killed and comes
-// back. The member is never the one who answers.
+// trySharedPort lets a member listen on the published port too. It calls that port over and over
+// while the ambassador is killed and comes back. The member never answers.
 func trySharedPort(m *machine.Machine, s *section) {
 	m.T.Helper()
 	ns := m.Netns("g")
@@ -211,7 +213,7 @@ func trySharedPort(m *machine.Machine, s *section) {
 	}
 }
 
-// callRepeatedly call the published port until they are stopped, and note who answers.
+// callRepeatedly calls the published port until stop is called, and notes who answers.
 func callRepeatedly(m *machine.Machine, answers *sync.Map) (stop func()) {
 	ended := make(chan struct{})
 	var wait sync.WaitGroup
@@ -234,11 +236,11 @@ func callRepeatedly(m *machine.Machine, answers *sync.Map) (stop func()) {
 	return func() { close(ended); wait.Wait() }
 }
 
-// whoAnswers calls the published port from a port of the kernel's choice.
+// whoAnswers calls the published port from a port that the kernel chooses.
 func whoAnswers(m *machine.Machine, proto, addr string) string {
 	c, err := dialFrom(m, proto, addr, 8444, 0)
 	if err != nil {
-		return "nobody"
+		return "none"
 	}
 	defer c.Close()
 	who, _ := whoSpeaks(c)

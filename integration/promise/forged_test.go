@@ -11,9 +11,9 @@ import (
 
 const forgedTitle = "2. By another's address, for the kernel to answer"
 
-// TestPromiseForgedSource: a member binds an address of the world as its own and goes for the group's own address, so that
-// the kernel's answer, a reset, an error or the handshake of a listener, would be for the world. The control is the same
-// without rules.
+// TestPromiseForgedSource lets a member bind an address of the remote network as its own, and send
+// to the group's own address. The kernel's answer, a reset, an error or the handshake of a
+// listener, would then go out to the remote host. The control is the same without rules.
 func TestPromiseForgedSource(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage))
@@ -27,13 +27,13 @@ func TestPromiseForgedSource(t *testing.T) {
 	for _, addr := range m.Status("g").Addrs {
 		v6 := family(addr) == "v6" // IPv4 has no route from an address that is not one's own
 		rows = append(rows,
-			forged{"other-source", addr, "nobody", 9999, v6},
+			forged{"other-source", addr, "a closed port", 9999, v6},
 			forged{"other-source", addr, "the ambassador, published", 7444, v6},
 			forged{"other-source", addr, "a member, published", 7443, v6},
 			forged{"other-source", addr, "a member", 9000, v6},
-			forged{"other-source-by", addr, "nobody", 9999, false},
-			forged{"other-source-udp", addr, "nobody", 9999, v6},
-			forged{"pktinfo", addr, "nobody", 9999, v6})
+			forged{"other-source-by", addr, "a closed port", 9999, false},
+			forged{"other-source-udp", addr, "a closed port", 9999, v6},
+			forged{"pktinfo", addr, "a closed port", 9999, v6})
 	}
 	title := func(r forged) string {
 		how := map[string]string{"other-source": "tcp", "other-source-by": "tcp by eth0", "other-source-udp": "udp", "pktinfo": "udp by IP_PKTINFO"}
@@ -57,7 +57,7 @@ func TestPromiseForgedSource(t *testing.T) {
 			who = "root there, without rules and fence"
 			asRoot(m, ns, what)
 		}
-		// The last row's handshake may still be tried again: whose port is it?
+		// The kernel may still repeat the handshake of the row before, so this looks at the port.
 		if out := seen.Take(t, func(f machine.Frame) bool {
 			return f.SourcePort() == r.port || f.Protocol() == unix.IPPROTO_ICMP || f.Protocol() == unix.IPPROTO_ICMPV6
 		}); len(out) == 0 {

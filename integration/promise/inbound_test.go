@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// twoPorts has two published ports. On 7444 the ambassador listens; 7443 it leaves alone, and a member takes it. A second member
-// listens on a port of its own.
+// twoPorts has two published ports. The ambassador listens on 7444, and not on 7443, where a member
+// listens instead. A second member listens on a port of its own.
 const twoPorts = `
 group "g" {
   app "app" {
@@ -54,9 +54,9 @@ group "g" {
 
 const inboundTitle = "5. To be reached from outside"
 
-// A inboundTry is one attempt from outside.
+// An inboundTry is one attempt from outside.
 type inboundTry struct {
-	at       string // what stands at the port
+	at       string // who listens on the port
 	who      string
 	from     netns.NsHandle
 	proto    string
@@ -65,16 +65,17 @@ type inboundTry struct {
 	expected string
 }
 
-// TestPromiseInbound is class 5's first half: it tries to reach members from the world and from the host, by the host's
-// addresses and by the group's own. Then once more by the group's own with the host's table gone, when only the group's rules
-// stand. The control is the ambassador's port beside theirs.
+// TestPromiseInbound is the first half of class 5. It tries to reach members from the remote host
+// and from the host, by the host's addresses and by the group's own. Then it tries the group's own
+// addresses without the host's table, when only the group's rules are left. The control is the
+// ambassador's port beside theirs.
 func TestPromiseInbound(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage))
 	s, seen := newSection(t, inboundTitle), machine.NewCapture(t, m.Host)
 	own := m.Status("g").Addrs
 	var knocks, bare []inboundTry
-	for _, from := range []inboundTry{{who: "the world", from: m.Remote}, {who: "the host", from: m.Host}} {
+	for _, from := range []inboundTry{{who: "the remote host", from: m.Remote}, {who: "the host", from: m.Host}} {
 		for _, proto := range []string{"tcp", "udp"} {
 			add := func(to *[]inboundTry, at, addr string, port int, expected string) {
 				*to = append(*to, inboundTry{at, from.who, from.from, proto, addr, port, expected})
@@ -101,8 +102,9 @@ func TestPromiseInbound(t *testing.T) {
 	tryInbound(m, s, seen, bare, func() { machine.DropTables(t, m.Host) })
 }
 
-// tryInbound tries all of them at once, again and again until those who are to be reached are, and no longer: prepare comes before
-// each round. Whoever may not answer may not in any round.
+// tryInbound makes all attempts at once, and repeats that until all those answer that should. It
+// calls prepare before each round. An attempt that must stay without an answer may not get one in
+// any round.
 func tryInbound(m *machine.Machine, s *section, seen *machine.Capture, knocks []inboundTry, prepare func()) {
 	m.T.Helper()
 	got := make([]string, len(knocks))

@@ -11,18 +11,20 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// A proxy is one of Debian's that members' TCP is led to. It answers 403 for the victim's addresses.
+// A proxy is a Debian program to which members' TCP is redirected. It answers 403 for the victim's
+// addresses.
 type proxy struct {
 	name  string
 	image string
-	file  string // where it has its configuration
+	file  string // the path of its configuration
 	conf  string
-	asks  string // what it asks the world for /order
+	asks  string // its request to the remote host for /order
 	v6    bool   // it reads the original destination of IPv6 as well
 }
 
-// haproxyIntercepts: it knows where a connection was meant to go over IPv4. What it takes for its own address, as every one
-// over IPv6, it must not call, or it calls itself.
+// haproxyIntercepts knows the original destination of a connection over IPv4. It must not call an
+// address that it takes for its own, or it would call itself. It takes every IPv6 address for its
+// own.
 const haproxyIntercepts = `
 global
     log stdout format raw local0
@@ -42,7 +44,7 @@ frontend intercepted
     http-request set-path /proxied%[path]
     default_backend asked
 backend asked
-    server world 0.0.0.0:0
+    server remote 0.0.0.0:0
 `
 
 const squidIntercepts = `
@@ -73,7 +75,8 @@ func proxies(t testing.TB) []proxy {
 	}
 }
 
-// group has an app that knows nothing of a proxy, and a proxy that stays away once it is killed.
+// group returns a group with an app that knows of no proxy. The proxy isn't restarted after it was
+// killed.
 func (p proxy) group(intercept string) string {
 	return fmt.Sprintf(`
 group "g" {
@@ -95,13 +98,14 @@ group "g" {
 
 const interceptBlock = `intercept { port = 15001 }`
 
-// TestIntercept: an unmodified client calls addresses of the world and is served by a proxy that reads from the socket where
-// it wanted to go. What the proxy forbids the proxy refuses, what is not TCP the kernel; neither is seen outside.
+// TestIntercept runs an unmodified client that calls remote addresses. A proxy serves it, which
+// reads the original destination from the socket. The proxy refuses what its configuration forbids,
+// and the kernel refuses what is not TCP. Neither is seen outside.
 func TestIntercept(t *testing.T) {
 	for _, p := range proxies(t) {
 		t.Run(p.name, func(t *testing.T) {
 			m := machine.New(t, "")
-			world := m.Payments()
+			payments := m.Payments()
 			t.Cleanup(func() {
 				if said, _ := m.Try("logs", "g.amb"); t.Failed() {
 					t.Logf("the proxy said:\n%s", said)
@@ -117,12 +121,12 @@ func TestIntercept(t *testing.T) {
 				return out
 			}
 			machine.Eventually(t, 10*time.Second, "the proxy answers", func() error { return machine.Contains(fetch(machine.Remote4), "receipt") })
-			world.WaitFor(t, "payment from "+machine.Host4+": "+p.asks)
+			payments.WaitFor(t, "payment from "+machine.Host4+": "+p.asks)
 			if p.v6 {
 				if got := fetch("[" + machine.Remote6 + "]"); !strings.Contains(got, "receipt") {
 					t.Errorf("over v6: %q", got)
 				}
-				world.WaitFor(t, "payment from "+machine.Host6+": "+p.asks)
+				payments.WaitFor(t, "payment from "+machine.Host6+": "+p.asks)
 			}
 
 			seen := machine.NewCapture(t, m.Host)
@@ -145,7 +149,8 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-// withoutIntercept: without the line in the file, and without the proxy, members' calls end where they began.
+// withoutIntercept checks that members' calls are refused without the block in the file, and
+// without the proxy.
 func withoutIntercept(m *machine.Machine, p proxy, seen *machine.Capture, fetch func(string) string) {
 	t := m.T
 	t.Helper()

@@ -16,10 +16,11 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// bulkPort is where the world swallows what it is sent and sends without end.
+// bulkPort is where the remote host discards what it is sent, and sends without end.
 const bulkPort = 9100
 
-// metered has HAProxy pass bytes on to the world unread. %[3]s stands where a group file says how many.
+// metered passes bytes on to the remote host through HAProxy. %[3]s is the limit in the words of a
+// group file.
 const metered = `
 group "g" {
   app "app" {
@@ -42,7 +43,7 @@ defaults
     timeout server 20s
 listen bulk
     bind 127.0.0.1:9001
-    server world ` + machine.Remote4 + `:9100
+    server remote ` + machine.Remote4 + `:9100
 listen echo
     bind :7444
     server app 127.0.0.1:9000
@@ -52,7 +53,7 @@ EOT
 }
 `
 
-// bulk is the world's end of transfers.
+// bulk is the remote end of transfers.
 type bulk struct{ got atomic.Int64 }
 
 func serveBulk(t testing.TB, s *machine.Network) *bulk {
@@ -76,7 +77,7 @@ func serveBulk(t testing.TB, s *machine.Network) *bulk {
 	return b
 }
 
-// serve does what the first byte says: 'o' takes what comes, 'i' sends.
+// serve obeys the first byte that it reads: 'o' discards what comes, 'i' sends.
 func (b *bulk) serve(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, 32<<10)
@@ -97,7 +98,8 @@ func (b *bulk) serve(c net.Conn) {
 	}
 }
 
-// transfer moves bytes through the ambassador for a while and says how many have arrived at the far end.
+// transfer moves bytes through the ambassador for a while, and returns how many arrived at the far
+// end.
 func (b *bulk) transfer(t testing.TB, ns netns.NsHandle, direction byte, d time.Duration) (arrived int64) {
 	t.Helper()
 	var c net.Conn
@@ -131,8 +133,9 @@ func (b *bulk) transfer(t testing.TB, ns netns.NsHandle, direction byte, d time.
 	return arrived
 }
 
-// TestRate: what passes in a second is bounded in the direction that the file bounds, and the file's next version bounds
-// what runs. Without a rate ten times as much passes, so that the bound is what was measured.
+// TestRate checks that the file limits how much passes in a second in each direction, and that its
+// next version applies to what runs. Without a rate ten times as much passes, so the rate is what
+// was measured.
 func TestRate(t *testing.T) {
 	m := machine.New(t, "")
 	b := serveBulk(t, m.Network)
@@ -143,7 +146,7 @@ func TestRate(t *testing.T) {
 	ns := m.Netns("g")
 	before := m.Pids("g")
 	const took = time.Second
-	// In first: what HAProxy has taken to send is still on its way out when the transfer is over.
+	// In comes first: when the transfer is over, HAProxy still sends what it has accepted.
 	measure := func() (in, out int64) { return b.transfer(t, ns, 'i', took), b.transfer(t, ns, 'o', took) }
 	machine.Eventually(t, 5*time.Second, "HAProxy listens", func() error {
 		return machine.InNetns(ns, func() error {
@@ -155,7 +158,8 @@ func TestRate(t *testing.T) {
 		})
 	})
 
-	// 4Mbit are half a million bytes. The margin is for what the queue takes at once, and for a slow machine.
+	// 4Mbit are half a million bytes. The margin is for what the queue takes at once, and for a
+	// slow machine.
 	const bound = 1_000_000
 	for _, step := range []struct {
 		rate              string
@@ -188,8 +192,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestQuota: after as many bytes as the file says, both ways together, nothing passes the door in either direction; members go
-// on among themselves. A larger quota opens it again.
+// TestQuota checks that nothing passes in either direction after the number of bytes in the file,
+// both ways together. Members still reach one another. A larger quota lets traffic pass again.
 func TestQuota(t *testing.T) {
 	m := machine.New(t, "")
 	b := serveBulk(t, m.Network)
@@ -199,16 +203,17 @@ func TestQuota(t *testing.T) {
 	apply(`quota = "1MiB"`)
 	before := m.Pids("g")
 	ns := m.Netns("g")
-	m.MustReach(m.Remote, "the world", "tcp", machine.Host4, 8444)
+	m.MustReach(m.Remote, "the remote host", "tcp", machine.Host4, 8444)
 
-	// Whatever is not acknowledged when the door shuts may have arrived, so a transfer ends below the quota or at it.
+	// Bytes that are not acknowledged when the quota is spent may have arrived, so a transfer ends
+	// below the quota or at it.
 	out := b.transfer(t, ns, 'o', 500*time.Millisecond)
 	in := b.transfer(t, ns, 'i', 500*time.Millisecond)
 	if sum := out + in; sum > 1<<20 || sum < 1<<19 {
 		t.Errorf("%d bytes out and %d in passed a door with a quota of %d", out, in, 1<<20)
 	}
 	seen := machine.NewCapture(t, m.Host)
-	m.MustNotReach(m.Remote, "the world", "tcp", machine.Host4, 8444)
+	m.MustNotReach(m.Remote, "the remote host", "tcp", machine.Host4, 8444)
 	if n := b.transfer(t, ns, 'i', time.Second); n != 0 {
 		t.Errorf("%d bytes came in through a door that is shut", n)
 	}
@@ -219,11 +224,11 @@ func TestQuota(t *testing.T) {
 		t.Error("members don't reach one another once the quota is spent")
 	}
 	if said := m.Run("status", "g"); !strings.Contains(said, "1MiB both ways together, spent") {
-		t.Errorf("status doesn't tell of the quota:\n%s", said)
+		t.Errorf("status doesn't show the quota:\n%s", said)
 	}
 
 	apply(`quota = "64MiB"`)
-	m.MustReach(m.Remote, "the world", "tcp", machine.Host4, 8444)
+	m.MustReach(m.Remote, "the remote host", "tcp", machine.Host4, 8444)
 	if n := b.transfer(t, ns, 'i', time.Second); n < 1<<21 {
 		t.Errorf("with a larger quota %d bytes came in", n)
 	}

@@ -1,5 +1,6 @@
-// Package promise attacks the promise: only the ambassador's processes exchange packets with anything outside the group.
-// It runs the built binary against a real containerd, a real runc and the real kernel. MATRIX.md holds what was tried.
+// Package promise attacks the promise: only the ambassador's processes exchange packets with
+// anything outside the group. It runs the built binary against a real containerd, a real runc and
+// the real kernel. MATRIX.md lists all attempts.
 package promise
 
 import (

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Words of the matrix. What a row saw is one of these or says what went wrong.
+// Words of the matrix. A row saw one of these, or holds what went wrong.
 const (
 	nothing  = "nothing"  // no packet at the capture
 	frames   = "packets"  // some
@@ -18,17 +18,18 @@ const (
 	asBefore = "nothing changed, no packet"
 )
 
-// ifThere marks a control that only a kernel with the protocol, or the way in, can give; MATRIX.md has the footnote.
+// ifThere marks a control that only a kernel with the protocol can give. MATRIX.md has the
+// footnote.
 const ifThere = "¹"
 
-// A row is one thing that was tried. It holds nothing that differs from run to run, or from one kernel to the next.
+// A row is one attempt. It holds nothing that differs from run to run, or from kernel to kernel.
 type row struct {
 	technique string
 	family    string // v4, v6, or empty
 	who       string // who tried
 	expected  string
 	seen      string
-	told      string // what the attacker was told, in one of the words of outcome.told; empty: it can't know
+	told      string // the result of the attacker's calls, as outcome.told returns it; empty if it can't know
 	control   string // who did the same and was seen doing it
 }
 
@@ -40,7 +41,7 @@ type section struct {
 	rows  []row
 }
 
-// newSection is compared with the document when the test ends.
+// newSection returns a section that is compared with the document when the test ends.
 func newSection(t testing.TB, title string) *section {
 	s := &section{t: t, title: title}
 	t.Cleanup(s.close)
@@ -55,7 +56,7 @@ func (s *section) close() {
 	}
 }
 
-// add records what was seen; anything but what was expected fails the test, with what there is to say about it.
+// add records a row. If it saw anything but what was expected, the test fails with about.
 func (s *section) add(r row, about ...any) {
 	s.t.Helper()
 	if r.seen != r.expected {
@@ -66,7 +67,7 @@ func (s *section) add(r row, about ...any) {
 	s.rows = append(s.rows, r)
 }
 
-// control says who was seen doing what rows of a technique and family tried.
+// control names the control in all rows of a technique and family.
 func (s *section) control(technique, family, who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +78,8 @@ func (s *section) control(technique, family, who string) {
 	}
 }
 
-// table is the section as Markdown. Rows that differ in one thing only, who tried or over which family, are one line.
+// table returns the section as Markdown. Rows that differ only in who tried, or only in the family,
+// become one line.
 func (s *section) table() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +92,8 @@ func (s *section) table() string {
 	return markdown(lines)
 }
 
-// merge joins rows that are equal but for one field, where the first of them stands.
+// merge joins rows that are equal except for one field. The joined row stands where the first of
+// them stood.
 func merge(rows []row, field func(*row) *string) (out []row) {
 	at := map[row]int{}
 	for _, r := range rows {
@@ -109,7 +112,7 @@ func merge(rows []row, field func(*row) *string) (out []row) {
 	return out
 }
 
-// markdown lays out a table whose first line is its head.
+// markdown returns a table. Its first line is the head.
 func markdown(lines [][]string) string {
 	width := make([]int, len(lines[0]))
 	for _, line := range lines {

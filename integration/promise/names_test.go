@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd"
 )
 
-// payer calls a service by the name that it has in the world, on the port it has there. %[2]s stands where a group file says
-// whom the ambassador asks for names.
+// payer calls a service by its public name and port. %[2]s is the network block of the group, with
+// the ambassador's name servers.
 const payer = `
 group "g" {
   %[2]s
@@ -40,8 +40,9 @@ const askRemote = `network {
     dns { servers = ["` + machine.NameServer4 + `", "` + machine.NameServer6 + `"] }
   }`
 
-// TestNamesOfUpstreams: an unmodified client calls a service by its name and finds the ambassador; other names lead members
-// nowhere. For the ambassador the same name is what the world says it is.
+// TestNamesOfUpstreams runs an unmodified client that calls a service by its name and reaches the
+// ambassador. Members can't look up other names. For the ambassador the same name has its public
+// address.
 func TestNamesOfUpstreams(t *testing.T) {
 	m := machine.New(t, "")
 	dns := m.ServeNames(t, map[string]netip.Addr{"payments.example.com": netip.MustParseAddr(machine.Remote4), "other.example.com": netip.MustParseAddr(machine.Remote4)})
@@ -75,7 +76,8 @@ func TestNamesOfUpstreams(t *testing.T) {
 	}
 }
 
-// TestNamesOfTheHost: without a network block the ambassador asks whom the host asks, as far as a group can reach them.
+// TestNamesOfTheHost has no network block. The ambassador then asks the name servers of the host
+// that a group can reach.
 func TestNamesOfTheHost(t *testing.T) {
 	m := machine.New(t, "")
 	servers, err := ctrd.Resolvers()
@@ -97,7 +99,7 @@ func TestNamesOfTheHost(t *testing.T) {
 	}
 }
 
-// nameservers are those of a resolv.conf.
+// nameservers returns those of a resolv.conf.
 func nameservers(conf string) []string {
 	list := []string{}
 	for line := range strings.Lines(conf) {
@@ -108,7 +110,8 @@ func nameservers(conf string) []string {
 	return list
 }
 
-// resolver is a group whose ambassador answers its members' questions: Debian's dnsmasq, forwarding to the world's servers.
+// resolver is a group whose ambassador answers its members' questions. It is Debian's dnsmasq,
+// which forwards them to the remote servers.
 const resolver = `
 group "g" {
   dns = "ambassador"
@@ -131,8 +134,9 @@ group "g" {
 }
 `
 
-// TestNamesFromTheAmbassador: members ask 127.0.0.1 and dnsmasq asks the world for them, over UDP and TCP. The same question
-// straight to the world's server is refused, counted, and seen by nobody.
+// TestNamesFromTheAmbassador lets members ask 127.0.0.1. dnsmasq forwards their questions to the
+// remote servers, over UDP and TCP. The same question straight to a remote server is refused and
+// counted, and the capture doesn't see it.
 func TestNamesFromTheAmbassador(t *testing.T) {
 	m := machine.New(t, "")
 	dns := m.ServeNames(t, map[string]netip.Addr{
@@ -176,7 +180,7 @@ func TestNamesFromTheAmbassador(t *testing.T) {
 	}
 	for _, how := range []string{"udp", "tcp"} {
 		if err := dns.Asked(how + " straight.example.com"); err == nil {
-			t.Errorf("the world's server was asked by a member over %s", how)
+			t.Errorf("a member asked the remote server over %s", how)
 		}
 	}
 	after := m.Status("g").Counters
@@ -185,12 +189,13 @@ func TestNamesFromTheAmbassador(t *testing.T) {
 	}
 }
 
-// withLabel keeps frames with a label of a name in them.
+// withLabel accepts frames that contain a label of a name.
 func withLabel(label string) func(machine.Frame) bool {
 	return func(f machine.Frame) bool { return bytes.Contains(f.Data, []byte(label)) }
 }
 
-// askOverTCP has the app ask for a name's IPv4 address with nc, and returns the address or, where nothing came back, nothing.
+// askOverTCP lets the app ask for a name's IPv4 address with nc. It returns the address, or nothing
+// if there was no answer.
 func askOverTCP(m *machine.Machine, server, name string) string {
 	m.T.Helper()
 	question := dnsmessage.Message{

@@ -77,8 +77,8 @@ func TestPromiseOutbound(t *testing.T) {
 	r.withoutRules(one, outbound)
 }
 
-// openSysctls sets what groups have shut by sysctl too, since that must not be what a row rests on: ping sockets, forwarding
-// and source routes.
+// openSysctls sets the sysctls that groups close as well, because no row may depend on them: ping
+// sockets, forwarding and source routes.
 func openSysctls() error {
 	for key, value := range map[string]string{
 		"ipv4/ping_group_range": "0 2147483647",
@@ -94,9 +94,9 @@ func openSysctls() error {
 	return nil
 }
 
-// withoutRules takes the group's rules away and has the app try again: the fence on its cgroup holds by itself. Then it takes
-// the fence away too, and now the app is seen. For what the kernel sends on a process's behalf this is the only control,
-// since it is nobody's.
+// withoutRules removes the group's rules and lets the app try again. The fence on its cgroup holds
+// by itself. Then it removes the fence too, and the app is seen. This is the only control for what
+// the kernel sends on behalf of a process, because such packets belong to no process.
 func (r *outboundTest) withoutRules(s *section, techniques []technique) {
 	r.T.Helper()
 	defer r.Freeze()()

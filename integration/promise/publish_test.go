@@ -14,7 +14,8 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// publisher has an ambassador that answers on 7444, led to by a port of the host over TCP and UDP.
+// publisher has an ambassador that answers on 7444. A port of the host leads to it over TCP and
+// UDP.
 const publisher = `
 group "%[3]s" {
   app "app" {
@@ -37,7 +38,7 @@ group "%[3]s" {
 }
 `
 
-// caller has an ambassador that calls for who asks it, and may call a published port of the host's.
+// caller has an ambassador that carries out orders. It may call a published port of the host.
 const caller = `
 group "caller" {
   app "app" {
@@ -52,8 +53,9 @@ group "caller" {
 }
 `
 
-// TestPublish: a port of the host leads to the ambassador for everybody who may call it, and moves while everything runs on. One
-// that somebody has already is refused by name, and what runs is left as it is.
+// TestPublish checks that a port of the host leads to the ambassador from everywhere that may call
+// it. The port moves without a restart. A port that is taken is refused, the error names its owner,
+// and what runs is left as it is.
 func TestPublish(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(publisher, machine.AttackImage, 8444, "g"))
@@ -61,7 +63,7 @@ func TestPublish(t *testing.T) {
 	before, ns := m.Pids("g"), m.Netns("caller")
 	for _, proto := range []string{"tcp", "udp"} {
 		for _, addr := range []string{machine.Host4, machine.Host6} {
-			m.MustReach(m.Remote, "the world", proto, addr, 8444)
+			m.MustReach(m.Remote, "the remote host", proto, addr, 8444)
 			m.MustReach(m.Host, "the host", proto, addr, 8444)
 			machine.Eventually(t, 3*time.Second, "another group is answered", func() error {
 				if o := ask(t, ns, 7003, attackOrder{"self", proto, addr, 8444}); o.Reply == "" {
@@ -72,7 +74,8 @@ func TestPublish(t *testing.T) {
 		}
 		m.MustReach(m.Host, "the host", proto, "127.0.0.1", 8444)
 	}
-	// The kernel keeps ::1 to the loopback, whatever rules say; who calls it is refused at once, and goes on to 127.0.0.1.
+	// The kernel keeps ::1 on the loopback, whatever the rules are. A caller of it is refused at
+	// once, and tries 127.0.0.1 next.
 	err := machine.InNetns(m.Host, func() error {
 		_, err := net.DialTimeout("tcp", "[::1]:8444", time.Second)
 		return err
@@ -84,8 +87,8 @@ func TestPublish(t *testing.T) {
 	m.Apply("g.hcl", fmt.Sprintf(publisher, machine.AttackImage, 8445, "g"))
 	for _, proto := range []string{"tcp", "udp"} {
 		for _, addr := range []string{machine.Host4, machine.Host6} {
-			m.MustReach(m.Remote, "the world", proto, addr, 8445)
-			m.MustNotReach(m.Remote, "the world", proto, addr, 8444)
+			m.MustReach(m.Remote, "the remote host", proto, addr, 8445)
+			m.MustNotReach(m.Remote, "the remote host", proto, addr, 8444)
 		}
 		m.MustReach(m.Host, "the host", proto, "127.0.0.1", 8445)
 		m.MustNotReach(m.Host, "the host", proto, "127.0.0.1", 8444)
@@ -115,7 +118,7 @@ func TestPublish(t *testing.T) {
 		if now := m.Pids("g"); !maps.Equal(before, now) {
 			t.Errorf("%s: processes are %v, were %v", c.name, now, before)
 		}
-		m.MustReach(m.Remote, "the world", "tcp", machine.Host4, 8445)
+		m.MustReach(m.Remote, "the remote host", "tcp", machine.Host4, 8445)
 		if n := len(m.PS()); n != 2 {
 			t.Errorf("%s: %d groups are there, want 2", c.name, n)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// spender is a group whose ambassador may exchange 1 MiB with the world.
+// spender is a group whose ambassador may exchange 1 MiB with the outside.
 const spender = `
 group "m" {
   app "app" {
@@ -25,15 +25,15 @@ group "m" {
 }
 `
 
-// TestQuotaEvents: that most of a quota is used and that it is spent is told once each, a restart of the daemon included; with more given, the
-// door is open again.
+// TestQuotaEvents checks that there is one event when most of a quota is used and one when it is
+// spent, also across restarts of the daemon. With a larger quota traffic passes again.
 func TestQuotaEvents(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("m.hcl", fmt.Sprintf(spender, machine.AttackImage))
 	ns := m.Netns("m")
 	told := func(want ...string) {
 		t.Helper()
-		machine.Eventually(t, 4*time.Second, "what is told of the quota", func() error {
+		machine.Eventually(t, 4*time.Second, "the quota's events", func() error {
 			var got []string
 			for _, e := range m.Events("m", shim.EventQuota) {
 				got = append(got, e.Text)
@@ -44,7 +44,7 @@ func TestQuotaEvents(t *testing.T) {
 			return machine.Contains(strings.Join(got, "\n"), want...)
 		})
 	}
-	// send has the ambassador send so many KiB to the world, which sends them back.
+	// send lets the ambassador send so many KiB to the remote host, which sends them back.
 	send := func(kib int) {
 		m.Try("exec", "m.amb", "--", "sh", "-c", fmt.Sprintf("dd if=/dev/zero bs=1k count=%d | nc -w 1 %s %d >/dev/null", kib, machine.Remote4, machine.RemotePort))
 	}

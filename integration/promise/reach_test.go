@@ -35,7 +35,8 @@ group "other" {
 }
 `
 
-// favoured is allowed what other groups aren't: the neighbour's published port, and metadata.
+// favoured is allowed two things that other groups aren't: the neighbour's published port, and
+// metadata.
 const favoured = `
 group "favoured" {
   app "app" {
@@ -55,19 +56,20 @@ group "favoured" {
 
 const metadata4, metadata6 = "169.254.169.254", "fd00:ec2::254"
 
-// A place is where members, and some ambassadors, don't get.
+// A place is an address that members, and some ambassadors, don't reach.
 type place struct {
 	what     string
 	addrs    []string
 	port     int
 	protos   []string
-	door     string         // what an ambassador gets
-	favoured string         // what one gets whose allow list names it, and nothing that isn't favoured
-	from     netns.NsHandle // where it is reached from, if no ambassador reaches it
-	who      string         // who that is
+	door     string         // the result for an ambassador
+	favoured string         // the result for an ambassador whose allow list has only the favoured places
+	from     netns.NsHandle // a namespace that reaches it, if no ambassador does
+	who      string         // the name of that
 }
 
-// TestPromiseReach is class 6: what neither a member nor the ambassador reaches, and what only the ambassador does.
+// TestPromiseReach is class 6: places that neither a member nor the ambassador reaches, and places
+// that only the ambassador does.
 func TestPromiseReach(t *testing.T) {
 	m := machine.New(t, "")
 	for _, text := range []string{attackers, neighbour, favoured} {
@@ -80,9 +82,9 @@ func TestPromiseReach(t *testing.T) {
 	m.Echo(t, 53)
 	both, tcp, others := []string{"tcp", "udp"}, []string{"tcp"}, m.Status("other").Addrs
 	tryPlaces(m, newSection(t, reachTitle), []place{
-		{what: "a service of the world", addrs: []string{machine.Remote4, machine.Remote6}, port: machine.RemotePort, protos: both, door: answered, favoured: silent},
+		{what: "a service of the remote host", addrs: []string{machine.Remote4, machine.Remote6}, port: machine.RemotePort, protos: both, door: answered, favoured: silent},
 		{what: "a name server", addrs: []string{machine.Remote4, machine.Remote6}, port: 53, protos: both, door: answered, favoured: silent},
-		{what: "a service of the host", addrs: []string{machine.Host4, machine.Host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.Remote, who: "the world"},
+		{what: "a service of the host", addrs: []string{machine.Host4, machine.Host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.Remote, who: "the remote host"},
 		{what: "metadata", addrs: []string{metadata4, metadata6}, port: 80, protos: tcp, door: silent, favoured: answered},
 		{what: "another group's published port", addrs: []string{machine.Host4, machine.Host6}, port: 8500, protos: both, door: silent, favoured: answered},
 		{what: "another group's ambassador", addrs: others, port: 7444, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
@@ -90,7 +92,8 @@ func TestPromiseReach(t *testing.T) {
 	})
 }
 
-// tryPlaces has everybody try every place: the members first, who must not be seen by the capture whatever comes back.
+// tryPlaces tries every place from everywhere. The members come first: the capture must see nothing
+// of them, whatever comes back.
 func tryPlaces(m *machine.Machine, s *section, places []place) {
 	m.T.Helper()
 	seen, g, favoured := machine.NewCapture(m.T, m.Host), m.Netns("g"), m.Netns("favoured")
@@ -135,7 +138,8 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 	})
 }
 
-// forEachPlace does something for every place at the same time, and then, in order, what that returned.
+// forEachPlace calls do for every place at the same time. Then it calls what they returned, in
+// order.
 func forEachPlace(m *machine.Machine, places []place, do func(p place, proto, addr string) func()) {
 	var then []*func()
 	var wait sync.WaitGroup
@@ -154,7 +158,8 @@ func forEachPlace(m *machine.Machine, places []place, do func(p place, proto, ad
 	}
 }
 
-// metadataService has the world answer for the metadata addresses too, so that only the rules keep them shut.
+// metadataService makes the remote host answer on the metadata addresses, so that only the rules
+// keep them closed.
 func metadataService(t testing.TB, m *machine.Machine) {
 	t.Helper()
 	machine.MustInNetns(t, m.Remote, func() error { return machine.OwnAddress(metadata4+"/32", metadata6+"/128") })

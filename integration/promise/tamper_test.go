@@ -15,8 +15,8 @@ import (
 
 const tamperTitle = "4. To change what stands in the way"
 
-// tampering is what members try before they try to leave. Whoever has a control by root there changes something by it: the
-// last two of them what all rows rest on.
+// tampering lists what members try before they try to leave. Each control by root there changes
+// something. The last two controls remove what all rows depend on.
 var tampering = []technique{
 	{name: "capabilities", what: "raise its capabilities"},
 	{name: "bpf", what: "load a BPF program"},
@@ -43,8 +43,9 @@ var tampering = []technique{
 	{name: "nft-flush", what: "flush nftables"},
 }
 
-// TestPromiseTamper is class 4. The judge is what the host sees of the group's rules, links, routes, sysctls and cgroups, before
-// and after, and the capture, for each tries to leave when it has tampered.
+// TestPromiseTamper is class 4. It compares the group's rules, links, routes, sysctls and cgroups,
+// as the host sees them, before and after. The capture judges as well, because each attacker tries
+// to leave when it has tampered.
 func TestPromiseTamper(t *testing.T) {
 	r, s := newOutboundTest(t), newSection(t, tamperTitle)
 	door := int(r.Pids("g")["amb"])
@@ -81,7 +82,7 @@ func TestPromiseTamper(t *testing.T) {
 	}
 }
 
-// state is what must be as before, as text.
+// state prints everything that must be as before.
 func (r *outboundTest) state(t testing.TB) (all []string) {
 	t.Helper()
 	for _, command := range []string{"ip -d link", "ip address", "ip route show table all", "ip -6 route show table all", "ip rule", "nft -s -t list ruleset"} {

@@ -17,37 +17,38 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A technique is one way out, and where it goes; empty: not for that family.
+// A technique is one way out, and its destinations. An empty destination means that the technique
+// is not for that family.
 type technique struct {
-	name     string // as the attack program knows it
-	what     string // as the matrix calls it; empty: its name
+	name     string // in the attack program
+	what     string // in the matrix; empty if it is the name
 	to4, to6 string
-	how      string // in place of a plain child, the only one who does it
+	how      string // used by children alone, in place of a plain child
 	exec     bool   // changes the process for good: only from a child or an exec'd process
-	public   bool   // the frame's address tells nothing: any frame counts
-	kernel   bool   // what would be sent is the kernel's, and nobody's: its control is the same without rules
-	door     bool   // it opens something that the capture can't see: to be refused is what is wanted
+	public   bool   // the frame's address means nothing, so any frame counts
+	kernel   bool   // the kernel sends it, and no process: the control is the same without rules
+	door     bool   // it opens something that the capture can't see, so it must be refused
 	optional bool   // not every kernel has it
-	untold   bool   // what it is told differs from kernel to kernel
-	root     bool   // the ambassador may no more than a member: the control is root there
+	untold   bool   // the result of its calls differs from kernel to kernel
+	root     bool   // the ambassador has no more rights than a member: the control is root there
 }
 
-// A member is one way for a member of the group to carry out an order.
+// A member is one way in which a member of the group carries out an order.
 type member struct {
 	name string
 	do   func(attackOrder) (outcome, error)
 	how  string // self, child or orphan
 }
 
-// A try is one member's.
+// A try is one attempt of a member.
 type try struct {
 	who string
 	o   outcome
 	err error
 }
 
-// A outboundTest is what the tests of outbound techniques work with: the group of attackers, one with an init among its members, and the
-// capture, which sees what comes out of both.
+// An outboundTest is what the tests of outbound techniques need: a group of attackers, a second one
+// with an init among its members, and the capture of what comes out of both.
 type outboundTest struct {
 	*machine.Machine
 	ns      netns.NsHandle
@@ -73,7 +74,8 @@ func newOutboundTest(t testing.TB) *outboundTest {
 	return r
 }
 
-// applyEarly returns when the init runs. An apply would wait for its end, so the file is put into the folder by hand.
+// applyEarly returns when the init runs. An apply would wait for its end, so the file is put into
+// the folder by hand.
 func applyEarly(m *machine.Machine) {
 	m.T.Helper()
 	if err := os.WriteFile(filepath.Join(m.Groups, "early.hcl"), fmt.Appendf(nil, early, machine.AttackImage), 0o600); err != nil {
@@ -94,7 +96,8 @@ func applyEarly(m *machine.Machine) {
 	})
 }
 
-// try does each technique from every kind of member, and then as somebody who may, with the capture as judge.
+// try makes each attempt from every kind of member, and then as its control. The capture is the
+// judge.
 func (r *outboundTest) try(s *section, techniques []technique) {
 	r.T.Helper()
 	for _, x := range techniques {
@@ -120,7 +123,7 @@ func (r *outboundTest) try(s *section, techniques []technique) {
 	}
 }
 
-// all has every member do it at the same time. The port is an order's.
+// all makes the attempt from every member at the same time. The port is that of the order.
 func (r *outboundTest) all(x technique, to string, port int) []try {
 	var who []member
 	for _, m := range r.members {
@@ -155,7 +158,7 @@ func (m member) try(x technique, to string, port int) try {
 	return try{m.name, o, err}
 }
 
-// row judges a member's try by what came out.
+// row judges an attempt of a member by the frames that came out.
 func (x technique) row(to string, y try, out []machine.Frame) row {
 	r := row{technique: x.title(), family: family(to), who: y.who, expected: nothing, seen: nothing, told: y.o.told()}
 	if x.untold {
@@ -176,7 +179,8 @@ func (x technique) row(to string, y try, out []machine.Frame) row {
 
 func (x technique) title() string { return cmp.Or(x.what, x.name) }
 
-// control shows that the technique is seen when the ambassador does it, or root there where its rights don't suffice either.
+// control checks that the technique is seen when the ambassador uses it. Where the ambassador lacks
+// the right, root there uses it.
 func (r *outboundTest) control(s *section, x technique, to string) {
 	r.T.Helper()
 	who, what := "the ambassador", attackOrder{how: "child", technique: x.name, to: to}

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// importLaw says which of our own packages each may import: imports point down only, and siblings don't see each other.
-// "x/..." is x and everything below it. The first line that matches a package counts; one that no line matches is an error.
+// importLaw lists which of our own packages each package may import. Imports point down only, and
+// siblings don't see each other. "x/..." is x and everything below it. The first line that matches
+// a package counts. A package that no line matches is an error.
 var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
@@ -30,11 +31,11 @@ var importLaw = []importRule{
 type importRule struct {
 	pkg   string
 	may   []string
-	tests []string // what its tests may import on top
+	tests []string // imported by its tests only
 }
 
-// foreignLaw says which packages may come to depend, however indirectly, on a module that is not ours; for the others it
-// does not exist.
+// foreignLaw lists which packages may depend, directly or not, on a module that is not ours. No
+// other package may.
 var foreignLaw = []struct {
 	path   string
 	only   []string
@@ -85,7 +86,7 @@ func TestForeignLaw(t *testing.T) {
 	}
 }
 
-// The law itself is tested, because a pattern that matches nothing would forbid nothing.
+// The law has a test of its own, because a pattern that matches nothing would forbid nothing.
 func TestBreaches(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

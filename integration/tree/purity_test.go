@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// purePackages compute values from values, and touch nothing else. shim/plan and shim/oci belong here.
+// purePackages compute values from values, and touch nothing else. shim/plan and shim/oci belong
+// here.
 //
 // spec doesn't: it imports io/fs to tell apart the errors of the function that reads files for it.
 var purePackages = []string{}
@@ -45,7 +46,7 @@ func TestPurity(t *testing.T) {
 	}
 }
 
-// The purity test is tested, because a table of pure packages can't fail it.
+// The purity test has a test of its own, because a table of pure packages can't fail it.
 func TestImpurities(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -81,7 +82,8 @@ func TestImpurities(t *testing.T) {
 	}
 }
 
-// impurities lists what makes a package impure: its imports, and where its files read the clock.
+// impurities lists why a package is impure: its imports, and the places where its files read the
+// clock.
 func impurities(fset *token.FileSet, imports []string, files []*ast.File) (errs []error) {
 	for _, path := range imports {
 		if slices.Contains(impureImports, path) {
@@ -108,7 +110,8 @@ func impurities(fset *token.FileSet, imports []string, files []*ast.File) (errs 
 	return errs
 }
 
-// importName returns the name that a file gives to a package of the standard library, empty if it doesn't import it.
+// importName returns the name that a file gives to a package of the standard library, empty if it
+// doesn't import it.
 func importName(f *ast.File, path string) string {
 	for _, i := range f.Imports {
 		if i.Path.Value == strconv.Quote(path) {

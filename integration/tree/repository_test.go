@@ -1,5 +1,5 @@
-// Package tree judges the repository itself: which package imports which, what stands in the root, how comments read.
-// Its tests need no root, only Go and git.
+// Package tree holds the tests that judge the repository itself: which package imports which, what
+// the root holds, how comments read. They need no root, only Go and git.
 package tree
 
 import (
@@ -22,7 +22,7 @@ import (
 
 const modulePath = "github.com/sallyport/sallyport"
 
-// root is the repository's, seen from this package.
+// root is the folder of the repository, relative to this package.
 const root = "../.."
 
 // topLevel is everything that may stand in the repository's root.
@@ -102,7 +102,8 @@ type listedPackage struct {
 	Deps                               []string
 }
 
-// listPackages lists the packages of this module, with the files that only the tag failpoint builds.
+// listPackages lists the packages of this module, with the files that only the tag failpoint
+// builds.
 func listPackages(t *testing.T) (pkgs []listedPackage) {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-tags", "failpoint",

@@ -14,10 +14,11 @@ import (
 // rulesDocument numbers the rules of the promise, in tables of rows "| 1 | the rule | why |".
 const rulesDocument = "netns/egress/RULES.md"
 
-// ruleRow is such a row.
+// ruleRow matches such a row.
 var ruleRow = regexp.MustCompile(`(?m)^\| *(\d+) *\|`)
 
-// namedRules is how comments name rules: "rule 3", "rules 4 and 5", "rules 1, 2 and 5", "rules 1 to 7".
+// namedRules matches how comments name rules: "rule 3", "rules 4 and 5", "rules 1, 2 and 5", "rules
+// 1 to 7".
 var namedRules = regexp.MustCompile(`(?i)\brules?\s+(\d+(?:(?:\s*,\s*|\s+and\s+|\s+or\s+|\s+to\s+)\d+)*)`)
 
 func TestNamedRules(t *testing.T) {
