@@ -82,7 +82,7 @@ func TestDiskFull(t *testing.T) {
 				}
 			}
 			if now := m.Pids("pair"); !maps.Equal(before, now) {
-				t.Errorf("after what was refused: %v, then %v", before, now)
+				t.Errorf("after a refusal: %v, then %v", before, now)
 			}
 			m.Kill()
 			m.Start()

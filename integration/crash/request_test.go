@@ -35,7 +35,7 @@ func (c *crashTest) await(what string, f func() error) {
 // A request is something that a daemon is asked to do.
 type request struct {
 	group     string
-	args      []string     // the verb
+	args      []string     // the command line
 	text      string       // of the group's file in the end; empty if the group is to be gone
 	transient bool         // the file changes in between, and then goes back
 	met       func() error // whether the request is fulfilled; may be nil if text is empty

@@ -169,7 +169,7 @@ func TestFollow(t *testing.T) {
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	lines := followLogs(m, ctx, "pair.side")
+	lines := followLogs(ctx, m, "pair.side")
 	m.Run("restart", "pair.side")
 	for line := range lines {
 		if strings.Contains(line, "one leaves") {
@@ -180,7 +180,7 @@ func TestFollow(t *testing.T) {
 }
 
 // followLogs runs logs -f and returns its lines until ctx ends.
-func followLogs(m *machine.Machine, ctx context.Context, target string) <-chan string {
+func followLogs(ctx context.Context, m *machine.Machine, target string) <-chan string {
 	m.T.Helper()
 	cmd := exec.CommandContext(ctx, m.Binary, "--root", m.Root, "logs", "-f", target)
 	out, err := cmd.StdoutPipe()

@@ -88,7 +88,7 @@ func TestEvents(t *testing.T) {
 	m := machine.New(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cmd, lines := startVerb(m, ctx, "events", "-f")
+	cmd, lines := startCommand(ctx, m, "events", "-f")
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
 	pids := m.Pids("pair")
 	expect := func(what ...string) {
@@ -120,9 +120,9 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// startVerb runs a command that goes on, and returns the lines that it prints. The channel is
+// startCommand runs a command that goes on, and returns the lines that it prints. The channel is
 // closed when it has ended.
-func startVerb(m *machine.Machine, ctx context.Context, args ...string) (*exec.Cmd, <-chan string) {
+func startCommand(ctx context.Context, m *machine.Machine, args ...string) (*exec.Cmd, <-chan string) {
 	m.T.Helper()
 	cmd := exec.CommandContext(ctx, m.Binary, append([]string{"--root", m.Root}, args...)...)
 	out, err := cmd.StdoutPipe()

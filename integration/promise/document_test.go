@@ -66,7 +66,7 @@ func (s *section) compare(text string) {
 // run the sections compare their content.
 func TestMatrixDocument(t *testing.T) {
 	sections := readDocument(t)
-	if *update { // titles may have come or gone; what is under them is written by who runs it
+	if *update { // titles may have come or gone. The tests of the sections write what is under them.
 		writeDocument(t, sections)
 		return
 	}
