@@ -1,4 +1,4 @@
-# Everything that a person or CI runs. `make help` lists the targets; what they make is in bin/ and build/.
+# Everything that a person or CI runs. `make help` lists the targets. Their results are in bin/ and build/.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,20 +21,23 @@ IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy)
 TEST_IMAGES := $(patsubst %,build/images/%.tar,dnsmasq squid)
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
 
-# Go asks git about a tree that under sudo belongs to somebody else, and fails; the version comes from here instead.
+# Under sudo the tree belongs to another user, so Go can't ask git for the version. It comes from here instead.
 # Everything but -race is built without cgo, so that binary, tests and images share one build cache.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 export CGO_ENABLED := 0
 export PATH := $(dir $(GO)):$(PATH):/usr/sbin:/sbin:$(TOOLS)
 
-UNIT_PACKAGES = $(shell $(GO) list ./... | grep -v /integration)
+# The packages whose tests need a real containerd, and all others.
+INTEGRATION   := $(addprefix github.com/sallyport/sallyport/integration/,crash life promise)
+UNIT_PACKAGES  = $(filter-out $(INTEGRATION),$(shell $(GO) list ./...))
 
-# What the tests of the root tiers find by environment.
+# The tests that need root find these by their environment.
 export SALLYPORT_BIN := $(CURDIR)/bin/sallyport
+export SALLYPORT_FAILPOINT_BIN := $(BUILD)/sallyport-failpoint
 export SALLYPORT_IMAGES := $(BUILD)/images
 export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
-# command:packages, looked for as a command because the package may be another vendor's.
+# command:packages. The command is looked for, because the package may be another vendor's.
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
 TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static
 BENCH_NEEDS := perf:linux-perf
@@ -55,6 +58,10 @@ test: deps deps-test lint test-unit images newest build test-root integration ##
 .PHONY: build
 build: | go ## Build bin/sallyport
 	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
+
+.PHONY: failpoint
+failpoint: | go ## Build build/sallyport-failpoint, which kills itself where the crash tests want it
+	@$(GO) build -trimpath -tags failpoint -o $(SALLYPORT_FAILPOINT_BIN) ./cmd/sallyport
 
 .PHONY: images
 images: $(IMAGES) ## Build the examples' images into build/images
@@ -86,10 +93,12 @@ fmt: | go ## Check formatting
 .PHONY: vet
 vet: | go ## Run go vet
 	@$(GO) vet ./...
+	@$(GO) vet -tags failpoint ./cmd/...
 
 .PHONY: staticcheck
 staticcheck: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## Run staticcheck
 	@$< ./...
+	@$< -tags failpoint ./cmd/...
 
 .PHONY: tidy
 tidy: | go ## Check that go.mod and go.sum are what go mod tidy makes of them
@@ -107,41 +116,36 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilit
 .PHONY: test-unit
 test-unit: deps-test | go ## Run the tests that need no root, with the race detector
 	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot' $(UNIT_PACKAGES)
+	@CGO_ENABLED=1 $(GO) test -race -tags failpoint -run '^TestFailpoint' ./cmd/sallyport
 
 .PHONY: test-root
 test-root: build images newest ## Run the tests that need root: namespaces, rules, containerd's side of the adapter
 	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
 
-# Three parts at the same time, each on machines of its own: most of it is waiting.
-CRASH := ^Test(CrashPoints|LifeSoak|Disk.*|ContainerdKilled|ShimKilled|RuncMissing|PowerCut)$$
-LIFE  := ^Test(Example.*|Generations|ImagesOfAGeneration|StopStays|WaitForAJob|Life|HandPlacedFile|RestartPolicies|Order|Probes.*|BoundsAndVolumes)$$
-
+# Three packages at the same time: most of their time is waiting.
 .PHONY: integration
-integration: build images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(MAKE) -j3 --output-sync=target integration-crash integration-life integration-promise
+integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
+	@$(GO) test -count 1 -timeout 10m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
-.PHONY: integration-crash integration-life integration-promise
-integration-crash: ; @$(GO) test -count 1 -timeout 10m -parallel 6 -run '$(CRASH)' ./integration
-integration-life: ; @$(GO) test -count 1 -timeout 10m -run '$(LIFE)' ./integration
-integration-promise: ; @$(GO) test -count 1 -timeout 10m -skip '$(CRASH)|$(LIFE)|^TestUpgrade$$' ./integration/...
-
-# Class 7 of the promise's tests, for long: that many in that many parts, each on a machine of its own. A quarter of an hour
-# on two cores; STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one of ten. Then as many groups, that many things done to each,
-# while that many processes are killed.
-STARTS   ?= 1000
-RESTARTS ?= 1000
-KILLS    ?= 200
-SLICES   ?= 10
-LIVERS   ?= 20
-ACTS     ?= 40
-BLOWS    ?= 100
+# TestPromiseChurn starts, restarts and kills so often, in so many slices, each on a machine of its own. That takes a quarter of
+# an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does SOAK_ACTIONS things
+# to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile.
+STARTS       ?= 1000
+RESTARTS     ?= 1000
+KILLS        ?= 200
+SLICES       ?= 10
+SOAK_GROUPS  ?= 20
+SOAK_ACTIONS ?= 40
+SOAK_KILLS   ?= 100
 
 .PHONY: soak
-soak: build images ## Start, restart and kill for long, with members that try to leave all the time; needs root
-	@$(GO) test -count 1 -timeout 90m -v -run '^(TestPromiseChurn|TestLifeSoak)$$' ./integration \
-		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES) -livers $(LIVERS) -acts $(ACTS) -blows $(BLOWS)
+soak: build failpoint images ## Start, restart and kill for long, with members that try to leave all the time; needs root
+	@$(GO) test -count 1 -timeout 60m -v -run '^TestPromiseChurn$$' ./integration/promise \
+		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
+	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \
+		-groups $(SOAK_GROUPS) -actions $(SOAK_ACTIONS) -kills $(SOAK_KILLS)
 
-# The older daemon is built from this repository's history, which a clone without it lacks.
+# The older daemon is built from this repository's history. A shallow clone lacks it.
 OLDER ?= a1ad2b4
 
 .PHONY: test-upgrade
@@ -149,9 +153,9 @@ test-upgrade: build newest ## Have the daemon take over what that of commit OLDE
 	@rm -rf $(BUILD)/older && mkdir -p $(BUILD)/older
 	@git -c safe.directory='*' archive $(OLDER) | tar x -C $(BUILD)/older
 	@cd $(BUILD)/older && $(GO) build -trimpath -o sallyport ./cmd/sallyport
-	@SALLYPORT_OLDER_BIN=$(BUILD)/older/sallyport $(GO) test -count 1 -timeout 5m -run '^TestUpgrade$$' ./integration
+	@SALLYPORT_OLDER_BIN=$(BUILD)/older/sallyport $(GO) test -count 1 -timeout 5m -run '^TestUpgrade$$' ./integration/life
 
-# A whole machine: systemd, pure cgroup v2, a clock and a power switch of its own. Its image stays in VMHOST_HOME.
+# A whole machine, with systemd, pure cgroup v2, a clock and a power switch of its own. Its image stays in VMHOST_HOME.
 export VMHOST_HOME ?= $(BUILD)/vmhost
 
 .PHONY: test-host
@@ -162,9 +166,9 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar ## Run what ne
 
 .PHONY: bench
 bench: deps-bench build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
-	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration ./shim/ctrd
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration/life ./shim/ctrd
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
 
 ##@ The rest
@@ -216,8 +220,8 @@ build/images/busybox.tar: $(TOOLS)/mkimage | build/images
 build/images $(TOOLS):
 	@mkdir -p $@
 
-$(TOOLS)/mkimage: $(wildcard examples/mkimage/*.go) go.mod | go
-	@$(GO) build -trimpath -o $@ ./examples/mkimage
+$(TOOLS)/mkimage: $(wildcard integration/mkimage/*.go) go.mod | go
+	@$(GO) build -trimpath -o $@ ./integration/mkimage
 
 $(TOOLS)/staticcheck-$(STATICCHECK_VERSION): | go
 	@$(call install,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
@@ -225,7 +229,7 @@ $(TOOLS)/staticcheck-$(STATICCHECK_VERSION): | go
 $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION): | go
 	@$(call install,golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION))
 
-# A registry to pull from. Installing Debian's package would start a service; the tests only want the program.
+# A registry to pull from. Installing Debian's package would start a service, and the tests need only the program.
 $(TOOLS)/docker-registry: | $(TOOLS)
 	@if registry=$$(command -v docker-registry); then ln -sf "$$registry" $@; else \
 		cd $(TOOLS) && $(call with-lists,apt-get download -qq -o APT::Sandbox::User=root docker-registry) && \
@@ -244,7 +248,7 @@ go:
 	@$(GO) version >/dev/null 2>&1 || { echo "make: Go is not installed, or not where sudo finds it; Debian's own is too old" \
 		"for go.mod ($$(awk '/^go /{print $$2}' go.mod)): unpack the Go project's archive into /usr/local/go, or run make with GO=/path/to/go" >&2; exit 1; }
 
-# --- words ---
+# --- functions ---
 
 # need,PAIRS: installs the packages whose command is missing.
 define need
@@ -266,5 +270,5 @@ define install
 dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; GOBIN=$$dir $(GO) install $(1); mkdir -p $(@D); mv "$$dir"/* $@
 endef
 
-# give-back: what sudo made belongs to whoever ran sudo.
+# give-back: under sudo, bin/ and build/ go to the user who ran sudo.
 give-back = [ -z "$(SUDO_UID)" ] || chown -R $(SUDO_UID):$(SUDO_GID) bin build

@@ -48,12 +48,12 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
 	warnOfForwardPolicy(l.Table, log)
-	return v.keep(ctx, l, newCrash(ui.environ), log)
+	return v.keep(ctx, l, ui.environ, log)
 }
 
 // keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
 // private containerd last.
-func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -80,10 +80,10 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	lookout := network.Lookout()
 	keeper, err := shim.New(shim.Config{
-		RunnerConfig: crash.watch(shim.RunnerConfig{
+		RunnerConfig: withFailpoints(shim.RunnerConfig{
 			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Images: client, Store: shim.NewStore(l), Log: log,
 			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastWords(l),
-		}),
+		}, environ),
 		Watcher: client, Changes: lookout,
 	})
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// moveToCgroup joins the ambassador's cgroup by any mount of the hierarchy: by its path where that is known, else any.
+// moveToCgroup joins the ambassador's cgroup by any mount of the hierarchy. It uses its path if
+// that is known, else any cgroup.
 func moveToCgroup(t target) error {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -51,7 +52,7 @@ func join2(cgroup string) error {
 	return os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte("0"), 0)
 }
 
-// mountCgroup mounts the hierarchy where it can be written.
+// mountCgroup mounts the hierarchy in a place that can be written.
 func mountCgroup(t target) error {
 	dir, err := os.MkdirTemp("", "attack")
 	if err != nil {
@@ -65,7 +66,7 @@ func mountCgroup(t target) error {
 	return joinBelow(dir, t.port)
 }
 
-// openCgroup does so without a place to mount it.
+// openCgroup opens the hierarchy with fsopen, without a place to mount it.
 func openCgroup(target) error {
 	fd, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// loop never stops trying. It is the first thing its container runs. After the first moment it leaves others a share of the
-// machine: pause is between two rounds.
+// loop never stops trying. It is the first thing its container runs. After the first moment it
+// leaves some processor time to others: it sleeps for pause between two rounds.
 func loop(hosts string, port int, pause time.Duration) {
 	for first := time.Now(); ; {
 		for host := range strings.SplitSeq(hosts, ",") {
@@ -26,7 +26,8 @@ func loop(hosts string, port int, pause time.Duration) {
 	}
 }
 
-// flood tries as fast as it can, each thread over addresses of its own: every destination is another. It tells how often.
+// flood tries as fast as it can, and prints how often. Each thread has addresses of its own, and
+// uses each destination once.
 func flood(threads int) {
 	var tried atomic.Int64
 	for n := range threads {
@@ -46,7 +47,8 @@ func flood(threads int) {
 	}
 }
 
-// floodTarget is one of 198.18.0.0/15, which is for benchmarks, or of as many for IPv6, and one of many ports.
+// floodTarget returns an address of 198.18.0.0/15, which is for benchmarks, or one of as many for
+// IPv6, and one of many ports.
 func floodTarget(v6 bool, i uint32) target {
 	to := target{ip: net.IPv4(198, 18, 0, 0).To4(), port: int(i>>3&0xffff) | 1}
 	if v6 {
@@ -57,7 +59,7 @@ func floodTarget(v6 bool, i uint32) target {
 	return to
 }
 
-// visit asks for an echo, over and over, and tells how many were answered and how many not.
+// visit asks for an echo, over and over, and prints how many were answered and how many were not.
 func visit(host string, port int, pause time.Duration) {
 	answered, lost := 0, 0
 	for tick := time.Now(); ; time.Sleep(pause) {
@@ -74,7 +76,7 @@ func visit(host string, port int, pause time.Duration) {
 	}
 }
 
-// echoed has all the patience that a client would have.
+// echoed waits for an echo as long as a client would.
 func echoed(addr string) error {
 	const patience = 10 * time.Second
 	c, err := net.DialTimeout("tcp", addr, patience)

@@ -4,7 +4,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echo is an ICMP echo request; the kernel fills in a ping socket's id and checksum, and a raw v6 socket's checksum.
+// echo returns an ICMP echo request. The kernel fills in a ping socket's id and checksum, and a raw
+// IPv6 socket's checksum.
 func echo(v6 bool) []byte {
 	m := append([]byte{8, 0, 0, 0, 0, 1, 0, 1}, payload...)
 	if v6 {

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// each does something to the ambassador's process, and to whatever process has a low number here, until it succeeds.
+// each does something to the ambassador's process, and to every process with a low number here,
+// until it succeeds.
 func each(t target, act func(pid int) error) error {
 	errs := []error{act(t.port)}
 	for pid := 1; pid <= 64 && errs[0] != nil; pid++ {
@@ -46,7 +47,7 @@ func newUserNamespace(target) error {
 	return errors.Join(errs...)
 }
 
-// enterByFile goes into every network namespace that has a file.
+// enterByFile enters every network namespace that has a file.
 func enterByFile(t target) error {
 	paths := []string{fmt.Sprintf("/proc/%d/ns/net", t.port), "/proc/1/ns/net"}
 	for _, pattern := range []string{"/run/sallyport/netns/*", "/run/netns/*"} {
@@ -109,7 +110,7 @@ func stealDescriptor(t target) error {
 	})
 }
 
-// readDescriptors opens what another process has open.
+// readDescriptors opens the files that another process has open.
 func readDescriptors(t target) error {
 	_, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", t.port))
 	return err
@@ -120,7 +121,7 @@ func readMemory(t target) error {
 		buf := make([]byte, 1)
 		local := []unix.Iovec{{Base: &buf[0]}}
 		local[0].SetLen(1)
-		const goText = 0x400000 // where a static Go program begins
+		const goText = 0x400000 // a static Go program begins here
 		_, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: goText, Len: 1}}, 0)
 		return err
 	})

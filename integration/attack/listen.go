@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// listen echoes whatever arrives, behind its name, so that "was reached" is an answer and not a guess. It ends when either
-// socket fails. ready, which may be nil, is given the UDP socket.
+// listen echoes everything that arrives, behind its name, so that an answer proves that it was
+// reached. It ends when either socket fails. ready is called with the UDP socket. It may be nil.
 func listen(config net.ListenConfig, port int, name string, ready func(net.PacketConn)) error {
 	addr := fmt.Sprintf(":%d", port)
 	l, err := config.Listen(context.Background(), "tcp", addr)

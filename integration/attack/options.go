@@ -12,10 +12,11 @@ func mark(fd int, _ target) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, 1)
 }
 
-// Addresses that are nobody's here.
+// Addresses that no host here has.
 var otherSource4, otherSource6 = net.IPv4(198, 51, 100, 77).To4(), net.ParseIP("2001:db8:77::7")
 
-// otherSource binds an address that is not the group's: transparently where it may, freely otherwise, which needs no right.
+// otherSource binds an address that is not the group's. It binds it transparently if it has the
+// right, else freely, which needs no right.
 func otherSource(fd int, t target) error {
 	if t.v6() {
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
@@ -58,7 +59,7 @@ func bindPort(port int) func(int, target) error {
 	}
 }
 
-// asUser takes the ambassador's uid and gid first, in a thread that then ends with the process.
+// asUser first takes the ambassador's uid and gid, in a thread that then ends with the process.
 func asUser(uid int) func(target) (string, error) {
 	return func(t target) (string, error) {
 		runtime.LockOSThread()
@@ -72,12 +73,12 @@ func asUser(uid int) func(target) (string, error) {
 	}
 }
 
-// onlink has the kernel take the destination for a neighbour.
+// onlink makes the kernel treat the destination as a neighbour.
 func onlink(fd int, _ target) error {
 	return errors.Join(unix.BindToDevice(fd, "eth0"), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
 }
 
-// segment has the kernel cut one send into several datagrams after the rules have seen it.
+// segment makes the kernel cut one send into several datagrams after the rules have seen it.
 func segment(fd int, _ target) error {
 	return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 8)
 }
@@ -98,7 +99,7 @@ func pktinfo(t target) (string, error) {
 	})
 }
 
-// sourceRoute sends a datagram to the group's own address that asks to be sent on from there.
+// sourceRoute sends a datagram to the group's own address, with a route that leads on from there.
 func sourceRoute(t target) (string, error) {
 	return within(t, unix.SOCK_DGRAM, 0, func(fd int) (string, error) {
 		own, err := ownAddress(t.v6())
@@ -106,7 +107,8 @@ func sourceRoute(t target) (string, error) {
 			return "", err
 		}
 		if t.v6() {
-			// A segment routing header: next, length in words of 8 after the first, type, segments left, last entry, flags, tag.
+			// A segment routing header: next, length in words of 8 after the first, type, segments
+			// left, last entry, flags, tag.
 			header := append([]byte{0, 4, 4, 1, 1, 0, 0, 0}, t.ip.To16()...)
 			err = unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_RTHDR, string(append(header, own.To16()...)))
 		} else {
@@ -122,7 +124,7 @@ func sourceRoute(t target) (string, error) {
 	})
 }
 
-// ownAddress is the group's on eth0.
+// ownAddress returns the group's address on eth0.
 func ownAddress(v6 bool) (net.IP, error) {
 	link, err := net.InterfaceByName("eth0")
 	if err != nil {

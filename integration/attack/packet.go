@@ -16,7 +16,7 @@ const (
 
 var broadcast = [8]byte{255, 255, 255, 255, 255, 255}
 
-// packet has the kernel make an Ethernet frame past every IP hook.
+// packet makes the kernel build an Ethernet frame that passes no IP hook.
 func packet(target) (string, error) {
 	return onLink(unix.SOCK_DGRAM, payload)
 }
@@ -41,7 +41,8 @@ func onLink(typ int, data []byte) (string, error) {
 	return "", unix.Sendto(fd, data, 0, to)
 }
 
-// open asks for a socket of a family that has its own way out, and no more: what it could do is not the capture's to see.
+// open asks for a socket of a family that has its own way out, and does nothing with it. The
+// capture couldn't see what it does.
 func open(family, typ, proto int) deed {
 	return func(target) (string, error) {
 		fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, proto)
@@ -52,8 +53,8 @@ func open(family, typ, proto int) deed {
 	}
 }
 
-// x32 asks for a packet socket by the numbers of the third system call table of amd64. Where that is forbidden the thread is
-// killed, and not the process.
+// x32 asks for a packet socket by the numbers of the third system call table of amd64. Where that
+// is forbidden the kernel kills the thread, and not the process.
 func x32(target) (string, error) {
 	if runtime.GOARCH != "amd64" {
 		return "", unix.ENOSYS
@@ -76,7 +77,7 @@ func x32(target) (string, error) {
 	}
 }
 
-// rawHeader writes its own IP header, with another's address as the source.
+// rawHeader writes its own IP header, with another host's address as the source.
 func rawHeader(t target) (string, error) {
 	var p []byte
 	if t.v6() {

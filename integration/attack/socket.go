@@ -21,7 +21,8 @@ func within(t target, typ, proto int, f func(fd int) (string, error)) (string, e
 	return f(fd)
 }
 
-// connect connects, sends and reads an answer. prepare's error is not the end: an attacker goes on without.
+// connect connects, sends and reads an answer. It goes on without prepare if prepare fails, as an
+// attacker would.
 func connect(typ, proto int, prepare func(int, target) error) func(target) (string, error) {
 	return func(t target) (string, error) {
 		return within(t, typ, proto, func(fd int) (string, error) {
@@ -37,7 +38,7 @@ func connect(typ, proto int, prepare func(int, target) error) func(target) (stri
 	}
 }
 
-// exchange sends twice: an error that came back for the first datagram shows at the second.
+// exchange sends twice, because an error that came back for the first datagram shows at the second.
 func exchange(fd int) (string, error) {
 	for range 2 {
 		if _, err := unix.Write(fd, payload); err != nil {

@@ -10,11 +10,11 @@ import (
 
 // Ports of the flows that members try to take over.
 const (
-	flowPort = 40000 // the ambassador's own, to the world
+	flowPort = 40000 // the ambassador's own, to the remote host
 	doorPort = 7444  // published
 )
 
-// takeovers speak on flows of the ambassador's, or in its place: class 5.
+// takeovers use the ambassador's flows, or listen in its place: class 5.
 var takeovers = map[string]deed{
 	"steal-tcp":  connect(unix.SOCK_STREAM, 0, shareAndListen(flowPort)),
 	"steal-udp":  connect(unix.SOCK_DGRAM, 0, bindPort(flowPort)),
@@ -23,7 +23,8 @@ var takeovers = map[string]deed{
 	"squat":      squat,
 }
 
-// shareAndListen listens on the port too, beside the socket that then connects from it.
+// shareAndListen also listens on the port, with a second socket beside the one that then connects
+// from it.
 func shareAndListen(port int) func(int, target) error {
 	return func(fd int, t target) error {
 		if l, err := unix.Socket(t.family(), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
@@ -36,13 +37,14 @@ func shareAndListen(port int) func(int, target) error {
 	}
 }
 
-// share lets others have the same port.
+// share lets other sockets have the same port.
 var share = net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 	c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	return err
 }}
 
-// steady keeps a TCP and a UDP flow to the world, from a port that it shares; it says a word on both, over and over.
+// steady keeps a TCP and a UDP flow to the remote host, from a port that it shares. It sends a word
+// on both, over and over.
 func steady(host string, port int) error {
 	to := target{net.ParseIP(host), port}
 	var fds []int
@@ -73,8 +75,8 @@ func steady(host string, port int) error {
 	}
 }
 
-// squat listens beside the ambassador, more than once, so that most callers are its own, and of datagrams all. It goes on when
-// the ambassador leaves and comes back.
+// squat listens on the ambassador's port, with so many sockets that it gets most callers, and all
+// datagrams. It goes on when the ambassador leaves and comes back.
 func squat(target) (string, error) {
 	ready, ended := make(chan error), make(chan error, 4)
 	for range 4 {
@@ -98,7 +100,8 @@ func squat(target) (string, error) {
 	return "", nil
 }
 
-// pickSecond has the second of those who share the port picked, always: the ambassador is the first, or the last.
+// pickSecond makes the kernel always pick the second of the sockets that share the port. The
+// ambassador's is the first or the last.
 func pickSecond(fd int) {
 	const ret = 0x06
 	filter := []unix.SockFilter{{Code: ret, K: 1}}

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tampering are the ways to change what stands in the way, class 4; each returns nil if it could. A target's port is the
-// ambassador's process, as the host counts.
+// tampering are the ways to change the rules and their surroundings, class 4. Each returns nil if
+// it could. The port of a target is the ambassador's process, in the host's numbers.
 var tampering = map[string]func(target) error{
 	"nft-flush":      func(target) error { return flushRules() },
 	"link-down":      onEth0(netlink.LinkSetDown),
@@ -40,7 +40,8 @@ var tampering = map[string]func(target) error{
 	"cgroup-fsopen":  openCgroup,
 }
 
-// thenConnect tampers and then tries to leave, from the same thread; the error is the tampering's.
+// thenConnect tampers and then tries to leave, from the same thread. The error is that of the
+// tampering.
 func thenConnect(act func(target) error) deed {
 	return func(t target) (string, error) {
 		err := act(t)
@@ -67,7 +68,7 @@ func onEth0(act func(netlink.Link) error) func(target) error {
 	}
 }
 
-// downByIoctl asks the way ifconfig does.
+// downByIoctl sets the link down as ifconfig does.
 func downByIoctl() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -101,7 +102,7 @@ func addRule() error {
 	return netlink.RuleAdd(r)
 }
 
-// writeSysctls writes what would open one more way; one that could be written is enough.
+// writeSysctls writes values that would open another way out. It succeeds if one could be written.
 func writeSysctls() error {
 	var errs []error
 	for _, key := range []string{"ipv4/ip_forward", "ipv4/ping_group_range", "ipv4/conf/all/route_localnet", "ipv6/conf/all/forwarding"} {
@@ -118,7 +119,7 @@ func writeSysctls() error {
 	return errors.Join(errs...)
 }
 
-// raiseCapabilities asks for all there are.
+// raiseCapabilities asks for all capabilities.
 func raiseCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

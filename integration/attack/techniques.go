@@ -38,10 +38,10 @@ func (t target) sockaddr() unix.Sockaddr {
 	return a
 }
 
-// A deed is one technique; it returns what was answered.
+// A deed carries out one technique, and returns the answer.
 type deed = func(target) (string, error)
 
-// techniques are the ways out of ENFORCEMENT's test list.
+// techniques are the ways out in the test list of netns/egress/RULES.md.
 var techniques = map[string]deed{
 	"tcp":             tcp,
 	"udp":             udp,

@@ -1,10 +1,10 @@
 #!/bin/bash
-# life.sh - what only a real host can show, run by `make test-host` as root in a throw-away Debian machine: limits on a pure cgroup
-# v2, a clock that jumps, systemd's own containerd restarted, the power cut. The machine boots twice; each check prints a line, and
-# the last line counts them.
+# life.sh - tests that need a real host. `make test-host` runs it as root in a throw-away Debian machine. It tests limits on a
+# pure cgroup v2, a clock that jumps, a restart of systemd's own containerd, and a power cut. The machine boots twice. Each check
+# prints a line, and the last line counts them.
 set -uo pipefail
 
-marks=marks # passed and failed; beside this script, out of the cut's way
+marks=marks # passed and failed; beside this script, which the power cut doesn't reach
 cgroup=/sys/fs/cgroup/sallyport/d
 volume=/var/lib/sallyport/volumes/d
 sallyport() { ./bin/sallyport "$@"; }
@@ -17,7 +17,7 @@ check() {
   return 1
 }
 
-# await WHAT COMMAND...: until it says yes. Programs start some 45 times slower here than on a host.
+# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
 await() {
   local what=$1 end=$((SECONDS_UP + $(up))); shift
   until "$@"; do
@@ -27,7 +27,7 @@ await() {
   check "$what" yes yes
 }
 SECONDS_UP=180
-up() { cut -d. -f1 /proc/uptime; } # which no jump of the clock moves
+up() { cut -d. -f1 /proc/uptime; } # unlike the clock it never jumps
 
 daemon() { sallyport daemon >> /var/log/daemon.log 2>&1 & await "the daemon answers" answers; }
 answers() { sallyport ps > /dev/null 2>&1; }
@@ -36,7 +36,7 @@ running() { [ "$(field .state)" = running ]; }
 lives() { field '[.containers[] | select(.name != "once") | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
 value() { tr -s '\n ' ' ' < "$cgroup/$1" | sed 's/ $//'; }
 
-# jump BY: the clock jumps, and nobody may mind.
+# jump BY: the clock jumps, and it must have no effect.
 jump() {
   local before; before=$(lives)
   date -s "$1" > /dev/null
@@ -69,7 +69,7 @@ first_boot() {
   await "what was killed comes back, with the clock an hour back" back
   check "what the init wrote" two "$(cat $volume/data/word)"
   sallyport stop resting; check "stop" 0 $?
-  echo b > /proc/sysrq-trigger # what was not written is lost
+  echo b > /proc/sysrq-trigger # loses everything that is not on the disk
   sleep 60
 }
 

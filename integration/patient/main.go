@@ -1,8 +1,10 @@
-// Command patient answers probes as files beside it have it, so that a test can make it well and unwell.
+// Command patient answers probes by the files in its container, so that a test can make it healthy
+// and unhealthy.
 //
 //	patient tcp PORT     accepts connections once there is /ready
-//	patient http PORT    /ready: 200 if there is /ready, else 503; /live: 500 if there is /dead, else 200
-//	patient grpc PORT    the health service; SERVING if there is /ready
+//	patient http PORT    /ready answers 200 if there is /ready, else 503;
+//	                     /live answers 500 if there is /dead, else 200
+//	patient grpc PORT    the health service answers SERVING if there is /ready
 package main
 
 import (

@@ -1,0 +1,63 @@
+//go:build failpoint
+
+package main
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// watch returns config with f in it. Besides the steps, these are points: each change of the
+// store's files, and the calls "hold", "release", "probe" and "discard".
+func (f *failpoint) watch(config shim.RunnerConfig) shim.RunnerConfig {
+	if f == nil {
+		return config
+	}
+	config.Before, config.Trace = f.beginStep, f.endStep
+	config.Store.Begin, config.Store.End = f.begin, f.end
+	config.Images = failpointImages{config.Images, f}
+	config.Prober = failpointProber{config.Prober, f}
+	config.Volumes = failpointVolumes{config.Volumes, f}
+	return config
+}
+
+type failpointImages struct {
+	shim.ImageKeeper
+	failpoint *failpoint
+}
+
+func (h failpointImages) Retain(ctx context.Context, group string, generation int, image shim.Image) error {
+	h.failpoint.begin("hold")
+	defer h.failpoint.end("hold")
+	return h.ImageKeeper.Retain(ctx, group, generation, image)
+}
+
+func (h failpointImages) Release(ctx context.Context, group string, generation int) error {
+	h.failpoint.begin("release")
+	defer h.failpoint.end("release")
+	return h.ImageKeeper.Release(ctx, group, generation)
+}
+
+type failpointProber struct {
+	shim.Prober
+	failpoint *failpoint
+}
+
+func (p failpointProber) Probe(ctx context.Context, group, container string, probe spec.Probe) error {
+	p.failpoint.begin("probe")
+	defer p.failpoint.end("probe")
+	return p.Prober.Probe(ctx, group, container, probe)
+}
+
+type failpointVolumes struct {
+	shim.Volumes
+	failpoint *failpoint
+}
+
+func (v failpointVolumes) Discard(ctx context.Context, group string) error {
+	v.failpoint.begin("discard")
+	defer v.failpoint.end("discard")
+	return v.Volumes.Discard(ctx, group)
+}

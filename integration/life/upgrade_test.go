@@ -1,0 +1,92 @@
+package life
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/integration/machine"
+	"github.com/sallyport/sallyport/shim"
+)
+
+// grown is a group in the language of the first release. Its second argument is what later releases
+// added, the third what they added to its sidecar.
+const grown = `
+group "grown" {
+  %[2]s
+  app "app" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+    mount "scratch" { path = "/scratch" }
+    stop { signal = "SIGKILL" }
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+    stop { signal = "SIGKILL" }
+    %[3]s
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+    allow   = ["203.0.113.0/24:443/tcp"]
+    publish "web" {
+      host = 8080
+      port = 8080
+    }
+    resources { memory = "64MiB" }
+    stop { signal = "SIGKILL" }
+  }
+  volume "scratch" { size = "1MiB" }
+}
+`
+
+// TestUpgrade lets the daemon take over what an older one runs, without a restart. The older one
+// knew no probes, updates, limits of groups or persistent volumes. The first use of these changes
+// only what it is about. `make test-upgrade` builds the older one.
+func TestUpgrade(t *testing.T) {
+	older := os.Getenv("SALLYPORT_OLDER_BIN")
+	if older == "" {
+		machine.Need(t, "SALLYPORT_OLDER_BIN is not set: run make test-upgrade")
+	}
+	for name, server := range machine.Servers(t) {
+		t.Run(name, func(t *testing.T) {
+			m := machine.NewIdle(t, server)
+			newer := m.Binary
+			m.Binary = older
+			m.Start()
+			m.Apply("grown.hcl", fmt.Sprintf(grown, machine.AttackImage, "", ""))
+			before := m.Pids("grown")
+
+			m.Stop()
+			m.Binary = newer
+			m.Start()
+			m.AwaitRunning("grown")
+			if diff := cmp.Diff(before, m.Pids("grown")); diff != "" {
+				t.Errorf("the upgrade restarted containers (-before +after):\n%s", diff)
+			}
+			if g := m.Status("grown"); g.State != shim.Running || g.Error != "" {
+				t.Errorf("the group is %s: %s", g.State, g.Error)
+			}
+
+			m.Apply("grown.hcl", fmt.Sprintf(grown, machine.AttackImage,
+				`update { health_timeout = "30s" }
+                 resources { pids = 100 }
+                 volume "kept" { persistent = true }`,
+				`mount "kept" { path = "/kept" }
+                 probe "ready" { exec = ["/bin/true"] }`))
+			after := m.Pids("grown")
+			for _, c := range []string{"app", "amb"} {
+				if before[c] != after[c] {
+					t.Errorf("%s was replaced by words about others: process %d, then %d", c, before[c], after[c])
+				}
+			}
+			if before["side"] == after["side"] {
+				t.Error("the sidecar did not get its volume")
+			}
+			m.Run("rm", "--volumes", "grown")
+		})
+	}
+}

@@ -1,0 +1,33 @@
+package machine
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// An Output is what a process has printed so far.
+type Output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// WaitFor waits until the output contains all words.
+func (o *Output) WaitFor(t *testing.T, words ...string) {
+	t.Helper()
+	Eventually(t, 10*time.Second, fmt.Sprintf("it says %q", words), func() error { return Contains(o.String(), words...) })
+}

@@ -1,0 +1,95 @@
+package machine
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ResidentMiB returns the VmRSS of a process in MiB.
+func ResidentMiB(b testing.TB, pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	var kib float64
+	fmt.Sscan(rest, &kib)
+	return kib / 1024
+}
+
+// Processes lists the processes whose command line contains a word, except this one.
+func Processes(word string) (found []string) {
+	all, _ := fs.Glob(os.DirFS("/proc"), "[0-9]*")
+	for _, pid := range all {
+		line, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		if strings.Contains(string(line), word) && pid != fmt.Sprint(os.Getpid()) {
+			found = append(found, "process "+pid+": "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// KillContainerd kills the daemon's containerd and waits for the next.
+func (m *Machine) KillContainerd() {
+	m.T.Helper()
+	pid := m.Containerd()
+	unix.Kill(pid, unix.SIGKILL)
+	Eventually(m.T, 30*time.Second, "there is a containerd again", func() error {
+		if now := m.Containerd(); now == 0 || now == pid {
+			return fmt.Errorf("process %d", now)
+		}
+		return nil
+	})
+}
+
+// Containerd returns the process of the daemon's containerd, 0 if there is none.
+func (m *Machine) Containerd() (pid int) {
+	for _, p := range Processes(filepath.Join(m.Root, "run", "containerd")) {
+		if strings.Contains(p, "containerd --config") {
+			fmt.Sscanf(p, "process %d", &pid)
+		}
+	}
+	return pid
+}
+
+// Shims lists the processes of this instance's shims.
+func (m *Machine) Shims() (pids []int) {
+	for _, p := range Processes(m.Root) {
+		var pid int
+		if strings.Contains(p, "containerd-shim-runc-v2 ") {
+			fmt.Sscanf(p, "process %d", &pid)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// FreezeContainerd stops the daemon's containerd. The returned function lets it go on.
+func (m *Machine) FreezeContainerd(t testing.TB) (thaw func()) {
+	t.Helper()
+	found := regexp.MustCompile(`msg="started a private containerd".* pid=(\d+)`).FindStringSubmatch(m.Out.String())
+	if found == nil {
+		t.Fatalf("no containerd in what the daemon said:\n%s", m.Out)
+	}
+	pid, err := strconv.Atoi(found[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	thaw = sync.OnceFunc(func() { syscall.Kill(pid, syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	return thaw
+}

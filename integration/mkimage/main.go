@@ -1,0 +1,114 @@
+// Command mkimage packs programs into OCI image archives. Static programs of ours go in as they
+// are, programs of Debian's packages together with exactly the shared libraries that they need. It
+// needs no engine, no registry and no root.
+//
+// What bites: Debian's packages come from `apt-get download`, so the machine needs package lists.
+// Run `apt-get update` first.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/renameio/v2"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+type cli struct {
+	Out        string   `short:"o" required:"" placeholder:"TAR" help:"Archive to write; it is replaced in one go."`
+	Name       string   `help:"Reference to put into the archive's index; the file's base name without it."`
+	Entrypoint []string `sep:"none" placeholder:"ARG" help:"The image's entrypoint, an argument each time it is given."`
+	Cmd        []string `sep:"none" placeholder:"ARG" help:"The image's default arguments, one each time it is given."`
+	User       string   `placeholder:"UID:GID" help:"User that the program runs as."`
+	StopSignal string   `placeholder:"SIGNAL" help:"Signal that asks the program to end."`
+	Debian     []string `placeholder:"PACKAGE=PATH" help:"Program of a Debian package, with its libraries."`
+	Applets    string   `placeholder:"PATH" help:"Multi-call program in the image whose --list names get links beside it."`
+	Files      []string `arg:"" optional:"" name:"src:dst" help:"Files of this machine and where they go."`
+}
+
+func main() {
+	var c cli
+	kong.Parse(&c, kong.Name("mkimage"), kong.Description("Packs programs into an OCI image archive."))
+	if err := run(c); err != nil {
+		fmt.Fprintln(os.Stderr, "mkimage: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(c cli) error {
+	root := newTree()
+	for _, f := range c.Files {
+		src, dst, ok := strings.Cut(f, ":")
+		if !ok {
+			return fmt.Errorf("%q: want SRC:DST", f)
+		}
+		if err := root.addFile(dst, src); err != nil {
+			return err
+		}
+	}
+	if err := addDebian(root, c.Debian); err != nil {
+		return err
+	}
+	if c.Applets != "" {
+		if err := addApplets(root, c.Applets); err != nil {
+			return err
+		}
+	}
+	name := c.Name
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(c.Out), ".tar")
+	}
+	return write(c.Out, name, root, imagespec.ImageConfig{
+		User:       c.User,
+		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		Entrypoint: c.Entrypoint,
+		Cmd:        c.Cmd,
+		StopSignal: c.StopSignal,
+	})
+}
+
+// addDebian unpacks packages into a temporary folder and adds the programs that were asked for.
+func addDebian(root *tree, programs []string) (err error) {
+	if len(programs) == 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "mkimage-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	for _, p := range programs {
+		pkg, program, ok := strings.Cut(p, "=")
+		if !ok {
+			return fmt.Errorf("%q: want PACKAGE=PATH", p)
+		}
+		if err := unpackDebian(ctx, dir, pkg); err != nil {
+			return err
+		}
+		if err := addProgram(root, dir, program); err != nil {
+			return fmt.Errorf("package %s: %w", pkg, err)
+		}
+	}
+	return nil
+}
+
+// write writes the archive. It appears under its name whole or not at all.
+func write(path, name string, root *tree, config imagespec.ImageConfig) error {
+	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer out.Cleanup()
+	if err := writeArchive(out, name, root, config); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return out.CloseAtomicallyReplace()
+}

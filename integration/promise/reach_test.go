@@ -1,0 +1,175 @@
+package promise
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/vishvananda/netns"
+
+	"github.com/sallyport/sallyport/integration/machine"
+)
+
+const reachTitle = "6. The host, other groups, metadata and name servers"
+
+const neighbour = `
+group "other" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "9000"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "7444"]
+    publish "held" {
+      host = 8500
+      port = 7444
+    }
+    publish "held-udp" {
+      host     = 8500
+      port     = 7444
+      protocol = "udp"
+    }
+  }
+}
+`
+
+// favoured is allowed two things that other groups aren't: the neighbour's published port, and
+// metadata.
+const favoured = `
+group "favoured" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7001"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7003"]
+    allow = [
+      "192.0.2.1:8500/tcp", "192.0.2.1:8500/udp", "[2001:db8:1::1]:8500/tcp", "[2001:db8:1::1]:8500/udp",
+      "169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp",
+    ]
+  }
+}
+`
+
+const metadata4, metadata6 = "169.254.169.254", "fd00:ec2::254"
+
+// A place is an address that members, and some ambassadors, don't reach.
+type place struct {
+	what     string
+	addrs    []string
+	port     int
+	protos   []string
+	door     string         // the result for an ambassador
+	favoured string         // the result for an ambassador whose allow list has only the favoured places
+	from     netns.NsHandle // a namespace that reaches it, if no ambassador does
+	who      string         // the name of that
+}
+
+// TestPromiseReach is class 6: places that neither a member nor the ambassador reaches, and places
+// that only the ambassador does.
+func TestPromiseReach(t *testing.T) {
+	m := machine.New(t, "")
+	for _, text := range []string{attackers, neighbour, favoured} {
+		text = fmt.Sprintf(text, machine.AttackImage)
+		m.Apply(strings.Fields(text)[1][1:3]+".hcl", text)
+	}
+	metadataService(t, m)
+	machine.MustInNetns(t, m.Host, func() error { return machine.ServeEcho(t, ":81") })
+	machine.MustInNetns(t, m.Host, func() error { return machine.ServeEchoPackets(t, machine.Host4+":81", "["+machine.Host6+"]:81") })
+	m.Echo(t, 53)
+	both, tcp, others := []string{"tcp", "udp"}, []string{"tcp"}, m.Status("other").Addrs
+	tryPlaces(m, newSection(t, reachTitle), []place{
+		{what: "a service of the remote host", addrs: []string{machine.Remote4, machine.Remote6}, port: machine.RemotePort, protos: both, door: answered, favoured: silent},
+		{what: "a name server", addrs: []string{machine.Remote4, machine.Remote6}, port: 53, protos: both, door: answered, favoured: silent},
+		{what: "a service of the host", addrs: []string{machine.Host4, machine.Host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.Remote, who: "the remote host"},
+		{what: "metadata", addrs: []string{metadata4, metadata6}, port: 80, protos: tcp, door: silent, favoured: answered},
+		{what: "another group's published port", addrs: []string{machine.Host4, machine.Host6}, port: 8500, protos: both, door: silent, favoured: answered},
+		{what: "another group's ambassador", addrs: others, port: 7444, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
+		{what: "another group's app", addrs: others, port: 9000, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
+	})
+}
+
+// tryPlaces tries every place from everywhere. The members come first: the capture must see nothing
+// of them, whatever comes back.
+func tryPlaces(m *machine.Machine, s *section, places []place) {
+	m.T.Helper()
+	seen, g, favoured := machine.NewCapture(m.T, m.Host), m.Netns("g"), m.Netns("favoured")
+	seen.Take(m.T, machine.AnyFrame)
+	for _, by := range []struct {
+		who      string
+		ns       netns.NsHandle
+		port     int
+		expected func(place) string
+	}{
+		{"a member", g, 7001, func(place) string { return silent }},
+		{"the ambassador", g, 7003, func(p place) string { return p.door }},
+		{"an ambassador with an allow list", favoured, 7003, func(p place) string { return p.favoured }},
+	} {
+		forEachPlace(m, places, func(p place, proto, addr string) func() {
+			o, err := tryAsk(by.ns, by.port, attackOrder{"self", proto, addr, p.port})
+			r := row{technique: proto + " to " + p.what, family: family(addr), who: by.who, expected: by.expected(p), seen: silent, told: o.told()}
+			if o.Reply != "" {
+				r.seen = answered
+			}
+			if r.expected == silent {
+				r.control = "the one who is answered"
+			}
+			return func() { s.add(r, o.Error, err) }
+		})
+		if out := seen.Take(m.T, machine.AnyFrame); by.who == "a member" && len(out) > 0 {
+			m.T.Errorf("something of a member's came out: %v", out)
+		}
+	}
+	forEachPlace(m, places, func(p place, proto, addr string) func() {
+		if p.who == "" {
+			return func() {}
+		}
+		ok := machine.Reached(m.T, p.from, proto, addr, p.port)
+		return func() {
+			r := row{technique: proto + " to " + p.what, family: family(addr), who: p.who, expected: answered, seen: silent}
+			if ok {
+				r.seen = answered
+			}
+			s.add(r)
+		}
+	})
+}
+
+// forEachPlace calls do for every place at the same time. Then it calls what they returned, in
+// order.
+func forEachPlace(m *machine.Machine, places []place, do func(p place, proto, addr string) func()) {
+	var then []*func()
+	var wait sync.WaitGroup
+	for _, p := range places {
+		for _, proto := range p.protos {
+			for _, addr := range p.addrs {
+				after := new(func())
+				then = append(then, after)
+				wait.Go(func() { *after = do(p, proto, addr) })
+			}
+		}
+	}
+	wait.Wait()
+	for _, after := range then {
+		(*after)()
+	}
+}
+
+// metadataService makes the remote host answer on the metadata addresses, so that only the rules
+// keep them closed.
+func metadataService(t testing.TB, m *machine.Machine) {
+	t.Helper()
+	machine.MustInNetns(t, m.Remote, func() error { return machine.OwnAddress(metadata4+"/32", metadata6+"/128") })
+	machine.MustInNetns(t, m.Host, func() error {
+		if err := machine.AddRoute(metadata4+"/32", "192.0.2.2"); err != nil {
+			return err
+		}
+		return machine.AddRoute(metadata6+"/128", "2001:db8:1::2")
+	})
+	if !machine.Reached(t, m.Host, "tcp", metadata4, machine.RemotePort) || !machine.Reached(t, m.Host, "tcp", metadata6, machine.RemotePort) {
+		t.Fatal("the test's own metadata service doesn't answer the host")
+	}
+}
