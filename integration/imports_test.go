@@ -52,8 +52,8 @@ var foreignLaw = []struct {
 
 // topLevel is everything that may stand in the repository's root.
 var topLevel = []string{
-	".ci", ".gitignore", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "cmd", "examples", "go.mod", "go.sum",
-	"integration", "netns", "shim", "spec",
+	".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "cmd", "docs",
+	"examples", "go.mod", "go.sum", "integration", "netns", "shim", "spec",
 }
 
 // testPackages exist for tests, and may import what belongs there.
