@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// readme returns the README, and its first block of a language.
+// readme returns the first block of a language in the README, after a text.
 func readme(t *testing.T, after, language string) string {
 	t.Helper()
 	b, err := os.ReadFile("../README.md")
@@ -62,7 +62,8 @@ func TestReadmeTargets(t *testing.T) {
 	}
 }
 
-// A network namespace takes the host's place, and another one example.com's. Their links go with them.
+// readmeWorld makes a network namespace in place of example.com. The script itself runs in one in
+// place of the host. Links go with their namespaces.
 const readmeWorld = `
 set -eu
 shopt -s expand_aliases
@@ -90,8 +91,9 @@ nsenter --net=/proc/$world/ns/net ip link set lo up
 nsenter --net=/proc/$world/ns/net ip link set up0 up
 `
 
-// TestRootReadme types what the README has under "First group" and compares what it shows. The images are archives here and
-// example.com is a service of the test: the variables of the file come from the environment.
+// TestRootReadme types the commands under "First group" of the README and compares their output.
+// The images are archives here and example.com is a service of the test. The variables of the file
+// have these values from the environment.
 func TestRootReadme(t *testing.T) {
 	binary, images := os.Getenv("SALLYPORT_BIN"), os.Getenv("SALLYPORT_IMAGES")
 	if os.Getuid() != 0 || binary == "" || images == "" {
@@ -132,7 +134,7 @@ func TestRootReadme(t *testing.T) {
 
 var seconds = regexp.MustCompile(`\d[\d.]*(?:ms|s)\b`)
 
-// typed makes a script of what a console shows, and returns the lines that it shows as output.
+// typed returns a script of the commands on a console, and the lines that it shows as their output.
 func typed(console string) (script string, shown []string) {
 	var b strings.Builder
 	for line := range strings.Lines(console) {
