@@ -1,14 +1,14 @@
 # A shop (web), a sidecar that ships its log (shipper), and HAProxy as the one door of both (proxy).
-# Build the images first, with `make images`, or run the whole story: `sudo make demo`.
+# Build the images first with `make images`. Or run the whole story: `sudo make demo`.
 
-# Where the payments service (port 8080) and the log service (port 8081) are. The default is an address for documentation,
-# which answers in `make demo` alone; anywhere else give yours: --var world=ADDRESS.
+# The address of the payments service (port 8080) and of the log service (port 8081). The default is
+# for documentation and answers in `make demo` alone. Elsewhere give yours: --var world=ADDRESS.
 variable "world" {
   type    = string
   default = "198.51.100.10"
 }
 
-# The host's port on which the shop's page is seen.
+# The host's port of the shop's page.
 variable "port" {
   type    = number
   default = 8088
@@ -55,7 +55,7 @@ group "checkout" {
     env   = { WORLD = var.world }
     upstream "payments" {
       listen = 9001
-      hosts  = ["payments.example.com"] # a program that knows it by this name finds the proxy, unchanged
+      hosts  = ["payments.example.com"] # a program that calls this name finds the proxy, unchanged
     }
     upstream "logs" { listen = 9002 }
     probe "ready" { tcp = { port = 9001 } } # the others start when it listens

@@ -1,13 +1,13 @@
 #!/bin/bash
-# The checkout example from beginning to end, as a person would try it. Everything of it lives in one temporary folder, in
-# one network namespace that plays the world, and under names that only this run uses; at the end all of it is gone, and
-# the last chapter checks that. Ends with a status other than 0 when anything is not as promised.
+# The checkout example from beginning to end, as a person would try it. It uses one temporary folder, one
+# network namespace that plays the world, and names of its own. At the end all of it is gone, and the
+# last chapter checks that. Its exit status is not 0 if anything is not as promised.
 #
 # Run it with `sudo make demo`, which builds what it needs. PORT=... chooses another host port than 8088.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-world=198.51.100.10 # a TEST-NET address: nobody's on any network
+world=198.51.100.10 # a TEST-NET address: no host on any network has it
 gate=198.51.100.11  # the host's end of the link to it
 port=${PORT:-8088}
 
@@ -30,7 +30,7 @@ bad() {
 	exit 1
 }
 
-# try COMMAND...: shows the command and what it prints, and leaves that in $said and its exit status in $status.
+# try COMMAND...: shows the command and its output. The output is then in $said, its exit status in $status.
 try() {
 	printf '  %s$ %s%s\n' "$bold" "$*" "$plain" | sed 's,\$ in_world,in the world $,; s,build/static/,,'
 	status=0
@@ -38,13 +38,13 @@ try() {
 	[ -z "$said" ] || sed 's/^/    /' <<<"$said"
 }
 
-# must COMMAND...: the same, and it has to succeed.
+# must COMMAND...: like try, but the command has to succeed.
 must() {
 	try "$@"
 	[ "$status" = 0 ] || bad "$1 ended with status $status"
 }
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds.
 wait_for() {
 	local deadline=$((SECONDS + $1)) what=$2
 	shift 2
@@ -58,10 +58,11 @@ in_world() { nsenter --net="/proc/$world_pid/ns/net" "$@"; }
 in_group() { nsenter --net="$root/run/netns/checkout" "$@"; }
 alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 
-# processes prints those that have our name on their command line. grep takes it from its input so as not to find itself.
+# processes prints the processes with our name on their command line. grep reads the name from its input, so
+# that it does not find itself.
 processes() { grep -lF -f - /proc/[0-9]*/cmdline <<<"$name." 2>/dev/null | cut -d/ -f3; }
 
-# end PID: asks a child of ours to end and waits for it.
+# end PID: ends a child of ours and waits for it.
 end() {
 	alive "$1" || return 0
 	kill "$1"
@@ -84,19 +85,19 @@ daemon_pid='' world_pid=''
 
 end_both() {
 	end "$daemon_pid"
-	# Not left to the end of its namespace: the kernel takes that apart when it finds the time.
+	# We remove the link here. The kernel would remove it with its namespace, but at a time of its own.
 	[ -z "$world_pid" ] || ip link del "$link" 2>/dev/null || true
 	end "$world_pid"
 	daemon_pid='' world_pid=''
 }
 
-# take_down is safe to call at any point, and again.
+# take_down may be called at any point, and more than once.
 take_down() {
 	if alive "$daemon_pid"; then
 		sallyport rm checkout >/dev/null 2>&1 || true
 	fi
 	end_both
-	# Only what went wrong leaves anything; its command line has a name that is nobody else's.
+	# Only a failure leaves processes. Their command lines have a name that only this run uses.
 	for pid in $(processes || true); do kill -9 "$pid" 2>/dev/null || true; done
 }
 
@@ -129,12 +130,12 @@ ip link set "$link" up
 in_world ip addr add "$world/31" dev eth0
 in_world ip link set lo up
 in_world ip link set eth0 up
-# A published port has to be reached from another machine; what the world sees of the host is this one address.
+# A published port has to be reached from another machine. The world sees only this address of the host.
 wait_for 5 "an answer from $world" build/static/web try "http://$world:8080/"
 must build/static/web try "http://$world:8080/"
 
 chapter "2. A daemon"
-note "Everything of it is in $root, a containerd of its own included."
+note "All its files are in $root, a containerd of its own included."
 start_daemon
 good "it answers"
 
@@ -157,7 +158,7 @@ try sallyport exec checkout.web -- /web try "http://$world:8080/"
 [ "$status" != 0 ] || bad "it got out"
 grep -q 'connection refused' <<<"$said" || bad "not refused"
 grep -Eq 'after [0-9.]+(µs|ms):' <<<"$said" || bad "it took longer than milliseconds"
-good "refused by the kernel; app and proxy run as the same user, so it is not the user id that told them apart"
+good "refused by the kernel; app and proxy have the same user id, so the rules did not go by it"
 
 chapter "6. In from outside: only through the door"
 must in_world build/static/web try "http://$gate:$port/"
@@ -169,10 +170,10 @@ wait_for 15 "a log line" grep -q '^log line from ' "$root/world.log"
 must grep -m3 '^log line from ' "$root/world.log"
 
 chapter "8. Who tried"
-note "The rules count, by the cgroup that a packet's socket was made in."
+note "The rules count by the cgroup in which a packet's socket was made."
 must sallyport status checkout
 denied=$(sed -n 's/.*members: \([0-9]*\) refused.*/\1/p' <<<"$said")
-[ "${denied:-0}" -gt 0 ] || bad "nobody saw the app try"
+[ "${denied:-0}" -gt 0 ] || bad "the app's attempt was not counted"
 good "$denied of the members' packets tried to leave, and none did"
 
 chapter "9. The daemon is killed; the group doesn't notice"

@@ -1,9 +1,9 @@
-# The sidecar pattern alone: the same shop and the same shipper as in the checkout example, and no ambassador. With
-# egress = "direct" every container may leave, and nothing from outside may enter. The line is there to be read: `plan`
-# and `status` repeat it.
+# The sidecar pattern alone: the shop and the shipper of the checkout example, without an ambassador.
+# With egress = "direct" every container may leave, and nothing from outside may enter. `plan` and
+# `status` repeat it, so that you notice.
 
-# Where the payments service (port 8080) and the log service (port 8081) are. The default is an address for documentation,
-# which answers in `make demo` alone; anywhere else give yours: --var world=ADDRESS.
+# The address of the payments service (port 8080) and of the log service (port 8081). The default is
+# for documentation and answers in `make demo` alone. Elsewhere give yours: --var world=ADDRESS.
 variable "world" {
   type    = string
   default = "198.51.100.10"

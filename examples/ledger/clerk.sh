@@ -1,4 +1,4 @@
-# Writes into the ledger that it is there, and then something every now and then.
+# Writes a first line into the ledger, and then another one every five seconds.
 trap 'exit 0' TERM
 echo "a clerk came" >>/data/ledger.txt
 while true; do

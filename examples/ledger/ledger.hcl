@@ -1,17 +1,20 @@
-# A group that looks after itself. Its init makes the ledger, on a volume that outlives the group; its sidecar writes into it;
-# its app shows it, and the door opens to the world when the app is ready.
+# A group that looks after itself. Its init makes a ledger, on a volume that outlives the group. Its
+# sidecar writes into the ledger, and its app shows it to the world, through the door.
 #
-# Let an update go wrong: `sallyport apply --var folder=/bin ledger.hcl`. There is no ledger in /bin, so the new generation is
-# never ready, and when its time is over the one before is back: `sallyport history ledger` says why. Then `sallyport rm ledger`
-# and apply it again: what was written is still there. `sallyport rm --volumes ledger` takes that too.
+# Let an update go wrong: `sallyport apply --var folder=/bin ledger.hcl`. There is no ledger in /bin, so
+# the new generation is never ready. When its time is over, the generation before it is put back.
+# `sallyport history ledger` has the reason.
+#
+# Then remove the group with `sallyport rm ledger` and apply the file again. The ledger is still there.
+# `sallyport rm --volumes ledger` removes it too.
 
-# What the app shows.
+# The folder that the app shows.
 variable "folder" {
   type    = string
   default = "/data"
 }
 
-# The host's port on which the ledger is seen.
+# The host's port of the ledger's page.
 variable "port" {
   type    = number
   default = 8089
@@ -28,13 +31,13 @@ group "ledger" {
     auto_revert    = true
   }
 
-  # All of it together, whatever each may have.
+  # The limits of all containers together.
   resources {
     memory = "128MiB"
     pids   = 64
   }
 
-  # Runs to its end when the proxy is ready, before all that follows.
+  # Starts when the proxy is ready, and runs to its end before everything below.
   init "open" {
     image      = local.busybox
     command    = ["/bin/sh", "/open.sh"]

@@ -1,2 +1,2 @@
-# Begins the ledger, or a new day in the one that is there.
+# Begins the ledger, or adds an opening line to the one that is there.
 echo "opened" >>/data/ledger.txt

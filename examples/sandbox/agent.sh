@@ -1,7 +1,7 @@
-# What an agent's shell might try, one thing after another, again and again. The first three are allowed.
+# Tries what an agent's shell might try, again and again. The first three are allowed.
 trap 'exit 0' TERM
 
-# try WHAT COMMAND...: says what came of it in one line.
+# try WHAT COMMAND...: runs the command and prints its outcome in one line.
 try() {
 	what=$1
 	shift

@@ -1,19 +1,21 @@
-# A sandbox for code that nobody vouches for: an AI agent's shell, a build of a stranger's branch. It may fetch from two
-# hosts and do nothing else. It needs no proxy settings and can't go around the proxy: what it calls by name is in its
-# /etc/hosts and leads to the proxy, TCP to any other address is led there too, and all the rest the kernel refuses. There
-# is no DNS for it, through which it could tell anybody anything.
+# A sandbox for code that you don't trust: an AI agent's shell, a build of a stranger's branch. It may
+# fetch from two hosts and do nothing else.
 #
-# Afterwards look at `sallyport denials sandbox`: who tried, what and how often; and at `sallyport logs sandbox.proxy`: what
-# went through the door, and what the door turned away.
+# The code needs no proxy settings and can't go around the proxy. The two names are in its /etc/hosts and
+# lead to the proxy. TCP to any other address is led there too. The kernel refuses everything else. There
+# is no DNS, through which it could send data out.
+#
+# Afterwards look at `sallyport denials sandbox`: who tried what, and how often. `sallyport logs
+# sandbox.proxy` has what passed the door, and what the door turned away.
 
-# Where packages.example.com and mirror.example.com are. The defaults are addresses for documentation; what is allowed
-# below is these and no other, so give yours: --var world=ADDRESS --var resolver=ADDRESS.
+# The address of packages.example.com and mirror.example.com. The defaults are for documentation. Only
+# these addresses are allowed below, so give yours: --var world=ADDRESS --var resolver=ADDRESS.
 variable "world" {
   type    = string
   default = "198.51.100.10"
 }
 
-# Whom the proxy asks for names. Without the network block it would be the host's own resolvers.
+# The name server that the proxy asks. Without the network block it would ask the host's own.
 variable "resolver" {
   type    = string
   default = "198.51.100.53"
@@ -31,7 +33,7 @@ group "sandbox" {
     capabilities = []
     env = {
       MIRROR    = var.world
-      ELSEWHERE = "203.0.113.66" # what an attacker would own
+      ELSEWHERE = "203.0.113.66" # stands for an attacker's server
     }
     file "/agent.sh" { source = "agent.sh" }
     resources {
@@ -54,12 +56,12 @@ group "sandbox" {
       hosts  = ["mirror.example.com"]
     }
     intercept { port = 15001 }
-    # The second lock, in the kernel: a name that suddenly has another address is of no use to anybody.
+    # The second lock, in the kernel. A name that suddenly has another address does not help an attacker.
     allow = [
       "${var.world}/32:443/tcp", "${var.world}/32:8080/tcp",
       "${var.resolver}/32:53/udp", "${var.resolver}/32:53/tcp",
     ]
-    # Enough to fetch what a build needs, too little to carry a data set away.
+    # Enough to fetch packages for a build, too little to carry a data set away.
     rate {
       out = "2Mbit"
       in  = "100Mbit"

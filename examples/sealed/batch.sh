@@ -1,4 +1,4 @@
-# Adds up the figures that the sidecar serves, again and again.
+# Fetches the figures from the sidecar and adds them up, every two seconds.
 trap 'exit 0' TERM
 while true; do
 	if figures=$(wget -q -O - "$FIGURES" 2>/dev/null); then

@@ -1,5 +1,6 @@
-# A group without a door: no link, no way out or in. A batch job works on figures that must not leave the machine; a sidecar
-# hands them to it over localhost. Neither could tell anybody, whatever was in its image.
+# A group without a door: no link, no way out or in. A batch job works on figures that must not leave
+# the machine. A sidecar serves them over localhost. Neither can send them out, even if its image is
+# malicious.
 
 group "sealed" {
   egress = "none"

@@ -1,5 +1,6 @@
-// Command payments is the world outside the example's group: a payments service and a log service, on two ports. It prints
-// what reaches it and from where, so that one can see what came through the door.
+// Command payments is the world outside the example's group: a payments service and a log service,
+// on two ports. It prints each request with its source, so that you can see what came through the
+// door.
 package main
 
 import (
@@ -90,7 +91,7 @@ func (w *world) ingest(rw http.ResponseWriter, r *http.Request) {
 	rw.WriteHeader(http.StatusNoContent)
 }
 
-// host is who called, without the port.
+// host returns the address of the caller, without the port.
 func host(r *http.Request) string {
 	h, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Command shipper is the example's sidecar: it follows the app's log in the shared volume and posts its lines to a log
-// service. It knows the service by the address of its ambassador on localhost.
+// Command shipper is the example's sidecar. It follows the app's log in the shared volume and posts
+// its lines to a log service. It reaches the service through the ambassador on localhost.
 //
-// What bites: a line is sent at least once. What the service did not confirm is sent again, and after a restart the
-// shipper begins at the start of the file.
+// What bites: a line is sent at least once. Lines that the service did not confirm are sent again,
+// and after a restart the shipper begins at the start of the file.
 package main
 
 import (

@@ -19,7 +19,8 @@ type shipper struct {
 	failing bool
 }
 
-// run ships every now and then until ctx ends. It says when shipping starts to fail and when it works again, not each time.
+// run ships at each tick until ctx ends. It prints a line when shipping starts to fail, and one
+// when it works again.
 func (s *shipper) run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -42,7 +43,8 @@ func (s *shipper) run(ctx context.Context, every time.Duration) {
 	}
 }
 
-// ship sends what the log has that was not confirmed yet. Lines that can't be sent stay, and are the first of the next call.
+// ship sends the lines of the log that were not confirmed yet. Lines that can't be sent stay, and
+// the next call sends them first.
 func (s *shipper) ship(ctx context.Context) error {
 	if len(s.pending) == 0 {
 		lines, err := s.tail.next()

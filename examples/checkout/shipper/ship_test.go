@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A service is a log service that can be told to fail.
+// A service is a log service that fails on demand.
 type service struct {
 	*httptest.Server
 	status int
@@ -67,7 +67,7 @@ func TestRunTellsOfTroubleOnce(t *testing.T) {
 	}
 }
 
-// until calls then when text is written.
+// until calls then when text is written to it.
 type until struct {
 	bytes.Buffer
 	text string

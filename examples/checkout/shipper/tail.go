@@ -8,18 +8,18 @@ import (
 	"os"
 )
 
-// batch bounds what one call of next returns, and so what one request carries.
+// batch is the most bytes that one call of next returns, and so that one request carries.
 const batch = 64 << 10
 
-// A tail reads a growing file a batch of whole lines at a time. When the file has been renamed away and begun anew, it
-// finishes the old one first.
+// A tail reads a growing file, a batch of whole lines at a time. If the file was renamed and begun
+// anew, it finishes the old one first.
 type tail struct {
 	path string
 	f    *os.File
 	read int64 // bytes of f that next has returned
 }
 
-// next returns whole lines that were not returned before; none when there are none, or no file yet.
+// next returns whole lines that were not returned before. It returns none if there is no file yet.
 func (t *tail) next() ([]byte, error) {
 	if t.f == nil {
 		f, err := os.Open(t.path)
@@ -55,7 +55,8 @@ func (t *tail) next() ([]byte, error) {
 	return t.next()
 }
 
-// renewed says whether the path now leads to another file than the open one, or to less of it than was read.
+// renewed reports whether the path now leads to another file than the open one, or to a file that
+// is shorter than what was read.
 func (t *tail) renewed() (bool, error) {
 	now, err := os.Stat(t.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -46,7 +46,7 @@ func (l log) truncate() {
 func TestTail(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		// Each step does something to the log and says what next must return after it.
+		// Each step changes the log, and has what next must return afterwards.
 		steps []func(log) (want string)
 	}{
 		{"no file yet", []func(log) string{

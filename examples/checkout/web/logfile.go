@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// A logFile is appended to until it has limit bytes, then starts again; what it was is kept beside it as path.1. The volume
-// that holds it is memory, so it must not grow for ever.
+// A logFile is appended to until it has limit bytes. Then it is renamed to path.1 and begun anew.
+// The volume that holds it is memory, so it must not grow without end.
 type logFile struct {
 	path  string
 	limit int64
@@ -43,7 +43,7 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// Close may be called again, and writing after it opens the file anew.
+// Close may be called again. A write after Close opens the file anew.
 func (l *logFile) Close() error {
 	if l.f == nil {
 		return nil

@@ -1,7 +1,8 @@
-// Command web is the example's app: a shop that charges every order through the payments service and writes a log.
+// Command web is the example's app: a shop that charges every order through the payments service
+// and writes a log. It reaches the service through the ambassador on localhost.
 //
-// It knows the service by the address of its ambassador on localhost. `web try URL` makes one call and says what came of
-// it and how fast, which is how the demo shows that the same call made directly is refused.
+// `web try URL` makes one call and prints its outcome and how long it took. With it the demo shows
+// that the same call made directly is refused.
 package main
 
 import (
@@ -15,11 +16,11 @@ import (
 )
 
 const usage = `usage: web serve      take orders; settings in the environment: PAYMENTS_URL, LOG_FILE, LISTEN
-       web try URL    make one call, say how it ended and how long it took
+       web try URL    make one call, print how it ended and how long it took
 `
 
 func main() {
-	// A program that is process 1 of its container ignores every signal that it has not asked for.
+	// Process 1 of a container ignores every signal for which it has no handler.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))

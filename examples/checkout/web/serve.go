@@ -19,7 +19,8 @@ type config struct {
 	every    time.Duration // required: between two orders
 }
 
-// A shop charges orders one after another. Its page says how it goes.
+// A shop charges orders one after another. Its page shows the number of orders and the last
+// outcome.
 type shop struct {
 	payments string
 	log      io.Writer
@@ -68,7 +69,7 @@ func serve(ctx context.Context, c config, stdout io.Writer) error {
 	}
 }
 
-// order charges the next order. That it could not be charged is no error: it is what the log is for.
+// order charges the next order. An order that can't be charged is no error: it goes into the log.
 func (s *shop) order(ctx context.Context) error {
 	s.mu.Lock()
 	s.orders++

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// payments is a payments service that answers with a status and a receipt and remembers what was ordered.
+// payments is a payments service. It answers with a status and a receipt, and remembers the orders.
 func payments(t *testing.T, status int) (url string, orders *[]string) {
 	t.Helper()
 	orders = new([]string)
@@ -27,7 +27,7 @@ func payments(t *testing.T, status int) (url string, orders *[]string) {
 	return s.URL, orders
 }
 
-// refusing is the address of nobody.
+// refusing returns a URL at which no process listens.
 func refusing(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(nil)
@@ -123,7 +123,7 @@ func TestRun(t *testing.T) {
 		{"nothing", nil, 2},
 		{"unknown", []string{"sell"}, 2},
 		{"try", []string{"try", url}, 0},
-		{"try nobody", []string{"try", refusing(t)}, 1},
+		{"try a closed port", []string{"try", refusing(t)}, 1},
 		{"serve without settings", []string{"serve"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// tryTimeout bounds a call that nobody answers or refuses.
+// tryTimeout is how long a call waits that is neither answered nor refused.
 const tryTimeout = 5 * time.Second
 
-// try makes one call and prints its answer and how long it took; the error says the same of one that failed.
+// try makes one call and prints its answer and how long it took. The error of a failed call has the
+// time too.
 func try(ctx context.Context, url string, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
