@@ -16,7 +16,7 @@ import (
 )
 
 type daemonVerb struct {
-	place
+	paths
 	runtimeFlags
 	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim for each group, or one for the whole host, which takes less memory."`
 	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"debug, info, warn or error."`
@@ -25,11 +25,11 @@ type daemonVerb struct {
 // Run refuses a host that can't keep the promise before it makes anything, then keeps the groups until ctx ends. The groups
 // run on without it.
 func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	l, err := in.layout(v.place)
+	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
 	}
-	if err := requireVital(ctx, hostNeeds(l, v.runtimeFlags)); err != nil {
+	if err := runRequired(ctx, hostChecks(l, v.runtimeFlags)); err != nil {
 		return err
 	}
 	if err := makeFolders(l); err != nil {

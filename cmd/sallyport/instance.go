@@ -17,8 +17,9 @@ type instance struct {
 	RunDir string `placeholder:"DIR" env:"SALLYPORT_RUN_DIR" group:"instance" help:"Folder of the control socket (default /run/sallyport, or DIR/run with --root)."`
 }
 
-// A place is where the daemon keeps things, beyond what finds its socket. Empty fields take the defaults.
-type place struct {
+// paths are the daemon's folders and names on the host. The socket's folder is in instance, since every
+// verb needs it. Empty fields take the defaults.
+type paths struct {
 	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"What is wanted, and a private containerd (default /var/lib/sallyport)."`
 	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Container output (default /var/log/sallyport)."`
 	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Installed group files (default /etc/sallyport/groups.d)."`
@@ -31,7 +32,7 @@ type place struct {
 
 // layout fills in what the flags leave open. With a root, what a host has only one of (cgroup, table, addresses, containerd
 // namespace) comes from a hash of its path, so that instances under different roots don't meet.
-func (in *instance) layout(p place) (shim.Layout, error) {
+func (in *instance) layout(p paths) (shim.Layout, error) {
 	l := shim.Layout{
 		RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
 		CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport",
@@ -72,7 +73,7 @@ func (in *instance) layout(p place) (shim.Layout, error) {
 
 // client speaks to the daemon of the instance.
 func (in *instance) client() (*api.Client, error) {
-	l, err := in.layout(place{})
+	l, err := in.layout(paths{})
 	if err != nil {
 		return nil, err
 	}

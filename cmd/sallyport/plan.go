@@ -33,7 +33,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shim.Preview, error) {
 	if v.Offline {
-		l, err := in.layout(place{})
+		l, err := in.layout(paths{})
 		return shim.Offline(l, r.groups), err
 	}
 	client, err := in.client()
