@@ -76,12 +76,9 @@ func (k *Keeper) pinAll(images map[string]map[string]Image, progress func(string
 		before := k.wantedNow(group).Pins
 		for _, ref := range slices.Sorted(maps.Keys(pins[group])) {
 			if was, now := before[ref], pins[group][ref]; progress != nil && was != "" && was != now {
-				progress(fmt.Sprintf("%s: image %s is %s now, and was %s", group, ref, shortDigest(now), shortDigest(was)))
+				progress(fmt.Sprintf("%s: image %s is %s now, and was %s", group, ref, spec.ShortDigest(now), spec.ShortDigest(was)))
 			}
 		}
 	}
 	return pins
 }
-
-// shortDigest is as much of a digest as tells two images apart at a glance.
-func shortDigest(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -69,7 +68,7 @@ func readOne(path string, src []byte, flags, environ map[string]string) (shim.Bu
 		return shim.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
 	b := shim.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
-	for _, name := range declared(path, src) {
+	for _, name := range spec.Variables(src) {
 		value, ok := flags[name]
 		if !ok {
 			value, ok = environ[name]
@@ -129,7 +128,7 @@ func expand(args []string) ([]string, error) {
 	return paths, nil
 }
 
-// filesIn lists a folder's group files, leaving out what editors keep beside them: .x.hcl, #x.hcl.
+// filesIn lists a folder's group files.
 func filesIn(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -137,8 +136,8 @@ func filesIn(dir string) ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if name := e.Name(); filepath.Ext(name) == ".hcl" && !e.IsDir() && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
-			paths = append(paths, filepath.Join(dir, name))
+		if spec.IsGroupFile(e.Name()) && !e.IsDir() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
 )
 
 type historyVerb struct {
@@ -48,14 +49,11 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 func movedImages(now, before shim.Pins) (lines []string) {
 	for _, ref := range slices.Sorted(maps.Keys(now)) {
 		if was, ok := before[ref]; ok && was != now[ref] {
-			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, shortSum(now[ref]), shortSum(was)))
+			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, spec.ShortDigest(now[ref]), spec.ShortDigest(was)))
 		}
 	}
 	return lines
 }
-
-// shortSum is as much of an image's digest as tells two of them apart at a glance.
-func shortSum(digest string) string { return digest[:min(len("sha256:")+shortDigest, len(digest))] }
 
 // writeHistory lists the generations, the newest, which is wanted, first.
 func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
@@ -65,7 +63,7 @@ func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 		if g.Kept {
 			kept = "yes"
 		}
-		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, g.Digest[:min(shortDigest, len(g.Digest))], g.File)
+		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, spec.ShortDigest(g.Digest), g.File)
 		if g.Why != "" {
 			r.notes = []string{g.Why}
 		}

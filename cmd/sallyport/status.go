@@ -44,9 +44,6 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeGroup(ui.out, g, time.Now())
 }
 
-// shortDigest is as much of a digest as tells two generations apart at a glance.
-const shortDigest = 12
-
 func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s is %s", g.Name, g.State)
@@ -64,7 +61,7 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	if g.File != "" {
 		fact("file", "%s", g.File)
 	}
-	fact("generation", "%d, %s", g.Generation, orDash(g.Digest[:min(shortDigest, len(g.Digest))]))
+	fact("generation", "%d, %s", g.Generation, orDash(spec.ShortDigest(g.Digest)))
 	if !g.TrialEnds.IsZero() {
 		fact("trial", "has to be ready within %s", max(0, g.TrialEnds.Sub(now)).Round(time.Second))
 	}
