@@ -162,13 +162,14 @@ func (n *HostNetwork) unknown(group string, err error) Presence {
 }
 
 // Counters reads what the rules of a group counted: who left, who tried to. A group without rules is os.ErrNotExist.
-func (n *HostNetwork) Counters(group string) (egress.Counters, error) {
+func (n *HostNetwork) Counters(group string) (Counters, error) {
 	ns, err := n.open(group)
 	if err != nil {
-		return egress.Counters{}, err
+		return Counters{}, err
 	}
 	defer ns.Close()
-	return egress.ReadCounters(ns)
+	c, err := egress.ReadCounters(ns)
+	return countersOf(c), err
 }
 
 // PortInUse says which process of the host holds the port that p would publish, "haproxy (pid 123)"; empty where none does.

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -71,7 +70,7 @@ type GroupStatus struct {
 	// Spent is how many bytes of Quota have passed. Only where one group's status was asked for.
 	Spent uint64 `json:"spent,omitempty"`
 	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
-	Counters *egress.Counters `json:"counters,omitempty"`
+	Counters *Counters `json:"counters,omitempty"`
 }
 
 // hintOf is what to do about an error, where it says so.

@@ -8,12 +8,13 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A check tests one thing that a host must have before it can keep the promise of a group. doctor runs
-// all checks. The daemon refuses to start if a required one fails.
+// A check tests one thing that a host must have before it can keep the promise of a group. doctor
+// runs all checks. The daemon refuses to start if a required one fails.
 type check struct {
 	name     string
 	required bool
-	// run returns what it found, in a few words, or an error that tells what to do. A *note is no failure.
+	// run returns what it found, in a few words, or an error that tells what to do. A *note is no
+	// failure.
 	run func(ctx context.Context) (found string, err error)
 }
 
@@ -27,7 +28,8 @@ type result struct {
 	Hint  string `json:"hint,omitempty"`
 }
 
-// A note is the error of a check that found no failure, but something that the operator should know.
+// A note is the error of a check that found no failure, but something that the operator should
+// know.
 type note struct{ text, hint string }
 
 // Error returns the note's text.
@@ -57,9 +59,9 @@ func runRequired(ctx context.Context, checks []check) error {
 	return nil
 }
 
-// hostChecks lists the checks for a daemon with this layout. A cause comes before its consequences. The
-// self-test is not marked as required. The daemon runs it later by itself, because it must take its
-// lock before it makes anything.
+// hostChecks lists the checks for a daemon with this layout. A cause comes before its consequences.
+// The self-test is not marked as required. The daemon runs it later by itself, because it must take
+// its lock before it makes anything.
 func hostChecks(l shim.Layout, rt runtimeFlags) []check {
 	return []check{
 		{"root", true, checkRoot},

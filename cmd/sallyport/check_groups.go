@@ -32,8 +32,8 @@ func checkResolvers(context.Context) (string, error) {
 // daemonTimeout bounds doctor's question to a daemon that may not run.
 const daemonTimeout = 2 * time.Second
 
-// unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the daemon.
-// If none answers, it reads what the last one stored.
+// unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the
+// daemon. If none answers, it reads what the last one stored.
 func unsafeResults(ctx context.Context, in *instance, l shim.Layout) []result {
 	texts, err := unsafeTexts(ctx, in, l)
 	if err != nil {

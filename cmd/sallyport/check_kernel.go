@@ -17,7 +17,8 @@ func checkRoot(context.Context) (string, error) {
 	return "", nil
 }
 
-// The first kernel that matches in nftables both sockets by their cgroup v2 (5.13) and what a transport header carries.
+// The first kernel that matches in nftables both sockets by their cgroup v2 (5.13) and what a
+// transport header carries.
 const oldestMajor, oldestMinor = 5, 16
 
 func checkKernel(context.Context) (string, error) {
@@ -32,7 +33,8 @@ func checkKernel(context.Context) (string, error) {
 	return release, nil
 }
 
-// newEnough reads a release such as "6.1.0-18-amd64". One it can't read passes: the self-test has the last word.
+// newEnough reads a release such as "6.1.0-18-amd64". One it can't read passes: the self-test has
+// the last word.
 func newEnough(release string) bool {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 {

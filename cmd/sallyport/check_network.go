@@ -26,7 +26,8 @@ func checkNFTables(context.Context) (string, error) {
 	return "answers", nil
 }
 
-// checkForwarding checks that the host routes, or that routing can be switched on for the first group.
+// checkForwarding checks that the host routes, or that routing can be switched on for the first
+// group.
 func checkForwarding(context.Context) (string, error) {
 	found := "on"
 	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {

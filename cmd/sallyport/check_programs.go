@@ -22,7 +22,8 @@ func checkRunc(ctx context.Context) (string, error) {
 	return version + " " + path, nil
 }
 
-// runcVersion reads what "runc --version" prints: a line with the version, and one with libseccomp's, if it has it.
+// runcVersion reads what "runc --version" prints: a line with the version, and one with
+// libseccomp's, if it has it.
 func runcVersion(out string) (version string, seccomp bool) {
 	for line := range strings.Lines(out) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")

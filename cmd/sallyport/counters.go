@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
 )
@@ -18,7 +17,7 @@ type counting struct {
 
 // A countedDoor is what counting asks. Implemented by [shim.HostNetwork].
 type countedDoor interface {
-	Counters(group string) (egress.Counters, error)
+	Counters(group string) (shim.Counters, error)
 	Spent(group string) (used, quota uint64, err error)
 }
 

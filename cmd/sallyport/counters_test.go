@@ -7,28 +7,26 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/netns/egress"
-	"github.com/sallyport/sallyport/netns/ruleset"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // A countedStage is a door at which that much was counted.
 type countedStage struct {
-	counters egress.Counters
+	counters shim.Counters
 	err      error
 }
 
-func (s countedStage) Counters(string) (egress.Counters, error)     { return s.counters, s.err }
+func (s countedStage) Counters(string) (shim.Counters, error)     { return s.counters, s.err }
 func (s countedStage) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
 
 func TestCounting(t *testing.T) {
-	counters := egress.Counters{MembersTCP: ruleset.Tally{Packets: 3}}
+	counters := shim.Counters{MembersTCP: shim.Count{Packets: 3}}
 	broken := errors.New("netlink is broken")
 	for _, c := range []struct {
 		name, group string
 		err, want   error
-		counters    *egress.Counters
+		counters    *shim.Counters
 	}{
 		{"one group", "checkout", nil, nil, &counters},
 		{"every group", "", broken, nil, nil}, // not even asked
@@ -55,19 +53,19 @@ func TestCounting(t *testing.T) {
 }
 
 func TestCounterLines(t *testing.T) {
-	n := func(packets uint64) ruleset.Tally { return ruleset.Tally{Packets: packets} }
-	everything := &egress.Counters{
+	n := func(packets uint64) shim.Count { return shim.Count{Packets: packets} }
+	everything := &shim.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
 		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersLed: n(10), Quota: n(11),
 	}
 	for _, c := range []struct {
 		name     string
 		egress   spec.Egress
-		counters *egress.Counters
+		counters *shim.Counters
 		want     []string
 	}{
 		{"unknown", spec.EgressAmbassador, nil, nil},
-		{"nothing happened", spec.EgressAmbassador, &egress.Counters{}, []string{
+		{"nothing happened", spec.EgressAmbassador, &shim.Counters{}, []string{
 			"members: 0 refused on their way out (0 tcp), 0 dropped on their way in",
 			"ambassador: 0 out, 0 in, 0 refused by allow",
 		}},

@@ -15,7 +15,6 @@ import (
 
 	"github.com/docker/go-units"
 
-	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -140,7 +139,7 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 }
 
 // counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
-func counterLines(e spec.Egress, c *egress.Counters) []string {
+func counterLines(e spec.Egress, c *shim.Counters) []string {
 	if c == nil {
 		return nil
 	}

@@ -1,12 +1,12 @@
-// Package firewall finds other firewalls of the host that drop the groups' packets, and the commands
-// that change it.
+// Package firewall finds other firewalls of the host that drop the groups' packets, and the
+// commands that change it.
 //
 // The groups' packets are forwarded, so every base chain of the host's forward hook must let them
 // pass. An accept in our table can't overrule a drop in another one. The other firewall's own rules
 // must therefore accept what comes from the groups' links and what goes to them.
 //
-// What bites: this package only reads. A rule that we put into another firewall's chain would vanish
-// when that firewall reloads its rules. Only its owner can make a rule last.
+// What bites: this package only reads. A rule that we put into another firewall's chain would
+// vanish when that firewall reloads its rules. Only its owner can make a rule last.
 package firewall
 
 import (
@@ -23,17 +23,19 @@ import (
 	"github.com/sallyport/sallyport/netns"
 )
 
-// A Verdict is how the host's other firewalls treat forwarded packets. The zero value means that none
-// of them drops any.
+// A Verdict is how the host's other firewalls treat forwarded packets. The zero value means that
+// none of them drops any.
 type Verdict struct {
-	// Blocking lists the chains that drop the groups' packets, such as "chain FORWARD of table ip filter".
+	// Blocking lists the chains that drop the groups' packets, such as "chain FORWARD of table ip
+	// filter".
 	Blocking []string
-	// Remedies are sentences with the command that lets the groups' packets pass: sorted, each once.
+	// Remedies are sentences with the command that lets the groups' packets pass: sorted, each
+	// once.
 	Remedies []string
 	// Passing reports whether another firewall drops forwarded packets and lets the groups' pass.
 	Passing bool
-	// Legacy reports whether iptables-legacy has a filter table. Its rules are not in nftables, so they
-	// are not checked.
+	// Legacy reports whether iptables-legacy has a filter table. Its rules are not in nftables, so
+	// they are not checked.
 	Legacy bool
 }
 
@@ -124,9 +126,9 @@ func (f firewall) drops() bool {
 	})
 }
 
-// letsLinksPass reports whether rules of the table accept packets from our links and packets to them.
-// firewalld needs only the first: a zone's accepted packets may go anywhere, and firewalld accepts by
-// itself what goes to published ports.
+// letsLinksPass reports whether rules of the table accept packets from our links and packets to
+// them. firewalld needs only the first: a zone's accepted packets may go anywhere, and firewalld
+// accepts by itself what goes to published ports.
 func (f firewall) letsLinksPass() bool {
 	from, to := false, f.isFirewalld()
 	for _, rules := range f.rules {
@@ -164,8 +166,8 @@ func refuses(r *nftables.Rule) bool {
 	})
 }
 
-// linkCondition returns the direction of a rule whose only condition is the name of our links, as in
-// iifname "sp-*". It returns false for every other rule.
+// linkCondition returns the direction of a rule whose only condition is the name of our links, as
+// in iifname "sp-*". It returns false for every other rule.
 func linkCondition(r *nftables.Rule) (expr.MetaKey, bool) {
 	c := conditions(r)
 	if len(c) != 2 {
@@ -181,8 +183,8 @@ func linkCondition(r *nftables.Rule) (expr.MetaKey, bool) {
 
 func (f firewall) isFirewalld() bool { return f.base.Table.Name == "firewalld" }
 
-// remedy returns the command that lets the groups' packets pass. It guesses the program that owns the
-// table from the names of the table and its chains.
+// remedy returns the command that lets the groups' packets pass. It guesses the program that owns
+// the table from the names of the table and its chains.
 func (f firewall) remedy() string {
 	const prefix = netns.LinkPrefix
 	iptables := "iptables"

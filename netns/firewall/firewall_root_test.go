@@ -21,7 +21,8 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// A harness is a host that routes between a group and the world. The group's link is named as ours are.
+// A harness is a host that routes between a group and the world. The group's link is named as ours
+// are.
 type harness struct {
 	t                  *testing.T
 	group, host, world *os.File
@@ -129,15 +130,15 @@ func (h *harness) check() (v firewall.Verdict) {
 	return v
 }
 
-// Each firewall drops packets from and to the group, and Check names its chain and the remedy. After
-// the remedy the traffic passes and Check is content. Half of the remedy is not enough.
+// Each firewall drops packets from and to the group, and Check names its chain and the remedy.
+// After the remedy the traffic passes and Check is content. Half of the remedy is not enough.
 func TestRootCheck(t *testing.T) {
 	for _, tt := range []struct {
 		rules  string
 		chain  string
 		remedy string
-		// typed has the same effect as the remedy, whose program is not on every machine: a line of nft
-		// for each half.
+		// typed has the same effect as the remedy, whose program is not on every machine: a line of
+		// nft for each half.
 		typed [2]string
 		in    bool // packets to the group are dropped too
 	}{
@@ -210,7 +211,8 @@ func canRun(command string) bool {
 	return err == nil && strings.Contains(command, program+" ")
 }
 
-// Several firewalls have several remedies. Our own table and chains of other hooks count for nothing.
+// Several firewalls have several remedies. Our own table and chains of other hooks count for
+// nothing.
 func TestRootCheckSeveral(t *testing.T) {
 	h := newHarness(t)
 	h.run("nft", "add table inet sallyport; add chain inet sallyport forward { type filter hook forward priority 0; policy drop; }")

@@ -9,9 +9,10 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A Client speaks to the daemon at a socket. It holds no connection between calls, needs no closing, and may be used by
-// several goroutines. Errors are what the daemon said, with its hint ([shim.Problem]); [shim.ErrNoGroup],
-// [shim.ErrNoContainer] and [shim.ErrNoGeneration] can be told with errors.Is, and so can the error of a ctx that has ended.
+// A Client speaks to the daemon at a socket. It holds no connection between calls, needs no
+// closing, and may be used by several goroutines. Errors are what the daemon said, with its hint
+// ([shim.Problem]); [shim.ErrNoGroup], [shim.ErrNoContainer] and [shim.ErrNoGeneration] can be told
+// with errors.Is, and so can the error of a ctx that has ended.
 type Client struct {
 	socket string
 }
@@ -59,14 +60,14 @@ func (c *Client) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Previ
 	return body.Previews, err
 }
 
-// Apply installs the files and waits until their groups are as they say. progress (may be nil) gets one line at a time.
-// When ctx ends only the wait does: what is installed stays installed.
+// Apply installs the files and waits until their groups are as they say. progress (may be nil) gets
+// one line at a time. When ctx ends only the wait does: what is installed stays installed.
 func (c *Client) Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error {
 	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, tell(progress))
 }
 
-// Remove uninstalls a group's file and waits until the group is gone. What the containers printed is kept, and so is what is in
-// its persistent volumes.
+// Remove uninstalls a group's file and waits until the group is gone. What the containers printed
+// is kept, and so is what is in its persistent volumes.
 func (c *Client) Remove(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
@@ -74,7 +75,8 @@ func (c *Client) Remove(ctx context.Context, group string, progress func(line st
 	return c.stream(ctx, http.MethodDelete, groupPath(group), nil, tell(progress))
 }
 
-// Purge is Remove, and deletes what is in the group's persistent volumes, also those left of a group that was removed before.
+// Purge is Remove, and deletes what is in the group's persistent volumes, also those left of a
+// group that was removed before.
 func (c *Client) Purge(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
@@ -82,8 +84,8 @@ func (c *Client) Purge(ctx context.Context, group string, progress func(line str
 	return c.stream(ctx, http.MethodDelete, groupPath(group)+"?volumes=true", nil, tell(progress))
 }
 
-// RemoveFile uninstalls a group file, by its base name, and waits until all of its groups are gone; with volumes, what is in their
-// persistent ones goes too.
+// RemoveFile uninstalls a group file, by its base name, and waits until all of its groups are gone;
+// with volumes, what is in their persistent ones goes too.
 func (c *Client) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
 	path := "/v1/files/" + url.PathEscape(file)
 	if volumes {
@@ -104,7 +106,8 @@ func (c *Client) Restart(ctx context.Context, group, container string, progress 
 	return c.stream(ctx, http.MethodPost, groupPath(group)+"/restart?"+query.Encode(), nil, tell(progress))
 }
 
-// Stop takes a group down and keeps it down until Start, whatever boots; it returns when nothing of it runs.
+// Stop takes a group down and keeps it down until Start, whatever boots; it returns when nothing of
+// it runs.
 func (c *Client) Stop(ctx context.Context, group string, progress func(line string)) error {
 	return c.steer(ctx, group, "stop", progress)
 }
@@ -121,8 +124,8 @@ func (c *Client) steer(ctx context.Context, group, verb string, progress func(st
 	return c.stream(ctx, http.MethodPost, groupPath(group)+"/"+verb, nil, tell(progress))
 }
 
-// Logs calls emit with each line of output, any bytes, without its newline. An error of emit ends it and is returned as it
-// is. With Follow the end of ctx is how it ends, and no error.
+// Logs calls emit with each line of output, any bytes, without its newline. An error of emit ends
+// it and is returned as it is. With Follow the end of ctx is how it ends, and no error.
 func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, line string) error) error {
 	if err := checkNames(req.Group, req.Containers...); err != nil {
 		return err
@@ -141,8 +144,8 @@ func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, 
 	return err
 }
 
-// Events calls emit with each event that is meant. An error of emit ends it and is returned as it is. With Follow the end of ctx
-// is how it ends, and no error.
+// Events calls emit with each event that is meant. An error of emit ends it and is returned as it
+// is. With Follow the end of ctx is how it ends, and no error.
 func (c *Client) Events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
 	query := rangeQuery(q.Follow, q.Tail)
 	if q.Group != "" {

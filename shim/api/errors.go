@@ -8,7 +8,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A wireError is an error on its way to the client. What it wraps stays behind, but for the hint and the sentinels below.
+// A wireError is an error on its way to the client. What it wraps stays behind, but for the hint
+// and the sentinels below.
 type wireError struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message"`

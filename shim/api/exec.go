@@ -12,9 +12,9 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// Exec runs a process in a running container and returns its exit status. When ctx ends the process is ended. An error of
-// req.Stdin is taken for its end. A Read of it that blocks when the process has ended is left behind: nothing can be done
-// about a terminal nobody types at.
+// Exec runs a process in a running container and returns its exit status. When ctx ends the process
+// is ended. An error of req.Stdin is taken for its end. A Read of it that blocks when the process
+// has ended is left behind: nothing can be done about a terminal nobody types at.
 func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
 	if err := checkNames(req.Group, req.Container); err != nil {
 		return 0, err
@@ -43,8 +43,8 @@ type terminal struct {
 	credit *credit
 }
 
-// start sends input and sizes from goroutines of their own, and returns what ends them. Their errors don't matter: whatever
-// breaks the connection is found by read too.
+// start sends input and sizes from goroutines of their own, and returns what ends them. Their
+// errors don't matter: whatever breaks the connection is found by read too.
 func (t *terminal) start() (end func()) {
 	if t.req.Stdin != nil {
 		go t.sendInput()
@@ -99,8 +99,8 @@ func (t *terminal) sendSizes(ended <-chan struct{}) {
 	}
 }
 
-// read takes the daemon's frames until the last. done says that an error is the daemon's word, or one of req's writers, and
-// not one of the connection.
+// read takes the daemon's frames until the last. done says that an error is the daemon's word, or
+// one of req's writers, and not one of the connection.
 func (t *terminal) read(in io.Reader) (status uint32, done bool, err error) {
 	frames := frameReader{r: in}
 	for {

@@ -8,12 +8,13 @@ import (
 	"sync"
 )
 
-// After the upgrade of an exec both sides send frames: a byte that says what it is, the length of what follows in four bytes,
-// big end first, and that many bytes.
+// After the upgrade of an exec both sides send frames: a byte that says what it is, the length of
+// what follows in four bytes, big end first, and that many bytes.
 //
-// The client may send no more standard input than it was granted: window bytes to begin with, and what grant frames add as
-// the process reads. So the daemon never has to stop reading the connection, and sees at once that a window was resized, or
-// that the client is gone, while the process reads nothing. Output has no window: a client that doesn't read stops it.
+// The client may send no more standard input than it was granted: window bytes to begin with, and
+// what grant frames add as the process reads. So the daemon never has to stop reading the
+// connection, and sees at once that a window was resized, or that the client is gone, while the
+// process reads nothing. Output has no window: a client that doesn't read stops it.
 type frameType byte
 
 const (

@@ -84,7 +84,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// What is read is what was sent, and what is written again is what was read; a session survives anything.
+// What is read is what was sent, and what is written again is what was read; a session survives
+// anything.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x02hi\x02\x00\x00\x00\x00\x03\x00\x00\x00\x04\x00\x50\x00\x18"))
 	f.Add([]byte("\x03\x00\x00\x00\x01x"))

@@ -76,8 +76,8 @@ func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, 
 	return body.Generations, err
 }
 
-// File returns the file that a generation came from, with all that was read for it. [shim.ErrNoGeneration] can be told with
-// errors.Is.
+// File returns the file that a generation came from, with all that was read for it.
+// [shim.ErrNoGeneration] can be told with errors.Is.
 func (c *Client) File(ctx context.Context, group string, generation int) (shim.Bundle, error) {
 	if err := checkNames(group); err != nil {
 		return shim.Bundle{}, err
@@ -87,8 +87,8 @@ func (c *Client) File(ctx context.Context, group string, generation int) (shim.B
 	return body.File, err
 }
 
-// Rollback puts an earlier generation's file in the place of the installed one and waits as Apply does. to is its number; 0 is
-// the last that proved itself and is another than what runs.
+// Rollback puts an earlier generation's file in the place of the installed one and waits as Apply
+// does. to is its number; 0 is the last that proved itself and is another than what runs.
 func (c *Client) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
 	verb := "rollback"
 	if to != 0 {
@@ -97,7 +97,8 @@ func (c *Client) Rollback(ctx context.Context, group string, to int, progress fu
 	return c.steer(ctx, group, verb, progress)
 }
 
-// Wait waits until the group has completed and returns the exit status of its apps, the first that is not 0.
+// Wait waits until the group has completed and returns the exit status of its apps, the first that
+// is not 0.
 func (c *Client) Wait(ctx context.Context, group string) (status uint32, err error) {
 	if err := checkNames(group); err != nil {
 		return 0, err

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A fakeKeeper notes each call as the line an operator would type. do, where it is set, is what a call that waits does.
+// A fakeKeeper notes each call as the line an operator would type. do, where it is set, is what a
+// call that waits does.
 type fakeKeeper struct {
 	do func(ctx context.Context, progress func(string)) error
 

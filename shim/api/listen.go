@@ -20,12 +20,12 @@ import (
 // maxSocketPath is what sockaddr_un holds, but for the byte that ends it.
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// Listen opens the control socket at path, in a folder that exists. It takes the place of a socket that nobody answers on,
-// and refuses to do so where somebody does. That two daemons which start at the same instant don't both find nobody is for
-// the caller to see to.
+// Listen opens the control socket at path, in a folder that exists. It takes the place of a socket
+// that nobody answers on, and refuses to do so where somebody does. That two daemons which start at
+// the same instant don't both find nobody is for the caller to see to.
 //
-// The socket is made with mode 0600, and who connects must be root all the same, or the user the daemon runs as: a mode is
-// easily changed.
+// The socket is made with mode 0600, and who connects must be root all the same, or the user the
+// daemon runs as: a mode is easily changed.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, &shim.Problem{
@@ -38,8 +38,8 @@ func Listen(path string) (net.Listener, error) {
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var chmod error
-		// Linux gives the file the mode its socket has when it is bound: it is never wider, and the umask, which
-		// belongs to the whole process, is left alone.
+		// Linux gives the file the mode its socket has when it is bound: it is never wider, and the
+		// umask, which belongs to the whole process, is left alone.
 		err := c.Control(func(fd uintptr) { chmod = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(err, chmod)
 	}}
@@ -101,7 +101,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse answers whatever may be asked, and hangs up. It doesn't wait: a connection that is new has room for so little.
+// refuse answers whatever may be asked, and hangs up. It doesn't wait: a connection that is new has
+// room for so little.
 func refuse(conn net.Conn, socket string) {
 	body, _ := json.Marshal(errorBody{encodeError(onlyRoot(socket))}) // strings: it can't fail
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))

@@ -96,7 +96,8 @@ func TestNoDaemon(t *testing.T) {
 	checkProblem(t, err, "no daemon answers at "+path, hint)
 }
 
-// connectVar makes the test program ask the daemon at its value for its version, and print the answer, instead of testing.
+// connectVar makes the test program ask the daemon at its value for its version, and print the
+// answer, instead of testing.
 const connectVar = "SALLYPORT_TEST_CONNECT"
 
 func connectAsChild() bool {

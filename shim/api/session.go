@@ -45,8 +45,8 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 		"took", time.Since(begun).Round(time.Millisecond), "error", err)
 }
 
-// unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http, its end would end the
-// request for no reason given.
+// unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http,
+// its end would end the request for no reason given.
 func unbuffer(buffered *bufio.Reader, conn net.Conn) io.Reader {
 	early, _ := buffered.Peek(buffered.Buffered()) // is there, so there is no error
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), chunk)
@@ -65,11 +65,13 @@ func checkExec(r *http.Request, body execBody) error {
 	return nil
 }
 
-// runSession runs the process until it ends or the client is gone, and tells the client how it ended.
+// runSession runs the process until it ends or the client is gone, and tells the client how it
+// ended.
 func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io.Reader) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	// The daemon that stops waits for nobody who doesn't read; what is left of the output may be lost.
+	// The daemon that stops waits for nobody who doesn't read; what is left of the output may be
+	// lost.
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.SetDeadline(time.Now().Add(drainTimeout)) })
 	defer stop()
 

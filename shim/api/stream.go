@@ -16,8 +16,8 @@ var (
 	errSlow = errors.New("the caller doesn't read what it is told")
 )
 
-// A stream sends events to a caller, from a goroutine of its own: the work that they tell of must not wait for a terminal
-// that somebody has stopped.
+// A stream sends events to a caller, from a goroutine of its own: the work that they tell of must
+// not wait for a terminal that somebody has stopped.
 type stream struct {
 	w      http.ResponseWriter
 	flush  func() error
@@ -67,8 +67,8 @@ func (s *stream) write(ev event, flush bool) {
 	}
 }
 
-// progress sends a line of progress and never waits. It may be called at any time, from any goroutine; after the end it does
-// nothing.
+// progress sends a line of progress and never waits. It may be called at any time, from any
+// goroutine; after the end it does nothing.
 func (s *stream) progress(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,8 @@ func (s *stream) send(ctx context.Context, ev event) error {
 	}
 }
 
-// finish sends how it ended, and is the end of the stream. An error with nothing before it has a status code of its own.
+// finish sends how it ended, and is the end of the stream. An error with nothing before it has a
+// status code of its own.
 func (s *stream) finish(err error) {
 	s.mu.Lock()
 	s.closed = true

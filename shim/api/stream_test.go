@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/sallyport/sallyport/shim"
 )
 
 // blocked is a Keeper whose verbs wait for their context; it tells when one waits and why it ended.
@@ -191,5 +189,3 @@ func request(t *testing.T, socket, text string) net.Conn {
 	}
 	return conn
 }
-
-var _ shim.Execer = execFunc(nil)

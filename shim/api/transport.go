@@ -56,8 +56,8 @@ func (c *Client) stream(ctx context.Context, method, path string, body any, each
 	}
 }
 
-// A reply is an answer that is being read. Its connection serves nothing else: a unix socket connects in microseconds, no
-// pool is left behind, and errors are the kernel's.
+// A reply is an answer that is being read. Its connection serves nothing else: a unix socket
+// connects in microseconds, no pool is left behind, and errors are the kernel's.
 type reply struct {
 	*http.Response
 	conn    net.Conn

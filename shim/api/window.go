@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// An inbox is the daemon's end of standard input: what the client sent within its window and the process hasn't read.
+// An inbox is the daemon's end of standard input: what the client sent within its window and the
+// process hasn't read.
 type inbox struct {
 	grant func(n int) // lets the client send n bytes more
 

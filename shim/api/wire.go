@@ -7,7 +7,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// maxBody is how many bytes of JSON a request may have: group files and the files they name, in base64.
+// maxBody is how many bytes of JSON a request may have: group files and the files they name, in
+// base64.
 const maxBody = 64 << 20
 
 // A VersionInfo says which daemon answers.
@@ -24,8 +25,8 @@ type LogRequest struct {
 	Group      string
 	Containers []string // empty: every container's
 	Follow     bool     // go on until the caller ends it
-	// Tail is the number of lines of each container to begin with. 0: everything there is; negative: nothing, only what
-	// is new (with Follow).
+	// Tail is the number of lines of each container to begin with. 0: everything there is;
+	// negative: nothing, only what is new (with Follow).
 	Tail int
 }
 
@@ -61,8 +62,8 @@ type (
 	}
 )
 
-// An event is one line of a stream: progress, a line of output, something that happened to a group, how a job has ended, or the
-// end.
+// An event is one line of a stream: progress, a line of output, something that happened to a group,
+// how a job has ended, or the end.
 type event struct {
 	Progress   string      `json:"progress,omitempty"`
 	Container  string      `json:"container,omitempty"` // with Line or Raw
@@ -90,7 +91,8 @@ func (e event) output() string {
 
 var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
-// checkNames refuses what can't be the name of a group or container, so that none becomes a path. container "": none meant.
+// checkNames refuses what can't be the name of a group or container, so that none becomes a path.
+// container "": none meant.
 func checkNames(group string, containers ...string) error {
 	if !name.MatchString(group) {
 		return about(shim.ErrNoGroup, group, "")
