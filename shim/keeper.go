@@ -37,8 +37,8 @@ type Config struct {
 
 	// PortInUse says who else has a port of the host. Optional: nil asks nobody. holder is empty where nobody has it.
 	PortInUse func(spec.Publish) (holder string, err error)
-	// LastWords returns the last lines of a container's output. Optional: nil is no output.
-	LastWords func(group, container string) []string
+	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
+	LastOutput func(group, container string) []string
 	// Before is told of each step that is about to be tried, from the runners' goroutines. Optional.
 	Before func(group string, step Step)
 	// Trace is told of each step that was tried, from the runners' goroutines. Optional.

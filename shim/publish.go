@@ -8,7 +8,7 @@ import (
 
 // publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
 func (r *runner) publish(in PlanInput, err error, busy bool) State {
-	containers := r.lastWords(in, containerStatuses(in))
+	containers := r.lastOutput(in, containerStatuses(in))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status

@@ -251,12 +251,12 @@ func TestStoppedWhileItWaits(t *testing.T) {
 	})
 }
 
-func TestLastWords(t *testing.T) {
+func TestLastOutput(t *testing.T) {
 	at(t, func(t *testing.T, d *desk) {
 		read := 0
 		d.end()
 		d.config = func(c *shim.Config) {
-			c.LastWords = func(group, container string) []string {
+			c.LastOutput = func(group, container string) []string {
 				read++
 				return []string{group + "." + container + ": panic"}
 			}
@@ -265,15 +265,15 @@ func TestLastWords(t *testing.T) {
 		d.mustApply("shop.hcl", shop)
 		d.exit("shop", "web", 137)
 		st := d.status("shop").Containers[2]
-		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastWords); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
-			t.Errorf("%+v, last words (-want +got):\n%s", st, diff)
+		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastOutput); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
+			t.Errorf("%+v, last output (-want +got):\n%s", st, diff)
 		}
 		d.wait(time.Second)
-		if st := d.status("shop").Containers[2]; len(st.LastWords) != 1 || st.Row != 1 || read != 1 {
+		if st := d.status("shop").Containers[2]; len(st.LastOutput) != 1 || st.Row != 1 || read != 1 {
 			t.Errorf("read %d times; running again: %+v", read, st)
 		}
 		d.wait(11 * time.Minute)
-		if st := d.status("shop").Containers[2]; len(st.LastWords) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
+		if st := d.status("shop").Containers[2]; len(st.LastOutput) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
 			t.Errorf("stable: %+v", st)
 		}
 	})

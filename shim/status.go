@@ -67,8 +67,8 @@ type GroupStatus struct {
 	Since time.Time `json:"since"` // when State was entered
 	// TrialEnds is when a new generation must be ready, as its update block says. Zero: it is, or has as long as it takes.
 	TrialEnds time.Time `json:"trial_ends,omitzero"`
-	// Spent is how many bytes of Quota have passed. Only where one group's status was asked for.
-	Spent uint64 `json:"spent,omitempty"`
+	// QuotaUsed is how many bytes of Quota have passed. Only where one group's status was asked for.
+	QuotaUsed uint64 `json:"quota_used,omitempty"`
 	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
 	Counters *Counters `json:"counters,omitempty"`
 }

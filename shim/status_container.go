@@ -20,7 +20,7 @@ type ContainerStatus struct {
 	ExitStatus *uint32   `json:"exit_status,omitempty"`   // of the last end, if there was one
 	Signal     string    `json:"signal,omitempty"`        // that ended it: "SIGKILL"
 	OOMKilled  bool      `json:"oom_killed,omitempty"`    // the last end came with a kill for memory
-	LastWords  []string  `json:"last_words,omitempty"`    // the end of its output, where its last end was a failure
+	LastOutput []string  `json:"last_output,omitempty"`   // the end of its output, where its last end was a failure
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
 }

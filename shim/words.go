@@ -8,10 +8,10 @@ type words struct {
 	lines []string
 }
 
-// lastWords adds the last words of those whose last end was a failure, and who are down or have failed in a row. They are read once
-// for each end.
-func (r *runner) lastWords(in PlanInput, containers []ContainerStatus) []ContainerStatus {
-	if r.config.LastWords == nil {
+// lastOutput adds the last output of the containers whose last end was a failure, if they are down
+// or have failed in a row. It is read once for each end.
+func (r *runner) lastOutput(in PlanInput, containers []ContainerStatus) []ContainerStatus {
+	if r.config.LastOutput == nil {
 		return containers
 	}
 	for i := range containers {
@@ -25,10 +25,10 @@ func (r *runner) lastWords(in PlanInput, containers []ContainerStatus) []Contain
 			if r.words == nil {
 				r.words = map[string]words{}
 			}
-			said = words{after: after, lines: r.config.LastWords(r.group, st.Name)}
+			said = words{after: after, lines: r.config.LastOutput(r.group, st.Name)}
 			r.words[st.Name] = said
 		}
-		st.LastWords = said.lines
+		st.LastOutput = said.lines
 	}
 	return containers
 }

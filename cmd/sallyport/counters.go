@@ -42,7 +42,7 @@ func (k counting) count(g *shim.GroupStatus) error {
 	}
 	g.Counters = &counters
 	if g.Quota != 0 {
-		g.Spent, _, err = k.door.Spent(g.Name)
+		g.QuotaUsed, _, err = k.door.Spent(g.Name)
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	keeper, err := shim.New(crash.watch(shim.Config{
 		Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Watcher: client, Log: log,
-		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
+		Lookout: network.Lookout(), Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 	}))
 	if err != nil {
 		return err

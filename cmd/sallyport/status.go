@@ -34,7 +34,7 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if len(groups) != 1 {
-		return fmt.Errorf("the daemon told of %s instead of %q", plural(len(groups), "group"), v.Group)
+		return fmt.Errorf("the daemon answered with %s instead of %q", plural(len(groups), "group"), v.Group)
 	}
 	g := groups[0]
 	if v.JSON {
@@ -124,7 +124,7 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 		}
 	}
 	if c.OOMKilled {
-		notes = append(notes, "ended for want of memory: give it more, or have it use less")
+		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}
 	if c.Row > 1 {
 		notes = append(notes, fmt.Sprintf("has ended %d times in a row", c.Row))
@@ -132,7 +132,7 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 	if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
 		notes = append(notes, "starts again in "+wait.Round(time.Second).String())
 	}
-	for _, line := range c.LastWords {
+	for _, line := range c.LastOutput {
 		notes = append(notes, strings.TrimRight("| "+line, " "))
 	}
 	return notes
@@ -151,7 +151,7 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 			c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets))
 	}
 	if e == spec.EgressAmbassador {
-		if n := c.MembersLed.Packets; n > 0 {
+		if n := c.MembersIntercepted.Packets; n > 0 {
 			lines = append(lines, fmt.Sprintf("members: %d led to the ambassador", n))
 		}
 		lines = append(lines, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
@@ -161,7 +161,7 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 		}
 	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
-		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
+		lines = append(lines, fmt.Sprintf("unknown: %d dropped, neither from nor to a process of the group", n))
 	}
 	return lines
 }
@@ -187,10 +187,10 @@ func doorLines(g shim.GroupStatus) []string {
 	if g.Quota != 0 {
 		text := fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota)))
 		switch {
-		case g.Spent >= uint64(g.Quota):
-			text += ", spent: nothing passes; apply a larger one to open the door"
+		case g.QuotaUsed >= uint64(g.Quota):
+			text += ", spent: nothing passes; apply a larger quota to let traffic pass again"
 		case g.Counters != nil:
-			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.Spent)))
+			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.QuotaUsed)))
 		}
 		lines = append(lines, text)
 	}
@@ -206,7 +206,7 @@ func egressText(e spec.Egress) string {
 	case spec.EgressAmbassador:
 		return "ambassador: only the ambassador reaches the world"
 	case spec.EgressNone:
-		return "none: nobody reaches the world"
+		return "none: no container reaches the world"
 	case spec.EgressDirect:
 		return "direct: EVERY container reaches the world"
 	}

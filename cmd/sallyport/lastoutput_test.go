@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-func TestLastWords(t *testing.T) {
+func TestLastOutput(t *testing.T) {
 	l := shim.Layout{LogDir: t.TempDir()}
 	path := l.LogPath("checkout", "web")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -31,12 +31,12 @@ func TestLastWords(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, lastWords(l)("checkout", "web")); diff != "" {
+			if diff := cmp.Diff(c.want, lastOutput(l)("checkout", "web")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
 	}
-	if got := lastWords(l)("checkout", "never-ran"); got != nil {
+	if got := lastOutput(l)("checkout", "never-ran"); got != nil {
 		t.Errorf("of one that never ran: %q", got)
 	}
 }

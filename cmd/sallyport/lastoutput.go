@@ -16,9 +16,9 @@ const (
 	lastTime  = time.Second
 )
 
-// lastWords returns the reader of the last lines that a container printed: what an operator wants to see of one that has failed. A
+// lastOutput returns the reader of the last lines that a container printed: what an operator wants to see of one that has failed. A
 // program's output may hold anything: what would move a terminal's cursor is taken out. What can't be read is no words.
-func lastWords(l shim.Layout) func(group, container string) []string {
+func lastOutput(l shim.Layout) func(group, container string) []string {
 	return func(group, container string) []string {
 		ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 		defer cancel()
