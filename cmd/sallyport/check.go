@@ -13,8 +13,7 @@ import (
 type check struct {
 	name     string
 	required bool
-	// run returns what it found, in a few words, or an error that tells what to do. A *note is no
-	// failure.
+	// run returns what it found, in a few words, or an error with a hint. A *note is no failure.
 	run func(ctx context.Context) (found string, err error)
 }
 

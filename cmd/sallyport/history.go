@@ -15,7 +15,7 @@ import (
 
 type historyVerb struct {
 	Group string `arg:"" help:"The group."`
-	File  int    `placeholder:"N" help:"Print the file that generation N came from."`
+	File  int    `placeholder:"N" help:"Print the group file of generation N."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -45,7 +45,8 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeHistory(ui.out, all, time.Now())
 }
 
-// movedImages are the references that mean something else to a generation than to the one before it, in lines.
+// movedImages returns a line for each image reference whose digest differs from the generation
+// before.
 func movedImages(now, before shim.Pins) (lines []string) {
 	for _, ref := range slices.Sorted(maps.Keys(now)) {
 		if was, ok := before[ref]; ok && was != now[ref] {
@@ -55,7 +56,7 @@ func movedImages(now, before shim.Pins) (lines []string) {
 	return lines
 }
 
-// writeHistory lists the generations, the newest, which is wanted, first.
+// writeHistory lists the generations, newest first. The newest is the current definition.
 func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 	t := table{header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"}}
 	for i, g := range all {

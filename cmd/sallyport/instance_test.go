@@ -43,7 +43,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestLayoutsApart: what a host has one of is different for every root, the addresses too, and never the default's.
+// Every root has its own table and addresses, and none has the default's.
 func TestLayoutsApart(t *testing.T) {
 	seen := map[string]string{"sallyport": "the default"}
 	main4, main6 := netip.MustParsePrefix("10.209.0.0/16"), netip.MustParsePrefix("fd5a:11e0:9027::/64")

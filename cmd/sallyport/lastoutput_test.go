@@ -24,7 +24,7 @@ func TestLastOutput(t *testing.T) {
 		{"nothing printed", "", nil},
 		{"few lines", "one\ntwo\n", []string{"one", "two"}},
 		{"the last of many", strings.Repeat("more\n", 20) + "a\nb\nc\nd\ne", []string{"a", "b", "c", "d", "e"}},
-		{"what a terminal would act on", "\x1b[2Jred\tgreen\r\n\x00\xff\n", []string{"[2Jred green", "?"}},
+		{"control characters", "\x1b[2Jred\tgreen\r\n\x00\xff\n", []string{"[2Jred green", "?"}},
 		{"a long line", strings.Repeat("é", 201), []string{strings.Repeat("é", 200) + "..."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -37,6 +37,6 @@ func TestLastOutput(t *testing.T) {
 		})
 	}
 	if got := lastOutput(l)("checkout", "never-ran"); got != nil {
-		t.Errorf("of one that never ran: %q", got)
+		t.Errorf("for a container that never ran: %q", got)
 	}
 }

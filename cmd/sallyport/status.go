@@ -112,8 +112,8 @@ func containerTable(g shim.GroupStatus, now time.Time) table {
 	return t
 }
 
-// containerNotes is what has to be said of a container below its row: what it waits for, and how it fails. The reason of a wait that
-// is among what is said of the group already is not said once more.
+// containerNotes returns the lines below a container's row: what it waits for, and how it fails. If
+// the lines about the group already have the reason of the wait, it is left out.
 func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes []string) {
 	if c.Waiting != "" {
 		what, why, _ := strings.Cut(c.Waiting, ": ")
@@ -138,7 +138,8 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 	return notes
 }
 
-// counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
+// counterLines returns lines with the numbers of packets, the refused ones first. It returns nil if
+// the counters are unknown.
 func counterLines(e spec.Egress, c *shim.Counters) []string {
 	if c == nil {
 		return nil
@@ -166,7 +167,8 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 	return lines
 }
 
-// doorLines says what becomes of what members send, what limits the door, and what is given up, each as "name: text".
+// doorLines returns the settings of the ambassador's door: where members' traffic goes, its limits
+// and what is unsafe. Each line is "name: text".
 func doorLines(g shim.GroupStatus) []string {
 	door := "the ambassador"
 	for _, c := range g.Containers {
@@ -200,7 +202,7 @@ func doorLines(g shim.GroupStatus) []string {
 	return lines
 }
 
-// egressText says a group's egress in words; direct is the one an operator has to see.
+// egressText describes a group's egress. The capitals make sure that an operator notices direct.
 func egressText(e spec.Egress) string {
 	switch e {
 	case spec.EgressAmbassador:

@@ -62,7 +62,7 @@ b is degraded
     |
     | allocating
 `},
-		{"that waits, the reason told once", shim.GroupStatus{
+		{"waiting, the reason shown once", shim.GroupStatus{
 			Name: "b", State: shim.Starting, Egress: spec.EgressNone, Hint: "see its log",
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away",
 			Containers: []shim.ContainerStatus{
@@ -85,7 +85,7 @@ b is starting
   side       sidecar     created  -      -    -   0         -          side:1
     waits for web (app) to be ready
 `},
-		{"all that acts on the door", shim.GroupStatus{
+		{"every setting of the door", shim.GroupStatus{
 			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador, Intercept: 15001,
 			Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30,
 			Unsafe:     []string{"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"},
