@@ -86,21 +86,21 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = time.Minute
-	drainTimeout  = 5 * time.Second // for those who wait, to be told that the daemon stops
+	drainTimeout  = 5 * time.Second // for waiting requests to send their last line
 )
 
 var errStopping = &shim.Problem{
 	Err:  errors.New("the daemon is stopping"),
-	Hint: "groups run on without it; when it is back, look with \"sallyport status\"",
+	Hint: "the groups continue to run; see \"sallyport status\" when the daemon is back",
 }
 
-// Serve answers on l, which it closes, until ctx ends. Then whoever waits is told so, and it
-// returns nil when they are gone. It is called once.
+// Serve answers on l until ctx ends, and closes l. At the end it sends every waiting request an
+// error, and returns nil when all connections are closed. It must be called only once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if ours, ok := l.(*listener); ok {
 		ours.refused = func(uid uint32) { s.Log.Warn("control socket: only root is admitted", "uid", uid) }
 	}
-	// Requests learn from the cause that it is the daemon that ends, and not their caller.
+	// The cause shows a request that the daemon has ended it, rather than its caller.
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	server := &http.Server{
@@ -116,14 +116,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-served: // not before Shutdown but by an error of the listener
+	case err = <-served: // before Shutdown this can only be an error of the listener
 		err = fmt.Errorf("serve the control socket: %w", err)
 	}
 	stop(errStopping)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if server.Shutdown(drain) != nil {
-		_ = server.Close() // of those who don't read what they are told
+		_ = server.Close() // closes connections whose clients don't read
 	}
 	s.sessions.Wait()
 	if err == nil {
@@ -172,7 +172,7 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-// guard makes an error of a panic, which is a bug of ours and no reason to stop the daemon.
+// guard turns a panic into an error. A panic is a bug of ours, and no reason to stop the daemon.
 func (s *Server) guard(r *http.Request, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -186,7 +186,7 @@ func (s *Server) guard(r *http.Request, f func() error) (err error) {
 	return f()
 }
 
-// record logs a request that has ended; those that only look are of no interest to most.
+// record logs a finished request. Requests that change nothing are logged at level debug.
 func (s *Server) record(r *http.Request, begun time.Time, err error) {
 	level := slog.LevelInfo
 	if r.Method == http.MethodGet || r.URL.Path == "/v1/preview" {
