@@ -37,12 +37,15 @@ type Link struct {
 // PeerName is the link's name inside the namespace.
 const PeerName = "eth0"
 
+// LinkPrefix begins the name of the host's end of every link.
+const LinkPrefix = "sp-"
+
 // LinkName returns the name of the host's end for a namespace pinned at path: at most 15 bytes, as the kernel wants, and another
 // one for another path.
 func LinkName(path string) string {
 	h := fnv.New64a()
 	h.Write([]byte(filepath.Clean(path)))
-	return fmt.Sprintf("sp-%011s", strconv.FormatUint(h.Sum64()&(1<<55-1), 36))
+	return fmt.Sprintf(LinkPrefix+"%011s", strconv.FormatUint(h.Sum64()&(1<<55-1), 36))
 }
 
 // bits is the prefix length of a link's addresses: two addresses and nothing else.

@@ -78,12 +78,9 @@ func (k *Keeper) recordedDigests(images map[string]map[string]Image, progress fu
 		before := k.wantedNow(group).Pins
 		for _, ref := range slices.Sorted(maps.Keys(pins[group])) {
 			if was, now := before[ref], pins[group][ref]; progress != nil && was != "" && was != now {
-				progress(fmt.Sprintf("%s: image %s is %s now, and was %s", group, ref, shortDigest(now), shortDigest(was)))
+				progress(fmt.Sprintf("%s: image %s is %s now, and was %s", group, ref, spec.ShortDigest(now), spec.ShortDigest(was)))
 			}
 		}
 	}
 	return pins
 }
-
-// shortDigest returns enough of a digest to tell two images apart.
-func shortDigest(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }

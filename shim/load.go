@@ -251,7 +251,7 @@ func (s *Store) names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if isGroupFile(e.Name()) && !e.IsDir() {
+		if spec.IsGroupFile(e.Name()) && !e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}

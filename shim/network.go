@@ -85,7 +85,10 @@ func (n *HostNetwork) SelfTest(ctx context.Context) error {
 	return nil
 }
 
-const aliasPrefix = "sallyport:"
+// LinkAliasPrefix begins the alias of the host's end of every group's link. The group's name follows.
+const LinkAliasPrefix = "sallyport:"
+
+const aliasPrefix = LinkAliasPrefix
 
 func (n *HostNetwork) linkName(group string) string { return netns.LinkName(n.layout.NetnsPath(group)) }
 

@@ -101,7 +101,7 @@ func TestRootIntercept(t *testing.T) {
 	}
 	s.t = t
 	s.denials(denial("web", "udp", netip.AddrPortFrom(s.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(s.out.Addr6, 443), 1))
-	if c := must(s.net.Counters(s.group.Name))(t); c.MembersLed.Packets == 0 || c.MembersTCP.Packets != 0 {
+	if c := must(s.net.Counters(s.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
 		t.Errorf("counters are %+v; want TCP of members led and none refused", c)
 	}
 }

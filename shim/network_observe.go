@@ -174,19 +174,19 @@ func (n *HostNetwork) Counters(group string) (Counters, error) {
 
 func countersOf(c egress.Counters) Counters {
 	return Counters{
-		AmbassadorOut:    Count(c.AmbassadorOut),
-		AmbassadorDenied: Count(c.AmbassadorDenied),
-		AmbassadorIn:     Count(c.AmbassadorIn),
-		Quota:            Count(c.Quota),
-		MembersOut:       Count(c.MembersOut),
-		MembersTCP:       Count(c.MembersTCP),
-		MembersOther:     Count(c.MembersOther),
-		MembersIn:        Count(c.MembersIn),
-		MembersLed:       Count(c.MembersLed),
-		KernelOut:        Count(c.KernelOut),
-		KernelIn:         Count(c.KernelIn),
-		UnknownOut:       Count(c.UnknownOut),
-		UnknownIn:        Count(c.UnknownIn),
+		AmbassadorOut:      Count(c.AmbassadorOut),
+		AmbassadorDenied:   Count(c.AmbassadorDenied),
+		AmbassadorIn:       Count(c.AmbassadorIn),
+		Quota:              Count(c.Quota),
+		MembersOut:         Count(c.MembersOut),
+		MembersTCP:         Count(c.MembersTCP),
+		MembersOther:       Count(c.MembersOther),
+		MembersIn:          Count(c.MembersIn),
+		MembersIntercepted: Count(c.MembersLed),
+		KernelOut:          Count(c.KernelOut),
+		KernelIn:           Count(c.KernelIn),
+		UnknownOut:         Count(c.UnknownOut),
+		UnknownIn:          Count(c.UnknownIn),
 	}
 }
 

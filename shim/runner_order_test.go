@@ -266,15 +266,15 @@ func TestLastOutput(t *testing.T) {
 		h.mustApply("shop.hcl", shop)
 		h.exit("shop", "web", 137)
 		st := h.status("shop").Containers[2]
-		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastWords); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
-			t.Errorf("%+v, last words (-want +got):\n%s", st, diff)
+		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastOutput); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
+			t.Errorf("%+v, last output (-want +got):\n%s", st, diff)
 		}
 		h.wait(time.Second)
-		if st := h.status("shop").Containers[2]; len(st.LastWords) != 1 || st.Row != 1 || read != 1 {
+		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 1 || st.Row != 1 || read != 1 {
 			t.Errorf("read %d times; running again: %+v", read, st)
 		}
 		h.wait(11 * time.Minute)
-		if st := h.status("shop").Containers[2]; len(st.LastWords) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
+		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
 			t.Errorf("stable: %+v", st)
 		}
 	})

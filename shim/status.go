@@ -63,8 +63,8 @@ type GroupStatus struct {
 	Since time.Time `json:"since"` // when State was entered
 	// TrialEnds is when a new generation must be ready, as its update block says. Zero: it is, or has as long as it takes.
 	TrialEnds time.Time `json:"trial_ends,omitzero"`
-	// Spent is how many bytes of Quota have passed. Only where one group's status was asked for.
-	Spent uint64 `json:"spent,omitempty"`
+	// QuotaUsed is how many bytes of Quota have passed. Only where one group's status was asked for.
+	QuotaUsed uint64 `json:"quota_used,omitempty"`
 	// Counters are what the rules in the group's namespace counted. Only where one group's status was asked for.
 	Counters *Counters `json:"counters,omitempty"`
 }
@@ -83,7 +83,7 @@ type ContainerStatus struct {
 	ExitStatus *uint32   `json:"exit_status,omitempty"`   // of the last end, if there was one
 	Signal     string    `json:"signal,omitempty"`        // that ended it: "SIGKILL"
 	OOMKilled  bool      `json:"oom_killed,omitempty"`    // the last end came with a kill for memory
-	LastWords  []string  `json:"last_words,omitempty"`    // the end of its output, where its last end was a failure
+	LastOutput []string  `json:"last_output,omitempty"`   // the end of its output, where its last end was a failure
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	NextStart  time.Time `json:"next_start,omitzero"` // while backing off
 }

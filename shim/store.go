@@ -359,16 +359,11 @@ func (s *Store) makeFolders() error {
 
 // checkName refuses what would lie outside the folder or would not be read in it.
 func checkName(name string) error {
-	if isGroupFile(name) && filepath.Base(name) == name {
+	if spec.IsGroupFile(name) && filepath.Base(name) == name {
 		return nil
 	}
 	return &Problem{
 		Err:  fmt.Errorf("%q can't be the name of a group file", name),
 		Hint: "give the file a name that ends in .hcl and does not begin with a dot",
 	}
-}
-
-// isGroupFile leaves out what editors and package tools leave beside a file: .x.hcl.swp, x.hcl~, #x.hcl#, .#x.hcl.
-func isGroupFile(name string) bool {
-	return strings.HasSuffix(name, ".hcl") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
 }

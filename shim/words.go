@@ -28,7 +28,7 @@ func (r *Runner) addOutput(in PlanInput, containers []ContainerStatus) []Contain
 			said = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
 			r.output[st.Name] = said
 		}
-		st.LastWords = said.lines
+		st.LastOutput = said.lines
 	}
 	return containers
 }

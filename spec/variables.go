@@ -29,12 +29,16 @@ func VarsFromEnviron(environ []string) map[string]string {
 	return vars
 }
 
-// Variables returns the names of the variables that a group file declares, sorted. A caller with
-// values for several files can so give each file its own. A file that can't be parsed declares
-// none.
+// Variables returns the names of the variables that a group file declares, sorted. A caller with values
+// for several files can then give each file its own. In a file with syntax errors it finds what the
+// parser makes of it. A file that can't be parsed at all declares none.
 func Variables(src []byte) []string {
-	body, _ := readSyntax("", src, &report{})
-	if body == nil {
+	if _, what := exceeds("", src); what != "" {
+		return nil
+	}
+	file, _ := hclsyntax.ParseConfig(src, "", hcl.InitialPos)
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
 		return nil
 	}
 	declared := map[string]bool{}

@@ -22,7 +22,9 @@ func TestVariables(t *testing.T) {
 	}{
 		{"none", "", nil},
 		{"sorted, each once", "variable \"b\" {}\nvariable \"a\" {}\nvariable \"b\" {}\nvariable {}\n", []string{"a", "b"}},
-		{"broken", "\x00", nil},
+		{"before a syntax error", "variable \"a\" {}\ngroup \"g\" {", []string{"a"}},
+		{"no HCL at all", "\x00", nil},
+		{"too deep to parse", "variable \"a\" {}\nx = " + strings.Repeat("[", 100_000), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

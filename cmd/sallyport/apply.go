@@ -13,7 +13,8 @@ type applyVerb struct {
 	groupArgs
 }
 
-// Run validates here, shows the plan, installs the files and waits. It asks nothing: looking before is what plan is for.
+// Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
+// plan verb shows the changes beforehand.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	r, err := v.read(ui)
 	if err != nil {
@@ -57,13 +58,13 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return nil
 }
 
-// settle is how long apply looks on after everything runs: a program that can't read its configuration ends within it. It is
-// no part of the time that apply tells.
+// settle is how long apply watches the groups after everything runs. A program that can't read its
+// configuration ends within this time. The time that apply prints does not include it.
 const settle = 500 * time.Millisecond
 
-const goesOn = "the daemon goes on with what was installed; watch \"sallyport ps\""
+const goesOn = "the daemon continues with the installed files; watch \"sallyport ps\""
 
-// applied picks out of all groups those that the previews are about.
+// applied returns the groups that the previews are about.
 func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.GroupStatus) {
 	for _, p := range previews {
 		for _, g := range all {
@@ -75,7 +76,8 @@ func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.Gro
 	return groups
 }
 
-// interrupted says of an error that comes from the operator's own interrupt what becomes of the work.
+// interrupted replaces an error that the operator's own interrupt has caused. The hint explains
+// what becomes of the work.
 func interrupted(ctx context.Context, err error, hint string) error {
 	if ctx.Err() == nil {
 		return err

@@ -11,45 +11,46 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const about = `Groups of containers, each behind one guarded door: the ambassador reaches the world, nothing else does.
+const about = `Runs groups of containers, each group in a network namespace of its own. Of a group's containers, only
+the ambassador reaches the world.
 
-Group files are HCL, and "sallyport daemon" keeps the groups as the installed ones say. Flags of the
-instance and of the daemon may come from the environment: --run-dir is also SALLYPORT_RUN_DIR.
-Exit status: 0 done, 1 failed, 2 the command line or a file is wrong. wait ends with the job's own, and
-with 125 where it fails itself.`
+Group files are HCL. "sallyport daemon" keeps the groups as the installed files define them. Flags of
+the instance and of the daemon can also come from the environment, such as SALLYPORT_RUN_DIR for --run-dir.
+Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "wait" exits with the status
+of the job, or with 125 if wait itself fails.`
 
-// cli is the command line: a verb is a struct with a Run method, in a file of its own.
+// cli is the command line. Each verb is a struct with a Run method, in a file of its own.
 type cli struct {
 	Instance instance `embed:""`
 
-	Validate validateVerb `cmd:"" group:"offline" help:"Check group files; needs neither root nor daemon."`
-	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do, changing nothing."`
+	Validate validateVerb `cmd:"" group:"offline" help:"Check group files. Needs neither root nor the daemon."`
+	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
 	Version  versionVerb  `cmd:"" group:"offline" help:"Show the version."`
 
 	Apply    applyVerb    `cmd:"" group:"groups" help:"Install group files and wait until their groups run."`
 	Rollback rollbackVerb `cmd:"" group:"groups" help:"Go back to an earlier generation of a group."`
-	History  historyVerb  `cmd:"" group:"groups" help:"List the generations of a group, and what became of them."`
-	Wait     waitVerb     `cmd:"" group:"groups" help:"Wait for a job to complete, and exit with its status."`
-	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups, their files included."`
+	History  historyVerb  `cmd:"" group:"groups" help:"List the generations of a group and their outcomes."`
+	Wait     waitVerb     `cmd:"" group:"groups" help:"Wait until a job has completed, and exit with its status."`
+	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups and their files."`
 	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`
 	Status   statusVerb   `cmd:"" group:"groups" help:"Show everything about a group."`
-	Logs     logsVerb     `cmd:"" group:"groups" help:"Show what a container wrote."`
-	Events   eventsVerb   `cmd:"" group:"groups" help:"Show what happened to the groups."`
-	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show who was refused what."`
+	Logs     logsVerb     `cmd:"" group:"groups" help:"Show the output of containers."`
+	Events   eventsVerb   `cmd:"" group:"groups" help:"Show the events of the groups."`
+	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`
 	Exec     execVerb     `cmd:"" group:"groups" help:"Run a command in a running container."`
 	Restart  restartVerb  `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
-	Stop     stopVerb     `cmd:"" group:"groups" help:"Take groups down and keep them down."`
-	Start    startVerb    `cmd:"" group:"groups" help:"Bring stopped groups up again."`
+	Stop     stopVerb     `cmd:"" group:"groups" help:"Stop groups until they are started again."`
+	Start    startVerb    `cmd:"" group:"groups" help:"Start stopped groups."`
 
-	Daemon daemonVerb `cmd:"" group:"host" help:"Keep the groups as their files say; needs root."`
-	Doctor doctorVerb `cmd:"" group:"host" help:"Check what this host needs, each line ok or what to do."`
+	Daemon daemonVerb `cmd:"" group:"host" help:"Keep the groups as their files define them. Needs root."`
+	Doctor doctorVerb `cmd:"" group:"host" help:"Check that this host has what Sallyport needs."`
 }
 
-// run is the whole program but for the exit: it returns the exit status.
+// run is the whole program except the exit. It returns the exit status.
 func run(args []string) int {
 	ui := newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends what doesn't heed the first
+	context.AfterFunc(ctx, stop) // a second signal ends the process, if the first does not
 
 	var c cli
 	parser := kong.Must(&c,
@@ -62,7 +63,8 @@ func run(args []string) int {
 			{Key: "host", Title: "Host:"},
 			{Key: "instance", Title: "Instance:"},
 		}),
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }), // the description says where else values come from
+		// The description has the defaults and the environment variables.
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 		kong.Writers(ui.out, ui.err),
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -78,7 +80,7 @@ func run(args []string) int {
 	return ui.fail(command.Run())
 }
 
-// helpFor names the help text nearest to where a command line went wrong.
+// helpFor returns the hint to the help of the verb that the mistake is in.
 func helpFor(err error) string {
 	if verb := verbOf(err); verb != "" {
 		return "run \"sallyport " + verb + " --help\""
@@ -86,7 +88,7 @@ func helpFor(err error) string {
 	return "run \"sallyport --help\""
 }
 
-// verbOf is the verb at which a command line went wrong; "" where it has none.
+// verbOf returns the verb that a mistake in the command line is in, or "" if there is none.
 func verbOf(err error) string {
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
@@ -96,8 +98,8 @@ func verbOf(err error) string {
 	return ""
 }
 
-// longVar lets -var be written with one dash, as other tools for HCL have it. It stops at "--" and at exec, where the
-// words that follow may be another program's.
+// longVar accepts -var with one dash, as other tools for HCL do. It stops at "--" and at exec,
+// because the words that follow may belong to another program.
 func longVar(args []string) []string {
 	out := append([]string(nil), args...)
 	for i, arg := range out {

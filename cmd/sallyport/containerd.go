@@ -22,18 +22,18 @@ const (
 	privateContainerd = "private"
 )
 
-// runtimeFlags say which containerd runs the containers.
+// runtimeFlags choose the containerd that runs the containers.
 type runtimeFlags struct {
-	Containerd    string `placeholder:"SOCKET" env:"SALLYPORT_CONTAINERD" help:"Socket of the containerd to use, or private (default: what was used before, else /run/containerd/containerd.sock if it answers, else private)."`
-	ContainerdBin string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"The containerd to start as a private one (default: the one on PATH)."`
+	Containerd    string `placeholder:"SOCKET" env:"SALLYPORT_CONTAINERD" help:"Socket of the containerd to use, or private (default: the one used before, else /run/containerd/containerd.sock if it answers, else private)."`
+	ContainerdBin string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"Program to run as the private containerd (default: the containerd on PATH)."`
 }
 
-// choose returns the socket of the containerd to use, or privateContainerd. A choice once made is kept: containers of ours
-// live in the containerd of before, also while that one is down.
+// choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier
+// choice, even while that containerd is down, because our containers are in it.
 func (f runtimeFlags) choose(l shim.Layout) (string, error) {
 	before, err := os.ReadFile(choiceFile(l))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("which containerd was used before: %w", err)
+		return "", fmt.Errorf("read which containerd was used before: %w", err)
 	}
 	choice := cmp.Or(f.Containerd, strings.TrimSpace(string(before)))
 	if choice != "" {
@@ -46,8 +46,8 @@ func (f runtimeFlags) choose(l shim.Layout) (string, error) {
 	return defaultContainerd, conn.Close()
 }
 
-// remember keeps a choice for the next start. The operator's word is law: a flag replaces it. One that is kept is not written
-// again, for which a full disk might have no room.
+// remember stores a choice for the next start. A flag replaces an earlier choice. A choice that is
+// already stored is not written again, since a full disk might have no room for it.
 func remember(l shim.Layout, choice string) error {
 	if before, err := os.ReadFile(choiceFile(l)); err == nil && strings.TrimSpace(string(before)) == choice {
 		return nil
@@ -57,14 +57,14 @@ func remember(l shim.Layout, choice string) error {
 
 func choiceFile(l shim.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
 
-// child is the private containerd of a layout.
+// child returns the configuration of the layout's private containerd.
 func (f runtimeFlags) child(l shim.Layout) ctrd.ChildConfig {
 	return ctrd.ChildConfig{
 		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin,
 	}
 }
 
-// checkContainerd says which containerd the daemon would work with.
+// checkContainerd returns the containerd that the daemon would use.
 func checkContainerd(ctx context.Context, l shim.Layout, f runtimeFlags) (string, error) {
 	choice, err := f.choose(l)
 	if err != nil {

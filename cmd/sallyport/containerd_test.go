@@ -19,7 +19,7 @@ func TestChooseContainerd(t *testing.T) {
 	if err := remember(l, "/run/x.sock"); err != nil {
 		t.Fatal(err)
 	}
-	choose("", "/run/x.sock") // although nobody answers there: our containers are there
+	choose("", "/run/x.sock") // although no containerd answers there: our containers are in it
 	choose(privateContainerd, privateContainerd)
 	if err := remember(l, privateContainerd); err != nil {
 		t.Fatal(err)

@@ -8,14 +8,14 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// A counting keeper adds to the status of a group that is asked for by name what the kernel counted at its door: for a list of
-// all groups nobody should wait for so many reads.
+// A counting keeper adds the counters of the kernel to the status of a single group. The status of
+// all groups has none, because so many reads would take too long.
 type counting struct {
 	api.Keeper
 	door countedDoor
 }
 
-// A countedDoor is what counting asks. Implemented by [shim.HostNetwork].
+// A countedDoor reads the counters of a group's rules.
 type countedDoor interface {
 	Counters(group string) (shim.Counters, error)
 	Spent(group string) (used, quota uint64, err error)
@@ -28,7 +28,7 @@ func (k counting) Status(group string) ([]shim.GroupStatus, error) {
 	}
 	for i := range groups {
 		err := k.count(&groups[i])
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it has no rules yet, or no more
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no rules yet, or no longer
 			return nil, err
 		}
 	}
@@ -42,7 +42,7 @@ func (k counting) count(g *shim.GroupStatus) error {
 	}
 	g.Counters = &counters
 	if g.Quota != 0 {
-		g.Spent, _, err = k.door.Spent(g.Name)
+		g.QuotaUsed, _, err = k.door.Spent(g.Name)
 	}
 	return err
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A countedStage is a door at which that much was counted.
-type countedStage struct {
+// A fixedDoor has the same counters for every group.
+type fixedDoor struct {
 	counters shim.Counters
 	err      error
 }
 
-func (s countedStage) Counters(string) (shim.Counters, error)       { return s.counters, s.err }
-func (s countedStage) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
+func (s fixedDoor) Counters(string) (shim.Counters, error)       { return s.counters, s.err }
+func (s fixedDoor) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
 
 func TestCounting(t *testing.T) {
 	counters := shim.Counters{MembersTCP: shim.Count{Packets: 3}}
@@ -29,13 +29,13 @@ func TestCounting(t *testing.T) {
 		counters    *shim.Counters
 	}{
 		{"one group", "checkout", nil, nil, &counters},
-		{"every group", "", broken, nil, nil}, // not even asked
+		{"every group", "", broken, nil, nil}, // the counters are not read
 		{"no rules yet", "checkout", os.ErrNotExist, nil, nil},
 		{"unreadable", "checkout", broken, broken, nil},
 		{"no such group", "chekout", nil, shim.ErrNoGroup, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := counting{&stage{}, countedStage{counters, c.err}}
+			k := counting{&fakeDaemon{}, fixedDoor{counters, c.err}}
 			groups, err := k.Status(c.group)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("error %v, want %v", err, c.want)
@@ -44,8 +44,8 @@ func TestCounting(t *testing.T) {
 				if diff := cmp.Diff(c.counters, g.Counters); diff != "" {
 					t.Errorf("%s (-want +got)\n%s", g.Name, diff)
 				}
-				if want := c.counters != nil && g.Quota != 0; (g.Spent != 0) != want {
-					t.Errorf("%s has spent %d of %d", g.Name, g.Spent, g.Quota)
+				if want := c.counters != nil && g.Quota != 0; (g.QuotaUsed != 0) != want {
+					t.Errorf("%s has spent %d of %d", g.Name, g.QuotaUsed, g.Quota)
 				}
 			}
 		})
@@ -56,7 +56,7 @@ func TestCounterLines(t *testing.T) {
 	n := func(packets uint64) shim.Count { return shim.Count{Packets: packets} }
 	everything := &shim.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
-		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersLed: n(10), Quota: n(11),
+		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersIntercepted: n(10), Quota: n(11),
 	}
 	for _, c := range []struct {
 		name     string
@@ -65,22 +65,22 @@ func TestCounterLines(t *testing.T) {
 		want     []string
 	}{
 		{"unknown", spec.EgressAmbassador, nil, nil},
-		{"nothing happened", spec.EgressAmbassador, &shim.Counters{}, []string{
+		{"all zero", spec.EgressAmbassador, &shim.Counters{}, []string{
 			"members: 0 refused on their way out (0 tcp), 0 dropped on their way in",
 			"ambassador: 0 out, 0 in, 0 refused by allow",
 		}},
-		{"everything happened", spec.EgressAmbassador, everything, []string{
+		{"none zero", spec.EgressAmbassador, everything, []string{
 			"members: 11 refused on their way out (5 tcp), 7 dropped on their way in",
 			"members: 10 led to the ambassador",
 			"ambassador: 1 out, 3 in, 2 refused by allow",
 			"ambassador: 11 refused because the quota is spent",
-			"nobody's: 17 dropped",
+			"unknown: 17 dropped, neither from nor to a process of the group",
 		}},
 		{"sealed", spec.EgressNone, everything, []string{
 			"members: 11 refused on their way out (5 tcp), 7 dropped on their way in",
-			"nobody's: 17 dropped",
+			"unknown: 17 dropped, neither from nor to a process of the group",
 		}},
-		{"direct", spec.EgressDirect, everything, []string{"members: 4 out", "nobody's: 17 dropped"}},
+		{"direct", spec.EgressDirect, everything, []string{"members: 4 out", "unknown: 17 dropped, neither from nor to a process of the group"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, counterLines(c.egress, c.counters)); diff != "" {

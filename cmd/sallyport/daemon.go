@@ -16,20 +16,20 @@ import (
 )
 
 type daemonVerb struct {
-	place
+	paths
 	runtimeFlags
-	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim for each group, or one for the whole host, which takes less memory."`
-	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"debug, info, warn or error."`
+	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
+	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
-// Run refuses a host that can't keep the promise before it makes anything, then keeps the groups until ctx ends. The groups
-// run on without it.
+// Run refuses a host that can't keep the promise, before it makes anything. Then it keeps the
+// groups until ctx ends. The groups continue to run without it.
 func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	l, err := in.layout(v.place)
+	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
 	}
-	if err := requireVital(ctx, hostNeeds(l, v.runtimeFlags)); err != nil {
+	if err := runRequired(ctx, hostChecks(l, v.runtimeFlags)); err != nil {
 		return err
 	}
 	if err := makeFolders(l); err != nil {
@@ -51,8 +51,8 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return v.keep(ctx, l, ui.environ, log)
 }
 
-// keep wires the parts together and runs them until ctx ends or one of them fails; when it returns all have ended, the
-// private containerd last.
+// keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
+// have ended, the private containerd last.
 func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
@@ -82,7 +82,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, 
 	keeper, err := shim.New(shim.Config{
 		RunnerConfig: withFailpoints(shim.RunnerConfig{
 			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Images: client, Store: shim.NewStore(l), Log: log,
-			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastWords(l),
+			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		}, environ),
 		Watcher: client, Changes: lookout,
 	})
@@ -112,7 +112,7 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, 
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error {
 		select {
-		case <-keeper.Ready(): // before, it knows of no groups
+		case <-keeper.Ready(): // before, the keeper knows no groups
 			return poller.Run(ctx)
 		case <-ctx.Done():
 			return nil
@@ -123,41 +123,41 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, 
 		select {
 		case <-keeper.Ready():
 			log.Info("daemon serves", "socket", l.Socket(), "containerd", address)
-			tellSystemd(log, "READY=1")
+			notifySystemd(log, "READY=1")
 		case <-ctx.Done(): // Serve closes the socket
 		}
 		return server.Serve(ctx, socket)
 	})
-	context.AfterFunc(ctx, func() { tellSystemd(log, "STOPPING=1") })
+	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return g.Wait()
 }
 
-// daemonVersion is what the daemon answers when it is asked who it is.
+// daemonVersion returns the daemon's answer to a request for its version.
 func daemonVersion() api.VersionInfo {
 	info := versionInfo()
 	info.PID = os.Getpid()
 	return info
 }
 
-// answersWithin is how long containerd may take to say which one it is.
-const answersWithin = 2 * time.Second
+// versionTimeout bounds the question for containerd's version.
+const versionTimeout = 2 * time.Second
 
-// runtimeVersion asks containerd which one it is, and only when somebody wants to know: one that doesn't answer is no reason to
-// keep an operator from a daemon that could tell so.
+// runtimeVersion returns a function that asks containerd for its version. It asks for each request,
+// and a containerd that does not answer is no error: the operator still gets the daemon's version.
 func runtimeVersion(client *ctrd.Client) func(context.Context) string {
 	return func(ctx context.Context) string {
-		ctx, cancel := context.WithTimeout(ctx, answersWithin)
+		ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 		defer cancel()
 		version, err := client.Version(ctx)
 		if err != nil {
-			return "containerd, which doesn't answer"
+			return "containerd (does not answer)"
 		}
 		return "containerd " + version
 	}
 }
 
-// makeFolders makes what the rest expects to exist. Only root looks into what is wanted; the way into the run folder is
-// open, since the socket in it has a lock of its own.
+// makeFolders makes the folders that the rest of the daemon expects. Only root can read the state.
+// The run folder is open to all, because the socket in it checks the user itself.
 func makeFolders(l shim.Layout) error {
 	for _, dir := range []struct {
 		path string

@@ -13,12 +13,12 @@ import (
 )
 
 type denialsVerb struct {
-	Group  string `arg:"" optional:"" help:"The group (default all, those that are gone included)."`
-	Follow bool   `short:"f" help:"Print a line for each refusal from now on, and begin with the last 10."`
-	JSON   bool   `name:"json" help:"Print JSON, an object a line."`
+	Group  string `arg:"" optional:"" help:"The group (default all, including removed ones)."`
+	Follow bool   `short:"f" help:"Print each refusal from now on, after the last 10."`
+	JSON   bool   `name:"json" help:"Print JSON, one object per line."`
 }
 
-// Run adds up what the journal has: which container was refused what, and when last.
+// Run sums up the denials of the journal by container and destination.
 func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	client, err := in.client()
 	if err != nil {
@@ -38,8 +38,9 @@ func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeRefusals(ui.out, sums.sorted(), time.Now())
 }
 
-// A refusal is what one container was refused at one destination, or, where Others is not zero, at some that were not told
-// apart; its JSON is that of the verb. Others is then the most of them in one second.
+// A refusal is the sum of one container's denials at one destination. If Others is not zero, it is
+// the sum at destinations that were not recorded one by one, and Others is the largest number of
+// them in one second. Its JSON is that of the verb.
 type refusal struct {
 	Last  time.Time `json:"last"`
 	Group string    `json:"group"`
@@ -47,7 +48,7 @@ type refusal struct {
 	Others int `json:"others,omitempty"`
 }
 
-// refusals are the sums, by what they are of: a refusal without time and counts.
+// refusals are the sums, by their key: a refusal without time and counts.
 type refusals map[refusal]*refusal
 
 func (r refusals) add(e shim.Event) {
@@ -66,7 +67,7 @@ func (r refusals) add(e shim.Event) {
 	sum.Bytes += e.Denial.Bytes
 }
 
-// sorted has the latest first.
+// sorted returns the refusals, the latest first.
 func (r refusals) sorted() []*refusal {
 	out := make([]*refusal, 0, len(r))
 	for _, sum := range r {

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// happened is what the stage's journal has.
+// happened is the journal of the fake daemon.
 var happened = func() []shim.Event {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	denied := func(second int, group, container, protocol, to string, packets uint64) shim.Event {

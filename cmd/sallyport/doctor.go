@@ -7,53 +7,53 @@ import (
 )
 
 type doctorVerb struct {
-	place
+	paths
 	runtimeFlags
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run checks everything, so that one visit is enough.
+// Run runs every check, even after a failure, so that one run shows all that is missing.
 func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	l, err := in.layout(v.place)
+	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
 	}
-	var findings []finding
-	tell := func(f finding) {
-		findings = append(findings, f)
+	var results []result
+	add := func(r result) {
+		results = append(results, r)
 		if !v.JSON {
-			writeFinding(ui.out, f)
+			writeResult(ui.out, r)
 		}
 	}
-	for _, need := range hostNeeds(l, v.runtimeFlags) {
-		tell(need.find(ctx))
+	for _, c := range hostChecks(l, v.runtimeFlags) {
+		add(c.result(ctx))
 	}
-	for _, f := range unsafeFindings(ctx, in, l) {
-		tell(f)
+	for _, r := range unsafeResults(ctx, in, l) {
+		add(r)
 	}
 	if v.JSON {
-		if err := ui.json(findings); err != nil {
+		if err := ui.json(results); err != nil {
 			return err
 		}
 	}
-	for _, f := range findings {
-		if !f.OK {
+	for _, r := range results {
+		if !r.OK {
 			return exitStatus(statusFailed)
 		}
 	}
 	return nil
 }
 
-func writeFinding(w io.Writer, f finding) {
+func writeResult(w io.Writer, r result) {
 	switch {
-	case f.Note:
-		fmt.Fprintf(w, "note  %-16s %s\n", f.Name, oneLine(f.Found))
-	case f.OK:
-		fmt.Fprintf(w, "ok    %-16s %s\n", f.Name, f.Found)
+	case r.Note:
+		fmt.Fprintf(w, "note  %-16s %s\n", r.Name, oneLine(r.Found))
+	case r.OK:
+		fmt.Fprintf(w, "ok    %-16s %s\n", r.Name, r.Found)
 	default:
-		fmt.Fprintf(w, "FAIL  %-16s %s\n", f.Name, oneLine(f.Error))
+		fmt.Fprintf(w, "FAIL  %-16s %s\n", r.Name, oneLine(r.Error))
 	}
-	if f.Hint != "" {
-		fmt.Fprintf(w, "      %-16s -> %s\n", "", f.Hint)
+	if r.Hint != "" {
+		fmt.Fprintf(w, "      %-16s -> %s\n", "", r.Hint)
 	}
 }

@@ -14,10 +14,10 @@ import (
 )
 
 type eventsVerb struct {
-	Group  string `arg:"" optional:"" help:"The group (default all, those that are gone included)."`
-	Follow bool   `short:"f" help:"Go on with what happens from now on."`
-	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N (default all, or 10 with -f)."`
-	JSON   bool   `name:"json" help:"Print JSON, an object a line."`
+	Group  string `arg:"" optional:"" help:"The group (default all, including removed ones)."`
+	Follow bool   `short:"f" help:"Continue with new events."`
+	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N events (default all, or 10 with -f)."`
+	JSON   bool   `name:"json" help:"Print JSON, one object per line."`
 }
 
 func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -29,10 +29,10 @@ func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return printEvents(ctx, client, q, ui.out, v.JSON)
 }
 
-// shownBefore is how many events one begins with who wants to see what happens now.
+// shownBefore is the number of earlier events that -f begins with.
 const shownBefore = 10
 
-// tailOf is what was asked for as the wire has it, where 0 is everything.
+// tailOf converts -n to the protocol's value, where 0 means everything.
 func tailOf(asked *int, follow bool) int {
 	switch {
 	case asked != nil && *asked <= 0:
@@ -60,15 +60,15 @@ func printEvents(ctx context.Context, client *api.Client, q shim.EventQuery, w i
 			writeEvent(out, e)
 		}
 		if q.Follow {
-			return out.Flush() // nobody knows when the next one comes
+			return out.Flush() // the next event may come much later
 		}
 		return nil
 	})
 	return errors.Join(err, out.Flush())
 }
 
-// writeEvent prints the columns at a width that most names stay within: what comes later is not known. The writer keeps the
-// error.
+// writeEvent prints an event in columns. Their width is fixed, because later events are not known
+// yet. Most names fit. The writer keeps the error.
 func writeEvent(w io.Writer, e shim.Event) {
 	who := target{e.Group, e.Container}
 	fmt.Fprintf(w, "%s  %-9s  %-20s  %s\n", e.Time.Local().Format(time.DateTime), e.Kind, who, oneLine(e.Text))

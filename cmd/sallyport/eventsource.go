@@ -8,12 +8,12 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// eventSource reads the journal for the control socket. A group that is gone is still asked about; one that nobody has ever
-// heard of is an error rather than a silence.
+// eventSource reads the journal for the control socket. A removed group still has events. A group
+// that was never known is an error, rather than an empty list.
 func eventSource(events api.EventSource, status func(group string) ([]shim.GroupStatus, error)) api.EventSource {
 	return func(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
 		if q.Group != "" {
-			if err := heardOf(ctx, q.Group, events, status); err != nil {
+			if err := checkKnown(ctx, q.Group, events, status); err != nil {
 				return err
 			}
 		}
@@ -21,7 +21,7 @@ func eventSource(events api.EventSource, status func(group string) ([]shim.Group
 	}
 }
 
-func heardOf(ctx context.Context, group string, events api.EventSource, status func(group string) ([]shim.GroupStatus, error)) error {
+func checkKnown(ctx context.Context, group string, events api.EventSource, status func(group string) ([]shim.GroupStatus, error)) error {
 	_, err := status(group)
 	if !errors.Is(err, shim.ErrNoGroup) {
 		return err

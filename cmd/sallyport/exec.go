@@ -13,13 +13,13 @@ import (
 )
 
 type execVerb struct {
-	Interactive bool     `short:"i" help:"Pass standard input on."`
-	TTY         bool     `short:"t" name:"tty" help:"Give the command a terminal; -it for a shell."`
-	Target      target   `arg:"" name:"group[.container]" help:"The container; a group alone means its only app."`
-	Command     []string `arg:"" passthrough:"partial" help:"The command and its arguments, behind --."`
+	Interactive bool     `short:"i" help:"Pass standard input to the command."`
+	TTY         bool     `short:"t" name:"tty" help:"Give the command a terminal. Use -it for a shell."`
+	Target      target   `arg:"" name:"group[.container]" help:"The container, or a group with a single app."`
+	Command     []string `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
 }
 
-// Run ends with the command's own exit status.
+// Run exits with the status of the command.
 func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	args := v.Command
 	if args[0] == "--" {
@@ -68,7 +68,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return nil
 }
 
-// pick chooses the container: the one named, or the group's only app.
+// pick returns the container that is named, or the group's only app.
 func pick(t target, groups []shim.GroupStatus) (string, error) {
 	if t.container != "" {
 		return t.container, nil

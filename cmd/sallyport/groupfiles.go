@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -16,17 +15,18 @@ import (
 
 // groupArgs are the arguments of every verb that reads group files.
 type groupArgs struct {
-	Paths []string          `arg:"" name:"file" help:"Group files, or folders whose *.hcl are meant."`
-	Var   map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Value of a variable, may be repeated; -var works too. Else SALLYPORT_VAR_NAME."`
+	Paths []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl)."`
+	Var   map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: SALLYPORT_VAR_NAME of the environment."`
 }
 
-// A reading is what the group files of one command line hold.
+// A reading is the content of the group files of one command line.
 type reading struct {
 	bundles []shim.Bundle
 	groups  []spec.Group
 }
 
-// read reads and checks the group files. Mistakes in them are printed, every one; the error then only carries the exit status.
+// read reads and checks the group files. It prints every mistake in them. The error then only
+// carries the exit status.
 func (a *groupArgs) read(ui *ui) (reading, error) {
 	paths, err := expand(a.Paths)
 	if err != nil {
@@ -62,14 +62,15 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 	return r, nil
 }
 
-// readOne parses one file and bundles it with what it was parsed with: the daemon reads the bundle the same.
+// readOne parses one file. The bundle has everything that the file was parsed with, so the daemon
+// gets the same result from it.
 func readOne(path string, src []byte, flags, environ map[string]string) (shim.Bundle, []spec.Group, hcl.Diagnostics) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return shim.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
 	b := shim.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
-	for _, name := range declared(path, src) {
+	for _, name := range spec.Variables(src) {
 		value, ok := flags[name]
 		if !ok {
 			value, ok = environ[name]
@@ -91,8 +92,8 @@ func readOne(path string, src []byte, flags, environ map[string]string) (shim.Bu
 	return b, groups, diags
 }
 
-// expand turns folders into the group files in them. The result is never empty, and no two files in it share a base name:
-// that is what a file is installed under.
+// expand replaces folders by the group files in them. The result is never empty. No two files in it
+// share a base name, since a file is installed under it.
 func expand(args []string) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
@@ -129,7 +130,7 @@ func expand(args []string) ([]string, error) {
 	return paths, nil
 }
 
-// filesIn lists a folder's group files, leaving out what editors keep beside them: .x.hcl, #x.hcl.
+// filesIn lists a folder's group files.
 func filesIn(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -137,14 +138,14 @@ func filesIn(dir string) ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if name := e.Name(); filepath.Ext(name) == ".hcl" && !e.IsDir() && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
-			paths = append(paths, filepath.Join(dir, name))
+		if spec.IsGroupFile(e.Name()) && !e.IsDir() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths, nil
 }
 
-// set is m[k] = v for a map that may not exist yet.
+// set is m[k] = v for a map that may be nil.
 func set[V any](m map[string]V, k string, v V) map[string]V {
 	if m == nil {
 		m = map[string]V{}

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
 )
 
 type historyVerb struct {
 	Group string `arg:"" help:"The group."`
-	File  int    `placeholder:"N" help:"Print the file that generation N came from."`
+	File  int    `placeholder:"N" help:"Print the group file of generation N."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -44,20 +45,18 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeHistory(ui.out, all, time.Now())
 }
 
-// movedImages are the references that mean something else to a generation than to the one before it, in lines.
+// movedImages returns a line for each image reference whose digest differs from the generation
+// before.
 func movedImages(now, before shim.ImageDigests) (lines []string) {
 	for _, ref := range slices.Sorted(maps.Keys(now)) {
 		if was, ok := before[ref]; ok && was != now[ref] {
-			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, shortSum(now[ref]), shortSum(was)))
+			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, spec.ShortDigest(now[ref]), spec.ShortDigest(was)))
 		}
 	}
 	return lines
 }
 
-// shortSum is as much of an image's digest as tells two of them apart at a glance.
-func shortSum(digest string) string { return digest[:min(len("sha256:")+shortDigest, len(digest))] }
-
-// writeHistory lists the generations, the newest, which is wanted, first.
+// writeHistory lists the generations, newest first. The newest is the current definition.
 func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 	t := table{header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"}}
 	for i, g := range all {
@@ -65,7 +64,7 @@ func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
 		if g.Kept {
 			kept = "yes"
 		}
-		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, g.Digest[:min(shortDigest, len(g.Digest))], g.File)
+		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, spec.ShortDigest(g.Digest), g.File)
 		if g.Why != "" {
 			r.notes = []string{g.Why}
 		}

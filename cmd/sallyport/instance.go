@@ -11,27 +11,30 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// An instance says which Sallyport of this host is meant. Every verb takes it, before or after its name.
+// An instance selects one of the Sallyports on this host. Every verb takes its flags, before or
+// after the verb.
 type instance struct {
 	Root   string `placeholder:"DIR" env:"SALLYPORT_ROOT" group:"instance" help:"Keep everything of a second, isolated instance under DIR."`
 	RunDir string `placeholder:"DIR" env:"SALLYPORT_RUN_DIR" group:"instance" help:"Folder of the control socket (default /run/sallyport, or DIR/run with --root)."`
 }
 
-// A place is where the daemon keeps things, beyond what finds its socket. Empty fields take the defaults.
-type place struct {
-	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"What is wanted, and a private containerd (default /var/lib/sallyport)."`
-	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Container output (default /var/log/sallyport)."`
-	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Installed group files (default /etc/sallyport/groups.d)."`
-	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the top of the hierarchy (default /sallyport)."`
+// paths are the daemon's folders and names on the host. The socket's folder is in instance, since
+// every verb needs it. Empty fields take the defaults.
+type paths struct {
+	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"Folder of the daemon's state and of a private containerd (default /var/lib/sallyport)."`
+	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport)."`
+	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Folder of the installed group files (default /etc/sallyport/groups.d)."`
+	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the root of the hierarchy (default /sallyport)."`
 	Table      string `placeholder:"NAME" env:"SALLYPORT_TABLE" help:"Name of the host's nftables table (default sallyport)."`
 	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16)."`
 	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64)."`
-	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"containerd namespace of the containers (default sallyport)."`
+	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"Namespace of the containers in containerd (default sallyport)."`
 }
 
-// layout fills in what the flags leave open. With a root, what a host has only one of (cgroup, table, addresses, containerd
-// namespace) comes from a hash of its path, so that instances under different roots don't meet.
-func (in *instance) layout(p place) (shim.Layout, error) {
+// layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,
+// addresses and containerd namespace, since a host has one of each. They come from a hash of the
+// root's path, so instances under different roots don't collide.
+func (in *instance) layout(p paths) (shim.Layout, error) {
 	l := shim.Layout{
 		RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
 		CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport",
@@ -47,7 +50,8 @@ func (in *instance) layout(p place) (shim.Layout, error) {
 		l = shim.Layout{
 			RunDir: filepath.Join(root, "run"), StateDir: filepath.Join(root, "state"), LogDir: filepath.Join(root, "log"),
 			GroupsDir: filepath.Join(root, "groups.d"), CgroupRoot: "/" + name, Table: name, Namespace: name,
-			// One of 128 blocks beside the default's, and a /64 of its own; 2,048 groups fit in a /20.
+			// One of 128 blocks beside the default's, and a /64 of its own. A /20 has room for
+			// 2,048 groups.
 			Prefix4: fmt.Sprintf("10.%d.%d.0/20", 210+sum[0]%8, sum[1]&0xf0),
 			Prefix6: fmt.Sprintf("fd5a:11e0:9027:%02x%02x::/64", sum[2]|1, sum[3]),
 		}
@@ -70,9 +74,9 @@ func (in *instance) layout(p place) (shim.Layout, error) {
 	return l, nil
 }
 
-// client speaks to the daemon of the instance.
+// client returns a client of the instance's daemon.
 func (in *instance) client() (*api.Client, error) {
-	l, err := in.layout(place{})
+	l, err := in.layout(paths{})
 	if err != nil {
 		return nil, err
 	}

@@ -14,25 +14,25 @@ func TestLayout(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		in    instance
-		place place
+		paths paths
 		want  shim.Layout
 	}{
-		{"defaults", instance{}, place{}, shim.Layout{
+		{"defaults", instance{}, paths{}, shim.Layout{
 			RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
 			CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
 		}},
-		{"a root", instance{Root: "/srv/two"}, place{}, shim.Layout{
+		{"a root", instance{Root: "/srv/two"}, paths{}, shim.Layout{
 			RunDir: "/srv/two/run", StateDir: "/srv/two/state", LogDir: "/srv/two/log", GroupsDir: "/srv/two/groups.d",
 			CgroupRoot: "/sallyport-f76b606b", Table: "sallyport-f76b606b", Namespace: "sallyport-f76b606b",
 			Prefix4: "10.217.96.0/20", Prefix6: "fd5a:11e0:9027:616b::/64",
 		}},
-		{"a flag beats the root", instance{Root: "/srv/two", RunDir: "/run/x"}, place{Table: "t", Prefix4: "10.9.0.0/16", LogDir: "/l"}, shim.Layout{
+		{"a flag beats the root", instance{Root: "/srv/two", RunDir: "/run/x"}, paths{Table: "t", Prefix4: "10.9.0.0/16", LogDir: "/l"}, shim.Layout{
 			RunDir: "/run/x", StateDir: "/srv/two/state", LogDir: "/l", GroupsDir: "/srv/two/groups.d",
 			CgroupRoot: "/sallyport-f76b606b", Table: "t", Namespace: "sallyport-f76b606b", Prefix4: "10.9.0.0/16", Prefix6: "fd5a:11e0:9027:616b::/64",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := c.in.layout(c.place)
+			got, err := c.in.layout(c.paths)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,13 +43,13 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestLayoutsApart: what a host has one of is different for every root, the addresses too, and never the default's.
+// Every root has its own table and addresses, and none has the default's.
 func TestLayoutsApart(t *testing.T) {
 	seen := map[string]string{"sallyport": "the default"}
 	main4, main6 := netip.MustParsePrefix("10.209.0.0/16"), netip.MustParsePrefix("fd5a:11e0:9027::/64")
 	for i := range 50 {
 		root := "/tmp/" + strings.Repeat("x", i+1)
-		l, err := (&instance{Root: root}).layout(place{})
+		l, err := (&instance{Root: root}).layout(paths{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestLayoutsApart(t *testing.T) {
 
 func TestLayoutIsAbsolute(t *testing.T) {
 	t.Chdir("/")
-	l, err := (&instance{Root: "tmp/x"}).layout(place{StateDir: "state"})
+	l, err := (&instance{Root: "tmp/x"}).layout(paths{StateDir: "state"})
 	if err != nil {
 		t.Fatal(err)
 	}

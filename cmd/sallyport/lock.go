@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lock keeps a second daemon off a run folder. The kernel lets go of it when the daemon ends, however that happens; the
-// file stays, and holds the process id only for people.
+// A lock keeps a second daemon out of a folder. The kernel releases it when the daemon ends, for
+// any reason. The file stays, and the process id in it is for people only.
 type lock struct{ file *os.File }
 
-// takeLock takes the lock of a folder that exists, or says who has it.
+// takeLock takes the lock of an existing folder. The error names the daemon that holds it.
 func takeLock(dir string) (*lock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "daemon.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

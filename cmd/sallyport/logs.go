@@ -10,8 +10,8 @@ import (
 )
 
 type logsVerb struct {
-	Target target `arg:"" name:"group[.container]" help:"The group, whose lines are then marked with their container, or one container of it."`
-	Follow bool   `short:"f" help:"Go on with what is written from now on."`
+	Target target `arg:"" name:"group[.container]" help:"A group, or one of its containers. Each line of a group begins with its container."`
+	Follow bool   `short:"f" help:"Continue with new output."`
 	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
 }
 
@@ -23,7 +23,7 @@ func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	req := api.LogRequest{Group: v.Target.group, Follow: v.Follow}
 	if v.Tail != nil {
 		if req.Tail = *v.Tail; req.Tail <= 0 {
-			req.Tail = -1 // on the wire 0 is everything
+			req.Tail = -1 // in the protocol, 0 means everything
 		}
 	}
 	width := 0
@@ -44,14 +44,15 @@ func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	err = client.Logs(ctx, req, func(container, line string) error {
 		writeLine(out, width, container, line)
 		if v.Follow {
-			return out.Flush() // nobody knows when the next line comes
+			return out.Flush() // the next line may come much later
 		}
 		return nil
 	})
 	return errors.Join(err, out.Flush())
 }
 
-// writeLine prints a line, behind its container's name where width leaves room for one. The writer keeps the error.
+// writeLine prints a line, after its container's name if width is not 0. The writer keeps the
+// error.
 func writeLine(w *bufio.Writer, width int, container, line string) {
 	if width > 0 {
 		fmt.Fprintf(w, "%-*s | ", width, container)

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim/logs"
 )
 
-// logSource reads container output for the control socket. A group or container that doesn't exist is an error rather than
-// an empty log; the containers of a group come in its order.
+// logSource reads the containers' output for the control socket. A group or container that doesn't
+// exist is an error, not an empty log. The containers come in the order of the group.
 func logSource(l shim.Layout, status func(group string) ([]shim.GroupStatus, error)) api.LogSource {
 	return func(ctx context.Context, req api.LogRequest, emit func(container, line string) error) error {
 		groups, err := status(req.Group)

@@ -24,7 +24,7 @@ func TestLogSource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	source := logSource(l, (&stage{}).Status)
+	source := logSource(l, (&fakeDaemon{}).Status)
 	for _, c := range []struct {
 		name string
 		req  api.LogRequest

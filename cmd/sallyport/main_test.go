@@ -18,12 +18,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected outputs in the scripts")
 
-// TestMain lets the scripts run the real main, in a process of its own, as the command sallyport.
+// TestMain makes the real main available to the scripts as the command sallyport, in a process of
+// its own.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 
-// TestScripts runs what needs neither root nor a daemon, and what the command says when it is refused.
+// TestScripts runs the scripts that need neither root nor a daemon, and those that show a refusal.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -37,7 +38,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// status runs a command that must end with the exit status given first; what it printed is then in stdout and stderr.
+// status runs a command and expects the exit status in the first argument. The output is then in
+// stdout and stderr.
 func status(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N COMMAND...")
@@ -54,8 +56,8 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// interruptedOnce runs a command that goes on until it is interrupted, as with Ctrl-C, once it has printed a line that matches. It
-// must then end well, and without a word.
+// interruptedOnce runs a command until it has printed a line that matches, and then interrupts it
+// as Ctrl-C does. The command must then exit with 0 and print nothing to standard error.
 func interruptedOnce(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: interrupted REGEXP COMMAND...")

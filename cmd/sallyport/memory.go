@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// The daemon is mostly idle and its live heap a few MiB, so it collects early rather than let garbage double it. The limit
-// only makes the collector work harder; it ends nothing.
+// The daemon is mostly idle, and its live heap has a few MiB. So it collects garbage early, before
+// garbage doubles the heap. The limit only makes the collector work harder; it ends nothing.
 const (
 	garbagePercent = 40
 	memoryLimit    = 48 << 20 // bytes
 )
 
-// spareMemory sets what the operator has not set with GOGC and GOMEMLIMIT.
+// spareMemory applies these values, except where the operator has set GOGC or GOMEMLIMIT.
 func spareMemory(environ []string) {
 	given := func(name string) bool {
 		return slices.ContainsFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })

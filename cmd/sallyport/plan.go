@@ -12,7 +12,7 @@ import (
 
 type planVerb struct {
 	groupArgs
-	Offline bool `help:"Plan from nothing, without asking the daemon."`
+	Offline bool `help:"Plan for a host without groups, without the daemon."`
 	JSON    bool `name:"json" help:"Print JSON."`
 }
 
@@ -33,7 +33,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shim.Preview, error) {
 	if v.Offline {
-		l, err := in.layout(place{})
+		l, err := in.layout(paths{})
 		return shim.Offline(l, r.groups), err
 	}
 	client, err := in.client()
@@ -43,13 +43,14 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shi
 	return client.Preview(ctx, r.bundles)
 }
 
-// writePreviews says what would be done: the steps, and apart from them what an operator must not overlook.
+// writePreviews prints the steps of each group, and separately what they open, close or leave
+// unsafe.
 func writePreviews(w io.Writer, previews []shim.Preview) error {
 	var out bytes.Buffer
 	for _, p := range previews {
 		switch {
 		case p.Error != "":
-			fmt.Fprintf(&out, "%s: not all of it could be looked at: %s\n", p.Group, oneLine(p.Error))
+			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, oneLine(p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
 			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, oneLine(p.Ended))
 		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:

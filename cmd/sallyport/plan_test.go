@@ -19,7 +19,7 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 	}
 	const want = `a: nothing to do
-b: not all of it could be looked at: containerd does; not answer
+b: the plan may be incomplete: containerd does; not answer
 c: 1 step
     restart web (app): image
   + opens   proxy may reach 203.0.113.0/24:443/tcp

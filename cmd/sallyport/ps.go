@@ -40,7 +40,7 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return nil
 }
 
-// warnOfFiles tells of files that are not used and that no group in the table tells of.
+// warnOfFiles warns of unused files, except those that belong to a group of the table.
 func warnOfFiles(ui *ui, problems []api.FileProblem, groups []shim.GroupStatus) {
 	for _, p := range problems {
 		if !slices.ContainsFunc(groups, func(g shim.GroupStatus) bool { return g.File == filepath.Base(p.Path) }) {
@@ -58,7 +58,7 @@ func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {
 	return t.writeTo(w)
 }
 
-// running counts like "2/3": so many of so many.
+// running returns the number of running containers and of all, as "2/3".
 func running(containers []shim.ContainerStatus) string {
 	n := 0
 	for _, c := range containers {
@@ -69,7 +69,7 @@ func running(containers []shim.ContainerStatus) string {
 	return fmt.Sprintf("%d/%d", n, len(containers))
 }
 
-// problem is why a group is not as its file says, in lines.
+// problem returns lines about why a group is not as its file defines it.
 func problem(g shim.GroupStatus) (lines []string) {
 	if g.Error != "" {
 		lines = append(lines, "error: "+g.Error)

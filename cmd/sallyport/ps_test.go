@@ -52,7 +52,7 @@ b      starting  ambassador  0/0         -        1s
   waits: for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused
   hint: see "sallyport logs b.proxy"
 `},
-		{"a note doesn't move the columns", []shim.GroupStatus{broken, checkout}, `
+		{"a note leaves the columns aligned", []shim.GroupStatus{broken, checkout}, `
 GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR
 b         pending  none        0/0         -                             1s
   error: image "x": not found; at all

@@ -18,7 +18,7 @@ func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	start := time.Now()
 	progress := func(line string) { ui.notef("%s", line) }
 	if err := client.Restart(ctx, v.Target.group, v.Target.container, progress); err != nil {
-		return interrupted(ctx, err, "the restart may go on; see \"sallyport ps\"")
+		return interrupted(ctx, err, "the restart may continue; see \"sallyport ps\"")
 	}
 	fmt.Fprintf(ui.out, "%s restarted (%s)\n", v.Target, time.Since(start).Round(time.Millisecond))
 	return nil

@@ -12,17 +12,18 @@ import (
 )
 
 type rmVerb struct {
-	Targets []string `arg:"" name:"group|file.hcl" help:"The groups; or a group file, with all the groups that it has."`
-	Volumes bool     `help:"Delete what is in their persistent volumes too; one group that was removed before may be named for that."`
+	Targets []string `arg:"" name:"group|file.hcl" help:"Groups, or group files with all their groups."`
+	Volumes bool     `help:"Also delete the data in their persistent volumes. A single group may already be removed."`
 }
 
-// A removal is one thing to remove, and the groups that go with it.
+// A removal removes one group or file, and with it these groups.
 type removal struct {
 	groups []string
 	remove func(ctx context.Context, progress func(line string)) error
 }
 
-// Run does one removal after the other. It looks first, so that a slip in the last name removes nothing.
+// Run does the removals one after the other. It first looks up all groups, so that a mistake in the
+// last name removes nothing.
 func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	client, err := in.client()
 	if err != nil {
@@ -34,7 +35,7 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	for _, r := range removals {
 		if err := r.remove(ctx, func(line string) { ui.notef("%s", line) }); err != nil {
-			return interrupted(ctx, err, "the removal goes on; see \"sallyport ps\"")
+			return interrupted(ctx, err, "the removal continues; see \"sallyport ps\"")
 		}
 		for _, group := range r.groups {
 			fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Gone)
@@ -43,11 +44,12 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return nil
 }
 
-// removals looks up what is named. Of what is left of a group that was removed before there is nothing to look at.
+// removals looks up the arguments. With --volumes, a single group may be missing: it was removed
+// earlier, and its volumes are left.
 func (v *rmVerb) removals(ctx context.Context, client *api.Client) (removals []removal, err error) {
 	var names []string
 	for _, name := range v.Targets {
-		if file := filepath.Base(name); strings.HasSuffix(name, ".hcl") { // no group's name has a dot
+		if file := filepath.Base(name); strings.HasSuffix(name, ".hcl") { // a group's name has no dot
 			groups, err := groupsOf(ctx, client, file)
 			if err != nil {
 				return nil, err
@@ -72,7 +74,7 @@ func (v *rmVerb) removals(ctx context.Context, client *api.Client) (removals []r
 	return removals, nil
 }
 
-// groupsOf are the groups of an installed file.
+// groupsOf returns the groups of an installed file.
 func groupsOf(ctx context.Context, client *api.Client, file string) (groups []string, err error) {
 	known, err := client.Status(ctx, "")
 	if err != nil {
@@ -84,7 +86,7 @@ func groupsOf(ctx context.Context, client *api.Client, file string) (groups []st
 		}
 	}
 	if len(groups) == 0 {
-		return nil, &shim.Problem{Err: fmt.Errorf("no group is by a file %s", file), Hint: "\"sallyport status GROUP\" shows the file of a group"}
+		return nil, &shim.Problem{Err: fmt.Errorf("no group comes from a file %s", file), Hint: "\"sallyport status GROUP\" shows the file of a group"}
 	}
 	slices.Sort(groups)
 	return groups, nil

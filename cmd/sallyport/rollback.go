@@ -10,10 +10,10 @@ import (
 
 type rollbackVerb struct {
 	Group string `arg:"" help:"The group."`
-	To    int    `placeholder:"N" help:"The generation (default the last that proved itself and is another than what runs)."`
+	To    int    `placeholder:"N" help:"The generation (default the last proved one that differs from the current one)."`
 }
 
-// Run goes back and says to which file: that one is installed by then.
+// Run goes back and prints the file of the generation, which is then the installed one.
 func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	client, err := in.client()
 	if err != nil {
@@ -37,10 +37,10 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			return &shim.Problem{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
 		if len(before) == 1 && before[0].Generation == g.Generation {
-			fmt.Fprintf(ui.out, "%s stays %s, by generation %d\n", g.Name, g.State, g.Generation)
+			fmt.Fprintf(ui.out, "%s stays %s with generation %d\n", g.Name, g.State, g.Generation)
 			continue
 		}
-		fmt.Fprintf(ui.out, "%s is %s as before, by the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
+		fmt.Fprintf(ui.out, "%s is %s again with the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
 	}
 	return nil
 }

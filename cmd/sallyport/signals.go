@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangups delivers SIGHUP, which would end the process otherwise, until stop is called. Several at once are one.
+// hangups delivers SIGHUP until stop is called. Without it SIGHUP would end the process. Several
+// signals at once count as one.
 func hangups() (hangup <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, unix.SIGHUP)
 	return c, func() { signal.Stop(c) }
 }
 
-// reload reads the group files again at every hangup until ctx ends. A folder that can't be read is the operator's to mend,
-// and no reason to end.
+// reload reads the group files again after every SIGHUP, until ctx ends. A folder that can't be
+// read is logged and does not end the daemon: the operator can repair it.
 func reload(ctx context.Context, hangup <-chan os.Signal, load func(context.Context) error, log *slog.Logger) error {
 	for {
 		select {
@@ -26,17 +27,17 @@ func reload(ctx context.Context, hangup <-chan os.Signal, load func(context.Cont
 			return nil
 		case <-hangup:
 		}
-		tellSystemd(log, "RELOADING=1\n"+daemon.SdNotifyMonotonicUsec())
+		notifySystemd(log, "RELOADING=1\n"+daemon.SdNotifyMonotonicUsec())
 		if err := load(ctx); err != nil {
 			log.Error("group files not read", "error", err)
 		}
-		tellSystemd(log, "READY=1")
+		notifySystemd(log, "READY=1")
 	}
 }
 
-// tellSystemd does nothing where the daemon wasn't started by systemd.
-func tellSystemd(log *slog.Logger, state string) {
+// notifySystemd does nothing unless systemd started the daemon.
+func notifySystemd(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd not told", "state", state, "error", err)
+		log.Warn("systemd not notified", "state", state, "error", err)
 	}
 }

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReload: each SIGHUP reads the files, systemd hears of it, and a folder that can't be read doesn't end the daemon.
+// Each SIGHUP reads the files and notifies systemd. A folder that can't be read does not end the
+// daemon.
 func TestReload(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sp") // the path of a socket is short
+	dir, err := os.MkdirTemp("", "sp") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestReload(t *testing.T) {
 	}
 	defer systemd.Close()
 	t.Setenv("NOTIFY_SOCKET", socket)
-	told := func() string {
+	notified := func() string {
 		buf := make([]byte, 256)
 		n, err := systemd.Read(buf)
 		if err != nil {
@@ -53,11 +54,11 @@ func TestReload(t *testing.T) {
 		if err := unix.Kill(os.Getpid(), unix.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		if got := told(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
-			t.Errorf("told %q", got)
+		if got := notified(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+			t.Errorf("notified with %q", got)
 		}
-		if got := told(); got != "READY=1" {
-			t.Errorf("told %q", got)
+		if got := notified(); got != "READY=1" {
+			t.Errorf("notified with %q", got)
 		}
 	}
 	cancel()

@@ -34,7 +34,7 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if len(groups) != 1 {
-		return fmt.Errorf("the daemon told of %s instead of %q", plural(len(groups), "group"), v.Group)
+		return fmt.Errorf("the daemon answered with %s instead of %q", plural(len(groups), "group"), v.Group)
 	}
 	g := groups[0]
 	if v.JSON {
@@ -42,9 +42,6 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	return writeGroup(ui.out, g, time.Now())
 }
-
-// shortDigest is as much of a digest as tells two generations apart at a glance.
-const shortDigest = 12
 
 func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	var out bytes.Buffer
@@ -63,7 +60,7 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	if g.File != "" {
 		fact("file", "%s", g.File)
 	}
-	fact("generation", "%d, %s", g.Generation, orDash(g.Digest[:min(shortDigest, len(g.Digest))]))
+	fact("generation", "%d, %s", g.Generation, orDash(spec.ShortDigest(g.Digest)))
 	if !g.TrialEnds.IsZero() {
 		fact("trial", "has to be ready within %s", max(0, g.TrialEnds.Sub(now)).Round(time.Second))
 	}
@@ -115,8 +112,8 @@ func containerTable(g shim.GroupStatus, now time.Time) table {
 	return t
 }
 
-// containerNotes is what has to be said of a container below its row: what it waits for, and how it fails. The reason of a wait that
-// is among what is said of the group already is not said once more.
+// containerNotes returns the lines below a container's row: what it waits for, and how it fails. If
+// the lines about the group already have the reason of the wait, it is left out.
 func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes []string) {
 	if c.Waiting != "" {
 		what, why, _ := strings.Cut(c.Waiting, ": ")
@@ -127,7 +124,7 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 		}
 	}
 	if c.OOMKilled {
-		notes = append(notes, "ended for want of memory: give it more, or have it use less")
+		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}
 	if c.Row > 1 {
 		notes = append(notes, fmt.Sprintf("has ended %d times in a row", c.Row))
@@ -135,13 +132,14 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 	if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
 		notes = append(notes, "starts again in "+wait.Round(time.Second).String())
 	}
-	for _, line := range c.LastWords {
+	for _, line := range c.LastOutput {
 		notes = append(notes, strings.TrimRight("| "+line, " "))
 	}
 	return notes
 }
 
-// counterLines says who sent and received what, and first of all who tried to; nil where nothing is known.
+// counterLines returns lines with the numbers of packets, the refused ones first. It returns nil if
+// the counters are unknown.
 func counterLines(e spec.Egress, c *shim.Counters) []string {
 	if c == nil {
 		return nil
@@ -154,7 +152,7 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 			c.MembersTCP.Packets+c.MembersOther.Packets, c.MembersTCP.Packets, c.MembersIn.Packets))
 	}
 	if e == spec.EgressAmbassador {
-		if n := c.MembersLed.Packets; n > 0 {
+		if n := c.MembersIntercepted.Packets; n > 0 {
 			lines = append(lines, fmt.Sprintf("members: %d led to the ambassador", n))
 		}
 		lines = append(lines, fmt.Sprintf("ambassador: %d out, %d in, %d refused by allow",
@@ -164,12 +162,13 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 		}
 	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
-		lines = append(lines, fmt.Sprintf("nobody's: %d dropped", n))
+		lines = append(lines, fmt.Sprintf("unknown: %d dropped, neither from nor to a process of the group", n))
 	}
 	return lines
 }
 
-// doorLines says what becomes of what members send, what limits the door, and what is given up, each as "name: text".
+// doorLines returns the settings of the ambassador's door: where members' traffic goes, its limits
+// and what is unsafe. Each line is "name: text".
 func doorLines(g shim.GroupStatus) []string {
 	door := "the ambassador"
 	for _, c := range g.Containers {
@@ -190,10 +189,10 @@ func doorLines(g shim.GroupStatus) []string {
 	if g.Quota != 0 {
 		text := fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota)))
 		switch {
-		case g.Spent >= uint64(g.Quota):
-			text += ", spent: nothing passes; apply a larger one to open the door"
+		case g.QuotaUsed >= uint64(g.Quota):
+			text += ", spent: nothing passes; apply a larger quota to let traffic pass again"
 		case g.Counters != nil:
-			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.Spent)))
+			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.QuotaUsed)))
 		}
 		lines = append(lines, text)
 	}
@@ -203,13 +202,13 @@ func doorLines(g shim.GroupStatus) []string {
 	return lines
 }
 
-// egressText says a group's egress in words; direct is the one an operator has to see.
+// egressText describes a group's egress. The capitals make sure that an operator notices direct.
 func egressText(e spec.Egress) string {
 	switch e {
 	case spec.EgressAmbassador:
 		return "ambassador: only the ambassador reaches the world"
 	case spec.EgressNone:
-		return "none: nobody reaches the world"
+		return "none: no container reaches the world"
 	case spec.EgressDirect:
 		return "direct: EVERY container reaches the world"
 	}

@@ -42,7 +42,7 @@ checkout is running, for 5m
 				{Name: "store", Role: spec.Sidecar, Image: "store:1", Task: shim.TaskRunning, Waiting: "is not ready: its ready probe has not answered yet"},
 				{
 					Name: "web", Role: spec.App, Image: "web:1", Task: shim.TaskStopped, Restarts: 4, Row: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
-					OOMKilled: true, NextStart: now.Add(4 * time.Second), LastWords: []string{"reading everything", "", "allocating"},
+					OOMKilled: true, NextStart: now.Add(4 * time.Second), LastOutput: []string{"reading everything", "", "allocating"},
 				},
 			},
 		}, `
@@ -50,20 +50,20 @@ b is degraded
   error       web (app) ended with status 137 (SIGKILL, out of memory)
   hint        see its log
   generation  0, -
-  egress      none: nobody reaches the world
+  egress      none: no container reaches the world
 
   CONTAINER  ROLE     TASK     READY  PID  UP  RESTARTS  LAST EXIT    IMAGE
   store      sidecar  running  no     -    -   0         -            store:1
     is not ready: its ready probe has not answered yet
   web        app      stopped  -      -    -   4         137/SIGKILL  web:1
-    ended for want of memory: give it more, or have it use less
+    ran out of memory: raise its memory limit, or make it use less
     has ended 5 times in a row
     starts again in 4s
     | reading everything
     |
     | allocating
 `},
-		{"that waits, the reason told once", shim.GroupStatus{
+		{"waiting, the reason shown once", shim.GroupStatus{
 			Name: "b", State: shim.Starting, Egress: spec.EgressNone, Hint: "see its log",
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away",
 			Containers: []shim.ContainerStatus{
@@ -76,7 +76,7 @@ b is starting
   waits       for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away
   hint        see its log
   generation  0, -
-  egress      none: nobody reaches the world
+  egress      none: no container reaches the world
 
   CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
   proxy      ambassador  running  no     -    -   0         -          proxy:1
@@ -86,7 +86,7 @@ b is starting
   side       sidecar     created  -      -    -   0         -          side:1
     waits for web (app) to be ready
 `},
-		{"all that acts on the door", shim.GroupStatus{
+		{"every setting of the door", shim.GroupStatus{
 			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador,
 			Door:       spec.Door{Intercept: 15001, Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30},
 			Unsafe:     []string{"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"},
@@ -112,7 +112,7 @@ c is starting
   waits       for web (app) to be ready
   generation  2, 0a1b2c3d4e5f
   trial       has to be ready within 1m30s
-  egress      none: nobody reaches the world
+  egress      none: no container reaches the world
 
   CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
 `},

@@ -10,14 +10,14 @@ import (
 )
 
 type stopVerb struct {
-	Groups []string `arg:"" name:"group" help:"The groups. They stay down, over boots and new files, until start."`
+	Groups []string `arg:"" name:"group" help:"The groups. They stay stopped until start, even after a reboot or a new file."`
 }
 
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
 		if err := client.Stop(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
-			return interrupted(ctx, err, "it goes on being stopped; see \"sallyport ps\"")
+			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Stopped)
 		return nil
@@ -33,14 +33,14 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
 		began := time.Now()
 		if err := client.Start(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
-			return interrupted(ctx, err, "it goes on being started; see \"sallyport ps\"")
+			return interrupted(ctx, err, "the start continues; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
 		return nil
 	})
 }
 
-// each does something to one group after the other, if there is each of them.
+// each calls do for one group after the other, if all of them exist.
 func each(ctx context.Context, in *instance, groups []string, do func(client *api.Client, group string) error) error {
 	client, err := in.client()
 	if err != nil {
@@ -57,7 +57,8 @@ func each(ctx context.Context, in *instance, groups []string, do func(client *ap
 	return nil
 }
 
-// all makes sure that there is each of the groups, so that a slip in the last name does nothing to the first.
+// all returns an error if one of the groups does not exist. So a mistake in the last name does
+// nothing to the first.
 func all(ctx context.Context, client *api.Client, groups []string) error {
 	for _, group := range groups {
 		if _, err := client.Status(ctx, group); err != nil {

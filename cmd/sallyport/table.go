@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A table is aligned text: a header, rows, and below a row whatever has to be said about it.
+// A table is aligned text: a header and rows. A row may have notes below it.
 type table struct {
 	indent string
 	header []string
@@ -26,7 +26,7 @@ func (t *table) add(cells ...string) *row {
 	return &t.rows[len(t.rows)-1]
 }
 
-// writeTo aligns the rows first and puts the notes between them after: a note has no columns to align.
+// writeTo aligns the rows first, and then inserts the notes, since a note has no columns.
 func (t *table) writeTo(w io.Writer) error {
 	var aligned bytes.Buffer
 	tw := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
@@ -55,7 +55,8 @@ func (t *table) writeTo(w io.Writer) error {
 	return err
 }
 
-// orDash makes an empty cell visible, so that a reader, or awk, counts the same columns in every row.
+// orDash replaces an empty cell by a dash, so that every row has the same number of fields for a
+// reader or awk.
 func orDash(cell string) string {
 	if cell == "" {
 		return "-"
@@ -63,7 +64,7 @@ func orDash(cell string) string {
 	return cell
 }
 
-// age is how long ago t was, as "42s", "5m", "3h" or "9d"; "" for the zero time.
+// age returns the time since t, as "42s", "5m", "3h" or "9d", or "" if t is zero.
 func age(now, t time.Time) string {
 	if t.IsZero() {
 		return ""

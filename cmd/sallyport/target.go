@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// A target is a group or one of its containers, as an operator writes it: GROUP or GROUP.CONTAINER.
+// A target is a group or one of its containers, written as GROUP or GROUP.CONTAINER.
 type target struct {
-	group, container string // container is "" where none was named
+	group, container string // container is "" for the whole group
 }
 
-// UnmarshalText reads GROUP[.CONTAINER]; neither name can hold a dot.
+// UnmarshalText reads GROUP[.CONTAINER]. Neither name can contain a dot.
 func (t *target) UnmarshalText(text []byte) error {
 	group, container, dotted := strings.Cut(string(text), ".")
 	if group == "" || (dotted && container == "") || strings.Contains(container, ".") {
-		return fmt.Errorf("%q is no GROUP or GROUP.CONTAINER", text)
+		return fmt.Errorf("%q is not GROUP or GROUP.CONTAINER", text)
 	}
 	t.group, t.container = group, container
 	return nil

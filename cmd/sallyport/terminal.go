@@ -12,13 +12,14 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A terminal is the operator's own, in raw mode: every key goes to the command, the interrupt key too.
+// A terminal is the operator's terminal in raw mode: the command gets every key, even the interrupt
+// key.
 type terminal struct {
 	in, out *os.File
 	before  *term.State
 }
 
-// openTerminal puts the terminal into raw mode. The caller restores it, whatever happens.
+// openTerminal puts the terminal into raw mode. The caller must restore it.
 func openTerminal(in, out *os.File) (*terminal, error) {
 	if !term.IsTerminal(int(in.Fd())) {
 		return nil, noTerminal("standard input")
@@ -35,7 +36,8 @@ func openTerminal(in, out *os.File) (*terminal, error) {
 
 func (t *terminal) restore() { _ = term.Restore(int(t.in.Fd()), t.before) }
 
-// sizes sends the terminal's size now and after each change, until ctx ends. Only the newest size waits to be taken.
+// sizes sends the terminal's size now and after each change, until ctx ends. The channel holds only
+// the newest size.
 func (t *terminal) sizes(ctx context.Context) <-chan shim.WinSize {
 	sizes := make(chan shim.WinSize, 1)
 	changed := make(chan os.Signal, 1)
@@ -61,5 +63,5 @@ func (t *terminal) sizes(ctx context.Context) <-chan shim.WinSize {
 }
 
 func noTerminal(what string) error {
-	return usage(fmt.Errorf("-t needs a terminal, and %s is none", what), "leave out -t; -i alone passes standard input on")
+	return usage(fmt.Errorf("-t needs a terminal, but %s is not one", what), "leave out -t; -i alone passes standard input to the command")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// openPTY returns both ends of a pseudo-terminal: what an operator's terminal program holds, and what we are given.
+// openPTY returns both ends of a pseudo-terminal: the terminal program's and ours.
 func openPTY(t *testing.T) (console.Console, *os.File) {
 	t.Helper()
 	master, name, err := console.NewPty()
@@ -42,7 +42,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !echoes(t, slave) {
-		t.Fatal("a new terminal doesn't echo: this test can't tell raw from not")
+		t.Fatal("a new terminal doesn't echo: this test can't detect raw mode")
 	}
 	term, err := openTerminal(slave, slave)
 	if err != nil {
@@ -74,17 +74,17 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-func TestTerminalThatIsNone(t *testing.T) {
+func TestNoTerminal(t *testing.T) {
 	_, slave := openPTY(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, err := openTerminal(null, slave); err == nil || err.Error() != "-t needs a terminal, and standard input is none" {
+	if _, err := openTerminal(null, slave); err == nil || err.Error() != "-t needs a terminal, but standard input is not one" {
 		t.Errorf("standard input: %v", err)
 	}
-	if _, err := openTerminal(slave, null); err == nil || err.Error() != "-t needs a terminal, and standard output is none" {
+	if _, err := openTerminal(slave, null); err == nil || err.Error() != "-t needs a terminal, but standard output is not one" {
 		t.Errorf("standard output: %v", err)
 	}
 	if !echoes(t, slave) {

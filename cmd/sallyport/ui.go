@@ -14,18 +14,20 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// The manners of the command: results go to standard output; everything else to standard error, one line each, with a
-// "sallyport:" prefix, lower case and no period. Colour is for terminals, and only where NO_COLOR is not set.
+// Results go to standard output. Everything else goes to standard error, one line each, with the
+// prefix "sallyport:", in lower case and without a period. Colour is used on terminals only, and
+// only if NO_COLOR is not set.
 
-// exit statuses besides 0, done.
+// Exit statuses other than 0, which means done.
 const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a file is wrong
-	// statusOwn is of a verb that else ends with another program's status, whatever failed: docker run and env have it so.
+	// statusOwn is the status for every failure of a verb that otherwise exits with another
+	// program's status. docker run and env use it too.
 	statusOwn = 125
 )
 
-// A ui is what a verb talks to a person with.
+// A ui is a verb's connection to the operator.
 type ui struct {
 	in       *os.File
 	out, err io.Writer
@@ -45,12 +47,12 @@ func noColor(environ []string) bool {
 	})
 }
 
-// notef tells a person what happens; it is no result.
+// notef prints a message that is not part of the result.
 func (u *ui) notef(format string, args ...any) {
 	fmt.Fprintf(u.err, "sallyport: %s\n", oneLine(fmt.Sprintf(format, args...)))
 }
 
-// json prints a result for a program.
+// json prints a result for programs.
 func (u *ui) json(v any) error {
 	enc := json.NewEncoder(u.out)
 	enc.SetIndent("", "  ")
@@ -58,7 +60,7 @@ func (u *ui) json(v any) error {
 	return enc.Encode(v)
 }
 
-// fail prints an error with its hint, if there is any, and returns the exit status it calls for.
+// fail prints an error with its hint, if it has one, and returns the exit status for it.
 func (u *ui) fail(err error) int {
 	if err == nil {
 		return 0
@@ -79,7 +81,7 @@ func (u *ui) fail(err error) int {
 	return statusFailed
 }
 
-// hintOf is what to do about an error; "" where nobody knows.
+// hintOf returns what to do about an error, or "" if there is no hint.
 func hintOf(err error) string {
 	if problem, ok := errors.AsType[*shim.Problem](err); ok {
 		return problem.Hint
@@ -95,29 +97,30 @@ func hintOf(err error) string {
 	return ""
 }
 
-// An exitStatus ends the program with that status and without another word: all has been said.
+// An exitStatus ends the program with that status. Nothing is printed, since all messages are
+// already printed.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// An ownFailure is of a verb that else ends with another program's exit status.
+// An ownFailure is an error of a verb that otherwise exits with another program's status.
 type ownFailure struct{ err error }
 
 func (e *ownFailure) Error() string { return e.err.Error() }
 func (e *ownFailure) Unwrap() error { return e.err }
 
-// A usageError says that the command line or a file is wrong, rather than that something failed.
+// A usageError is a mistake in the command line or in a file.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// usage makes err a usageError with a hint; an empty hint is none.
+// usage returns err as a usageError. An empty hint means none.
 func usage(err error, hint string) error {
 	return &usageError{&shim.Problem{Err: err, Hint: hint}}
 }
 
-// oneLine keeps an error to the one line it is promised: what came from elsewhere may hold several.
+// oneLine joins the lines of a text. An error from elsewhere may have several.
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

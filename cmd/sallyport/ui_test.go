@@ -24,9 +24,9 @@ func TestFail(t *testing.T) {
 		{"with a hint, on one line", fmt.Errorf("apply: %w", problem), 1, "sallyport: error: apply: no image; at all\nsallyport: hint: make images\n"},
 		{"no such group", fmt.Errorf("group \"x\": %w", shim.ErrNoGroup), 1, "sallyport: error: group \"x\": no such group\nsallyport: hint: \"sallyport ps\" lists the groups\n"},
 		{"no such container", shim.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
-		{"the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
+		{"a mistake in the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
 		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
-		{"a command's own", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},
+		{"status of a command", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var said strings.Builder
@@ -52,8 +52,8 @@ func TestLongVar(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"apart and joined", "plan -var a=b -var=c=d x.hcl", "plan --var a=b --var=c=d x.hcl"},
 		{"two dashes", "plan --var a=b", "plan --var a=b"},
-		{"another's words", "exec web.app prog -var", "exec web.app prog -var"},
-		{"behind the end of flags", "plan -- -var", "plan -- -var"},
+		{"another program's arguments", "exec web.app prog -var", "exec web.app prog -var"},
+		{"after the end of flags", "plan -- -var", "plan -- -var"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := strings.Fields(c.in)
@@ -61,7 +61,7 @@ func TestLongVar(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 			if strings.Join(in, " ") != c.in {
-				t.Error("the arguments it was given have changed")
+				t.Error("the original arguments have changed")
 			}
 		})
 	}

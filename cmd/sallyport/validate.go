@@ -6,7 +6,7 @@ type validateVerb struct {
 	groupArgs
 }
 
-// Run says nothing it was not asked: one line for each group that is right.
+// Run prints one line for each valid group.
 func (v *validateVerb) Run(ui *ui) error {
 	r, err := v.read(ui)
 	if err != nil {

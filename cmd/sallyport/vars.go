@@ -6,15 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/sallyport/sallyport/spec"
 )
 
-// checkVars refuses a -var that no file declares: it is a slip of the pen. A variable in the environment may be for others.
+// checkVars refuses a -var that no file declares, because it is a typing mistake. A variable of the
+// environment that no file declares may be meant for other files.
 func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error {
 	var known []string
 	for _, path := range paths {
-		known = append(known, declared(path, contents[path])...)
+		known = append(known, spec.Variables(contents[path])...)
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
@@ -29,18 +29,4 @@ func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error 
 		return usage(fmt.Errorf("-var %s: no variable of that name", name), hint)
 	}
 	return nil
-}
-
-// declared lists the variables of a file, as far as it can be read; what is wrong with it is for spec to say.
-func declared(path string, src []byte) []string {
-	file, _ := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	if file == nil || file.Body == nil {
-		return nil
-	}
-	content, _, _ := file.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "variable", LabelNames: []string{"name"}}}})
-	var names []string
-	for _, block := range content.Blocks {
-		names = append(names, block.Labels[0])
-	}
-	return names
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// version is set by the Makefile; without it, the module's own version is shown.
+// version is set by the Makefile. If it is empty, the module's version counts.
 var version string
 
 type versionVerb struct{}
@@ -25,7 +25,8 @@ func (v *versionVerb) Run(ui *ui) error {
 	return nil
 }
 
-// versionInfo is what the toolchain wrote into the binary. There is no revision outside a repository.
+// versionInfo returns what the toolchain wrote into the binary. A build outside a repository has no
+// revision.
 func versionInfo() api.VersionInfo {
 	v := api.VersionInfo{Version: version, Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -10,11 +10,12 @@ import (
 )
 
 type waitVerb struct {
-	Group   string        `arg:"" help:"The group; a job, whose apps end."`
-	Timeout time.Duration `placeholder:"DURATION" help:"Wait no longer, 90s or 5m (default for ever)."`
+	Group   string        `arg:"" help:"The group. It must be a job: a group whose apps end."`
+	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited)."`
 }
 
-// Run ends with the exit status of the job's apps; what fails here must not be taken for it.
+// Run exits with the status of the job's apps. A failure of wait itself has a status of its own, so
+// that scripts can distinguish them.
 func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	status, err := v.wait(ctx, in)
 	if err != nil {
@@ -41,11 +42,11 @@ func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err e
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return 0, &shim.Problem{
 			Err:  fmt.Errorf("group %s has not completed within %s", v.Group, v.Timeout),
-			Hint: fmt.Sprintf("it goes on; see \"sallyport status %s\"", v.Group),
+			Hint: fmt.Sprintf("it continues; see \"sallyport status %s\"", v.Group),
 		}
 	}
 	if err != nil {
-		return 0, interrupted(ctx, err, "the job goes on")
+		return 0, interrupted(ctx, err, "the job continues")
 	}
 	return status, nil
 }

@@ -9,23 +9,25 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A Client speaks to the daemon at a socket. It holds no connection between calls, needs no closing, and may be used by
-// several goroutines. Errors are what the daemon said, with its hint ([shim.Problem]); [shim.ErrNoGroup],
-// [shim.ErrNoContainer] and [shim.ErrNoGeneration] can be told with errors.Is, and so can the error of a ctx that has ended.
+// A Client calls the daemon at a socket. It keeps no connection between calls, needs no closing,
+// and may be used by several goroutines. Errors are the daemon's, with its hint ([shim.Problem]).
+// errors.Is finds [shim.ErrNoGroup], [shim.ErrNoContainer] and [shim.ErrNoGeneration] in them, and
+// the error of a ctx that has ended.
 type Client struct {
 	socket string
 }
 
-// NewClient returns a client of the daemon that listens at socket. It doesn't connect.
+// NewClient returns a client for the daemon at socket. It does not connect.
 func NewClient(socket string) *Client { return &Client{socket} }
 
-// Version says which daemon answers.
+// Version returns the daemon's version.
 func (c *Client) Version(ctx context.Context) (v VersionInfo, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/version", nil, &v)
 	return v, err
 }
 
-// Status returns one group's status, or every group's, by name, when group is "".
+// Status returns the status of one group. If group is "", it returns that of every group, sorted by
+// name.
 func (c *Client) Status(ctx context.Context, group string) ([]shim.GroupStatus, error) {
 	path := "/v1/groups"
 	if group != "" {
@@ -39,60 +41,63 @@ func (c *Client) Status(ctx context.Context, group string) ([]shim.GroupStatus, 
 	return body.Groups, err
 }
 
-// A FileProblem is a group file that the daemon can't use, and why on one line.
+// A FileProblem is a group file that the daemon can't use. Error is the reason, on one line.
 type FileProblem struct {
 	Path  string `json:"path"`
 	Error string `json:"error"`
 }
 
-// Problems lists the group files that can't be used as they are now.
+// Problems returns the group files that the daemon can't use at present.
 func (c *Client) Problems(ctx context.Context) ([]FileProblem, error) {
 	var body problemsBody
 	err := c.ask(ctx, http.MethodGet, "/v1/problems", nil, &body)
 	return body.Problems, err
 }
 
-// Preview says what Apply would do, changing nothing.
+// Preview returns what Apply would do. It changes nothing.
 func (c *Client) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error) {
 	var body previewsBody
 	err := c.ask(ctx, http.MethodPost, "/v1/preview", filesBody{files}, &body)
 	return body.Previews, err
 }
 
-// Apply installs the files and waits until their groups are as they say. progress (may be nil) gets one line at a time.
-// When ctx ends only the wait does: what is installed stays installed.
+// Apply installs the files and waits until their groups are as the files define them. progress gets
+// one line at a time. A nil progress is allowed. When ctx ends, only the waiting ends: what is
+// installed stays installed.
 func (c *Client) Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error {
-	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, tell(progress))
+	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, forward(progress))
 }
 
-// Remove uninstalls a group's file and waits until the group is gone. What the containers printed is kept, and so is what is in
-// its persistent volumes.
+// Remove uninstalls a group's file and waits until the group is gone. The containers' output is
+// kept, and so is the data in the group's persistent volumes.
 func (c *Client) Remove(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
 	}
-	return c.stream(ctx, http.MethodDelete, groupPath(group), nil, tell(progress))
+	return c.stream(ctx, http.MethodDelete, groupPath(group), nil, forward(progress))
 }
 
-// Purge is Remove, and deletes what is in the group's persistent volumes, also those left of a group that was removed before.
+// Purge is Remove, and also deletes the data in the group's persistent volumes. It works for a
+// group that is already removed, too.
 func (c *Client) Purge(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
 	}
-	return c.stream(ctx, http.MethodDelete, groupPath(group)+"?volumes=true", nil, tell(progress))
+	return c.stream(ctx, http.MethodDelete, groupPath(group)+"?volumes=true", nil, forward(progress))
 }
 
-// RemoveFile uninstalls a group file, by its base name, and waits until all of its groups are gone; with volumes, what is in their
-// persistent ones goes too.
+// RemoveFile uninstalls a group file, given by its base name, and waits until all of its groups are
+// gone. With volumes, it also deletes the data in their persistent volumes.
 func (c *Client) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
 	path := "/v1/files/" + url.PathEscape(file)
 	if volumes {
 		path += "?volumes=true"
 	}
-	return c.stream(ctx, http.MethodDelete, path, nil, tell(progress))
+	return c.stream(ctx, http.MethodDelete, path, nil, forward(progress))
 }
 
-// Restart stops and starts one container, or with "" all of the group's, and waits until they run.
+// Restart stops and starts one container and waits until it runs. If container is "", it restarts
+// all containers of the group.
 func (c *Client) Restart(ctx context.Context, group, container string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
@@ -101,10 +106,10 @@ func (c *Client) Restart(ctx context.Context, group, container string, progress 
 	if container != "" {
 		query.Set("container", container)
 	}
-	return c.stream(ctx, http.MethodPost, groupPath(group)+"/restart?"+query.Encode(), nil, tell(progress))
+	return c.stream(ctx, http.MethodPost, groupPath(group)+"/restart?"+query.Encode(), nil, forward(progress))
 }
 
-// Stop takes a group down and keeps it down until Start, whatever boots; it returns when nothing of it runs.
+// Stop stops a group until Start, even over a reboot. It returns when none of its containers runs.
 func (c *Client) Stop(ctx context.Context, group string, progress func(line string)) error {
 	return c.steer(ctx, group, "stop", progress)
 }
@@ -118,11 +123,12 @@ func (c *Client) steer(ctx context.Context, group, verb string, progress func(st
 	if err := checkNames(group); err != nil {
 		return err
 	}
-	return c.stream(ctx, http.MethodPost, groupPath(group)+"/"+verb, nil, tell(progress))
+	return c.stream(ctx, http.MethodPost, groupPath(group)+"/"+verb, nil, forward(progress))
 }
 
-// Logs calls emit with each line of output, any bytes, without its newline. An error of emit ends it and is returned as it
-// is. With Follow the end of ctx is how it ends, and no error.
+// Logs calls emit with each line of output, without its newline. A line may hold any bytes. An
+// error of emit ends Logs, which returns it unchanged. With Follow, Logs ends without an error when
+// ctx ends.
 func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, line string) error) error {
 	if err := checkNames(req.Group, req.Containers...); err != nil {
 		return err
@@ -141,8 +147,8 @@ func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, 
 	return err
 }
 
-// Events calls emit with each event that is meant. An error of emit ends it and is returned as it is. With Follow the end of ctx
-// is how it ends, and no error.
+// Events calls emit with each requested event. An error of emit ends Events, which returns it
+// unchanged. With Follow, Events ends without an error when ctx ends.
 func (c *Client) Events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
 	query := rangeQuery(q.Follow, q.Tail)
 	if q.Group != "" {
@@ -166,7 +172,7 @@ func (c *Client) Events(ctx context.Context, q shim.EventQuery, emit func(shim.E
 	return err
 }
 
-// rangeQuery says which part of what there is, and what is to come, is meant.
+// rangeQuery returns the query for a range of lines or events.
 func rangeQuery(follow bool, tail int) url.Values {
 	query := url.Values{}
 	if follow {
@@ -180,8 +186,8 @@ func rangeQuery(follow bool, tail int) url.Values {
 
 func groupPath(group string) string { return "/v1/groups/" + group }
 
-// tell passes progress on; a line that is empty is none.
-func tell(progress func(line string)) func(event) error {
+// forward returns a function that passes progress on, except empty lines.
+func forward(progress func(line string)) func(event) error {
 	return func(ev event) error {
 		if progress != nil && ev.Progress != "" {
 			progress(ev.Progress)

@@ -1,21 +1,33 @@
-// Package api is the control socket: how the command line, and anybody who is root, steers the daemon. It is HTTP and JSON
-// over a unix socket, so that curl will do:
+// Package api is the control socket: its server, its client and the types that travel between them.
+// Root controls the daemon through it, with the command or any other program. It is HTTP and JSON
+// over a unix socket, so curl is enough:
 //
 //	curl --unix-socket /run/sallyport/sallyport.sock http://sallyport/v1/groups
 //
-//	GET    /v1/version                  the daemon's version
-//	GET    /v1/groups                   every group's status
-//	GET    /v1/groups/{group}           one group's
-//	DELETE /v1/groups/{group}           remove it                        (stream)
-//	POST   /v1/groups/{group}/restart   ?container=NAME                  (stream)
-//	GET    /v1/groups/{group}/logs      ?container=NAME&follow=1&tail=N  (stream)
-//	GET    /v1/events                   ?group=NAME&kind=KIND&follow=1&tail=N  (stream)
-//	POST   /v1/preview                  {"files":[...]}: what apply would do
-//	POST   /v1/apply                    {"files":[...]}                  (stream)
-//	POST   /v1/exec                     upgrades to the frames of frame.go
+// The routes, with their query or body:
 //
-// A stream is a line of JSON for each thing that happens, the last of them {"done":true} or {"error":{...}}. An error that
-// comes before anything else has a status code as well. Both sides ignore fields, events and frames they don't know.
+//	GET    /v1/version                             the daemon's version
+//	GET    /v1/groups                              status of all groups
+//	GET    /v1/groups/{group}                      status of one group
+//	GET    /v1/problems                            group files that can't be used, and why
+//	GET    /v1/groups/{group}/history              the group's generations, newest first
+//	GET    /v1/groups/{group}/history/{generation} the group file of a generation
+//	POST   /v1/preview                             {"files":[...]}: what apply would do
+//	POST   /v1/apply                               {"files":[...]}: install them (stream)
+//	POST   /v1/groups/{group}/rollback             ?to=GENERATION (stream)
+//	DELETE /v1/groups/{group}                      ?volumes=true: remove a group (stream)
+//	DELETE /v1/files/{file}                        ?volumes=true: remove its groups (stream)
+//	POST   /v1/groups/{group}/restart              ?container=NAME (stream)
+//	POST   /v1/groups/{group}/stop                 stop until start is requested (stream)
+//	POST   /v1/groups/{group}/start                start a stopped group (stream)
+//	GET    /v1/groups/{group}/wait                 exit status of a job, when complete (stream)
+//	GET    /v1/groups/{group}/logs                 ?container=NAME&follow=true&tail=N (stream)
+//	GET    /v1/events                              ?group=NAME&kind=KIND, and as logs (stream)
+//	POST   /v1/exec                                JSON, then the frames of frame.go
 //
-// What bites: a caller that goes away ends only the waiting. What it had installed stays installed.
+// A stream has one line of JSON for each thing that happens. The last line is {"done":true} or
+// {"error":{...}}. If an error comes before everything else, its status code shows it too. Both
+// sides ignore fields, events and frames that they don't know.
+//
+// What bites: a caller that disconnects only stops waiting. What it had installed stays installed.
 package api

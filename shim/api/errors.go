@@ -8,14 +8,15 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A wireError is an error on its way to the client. What it wraps stays behind, but for the hint and the sentinels below.
+// A wireError is an error on its way to the client. Of the errors that it wraps, only the hint and
+// the sentinels below travel with it.
 type wireError struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }
 
-// The errors that a client tells apart with errors.Is, by the code that stands for them.
+// sentinels are the errors that a client finds with errors.Is, by their code.
 var sentinels = map[string]error{
 	"no_group":      shim.ErrNoGroup,
 	"no_container":  shim.ErrNoContainer,
@@ -45,16 +46,16 @@ func (e wireError) decode() error {
 	return err
 }
 
-// A remoteError is what the daemon said.
+// A remoteError is an error of the daemon, as the client returns it.
 type remoteError struct {
 	message string
-	is      error // nil: nothing a client branches on
+	is      error // nil for an error without a code
 }
 
 func (e *remoteError) Error() string { return e.message }
 func (e *remoteError) Unwrap() error { return e.is }
 
-// about names what is not there in an error that doesn't.
+// about adds the name of the group or container to a bare sentinel.
 func about(err error, group, container string) error {
 	switch err {
 	case shim.ErrNoGroup:
@@ -69,7 +70,7 @@ func onlyRoot(socket string) error {
 	return &shim.Problem{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
 }
 
-// A badRequest is an error of who wrote the client, not of an operator.
+// A badRequest is a mistake in a request. Its cause is the client program, not the operator.
 type badRequest struct {
 	err    error
 	status int

@@ -12,9 +12,9 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// Exec runs a process in a running container and returns its exit status. When ctx ends the process is ended. An error of
-// req.Stdin is taken for its end. A Read of it that blocks when the process has ended is left behind: nothing can be done
-// about a terminal nobody types at.
+// Exec runs a process in a running container and returns its exit status. The end of ctx ends the
+// process. An error of req.Stdin counts as its end. If a Read of req.Stdin blocks after the process
+// has ended, its goroutine stays, because a Read of an idle terminal can't be interrupted.
 func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
 	if err := checkNames(req.Group, req.Container); err != nil {
 		return 0, err
@@ -43,8 +43,8 @@ type terminal struct {
 	credit *credit
 }
 
-// start sends input and sizes from goroutines of their own, and returns what ends them. Their errors don't matter: whatever
-// breaks the connection is found by read too.
+// start sends input and sizes from goroutines of its own, and returns a function that ends them.
+// Their errors are ignored, because read sees a broken connection too.
 func (t *terminal) start() (end func()) {
 	if t.req.Stdin != nil {
 		go t.sendInput()
@@ -99,8 +99,8 @@ func (t *terminal) sendSizes(ended <-chan struct{}) {
 	}
 }
 
-// read takes the daemon's frames until the last. done says that an error is the daemon's word, or one of req's writers, and
-// not one of the connection.
+// read handles the daemon's frames until the last one. done reports whether err is from the daemon
+// or from a writer of req, rather than from the connection.
 func (t *terminal) read(in io.Reader) (status uint32, done bool, err error) {
 	frames := frameReader{r: in}
 	for {
@@ -139,7 +139,7 @@ func show(w io.Writer, p []byte) error {
 		return nil
 	}
 	if _, err := w.Write(p); err != nil {
-		return fmt.Errorf("show the process's output: %w", err)
+		return fmt.Errorf("write the process's output: %w", err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// request of an exec in the container every fake has.
+// execOf returns a request for the container that every fake has.
 func execOf(args ...string) shim.ExecRequest {
 	return shim.ExecRequest{Group: "checkout", Container: "web", Args: args}
 }
@@ -52,7 +52,7 @@ func TestExec(t *testing.T) {
 			n, err := io.Copy(r.Stdout, r.Stdin)
 			return uint32(n), err
 		}, 0, "", ""},
-		{"input that nobody reads", strings.NewReader(strings.Repeat("x", 1<<20)), false, func(context.Context, shim.ExecRequest) (uint32, error) {
+		{"input that is not read", strings.NewReader(strings.Repeat("x", 1<<20)), false, func(context.Context, shim.ExecRequest) (uint32, error) {
 			return 3, nil
 		}, 3, "", ""},
 	} {
@@ -104,7 +104,7 @@ func TestExecErrors(t *testing.T) {
 	})
 }
 
-// 16 MiB there and back, far more than any buffer on the way holds.
+// It sends 16 MiB in both directions, far more than all buffers on the way hold.
 func TestExecBothWaysAtOnce(t *testing.T) {
 	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
 		_, err := io.Copy(r.Stdout, r.Stdin)
@@ -120,11 +120,11 @@ func TestExecBothWaysAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want.Sum(nil), got.Sum(nil)) {
-		t.Error("what came back is not what was sent")
+		t.Error("the output differs from the input")
 	}
 }
 
-// A window that is resized must reach a process that reads no input though plenty waits.
+// A new size of the terminal must reach a process that reads no input, although much input waits.
 func TestExecResizeBehindInput(t *testing.T) {
 	want := shim.WinSize{Width: 200, Height: 50}
 	d := execDaemon(t, func(ctx context.Context, r shim.ExecRequest) (uint32, error) {
@@ -145,7 +145,7 @@ func TestExecResizeBehindInput(t *testing.T) {
 	req.TTY, req.Resize = true, sizes
 	req.Stdin = io.MultiReader(strings.NewReader(strings.Repeat("x", window-1)), readerFunc(func() { close(sent) }), strings.NewReader(strings.Repeat("x", window)))
 	go func() {
-		<-sent // the window is used up but for a byte, and more waits
+		<-sent // one byte of the window is left, and more input waits
 		sizes <- shim.WinSize{Width: 80, Height: 24}
 		sizes <- want
 	}()
@@ -154,7 +154,7 @@ func TestExecResizeBehindInput(t *testing.T) {
 	}
 }
 
-// readerFunc is an empty reader that calls itself when it is come to.
+// A readerFunc is an empty reader that calls itself when it is read.
 type readerFunc func()
 
 func (f readerFunc) Read([]byte) (int, error) {
@@ -162,7 +162,7 @@ func (f readerFunc) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A session takes the latest size, however many came before a process looked.
+// A session keeps only the latest size, however many came before the process took one.
 func TestExecLatestSize(t *testing.T) {
 	k := newKeyboard(func(int) {})
 	for _, payload := range []string{"\x00\x01\x00\x01", "\x00\x02\x00\x02", "\x00\x50\x00\x18"} {
@@ -189,7 +189,7 @@ func TestExecClientVanishes(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	answered := make(chan error, 1)
-	typing, keys := io.Pipe() // a terminal nobody types at
+	typing, keys := io.Pipe() // a terminal without any input
 	go func() {
 		req := execOf("sleep")
 		req.Stdin = typing
@@ -208,7 +208,7 @@ func TestExecClientVanishes(t *testing.T) {
 	_ = keys.Close()
 }
 
-// The process writes until the client, who has stopped reading, is gone.
+// The process writes until its client, which has stopped reading, disconnects.
 func TestExecClientVanishesWhileItIsWrittenTo(t *testing.T) {
 	ended := make(chan error, 1)
 	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (_ uint32, err error) {
@@ -245,7 +245,7 @@ func TestExecSlowReader(t *testing.T) {
 		if got == 0 {
 			select {
 			case <-written:
-				t.Error("the process had written all before anybody read: where is it kept?")
+				t.Error("the process had written everything before the client read: where is it buffered?")
 			default:
 			}
 		}
@@ -274,7 +274,7 @@ func TestExecDaemonStops(t *testing.T) {
 	checkProblem(t, receive(t, "the client", answered), errStopping.Error(), errStopping.Hint)
 }
 
-// A client that sends more than it may is shown out.
+// A client that sends more input than it was granted is disconnected.
 func TestExecFlood(t *testing.T) {
 	ended := make(chan error, 1)
 	d := execDaemon(t, func(ctx context.Context, _ shim.ExecRequest) (uint32, error) {
@@ -285,7 +285,7 @@ func TestExecFlood(t *testing.T) {
 	const body = `{"group":"web","container":"app","args":["x"],"stdin":true}`
 	conn := request(t, d.socket, fmt.Sprintf("POST /v1/exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\nContent-Length: %d\r\n\r\n%s",
 		execProtocol, len(body), body))
-	if _, err := conn.Read(make([]byte, 12)); err != nil { // it may speak frames from here
+	if _, err := conn.Read(make([]byte, 12)); err != nil { // frames may follow from here
 		t.Fatal(err)
 	}
 	frames := &frameWriter{w: conn}

@@ -8,42 +8,44 @@ import (
 	"sync"
 )
 
-// After the upgrade of an exec both sides send frames: a byte that says what it is, the length of what follows in four bytes,
-// big end first, and that many bytes.
+// After the upgrade of an exec, both sides send frames. A frame is a byte with its type, four bytes
+// with the length of the payload (big endian), and the payload.
 //
-// The client may send no more standard input than it was granted: window bytes to begin with, and what grant frames add as
-// the process reads. So the daemon never has to stop reading the connection, and sees at once that a window was resized, or
-// that the client is gone, while the process reads nothing. Output has no window: a client that doesn't read stops it.
+// The client may send only as much standard input as it is granted: window bytes at the beginning,
+// and the bytes of grant frames as the process reads. So the daemon never has to stop reading from
+// the connection. It notices at once that the terminal was resized or that the client has
+// disconnected, even while the process reads nothing. Output has no window: a client that does not
+// read makes the process wait.
 type frameType byte
 
 const (
 	frameStdin    frameType = 1 // to the daemon: bytes for the process
-	frameStdinEnd frameType = 2 // to the daemon: there are no more
+	frameStdinEnd frameType = 2 // to the daemon: standard input has ended
 	frameResize   frameType = 3 // to the daemon: width and height, two bytes each
 	frameStdout   frameType = 4 // to the client: bytes of the process
 	frameStderr   frameType = 5 // to the client: bytes of the process
-	frameGrant    frameType = 6 // to the client: in four bytes, how many more bytes of input it may send
-	frameExit     frameType = 7 // to the client, the last: the exit status in four bytes
-	frameError    frameType = 8 // to the client, the last: a wireError as JSON
+	frameGrant    frameType = 6 // to the client: four bytes, the number of input bytes that it may send on top
+	frameExit     frameType = 7 // to the client, last frame: the exit status in four bytes
+	frameError    frameType = 8 // to the client, last frame: a wireError as JSON
 )
 
 const (
 	execProtocol = "sallyport-exec-1"
 	window       = 256 << 10
 	maxFrame     = 64 << 10 // bytes after the header
-	chunk        = 32 << 10 // bytes of input or output that are sent at a time
+	chunk        = 32 << 10 // largest payload of input or output
 	headerSize   = 5
 )
 
 var errFrame = errors.New("not a frame of the exec protocol")
 
-// A frameReader reads frames. What next returns is good until the following call.
+// A frameReader reads frames. The payload that next returns is valid until the next call.
 type frameReader struct {
 	r   io.Reader
 	buf [headerSize + maxFrame]byte
 }
 
-// next returns io.EOF only between two frames.
+// next reads one frame. It returns io.EOF only between two frames.
 func (f *frameReader) next() (frameType, []byte, error) {
 	header := f.buf[:headerSize]
 	if _, err := io.ReadFull(f.r, header); err != nil {
@@ -63,7 +65,7 @@ func (f *frameReader) next() (frameType, []byte, error) {
 	return frameType(header[0]), payload, nil
 }
 
-// A frameWriter writes frames, whole ones, from any goroutine.
+// A frameWriter writes whole frames. Several goroutines may use it.
 type frameWriter struct {
 	mu  sync.Mutex
 	w   io.Writer
@@ -80,7 +82,7 @@ func (f *frameWriter) write(t frameType, payload []byte) error {
 	return err
 }
 
-// number is the payload of the frames that carry one.
+// number returns the payload of a frame that holds a number.
 func number(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
 func parseNumber(payload []byte) (uint32, error) {
@@ -90,7 +92,7 @@ func parseNumber(payload []byte) (uint32, error) {
 	return binary.BigEndian.Uint32(payload), nil
 }
 
-// output is an io.Writer whose bytes are frames of one type.
+// An output is an io.Writer that sends its bytes as frames of one type.
 type output struct {
 	frames *frameWriter
 	kind   frameType

@@ -15,7 +15,7 @@ type frame struct {
 	Payload string
 }
 
-// readFrames reads until it can't.
+// readFrames reads frames until the first error.
 func readFrames(data []byte) (frames []frame, err error) {
 	r := frameReader{r: bytes.NewReader(data)}
 	for {
@@ -36,11 +36,11 @@ func TestFrames(t *testing.T) {
 	}{
 		{"none", "", nil, io.EOF},
 		{"two", "\x01\x00\x00\x00\x02hi\x02\x00\x00\x00\x00", []frame{{frameStdin, "hi"}, {frameStdinEnd, ""}}, io.EOF},
-		{"of a later version", "\x63\x00\x00\x00\x01x", []frame{{99, "x"}}, io.EOF},
+		{"a type of a later version", "\x63\x00\x00\x00\x01x", []frame{{99, "x"}}, io.EOF},
 		{"the largest", "\x04\x00\x01\x00\x00" + strings.Repeat("x", maxFrame), []frame{{frameStdout, strings.Repeat("x", maxFrame)}}, io.EOF},
 		{"too large", "\x04\x00\x01\x00\x01x", nil, errFrame},
 		{"cut in the header", "\x01\x00\x00", nil, io.ErrUnexpectedEOF},
-		{"cut behind the header", "\x01\x00\x00\x00\x02", nil, io.ErrUnexpectedEOF},
+		{"cut after the header", "\x01\x00\x00\x00\x02", nil, io.ErrUnexpectedEOF},
 		{"cut in the payload", "\x01\x00\x00\x00\x02h", nil, io.ErrUnexpectedEOF},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// What is read is what was sent, and what is written again is what was read; a session survives anything.
+// A frame that was read is the same when it is written again. A session survives any input.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x02hi\x02\x00\x00\x00\x00\x03\x00\x00\x00\x04\x00\x50\x00\x18"))
 	f.Add([]byte("\x03\x00\x00\x00\x01x"))

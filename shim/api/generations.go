@@ -61,12 +61,12 @@ func (s *Server) wait(ctx context.Context, r *http.Request, out *stream) error {
 func parseGeneration(v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 {
-		return 0, &badRequest{fmt.Errorf("%q is no number of a generation", v), http.StatusBadRequest}
+		return 0, &badRequest{fmt.Errorf("%q is not the number of a generation", v), http.StatusBadRequest}
 	}
 	return n, nil
 }
 
-// History returns the generations of a group, the newest first.
+// History returns the generations of a group, newest first.
 func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, error) {
 	if err := checkNames(group); err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, 
 	return body.Generations, err
 }
 
-// File returns the file that a generation came from, with all that was read for it. [shim.ErrNoGeneration] can be told with
-// errors.Is.
+// File returns the file of a generation, with all files that were read for it. errors.Is finds
+// [shim.ErrNoGeneration] in its error.
 func (c *Client) File(ctx context.Context, group string, generation int) (shim.Bundle, error) {
 	if err := checkNames(group); err != nil {
 		return shim.Bundle{}, err
@@ -87,8 +87,9 @@ func (c *Client) File(ctx context.Context, group string, generation int) (shim.B
 	return body.File, err
 }
 
-// Rollback puts an earlier generation's file in the place of the installed one and waits as Apply does. to is its number; 0 is
-// the last that proved itself and is another than what runs.
+// Rollback installs the file of an earlier generation and waits as Apply does. to is the
+// generation's number. If it is 0, Rollback chooses the last proved generation that differs from
+// the current one.
 func (c *Client) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
 	verb := "rollback"
 	if to != 0 {
@@ -97,20 +98,21 @@ func (c *Client) Rollback(ctx context.Context, group string, to int, progress fu
 	return c.steer(ctx, group, verb, progress)
 }
 
-// Wait waits until the group has completed and returns the exit status of its apps, the first that is not 0.
+// Wait waits until the group has completed. It returns the exit status of its apps: the first that
+// is not 0, else 0.
 func (c *Client) Wait(ctx context.Context, group string) (status uint32, err error) {
 	if err := checkNames(group); err != nil {
 		return 0, err
 	}
-	told := false
+	received := false
 	err = c.stream(ctx, http.MethodGet, groupPath(group)+"/wait", nil, func(ev event) error {
 		if ev.ExitStatus != nil {
-			status, told = *ev.ExitStatus, true
+			status, received = *ev.ExitStatus, true
 		}
 		return nil
 	})
-	if err == nil && !told {
-		err = errors.New("the daemon did not say how the group has ended")
+	if err == nil && !received {
+		err = errors.New("the daemon did not send the exit status of the group")
 	}
 	return status, err
 }

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A fakeKeeper notes each call as the line an operator would type. do, where it is set, is what a call that waits does.
+// A fakeKeeper records each call as the line that an operator would type. If do is not nil, calls
+// that wait call it.
 type fakeKeeper struct {
 	do func(ctx context.Context, progress func(string)) error
 
@@ -147,7 +148,7 @@ type execFunc func(ctx context.Context, req shim.ExecRequest) (uint32, error)
 
 func (f execFunc) Exec(ctx context.Context, req shim.ExecRequest) (uint32, error) { return f(ctx, req) }
 
-// A daemon is a server on a socket of its own, as the wiring makes it.
+// A daemon is a server on its own socket, connected as in the real daemon.
 type daemon struct {
 	*Client
 	keeper *fakeKeeper
@@ -156,7 +157,7 @@ type daemon struct {
 	log    *buffer
 }
 
-// startDaemon starts one with what cfg says, and fakes for the rest.
+// startDaemon starts a daemon with cfg. Fakes replace what cfg lacks.
 func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	t.Helper()
 	d := &daemon{keeper: &fakeKeeper{}, socket: filepath.Join(t.TempDir(), "s.sock"), log: &buffer{}}
@@ -201,14 +202,14 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	return d
 }
 
-// browser is what curl --unix-socket would be.
+// browser returns an HTTP client for the socket, like curl --unix-socket.
 func (d *daemon) browser() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", d.socket)
 	}}}
 }
 
-// buffer is a bytes.Buffer that may be read while it is written.
+// A buffer is a bytes.Buffer that can be read and written at the same time.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -226,13 +227,13 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// receive fails the test instead of waiting for ever.
+// receive receives from c. It fails the test rather than wait for ever.
 func receive[T any](t *testing.T, what string, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 	}
 	return v
 }

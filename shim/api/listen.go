@@ -17,19 +17,19 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// maxSocketPath is what sockaddr_un holds, but for the byte that ends it.
+// maxSocketPath is the length of sockaddr_un's path without the zero byte at its end.
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// Listen opens the control socket at path, in a folder that exists. It takes the place of a socket that nobody answers on,
-// and refuses to do so where somebody does. That two daemons which start at the same instant don't both find nobody is for
-// the caller to see to.
+// Listen opens the control socket at path. The folder must exist. Listen replaces a socket on which
+// no daemon answers, and refuses if one answers. It does not prevent two daemons that start at the
+// same instant from both finding none: the caller must.
 //
-// The socket is made with mode 0600, and who connects must be root all the same, or the user the daemon runs as: a mode is
-// easily changed.
+// The socket has mode 0600. Since a mode is easily changed, the listener also checks each peer: it
+// must be root or the daemon's own user.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, &shim.Problem{
-			Err:  fmt.Errorf("the path of the control socket has %d bytes, the kernel takes %d: %s", len(path), maxSocketPath, path),
+			Err:  fmt.Errorf("the path of the control socket has %d bytes, the kernel allows %d: %s", len(path), maxSocketPath, path),
 			Hint: "choose a shorter run folder",
 		}
 	}
@@ -38,8 +38,8 @@ func Listen(path string) (net.Listener, error) {
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var chmod error
-		// Linux gives the file the mode its socket has when it is bound: it is never wider, and the umask, which
-		// belongs to the whole process, is left alone.
+		// Linux gives the file the mode that its socket has when it is bound. So the mode is never
+		// wider, and the umask, which belongs to the whole process, stays unchanged.
 		err := c.Control(func(fd uintptr) { chmod = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(err, chmod)
 	}}
@@ -50,7 +50,7 @@ func Listen(path string) (net.Listener, error) {
 	return &listener{Listener: l, admitted: []uint32{0, uint32(os.Geteuid())}}, nil
 }
 
-// clearSocket removes what a daemon that was killed left at path.
+// clearSocket removes the socket of a daemon that was killed.
 func clearSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -59,20 +59,20 @@ func clearSocket(path string) error {
 	case err != nil:
 		return fmt.Errorf("open the control socket: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return &shim.Problem{Err: fmt.Errorf("%s is in the way of the control socket, and is no socket", path), Hint: "move it away"}
+		return &shim.Problem{Err: fmt.Errorf("%s is not a socket, so the control socket can't replace it", path), Hint: "move it away"}
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) { // only this proves that nobody listens
+	if !errors.Is(err, unix.ECONNREFUSED) { // only this error proves that no process listens
 		return &shim.Problem{
 			Err:  fmt.Errorf("another daemon is running: it answers at %s", path),
 			Hint: "stop that one first, or give this one a run folder of its own",
 		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace the control socket of a daemon that is gone: %w", err)
+		return fmt.Errorf("remove the control socket of a daemon that has ended: %w", err)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func clearSocket(path string) error {
 type listener struct {
 	net.Listener
 	admitted []uint32
-	refused  func(uid uint32) // nil: nobody wants to know. Set before the first Accept
+	refused  func(uid uint32) // optional; set before the first Accept
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -101,15 +101,16 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse answers whatever may be asked, and hangs up. It doesn't wait: a connection that is new has room for so little.
+// refuse answers any request with an error and closes the connection. It does not wait for the
+// client: the buffer of a new connection has room for this answer.
 func refuse(conn net.Conn, socket string) {
-	body, _ := json.Marshal(errorBody{encodeError(onlyRoot(socket))}) // strings: it can't fail
+	body, _ := json.Marshal(errorBody{encodeError(onlyRoot(socket))}) // marshalling strings can't fail
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	fmt.Fprintf(conn, "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
 	_ = conn.Close()
 }
 
-// peer is the user who connected, as the kernel noted at that moment.
+// peer returns the user that connected. The kernel recorded it at connect.
 func peer(conn *net.UnixConn) (uid uint32, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

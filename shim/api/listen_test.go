@@ -18,7 +18,7 @@ import (
 )
 
 func TestListenMode(t *testing.T) {
-	old := unix.Umask(0) // the most that could be left open
+	old := unix.Umask(0) // the umask that removes nothing
 	defer unix.Umask(old)
 	path := filepath.Join(t.TempDir(), "s.sock")
 	l, err := Listen(path)
@@ -35,7 +35,7 @@ func TestListenMode(t *testing.T) {
 	}
 }
 
-func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
+func TestListenReplacesADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -67,9 +67,9 @@ func TestListenRefuses(t *testing.T) {
 	}
 	d := startDaemon(t, ServerConfig{})
 	for _, tt := range []struct{ name, path, want, hint string }{
-		{"a living daemon", d.socket, "another daemon is running: it answers at " + d.socket, "stop that one first, or give this one a run folder of its own"},
-		{"a file", file, file + " is in the way of the control socket, and is no socket", "move it away"},
-		{"a long path", long, fmt.Sprintf("the path of the control socket has %d bytes, the kernel takes 107: %s", len(long), long), "choose a shorter run folder"},
+		{"a running daemon", d.socket, "another daemon is running: it answers at " + d.socket, "stop that one first, or give this one a run folder of its own"},
+		{"a file", file, file + " is not a socket, so the control socket can't replace it", "move it away"},
+		{"a long path", long, fmt.Sprintf("the path of the control socket has %d bytes, the kernel allows 107: %s", len(long), long), "choose a shorter run folder"},
 		{"no folder", dir + "/none/s", "open the control socket: listen unix " + dir + "/none/s: bind: no such file or directory", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestListenRefuses(t *testing.T) {
 		})
 	}
 	if _, err := d.Version(t.Context()); err != nil {
-		t.Errorf("the living daemon afterwards: %v", err)
+		t.Errorf("the running daemon afterwards: %v", err)
 	}
 }
 
@@ -96,7 +96,8 @@ func TestNoDaemon(t *testing.T) {
 	checkProblem(t, err, "no daemon answers at "+path, hint)
 }
 
-// connectVar makes the test program ask the daemon at its value for its version, and print the answer, instead of testing.
+// connectVar, if set, makes the test program a client: it asks the daemon at that socket for its
+// version and prints the answer.
 const connectVar = "SALLYPORT_TEST_CONNECT"
 
 func connectAsChild() bool {
@@ -124,7 +125,7 @@ func TestRootAdmitsOnlyRoot(t *testing.T) {
 	dir := filepath.Dir(d.socket)
 	program := copyProgram(t, dir)
 	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o755); err != nil { // the way to the socket is open to all
+		if err := os.Chmod(path, 0o755); err != nil { // all users can reach the socket
 			t.Fatal(err)
 		}
 	}
@@ -148,9 +149,9 @@ func TestRootAdmitsOnlyRoot(t *testing.T) {
 		want string
 	}{
 		{"root", 0o600, 0, "<nil>"},
-		{"nobody, by the mode", 0o600, nobody, refused},
-		{"nobody, by the credentials", 0o666, nobody, refused},
-		{"root, after that", 0o666, 0, "<nil>"},
+		{"another user, refused by the mode", 0o600, nobody, refused},
+		{"another user, refused by the credentials", 0o666, nobody, refused},
+		{"root, afterwards", 0o666, 0, "<nil>"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := os.Chmod(d.socket, tt.mode); err != nil {
@@ -162,11 +163,11 @@ func TestRootAdmitsOnlyRoot(t *testing.T) {
 		})
 	}
 	if log := d.log.String(); strings.Count(log, "uid=65534") != 1 {
-		t.Errorf("the log doesn't name who was refused once:\n%s", log)
+		t.Errorf("the log does not have the refused user once:\n%s", log)
 	}
 }
 
-// copyProgram copies the test program to where everybody can run it.
+// copyProgram copies the test program to a place where all users can run it.
 func copyProgram(t *testing.T, dir string) string {
 	t.Helper()
 	in, err := os.Open("/proc/self/exe")

@@ -14,56 +14,47 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A Keeper is what the server steers. Implemented by [shim.Keeper].
+// A Keeper keeps the groups. progress gets one line for each thing that happens.
 type Keeper interface {
-	Installer
-	Steerer
-	Teller
-}
-
-// An Installer changes what is wanted.
-type Installer interface {
+	Status(group string) ([]shim.GroupStatus, error)
+	Problems() []shim.FileProblem
+	History(ctx context.Context, group string) ([]shim.Generation, error)
+	Definition(ctx context.Context, group string, generation int) (shim.Definition, error)
 	Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error)
+
 	Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error
 	Rollback(ctx context.Context, group string, to int, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Purge(ctx context.Context, group string, progress func(line string)) error
 	RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error
-}
 
-// A Steerer acts on what runs, and waits for it.
-type Steerer interface {
 	Restart(ctx context.Context, group, container string, progress func(line string)) error
 	Stop(ctx context.Context, group string, progress func(line string)) error
 	Start(ctx context.Context, group string, progress func(line string)) error
 	Wait(ctx context.Context, group string) (status uint32, err error)
 }
 
-// A Teller says what there is, and was.
-type Teller interface {
-	Status(group string) ([]shim.GroupStatus, error)
-	Problems() []shim.FileProblem
-	History(ctx context.Context, group string) ([]shim.Generation, error)
-	Definition(ctx context.Context, group string, generation int) (shim.Definition, error)
+// An Execer runs a process in a running container and returns its exit status.
+type Execer interface {
+	Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error)
 }
 
-var _ Keeper = (*shim.Keeper)(nil)
-
-// A LogSource calls emit with each line asked for, one call at a time and none after it has returned, until there is no more
-// or ctx ends.
+// A LogSource calls emit with each line that is requested, one call at a time. It returns after the
+// last line or when ctx ends, and then calls emit no more.
 type LogSource func(ctx context.Context, req LogRequest, emit func(container, line string) error) error
 
-// An EventSource calls emit with each event asked for, like a LogSource.
+// An EventSource calls emit with each event that is requested, as a LogSource does with lines.
 type EventSource func(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error
 
-// A ServerConfig is what a Server works with.
+// A ServerConfig holds what a Server works with.
 type ServerConfig struct {
 	Keeper  Keeper      // required
-	Exec    shim.Execer // required
+	Exec    Execer      // required
 	Logs    LogSource   // required
 	Events  EventSource // required
-	Version VersionInfo // optional: what Version answers
-	// Runtime says which containerd the daemon works with, whenever it is asked. Optional: nil leaves Version's.
+	Version VersionInfo // optional: the answer to a request for the version
+	// Runtime returns the containerd that the daemon works with. It is called for each request for
+	// the version. Optional: if it is nil, the answer is Version alone.
 	Runtime func(ctx context.Context) string
 	Log     *slog.Logger // optional: nil discards
 }
@@ -71,10 +62,10 @@ type ServerConfig struct {
 // A Server answers on the control socket.
 type Server struct {
 	ServerConfig
-	sessions sync.WaitGroup // of exec, which net/http lets go of
+	sessions sync.WaitGroup // of exec, whose connections net/http no longer owns
 }
 
-// NewServer validates and starts nothing.
+// NewServer checks cfg. It starts nothing.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	switch {
 	case cfg.Keeper == nil:
@@ -95,25 +86,25 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = time.Minute
-	drainTimeout  = 5 * time.Second // for those who wait, to be told that the daemon stops
+	drainTimeout  = 5 * time.Second // for waiting requests to send their last line
 )
 
 var errStopping = &shim.Problem{
 	Err:  errors.New("the daemon is stopping"),
-	Hint: "groups run on without it; when it is back, look with \"sallyport status\"",
+	Hint: "the groups continue to run; see \"sallyport status\" when the daemon is back",
 }
 
-// Serve answers on l, which it closes, until ctx ends. Then whoever waits is told so, and it returns nil when they are gone.
-// It is called once.
+// Serve answers on l until ctx ends, and closes l. At the end it sends every waiting request an
+// error, and returns nil when all connections are closed. It must be called only once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if ours, ok := l.(*listener); ok {
 		ours.refused = func(uid uint32) { s.Log.Warn("control socket: only root is admitted", "uid", uid) }
 	}
-	// Requests learn from the cause that it is the daemon that ends, and not their caller.
+	// The cause shows a request that the daemon has ended it, rather than its caller.
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	server := &http.Server{
-		Handler:           s.routes(),
+		Handler:           s.handler(),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -125,14 +116,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-served: // not before Shutdown but by an error of the listener
+	case err = <-served: // before Shutdown this can only be an error of the listener
 		err = fmt.Errorf("serve the control socket: %w", err)
 	}
 	stop(errStopping)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if server.Shutdown(drain) != nil {
-		_ = server.Close() // of those who don't read what they are told
+		_ = server.Close() // closes connections whose clients don't read
 	}
 	s.sessions.Wait()
 	if err == nil {
@@ -141,31 +132,47 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-func (s *Server) routes() http.Handler {
+// A route is a pattern of [http.ServeMux] and its handler.
+type route struct {
+	pattern string
+	handler http.Handler
+}
+
+// routes lists what the server answers, in the order of the list in doc.go. A test compares the
+// two.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /v1/version", s.answers(s.version)},
+		{"GET /v1/groups", s.answers(s.status)},
+		{"GET /v1/groups/{group}", s.answers(s.status)},
+		{"GET /v1/problems", s.answers(s.problems)},
+		{"GET /v1/groups/{group}/history", s.answers(s.history)},
+		{"GET /v1/groups/{group}/history/{generation}", s.answers(s.definition)},
+		{"POST /v1/preview", s.answers(s.preview)},
+		{"POST /v1/apply", s.streams(s.apply)},
+		{"POST /v1/groups/{group}/rollback", s.streams(s.rollback)},
+		{"DELETE /v1/groups/{group}", s.streams(s.remove)},
+		{"DELETE /v1/files/{file}", s.streams(s.removeFile)},
+		{"POST /v1/groups/{group}/restart", s.streams(s.restart)},
+		{"POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop))},
+		{"POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start))},
+		{"GET /v1/groups/{group}/wait", s.streams(s.wait)},
+		{"GET /v1/groups/{group}/logs", s.streams(s.logs)},
+		{"GET /v1/events", s.streams(s.events)},
+		{"POST /v1/exec", http.HandlerFunc(s.exec)},
+	}
+}
+
+func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/version", s.answers(s.version))
-	mux.Handle("GET /v1/groups", s.answers(s.status))
-	mux.Handle("GET /v1/groups/{group}", s.answers(s.status))
-	mux.Handle("GET /v1/problems", s.answers(s.problems))
-	mux.Handle("DELETE /v1/groups/{group}", s.streams(s.remove))
-	mux.Handle("DELETE /v1/files/{file}", s.streams(s.removeFile))
-	mux.Handle("POST /v1/groups/{group}/restart", s.streams(s.restart))
-	mux.Handle("POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop)))
-	mux.Handle("POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start)))
-	mux.Handle("GET /v1/groups/{group}/wait", s.streams(s.wait))
-	mux.Handle("POST /v1/groups/{group}/rollback", s.streams(s.rollback))
-	mux.Handle("GET /v1/groups/{group}/history", s.answers(s.history))
-	mux.Handle("GET /v1/groups/{group}/history/{generation}", s.answers(s.definition))
-	mux.Handle("GET /v1/groups/{group}/logs", s.streams(s.logs))
-	mux.Handle("GET /v1/events", s.streams(s.events))
-	mux.Handle("POST /v1/preview", s.answers(s.preview))
-	mux.Handle("POST /v1/apply", s.streams(s.apply))
-	mux.HandleFunc("POST /v1/exec", s.exec)
+	for _, r := range s.routes() {
+		mux.Handle(r.pattern, r.handler)
+	}
 	mux.Handle("/", s.answers(s.unknown))
 	return mux
 }
 
-// guard makes an error of a panic, which is a bug of ours and no reason to stop the daemon.
+// guard turns a panic into an error. A panic is a bug of ours, and no reason to stop the daemon.
 func (s *Server) guard(r *http.Request, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -179,7 +186,7 @@ func (s *Server) guard(r *http.Request, f func() error) (err error) {
 	return f()
 }
 
-// record logs a request that has ended; those that only look are of no interest to most.
+// record logs a finished request. Requests that change nothing are logged at level debug.
 func (s *Server) record(r *http.Request, begun time.Time, err error) {
 	level := slog.LevelInfo
 	if r.Method == http.MethodGet || r.URL.Path == "/v1/preview" {

@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// exec turns the connection into a session of frames and runs the process in it.
+// exec upgrades the connection to a session of frames and runs the process in it.
 func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	var body execBody
 	err := readJSON(r, &body)
@@ -41,14 +41,15 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
 	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
-		"command", body.Args[0], // and no more: arguments hold secrets
+		"command", body.Args[0], // without the arguments, which may hold secrets
 		"took", time.Since(begun).Round(time.Millisecond), "error", err)
 }
 
-// unbuffer reads what net/http had read of conn already, and then conn itself: read by net/http, its end would end the
-// request for no reason given.
+// unbuffer returns a reader of the bytes that net/http had already read from conn, followed by conn
+// itself. net/http's own reader is of no use: at the end of conn it would cancel the request
+// without a cause.
 func unbuffer(buffered *bufio.Reader, conn net.Conn) io.Reader {
-	early, _ := buffered.Peek(buffered.Buffered()) // is there, so there is no error
+	early, _ := buffered.Peek(buffered.Buffered()) // all buffered, so no error
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), chunk)
 }
 
@@ -65,11 +66,13 @@ func checkExec(r *http.Request, body execBody) error {
 	return nil
 }
 
-// runSession runs the process until it ends or the client is gone, and tells the client how it ended.
+// runSession runs the process until it ends or the client disconnects, and sends its outcome to the
+// client.
 func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io.Reader) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	// The daemon that stops waits for nobody who doesn't read; what is left of the output may be lost.
+	// A stopping daemon does not wait for clients that don't read. The rest of the output may be
+	// lost.
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.SetDeadline(time.Now().Add(drainTimeout)) })
 	defer stop()
 
@@ -104,16 +107,16 @@ func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io
 	return err
 }
 
-// encodeFrameError keeps a message that is too long from not being sent at all.
+// encodeFrameError shortens a message that is too long for a frame.
 func encodeFrameError(err error) []byte {
 	e := encodeError(err)
-	const most = maxFrame / 16 // JSON may take six bytes for one
+	const most = maxFrame / 16 // JSON may need six bytes for one
 	e.Message, e.Hint = e.Message[:min(len(e.Message), most)], e.Hint[:min(len(e.Hint), most)]
-	data, _ := json.Marshal(e) // three strings: it can't fail
+	data, _ := json.Marshal(e) // marshalling strings can't fail
 	return data
 }
 
-// A keyboard is what comes from the client: input and sizes of its window.
+// A keyboard is the client's side of a process: its input and the sizes of its terminal.
 type keyboard struct {
 	stdin  *inbox
 	resize chan shim.WinSize // holds the latest; closed at the end
@@ -123,7 +126,7 @@ func newKeyboard(grant func(n int)) *keyboard {
 	return &keyboard{stdin: newInbox(grant), resize: make(chan shim.WinSize, 1)}
 }
 
-// read takes the frames of the client until it is gone, and says why it is.
+// read handles the client's frames until the client disconnects. It returns the reason, never nil.
 func (k *keyboard) read(in io.Reader) (err error) {
 	defer func() {
 		k.stdin.close(io.ErrUnexpectedEOF)
@@ -152,7 +155,7 @@ func (k *keyboard) take(kind frameType, payload []byte) error {
 			return fmt.Errorf("%w: a size of %d bytes", errFrame, len(payload))
 		}
 		select {
-		case <-k.resize: // nobody has taken it, and it is of no interest any more
+		case <-k.resize: // an older size that was not taken
 		default:
 		}
 		k.resize <- shim.WinSize{Width: binary.BigEndian.Uint16(payload), Height: binary.BigEndian.Uint16(payload[2:])}

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A daemon that knows more or less than its client, and requests no Client makes.
+// The daemon handles requests of newer and older clients, and requests that no Client makes.
 func TestServerAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -25,14 +25,14 @@ func TestServerAnswers(t *testing.T) {
 	}{
 		{"a field it doesn't know", "POST /v1/preview", `{"files":[{"name":"a","new":1}],"newer":true}`, 200, `{"previews":[{"group":"checkout","steps":["start web"],"opens":["any"]}]}`},
 		{"a verb it doesn't know", "POST /v2/apply", "", 404,
-			`{"error":{"message":"the daemon, version \"1.2\", knows no POST /v2/apply","hint":"use a command and a daemon of the same version"}}`},
+			`{"error":{"message":"the daemon, version \"1.2\", does not know POST /v2/apply","hint":"use a command and a daemon of the same version"}}`},
 		{"not JSON", "POST /v1/apply", "files=1", 400, `{"error":{"message":"read the request: invalid character 'i' in literal false (expecting 'a')"}}`},
 		{"cut short", "POST /v1/apply", `{"files":[`, 400, `{"error":{"message":"read the request: unexpected end of JSON input"}}`},
 		{"no group", "GET /v1/groups/gone", "", 404, `{"error":{"code":"no_group","message":"group \"gone\": no such group"}}`},
 		{"no name", "GET /v1/groups/%2e%2e%2fx/logs", "", 404, `{"error":{"code":"no_group","message":"group \"../x\": no such group"}}`},
-		{"no number", "GET /v1/groups/web/logs?tail=x", "", 400, `{"error":{"message":"tail=\"x\" is no number of lines"}}`},
-		{"no generation", "POST /v1/groups/web/rollback?to=0", "", 400, `{"error":{"message":"\"0\" is no number of a generation"}}`},
-		{"no truth", "GET /v1/groups/web/logs?follow=x", "", 400, `{"error":{"message":"follow=\"x\" is neither true nor false"}}`},
+		{"no number", "GET /v1/groups/web/logs?tail=x", "", 400, `{"error":{"message":"tail=\"x\" is not a number of lines"}}`},
+		{"no generation", "POST /v1/groups/web/rollback?to=0", "", 400, `{"error":{"message":"\"0\" is not the number of a generation"}}`},
+		{"neither true nor false", "GET /v1/groups/web/logs?follow=x", "", 400, `{"error":{"message":"follow=\"x\" is neither true nor false"}}`},
 		{"exec without upgrade", "POST /v1/exec", `{"group":"web","container":"app","args":["id"]}`, 426,
 			`{"error":{"message":"exec needs a connection that is upgraded to sallyport-exec-1"}}`},
 		{"a stream", "DELETE /v1/groups/web", "", 200, `{"done":true}`},
@@ -66,10 +66,10 @@ func TestServerAnswers(t *testing.T) {
 func TestBodyTooLarge(t *testing.T) {
 	d := startDaemon(t, ServerConfig{})
 	err := d.Apply(t.Context(), []shim.Bundle{{HCL: make([]byte, 48<<20)}}, nil)
-	checkProblem(t, err, "the group files and the files they name are 64 MiB in a request, the daemon takes 64",
+	checkProblem(t, err, "the group files and the files that they name make a request of 64 MiB; the daemon accepts 64 MiB",
 		"apply fewer files at a time, or put large files into an image")
 
-	// A client that sends it all the same.
+	// A client that ignores the limit.
 	conn := request(t, d.socket, "POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -84,21 +84,21 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
-// What a Client makes of answers that no Server of this version gives.
+// A Client handles answers that no Server of this version sends.
 func TestClientUnderstands(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-	const hungUp = `what it had installed stays installed; when it is back, look with "sallyport status"`
+	const hungUp = `what was installed stays installed; see "sallyport status" when the daemon is back`
 	for _, tt := range []struct {
 		name, answer string
 		want, hint   string // "": no error
 		progress     []string
 	}{
 		{"events and fields it doesn't know", ok + `{"weather":"fine"}` + "\n" + `{"progress":"one","colour":3}` + "\n" + `{"done":true}`, "", "", []string{"one"}},
-		{"end without an end", ok + `{"progress":"one"}` + "\n", "the daemon hung up before it was done", hungUp, []string{"one"}},
-		{"nothing", "", "the daemon hung up before it was done", hungUp, nil},
-		{"half a line", ok + `{"progr`, "the daemon hung up before it was done", hungUp, nil},
+		{"end without an end", ok + `{"progress":"one"}` + "\n", "the daemon closed the connection before it was done", hungUp, []string{"one"}},
+		{"nothing", "", "the daemon closed the connection before it was done", hungUp, nil},
+		{"half a line", ok + `{"progr`, "the daemon closed the connection before it was done", hungUp, nil},
 		{"no JSON", ok + `<html>`, "read the daemon's answer: invalid character '<' looking for beginning of value", "", nil},
-		{"an error of somebody else", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", `the daemon answers "502 Bad Gateway", and not why`, "", nil},
+		{"an error of another program", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", `the daemon answers "502 Bad Gateway" without a reason`, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "s.sock")

@@ -8,28 +8,28 @@ import (
 	"sync"
 )
 
-// queued is how many events may wait for a caller that doesn't read.
+// queued is the number of events that may wait for a caller that doesn't read.
 const queued = 1024
 
 var (
-	errGone = errors.New("the caller has gone")
-	errSlow = errors.New("the caller doesn't read what it is told")
+	errGone = errors.New("the caller disconnected")
+	errSlow = errors.New("the caller does not read its events")
 )
 
-// A stream sends events to a caller, from a goroutine of its own: the work that they tell of must not wait for a terminal
-// that somebody has stopped.
+// A stream sends events to a caller from a goroutine of its own. The work that causes the events
+// must not wait for a paused terminal.
 type stream struct {
 	w      http.ResponseWriter
 	flush  func() error
-	cancel context.CancelCauseFunc // ends the work, for want of a listener
+	cancel context.CancelCauseFunc // ends the work when the caller is gone
 	events chan event
-	done   chan struct{} // the goroutine has ended; after that the fields below belong to finish
+	done   chan struct{} // closed when the goroutine has ended; then finish owns the fields below
 
-	begun  bool // something was written
-	broken bool // nothing can be
+	begun  bool // an event was written
+	broken bool // writing has failed
 
 	mu     sync.Mutex
-	closed bool // guarded by mu: there is no more progress to tell
+	closed bool // guarded by mu: progress is ignored
 }
 
 func newStream(w http.ResponseWriter, cancel context.CancelCauseFunc) *stream {
@@ -51,7 +51,7 @@ func (s *stream) run() {
 	}
 }
 
-// write sends an event, at once with flush, else with those that follow.
+// write writes an event. Without flush it may be sent together with later ones.
 func (s *stream) write(ev event, flush bool) {
 	if !s.begun {
 		s.w.Header().Set("Content-Type", "application/x-ndjson")
@@ -67,8 +67,8 @@ func (s *stream) write(ev event, flush bool) {
 	}
 }
 
-// progress sends a line of progress and never waits. It may be called at any time, from any goroutine; after the end it does
-// nothing.
+// progress sends a line of progress and never waits. It may be called at any time, from any
+// goroutine. After finish it does nothing.
 func (s *stream) progress(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *stream) progress(line string) {
 	}
 }
 
-// send sends an event, and waits for a caller that reads slowly.
+// send sends an event, and waits if the caller reads slowly.
 func (s *stream) send(ctx context.Context, ev event) error {
 	select {
 	case s.events <- ev:
@@ -92,7 +92,8 @@ func (s *stream) send(ctx context.Context, ev event) error {
 	}
 }
 
-// finish sends how it ended, and is the end of the stream. An error with nothing before it has a status code of its own.
+// finish sends the outcome and ends the stream. If no event came before an error, the error also
+// sets the status code.
 func (s *stream) finish(err error) {
 	s.mu.Lock()
 	s.closed = true

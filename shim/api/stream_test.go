@@ -9,11 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/sallyport/sallyport/shim"
 )
 
-// blocked is a Keeper whose verbs wait for their context; it tells when one waits and why it ended.
+// blocked returns a Keeper whose verbs wait for their context. It reports when one waits and why it
+// ended.
 func blocked() (k *fakeKeeper, began chan struct{}, ended chan error) {
 	began, ended = make(chan struct{}, 1), make(chan error, 1)
 	return &fakeKeeper{do: func(ctx context.Context, _ func(string)) error {
@@ -38,7 +37,7 @@ func TestClientThatLeavesEndsTheWait(t *testing.T) {
 	receive(t, "the end of the wait", ended)
 }
 
-func TestDaemonThatStopsSaysSo(t *testing.T) {
+func TestDaemonStops(t *testing.T) {
 	keeper, began, ended := blocked()
 	d := startDaemon(t, ServerConfig{Keeper: keeper})
 	answered := make(chan error, 1)
@@ -47,7 +46,7 @@ func TestDaemonThatStopsSaysSo(t *testing.T) {
 	d.stop()
 	receive(t, "the end of the wait", ended)
 	checkProblem(t, receive(t, "the client", answered), "the daemon is stopping",
-		`groups run on without it; when it is back, look with "sallyport status"`)
+		`the groups continue to run; see "sallyport status" when the daemon is back`)
 }
 
 func TestProgressIsSentAtOnce(t *testing.T) {
@@ -66,7 +65,7 @@ func TestProgressIsSentAtOnce(t *testing.T) {
 	}
 }
 
-// Work must not wait for a caller who doesn't read, nor memory grow for one.
+// Work must not wait for a caller that doesn't read, and memory must not grow.
 func TestCallerThatDoesNotRead(t *testing.T) {
 	ended := make(chan error, 1)
 	d := startDaemon(t, ServerConfig{Keeper: &fakeKeeper{do: func(ctx context.Context, progress func(string)) error {
@@ -93,7 +92,7 @@ func TestProgressAfterTheEnd(t *testing.T) {
 	if err := d.Apply(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	late("nobody hears it, and nothing breaks")
+	late("ignored, without a failure")
 }
 
 func TestLogs(t *testing.T) {
@@ -158,7 +157,7 @@ func TestLogsFollow(t *testing.T) {
 	checkProblem(t, err, errStopping.Error(), errStopping.Hint)
 }
 
-// A great deal of output to somebody who reads a little of it and hangs up.
+// The server has much output, and the caller disconnects after a little of it.
 func TestLogsToACallerThatHangsUp(t *testing.T) {
 	ended := make(chan error, 1)
 	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, _ LogRequest, emit func(string, string) error) (err error) {
@@ -178,7 +177,7 @@ func TestLogsToACallerThatHangsUp(t *testing.T) {
 	}
 }
 
-// request writes to the socket what no Client would.
+// request writes a text to the socket that no Client would send.
 func request(t *testing.T, socket, text string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", socket)
@@ -191,5 +190,3 @@ func request(t *testing.T, socket, text string) net.Conn {
 	}
 	return conn
 }
-
-var _ shim.Execer = execFunc(nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// ask sends a request that has one answer.
+// ask sends a request that has a single answer.
 func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
 	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
@@ -31,7 +31,8 @@ func (c *Client) ask(ctx context.Context, method, path string, body, answer any)
 	return nil
 }
 
-// stream sends a request that is answered with events, and calls each with those before the last.
+// stream sends a request that has a stream as its answer. It calls each with every event except the
+// last.
 func (c *Client) stream(ctx context.Context, method, path string, body any, each func(event) error) error {
 	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
@@ -56,13 +57,13 @@ func (c *Client) stream(ctx context.Context, method, path string, body any, each
 	}
 }
 
-// A reply is an answer that is being read. Its connection serves nothing else: a unix socket connects in microseconds, no
-// pool is left behind, and errors are the kernel's.
+// A reply is an answer that is being read. Each has a connection of its own: a unix socket connects
+// in microseconds, no pool stays open, and errors are the kernel's.
 type reply struct {
 	*http.Response
 	conn    net.Conn
 	in      *bufio.Reader // conn
-	release func() bool   // from ctx, whose end closes conn
+	release func() bool   // stops closing conn at the end of ctx
 }
 
 func (r *reply) close() {
@@ -70,7 +71,7 @@ func (r *reply) close() {
 	_ = r.conn.Close()
 }
 
-// send sends a request and returns the answer, if its status is the one that is wanted.
+// send sends a request and returns the answer. A status other than want is an error.
 func (c *Client) send(ctx context.Context, method, path string, body any, want int) (_ *reply, err error) {
 	req, err := newRequest(method, path, body, want)
 	if err != nil {
@@ -87,7 +88,8 @@ func (c *Client) send(ctx context.Context, method, path string, body any, want i
 			r.close()
 		}
 	}()
-	// A daemon that refuses may answer before it has read all, and hang up: the answer counts.
+	// A daemon that refuses a request may answer and disconnect before it has read all of it. Then
+	// the answer counts.
 	sent := req.Write(conn)
 	if r.Response, err = http.ReadResponse(r.in, req); err != nil {
 		return nil, lost(ctx, cmp.Or(sent, err))
@@ -107,7 +109,7 @@ func newRequest(method, path string, body any, want int) (*http.Request, error) 
 		}
 		if len(data) > maxBody {
 			return nil, &shim.Problem{
-				Err:  fmt.Errorf("the group files and the files they name are %d MiB in a request, the daemon takes %d", len(data)>>20, maxBody>>20),
+				Err:  fmt.Errorf("the group files and the files that they name make a request of %d MiB; the daemon accepts %d MiB", len(data)>>20, maxBody>>20),
 				Hint: "apply fewer files at a time, or put large files into an image",
 			}
 		}
@@ -126,17 +128,17 @@ func newRequest(method, path string, body any, want int) (*http.Request, error) 
 	return req, nil
 }
 
-// readError is the error in an answer.
+// readError returns the error in an answer.
 func readError(resp *http.Response) error {
 	var body errorBody
 	err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&body)
 	if err != nil || body.Error.Message == "" {
-		return fmt.Errorf("the daemon answers %q, and not why", resp.Status)
+		return fmt.Errorf("the daemon answers %q without a reason", resp.Status)
 	}
 	return body.Error.decode()
 }
 
-// dial connects, or says what to do about a daemon that can't be reached.
+// dial connects to the daemon. Its errors have a hint.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
 	switch {
@@ -153,7 +155,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return nil, fmt.Errorf("reach the daemon: %w", err)
 }
 
-// lost says what became of a request whose answer did not come, or not to its end.
+// lost returns the error for a request whose answer is missing or incomplete.
 func lost(ctx context.Context, err error) error {
 	var problem *shim.Problem
 	switch {
@@ -163,8 +165,8 @@ func lost(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return &shim.Problem{
-			Err:  errors.New("the daemon hung up before it was done"),
-			Hint: `what it had installed stays installed; when it is back, look with "sallyport status"`,
+			Err:  errors.New("the daemon closed the connection before it was done"),
+			Hint: `what was installed stays installed; see "sallyport status" when the daemon is back`,
 		}
 	}
 	return fmt.Errorf("read the daemon's answer: %w", err)

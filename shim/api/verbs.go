@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// answers makes a handler of a verb with one answer.
+// answers returns the handler for a verb with a single answer.
 func (s *Server) answers(verb func(r *http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -33,7 +33,7 @@ func (s *Server) answers(verb func(r *http.Request) (any, error)) http.Handler {
 	})
 }
 
-// streams makes a handler of a verb that tells what happens while it does.
+// streams returns the handler for a verb that sends events while it works.
 func (s *Server) streams(verb func(ctx context.Context, r *http.Request, out *stream) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -47,7 +47,7 @@ func (s *Server) streams(verb func(ctx context.Context, r *http.Request, out *st
 	})
 }
 
-// because replaces "context canceled", which tells nobody anything, by why it was.
+// because replaces "context canceled" by the cause of the cancellation.
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
 		return cause
@@ -99,7 +99,7 @@ func (s *Server) apply(ctx context.Context, r *http.Request, out *stream) error 
 	return s.Keeper.Apply(ctx, body.Files, out.progress)
 }
 
-// ofGroup makes a streaming verb of one that needs no more than a group's name.
+// ofGroup returns a streaming verb that needs only the name of a group.
 func ofGroup(verb func(ctx context.Context, group string, progress func(string)) error) func(context.Context, *http.Request, *stream) error {
 	return func(ctx context.Context, r *http.Request, out *stream) error {
 		group := r.PathValue("group")
@@ -111,7 +111,7 @@ func ofGroup(verb func(ctx context.Context, group string, progress func(string))
 }
 
 func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error {
-	purge, err := parseTruth(r.URL.Query(), "volumes")
+	purge, err := parseBool(r.URL.Query(), "volumes")
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Server) remove(ctx context.Context, r *http.Request, out *stream) error
 }
 
 func (s *Server) removeFile(ctx context.Context, r *http.Request, out *stream) error {
-	volumes, err := parseTruth(r.URL.Query(), "volumes")
+	volumes, err := parseBool(r.URL.Query(), "volumes")
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Server) logs(ctx context.Context, r *http.Request, out *stream) error {
 	}
 	err = s.Logs(ctx, req, func(container, line string) error { return out.send(ctx, lineEvent(container, line)) })
 	if err == nil {
-		err = ctx.Err() // following ends without an error when ctx does, and there may be more
+		err = ctx.Err() // following ends without an error when ctx ends, although more may come
 	}
 	return about(err, req.Group, "")
 }
@@ -171,26 +171,26 @@ func (s *Server) events(ctx context.Context, r *http.Request, out *stream) error
 	}
 	err = s.Events(ctx, q, func(e shim.Event) error { return out.send(ctx, event{Event: &e}) })
 	if err == nil {
-		err = ctx.Err() // following ends without an error when ctx does, and there may be more
+		err = ctx.Err() // following ends without an error when ctx ends, although more may come
 	}
 	return about(err, q.Group, "")
 }
 
-// parseRange reads which part of what there is, and what is to come, is asked for.
+// parseRange parses the range of lines or events.
 func parseRange(query url.Values) (follow bool, tail int, err error) {
-	if follow, err = parseTruth(query, "follow"); err != nil {
+	if follow, err = parseBool(query, "follow"); err != nil {
 		return false, 0, err
 	}
 	if v := query.Get("tail"); v != "" {
 		if tail, err = strconv.Atoi(v); err != nil {
-			return false, 0, &badRequest{fmt.Errorf("tail=%q is no number of lines", v), http.StatusBadRequest}
+			return false, 0, &badRequest{fmt.Errorf("tail=%q is not a number of lines", v), http.StatusBadRequest}
 		}
 	}
 	return follow, tail, nil
 }
 
-// parseTruth reads what is false where it is not said.
-func parseTruth(query url.Values, name string) (truth bool, err error) {
+// parseBool parses a truth value. A missing value is false.
+func parseBool(query url.Values, name string) (truth bool, err error) {
 	v := query.Get(name)
 	if v == "" {
 		return false, nil
@@ -201,24 +201,25 @@ func parseTruth(query url.Values, name string) (truth bool, err error) {
 	return truth, nil
 }
 
-// unknown answers what no other handler does, most likely a client of another version.
+// unknown answers requests without a route. The client most likely has another version.
 func (s *Server) unknown(r *http.Request) (any, error) {
 	return nil, &badRequest{&shim.Problem{
-		Err:  fmt.Errorf("the daemon, version %q, knows no %s %s", s.Version.Version, r.Method, r.URL.Path),
+		Err:  fmt.Errorf("the daemon, version %q, does not know %s %s", s.Version.Version, r.Method, r.URL.Path),
 		Hint: "use a command and a daemon of the same version",
 	}, http.StatusNotFound}
 }
 
-// readJSON reads a request's body to its end: only then net/http notices that the caller goes away.
+// readJSON reads a request's body to its end, because net/http notices a disconnected caller only
+// after that.
 func readJSON(r *http.Request, v any) error {
 	if r.ContentLength > maxBody {
-		return &badRequest{fmt.Errorf("the request has %d bytes, the daemon takes %d", r.ContentLength, maxBody), http.StatusRequestEntityTooLarge}
+		return &badRequest{fmt.Errorf("the request has %d bytes, the daemon accepts %d", r.ContentLength, maxBody), http.StatusRequestEntityTooLarge}
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &badRequest{fmt.Errorf("the request has more than the %d bytes that the daemon takes", maxBody), http.StatusRequestEntityTooLarge}
+		return &badRequest{fmt.Errorf("the request has more than the %d bytes that the daemon accepts", maxBody), http.StatusRequestEntityTooLarge}
 	case err != nil:
 		return &badRequest{fmt.Errorf("read the request: %w", err), http.StatusBadRequest}
 	}
@@ -231,7 +232,7 @@ func readJSON(r *http.Request, v any) error {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // who asked is gone, or a bug of ours that every test would show
+	_ = json.NewEncoder(w).Encode(body) // the caller has disconnected; other errors are bugs that every test would show
 }
 
 func writeError(w http.ResponseWriter, err error) {

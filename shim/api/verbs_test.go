@@ -16,10 +16,10 @@ var twoFiles = []shim.Bundle{
 	{Name: "b.hcl", HCL: []byte("B"), Files: map[string][]byte{"/etc/x": {0xff}}},
 }
 
-// checkout is what the fakeKeeper has.
+// checkout is the status that the fakeKeeper returns.
 var checkout = []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}
 
-// generations is its history.
+// generations is the history that the fakeKeeper returns.
 var generations = []shim.Generation{{Number: 2, By: shim.ByApply, Outcome: shim.OnTrial, Kept: true}, {Number: 1, By: shim.ByFile, Outcome: shim.Proved}}
 
 func TestVerbs(t *testing.T) {
@@ -38,7 +38,7 @@ func TestVerbs(t *testing.T) {
 		{"apply", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Apply(ctx, twoFiles, progress)
 		}), []string{"one", "two"}, "apply a.hcl(A) b.hcl(B)"},
-		{"apply, nobody looks", func(ctx context.Context, c *Client) (any, error) { return nil, c.Apply(ctx, nil, nil) }, nil, "apply"},
+		{"apply without progress", func(ctx context.Context, c *Client) (any, error) { return nil, c.Apply(ctx, nil, nil) }, nil, "apply"},
 		{"remove", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Remove(ctx, "checkout", progress)
 		}), []string{"one", "two"}, "rm checkout"},
@@ -97,7 +97,7 @@ func progressOf(verb func(ctx context.Context, c *Client, progress func(string))
 	}
 }
 
-// What travels must arrive whole: a bundle's files are bytes.
+// Everything must arrive complete. A bundle's files are bytes.
 func TestApplySendsEverything(t *testing.T) {
 	d := startDaemon(t, ServerConfig{})
 	if err := d.Apply(t.Context(), twoFiles, nil); err != nil {
@@ -123,7 +123,7 @@ func TestErrorsTravel(t *testing.T) {
 		{"after progress", errors.New("disk full"), true, apply, "disk full", "", nil},
 		{"with a hint", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, false, apply, "port 443 is taken", "choose another", nil},
 		{"with a hint, after progress", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, true, apply, "port 443 is taken", "choose another", nil},
-		{"hint below", fmt.Errorf("apply: %w", &shim.Problem{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
+		{"a hint in a wrapped error", fmt.Errorf("apply: %w", &shim.Problem{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
 		{"no group", shim.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
 		{"no container", shim.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
 			`container "x" of group "web": no such container`, "", shim.ErrNoContainer},
@@ -135,12 +135,12 @@ func TestErrorsTravel(t *testing.T) {
 		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
 			`group "gone": no such group`, "", shim.ErrNoGroup},
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},
-		{"what can't be a group", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "../x"); return err },
+		{"no group's name", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "../x"); return err },
 			`group "../x": no such group`, "", shim.ErrNoGroup},
-		{"what can't be a group of events", nil, false, func(c *Client) error {
+		{"no group's name, events", nil, false, func(c *Client) error {
 			return c.Events(context.Background(), shim.EventQuery{Group: "A"}, nil)
 		}, `group "A": no such group`, "", shim.ErrNoGroup},
-		{"what can't be a container", nil, false, func(c *Client) error {
+		{"no container's name", nil, false, func(c *Client) error {
 			return c.Logs(context.Background(), LogRequest{Group: "web", Containers: []string{"a/b"}}, nil)
 		}, `container "a/b" of group "web": no such container`, "", shim.ErrNoContainer},
 	} {

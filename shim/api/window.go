@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// An inbox is the daemon's end of standard input: what the client sent within its window and the process hasn't read.
+// An inbox is the daemon's end of standard input. It holds what the client has sent within its
+// window and the process has not read yet.
 type inbox struct {
-	grant func(n int) // lets the client send n bytes more
+	grant func(n int) // lets the client send n more bytes
 
 	mu    sync.Mutex
-	ready sync.Cond // something of the below has changed
+	ready sync.Cond // a field below has changed
 	data  bytes.Buffer
-	end   error // what Read returns when data is empty; nil: it waits
+	end   error // returned by Read when data is empty; if nil, Read waits
 }
 
 func newInbox(grant func(n int)) *inbox {
@@ -22,7 +23,7 @@ func newInbox(grant func(n int)) *inbox {
 	return in
 }
 
-// put never waits. It refuses what is more than the client was granted.
+// put adds input and never waits. It refuses more than the client was granted.
 func (in *inbox) put(p []byte) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -36,7 +37,7 @@ func (in *inbox) put(p []byte) error {
 	return nil
 }
 
-// close makes err what Read returns after the last byte. The first call counts.
+// close sets the error that Read returns after the last byte. Only the first call counts.
 func (in *inbox) close(err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -61,7 +62,7 @@ func (in *inbox) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A credit is the client's end: how many bytes it may send.
+// A credit is the client's end of the window: the number of bytes that it may send.
 type credit struct {
 	mu     sync.Mutex
 	ready  sync.Cond
@@ -82,7 +83,7 @@ func (c *credit) add(n int) {
 	c.ready.Broadcast()
 }
 
-// wait returns how many bytes may be sent, at least one; 0 after close.
+// wait returns the number of bytes that may be sent, at least one. After close it returns 0.
 func (c *credit) wait() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,25 +20,25 @@ func TestInbox(t *testing.T) {
 		t.Fatalf("Read: %d, %v", n, err)
 	}
 	if granted != 1000 {
-		t.Errorf("granted %d bytes anew, want the 1000 that were read", granted)
+		t.Errorf("granted %d more bytes, want the 1000 that were read", granted)
 	}
 	if err := in.put(make([]byte, 1000)); err != nil {
-		t.Errorf("what was granted: %v", err)
+		t.Errorf("input that was granted: %v", err)
 	}
 	in.close(io.EOF)
 	in.close(errGone)
 	if err := in.put([]byte("x")); err == nil {
-		t.Error("behind the end and over the window: no error")
+		t.Error("after the end and more than the window: no error")
 	}
 	rest, err := io.ReadAll(in)
 	if len(rest) != window || err != nil {
 		t.Errorf("the rest: %d bytes, %v; want %d and the first end", len(rest), err, window)
 	}
 	if err := in.put([]byte("late")); err != nil {
-		t.Errorf("behind the end: %v", err)
+		t.Errorf("after the end: %v", err)
 	}
 	if n, err := in.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Errorf("Read behind the end: %d, %v", n, err)
+		t.Errorf("Read after the end: %d, %v", n, err)
 	}
 }
 

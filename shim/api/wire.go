@@ -7,29 +7,30 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// maxBody is how many bytes of JSON a request may have: group files and the files they name, in base64.
+// maxBody is the largest size of a request in bytes of JSON. It holds group files and the files
+// that they name, in base64.
 const maxBody = 64 << 20
 
-// A VersionInfo says which daemon answers.
+// A VersionInfo identifies a command or daemon.
 type VersionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"` // the commit it was built from
 	Go       string `json:"go,omitempty"`
-	Runtime  string `json:"runtime,omitempty"` // the containerd it works with, for a person
+	Runtime  string `json:"runtime,omitempty"` // the containerd that it works with, as text for people
 	PID      int    `json:"pid,omitempty"`
 }
 
-// A LogRequest says whose output to send.
+// A LogRequest selects output of a group.
 type LogRequest struct {
 	Group      string
-	Containers []string // empty: every container's
-	Follow     bool     // go on until the caller ends it
-	// Tail is the number of lines of each container to begin with. 0: everything there is; negative: nothing, only what
-	// is new (with Follow).
+	Containers []string // empty: all containers
+	Follow     bool     // continue until the caller ends it
+	// Tail is the number of lines of each container to begin with. 0 means all lines. A negative
+	// number means none, which makes sense with Follow only.
 	Tail int
 }
 
-// The JSON bodies.
+// JSON bodies of requests and answers.
 type (
 	filesBody struct {
 		Files []shim.Bundle `json:"files"`
@@ -54,20 +55,20 @@ type (
 		Container string   `json:"container"`
 		Args      []string `json:"args"`
 		TTY       bool     `json:"tty,omitempty"`
-		Stdin     bool     `json:"stdin,omitempty"` // false: the process has none
+		Stdin     bool     `json:"stdin,omitempty"` // false: the process has no standard input
 	}
 	errorBody struct {
 		Error wireError `json:"error"`
 	}
 )
 
-// An event is one line of a stream: progress, a line of output, something that happened to a group, how a job has ended, or the
-// end.
+// An event is one line of a stream: progress, a line of output, an event of a group, the exit
+// status of a job, or the end.
 type event struct {
 	Progress   string      `json:"progress,omitempty"`
 	Container  string      `json:"container,omitempty"` // with Line or Raw
 	Line       string      `json:"line,omitempty"`
-	Raw        []byte      `json:"raw,omitempty"` // instead of Line: one that isn't UTF-8, which a JSON string can't hold
+	Raw        []byte      `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
 	Event      *shim.Event `json:"event,omitempty"`
 	ExitStatus *uint32     `json:"exit_status,omitempty"`
 	Error      *wireError  `json:"error,omitempty"`
@@ -90,7 +91,8 @@ func (e event) output() string {
 
 var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
-// checkNames refuses what can't be the name of a group or container, so that none becomes a path. container "": none meant.
+// checkNames refuses what can't be the name of a group or container, so that no name becomes a
+// path.
 func checkNames(group string, containers ...string) error {
 	if !name.MatchString(group) {
 		return about(shim.ErrNoGroup, group, "")

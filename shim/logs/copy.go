@@ -5,22 +5,25 @@ import (
 	"time"
 )
 
-// Options say how much of the files to read.
+// Options select the part of the files to read.
 type Options struct {
-	Follow bool // go on with what is written later, until ctx ends
-	// Tail is the number of lines of each file to begin with. 0: everything there is; negative: nothing that is there already.
+	Follow bool // continue with later output, until ctx ends
+	// Tail is the number of lines of each file to begin with. 0 means all lines. A negative number
+	// means no line that is already there.
 	Tail int
 }
 
-// Copy calls emit with the lines of the files, any bytes, without their newline, one call at a time. A line of more than
-// 64 KiB comes in pieces, each counted as a line. A file that doesn't exist has no lines.
+// Copy calls emit with the lines of the files, one call at a time. A line may hold any bytes and
+// comes without its newline. A line of more than 64 KiB comes in pieces, and each piece counts as a
+// line. A file that doesn't exist has no lines.
 //
-// Without Follow it goes through the files in their order, up to what was there when it opened them. With Follow the lines
-// come as they are written; a file that appears, or takes the place of one that was read, is shown from its start; a last
-// line without a newline waits for it. Then the end of ctx is the end, and no error. A file cut short and grown beyond its
-// old size between two looks can't be told from one that grew.
+// Without Follow, Copy reads the files one after the other, each up to its end at the time it was
+// opened. With Follow, lines come as they are written. A file that appears is read from its start,
+// and so is one that replaces an earlier file. A last line without a newline is held back until the
+// newline comes. The end of ctx ends Copy without an error. If a file is truncated and grows beyond
+// its old size between two reads, Copy can't distinguish it from a file that only grew.
 //
-// An error of emit ends it and is returned as it is.
+// An error of emit ends Copy, which returns it unchanged.
 func Copy(ctx context.Context, files []File, opt Options, emit func(container, line string) error) error {
 	return copyFiles(ctx, files, opt, watchOptions{notify: true, poll: time.Second, check: 10 * time.Second}, emit)
 }
@@ -38,7 +41,7 @@ func copyFiles(ctx context.Context, files []File, opt Options, watch watchOption
 
 type emitFunc func(container, line string) error
 
-// dump copies one file after another.
+// dump copies the files one after the other.
 func dump(ctx context.Context, files []File, tail int, emit emitFunc) error {
 	for _, file := range files {
 		if err := dumpOne(ctx, file, tail, emit); err != nil {
@@ -49,7 +52,7 @@ func dump(ctx context.Context, files []File, tail int, emit emitFunc) error {
 }
 
 func dumpOne(ctx context.Context, file File, tail int, emit emitFunc) error {
-	r := &reader{file: file, bounded: true} // a program that prints faster than we read must not keep us here
+	r := &reader{file: file, bounded: true} // a program may print faster than we read
 	defer r.close()
 	if err := r.open(tail); err != nil {
 		return err
@@ -66,10 +69,10 @@ func dumpOne(ctx context.Context, file File, tail int, emit emitFunc) error {
 	return r.flush(emit)
 }
 
-// follow copies what is there and then, at every wake-up, what has come. The files take turns, so that one that is written
-// without a pause doesn't silence the others.
+// follow copies the existing lines, and after every wake-up the new ones. The files take turns, so
+// that a busy file does not keep the others waiting.
 func follow(ctx context.Context, files []File, tail int, watch watchOptions, emit emitFunc) error {
-	w := newWatcher(files, watch) // before the first look: what comes after the look wakes us
+	w := newWatcher(files, watch) // before the first read, so that later output wakes us
 	defer w.close()
 
 	readers := make([]*reader, len(files))

@@ -33,8 +33,8 @@ func TestCopy(t *testing.T) {
 		{"longest whole line", map[string]string{"web": long + "\nend\n"}, []string{"web"}, 0, []string{"web x*65536", "web end"}},
 		{"a byte too long", map[string]string{"web": long + "x\nend\n"}, []string{"web"}, 0, []string{"web x*65536", "web x", "web end"}},
 		{"two pieces and no newline", map[string]string{"web": long + long}, []string{"web"}, 0, []string{"web x*65536", "web x*65536"}},
-		{"the last of each", map[string]string{"a": "1\n2\n3\n", "b": "4\n"}, []string{"a", "b"}, 2, []string{"a 2", "a 3", "b 4"}},
-		{"none of what is there", map[string]string{"a": "1\n"}, []string{"a"}, -1, nil},
+		{"the last lines of each", map[string]string{"a": "1\n2\n3\n", "b": "4\n"}, []string{"a", "b"}, 2, []string{"a 2", "a 3", "b 4"}},
+		{"no line that is there", map[string]string{"a": "1\n"}, []string{"a"}, -1, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newFolder(t)
@@ -60,7 +60,7 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// A program that prints whenever it is read must not keep a reader that doesn't follow.
+// Without Follow, a program that prints whenever it is read must not keep a reader busy.
 func TestCopyStopsAtTheEndItFound(t *testing.T) {
 	d := newFolder(t)
 	d.write("web", "one\ntwo\n")
@@ -116,7 +116,7 @@ func TestFind(t *testing.T) {
 		containers []string
 		want       []File
 	}{
-		{"all there are", d.dir, nil, []File{d.file("proxy"), d.file("web")}},
+		{"all files", d.dir, nil, []File{d.file("proxy"), d.file("web")}},
 		{"the named ones, there or not", d.dir, []string{"web", "late"}, []File{d.file("web"), d.file("late")}},
 		{"a group that never ran", d.dir + "/none", nil, nil},
 	} {
@@ -131,6 +131,6 @@ func TestFind(t *testing.T) {
 		})
 	}
 	if _, err := Find(d.file("web").Path, nil); err == nil {
-		t.Error("a file taken for a folder: no error")
+		t.Error("a file instead of a folder: no error")
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// A File is where one container's output lives.
+// A File is the file with one container's output.
 type File struct {
 	Container string
 	Path      string
 }
 
-// Find lists the log files in a group's folder, by container. With containers it lists those, whether their files exist yet
-// or not. A folder that doesn't exist has no files: the group has never run on this host.
+// Find returns the log files in a group's folder, sorted by container. If containers are named, it
+// returns their files, even those that don't exist yet. A folder that doesn't exist has no files:
+// the group has never run on this host.
 func Find(dir string, containers []string) ([]File, error) {
 	var files []File
 	for _, name := range containers {

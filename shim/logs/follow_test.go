@@ -49,7 +49,7 @@ func (f *follower) want(lines ...string) {
 		case line := <-f.lines:
 			got = append(got, line)
 		case <-time.After(20 * time.Second):
-			f.t.Fatalf("no more lines after %q, want %q", got, lines)
+			f.t.Fatalf("no line after %q, want %q", got, lines)
 		}
 	}
 	if diff := cmp.Diff(lines, got); diff != "" {
@@ -57,7 +57,8 @@ func (f *follower) want(lines ...string) {
 	}
 }
 
-// Each way to learn of changes alone: inotify with a clock that doesn't come round, and the clock without inotify.
+// Each way to notice changes is tested alone: inotify with a clock that never fires, and the clock
+// without inotify.
 var ways = map[string]watchOptions{
 	"inotify": {notify: true, poll: time.Millisecond, check: time.Hour},
 	"clock":   {poll: time.Millisecond, check: time.Millisecond},
@@ -109,11 +110,11 @@ func TestFollow(t *testing.T) {
 		{"a file that appears", func(d folder, start func(int, ...string) *follower) {
 			d.write("other", "ready\n")
 			f := start(1, "other", "web")
-			f.want("other ready") // all are opened before one is read
+			f.want("other ready") // all files are opened before the first is read
 			d.write("web", "one\ntwo\n")
 			f.want("web one", "web two")
 		}},
-		{"cut short", func(d folder, start func(int, ...string) *follower) {
+		{"truncated", func(d folder, start func(int, ...string) *follower) {
 			d.write("web", "one\ntwo\npart")
 			f := start(0, "web")
 			f.want("web one", "web two")
@@ -123,16 +124,16 @@ func TestFollow(t *testing.T) {
 			f.want("web new")
 		}},
 		{"replaced", func(d folder, start func(int, ...string) *follower) {
-			d.write("web", "one\nlast words")
+			d.write("web", "one\nlast line")
 			f := start(0, "web")
 			f.want("web one")
 			d.write("new", "first\n")
 			d.must(os.Rename(d.file("new").Path, d.file("web").Path))
-			f.want("web last words", "web first")
+			f.want("web last line", "web first")
 			d.write("web", "second\n")
 			f.want("web second")
 		}},
-		{"removed, and made anew", func(d folder, start func(int, ...string) *follower) {
+		{"removed and created again", func(d folder, start func(int, ...string) *follower) {
 			d.write("web", "one\n")
 			f := start(0, "web")
 			f.want("web one")
@@ -152,7 +153,7 @@ func TestFollow(t *testing.T) {
 			d.must(err)
 			f.want("web two")
 		}},
-		{"the folder made anew", func(d folder, start func(int, ...string) *follower) {
+		{"the folder removed and created again", func(d folder, start func(int, ...string) *follower) {
 			d.write("web", "one\n")
 			f := start(0, "web")
 			f.want("web one")
@@ -192,7 +193,7 @@ func TestFollowOnlyWhatIsNew(t *testing.T) {
 	d := newFolder(t)
 	d.write("web", "old\n")
 	f := startFollower(t, ways["inotify"], -1, d.file("web"), d.file("late"))
-	for begun := false; !begun; { // what is written before the follower looked is old too
+	for begun := false; !begun; { // lines before the follower's first read are old too
 		d.write("late", "here\n")
 		select {
 		case <-f.lines:
@@ -203,7 +204,7 @@ func TestFollowOnlyWhatIsNew(t *testing.T) {
 	d.write("web", "new\n")
 	for line := ""; line != "web new"; {
 		if line = <-f.lines; line == "web old" {
-			t.Fatal("showed what was there")
+			t.Fatal("emitted an old line")
 		}
 	}
 }
@@ -218,7 +219,7 @@ func TestFollowEndsWithEmit(t *testing.T) {
 	}
 }
 
-// A file that nobody writes to costs no look but those of the clock.
+// A file without new output causes no reads except those of the clock.
 func TestWatcherSleeps(t *testing.T) {
 	d := newFolder(t)
 	d.write("web", "")

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// folder is a group's log folder of a test.
+// A folder is a group's log folder for a test.
 type folder struct {
 	t   *testing.T
 	dir string
@@ -23,7 +23,7 @@ func (d folder) file(container string) File {
 	return File{Container: container, Path: filepath.Join(d.dir, container+".log")}
 }
 
-// write appends to a container's file as its shim does.
+// write appends to a container's file, as containerd's shim does.
 func (d folder) write(container, text string) {
 	d.t.Helper()
 	d.must(os.MkdirAll(d.dir, 0o755))
@@ -41,7 +41,7 @@ func (d folder) must(err error) {
 	}
 }
 
-// short makes a long line readable in a failure: "x*65536".
+// short abbreviates a long line of one character in failures: "x*65536".
 func short(line string) string {
 	if len(line) > 64 && strings.Trim(line, line[:1]) == "" {
 		return line[:1] + "*" + itoa(len(line))

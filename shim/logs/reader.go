@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLine is the longest line that is emitted whole, in bytes.
+// maxLine is the length in bytes of the longest line that is emitted in one piece.
 const maxLine = 64 << 10
 
-// A reader cuts one file into lines. It owns the open file.
+// A reader splits one file into lines. It owns the open file.
 type reader struct {
 	file    File
-	bounded bool        // stop where the end was when the file was opened
-	f       *os.File    // nil: not there yet
+	bounded bool        // stop at the end that the file had when it was opened
+	f       *os.File    // nil if there is no file yet
 	info    os.FileInfo // of f when it was opened
-	next    *os.File    // what has taken f's place, until f has been read to its end
-	pos     int64       // of the next byte to read
-	buf     []byte      // read, and not emitted: the beginning of a line
+	next    *os.File    // the file that replaced f, while the rest of f is read
+	pos     int64       // offset of the next byte to read
+	buf     []byte      // bytes that are read and not emitted: the beginning of a line
 
-	unlinked bool // f is open, and nothing stands at its path
+	unlinked bool // f is open, and there is no file at its path
 }
 
-// open opens the file where the last lines begin. A file that isn't there leaves f nil.
+// open opens the file and finds the offset of the last lines. If there is no file, f stays nil.
 func (r *reader) open(tail int) (err error) {
 	r.f, r.info, err = openRegular(r.file.Path)
 	if err == nil && r.f != nil && tail != 0 {
@@ -36,13 +36,13 @@ func (r *reader) open(tail int) (err error) {
 	return r.wrap(err)
 }
 
-// step reads once and emits the lines that are whole. It reports whether there may be more to read at once.
+// step reads once and emits the complete lines. It reports whether there may be more to read now.
 func (r *reader) step(emit emitFunc) (more bool, err error) {
 	if r.f == nil {
 		return false, nil
 	}
 	if r.buf == nil {
-		r.buf = make([]byte, 0, maxLine+1) // one more: a line of exactly maxLine and its newline
+		r.buf = make([]byte, 0, maxLine+1) // with room for a line of maxLine bytes and its newline
 	}
 	free := r.buf[len(r.buf):cap(r.buf)]
 	if r.bounded {
@@ -60,7 +60,8 @@ func (r *reader) step(emit emitFunc) (more bool, err error) {
 	return err == nil, r.cut(emit)
 }
 
-// cut emits what is whole in buf and moves the rest to its front, which leaves at least one byte free.
+// cut emits the complete lines in buf and moves the rest to its front. At least one byte is then
+// free.
 func (r *reader) cut(emit emitFunc) error {
 	rest := r.buf
 	for {
@@ -80,7 +81,7 @@ func (r *reader) cut(emit emitFunc) error {
 	return nil
 }
 
-// flush emits a last line that has no newline.
+// flush emits a last line without a newline.
 func (r *reader) flush(emit emitFunc) error {
 	if len(r.buf) == 0 {
 		return nil
@@ -90,10 +91,11 @@ func (r *reader) flush(emit emitFunc) error {
 	return emit(r.file.Container, line)
 }
 
-// renew is called at the end of the file. It begins again where the file was cut short or another one stands in its place,
-// and reports whether there is something to read. A file that was only unlinked is still read: its writer has it open too.
+// renew is called at the end of the file. If the file was truncated or replaced, it begins again at
+// the start. It reports whether there is something to read. A file that was only unlinked is read
+// further, because its writer still has it open too.
 func (r *reader) renew(emit emitFunc) (more bool, err error) {
-	if r.next != nil { // and f has been read to its end once more since next was found
+	if r.next != nil { // and f was read to its end again after next was found
 		_ = r.f.Close()
 		r.f, r.next, r.pos = r.next, nil, 0
 		return true, r.flush(emit)
@@ -138,8 +140,8 @@ func (r *reader) wrap(err error) error {
 	return fmt.Errorf("read the output of %q: %w", r.file.Container, err)
 }
 
-// openRegular opens a regular file; nil if there is nothing at path. Anything else is refused without waiting for it, as
-// opening a pipe would.
+// openRegular opens a regular file. It returns nil if there is nothing at path. It refuses any
+// other kind of file without waiting for it, as opening a pipe would.
 func openRegular(path string) (*os.File, os.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,8 +7,9 @@ import (
 
 const tailBlock = 64 << 10
 
-// tailOffset returns where the last n lines of the first size bytes begin, a last line without a newline counted. It reads
-// backwards in blocks, and never more than n lines can be long. Negative n: no line, so size.
+// tailOffset returns the offset of the last n lines in the first size bytes. A last line without a
+// newline counts. It reads backwards in blocks, and no more than n lines of the largest length. For
+// a negative n it returns size.
 func tailOffset(f io.ReaderAt, size int64, n int) (int64, error) {
 	if n < 0 || size == 0 {
 		return size, nil
@@ -16,23 +17,23 @@ func tailOffset(f io.ReaderAt, size int64, n int) (int64, error) {
 	need := int64(min(n, 1<<40)) // so that need*maxLine doesn't overflow
 	buf := make([]byte, min(tailBlock, size))
 
-	end := size // of the line that is being measured
+	end := size // end of the line that is being measured
 	for pos := size; pos > 0; {
 		block := buf[:min(int64(len(buf)), pos)]
 		start := pos - int64(len(block))
 		if got, err := f.ReadAt(block, start); got < len(block) {
 			if err == io.EOF {
-				return 0, nil // cut short meanwhile: what there is now is new
+				return 0, nil // truncated in the meantime: all of it is new
 			}
 			return 0, err
 		}
 		if pos == size && block[len(block)-1] == '\n' {
-			end, block = size-1, block[:len(block)-1] // ends the last line; there is none after it
+			end, block = size-1, block[:len(block)-1] // this newline ends the last line
 		}
 		for {
 			i := bytes.LastIndexByte(block, '\n')
 			lineStart := start + int64(i) + 1
-			if end-lineStart > need*maxLine { // only the last pieces of this line
+			if end-lineStart > need*maxLine { // only the last pieces of this line count
 				return end - need*maxLine, nil
 			}
 			if i < 0 {
@@ -48,5 +49,5 @@ func tailOffset(f io.ReaderAt, size int64, n int) (int64, error) {
 	return 0, nil
 }
 
-// pieces is the number of lines that a line of that many bytes is emitted as.
+// pieces returns the number of pieces in which a line of that length is emitted.
 func pieces(length int64) int64 { return max(1, (length+maxLine-1)/maxLine) }

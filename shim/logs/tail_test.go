@@ -19,7 +19,7 @@ func TestTailOffset(t *testing.T) {
 		name string
 		text string
 		n    int
-		want string // what is left
+		want string // the text from the offset on
 	}{
 		{"empty", "", 3, ""},
 		{"fewer than asked for", "a\nb\n", 5, "a\nb\n"},
@@ -46,7 +46,7 @@ func TestTailOffset(t *testing.T) {
 	}
 }
 
-// lines is what a reader emits of a text, done the slow way.
+// lines returns the lines that a reader emits of a text. It is the simple, slow way.
 func lines(text string) (out []string) {
 	for text != "" {
 		line, rest, _ := strings.Cut(text, "\n")
@@ -80,7 +80,7 @@ func TestTailOffsetLeavesTheLastLines(t *testing.T) {
 	})
 }
 
-// counter counts the bytes that are read.
+// A counter counts the bytes that are read.
 type counter struct {
 	io.ReaderAt
 	n int
@@ -108,7 +108,7 @@ func TestTailReadsOnlyTheEnd(t *testing.T) {
 	}
 }
 
-func TestTailOfAFileCutShort(t *testing.T) {
+func TestTailOfATruncatedFile(t *testing.T) {
 	off, err := tailOffset(strings.NewReader("new\n"), 1<<20, 1)
 	if off != 0 || err != nil {
 		t.Errorf("got %d, %v; want 0", off, err)

@@ -9,19 +9,20 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watchOptions say how a watcher learns of changes.
+// watchOptions select how a watcher notices changes.
 type watchOptions struct {
-	notify bool          // use inotify where it is to be had
-	poll   time.Duration // between two looks while inotify can't tell: no such folder, a file that lost its name, no inotify
-	check  time.Duration // between two looks all the same, should a notice have been lost
+	notify bool          // use inotify, if it is available
+	poll   time.Duration // between two reads while inotify can't help: no folder, an unlinked file, no inotify
+	check  time.Duration // between two reads in any case, since an event may be lost
 }
 
-// A watcher wakes up when one of the files may have changed. It watches their folders, which tell of files that appear too.
+// A watcher waits until one of the files may have changed. It watches their folders, since these
+// also have events for new files.
 type watcher struct {
 	opt   watchOptions
-	fs    *fsnotify.Watcher // nil: only by the clock
+	fs    *fsnotify.Watcher // nil: the clock alone
 	files map[string]bool
-	dirs  map[string]os.FileInfo // of the folder that is watched by that name; nil: none
+	dirs  map[string]os.FileInfo // of the watched folder of that name; nil if none is watched
 }
 
 func newWatcher(files []File, opt watchOptions) *watcher {
@@ -32,7 +33,7 @@ func newWatcher(files []File, opt watchOptions) *watcher {
 		w.dirs[filepath.Dir(path)] = nil
 	}
 	if opt.notify {
-		if fs, err := fsnotify.NewWatcher(); err == nil { // it fails where the user's inotify instances are used up
+		if fs, err := fsnotify.NewWatcher(); err == nil { // fails if the user has no inotify instance left
 			w.fs = fs
 		}
 	}
@@ -40,13 +41,14 @@ func newWatcher(files []File, opt watchOptions) *watcher {
 	return w
 }
 
-// arm watches the folders that aren't watched yet, or no longer: a folder that was removed and made anew is another one. It
-// reports whether there was one, and whether all are watched now. It can't rely on a notice, for a folder gives none of its
-// removal while a file that was in it is open.
+// arm watches the folders that are not watched yet or no longer. A folder that was removed and
+// created again is another folder. It reports whether it began to watch one, and whether all are
+// watched now. It can't rely on events, because a folder sends none about its removal while a file
+// in it is still open.
 func (w *watcher) arm() (found, all bool) {
 	all = true
 	for dir, watched := range w.dirs {
-		info, err := os.Stat(dir) // before Add: a folder made between the two is found next time
+		info, err := os.Stat(dir) // before Add, so that a folder created in between is found next time
 		switch {
 		case err == nil && watched != nil && os.SameFile(info, watched):
 			continue
@@ -63,12 +65,12 @@ func (w *watcher) arm() (found, all bool) {
 	return found, all
 }
 
-// wait returns true when it is time to look again, false when ctx has ended. unlinked says that one of the files has lost its
-// name, so that its folder may be next.
+// wait returns true when it is time to read again, and false when ctx has ended. unlinked reports
+// that one of the files was unlinked, so its folder may be removed next.
 func (w *watcher) wait(ctx context.Context, unlinked bool) bool {
 	found, all := w.arm()
 	if found {
-		return ctx.Err() == nil // the look that was before it doesn't count
+		return ctx.Err() == nil // the file may have changed between the last read and the watch
 	}
 	pause := w.opt.check
 	if unlinked || !all {
@@ -77,7 +79,7 @@ func (w *watcher) wait(ctx context.Context, unlinked bool) bool {
 	clock := time.NewTimer(pause)
 	defer clock.Stop()
 
-	var events chan fsnotify.Event // nil, and never ready, without inotify
+	var events chan fsnotify.Event // nil without inotify, so never ready
 	var errs chan error
 	if w.fs != nil {
 		events, errs = w.fs.Events, w.fs.Errors
@@ -90,7 +92,7 @@ func (w *watcher) wait(ctx context.Context, unlinked bool) bool {
 			if w.concerns(ev) {
 				return true
 			}
-		case <-errs: // notices were lost
+		case <-errs: // events were lost
 			return true
 		case <-clock.C:
 			return true
@@ -98,7 +100,7 @@ func (w *watcher) wait(ctx context.Context, unlinked bool) bool {
 	}
 }
 
-// concerns reports whether an event is about one of the files, or about a folder that went.
+// concerns reports whether an event is about one of the files or about the removal of a folder.
 func (w *watcher) concerns(ev fsnotify.Event) bool {
 	return w.files[ev.Name] && !ev.Has(fsnotify.Chmod) || w.dirs[ev.Name] != nil
 }

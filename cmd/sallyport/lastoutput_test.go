@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-func TestLastWords(t *testing.T) {
+func TestLastOutput(t *testing.T) {
 	l := shim.Layout{LogDir: t.TempDir()}
 	path := l.LogPath("checkout", "web")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -24,19 +24,19 @@ func TestLastWords(t *testing.T) {
 		{"nothing printed", "", nil},
 		{"few lines", "one\ntwo\n", []string{"one", "two"}},
 		{"the last of many", strings.Repeat("more\n", 20) + "a\nb\nc\nd\ne", []string{"a", "b", "c", "d", "e"}},
-		{"what a terminal would act on", "\x1b[2Jred\tgreen\r\n\x00\xff\n", []string{"[2Jred green", "?"}},
+		{"control characters", "\x1b[2Jred\tgreen\r\n\x00\xff\n", []string{"[2Jred green", "?"}},
 		{"a long line", strings.Repeat("é", 201), []string{strings.Repeat("é", 200) + "..."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, lastWords(l)("checkout", "web")); diff != "" {
+			if diff := cmp.Diff(c.want, lastOutput(l)("checkout", "web")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
 	}
-	if got := lastWords(l)("checkout", "never-ran"); got != nil {
-		t.Errorf("of one that never ran: %q", got)
+	if got := lastOutput(l)("checkout", "never-ran"); got != nil {
+		t.Errorf("for a container that never ran: %q", got)
 	}
 }

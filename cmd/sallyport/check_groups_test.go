@@ -14,15 +14,15 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestWriteFinding(t *testing.T) {
+func TestWriteResult(t *testing.T) {
 	var out strings.Builder
-	for _, f := range []finding{
+	for _, f := range []result{
 		{Name: "kernel", OK: true, Found: "6.18"},
 		{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"},
 		{Name: "unsafe", OK: true, Note: true, Found: "g: proxy has NET_RAW"},
 		{Name: "runc", Error: "not there\nat all", Hint: "install it"},
 	} {
-		writeFinding(&out, f)
+		writeResult(&out, f)
 	}
 	const want = `ok    kernel           6.18
 note  resolvers        none
@@ -36,40 +36,40 @@ FAIL  runc             not there; at all
 	}
 }
 
-func TestRemarkIsNoFailing(t *testing.T) {
-	n := need{name: "resolvers", check: func(context.Context) (string, error) { return "", &remark{"none", "name some"} }}
-	want := finding{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"}
-	if diff := cmp.Diff(want, n.find(t.Context())); diff != "" {
+func TestNoteIsNoFailure(t *testing.T) {
+	c := check{name: "resolvers", run: func(context.Context) (string, error) { return "", &note{"none", "name some"} }}
+	want := result{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"}
+	if diff := cmp.Diff(want, c.result(t.Context())); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
-// Without a daemon doctor reads what the last one wrote down.
-func TestUnsafeFindings(t *testing.T) {
+// Without a daemon doctor reads what the last one stored.
+func TestUnsafeResults(t *testing.T) {
 	root := t.TempDir()
 	in := &instance{Root: root}
-	l, err := in.layout(place{})
+	l, err := in.layout(paths{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	nothing := []finding{{Name: "unsafe", OK: true, Found: "no group gives anything up"}}
-	if diff := cmp.Diff(nothing, unsafeFindings(t.Context(), in, l)); diff != "" {
-		t.Errorf("on a host that had no daemon (-want +got)\n%s", diff)
+	nothing := []result{{Name: "unsafe", OK: true, Found: "no group gives anything up"}}
+	if diff := cmp.Diff(nothing, unsafeResults(t.Context(), in, l)); diff != "" {
+		t.Errorf("on a host that never had a daemon (-want +got)\n%s", diff)
 	}
 	for name, given := range map[string][]string{"plain": nil, "open": {"NET_ADMIN"}} {
 		write(t, filepath.Join(l.StateDir, "wanted", name+".json"), shim.Wanted{Group: spec.Group{Name: name, Containers: []spec.Container{
 			{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: given}}},
 		}}})
 	}
-	want := []finding{{Name: "unsafe", OK: true, Note: true, Found: "open: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"}}
-	if diff := cmp.Diff(want, unsafeFindings(t.Context(), in, l)); diff != "" {
+	want := []result{{Name: "unsafe", OK: true, Note: true, Found: "open: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"}}
+	if diff := cmp.Diff(want, unsafeResults(t.Context(), in, l)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if err := os.WriteFile(filepath.Join(l.StateDir, "wanted", "broken.json"), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := unsafeFindings(t.Context(), in, l); len(got) != 1 || !got[0].Note || !strings.Contains(got[0].Found, "can't be told") {
-		t.Errorf("of state that can't be read: %+v", got)
+	if got := unsafeResults(t.Context(), in, l); len(got) != 1 || !got[0].Note || !strings.Contains(got[0].Found, "can't read") {
+		t.Errorf("with a broken file in the state folder: %+v", got)
 	}
 }
 

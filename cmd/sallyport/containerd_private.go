@@ -11,18 +11,20 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd"
 )
 
-// privateReady is how long a private containerd may take to serve: a second on an idle host, more after a power cut.
+// privateReady is how long a private containerd may take to serve: a second on an idle host, more
+// after a power cut.
 const privateReady = time.Minute
 
-// A private is the daemon's own containerd while it runs; nil where another one is used. It outlives the context it was
-// started under, since the rest of the daemon needs it to the end.
+// A private is the daemon's own containerd while it runs. A nil private means that the daemon uses
+// another containerd. It outlives the context of its start, since the rest of the daemon needs it
+// to the end.
 type private struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	err    error // once ended is closed
 }
 
-// openContainerd decides which containerd to use, starts a private one where that is the choice, and returns its socket.
+// openContainerd chooses the containerd, starts it if it is a private one, and returns its socket.
 func (f runtimeFlags) openContainerd(ctx context.Context, l shim.Layout, log *slog.Logger) (string, *private, error) {
 	choice, err := f.choose(l)
 	if err != nil {
@@ -62,7 +64,7 @@ func startPrivate(ctx context.Context, child *ctrd.Child) (*private, error) {
 	return p, nil
 }
 
-// wait returns when the private containerd can't be kept up, with the reason, or when ctx ends.
+// wait returns the reason when the private containerd can't be kept running, or nil when ctx ends.
 func (p *private) wait(ctx context.Context) error {
 	if p == nil {
 		return nil
@@ -75,7 +77,8 @@ func (p *private) wait(ctx context.Context) error {
 	}
 }
 
-// end stops the private containerd and returns when it is gone. A second call, and one on nil, does nothing.
+// end stops the private containerd and returns when it has ended. A second call does nothing, and
+// neither does a call on nil.
 func (p *private) end() error {
 	if p == nil {
 		return nil

@@ -12,13 +12,14 @@ import (
 
 const (
 	lastLines = 5
-	lastWidth = 200 // characters of a line
+	lastWidth = 200 // characters per line
 	lastTime  = time.Second
 )
 
-// lastWords returns the reader of the last lines that a container printed: what an operator wants to see of one that has failed. A
-// program's output may hold anything: what would move a terminal's cursor is taken out. What can't be read is no words.
-func lastWords(l shim.Layout) func(group, container string) []string {
+// lastOutput returns a function that reads the last lines of a container's output, which show why
+// it failed. The output may hold any bytes, so characters that would move a terminal's cursor are
+// removed. Output that can't be read counts as none.
+func lastOutput(l shim.Layout) func(group, container string) []string {
 	return func(group, container string) []string {
 		ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 		defer cancel()
@@ -28,11 +29,11 @@ func lastWords(l shim.Layout) func(group, container string) []string {
 			lines = append(lines, plainLine(line))
 			return nil
 		})
-		return lines[max(0, len(lines)-lastLines):] // one that still prints may have printed more meanwhile
+		return lines[max(0, len(lines)-lastLines):] // a running container may have printed more in the meantime
 	}
 }
 
-// plainLine is a line as it can be printed anywhere, cut to a width.
+// plainLine returns a line without control characters, cut to a width.
 func plainLine(line string) string {
 	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "?")
 	runes := []rune(strings.Map(func(r rune) rune {

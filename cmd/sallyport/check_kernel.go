@@ -14,12 +14,13 @@ import (
 
 func checkRoot(context.Context) (string, error) {
 	if uid := os.Geteuid(); uid != 0 {
-		return "", unmet("run it with sudo", "namespaces and rules need root, and this is uid %d", uid)
+		return "", unmet("run it with sudo", "namespaces and rules need root, but this is uid %d", uid)
 	}
 	return "", nil
 }
 
-// The first kernel that matches in nftables both sockets by their cgroup v2 (5.13) and what a transport header carries.
+// Linux 5.16 is the first kernel whose nftables match both sockets by their cgroup v2 (since 5.13)
+// and the payload of a transport header.
 const oldestMajor, oldestMinor = 5, 16
 
 func checkKernel(context.Context) (string, error) {
@@ -29,12 +30,13 @@ func checkKernel(context.Context) (string, error) {
 	}
 	release := unix.ByteSliceToString(u.Release[:])
 	if !newEnough(release) {
-		return "", unmet(fmt.Sprintf("boot a kernel of %d.%d or later", oldestMajor, oldestMinor), "kernel %s can't tell processes apart by their cgroup", release)
+		return "", unmet(fmt.Sprintf("boot kernel %d.%d or later", oldestMajor, oldestMinor), "kernel %s can't match processes by their cgroup", release)
 	}
 	return release, nil
 }
 
-// newEnough reads a release such as "6.1.0-18-amd64". One it can't read passes: the self-test has the last word.
+// newEnough compares a release such as "6.1.0-18-amd64". A release that it can't read passes,
+// because the self-test decides in the end.
 func newEnough(release string) bool {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 {

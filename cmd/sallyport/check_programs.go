@@ -13,7 +13,7 @@ func checkRunc(ctx context.Context) (string, error) {
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	if err != nil {
-		return "", unmet("run it by hand and see", "%s --version: %w", path, err)
+		return "", unmet("run it by hand to see why", "%s --version: %w", path, err)
 	}
 	version, seccomp := runcVersion(string(out))
 	if !seccomp {
@@ -22,7 +22,8 @@ func checkRunc(ctx context.Context) (string, error) {
 	return version + " " + path, nil
 }
 
-// runcVersion reads what "runc --version" prints: a line with the version, and one with libseccomp's, if it has it.
+// runcVersion reads the output of "runc --version": a line with the version, and one with
+// libseccomp's version if runc has it.
 func runcVersion(out string) (version string, seccomp bool) {
 	for line := range strings.Lines(out) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")

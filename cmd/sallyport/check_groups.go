@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd"
+)
+
+// checkResolvers returns the name servers for ambassadors whose group file names none.
+func checkResolvers(context.Context) (string, error) {
+	servers, err := ctrd.Resolvers()
+	if err != nil {
+		return "", err
+	}
+	if len(servers) == 0 {
+		return "", &note{
+			text: "the host's only name server is on its own loopback, which no group reaches: ambassadors can't resolve names",
+			hint: "name servers in the group's network block: dns { servers = [\"192.0.2.53\"] }",
+		}
+	}
+	var all []string
+	for _, s := range servers {
+		all = append(all, s.String())
+	}
+	return strings.Join(all, ", "), nil
+}
+
+// daemonTimeout bounds doctor's question to a daemon that may not run.
+const daemonTimeout = 2 * time.Second
+
+// unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the
+// daemon. If none answers, it reads what the last one stored.
+func unsafeResults(ctx context.Context, in *instance, l shim.Layout) []result {
+	texts, err := unsafeTexts(ctx, in, l)
+	if err != nil {
+		return []result{{Name: "unsafe", OK: true, Note: true, Found: "can't read what groups give up: " + err.Error(), Hint: "run doctor as root"}}
+	}
+	if len(texts) == 0 {
+		return []result{{Name: "unsafe", OK: true, Found: "no group gives anything up"}}
+	}
+	var all []result
+	for _, text := range texts {
+		all = append(all, result{Name: "unsafe", OK: true, Note: true, Found: text})
+	}
+	return all
+}
+
+func unsafeTexts(ctx context.Context, in *instance, l shim.Layout) ([]string, error) {
+	var all []string
+	add := func(group string, texts []string) {
+		for _, text := range texts {
+			all = append(all, fmt.Sprintf("%s: %s", group, text))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+	defer cancel()
+	if client, err := in.client(); err == nil {
+		if groups, err := client.Status(ctx, ""); err == nil {
+			for _, g := range groups {
+				add(g.Name, g.Unsafe)
+			}
+			return all, nil
+		}
+	}
+	known, err := shim.NewStore(l).Known()
+	for i := range known {
+		add(known[i].Group.Name, shim.UnsafeTexts(&known[i].Group))
+	}
+	return all, err
+}

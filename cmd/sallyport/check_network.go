@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/firewall"
+	"github.com/sallyport/sallyport/shim"
+)
+
+func checkNFTables(context.Context) (string, error) {
+	conn, err := nftables.New()
+	if err == nil {
+		_, err = conn.ListTables()
+	}
+	if err != nil {
+		return "", unmet("as root: modprobe nf_tables", "the kernel's nftables don't answer: %w", err)
+	}
+	return "answers", nil
+}
+
+// checkForwarding checks that the host routes, or that routing can be switched on for the first
+// group.
+func checkForwarding(context.Context) (string, error) {
+	found := "on"
+	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		path := "/proc/sys/" + name
+		value, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(value)) == "1" {
+			continue // without the file this family is off, and there is nothing to forward
+		}
+		found = "switched on for the first group that is connected"
+		if err := unix.Access(path, unix.W_OK); err != nil {
+			key := strings.ReplaceAll(name, "/", ".")
+			return "", unmet("sysctl -w "+key+"=1, where that is allowed", "%s is off and can't be switched on: %w", key, err)
+		}
+	}
+	return found, nil
+}
+
+// checkForwardPolicy looks for another firewall that drops forwarded packets.
+func checkForwardPolicy(ownTable string) (string, error) {
+	v, err := firewall.Check(ownTable)
+	if err != nil {
+		return "", err
+	}
+	return forwardPolicyText(v)
+}
+
+func forwardPolicyText(v firewall.Verdict) (string, error) {
+	if len(v.Blocking) > 0 {
+		return "", unmet(strings.Join(v.Remedies, "; "),
+			"another firewall drops forwarded packets: %s", strings.Join(v.Blocking, ", "))
+	}
+	found := "no firewall drops forwarded packets"
+	if v.Passing {
+		found = "another firewall lets the groups' links pass"
+	}
+	if v.Legacy {
+		found += "; rules of iptables-legacy are not checked"
+	}
+	return found, nil
+}
+
+// warnOfForwardPolicy logs the failure that doctor would print.
+func warnOfForwardPolicy(ownTable string, log *slog.Logger) {
+	if _, err := checkForwardPolicy(ownTable); err != nil {
+		log.Warn(err.Error(), "hint", hintOf(err))
+	}
+}
+
+// checkSelf proves that the rules hold on this kernel.
+func checkSelf(ctx context.Context, l shim.Layout) (string, error) {
+	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l})
+	if err != nil {
+		return "", err
+	}
+	return "the ambassador gets through, members are refused", network.SelfTest(ctx)
+}
+
+// checkPrefixes looks for routes of the host that overlap the addresses of the groups' links.
+func checkPrefixes(prefix4, prefix6 string) (string, error) {
+	pool, err := addrs.New(prefix4, prefix6)
+	if err != nil {
+		return "", unmet("write --prefix4 as 10.209.0.0/16 and --prefix6 as fd5a:11e0:9027::/64", "%w", err)
+	}
+	routes, err := netns.Routes(shim.LinkAliasPrefix)
+	if err != nil {
+		return "", err
+	}
+	if err := pool.CheckRoutes(routes); err != nil {
+		return "", unmet("choose another with --prefix4 or --prefix6", "%w", err)
+	}
+	return strings.Join([]string{prefix4, prefix6}, ", "), nil
+}

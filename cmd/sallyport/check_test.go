@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/firewall"
+	"github.com/sallyport/sallyport/shim"
+)
+
+func TestNewEnough(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.1.0-18-amd64": true, "5.16.0": true, "5.16": true, "5.15.19-generic": false, "4.19.0": false, "7.0-rc1": true, "custom": true,
+	} {
+		if got := newEnough(release); got != want {
+			t.Errorf("newEnough(%q) = %v", release, got)
+		}
+	}
+}
+
+func TestRuncVersion(t *testing.T) {
+	for _, c := range []struct {
+		name, out, version string
+		seccomp            bool
+	}{
+		{"Debian's", "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1\nspec: 1.0.2-dev\ngo: go1.19.8\nlibseccomp: 2.5.4\n", "1.1.5+ds1", true},
+		{"without seccomp", "runc version 1.2.0\nspec: 1.2.0\n", "1.2.0", false},
+		{"another program", "hello\n", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			version, seccomp := runcVersion(c.out)
+			if version != c.version || seccomp != c.seccomp {
+				t.Errorf("got %q, %v", version, seccomp)
+			}
+		})
+	}
+}
+
+func TestCheckPrefixesRefuses(t *testing.T) {
+	for _, c := range []struct{ name, prefix4, prefix6, want string }{
+		{"no prefix", "10.209.0.0", "fd5a:11e0:9027::/64", "10.209.0.0"},
+		{"bits behind the length", "10.209.0.0/16", "fd5a:11e0:9027::1/64", "fd5a:11e0:9027::1/64"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := checkPrefixes(c.prefix4, c.prefix6)
+			if err == nil || !strings.Contains(err.Error(), c.want) || hintOf(err) == "" {
+				t.Errorf("got %v, want an error with %s and a hint", err, c.want)
+			}
+		})
+	}
+}
+
+func TestForwardPolicyText(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		verdict             firewall.Verdict
+		found, failed, hint string
+	}{
+		{"no firewall", firewall.Verdict{}, "no firewall drops forwarded packets", "", ""},
+		{"one that lets ours pass", firewall.Verdict{Passing: true}, "another firewall lets the groups' links pass", "", ""},
+		{"iptables-legacy", firewall.Verdict{Legacy: true}, "no firewall drops forwarded packets; rules of iptables-legacy are not checked", "", ""},
+		{"two that block", firewall.Verdict{Blocking: []string{"chain a of table ip x", "chain b of table ip y"}, Remedies: []string{"type this", "type that"}, Passing: true},
+			"", "another firewall drops forwarded packets: chain a of table ip x, chain b of table ip y", "type this; type that"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found, err := forwardPolicyText(c.verdict)
+			failed := ""
+			if err != nil {
+				failed = err.Error()
+			}
+			if diff := cmp.Diff([]string{c.found, c.failed, c.hint}, []string{found, failed, hintOf(err)}); diff != "" {
+				t.Errorf("found, error and hint (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestResult(t *testing.T) {
+	ok := check{"runc", true, func(context.Context) (string, error) { return "1.1", nil }}
+	failing := check{"kernel", true, func(context.Context) (string, error) { return "", unmet("boot another", "kernel %s\nis old", "4.9") }}
+	optional := check{"shim", false, func(context.Context) (string, error) { return "", errors.New("gone") }}
+	var out strings.Builder
+	for _, c := range []check{ok, failing, optional} {
+		writeResult(&out, c.result(t.Context()))
+	}
+	want := "ok    runc             1.1\n" +
+		"FAIL  kernel           kernel 4.9; is old\n" +
+		"                       -> boot another\n" +
+		"FAIL  shim             gone\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if err := runRequired(t.Context(), []check{ok, optional}); err != nil {
+		t.Errorf("an optional check stops the daemon: %v", err)
+	}
+	if problem, ok := errors.AsType[*shim.Problem](runRequired(t.Context(), []check{ok, optional, failing})); !ok || problem.Hint != "boot another" {
+		t.Errorf("the failed required check is not the daemon's error: %v", problem)
+	}
+}
