@@ -2,11 +2,14 @@ package ctrd
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -36,11 +39,14 @@ func testInput(name string, role spec.Role, edit func(*specInput)) specInput {
 	return in
 }
 
-func TestCreateSpec(t *testing.T) {
-	tests := []struct {
-		name string
-		in   specInput
-	}{
+// A specCase is a container and what its golden file is called.
+type specCase struct {
+	name string
+	in   specInput
+}
+
+func specCases() []specCase {
+	return []specCase{
 		{"plain", testInput("web", spec.App, func(*specInput) {})},
 		{"everything", testInput("web", spec.App, func(in *specInput) {
 			in.Container.Command = []string{"/bin/web"}
@@ -65,8 +71,28 @@ func TestCreateSpec(t *testing.T) {
 			in.Container.Resources.Memory = 1 << 20
 			in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"}
 		})},
+		{"unsafe ambassador", testInput("proxy", spec.Ambassador, func(in *specInput) {
+			in.Cgroup = "/sallyport/checkout/ambassador/proxy"
+			in.Container.Capabilities = []string{"AUDIT_WRITE", "SYS_NICE"}
+			in.Container.Unsafe.Capabilities = []string{"NET_RAW", "NET_ADMIN"}
+			in.User = specs.User{UID: 99, GID: 99}
+		})},
+		{"no capabilities", testInput("migrate", spec.Init, func(in *specInput) {
+			in.Container.Capabilities = []string{}
+			in.Container.Resources = spec.Resources{Memory: 64 << 20, IOWeight: 1}
+			in.Host = hostFacts{IOWeight: bfqWeight}
+			in.Image = ocispec.ImageConfig{Cmd: []string{"/bin/migrate"}}
+		})},
+		{"every capability", testInput("logs", spec.Sidecar, func(in *specInput) {
+			in.Container.Capabilities = slices.Concat([]string{"AUDIT_WRITE", "IPC_LOCK", "SYS_NICE"}, spec.DefaultCapabilities)
+			in.Container.Mounts = []spec.Mount{{Volume: "outer", Path: "/srv/b"}, {Volume: "logs", Path: "/srv/a", ReadOnly: true}}
+			in.Files = []placedFile{{"/run/sallyport/files/checkout/logs/0", "/etc/resolv.conf"}, {"/run/sallyport/files/checkout/logs/1", "/srv/a/conf"}}
+		})},
 	}
-	for _, tt := range tests {
+}
+
+func TestCreateSpec(t *testing.T) {
+	for _, tt := range specCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := createSpec(tt.in)
 			if err != nil {
@@ -76,9 +102,29 @@ func TestCreateSpec(t *testing.T) {
 				t.Fatal("no seccomp filter")
 			}
 			got.Linux.Seccomp = nil // has a golden file of its own
-			golden(t, tt.name+".json", got)
+			golden(t, strings.ReplaceAll(tt.name, " ", "-")+".json", got)
 		})
 	}
+}
+
+// Every byte that a runtime reads stays as it is, the filter's included.
+func TestCreateSpecToTheByte(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the golden file is for amd64")
+	}
+	var sums []string
+	for _, tt := range specCases() {
+		got, err := createSpec(tt.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, fmt.Sprintf("%x %s", sha256.Sum256(whole), tt.name))
+	}
+	golden(t, "sums.amd64.json", sums)
 }
 
 // golden compares the JSON of v with testdata/name.
