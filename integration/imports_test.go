@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +23,8 @@ var importLaw = []importRule{
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
 	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
-	{pkg: "shim/ctrd", may: []string{"shim", "spec"}, tests: []string{"netns/netnstest"}},
+	{pkg: "shim/oci", may: []string{"shim", "spec"}},
+	{pkg: "shim/ctrd", may: []string{"shim", "shim/oci", "spec"}, tests: []string{"netns/netnstest"}},
 	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
 	{pkg: "shim/logs", may: []string{"shim", "spec"}},
 	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
@@ -49,6 +52,12 @@ var foreignLaw = []struct {
 	{"github.com/alecthomas/kong", []string{"cmd/...", "examples/..."}, "the command line is the command's"},
 	{"testing", nil, "what tests use stays in tests"},
 }
+
+// purePackages compute values from values. What they need of the world is handed to them.
+var purePackages = []string{"shim/oci"}
+
+// impureImports are the packages of the standard library that a pure package doesn't import.
+var impureImports = []string{"context", "io/fs", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
 
 // topLevel is everything that may stand in the repository's root.
 var topLevel = []string{
@@ -91,6 +100,34 @@ func TestForeignLaw(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestPurePackages(t *testing.T) {
+	var found []string
+	for _, p := range listPackages(t) {
+		pkg := ours(p.ImportPath)
+		if !slices.Contains(purePackages, pkg) {
+			continue
+		}
+		found = append(found, pkg)
+		for _, imported := range p.Imports {
+			if slices.Contains(impureImports, imported) {
+				t.Errorf("%s imports %s; it is a pure package", pkg, imported)
+			}
+		}
+		for _, file := range p.GoFiles {
+			source, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(source, []byte("time.Now")) {
+				t.Errorf("%s/%s reads the clock; it is of a pure package", pkg, file)
+			}
+		}
+	}
+	if len(found) != len(purePackages) {
+		t.Errorf("found %q of the pure packages %q", found, purePackages)
 	}
 }
 
@@ -160,14 +197,15 @@ func ours(importPath string) string { return strings.TrimPrefix(importPath, modu
 
 // A listedPackage is what `go list -json` says of a package.
 type listedPackage struct {
-	ImportPath                         string
+	ImportPath, Dir                    string
+	GoFiles                            []string
 	Imports, TestImports, XTestImports []string
 	Deps                               []string
 }
 
 func listPackages(t *testing.T) (pkgs []listedPackage) {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "./...")
 	cmd.Dir = ".."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

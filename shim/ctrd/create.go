@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -78,7 +79,7 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 	if err != nil {
 		return containers.Container{}, err
 	}
-	in := specInput{
+	in := oci.Input{
 		Group:     group.Name,
 		Container: req.Container,
 		Image:     image.config,
@@ -93,7 +94,7 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 	for _, v := range group.Volumes {
 		in.Volumes[v.Name] = l.VolumePath(group.Name, v.Name)
 	}
-	ociSpec, err := createSpec(in)
+	ociSpec, err := oci.CreateSpec(in)
 	if err != nil {
 		return containers.Container{}, err
 	}

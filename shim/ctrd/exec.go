@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -38,7 +39,7 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	if err != nil {
 		return 0, err
 	}
-	process = execProcess(process, req.Args, req.TTY)
+	process = oci.ExecProcess(process, req.Args, req.TTY)
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
 	p, err := c.addExec(ctx, folder, task, process, stdin, req)
@@ -111,17 +112,6 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 		return nil, nil, fmt.Errorf("exec in %s: its spec: %w", id, err)
 	}
 	return task, ociSpec.Process, nil
-}
-
-// execProcess is the program's process with other arguments. A terminal without a kind would be a dumb one.
-func execProcess(program *specs.Process, args []string, tty bool) *specs.Process {
-	p := *program
-	p.Args = args
-	p.Terminal = tty
-	if tty {
-		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
-	}
-	return &p
 }
 
 // addExec makes the process and its streams, and doesn't start it.

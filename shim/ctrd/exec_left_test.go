@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -150,7 +151,7 @@ func (k *killed) exec(name, line string) execFolder {
 	if err != nil {
 		k.Fatal(err)
 	}
-	process, err := typeurl.MarshalAnyToProto(execProcess(program, []string{"/bin/sh", "-c", line}, false))
+	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(program, []string{"/bin/sh", "-c", line}, false))
 	if err != nil {
 		k.Fatal(err)
 	}

@@ -11,40 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
-
-func TestExecProcess(t *testing.T) {
-	program := &specs.Process{Args: []string{"/app"}, Env: []string{"PATH=/bin"}, NoNewPrivileges: true, Cwd: "/srv"}
-	tests := []struct {
-		name string
-		tty  bool
-		env  []string // of the program
-		want []string
-	}{
-		{"no terminal", false, []string{"PATH=/bin"}, []string{"PATH=/bin"}},
-		{"terminal", true, []string{"PATH=/bin"}, []string{"TERM=xterm", "PATH=/bin"}},
-		{"terminal, the program has one", true, []string{"PATH=/bin", "TERM=vt100"}, []string{"PATH=/bin", "TERM=vt100"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			program.Env = tt.env
-			got := execProcess(program, []string{"sh"}, tt.tty)
-			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, Cwd: "/srv", Terminal: tt.tty}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			if program.Args[0] != "/app" {
-				t.Error("the program's own process has changed")
-			}
-		})
-	}
-}
 
 func TestInputTellsItsEnd(t *testing.T) {
 	in := newInput(strings.NewReader("words"))

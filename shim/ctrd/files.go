@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -74,10 +75,10 @@ func has(files []spec.File, path string) bool {
 }
 
 // placeFiles says where below dir each file is to be: under its position in the list.
-func placeFiles(dir string, files []spec.File) []placedFile {
-	var placed []placedFile
+func placeFiles(dir string, files []spec.File) []oci.File {
+	var placed []oci.File
 	for i, f := range files {
-		placed = append(placed, placedFile{Source: filepath.Join(dir, strconv.Itoa(i)), Path: f.Path})
+		placed = append(placed, oci.File{Source: filepath.Join(dir, strconv.Itoa(i)), Path: f.Path})
 	}
 	return placed
 }

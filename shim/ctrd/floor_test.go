@@ -125,7 +125,7 @@ func (r *rig) plainSpec(image containerd.Image, c spec.Container, id string) con
 	return containerd.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs(c.Command...),
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: l.NetnsPath("g")}),
 		oci.WithCgroup(l.CgroupPath("g", c.Role, id)),
-		oci.WithAnnotations(map[string]string{shimGroupAnnotation: "floor"}))
+		oci.WithAnnotations(map[string]string{"io.containerd.runc.v2.group": "floor"}))
 }
 
 // ourSpec is what Create would give the container, but for the files.

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/oci"
 )
 
 // lookAtHost finds out what this host can do. A module that is loaded later changes it.
-func lookAtHost() hostFacts {
-	return hostFacts{
+func lookAtHost() oci.HostFacts {
+	return oci.HostFacts{
 		SwapLimit: swapLimit("/"),
 		IOWeight:  findIOWeight("/"),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
@@ -31,16 +33,16 @@ func swapLimit(root string) bool {
 }
 
 // findIOWeight says how the host at root is told of a share of the disks. The files for it are in every cgroup but the topmost.
-func findIOWeight(root string) ioWeight {
+func findIOWeight(root string) oci.IOWeight {
 	switch {
 	case exists(root, cgroupMount, "blkio", "blkio.bfq.io_service_bytes"), exists(root, cgroupMount, "blkio", "*", "blkio.weight"):
-		return blkioWeight
+		return oci.BlkioWeight
 	case !slices.Contains(controllers(root), "io"):
 		return ""
 	case exists(root, cgroupMount, "io.cost.qos"):
-		return costWeight
-	case exists(root, cgroupMount, "*", string(bfqWeight)), exists(root, "sys/module/bfq"):
-		return bfqWeight
+		return oci.CostWeight
+	case exists(root, cgroupMount, "*", string(oci.BFQWeight)), exists(root, "sys/module/bfq"):
+		return oci.BFQWeight
 	}
 	return ""
 }

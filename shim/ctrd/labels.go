@@ -19,10 +19,7 @@ const (
 	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent where it names none
 )
 
-// shimGroupAnnotation is containerd's: containers of the same value are served by one shim process.
-const shimGroupAnnotation = "io.containerd.runc.v2.group"
-
-// hostShim is that value where all groups share a shim. No group can be called so, for the underscore.
+// hostShim is the value of [oci.ShimGroupAnnotation] where all groups share a shim. No group can be called so, for the underscore.
 const hostShim = "sallyport_host"
 
 func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {

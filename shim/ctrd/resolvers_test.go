@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,6 +64,8 @@ func TestHostResolversUnreadable(t *testing.T) {
 		t.Errorf("a folder in place of the file gave %q, %v", conf, servers)
 	}
 }
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // goldenText compares a text with testdata/name.
 func goldenText(t *testing.T, name, got string) {

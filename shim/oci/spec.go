@@ -1,4 +1,4 @@
-package ctrd
+package oci
 
 import (
 	"fmt"
@@ -12,8 +12,11 @@ import (
 // ociVersion is the oldest version that has everything we ask for: crun 1.8 refuses the current one.
 const ociVersion = "1.0.2"
 
-// A specInput is everything an OCI spec depends on. What had to be looked up on the host or in the image is already in it.
-type specInput struct {
+// ShimGroupAnnotation is containerd's. Containers of the same value are served by one shim process.
+const ShimGroupAnnotation = "io.containerd.runc.v2.group"
+
+// An Input is everything an OCI spec depends on. What had to be looked up on the host or in the image is already in it.
+type Input struct {
 	Group     string
 	Container spec.Container
 	Image     ocispec.ImageConfig
@@ -22,26 +25,26 @@ type specInput struct {
 	Netns     string            // path of the group's network namespace
 	Cgroup    string            // from the root of the hierarchy
 	Volumes   map[string]string // name of a volume -> its directory on the host
-	Files     []placedFile      // bound read-only into the container
-	Host      hostFacts
+	Files     []File            // bound read-only into the container
+	Host      HostFacts
 }
 
-// A placedFile is a file of the host and where the container sees it.
-type placedFile struct{ Source, Path string }
+// A File is a file of the host and where the container sees it.
+type File struct{ Source, Path string }
 
-// hostFacts are abilities of the host that a spec may ask for only where they exist.
-type hostFacts struct {
+// HostFacts are abilities of the host that a spec may ask for only where they exist.
+type HostFacts struct {
 	SwapLimit bool     // a limit on swap can be set
-	IOWeight  ioWeight // how a share of the disks is set; empty: it can't be
+	IOWeight  IOWeight // how a share of the disks is set; empty: it can't be
 	ResetOOM  bool     // an OOM score can be set to 0 whatever the shim's is
 }
 
-// createSpec builds a container's OCI spec. It is pure but for the architecture it was compiled for, which chooses among
+// CreateSpec builds a container's OCI spec. It is pure but for the architecture it was compiled for, which chooses among
 // system calls. An error is the author's to mend, and a [shim.Problem].
 //
 // Everything that the group's network rules can't see is shut here: no capability that is a way out, socket families by
 // name, no way into another namespace, no device but the harmless ones, and cgroups that can be read only.
-func createSpec(in specInput) (*specs.Spec, error) {
+func CreateSpec(in Input) (*specs.Spec, error) {
 	if in.Netns == "" || in.Cgroup == "" { // a runtime would take a new one, or the shim's
 		return nil, fmt.Errorf("container %q without network namespace or cgroup", in.Container.Name)
 	}
@@ -67,7 +70,7 @@ func createSpec(in specInput) (*specs.Spec, error) {
 		Root:        &specs.Root{Path: "rootfs"},
 		Hostname:    in.Group,
 		Mounts:      mounts,
-		Annotations: map[string]string{shimGroupAnnotation: in.ShimGroup},
+		Annotations: map[string]string{ShimGroupAnnotation: in.ShimGroup},
 		Linux: &specs.Linux{
 			CgroupsPath: in.Cgroup,
 			Namespaces: []specs.LinuxNamespace{

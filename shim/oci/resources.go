@@ -1,4 +1,4 @@
-package ctrd
+package oci
 
 import (
 	"fmt"
@@ -15,13 +15,13 @@ const (
 	cpuMinQuota = 1_000   // µs; the kernel takes no less
 )
 
-// An ioWeight says how a container's share of the disks is set.
-type ioWeight string
+// An IOWeight says how a container's share of the disks is set.
+type IOWeight string
 
 const (
-	blkioWeight ioWeight = "blkio"         // in the v1 hierarchy, through the runtime's own word for it
-	costWeight  ioWeight = "io.weight"     // the file of v2
-	bfqWeight   ioWeight = "io.bfq.weight" // the file of v2 where only the BFQ scheduler shares
+	BlkioWeight IOWeight = "blkio"         // in the v1 hierarchy, through the runtime's own word for it
+	CostWeight  IOWeight = "io.weight"     // the file of v2
+	BFQWeight   IOWeight = "io.bfq.weight" // the file of v2 where only the BFQ scheduler shares
 )
 
 // Of a weight, v1 and BFQ know less than v2 does, around the same default of 100.
@@ -32,7 +32,7 @@ const (
 
 // createResources denies every device, to which the runtime adds the harmless ones (null, zero, full, random, urandom,
 // tty and pseudo-terminals), and sets the limits that are asked for. One that this host can't set is a [shim.Problem].
-func createResources(c spec.Container, host hostFacts) (*specs.LinuxResources, error) {
+func createResources(c spec.Container, host HostFacts) (*specs.LinuxResources, error) {
 	r := c.Resources
 	res := &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}}
 	if r.CPU > 0 {
@@ -63,14 +63,14 @@ func createResources(c spec.Container, host hostFacts) (*specs.LinuxResources, e
 	return res, nil
 }
 
-func weigh(res *specs.LinuxResources, weight uint16, how ioWeight) error {
+func weigh(res *specs.LinuxResources, weight uint16, how IOWeight) error {
 	less := min(max(weight, minBlkioWeight), maxBlkioWeight)
 	switch how {
-	case blkioWeight:
+	case BlkioWeight:
 		res.BlockIO = &specs.LinuxBlockIO{Weight: &less}
-	case bfqWeight:
+	case BFQWeight:
 		res.Unified = map[string]string{string(how): strconv.Itoa(int(less))}
-	case costWeight:
+	case CostWeight:
 		res.Unified = map[string]string{string(how): strconv.Itoa(int(weight))}
 	default:
 		return shim.ErrNoIOWeight

@@ -1,4 +1,4 @@
-package ctrd
+package oci
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 // defaultPath is where programs are looked for when neither image nor group file says.
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-func createProcess(in specInput) (*specs.Process, error) {
+func createProcess(in Input) (*specs.Process, error) {
 	args := commandLine(in.Container, in.Image)
 	if len(args) == 0 {
 		return nil, &shim.Problem{
@@ -80,4 +80,16 @@ func workDir(c spec.Container, image ocispec.ImageConfig) string {
 		return image.WorkingDir
 	}
 	return "/"
+}
+
+// ExecProcess returns the process of one more program in a running container, whose own is given: it
+// may do what that one may. With tty it has a terminal of the kind xterm, unless the program names one.
+func ExecProcess(program *specs.Process, args []string, tty bool) *specs.Process {
+	p := *program
+	p.Args = args
+	p.Terminal = tty
+	if tty {
+		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
+	}
+	return &p
 }

@@ -1,4 +1,4 @@
-package ctrd
+package oci
 
 import (
 	"cmp"
@@ -10,7 +10,7 @@ import (
 
 // createMounts lists the kernel's filesystems, then volumes, then files, so that a file shows inside a volume; among
 // equals the outer path comes first.
-func createMounts(in specInput) ([]specs.Mount, error) {
+func createMounts(in Input) ([]specs.Mount, error) {
 	mounts := slices.Clone(systemMounts)
 	var volumes []specs.Mount
 	for _, m := range in.Container.Mounts {
