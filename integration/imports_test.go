@@ -24,7 +24,9 @@ var importLaw = []importRule{
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
 	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
 	{pkg: "shim/oci", may: []string{"shim", "spec"}},
-	{pkg: "shim/ctrd", may: []string{"shim", "shim/oci", "spec"}, tests: []string{"netns/netnstest"}},
+	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/archive/archivetest"}},
+	{pkg: "shim/ctrd/archive/archivetest"},
+	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec"}, tests: []string{"netns/netnstest", "shim/ctrd/archive/archivetest"}},
 	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
 	{pkg: "shim/logs", may: []string{"shim", "spec"}},
 	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
@@ -46,7 +48,7 @@ var foreignLaw = []struct {
 	only   []string
 	reason string
 }{
-	{"github.com/containerd/containerd/", []string{"shim/ctrd", "cmd/...", "integration/..."}, "shim/ctrd is the only package that speaks containerd"},
+	{"github.com/containerd/containerd/", []string{"shim/ctrd/...", "cmd/...", "integration/..."}, "only shim/ctrd and what is below it speak containerd"},
 	{"github.com/google/nftables", []string{"netns/...", "shim/...", "cmd/...", "integration/..."}, "spec and the examples are the same on every machine"},
 	{"github.com/vishvananda/", []string{"netns/...", "shim/...", "cmd/...", "integration/..."}, "spec and the examples are the same on every machine"},
 	{"github.com/alecthomas/kong", []string{"cmd/...", "examples/..."}, "the command line is the command's"},
@@ -66,7 +68,7 @@ var topLevel = []string{
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "shim/shimtest", "integration/..."}
+var testPackages = []string{"netns/netnstest", "shim/ctrd/archive/archivetest", "shim/shimtest", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

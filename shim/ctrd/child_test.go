@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
 func TestRootChildServes(t *testing.T) {
@@ -89,7 +90,7 @@ func TestRootChildIsTakenOver(t *testing.T) {
 func TestRootContainersOutliveTheirChild(t *testing.T) {
 	eachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
-		img := mustImage(t, c, ociArchivePrefix+busyboxArchive(t))
+		img := mustImage(t, c, archive.OCIPrefix+busyboxArchive(t))
 		ctx, cancel := c.ctx(t.Context(), 30*time.Second)
 		defer cancel()
 		i, err := c.image(ctx, img)

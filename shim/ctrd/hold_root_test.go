@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -151,7 +152,7 @@ func TestRootAHoldThatWasCutOff(t *testing.T) {
 func TestRootAHeldImageNeedsNoArchive(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := busyboxArchive(t)
-		img := mustImage(t, c, ociArchivePrefix+path)
+		img := mustImage(t, c, archive.OCIPrefix+path)
 		c.mustHold(t, "g", 1, img)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)

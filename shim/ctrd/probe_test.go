@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -177,7 +178,7 @@ func buildProbe(t *testing.T, goarch string) []byte {
 func TestRootInside(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "web.tar")
 	needRoot(t)
-	writeOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
+	archivetest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
 		i.Config.User = "web"
 		i.Config.Env = []string{"PATH=/bin", "FROM=image", "BOTH=image"}
 		i.Config.WorkingDir = "/srv"

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
 // Recall implements [shim.Holder]. What is not on the host any more is pulled by its digest, whatever its tag means by now; of an
@@ -93,19 +94,19 @@ func (c *Client) Means(ctx context.Context, ref string) (string, error) {
 		return record.Target.Digest.String(), nil
 	}
 	fi, err := os.Stat(src.path)
-	if err != nil || record.Labels[stampLabel] == stamp(fi) {
+	if err != nil || record.Labels[stampLabel] == archive.Stamp(fi) {
 		return record.Target.Digest.String(), nil
 	}
-	a, err := openArchive(src.path)
+	a, err := archive.Open(src.path)
 	if err != nil {
 		return "", err
 	}
 	defer a.Close()
-	chosen, err := a.image(src.kind)
+	chosen, err := archived(a, src.kind)
 	if err != nil {
 		return "", err
 	}
-	return chosen.manifest.Digest.String(), nil
+	return chosen.Manifest.Digest.String(), nil
 }
 
 // stillHere is the image of that digest if it is on the host, unpacked: by the name that its reference has, by its own, or by none at all.

@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -158,12 +160,12 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		write := func(version string) shim.Image {
-			writeOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
-			means, err := c.Means(t.Context(), ociArchivePrefix+path)
+			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
+			means, err := c.Means(t.Context(), archive.OCIPrefix+path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			img := mustImage(t, c, ociArchivePrefix+path)
+			img := mustImage(t, c, archive.OCIPrefix+path)
 			if means != img.Digest {
 				t.Errorf("it was said to be %s, and is %s", means, img.Digest)
 			}
@@ -196,7 +198,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		writeOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
+		archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
 		mustRecall(t, c, first)
 	})
 }

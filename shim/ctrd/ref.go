@@ -8,6 +8,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
 // A sourceKind is where an image comes from.
@@ -17,12 +18,6 @@ const (
 	fromRegistry sourceKind = iota
 	fromOCIArchive
 	fromDockerArchive
-)
-
-// The prefixes by which a group file names an archive.
-const (
-	ociArchivePrefix    = "oci-archive:"
-	dockerArchivePrefix = "docker-archive:"
 )
 
 // A source is what a group file's `image` means.
@@ -37,7 +32,7 @@ type source struct {
 // parseSource completes a registry's reference as docker does ("busybox" is docker.io/library/busybox:latest), because
 // that is what operators mean by it.
 func parseSource(ref string) (source, error) {
-	for prefix, kind := range map[string]sourceKind{ociArchivePrefix: fromOCIArchive, dockerArchivePrefix: fromDockerArchive} {
+	for prefix, kind := range map[string]sourceKind{archive.OCIPrefix: fromOCIArchive, archive.DockerPrefix: fromDockerArchive} {
 		path, ok := strings.CutPrefix(ref, prefix)
 		if !ok {
 			continue

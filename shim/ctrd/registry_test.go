@@ -20,6 +20,8 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
 )
 
 func TestRootRegistryImages(t *testing.T) {
@@ -55,7 +57,7 @@ func TestRootRegistryImages(t *testing.T) {
 			checkUsable(t, c, mustImage(t, c, host+"/multi:1"))
 		})
 		t.Run("not unpacked", func(t *testing.T) {
-			push(t, host, "packed", "1", buildImage(t, busyboxImage(t).config, writeTar(t, []tarFile{{name: "packed", mode: 0o644}})))
+			push(t, host, "packed", "1", archivetest.Build(t, busyboxImage(t).Config, archivetest.Tar(t, []archivetest.File{{Name: "packed", Mode: 0o644}})))
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			defer cancel()
 			if _, err := c.client.Fetch(ctx, host+"/packed:1"); err != nil {
@@ -109,9 +111,9 @@ func TestRootPullGoesOn(t *testing.T) {
 		for i := range noise {
 			noise[i] = byte(i * i >> 8 * i)
 		}
-		img := buildImage(t, busyboxImage(t).config, writeTar(t, []tarFile{{name: "noise", mode: 0o644, body: noise}}))
+		img := archivetest.Build(t, busyboxImage(t).Config, archivetest.Tar(t, []archivetest.File{{Name: "noise", Mode: 0o644, Body: noise}}))
 		push(t, backend, "big", "1", img)
-		size := int64(len(img.layerBlobs(t)[0]))
+		size := int64(len(img.LayerBlobs(t)[0]))
 		var broken atomic.Bool
 		var served atomic.Int64
 		broken.Store(true)
@@ -222,14 +224,14 @@ func startRegistry(t *testing.T) string {
 }
 
 // push puts an image into a registry.
-func push(t *testing.T, host, name, tag string, img builtImage) {
+func push(t *testing.T, host, name, tag string, img archivetest.Image) {
 	t.Helper()
-	for dgst, b := range img.blobs {
-		if dgst != img.manifest.Digest {
+	for dgst, b := range img.Blobs {
+		if dgst != img.Manifest.Digest {
 			pushBlob(t, host, name, dgst, b)
 		}
 	}
-	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageManifest, img.blobs[img.manifest.Digest])
+	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageManifest, img.Blobs[img.Manifest.Digest])
 }
 
 func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
@@ -248,12 +250,12 @@ func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
 }
 
 // pushIndex puts images and an index of them into a registry.
-func pushIndex(t *testing.T, host, name, tag string, imgs ...builtImage) {
+func pushIndex(t *testing.T, host, name, tag string, imgs ...archivetest.Image) {
 	t.Helper()
 	for _, img := range imgs {
-		push(t, host, name, img.manifest.Digest.String(), img)
+		push(t, host, name, img.Manifest.Digest.String(), img)
 	}
-	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, encoded(t, index(imgs...)))
+	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, archivetest.JSON(t, archivetest.Index(imgs...)))
 }
 
 // registryClient keeps no connections, which would be goroutines left behind.

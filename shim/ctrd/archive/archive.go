@@ -1,4 +1,4 @@
-package ctrd
+package archive
 
 import (
 	"archive/tar"
@@ -18,43 +18,51 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
+// The prefixes by which a group file names an archive.
+const (
+	OCIPrefix    = "oci-archive:"
+	DockerPrefix = "docker-archive:"
+)
+
 // jsonLimit bounds what is read into memory from an archive: indexes, manifests, configurations.
 const jsonLimit = 8 << 20
 
 // maxLinks bounds a chain of links inside an archive.
 const maxLinks = 8
 
-// An archive is an image archive opened for reading, and where in it everything is. Nothing but headers has been read.
-type archive struct {
-	path  string
+// An Archive is an image archive opened for reading. Its headers have been read, and nothing else: it
+// knows where everything is.
+type Archive struct {
+	Path  string
+	Stamp string // of the file, as the function Stamp returns it
+
 	file  *os.File
 	size  int64
-	stamp string // tells this file from what may later be at the same path
 	parts map[string]*io.SectionReader
 	links map[string]string
 	ended bool // with the marker that ends a tar
 }
 
-// A blob is one piece of an image and where its bytes are.
-type blob struct {
-	desc  ocispec.Descriptor
-	bytes *io.SectionReader
+// A Blob is one piece of an image, and where its bytes are.
+type Blob struct {
+	Desc  ocispec.Descriptor
+	Bytes *io.SectionReader
 }
 
-// An archivedImage is the image chosen from an archive: the blobs in an order in which each comes after what it names, the
-// manifest last.
-type archivedImage struct {
-	manifest ocispec.Descriptor
-	blobs    []blob
+// An Image is the image chosen from an archive. Each blob comes after those it names, the manifest last.
+type Image struct {
+	Manifest ocispec.Descriptor
+	Blobs    []Blob
 }
 
-// openArchive reads the headers of the archive, seeking past contents. An archive that ends too early is told from them.
-func openArchive(path string) (*archive, error) {
+// Open reads the headers of the archive and seeks past the contents. An archive that ends too early
+// shows in its headers. The caller closes the archive.
+func Open(path string) (*Archive, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
 	if err != nil {
-		return nil, noArchive(path, err)
+		return nil, Unreadable(path, err)
 	}
-	a := &archive{path: path, file: f, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
+	a := &Archive{Path: path, file: f, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
 	if err := a.scan(); err != nil {
 		f.Close()
 		return nil, err
@@ -62,7 +70,8 @@ func openArchive(path string) (*archive, error) {
 	return a, nil
 }
 
-func noArchive(path string, err error) error {
+// Unreadable returns the [shim.Problem] that no archive can be read at the path.
+func Unreadable(path string, err error) error {
 	var perr *os.PathError
 	if errors.As(err, &perr) {
 		err = perr.Err
@@ -70,17 +79,18 @@ func noArchive(path string, err error) error {
 	return &shim.Problem{Err: fmt.Errorf("archive %s: %w", path, err), Hint: "check the path"}
 }
 
-func (a *archive) Close() error { return a.file.Close() }
+// Close closes the file; what was read from the archive can't be read any more.
+func (a *Archive) Close() error { return a.file.Close() }
 
-func (a *archive) scan() error {
+func (a *Archive) scan() error {
 	fi, err := a.file.Stat()
 	if err != nil {
-		return fmt.Errorf("archive %s: %w", a.path, err)
+		return fmt.Errorf("archive %s: %w", a.Path, err)
 	}
 	if !fi.Mode().IsRegular() {
-		return noArchive(a.path, errors.New("not a regular file"))
+		return Unreadable(a.Path, errors.New("not a regular file"))
 	}
-	a.size, a.stamp = fi.Size(), stamp(fi)
+	a.size, a.Stamp = fi.Size(), Stamp(fi)
 	if err := a.refuseCompressed(); err != nil {
 		return err
 	}
@@ -99,10 +109,10 @@ func (a *archive) scan() error {
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return a.cutShort(fmt.Errorf("it ends after %d bytes", a.size))
 		case err != nil:
-			return a.damaged(fmt.Errorf("not a tar archive: %w", err))
+			return a.Damaged(fmt.Errorf("not a tar archive: %w", err))
 		}
 		if at, err = a.file.Seek(0, io.SeekCurrent); err != nil {
-			return fmt.Errorf("archive %s: %w", a.path, err)
+			return fmt.Errorf("archive %s: %w", a.Path, err)
 		}
 		last = h
 		switch name := path.Clean(h.Name); h.Typeflag {
@@ -116,23 +126,24 @@ func (a *archive) scan() error {
 	}
 }
 
-// refuseCompressed tells a compressed archive, in which nothing can be found without reading it all, from a damaged one.
-func (a *archive) refuseCompressed() error {
+// refuseCompressed returns an error if the archive is compressed: nothing in it can be found without
+// reading all of it. Without this check it would count as damaged.
+func (a *Archive) refuseCompressed() error {
 	magic := make([]byte, 6)
 	n, err := a.file.ReadAt(magic, 0)
 	if err != nil && err != io.EOF {
-		return fmt.Errorf("archive %s: %w", a.path, err)
+		return fmt.Errorf("archive %s: %w", a.Path, err)
 	}
 	for prefix, tool := range map[string]string{"\x1f\x8b": "gunzip", "\x28\xb5\x2f\xfd": "unzstd", "\xfd7zXZ\x00": "unxz", "BZh": "bunzip2"} {
 		if strings.HasPrefix(string(magic[:n]), prefix) {
-			return &shim.Problem{Err: fmt.Errorf("archive %s is compressed as a whole", a.path), Hint: "unpack it first: " + tool + " " + a.path}
+			return &shim.Problem{Err: fmt.Errorf("archive %s is compressed as a whole", a.Path), Hint: "unpack it first: " + tool + " " + a.Path}
 		}
 	}
 	return nil
 }
 
-// part finds a file in the archive, through links; nil if there is none.
-func (a *archive) part(name string) *io.SectionReader {
+// part finds a file in the archive, through links. It returns nil if there is none.
+func (a *Archive) part(name string) *io.SectionReader {
 	name = path.Clean(name)
 	for range maxLinks {
 		if p := a.parts[name]; p != nil {
@@ -148,50 +159,51 @@ func (a *archive) part(name string) *io.SectionReader {
 }
 
 // read returns a small file of the archive.
-func (a *archive) read(name string) ([]byte, error) {
+func (a *Archive) read(name string) ([]byte, error) {
 	p := a.part(name)
 	if p == nil {
 		return nil, a.lacks(name)
 	}
 	if p.Size() > jsonLimit {
-		return nil, a.damaged(fmt.Errorf("%s has %d bytes, more than an index, manifest or configuration may", blobName(name), p.Size()))
+		return nil, a.Damaged(fmt.Errorf("%s has %d bytes, more than an index, manifest or configuration may", blobName(name), p.Size()))
 	}
 	b, err := io.ReadAll(p)
 	if err != nil {
-		return nil, fmt.Errorf("archive %s: %w", a.path, err)
+		return nil, fmt.Errorf("archive %s: %w", a.Path, err)
 	}
 	return b, nil
 }
 
 // decode reads a small JSON file of the archive into v.
-func (a *archive) decode(name string, v any) error {
+func (a *Archive) decode(name string, v any) error {
 	b, err := a.read(name)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return a.damaged(fmt.Errorf("%s: %w", blobName(name), err))
+		return a.Damaged(fmt.Errorf("%s: %w", blobName(name), err))
 	}
 	return nil
 }
 
-func (a *archive) cutShort(err error) error {
-	return &shim.Problem{Err: fmt.Errorf("archive %s is cut short: %w", a.path, err), Hint: "copy it again"}
+func (a *Archive) cutShort(err error) error {
+	return &shim.Problem{Err: fmt.Errorf("archive %s is cut short: %w", a.Path, err), Hint: "copy it again"}
 }
 
-func (a *archive) damaged(err error) error {
-	return &shim.Problem{Err: fmt.Errorf("archive %s is damaged: %w", a.path, err), Hint: "copy or build it again"}
+// Damaged returns the [shim.Problem] that the contents of the archive are not what they should be.
+func (a *Archive) Damaged(err error) error {
+	return &shim.Problem{Err: fmt.Errorf("archive %s is damaged: %w", a.Path, err), Hint: "copy or build it again"}
 }
 
-// lacks says that something the archive names isn't in it.
-func (a *archive) lacks(name string) error {
+// lacks returns the error for something that the archive names and doesn't have.
+func (a *Archive) lacks(name string) error {
 	if !a.ended {
 		return a.cutShort(fmt.Errorf("it ends before %s", blobName(name)))
 	}
-	return a.damaged(fmt.Errorf("it has no %s", blobName(name)))
+	return a.Damaged(fmt.Errorf("it has no %s", blobName(name)))
 }
 
-// blobName is how a message names a file of an archive: a blob by its digest.
+// blobName returns how a message names a file of an archive: a blob by its digest.
 func blobName(name string) string {
 	if id, ok := strings.CutPrefix(path.Clean(name), "blobs/"); ok {
 		return "blob " + strings.Replace(id, "/", ":", 1)
@@ -199,8 +211,9 @@ func blobName(name string) string {
 	return name
 }
 
-// stamp changes when the file does: written in place, replaced, or moved over.
-func stamp(fi os.FileInfo) string {
+// Stamp returns a text that changes when the file does: when it is written in place, replaced, or
+// moved over.
+func Stamp(fi os.FileInfo) string {
 	s := fmt.Sprintf("%d:%d", fi.Size(), fi.ModTime().UnixNano())
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		s += fmt.Sprintf(":%d:%d", st.Ino, st.Ctim.Nano())

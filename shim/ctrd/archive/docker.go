@@ -1,4 +1,4 @@
-package ctrd
+package archive
 
 import (
 	"bytes"
@@ -27,9 +27,9 @@ type dockerEntry struct {
 	Layers   []string
 }
 
-// dockerImage takes the one image of a docker archive, and makes the manifest that such an archive lacks. The archive's plain
+// DockerImage takes the one image of a docker archive, and makes the manifest that such an archive lacks. The archive's plain
 // layers are named by the digests in its configuration, so they needn't be read to know them.
-func (a *archive) dockerImage(want platforms.MatchComparer) (*archivedImage, error) {
+func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 	entry, err := a.dockerEntry()
 	if err != nil {
 		return nil, err
@@ -44,40 +44,40 @@ func (a *archive) dockerImage(want platforms.MatchComparer) (*archivedImage, err
 	}
 	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
 		return nil, &shim.Problem{
-			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.path, platforms.Format(platforms.DefaultSpec()), platforms.Format(p)),
+			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platforms.Format(p)),
 			Hint: "build or save the image for this host's platform",
 		}
 	}
 	if len(cfg.RootFS.DiffIDs) != len(entry.Layers) {
-		return nil, a.damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
+		return nil, a.Damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
 	}
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: images.MediaTypeDockerSchema2Manifest}
 	m.Config = describeBytes(images.MediaTypeDockerSchema2Config, config)
-	img := &archivedImage{blobs: []blob{inMemory(m.Config, config)}}
+	img := &Image{Blobs: []Blob{inMemory(m.Config, config)}}
 	for i, name := range entry.Layers {
 		b, err := a.dockerLayer(name, cfg.RootFS.DiffIDs[i])
 		if err != nil {
 			return nil, err
 		}
-		m.Layers = append(m.Layers, b.desc)
-		img.blobs = append(img.blobs, b)
+		m.Layers = append(m.Layers, b.Desc)
+		img.Blobs = append(img.Blobs, b)
 	}
 	manifest, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.path, err)
+		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.Path, err)
 	}
-	img.manifest = describeBytes(m.MediaType, manifest)
-	img.blobs = append(img.blobs, inMemory(img.manifest, manifest))
+	img.Manifest = describeBytes(m.MediaType, manifest)
+	img.Blobs = append(img.Blobs, inMemory(img.Manifest, manifest))
 	return img, nil
 }
 
 // dockerEntry is the archive's one image.
-func (a *archive) dockerEntry() (dockerEntry, error) {
+func (a *Archive) dockerEntry() (dockerEntry, error) {
 	if a.part(dockerManifest) == nil {
 		if a.part(ocispec.ImageIndexFile) != nil {
 			return dockerEntry{}, &shim.Problem{
-				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.path),
-				Hint: fmt.Sprintf(`write "%s%s"`, ociArchivePrefix, a.path),
+				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.Path),
+				Hint: fmt.Sprintf(`write "%s%s"`, OCIPrefix, a.Path),
 			}
 		}
 		return dockerEntry{}, a.notAnArchive("docker", dockerManifest)
@@ -88,7 +88,7 @@ func (a *archive) dockerEntry() (dockerEntry, error) {
 	}
 	switch len(entries) {
 	case 0:
-		return dockerEntry{}, a.damaged(errors.New("it names no image"))
+		return dockerEntry{}, a.Damaged(errors.New("it names no image"))
 	case 1:
 		return entries[0], nil
 	}
@@ -97,37 +97,37 @@ func (a *archive) dockerEntry() (dockerEntry, error) {
 		names = append(names, strings.Join(append([]string{e.Config}, e.RepoTags...), " "))
 	}
 	return dockerEntry{}, &shim.Problem{
-		Err:  fmt.Errorf("archive %s has %d images: %s", a.path, len(entries), strings.Join(names, ", ")),
+		Err:  fmt.Errorf("archive %s has %d images: %s", a.Path, len(entries), strings.Join(names, ", ")),
 		Hint: "save each image to an archive of its own",
 	}
 }
 
 // dockerLayer finds a layer. One that is compressed has a digest of its own, for which it is read.
-func (a *archive) dockerLayer(name string, diffID digest.Digest) (blob, error) {
+func (a *Archive) dockerLayer(name string, diffID digest.Digest) (Blob, error) {
 	if err := diffID.Validate(); err != nil {
-		return blob{}, a.damaged(fmt.Errorf("digest %q: %w", diffID, err))
+		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", diffID, err))
 	}
 	p := a.part(name)
 	if p == nil {
-		return blob{}, a.lacks(name)
+		return Blob{}, a.lacks(name)
 	}
 	magic := make([]byte, 2)
 	if n, err := p.ReadAt(magic, 0); err != nil && err != io.EOF {
-		return blob{}, fmt.Errorf("archive %s: %w", a.path, err)
+		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
 	} else if n < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
-		return blob{desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: diffID, Size: p.Size()}, bytes: p}, nil
+		return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: diffID, Size: p.Size()}, Bytes: p}, nil
 	}
 	id, err := digest.FromReader(io.NewSectionReader(p, 0, p.Size()))
 	if err != nil {
-		return blob{}, fmt.Errorf("archive %s: %w", a.path, err)
+		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
 	}
-	return blob{desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: id, Size: p.Size()}, bytes: p}, nil
+	return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: id, Size: p.Size()}, Bytes: p}, nil
 }
 
 func describeBytes(mediaType string, b []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
 }
 
-func inMemory(d ocispec.Descriptor, b []byte) blob {
-	return blob{desc: d, bytes: io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b)))}
+func inMemory(d ocispec.Descriptor, b []byte) Blob {
+	return Blob{Desc: d, Bytes: io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b)))}
 }

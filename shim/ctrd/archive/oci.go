@@ -1,4 +1,4 @@
-package ctrd
+package archive
 
 import (
 	"fmt"
@@ -23,13 +23,13 @@ type candidate struct {
 	names    []string
 }
 
-// ociImage chooses the image for a platform from an OCI archive, and checks that all of it is there.
-func (a *archive) ociImage(want platforms.MatchComparer) (*archivedImage, error) {
+// OCIImage chooses the image for a platform from an OCI archive, and checks that all of it is there.
+func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
 	if a.part(ocispec.ImageIndexFile) == nil {
 		if a.part(dockerManifest) != nil {
 			return nil, &shim.Problem{
-				Err:  fmt.Errorf("archive %s is a docker archive, not an OCI one", a.path),
-				Hint: fmt.Sprintf(`write "%s%s"`, dockerArchivePrefix, a.path),
+				Err:  fmt.Errorf("archive %s is a docker archive, not an OCI one", a.Path),
+				Hint: fmt.Sprintf(`write "%s%s"`, DockerPrefix, a.Path),
 			}
 		}
 		return nil, a.notAnArchive("OCI", ocispec.ImageIndexFile)
@@ -50,31 +50,31 @@ func (a *archive) ociImage(want platforms.MatchComparer) (*archivedImage, error)
 	if err != nil {
 		return nil, err
 	}
-	img := &archivedImage{manifest: chosen.desc}
+	img := &Image{Manifest: chosen.desc}
 	for _, d := range append([]ocispec.Descriptor{chosen.manifest.Config}, chosen.manifest.Layers...) {
 		b, err := a.blob(d)
 		if err != nil {
 			return nil, err
 		}
-		img.blobs = append(img.blobs, b)
+		img.Blobs = append(img.Blobs, b)
 	}
-	img.blobs = append(img.blobs, manifest)
+	img.Blobs = append(img.Blobs, manifest)
 	return img, nil
 }
 
 // blob is where a descriptor's bytes are.
-func (a *archive) blob(d ocispec.Descriptor) (blob, error) {
+func (a *Archive) blob(d ocispec.Descriptor) (Blob, error) {
 	if err := d.Digest.Validate(); err != nil {
-		return blob{}, a.damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
+		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
 	}
 	p := a.part(blobPath(d))
 	if p == nil {
-		return blob{}, a.lacks(blobPath(d))
+		return Blob{}, a.lacks(blobPath(d))
 	}
 	if p.Size() != d.Size {
-		return blob{}, a.damaged(fmt.Errorf("%s has %d bytes, its descriptor says %d", blobName(blobPath(d)), p.Size(), d.Size))
+		return Blob{}, a.Damaged(fmt.Errorf("%s has %d bytes, its descriptor says %d", blobName(blobPath(d)), p.Size(), d.Size))
 	}
-	return blob{desc: d, bytes: p}, nil
+	return Blob{Desc: d, Bytes: p}, nil
 }
 
 func blobPath(d ocispec.Descriptor) string {
@@ -82,11 +82,11 @@ func blobPath(d ocispec.Descriptor) string {
 }
 
 // candidates are the images that an index and the indexes in it name; attestations and the like are none.
-func (a *archive) candidates(index ocispec.Index, names []string, depth int) ([]candidate, error) {
+func (a *Archive) candidates(index ocispec.Index, names []string, depth int) ([]candidate, error) {
 	var found []candidate
 	for _, d := range index.Manifests {
 		if err := d.Digest.Validate(); err != nil {
-			return nil, a.damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
+			return nil, a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
 		}
 		if d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != "" {
 			continue
@@ -95,7 +95,7 @@ func (a *archive) candidates(index ocispec.Index, names []string, depth int) ([]
 		switch {
 		case images.IsIndexType(d.MediaType):
 			if depth == 0 {
-				return nil, a.damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
+				return nil, a.Damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
 			}
 			var inner ocispec.Index
 			if err := a.decode(blobPath(d), &inner); err != nil {
@@ -128,7 +128,7 @@ func refNames(d ocispec.Descriptor) []string {
 }
 
 // describe reads a candidate's manifest and finds its platform, which the index need not say.
-func (a *archive) describe(c *candidate) error {
+func (a *Archive) describe(c *candidate) error {
 	if c.desc.Platform != nil {
 		c.platform = platforms.Normalize(*c.desc.Platform)
 	}
@@ -150,7 +150,7 @@ func (a *archive) describe(c *candidate) error {
 }
 
 // choose takes the image that suits the platform best. Two that suit it alike, and are not the same, are a problem.
-func (a *archive) choose(found []candidate, want platforms.MatchComparer) (candidate, error) {
+func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candidate, error) {
 	var best []candidate
 	for _, c := range found {
 		switch {
@@ -164,7 +164,7 @@ func (a *archive) choose(found []candidate, want platforms.MatchComparer) (candi
 	switch len(best) {
 	case 0:
 		return candidate{}, &shim.Problem{
-			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.path, platforms.Format(platforms.DefaultSpec()), platformList(found)),
+			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platformList(found)),
 			Hint: "build or save the image for this host's platform",
 		}
 	case 1:
@@ -175,7 +175,7 @@ func (a *archive) choose(found []candidate, want platforms.MatchComparer) (candi
 		names = append(names, strings.Join(append(c.names, c.desc.Digest.String()), " "))
 	}
 	return candidate{}, &shim.Problem{
-		Err:  fmt.Errorf("archive %s has %d images for this platform: %s", a.path, len(best), strings.Join(names, ", ")),
+		Err:  fmt.Errorf("archive %s has %d images for this platform: %s", a.Path, len(best), strings.Join(names, ", ")),
 		Hint: "save each image to an archive of its own",
 	}
 }
@@ -192,9 +192,9 @@ func platformList(found []candidate) string {
 	return strings.Join(slices.Compact(list), ", ")
 }
 
-func (a *archive) notAnArchive(kind, lacks string) error {
+func (a *Archive) notAnArchive(kind, lacks string) error {
 	return &shim.Problem{
-		Err:  fmt.Errorf("archive %s is no %s archive: it has no %s", a.path, kind, lacks),
+		Err:  fmt.Errorf("archive %s is no %s archive: it has no %s", a.Path, kind, lacks),
 		Hint: "check the path, or copy it again if it was cut short",
 	}
 }
