@@ -24,12 +24,13 @@ var importLaw = []importRule{
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
 	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
 	{pkg: "shim/oci", may: []string{"shim", "spec"}},
-	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/archive/archivetest"}},
-	{pkg: "shim/ctrd/archive/archivetest"},
-	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec"}, tests: []string{"netns/netnstest", "shim/ctrd/archive/archivetest"}},
+	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd/child", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd/ctrdtest"},
+	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec"}, tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest"}},
 	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
 	{pkg: "shim/logs", may: []string{"shim", "spec"}},
-	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
+	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/ctrd/child", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
 	{pkg: "examples", tests: []string{"spec", "shim"}},
 	{pkg: "examples/..."},
 	{pkg: "integration/...", tests: []string{"spec", "shim", "shim/api", "shim/ctrd"}},
@@ -68,7 +69,7 @@ var topLevel = []string{
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "shim/ctrd/archive/archivetest", "shim/shimtest", "integration/..."}
+var testPackages = []string{"netns/netnstest", "shim/ctrd/ctrdtest", "shim/shimtest", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -133,7 +134,7 @@ func TestRootHostShim(t *testing.T) {
 // While containerd is away nothing is known, and that is said soon.
 func TestRootServerGone(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
 		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
 		r.run()

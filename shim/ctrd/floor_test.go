@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -25,13 +26,13 @@ import (
 // in turn with it, through plain client calls: the floor, with containerd's default spec, which has no seccomp filter, and
 // the same with our spec. It reports the medians and their ratios.
 func BenchmarkFloor(b *testing.B) {
-	needRoot(b)
+	ctrdtest.NeedRoot(b)
 	distribution, err := exec.LookPath("containerd")
 	if err != nil {
-		missing(b, "containerd is not installed")
+		ctrdtest.Missing(b, "containerd is not installed")
 	}
 	servers := map[string]string{"distribution": distribution}
-	if dir := os.Getenv(newestEnv); dir != "" {
+	if dir := os.Getenv(ctrdtest.NewestEnv); dir != "" {
 		servers["newest"] = filepath.Join(dir, "containerd")
 	}
 	for name, binary := range servers {

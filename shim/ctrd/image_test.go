@@ -14,7 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
 func TestRootArchiveImages(t *testing.T) {
@@ -38,9 +38,9 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("changed at the same path", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.tar")
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("V=1")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("V=1")))
 			first := mustImage(t, c, archive.OCIPrefix+path)
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("V=2")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("V=2")))
 			second := mustImage(t, c, archive.OCIPrefix+path)
 			if first.Digest == second.Digest {
 				t.Errorf("both have digest %s", first.Digest)
@@ -50,7 +50,7 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("gone but imported before", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.tar")
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("GONE=1")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("GONE=1")))
 			before := mustImage(t, c, archive.OCIPrefix+path)
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -62,12 +62,12 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("docker archive", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "d.tar")
-			archivetest.WriteDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
+			ctrdtest.WriteDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
 			checkUsable(t, c, mustImage(t, c, archive.DockerPrefix+path))
 		})
 		t.Run("several callers", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.tar")
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("S=1")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("S=1")))
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
@@ -80,7 +80,7 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("content taken away behind our back", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "c.tar")
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("C=1")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("C=1")))
 			img := mustImage(t, c, archive.OCIPrefix+path)
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			defer cancel()
@@ -97,7 +97,7 @@ func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
 		img := busyboxImage(t)
 		dir := t.TempDir()
 		whole := filepath.Join(dir, "whole.tar")
-		archivetest.WriteOCI(t, whole, img)
+		ctrdtest.WriteOCI(t, whole, img)
 		b, err := os.ReadFile(whole)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
 		for _, l := range bad.LayerBlobs(t) {
 			l[len(l)/2] ^= 0xff
 		}
-		archivetest.WriteOCI(t, flipped, bad)
+		ctrdtest.WriteOCI(t, flipped, bad)
 		checkProblem(t, c, archive.OCIPrefix+flipped, "is damaged: blob sha256:")
 
 		ctx, cancel := c.ctx(t.Context(), callTimeout)

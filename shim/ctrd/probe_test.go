@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -138,7 +138,7 @@ func checkStatus(t *testing.T, status string) {
 
 // Through the 32-bit table a filter can't tell families apart, so a program of that kind doesn't live to try.
 func TestRootProbe32(t *testing.T) {
-	needRoot(t)
+	ctrdtest.NeedRoot(t)
 	program := buildProbe(t, "386")
 	path := filepath.Join(t.TempDir(), "probe")
 	if err := os.WriteFile(path, program, 0o755); err != nil {
@@ -160,7 +160,7 @@ func TestRootProbe32(t *testing.T) {
 
 func buildProbe(t *testing.T, goarch string) []byte {
 	t.Helper()
-	needRoot(t)
+	ctrdtest.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "probe")
 	cmd := exec.Command("go", "build", "-o", path, "./testdata/probe")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
@@ -177,8 +177,8 @@ func buildProbe(t *testing.T, goarch string) []byte {
 // The container's surroundings as its program sees them.
 func TestRootInside(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "web.tar")
-	needRoot(t)
-	archivetest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
+	ctrdtest.NeedRoot(t)
+	ctrdtest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
 		i.Config.User = "web"
 		i.Config.Env = []string{"PATH=/bin", "FROM=image", "BOTH=image"}
 		i.Config.WorkingDir = "/srv"

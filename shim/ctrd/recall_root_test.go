@@ -14,7 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -160,7 +160,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		write := func(version string) shim.Image {
-			archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
 			means, err := c.Means(t.Context(), archive.OCIPrefix+path)
 			if err != nil {
 				t.Fatal(err)
@@ -198,7 +198,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		archivetest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
+		ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
 		mustRecall(t, c, first)
 	})
 }

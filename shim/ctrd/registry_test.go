@@ -21,7 +21,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
 func TestRootRegistryImages(t *testing.T) {
@@ -57,7 +57,7 @@ func TestRootRegistryImages(t *testing.T) {
 			checkUsable(t, c, mustImage(t, c, host+"/multi:1"))
 		})
 		t.Run("not unpacked", func(t *testing.T) {
-			push(t, host, "packed", "1", archivetest.Build(t, busyboxImage(t).Config, archivetest.Tar(t, []archivetest.File{{Name: "packed", Mode: 0o644}})))
+			push(t, host, "packed", "1", ctrdtest.Build(t, busyboxImage(t).Config, ctrdtest.Tar(t, []ctrdtest.File{{Name: "packed", Mode: 0o644}})))
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			defer cancel()
 			if _, err := c.client.Fetch(ctx, host+"/packed:1"); err != nil {
@@ -111,7 +111,7 @@ func TestRootPullGoesOn(t *testing.T) {
 		for i := range noise {
 			noise[i] = byte(i * i >> 8 * i)
 		}
-		img := archivetest.Build(t, busyboxImage(t).Config, archivetest.Tar(t, []archivetest.File{{Name: "noise", Mode: 0o644, Body: noise}}))
+		img := ctrdtest.Build(t, busyboxImage(t).Config, ctrdtest.Tar(t, []ctrdtest.File{{Name: "noise", Mode: 0o644, Body: noise}}))
 		push(t, backend, "big", "1", img)
 		size := int64(len(img.LayerBlobs(t)[0]))
 		var broken atomic.Bool
@@ -183,7 +183,7 @@ func startRegistry(t *testing.T) string {
 	t.Helper()
 	binary, err := exec.LookPath("docker-registry")
 	if err != nil {
-		missing(t, "docker-registry is not installed")
+		ctrdtest.Missing(t, "docker-registry is not installed")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -224,7 +224,7 @@ func startRegistry(t *testing.T) string {
 }
 
 // push puts an image into a registry.
-func push(t *testing.T, host, name, tag string, img archivetest.Image) {
+func push(t *testing.T, host, name, tag string, img ctrdtest.Image) {
 	t.Helper()
 	for dgst, b := range img.Blobs {
 		if dgst != img.Manifest.Digest {
@@ -250,12 +250,12 @@ func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
 }
 
 // pushIndex puts images and an index of them into a registry.
-func pushIndex(t *testing.T, host, name, tag string, imgs ...archivetest.Image) {
+func pushIndex(t *testing.T, host, name, tag string, imgs ...ctrdtest.Image) {
 	t.Helper()
 	for _, img := range imgs {
 		push(t, host, name, img.Manifest.Digest.String(), img)
 	}
-	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, archivetest.JSON(t, archivetest.Index(imgs...)))
+	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, ctrdtest.JSON(t, ctrdtest.Index(imgs...)))
 }
 
 // registryClient keeps no connections, which would be goroutines left behind.

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"net"
+	"time"
 
 	shimtask "github.com/containerd/containerd/api/runtime/task/v3"
 	"github.com/containerd/errdefs"
@@ -12,6 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
+
+// dialTimeout bounds a connect to a local socket; a listener with a free backlog takes it at once.
+const dialTimeout = time.Second
 
 // shimServices are the names of a shim's one service, the newest first. The requests used here are the same in each.
 var shimServices = []string{"containerd.task.v3.Task", "containerd.task.v2.Task"}

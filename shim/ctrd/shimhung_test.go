@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -20,7 +21,7 @@ import (
 // such a shim goes as well.
 func TestRootHungShim(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
 		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		s.hungShim("g.web")
@@ -41,7 +42,7 @@ func TestRootHungShim(t *testing.T) {
 // hungShim starts a shim as the oldest containerd does, but for the reader of its log.
 func (s *server) hungShim(id string) {
 	s.t.Helper()
-	bundle := filepath.Join(shortDir(s.t), id)
+	bundle := filepath.Join(ctrdtest.ShortDir(s.t), id)
 	if err := unix.Mkdir(bundle, 0o700); err != nil {
 		s.t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func (r *rig) freeze(pid int) {
 // A silent shim whose containers run is not ended: the operator is told which it is.
 func TestRootSilentShim(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
 		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		r.run()

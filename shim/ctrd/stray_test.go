@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/child"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -55,7 +57,7 @@ func TestRootStray(t *testing.T) {
 		}},
 	}
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				s := newServer(t, binary)
@@ -84,18 +86,18 @@ func TestRootStray(t *testing.T) {
 // Where containerd's own folders can't be known, the operator is told to restart it, and that does help.
 func TestRootStrayUnseen(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
 		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		r.run()
 		ship := r.state("ship").PID
 		s.forget("g.web", true)
 
-		link := filepath.Join(shortDir(t), "c.sock") // a socket that is not beside them
+		link := filepath.Join(ctrdtest.ShortDir(t), "c.sock") // a socket that is not beside them
 		if err := os.Symlink(s.client.cfg.Address, link); err != nil {
 			t.Fatal(err)
 		}
-		far, err := New(Config{Address: link, Layout: s.client.cfg.Layout, Log: testLog(t)})
+		far, err := New(Config{Address: link, Layout: s.client.cfg.Layout, Log: ctrdtest.Log(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +142,7 @@ func TestRootStrayOfAnother(t *testing.T) {
 // A shim that has nothing left, and was not told to end, goes with the last container.
 func TestRootIdleShim(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
 		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
@@ -171,17 +173,17 @@ func (r *rig) noStrays() {
 // A server is a private containerd that a test stops and starts.
 type server struct {
 	t      *testing.T
-	cfg    ChildConfig
+	cfg    child.Config
 	client *Client
 	stop   func()
 }
 
 func newServer(t *testing.T, binary string) *server {
 	t.Helper()
-	dir := shortDir(t)
-	s := &server{t: t, cfg: ChildConfig{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: testLog(t)}}
+	dir := ctrdtest.ShortDir(t)
+	s := &server{t: t, cfg: child.Config{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: ctrdtest.Log(t)}}
 	s.start()
-	c, err := New(Config{Address: filepath.Join(s.cfg.State, "containerd.sock"), Layout: testLayout(t, dir), Log: testLog(t)})
+	c, err := New(Config{Address: filepath.Join(s.cfg.State, "containerd.sock"), Layout: testLayout(t, dir), Log: ctrdtest.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +200,7 @@ func newServer(t *testing.T, binary string) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	child, err := NewChild(s.cfg)
+	child, err := child.New(s.cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -119,8 +119,8 @@ func checkCgroup(t *testing.T, c *Client, s shim.ContainerState, want string) {
 
 func TestRootStopSignal(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "quits.tar")
-	needRoot(t)
-	archivetest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) { i.Config.StopSignal = "SIGQUIT" }))
+	ctrdtest.NeedRoot(t)
+	ctrdtest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) { i.Config.StopSignal = "SIGQUIT" }))
 	const line = "trap 'exit 11' QUIT; trap 'exit 12' USR1; trap 'exit 13' TERM; echo up; while :; do sleep 0.1; done"
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newRig(t, c, archive, script("image", spec.App, line), script("own", spec.App, line))

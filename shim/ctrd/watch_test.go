@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/typeurl/v2"
 
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -27,7 +28,7 @@ func TestChangedGroup(t *testing.T) {
 		{"container deleted", &eventtypes.ContainerDelete{ID: "shop.web"}, "shop", true},
 		{"something else", &eventtypes.ImageDelete{Name: "x"}, "", false},
 	}
-	c := &Client{log: testLog(t)}
+	c := &Client{log: ctrdtest.Log(t)}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			event, err := typeurl.MarshalAny(tt.event)
@@ -76,7 +77,7 @@ func TestRootWatch(t *testing.T) {
 
 // A watcher outlives containerd, and after it came back looks at everything.
 func TestRootWatchAgain(t *testing.T) {
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
 		ctx, cancel := context.WithCancel(t.Context())
 		changed := make(chan string, 100)

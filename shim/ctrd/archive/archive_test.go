@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
-	"github.com/sallyport/sallyport/shim/ctrd/archive/archivetest"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
 var amd64 = platforms.Only(ocispec.Platform{OS: "linux", Architecture: "amd64"})
@@ -28,51 +28,51 @@ func TestOCIArchive(t *testing.T) {
 	here := tinyImage(t, "amd64", "one")
 	for _, tt := range []struct {
 		name  string
-		files []archivetest.File
+		files []ctrdtest.File
 		want  digest.Digest
 		err   string // of a Problem
 	}{
-		{name: "one image", files: archivetest.OCIFiles(t, archivetest.Index(here), here), want: here.Manifest.Digest},
-		{name: "paths with a dot", files: dotted(archivetest.OCIFiles(t, archivetest.Index(here), here)), want: here.Manifest.Digest},
+		{name: "one image", files: ctrdtest.OCIFiles(t, ctrdtest.Index(here), here), want: here.Manifest.Digest},
+		{name: "paths with a dot", files: dotted(ctrdtest.OCIFiles(t, ctrdtest.Index(here), here)), want: here.Manifest.Digest},
 		{
 			name:  "platform only in the configuration",
-			files: archivetest.OCIFiles(t, archivetest.Index(without(here)), here), want: here.Manifest.Digest,
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(without(here)), here), want: here.Manifest.Digest,
 		},
 		{
 			name:  "several platforms",
-			files: archivetest.OCIFiles(t, archivetest.Index(tinyImage(t, "s390x", "a"), here), tinyImage(t, "s390x", "a"), here), want: here.Manifest.Digest,
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(tinyImage(t, "s390x", "a"), here), tinyImage(t, "s390x", "a"), here), want: here.Manifest.Digest,
 		},
 		{
 			name:  "another platform's blobs left out",
-			files: archivetest.OCIFiles(t, archivetest.Index(tinyImage(t, "s390x", "a"), here), here), want: here.Manifest.Digest,
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(tinyImage(t, "s390x", "a"), here), here), want: here.Manifest.Digest,
 		},
 		{
 			name:  "the same image under two names",
-			files: archivetest.OCIFiles(t, archivetest.Index(named(here, "a:1"), named(here, "a:2")), here), want: here.Manifest.Digest,
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(named(here, "a:1"), named(here, "a:2")), here), want: here.Manifest.Digest,
 		},
 		{name: "an index in the index", files: nested(t, here), want: here.Manifest.Digest},
-		{name: "an attestation beside it", files: archivetest.OCIFiles(t, archivetest.Index(attestation(t, here), here), here), want: here.Manifest.Digest},
+		{name: "an attestation beside it", files: ctrdtest.OCIFiles(t, ctrdtest.Index(attestation(t, here), here), here), want: here.Manifest.Digest},
 		{
 			name:  "no image for this platform",
-			files: archivetest.OCIFiles(t, archivetest.Index(tinyImage(t, "s390x", "a"), tinyImage(t, "riscv64", "a")), tinyImage(t, "s390x", "a")),
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(tinyImage(t, "s390x", "a"), tinyImage(t, "riscv64", "a")), tinyImage(t, "s390x", "a")),
 			err:   "only for: linux/riscv64, linux/s390x",
 		},
 		{
 			name:  "two images for this platform",
-			files: archivetest.OCIFiles(t, archivetest.Index(named(here, "a:1"), named(tinyImage(t, "amd64", "two"), "b:1")), here, tinyImage(t, "amd64", "two")),
+			files: ctrdtest.OCIFiles(t, ctrdtest.Index(named(here, "a:1"), named(tinyImage(t, "amd64", "two"), "b:1")), here, tinyImage(t, "amd64", "two")),
 			err:   "has 2 images for this platform: a:1 sha256:",
 		},
 		{name: "a layer is missing", files: lacking(t, here, layerDigest(t, here)), err: "is damaged: it has no blob sha256:" + layerDigest(t, here).Encoded()},
 		{name: "the manifest is missing", files: lacking(t, here, here.Manifest.Digest), err: "is damaged: it has no blob sha256:" + here.Manifest.Digest.Encoded()},
 		{name: "a layer of another size", files: resized(t, here), err: "its descriptor says"},
-		{name: "no index", files: []archivetest.File{{Name: "x", Body: []byte("x")}}, err: "is no OCI archive: it has no index.json"},
-		{name: "a docker archive", files: []archivetest.File{{Name: "manifest.json", Body: []byte("[]")}}, err: "is a docker archive, not an OCI one"},
-		{name: "an index that isn't JSON", files: []archivetest.File{{Name: "index.json", Body: []byte("{")}}, err: "is damaged: index.json: unexpected end of JSON input"},
-		{name: "a digest that isn't one", files: []archivetest.File{{Name: "index.json", Body: []byte(`{"manifests":[{"digest":"../../x"}]}`)}}, err: "is damaged: digest"},
-		{name: "an index too big", files: []archivetest.File{{Name: "index.json", Body: make([]byte, jsonLimit+1)}}, err: "more than an index"},
+		{name: "no index", files: []ctrdtest.File{{Name: "x", Body: []byte("x")}}, err: "is no OCI archive: it has no index.json"},
+		{name: "a docker archive", files: []ctrdtest.File{{Name: "manifest.json", Body: []byte("[]")}}, err: "is a docker archive, not an OCI one"},
+		{name: "an index that isn't JSON", files: []ctrdtest.File{{Name: "index.json", Body: []byte("{")}}, err: "is damaged: index.json: unexpected end of JSON input"},
+		{name: "a digest that isn't one", files: []ctrdtest.File{{Name: "index.json", Body: []byte(`{"manifests":[{"digest":"../../x"}]}`)}}, err: "is damaged: digest"},
+		{name: "an index too big", files: []ctrdtest.File{{Name: "index.json", Body: make([]byte, jsonLimit+1)}}, err: "more than an index"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			img, err := chooseIn(t, archivetest.Tar(t, tt.files), (*Archive).OCIImage)
+			img, err := chooseIn(t, ctrdtest.Tar(t, tt.files), (*Archive).OCIImage)
 			checkChoice(t, img, err, tt.want, tt.err)
 		})
 	}
@@ -81,37 +81,37 @@ func TestOCIArchive(t *testing.T) {
 func TestDockerArchive(t *testing.T) {
 	img := tinyImage(t, runtime.GOARCH, "one")
 	layer := img.Layers[0]
-	config := archivetest.JSON(t, img.Config)
-	foreign := archivetest.JSON(t, tinyImage(t, "s390x", "one").Config)
-	files := func(layerBody, config []byte, manifest string, more ...archivetest.File) []archivetest.File {
-		return append(more, archivetest.File{Name: "config.json", Body: config}, archivetest.File{Name: "1/layer.tar", Body: layerBody}, archivetest.File{Name: "manifest.json", Body: []byte(manifest)})
+	config := ctrdtest.JSON(t, img.Config)
+	foreign := ctrdtest.JSON(t, tinyImage(t, "s390x", "one").Config)
+	files := func(layerBody, config []byte, manifest string, more ...ctrdtest.File) []ctrdtest.File {
+		return append(more, ctrdtest.File{Name: "config.json", Body: config}, ctrdtest.File{Name: "1/layer.tar", Body: layerBody}, ctrdtest.File{Name: "manifest.json", Body: []byte(manifest)})
 	}
 	const one = `[{"Config":"config.json","RepoTags":["a:1"],"Layers":["1/layer.tar"]}]`
 	for _, tt := range []struct {
 		name  string
-		files []archivetest.File
+		files []ctrdtest.File
 		layer digest.Digest
 		err   string
 	}{
 		{name: "plain layer", files: files(layer, config, one), layer: digest.FromBytes(layer)},
-		{name: "compressed layer", files: files(archivetest.Compress(t, layer), config, one), layer: digest.FromBytes(archivetest.Compress(t, layer))},
+		{name: "compressed layer", files: files(ctrdtest.Compress(t, layer), config, one), layer: digest.FromBytes(ctrdtest.Compress(t, layer))},
 		{
 			name: "layer behind a link",
 			files: files(layer, config, `[{"Config":"config.json","Layers":["2/layer.tar"]}]`,
-				archivetest.File{Name: "2/layer.tar", Link: "../1/layer.tar"}),
+				ctrdtest.File{Name: "2/layer.tar", Link: "../1/layer.tar"}),
 			layer: digest.FromBytes(layer),
 		},
-		{name: "links in a circle", files: files(layer, config, `[{"Config":"config.json","Layers":["2"]}]`, archivetest.File{Name: "2", Link: "2"}), err: "it has no 2"},
+		{name: "links in a circle", files: files(layer, config, `[{"Config":"config.json","Layers":["2"]}]`, ctrdtest.File{Name: "2", Link: "2"}), err: "it has no 2"},
 		{name: "two images", files: files(layer, config, `[{"Config":"config.json"},{"Config":"b.json","RepoTags":["b:1"]}]`), err: "has 2 images: config.json, b.json b:1"},
 		{name: "no image", files: files(layer, config, `[]`), err: "it names no image"},
 		{name: "layer missing", files: files(layer, config, `[{"Config":"config.json","Layers":["9/layer.tar"]}]`), err: "it has no 9/layer.tar"},
 		{name: "layers and configuration disagree", files: files(layer, config, `[{"Config":"config.json"}]`), err: "it has 0 layers, its configuration names 1"},
 		{name: "another platform", files: files(layer, foreign, one), err: "only for: linux/s390x"},
-		{name: "an OCI archive", files: []archivetest.File{{Name: "index.json", Body: []byte("{}")}}, err: "is an OCI archive, not a docker one"},
+		{name: "an OCI archive", files: []ctrdtest.File{{Name: "index.json", Body: []byte("{}")}}, err: "is an OCI archive, not a docker one"},
 		{name: "neither", files: nil, err: "is no docker archive: it has no manifest.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := chooseIn(t, archivetest.Tar(t, tt.files), func(a *Archive, _ platforms.MatchComparer) (*Image, error) {
+			got, err := chooseIn(t, ctrdtest.Tar(t, tt.files), func(a *Archive, _ platforms.MatchComparer) (*Image, error) {
 				return a.DockerImage(platforms.Default())
 			})
 			var want digest.Digest
@@ -128,7 +128,7 @@ func TestDockerArchive(t *testing.T) {
 
 func TestArchiveFileProblems(t *testing.T) {
 	img := tinyImage(t, "amd64", "one")
-	whole := archivetest.Tar(t, archivetest.OCIFiles(t, archivetest.Index(img), img))
+	whole := ctrdtest.Tar(t, ctrdtest.OCIFiles(t, ctrdtest.Index(img), img))
 	layer := img.LayerBlobs(t)[0]
 	at := bytes.Index(whole, layer)
 	for _, tt := range []struct {
@@ -139,7 +139,7 @@ func TestArchiveFileProblems(t *testing.T) {
 		{"cut inside a blob", whole[:at+7], "is cut short: blob " + layerDigest(t, img).String() + " has 7 of"},
 		{"cut inside a header", whole[:100], "is cut short: it ends after 100 bytes"},
 		{"cut after a blob", whole[:at+(len(layer)+511)/512*512], "is cut short: it ends before blob"},
-		{"compressed with gzip", archivetest.Compress(t, whole), "is compressed as a whole"},
+		{"compressed with gzip", ctrdtest.Compress(t, whole), "is compressed as a whole"},
 		{"compressed with zstd", []byte("\x28\xb5\x2f\xfd...."), "is compressed as a whole"},
 		{"not a tar", bytes.Repeat([]byte("x"), 1024), "not a tar archive"},
 		{"empty", nil, "is no OCI archive"},
@@ -164,7 +164,7 @@ func TestArchiveIsNoPipe(t *testing.T) {
 
 func TestCutArchiveIsAlwaysRefused(t *testing.T) {
 	img := tinyImage(t, "amd64", "one")
-	whole := archivetest.Tar(t, archivetest.OCIFiles(t, archivetest.Index(img), img))
+	whole := ctrdtest.Tar(t, ctrdtest.OCIFiles(t, ctrdtest.Index(img), img))
 	end := bytes.LastIndexFunc(whole, func(r rune) bool { return r != 0 })
 	for n := 0; n < end; n += 61 {
 		got, err := chooseIn(t, whole[:n], (*Archive).OCIImage)
@@ -177,9 +177,9 @@ func TestCutArchiveIsAlwaysRefused(t *testing.T) {
 
 func FuzzArchive(f *testing.F) {
 	img := tinyImage(f, "amd64", "one")
-	f.Add(archivetest.Tar(f, archivetest.OCIFiles(f, archivetest.Index(img), img)))
-	f.Add(archivetest.Tar(f, []archivetest.File{{Name: "manifest.json", Body: []byte(`[{"Config":"c","Layers":["l"]}]`)}, {Name: "c", Body: archivetest.JSON(f, img.Config)}, {Name: "l", Body: img.Layers[0]}}))
-	f.Add(archivetest.Tar(f, nested(f, img)))
+	f.Add(ctrdtest.Tar(f, ctrdtest.OCIFiles(f, ctrdtest.Index(img), img)))
+	f.Add(ctrdtest.Tar(f, []ctrdtest.File{{Name: "manifest.json", Body: []byte(`[{"Config":"c","Layers":["l"]}]`)}, {Name: "c", Body: ctrdtest.JSON(f, img.Config)}, {Name: "l", Body: img.Layers[0]}}))
+	f.Add(ctrdtest.Tar(f, nested(f, img)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, choose := range []func(*Archive, platforms.MatchComparer) (*Image, error){(*Archive).OCIImage, (*Archive).DockerImage} {
 			img, err := chooseIn(t, b, choose)
@@ -232,27 +232,27 @@ func blobDigests(img *Image) []digest.Digest {
 }
 
 // tinyImage has one layer with one small file.
-func tinyImage(t testing.TB, arch, content string) archivetest.Image {
+func tinyImage(t testing.TB, arch, content string) ctrdtest.Image {
 	cfg := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: arch}}
-	return archivetest.Build(t, cfg, archivetest.Tar(t, []archivetest.File{{Name: "file", Mode: 0o644, Body: []byte(content)}}))
+	return ctrdtest.Build(t, cfg, ctrdtest.Tar(t, []ctrdtest.File{{Name: "file", Mode: 0o644, Body: []byte(content)}}))
 }
 
-func layerDigest(t testing.TB, img archivetest.Image) digest.Digest {
+func layerDigest(t testing.TB, img ctrdtest.Image) digest.Digest {
 	return digest.FromBytes(img.LayerBlobs(t)[0])
 }
 
 // without leaves the platform out of the image's descriptor.
-func without(img archivetest.Image) archivetest.Image {
+func without(img ctrdtest.Image) ctrdtest.Image {
 	img.Manifest.Platform = nil
 	return img
 }
 
-func named(img archivetest.Image, name string) archivetest.Image {
+func named(img ctrdtest.Image, name string) ctrdtest.Image {
 	img.Manifest.Annotations = map[string]string{ocispec.AnnotationRefName: name}
 	return img
 }
 
-func attestation(t testing.TB, of archivetest.Image) archivetest.Image {
+func attestation(t testing.TB, of ctrdtest.Image) ctrdtest.Image {
 	img := tinyImage(t, "unknown", "attestation")
 	img.Manifest.Platform = nil
 	img.Manifest.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of.Manifest.Digest.String()}
@@ -260,7 +260,7 @@ func attestation(t testing.TB, of archivetest.Image) archivetest.Image {
 }
 
 // dotted writes every name as `tar c .` does.
-func dotted(files []archivetest.File) []archivetest.File {
+func dotted(files []ctrdtest.File) []ctrdtest.File {
 	for i := range files {
 		files[i].Name = "./" + files[i].Name
 	}
@@ -268,17 +268,17 @@ func dotted(files []archivetest.File) []archivetest.File {
 }
 
 // nested puts the image's index into another.
-func nested(t testing.TB, img archivetest.Image) []archivetest.File {
-	inner := archivetest.JSON(t, archivetest.Index(img))
+func nested(t testing.TB, img ctrdtest.Image) []ctrdtest.File {
+	inner := ctrdtest.JSON(t, ctrdtest.Index(img))
 	d := describeBytes(ocispec.MediaTypeImageIndex, inner)
-	files := archivetest.OCIFiles(t, ocispec.Index{Manifests: []ocispec.Descriptor{d}}, img)
-	return append(files, archivetest.File{Name: blobPath(d), Mode: 0o644, Body: inner})
+	files := ctrdtest.OCIFiles(t, ocispec.Index{Manifests: []ocispec.Descriptor{d}}, img)
+	return append(files, ctrdtest.File{Name: blobPath(d), Mode: 0o644, Body: inner})
 }
 
 // lacking is the image's archive without one blob.
-func lacking(t testing.TB, img archivetest.Image, id digest.Digest) []archivetest.File {
-	var files []archivetest.File
-	for _, f := range archivetest.OCIFiles(t, archivetest.Index(img), img) {
+func lacking(t testing.TB, img ctrdtest.Image, id digest.Digest) []ctrdtest.File {
+	var files []ctrdtest.File
+	for _, f := range ctrdtest.OCIFiles(t, ctrdtest.Index(img), img) {
 		if !strings.HasSuffix(f.Name, id.Encoded()) {
 			files = append(files, f)
 		}
@@ -287,8 +287,8 @@ func lacking(t testing.TB, img archivetest.Image, id digest.Digest) []archivetes
 }
 
 // resized is the image's archive with a byte too many in its layer.
-func resized(t testing.TB, img archivetest.Image) []archivetest.File {
-	files := archivetest.OCIFiles(t, archivetest.Index(img), img)
+func resized(t testing.TB, img ctrdtest.Image) []ctrdtest.File {
+	files := ctrdtest.OCIFiles(t, ctrdtest.Index(img), img)
 	for i, f := range files {
 		if strings.HasSuffix(f.Name, layerDigest(t, img).Encoded()) {
 			files[i].Body = append(bytes.Clone(f.Body), 0)
@@ -300,7 +300,7 @@ func resized(t testing.TB, img archivetest.Image) []archivetest.File {
 func TestDockerManifestIsValid(t *testing.T) {
 	img := tinyImage(t, runtime.GOARCH, "one")
 	path := filepath.Join(t.TempDir(), "d.tar")
-	archivetest.WriteDocker(t, path, img, "a:1")
+	ctrdtest.WriteDocker(t, path, img, "a:1")
 	a, err := Open(path)
 	if err != nil {
 		t.Fatal(err)

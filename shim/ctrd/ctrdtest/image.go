@@ -1,5 +1,6 @@
-// Package archivetest builds images and archives of them, for tests.
-package archivetest
+// Package ctrdtest has the means that the tests of ctrd share with those of the packages below it: images, archives
+// of them, and each containerd to test against.
+package ctrdtest
 
 import (
 	"archive/tar"

@@ -1,4 +1,4 @@
-package ctrd
+package child
 
 import (
 	"context"
@@ -7,41 +7,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/pkg/cio"
-	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
-	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
-func TestRootChildServes(t *testing.T) {
-	eachServer(t, func(t *testing.T, c *Client) {
-		v, err := c.Version(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(v, "1.6.") && !strings.HasPrefix(v, "1.7.") && !strings.HasPrefix(v, "2.") {
-			t.Errorf("version %q", v)
-		}
-		if _, err := c.snapshotter(t.Context()); err != nil {
-			t.Error(err)
-		}
-		// Nothing of a private containerd is outside the folders it was given.
-		if b, err := os.ReadFile(filepath.Join(filepath.Dir(c.cfg.Address), "containerd.log")); err != nil || strings.Contains(string(b), "/opt/containerd") {
-			t.Errorf("log: %v\n%s", err, b)
-		}
-	})
-}
-
 func TestRootChildIsStartedAgain(t *testing.T) {
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		child := newTestChild(t, binary)
 		runChild(t, child)
 		first, err := peer(child.Address())
@@ -57,7 +36,7 @@ func TestRootChildIsStartedAgain(t *testing.T) {
 }
 
 func TestRootChildIsTakenOver(t *testing.T) {
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		// What a daemon does until it is killed.
 		killed := newTestChild(t, binary)
 		for _, dir := range []string{killed.cfg.Root, killed.cfg.State} {
@@ -72,7 +51,7 @@ func TestRootChildIsTakenOver(t *testing.T) {
 		p.close()
 		t.Cleanup(func() { _ = p.cmd.Wait() })
 
-		child, err := NewChild(killed.cfg)
+		child, err := New(killed.cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,55 +62,6 @@ func TestRootChildIsTakenOver(t *testing.T) {
 		stop()
 		if _, err := peer(child.Address()); err == nil {
 			t.Error("it outlived the daemon that took it over")
-		}
-	})
-}
-
-func TestRootContainersOutliveTheirChild(t *testing.T) {
-	eachBinary(t, func(t *testing.T, binary string) {
-		c, stop := startServer(t, binary)
-		img := mustImage(t, c, archive.OCIPrefix+busyboxArchive(t))
-		ctx, cancel := c.ctx(t.Context(), 30*time.Second)
-		defer cancel()
-		i, err := c.image(ctx, img)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctr, err := c.client.NewContainer(ctx, "sleeper",
-			containerd.WithNewSnapshot("sleeper", i),
-			containerd.WithNewSpec(oci.WithImageConfigArgs(i, []string{"sleep", "100"}), oci.WithCgroup(c.cfg.Layout.CgroupRoot)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		task, err := ctr.NewTask(ctx, cio.NullIO)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := task.Start(ctx); err != nil {
-			t.Fatal(err)
-		}
-		pid := task.Pid()
-		stop()
-		if err := unix.Kill(int(pid), 0); err != nil {
-			t.Errorf("the container's process: %v", err)
-		}
-		state := filepath.Dir(c.cfg.Address)
-		next, err := NewChild(ChildConfig{Root: filepath.Join(filepath.Dir(state), "root"), State: state, Binary: binary, Log: testLog(t)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		runChild(t, next)
-		t.Cleanup(func() { sweep(t, c) })
-		again, err := c.client.LoadContainer(ctx, "sleeper")
-		if err != nil {
-			t.Fatal(err)
-		}
-		same, err := again.Task(ctx, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if st, err := same.Status(ctx); err != nil || st.Status != containerd.Running || same.Pid() != pid {
-			t.Errorf("status %v, pid %d (was %d), %v", st, same.Pid(), pid, err)
 		}
 	})
 }
@@ -151,23 +81,23 @@ func TestNewChildMissesParts(t *testing.T) {
 		}
 		return bin
 	}
-	good := ChildConfig{Root: dir, State: dir}
+	good := Config{Root: dir, State: dir}
 	for _, tt := range []struct {
 		name, path string
-		cfg        ChildConfig
+		cfg        Config
 		want, hint string
 	}{
 		{"everything", with("containerd", "containerd-shim-runc-v2", "runc"), good, "", ""},
 		{"no containerd", with("runc"), good, "containerd is not installed", "apt-get install containerd runc"},
 		{"no shim", with("containerd", "runc"), good, "containerd-shim-runc-v2 is neither beside", "apt-get install containerd"},
 		{"no runc", with("containerd", "containerd-shim-runc-v2"), good, "runc is not installed", "apt-get install runc"},
-		{"not the binary", with("runc"), ChildConfig{Root: dir, State: dir, Binary: "/no/containerd"}, "no such file", "name an executable containerd"},
-		{"long path", with("containerd", "containerd-shim-runc-v2", "runc"), ChildConfig{Root: dir, State: "/" + strings.Repeat("x", 100)}, "too long by 16 bytes", "choose a shorter run folder"},
-		{"relative path", with("containerd", "containerd-shim-runc-v2", "runc"), ChildConfig{Root: "root", State: dir}, "not an absolute path", ""},
+		{"not the binary", with("runc"), Config{Root: dir, State: dir, Binary: "/no/containerd"}, "no such file", "name an executable containerd"},
+		{"long path", with("containerd", "containerd-shim-runc-v2", "runc"), Config{Root: dir, State: "/" + strings.Repeat("x", 100)}, "too long by 16 bytes", "choose a shorter run folder"},
+		{"relative path", with("containerd", "containerd-shim-runc-v2", "runc"), Config{Root: "root", State: dir}, "not an absolute path", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("PATH", tt.path)
-			_, err := NewChild(tt.cfg)
+			_, err := New(tt.cfg)
 			if tt.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -290,7 +220,9 @@ func TestFindProcessBeforeItServes(t *testing.T) {
 		{"no process", "4194304\n"},
 		{"not a number", "x"},
 	} {
-		writeFile(t, child.path("containerd.pid"), []byte(tt.pidfile))
+		if err := os.WriteFile(child.path("containerd.pid"), []byte(tt.pidfile), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		if other, err := findProcess(child.Address(), child.path("containerd.pid"), child.path("config.toml")); other != nil || err != nil {
 			t.Errorf("%s: %v, %v", tt.name, other, err)
 		}
@@ -325,8 +257,8 @@ func TestTrim(t *testing.T) {
 // newTestChild is a private containerd in a temporary folder.
 func newTestChild(t *testing.T, binary string) *Child {
 	t.Helper()
-	dir := shortDir(t)
-	child, err := NewChild(ChildConfig{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: testLog(t)})
+	dir := ctrdtest.ShortDir(t)
+	child, err := New(Config{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: ctrdtest.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,12 +268,12 @@ func newTestChild(t *testing.T, binary string) *Child {
 // scriptChild is a private containerd that is a shell script, so that it can misbehave.
 func scriptChild(t *testing.T, script string) *Child {
 	t.Helper()
-	dir := shortDir(t)
+	dir := ctrdtest.ShortDir(t)
 	bin := filepath.Join(dir, "containerd")
 	if err := os.WriteFile(bin, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return &Child{cfg: ChildConfig{Root: dir, State: dir}, log: testLog(t), binary: bin}
+	return &Child{cfg: Config{Root: dir, State: dir}, log: ctrdtest.Log(t), binary: bin}
 }
 
 // awaitPeer waits until somebody whom want accepts serves the socket.
@@ -358,4 +290,30 @@ func awaitPeer(t *testing.T, child *Child, want func(pid int) bool) int {
 	}
 	t.Fatal("nobody serves")
 	return 0
+}
+
+// runChild runs a private containerd until the test ends, or stop is called. It returns once the
+// containerd serves.
+func runChild(t testing.TB, child *Child) (stop func()) {
+	t.Helper()
+	// Not the test's own context, which ends before its clean-ups run.
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- child.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("private containerd: %v", err)
+		}
+		if b, err := os.ReadFile(child.path("containerd.log")); err == nil && t.Failed() {
+			t.Logf("log of %s:\n%s", child.binary, b)
+		}
+	})
+	t.Cleanup(stop)
+	rctx, rcancel := context.WithTimeout(ctx, 20*time.Second)
+	defer rcancel()
+	if err := child.Ready(rctx); err != nil {
+		t.Fatal(err)
+	}
+	return stop
 }

@@ -1,4 +1,4 @@
-package ctrd
+package child
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package ctrd
+package child
 
 import (
 	"bytes"
@@ -41,9 +41,9 @@ var unused = []string{
 	"io.containerd.ttrpc.v1.otelttrpc",
 }
 
-// childConfig is the config.toml of a private containerd, in the one version of the format that 1.6 and 2.x both read. It
+// configFile is the config.toml of a private containerd, in the one version of the format that 1.6 and 2.x both read. It
 // asks for no OOM score, which needs CAP_SYS_RESOURCE, and imports nothing from /etc.
-func childConfig(root, state, socket string) []byte {
+func configFile(root, state, socket string) []byte {
 	var b bytes.Buffer
 	line := func(key, value string) { b.WriteString(key + " = " + value + "\n") }
 	b.WriteString("# Written by sallyport at every start; changes are lost.\n")

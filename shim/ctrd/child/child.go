@@ -1,4 +1,4 @@
-package ctrd
+package child
 
 import (
 	"context"
@@ -29,8 +29,8 @@ const (
 	sunPath    = 107                  // bytes of a unix socket's path
 )
 
-// A ChildConfig says where a private containerd lives.
-type ChildConfig struct {
+// A Config says where a private containerd lives.
+type Config struct {
 	Root   string       // required: images, snapshots and containers; survives a boot
 	State  string       // required: socket, config, log, and what runs; best on a tmpfs
 	Binary string       // optional: the containerd to run, its shim beside it; empty: the one on PATH
@@ -40,7 +40,7 @@ type ChildConfig struct {
 // A Child is a private containerd, for a machine where none is configured. It ends with the daemon; containers run on
 // without it. One that outlived a killed daemon is found by its socket and taken over.
 type Child struct {
-	cfg    ChildConfig
+	cfg    Config
 	log    *slog.Logger
 	binary string
 
@@ -49,8 +49,8 @@ type Child struct {
 	last   string // how the last one ended
 }
 
-// NewChild looks for everything a containerd needs and starts nothing. What is missing is a [shim.Problem].
-func NewChild(cfg ChildConfig) (*Child, error) {
+// New looks for everything a containerd needs and starts nothing. What is missing is a [shim.Problem].
+func New(cfg Config) (*Child, error) {
 	for name, dir := range map[string]string{"root": cfg.Root, "state": cfg.State} {
 		if !filepath.IsAbs(dir) {
 			return nil, fmt.Errorf("private containerd: %s folder %q is not an absolute path", name, dir)
@@ -78,7 +78,7 @@ func NewChild(cfg ChildConfig) (*Child, error) {
 	return c, nil
 }
 
-// Address is the socket to give to [Config].
+// Address is the socket that the private containerd serves.
 func (c *Child) Address() string { return c.path("containerd.sock") }
 
 // path is a file of ours in the state folder.
@@ -135,7 +135,7 @@ func (c *Child) obtain() (*process, error) {
 		c.log.Info("took over a private containerd", "pid", p.pid)
 		return p, nil
 	}
-	config := childConfig(c.cfg.Root, c.path("state"), c.Address())
+	config := configFile(c.cfg.Root, c.path("state"), c.Address())
 	if err := renameio.WriteFile(c.path("config.toml"), config, 0o600); err != nil {
 		return nil, err
 	}
