@@ -23,7 +23,8 @@ var importLaw = []importRule{
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
 	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
-	{pkg: "shim/oci", may: []string{"shim", "spec"}},
+	{pkg: "shim/promise", may: []string{"spec"}},
+	{pkg: "shim/oci", may: []string{"shim", "shim/promise", "spec"}},
 	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
@@ -57,7 +58,7 @@ var foreignLaw = []struct {
 }
 
 // purePackages compute values from values. What they need of the world is handed to them.
-var purePackages = []string{"shim/oci"}
+var purePackages = []string{"shim/oci", "shim/promise"}
 
 // impureImports are the packages of the standard library that a pure package doesn't import.
 var impureImports = []string{"context", "io/fs", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}

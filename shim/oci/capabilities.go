@@ -11,19 +11,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// waysOut are the capabilities that get around the group's rules, or into the host's kernel. The decoder of group files
-// refuses them with the place; that they are refused here as well means that no mistake there opens the door.
-var waysOut = []string{
-	"BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON",
-	"SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO",
-}
-
-// unsafeCapabilities are those of waysOut that an operator may give the ambassador knowingly, which may leave anyway.
-var unsafeCapabilities = []string{"NET_ADMIN", "NET_RAW"}
-
-// createCapabilities gives root the container's set, and what its unsafe block names. Another user has no use for the default
-// set and gets none of it; what the file names was named for that user, so it is ambient, the only way it survives the start
-// of the program.
+// createCapabilities gives root the container's set, and what its unsafe block names. Another user has no
+// use for the default set and gets none of it. What the file names was named for that user, so it is
+// ambient: only ambient capabilities survive the start of the program.
 func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilities, error) {
 	if err := checkCapabilities(c); err != nil {
 		return nil, err
@@ -43,21 +33,24 @@ func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilit
 	return caps, nil
 }
 
-// checkCapabilities refuses ways out: all of them among the container's own, and all but two in an unsafe block, which none
-// but the ambassador has.
+// checkCapabilities refuses what package promise would take away, so that the author of the group file
+// learns of it. The decoder of group files refuses the same with the place. That it is refused here as
+// well keeps a mistake there from opening a way out. An unsafe block is the ambassador's alone, and may
+// name two capabilities.
 func checkCapabilities(c spec.Container) error {
 	for _, name := range c.Capabilities {
-		if slices.Contains(waysOut, name) {
+		if !slices.Contains(spec.GrantableCapabilities(), name) {
 			return &shim.Problem{
 				Err:  fmt.Errorf("container %q asks for the capability %s, which is a way around the group's rules", c.Name, name),
 				Hint: "take it out of the container's capabilities",
 			}
 		}
 	}
+	unsafe := spec.UnsafeCapabilities()
 	for _, name := range c.Unsafe.Capabilities {
-		if c.Role != spec.Ambassador || !slices.Contains(unsafeCapabilities, name) {
+		if c.Role != spec.Ambassador || !slices.Contains(unsafe, name) {
 			return &shim.Problem{
-				Err:  fmt.Errorf("container %q asks for %s as unsafe, which only the ambassador can, and only for %s", c.Name, name, strings.Join(unsafeCapabilities, " and ")),
+				Err:  fmt.Errorf("container %q asks for %s as unsafe, which only the ambassador can, and only for %s", c.Name, name, strings.Join(unsafe, " and ")),
 				Hint: "take it out of the container's unsafe block",
 			}
 		}
@@ -65,7 +58,7 @@ func checkCapabilities(c spec.Container) error {
 	return nil
 }
 
-// capabilitySet is sorted, and never nil.
+// capabilitySet returns the names sorted and with CAP_. It never returns nil.
 func capabilitySet(names []string) []string {
 	set := make([]string, 0, len(names))
 	for _, name := range names {

@@ -29,12 +29,11 @@ func createProcess(in Input) (*specs.Process, error) {
 		return nil, err
 	}
 	p := &specs.Process{
-		User:            in.User,
-		Args:            args,
-		Env:             environment(in.Container.Env, in.Image.Env),
-		Cwd:             workDir(in.Container, in.Image),
-		Capabilities:    caps,
-		NoNewPrivileges: true,
+		User:         in.User,
+		Args:         args,
+		Env:          environment(in.Container.Env, in.Image.Env),
+		Cwd:          workDir(in.Container, in.Image),
+		Capabilities: caps,
 	}
 	if in.Host.ResetOOM {
 		// Else a container inherits the shim's score, and the kernel would kill the host's daemons to spare it.

@@ -30,11 +30,11 @@ const (
 	maxBlkioWeight = 1000
 )
 
-// createResources denies every device, to which the runtime adds the harmless ones (null, zero, full, random, urandom,
-// tty and pseudo-terminals), and sets the limits that are asked for. One that this host can't set is a [shim.Problem].
+// createResources sets the limits that are asked for. A limit that this host can't set is a
+// [shim.Problem].
 func createResources(c spec.Container, host HostFacts) (*specs.LinuxResources, error) {
 	r := c.Resources
-	res := &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}}
+	res := &specs.LinuxResources{}
 	if r.CPU > 0 {
 		period, quota := uint64(cpuPeriod), max(cpuMinQuota, int64(r.CPU*cpuPeriod))
 		res.CPU = &specs.LinuxCPU{Period: &period, Quota: &quota}

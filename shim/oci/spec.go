@@ -6,6 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/sallyport/sallyport/shim/promise"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -39,11 +40,11 @@ type HostFacts struct {
 	ResetOOM  bool     // an OOM score can be set to 0 whatever the shim's is
 }
 
-// CreateSpec builds a container's OCI spec. It is pure but for the architecture it was compiled for, which chooses among
-// system calls. An error is the author's to mend, and a [shim.Problem].
+// CreateSpec builds a container's OCI spec. It is pure but for the architecture that it was compiled for,
+// which chooses among system calls. An error that the author of the group file can mend is a
+// [shim.Problem].
 //
-// Everything that the group's network rules can't see is shut here: no capability that is a way out, socket families by
-// name, no way into another namespace, no device but the harmless ones, and cgroups that can be read only.
+// What the group's network rules can't see is shut by [promise.Edit], which has the last word on the spec.
 func CreateSpec(in Input) (*specs.Spec, error) {
 	if in.Netns == "" || in.Cgroup == "" { // a runtime would take a new one, or the shim's
 		return nil, fmt.Errorf("container %q without network namespace or cgroup", in.Container.Name)
@@ -52,7 +53,7 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := createMounts(in)
+	mounts, own, err := createMounts(in)
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +61,11 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, err := createSeccomp(process.Capabilities.Bounding)
+	filter, err := dockerFilter(process.Capabilities.Bounding)
 	if err != nil {
 		return nil, err
 	}
-	return &specs.Spec{
+	s := &specs.Spec{
 		Version:     ociVersion,
 		Process:     process,
 		Root:        &specs.Root{Path: "rootfs"},
@@ -72,46 +73,14 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 		Mounts:      mounts,
 		Annotations: map[string]string{ShimGroupAnnotation: in.ShimGroup},
 		Linux: &specs.Linux{
-			CgroupsPath: in.Cgroup,
-			Namespaces: []specs.LinuxNamespace{
-				{Type: specs.PIDNamespace},
-				{Type: specs.IPCNamespace},
-				{Type: specs.UTSNamespace},
-				{Type: specs.MountNamespace},
-				{Type: specs.CgroupNamespace},
-				{Type: specs.NetworkNamespace, Path: in.Netns},
-			},
-			Resources:     resources,
-			Seccomp:       filter,
-			MaskedPaths:   maskedPaths,
-			ReadonlyPaths: readonlyPaths,
+			Namespaces: append(promise.PrivateNamespaces(), specs.LinuxNamespace{Type: specs.NetworkNamespace}),
+			Resources:  resources,
+			Seccomp:    filter,
 		},
-	}, nil
-}
-
-// maskedPaths tell of the host, or let it be changed. A path that a kernel doesn't have is passed over.
-var maskedPaths = []string{
-	"/proc/acpi",
-	"/proc/asound",
-	"/proc/interrupts",
-	"/proc/kcore",
-	"/proc/keys",
-	"/proc/latency_stats",
-	"/proc/sched_debug",
-	"/proc/scsi",
-	"/proc/timer_list",
-	"/proc/timer_stats",
-	"/sys/devices/virtual/powercap",
-	"/sys/firmware",
-}
-
-// readonlyPaths include the sysctls: those of the network namespace are the group's, and part of its rules. Below the
-// cgroups' mount every hierarchy is read-only already; on a host with cgroup v1 runc forgets the folder that holds them.
-var readonlyPaths = []string{
-	"/proc/bus",
-	"/proc/fs",
-	"/proc/irq",
-	"/proc/sys",
-	"/proc/sysrq-trigger",
-	"/sys/fs/cgroup",
+	}
+	policy := promise.Policy{Netns: in.Netns, Cgroup: in.Cgroup, Unsafe: in.Container.Unsafe.Capabilities, Own: own}
+	if err := promise.Edit(s, policy); err != nil {
+		return nil, fmt.Errorf("container %q: %w", in.Container.Name, err)
+	}
+	return s, nil
 }
