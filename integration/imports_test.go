@@ -22,13 +22,14 @@ var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
-	{pkg: "shim/shimtest", may: []string{"shim", "spec"}},
+	{pkg: "shim/hosttest/contract", may: []string{"shim", "spec"}},
+	{pkg: "shim/shimtest", may: []string{"shim", "shim/hosttest/contract", "spec"}},
 	{pkg: "shim/promise", may: []string{"spec"}},
 	{pkg: "shim/oci", may: []string{"shim", "shim/promise", "spec"}},
 	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec"}, tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec"}, tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
 	{pkg: "shim/logs", may: []string{"shim", "spec"}},
 	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/ctrd/child", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
@@ -70,7 +71,7 @@ var topLevel = []string{
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "shim/ctrd/ctrdtest", "shim/shimtest", "integration/..."}
+var testPackages = []string{"netns/netnstest", "shim/ctrd/ctrdtest", "shim/hosttest/...", "shim/shimtest", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -70,8 +70,18 @@ type Runtime interface {
 	Image(ctx context.Context, ref string) (Image, error)
 	// Observe lists our containers of one group, or of every group when group is "". An error means unknown.
 	Observe(ctx context.Context, group string) ([]ContainerState, error)
-	// Create makes container, snapshot and task: everything is set up and checked, and no program has run. A container of
-	// the same id without a task is replaced.
+	// Create makes a container ready to start: everything is set up and checked, and no program has run. A container of the
+	// same id that has no task is replaced. One whose program runs, or is ready to, stays as it is, and Create fails. After
+	// a failure nothing of the container is left.
+	//
+	// The promise of a group rests on Create. From its first instruction the program of a container
+	//   - is in the group's network namespace, the one that is pinned. Without one Create fails.
+	//   - is in the cgroup that [Layout.CgroupPath] names for it. The rules tell the ambassador from the members by it.
+	//   - sees the volumes that it mounts, and can't write those it mounts read-only. Without one of them Create fails.
+	//   - prints to the file that [Layout.LogPath] names.
+	//   - can't do what the rules can't see: package promise has the list. Create refuses a container that asks for it.
+	//
+	// Package hosttest/contract holds every implementation to this.
 	Create(ctx context.Context, c CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error

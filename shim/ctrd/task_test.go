@@ -3,8 +3,6 @@ package ctrd
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -99,22 +97,15 @@ func TestRootLife(t *testing.T) {
 	})
 }
 
-// checkCgroup looks where the rules look: in the v2 hierarchy.
 func checkCgroup(t *testing.T, c *Client, s shim.ContainerState, want string) {
 	t.Helper()
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(s.PID)) + "/cgroup")
+	got, err := cgroupOf(c, s.Group, s.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(b)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			if got := strings.TrimSpace(path); got != c.cfg.Layout.CgroupRoot+want {
-				t.Errorf("%s is in cgroup %s, want %s%s", s.Name, got, c.cfg.Layout.CgroupRoot, want)
-			}
-			return
-		}
+	if got != c.cfg.Layout.CgroupRoot+want {
+		t.Errorf("%s is in cgroup %s, want %s%s", s.Name, got, c.cfg.Layout.CgroupRoot, want)
 	}
-	t.Errorf("%s is in no cgroup of the v2 hierarchy", s.Name)
 }
 
 func TestRootStopSignal(t *testing.T) {
