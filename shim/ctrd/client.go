@@ -39,14 +39,14 @@ type Client struct {
 	client *containerd.Client
 
 	choice  snapshotterChoice
-	flights flights
+	pulls   sharedPulls
 	images  imageHandles
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
-	strayAfter, shimAnswers time.Duration
+	leftoverAfter, shimAnswers time.Duration
 }
 
 // New validates and connects at the first call, so containerd may come up later, go away and come back.
@@ -62,7 +62,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), strayAfter: strayAfter, shimAnswers: shimAnswers}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

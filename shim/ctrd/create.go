@@ -178,7 +178,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 			return nil
 		}
 		err = runtimeProblem("create", req.ContainerID, err)
-		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.stray(req.ContainerID) == nil || attempt == createAttempts {
+		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}
 		c.log.Info("task not created, trying again", "container", req.ContainerID, "error", err)

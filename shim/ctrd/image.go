@@ -41,7 +41,7 @@ func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
 	if err != nil {
 		return shim.Image{}, err
 	}
-	return c.flights.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
+	return c.pulls.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image
@@ -93,7 +93,7 @@ func (c *Client) named(ctx context.Context, name string) (images.Image, error) {
 	if !errdefs.IsNotFound(err) {
 		return record, err
 	}
-	if revived, failed := c.revive(ctx, name); !revived || failed != nil {
+	if restored, failed := c.restoreName(ctx, name); !restored || failed != nil {
 		return record, cmp.Or(failed, err)
 	}
 	return c.client.ImageService().Get(ctx, name)

@@ -39,7 +39,7 @@ func (c *Client) callShim(ctx context.Context, shimGroup, method string, req, re
 
 // removeInShim ends and deletes a task where its shim has it. That it hasn't, or that there is no shim, is no error.
 func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
-	ctx, cancel := c.ctx(ctx, strayTimeout)
+	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
 	// One that has ended can't be killed.
 	if c.callShim(ctx, shimGroup, "Kill", &shimtask.KillRequest{ID: id, Signal: uint32(unix.SIGKILL)}, &emptypb.Empty{}) == nil {
@@ -59,7 +59,7 @@ func (c *Client) dismissShim(ctx context.Context, shimGroup, id string) {
 		c.log.Warn("the shim of what was removed may stay", "container", id, "error", err)
 		return
 	}
-	ctx, cancel := c.ctx(ctx, strayTimeout)
+	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
 	// A shim that ends may not answer any more.
 	_ = c.callShim(ctx, shimGroup, "Shutdown", &shimtask.ShutdownRequest{ID: id}, &emptypb.Empty{})

@@ -30,12 +30,12 @@ func TestRootHungShim(t *testing.T) {
 		}
 		r.start("web")
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 
 		s.hungShim("g.web")
 		r.removeAll()
 		r.nothing()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }
 
@@ -106,6 +106,6 @@ func TestRootSilentShim(t *testing.T) {
 			t.Error(err)
 		}
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }

@@ -50,24 +50,24 @@ func (c *Client) remove(ctx context.Context, group, container string) error {
 
 // removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost
 // although the task is gone, so what counts is what a look finds, at containerd and past it: a task that it has lost is a
-// [stray], which goes without it.
+// [leftover], which goes without it.
 func (c *Client) removeTask(ctx context.Context, shimGroup, id string) error {
 	for began := time.Now(); ; {
 		p, err := c.process(ctx, id)
 		if err == nil && p != nil && taskState(p) != shim.TaskStopped {
 			err = c.kill(ctx, id)
 		}
-		left := c.stray(id)
+		left := c.leftover(id)
 		if err == nil && (p != nil || left == nil || time.Since(began) > settles) {
 			// Also a task that isn't there: of one whose deletion was cut, containerd may have the name and nothing else.
 			err = c.deleteTask(ctx, id)
-			left = c.stray(id)
+			left = c.leftover(id)
 		}
 		switch {
 		case err == nil && left == nil:
 			return nil
-		case err == nil && p == nil && time.Since(began) > c.strayAfter:
-			return c.removeStray(ctx, shimGroup, id, left)
+		case err == nil && p == nil && time.Since(began) > c.leftoverAfter:
+			return c.removeLeftover(ctx, shimGroup, id, left)
 		case err == nil:
 			err = left
 		case time.Since(began) > removeAgain:

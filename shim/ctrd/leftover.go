@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stray is what is left of a task that containerd doesn't know: its bundle, which keeps another of the same id from being
+// A leftover is what is left of a task that containerd doesn't know: its bundle, which keeps another of the same id from being
 // made, or what the runtime has of it, a process among it. It comes of a call that was cut, as all those of a killed daemon
 // are. Up to its newest, containerd cleans up after such a call while the shim still works on it, and what then fails it
 // forgets.
-type stray struct {
+type leftover struct {
 	bundle  string // its folder, which may be gone
 	runtime string // the runtime's folder for it; empty without
 }
@@ -29,26 +29,26 @@ type stray struct {
 const (
 	// settles is how long what was cut may go on before anything is done about it.
 	settles = time.Second
-	// strayAfter is how long something has to be a stray to be taken for one: containerd gives its own clean-up five seconds,
+	// leftoverAfter is how long something has to be a leftover to be taken for one: containerd gives its own clean-up five seconds,
 	// twice. A Client has its own, which tests shorten.
-	strayAfter = 11 * time.Second
-	// strayTimeout bounds what is asked of the shim, and of the runtime, about one.
-	strayTimeout = 10 * time.Second
+	leftoverAfter = 11 * time.Second
+	// leftoverTimeout bounds what is asked of the shim, and of the runtime, about one.
+	leftoverTimeout = 10 * time.Second
 )
 
 // runtimeRoot is where every containerd has runc keep its containers, whatever its own folders are.
 const runtimeRoot = "/run/containerd/runc"
 
-// stray looks for what there is of a task; if containerd has the task, it is none. Nil is nothing.
-func (c *Client) stray(id string) *stray {
+// leftover looks for what there is of a task; if containerd has the task, it is none. Nil is nothing.
+func (c *Client) leftover(id string) *leftover {
 	runtime := filepath.Join(runtimeRoot, c.cfg.Layout.Namespace, id)
 	for _, state := range []string{"", "state"} { // the host's is below the socket's folder, a private one's beside the socket
 		bundle := filepath.Join(filepath.Dir(c.cfg.Address), state, "io.containerd.runtime.v2.task", c.cfg.Layout.Namespace, id)
 		if madeFrom(runtime, bundle) {
-			return &stray{bundle, runtime}
+			return &leftover{bundle, runtime}
 		}
 		if _, err := os.Lstat(bundle); err == nil {
-			return &stray{bundle: bundle}
+			return &leftover{bundle: bundle}
 		}
 	}
 	return nil
@@ -69,13 +69,13 @@ func madeFrom(runtime, bundle string) bool {
 	return slices.Contains(state.Config.Labels, "bundle="+bundle)
 }
 
-func (s *stray) Error() string {
+func (s *leftover) Error() string {
 	return "containerd has lost track of it, and has left " + cmp.Or(s.runtime, s.bundle)
 }
 
-// removeStray ends and takes away what containerd has lost: through the shim, as containerd would, and through the runtime if
+// removeLeftover ends and takes away what containerd has lost: through the shim, as containerd would, and through the runtime if
 // the shim is gone or has lost it too. The bundle goes last, when no process can be in it.
-func (c *Client) removeStray(ctx context.Context, shimGroup, id string, s *stray) error {
+func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *leftover) error {
 	c.log.Warn("containerd has lost a task, removing it without", "container", id, "bundle", s.bundle, "runtime", s.runtime)
 	// The runtime writes its log into it, and does nothing without.
 	if err := os.MkdirAll(filepath.Join(s.bundle, "rootfs"), 0o711); err != nil {
@@ -85,7 +85,7 @@ func (c *Client) removeStray(ctx context.Context, shimGroup, id string, s *stray
 		return err
 	}
 	err := c.removeInShim(ctx, shimGroup, id)
-	if now := c.stray(id); now != nil && now.runtime != "" {
+	if now := c.leftover(id); now != nil && now.runtime != "" {
 		if err := c.removeInRuntime(ctx, now.runtime); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (c *Client) removeStray(ctx context.Context, shimGroup, id string, s *stray
 
 // removeInRuntime ends and deletes a container whatever state it is in.
 func (c *Client) removeInRuntime(ctx context.Context, runtime string) error {
-	ctx, cancel := c.ctx(ctx, strayTimeout)
+	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
 	root, id := filepath.Split(runtime)
 	out, err := exec.CommandContext(ctx, "runc", "--root", root, "delete", "--force", id).CombinedOutput()

@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-func TestFlightsShareOnePieceOfWork(t *testing.T) {
+func TestSharedPullIsOnePull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f flights
+		var f sharedPulls
 		var runs atomic.Int32
 		release := make(chan struct{})
 		var wg sync.WaitGroup
@@ -35,15 +35,15 @@ func TestFlightsShareOnePieceOfWork(t *testing.T) {
 		if n := runs.Load(); n != 1 {
 			t.Errorf("%d runs", n)
 		}
-		if len(f.flying) != 0 {
-			t.Errorf("still flying: %v", f.flying)
+		if len(f.running) != 0 {
+			t.Errorf("still running: %v", f.running)
 		}
 	})
 }
 
-func TestFlightGoesOnWithoutItsFirstCaller(t *testing.T) {
+func TestSharedPullGoesOnWithoutItsFirstCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f flights
+		var f sharedPulls
 		release := make(chan struct{})
 		work := func(ctx context.Context) (shim.Image, error) {
 			select {
@@ -74,9 +74,9 @@ func TestFlightGoesOnWithoutItsFirstCaller(t *testing.T) {
 	})
 }
 
-func TestFlightEndsWithItsLastCaller(t *testing.T) {
+func TestSharedPullEndsWithItsLastCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f flights
+		var f sharedPulls
 		ended := false
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -94,8 +94,8 @@ func TestFlightEndsWithItsLastCaller(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-done
-		if len(f.flying) != 0 {
-			t.Errorf("still flying: %v", f.flying)
+		if len(f.running) != 0 {
+			t.Errorf("still running: %v", f.running)
 		}
 	})
 }

@@ -21,7 +21,7 @@ import (
 
 // What containerd lost of a task, as calls that were cut leave it, is in nobody's way: the container is made again, and goes
 // wholly. The program that nobody knew of has ended by then.
-func TestRootStray(t *testing.T) {
+func TestRootLeftover(t *testing.T) {
 	tests := []struct {
 		name string
 		lose func(t *testing.T, r *rig, s *server)
@@ -49,7 +49,7 @@ func TestRootStray(t *testing.T) {
 			})
 		}},
 		{"an empty bundle", func(t *testing.T, r *rig, s *server) {
-			bundle := r.c.stray("g.web").bundle
+			bundle := r.c.leftover("g.web").bundle
 			r.removeAll()
 			if err := os.Mkdir(bundle, 0o700); err != nil {
 				t.Fatal(err)
@@ -77,14 +77,14 @@ func TestRootStray(t *testing.T) {
 				r.start("web")
 				r.removeAll()
 				r.nothing()
-				r.noStrays()
+				r.noLeftovers()
 			})
 		}
 	})
 }
 
 // Where containerd's own folders can't be known, the operator is told to restart it, and that does help.
-func TestRootStrayUnseen(t *testing.T) {
+func TestRootLeftoverUnseen(t *testing.T) {
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
@@ -116,26 +116,26 @@ func TestRootStrayUnseen(t *testing.T) {
 			t.Errorf("the other was process %d, and is %+v", ship, now)
 		}
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }
 
-// A container of the same name that another containerd runs is nobody's stray.
-func TestRootStrayOfAnother(t *testing.T) {
+// A container of the same name that another containerd runs is nobody's leftover.
+func TestRootLeftoverOfAnother(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
 		other := &Client{cfg: c.cfg}
 		other.cfg.Address = "/run/another/containerd.sock"
-		if s := other.stray("g.web"); s != nil {
+		if s := other.leftover("g.web"); s != nil {
 			t.Errorf("took for its own: %v", s)
 		}
-		if s := c.stray("g.web"); s == nil || s.runtime == "" {
+		if s := c.leftover("g.web"); s == nil || s.runtime == "" {
 			t.Errorf("its own is %+v", s)
 		}
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }
 
@@ -155,15 +155,15 @@ func TestRootIdleShim(t *testing.T) {
 		}
 		r.removeAll()
 		r.nothing()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }
 
-// noStrays: nothing past containerd, and no shim.
-func (r *rig) noStrays() {
+// noLeftovers: nothing past containerd, and no shim.
+func (r *rig) noLeftovers() {
 	r.Helper()
 	for _, c := range r.group.Containers {
-		if s := r.c.stray(spec.ID("g", c.Name)); s != nil {
+		if s := r.c.leftover(spec.ID("g", c.Name)); s != nil {
 			r.Errorf("%s: %v", c.Name, s)
 		}
 	}
@@ -188,7 +188,7 @@ func newServer(t *testing.T, binary string) *server {
 		t.Fatal(err)
 	}
 	s.client = c
-	c.strayAfter, c.shimAnswers = 2*time.Second, time.Second
+	c.leftoverAfter, c.shimAnswers = 2*time.Second, time.Second
 	t.Cleanup(func() {
 		sweep(t, c)
 		if err := c.Close(); err != nil {
@@ -222,7 +222,7 @@ func (s *server) forget(id string, bundle bool) {
 // forgetting does something more while containerd is away.
 func (s *server) forgetting(id string, bundle bool, meanwhile func()) {
 	s.t.Helper()
-	path := s.client.stray(id).bundle
+	path := s.client.leftover(id).bundle
 	away := filepath.Join(s.cfg.State, "away")
 	s.stop()
 	if err := os.Rename(path, away); err != nil {

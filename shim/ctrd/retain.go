@@ -17,11 +17,11 @@ import (
 
 var _ shim.Holder = (*Client)(nil)
 
-// heldLabel begins a label of an image's manifest or index: an image of that name is held, of the media type that it says.
-const heldLabel = "sallyport.dev/held/"
+// retainedLabel begins a label of an image's manifest or index: an image of that name is held, of the media type that it says.
+const retainedLabel = "sallyport.dev/held/"
 
-// holdID is the lease of one generation. Group names have no dot.
-func holdID(group string, generation int) string {
+// leaseID is the lease of one generation. Group names have no dot.
+func leaseID(group string, generation int) string {
 	return "sallyport." + group + "." + strconv.Itoa(generation)
 }
 
@@ -30,23 +30,23 @@ func holdID(group string, generation int) string {
 func (c *Client) Hold(ctx context.Context, group string, generation int, image shim.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	if err := c.hold(ctx, group, generation, image); err != nil {
+	if err := c.retain(ctx, group, generation, image); err != nil {
 		return c.unanswered(fmt.Errorf("hold image %s: %w", image.Ref, err))
 	}
 	return nil
 }
 
-func (c *Client) hold(ctx context.Context, group string, generation int, image shim.Image) error {
+func (c *Client) retain(ctx context.Context, group string, generation int, image shim.Image) error {
 	names, err := namesOf(image)
 	if err != nil {
 		return err
 	}
 	service := c.client.LeasesService()
-	lease, err := service.Create(ctx, leases.WithID(holdID(group, generation)), leases.WithLabels(map[string]string{
+	lease, err := service.Create(ctx, leases.WithID(leaseID(group, generation)), leases.WithLabels(map[string]string{
 		labelGroup: group, labelGeneration: strconv.Itoa(generation),
 	}))
 	if errdefs.IsAlreadyExists(err) {
-		lease, err = leases.Lease{ID: holdID(group, generation)}, nil
+		lease, err = leases.Lease{ID: leaseID(group, generation)}, nil
 	}
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func namesOf(image shim.Image) ([]string, error) {
 	return []string{bySum, src.name}, err
 }
 
-// noteNames writes the names on the image's content, for [Client.revive]. Where a name is not containerd's any more, or means
+// noteNames writes the names on the image's content, for [Client.restoreName]. Where a name is not containerd's any more, or means
 // another image by now, nothing tells the media type, and what was noted before stays.
 func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string) error {
 	for _, name := range names {
@@ -86,7 +86,7 @@ func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string
 		if err != nil {
 			return err
 		}
-		label := heldLabel + name
+		label := retainedLabel + name
 		_, err = c.client.ContentStore().Update(ctx, content.Info{
 			Digest: record.Target.Digest, Labels: map[string]string{label: record.Target.MediaType},
 		}, "labels."+label)
@@ -97,8 +97,8 @@ func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string
 	return nil
 }
 
-// revive gives an image that is held its name again: somebody has taken it away. Of several that had it, the last noted gets it.
-func (c *Client) revive(ctx context.Context, name string) (revived bool, err error) {
+// restoreName gives an image that is held its name again: somebody has taken it away. Of several that had it, the last noted gets it.
+func (c *Client) restoreName(ctx context.Context, name string) (restored bool, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	var found content.Info
@@ -107,14 +107,14 @@ func (c *Client) revive(ctx context.Context, name string) (revived bool, err err
 			found = i
 		}
 		return nil
-	}, "labels."+strconv.Quote(heldLabel+name))
+	}, "labels."+strconv.Quote(retainedLabel+name))
 	if err != nil || found.Digest == "" {
 		return false, err
 	}
 	c.log.Info("an image that is held has its name again", "image", name, "digest", found.Digest)
 	return true, c.putImage(ctx, images.Image{
 		Name:   name,
-		Target: ocispec.Descriptor{MediaType: found.Labels[heldLabel+name], Digest: found.Digest, Size: found.Size},
+		Target: ocispec.Descriptor{MediaType: found.Labels[retainedLabel+name], Digest: found.Digest, Size: found.Size},
 		Labels: map[string]string{sourceLabel: name},
 	})
 }
@@ -130,7 +130,7 @@ func (c *Client) Held(ctx context.Context) (map[string][]int, error) {
 	held := map[string][]int{}
 	for _, l := range all {
 		group := l.Labels[labelGroup]
-		if generation, err := strconv.Atoi(l.Labels[labelGeneration]); err == nil && l.ID == holdID(group, generation) {
+		if generation, err := strconv.Atoi(l.Labels[labelGeneration]); err == nil && l.ID == leaseID(group, generation) {
 			held[group] = append(held[group], generation)
 		}
 	}
@@ -141,7 +141,7 @@ func (c *Client) Held(ctx context.Context) (map[string][]int, error) {
 func (c *Client) Release(ctx context.Context, group string, generation int) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	err := c.client.LeasesService().Delete(ctx, leases.Lease{ID: holdID(group, generation)})
+	err := c.client.LeasesService().Delete(ctx, leases.Lease{ID: leaseID(group, generation)})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return c.unanswered(err)
 	}

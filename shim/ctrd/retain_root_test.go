@@ -126,7 +126,7 @@ func TestRootAHoldThatWasCutOff(t *testing.T) {
 		defer cancel()
 		service := c.client.LeasesService()
 		for _, generation := range []int{1, 2} {
-			lease, err := service.Create(ctx, leases.WithID(holdID("shop", generation)), leases.WithLabels(map[string]string{
+			lease, err := service.Create(ctx, leases.WithID(leaseID("shop", generation)), leases.WithLabels(map[string]string{
 				labelGroup: "shop", labelGeneration: strconv.Itoa(generation),
 			}))
 			if err == nil && generation == 2 {

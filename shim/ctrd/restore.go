@@ -29,10 +29,10 @@ func (c *Client) Recall(ctx context.Context, ref, sum string) (shim.Image, error
 	if err != nil {
 		return shim.Image{}, fmt.Errorf("image %s: %w", ref, err)
 	}
-	return c.flights.do(ctx, ref+"@"+sum, func(ctx context.Context) (shim.Image, error) {
+	return c.pulls.do(ctx, ref+"@"+sum, func(ctx context.Context) (shim.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
-		img, err := c.recall(ctx, src, id)
+		img, err := c.restore(ctx, src, id)
 		if err != nil {
 			return shim.Image{}, c.unanswered(err)
 		}
@@ -40,7 +40,7 @@ func (c *Client) Recall(ctx context.Context, ref, sum string) (shim.Image, error
 	})
 }
 
-func (c *Client) recall(ctx context.Context, src source, id digest.Digest) (containerd.Image, error) {
+func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (containerd.Image, error) {
 	here, err := c.stillHere(ctx, src, id)
 	if err == nil || !errdefs.IsNotFound(err) {
 		return here, err
@@ -151,7 +151,7 @@ func (c *Client) nameless(ctx context.Context, name string, id digest.Digest) (i
 		return images.Image{}, fmt.Errorf("image %s: %w", name, err)
 	}
 	for label, mediaType := range info.Labels {
-		if strings.HasPrefix(label, heldLabel) {
+		if strings.HasPrefix(label, retainedLabel) {
 			return images.Image{
 				Name:   name,
 				Target: ocispec.Descriptor{MediaType: mediaType, Digest: id, Size: info.Size},
