@@ -19,15 +19,17 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
-// stampLabel is which file, of those that were at a path, an image was imported from.
+// stampLabel has the stamp of the file that an image was imported from. It distinguishes the files
+// that were at one path.
 const stampLabel = "sallyport.dev/archive-stamp"
 
-// archiveName is containerd's name for an image that came from an archive, wherever that was.
+// archiveName returns containerd's name for an image that came from an archive. The path is no part
+// of it.
 func archiveName(id digest.Digest) string { return "sallyport.local/archive@" + id.String() }
 
-// archiveImage is the image in an archive. Each is imported once, under a name with its digest. A second record, whose name
-// is the reference, remembers which image the path means: an archive that hasn't changed is not opened, and one that is gone
-// is what it was.
+// archiveImage returns the image in an archive. Each image is imported once, under a name with its
+// digest. A second record, whose name is the reference, has the image that the path means. An
+// archive that hasn't changed is not opened, and one that is gone is the image that it was.
 func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image, error) {
 	last, err := c.lastImport(ctx, src)
 	if err != nil {
@@ -50,7 +52,8 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	return c.openAndImport(ctx, src)
 }
 
-// lastImport is the record of what the path last meant, nil if it never meant anything.
+// lastImport returns the record of the image that the path last meant. A nil record means that
+// there was none.
 func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -64,7 +67,8 @@ func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, err
 	return &record, nil
 }
 
-// openAndImport imports the archive's image unless that image is here, and records what the path means now.
+// openAndImport imports the archive's image, unless it is present, and records that the path means
+// it.
 func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Image, error) {
 	a, err := archive.Open(src.path)
 	if err != nil {
@@ -102,7 +106,8 @@ func archived(a *archive.Archive, kind sourceKind) (*archive.Image, error) {
 	return a.OCIImage(platforms.Default())
 }
 
-// importImage writes an image into containerd, unpacks it, and gives it its name last of all: what fails before leaves nothing.
+// importImage writes an image into containerd, unpacks it, and gives it its name last. A failure
+// before that leaves nothing.
 func (c *Client) importImage(ctx context.Context, src source, a *archive.Archive, chosen *archive.Image) (_ containerd.Image, err error) {
 	ctx, end, err := c.leased(ctx, "sallyport-import-"+chosen.Manifest.Digest.Encoded())
 	if err != nil {
@@ -133,12 +138,13 @@ func (c *Client) importImage(ctx context.Context, src source, a *archive.Archive
 	return img, c.putImage(ctx, record)
 }
 
-// bare leaves out of a descriptor what the archive's index said of it.
+// bare returns a descriptor without what the archive's index added to it.
 func bare(d ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
 }
 
-// writeBlob copies one blob. containerd computes the digest and takes no other than the one expected.
+// writeBlob copies one blob. containerd computes the digest and refuses any other than the expected
+// one.
 func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive.Archive, b archive.Blob) error {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()

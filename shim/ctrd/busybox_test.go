@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
-// busyboxArchive builds an OCI archive with busybox as its one program, and gives its absolute path. Its command is
-// /bin/sh, and it has links for the programs that tests run.
+// busyboxArchive builds an OCI archive with busybox as its one program, and gives its absolute
+// path. Its command is /bin/sh, and it has links for the programs that tests run.
 func busyboxArchive(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "busybox.tar")

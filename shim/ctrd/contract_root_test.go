@@ -68,7 +68,8 @@ func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 	}
 }
 
-// readReport reads what reportLine prints, but for the cgroup: a container sees its own as the root.
+// readReport reads what reportLine prints, but for the cgroup: a container sees its own as the
+// root.
 func readReport(text string) (r contract.Report, err error) {
 	text, mounts, _ := strings.Cut(text, "\nmounts:\n")
 	found := map[string]string{}

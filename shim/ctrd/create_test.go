@@ -70,7 +70,8 @@ func TestRootCreateWithoutNetns(t *testing.T) {
 	})
 }
 
-// A container without a running program makes way for another of its name; one with keeps its place.
+// A container without a running program makes way for another of its name; one with keeps its
+// place.
 func TestRootCreateAgain(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {

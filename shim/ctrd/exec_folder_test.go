@@ -52,7 +52,8 @@ func TestExecIDs(t *testing.T) {
 	}
 }
 
-// Who waits for a reader, or for a writer, doesn't wait any more; what is written is read until the end.
+// Who waits for a reader, or for a writer, doesn't wait any more; what is written is read until the
+// end.
 func TestDrain(t *testing.T) {
 	f := execFolder{path: t.TempDir()}
 	out, in := filepath.Join(f.path, "stdout"), filepath.Join(f.path, "stdin")

@@ -22,7 +22,8 @@ import (
 // shimWaits is how long a shim waits for a reader.
 const shimWaits = 30 * time.Second
 
-// A daemon that was killed in the middle of an exec leaves streams that nobody reads, and the next one is answered all the same.
+// A daemon that was killed in the middle of an exec leaves streams that nobody reads, and the next
+// one is answered all the same.
 func TestRootExecLeft(t *testing.T) {
 	const stays = "exec sleep 2222"
 	tests := []struct {

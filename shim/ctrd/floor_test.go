@@ -22,9 +22,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// BenchmarkFloor times a group of three busybox containers, created at once and started in order, through our Runtime and,
-// in turn with it, through plain client calls: the floor, with containerd's default spec, which has no seccomp filter, and
-// the same with our spec. It reports the medians and their ratios.
+// BenchmarkFloor times a group of three busybox containers, created at once and started in order,
+// through our Runtime and, in turn with it, through plain client calls: the floor, with
+// containerd's default spec, which has no seccomp filter, and the same with our spec. It reports
+// the medians and their ratios.
 func BenchmarkFloor(b *testing.B) {
 	ctrdtest.NeedRoot(b)
 	distribution, err := exec.LookPath("containerd")
@@ -64,8 +65,9 @@ func (r *rig) timeOurs() time.Duration {
 	return took
 }
 
-// timeFloor does with nothing but the client what run does; withSpec says how the container of that id gets its spec.
-// There is no time where two shims were started at once and fell over each other, as they do without shimStarts.
+// timeFloor does with nothing but the client what run does; withSpec says how the container of that
+// id gets its spec. There is no time where two shims were started at once and fell over each other,
+// as they do without shimStarts.
 func (r *rig) timeFloor(withSpec func(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts) []time.Duration {
 	client, l := r.c.client, r.c.cfg.Layout
 	image, err := r.c.image(r.Context(), r.image)

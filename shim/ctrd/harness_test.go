@@ -20,8 +20,9 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
-// eachServer runs f against the oldest containerd we support, the distribution's, and against the newest, each a private
-// one of its own with a layout in a temporary folder. Whatever f leaves running, mounted or in a cgroup is taken away.
+// eachServer runs f against the oldest containerd we support, the distribution's, and against the
+// newest, each a private one of its own with a layout in a temporary folder. Whatever f leaves
+// running, mounted or in a cgroup is taken away.
 func eachServer(t *testing.T, f func(t *testing.T, c *Client)) {
 	t.Helper()
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
@@ -30,8 +31,8 @@ func eachServer(t *testing.T, f func(t *testing.T, c *Client)) {
 	})
 }
 
-// startServer starts a private containerd and gives a client of it, with a function that ends the server early. Its log
-// is shown if the test fails.
+// startServer starts a private containerd and gives a client of it, with a function that ends the
+// server early. Its log is shown if the test fails.
 func startServer(t testing.TB, binary string) (c *Client, stop func()) {
 	t.Helper()
 	dir := ctrdtest.ShortDir(t)
@@ -54,7 +55,8 @@ func startServer(t testing.TB, binary string) (c *Client, stop func()) {
 	return c, stop
 }
 
-// runChild runs a private containerd until the test ends, or stop is called, and returns when it serves.
+// runChild runs a private containerd until the test ends, or stop is called, and returns when it
+// serves.
 func runChild(t testing.TB, private *child.Child) (stop func()) {
 	t.Helper()
 	// Not the test's own context: that one ends before the clean-ups that need the server.
@@ -104,7 +106,8 @@ func testLayout(t testing.TB, dir string) shim.Layout {
 	}
 }
 
-// sweep ends and deletes what a test left in its namespace, then any shim that still serves the test's containerd.
+// sweep ends and deletes what a test left in its namespace, then any shim that still serves the
+// test's containerd.
 func sweep(t testing.TB, c *Client) {
 	t.Helper()
 	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), 20*time.Second)

@@ -20,11 +20,11 @@ func lookAtHost() oci.HostFacts {
 	}
 }
 
-// Where cgroups are mounted, as every distribution does and the runtimes expect.
+// cgroupMount is where every distribution mounts cgroups, and where the runtimes expect them.
 const cgroupMount = "sys/fs/cgroup"
 
-// swapLimit reports whether the memory controller of the host at root counts swap: in v1 its files are absent without, in v2
-// it does wherever the kernel can swap.
+// swapLimit reports whether the memory controller of the host at root counts swap. In v1 the files
+// for it are absent if it doesn't. In v2 it does if the kernel can swap.
 func swapLimit(root string) bool {
 	if exists(root, cgroupMount, "memory", "memory.memsw.limit_in_bytes") {
 		return true
@@ -32,7 +32,8 @@ func swapLimit(root string) bool {
 	return slices.Contains(controllers(root), "memory") && exists(root, "proc/swaps")
 }
 
-// findIOWeight says how the host at root is told of a share of the disks. The files for it are in every cgroup but the topmost.
+// findIOWeight returns how a share of the disks is set on the host at root. Every cgroup but the
+// topmost has the files for it.
 func findIOWeight(root string) oci.IOWeight {
 	switch {
 	case exists(root, cgroupMount, "blkio", "blkio.bfq.io_service_bytes"), exists(root, cgroupMount, "blkio", "*", "blkio.weight"):
@@ -47,19 +48,20 @@ func findIOWeight(root string) oci.IOWeight {
 	return ""
 }
 
-// controllers are those of a unified hierarchy, none where it is mounted beside v1's.
+// controllers returns those of a unified hierarchy. It returns none if that is mounted beside v1's.
 func controllers(root string) []string {
 	b, _ := os.ReadFile(filepath.Join(root, cgroupMount, "cgroup.controllers"))
 	return strings.Fields(string(b))
 }
 
-// exists says whether anything matches the pattern that the parts make.
+// exists reports whether a file matches the pattern that the parts make.
 func exists(parts ...string) bool {
 	found, _ := filepath.Glob(filepath.Join(parts...))
 	return len(found) > 0
 }
 
-// hasCapability reports whether this process, and so most likely containerd, has it in force.
+// hasCapability reports whether the capability is effective in this process, and so most likely in
+// containerd.
 func hasCapability(capability uint) bool {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -17,29 +17,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A leftover is what is left of a task that containerd doesn't know: its bundle, which keeps another of the same id from being
-// made, or what the runtime has of it, a process among it. It comes of a call that was cut, as all those of a killed daemon
-// are. Up to its newest, containerd cleans up after such a call while the shim still works on it, and what then fails it
-// forgets.
+// A leftover is a part of a task that containerd doesn't know. It is the bundle, which prevents
+// another task of the same id, or the state that the runtime has, possibly with a process. A call
+// that was cut off leaves it. When a daemon is killed, all its calls are cut off. Every version of
+// containerd cleans up after such a call while the shim still works on it. If the clean-up fails,
+// containerd forgets the task.
 type leftover struct {
-	bundle  string // its folder, which may be gone
+	bundle  string // its folder, which may be absent
 	runtime string // the runtime's folder for it; empty without
 }
 
 const (
-	// settles is how long what was cut may go on before anything is done about it.
+	// settles is how long a call that was cut off may go on before we act.
 	settles = time.Second
-	// leftoverAfter is how long something has to be a leftover to be taken for one: containerd gives its own clean-up five seconds,
-	// twice. A Client has its own, which tests shorten.
+	// leftoverAfter is how long something has to be left before it counts as a leftover. containerd
+	// gives its own clean-up five seconds, twice. Each Client has a value of its own, which tests
+	// shorten.
 	leftoverAfter = 11 * time.Second
-	// leftoverTimeout bounds what is asked of the shim, and of the runtime, about one.
+	// leftoverTimeout bounds each request about a leftover to the shim and to the runtime.
 	leftoverTimeout = 10 * time.Second
 )
 
-// runtimeRoot is where every containerd has runc keep its containers, whatever its own folders are.
+// runtimeRoot is where every containerd has runc keep its containers, independent of its own
+// folders.
 const runtimeRoot = "/run/containerd/runc"
 
-// leftover looks for what there is of a task; if containerd has the task, it is none. Nil is nothing.
+// leftover returns what exists of a task. If containerd knows the task, that is no leftover. A nil
+// leftover means that nothing exists.
 func (c *Client) leftover(id string) *leftover {
 	runtime := filepath.Join(runtimeRoot, c.cfg.Layout.Namespace, id)
 	for _, state := range []string{"", "state"} { // the host's is below the socket's folder, a private one's beside the socket
@@ -54,8 +58,8 @@ func (c *Client) leftover(id string) *leftover {
 	return nil
 }
 
-// madeFrom says whether the runtime's folder is of a container made from that bundle: one of another containerd's may have
-// the same id.
+// madeFrom reports whether the runtime's folder is of a container made from that bundle. A
+// container of another containerd may have the same id.
 func madeFrom(runtime, bundle string) bool {
 	var state struct {
 		Config struct {
@@ -73,11 +77,12 @@ func (s *leftover) Error() string {
 	return "containerd has lost track of it, and has left " + cmp.Or(s.runtime, s.bundle)
 }
 
-// removeLeftover ends and takes away what containerd has lost: through the shim, as containerd would, and through the runtime if
-// the shim is gone or has lost it too. The bundle goes last, when no process can be in it.
+// removeLeftover ends and removes what containerd has lost. It goes through the shim, as containerd
+// would. If the shim is gone or has lost it too, it goes through the runtime. It removes the bundle
+// last, when no process can be in it.
 func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *leftover) error {
 	c.log.Warn("containerd has lost a task, removing it without", "container", id, "bundle", s.bundle, "runtime", s.runtime)
-	// The runtime writes its log into it, and does nothing without.
+	// The runtime writes its log into it, and fails without it.
 	if err := os.MkdirAll(filepath.Join(s.bundle, "rootfs"), 0o711); err != nil {
 		return err
 	}
@@ -97,7 +102,7 @@ func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *le
 	return removeBundle(s.bundle)
 }
 
-// removeInRuntime ends and deletes a container whatever state it is in.
+// removeInRuntime ends and deletes a container in any state.
 func (c *Client) removeInRuntime(ctx context.Context, runtime string) error {
 	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
@@ -109,7 +114,7 @@ func (c *Client) removeInRuntime(ctx context.Context, runtime string) error {
 	return nil
 }
 
-// removeBundle takes away a bundle and its work folder. What is mounted in it is not followed.
+// removeBundle removes a bundle and its work folder. It doesn't follow what is mounted in it.
 func removeBundle(bundle string) error {
 	work, err := os.Readlink(filepath.Join(bundle, "work"))
 	if err == nil && filepath.IsAbs(work) && filepath.Base(work) == filepath.Base(bundle) {
@@ -121,7 +126,7 @@ func removeBundle(bundle string) error {
 	if err := mount.UnmountAll(rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("unmount %s: %w", rootfs, err)
 	}
-	if err := os.Remove(rootfs); err != nil && !errors.Is(err, os.ErrNotExist) { // not what may be mounted in it after all
+	if err := os.Remove(rootfs); err != nil && !errors.Is(err, os.ErrNotExist) { // never the content of a mount that is still there
 		return err
 	}
 	return os.RemoveAll(bundle)

@@ -19,8 +19,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What containerd lost of a task, as calls that were cut leave it, is in nobody's way: the container is made again, and goes
-// wholly. The program that nobody knew of has ended by then.
+// What containerd lost of a task, as calls that were cut leave it, is in nobody's way: the
+// container is made again, and goes wholly. The program that nobody knew of has ended by then.
 func TestRootLeftover(t *testing.T) {
 	tests := []struct {
 		name string
@@ -83,7 +83,8 @@ func TestRootLeftover(t *testing.T) {
 	})
 }
 
-// Where containerd's own folders can't be known, the operator is told to restart it, and that does help.
+// Where containerd's own folders can't be known, the operator is told to restart it, and that does
+// help.
 func TestRootLeftoverUnseen(t *testing.T) {
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
@@ -213,7 +214,8 @@ func (s *server) restart() {
 	s.start()
 }
 
-// forget has containerd lose a task: it finds no bundle when it starts. Afterwards there is one again, or there is none.
+// forget has containerd lose a task: it finds no bundle when it starts. Afterwards there is one
+// again, or there is none.
 func (s *server) forget(id string, bundle bool) {
 	s.t.Helper()
 	s.forgetting(id, bundle, func() {})

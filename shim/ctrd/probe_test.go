@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// denied is what each try of testdata/probe comes to in a container; those that are ok are the control.
+// denied is what each try of testdata/probe comes to in a container; those that are ok are the
+// control.
 var denied = map[string]string{
 	"inet stream":       "ok",
 	"inet datagram":     "ok",
@@ -117,7 +118,8 @@ func outcomes(out string) map[string]string {
 	return got
 }
 
-// checkStatus looks at a process from inside: no capability beyond the default set, no way to more, a filter in force.
+// checkStatus looks at a process from inside: no capability beyond the default set, no way to more,
+// a filter in force.
 func checkStatus(t *testing.T, status string) {
 	t.Helper()
 	got := map[string]string{}
@@ -136,7 +138,8 @@ func checkStatus(t *testing.T, status string) {
 	}
 }
 
-// Through the 32-bit table a filter can't tell families apart, so a program of that kind doesn't live to try.
+// Through the 32-bit table a filter can't tell families apart, so a program of that kind doesn't
+// live to try.
 func TestRootProbe32(t *testing.T) {
 	ctrdtest.NeedRoot(t)
 	program := buildProbe(t, "386")

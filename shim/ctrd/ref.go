@@ -20,7 +20,7 @@ const (
 	fromDockerArchive
 )
 
-// A source is what a group file's `image` means.
+// A source is the meaning of a group file's `image`.
 type source struct {
 	kind sourceKind
 	ref  string // as the group file has it
@@ -29,8 +29,8 @@ type source struct {
 	path string // of an archive
 }
 
-// parseSource completes a registry's reference as docker does ("busybox" is docker.io/library/busybox:latest), because
-// that is what operators mean by it.
+// parseSource completes a registry's reference as docker does: "busybox" is
+// docker.io/library/busybox:latest. Operators expect that.
 func parseSource(ref string) (source, error) {
 	for prefix, kind := range map[string]sourceKind{archive.OCIPrefix: fromOCIArchive, archive.DockerPrefix: fromDockerArchive} {
 		path, ok := strings.CutPrefix(ref, prefix)

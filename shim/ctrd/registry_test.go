@@ -134,7 +134,8 @@ func TestRootPullGoesOn(t *testing.T) {
 	})
 }
 
-// relay passes a request on to a registry. Of a layer it counts the bytes, and, if broken, breaks off after limit of them.
+// relay passes a request on to a registry. Of a layer it counts the bytes, and, if broken, breaks
+// off after limit of them.
 func relay(w http.ResponseWriter, r *http.Request, backend string, broken bool, limit int64, served *atomic.Int64) {
 	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+backend+r.URL.Path, nil)
 	if err != nil {

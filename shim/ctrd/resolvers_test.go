@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A host in a folder has the files that each case says; the ambassador's resolv.conf is in the golden file.
+// A host in a folder has the files that each case says; the ambassador's resolv.conf is in the
+// golden file.
 func TestHostResolvers(t *testing.T) {
 	const stub, dnsmasq = "# stub\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch example.com\n", "nameserver 127.0.0.1\n"
 	tests := []struct {

@@ -18,8 +18,9 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
-// Recall implements [shim.Holder]. What is not on the host any more is pulled by its digest, whatever its tag means by now; of an
-// archive, what is at its path is taken where it still is that image.
+// Recall implements [shim.Holder]. An image that is not on the host any more is pulled by its
+// digest, even if its tag has another meaning by now. An archive at its path is used if it still
+// has that image.
 func (c *Client) Recall(ctx context.Context, ref, sum string) (shim.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
@@ -53,7 +54,7 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 		switch err = c.pull(ctx, bySum); {
 		case err == nil:
 			return c.present(ctx, bySum.name)
-		case !errdefs.IsNotFound(err): // the registry may have it: what to do is about the registry
+		case !errdefs.IsNotFound(err): // the registry may have it, so the hint is about the registry
 			return nil, err
 		}
 		return nil, imageGone(src.ref, id, err, "apply the file again: what its image names mean now is taken then")
@@ -64,7 +65,7 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 	}
 	if err == nil {
 		err = fmt.Errorf("archive %s has another image by now", src.path)
-	} else if _, told := errors.AsType[*shim.Problem](err); !told { // it is not about the archive
+	} else if _, told := errors.AsType[*shim.Problem](err); !told { // it has nothing to do with the archive
 		return nil, err
 	}
 	return nil, imageGone(src.ref, id, err, "put the archive back that had it, or apply the file again: what is at its path now is taken then")
@@ -109,8 +110,9 @@ func (c *Client) Means(ctx context.Context, ref string) (string, error) {
 	return chosen.Manifest.Digest.String(), nil
 }
 
-// stillHere is the image of that digest if it is on the host, unpacked: by the name that its reference has, by its own, or by none at all.
-// What of it is missing is errdefs.ErrNotFound.
+// stillHere returns the image of that digest if it is on the host, unpacked. It looks for it by the
+// name of its reference, by its own name, and without a name. If the image or part of its content
+// is missing, the error is errdefs.ErrNotFound.
 func (c *Client) stillHere(ctx context.Context, src source, id digest.Digest) (containerd.Image, error) {
 	names := []string{archiveName(id)}
 	if src.kind == fromRegistry {
@@ -143,8 +145,8 @@ func (c *Client) stillHere(ctx context.Context, src source, id digest.Digest) (c
 	return img, c.unpack(ctx, img)
 }
 
-// nameless is a record, which containerd has none of, of an image that is held. It gets no name there: nothing would ever take that
-// away again.
+// nameless returns a record of a retained image that containerd has no record of. It isn't stored:
+// nothing would ever remove it.
 func (c *Client) nameless(ctx context.Context, name string, id digest.Digest) (images.Image, error) {
 	info, err := c.client.ContentStore().Info(ctx, id)
 	if err != nil {
@@ -159,10 +161,10 @@ func (c *Client) nameless(ctx context.Context, name string, id digest.Digest) (i
 			}, nil
 		}
 	}
-	return images.Image{}, fmt.Errorf("image %s: nothing says what it is: %w", name, errdefs.ErrNotFound)
+	return images.Image{}, fmt.Errorf("image %s: its media type is unknown: %w", name, errdefs.ErrNotFound)
 }
 
-// nameBySum is the name of an image of a registry by its digest, without the tag.
+// nameBySum returns the name of a registry's image by its digest, without the tag.
 func nameBySum(name string, id digest.Digest) (string, error) {
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil {

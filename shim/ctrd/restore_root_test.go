@@ -18,7 +18,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// pullAnew gives a name what its tag means in the registry by now, as somebody does who pulls it by hand.
+// pullAnew gives a name what its tag means in the registry by now, as somebody does who pulls it by
+// hand.
 func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
 	t.Helper()
 	src, err := parseSource(ref)
@@ -104,7 +105,8 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 	})
 }
 
-// What was pulled by its digest, since its tag has moved, needs no registry once it is held, whoever prunes its name.
+// What was pulled by its digest, since its tag has moved, needs no registry once it is held,
+// whoever prunes its name.
 func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
@@ -132,8 +134,8 @@ func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
 	})
 }
 
-// Where an image can't be had again, what is said to do would help: a registry that is away is one thing, and one that has the image
-// no more is another.
+// Where an image can't be had again, what is said to do would help: a registry that is away is one
+// thing, and one that has the image no more is another.
 func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 	const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	eachServer(t, func(t *testing.T, c *Client) {

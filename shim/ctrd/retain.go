@@ -17,7 +17,8 @@ import (
 
 var _ shim.Holder = (*Client)(nil)
 
-// retainedLabel begins a label of an image's manifest or index: an image of that name is held, of the media type that it says.
+// retainedLabel is the prefix of a label of an image's manifest or index. An image of the name that
+// follows is retained, and the value is its media type.
 const retainedLabel = "sallyport.dev/held/"
 
 // leaseID is the lease of one generation. Group names have no dot.
@@ -25,8 +26,8 @@ func leaseID(group string, generation int) string {
 	return "sallyport." + group + "." + strconv.Itoa(generation)
 }
 
-// Hold implements [shim.Holder], by a lease for each generation. What an image consists of, its root filesystem included, hangs
-// on the manifest or index that is in the lease.
+// Hold implements [shim.Holder], by a lease for each generation. The manifest or index in the lease
+// keeps everything that the image consists of, its root filesystem included.
 func (c *Client) Hold(ctx context.Context, group string, generation int, image shim.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -57,8 +58,8 @@ func (c *Client) retain(ctx context.Context, group string, generation int, image
 	return c.noteNames(ctx, image, names)
 }
 
-// namesOf are containerd's names for the image: its own, by its digest, and what its reference means. A registry's has its own where it
-// was pulled by that.
+// namesOf returns containerd's names for the image: its own, by its digest, and its reference's.
+// containerd knows a registry's image by its digest if it was pulled by that.
 func namesOf(image shim.Image) ([]string, error) {
 	src, err := parseSource(image.Ref)
 	if err != nil {
@@ -75,8 +76,9 @@ func namesOf(image shim.Image) ([]string, error) {
 	return []string{bySum, src.name}, err
 }
 
-// noteNames writes the names on the image's content, for [Client.restoreName]. Where a name is not containerd's any more, or means
-// another image by now, nothing tells the media type, and what was noted before stays.
+// noteNames writes the names on the image's content, for [Client.restoreName]. If containerd
+// doesn't have a name any more, or it means another image by now, the media type is unknown, and an
+// earlier note stays.
 func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string) error {
 	for _, name := range names {
 		record, err := c.client.ImageService().Get(ctx, name)
@@ -97,7 +99,8 @@ func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string
 	return nil
 }
 
-// restoreName gives an image that is held its name again: somebody has taken it away. Of several that had it, the last noted gets it.
+// restoreName makes the name of a retained image again after it was deleted. If several images had
+// the name, the last one noted gets it.
 func (c *Client) restoreName(ctx context.Context, name string) (restored bool, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

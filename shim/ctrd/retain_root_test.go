@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// unname takes every name from containerd's images, as a prune does, and lets it collect what nothing holds.
+// unname takes every name from containerd's images, as a prune does, and lets it collect what
+// nothing holds.
 func (c *Client) unname(t *testing.T) {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)
@@ -116,7 +117,8 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 	})
 }
 
-// A daemon is killed between the calls that hold an image: what there is of it is known, is let go of, and is made whole by the next.
+// A daemon is killed between the calls that hold an image: what there is of it is known, is let go
+// of, and is made whole by the next.
 func TestRootAHoldThatWasCutOff(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)

@@ -26,7 +26,8 @@ type rig struct {
 	group *spec.Group
 }
 
-// newRig makes a rig for containers that each run a shell script; what they leave is the harness's to take away.
+// newRig makes a rig for containers that each run a shell script; what they leave is the harness's
+// to take away.
 func newRig(t testing.TB, c *Client, archive string, containers ...spec.Container) *rig {
 	t.Helper()
 	r := &rig{TB: t, c: c, group: &spec.Group{Name: "g", Containers: containers}}
@@ -44,7 +45,8 @@ func script(name string, role spec.Role, line string) spec.Container {
 	return spec.Container{Name: name, Role: role, Command: []string{"/bin/sh", "-c", line}}
 }
 
-// pinNetns makes a network namespace and mounts it at path, whose folder's owner unmounts it. One that is there stays.
+// pinNetns makes a network namespace and mounts it at path, whose folder's owner unmounts it. One
+// that is there stays.
 func pinNetns(t testing.TB, path string) {
 	t.Helper()
 	if _, err := os.Stat(path); err == nil {

@@ -7,13 +7,13 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// sharedPulls make several callers who want the same image at the same time share one pull or import.
+// sharedPulls make callers who want the same image at the same time share one pull or import.
 type sharedPulls struct {
 	mu      sync.Mutex
 	running map[string]*sharedPull
 }
 
-// A sharedPull is one piece of work and the number of those who wait for it.
+// A sharedPull is one pull or import, and the number of callers that wait for it.
 type sharedPull struct {
 	done    chan struct{} // closed when img and err are set
 	img     shim.Image
@@ -22,8 +22,9 @@ type sharedPull struct {
 	waiters int
 }
 
-// do runs work, or waits for the work under that key which is running. Work goes on while anybody waits for it, whoever began
-// it; the last one to give up ends it, and returns when it has ended.
+// do runs work, or waits if work runs under that key already. Work goes on while a caller waits for
+// it, even if its first caller has given up. The last caller that gives up cancels it, and returns
+// when it has ended.
 func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Context) (shim.Image, error)) (shim.Image, error) {
 	f.mu.Lock()
 	if f.running == nil {
@@ -53,7 +54,7 @@ func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Cont
 	p.waiters--
 	last := p.waiters == 0
 	if last && f.running[key] == p {
-		// Nobody may join what is about to be cancelled.
+		// No caller may join work that is about to be cancelled.
 		delete(f.running, key)
 	}
 	f.mu.Unlock()
@@ -64,7 +65,7 @@ func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Cont
 	return shim.Image{}, context.Cause(ctx)
 }
 
-// land takes a sharedPull out of the air, if it has not been replaced.
+// end removes a sharedPull from the running ones, unless another has replaced it.
 func (f *sharedPulls) end(key string, p *sharedPull) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A shim that was cut when it started listens and never answers. The next task gets another, and with the last task of the group
-// such a shim goes as well.
+// A shim that was cut when it started listens and never answers. The next task gets another, and
+// with the last task of the group such a shim goes as well.
 func TestRootHungShim(t *testing.T) {
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
@@ -63,7 +63,8 @@ func (s *server) hungShim(id string) {
 	}
 }
 
-// freeze stops a process and returns when no thread of it runs any more, which on a busy machine takes a while.
+// freeze stops a process and returns when no thread of it runs any more, which on a busy machine
+// takes a while.
 func (r *rig) freeze(pid int) {
 	r.Helper()
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {

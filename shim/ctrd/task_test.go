@@ -132,7 +132,8 @@ func TestRootStopSignal(t *testing.T) {
 	})
 }
 
-// A container that was created and never started is stopped and removed like any other, and at once.
+// A container that was created and never started is stopped and removed like any other, and at
+// once.
 func TestRootRemoveCreated(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {

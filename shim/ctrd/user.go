@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// numericUser resolves what needs no look into the image: no user, root, and "uid:gid".
+// numericUser resolves the users that need no look into the image: no user, root, and "uid:gid".
 func numericUser(name string) (specs.User, bool) {
 	switch name {
 	case "", "0", "root", "0:0", "root:root":
@@ -27,7 +27,7 @@ func numericUser(name string) (specs.User, bool) {
 	}
 	uid, gid, ok := strings.Cut(name, ":")
 	if !ok {
-		return specs.User{}, false // its group is in the image's passwd, if anywhere
+		return specs.User{}, false // its group is in the image's passwd, or nowhere
 	}
 	u, errU := strconv.ParseUint(uid, 10, 31)
 	g, errG := strconv.ParseUint(gid, 10, 31)
@@ -68,9 +68,9 @@ func imageUser(root, name string) (specs.User, error) {
 	return u, nil
 }
 
-// openIn opens a file that an image need not have; without it, it is empty.
+// openIn opens a file that an image need not have. An absent file is empty.
 func openIn(root *os.Root, name string) (io.ReadCloser, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // opening a pipe would wait for a writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return io.NopCloser(strings.NewReader("")), nil
 	}
@@ -91,7 +91,8 @@ func openIn(root *os.Root, name string) (io.ReadCloser, error) {
 // maxUsers bounds, in bytes, what is read of an image to find a user.
 const maxUsers = 1 << 20
 
-// lookupUser resolves a user by the image's own files, of which it mounts a view for as long as it reads.
+// lookupUser resolves a user by the image's own files. It mounts a view of the image while it reads
+// them.
 func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.User, err error) {
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()

@@ -54,7 +54,8 @@ func TestRootWatch(t *testing.T) {
 		if group := <-changed; group != "" {
 			t.Errorf("first call is for %q, want every group", group)
 		}
-		// The subscription may take hold a moment later, so what it tells is made to happen until it does.
+		// The subscription may take hold a moment later, so what it tells is made to happen until
+		// it does.
 		r.eventually("an end is told", func() bool {
 			r.run()
 			r.ended("web")

@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// createCapabilities gives root the container's set, and what its unsafe block names. Another user has no
-// use for the default set and gets none of it. What the file names was named for that user, so it is
-// ambient: only ambient capabilities survive the start of the program.
+// createCapabilities gives root the container's set, and what its unsafe block names. Another user
+// has no use for the default set and gets none of it. What the file names was named for that user,
+// so it is ambient: only ambient capabilities survive the start of the program.
 func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilities, error) {
 	if err := checkCapabilities(c); err != nil {
 		return nil, err
@@ -33,10 +33,10 @@ func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilit
 	return caps, nil
 }
 
-// checkCapabilities refuses what package promise would take away, so that the author of the group file
-// learns of it. The decoder of group files refuses the same with the place. That it is refused here as
-// well keeps a mistake there from opening a way out. An unsafe block is the ambassador's alone, and may
-// name two capabilities.
+// checkCapabilities refuses what package promise would take away, so that the author of the group
+// file learns of it. The decoder of group files refuses the same with the place. That it is refused
+// here as well keeps a mistake there from opening a way out. An unsafe block is the ambassador's
+// alone, and may name two capabilities.
 func checkCapabilities(c spec.Container) error {
 	for _, name := range c.Capabilities {
 		if !slices.Contains(spec.GrantableCapabilities(), name) {

@@ -8,9 +8,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// createMounts lists the kernel's filesystems, then volumes, then files, so that a file shows inside a
-// volume. Within each of these the outer path comes first. own are the sources on the host that are the
-// group's.
+// createMounts lists the kernel's filesystems, then volumes, then files, so that a file shows
+// inside a volume. Within each of these the outer path comes first. own are the sources on the host
+// that are the group's.
 func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 	var volumes []specs.Mount
 	for _, m := range in.Container.Mounts {
@@ -40,7 +40,8 @@ func bind(source, path, access string) specs.Mount {
 	return specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"rbind", "rprivate", "nosuid", "nodev", access}}
 }
 
-// systemMounts are the kernel's. The runtimes of languages size their heaps and threads by the cgroup.
+// systemMounts are the kernel's filesystems. The cgroup is among them because language runtimes
+// size their heaps and threads by it.
 var systemMounts = []specs.Mount{
 	{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 	{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},

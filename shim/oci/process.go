@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// defaultPath is where programs are looked for when neither image nor group file says.
+// defaultPath is the search path of a container if neither its image nor the group file has one.
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func createProcess(in Input) (*specs.Process, error) {
@@ -36,13 +36,15 @@ func createProcess(in Input) (*specs.Process, error) {
 		Capabilities: caps,
 	}
 	if in.Host.ResetOOM {
-		// Else a container inherits the shim's score, and the kernel would kill the host's daemons to spare it.
+		// Else a container inherits the shim's score, and the kernel would kill the host's daemons
+		// to spare it.
 		p.OOMScoreAdj = new(int)
 	}
 	return p, nil
 }
 
-// commandLine joins entrypoint and arguments: a command of the file's own doesn't get the image's arguments.
+// commandLine joins entrypoint and arguments. A command of the file doesn't get the image's
+// arguments.
 func commandLine(c spec.Container, image ocispec.ImageConfig) []string {
 	command, args := image.Entrypoint, image.Cmd
 	if c.Command != nil {
@@ -54,7 +56,8 @@ func commandLine(c spec.Container, image ocispec.ImageConfig) []string {
 	return slices.Concat(command, args)
 }
 
-// environment is the image's in its order, then the file's sorted; the last of a name counts, and a PATH there always is.
+// environment returns the image's entries in their order, then the file's, sorted. The last entry
+// of a name wins. There is always a PATH.
 func environment(own map[string]string, image []string) []string {
 	env := []string{defaultPath}
 	set := func(entry string) {
@@ -81,8 +84,9 @@ func workDir(c spec.Container, image ocispec.ImageConfig) string {
 	return "/"
 }
 
-// ExecProcess returns the process of one more program in a running container, whose own is given: it
-// may do what that one may. With tty it has a terminal of the kind xterm, unless the program names one.
+// ExecProcess returns the process of one more program in a running container, whose own is given:
+// it may do what that one may. With tty it has a terminal of the kind xterm, unless the program
+// names one.
 func ExecProcess(program *specs.Process, args []string, tty bool) *specs.Process {
 	p := *program
 	p.Args = args

@@ -15,7 +15,8 @@ const (
 	cpuMinQuota = 1_000   // µs; the kernel takes no less
 )
 
-// An IOWeight says how a container's share of the disks is set.
+// An IOWeight is a way to set a container's share of the disks. The empty one means that there is
+// none.
 type IOWeight string
 
 const (
@@ -24,7 +25,7 @@ const (
 	BFQWeight   IOWeight = "io.bfq.weight" // the file of v2 where only the BFQ scheduler shares
 )
 
-// Of a weight, v1 and BFQ know less than v2 does, around the same default of 100.
+// v1 and BFQ have a smaller range of weights than v2, around the same default of 100.
 const (
 	minBlkioWeight = 10
 	maxBlkioWeight = 1000

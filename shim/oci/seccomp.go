@@ -8,8 +8,8 @@ import (
 )
 
 // dockerFilter returns Docker's default filter for a set of capabilities. A call that no rule names
-// fails with EPERM. The profile asks which kernel runs, but only for calls that package promise takes
-// out of every filter.
+// fails with EPERM. The profile asks which kernel runs, but only for calls that package promise
+// takes out of every filter.
 func dockerFilter(bounding []string) (*specs.LinuxSeccomp, error) {
 	filter, err := seccomp.GetDefaultProfile(&specs.Spec{
 		Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: bounding}},

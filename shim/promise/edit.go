@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Policy is what the group gives to one container.
+// A Policy is the place of one container in its group, and what the group gives to it.
 type Policy struct {
 	Netns  string   // required: path of the group's network namespace
 	Cgroup string   // required: path of the container's cgroup, from the root of the hierarchy
@@ -18,8 +18,8 @@ type Policy struct {
 }
 
 // Edit takes away from s what no container of a group has, and puts the container where the policy
-// says. A spec with [Refusals] is an error of type [Refused], and stays as it was. A second call changes
-// nothing.
+// says. If s has [Refusals], the error is of type [Refused], and s stays as it was. A second call
+// changes nothing.
 //
 // The filter that Edit leaves depends on the architecture that the program was compiled for.
 func Edit(s *specs.Spec, p Policy) error {
@@ -39,14 +39,15 @@ func Edit(s *specs.Spec, p Policy) error {
 	if l.Resources == nil {
 		l.Resources = &specs.LinuxResources{}
 	}
-	// A runtime adds the harmless ones: null, zero, full, random, urandom, tty and pseudo-terminals.
+	// A runtime adds the harmless ones: null, zero, full, random, urandom, tty and
+	// pseudo-terminals.
 	l.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
 	editSeccomp(l.Seccomp)
 	return nil
 }
 
-// PrivateNamespaces returns the namespaces that each container has for itself. Its network namespace is
-// the group's.
+// PrivateNamespaces returns the namespaces that each container has for itself. Its network
+// namespace is the group's.
 func PrivateNamespaces() []specs.LinuxNamespace {
 	return []specs.LinuxNamespace{
 		{Type: specs.PIDNamespace},
@@ -57,8 +58,9 @@ func PrivateNamespaces() []specs.LinuxNamespace {
 	}
 }
 
-// editCapabilities leaves the capabilities that a container can be given, and those in unsafe. One that
-// a later kernel adds is taken away too. Nil capabilities are none: a runtime might have a default.
+// editCapabilities leaves the capabilities that a container can be given, and those in unsafe. One
+// that a later kernel adds is taken away too. Nil capabilities are none: a runtime might have a
+// default.
 func editCapabilities(c *specs.LinuxCapabilities, unsafe []string) *specs.LinuxCapabilities {
 	if c == nil {
 		return &specs.LinuxCapabilities{}
@@ -96,9 +98,9 @@ var maskedPaths = []string{
 	"/sys/firmware",
 }
 
-// readonlyPaths include the sysctls: those of the network namespace are the group's, and part of its
-// rules. Below the mount of the cgroups every hierarchy is read-only already. On a host with cgroup v1
-// runc forgets the folder that holds the hierarchies.
+// readonlyPaths include the sysctls: those of the network namespace are the group's, and part of
+// its rules. Below the mount of the cgroups every hierarchy is read-only already. On a host with
+// cgroup v1 runc forgets the folder that holds the hierarchies.
 var readonlyPaths = []string{
 	"/proc/bus",
 	"/proc/fs",

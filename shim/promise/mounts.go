@@ -7,8 +7,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// mountOptions are the options that a mount of each type has at least. A type that is not among them is
-// refused: it may show devices, settings or files of the host.
+// mountOptions are the options that a mount of each type has at least. A type that is not among
+// them is refused: it may show devices, settings or files of the host.
 var mountOptions = map[string][]string{
 	"bind":    {"nosuid", "nodev"},
 	"cgroup":  {"nosuid", "noexec", "nodev", "ro"},
@@ -31,7 +31,7 @@ var opposites = map[string][]string{
 // propagations are those in which a mount made inside shows outside, or one made outside inside.
 var propagations = []string{"shared", "rshared", "slave", "rslave"}
 
-// mountType returns a mount's type. A bind mount is one by its options, whatever its type.
+// mountType returns a mount's type. A bind mount has an option for it, and any type.
 func mountType(m specs.Mount) string {
 	if slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind") {
 		return "bind"

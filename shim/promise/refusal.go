@@ -15,7 +15,7 @@ import (
 
 // A Refusal is one thing that a spec asks for and that no container of a group gets.
 type Refusal struct {
-	Asks string // what is asked for, such as "the host's pid namespace"
+	Asks string // the request, such as "the host's pid namespace"
 	Why  string // one or more whole sentences
 }
 
@@ -32,8 +32,9 @@ func (r Refused) Error() string {
 	return "not for a container of a group: " + strings.Join(list, " ")
 }
 
-// Refusals returns what s asks for that can't be taken away without making it another container. The
-// order is that of the spec's own fields. It returns nil for a spec that [Edit] takes.
+// Refusals returns the requests of s that can't be taken away, because that would make it another
+// container. The order is that of the spec's own fields. It returns nil for a spec that [Edit]
+// takes.
 func Refusals(s *specs.Spec, p Policy) Refused {
 	var c checker
 	c.policy(p)
@@ -103,8 +104,8 @@ var reasons = map[specs.LinuxNamespaceType]string{
 	specs.UserNamespace:    "userns",
 }
 
-// namespaces refuses the namespaces of the host, which a spec asks for by not naming any, and those of
-// others. A network namespace without a path would be a new one: it becomes the group's.
+// namespaces refuses the namespaces of the host, which a spec asks for by not naming any, and those
+// of others. A network namespace without a path would be a new one: it becomes the group's.
 func (c *checker) namespaces(asked []specs.LinuxNamespace, p Policy) {
 	may := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: p.Netns}
 	for _, n := range PrivateNamespaces() {
@@ -150,7 +151,8 @@ func (c *checker) mounts(mounts []specs.Mount, p Policy) {
 	}
 }
 
-// harmless reports whether a device is one that a runtime gives to every container, or no device at all.
+// harmless reports whether a device is one that a runtime gives to every container, or no device at
+// all.
 func harmless(d specs.LinuxDevice) bool {
 	type number struct{ major, minor int64 }
 	switch d.Type {

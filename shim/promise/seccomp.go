@@ -34,8 +34,8 @@ func names(rules []specs.LinuxSyscall, call string) bool {
 	return slices.ContainsFunc(rules, func(r specs.LinuxSyscall) bool { return slices.Contains(r.Names, call) })
 }
 
-// makesNamespaces reports whether the rule admits the call with flags for a new namespace. The flags of
-// clone3 are behind a pointer, where no filter sees them.
+// makesNamespaces reports whether the rule admits the call with flags for a new namespace. The
+// flags of clone3 are behind a pointer, where no filter sees them.
 func makesNamespaces(rule specs.LinuxSyscall, call string) bool {
 	switch {
 	case denies(rule.Action):
@@ -71,10 +71,10 @@ func cloneRules() []specs.LinuxSyscall {
 	}
 }
 
-// architectures are the tables of system calls that a container may use. A program that uses another
-// table is killed. No table here has socketcall, which hides a socket's family behind a pointer. Where a
-// table has it, libseccomp admits it for every family as soon as socket is admitted for one. So a 32-bit
-// x86 program doesn't run.
+// architectures are the tables of system calls that a container may use. A program that uses
+// another table is killed. No table here has socketcall, which hides a socket's family behind a
+// pointer. Where a table has it, libseccomp admits it for every family as soon as socket is
+// admitted for one. So a 32-bit x86 program doesn't run.
 var architectures = map[string][]specs.Arch{
 	"amd64":   {specs.ArchX86_64},
 	"arm":     {specs.ArchARM},
@@ -118,12 +118,12 @@ const typeMask = 0xf
 // inetTypes are all but SOCK_PACKET (10): with AF_INET the kernel makes that a packet socket.
 var inetTypes = []uint64{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.SOCK_SEQPACKET, unix.SOCK_DCCP}
 
-// socketRules admit local, IPv4 and IPv6 sockets, and netlink for addresses and routes alone. The others
-// fail as on a kernel that doesn't have them. With EPERM, PAM and others give up where they would go on
-// without auditing.
+// socketRules admit local, IPv4 and IPv6 sockets, and netlink for addresses and routes alone. The
+// others fail as on a kernel that doesn't have them. With EPERM, PAM and others give up where they
+// would go on without auditing.
 //
-// No two rules overlap: libseccomp would let the more general one win. A filter compares 64 bits and the
-// kernel 32, so a family with higher bits set counts as unknown.
+// No two rules overlap: libseccomp would let the more general one win. A filter compares 64 bits
+// and the kernel 32, so a family with higher bits set counts as unknown.
 func socketRules() []specs.LinuxSyscall {
 	rules := []specs.LinuxSyscall{
 		allow("socket", equal(argFamily, unix.AF_UNIX)),

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// verdict is what a profile says of a call, by the rules as libseccomp has them: the first that matches, for no two of ours
-// overlap; and how many match.
+// verdict is what a profile says of a call, by the rules as libseccomp has them: the first that
+// matches, for no two of ours overlap; and how many match.
 func verdict(p *specs.LinuxSeccomp, call string, args ...uint64) (action specs.LinuxSeccompAction, errno unix.Errno, matches int) {
 	action, errno = p.DefaultAction, unix.Errno(*p.DefaultErrnoRet)
 	for _, rule := range p.Syscalls {

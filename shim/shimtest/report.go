@@ -30,8 +30,8 @@ func (h *Host) Report(l shim.Layout, group, name string) (contract.Report, error
 	}, nil
 }
 
-// Namespace returns the name of the group's pinned namespace, as reports have it. It returns "" without
-// one.
+// Namespace returns the name of the group's pinned namespace, as reports have it. It returns ""
+// without one.
 func (h *Host) Namespace(group string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,11 +30,11 @@ const jsonLimit = 8 << 20
 // maxLinks bounds a chain of links inside an archive.
 const maxLinks = 8
 
-// An Archive is an image archive opened for reading. Its headers have been read, and nothing else: it
-// knows where everything is.
+// An Archive is an image archive opened for reading. Its headers have been read, and nothing else:
+// it knows where everything is.
 type Archive struct {
 	Path  string
-	Stamp string // of the file, as the function Stamp returns it
+	Stamp string // the file's, as the function Stamp returns it
 
 	file  *os.File
 	size  int64
@@ -49,7 +49,8 @@ type Blob struct {
 	Bytes *io.SectionReader
 }
 
-// An Image is the image chosen from an archive. Each blob comes after those it names, the manifest last.
+// An Image is the image chosen from an archive. Each blob comes after those it names, the manifest
+// last.
 type Image struct {
 	Manifest ocispec.Descriptor
 	Blobs    []Blob
@@ -126,8 +127,8 @@ func (a *Archive) scan() error {
 	}
 }
 
-// refuseCompressed returns an error if the archive is compressed: nothing in it can be found without
-// reading all of it. Without this check it would count as damaged.
+// refuseCompressed returns an error if the archive is compressed: nothing in it can be found
+// without reading all of it. Without this check it would count as damaged.
 func (a *Archive) refuseCompressed() error {
 	magic := make([]byte, 6)
 	n, err := a.file.ReadAt(magic, 0)

@@ -27,8 +27,8 @@ type dockerEntry struct {
 	Layers   []string
 }
 
-// DockerImage takes the one image of a docker archive, and makes the manifest that such an archive lacks. The archive's plain
-// layers are named by the digests in its configuration, so they needn't be read to know them.
+// DockerImage returns the one image of a docker archive, with the manifest that such an archive
+// lacks. The configuration has the digests of the plain layers, so these are not read.
 func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 	entry, err := a.dockerEntry()
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *Archive) dockerEntry() (dockerEntry, error) {
 	}
 }
 
-// dockerLayer finds a layer. One that is compressed has a digest of its own, for which it is read.
+// dockerLayer finds a layer. A compressed layer has a digest of its own, and is read for it.
 func (a *Archive) dockerLayer(name string, diffID digest.Digest) (Blob, error) {
 	if err := diffID.Validate(); err != nil {
 		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", diffID, err))

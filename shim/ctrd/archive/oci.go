@@ -23,7 +23,8 @@ type candidate struct {
 	names    []string
 }
 
-// OCIImage chooses the image for a platform from an OCI archive, and checks that all of it is there.
+// OCIImage returns the image for a platform from an OCI archive, after checking that all of it is
+// there.
 func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
 	if a.part(ocispec.ImageIndexFile) == nil {
 		if a.part(dockerManifest) != nil {
@@ -62,7 +63,7 @@ func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
 	return img, nil
 }
 
-// blob is where a descriptor's bytes are.
+// blob returns where a descriptor's bytes are.
 func (a *Archive) blob(d ocispec.Descriptor) (Blob, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
@@ -81,7 +82,8 @@ func blobPath(d ocispec.Descriptor) string {
 	return "blobs/" + strings.Replace(d.Digest.String(), ":", "/", 1)
 }
 
-// candidates are the images that an index and the indexes in it name; attestations and the like are none.
+// candidates returns the images that an index names, and the indexes in it. Attestations and their
+// like are no images.
 func (a *Archive) candidates(index ocispec.Index, names []string, depth int) ([]candidate, error) {
 	var found []candidate
 	for _, d := range index.Manifests {
@@ -117,7 +119,7 @@ func (a *Archive) candidates(index ocispec.Index, names []string, depth int) ([]
 	return found, nil
 }
 
-// refNames is what a descriptor is called.
+// refNames returns the names of a descriptor.
 func refNames(d ocispec.Descriptor) []string {
 	for _, key := range []string{images.AnnotationImageName, ocispec.AnnotationRefName} {
 		if name := d.Annotations[key]; name != "" {
@@ -127,7 +129,7 @@ func refNames(d ocispec.Descriptor) []string {
 	return nil
 }
 
-// describe reads a candidate's manifest and finds its platform, which the index need not say.
+// describe reads a candidate's manifest and finds its platform, which an index need not have.
 func (a *Archive) describe(c *candidate) error {
 	if c.desc.Platform != nil {
 		c.platform = platforms.Normalize(*c.desc.Platform)
@@ -149,7 +151,8 @@ func (a *Archive) describe(c *candidate) error {
 	return nil
 }
 
-// choose takes the image that suits the platform best. Two that suit it alike, and are not the same, are a problem.
+// choose returns the image that suits the platform best. If two different images suit it equally,
+// the error is a [shim.Problem].
 func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candidate, error) {
 	var best []candidate
 	for _, c := range found {

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	firstPause = 100 * time.Millisecond // before a containerd that died is started again; doubles
-	lastPause  = 10 * time.Second       // up to this
-	stayedUp   = time.Minute            // one that ran for so long starts the pauses over
+	firstPause = 100 * time.Millisecond // pause before a containerd that died is started again; doubles
+	lastPause  = 10 * time.Second       // longest pause
+	stayedUp   = time.Minute            // after running this long, the pauses start over
 	childGrace = 10 * time.Second       // from SIGTERM to SIGKILL
 	outputCap  = 1 << 20                // bytes of its log that are kept
 	trimEvery  = time.Minute
-	readyPoll  = 5 * time.Millisecond // between looks for its socket
-	atOnce     = 2 * time.Second      // one that ended within this has ended at once
-	tries      = 3                    // times in a row that one has ended at once, after which Ready gives up
+	readyPoll  = 5 * time.Millisecond // pause between looks for its socket
+	atOnce     = 2 * time.Second      // ending within this counts as ending at once
+	tries      = 3                    // after ending at once this often in a row, Ready gives up
 	sunPath    = 107                  // bytes of a unix socket's path
 )
 
@@ -37,8 +37,9 @@ type Config struct {
 	Log    *slog.Logger // optional: nil discards
 }
 
-// A Child is a private containerd, for a machine where none is configured. It ends with the daemon; containers run on
-// without it. One that outlived a killed daemon is found by its socket and taken over.
+// A Child is a private containerd, for a machine where none is configured. It ends with the daemon.
+// Containers go on running without it. A containerd that outlived a killed daemon is found by its
+// socket and taken over.
 type Child struct {
 	cfg    Config
 	log    *slog.Logger
@@ -49,7 +50,8 @@ type Child struct {
 	last   string // how the last one ended
 }
 
-// New looks for everything a containerd needs and starts nothing. What is missing is a [shim.Problem].
+// New looks for everything that a containerd needs, and starts nothing. If something is missing,
+// the error is a [shim.Problem].
 func New(cfg Config) (*Child, error) {
 	for name, dir := range map[string]string{"root": cfg.Root, "state": cfg.State} {
 		if !filepath.IsAbs(dir) {
@@ -81,10 +83,11 @@ func New(cfg Config) (*Child, error) {
 // Address is the socket that the private containerd serves.
 func (c *Child) Address() string { return c.path("containerd.sock") }
 
-// path is a file of ours in the state folder.
+// path returns the path of a file of ours in the state folder.
 func (c *Child) path(name string) string { return filepath.Join(c.cfg.State, name) }
 
-// Run takes over the containerd that is there or starts one, starts it again when it dies, and ends it when ctx does.
+// Run takes over a containerd that is running, or starts one. It starts it again when it dies, and
+// ends it when ctx ends.
 func (c *Child) Run(ctx context.Context) error {
 	for _, dir := range []string{c.cfg.Root, c.cfg.State} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -156,7 +159,8 @@ func (c *Child) obtain() (*process, error) {
 	return p, nil
 }
 
-// mind returns when the process has ended, by itself or because ctx did, and keeps its log short meanwhile.
+// mind keeps the log of the process short, and returns when the process has ended. It ends the
+// process when ctx ends.
 func (c *Child) mind(ctx context.Context, p *process) error {
 	defer p.close()
 	tick := time.NewTicker(trimEvery)
@@ -189,8 +193,8 @@ func (c *Child) died(how string, after time.Duration) {
 	}
 }
 
-// Ready returns when the private containerd serves. It gives up, with a [shim.Problem], when ctx ends or containerd keeps
-// ending before it serves.
+// Ready returns when the private containerd serves. It gives up with a [shim.Problem] when ctx
+// ends, or when containerd ends again and again before it serves.
 func (c *Child) Ready(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
@@ -212,7 +216,7 @@ func (c *Child) Ready(ctx context.Context) error {
 	}
 }
 
-// notReady says why, with the last thing containerd said.
+// notReady returns the error, with the last line of containerd's log.
 func (c *Child) notReady(err error) error {
 	if said := lastLine(c.path("containerd.log")); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)

@@ -6,9 +6,10 @@ import (
 	"strconv"
 )
 
-// unused are the plugins a private containerd runs without: those for Kubernetes, for file systems we don't use, for other
-// tools' metrics, and one that makes folders in /opt. Both 1.6 and 2.x pass over names they don't know.
-// Not among them is 1.6's io.containerd.runtime.v1.linux: its tasks service doesn't load without.
+// unused are the plugins that a private containerd runs without: those for Kubernetes, for file
+// systems that we don't use, for other tools' metrics, and one that makes folders in /opt. Both 1.6
+// and 2.x ignore names that they don't know. 1.6's io.containerd.runtime.v1.linux stays: its tasks
+// service doesn't load without it.
 var unused = []string{
 	// 1.6
 	"io.containerd.snapshotter.v1.aufs",
@@ -41,8 +42,9 @@ var unused = []string{
 	"io.containerd.ttrpc.v1.otelttrpc",
 }
 
-// configFile is the config.toml of a private containerd, in the one version of the format that 1.6 and 2.x both read. It
-// asks for no OOM score, which needs CAP_SYS_RESOURCE, and imports nothing from /etc.
+// configFile returns the config.toml of a private containerd, in the one version of the format that
+// both 1.6 and 2.x read. It asks for no OOM score, which needs CAP_SYS_RESOURCE, and imports
+// nothing from /etc.
 func configFile(root, state, socket string) []byte {
 	var b bytes.Buffer
 	line := func(key, value string) { b.WriteString(key + " = " + value + "\n") }

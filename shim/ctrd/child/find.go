@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// FindContainerd looks for containerd on PATH. That there is none is a [shim.Problem].
+// FindContainerd looks for containerd on PATH. If there is none, the error is a [shim.Problem].
 func FindContainerd() (string, error) {
 	path, err := exec.LookPath("containerd")
 	if err != nil {
@@ -18,7 +18,7 @@ func FindContainerd() (string, error) {
 	return filepath.Abs(path)
 }
 
-// checkBinaries makes sure of everything that will be run, long before it is.
+// checkBinaries checks that everything which will be run exists, long before it is run.
 func checkBinaries(containerd string) error {
 	if _, err := exec.LookPath(containerd); err != nil {
 		return &shim.Problem{Err: fmt.Errorf("containerd: %w", err), Hint: "name an executable containerd"}

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// trim empties a log that has grown past limit bytes. Its writer appends, so it goes on at the new end.
+// trim empties a log that has grown past limit bytes. Its writer appends, so it goes on at the new
+// end.
 func trim(path string, limit int64) error {
 	fi, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || err == nil && fi.Size() <= limit {
@@ -18,7 +19,7 @@ func trim(path string, limit int64) error {
 	return os.Truncate(path, 0)
 }
 
-// lastLine is the last line of a short log, or "".
+// lastLine returns the last line of a short log. It returns "" if there is none.
 func lastLine(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -18,17 +18,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialTimeout bounds a connect to a local socket; a listener with a free backlog takes it at once.
+// dialTimeout bounds a connect to a local socket. A listener with a free backlog takes it at once.
 const dialTimeout = time.Second
 
-// killWait is how long a killed process may take to be gone; longer, and it hangs in the kernel.
+// killWait is how long a killed process may take to end. One that takes longer hangs in the kernel.
 const killWait = 5 * time.Second
 
-// A process is a containerd that we started or found, held by a pidfd so that its number can't come to mean another.
+// A process is a containerd that we started or found. A pidfd holds it, so that its number can't
+// come to mean another process.
 type process struct {
 	pid   int
 	pidfd *os.File
-	cmd   *exec.Cmd // nil if it was found: somebody else reaps it
+	cmd   *exec.Cmd // nil if it was found: it is not our child
 
 	done     chan struct{} // closed when it has ended
 	how      string        // how it ended, once done is closed
@@ -41,8 +42,9 @@ func newProcess(pid int, pidfd *os.File, cmd *exec.Cmd) *process {
 	return p
 }
 
-// startProcess runs binary in a process group of its own, so that a Ctrl-C meant for the daemon doesn't reach it, with its
-// output in a file, since a pipe would break, and kill it, when the daemon is killed.
+// startProcess runs binary in a process group of its own, so that a Ctrl-C meant for the daemon
+// doesn't reach it. Its output goes to a file: when the daemon is killed, a pipe would break, and
+// kill it.
 func startProcess(binary, config string, output *os.File) (*process, error) {
 	cmd := exec.Command(binary, "--config", config)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
@@ -53,7 +55,7 @@ func startProcess(binary, config string, output *os.File) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
-	// Not yet waited for, so the number is still its own.
+	// It has not been waited for yet, so the number is still its own.
 	pidfd, err := openPidfd(cmd.Process.Pid)
 	if err != nil {
 		_ = cmd.Process.Kill()
@@ -63,13 +65,14 @@ func startProcess(binary, config string, output *os.File) (*process, error) {
 	return newProcess(cmd.Process.Pid, pidfd, cmd), nil
 }
 
-// searchPath is PATH with the binary's own folder first: its shim is beside it.
+// searchPath returns PATH with the binary's own folder first, because its shim is beside it.
 func searchPath(binary string) string {
 	return filepath.Dir(binary) + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
-// findProcess returns the containerd that was started with config and outlived its daemon, or nil if there is none. It is
-// who serves the socket, or, while that is not yet served, whom the pid file names.
+// findProcess returns the containerd that was started with config and outlived its daemon. It
+// returns nil if there is none. The process is the one that serves the socket. While that is not
+// served yet, it is the one that the pid file names.
 func findProcess(socket, pidfile, config string) (*process, error) {
 	pid, err := peer(socket)
 	served := err == nil
@@ -99,7 +102,7 @@ func findProcess(socket, pidfile, config string) (*process, error) {
 	return nil, nil
 }
 
-// peer is the process that serves a unix socket.
+// peer returns the process that serves a unix socket.
 func peer(socket string) (pid int, err error) {
 	conn, err := net.DialTimeout("unix", socket, dialTimeout)
 	if err != nil {
@@ -122,7 +125,8 @@ func peer(socket string) (pid int, err error) {
 	return int(cred.Pid), nil
 }
 
-// startedWith says whether the process is a containerd that reads this config, by its command line.
+// startedWith reports, by its command line, whether the process is a containerd that reads this
+// config.
 func startedWith(pid int, config string) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
@@ -139,7 +143,8 @@ func openPidfd(pid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
-// watch closes done once the process has ended. It returns early, leaving done open, when the pidfd is closed.
+// watch closes done once the process has ended. When the pidfd is closed it returns early, and
+// leaves done open.
 func (p *process) watch() {
 	raw, err := p.pidfd.SyscallConn()
 	if err != nil {
@@ -156,7 +161,7 @@ func (p *process) watch() {
 	close(p.done)
 }
 
-// ended says whether the process of a pidfd has: then it can be read.
+// ended reports whether the process of a pidfd has ended. The pidfd is readable then.
 func ended(pidfd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
@@ -181,7 +186,7 @@ func (p *process) end(grace time.Duration) error {
 	return fmt.Errorf("containerd, process %d, doesn't end", p.pid)
 }
 
-// signal sends a signal; a process that has ended is no error.
+// signal sends a signal. A process that has ended is no error.
 func (p *process) signal(s unix.Signal) error {
 	raw, err := p.pidfd.SyscallConn()
 	if err != nil {
@@ -196,7 +201,7 @@ func (p *process) signal(s unix.Signal) error {
 	return err
 }
 
-// close lets go of the process and returns when nothing of it is left here.
+// close releases the process, and returns when nothing of it is left in this one.
 func (p *process) close() {
 	_ = p.pidfd.Close()
 	p.watching.Wait()

@@ -1,5 +1,5 @@
-// Package ctrdtest has the means that the tests of ctrd share with those of the packages below it: images, archives
-// of them, and each containerd to test against.
+// Package ctrdtest has what the tests of ctrd share with those of the packages below it: images,
+// archives of them, and each containerd to test with.
 package ctrdtest
 
 import (
@@ -99,7 +99,8 @@ func WriteDocker(t testing.TB, path string, img Image, tags ...string) {
 	writeFile(t, path, Tar(t, files))
 }
 
-// A File is one entry: a folder if its name ends in a slash, a symbolic link if link is set, else a file.
+// A File is one entry: a folder if its name ends in a slash, a symbolic link if link is set, else a
+// file.
 type File struct {
 	Name string
 	Mode int64

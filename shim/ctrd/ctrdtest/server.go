@@ -54,7 +54,8 @@ func Missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// ShortDir is like t.TempDir, with a path short enough for sockets below it; what is mounted in it is unmounted first.
+// ShortDir is like t.TempDir, with a path short enough for sockets below it; what is mounted in it
+// is unmounted first.
 func ShortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sp")

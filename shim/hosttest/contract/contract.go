@@ -1,5 +1,5 @@
-// Package contract is the suite of tests that every implementation of [shim.Runtime] passes, the one in
-// memory too. The promise of a group rests on what it checks.
+// Package contract is the suite of tests that every implementation of [shim.Runtime] passes, the
+// one in memory too. The promise of a group rests on what it checks.
 package contract
 
 import (
@@ -28,11 +28,12 @@ type Fixture struct {
 	Mount func(group, volume string) error
 	// Ran reports whether a container's program has run, now or before. It doesn't wait.
 	Ran func(group, container string) bool
-	// Report returns what the program of a container found as its first act. It waits for the program.
+	// Report returns what the program of a container found as its first act. It waits for the
+	// program.
 	Report func(group, container string) (Report, error)
 }
 
-// A Report is what the program of a container found as its first act.
+// A Report has what the program of a container found as its first act.
 type Report struct {
 	Netns        string           // the name that Seal gave
 	Cgroup       string           // from the root of the hierarchy
@@ -48,15 +49,15 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// A Check is one part of the contract. Run works with a group of that name, which exists nowhere yet,
-// and leaves nothing of its containers.
+// A Check is one part of the contract. Run works with a group of that name, which exists nowhere
+// yet, and leaves nothing of its containers.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context, f Fixture, group string) error
 }
 
-// RuntimeContract holds a runtime to its contract. It makes a fixture for each check; they may share a
-// host.
+// RuntimeContract holds a runtime to its contract. It makes a fixture for each check; they may
+// share a host.
 func RuntimeContract(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	t.Helper()
 	for i, check := range Checks {
