@@ -14,14 +14,14 @@ func TakenAway(name string) string {
 	return ""
 }
 
-// WayOut returns why a path of the host can't be mounted into any container of a group. It returns ""
-// for a path that holds no way out, and for a relative one.
+// WayOut returns why a path of the host can't be mounted into any container of a group. It returns
+// "" for a path that holds no way out, and for a relative one.
 func WayOut(host string) string { return wayOut(host) }
 
-// GrantableCapabilities returns every capability that a container can be given, without CAP_. None of
-// them leads around the group's rules.
+// GrantableCapabilities returns every capability that a container can be given, without CAP_. None
+// of them leads around the group's rules.
 func GrantableCapabilities() []string { return slices.Clone(grantable) }
 
-// UnsafeCapabilities returns the capabilities that lead around the group's rules and that an operator
-// may give to the ambassador knowingly, without CAP_.
+// UnsafeCapabilities returns the capabilities that lead around the group's rules and that an
+// operator may give to the ambassador knowingly, without CAP_.
 func UnsafeCapabilities() []string { return slices.Clone(unsafeCapabilities) }

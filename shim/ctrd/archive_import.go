@@ -23,8 +23,7 @@ import (
 // that were at one path.
 const stampLabel = "sallyport.dev/archive-stamp"
 
-// archiveName returns containerd's name for an image that came from an archive. The path is no part
-// of it.
+// archiveName returns containerd's name for an image that came from an archive, at any path.
 func archiveName(id digest.Digest) string { return "sallyport.local/archive@" + id.String() }
 
 // archiveImage returns the image in an archive. Each image is imported once, under a name with its

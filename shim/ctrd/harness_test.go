@@ -1,158 +1,236 @@
 package ctrd
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync/atomic"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/client"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
-	"github.com/sallyport/sallyport/shim/ctrd/child"
-	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/spec"
 )
 
-// eachServer runs f against the oldest containerd we support, the distribution's, and against the
-// newest, each a private one of its own with a layout in a temporary folder. Whatever f leaves
-// running, mounted or in a cgroup is taken away.
-func eachServer(t *testing.T, f func(t *testing.T, c *Client)) {
-	t.Helper()
-	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
-		c, _ := startServer(t, binary)
-		f(t, c)
-	})
+// A harness is a group on a private containerd. Its image is present, and its namespace pinned.
+type harness struct {
+	testing.TB
+	c     *Client
+	image shim.Image
+	group *spec.Group
 }
 
-// startServer starts a private containerd and gives a client of it, with a function that ends the
-// server early. Its log is shown if the test fails.
-func startServer(t testing.TB, binary string) (c *Client, stop func()) {
+// newHarness makes a harness for containers that each run a shell script. The server's clean-up
+// removes what they leave.
+func newHarness(t testing.TB, c *Client, archive string, containers ...spec.Container) *harness {
 	t.Helper()
-	dir := ctrdtest.ShortDir(t)
-	cfg := child.Config{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: ctrdtest.Log(t)}
-	private, err := child.New(cfg)
+	r := &harness{TB: t, c: c, group: &spec.Group{Name: "g", Containers: containers}}
+	image, err := c.Image(t.Context(), "oci-archive:"+archive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop = runChild(t, private)
-	c, err = New(Config{Address: private.Address(), Layout: testLayout(t, dir), Log: ctrdtest.Log(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		sweep(t, c)
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c, stop
+	r.image = image
+	pinNetns(t, c.cfg.Layout.NetnsPath("g"))
+	return r
 }
 
-// runChild runs a private containerd until the test ends, or stop is called, and returns when it
-// serves.
-func runChild(t testing.TB, private *child.Child) (stop func()) {
+// script is a container that runs a line of shell.
+func script(name string, role spec.Role, line string) spec.Container {
+	return spec.Container{Name: name, Role: role, Command: []string{"/bin/sh", "-c", line}}
+}
+
+// pinNetns makes a network namespace and mounts it at path, unless one is there. The owner of the
+// path's folder unmounts it.
+func pinNetns(t testing.TB, path string) {
 	t.Helper()
-	// Not the test's own context: that one ends before the clean-ups that need the server.
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- private.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- err
 			return
 		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("private containerd: %v", err)
-		}
-		if b, err := os.ReadFile(filepath.Join(filepath.Dir(private.Address()), "containerd.log")); err == nil && t.Failed() {
-			t.Logf("log of %s:\n%s", private.Address(), b)
-		}
-	}
-	t.Cleanup(stop)
-	rctx, rcancel := context.WithTimeout(ctx, 20*time.Second)
-	defer rcancel()
-	if err := private.Ready(rctx); err != nil {
+		done <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	}()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	return stop
 }
 
-var testNumber atomic.Int64
+func (r *harness) request(name string) shim.CreateRequest {
+	return shim.CreateRequest{Group: r.group, Container: *r.group.Container(name), Image: r.image, Generation: 7}
+}
 
-// testLayout is a layout that no other test and no real instance shares.
-func testLayout(t testing.TB, dir string) shim.Layout {
-	t.Helper()
-	name := fmt.Sprintf("sallyport-test-%d-%d", os.Getpid(), testNumber.Add(1))
-	t.Cleanup(func() { removeCgroups(t, name) })
-	return shim.Layout{
-		GroupsDir:  filepath.Join(dir, "groups.d"),
-		RunDir:     filepath.Join(dir, "run"),
-		StateDir:   filepath.Join(dir, "lib"),
-		LogDir:     filepath.Join(dir, "log"),
-		CgroupRoot: "/" + name,
-		Table:      name,
-		Prefix4:    "10.209.0.0/16",
-		Prefix6:    "fd5a:11e0:9027::/64",
-		Namespace:  name,
+// create makes every container of the group at once.
+func (r *harness) create() {
+	r.Helper()
+	var g errgroup.Group
+	for _, c := range r.group.Containers {
+		g.Go(func() error { return r.c.Create(r.Context(), r.request(c.Name)) })
+	}
+	if err := g.Wait(); err != nil {
+		r.Fatal(err)
 	}
 }
 
-// sweep ends and deletes what a test left in its namespace, then any shim that still serves the
-// test's containerd.
-func sweep(t testing.TB, c *Client) {
-	t.Helper()
-	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), 20*time.Second)
+func (r *harness) start(names ...string) {
+	r.Helper()
+	for _, name := range names {
+		if err := r.c.Start(r.Context(), "g", name); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+// run creates and starts a group's containers.
+func (r *harness) run() {
+	r.Helper()
+	r.create()
+	for _, c := range r.group.Containers {
+		r.start(c.Name)
+	}
+}
+
+// state returns one container's state. The container must be there.
+func (r *harness) state(name string) shim.ContainerState {
+	r.Helper()
+	for _, s := range r.states("g") {
+		if s.Name == name {
+			return s
+		}
+	}
+	r.Fatalf("container %q is not observed", name)
+	return shim.ContainerState{}
+}
+
+func (r *harness) states(group string) []shim.ContainerState {
+	r.Helper()
+	states, err := r.c.Observe(context.WithoutCancel(r.Context()), group)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return states
+}
+
+// ended waits until a container's program has ended, and returns its output.
+func (r *harness) ended(name string) (output string, state shim.ContainerState) {
+	r.Helper()
+	if err := r.c.await(r.ctx(), spec.ID("g", name), 20*time.Second); err != nil {
+		r.Fatal(err)
+	}
+	return r.output(name), r.state(name)
+}
+
+func (r *harness) ctx() context.Context {
+	ctx, cancel := r.c.ctx(r.Context(), 0)
+	r.Cleanup(cancel)
+	return ctx
+}
+
+func (r *harness) output(name string) string {
+	r.Helper()
+	b, err := os.ReadFile(r.c.cfg.Layout.LogPath("g", name))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(b)
+}
+
+// says waits until a container has written the words.
+func (r *harness) says(name, words string) {
+	r.Helper()
+	r.eventually(name+" says "+words, func() bool {
+		b, _ := os.ReadFile(r.c.cfg.Layout.LogPath("g", name))
+		return bytes.Contains(b, []byte(words))
+	})
+}
+
+// eventually asks until the answer is yes.
+func (r *harness) eventually(what string, ok func() bool) {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
 	defer cancel()
-	if left, err := c.client.Containers(ctx); err == nil {
-		for _, ctr := range left {
-			if task, err := ctr.Task(ctx, nil); err == nil {
-				if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil {
-					t.Logf("sweep %s: %v", ctr.ID(), err)
-				}
-			}
-			if err := ctr.Delete(ctx, containerd.WithSnapshotCleanup); err != nil {
-				t.Logf("sweep %s: %v", ctr.ID(), err)
-			}
+	for !ok() {
+		if pause(ctx, lookAgain) != nil {
+			r.Fatalf("not within 20 s: %s", what)
 		}
 	}
-	ctrdtest.KillShims(t, c.cfg.Address)
 }
 
-// removeCgroups removes the tree called name in every hierarchy, the deepest first.
-func removeCgroups(t testing.TB, name string) {
-	t.Helper()
-	var roots []string
-	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		found, err := filepath.Glob(pattern + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		roots = append(roots, found...)
+// exec runs a line of shell in a container.
+func (r *harness) exec(name, line string) (output string, status uint32) {
+	r.Helper()
+	var b bytes.Buffer
+	status, err := r.c.Exec(r.Context(), shim.ExecRequest{Group: "g", Container: name, Args: []string{"/bin/sh", "-c", line}, Stdout: &b, Stderr: &b})
+	if err != nil {
+		r.Fatal(err)
 	}
-	for _, root := range roots {
-		var dirs []string
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
+	return b.String(), status
+}
+
+// nothing fails the test if anything of the group is left.
+func (r *harness) nothing() {
+	r.Helper()
+	if left := r.states(""); len(left) > 0 {
+		r.Errorf("containers are left: %+v", left)
+	}
+	snapshotter, err := r.c.snapshotter(r.ctx())
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, c := range r.group.Containers {
+		if _, err := r.c.client.SnapshotService(snapshotter).Stat(r.ctx(), spec.ID("g", c.Name)); err == nil {
+			r.Errorf("the snapshot of %s is left", c.Name)
 		}
-		for _, dir := range slices.Backward(dirs) {
-			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
-				t.Errorf("remove cgroup %s: %v", dir, err)
-			}
+		if _, err := os.Stat(r.c.cfg.Layout.FilesPath("g", c.Name)); err == nil {
+			r.Errorf("the files of %s are left", c.Name)
 		}
+	}
+}
+
+// parent returns the process that started pid: a container's shim.
+func (r *harness) parent(pid uint32) int {
+	r.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/status")
+	if err != nil {
+		r.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "PPid:"); ok {
+			ppid, err := strconv.Atoi(strings.TrimSpace(v))
+			if err != nil {
+				r.Fatal(err)
+			}
+			return ppid
+		}
+	}
+	r.Fatalf("no parent of %d", pid)
+	return 0
+}
+
+// removeAll removes every container of the group at once.
+func (r *harness) removeAll() {
+	r.Helper()
+	var g errgroup.Group
+	for _, c := range r.group.Containers {
+		g.Go(func() error { return r.c.Remove(context.WithoutCancel(r.Context()), "g", c.Name) })
+	}
+	if err := g.Wait(); err != nil {
+		r.Error(err)
 	}
 }

@@ -178,7 +178,7 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	record, err := c.named(ctx, img.Name)
-	if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != img.Digest { // it is retained without a name
+	if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != img.Digest { // retained without a name
 		record, err = c.nameless(ctx, img.Name, digest.Digest(img.Digest))
 	}
 	if err != nil {

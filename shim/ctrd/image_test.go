@@ -170,8 +170,8 @@ func mustImage(t *testing.T, c *Client, ref string) shim.Image {
 	return img
 }
 
-// checkUsable makes sure that an image is here, unpacked, and labelled with where it came from, and
-// that a garbage collection leaves it so.
+// checkUsable checks that an image is present, unpacked, and labelled with its source, before and
+// after a garbage collection.
 func checkUsable(t *testing.T, c *Client, img shim.Image) {
 	t.Helper()
 	c.forget()

@@ -46,7 +46,7 @@ const runtimeRoot = "/run/containerd/runc"
 // leftover means that nothing exists.
 func (c *Client) leftover(id string) *leftover {
 	runtime := filepath.Join(runtimeRoot, c.cfg.Layout.Namespace, id)
-	for _, state := range []string{"", "state"} { // the host's is below the socket's folder, a private one's beside the socket
+	for _, state := range []string{"", "state"} { // below the socket's folder, or beside the socket if private
 		bundle := filepath.Join(filepath.Dir(c.cfg.Address), state, "io.containerd.runtime.v2.task", c.cfg.Layout.Namespace, id)
 		if madeFrom(runtime, bundle) {
 			return &leftover{bundle, runtime}
@@ -126,7 +126,7 @@ func removeBundle(bundle string) error {
 	if err := mount.UnmountAll(rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("unmount %s: %w", rootfs, err)
 	}
-	if err := os.Remove(rootfs); err != nil && !errors.Is(err, os.ErrNotExist) { // never the content of a mount that is still there
+	if err := os.Remove(rootfs); err != nil && !errors.Is(err, os.ErrNotExist) { // never what is mounted there
 		return err
 	}
 	return os.RemoveAll(bundle)

@@ -19,14 +19,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What containerd lost of a task, as calls that were cut leave it, is in nobody's way: the
-// container is made again, and goes wholly. The program that nobody knew of has ended by then.
+// If a call was cut off and containerd has lost a task, the container can be made again, and be
+// removed wholly. The lost program has ended by then.
 func TestRootLeftover(t *testing.T) {
 	tests := []struct {
 		name string
-		lose func(t *testing.T, r *rig, s *server)
+		lose func(t *testing.T, r *harness, s *server)
 	}{
-		{"the shim has deleted what containerd has not", func(t *testing.T, r *rig, s *server) {
+		{"the shim has deleted what containerd has not", func(t *testing.T, r *harness, s *server) {
 			if err := r.c.removeInShim(r.ctx(), "g", "g.web"); err != nil {
 				t.Fatal(err)
 			}
@@ -35,20 +35,20 @@ func TestRootLeftover(t *testing.T) {
 				t.Errorf("it isn't in the way: %v", err)
 			}
 		}},
-		{"a bundle and its program, unknown to containerd", func(t *testing.T, r *rig, s *server) {
+		{"a bundle and its program, unknown to containerd", func(t *testing.T, r *harness, s *server) {
 			s.forget("g.web", true)
 		}},
-		{"a program without a bundle", func(t *testing.T, r *rig, s *server) {
+		{"a program without a bundle", func(t *testing.T, r *harness, s *server) {
 			s.forget("g.web", false)
 		}},
-		{"a bundle and its program, unknown also to the shim", func(t *testing.T, r *rig, s *server) {
+		{"a bundle and its program, unknown also to the shim", func(t *testing.T, r *harness, s *server) {
 			shimPid := r.parent(r.state("web").PID)
 			s.forgetting("g.web", true, func() {
 				_ = unix.Kill(shimPid, unix.SIGKILL)
 				r.eventually("the shim is gone", func() bool { return !r.c.shimListens("g") })
 			})
 		}},
-		{"an empty bundle", func(t *testing.T, r *rig, s *server) {
+		{"an empty bundle", func(t *testing.T, r *harness, s *server) {
 			bundle := r.c.leftover("g.web").bundle
 			r.removeAll()
 			if err := os.Mkdir(bundle, 0o700); err != nil {
@@ -61,7 +61,7 @@ func TestRootLeftover(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				s := newServer(t, binary)
-				r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+				r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 				r.run()
 				lost := r.state("web").PID
 				tt.lose(t, r, s)
@@ -83,13 +83,12 @@ func TestRootLeftover(t *testing.T) {
 	})
 }
 
-// Where containerd's own folders can't be known, the operator is told to restart it, and that does
-// help.
+// If containerd's own folders can't be known, the hint is to restart containerd, and that helps.
 func TestRootLeftoverUnseen(t *testing.T) {
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
-		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		r.run()
 		ship := r.state("ship").PID
 		s.forget("g.web", true)
@@ -121,11 +120,11 @@ func TestRootLeftoverUnseen(t *testing.T) {
 	})
 }
 
-// A container of the same name that another containerd runs is nobody's leftover.
+// A container of the same name that another containerd runs is no leftover.
 func TestRootLeftoverOfAnother(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
 		other := &Client{cfg: c.cfg}
 		other.cfg.Address = "/run/another/containerd.sock"
@@ -140,12 +139,12 @@ func TestRootLeftoverOfAnother(t *testing.T) {
 	})
 }
 
-// A shim that has nothing left, and was not told to end, goes with the last container.
+// A shim without a task that was not asked to end is ended with the last container.
 func TestRootIdleShim(t *testing.T) {
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
-		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
 		if err := r.c.removeInShim(r.ctx(), "g", "g.web"); err != nil {
 			t.Fatal(err)
@@ -160,8 +159,8 @@ func TestRootIdleShim(t *testing.T) {
 	})
 }
 
-// noLeftovers: nothing past containerd, and no shim.
-func (r *rig) noLeftovers() {
+// noLeftovers fails the test if anything is left that containerd doesn't know, or a shim.
+func (r *harness) noLeftovers() {
 	r.Helper()
 	for _, c := range r.group.Containers {
 		if s := r.c.leftover(spec.ID("g", c.Name)); s != nil {
@@ -214,8 +213,8 @@ func (s *server) restart() {
 	s.start()
 }
 
-// forget has containerd lose a task: it finds no bundle when it starts. Afterwards there is one
-// again, or there is none.
+// forget makes containerd lose a task: it finds no bundle when it starts. Afterwards the bundle is
+// back, or not.
 func (s *server) forget(id string, bundle bool) {
 	s.t.Helper()
 	s.forgetting(id, bundle, func() {})

@@ -29,7 +29,7 @@ func TestRootChildServes(t *testing.T) {
 		if _, err := c.snapshotter(t.Context()); err != nil {
 			t.Error(err)
 		}
-		// Nothing of a private containerd is outside the folders it was given.
+		// A private containerd keeps to the folders it was given.
 		if b, err := os.ReadFile(filepath.Join(filepath.Dir(c.cfg.Address), "containerd.log")); err != nil || strings.Contains(string(b), "/opt/containerd") {
 			t.Errorf("log: %v\n%s", err, b)
 		}

@@ -103,7 +103,7 @@ func TestRootRegistryProblems(t *testing.T) {
 	})
 }
 
-// A link that fails in the middle of a layer: the next pull goes on from there.
+// After a link has failed in the middle of a layer, the next pull goes on from there.
 func TestRootPullGoesOn(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		backend := startRegistry(t)
@@ -134,8 +134,8 @@ func TestRootPullGoesOn(t *testing.T) {
 	})
 }
 
-// relay passes a request on to a registry. Of a layer it counts the bytes, and, if broken, breaks
-// off after limit of them.
+// relay passes a request on to a registry. It counts the bytes of a layer. If broken is set, it
+// breaks off after limit of them.
 func relay(w http.ResponseWriter, r *http.Request, backend string, broken bool, limit int64, served *atomic.Int64) {
 	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+backend+r.URL.Path, nil)
 	if err != nil {

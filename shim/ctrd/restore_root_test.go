@@ -18,8 +18,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// pullAnew gives a name what its tag means in the registry by now, as somebody does who pulls it by
-// hand.
+// pullAnew gives a name the meaning that its tag has in the registry by now. An operator does the
+// same by pulling it.
 func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
 	t.Helper()
 	src, err := parseSource(ref)
@@ -91,11 +91,11 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 				t.Errorf("to recall what it was has changed what %s means: %+v", ref, now)
 			}
 
-			// What nothing has held is asked for by its digest, which the registry still has.
+			// An image that is not retained is pulled by its digest, which the registry still has.
 			c.mustRelease(t, "shop", 1)
 			c.collect(t)
 			if c.here(t, old) {
-				t.Error("what nobody holds was not collected, so that this test can't fail")
+				t.Error("an image that is not retained was not collected, so this test can't fail")
 			}
 			if again := mustRecall(t, c, old); again.Name != registry+"/"+name+"@"+old.Digest {
 				t.Errorf("pulled by its digest it is called %q", again.Name)
@@ -105,8 +105,8 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 	})
 }
 
-// What was pulled by its digest, since its tag has moved, needs no registry once it is held,
-// whoever prunes its name.
+// An image whose tag has moved is pulled by its digest. Once it is retained it needs no registry,
+// even if its name is pruned.
 func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
@@ -134,8 +134,8 @@ func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
 	})
 }
 
-// Where an image can't be had again, what is said to do would help: a registry that is away is one
-// thing, and one that has the image no more is another.
+// If an image can't be had again, the hint would help. A registry that is away has another hint
+// than one that lost the image.
 func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 	const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	eachServer(t, func(t *testing.T, c *Client) {
@@ -182,7 +182,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		c.unname(t)
 
 		app := script("app", spec.App, "echo $VERSION")
-		r := newRig(t, c, path, app)
+		r := newHarness(t, c, path, app)
 		r.image = mustRecall(t, c, first)
 		c.forget() // a daemon that begins in between
 		r.run()

@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// unname takes every name from containerd's images, as a prune does, and lets it collect what
-// nothing holds.
+// unname removes every name of containerd's images, as a prune does, and lets containerd collect
+// what nothing holds.
 func (c *Client) unname(t *testing.T) {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)
@@ -35,7 +35,7 @@ func (c *Client) unname(t *testing.T) {
 	c.collect(t)
 }
 
-// here says whether the content of an image is.
+// here reports whether the content of an image is on the host.
 func (c *Client) here(t *testing.T, img shim.Image) bool {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)
@@ -90,9 +90,9 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 		c.mustRelease(t, "shop", 1)
 		c.unname(t)
 		if c.here(t, other) {
-			t.Error("what nobody holds was not collected, so that this test can't fail")
+			t.Error("an image that is not retained was not collected, so this test can't fail")
 		}
-		// The tags mean something else by now, and whoever asked the registry would get that.
+		// The tags have another meaning by now, and the registry would answer with that.
 		push(t, registry, "busybox", "1", busyboxImage(t, withEnv("MOVED=1")))
 		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MOVED=1")))
 		for _, img := range held {
@@ -117,8 +117,8 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 	})
 }
 
-// A daemon is killed between the calls that hold an image: what there is of it is known, is let go
-// of, and is made whole by the next.
+// A daemon is killed between the calls that retain an image. The next daemon knows of the part that
+// is there. It can release it, and it can complete it.
 func TestRootAHoldThatWasCutOff(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
@@ -162,7 +162,7 @@ func TestRootAHeldImageNeedsNoArchive(t *testing.T) {
 		c.unname(t)
 
 		app := script("app", spec.App, "echo runs")
-		r := newRig(t, c, path, app)
+		r := newHarness(t, c, path, app)
 		if r.image.Digest != img.Digest {
 			t.Errorf("%+v, before %+v", r.image, img)
 		}

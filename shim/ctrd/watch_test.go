@@ -46,7 +46,7 @@ func TestChangedGroup(t *testing.T) {
 func TestRootWatch(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, script("web", spec.App, "exit 0"))
 		ctx, cancel := context.WithCancel(t.Context())
 		changed := make(chan string, 100)
 		done := make(chan error, 1)
@@ -54,8 +54,7 @@ func TestRootWatch(t *testing.T) {
 		if group := <-changed; group != "" {
 			t.Errorf("first call is for %q, want every group", group)
 		}
-		// The subscription may take hold a moment later, so what it tells is made to happen until
-		// it does.
+		// The subscription may begin a moment later. So the event is repeated until it arrives.
 		r.eventually("an end is told", func() bool {
 			r.run()
 			r.ended("web")
@@ -76,7 +75,7 @@ func TestRootWatch(t *testing.T) {
 	})
 }
 
-// A watcher outlives containerd, and after it came back looks at everything.
+// A watcher outlives containerd. When containerd came back, it looks at everything.
 func TestRootWatchAgain(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)

@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// testInput is a Input with what the host would have looked up.
+// testInput is an Input with what a host would have looked up.
 func testInput(name string, role spec.Role, edit func(*Input)) Input {
 	in := Input{
 		Group:     "checkout",
@@ -155,7 +155,7 @@ func golden(t *testing.T, name string, v any) {
 	}
 }
 
-// A new release of the profile we start from shows here, call by call.
+// A new release of Docker's profile shows here, call by call.
 func TestSeccompProfile(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the golden file is for amd64")
@@ -190,7 +190,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := CreateSpec(testInput("web", spec.App, tt.edit))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("error %v, want one that says %q", err, tt.want)
+				t.Fatalf("error %v, want one with %q", err, tt.want)
 			}
 			var p *shim.Problem
 			if errors.As(err, &p) != tt.problem {

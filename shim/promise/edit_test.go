@@ -163,7 +163,7 @@ func TestEditTakesAway(t *testing.T) {
 	}
 }
 
-// What an operator gives up knowingly stays.
+// A capability that an operator gives up knowingly stays.
 func TestEditUnsafe(t *testing.T) {
 	s := ordinary(t)
 	p := policy

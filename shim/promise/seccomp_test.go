@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// verdict is what a profile says of a call, by the rules as libseccomp has them: the first that
-// matches, for no two of ours overlap; and how many match.
+// verdict returns what a profile does with a call, and how many rules match. libseccomp takes the
+// first that matches, as no two of ours overlap.
 func verdict(p *specs.LinuxSeccomp, call string, args ...uint64) (action specs.LinuxSeccompAction, errno unix.Errno, matches int) {
 	action, errno = p.DefaultAction, unix.Errno(*p.DefaultErrnoRet)
 	for _, rule := range p.Syscalls {
@@ -106,7 +106,7 @@ func TestSocketFamilies(t *testing.T) {
 	}
 }
 
-// No family of the kernel's, nor any beyond, is left to chance.
+// Each family has one rule, even one that the kernel doesn't have yet.
 func TestEveryFamilyHasOneRule(t *testing.T) {
 	p := dockerFilter(t, "CAP_CHOWN", "CAP_SYS_CHROOT")
 	for family := range uint64(200) {
@@ -145,7 +145,7 @@ func TestNamespaceFlags(t *testing.T) {
 	}
 }
 
-// Were a table with socketcall among them, libseccomp would let every family through it.
+// If a table with socketcall were among them, libseccomp would admit every family through it.
 func TestArchitectures(t *testing.T) {
 	for goarch, arches := range architectures {
 		for _, arch := range arches {

@@ -151,7 +151,7 @@ func TestArchiveFileProblems(t *testing.T) {
 	}
 }
 
-// Wherever an archive is cut, it is refused, as a problem, before anything is imported.
+// A pipe at the path of an archive is refused, and opening it doesn't wait.
 func TestArchiveIsNoPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe.tar")
 	if err := unix.Mkfifo(path, 0o600); err != nil {

@@ -37,7 +37,7 @@ func TestRootChildIsStartedAgain(t *testing.T) {
 
 func TestRootChildIsTakenOver(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
-		// What a daemon does until it is killed.
+		// These are the first steps of a daemon that is then killed.
 		killed := newTestChild(t, binary)
 		for _, dir := range []string{killed.cfg.Root, killed.cfg.State} {
 			if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -276,7 +276,7 @@ func scriptChild(t *testing.T, script string) *Child {
 	return &Child{cfg: Config{Root: dir, State: dir}, log: ctrdtest.Log(t), binary: bin}
 }
 
-// awaitPeer waits until somebody whom want accepts serves the socket.
+// awaitPeer waits until a process that want accepts serves the socket.
 func awaitPeer(t *testing.T, child *Child, want func(pid int) bool) int {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(readyPoll) {
@@ -288,7 +288,7 @@ func awaitPeer(t *testing.T, child *Child, want func(pid int) bool) int {
 			t.Fatal(err)
 		}
 	}
-	t.Fatal("nobody serves")
+	t.Fatal("the socket is not served")
 	return 0
 }
 

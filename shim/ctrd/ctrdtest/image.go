@@ -20,7 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Image is a manifest and its blobs.
+// An Image is a manifest and its blobs.
 type Image struct {
 	Config   ocispec.Image
 	Manifest ocispec.Descriptor
@@ -99,8 +99,8 @@ func WriteDocker(t testing.TB, path string, img Image, tags ...string) {
 	writeFile(t, path, Tar(t, files))
 }
 
-// A File is one entry: a folder if its name ends in a slash, a symbolic link if link is set, else a
-// file.
+// A File is one entry of a tar. It is a folder if its name ends in a slash, a symbolic link if Link
+// is set, and else a file.
 type File struct {
 	Name string
 	Mode int64

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewestEnv names the folder with the newest containerd and its shim; make sets it.
+// NewestEnv names the folder with the newest containerd and its shim. The Makefile sets it.
 const NewestEnv = "SALLYPORT_CONTAINERD_NEWEST"
 
 // EachBinary runs f with the path of each containerd to test against.
@@ -37,7 +37,7 @@ func EachBinary(t *testing.T, f func(t *testing.T, binary string)) {
 	})
 }
 
-// NeedRoot skips on a laptop and fails in CI.
+// NeedRoot skips a test without root. It fails the test if CI is set.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -45,7 +45,8 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-// Missing skips a test that lacks something, and fails it where everything must be there.
+// Missing skips a test that lacks something. It fails the test if CI is set, where everything must
+// be there.
 func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -54,8 +55,8 @@ func Missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// ShortDir is like t.TempDir, with a path short enough for sockets below it; what is mounted in it
-// is unmounted first.
+// ShortDir is like t.TempDir, with a path short enough for sockets below it. It unmounts what is
+// mounted below before it removes the folder.
 func ShortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sp")
@@ -79,7 +80,8 @@ func ShortDir(t testing.TB) string {
 	return dir
 }
 
-// KillShims kills the shims that report to the containerd at this address, which is theirs alone.
+// KillShims kills the shims that report to the containerd at this address. No other containerd has
+// it.
 func KillShims(t testing.TB, address string) {
 	t.Helper()
 	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
