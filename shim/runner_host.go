@@ -88,8 +88,21 @@ type Runtime interface {
 	// Observe returns our containers of one group, or of every group if group is "". An error means
 	// that they are unknown.
 	Observe(ctx context.Context, group string) ([]ContainerState, error)
-	// Create makes container, snapshot and task. Everything is set up and checked, and no program
-	// has run. A container of the same id without a task is replaced.
+	// Create makes a container ready to start: everything is set up and checked, and no program has
+	// run. A container of the same id without a task is replaced. A container whose program runs, or
+	// is ready to, stays as it is, and Create fails. After a failure nothing of the container is left.
+	//
+	// The promise of a group rests on Create. From its first instruction the program of a container
+	//   - is in the group's network namespace, the pinned one. Create fails without it.
+	//   - is in the cgroup that [Layout.CgroupPath] names for it. The rules tell the ambassador from
+	//     the members by it.
+	//   - sees the volumes that it mounts, and can't write those that it mounts read-only. Create fails
+	//     if one of them is missing.
+	//   - prints to the file that [Layout.LogPath] names.
+	//   - can't do what the rules can't see. Package promise has the list. Create refuses a container
+	//     that asks for it.
+	//
+	// Package hosttest/contract holds every implementation to this.
 	Create(ctx context.Context, c CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error

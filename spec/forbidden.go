@@ -94,10 +94,8 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 		return ""
 	}
 	name = canonical(name)
-	for _, t := range takenAway {
-		if slices.Contains(t.names, name) {
-			return t.why
-		}
+	if why := TakenAway(name); why != "" {
+		return why
 	}
 	switch {
 	case name == "network" && (parent != "group" || value != nil): // a group's network block is allowed

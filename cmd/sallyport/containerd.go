@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/ctrd/child"
 )
 
 const (
@@ -57,9 +58,9 @@ func remember(l shim.Layout, choice string) error {
 
 func choiceFile(l shim.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
 
-// child returns the configuration of the layout's private containerd.
-func (f runtimeFlags) child(l shim.Layout) ctrd.ChildConfig {
-	return ctrd.ChildConfig{
+// child returns the configuration of the private containerd of a layout.
+func (f runtimeFlags) child(l shim.Layout) child.Config {
+	return child.Config{
 		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin,
 	}
 }
@@ -71,7 +72,7 @@ func checkContainerd(ctx context.Context, l shim.Layout, f runtimeFlags) (string
 		return "", err
 	}
 	if choice == privateContainerd {
-		child, err := ctrd.NewChild(f.child(l))
+		child, err := child.New(f.child(l))
 		if err != nil {
 			return "", err
 		}

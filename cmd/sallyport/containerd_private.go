@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
-	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/ctrd/child"
 )
 
 // privateReady is how long a private containerd may take to serve: a second on an idle host, more
@@ -35,7 +35,7 @@ func (f runtimeFlags) openContainerd(ctx context.Context, l shim.Layout, log *sl
 	}
 	config := f.child(l)
 	config.Log = log
-	child, err := ctrd.NewChild(config)
+	child, err := child.New(config)
 	if err != nil {
 		return "", nil, err
 	}
@@ -49,7 +49,7 @@ func (f runtimeFlags) openContainerd(ctx context.Context, l shim.Layout, log *sl
 	return child.Address(), p, nil
 }
 
-func startPrivate(ctx context.Context, child *ctrd.Child) (*private, error) {
+func startPrivate(ctx context.Context, child *child.Child) (*private, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &private{cancel: cancel, ended: make(chan struct{})}
 	go func() {

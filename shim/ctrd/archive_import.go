@@ -15,17 +15,20 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
-// stampLabel is which file, of those that were at a path, an image was imported from.
+// stampLabel has the stamp of the file that an image was imported from. It distinguishes the files
+// that were at one path.
 const stampLabel = "sallyport.dev/archive-stamp"
 
-// archiveName is containerd's name for an image that came from an archive, wherever that was.
+// archiveName returns containerd's name for an image that came from an archive, at any path.
 func archiveName(id digest.Digest) string { return "sallyport.local/archive@" + id.String() }
 
-// archiveImage is the image in an archive. Each is imported once, under a name with its digest. A second record, whose name
-// is the reference, remembers which image the path means: an archive that hasn't changed is not opened, and one that is gone
-// is what it was.
+// archiveImage returns the image in an archive. Each image is imported once, under a name with its
+// digest. A second record, whose name is the reference, has the image that the path means. An
+// archive that hasn't changed is not opened, and one that is gone is the image that it was.
 func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image, error) {
 	last, err := c.lastImport(ctx, src)
 	if err != nil {
@@ -34,21 +37,22 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	fi, err := os.Stat(src.path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!gone || last == nil) {
-		return nil, noArchive(src.path, err)
+		return nil, archive.Unreadable(src.path, err)
 	}
-	if last != nil && (gone || last.Labels[stampLabel] == stamp(fi)) {
+	if last != nil && (gone || last.Labels[stampLabel] == archive.Stamp(fi)) {
 		img, err := c.present(ctx, archiveName(last.Target.Digest))
 		if err == nil || !errdefs.IsNotFound(err) {
 			return img, err
 		}
 		if gone {
-			return nil, noArchive(src.path, fs.ErrNotExist)
+			return nil, archive.Unreadable(src.path, fs.ErrNotExist)
 		}
 	}
 	return c.openAndImport(ctx, src)
 }
 
-// lastImport is the record of what the path last meant, nil if it never meant anything.
+// lastImport returns the record of the image that the path last meant. A nil record means that
+// there was none.
 func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -62,23 +66,24 @@ func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, err
 	return &record, nil
 }
 
-// openAndImport imports the archive's image unless that image is here, and records what the path means now.
+// openAndImport imports the archive's image, unless it is present, and records that the path means
+// it.
 func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Image, error) {
-	a, err := openArchive(src.path)
+	a, err := archive.Open(src.path)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	chosen, err := a.image(src.kind)
+	chosen, err := archived(a, src.kind)
 	if err != nil {
 		return nil, err
 	}
-	name := archiveName(chosen.manifest.Digest)
+	name := archiveName(chosen.Manifest.Digest)
 	img, err := c.present(ctx, name)
 	if errdefs.IsNotFound(err) {
 		begun := time.Now()
 		if img, err = c.importImage(ctx, src, a, chosen); err == nil {
-			c.log.Info("imported an image", "archive", src.path, "digest", chosen.manifest.Digest, "took", time.Since(begun))
+			c.log.Info("imported an image", "archive", src.path, "digest", chosen.Manifest.Digest, "took", time.Since(begun))
 		}
 	}
 	if err != nil {
@@ -88,68 +93,70 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 	return img, c.putImage(ctx, images.Image{
 		Name:   src.ref,
 		Target: target,
-		Labels: map[string]string{sourceLabel: src.ref, stampLabel: a.stamp},
+		Labels: map[string]string{sourceLabel: src.ref, stampLabel: a.Stamp},
 	})
 }
 
-// image chooses the host's image from an archive of that kind.
-func (a *archive) image(kind sourceKind) (*archivedImage, error) {
+// archived chooses the host's image from an archive of that kind.
+func archived(a *archive.Archive, kind sourceKind) (*archive.Image, error) {
 	if kind == fromDockerArchive {
-		return a.dockerImage(platforms.Default())
+		return a.DockerImage(platforms.Default())
 	}
-	return a.ociImage(platforms.Default())
+	return a.OCIImage(platforms.Default())
 }
 
-// importImage writes an image into containerd, unpacks it, and gives it its name last of all: what fails before leaves nothing.
-func (c *Client) importImage(ctx context.Context, src source, a *archive, chosen *archivedImage) (_ containerd.Image, err error) {
-	ctx, end, err := c.leased(ctx, "sallyport-import-"+chosen.manifest.Digest.Encoded())
+// importImage writes an image into containerd, unpacks it, and gives it its name last. A failure
+// before that leaves nothing.
+func (c *Client) importImage(ctx context.Context, src source, a *archive.Archive, chosen *archive.Image) (_ containerd.Image, err error) {
+	ctx, end, err := c.leased(ctx, "sallyport-import-"+chosen.Manifest.Digest.Encoded())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { end(err != nil) }()
 
 	store := c.client.ContentStore()
-	for _, b := range chosen.blobs {
+	for _, b := range chosen.Blobs {
 		if err := c.writeBlob(ctx, store, a, b); err != nil {
 			return nil, err
 		}
 	}
 	lctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	if err := images.Walk(lctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), chosen.manifest); err != nil {
-		return nil, fmt.Errorf("import archive %s: %w", a.path, err)
+	if err := images.Walk(lctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), chosen.Manifest); err != nil {
+		return nil, fmt.Errorf("import archive %s: %w", a.Path, err)
 	}
 	record := images.Image{
-		Name:   archiveName(chosen.manifest.Digest),
-		Target: bare(chosen.manifest),
+		Name:   archiveName(chosen.Manifest.Digest),
+		Target: bare(chosen.Manifest),
 		Labels: map[string]string{sourceLabel: src.ref},
 	}
 	img := c.cached(record)
 	if err := c.unpack(ctx, img); err != nil {
-		return nil, fmt.Errorf("archive %s: %w", a.path, err)
+		return nil, fmt.Errorf("archive %s: %w", a.Path, err)
 	}
 	return img, c.putImage(ctx, record)
 }
 
-// bare leaves out of a descriptor what the archive's index said of it.
+// bare returns a descriptor without what the archive's index added to it.
 func bare(d ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
 }
 
-// writeBlob copies one blob. containerd computes the digest and takes no other than the one expected.
-func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive, b blob) error {
+// writeBlob copies one blob. containerd computes the digest and refuses any other than the expected
+// one.
+func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive.Archive, b archive.Blob) error {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	err := content.WriteBlob(ctx, store, "sallyport-"+b.desc.Digest.String(), countingSection{b.bytes, watch.moved}, bare(b.desc))
+	err := content.WriteBlob(ctx, store, "sallyport-"+b.Desc.Digest.String(), countingSection{b.Bytes, watch.moved}, bare(b.Desc))
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(context.Cause(ctx), errStalled):
-		return fmt.Errorf("import archive %s: containerd took nothing for %v", a.path, stallTimeout)
+		return fmt.Errorf("import archive %s: containerd took nothing for %v", a.Path, stallTimeout)
 	case errdefs.IsFailedPrecondition(err):
-		return a.damaged(fmt.Errorf("blob %s: %w", b.desc.Digest, err))
+		return a.Damaged(fmt.Errorf("blob %s: %w", b.Desc.Digest, err))
 	}
-	return fmt.Errorf("import archive %s: blob %s: %w", a.path, b.desc.Digest, err)
+	return fmt.Errorf("import archive %s: blob %s: %w", a.Path, b.Desc.Digest, err)
 }
 
 // putImage makes or replaces an image record.

@@ -20,7 +20,8 @@ import (
 const (
 	// callTimeout bounds a call that containerd answers from its memory or its database.
 	callTimeout = 10 * time.Second
-	// redial is the longest pause between two attempts to connect, so that a containerd that came back is used soon.
+	// redial is the longest pause between two attempts to connect. It is short, so that a
+	// containerd that came back is used soon.
 	redial = 2 * time.Second
 )
 
@@ -39,17 +40,18 @@ type Client struct {
 	client *containerd.Client
 
 	choice  snapshotterChoice
-	flights flights
+	pulls   sharedPulls
 	images  imageHandles
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
-	strayAfter, shimAnswers time.Duration
+	leftoverAfter, shimAnswers time.Duration
 }
 
-// New validates and connects at the first call, so containerd may come up later, go away and come back.
+// New validates the config. The client connects at the first call, so containerd may come up later,
+// go away and come back.
 func New(cfg Config) (*Client, error) {
 	if cfg.Address == "" {
 		return nil, errors.New("containerd client: no socket address")
@@ -62,24 +64,26 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), strayAfter: strayAfter, shimAnswers: shimAnswers}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
 }
 
-// quiet keeps containerd's client library from writing to stderr, for it returns as errors what it logs.
+// quiet keeps containerd's client library from writing to stderr. The library also returns what it
+// logs as errors.
 var quiet = sync.OnceFunc(func() { _ = log.SetLevel("fatal") })
 
-// Close drops the connection. What runs goes on.
+// Close closes the connection. Containers go on running.
 func (c *Client) Close() error {
 	err := c.client.Close()
-	c.leaving.Wait() // not for long: without a connection their calls fail
+	c.leaving.Wait() // it is short: without a connection their calls fail
 	return err
 }
 
-// Version is the version of the server, such as "2.4.2". An error is a [shim.Problem] where nobody answers.
+// Version returns the version of the server, such as "2.4.2". If the server doesn't answer, the
+// error is a [shim.Problem].
 func (c *Client) Version(ctx context.Context) (string, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -90,7 +94,8 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return v.Version, nil
 }
 
-// ctx puts our namespace and a deadline of d into a call's context; d of 0 or less sets no deadline.
+// ctx puts our namespace and a deadline of d into a call's context. A d of 0 or less sets no
+// deadline.
 func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx = namespaces.WithNamespace(ctx, c.cfg.Layout.Namespace)
 	if d <= 0 {
@@ -99,7 +104,7 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 	return context.WithTimeout(ctx, d)
 }
 
-// unanswered makes a [shim.Problem] of an error that says that containerd isn't there.
+// unanswered makes a [shim.Problem] of an error that means that containerd isn't there.
 func (c *Client) unanswered(err error) error {
 	var problem *shim.Problem
 	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {

@@ -19,22 +19,23 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
 const (
 	runtimeName = "io.containerd.runc.v2"
-	// createTimeout bounds snapshot, shim and runtime together; on a busy small host a runtime takes seconds.
+	// createTimeout bounds snapshot, shim and runtime together. On a busy small host a runtime
+	// takes seconds.
 	createTimeout = time.Minute
-	// A task that can't be created for no known reason is tried so often, with a pause in which a shim that ends has ended.
+	// A task that can't be created for no known reason is tried this many times. In the pause
+	// between, a shim that is ending has ended.
 	createAttempts = 3
 	createAgain    = 50 * time.Millisecond
 )
 
-var _ shim.Runtime = (*Client)(nil)
-
-// Create implements [shim.Runtime]. The calls it makes of containerd are the fewest that do: record, snapshot, task. The
-// record comes first, because it is what keeps containerd from collecting the snapshot.
+// Create implements [shim.Runtime]. It makes as few calls of containerd as possible: record,
+// snapshot, task. The record comes first, because it keeps containerd from collecting the snapshot.
 func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
@@ -71,14 +72,14 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 	return nil
 }
 
-// record describes the container; nothing is made yet.
+// record describes the container. It makes nothing.
 func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
 	group, l := req.Group, c.cfg.Layout
 	user, err := c.user(ctx, image, req.Container.User)
 	if err != nil {
 		return containers.Container{}, err
 	}
-	in := specInput{
+	in := oci.Input{
 		Group:     group.Name,
 		Container: req.Container,
 		Image:     image.config,
@@ -93,7 +94,7 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 	for _, v := range group.Volumes {
 		in.Volumes[v.Name] = l.VolumePath(group.Name, v.Name)
 	}
-	ociSpec, err := createSpec(in)
+	ociSpec, err := oci.CreateSpec(in)
 	if err != nil {
 		return containers.Container{}, err
 	}
@@ -112,7 +113,8 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 	}, nil
 }
 
-// addRecord tells containerd of the container. One of the same id whose program doesn't run makes way.
+// addRecord gives containerd the record of the container. It replaces a container of the same id
+// whose program doesn't run.
 func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record containers.Container) error {
 	store := c.client.ContainerService()
 	_, err := store.Create(ctx, record)
@@ -133,7 +135,8 @@ func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record c
 	return err
 }
 
-// addTask makes everything else: files, root filesystem, and the process that waits to become the program.
+// addTask makes everything else: files, root filesystem, and the process that is going to run the
+// program.
 func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
 	group, name, l := req.Group.Name, req.Container.Name, c.cfg.Layout
 	if err := writeFiles(l.FilesPath(group, name), files); err != nil {
@@ -162,8 +165,8 @@ func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *ima
 	})
 }
 
-// createTask asks containerd for the task. A shim ends with its last task, and may have been about to when this one came
-// to it, so what fails for no reason that an operator could mend is tried again.
+// createTask asks containerd for the task. A shim ends with its last task, and may have been ending
+// when this task came to it. So a failure is tried again, unless an operator can mend it.
 func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest) error {
 	if err := c.endHungShim(ctx, shimGroup); err != nil {
 		return fmt.Errorf("create %s: %w", req.ContainerID, err)
@@ -177,7 +180,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 			return nil
 		}
 		err = runtimeProblem("create", req.ContainerID, err)
-		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.stray(req.ContainerID) == nil || attempt == createAttempts {
+		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}
 		c.log.Info("task not created, trying again", "container", req.ContainerID, "error", err)
@@ -187,7 +190,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 	}
 }
 
-// shimGroup is what containers have in common that share a shim.
+// shimGroup returns the value that containers have in common if they share a shim.
 func (c *Client) shimGroup(group string) string {
 	if c.cfg.HostShim {
 		return hostShim
@@ -195,7 +198,8 @@ func (c *Client) shimGroup(group string) string {
 	return group
 }
 
-// addSnapshot makes the container's writable layer. One left by a container that is no more is not reused.
+// addSnapshot makes the container's writable layer. A layer that an earlier container left is not
+// reused.
 func (c *Client) addSnapshot(ctx context.Context, record containers.Container, parent string) ([]mount.Mount, error) {
 	snapshots := c.client.SnapshotService(record.Snapshotter)
 	mounts, err := snapshots.Prepare(ctx, record.SnapshotKey, parent)
@@ -208,7 +212,8 @@ func (c *Client) addSnapshot(ctx context.Context, record containers.Container, p
 	return snapshots.Prepare(ctx, record.SnapshotKey, parent)
 }
 
-// rootfs puts a snapshot's mounts into a request. A device that an image brings along stays shut where the mount can say so.
+// rootfs puts a snapshot's mounts into a request. A device that an image contains can't be opened,
+// where the type of the mount has an option for that.
 func rootfs(mounts []mount.Mount) []*types.Mount {
 	var list []*types.Mount
 	for _, m := range mounts {
@@ -220,7 +225,8 @@ func rootfs(mounts []mount.Mount) []*types.Mount {
 	return list
 }
 
-// user is whom the container runs as: whom the file names, else the image.
+// user returns the user that the container runs as: the one that the file names, or else the
+// image's.
 func (c *Client) user(ctx context.Context, image *imageFacts, own string) (specs.User, error) {
 	name := own
 	if name == "" {

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What can't be made is refused with what to do, and leaves nothing.
+// A container that can't be made is refused with a hint, and leaves nothing.
 func TestRootCreateRefused(t *testing.T) {
 	archive := busyboxArchive(t)
 	tests := []struct {
@@ -39,7 +40,7 @@ func TestRootCreateRefused(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				web := script("web", spec.App, "exit 0")
 				tt.edit(&web)
-				r := newRig(t, c, archive, web)
+				r := newHarness(t, c, archive, web)
 				err := c.Create(t.Context(), r.request("web"))
 				if err == nil {
 					t.Fatal("no error")
@@ -60,7 +61,7 @@ func TestRootCreateRefused(t *testing.T) {
 func TestRootCreateWithoutNetns(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, script("web", spec.App, "exit 0"))
 		r.group.Name = "other" // whose namespace is not pinned
 		if err := c.Create(t.Context(), r.request("web")); err == nil {
 			t.Fatal("a container was made without a namespace to be in")
@@ -69,11 +70,12 @@ func TestRootCreateWithoutNetns(t *testing.T) {
 	})
 }
 
-// A container without a running program makes way for another of its name; one with keeps its place.
+// A container without a running program is replaced by another of its name. One with a running
+// program stays.
 func TestRootCreateAgain(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "[ -e /tmp/before ] && exit 1; touch /tmp/before; exit 0"))
+		r := newHarness(t, c, archive, script("web", spec.App, "[ -e /tmp/before ] && exit 1; touch /tmp/before; exit 0"))
 		r.run()
 		if _, s := r.ended("web"); s.ExitStatus != 0 {
 			t.Fatalf("the first ended with %d", s.ExitStatus)
@@ -83,7 +85,7 @@ func TestRootCreateAgain(t *testing.T) {
 			t.Error("the second found the first one's filesystem")
 		}
 
-		// As a daemon leaves it that is killed between record and task.
+		// A daemon leaves it like this if it is killed between record and task.
 		if err := c.removeTask(r.ctx(), "g", "g.web"); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +113,7 @@ func TestRootHostShim(t *testing.T) {
 		c.cfg.HostShim = true
 		shims := map[int]bool{}
 		for _, group := range []string{"g", "h"} {
-			r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
+			r := newHarness(t, c, archive, script("web", spec.App, "sleep 1000"))
 			r.group.Name = group
 			pinNetns(t, c.cfg.Layout.NetnsPath(group))
 			if err := c.Create(t.Context(), r.request("web")); err != nil {
@@ -130,12 +132,12 @@ func TestRootHostShim(t *testing.T) {
 	})
 }
 
-// While containerd is away nothing is known, and that is said soon.
+// While containerd is away nothing is known, and the error comes soon.
 func TestRootServerGone(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
-		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
 		pid := r.state("web").PID
 		stop()

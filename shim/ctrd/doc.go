@@ -1,6 +1,8 @@
-// Package ctrd runs a group's containers on containerd: it makes images present, builds their OCI specs, and creates,
-// watches and removes containers. It is the only package that speaks to containerd, and works with servers from 1.6 on.
+// Package ctrd runs a group's containers on containerd: it makes images present, and creates,
+// watches and removes containers. Only it and the packages below it speak to containerd, from
+// version 1.6 on. The word shim means containerd's process for a task here, and nothing else.
 //
-// What bites: containerd collects whatever no label and no lease holds, between any two calls. Content, snapshots and
-// images are written under a lease, and are held by an image or a container when it ends.
+// One thing bites: between any two calls containerd collects everything that no label and no lease
+// holds. Content, snapshots and images are written under a lease. When it ends, an image or a
+// container holds them.
 package ctrd

@@ -15,22 +15,25 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// drainTimeout is how long output may still come after the process has ended: a child it left behind may hold it open.
+// drainTimeout is how long output may still come after the process has ended. A child of the
+// process may hold the output open.
 const drainTimeout = 2 * time.Second
 
 var _ shim.Execer = (*Client)(nil)
 
-// Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of the container's program.
-// It is killed when ctx ends. A reader in Stdin that blocks is read from until it returns: the caller closes it.
+// Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of
+// the container's program. It is killed when ctx ends. Exec reads a blocking Stdin until its Read
+// returns, so the caller closes it.
 func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
 	id := spec.ID(req.Group, req.Container)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
 	defer cancel()
 	defer func() {
-		if err != nil && ctx.Err() != nil { // however containerd has put it
+		if err != nil && ctx.Err() != nil { // containerd has several errors for it
 			status, err = 0, fmt.Errorf("exec in %s: %w", id, ctx.Err())
 		}
 	}()
@@ -38,7 +41,7 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	if err != nil {
 		return 0, err
 	}
-	process = execProcess(process, req.Args, req.TTY)
+	process = oci.ExecProcess(process, req.Args, req.TTY)
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
 	p, err := c.addExec(ctx, folder, task, process, stdin, req)
@@ -80,7 +83,8 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 	}
 }
 
-// execTarget is a container's task and its program's process, whose surroundings an exec'd process shares.
+// execTarget returns a container's task, and the process of its program. An exec'd process gets
+// what that process has.
 func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *specs.Process, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -113,18 +117,7 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 	return task, ociSpec.Process, nil
 }
 
-// execProcess is the program's process with other arguments. A terminal without a kind would be a dumb one.
-func execProcess(program *specs.Process, args []string, tty bool) *specs.Process {
-	p := *program
-	p.Args = args
-	p.Terminal = tty
-	if tty {
-		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
-	}
-	return &p
-}
-
-// addExec makes the process and its streams, and doesn't start it.
+// addExec makes the process and its streams. It doesn't start it.
 func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
@@ -141,22 +134,23 @@ func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd
 		}
 		return cio.NewAttach(opts...)(fifos)
 	})
-	if err != nil { // and containerd may have it all the same
+	if err != nil { // containerd may have made it
 		c.endExecLater(ctx, folder)
 	}
 	return p, err
 }
 
-// startExec goes on when ctx has ended: whoever hangs up now would leave a process that neither containerd nor its shim knows of.
+// startExec goes on when ctx has ended. Cut off now, it would leave a process that neither
+// containerd nor its shim knows of.
 func (c *Client) startExec(ctx context.Context, p containerd.Process) error {
 	ctx, cancel := c.ctx(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	return p.Start(ctx)
 }
 
-// removeExec kills the process if it lives, and returns when its output has come through.
+// removeExec kills the process if it lives. It returns when its output has been read.
 func (c *Client) removeExec(ctx context.Context, folder execFolder, p containerd.Process) {
-	// The shim has patience of its own, of many seconds, with a child that holds the output open; nobody waits for that.
+	// The shim waits many seconds for a child that holds the output open. We don't.
 	defer c.endExecLater(ctx, folder)
 	ctx, cancel := c.cleanup(ctx)
 	defer cancel()
@@ -166,14 +160,15 @@ func (c *Client) removeExec(ctx context.Context, folder execFolder, p containerd
 		}
 	}
 	drain := time.AfterFunc(drainTimeout, p.IO().Cancel)
-	p.IO().Wait() // before the process is deleted, which drops what has not been read
+	p.IO().Wait() // deleting the process drops what has not been read
 	drain.Stop()
 	if err := p.IO().Close(); err != nil {
 		c.log.Debug("streams not closed", "container", folder.container, "error", err)
 	}
 }
 
-// An input tells when its reader has come to the end: containerd keeps a process's input open until it is told to close it.
+// An input signals that its reader has come to the end. containerd keeps a process's input open
+// until it is asked to close it.
 type input struct {
 	io.Reader
 	ended chan struct{}
@@ -193,7 +188,8 @@ func (i *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An output passes on what is written to it, nothing to a nil writer; two of the same mutex may have the same writer.
+// An output passes on what is written to it, and drops it if the writer is nil. Outputs with the
+// same mutex may share a writer.
 type output struct {
 	mu *sync.Mutex
 	w  io.Writer

@@ -12,18 +12,19 @@ import (
 	"github.com/containerd/containerd/v2/pkg/cio"
 )
 
-// An execFolder has the streams of an exec'd process. It is also the note that there may be such a process: whoever finds it
-// knows by its name what to end. It is there before the process is, and goes when containerd has the process no more.
+// An execFolder is the folder with the streams of an exec'd process. It is also the note that such
+// a process may exist: its name is enough to end the process. It is made before the process, and
+// removed once containerd doesn't have the process any more.
 type execFolder struct {
 	path      string
-	container string // its id, and
-	exec      string // the process's in it
+	container string // its id
+	exec      string // the id of the process in it
 }
 
-// inContainer stands between the two in a folder's name; neither has one in it.
+// inContainer separates the two ids in a folder's name. Neither id contains it.
 const inContainer = "@"
 
-// newExecFolder names a folder for a process that is still to be made, and makes nothing.
+// newExecFolder names the folder of a process that is still to be made. It makes nothing.
 func (c *Client) newExecFolder(container string) execFolder {
 	return c.execFolder(container, c.execs.next())
 }
@@ -34,8 +35,8 @@ func (c *Client) execFolder(container, exec string) execFolder {
 
 func (c *Client) execsDir() string { return filepath.Join(c.cfg.Layout.RunDir, "exec") }
 
-// fifos makes the folder. Who closes the set takes away the streams alone: without them, a shim that comes late makes an error
-// of it instead of waiting for a reader.
+// fifos makes the folder. Closing the set removes the streams alone. Without them a shim that comes
+// late reports an error, and doesn't wait for a reader.
 func (f execFolder) fifos(tty bool) (*cio.FIFOSet, error) {
 	if err := os.MkdirAll(f.path, 0o700); err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (f execFolder) fifos(tty bool) (*cio.FIFOSet, error) {
 	}), nil
 }
 
-// execIDs are the names of one Client's processes, which no other's are.
+// execIDs are the ids of one Client's processes. No other Client has the same.
 type execIDs struct {
 	prefix string
 	last   *atomic.Uint64

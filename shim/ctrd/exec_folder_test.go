@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// The streams go when they are closed, the note that there may be a process stays.
+// The streams are removed when they are closed. The note that there may be a process stays.
 func TestExecFolder(t *testing.T) {
 	c := &Client{cfg: Config{Layout: shim.Layout{RunDir: t.TempDir()}}, execs: newExecIDs()}
 	f := c.newExecFolder("shop.web")
@@ -23,7 +23,7 @@ func TestExecFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(set.Stdout, nil, 0o600); err != nil { // the others are not made: there is no input, or a terminal
+	if err := os.WriteFile(set.Stdout, nil, 0o600); err != nil { // the others don't exist
 		t.Fatal(err)
 	}
 	if err := set.Close(); err != nil {
@@ -52,7 +52,8 @@ func TestExecIDs(t *testing.T) {
 	}
 }
 
-// Who waits for a reader, or for a writer, doesn't wait any more; what is written is read until the end.
+// A process that waits for a reader or a writer doesn't wait any more. What is written is read to
+// the end.
 func TestDrain(t *testing.T) {
 	f := execFolder{path: t.TempDir()}
 	out, in := filepath.Join(f.path, "stdout"), filepath.Join(f.path, "stdin")

@@ -16,12 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EndLeftExecs ends the processes that daemons before this one were in the middle of when they were killed, and returns when they
-// have ended or ctx does. This one's own are let be.
+// EndLeftExecs ends the exec'd processes that earlier daemons left when they were killed. It
+// returns when they have ended or ctx does. It leaves this daemon's own alone.
 //
-// It is for the start of a daemon: a shim that starts a process waits half a minute for a reader of its output, and makes the next
-// start wait. Older ones, containerd 1.6's among them, say nothing of any container of the group meanwhile. So somebody reads
-// before containerd is asked for anything.
+// It is for the start of a daemon. A shim that starts a process waits half a minute for a reader of
+// its output, and makes the next start wait. Older shims, those of containerd 1.6 among them,
+// answer nothing about any container of the group meanwhile. So the streams are read before
+// containerd is asked for anything.
 func (c *Client) EndLeftExecs(ctx context.Context) {
 	left, err := os.ReadDir(c.execsDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -35,7 +36,7 @@ func (c *Client) EndLeftExecs(ctx context.Context) {
 			continue
 		}
 		folder := c.execFolder(container, exec)
-		if !named { // by a daemon that didn't note whose it is
+		if !named { // the daemon that made it kept no note of its container
 			folder = execFolder{path: filepath.Join(c.execsDir(), dir.Name())}
 		}
 		streams := folder.drain(&all)
@@ -54,13 +55,14 @@ func (c *Client) EndLeftExecs(ctx context.Context) {
 	}
 }
 
-// drain reads everything until what it returns is closed. Being open to both sides it waits for none, and none waits any more.
+// drain reads everything until the returned value is closed. It opens both sides of each stream, so
+// it waits for no writer, and no writer waits for it.
 func (f execFolder) drain(reading *sync.WaitGroup) (streams []*os.File) {
 	paths, _ := filepath.Glob(filepath.Join(f.path, "*"))
 	for _, path := range paths {
 		s, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
 		if err != nil {
-			continue // closed meanwhile, or no stream
+			continue // it has been closed, or is no stream
 		}
 		streams = append(streams, s)
 		reading.Go(func() { _, _ = io.Copy(io.Discard, s) })
@@ -68,7 +70,8 @@ func (f execFolder) drain(reading *sync.WaitGroup) (streams []*os.File) {
 	return streams
 }
 
-// endExecLater is [Client.endExec] for when its caller has no more use for the process.
+// endExecLater calls [Client.endExec] in the background, for a caller that has no more use for the
+// process.
 func (c *Client) endExecLater(ctx context.Context, f execFolder) {
 	ctx, cancel := c.cleanup(ctx)
 	c.leaving.Go(func() {
@@ -79,8 +82,8 @@ func (c *Client) endExecLater(ctx context.Context, f execFolder) {
 	})
 }
 
-// endExec kills and deletes a process whatever has become of it, and then its folder. What containerd can't do now, as while it
-// restarts, it is asked for again until ctx ends.
+// endExec kills and deletes a process in any state, and then removes its folder. What containerd
+// can't do now, such as while it restarts, is tried again until ctx ends.
 func (c *Client) endExec(ctx context.Context, f execFolder) error {
 	for wait := lookAgain; f.exec != ""; wait = min(2*wait, time.Second) {
 		err := c.deleteExec(ctx, f)
@@ -94,7 +97,8 @@ func (c *Client) endExec(ctx context.Context, f execFolder) error {
 	return os.RemoveAll(f.path)
 }
 
-// deleteExec kills a process that lives, which is then still to be deleted. That there is none is no error.
+// deleteExec deletes a process. One that lives is killed, and has to be deleted by another call. A
+// process that is absent is no error.
 func (c *Client) deleteExec(ctx context.Context, f execFolder) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

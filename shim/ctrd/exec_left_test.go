@@ -15,13 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // shimWaits is how long a shim waits for a reader.
 const shimWaits = 30 * time.Second
 
-// A daemon that was killed in the middle of an exec leaves streams that nobody reads, and the next one is answered all the same.
+// A daemon that was killed in the middle of an exec leaves streams without a reader. The next
+// daemon gets its answers all the same.
 func TestRootExecLeft(t *testing.T) {
 	const stays = "exec sleep 2222"
 	tests := []struct {
@@ -51,7 +53,7 @@ func TestRootExecLeft(t *testing.T) {
 	}
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"), script("other", spec.App, "sleep 1000"), script("new", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"), script("other", spec.App, "sleep 1000"), script("new", spec.App, "exit 0"))
 		r.create()
 		r.start("app", "other")
 		for _, tt := range tests {
@@ -60,7 +62,7 @@ func TestRootExecLeft(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				k := &killed{rig: rig{TB: t, c: before, group: r.group}}
+				k := &killed{harness: harness{TB: t, c: before, group: r.group}}
 				tt.leave(k)
 				k.die()
 
@@ -89,11 +91,11 @@ func TestRootExecLeft(t *testing.T) {
 	})
 }
 
-// What this daemon does itself is not left by another.
+// A process of this daemon doesn't count as left by another.
 func TestRootExecOwnStays(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"))
 		r.run()
 		ended := make(chan uint32, 1)
 		started := make(chan struct{})
@@ -115,15 +117,15 @@ func TestRootExecOwnStays(t *testing.T) {
 	})
 }
 
-// A killed daemon asks for things and is there for none of them.
+// A killed daemon has sent requests and takes no answer.
 type killed struct {
-	rig
+	harness
 	left  []execFolder
 	calls sync.WaitGroup
 	cut   []context.CancelFunc
 }
 
-// streams makes a process's streams as a daemon would that had them open.
+// streams makes a process's streams as a daemon has them open.
 func (k *killed) streams(f execFolder) {
 	k.Helper()
 	set, err := f.fifos(false)
@@ -137,7 +139,7 @@ func (k *killed) streams(f execFolder) {
 	}
 }
 
-// exec has containerd make a process, and doesn't start it.
+// exec has containerd make a process. It doesn't start it.
 func (k *killed) exec(name, line string) execFolder {
 	k.Helper()
 	f := k.c.newExecFolder(spec.ID("g", name))
@@ -150,7 +152,7 @@ func (k *killed) exec(name, line string) execFolder {
 	if err != nil {
 		k.Fatal(err)
 	}
-	process, err := typeurl.MarshalAnyToProto(execProcess(program, []string{"/bin/sh", "-c", line}, false))
+	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(program, []string{"/bin/sh", "-c", line}, false))
 	if err != nil {
 		k.Fatal(err)
 	}
@@ -185,14 +187,14 @@ func (k *killed) die() {
 }
 
 // ps lists a container's processes.
-func (r *rig) ps(name string) string {
+func (r *harness) ps(name string) string {
 	r.Helper()
 	out, _ := r.exec(name, "ps")
 	return out
 }
 
-// noExecs: no process, nor its streams, is left to be ended.
-func (r *rig) noExecs() {
+// noExecs fails the test if a process, or its streams, is left.
+func (r *harness) noExecs() {
 	r.Helper()
 	r.eventually("everything exec'd is forgotten", func() bool {
 		left, err := os.ReadDir(r.c.execsDir())

@@ -11,40 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
-
-func TestExecProcess(t *testing.T) {
-	program := &specs.Process{Args: []string{"/app"}, Env: []string{"PATH=/bin"}, NoNewPrivileges: true, Cwd: "/srv"}
-	tests := []struct {
-		name string
-		tty  bool
-		env  []string // of the program
-		want []string
-	}{
-		{"no terminal", false, []string{"PATH=/bin"}, []string{"PATH=/bin"}},
-		{"terminal", true, []string{"PATH=/bin"}, []string{"TERM=xterm", "PATH=/bin"}},
-		{"terminal, the program has one", true, []string{"PATH=/bin", "TERM=vt100"}, []string{"PATH=/bin", "TERM=vt100"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			program.Env = tt.env
-			got := execProcess(program, []string{"sh"}, tt.tty)
-			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, Cwd: "/srv", Terminal: tt.tty}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			if program.Args[0] != "/app" {
-				t.Error("the program's own process has changed")
-			}
-		})
-	}
-}
 
 func TestInputTellsItsEnd(t *testing.T) {
 	in := newInput(strings.NewReader("words"))
@@ -64,7 +35,7 @@ func TestRootExec(t *testing.T) {
 		app := script("app", spec.App, "sleep 1000")
 		app.User = "1000:1000"
 		app.Env = map[string]string{"OWN": "yes"}
-		r := newRig(t, c, archive, app, script("done", spec.App, "exit 0"), script("new", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, app, script("done", spec.App, "exit 0"), script("new", spec.App, "exit 0"))
 		r.create()
 		r.start("app", "done")
 		r.ended("done")
@@ -77,7 +48,7 @@ func TestRootExec(t *testing.T) {
 		}{
 			{name: "both streams and a status", line: "echo out; echo err >&2; exit 42", stdout: "out\n", stderr: "err\n", status: 42},
 			{name: "input and its end", line: "cat; echo ended", stdin: "one\ntwo\n", withStdin: true, stdout: "one\ntwo\nended\n"},
-			{name: "input that nobody reads", line: "exit 1", stdin: strings.Repeat("x", 1<<20), withStdin: true, status: 1},
+			{name: "input without a reader", line: "exit 1", stdin: strings.Repeat("x", 1<<20), withStdin: true, status: 1},
 			{name: "user and environment", line: "id -u; echo $OWN", stdout: "1000\nyes\n"},
 			{name: "cgroup of the program", line: "busybox grep 0:: /proc/self/cgroup", stdout: "0::/\n"},
 			{name: "much output", line: "dd if=/dev/zero bs=1024 count=512 2>/dev/null", stdout: strings.Repeat("\x00", 512<<10)},
@@ -105,7 +76,7 @@ func TestRootExec(t *testing.T) {
 						stdout.Len(), &stdout, &stderr, status, len(tt.stdout), tt.stdout, tt.stderr, tt.status)
 				}
 				if starts != 1 {
-					t.Errorf("told of %d starts", starts)
+					t.Errorf("%d starts, want 1", starts)
 				}
 			})
 		}
@@ -119,11 +90,11 @@ func TestRootExec(t *testing.T) {
 		for _, tt := range refused {
 			t.Run(tt.name, func(t *testing.T) {
 				_, err := c.Exec(t.Context(), shim.ExecRequest{
-					Group: "g", Container: tt.container, Args: []string{tt.program}, Started: func() { t.Error("told of a start") },
+					Group: "g", Container: tt.container, Args: []string{tt.program}, Started: func() { t.Error("it started") },
 				})
 				var p *shim.Problem
 				if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("error %v, want one with a hint that says %q", err, tt.want)
+					t.Errorf("error %v, want one with a hint and %q", err, tt.want)
 				}
 			})
 		}
@@ -137,7 +108,7 @@ func TestRootExec(t *testing.T) {
 func TestRootExecTerminal(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"))
 		r.run()
 		typed, keyboard := io.Pipe()
 		defer keyboard.Close()
@@ -176,11 +147,11 @@ func TestRootExecTerminal(t *testing.T) {
 	})
 }
 
-// Whoever hangs up ends what he began.
+// A caller that hangs up ends the process.
 func TestRootExecCancelled(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"))
 		r.run()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -205,11 +176,11 @@ func TestRootExecCancelled(t *testing.T) {
 	})
 }
 
-// Also who hangs up before it has started, whenever that is: nothing that was asked for comes late.
+// The same is true of a caller that hangs up before the process has started: nothing starts late.
 func TestRootExecCancelledInStart(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("app", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"))
 		r.run()
 		for after := time.Duration(0); after < 100*time.Millisecond; after += 10 * time.Millisecond {
 			ctx, cancel := context.WithTimeout(t.Context(), after)

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// startedFile is written when a container's program is started; its time is the start's.
+// startedFile is written when a container's program is started. Its time is the time of the start.
 const startedFile = ".started"
 
-// createFiles lists what is placed into a container: names and resolvers, then the group file's own, which win.
+// createFiles lists the files that are placed into a container: those for names and resolvers, and
+// the group file's own. Where both have the same path, the group file's wins.
 func createFiles(g *spec.Group, c spec.Container, resolvers []byte) []spec.File {
 	generated := []spec.File{
 		{Path: "/etc/hostname", Content: []byte(g.Name + "\n")},
@@ -30,8 +32,9 @@ func createFiles(g *spec.Group, c spec.Container, resolvers []byte) []spec.File 
 	return append(files, c.Files...)
 }
 
-// hostsFile names the group's loopback, and for members the upstreams on it: for the ambassador their names mean what they
-// mean in the world. Each name has a line of its own, because musl reads no more than 512 bytes of one.
+// hostsFile has the names of the group's loopback. A member also finds the upstreams there. The
+// ambassador doesn't: for it their names mean what they mean in the world. Each name has a line of
+// its own, because musl reads no more than 512 bytes of a line.
 func hostsFile(g *spec.Group, role spec.Role) []byte {
 	hosts := fmt.Appendf(nil, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", g.Name)
 	if role == spec.Ambassador {
@@ -45,8 +48,8 @@ func hostsFile(g *spec.Group, role spec.Role) []byte {
 	return hosts
 }
 
-// resolvFile says whom a container asks for names: the ambassador the group's servers or else the host's resolvers, a member
-// the ambassador or nobody.
+// resolvFile has the servers that a container asks for names. The ambassador asks the group's
+// servers, or else the host's resolvers. A member asks the ambassador, or none.
 func resolvFile(g *spec.Group, role spec.Role, resolvers []byte) []byte {
 	switch {
 	case role != spec.Ambassador && g.DNS == spec.DNSAmbassador:
@@ -73,17 +76,17 @@ func has(files []spec.File, path string) bool {
 	return false
 }
 
-// placeFiles says where below dir each file is to be: under its position in the list.
-func placeFiles(dir string, files []spec.File) []placedFile {
-	var placed []placedFile
+// placeFiles returns the place of each file below dir. Its name is the file's position in the list.
+func placeFiles(dir string, files []spec.File) []oci.File {
+	var placed []oci.File
 	for i, f := range files {
-		placed = append(placed, placedFile{Source: filepath.Join(dir, strconv.Itoa(i)), Path: f.Path})
+		placed = append(placed, oci.File{Source: filepath.Join(dir, strconv.Itoa(i)), Path: f.Path})
 	}
 	return placed
 }
 
-// writeFiles puts the files where placeFiles says, in a folder made anew. Nothing reads them before the container has a
-// task, and it gets one only after all of them are written.
+// writeFiles writes the files where placeFiles places them, in a new folder. Nothing reads them
+// before the container has a task, which it gets after all of them are written.
 func writeFiles(dir string, files []spec.File) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("old files of the container: %w", err)
@@ -107,22 +110,22 @@ func writeFiles(dir string, files []spec.File) error {
 	return nil
 }
 
-// removeFiles takes away a container's files, and the group's folder with the last of them.
+// removeFiles removes a container's files, and the group's folder with the last of them.
 func removeFiles(l shim.Layout, group, container string) error {
 	dir := l.FilesPath(group, container)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("files of %s: %w", spec.ID(group, container), err)
 	}
-	_ = os.Remove(filepath.Dir(dir)) // not empty: others of the group have files
+	_ = os.Remove(filepath.Dir(dir)) // it is not empty if other containers of the group have files
 	return nil
 }
 
-// markStarted notes when a container's program was started; containerd doesn't.
+// markStarted records when a container's program was started. containerd doesn't.
 func markStarted(l shim.Layout, group, container string) error {
 	return os.WriteFile(filepath.Join(l.FilesPath(group, container), startedFile), nil, 0o600)
 }
 
-// startedAt is what markStarted noted, or zero.
+// startedAt returns the time that markStarted recorded. The zero time means that there is none.
 func startedAt(l shim.Layout, group, container string) time.Time {
 	info, err := os.Stat(filepath.Join(l.FilesPath(group, container), startedFile))
 	if err != nil {

@@ -36,7 +36,7 @@ func TestCreateFiles(t *testing.T) {
 	}
 }
 
-// Who knows which names, and asks whom for the others.
+// The files for names, of the ambassador and of a member.
 func TestNames(t *testing.T) {
 	proxy := spec.Container{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Upstreams: []spec.Upstream{
 		{Name: "db", Listen: 5432},

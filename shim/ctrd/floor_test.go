@@ -18,26 +18,28 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// BenchmarkFloor times a group of three busybox containers, created at once and started in order, through our Runtime and,
-// in turn with it, through plain client calls: the floor, with containerd's default spec, which has no seccomp filter, and
-// the same with our spec. It reports the medians and their ratios.
+// BenchmarkFloor times a group of three busybox containers that are created at once and started in
+// order. It compares our Runtime with plain client calls, in turn. These are the floor: once with
+// containerd's default spec, which has no seccomp filter, and once with our spec. It reports the
+// medians and their ratios.
 func BenchmarkFloor(b *testing.B) {
-	needRoot(b)
+	ctrdtest.NeedRoot(b)
 	distribution, err := exec.LookPath("containerd")
 	if err != nil {
-		missing(b, "containerd is not installed")
+		ctrdtest.Missing(b, "containerd is not installed")
 	}
 	servers := map[string]string{"distribution": distribution}
-	if dir := os.Getenv(newestEnv); dir != "" {
+	if dir := os.Getenv(ctrdtest.NewestEnv); dir != "" {
 		servers["newest"] = filepath.Join(dir, "containerd")
 	}
 	for name, binary := range servers {
 		b.Run(name, func(b *testing.B) {
 			c, _ := startServer(b, binary)
-			r := newRig(b, c, busyboxArchive(b),
+			r := newHarness(b, c, busyboxArchive(b),
 				script("proxy", spec.Ambassador, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"), script("web", spec.App, "sleep 1000"))
 			var ours, floor, same []time.Duration
 			for b.Loop() {
@@ -45,7 +47,7 @@ func BenchmarkFloor(b *testing.B) {
 				floor = append(floor, r.timeFloor(r.plainSpec)...)
 				same = append(same, r.timeFloor(r.ourSpec)...)
 			}
-			b.ReportMetric(0, "ns/op") // of all three, which says nothing
+			b.ReportMetric(0, "ns/op") // a mean of all three has no meaning
 			b.ReportMetric(ms(median(ours)), "ours-ms")
 			b.ReportMetric(ms(median(floor)), "floor-ms")
 			b.ReportMetric(ms(median(same)), "same-spec-ms")
@@ -55,7 +57,7 @@ func BenchmarkFloor(b *testing.B) {
 	}
 }
 
-func (r *rig) timeOurs() time.Duration {
+func (r *harness) timeOurs() time.Duration {
 	began := time.Now()
 	r.run()
 	took := time.Since(began)
@@ -63,9 +65,10 @@ func (r *rig) timeOurs() time.Duration {
 	return took
 }
 
-// timeFloor does with nothing but the client what run does; withSpec says how the container of that id gets its spec.
-// There is no time where two shims were started at once and fell over each other, as they do without shimStarts.
-func (r *rig) timeFloor(withSpec func(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts) []time.Duration {
+// timeFloor does the same as run, with nothing but the client. withSpec returns the spec for the
+// container of an id. It returns no times if two shims were started at once and one failed, as
+// happens without shimStarts.
+func (r *harness) timeFloor(withSpec func(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts) []time.Duration {
 	client, l := r.c.client, r.c.cfg.Layout
 	image, err := r.c.image(r.Context(), r.image)
 	if err != nil {
@@ -106,7 +109,7 @@ func (r *rig) timeFloor(withSpec func(image containerd.Image, c spec.Container, 
 
 func floorID(i int) string { return "floor-" + strconv.Itoa(i) }
 
-func (r *rig) removeFloor(ctx context.Context, id string) {
+func (r *harness) removeFloor(ctx context.Context, id string) {
 	if err := r.c.removeTask(ctx, "g", id); err != nil {
 		r.Fatal(err)
 	}
@@ -119,17 +122,17 @@ func (r *rig) removeFloor(ctx context.Context, id string) {
 	}
 }
 
-// plainSpec is containerd's own with as little said as does.
-func (r *rig) plainSpec(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
+// plainSpec is containerd's default spec with the fewest options that work.
+func (r *harness) plainSpec(image containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
 	l := r.c.cfg.Layout
 	return containerd.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs(c.Command...),
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: l.NetnsPath("g")}),
 		oci.WithCgroup(l.CgroupPath("g", c.Role, id)),
-		oci.WithAnnotations(map[string]string{shimGroupAnnotation: "floor"}))
+		oci.WithAnnotations(map[string]string{"io.containerd.runc.v2.group": "floor"}))
 }
 
-// ourSpec is what Create would give the container, but for the files.
-func (r *rig) ourSpec(_ containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
+// ourSpec is the spec that Create would give the container, without the files.
+func (r *harness) ourSpec(_ containerd.Image, c spec.Container, id string) containerd.NewContainerOpts {
 	c.Name = id
 	facts, err := r.c.facts(r.Context(), r.image)
 	if err != nil {

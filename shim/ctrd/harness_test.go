@@ -1,255 +1,236 @@
 package ctrd
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
 )
 
-// newestEnv names the folder with the newest containerd and its shim; make sets it.
-const newestEnv = "SALLYPORT_CONTAINERD_NEWEST"
-
-// eachServer runs f against the oldest containerd we support, the distribution's, and against the newest, each a private
-// one of its own with a layout in a temporary folder. Whatever f leaves running, mounted or in a cgroup is taken away.
-func eachServer(t *testing.T, f func(t *testing.T, c *Client)) {
-	t.Helper()
-	eachBinary(t, func(t *testing.T, binary string) {
-		c, _ := startServer(t, binary)
-		f(t, c)
-	})
+// A harness is a group on a private containerd. Its image is present, and its namespace pinned.
+type harness struct {
+	testing.TB
+	c     *Client
+	image shim.Image
+	group *spec.Group
 }
 
-// eachBinary runs f with the path of each containerd to test against.
-func eachBinary(t *testing.T, f func(t *testing.T, binary string)) {
+// newHarness makes a harness for containers that each run a shell script. The server's clean-up
+// removes what they leave.
+func newHarness(t testing.TB, c *Client, archive string, containers ...spec.Container) *harness {
 	t.Helper()
-	needRoot(t)
-	t.Run("distribution", func(t *testing.T) {
-		path, err := exec.LookPath("containerd")
-		if err != nil {
-			missing(t, "containerd is not installed")
-		}
-		f(t, path)
-	})
-	t.Run("newest", func(t *testing.T) {
-		dir := os.Getenv(newestEnv)
-		if dir == "" {
-			missing(t, newestEnv+" is not set")
-		}
-		f(t, filepath.Join(dir, "containerd"))
-	})
-}
-
-// needRoot skips on a laptop and fails in CI.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		missing(t, "needs root")
-	}
-}
-
-// missing skips a test that lacks something, and fails it where everything must be there.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// startServer starts a private containerd and gives a client of it, with a function that ends the server early. Its log
-// is shown if the test fails.
-func startServer(t testing.TB, binary string) (c *Client, stop func()) {
-	t.Helper()
-	dir := shortDir(t)
-	cfg := ChildConfig{Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Binary: binary, Log: testLog(t)}
-	child, err := NewChild(cfg)
+	r := &harness{TB: t, c: c, group: &spec.Group{Name: "g", Containers: containers}}
+	image, err := c.Image(t.Context(), "oci-archive:"+archive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop = runChild(t, child)
-	c, err = New(Config{Address: child.Address(), Layout: testLayout(t, dir), Log: testLog(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		sweep(t, c)
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c, stop
+	r.image = image
+	pinNetns(t, c.cfg.Layout.NetnsPath("g"))
+	return r
 }
 
-// runChild runs a private containerd until the test ends, or stop is called, and returns when it serves.
-func runChild(t testing.TB, child *Child) (stop func()) {
+// script is a container that runs a line of shell.
+func script(name string, role spec.Role, line string) spec.Container {
+	return spec.Container{Name: name, Role: role, Command: []string{"/bin/sh", "-c", line}}
+}
+
+// pinNetns makes a network namespace and mounts it at path, unless one is there. The owner of the
+// path's folder unmounts it.
+func pinNetns(t testing.TB, path string) {
 	t.Helper()
-	// Not the test's own context: that one ends before the clean-ups that need the server.
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- child.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- err
 			return
 		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("private containerd: %v", err)
-		}
-		if b, err := os.ReadFile(child.path("containerd.log")); err == nil && t.Failed() {
-			t.Logf("log of %s:\n%s", child.binary, b)
-		}
-	}
-	t.Cleanup(stop)
-	rctx, rcancel := context.WithTimeout(ctx, 20*time.Second)
-	defer rcancel()
-	if err := child.Ready(rctx); err != nil {
+		done <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	}()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	return stop
 }
 
-var testNumber atomic.Int64
+func (r *harness) request(name string) shim.CreateRequest {
+	return shim.CreateRequest{Group: r.group, Container: *r.group.Container(name), Image: r.image, Generation: 7}
+}
 
-// testLayout is a layout that no other test and no real instance shares.
-func testLayout(t testing.TB, dir string) shim.Layout {
-	t.Helper()
-	name := fmt.Sprintf("sallyport-test-%d-%d", os.Getpid(), testNumber.Add(1))
-	t.Cleanup(func() { removeCgroups(t, name) })
-	return shim.Layout{
-		GroupsDir:  filepath.Join(dir, "groups.d"),
-		RunDir:     filepath.Join(dir, "run"),
-		StateDir:   filepath.Join(dir, "lib"),
-		LogDir:     filepath.Join(dir, "log"),
-		CgroupRoot: "/" + name,
-		Table:      name,
-		Prefix4:    "10.209.0.0/16",
-		Prefix6:    "fd5a:11e0:9027::/64",
-		Namespace:  name,
+// create makes every container of the group at once.
+func (r *harness) create() {
+	r.Helper()
+	var g errgroup.Group
+	for _, c := range r.group.Containers {
+		g.Go(func() error { return r.c.Create(r.Context(), r.request(c.Name)) })
+	}
+	if err := g.Wait(); err != nil {
+		r.Fatal(err)
 	}
 }
 
-// shortDir is like t.TempDir, with a path short enough for sockets below it; what is mounted in it is unmounted first.
-func shortDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "sp")
+func (r *harness) start(names ...string) {
+	r.Helper()
+	for _, name := range names {
+		if err := r.c.Start(r.Context(), "g", name); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+// run creates and starts a group's containers.
+func (r *harness) run() {
+	r.Helper()
+	r.create()
+	for _, c := range r.group.Containers {
+		r.start(c.Name)
+	}
+}
+
+// state returns one container's state. The container must be there.
+func (r *harness) state(name string) shim.ContainerState {
+	r.Helper()
+	for _, s := range r.states("g") {
+		if s.Name == name {
+			return s
+		}
+	}
+	r.Fatalf("container %q is not observed", name)
+	return shim.ContainerState{}
+}
+
+func (r *harness) states(group string) []shim.ContainerState {
+	r.Helper()
+	states, err := r.c.Observe(context.WithoutCancel(r.Context()), group)
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	t.Cleanup(func() {
-		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
-		if err != nil {
-			t.Error(err)
-		}
-		for _, m := range slices.Backward(mounts) {
-			if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
-				t.Errorf("unmount %s: %v", m.Mountpoint, err)
-			}
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
+	return states
+}
+
+// ended waits until a container's program has ended, and returns its output.
+func (r *harness) ended(name string) (output string, state shim.ContainerState) {
+	r.Helper()
+	if err := r.c.await(r.ctx(), spec.ID("g", name), 20*time.Second); err != nil {
+		r.Fatal(err)
+	}
+	return r.output(name), r.state(name)
+}
+
+func (r *harness) ctx() context.Context {
+	ctx, cancel := r.c.ctx(r.Context(), 0)
+	r.Cleanup(cancel)
+	return ctx
+}
+
+func (r *harness) output(name string) string {
+	r.Helper()
+	b, err := os.ReadFile(r.c.cfg.Layout.LogPath("g", name))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(b)
+}
+
+// says waits until a container has written the words.
+func (r *harness) says(name, words string) {
+	r.Helper()
+	r.eventually(name+" says "+words, func() bool {
+		b, _ := os.ReadFile(r.c.cfg.Layout.LogPath("g", name))
+		return bytes.Contains(b, []byte(words))
 	})
-	return dir
 }
 
-// sweep ends and deletes what a test left in its namespace, then any shim that still serves the test's containerd.
-func sweep(t testing.TB, c *Client) {
-	t.Helper()
-	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), 20*time.Second)
+// eventually asks until the answer is yes.
+func (r *harness) eventually(what string, ok func() bool) {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
 	defer cancel()
-	if left, err := c.client.Containers(ctx); err == nil {
-		for _, ctr := range left {
-			if task, err := ctr.Task(ctx, nil); err == nil {
-				if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil {
-					t.Logf("sweep %s: %v", ctr.ID(), err)
-				}
-			}
-			if err := ctr.Delete(ctx, containerd.WithSnapshotCleanup); err != nil {
-				t.Logf("sweep %s: %v", ctr.ID(), err)
-			}
+	for !ok() {
+		if pause(ctx, lookAgain) != nil {
+			r.Fatalf("not within 20 s: %s", what)
 		}
 	}
-	killShims(t, c.cfg.Address)
 }
 
-// killShims kills the shims that report to the containerd at this address, which is theirs alone.
-func killShims(t testing.TB, address string) {
-	t.Helper()
-	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
+// exec runs a line of shell in a container.
+func (r *harness) exec(name, line string) (output string, status uint32) {
+	r.Helper()
+	var b bytes.Buffer
+	status, err := r.c.Exec(r.Context(), shim.ExecRequest{Group: "g", Container: name, Args: []string{"/bin/sh", "-c", line}, Stdout: &b, Stderr: &b})
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	for _, p := range procs {
-		b, err := os.ReadFile(p)
-		args := strings.Split(string(b), "\x00")
-		if err != nil || !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim-") || !slices.Contains(args, address) {
-			continue
+	return b.String(), status
+}
+
+// nothing fails the test if anything of the group is left.
+func (r *harness) nothing() {
+	r.Helper()
+	if left := r.states(""); len(left) > 0 {
+		r.Errorf("containers are left: %+v", left)
+	}
+	snapshotter, err := r.c.snapshotter(r.ctx())
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, c := range r.group.Containers {
+		if _, err := r.c.client.SnapshotService(snapshotter).Stat(r.ctx(), spec.ID("g", c.Name)); err == nil {
+			r.Errorf("the snapshot of %s is left", c.Name)
 		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
-		if err == nil {
-			t.Logf("kill left-over shim %d", pid)
-			_ = unix.Kill(pid, unix.SIGKILL)
+		if _, err := os.Stat(r.c.cfg.Layout.FilesPath("g", c.Name)); err == nil {
+			r.Errorf("the files of %s are left", c.Name)
 		}
 	}
 }
 
-// removeCgroups removes the tree called name in every hierarchy, the deepest first.
-func removeCgroups(t testing.TB, name string) {
-	t.Helper()
-	var roots []string
-	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		found, err := filepath.Glob(pattern + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		roots = append(roots, found...)
+// parent returns the process that started pid: a container's shim.
+func (r *harness) parent(pid uint32) int {
+	r.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/status")
+	if err != nil {
+		r.Fatal(err)
 	}
-	for _, root := range roots {
-		var dirs []string
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "PPid:"); ok {
+			ppid, err := strconv.Atoi(strings.TrimSpace(v))
+			if err != nil {
+				r.Fatal(err)
 			}
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		for _, dir := range slices.Backward(dirs) {
-			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
-				t.Errorf("remove cgroup %s: %v", dir, err)
-			}
+			return ppid
 		}
 	}
+	r.Fatalf("no parent of %d", pid)
+	return 0
 }
 
-// testLog writes into the test's own log.
-func testLog(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Logf("%s", strings.TrimRight(string(b), "\n"))
-	return len(b), nil
+// removeAll removes every container of the group at once.
+func (r *harness) removeAll() {
+	r.Helper()
+	var g errgroup.Group
+	for _, c := range r.group.Containers {
+		g.Go(func() error { return r.c.Remove(context.WithoutCancel(r.Context()), "g", c.Name) })
+	}
+	if err := g.Wait(); err != nil {
+		r.Error(err)
+	}
 }

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/shim/oci"
 )
 
 // lookAtHost finds out what this host can do. A module that is loaded later changes it.
-func lookAtHost() hostFacts {
+func lookAtHost() oci.HostFacts {
 	m := findMounts()
-	return hostFacts{
+	return oci.HostFacts{
 		SwapLimit: m.swapLimit(),
 		IOWeight:  m.ioWeight(),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
@@ -51,16 +52,16 @@ func (m hostMounts) swapLimit() bool {
 }
 
 // ioWeight returns how the host takes a share of the disks. The files for it are in every cgroup but the topmost.
-func (m hostMounts) ioWeight() ioWeight {
+func (m hostMounts) ioWeight() oci.IOWeight {
 	switch {
 	case exists(m.blkio, "blkio.bfq.io_service_bytes"), exists(m.blkio, "*", "blkio.weight"):
-		return blkioWeight
+		return oci.BlkioWeight
 	case !slices.Contains(m.controllers(), "io"):
 		return ""
 	case exists(m.unified, "io.cost.qos"):
-		return costWeight
-	case exists(m.unified, "*", string(bfqWeight)), exists(m.root, "sys/module/bfq"):
-		return bfqWeight
+		return oci.CostWeight
+	case exists(m.unified, "*", string(oci.BFQWeight)), exists(m.root, "sys/module/bfq"):
+		return oci.BFQWeight
 	}
 	return ""
 }

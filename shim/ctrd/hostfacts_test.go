@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/shim/oci"
 )
 
 func TestHostFacts(t *testing.T) {
@@ -12,23 +14,23 @@ func TestHostFacts(t *testing.T) {
 		name   string
 		files  map[string]string // below /
 		swap   bool
-		weight ioWeight
+		weight oci.IOWeight
 	}{
 		{"nothing is mounted", nil, false, ""},
 		{"hybrid, all of it", map[string]string{
 			"sys/fs/cgroup/memory/memory.memsw.limit_in_bytes": "", "sys/fs/cgroup/blkio/blkio.bfq.io_service_bytes": "", "sys/fs/cgroup/unified/cgroup.controllers": "hugetlb\n",
-		}, true, blkioWeight},
+		}, true, oci.BlkioWeight},
 		{"hybrid, old scheduler, no swap accounting", map[string]string{
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "", "sys/fs/cgroup/blkio/system.slice/blkio.weight": "",
-		}, false, blkioWeight},
+		}, false, oci.BlkioWeight},
 		{"hybrid, no scheduler that weighs", map[string]string{"sys/fs/cgroup/blkio/blkio.throttle.read_bps_device": ""}, false, ""},
 		{"unified, costs", map[string]string{
 			"sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n", "sys/fs/cgroup/io.cost.qos": "", "proc/swaps": "",
-		}, true, costWeight},
+		}, true, oci.CostWeight},
 		{"unified, BFQ used before", map[string]string{
 			"sys/fs/cgroup/cgroup.controllers": "cpu io memory pids\n", "sys/fs/cgroup/system.slice/io.bfq.weight": "",
-		}, false, bfqWeight},
-		{"unified, BFQ loaded", map[string]string{"sys/fs/cgroup/cgroup.controllers": "cpu io\n", "sys/module/bfq/refcnt": "", "proc/swaps": ""}, false, bfqWeight},
+		}, false, oci.BFQWeight},
+		{"unified, BFQ loaded", map[string]string{"sys/fs/cgroup/cgroup.controllers": "cpu io\n", "sys/module/bfq/refcnt": "", "proc/swaps": ""}, false, oci.BFQWeight},
 		{"unified, io not delegated", map[string]string{"sys/fs/cgroup/cgroup.controllers": "cpu memory pids\n", "sys/fs/cgroup/io.cost.qos": ""}, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,29 +19,32 @@ import (
 )
 
 const (
-	// unpackTimeout bounds the unpacking of one image, which gives no sign of progress.
+	// unpackTimeout bounds the unpacking of one image, which shows no progress.
 	unpackTimeout = 15 * time.Minute
-	// leaseLife is how long what a killed daemon had begun to write is kept, for the next one to go on with.
+	// leaseLife is how long containerd keeps what a killed daemon had begun to write. The next
+	// daemon goes on with it.
 	leaseLife = 24 * time.Hour
 )
 
-// sourceLabel is where an image came from: the reference as the group file had it.
+// sourceLabel has where an image came from: the reference as the group file had it.
 const sourceLabel = "sallyport.dev/source"
 
-// imageHandles are containerd's images by name. A handle that was asked for its layers once knows them.
+// imageHandles are containerd's images by name. A handle that was asked for its layers remembers
+// them.
 type imageHandles struct {
 	mu     sync.Mutex
 	byName map[string]containerd.Image
 }
 
-// Image makes the image that a group file names present and unpacked. An image that is present is never asked for again,
-// whatever its tag has come to mean; an archive that has changed is another image. Several callers share one pull.
+// Image makes the image that a group file names present and unpacked. An image that is present is
+// not pulled again, even if its tag has another meaning by now. An archive that has changed is
+// another image. Several callers share one pull.
 func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
 		return shim.Image{}, err
 	}
-	return c.flights.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
+	return c.pulls.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image
@@ -58,7 +61,7 @@ func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
 	})
 }
 
-// registryImage is the image of that name, pulled if it isn't present.
+// registryImage returns the image of that name. It pulls the image if it isn't present.
 func (c *Client) registryImage(ctx context.Context, src source) (containerd.Image, error) {
 	img, err := c.present(ctx, src.name)
 	if err == nil || !errdefs.IsNotFound(err) {
@@ -75,7 +78,8 @@ func (c *Client) registryImage(ctx context.Context, src source) (containerd.Imag
 	return img, nil
 }
 
-// present is the image of that name if it is here, unpacked. What of it is missing, image or content, is errdefs.ErrNotFound.
+// present returns the image of that name if it is on the host, unpacked. If the image or part of
+// its content is missing, the error is errdefs.ErrNotFound.
 func (c *Client) present(ctx context.Context, name string) (containerd.Image, error) {
 	gctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -87,19 +91,20 @@ func (c *Client) present(ctx context.Context, name string) (containerd.Image, er
 	return img, c.unpack(ctx, img)
 }
 
-// named is containerd's record of that name, made anew where somebody has taken it from an image that is held.
+// named returns containerd's record of that name. It makes the record again if it was deleted and
+// the image is retained.
 func (c *Client) named(ctx context.Context, name string) (images.Image, error) {
 	record, err := c.client.ImageService().Get(ctx, name)
 	if !errdefs.IsNotFound(err) {
 		return record, err
 	}
-	if revived, failed := c.revive(ctx, name); !revived || failed != nil {
+	if restored, failed := c.restoreName(ctx, name); !restored || failed != nil {
 		return record, cmp.Or(failed, err)
 	}
 	return c.client.ImageService().Get(ctx, name)
 }
 
-// cached is a handle on the image, one that already knows its layers if there is one.
+// cached returns a handle on the image. It prefers one that knows its layers already.
 func (c *Client) cached(record images.Image) containerd.Image {
 	c.images.mu.Lock()
 	defer c.images.mu.Unlock()
@@ -114,7 +119,7 @@ func (c *Client) cached(record images.Image) containerd.Image {
 	return img
 }
 
-// unpack makes the image's root filesystem, unless it is there.
+// unpack makes the image's root filesystem, unless it exists.
 func (c *Client) unpack(ctx context.Context, img containerd.Image) error {
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
@@ -135,8 +140,9 @@ func (c *Client) unpack(ctx context.Context, img containerd.Image) error {
 	return nil
 }
 
-// leased puts a lease into ctx, so that nothing written with it is collected until end is called. The same id is the same
-// lease. With drop, end also collects what nothing else holds by then, before it returns.
+// leased puts a lease into ctx, so that nothing written with it is collected until end is called.
+// The same id is the same lease. With drop, end also collects what nothing else holds by then,
+// before it returns.
 func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end func(drop bool), err error) {
 	service := c.client.LeasesService()
 	lctx, cancel := c.ctx(ctx, callTimeout)
@@ -172,7 +178,7 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	record, err := c.named(ctx, img.Name)
-	if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != img.Digest { // it is held, and has no name
+	if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != img.Digest { // retained without a name
 		record, err = c.nameless(ctx, img.Name, digest.Digest(img.Digest))
 	}
 	if err != nil {
@@ -181,7 +187,8 @@ func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, e
 	return c.cached(record), nil
 }
 
-// imageConfig reads the configuration (entrypoint, environment, user ...) of an image that is present.
+// imageConfig reads the configuration (entrypoint, environment, user ...) of an image that is
+// present.
 func (c *Client) imageConfig(ctx context.Context, img containerd.Image) (ocispec.Image, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

@@ -13,15 +13,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
 func TestRootArchiveImages(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		t.Run("imported once", func(t *testing.T) {
 			path := busyboxArchive(t)
-			img := mustImage(t, c, ociArchivePrefix+path)
+			img := mustImage(t, c, archive.OCIPrefix+path)
 			checkUsable(t, c, img)
-			if again := mustImage(t, c, ociArchivePrefix+path); again != img {
+			if again := mustImage(t, c, archive.OCIPrefix+path); again != img {
 				t.Errorf("second time %+v, first %+v", again, img)
 			}
 			if !strings.HasPrefix(img.Name, "sallyport.local/archive@sha256:") || !strings.HasSuffix(img.Name, img.Digest) {
@@ -30,16 +32,16 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("same image at another path", func(t *testing.T) {
 			a, b := busyboxArchive(t), busyboxArchive(t)
-			if x, y := mustImage(t, c, ociArchivePrefix+a), mustImage(t, c, ociArchivePrefix+b); x.Name != y.Name || x.Digest != y.Digest {
+			if x, y := mustImage(t, c, archive.OCIPrefix+a), mustImage(t, c, archive.OCIPrefix+b); x.Name != y.Name || x.Digest != y.Digest {
 				t.Errorf("%+v and %+v", x, y)
 			}
 		})
 		t.Run("changed at the same path", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.tar")
-			writeOCI(t, path, busyboxImage(t, withEnv("V=1")))
-			first := mustImage(t, c, ociArchivePrefix+path)
-			writeOCI(t, path, busyboxImage(t, withEnv("V=2")))
-			second := mustImage(t, c, ociArchivePrefix+path)
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("V=1")))
+			first := mustImage(t, c, archive.OCIPrefix+path)
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("V=2")))
+			second := mustImage(t, c, archive.OCIPrefix+path)
 			if first.Digest == second.Digest {
 				t.Errorf("both have digest %s", first.Digest)
 			}
@@ -48,28 +50,28 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("gone but imported before", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.tar")
-			writeOCI(t, path, busyboxImage(t, withEnv("GONE=1")))
-			before := mustImage(t, c, ociArchivePrefix+path)
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("GONE=1")))
+			before := mustImage(t, c, archive.OCIPrefix+path)
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
 			c.forget()
-			if after := mustImage(t, c, ociArchivePrefix+path); after != before {
+			if after := mustImage(t, c, archive.OCIPrefix+path); after != before {
 				t.Errorf("after %+v, before %+v", after, before)
 			}
 		})
 		t.Run("docker archive", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "d.tar")
-			writeDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
-			checkUsable(t, c, mustImage(t, c, dockerArchivePrefix+path))
+			ctrdtest.WriteDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
+			checkUsable(t, c, mustImage(t, c, archive.DockerPrefix+path))
 		})
 		t.Run("several callers", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.tar")
-			writeOCI(t, path, busyboxImage(t, withEnv("S=1")))
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("S=1")))
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
-					if _, err := c.Image(t.Context(), ociArchivePrefix+path); err != nil {
+					if _, err := c.Image(t.Context(), archive.OCIPrefix+path); err != nil {
 						t.Error(err)
 					}
 				})
@@ -78,14 +80,14 @@ func TestRootArchiveImages(t *testing.T) {
 		})
 		t.Run("content taken away behind our back", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "c.tar")
-			writeOCI(t, path, busyboxImage(t, withEnv("C=1")))
-			img := mustImage(t, c, ociArchivePrefix+path)
+			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("C=1")))
+			img := mustImage(t, c, archive.OCIPrefix+path)
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			defer cancel()
 			if err := c.client.ImageService().Delete(ctx, img.Name); err != nil {
 				t.Fatal(err)
 			}
-			checkUsable(t, c, mustImage(t, c, ociArchivePrefix+path))
+			checkUsable(t, c, mustImage(t, c, archive.OCIPrefix+path))
 		})
 	})
 }
@@ -95,22 +97,22 @@ func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
 		img := busyboxImage(t)
 		dir := t.TempDir()
 		whole := filepath.Join(dir, "whole.tar")
-		writeOCI(t, whole, img)
+		ctrdtest.WriteOCI(t, whole, img)
 		b, err := os.ReadFile(whole)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cut := filepath.Join(dir, "cut.tar")
 		writeFile(t, cut, b[:len(b)/2])
-		checkProblem(t, c, ociArchivePrefix+cut, "is cut short: blob sha256:")
+		checkProblem(t, c, archive.OCIPrefix+cut, "is cut short: blob sha256:")
 
 		flipped := filepath.Join(dir, "flipped.tar")
 		bad := busyboxImage(t)
-		for _, l := range bad.layerBlobs(t) {
+		for _, l := range bad.LayerBlobs(t) {
 			l[len(l)/2] ^= 0xff
 		}
-		writeOCI(t, flipped, bad)
-		checkProblem(t, c, ociArchivePrefix+flipped, "is damaged: blob sha256:")
+		ctrdtest.WriteOCI(t, flipped, bad)
+		checkProblem(t, c, archive.OCIPrefix+flipped, "is damaged: blob sha256:")
 
 		ctx, cancel := c.ctx(t.Context(), callTimeout)
 		defer cancel()
@@ -130,7 +132,7 @@ func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
 		if left, err := c.client.LeasesService().List(ctx); err != nil || len(left) != 0 {
 			t.Errorf("leases left: %v, %v", left, err)
 		}
-		checkUsable(t, c, mustImage(t, c, ociArchivePrefix+whole))
+		checkUsable(t, c, mustImage(t, c, archive.OCIPrefix+whole))
 	})
 }
 
@@ -168,8 +170,8 @@ func mustImage(t *testing.T, c *Client, ref string) shim.Image {
 	return img
 }
 
-// checkUsable makes sure that an image is here, unpacked, and labelled with where it came from, and that a garbage collection
-// leaves it so.
+// checkUsable checks that an image is present, unpacked, and labelled with its source, before and
+// after a garbage collection.
 func checkUsable(t *testing.T, c *Client, img shim.Image) {
 	t.Helper()
 	c.forget()

@@ -10,17 +10,19 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// imageFacts are what containers need of an image. They depend on its digest alone, so they are read once.
+// imageFacts are the properties of an image that containers need. They depend on its digest alone,
+// so they are read once.
 type imageFacts struct {
 	config  ocispec.ImageConfig
 	chainID string   // name of the snapshot with its layers
 	users   sync.Map // a user's name -> specs.User
 }
 
-// knownImages are the facts of every image that a container was made from since the daemon started, by digest.
+// knownImages are the facts of each image that a container was made from since the daemon started,
+// by digest.
 type knownImages struct{ byDigest sync.Map }
 
-// facts reads them from containerd at the first call for a digest.
+// facts returns an image's facts. At the first call for a digest it reads them from containerd.
 func (c *Client) facts(ctx context.Context, img shim.Image) (*imageFacts, error) {
 	if known, ok := c.known.byDigest.Load(img.Digest); ok {
 		return known.(*imageFacts), nil

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// The labels of our containers: all that is known of a container whose daemon is gone.
+// The labels of our containers. A new daemon knows nothing else of a container.
 const (
 	labelGroup       = "sallyport.dev/group"
 	labelRole        = "sallyport.dev/role"
@@ -16,13 +16,11 @@ const (
 	labelDigest      = "sallyport.dev/digest"
 	labelImageDigest = "sallyport.dev/image-digest"
 	labelGeneration  = "sallyport.dev/generation"
-	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent where it names none
+	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent if it names none
 )
 
-// shimGroupAnnotation is containerd's: containers of the same value are served by one shim process.
-const shimGroupAnnotation = "io.containerd.runc.v2.group"
-
-// hostShim is that value where all groups share a shim. No group can be called so, for the underscore.
+// hostShim is the value of [oci.ShimGroupAnnotation] if all groups share a shim. Because of the
+// underscore it is no group's name.
 const hostShim = "sallyport_host"
 
 func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {
@@ -40,7 +38,8 @@ func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {
 	return labels
 }
 
-// fromLabels fills in what labels tell. A generation that can't be read is 0, which no group has.
+// fromLabels returns what labels hold of a container. A generation that can't be read is 0, which
+// no group has.
 func fromLabels(labels map[string]string) shim.ContainerState {
 	generation, _ := strconv.Atoi(labels[labelGeneration])
 	return shim.ContainerState{
@@ -53,7 +52,7 @@ func fromLabels(labels map[string]string) shim.ContainerState {
 	}
 }
 
-// groupOf is the group in a container's id. Group names have no dot.
+// groupOf returns the group in a container's id. Group names have no dot.
 func groupOf(id string) string {
 	group, _, _ := strings.Cut(id, ".")
 	return group

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What is written into labels is read out of them.
+// The labels hold what was written into them.
 func TestLabels(t *testing.T) {
 	req := shim.CreateRequest{
 		Group:      &spec.Group{Name: "shop"},

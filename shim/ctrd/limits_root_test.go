@@ -8,7 +8,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// limitFiles are what a container sees of its limits, on a unified host and on a hybrid one.
+// limitFiles are the files in which a container finds its limits, on a unified host and on a hybrid
+// one.
 const limitFiles = "memory.max memory/memory.limit_in_bytes memory.swap.max memory/memory.memsw.limit_in_bytes pids.max pids/pids.max " +
 	"cpu.max cpu/cpu.cfs_quota_us io.weight io.bfq.weight blkio/blkio.weight blkio/blkio.bfq.weight"
 
@@ -20,7 +21,7 @@ func TestRootLimits(t *testing.T) {
 		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
 		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17, IOWeight: 200}
 		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
-		r := newRig(t, c, archive, all, noSwap)
+		r := newHarness(t, c, archive, all, noSwap)
 		r.run()
 		for name, want := range map[string][][]string{
 			"all": {
@@ -51,7 +52,7 @@ func TestRootOOMKillIsSeen(t *testing.T) {
 		failed := script("failed", spec.App, "exit 137")
 		hog.Resources = spec.Resources{Memory: 8 << 20, Swap: &none}
 		failed.Resources = hog.Resources
-		r := newRig(t, c, archive, hog, failed)
+		r := newHarness(t, c, archive, hog, failed)
 		r.run()
 		if _, s := r.ended("hog"); !s.OOMKilled || s.ExitStatus != 137 {
 			t.Errorf("killed for memory: %v, status %d", s.OOMKilled, s.ExitStatus)

@@ -12,7 +12,8 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// Observe implements [shim.Runtime]. Containers without our label, whoever put them into the namespace, are not listed.
+// Observe implements [shim.Runtime]. It doesn't list containers without our label, which others
+// have put into the namespace.
 func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerState, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -26,7 +27,8 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 	}
 	processes := make(map[string]*task.Process)
 	if group == "" {
-		// One call for all. Of a single group's few containers each is asked for: the list would ask every shim of the host.
+		// One call is enough for all groups. The few containers of one group are asked for one by
+		// one, because the list would ask every shim of the host.
 		resp, err := c.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
 		if err != nil {
 			return nil, c.unanswered(fmt.Errorf("list tasks: %w", errgrpc.ToNative(err)))
@@ -40,7 +42,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 		state := fromLabels(r.Labels)
 		state.Made = r.CreatedAt
 		p, listed := processes[r.ID]
-		if !listed { // the list passes silently over a shim that doesn't answer
+		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {
 				c.log.Warn("task not seen", "container", r.ID, "error", err)
 				state.Task = shim.TaskUnknown
@@ -53,7 +55,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 	return states, nil
 }
 
-// withProcess adds what is known of a container's task, nil for none.
+// withProcess adds the state of a container's task. A nil process means that there is no task.
 func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.ContainerState {
 	if p == nil {
 		s.Task = shim.TaskNone

@@ -21,7 +21,7 @@ func TestWithProcess(t *testing.T) {
 		{"none", nil, shim.ContainerState{Task: shim.TaskNone}},
 		{"created", &task.Process{Status: task.Status_CREATED, Pid: 7}, shim.ContainerState{Task: shim.TaskCreated, PID: 7}},
 		{"running", &task.Process{Status: task.Status_RUNNING, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
-		{"paused by somebody", &task.Process{Status: task.Status_PAUSED, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
+		{"paused from outside", &task.Process{Status: task.Status_PAUSED, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
 		{"stopped", &task.Process{Status: task.Status_STOPPED, Pid: 7, ExitStatus: 3, ExitedAt: timestamppb.New(at)}, shim.ContainerState{Task: shim.TaskStopped, ExitStatus: 3, ExitedAt: at}},
 		{"unknown", &task.Process{Status: task.Status_UNKNOWN}, shim.ContainerState{Task: shim.TaskUnknown}},
 	}

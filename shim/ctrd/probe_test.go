@@ -12,10 +12,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// denied is what each try of testdata/probe comes to in a container; those that are ok are the control.
+// denied is the outcome of each attempt of testdata/probe in a container. Those that are ok are the
+// control.
 var denied = map[string]string{
 	"inet stream":       "ok",
 	"inet datagram":     "ok",
@@ -70,13 +72,13 @@ var denied = map[string]string{
 func TestRootProbe(t *testing.T) {
 	program := buildProbe(t, "amd64")
 	archive := busyboxArchive(t)
-	// What can be given up gives raw sockets, and nothing else of all this.
+	// Giving up capabilities allows raw sockets, and nothing else of these.
 	unsafe := placed("unsafe", spec.Ambassador, program)
 	unsafe.Unsafe.Capabilities = []string{"NET_ADMIN", "NET_RAW"}
 	raw := maps.Clone(denied)
 	raw["inet raw"], raw["inet6 raw"] = "ok", "ok"
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive,
+		r := newHarness(t, c, archive,
 			placed("member", spec.App, program), placed("door", spec.Ambassador, program), unsafe,
 			script("shell", spec.App, "sleep 1000"))
 		r.run()
@@ -89,7 +91,7 @@ func TestRootProbe(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		// What is exec'd is held like the program itself.
+		// An exec'd process is held like the program itself.
 		out, _ := r.exec("shell", "cat /proc/self/status")
 		checkStatus(t, out)
 		out, status := r.exec("shell", "mount -t tmpfs none /tmp")
@@ -116,7 +118,8 @@ func outcomes(out string) map[string]string {
 	return got
 }
 
-// checkStatus looks at a process from inside: no capability beyond the default set, no way to more, a filter in force.
+// checkStatus checks a process from inside: no capability beyond the default set, no way to more,
+// and a filter in force.
 func checkStatus(t *testing.T, status string) {
 	t.Helper()
 	got := map[string]string{}
@@ -135,9 +138,10 @@ func checkStatus(t *testing.T, status string) {
 	}
 }
 
-// Through the 32-bit table a filter can't tell families apart, so a program of that kind doesn't live to try.
+// A filter can't tell families apart in the 32-bit table, so a program of that kind is killed at
+// once.
 func TestRootProbe32(t *testing.T) {
-	needRoot(t)
+	ctrdtest.NeedRoot(t)
 	program := buildProbe(t, "386")
 	path := filepath.Join(t.TempDir(), "probe")
 	if err := os.WriteFile(path, program, 0o755); err != nil {
@@ -148,7 +152,7 @@ func TestRootProbe32(t *testing.T) {
 	}
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, placed("member", spec.App, program))
+		r := newHarness(t, c, archive, placed("member", spec.App, program))
 		r.run()
 		out, s := r.ended("member")
 		if want := uint32(128 + unix.SIGSYS); out != "" || s.ExitStatus != want {
@@ -159,7 +163,7 @@ func TestRootProbe32(t *testing.T) {
 
 func buildProbe(t *testing.T, goarch string) []byte {
 	t.Helper()
-	needRoot(t)
+	ctrdtest.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "probe")
 	cmd := exec.Command("go", "build", "-o", path, "./testdata/probe")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
@@ -176,8 +180,8 @@ func buildProbe(t *testing.T, goarch string) []byte {
 // The container's surroundings as its program sees them.
 func TestRootInside(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "web.tar")
-	needRoot(t)
-	writeOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
+	ctrdtest.NeedRoot(t)
+	ctrdtest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) {
 		i.Config.User = "web"
 		i.Config.Env = []string{"PATH=/bin", "FROM=image", "BOTH=image"}
 		i.Config.WorkingDir = "/srv"
@@ -190,7 +194,7 @@ func TestRootInside(t *testing.T) {
 		reader := script("reader", spec.Sidecar, "until cat /data/shared >/dev/null; do sleep 0.1; done 2>/dev/null; touch /data/mine 2>/dev/null || echo refused")
 		reader.Mounts = []spec.Mount{{Volume: "data", Path: "/data", ReadOnly: true}}
 		reader.User = "0"
-		r := newRig(t, c, archive, app, reader)
+		r := newHarness(t, c, archive, app, reader)
 		r.group.Volumes = []spec.Volume{{Name: "data", Size: 1 << 20}}
 		data := c.cfg.Layout.VolumePath("g", "data")
 		if err := os.MkdirAll(data, 0o755); err != nil {

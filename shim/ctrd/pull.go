@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// stallTimeout ends a pull in which nothing has moved for so long. There is no limit to a pull's whole time: links are slow.
+	// stallTimeout ends a pull in which nothing has moved for this long. The whole time of a pull
+	// has no limit, because links are slow.
 	stallTimeout = time.Minute
 	// downloads is the number of layers fetched at once.
 	downloads = 3
 )
 
-// errStalled is the cause that a pull ends with when its registry falls silent.
+// errStalled is the cause of the end of a pull whose registry sends nothing any more.
 var errStalled = errors.New("no data")
 
-// pull fetches an image from its registry. What it has fetched when it fails is kept for a day, and the next pull of the
-// same image goes on from there.
+// pull fetches an image from its registry. If it fails, what it has fetched is kept for a day, and
+// the next pull of the same image goes on from there.
 func (c *Client) pull(ctx context.Context, src source) error {
 	ctx, end, err := c.leased(ctx, "sallyport-pull-"+digest.FromString(src.name).Encoded())
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *Client) pull(ctx context.Context, src source) error {
 	return nil
 }
 
-// endEmpty ends the lease in ctx unless it holds something that the next pull can go on with.
+// endEmpty ends the lease in ctx, unless it holds something that the next pull can use.
 func (c *Client) endEmpty(ctx context.Context, end func(drop bool)) {
 	ctx, cancel := c.ctx(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
@@ -62,7 +63,8 @@ func (c *Client) endEmpty(ctx context.Context, end func(drop bool)) {
 	}
 }
 
-// resolver speaks TLS to every registry, and to one on loopback plain HTTP if it doesn't speak TLS itself.
+// resolver speaks TLS to every registry. To a registry on loopback that doesn't speak TLS it speaks
+// plain HTTP.
 func resolver(transport http.RoundTripper) remotes.Resolver {
 	hosts := func(host string) ([]docker.RegistryHost, error) {
 		local, err := docker.MatchLocalhost(host)

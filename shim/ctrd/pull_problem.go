@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// pullProblem says in an operator's words why an image could not be pulled, and what to do.
+// pullProblem returns in an operator's words why an image could not be pulled, and what to do.
 func pullProblem(src source, err error) error {
 	problem := func(hint, format string, args ...any) error {
 		return &shim.Problem{Err: fmt.Errorf("image %s: "+format, append([]any{src.name}, args...)...), Hint: hint}

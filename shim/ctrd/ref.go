@@ -8,6 +8,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
 // A sourceKind is where an image comes from.
@@ -19,13 +20,7 @@ const (
 	fromDockerArchive
 )
 
-// The prefixes by which a group file names an archive.
-const (
-	ociArchivePrefix    = "oci-archive:"
-	dockerArchivePrefix = "docker-archive:"
-)
-
-// A source is what a group file's `image` means.
+// A source is the meaning of a group file's `image`.
 type source struct {
 	kind sourceKind
 	ref  string // as the group file has it
@@ -34,10 +29,10 @@ type source struct {
 	path string // of an archive
 }
 
-// parseSource completes a registry's reference as docker does ("busybox" is docker.io/library/busybox:latest), because
-// that is what operators mean by it.
+// parseSource completes a registry's reference as docker does: "busybox" is
+// docker.io/library/busybox:latest. Operators expect that.
 func parseSource(ref string) (source, error) {
-	for prefix, kind := range map[string]sourceKind{ociArchivePrefix: fromOCIArchive, dockerArchivePrefix: fromDockerArchive} {
+	for prefix, kind := range map[string]sourceKind{archive.OCIPrefix: fromOCIArchive, archive.DockerPrefix: fromDockerArchive} {
 		path, ok := strings.CutPrefix(ref, prefix)
 		if !ok {
 			continue

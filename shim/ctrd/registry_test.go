@@ -20,6 +20,8 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 )
 
 func TestRootRegistryImages(t *testing.T) {
@@ -55,7 +57,7 @@ func TestRootRegistryImages(t *testing.T) {
 			checkUsable(t, c, mustImage(t, c, host+"/multi:1"))
 		})
 		t.Run("not unpacked", func(t *testing.T) {
-			push(t, host, "packed", "1", buildImage(t, busyboxImage(t).config, writeTar(t, []tarFile{{name: "packed", mode: 0o644}})))
+			push(t, host, "packed", "1", ctrdtest.Build(t, busyboxImage(t).Config, ctrdtest.Tar(t, []ctrdtest.File{{Name: "packed", Mode: 0o644}})))
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			defer cancel()
 			if _, err := c.client.Fetch(ctx, host+"/packed:1"); err != nil {
@@ -101,7 +103,7 @@ func TestRootRegistryProblems(t *testing.T) {
 	})
 }
 
-// A link that fails in the middle of a layer: the next pull goes on from there.
+// After a link has failed in the middle of a layer, the next pull goes on from there.
 func TestRootPullGoesOn(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		backend := startRegistry(t)
@@ -109,9 +111,9 @@ func TestRootPullGoesOn(t *testing.T) {
 		for i := range noise {
 			noise[i] = byte(i * i >> 8 * i)
 		}
-		img := buildImage(t, busyboxImage(t).config, writeTar(t, []tarFile{{name: "noise", mode: 0o644, body: noise}}))
+		img := ctrdtest.Build(t, busyboxImage(t).Config, ctrdtest.Tar(t, []ctrdtest.File{{Name: "noise", Mode: 0o644, Body: noise}}))
 		push(t, backend, "big", "1", img)
-		size := int64(len(img.layerBlobs(t)[0]))
+		size := int64(len(img.LayerBlobs(t)[0]))
 		var broken atomic.Bool
 		var served atomic.Int64
 		broken.Store(true)
@@ -132,7 +134,8 @@ func TestRootPullGoesOn(t *testing.T) {
 	})
 }
 
-// relay passes a request on to a registry. Of a layer it counts the bytes, and, if broken, breaks off after limit of them.
+// relay passes a request on to a registry. It counts the bytes of a layer. If broken is set, it
+// breaks off after limit of them.
 func relay(w http.ResponseWriter, r *http.Request, backend string, broken bool, limit int64, served *atomic.Int64) {
 	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+backend+r.URL.Path, nil)
 	if err != nil {
@@ -181,7 +184,7 @@ func startRegistry(t *testing.T) string {
 	t.Helper()
 	binary, err := exec.LookPath("docker-registry")
 	if err != nil {
-		missing(t, "docker-registry is not installed")
+		ctrdtest.Missing(t, "docker-registry is not installed")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -222,14 +225,14 @@ func startRegistry(t *testing.T) string {
 }
 
 // push puts an image into a registry.
-func push(t *testing.T, host, name, tag string, img builtImage) {
+func push(t *testing.T, host, name, tag string, img ctrdtest.Image) {
 	t.Helper()
-	for dgst, b := range img.blobs {
-		if dgst != img.manifest.Digest {
+	for dgst, b := range img.Blobs {
+		if dgst != img.Manifest.Digest {
 			pushBlob(t, host, name, dgst, b)
 		}
 	}
-	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageManifest, img.blobs[img.manifest.Digest])
+	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageManifest, img.Blobs[img.Manifest.Digest])
 }
 
 func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
@@ -248,12 +251,12 @@ func pushBlob(t *testing.T, host, name string, dgst digest.Digest, b []byte) {
 }
 
 // pushIndex puts images and an index of them into a registry.
-func pushIndex(t *testing.T, host, name, tag string, imgs ...builtImage) {
+func pushIndex(t *testing.T, host, name, tag string, imgs ...ctrdtest.Image) {
 	t.Helper()
 	for _, img := range imgs {
-		push(t, host, name, img.manifest.Digest.String(), img)
+		push(t, host, name, img.Manifest.Digest.String(), img)
 	}
-	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, encoded(t, index(imgs...)))
+	put(t, fmt.Sprintf("http://%s/v2/%s/manifests/%s", host, name, tag), ocispec.MediaTypeImageIndex, ctrdtest.JSON(t, ctrdtest.Index(imgs...)))
 }
 
 // registryClient keeps no connections, which would be goroutines left behind.

@@ -10,24 +10,26 @@ import (
 	"path/filepath"
 )
 
-// resolvConf is where a host says whom it asks for names.
+// resolvConf has the servers that a host asks for names.
 const resolvConf = "etc/resolv.conf"
 
-// behindStubs is where those who answer on a host's loopback say whom they ask themselves.
+// behindStubs have the servers that a resolver on the host's loopback asks itself.
 var behindStubs = []string{
 	"run/systemd/resolve/resolv.conf",
 	"run/NetworkManager/no-stub-resolv.conf", // dnsmasq or systemd-resolved, started by NetworkManager
 	"run/dnsmasq/resolv.conf",                // dnsmasq beside resolvconf
 }
 
-// Resolvers are the host's that a group can reach; none where the host asks only itself.
+// Resolvers returns the host's resolvers that a group can reach. It returns none if the host asks
+// only itself.
 func Resolvers() ([]netip.Addr, error) {
 	_, servers, err := hostResolvers("/")
 	return servers, err
 }
 
-// hostResolvers is the ambassador's resolv.conf, and the servers in it: the host's own without what can't be reached from a
-// group, or else the real list behind a stub. Empty where there is neither.
+// hostResolvers returns the ambassador's resolv.conf, and the servers in it. It is the host's own
+// without the servers that a group can't reach, or else the list behind a stub. Without either it
+// is empty.
 func hostResolvers(root string) (conf []byte, servers []netip.Addr, err error) {
 	own, err := os.ReadFile(filepath.Join(root, resolvConf))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +41,7 @@ func hostResolvers(root string) (conf []byte, servers []netip.Addr, err error) {
 	for _, path := range behindStubs {
 		list, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
-			continue // not that one
+			continue // this host has no such file
 		}
 		if conf, servers = reachable(list); len(servers) > 0 {
 			return conf, servers, nil
@@ -48,11 +50,12 @@ func hostResolvers(root string) (conf []byte, servers []netip.Addr, err error) {
 	return nil, nil, nil
 }
 
-// reachable is a resolv.conf without the servers that a group can't reach, with all else that it says: search, options.
+// reachable returns a resolv.conf without the servers that a group can't reach. Everything else in
+// it stays: search, options.
 func reachable(conf []byte) (kept []byte, servers []netip.Addr) {
 	for line := range bytes.Lines(conf) {
 		words := bytes.Fields(line)
-		if len(words) == 0 || string(words[0]) != "nameserver" || line[0] != 'n' { // indented it is none
+		if len(words) == 0 || string(words[0]) != "nameserver" || line[0] != 'n' { // an indented line names no server
 			kept = append(kept, line...)
 			continue
 		}
@@ -69,8 +72,8 @@ func reachable(conf []byte) (kept []byte, servers []netip.Addr) {
 	return kept, servers
 }
 
-// onlyHere says of an address that on another machine it is another one, and so in a group: loopback, which the unspecified
-// address means too, and IPv6's link-local ones.
+// onlyHere reports whether an address means another machine in a group: loopback, the unspecified
+// address, which means loopback too, and IPv6's link-local ones.
 func onlyHere(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsUnspecified() || a.Zone() != "" || a.Is6() && a.IsLinkLocalUnicast()
 }

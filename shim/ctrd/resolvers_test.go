@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A host in a folder has the files that each case says; the ambassador's resolv.conf is in the golden file.
+// The host in a folder has the files of each case. The golden file has the ambassador's
+// resolv.conf.
 func TestHostResolvers(t *testing.T) {
 	const stub, dnsmasq = "# stub\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch example.com\n", "nameserver 127.0.0.1\n"
 	tests := []struct {
@@ -29,7 +31,7 @@ func TestHostResolvers(t *testing.T) {
 		{"loopback under other names", map[string]string{resolvConf: "nameserver 0.0.0.0\nnameserver ::\nnameserver ::ffff:127.0.0.1\nnameserver 192.0.2.53\n"}},
 		{"broken lines", map[string]string{resolvConf: "nameserver\nnameserver resolver.example\n#nameserver 192.0.2.1\n nameserver 192.0.2.2\nnameserver\t192.0.2.53 # the one\n"}},
 		{"no end of the last line", map[string]string{resolvConf: "nameserver 127.0.0.1\nnameserver 192.0.2.53"}},
-		{"nobody but itself", map[string]string{resolvConf: stub, behindStubs[0]: "nameserver 127.0.0.1\n"}},
+		{"none but itself", map[string]string{resolvConf: stub, behindStubs[0]: "nameserver 127.0.0.1\n"}},
 		{"unbound on loopback", map[string]string{resolvConf: "nameserver ::1\nsearch example.com\n"}},
 		{"nothing", nil},
 	}
@@ -63,6 +65,8 @@ func TestHostResolversUnreadable(t *testing.T) {
 		t.Errorf("a folder in place of the file gave %q, %v", conf, servers)
 	}
 }
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // goldenText compares a text with testdata/name.
 func goldenText(t *testing.T, name, got string) {

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"net"
+	"time"
 
 	shimtask "github.com/containerd/containerd/api/runtime/task/v3"
 	"github.com/containerd/errdefs"
@@ -13,11 +14,15 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// shimServices are the names of a shim's one service, the newest first. The requests used here are the same in each.
+// dialTimeout bounds a connect to a local socket. A listener with a free backlog takes it at once.
+const dialTimeout = time.Second
+
+// shimServices are the names of a shim's one service, the newest first. The requests used here are
+// the same in each version.
 var shimServices = []string{"containerd.task.v3.Task", "containerd.task.v2.Task"}
 
-// callShim asks a shim past its containerd, which only makes sense for what containerd doesn't know. Without a shim the error
-// is errdefs.ErrUnavailable.
+// callShim calls a shim directly. That is of use only for what containerd doesn't know. Without a
+// shim the error is errdefs.ErrUnavailable.
 func (c *Client) callShim(ctx context.Context, shimGroup, method string, req, resp proto.Message) error {
 	conn, err := net.DialTimeout("unix", c.shimSocket(shimGroup), dialTimeout)
 	if err != nil {
@@ -33,11 +38,12 @@ func (c *Client) callShim(ctx context.Context, shimGroup, method string, req, re
 	return err
 }
 
-// removeInShim ends and deletes a task where its shim has it. That it hasn't, or that there is no shim, is no error.
+// removeInShim ends and deletes a task that its shim knows. If the shim doesn't know it, or there
+// is no shim, that is no error.
 func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
-	ctx, cancel := c.ctx(ctx, strayTimeout)
+	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
-	// One that has ended can't be killed.
+	// A task that has ended can't be killed.
 	if c.callShim(ctx, shimGroup, "Kill", &shimtask.KillRequest{ID: id, Signal: uint32(unix.SIGKILL)}, &emptypb.Empty{}) == nil {
 		_ = c.callShim(ctx, shimGroup, "Wait", &shimtask.WaitRequest{ID: id}, &shimtask.WaitResponse{})
 	}
@@ -48,14 +54,14 @@ func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
 	return err
 }
 
-// dismissShim tells a shim to end if it has nothing left. One whose last task was deleted by a call that was cut has not been
-// told so, and one whose start was cut can't be.
+// dismissShim asks a shim to end if it has no task. Nothing asked it to if its last task was
+// deleted by a call that was cut off, or if the call that started it was.
 func (c *Client) dismissShim(ctx context.Context, shimGroup, id string) {
 	if err := c.endHungShim(ctx, shimGroup); err != nil {
 		c.log.Warn("the shim of what was removed may stay", "container", id, "error", err)
 		return
 	}
-	ctx, cancel := c.ctx(ctx, strayTimeout)
+	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
 	// A shim that ends may not answer any more.
 	_ = c.callShim(ctx, shimGroup, "Shutdown", &shimtask.ShutdownRequest{ID: id}, &emptypb.Empty{})

@@ -17,20 +17,21 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// shimAnswers is how long a shim may take to answer at all; one that has just been started, on a busy host, takes a second. A
-// Client has its own, which tests shorten.
+// shimAnswers is how long a shim may take to answer a call. On a busy host a new shim takes a
+// second. Each Client has a value of its own, which tests shorten.
 const shimAnswers = 10 * time.Second
 
-// endHungShim ends a shim that takes calls and answers none, so that the next task gets another. A shim whose start was cut waits
-// for ever for someone to read its log, while containerd finds its socket and sends every further task of the group there. It has
-// started no process; one that has, and is silent, is left to the operator.
+// endHungShim ends a shim that takes calls and answers none, so that the next task gets another
+// shim. A shim whose start was cut off waits for ever for a reader of its log, while containerd
+// finds its socket and sends every further task of the group there. Such a shim has started no
+// process. A silent shim that has is left to the operator.
 func (c *Client) endHungShim(ctx context.Context, shimGroup string) error {
 	if !c.shimListens(shimGroup) {
 		return nil
 	}
 	ask, cancel := c.ctx(ctx, c.shimAnswers)
 	defer cancel()
-	// Every shim knows this one, whether or not it knows the task.
+	// Every shim has this method, even for a task that it doesn't know.
 	err := c.callShim(ask, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &shimtask.ConnectResponse{})
 	if ask.Err() == nil || ctx.Err() != nil {
 		return nil
@@ -73,7 +74,8 @@ func (c *Client) endShim(pid int) error {
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 }
 
-// shimProcess finds the group's shim by its command line, and how many processes it is the parent of; 0 is none.
+// shimProcess finds the group's shim by its command line, and counts its child processes. A pid of
+// 0 means that there is none.
 func (c *Client) shimProcess(shimGroup string) (pid, children int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	parents := map[int]int{}
@@ -87,7 +89,8 @@ func (c *Client) shimProcess(shimGroup string) (pid, children int) {
 	return pid, parents[pid]
 }
 
-// servedBy is the container that a shim of ours was started for, empty if the process is none.
+// servedBy returns the container that a shim of ours was started for. It returns "" for any other
+// process.
 func (c *Client) servedBy(pid int) string {
 	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	args := strings.Split(string(line), "\x00")
@@ -103,10 +106,10 @@ func (c *Client) servedBy(pid int) string {
 	return after("-id")
 }
 
-// parent is a process's, 0 if it is gone.
+// parent returns the parent of a process. It returns 0 if the process is gone.
 func parent(pid int) (ppid int) {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if end := strings.LastIndexByte(string(stat), ')'); end >= 0 { // its name may have anything in it
+	if end := strings.LastIndexByte(string(stat), ')'); end >= 0 { // the name before it may have parentheses
 		fmt.Sscanf(string(stat[end+1:]), " %s %d", new(string), &ppid)
 	}
 	return ppid

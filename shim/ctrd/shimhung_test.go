@@ -13,35 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A shim that was cut when it started listens and never answers. The next task gets another, and with the last task of the group
-// such a shim goes as well.
+// A shim whose start was cut off listens and never answers. The next task gets another shim. The
+// last task of the group takes such a shim along.
 func TestRootHungShim(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
-		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		s.hungShim("g.web")
 		if err := r.c.Create(t.Context(), r.request("web")); err != nil {
 			t.Fatal(err)
 		}
 		r.start("web")
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 
 		s.hungShim("g.web")
 		r.removeAll()
 		r.nothing()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }
 
-// hungShim starts a shim as the oldest containerd does, but for the reader of its log.
+// hungShim starts a shim as the oldest containerd does, without a reader of its log.
 func (s *server) hungShim(id string) {
 	s.t.Helper()
-	bundle := filepath.Join(shortDir(s.t), id)
+	bundle := filepath.Join(ctrdtest.ShortDir(s.t), id)
 	if err := unix.Mkdir(bundle, 0o700); err != nil {
 		s.t.Fatal(err)
 	}
@@ -62,8 +63,9 @@ func (s *server) hungShim(id string) {
 	}
 }
 
-// freeze stops a process and returns when no thread of it runs any more, which on a busy machine takes a while.
-func (r *rig) freeze(pid int) {
+// freeze stops a process, and returns when no thread of it runs any more. On a busy machine that
+// takes a while.
+func (r *harness) freeze(pid int) {
 	r.Helper()
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		r.Fatal(err)
@@ -77,12 +79,12 @@ func (r *rig) freeze(pid int) {
 	})
 }
 
-// A silent shim whose containers run is not ended: the operator is told which it is.
+// A silent shim whose containers run is not ended. The hint has its number.
 func TestRootSilentShim(t *testing.T) {
 	archive := busyboxArchive(t)
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
-		r := newRig(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 		r.run()
 		if err := r.c.Remove(t.Context(), "g", "web"); err != nil {
 			t.Fatal(err)
@@ -105,6 +107,6 @@ func TestRootSilentShim(t *testing.T) {
 			t.Error(err)
 		}
 		r.removeAll()
-		r.noStrays()
+		r.noLeftovers()
 	})
 }

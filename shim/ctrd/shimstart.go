@@ -10,26 +10,28 @@ import (
 	"time"
 )
 
-// shimStarts lets one call at a time start the shim of a group. Several at once race for its socket: between another's bind
-// and listen one takes the socket for a dead one's, removes it, and either fails or leaves a shim that nobody can reach.
-// As soon as the shim listens, or the first call has ended well, the others go on, all at once.
+// shimStarts lets one call at a time start the shim of a group. Several at once race for its
+// socket. Between the bind and the listen of one, another takes the socket for that of a dead shim
+// and removes it. Then it fails, or leaves a shim that can't be reached. As soon as the shim
+// listens, or the first call has succeeded, all others go on at once.
 type shimStarts struct {
 	mu    sync.Mutex
 	first map[string]*shimStart // by group of containers that share a shim
 }
 
-// A shimStart is a first call that is under way.
+// A shimStart is a first call that is running.
 type shimStart struct {
 	once sync.Once
 	told chan struct{}
-	up   bool // whether there is a shim; read after told is closed
+	up   bool // there is a shim; read after told is closed
 }
 
 func (s *shimStart) tell(up bool) {
 	s.once.Do(func() { s.up = up; close(s.told) })
 }
 
-// do calls create, which starts the group's shim if there is none; listening tells whether there is one.
+// do calls create, which starts the group's shim if there is none. listening reports whether there
+// is one.
 func (s *shimStarts) do(ctx context.Context, group string, listening func() bool, create func() error) error {
 	for {
 		start, first := s.join(group)
@@ -68,7 +70,7 @@ func (s *shimStarts) leave(group string) {
 	delete(s.first, group)
 }
 
-// lead calls create, and lets the others in as early as can be.
+// lead calls create, and lets the others go on as early as possible.
 func (s *shimStart) lead(listening func() bool, create func() error) error {
 	ended, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -94,11 +96,13 @@ func (s *shimStart) lead(listening func() bool, create func() error) error {
 	return err
 }
 
-// shimSockets is where shims of every version put their sockets, whatever containerd's own folders are.
+// shimSockets is where shims of every version put their sockets, independent of containerd's own
+// folders.
 const shimSockets = "/run/containerd/s"
 
-// shimListens connects, as a shim that starts does, to the address that shims give themselves. Where a version of theirs
-// chooses another, nobody listens here and the calls after the first come later than they could.
+// shimListens connects to the address that shims choose for themselves, as a shim does that starts.
+// If a version chooses another address, nothing listens here, and the calls after the first are
+// later than necessary.
 func (c *Client) shimListens(group string) bool {
 	conn, err := net.Dial("unix", c.shimSocket(group))
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// never is a shim that doesn't listen where it is looked for.
+// never is a shim that doesn't listen at the expected address.
 func never() bool { return false }
 
 func TestShimStartsOneFirst(t *testing.T) {
 	tests := []struct {
 		name   string
-		listen time.Duration // when the shim does; an hour: where nobody looks
+		listen time.Duration // when the shim listens; an hour: it is not found
 		want   time.Duration // until all three are created, of 50 ms each
 	}{
 		{"seen listening", 10 * time.Millisecond, 60 * time.Millisecond},
@@ -55,7 +55,7 @@ func TestShimStartsOneFirst(t *testing.T) {
 	}
 }
 
-// Where the first fails without a shim, the next is first.
+// If the first fails without a shim, the next is first.
 func TestShimStartsAfterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shimStarts

@@ -11,13 +11,14 @@ import (
 // snapshotters are the kinds of root filesystem we can use, the best first.
 var snapshotters = []string{"overlayfs", "native"}
 
-// A snapshotterChoice is made once per connection: a server doesn't change its plugins while it runs.
+// A snapshotterChoice is made once per connection: a server doesn't change its plugins while it
+// runs.
 type snapshotterChoice struct {
 	mu   sync.Mutex
 	name string
 }
 
-// snapshotter is the name of the best snapshotter that works on this server.
+// snapshotter returns the name of the best snapshotter that works on this server.
 func (c *Client) snapshotter(ctx context.Context) (string, error) {
 	c.choice.mu.Lock()
 	defer c.choice.mu.Unlock()

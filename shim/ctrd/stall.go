@@ -14,7 +14,8 @@ type stallWatch struct {
 	cancel context.CancelCauseFunc
 }
 
-// watchStall starts to watch; the context ends with errStalled. Call stop at the end.
+// watchStall starts to watch. After a stall the context ends with errStalled. The caller calls stop
+// at the end.
 func watchStall(ctx context.Context, after time.Duration) (context.Context, *stallWatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return ctx, &stallWatch{
@@ -24,7 +25,7 @@ func watchStall(ctx context.Context, after time.Duration) (context.Context, *sta
 	}
 }
 
-// moved says that there was progress.
+// moved reports progress.
 func (w *stallWatch) moved() { w.timer.Reset(w.after) }
 
 func (w *stallWatch) stop() {
@@ -61,7 +62,8 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A countingSection reports each piece read of it. It can be sought in, so that an import goes on where another stopped.
+// A countingSection reports each piece that is read of it. It can seek, so that an import goes on
+// where an earlier one stopped.
 type countingSection struct {
 	*io.SectionReader
 	moved func()

@@ -19,15 +19,16 @@ import (
 
 const (
 	startTimeout = 30 * time.Second
-	// killTimeout is how long a killed program may take to be gone; the kernel may have to write its memory out.
+	// killTimeout is how long a killed program may take to end. The kernel may have to write its
+	// memory out.
 	killTimeout = 30 * time.Second
-	// cleanupTimeout bounds what is done after a call's own context has ended.
+	// cleanupTimeout bounds the clean-up after a call's own context has ended.
 	cleanupTimeout = time.Minute
-	// lookAgain is the pause before a second look at a task whose shim broke off.
+	// lookAgain is the pause before a second look at a task whose shim ended the call.
 	lookAgain = 20 * time.Millisecond
 )
 
-// cleanup is a context for undoing: it outlives ctx, and ends.
+// cleanup returns a context for undoing. It outlives ctx, and has a deadline.
 func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return c.ctx(context.WithoutCancel(ctx), cleanupTimeout)
 }
@@ -77,7 +78,7 @@ func (c *Client) Stop(ctx context.Context, group, container string, stop spec.St
 	return nil
 }
 
-// stopSignal is the file's, else the image's, else SIGTERM.
+// stopSignal returns the file's signal, or else the image's, or else SIGTERM.
 func (c *Client) stopSignal(ctx context.Context, id string, stop spec.Stop) (syscall.Signal, error) {
 	if stop.Signal != "" {
 		return signal.ParseSignal(stop.Signal)
@@ -92,7 +93,8 @@ func (c *Client) stopSignal(ctx context.Context, id string, stop spec.Stop) (sys
 	return syscall.SIGTERM, nil
 }
 
-// kill ends a task's processes (all of them: they are in a PID namespace) and waits until they have.
+// kill kills the processes of a task, and waits until they have ended. One signal reaches all of
+// them, because they are in a PID namespace.
 func (c *Client) kill(ctx context.Context, id string) error {
 	if err := c.signal(ctx, id, syscall.SIGKILL); err != nil {
 		return err
@@ -100,7 +102,7 @@ func (c *Client) kill(ctx context.Context, id string) error {
 	return c.await(ctx, id, killTimeout)
 }
 
-// signal sends sig to a task; one that has ended is no error.
+// signal sends sig to a task. A task that has ended is no error.
 func (c *Client) signal(ctx context.Context, id string, sig syscall.Signal) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -114,7 +116,7 @@ func (c *Client) signal(ctx context.Context, id string, sig syscall.Signal) erro
 	return fmt.Errorf("signal %s with %v: %w", id, sig, errgrpc.ToNative(err))
 }
 
-// await waits until a task has ended or is gone. The error is context.DeadlineExceeded if that takes longer than d.
+// await waits until a task has ended or is gone. After d the error is context.DeadlineExceeded.
 func (c *Client) await(ctx context.Context, id string, d time.Duration) error {
 	ctx, cancel := c.ctx(ctx, d)
 	defer cancel()
@@ -123,7 +125,7 @@ func (c *Client) await(ctx context.Context, id string, d time.Duration) error {
 		if err == nil || errdefs.IsNotFound(errgrpc.ToNative(err)) {
 			return nil
 		}
-		// The shim broke off: it has ended, or containerd restarts.
+		// The shim ended the call: it has ended, or containerd restarts.
 		if err := pause(ctx, lookAgain); err != nil {
 			return fmt.Errorf("wait for the end of %s: %w", id, err)
 		}
@@ -133,7 +135,7 @@ func (c *Client) await(ctx context.Context, id string, d time.Duration) error {
 	}
 }
 
-// process is a container's task as containerd has it, nil without one.
+// process returns a container's task as containerd has it. It returns nil if there is none.
 func (c *Client) process(ctx context.Context, id string) (*task.Process, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -159,7 +161,7 @@ func taskState(p *task.Process) shim.TaskState {
 	return shim.TaskUnknown
 }
 
-// pause waits for d, or for the end of ctx, whose error it returns.
+// pause waits for d. If ctx ends before, it returns the error of ctx.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -8,8 +8,9 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// runtimeHints are for what the OCI runtime says of a container it can't make. It says so in words alone, so this is the
-// one place that looks at them; no decision hangs on it. The first of which every part is there counts.
+// runtimeHints are the hints for what an OCI runtime reports of a container it can't make. A
+// runtime reports it in words only, so this is the one place that looks at them. Nothing is decided
+// by them. The first entry whose parts are all in the error applies.
 var runtimeHints = []struct {
 	parts []string
 	hint  string
@@ -41,7 +42,7 @@ func runtimeProblem(act, id string, err error) error {
 	return worded
 }
 
-// A runtimeError says the same as its cause in fewer words.
+// A runtimeError has the meaning of its cause in fewer words.
 type runtimeError struct {
 	words string
 	cause error
@@ -50,7 +51,8 @@ type runtimeError struct {
 func (e *runtimeError) Error() string { return e.words }
 func (e *runtimeError) Unwrap() error { return e.cause }
 
-// withoutLayers drops what each layer between the runtime and us puts around the runtime's own words.
+// withoutLayers removes what each layer between the runtime and us puts around the runtime's own
+// words.
 func withoutLayers(s string) string {
 	for _, layer := range []string{"failed to create shim task: ", "failed to start shim: ", "OCI runtime create failed: ", "OCI runtime exec failed: ", "runc create failed: ", "exec failed: ",
 		"unable to start container process: ", "error during container init: "} {

@@ -16,12 +16,14 @@ import (
 const (
 	// removeTimeout bounds killing, and deleting what a dead shim may have left mounted.
 	removeTimeout = time.Minute
-	// removeAgain is how long a task that can't be deleted is tried again: containerd takes seconds to clear up after a shim.
+	// removeAgain is how long we try to delete a task that can't be deleted. containerd takes
+	// seconds to clean up after a shim.
 	removeAgain = 10 * time.Second
 )
 
-// Remove implements [shim.Runtime]. While a task's processes may live, its root filesystem stays; the record goes last, so that
-// what a removal left that failed, or was cut off, is observed and removed again.
+// Remove implements [shim.Runtime]. The root filesystem stays while a task's processes may live.
+// The record goes last. So what a removal leaves that failed or was cut off is observed, and
+// removed again.
 func (c *Client) Remove(ctx context.Context, group, container string) error {
 	ctx, cancel := c.ctx(ctx, removeTimeout)
 	defer cancel()
@@ -33,7 +35,7 @@ func (c *Client) Remove(ctx context.Context, group, container string) error {
 	return nil
 }
 
-// remove lets the shim be, which another container of the group may be about to go to.
+// remove leaves the shim alone: another container of the group may be about to use it.
 func (c *Client) remove(ctx context.Context, group, container string) error {
 	id := spec.ID(group, container)
 	if err := c.removeTask(ctx, c.shimGroup(group), id); err != nil {
@@ -48,26 +50,28 @@ func (c *Client) remove(ctx context.Context, group, container string) error {
 	return nil
 }
 
-// removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit: an answer may be lost
-// although the task is gone, so what counts is what a look finds, at containerd and past it: a task that it has lost is a
-// [stray], which goes without it.
+// removeTask kills and deletes until there is no task. The last tasks of a shim race with its exit,
+// so an answer may be lost although the task is gone. Therefore it goes by what it finds
+// afterwards, in containerd and outside of it. A task that containerd has lost is a [leftover],
+// which is removed without it.
 func (c *Client) removeTask(ctx context.Context, shimGroup, id string) error {
 	for began := time.Now(); ; {
 		p, err := c.process(ctx, id)
 		if err == nil && p != nil && taskState(p) != shim.TaskStopped {
 			err = c.kill(ctx, id)
 		}
-		left := c.stray(id)
+		left := c.leftover(id)
 		if err == nil && (p != nil || left == nil || time.Since(began) > settles) {
-			// Also a task that isn't there: of one whose deletion was cut, containerd may have the name and nothing else.
+			// This also deletes a task that isn't there. If its deletion was cut off, containerd
+			// may have the name and nothing else.
 			err = c.deleteTask(ctx, id)
-			left = c.stray(id)
+			left = c.leftover(id)
 		}
 		switch {
 		case err == nil && left == nil:
 			return nil
-		case err == nil && p == nil && time.Since(began) > c.strayAfter:
-			return c.removeStray(ctx, shimGroup, id, left)
+		case err == nil && p == nil && time.Since(began) > c.leftoverAfter:
+			return c.removeLeftover(ctx, shimGroup, id, left)
 		case err == nil:
 			err = left
 		case time.Since(began) > removeAgain:

@@ -3,8 +3,6 @@ package ctrd
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
 func TestRootLife(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive,
+		r := newHarness(t, c, archive,
 			script("proxy", spec.Ambassador, "trap 'exit 3' TERM; echo proxy out; echo proxy err >&2; while :; do sleep 0.1; done"),
 			script("ship", spec.Sidecar, "trap '' TERM; echo ship; while :; do sleep 0.1; done"),
 			script("web", spec.App, "echo web; exit 5"))
@@ -98,31 +97,24 @@ func TestRootLife(t *testing.T) {
 	})
 }
 
-// checkCgroup looks where the rules look: in the v2 hierarchy.
 func checkCgroup(t *testing.T, c *Client, s shim.ContainerState, want string) {
 	t.Helper()
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(s.PID)) + "/cgroup")
+	got, err := cgroupOf(c, s.Group, s.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(b)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			if got := strings.TrimSpace(path); got != c.cfg.Layout.CgroupRoot+want {
-				t.Errorf("%s is in cgroup %s, want %s%s", s.Name, got, c.cfg.Layout.CgroupRoot, want)
-			}
-			return
-		}
+	if got != c.cfg.Layout.CgroupRoot+want {
+		t.Errorf("%s is in cgroup %s, want %s%s", s.Name, got, c.cfg.Layout.CgroupRoot, want)
 	}
-	t.Errorf("%s is in no cgroup of the v2 hierarchy", s.Name)
 }
 
 func TestRootStopSignal(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "quits.tar")
-	needRoot(t)
-	writeOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) { i.Config.StopSignal = "SIGQUIT" }))
+	ctrdtest.NeedRoot(t)
+	ctrdtest.WriteOCI(t, archive, busyboxImage(t, func(i *ocispec.Image) { i.Config.StopSignal = "SIGQUIT" }))
 	const line = "trap 'exit 11' QUIT; trap 'exit 12' USR1; trap 'exit 13' TERM; echo up; while :; do sleep 0.1; done"
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("image", spec.App, line), script("own", spec.App, line))
+		r := newHarness(t, c, archive, script("image", spec.App, line), script("own", spec.App, line))
 		r.run()
 		for name, want := range map[string]uint32{"image": 11, "own": 12} {
 			r.says(name, "up\n")
@@ -140,11 +132,12 @@ func TestRootStopSignal(t *testing.T) {
 	})
 }
 
-// A container that was created and never started is stopped and removed like any other, and at once.
+// A container that was created and never started is stopped and removed like any other, and at
+// once.
 func TestRootRemoveCreated(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "exit 0"), script("db", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, script("web", spec.App, "exit 0"), script("db", spec.App, "exit 0"))
 		r.create()
 		began := time.Now()
 		if err := c.Stop(t.Context(), "g", "web", spec.Stop{Timeout: time.Hour}); err != nil {
@@ -162,11 +155,11 @@ func TestRootRemoveCreated(t *testing.T) {
 	})
 }
 
-// A shim that died takes its containers with it, sooner or later; nothing of them stays.
+// A shim that died takes its containers with it, sooner or later. Nothing of them stays.
 func TestRootDeadShim(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("proxy", spec.Ambassador, "sleep 1000"), script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("proxy", spec.Ambassador, "sleep 1000"), script("web", spec.App, "sleep 1000"))
 		r.run()
 		pid := r.state("web").PID
 		if err := unix.Kill(r.parent(pid), unix.SIGKILL); err != nil {
@@ -199,11 +192,11 @@ func TestRootDeadShim(t *testing.T) {
 	})
 }
 
-// All tasks of a shim go at the same time, and race with its end.
+// All tasks of a shim are removed at the same time, and race with its end.
 func TestRootRemoveAtOnce(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("proxy", spec.Ambassador, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"), script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("proxy", spec.Ambassador, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"), script("web", spec.App, "sleep 1000"))
 		for range 3 {
 			r.run()
 			r.removeAll()
@@ -212,11 +205,11 @@ func TestRootRemoveAtOnce(t *testing.T) {
 	})
 }
 
-// A removal that can't be finished leaves the container to be observed, and is taken up again.
+// After a removal that can't be finished the container is observed, and the next removal goes on.
 func TestRootRemoveAgain(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "sleep 1000"))
+		r := newHarness(t, c, archive, script("web", spec.App, "sleep 1000"))
 		r.run()
 		busy := filepath.Join(c.cfg.Layout.FilesPath("g", "web"), "busy")
 		if err := os.MkdirAll(busy, 0o700); err != nil {

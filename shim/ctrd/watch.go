@@ -8,20 +8,18 @@ import (
 	eventtypes "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/typeurl/v2"
-
-	"github.com/sallyport/sallyport/shim"
 )
 
-// Pauses between attempts to hear events; the longest is also how late a containerd that came back is noticed.
+// These are the pauses between attempts to hear events. The longest is also how late a containerd
+// that came back is noticed.
 const (
 	watchAgain    = 100 * time.Millisecond
 	watchAgainMax = 5 * time.Second
 )
 
-// watched are the events after which a group may not be as it should. What we do ourselves we know without them.
+// watched are the events after which a group may differ from its definition. What we do ourselves
+// we know without them.
 var watched = []string{"/tasks/exit", "/tasks/oom", "/tasks/delete", "/containers/delete"}
-
-var _ shim.Watcher = (*Client)(nil)
 
 // Watch implements [shim.Watcher]. It returns nil when ctx ends.
 func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
@@ -33,7 +31,7 @@ func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
 			return nil
 		}
 		if time.Since(began) > watchAgainMax {
-			wait = watchAgain // it did work for a while
+			wait = watchAgain // it worked for a while
 		}
 		c.log.Warn("no events from containerd", "error", err, "again_in", wait)
 		if pause(ctx, wait) != nil {
@@ -52,7 +50,7 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
 	}
 	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
-	changed("") // of what happened before, there were no events
+	changed("") // events of the time before are lost
 	for {
 		select {
 		case e := <-stream:
@@ -65,12 +63,13 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 	}
 }
 
-// changedGroup is the group an event is about; ok is false for events that change nothing, as the end of an exec'd process.
+// changedGroup returns the group that an event is about. ok is false for events that change
+// nothing, such as the end of an exec'd process.
 func (c *Client) changedGroup(e *events.Envelope) (group string, ok bool) {
 	decoded, err := typeurl.UnmarshalAny(e.Event)
 	if err != nil {
 		c.log.Warn("event not understood", "topic", e.Topic, "error", err)
-		return "", true // of somebody: look at all
+		return "", true // the group is unknown: look at all
 	}
 	switch e := decoded.(type) {
 	case *eventtypes.TaskExit:

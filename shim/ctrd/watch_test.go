@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/typeurl/v2"
 
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -27,7 +28,7 @@ func TestChangedGroup(t *testing.T) {
 		{"container deleted", &eventtypes.ContainerDelete{ID: "shop.web"}, "shop", true},
 		{"something else", &eventtypes.ImageDelete{Name: "x"}, "", false},
 	}
-	c := &Client{log: testLog(t)}
+	c := &Client{log: ctrdtest.Log(t)}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			event, err := typeurl.MarshalAny(tt.event)
@@ -45,7 +46,7 @@ func TestChangedGroup(t *testing.T) {
 func TestRootWatch(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
-		r := newRig(t, c, archive, script("web", spec.App, "exit 0"))
+		r := newHarness(t, c, archive, script("web", spec.App, "exit 0"))
 		ctx, cancel := context.WithCancel(t.Context())
 		changed := make(chan string, 100)
 		done := make(chan error, 1)
@@ -53,7 +54,7 @@ func TestRootWatch(t *testing.T) {
 		if group := <-changed; group != "" {
 			t.Errorf("first call is for %q, want every group", group)
 		}
-		// The subscription may take hold a moment later, so what it tells is made to happen until it does.
+		// The subscription may begin a moment later. So the event is repeated until it arrives.
 		r.eventually("an end is told", func() bool {
 			r.run()
 			r.ended("web")
@@ -74,9 +75,9 @@ func TestRootWatch(t *testing.T) {
 	})
 }
 
-// A watcher outlives containerd, and after it came back looks at everything.
+// A watcher outlives containerd. When containerd came back, it looks at everything.
 func TestRootWatchAgain(t *testing.T) {
-	eachBinary(t, func(t *testing.T, binary string) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
 		ctx, cancel := context.WithCancel(t.Context())
 		changed := make(chan string, 100)

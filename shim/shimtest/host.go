@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hosttest/contract"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -70,6 +71,9 @@ type container struct {
 	lost      bool               // and containerd has forgotten it
 	look      int                // at the containers, the last before it was started
 	answers   map[string]answers // by kind of probe, since it was started
+
+	mounted      map[string]contract.Mount // by their path, as it was created
+	capabilities []string
 }
 
 // A fault is one failure to come.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hosttest/contract"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -92,14 +93,20 @@ func (r *Runtime) Create(_ context.Context, req shim.CreateRequest) error {
 			h.violated(Ruled, "%s was created where nothing is denied", id)
 			return fmt.Errorf("namespace of %s: not pinned", req.Group.Name)
 		}
+		capabilities, err := allowed(c)
+		if err != nil {
+			return err
+		}
+		mounts := map[string]contract.Mount{}
 		for _, m := range c.Mounts {
 			if _, ok := h.volumes[req.Group.Name][m.Volume]; !ok {
 				return fmt.Errorf("volume %s: not mounted", m.Volume)
 			}
+			mounts[m.Path] = contract.Mount{Volume: m.Volume, ReadOnly: m.ReadOnly}
 		}
 		h.made++
 		h.containers[id] = &container{
-			group: req.Group, namespace: net.number, answers: map[string]answers{},
+			group: req.Group, namespace: net.number, answers: map[string]answers{}, mounted: mounts, capabilities: capabilities,
 			state: shim.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
 				Generation: req.Generation, Task: shim.TaskCreated, Made: h.now().Add(h.made),
@@ -107,6 +114,25 @@ func (r *Runtime) Create(_ context.Context, req shim.CreateRequest) error {
 		}
 		return nil
 	})
+}
+
+// allowed are the capabilities that a container is given. One that asks for a way out is refused.
+func allowed(c spec.Container) ([]string, error) {
+	given := c.Capabilities
+	if given == nil {
+		given = spec.DefaultCapabilities
+	}
+	for _, name := range given {
+		if !slices.Contains(spec.GrantableCapabilities(), name) {
+			return nil, &shim.Problem{Err: fmt.Errorf("container %s asks for %s", c.Name, name), Hint: "take it out"}
+		}
+	}
+	for _, name := range c.Unsafe.Capabilities {
+		if c.Role != spec.Ambassador || !slices.Contains(spec.UnsafeCapabilities(), name) {
+			return nil, &shim.Problem{Err: fmt.Errorf("container %s asks for %s as unsafe", c.Name, name), Hint: "take it out"}
+		}
+	}
+	return slices.Concat(given, c.Unsafe.Capabilities), nil
 }
 
 func (r *Runtime) Start(_ context.Context, group, name string) error {

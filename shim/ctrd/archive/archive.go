@@ -1,0 +1,223 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// The prefixes by which a group file names an archive.
+const (
+	OCIPrefix    = "oci-archive:"
+	DockerPrefix = "docker-archive:"
+)
+
+// jsonLimit bounds what is read into memory from an archive: indexes, manifests, configurations.
+const jsonLimit = 8 << 20
+
+// maxLinks bounds a chain of links inside an archive.
+const maxLinks = 8
+
+// An Archive is an image archive opened for reading. Its headers have been read, and nothing else:
+// it knows where everything is.
+type Archive struct {
+	Path  string
+	Stamp string // the file's, as the function Stamp returns it
+
+	file  *os.File
+	size  int64
+	parts map[string]*io.SectionReader
+	links map[string]string
+	ended bool // with the marker that ends a tar
+}
+
+// A Blob is one piece of an image, and where its bytes are.
+type Blob struct {
+	Desc  ocispec.Descriptor
+	Bytes *io.SectionReader
+}
+
+// An Image is the image chosen from an archive. Each blob comes after those it names, the manifest
+// last.
+type Image struct {
+	Manifest ocispec.Descriptor
+	Blobs    []Blob
+}
+
+// Open reads the headers of the archive and seeks past the contents. An archive that ends too early
+// shows in its headers. The caller closes the archive.
+func Open(path string) (*Archive, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
+	if err != nil {
+		return nil, Unreadable(path, err)
+	}
+	a := &Archive{Path: path, file: f, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
+	if err := a.scan(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Unreadable returns the [shim.Problem] that no archive can be read at the path.
+func Unreadable(path string, err error) error {
+	var perr *os.PathError
+	if errors.As(err, &perr) {
+		err = perr.Err
+	}
+	return &shim.Problem{Err: fmt.Errorf("archive %s: %w", path, err), Hint: "check the path"}
+}
+
+// Close closes the file; what was read from the archive can't be read any more.
+func (a *Archive) Close() error { return a.file.Close() }
+
+func (a *Archive) scan() error {
+	fi, err := a.file.Stat()
+	if err != nil {
+		return fmt.Errorf("archive %s: %w", a.Path, err)
+	}
+	if !fi.Mode().IsRegular() {
+		return Unreadable(a.Path, errors.New("not a regular file"))
+	}
+	a.size, a.Stamp = fi.Size(), Stamp(fi)
+	if err := a.refuseCompressed(); err != nil {
+		return err
+	}
+	var last *tar.Header
+	var at int64
+	for r := tar.NewReader(a.file); ; {
+		h, err := r.Next()
+		switch {
+		case err == io.EOF:
+			marker := make([]byte, 2*512)
+			_, err := a.file.ReadAt(marker, a.size-int64(len(marker)))
+			a.ended = err == nil && bytes.Count(marker, []byte{0}) == len(marker)
+			return nil
+		case errors.Is(err, io.ErrUnexpectedEOF) && last != nil && a.size-at < last.Size:
+			return a.cutShort(fmt.Errorf("%s has %d of %d bytes", blobName(last.Name), a.size-at, last.Size))
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return a.cutShort(fmt.Errorf("it ends after %d bytes", a.size))
+		case err != nil:
+			return a.Damaged(fmt.Errorf("not a tar archive: %w", err))
+		}
+		if at, err = a.file.Seek(0, io.SeekCurrent); err != nil {
+			return fmt.Errorf("archive %s: %w", a.Path, err)
+		}
+		last = h
+		switch name := path.Clean(h.Name); h.Typeflag {
+		case tar.TypeReg:
+			a.parts[name] = io.NewSectionReader(a.file, at, h.Size)
+		case tar.TypeSymlink:
+			a.links[name] = path.Join(path.Dir(name), h.Linkname)
+		case tar.TypeLink:
+			a.links[name] = path.Clean(h.Linkname)
+		}
+	}
+}
+
+// refuseCompressed returns an error if the archive is compressed: nothing in it can be found
+// without reading all of it. Without this check it would count as damaged.
+func (a *Archive) refuseCompressed() error {
+	magic := make([]byte, 6)
+	n, err := a.file.ReadAt(magic, 0)
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("archive %s: %w", a.Path, err)
+	}
+	for prefix, tool := range map[string]string{"\x1f\x8b": "gunzip", "\x28\xb5\x2f\xfd": "unzstd", "\xfd7zXZ\x00": "unxz", "BZh": "bunzip2"} {
+		if strings.HasPrefix(string(magic[:n]), prefix) {
+			return &shim.Problem{Err: fmt.Errorf("archive %s is compressed as a whole", a.Path), Hint: "unpack it first: " + tool + " " + a.Path}
+		}
+	}
+	return nil
+}
+
+// part finds a file in the archive, through links. It returns nil if there is none.
+func (a *Archive) part(name string) *io.SectionReader {
+	name = path.Clean(name)
+	for range maxLinks {
+		if p := a.parts[name]; p != nil {
+			return io.NewSectionReader(p, 0, p.Size())
+		}
+		to, ok := a.links[name]
+		if !ok {
+			return nil
+		}
+		name = to
+	}
+	return nil
+}
+
+// read returns a small file of the archive.
+func (a *Archive) read(name string) ([]byte, error) {
+	p := a.part(name)
+	if p == nil {
+		return nil, a.lacks(name)
+	}
+	if p.Size() > jsonLimit {
+		return nil, a.Damaged(fmt.Errorf("%s has %d bytes, more than an index, manifest or configuration may", blobName(name), p.Size()))
+	}
+	b, err := io.ReadAll(p)
+	if err != nil {
+		return nil, fmt.Errorf("archive %s: %w", a.Path, err)
+	}
+	return b, nil
+}
+
+// decode reads a small JSON file of the archive into v.
+func (a *Archive) decode(name string, v any) error {
+	b, err := a.read(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return a.Damaged(fmt.Errorf("%s: %w", blobName(name), err))
+	}
+	return nil
+}
+
+func (a *Archive) cutShort(err error) error {
+	return &shim.Problem{Err: fmt.Errorf("archive %s is cut short: %w", a.Path, err), Hint: "copy it again"}
+}
+
+// Damaged returns the [shim.Problem] that the contents of the archive are not what they should be.
+func (a *Archive) Damaged(err error) error {
+	return &shim.Problem{Err: fmt.Errorf("archive %s is damaged: %w", a.Path, err), Hint: "copy or build it again"}
+}
+
+// lacks returns the error for something that the archive names and doesn't have.
+func (a *Archive) lacks(name string) error {
+	if !a.ended {
+		return a.cutShort(fmt.Errorf("it ends before %s", blobName(name)))
+	}
+	return a.Damaged(fmt.Errorf("it has no %s", blobName(name)))
+}
+
+// blobName returns how a message names a file of an archive: a blob by its digest.
+func blobName(name string) string {
+	if id, ok := strings.CutPrefix(path.Clean(name), "blobs/"); ok {
+		return "blob " + strings.Replace(id, "/", ":", 1)
+	}
+	return name
+}
+
+// Stamp returns a text that changes when the file does: when it is written in place, replaced, or
+// moved over.
+func Stamp(fi os.FileInfo) string {
+	s := fmt.Sprintf("%d:%d", fi.Size(), fi.ModTime().UnixNano())
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		s += fmt.Sprintf(":%d:%d", st.Ino, st.Ctim.Nano())
+	}
+	return s
+}

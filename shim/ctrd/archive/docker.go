@@ -1,0 +1,133 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// dockerManifest is the table of contents of what `docker save` writes.
+const dockerManifest = "manifest.json"
+
+// A dockerEntry is one image in a dockerManifest.
+type dockerEntry struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// DockerImage returns the one image of a docker archive, with the manifest that such an archive
+// lacks. The configuration has the digests of the plain layers, so these are not read.
+func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
+	entry, err := a.dockerEntry()
+	if err != nil {
+		return nil, err
+	}
+	config, err := a.read(entry.Config)
+	if err != nil {
+		return nil, err
+	}
+	var cfg ocispec.Image
+	if err := a.decode(entry.Config, &cfg); err != nil {
+		return nil, err
+	}
+	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
+		return nil, &shim.Problem{
+			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platforms.Format(p)),
+			Hint: "build or save the image for this host's platform",
+		}
+	}
+	if len(cfg.RootFS.DiffIDs) != len(entry.Layers) {
+		return nil, a.Damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
+	}
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: images.MediaTypeDockerSchema2Manifest}
+	m.Config = describeBytes(images.MediaTypeDockerSchema2Config, config)
+	img := &Image{Blobs: []Blob{inMemory(m.Config, config)}}
+	for i, name := range entry.Layers {
+		b, err := a.dockerLayer(name, cfg.RootFS.DiffIDs[i])
+		if err != nil {
+			return nil, err
+		}
+		m.Layers = append(m.Layers, b.Desc)
+		img.Blobs = append(img.Blobs, b)
+	}
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.Path, err)
+	}
+	img.Manifest = describeBytes(m.MediaType, manifest)
+	img.Blobs = append(img.Blobs, inMemory(img.Manifest, manifest))
+	return img, nil
+}
+
+// dockerEntry is the archive's one image.
+func (a *Archive) dockerEntry() (dockerEntry, error) {
+	if a.part(dockerManifest) == nil {
+		if a.part(ocispec.ImageIndexFile) != nil {
+			return dockerEntry{}, &shim.Problem{
+				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.Path),
+				Hint: fmt.Sprintf(`write "%s%s"`, OCIPrefix, a.Path),
+			}
+		}
+		return dockerEntry{}, a.notAnArchive("docker", dockerManifest)
+	}
+	var entries []dockerEntry
+	if err := a.decode(dockerManifest, &entries); err != nil {
+		return dockerEntry{}, err
+	}
+	switch len(entries) {
+	case 0:
+		return dockerEntry{}, a.Damaged(errors.New("it names no image"))
+	case 1:
+		return entries[0], nil
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.Join(append([]string{e.Config}, e.RepoTags...), " "))
+	}
+	return dockerEntry{}, &shim.Problem{
+		Err:  fmt.Errorf("archive %s has %d images: %s", a.Path, len(entries), strings.Join(names, ", ")),
+		Hint: "save each image to an archive of its own",
+	}
+}
+
+// dockerLayer finds a layer. A compressed layer has a digest of its own, and is read for it.
+func (a *Archive) dockerLayer(name string, diffID digest.Digest) (Blob, error) {
+	if err := diffID.Validate(); err != nil {
+		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", diffID, err))
+	}
+	p := a.part(name)
+	if p == nil {
+		return Blob{}, a.lacks(name)
+	}
+	magic := make([]byte, 2)
+	if n, err := p.ReadAt(magic, 0); err != nil && err != io.EOF {
+		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+	} else if n < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
+		return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: diffID, Size: p.Size()}, Bytes: p}, nil
+	}
+	id, err := digest.FromReader(io.NewSectionReader(p, 0, p.Size()))
+	if err != nil {
+		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+	}
+	return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: id, Size: p.Size()}, Bytes: p}, nil
+}
+
+func describeBytes(mediaType string, b []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
+}
+
+func inMemory(d ocispec.Descriptor, b []byte) Blob {
+	return Blob{Desc: d, Bytes: io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b)))}
+}

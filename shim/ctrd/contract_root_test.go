@@ -1,0 +1,140 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hosttest/contract"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestRootRuntimeContract(t *testing.T) {
+	path := busyboxArchive(t)
+	eachServer(t, func(t *testing.T, c *Client) {
+		contract.RuntimeContract(t, func(t *testing.T) contract.Fixture { return contractFixture(t, c, path) })
+	})
+}
+
+// reportLine is a program that prints what it finds as its first act, and runs until it is stopped.
+const reportLine = `echo "netns: $(stat -L -c %i /proc/self/ns/net)"; echo "cgroup: $(cat /proc/self/cgroup)"; ` +
+	`cat /proc/self/status; echo mounts:; cat /proc/self/mountinfo; echo end; exec sleep 1000`
+
+func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
+	l := c.cfg.Layout
+	output := func(group, name string) string {
+		b, _ := os.ReadFile(l.LogPath(group, name))
+		return string(b)
+	}
+	return contract.Fixture{
+		Runtime: c,
+		Layout:  l,
+		Image:   archive.OCIPrefix + path,
+		Program: []string{"/bin/sh", "-c", reportLine},
+		Seal: func(group string) (string, error) {
+			pinNetns(t, l.NetnsPath(group))
+			var st unix.Stat_t
+			err := unix.Stat(l.NetnsPath(group), &st)
+			return strconv.FormatUint(st.Ino, 10), err
+		},
+		Mount: func(group, volume string) error { return os.MkdirAll(l.VolumePath(group, volume), 0o755) },
+		Ran:   func(group, name string) bool { return output(group, name) != "" },
+		Report: func(group, name string) (contract.Report, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			for !strings.HasSuffix(output(group, name), "\nend\n") {
+				if pause(ctx, lookAgain) != nil {
+					return contract.Report{}, fmt.Errorf("no report, but %q", output(group, name))
+				}
+			}
+			r, err := readReport(output(group, name))
+			if err != nil {
+				return r, err
+			}
+			r.Output = l.LogPath(group, name) // where the report was found
+			r.Cgroup, err = cgroupOf(c, group, name)
+			return r, err
+		},
+	}
+}
+
+// readReport reads what reportLine prints, but for the cgroup: a container sees its own as the
+// root.
+func readReport(text string) (r contract.Report, err error) {
+	text, mounts, _ := strings.Cut(text, "\nmounts:\n")
+	found := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		found[name] = strings.TrimSpace(value)
+	}
+	r.Netns = found["netns"]
+	r.Filtered = found["NoNewPrivs"] == "1" && found["Seccomp"] == "2"
+	bits, err := strconv.ParseUint(found["CapBnd"], 16, 64)
+	if err != nil {
+		return r, fmt.Errorf("capabilities: %w", err)
+	}
+	for bit, name := range capabilityNames {
+		if bits&(1<<bit) != 0 {
+			r.Capabilities = append(r.Capabilities, name)
+			bits &^= 1 << bit
+		}
+	}
+	if bits != 0 {
+		r.Capabilities = append(r.Capabilities, fmt.Sprintf("%#x", bits))
+	}
+	infos, err := mountinfo.GetMountsFromReader(strings.NewReader(strings.TrimSuffix(mounts, "end\n")), nil)
+	if err != nil {
+		return r, fmt.Errorf("mounts: %w", err)
+	}
+	r.Mounts = map[string]contract.Mount{}
+	for _, m := range infos {
+		if filepath.Base(filepath.Dir(filepath.Dir(m.Root))) != "volumes" { // a path of Layout.VolumePath
+			continue
+		}
+		r.Mounts[m.Mountpoint] = contract.Mount{Volume: filepath.Base(m.Root), ReadOnly: strings.HasPrefix(m.Options, "ro,")}
+	}
+	return r, nil
+}
+
+// cgroupOf looks where the rules look: in the v2 hierarchy.
+func cgroupOf(c *Client, group, name string) (string, error) {
+	states, err := c.Observe(context.Background(), group)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range states {
+		if s.Name != name {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(int(s.PID)) + "/cgroup")
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(string(b)) {
+			if path, ok := strings.CutPrefix(line, "0::"); ok {
+				return strings.TrimSpace(path), nil
+			}
+		}
+		return "", errors.New("it is in no cgroup of the v2 hierarchy")
+	}
+	return "", fmt.Errorf("%s is not observed", spec.ID(group, name))
+}
+
+// capabilityNames are the kernel's, by their number.
+var capabilityNames = []string{
+	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
+	"NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
+	"SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE",
+	"AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ",
+	"PERFMON", "BPF", "CHECKPOINT_RESTORE",
+}

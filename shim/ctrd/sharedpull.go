@@ -1,0 +1,75 @@
+package ctrd
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// sharedPulls make callers who want the same image at the same time share one pull or import.
+type sharedPulls struct {
+	mu      sync.Mutex
+	running map[string]*sharedPull
+}
+
+// A sharedPull is one pull or import, and the number of callers that wait for it.
+type sharedPull struct {
+	done    chan struct{} // closed when img and err are set
+	img     shim.Image
+	err     error
+	cancel  context.CancelFunc
+	waiters int
+}
+
+// do runs work, or waits if work runs under that key already. Work goes on while a caller waits for
+// it, even if its first caller has given up. The last caller that gives up cancels it, and returns
+// when it has ended.
+func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Context) (shim.Image, error)) (shim.Image, error) {
+	f.mu.Lock()
+	if f.running == nil {
+		f.running = make(map[string]*sharedPull)
+	}
+	p := f.running[key]
+	if p == nil {
+		wctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		p = &sharedPull{done: make(chan struct{}), cancel: cancel}
+		f.running[key] = p
+		go func() {
+			p.img, p.err = work(wctx)
+			f.end(key, p)
+			cancel()
+			close(p.done)
+		}()
+	}
+	p.waiters++
+	f.mu.Unlock()
+
+	select {
+	case <-p.done:
+		return p.img, p.err
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	p.waiters--
+	last := p.waiters == 0
+	if last && f.running[key] == p {
+		// No caller may join work that is about to be cancelled.
+		delete(f.running, key)
+	}
+	f.mu.Unlock()
+	if last {
+		p.cancel()
+		<-p.done
+	}
+	return shim.Image{}, context.Cause(ctx)
+}
+
+// end removes a sharedPull from the running ones, unless another has replaced it.
+func (f *sharedPulls) end(key string, p *sharedPull) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running[key] == p {
+		delete(f.running, key)
+	}
+}

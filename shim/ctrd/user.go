@@ -1,0 +1,129 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/moby/sys/user"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim"
+)
+
+// numericUser resolves the users that need no look into the image: no user, root, and "uid:gid".
+func numericUser(name string) (specs.User, bool) {
+	switch name {
+	case "", "0", "root", "0:0", "root:root":
+		return specs.User{}, true
+	}
+	uid, gid, ok := strings.Cut(name, ":")
+	if !ok {
+		return specs.User{}, false // its group is in the image's passwd, or nowhere
+	}
+	u, errU := strconv.ParseUint(uid, 10, 31)
+	g, errG := strconv.ParseUint(gid, 10, 31)
+	if errU != nil || errG != nil {
+		return specs.User{}, false
+	}
+	return specs.User{UID: uint32(u), GID: uint32(g)}, true
+}
+
+// imageUser resolves a user by the passwd and group files below root, the image's root filesystem.
+func imageUser(root, name string) (specs.User, error) {
+	dir, err := os.OpenRoot(root) // an image's links must not lead out of it
+	if err != nil {
+		return specs.User{}, err
+	}
+	defer dir.Close()
+	passwd, err := openIn(dir, "etc/passwd")
+	if err != nil {
+		return specs.User{}, err
+	}
+	defer passwd.Close()
+	group, err := openIn(dir, "etc/group")
+	if err != nil {
+		return specs.User{}, err
+	}
+	defer group.Close()
+	found, err := user.GetExecUser(name, nil, passwd, group)
+	if err != nil {
+		return specs.User{}, &shim.Problem{
+			Err:  fmt.Errorf("user %q: %w", name, err),
+			Hint: "say user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd",
+		}
+	}
+	u := specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid)}
+	for _, g := range found.Sgids {
+		u.AdditionalGids = append(u.AdditionalGids, uint32(g))
+	}
+	return u, nil
+}
+
+// openIn opens a file that an image need not have. An absent file is empty.
+func openIn(root *os.Root, name string) (io.ReadCloser, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // opening a pipe would wait for a writer
+	if errors.Is(err, fs.ErrNotExist) {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the image's %s: %w", name, err)
+	}
+	switch fi, err := f.Stat(); {
+	case err != nil:
+		err = fmt.Errorf("the image's %s: %w", name, err)
+		return nil, errors.Join(err, f.Close())
+	case !fi.Mode().IsRegular() || fi.Size() > maxUsers:
+		err = fmt.Errorf("the image's %s is no file of at most %d bytes", name, maxUsers)
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// maxUsers bounds, in bytes, what is read of an image to find a user.
+const maxUsers = 1 << 20
+
+// lookupUser resolves a user by the image's own files. It mounts a view of the image while it reads
+// them.
+func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.User, err error) {
+	ctx, cancel := c.ctx(ctx, createTimeout)
+	defer cancel()
+	ctx, done, err := c.client.WithLease(ctx)
+	if err != nil {
+		return u, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	defer func() {
+		ctx, cancel := c.cleanup(ctx)
+		defer cancel()
+		err = errors.Join(err, done(ctx))
+	}()
+	snapshotter, err := c.snapshotter(ctx)
+	if err != nil {
+		return u, err
+	}
+	snapshots := c.client.SnapshotService(snapshotter)
+	key, _ := leases.FromContext(ctx) // as unique as the lease
+	mounts, err := snapshots.View(ctx, key, chainID)
+	if err != nil {
+		return u, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	defer func() {
+		ctx, cancel := c.cleanup(ctx)
+		defer cancel()
+		err = errors.Join(err, snapshots.Remove(ctx, key))
+	}()
+	var found error
+	err = mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
+		u, found = imageUser(root, name)
+		return nil // the mount worked
+	})
+	return u, errors.Join(err, found)
+}

@@ -1,0 +1,98 @@
+package oci
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// defaultPath is the search path of a container if neither its image nor the group file has one.
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func createProcess(in Input) (*specs.Process, error) {
+	args := commandLine(in.Container, in.Image)
+	if len(args) == 0 {
+		return nil, &shim.Problem{
+			Err:  fmt.Errorf("container %q has no command, and neither has its image", in.Container.Name),
+			Hint: "say command = [\"/path/of/the/program\"] in its block",
+		}
+	}
+	caps, err := createCapabilities(in.Container, in.User.UID != 0)
+	if err != nil {
+		return nil, err
+	}
+	p := &specs.Process{
+		User:         in.User,
+		Args:         args,
+		Env:          environment(in.Container.Env, in.Image.Env),
+		Cwd:          workDir(in.Container, in.Image),
+		Capabilities: caps,
+	}
+	if in.Host.ResetOOM {
+		// Else a container inherits the shim's score, and the kernel would kill the host's daemons
+		// to spare it.
+		p.OOMScoreAdj = new(int)
+	}
+	return p, nil
+}
+
+// commandLine joins entrypoint and arguments. A command of the file doesn't get the image's
+// arguments.
+func commandLine(c spec.Container, image ocispec.ImageConfig) []string {
+	command, args := image.Entrypoint, image.Cmd
+	if c.Command != nil {
+		command, args = c.Command, nil
+	}
+	if c.Args != nil {
+		args = c.Args
+	}
+	return slices.Concat(command, args)
+}
+
+// environment returns the image's entries in their order, then the file's, sorted. The last entry
+// of a name wins. There is always a PATH.
+func environment(own map[string]string, image []string) []string {
+	env := []string{defaultPath}
+	set := func(entry string) {
+		name, _, _ := strings.Cut(entry, "=")
+		env = slices.DeleteFunc(env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
+		env = append(env, entry)
+	}
+	for _, entry := range image {
+		set(entry)
+	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		set(name + "=" + own[name])
+	}
+	return env
+}
+
+func workDir(c spec.Container, image ocispec.ImageConfig) string {
+	switch {
+	case c.WorkDir != "":
+		return c.WorkDir
+	case image.WorkingDir != "":
+		return image.WorkingDir
+	}
+	return "/"
+}
+
+// ExecProcess returns the process of one more program in a running container, whose own is given:
+// it may do what that one may. With tty it has a terminal of the kind xterm, unless the program
+// names one.
+func ExecProcess(program *specs.Process, args []string, tty bool) *specs.Process {
+	p := *program
+	p.Args = args
+	p.Terminal = tty
+	if tty {
+		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
+	}
+	return &p
+}

@@ -1,0 +1,89 @@
+package oci
+
+import (
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim/promise"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// ociVersion is the oldest version that has everything we ask for. crun 1.8 refuses the current
+// one.
+const ociVersion = "1.0.2"
+
+// ShimGroupAnnotation is containerd's. Containers of the same value are served by one shim process.
+const ShimGroupAnnotation = "io.containerd.runc.v2.group"
+
+// An Input is everything that an OCI spec depends on. What has to be looked up on the host or in
+// the image is in it already.
+type Input struct {
+	Group     string
+	Container spec.Container
+	Image     ocispec.ImageConfig
+	User      specs.User        // as the image resolves the user's name
+	ShimGroup string            // containers of the same value share a shim process
+	Netns     string            // path of the group's network namespace
+	Cgroup    string            // from the root of the hierarchy
+	Volumes   map[string]string // name of a volume -> its directory on the host
+	Files     []File            // bound read-only into the container
+	Host      HostFacts
+}
+
+// A File is a file of the host and where the container sees it.
+type File struct{ Source, Path string }
+
+// HostFacts are abilities of the host that a spec may ask for only if they exist.
+type HostFacts struct {
+	SwapLimit bool     // a limit on swap can be set
+	IOWeight  IOWeight // how a share of the disks is set; empty: it can't be
+	ResetOOM  bool     // an OOM score can be set to 0 even if the shim's is lower
+}
+
+// CreateSpec builds a container's OCI spec. It is pure, but for the architecture that it was
+// compiled for, which chooses among system calls. If the author of the group file can mend an
+// error, it is a [shim.Problem].
+//
+// [promise.Edit] shuts everything that the group's network rules can't see. It has the last word on
+// the spec.
+func CreateSpec(in Input) (*specs.Spec, error) {
+	if in.Netns == "" || in.Cgroup == "" { // a runtime would take a new one, or the shim's
+		return nil, fmt.Errorf("container %q without network namespace or cgroup", in.Container.Name)
+	}
+	process, err := createProcess(in)
+	if err != nil {
+		return nil, err
+	}
+	mounts, own, err := createMounts(in)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := createResources(in.Container, in.Host)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := dockerFilter(process.Capabilities.Bounding)
+	if err != nil {
+		return nil, err
+	}
+	s := &specs.Spec{
+		Version:     ociVersion,
+		Process:     process,
+		Root:        &specs.Root{Path: "rootfs"},
+		Hostname:    in.Group,
+		Mounts:      mounts,
+		Annotations: map[string]string{ShimGroupAnnotation: in.ShimGroup},
+		Linux: &specs.Linux{
+			Namespaces: append(promise.PrivateNamespaces(), specs.LinuxNamespace{Type: specs.NetworkNamespace}),
+			Resources:  resources,
+			Seccomp:    filter,
+		},
+	}
+	policy := promise.Policy{Netns: in.Netns, Cgroup: in.Cgroup, Unsafe: in.Container.Unsafe.Capabilities, Own: own}
+	if err := promise.Edit(s, policy); err != nil {
+		return nil, fmt.Errorf("container %q: %w", in.Container.Name, err)
+	}
+	return s, nil
+}
