@@ -13,10 +13,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// cleanUpTime bounds what is done after a step failed or was cancelled.
+// cleanUpTime limits what is done after a step failed or was cancelled.
 const cleanUpTime = 30 * time.Second
 
-// act does one step. images returns what a container is made from, present on the host.
+// Execute does one step. images returns the image for a reference, and makes it present on the
+// host.
 func (h Machine) Execute(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
 	switch s.Kind {
 	case Seal:
@@ -46,7 +47,7 @@ func (h Machine) Execute(ctx context.Context, s Step, generation int, images fun
 	}
 }
 
-// each does one thing to all targets at once and returns the first error.
+// each does one thing to all targets at the same time and returns the first error.
 func each(s Step, verb string, do func(Target) error) error {
 	var g errgroup.Group
 	for _, t := range s.Targets {
@@ -60,7 +61,7 @@ func each(s Step, verb string, do func(Target) error) error {
 	return g.Wait()
 }
 
-// createAll creates every target or none: when one can't be created, the others are removed again.
+// createAll creates every target or none. If one cannot be created, the others are removed again.
 func (h Machine) createAll(ctx context.Context, s Step, generation int, images func(context.Context, string) (Image, error)) error {
 	err := each(s, "create", func(t Target) error {
 		return h.createOne(ctx, s.Want, s.Want.Container(t.Name), generation, images)
@@ -82,29 +83,29 @@ func (h Machine) createOne(ctx context.Context, g *spec.Group, c *spec.Container
 	if err != nil {
 		return err
 	}
-	if h.holder != nil { // before the container: what keeps it alive must not be gone when it is made
-		if err := h.holder.Hold(ctx, g.Name, generation, image); err != nil {
+	if h.images != nil { // before the container: its image must not be collected while it is made
+		if err := h.images.Retain(ctx, g.Name, generation, image); err != nil {
 			return err
 		}
 	}
 	return h.runtime.Create(ctx, CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
 }
 
-// A host is the machine as the runners use it.
+// A Machine is the host as the runners use it.
 type Machine struct {
 	runtime Runtime
 	network Network
 	volumes Volumes
-	cgroups Cgroups // nil: groups have no bounds
-	holder  Holder  // nil: images are kept by their names alone
+	cgroups Cgroups     // nil: groups have no limits
+	images  ImageKeeper // nil: images are kept by their names alone
 }
 
-// NewMachine returns the machine that a configuration describes.
+// NewMachine returns the machine of a configuration.
 func NewMachine(c *RunnerConfig) Machine {
-	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, holder: c.Holder}
+	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images}
 }
 
-// observe looks at everything of one group, all sides at once.
+// Observe observes all parts of one group at the same time.
 func (h Machine) Observe(ctx context.Context, group string, want *spec.Group) Observed {
 	var o Observed
 	var wg sync.WaitGroup
@@ -116,8 +117,9 @@ func (h Machine) Observe(ctx context.Context, group string, want *spec.Group) Ob
 	return o
 }
 
-// observeNet asks, where the group is to be gone, also whether anything at all is left: half a namespace or an empty cgroup
-// is no namespace, no rules and no link, and yet not nothing.
+// observeNet also asks, for a group that is to be removed, whether anything at all is left. Half a
+// namespace or an empty cgroup counts as no namespace, no rules and no link, but is still
+// something.
 func (h Machine) observeNet(ctx context.Context, group string, want *spec.Group) NetState {
 	n := h.network.Observe(ctx, group, want)
 	if want != nil {
@@ -135,7 +137,7 @@ func (h Machine) observeNet(ctx context.Context, group string, want *spec.Group)
 	return n
 }
 
-// observeBounds asks of a group that is to be: the bounds of another one go with its cgroups.
+// observeBounds asks about a wanted group only: the limits of others go with their cgroups.
 func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
 	if want == nil || h.cgroups == nil {
 		return Present
@@ -143,16 +145,16 @@ func (h Machine) observeBounds(ctx context.Context, want *spec.Group) Presence {
 	return h.cgroups.Bounded(ctx, want)
 }
 
-// groups lists every group of which the host has anything.
+// Groups returns every group of which the host has anything.
 func (h Machine) Groups(ctx context.Context) ([]string, error) {
 	nets, errNets := h.network.Groups(ctx)
 	vols, errVols := h.volumes.Groups(ctx)
-	held, errHeld := h.heldGroups(ctx)
+	retained, errRetained := h.retainedGroups(ctx)
 	states, errStates := h.runtime.Observe(ctx, "")
-	if err := errors.Join(errNets, errVols, errHeld, errStates); err != nil {
+	if err := errors.Join(errNets, errVols, errRetained, errStates); err != nil {
 		return nil, err
 	}
-	names := slices.Concat(nets, vols, held)
+	names := slices.Concat(nets, vols, retained)
 	for _, s := range states {
 		names = append(names, s.Group)
 	}

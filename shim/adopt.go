@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// load makes what the store says the wanted state of every runner. The caller has the right to the store. images and feeds,
-// by group, are those of an Apply or Remove under way.
-func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*Waiter) error {
+// load reads the store and passes what is wanted to every runner. The caller holds the right to the
+// store. images and waiters are those of an Apply or Remove in progress, by group.
+func (k *Keeper) load(images map[string]map[string]Image, waiters map[string]*Waiter) error {
 	l := k.config.Store.Load()
 	var errs []error
 	for _, p := range l.Problems {
@@ -19,49 +19,49 @@ func (k *Keeper) load(images map[string]map[string]Image, feeds map[string]*Wait
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]Wanted{}
-	for _, w := range l.New { // before a runner tells what comes of it
+	for _, w := range l.New { // before a runner records its results
 		k.config.Record(generationEvent(w))
 	}
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
-		k.want(w.Group.Name, w, w, images[w.Group.Name], feeds[w.Group.Name])
+		k.setWanted(w.Group.Name, w, w, images[w.Group.Name], waiters[w.Group.Name])
 	}
 	for i := range l.Gone {
 		w := &l.Gone[i]
-		k.want(w.Group.Name, w, nil, nil, feeds[w.Group.Name])
+		k.setWanted(w.Group.Name, w, nil, nil, waiters[w.Group.Name])
 	}
 	for name, r := range k.runners {
 		_, wanted := k.wanted[name]
 		gone := slices.ContainsFunc(l.Gone, func(w Wanted) bool { return w.Group.Name == name })
 		if !wanted && !gone && l.Complete() {
-			r.Want(nil, nil, feeds[name])
+			r.Want(nil, nil, waiters[name])
 		}
 	}
 	return joinLine(errs)
 }
 
-// want tells the group's runner what is wanted, and makes the runner where there is none. A new one starts only when it has been
-// told: to one that knows of nothing wanted the group would be one to take down. last, which may be nil, is the last definition.
-// The caller holds mu.
-func (k *Keeper) want(group string, last, w *Wanted, images map[string]Image, f *Waiter) {
+// setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A
+// new runner starts only after that: without a wanted definition it would remove its group. last is
+// the last definition. It may be nil. The caller holds mu.
+func (k *Keeper) setWanted(group string, last, w *Wanted, images map[string]Image, waiter *Waiter) {
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
 			r.Purge()
 		}
-		r.Want(w, images, f)
+		r.Want(w, images, waiter)
 		return
 	}
-	r := NewRunner(group, last, k.entered[group], &k.config.RunnerConfig, owner{k})
-	r.Want(w, images, f)
+	r := NewRunner(group, last, k.recordedStates[group], &k.config.RunnerConfig, owner{k})
+	r.Want(w, images, waiter)
 	k.runners[group] = r
 	if k.spawn != nil {
 		k.spawn(r)
 	}
 }
 
-// sweepOrphans looks, after each load that read everything, for groups of ours on the host that nobody wants, and has them
-// removed. What can't be listed is tried again.
+// sweepOrphans looks, after each complete load, for groups of ours on the host that no file
+// defines, and has them removed. What cannot be listed is tried again.
 func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Resync)
 	defer tick.Stop()
@@ -85,20 +85,20 @@ func (k *Keeper) sweep(ctx context.Context) {
 	found, err := k.machine.Groups(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			k.config.Log.Warn("look for groups nobody wants: " + err.Error())
+			k.config.Log.Warn("look for orphaned groups: " + err.Error())
 		}
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.loaded.Complete() { // the folder was read again meanwhile
+	if !k.loaded.Complete() { // the folder was read again in the meantime
 		return
 	}
 	k.swept = true
 	for _, name := range found {
 		if _, known := k.runners[name]; !known && name != "" {
 			k.config.Log.Info("found on the host and in no file: it is removed", "group", name)
-			k.want(name, nil, nil, nil, nil)
+			k.setWanted(name, nil, nil, nil, nil)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A runner that ran before it was told what is wanted would take down the group that it is to adopt.
-func TestRunnersStartWhenTheyHaveBeenTold(t *testing.T) {
+// A runner that ran before it was told what is wanted would remove the group that it is to adopt.
+func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	dir := t.TempDir()
 	l := Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
 	k := &Keeper{config: Config{RunnerConfig: RunnerConfig{Store: NewStore(l)}}, runners: map[string]*Runner{}}

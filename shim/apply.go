@@ -12,21 +12,26 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// backTime bounds how long Apply waits for a group to be as it was before, after it could not be made as it was to be.
-const backTime = time.Minute
+// undoTimeout limits how long Apply waits until a group that could not be built is back as it was
+// before.
+const undoTimeout = time.Minute
 
-// Apply validates, makes the images present, installs the files, and waits until every group in them is running, has completed,
-// is down because it is stopped, or ctx ends; progress (may be nil) is called with one line at a time, e.g. "checkout: start proxy (ambassador)".
-// On bad input, a volume or an image that can't be had or a port already taken, nothing has changed. When a step that builds a group fails,
-// the group's file is put back as it was, and Apply waits for that: a new group is taken away again, another one goes back to
-// its definition before. When a group is built and something else is wrong, a container that ended at once or something that
-// can't be looked at, the error says so and the keeper goes on trying.
+// Apply validates the files, makes the images present, installs the files, and waits for every
+// group in them: until it is running, has completed, or is down because it is stopped, or until ctx
+// ends. progress, which may be nil, is called with one line at a time, such as "checkout: start
+// proxy (ambassador)".
+//
+// On bad input, an unavailable volume or image, or a port already taken, nothing has changed. If a
+// step that builds a group fails, the group's file is put back as it was, and Apply waits for that:
+// a new group is removed again, another one goes back to its previous definition. If a group is
+// built and something else is wrong, the error describes it and the keeper keeps trying: a
+// container may have ended at once, or something cannot be observed.
 func (k *Keeper) Apply(ctx context.Context, files []Bundle, progress func(line string)) error {
 	return k.apply(ctx, files, Origin{By: ByApply}, progress)
 }
 
 func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress func(line string)) error {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return err
 	}
 	if progress == nil {
@@ -42,26 +47,27 @@ func (k *Keeper) apply(ctx context.Context, files []Bundle, o Origin, progress f
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	images, err := k.images(ctx, c, o.Pins)
+	images, err := k.resolveImages(ctx, c, o.Pins)
 	if err != nil {
 		return err
 	}
-	o.Pins = k.pinAll(images, progress)
+	o.Pins = k.recordedDigests(images, progress)
 	c.pins = o.Pins
-	f := NewWaiter()
-	undo, err := k.installFiles(ctx, &c, o, images, f)
+	waiter := NewWaiter()
+	undo, err := k.installFiles(ctx, &c, o, images, waiter)
 	if err != nil {
 		return err
 	}
-	outcomes, err := f.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
 	if err != nil {
 		return err
 	}
-	return k.judge(ctx, c, outcomes, undo, progress)
+	return k.collectResults(ctx, c, outcomes, undo, progress)
 }
 
-// installFiles checks once more, under the right to the store, installs, and sets the runners going.
-func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, f *Waiter) (undoings, error) {
+// installFiles checks the change once more while it holds the right to the store, installs the
+// files, and wakes the runners.
+func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images map[string]map[string]Image, waiter *Waiter) (undos, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -70,9 +76,9 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	if err := k.check(c); err != nil {
 		return nil, err
 	}
-	if o.By == ByRollback { // what an operator applies takes the place of whatever is there
+	if o.By == ByRollback { // an operator's apply replaces any file
 		for _, b := range c.files {
-			if err := k.keepEdit(b.Name); err != nil {
+			if err := k.recordEdits(b.Name); err != nil {
 				return nil, err
 			}
 		}
@@ -81,17 +87,17 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 	if err != nil {
 		return nil, err
 	}
-	feeds := map[string]*Waiter{}
+	waiters := map[string]*Waiter{}
 	for _, g := range c.groups {
-		feeds[g.Name] = f
+		waiters[g.Name] = waiter
 	}
 	for _, name := range c.leaves {
-		feeds[name] = f
+		waiters[name] = waiter
 	}
-	loadErr := k.load(images, feeds)
+	loadErr := k.load(images, waiters)
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
-			err := fmt.Errorf("group %s was installed and is not what is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
+			err := fmt.Errorf("group %s was installed, but something else is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
 			return nil, joinLine(append([]error{err}, k.undoAll(*c, undo, err)...))
 		}
 	}
@@ -100,10 +106,10 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o Origin, images m
 
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 
-// undoings put each file back as it was before; they are told why.
-type undoings map[string]func(why string) error
+// undos put each file back as it was before, by file name. why is recorded in the history.
+type undos map[string]func(why string) error
 
-func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
+func (k *Keeper) undoAll(c change, undo undos, why error) []error {
 	var errs []error
 	for file, back := range undo {
 		if !k.installed(c, file) {
@@ -117,10 +123,11 @@ func (k *Keeper) undoAll(c change, undo undoings, why error) []error {
 	return errs
 }
 
-// judge makes one error of the outcomes, and puts back the files of which a group could not be built.
-func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result, undo undoings, progress func(string)) error {
+// collectResults makes one error of the results, and puts back the files with a group that could
+// not be built.
+func (k *Keeper) collectResults(ctx context.Context, c change, outcomes map[string]Result, undo undos, progress func(string)) error {
 	var errs []error
-	back := map[string]string{} // file -> why
+	back := map[string]string{} // by file, the reason
 	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
 		o := outcomes[name]
 		if o.Err == nil {
@@ -141,7 +148,7 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result
 	}
 	for _, file := range slices.Sorted(maps.Keys(back)) {
 		undo := func() error { return undo[file](back[file]) }
-		if err := k.putBack(ctx, c, file, undo, progress); err != nil {
+		if err := k.undoFile(ctx, c, file, undo, progress); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
@@ -152,8 +159,8 @@ func (k *Keeper) judge(ctx context.Context, c change, outcomes map[string]Result
 	return &Problem{Err: err, Hint: hintOf(err)}
 }
 
-// superseded is the complaint about a group of the change of which something else is wanted by now, so that what became of it says
-// nothing of the change; nil: it is as the change has it.
+// superseded returns an error if another definition of the group was installed in the meantime, or
+// the group was removed. Then its result is not about this change.
 func (k *Keeper) superseded(c change, name string, state State) error {
 	i := slices.IndexFunc(c.groups, func(g spec.Group) bool { return g.Name == name })
 	if i < 0 {
@@ -172,17 +179,17 @@ func (k *Keeper) superseded(c change, name string, state State) error {
 	return nil
 }
 
-// putBack undoes the installation of one file, unless someone has installed another one meanwhile, and waits until its groups
-// are as they were.
-func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+// undoFile undoes the installation of one file, and waits until its groups are as they were. It
+// does nothing if another file was installed in its place in the meantime.
+func (k *Keeper) undoFile(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	f := NewWaiter()
-	n, err := k.undo(ctx, c, file, undo, f, progress)
+	waiter := NewWaiter()
+	n, err := k.undo(ctx, c, file, undo, waiter, progress)
 	if err != nil || n == 0 {
 		return err
 	}
-	outcomes, err := f.Wait(ctx, n, progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, n, progress, k.stopped)
 	if err != nil {
 		return err
 	}
@@ -194,8 +201,8 @@ func (k *Keeper) putBack(ctx context.Context, c change, file string, undo func()
 	return nil
 }
 
-// undo returns how many groups f will tell of.
-func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, f *Waiter, progress func(string)) (int, error) {
+// undo returns the number of groups whose results waiter will get.
+func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, waiter *Waiter, progress func(string)) (int, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -208,19 +215,19 @@ func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() er
 	if err := undo(); err != nil {
 		return 0, err
 	}
-	feeds := map[string]*Waiter{}
+	waiters := map[string]*Waiter{}
 	k.mu.Lock()
 	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
 		if k.runners[name] != nil {
-			feeds[name] = f
+			waiters[name] = waiter
 		}
 	}
 	k.mu.Unlock()
-	_ = k.load(nil, feeds) // logged, and kept for Problems
-	return len(feeds), nil
+	_ = k.load(nil, waiters) // logged, and kept for Problems
+	return len(waiters), nil
 }
 
-// installed says that the file is as the change has it: nobody has put another in its place since.
+// installed reports whether the installed file is still the one of the change.
 func (k *Keeper) installed(c change, file string) bool {
 	ours := c.files[slices.IndexFunc(c.files, func(b Bundle) bool { return b.Name == file })]
 	now, err := k.config.Store.Bundle(file)

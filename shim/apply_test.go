@@ -17,8 +17,8 @@ import (
 )
 
 func TestApplyBringsAGroupUp(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		lines, err := d.apply("shop.hcl", shop)
+	withHarness(t, func(t *testing.T, h *harness) {
+		lines, err := h.apply("shop.hcl", shop)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +36,7 @@ func TestApplyBringsAGroupUp(t *testing.T) {
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("progress (-want +got):\n%s", diff)
 		}
-		st := d.status("shop")
+		st := h.status("shop")
 		if st.State != shim.Running || st.File != "shop.hcl" || st.Generation != 1 || len(st.Addrs) == 0 || len(st.Publish) != 1 {
 			t.Errorf("status %+v", st)
 		}
@@ -45,24 +45,24 @@ func TestApplyBringsAGroupUp(t *testing.T) {
 				t.Errorf("container %+v", c)
 			}
 		}
-		d.host.ForgetOperations()
-		if _, err := d.apply("shop.hcl", shop); err != nil {
+		h.host.ForgetOperations()
+		if _, err := h.apply("shop.hcl", shop); err != nil {
 			t.Fatal(err)
 		}
-		d.did()
+		h.did()
 	})
 }
 
 // The status has the door's own value, so a new field of the door is in it.
 func TestStatusHasTheDoor(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
+	withHarness(t, func(t *testing.T, h *harness) {
 		text := edited(shop, "publish \"http\"", "intercept { port = 15001 }\n rate { out = \"2Mbit\" }\n quota = \"5GiB\"\n allow = [\"192.0.2.1:443/tcp\"]\n publish \"http\"")
-		d.mustApply("shop.hcl", text)
+		h.mustApply("shop.hcl", text)
 		want := spec.Door{
 			Publish:   []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
 			Intercept: 15001, Rate: spec.Rate{Out: 2_000_000}, Quota: 5 << 30,
 		}
-		if diff := cmp.Diff(want, d.status("shop").Door); diff != "" {
+		if diff := cmp.Diff(want, h.status("shop").Door); diff != "" {
 			t.Errorf("door in the status (-want +got):\n%s", diff)
 		}
 	})
@@ -80,13 +80,13 @@ func TestApplyReplacesOnlyWhatChanged(t *testing.T) {
 		{"a stop block", edited(shop, `web:1"`, `web:1"`+"\n    stop { timeout = \"1s\" }"), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", shop)
-				if _, err := d.apply("shop.hcl", tt.text); err != nil {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", shop)
+				if _, err := h.apply("shop.hcl", tt.text); err != nil {
 					t.Fatal(err)
 				}
-				d.did(tt.want...)
-				if st := d.status("shop"); st.Generation != 2 || st.State != shim.Running {
+				h.did(tt.want...)
+				if st := h.status("shop"); st.Generation != 2 || st.State != shim.Running {
 					t.Errorf("generation %d, %s", st.Generation, st.State)
 				}
 			})
@@ -97,7 +97,7 @@ func TestApplyReplacesOnlyWhatChanged(t *testing.T) {
 func TestApplyThatFailsChangesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		before func(*desk)
+		before func(*harness)
 		files  []string
 		want   string // part of the error
 		hint   bool
@@ -106,26 +106,26 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 		{"a mistake in the second file", nil, []string{"shop.hcl", shop, "job.hcl", "group {"}, "job.hcl", false},
 		{"two of one name", nil, []string{"shop.hcl", shop, "shop.hcl", shop}, "two files are named shop.hcl", true},
 		{"no name for a group file", nil, []string{"../shop.hcl", shop}, `"../shop.hcl" can't be`, true},
-		{"an image that is not there", func(d *desk) { d.host.LoseImage("registry.example/web:1") }, []string{"shop.hcl", shop}, "web (app): image registry.example/web:1: not found", true},
-		{"a group that another file has", func(d *desk) { d.mustApply("other.hcl", job) }, []string{"job.hcl", job}, "job", false},
-		{"a port that another group has", func(d *desk) { d.mustApply("other.hcl", edited(shop, `"shop"`, `"other"`)) }, []string{"shop.hcl", shop}, "8443", false},
+		{"an image that is not there", func(h *harness) { h.host.LoseImage("registry.example/web:1") }, []string{"shop.hcl", shop}, "web (app): image registry.example/web:1: not found", true},
+		{"a group that another file has", func(h *harness) { h.mustApply("other.hcl", job) }, []string{"job.hcl", job}, "job", false},
+		{"a port that another group has", func(h *harness) { h.mustApply("other.hcl", edited(shop, `"shop"`, `"other"`)) }, []string{"shop.hcl", shop}, "8443", false},
 		{"a port that is taken", nil, []string{"shop.hcl", edited(shop, "8443", "22")}, "port 22/tcp of the host is taken by sshd", true},
-		{"a port nobody can tell of", nil, []string{"shop.hcl", edited(shop, "8443", "23")}, "boom", false},
-		{"a create that fails", func(d *desk) { d.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop}, "create web (app): create web: boom", false},
-		{"a start that fails", func(d *desk) { d.host.FailNext("start web", errBoom) }, []string{"shop.hcl", shop}, "start web (app): start web: boom", false},
-		{"rules that can't be had", func(d *desk) { d.host.FailNext("admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
-		{"one file of two", func(d *desk) { d.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop + job}, "group shop: create web", false},
+		{"a port that cannot be asked about", nil, []string{"shop.hcl", edited(shop, "8443", "23")}, "boom", false},
+		{"a create that fails", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop}, "create web (app): create web: boom", false},
+		{"a start that fails", func(h *harness) { h.host.FailNext("start web", errBoom) }, []string{"shop.hcl", shop}, "start web (app): start web: boom", false},
+		{"rules that can't be had", func(h *harness) { h.host.FailNext("admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
+		{"one file of two", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop + job}, "group shop: create web", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
-				d.config = func(c *shim.Config) { c.PortInUse = sshd }
-				d.begin()
+				h := newHarness(t)
+				h.config = func(c *shim.Config) { c.PortInUse = sshd }
+				h.begin()
 				if tt.before != nil {
-					tt.before(d)
+					tt.before(h)
 				}
-				host, files := d.host.String(), d.installed()
-				_, err := d.apply(tt.files...)
+				host, files := h.host.String(), h.installed()
+				_, err := h.apply(tt.files...)
 				if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %v, want one line with %q", err, tt.want)
 				}
@@ -133,23 +133,23 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 				if hint := errors.As(err, &p) && p.Hint != ""; hint != tt.hint {
 					t.Errorf("a hint: %v, want %v", hint, tt.hint)
 				}
-				if diff := cmp.Diff(host, d.host.String()); diff != "" {
+				if diff := cmp.Diff(host, h.host.String()); diff != "" {
 					t.Errorf("the host changed (-before +after):\n%s", diff)
 				}
-				if diff := cmp.Diff(files, d.installed()); diff != "" {
+				if diff := cmp.Diff(files, h.installed()); diff != "" {
 					t.Errorf("the folder changed (-before +after):\n%s", diff)
 				}
-				d.wait(5 * time.Minute)
-				if diff := cmp.Diff(host, d.host.String()); diff != "" {
+				h.wait(5 * time.Minute)
+				if diff := cmp.Diff(host, h.host.String()); diff != "" {
 					t.Errorf("the host changed later (-before +after):\n%s", diff)
 				}
-				d.end()
+				h.end()
 			})
 		})
 	}
 }
 
-// sshd has port 22, and nobody can tell of port 23.
+// sshd uses port 22. Port 23 cannot be asked about.
 func sshd(p spec.Publish) (string, error) {
 	switch p.Host {
 	case 22:
@@ -161,67 +161,67 @@ func sshd(p spec.Publish) (string, error) {
 }
 
 func TestApplyThatCantBuildGoesBackToTheDefinitionBefore(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		before := d.host.String()
-		d.host.FailNext("create web", &shim.Problem{Err: errBoom, Hint: "Duck."})
-		lines, err := d.apply("shop.hcl", newWeb)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		before := h.host.String()
+		h.host.FailNext("create web", &shim.Problem{Err: errBoom, Hint: "Duck."})
+		lines, err := h.apply("shop.hcl", newWeb)
 		var p *shim.Problem
 		if !errors.As(err, &p) || p.Hint != "Duck." {
 			t.Fatalf("error %v", err)
 		}
 		if !strings.Contains(strings.Join(lines, "\n"), "shop.hcl: put back as it was before") {
-			t.Errorf("progress says nothing of it: %q", lines)
+			t.Errorf("progress does not report it: %q", lines)
 		}
-		if diff := cmp.Diff(before, d.host.String()); diff != "" {
+		if diff := cmp.Diff(before, h.host.String()); diff != "" {
 			t.Errorf("the host is not as before (-before +after):\n%s", diff)
 		}
-		text, err := os.ReadFile(filepath.Join(d.layout.GroupsDir, "shop.hcl"))
+		text, err := os.ReadFile(filepath.Join(h.layout.GroupsDir, "shop.hcl"))
 		if err != nil || string(text) != shop {
 			t.Errorf("the file is not as before: %v\n%s", err, text)
 		}
 	})
 }
 
-func TestApplyTellsOfAnEndAtOnce(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.host.ExitAtOnce("shop", "web", 3)
-		_, err := d.apply("shop.hcl", shop)
+func TestApplyReportsAnEndAtOnce(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.host.ExitAtOnce("shop", "web", 3)
+		_, err := h.apply("shop.hcl", shop)
 		if err == nil || !strings.Contains(err.Error(), "group shop: web (app) ended with status 3") {
 			t.Fatalf("error %v", err)
 		}
-		if diff := cmp.Diff([]string{"shop.hcl"}, d.installed()); diff != "" {
+		if diff := cmp.Diff([]string{"shop.hcl"}, h.installed()); diff != "" {
 			t.Errorf("folder (-want +got):\n%s", diff)
 		}
-		d.host.Stay("shop", "web")
-		d.wait(time.Second)
-		if st := d.status("shop"); st.State != shim.Running || st.Error != "" || st.Containers[2].Restarts != 1 {
+		h.host.Stay("shop", "web")
+		h.wait(time.Second)
+		if st := h.status("shop"); st.State != shim.Running || st.Error != "" || st.Containers[2].Restarts != 1 {
 			t.Errorf("later: %+v", st)
 		}
 	})
 }
 
-func TestApplyTakesAwayWhatTheFileHasNoMore(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", shop+job)
-		d.mustApply("all.hcl", job)
-		if _, err := d.keeper.Status("shop"); !errors.Is(err, shim.ErrNoGroup) || strings.Contains(d.host.String(), "shop") {
-			t.Errorf("shop is still there: %v\n%s", err, d.host)
+func TestApplyRemovesGroupsThatTheFileDropped(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", shop+job)
+		h.mustApply("all.hcl", job)
+		if _, err := h.keeper.Status("shop"); !errors.Is(err, shim.ErrNoGroup) || strings.Contains(h.host.String(), "shop") {
+			t.Errorf("shop is still there: %v\n%s", err, h.host)
 		}
 	})
 }
 
-func TestApplyOfAnothersNameTakesNothingAway(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", shop)
+func TestApplyUnderAnothersFileNameRemovesNothing(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", shop)
 		other := bundles("all.hcl", job)
 		other[0].Path = "/home/other/all.hcl"
-		err := d.keeper.Apply(t.Context(), other, nil)
+		err := h.keeper.Apply(t.Context(), other, nil)
 		if problem, ok := errors.AsType[*shim.Problem](err); !ok || !strings.Contains(problem.Hint, "sallyport rm shop") {
 			t.Errorf("error %v", err)
 		}
-		d.did()
-		if st := d.status("shop"); st.State != shim.Running {
+		h.did()
+		if st := h.status("shop"); st.State != shim.Running {
 			t.Errorf("shop is %s", st.State)
 		}
 	})
@@ -229,48 +229,48 @@ func TestApplyOfAnothersNameTakesNothingAway(t *testing.T) {
 
 func TestApplyOfAGroupThatIsRemovedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		h := newHarness(t)
 		var removal error
-		d.config = func(c *shim.Config) {
+		h.config = func(c *shim.Config) {
 			c.Trace = func(_ string, s shim.Step, _ time.Duration) {
 				if s.Kind == shim.Connect {
-					go func() { removal = d.keeper.Remove(context.Background(), "shop", nil) }()
-					time.Sleep(time.Second) // the removal is under way before the next step; this is synctest's time
+					go func() { removal = h.keeper.Remove(context.Background(), "shop", nil) }()
+					time.Sleep(time.Second) // the removal is in progress before the next step; this is synctest's time
 				}
 			}
 		}
-		d.begin()
-		_, err := d.apply("shop.hcl", shop)
-		d.end()
+		h.begin()
+		_, err := h.apply("shop.hcl", shop)
+		h.end()
 		if removal != nil || err == nil || !strings.Contains(err.Error(), "removed meanwhile") {
-			t.Errorf("apply said %v, remove %v", err, removal)
+			t.Errorf("apply returned %v, remove %v", err, removal)
 		}
 	})
 }
 
 func TestApplyThatIsGivenUpGoesOn(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		d.config = func(c *shim.Config) { // no step is so fast that it is done before the caller has given up
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		h.config = func(c *shim.Config) { // each step takes so long that the caller gives up first
 			c.Trace = func(string, shim.Step, time.Duration) { time.Sleep(time.Second) }
 		}
-		d.begin()
+		h.begin()
 		ctx, cancel := context.WithCancel(context.Background())
-		err := d.keeper.Apply(ctx, bundles("shop.hcl", shop), func(string) { cancel() })
+		err := h.keeper.Apply(ctx, bundles("shop.hcl", shop), func(string) { cancel() })
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
-		d.wait(time.Minute)
-		if got := d.host.Running("shop"); got != 3 {
+		h.wait(time.Minute)
+		if got := h.host.Running("shop"); got != 3 {
 			t.Errorf("%d containers run, want 3", got)
 		}
 	})
 }
 
 func TestPreviewChangesNothing(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", shop+job)
-		got, err := d.keeper.Preview(context.Background(), bundles("all.hcl", edited(newWeb, "8443", "9443")))
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", shop+job)
+		got, err := h.keeper.Preview(context.Background(), bundles("all.hcl", edited(newWeb, "8443", "9443")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,28 +289,28 @@ func TestPreviewChangesNothing(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("preview (-want +got):\n%s", diff)
 		}
-		d.did()
-		if st := d.status("shop"); st.Generation != 1 {
+		h.did()
+		if st := h.status("shop"); st.Generation != 1 {
 			t.Errorf("generation %d", st.Generation)
 		}
 	})
 }
 
-func TestPreviewSaysWhatIsUnknown(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.host.FailNext("observe containers", errBoom)
-		got, err := d.keeper.Preview(context.Background(), bundles("job.hcl", job))
+func TestPreviewReportsWhatIsUnknown(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.host.FailNext("observe containers", errBoom)
+		got, err := h.keeper.Preview(context.Background(), bundles("job.hcl", job))
 		if err != nil || len(got) != 1 || !strings.Contains(got[0].Error, "look at its containers") {
 			t.Errorf("preview %+v, error %v", got, err)
 		}
 	})
 }
 
-func TestTraceTellsOfEachStep(t *testing.T) {
+func TestTraceGetsEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		h := newHarness(t)
 		var begun, kinds []shim.Kind
-		d.config = func(c *shim.Config) {
+		h.config = func(c *shim.Config) {
 			c.Before = func(_ string, s shim.Step) { begun = append(begun, s.Kind) }
 			c.Trace = func(_ string, s shim.Step, _ time.Duration) {
 				kinds = append(kinds, s.Kind)
@@ -319,9 +319,9 @@ func TestTraceTellsOfEachStep(t *testing.T) {
 				}
 			}
 		}
-		d.begin()
-		d.mustApply("job.hcl", job)
-		d.end()
+		h.begin()
+		h.mustApply("job.hcl", job)
+		h.end()
 		want := []shim.Kind{shim.Seal, shim.Admit, shim.Create, shim.Start}
 		if diff := cmp.Diff(want, kinds); diff != "" {
 			t.Errorf("traced (-want +got):\n%s", diff)

@@ -20,30 +20,30 @@ const withConf = `group "shop" {
 }`
 
 func TestApplyAsksForTheHostsFoldersBeforeAnythingIsDone(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.host.LosePath("/srv/conf")
-		lines, err := d.apply("shop.hcl", withConf)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.host.LosePath("/srv/conf")
+		lines, err := h.apply("shop.hcl", withConf)
 		var p *shim.Problem
 		if !errors.As(err, &p) || !strings.Contains(err.Error(), "group shop: ") || !strings.Contains(err.Error(), "/srv/conf does not exist") {
 			t.Errorf("error %v", err)
 		}
-		if done := d.host.Operations(); len(lines) > 0 || len(done) > 0 || d.host.String() != "" {
-			t.Errorf("something was done: %q %q\n%s", lines, done, d.host)
+		if done := h.host.Operations(); len(lines) > 0 || len(done) > 0 || h.host.String() != "" {
+			t.Errorf("something was done: %q %q\n%s", lines, done, h.host)
 		}
-		d.host.FindPath("/srv/conf")
-		d.mustApply("shop.hcl", withConf)
+		h.host.FindPath("/srv/conf")
+		h.mustApply("shop.hcl", withConf)
 	})
 }
 
 func TestPersistentVolumesStayUntilTheyAreDiscarded(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", strings.Replace(withConf, `host_path = "/srv/conf"`, "persistent = true", 1))
-		d.remove("shop.hcl")
-		if diff := cmp.Diff([]string{"conf"}, d.host.Kept("shop")); diff != "" || strings.Contains(d.host.String(), "volume") {
-			t.Errorf("kept (-want +got):\n%s\n%s", diff, d.host)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", strings.Replace(withConf, `host_path = "/srv/conf"`, "persistent = true", 1))
+		h.remove("shop.hcl")
+		if diff := cmp.Diff([]string{"conf"}, h.host.Kept("shop")); diff != "" || strings.Contains(h.host.String(), "volume") {
+			t.Errorf("kept (-want +got):\n%s\n%s", diff, h.host)
 		}
-		if err := d.host.Volumes().Discard(t.Context(), "shop"); err != nil || len(d.host.Kept("shop")) > 0 {
-			t.Errorf("kept %q, error %v", d.host.Kept("shop"), err)
+		if err := h.host.Volumes().Discard(t.Context(), "shop"); err != nil || len(h.host.Kept("shop")) > 0 {
+			t.Errorf("kept %q, error %v", h.host.Kept("shop"), err)
 		}
 	})
 }

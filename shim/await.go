@@ -5,38 +5,40 @@ import (
 	"time"
 )
 
-// callTime is how long a call waits for a group whose probes go on saying that it is not ready, where no health_timeout says so:
-// a script that applies a file must come to an end. It is the health_timeout that auto_revert has by default.
-const callTime = 2 * time.Minute
+// maxNotReady is how long a call waits for a group whose probes keep it from being ready, unless a
+// health_timeout decides: a script that applies a file must come to an end. It is also the default
+// health_timeout of auto_revert.
+const maxNotReady = 2 * time.Minute
 
-// await tells whoever follows the look of seq what the group waits for, once each, and lets go those that have waited for what
-// probes deny for callTime. The group goes on. It returns when the next one is to be let go; zero: none is, since
-// nothing is denied, as while an init runs, or since the generation's trial decides.
-func (r *Runner) await(in PlanInput, seq int, state State, waits string) (next time.Time) {
+// notifyWaiting reports what the group waits for, once each, to the requests up to seq. It ends
+// those that have waited for a group that is not ready for maxNotReady. The group goes on. It
+// returns when the next request is to be ended. Zero means never: no probe keeps the group from
+// being ready, as while an init runs, or the generation's rollout decides.
+func (r *Runner) notifyWaiting(in PlanInput, seq int, state State, waits string) (next time.Time) {
 	hint := waitingHint(in)
 	switch {
-	case hint == "" || r.trial.open(in.update()):
-		r.denied = time.Time{}
-	case r.denied.IsZero():
-		r.denied = in.Now
+	case hint == "" || r.rollout.Undecided(in.update()):
+		r.notReadySince = time.Time{}
+	case r.notReadySince.IsZero():
+		r.notReadySince = in.Now
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var rest []follower
-	for _, f := range r.followers {
-		if f.seq <= seq {
-			if f.waits != waits {
-				f.feed.line(r.group, "%s", waits)
-				f.waits = waits
+	var rest []request
+	for _, q := range r.requests {
+		if q.seq <= seq {
+			if q.lastWaiting != waits {
+				q.waiter.addLine(r.group, "%s", waits)
+				q.lastWaiting = waits
 			}
-			if !r.denied.IsZero() {
-				end := r.denied.Add(callTime)
-				if f.since.After(r.denied) {
-					end = f.since.Add(callTime)
+			if !r.notReadySince.IsZero() {
+				end := r.notReadySince.Add(maxNotReady)
+				if q.since.After(r.notReadySince) {
+					end = q.since.Add(maxNotReady)
 				}
 				if !end.After(in.Now) {
-					err := &Problem{Err: fmt.Errorf("not ready after %s: %s", callTime, waits), Hint: hint + "; the group goes on, and will be ready when its probes say so"}
-					f.feed.done(r.group, Result{State: state, Err: err})
+					err := &Problem{Err: fmt.Errorf("not ready after %s: %s", maxNotReady, waits), Hint: hint + "; the group goes on, and will be ready when its probes say so"}
+					q.waiter.addResult(r.group, Result{State: state, Err: err})
 					continue
 				}
 				if next.IsZero() || end.Before(next) {
@@ -44,8 +46,8 @@ func (r *Runner) await(in PlanInput, seq int, state State, waits string) (next t
 				}
 			}
 		}
-		rest = append(rest, f)
+		rest = append(rest, q)
 	}
-	r.followers = rest
+	r.requests = rest
 	return next
 }

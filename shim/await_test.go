@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// TestACallForWhatIsNeverReadyEnds: a script that applies, starts or restarts is told in the end, and the group goes on.
-func TestACallForWhatIsNeverReadyEnds(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.host.Answer("till", "proxy", "ready", errRefusing)
+// A script that applies, starts or restarts gets a result in the end, and the group goes on.
+func TestACallForAGroupThatIsNeverReadyEnds(t *testing.T) {
+	withTill(t, func(t *testing.T, h *harness) {
+		h.host.Answer("till", "proxy", "ready", errRefusing)
 		check := func(verb string, err error, took time.Duration) {
 			t.Helper()
 			problem, ok := errors.AsType[*shim.Problem](err)
@@ -28,37 +28,37 @@ func TestACallForWhatIsNeverReadyEnds(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		_, err := d.apply("till.hcl", till)
+		_, err := h.apply("till.hcl", till)
 		check("apply", err, time.Since(began))
 		var lines []string
 		began = time.Now()
-		err = d.keeper.Start(context.Background(), "till", func(l string) { lines = append(lines, l) })
+		err = h.keeper.Start(context.Background(), "till", func(l string) { lines = append(lines, l) })
 		check("start", err, time.Since(began))
 		if len(lines) == 0 || !strings.HasPrefix(lines[0], "till: waits for proxy (ambassador) to be ready") {
-			t.Errorf("start said %q: nobody was told what it waits for", lines)
+			t.Errorf("start reported %q: not what it waits for", lines)
 		}
-		if st := d.status("till"); st.State != shim.Starting {
+		if st := h.status("till"); st.State != shim.Starting {
 			t.Errorf("the group is %s", st.State)
 		}
 	})
 }
 
-// An init takes as long as it takes: nothing denies that it will end well.
+// An init takes as long as it takes: nothing rules out that it ends well.
 func TestACallWaitsForALongInit(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.host.ExitAtOnce("till", "migrate", 0)
+	withTill(t, func(t *testing.T, h *harness) {
+		h.host.ExitAtOnce("till", "migrate", 0)
 		var err error
 		done := false
 		go func() {
-			err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), nil)
+			err = h.keeper.Apply(context.Background(), bundles("till.hcl", till), nil)
 			done = true
 		}()
-		d.wait(time.Hour)
+		h.wait(time.Hour)
 		if done {
 			t.Fatalf("apply has ended: %v", err)
 		}
-		d.exit("till", "fetch", 0)
-		d.wait(time.Minute)
+		h.exit("till", "fetch", 0)
+		h.wait(time.Minute)
 		if !done || err != nil {
 			t.Errorf("done: %v, error %v", done, err)
 		}

@@ -20,44 +20,44 @@ import (
 // errFault is the error of an operation that a test makes fail.
 var errFault = errors.New("boom")
 
-// A world is a host, a keeper's memory and a clock that stands still unless it is told to go on.
-type world struct {
+// A planHarness has a host, a keeper's memory, and a clock that only moves when the test moves it.
+type planHarness struct {
 	host    *shimtest.Host
 	machine shim.Machine
 	history shim.History
-	notes   shim.History // of it, on disk
+	saved   shim.History // the records on disk
 	ended   *shim.Ended  // on disk
 	was     *spec.Group
 	at      time.Time
 }
 
-func newWorld() *world {
-	w := &world{at: shimtest.Noon}
-	w.host = shimtest.New(func() time.Time { return w.at })
-	w.machine = shim.NewMachine(&shim.RunnerConfig{
-		Runtime: w.host.Runtime(), Network: w.host.Network(), Volumes: w.host.Volumes(), Cgroups: w.host.Cgroups(),
+func newPlanHarness() *planHarness {
+	h := &planHarness{at: shimtest.Noon}
+	h.host = shimtest.New(func() time.Time { return h.at })
+	h.machine = shim.NewMachine(&shim.RunnerConfig{
+		Runtime: h.host.Runtime(), Network: h.host.Network(), Volumes: h.host.Volumes(), Cgroups: h.host.Cgroups(),
 	})
-	return w
+	return h
 }
 
-// look observes, notes that the group has ended, and plans.
-func (w *world) look(group string, want *spec.Group) (shim.PlanInput, []shim.Step) {
-	in := shim.PlanInput{Group: group, Want: want, Was: w.was, Now: w.at, Layout: shim.Layout{CgroupRoot: "/sallyport"}}
-	if want != nil && w.ended != nil && w.ended.Generation == generation(want) {
-		in.Ended = w.ended
+// plan observes, records that the group has ended, and plans.
+func (h *planHarness) plan(group string, want *spec.Group) (shim.PlanInput, []shim.Step) {
+	in := shim.PlanInput{Group: group, Want: want, Was: h.was, Now: h.at, Layout: shim.Layout{CgroupRoot: "/sallyport"}}
+	if want != nil && h.ended != nil && h.ended.Generation == generation(want) {
+		in.Ended = h.ended
 	}
-	found := w.machine.Observe(context.Background(), group, in.ToRun())
+	found := h.machine.Observe(context.Background(), group, in.ToRun())
 	if found.Begins() {
-		w.history = w.history.Begun()
+		h.history = h.history.Begun()
 	}
-	in.Observed = found.Recalled(w.history)
-	in.Health = w.health(in)
-	w.history = w.history.Seen(in.Observed.Containers, w.at, func() float64 { return 0 })
-	in.History, w.notes = w.history, w.history.Noted()
+	in.Observed = found.Recalled(h.history)
+	in.Health = h.health(in)
+	h.history = h.history.Seen(in.Observed.Containers, h.at, func() float64 { return 0 })
+	in.History, h.saved = h.history, h.history.Noted()
 	if end := in.Ending(); end != nil {
-		w.ended = end
-		w.ended.Generation = generation(want)
-		return w.look(group, want)
+		h.ended = end
+		h.ended.Generation = generation(want)
+		return h.plan(group, want)
 	}
 	return in, shim.Plan(in)
 }
@@ -68,74 +68,74 @@ func generation(g *spec.Group) int {
 	return int(n)
 }
 
-// health asks each probe of what runs once, and takes the answer for what the probe says.
-func (w *world) health(in shim.PlanInput) map[string]shim.Health {
+// health asks each probe of the running containers once, and takes the answer for its verdict.
+func (h *planHarness) health(in shim.PlanInput) map[string]shim.Health {
 	health := map[string]shim.Health{}
 	for _, s := range in.Observed.Containers {
 		if in.Want == nil || in.Want.Container(s.Name) == nil || s.Task != shim.TaskRunning {
 			continue
 		}
-		h := shim.Health{Started: true, Ready: true}
+		one := shim.Health{Started: true, Ready: true}
 		for _, p := range in.Want.Container(s.Name).Probes {
-			err := w.host.Prober().Probe(context.Background(), in.Want.Name, s.Name, p)
-			h.Ready = h.Ready && (err == nil || p.Kind == "live")
-			h.Dead = h.Dead || err != nil && p.Kind == "live"
+			err := h.host.Prober().Probe(context.Background(), in.Want.Name, s.Name, p)
+			one.Ready = one.Ready && (err == nil || p.Kind == "live")
+			one.Dead = one.Dead || err != nil && p.Kind == "live"
 		}
-		health[s.Name] = h
+		health[s.Name] = one
 	}
 	return health
 }
 
 // act does at most n of the steps, and ends at the first error.
-func (w *world) act(steps []shim.Step, n int) error {
+func (h *planHarness) act(steps []shim.Step, n int) error {
 	for _, s := range steps[:min(n, len(steps))] {
 		for _, t := range s.Targets {
 			if s.Kind == shim.Stop {
-				w.history = w.history.Stopped(t.Name, t.Because)
-				w.notes = w.history.Noted()
+				h.history = h.history.Stopped(t.Name, t.Because)
+				h.saved = h.history.Noted()
 			}
 		}
-		if err := w.machine.Execute(context.Background(), s, 1, w.host.Runtime().Image); err != nil {
+		if err := h.machine.Execute(context.Background(), s, 1, h.host.Runtime().Image); err != nil {
 			return err
 		}
 		if s.Kind == shim.Start {
 			name := s.Targets[0].Name
-			w.history = w.history.Started(name, s.Want.Container(name).Digest, w.at)
+			h.history = h.history.Started(name, s.Want.Container(name).Digest, h.at)
 		}
 	}
 	return nil
 }
 
-// anew gives the world another keeper, who knows what is on disk.
-func (w *world) anew() { w.history, w.was = w.notes.Resumed(w.at), nil }
+// nextKeeper replaces the keeper by another one, which knows what is on disk.
+func (h *planHarness) nextKeeper() { h.history, h.was = h.saved.Resumed(h.at), nil }
 
 const many = 1000
 
-// converge looks and acts until there is nothing to do, as often as a failure may need, and waits for what waits. Meanwhile all is
-// ready, and inits end well.
-func (w *world) converge(group string, want *spec.Group) (shim.Observed, error) {
-	w.pacify(group)
+// converge observes and acts until there is nothing to do, as often as a failure may need, and
+// waits for containers that wait. Meanwhile all is ready, and inits end well.
+func (h *planHarness) converge(group string, want *spec.Group) (shim.Observed, error) {
+	h.heal(group)
 	for range 25 {
-		w.host.Exit(group, "fetch", 0)
-		w.host.Exit(group, "migrate", 0)
-		in, steps := w.look(group, want)
+		h.host.Exit(group, "fetch", 0)
+		h.host.Exit(group, "migrate", 0)
+		in, steps := h.plan(group, want)
 		if next := shim.Next(in); len(steps) == 0 && next.IsZero() && (settled(in) || downForGood(in)) {
-			w.was = want
+			h.was = want
 			return in.Observed, nil
 		} else if len(steps) == 0 && !next.IsZero() {
-			w.at = next
+			h.at = next
 		}
-		_ = w.act(steps, many) // it is tried again
+		_ = h.act(steps, many) // it is tried again
 	}
-	_, steps := w.look(group, want)
-	return shim.Observed{}, fmt.Errorf("after 25 looks there is still to do: %s\nthe host:\n%s", strings.Join(shim.Texts(steps), "; "), w.host)
+	_, steps := h.plan(group, want)
+	return shim.Observed{}, fmt.Errorf("after 25 looks there is still to do: %s\nthe host:\n%s", strings.Join(shim.Texts(steps), "; "), h.host)
 }
 
-// pacify lets nothing be amiss with the group's programs.
-func (w *world) pacify(group string) {
+// heal ends all faults of the group's programs.
+func (h *planHarness) heal(group string) {
 	for _, name := range []string{"proxy", "shipper", "store", "api", "web"} {
-		w.host.Answer(group, name, "ready", nil)
-		w.host.Answer(group, name, "live", nil)
+		h.host.Answer(group, name, "ready", nil)
+		h.host.Answer(group, name, "live", nil)
 	}
 }
 
@@ -146,16 +146,17 @@ func settled(in shim.PlanInput) bool {
 	return shim.StateOf(in, shim.Running) != shim.Degraded && shim.Awaits(in) == ""
 }
 
-// downForGood says that all was looked at, and that something that has failed is not to be started again, which is said.
+// downForGood reports whether all was observed, and something that has failed is not to be started
+// again and the complaint says so.
 func downForGood(in shim.PlanInput) bool {
 	return in.Observed.Unknown(in.ToRun()) == nil && shim.Complaint(in) != nil
 }
 
-// check fails on whatever the host noted.
-func (w *world) check(t fataler) {
+// check fails on each violation that the host recorded.
+func (h *planHarness) check(t fataler) {
 	t.Helper()
-	if v := w.host.Violations(); len(v) > 0 {
-		t.Fatalf("the promise was broken:\n%s\nin:\n%s", strings.Join(v, "\n"), strings.Join(w.host.Operations(), "\n"))
+	if v := h.host.Violations(); len(v) > 0 {
+		t.Fatalf("the promise was broken:\n%s\nin:\n%s", strings.Join(v, "\n"), strings.Join(h.host.Operations(), "\n"))
 	}
 }
 
@@ -164,24 +165,24 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// like is what the host looks like on which the group was the first thing ever done.
-func like(t fataler, want *spec.Group) string {
+// freshHost returns what a host looks like on which the group was the first thing ever done.
+func freshHost(t fataler, want *spec.Group) string {
 	t.Helper()
-	w := newWorld()
-	if _, err := w.converge(want.Name, want); err != nil {
+	h := newPlanHarness()
+	if _, err := h.converge(want.Name, want); err != nil {
 		t.Fatalf("%v", err)
 	}
-	w.check(t)
-	return w.host.String()
+	h.check(t)
+	return h.host.String()
 }
 
-// anyVolume are the kinds of volumes, and what else of one can change.
+// anyVolume has the kinds of volumes, and their other attributes that can change.
 var anyVolume = []spec.Volume{
 	{Name: "logs", Size: 1 << 20}, {Name: "logs", Size: 2 << 20}, {Name: "logs", Size: 1 << 20, Owner: "1:1", Mode: 0o700},
 	{Name: "logs", Persistent: true}, {Name: "logs", Persistent: true, Owner: "1:1"}, {Name: "logs", HostPath: "/srv/a"}, {Name: "logs", HostPath: "/srv/b"},
 }
 
-// anyBounds are bounds of a group as a whole.
+// anyBounds has limits of a group as a whole.
 var anyBounds = []spec.Resources{{}, {Memory: 1 << 30}, {Memory: 1 << 30, Swap: new(int64)}, {CPU: 0.5, PIDs: 100, IOWeight: 50}}
 
 // anyGroup draws a group called g.
@@ -241,8 +242,8 @@ func anyProbes(t *rapid.T, label, kind string) []spec.Probe {
 	return []spec.Probe{{Kind: kind, Failures: 1, Successes: 1}}
 }
 
-// anyFate draws what becomes of containers that end.
-func anyFate(t *rapid.T, g *spec.Group) *spec.Group {
+// anyRestarts draws what is done about containers that end.
+func anyRestarts(t *rapid.T, g *spec.Group) *spec.Group {
 	if g == nil {
 		return nil
 	}
@@ -258,8 +259,8 @@ func anyFate(t *rapid.T, g *spec.Group) *spec.Group {
 	return shimtest.Digested(g)
 }
 
-// anyWish draws a group or, now and then, that it be gone.
-func anyWish(t *rapid.T, label string) *spec.Group {
+// anyDesired draws a group or, now and then, that it is to be removed.
+func anyDesired(t *rapid.T, label string) *spec.Group {
 	if rapid.IntRange(0, 4).Draw(t, label+" gone") == 0 {
 		return nil
 	}
@@ -268,22 +269,22 @@ func anyWish(t *rapid.T, label string) *spec.Group {
 
 func TestAnyGroupBecomesAnyOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
-		a, b := anyWish(t, "a"), anyWish(t, "b")
+		h := newPlanHarness()
+		a, b := anyDesired(t, "a"), anyDesired(t, "b")
 		for _, want := range []*spec.Group{a, b} {
-			if _, err := w.converge("g", want); err != nil {
+			if _, err := h.converge("g", want); err != nil {
 				t.Fatalf("%v", err)
 			}
-			if _, steps := w.look("g", want); len(steps) > 0 {
+			if _, steps := h.plan("g", want); len(steps) > 0 {
 				t.Fatalf("a second plan is not empty: %q", shim.Texts(steps))
 			}
 		}
-		w.check(t)
+		h.check(t)
 		expect := ""
 		if b != nil {
-			expect = like(t, b)
+			expect = freshHost(t, b)
 		}
-		if diff := cmp.Diff(strings.TrimSpace(expect), strings.TrimSpace(w.host.String())); diff != "" {
+		if diff := cmp.Diff(strings.TrimSpace(expect), strings.TrimSpace(h.host.String())); diff != "" {
 			t.Fatalf("the host is not as if b had been the first (-first +now):\n%s", diff)
 		}
 	})
@@ -291,44 +292,44 @@ func TestAnyGroupBecomesAnyOther(t *testing.T) {
 
 func TestUnchangedContainersAreNotTouched(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		h := newPlanHarness()
 		a, b := anyGroup(t, "a"), anyGroup(t, "b")
-		if _, err := w.converge("g", a); err != nil {
+		if _, err := h.converge("g", a); err != nil {
 			t.Fatalf("%v", err)
 		}
 		before := map[string]uint32{}
 		for _, c := range a.Containers {
-			before[c.Name] = w.host.PID("g", c.Name)
+			before[c.Name] = h.host.PID("g", c.Name)
 		}
-		if _, err := w.converge("g", b); err != nil {
+		if _, err := h.converge("g", b); err != nil {
 			t.Fatalf("%v", err)
 		}
 		for _, c := range b.Containers {
 			old := a.Container(c.Name)
-			if old != nil && old.Digest == c.Digest && w.host.PID("g", c.Name) != before[c.Name] {
+			if old != nil && old.Digest == c.Digest && h.host.PID("g", c.Name) != before[c.Name] {
 				t.Fatalf("%s was replaced although nothing in it changed", c.Name)
 			}
 		}
 	})
 }
 
-func TestOneFailureAnywhereIsGotOver(t *testing.T) {
+func TestConvergesAfterOneFailureAnywhere(t *testing.T) {
 	for _, fault := range shimtest.Operations() {
 		t.Run(fault, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				w := newWorld()
-				if _, err := w.converge("g", anyWish(t, "a")); err != nil {
+				h := newPlanHarness()
+				if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 					t.Fatalf("%v", err)
 				}
 				if rapid.Bool().Draw(t, "done, and the answer is lost") {
-					w.host.FailNextDone(fault, errFault)
+					h.host.FailNextDone(fault, errFault)
 				} else {
-					w.host.FailNext(fault, errFault)
+					h.host.FailNext(fault, errFault)
 				}
-				if _, err := w.converge("g", anyWish(t, "b")); err != nil {
+				if _, err := h.converge("g", anyDesired(t, "b")); err != nil {
 					t.Fatalf("%v", err)
 				}
-				w.check(t)
+				h.check(t)
 			})
 		})
 	}
@@ -336,31 +337,31 @@ func TestOneFailureAnywhereIsGotOver(t *testing.T) {
 
 func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
-		b := anyWish(t, "b")
-		if _, err := w.converge("g", anyWish(t, "a")); err != nil {
+		h := newPlanHarness()
+		b := anyDesired(t, "b")
+		if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 			t.Fatalf("%v", err)
 		}
-		_, steps := w.look("g", b)
+		_, steps := h.plan("g", b)
 		n := rapid.IntRange(0, len(steps)).Draw(t, "steps before the kill")
-		if err := w.act(steps, n); err != nil {
+		if err := h.act(steps, n); err != nil {
 			t.Fatalf("%v", err)
 		}
-		if n < len(steps) { // the one under way may have got half through
+		if n < len(steps) { // the step in progress may have got half through
 			half := steps[n]
 			half.Targets = half.Targets[:len(half.Targets)/2]
 			if len(half.Targets) > 0 {
-				_ = w.act([]shim.Step{half}, 1)
+				_ = h.act([]shim.Step{half}, 1)
 			}
 		}
-		w.anew()
-		c := anyWish(t, "c")
+		h.nextKeeper()
+		c := anyDesired(t, "c")
 		if rapid.Bool().Draw(t, "the same is wanted") {
 			c = b
 		}
-		if _, err := w.converge("g", c); err != nil {
+		if _, err := h.converge("g", c); err != nil {
 			t.Fatalf("%v", err)
 		}
-		w.check(t)
+		h.check(t)
 	})
 }

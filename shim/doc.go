@@ -1,6 +1,7 @@
-// Package shim keeps every group as its definition says. One runner per group looks, plans and acts, again and again:
+// Package shim keeps every group as its definition says. One runner per group observes, plans and
+// acts, again and again:
 //
-//	 changed file, apply, restart, a container's end, a probe's word, others' hands, 30 s
+//	 changed file, apply, restart, a container's end, a probe's answer, changes by others, 30 s
 //	                            │
 //	                            ▼
 //	┌────────► observe: present, absent, unknown   ([Observed])
@@ -11,35 +12,48 @@
 //	│                           ▼
 //	└───────── apply, one step after the other; the first error ends it
 //
-// A plan has only the starts that may be made now. What comes after something that is not ready yet is in the plan of a later
-// look, which the probes bring about:
+// A plan has only the starts that are allowed now. If something is not ready yet, the starts after
+// it are in a later plan. The probes cause that reconciliation:
 //
-//	create all ─► ambassador ─ready─► inits, one by one ─ended well─► sidecars, each after its own ─ready─► apps
+//	create all ─► ambassador ─ready─► inits, one by one ─ended well─► sidecars ─ready─► apps
 //
-// Down it goes the other way: apps, then sidecars, then the ambassador, each with its grace. One container's life:
+// A sidecar also waits for the sidecars that its after names.
 //
-//	           ┌────────────────────── back-off, then the ambassador's ready ◄──────┐
-//	           ▼                                                                    │ again, by its policy
-//	none ─► created ─its turn─► running ◄─► ready ─── its own end, or its probes' ─► stopped ─► for good
+// A group goes down in the opposite order: apps, then sidecars, then the ambassador, each with its
+// grace period. The states of one container:
+//
+//	           ┌──────── back-off, then the ambassador's ready ◄──────────────────┐
+//	           ▼                                                                  │ by its policy
+//	none ─► created ─its turn─► running ◄─► ready ─ own end, or its probes' ─► stopped ─► for good
 //	           ▲                   │
 //	           └──── replaced: another definition, image or namespace; a restart that was asked for
 //
-// An end for good of all apps, or a failure that stops the group, is written down ([Ended]) before anything is taken down: no
-// boot and no other daemon runs such a group again. A group's states are drawn at [State].
+// A group ends for good when all its apps have, or by a failure that stops the group. This is
+// recorded ([Ended]) before anything is stopped: neither a boot nor another daemon runs such a
+// group again. The states of a group are drawn at [State].
 //
-// Whatever happens, in any order, and wherever it is interrupted: never a process without rules; never an app before the
-// ambassador is ready; never a container before those it comes after; never two of one container; never again what has ended for
-// good; never two images of one name in a generation; unknown never destroys. Random walks hold the planner and the keeper to it, on a
-// host that notes each breach by that name (shimtest.Invariant).
+// Some rules hold in any order of events, and after an interruption anywhere:
 //
-// Nothing is remembered of what is: it is looked at. On disk is what is wanted ([Store]), down to what its image names mean
-// ([Pins]), and what happened ([Journal]).
-// So a keeper that is killed between any two steps is followed by one that looks and goes on from there, and one that
-// is stopped leaves every group running. What can't be looked at later is written down when it is seen: how a container has ended, and
-// how often, and that it was the keeper who stopped it ([History]), since its task may be gone by the next look. It counts for that
-// container alone, and not once the group begins from nothing. What probes have said ([Health]) is in memory alone: a new keeper
-// knows nothing of it, and for that it restarts nothing.
+//   - no process runs without rules;
+//   - no app runs before the ambassador is ready;
+//   - no container starts before those that it comes after;
+//   - there are never two of one container;
+//   - what has ended for good does not run again;
+//   - one image name never means two images in a generation;
+//   - unknown never destroys.
 //
-// What bites: unknown is not absent. A read that failed must come back as [Unknown] (or as an error of Observe), or the
-// keeper will take the group for gone and build it a second time.
+// Random walks check the planner and the keeper against them, on a host that records each violation
+// by that name (shimtest.Invariant).
+//
+// The keeper does not remember the state of the host, it observes it. On disk is what is wanted
+// ([Store]), with the digests of its images ([ImageDigests]), and what happened ([Journal]). So
+// after a keeper was killed between any two steps, the next one observes and goes on from there. A
+// keeper that is stopped leaves every group running. What cannot be observed later is recorded when
+// it is seen: how a container has ended, how often, and whether the keeper stopped it ([History]).
+// Its task may be gone at the next observation. A record counts for that container alone, and no
+// longer once the group begins from nothing. The answers of probes ([Health]) are in memory alone.
+// A new keeper does not know them, and restarts nothing because of that.
+//
+// What bites: unknown is not absent. A failed read must come back as [Unknown], or as an error of
+// Observe. Otherwise the keeper takes the group for gone and builds it a second time.
 package shim

@@ -16,11 +16,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// means lets the next files mean something that they don't say.
-func (d *desk) means(edits ...func(*spec.Group)) {
-	d.end()
-	d.config = func(c *shim.Config) {
-		c.Store = shim.NewStore(d.layout).WithParser(func(s spec.Source) ([]spec.Group, hcl.Diagnostics) {
+// overrideGroups edits the groups of the next files after they are parsed.
+func (h *harness) overrideGroups(edits ...func(*spec.Group)) {
+	h.end()
+	h.config = func(c *shim.Config) {
+		c.Store = shim.NewStore(h.layout).WithParser(func(s spec.Source) ([]spec.Group, hcl.Diagnostics) {
 			groups, diags := spec.Parse(s)
 			for i := range groups {
 				for _, edit := range edits {
@@ -32,48 +32,48 @@ func (d *desk) means(edits ...func(*spec.Group)) {
 			return groups, diags
 		})
 	}
-	d.begin()
+	h.begin()
 }
 
-// stopped compares the containers that were stopped, in order, with those that were to be.
-func (d *desk) stopped(want ...string) {
-	d.t.Helper()
+// stopped compares the containers that were stopped, in order, with the wanted ones.
+func (h *harness) stopped(want ...string) {
+	h.t.Helper()
 	var got []string
-	for _, op := range d.host.Operations() {
+	for _, op := range h.host.Operations() {
 		if name, ok := strings.CutPrefix(op, "stop "); ok {
 			got = append(got, name)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		d.t.Errorf("stopped (-want +got):\n%s", diff)
+		h.t.Errorf("stopped (-want +got):\n%s", diff)
 	}
-	d.host.ForgetOperations()
+	h.host.ForgetOperations()
 }
 
 // batch is a job with a sidecar and an ambassador.
 var batch = edited(shop, `"shop"`, `"batch"`, `web:1"`, `web:1"`+"\n    restart { policy = \"never\" }")
 
 func TestSidecarsAndAmbassadorEndWithTheJob(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("batch.hcl", batch)
-		d.exit("batch", "web", 3)
-		d.stopped("shipper", "proxy")
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("batch.hcl", batch)
+		h.exit("batch", "web", 3)
+		h.stopped("shipper", "proxy")
 		for _, when := range []string{"at once", "after a boot", "applied again"} {
-			st := d.status("batch")
+			st := h.status("batch")
 			if st.State != shim.Completed || st.Error != "web (app) ended with status 3" || *st.Containers[2].ExitStatus != 3 {
 				t.Errorf("%s: %s, error %q, %+v", when, st.State, st.Error, st.Containers)
 			}
-			if d.host.String() != "" {
-				t.Errorf("%s there is still:\n%s", when, d.host)
+			if h.host.String() != "" {
+				t.Errorf("%s there is still:\n%s", when, h.host)
 			}
 			switch when {
 			case "at once":
-				d.end()
-				d.host.Reboot()
-				d.begin()
+				h.end()
+				h.host.Reboot()
+				h.begin()
 			case "after a boot":
-				if _, err := d.apply("batch.hcl", batch); err == nil {
-					t.Error("apply says nothing of the job's failure")
+				if _, err := h.apply("batch.hcl", batch); err == nil {
+					t.Error("apply does not report the job's failure")
 				}
 			}
 		}
@@ -83,33 +83,33 @@ func TestSidecarsAndAmbassadorEndWithTheJob(t *testing.T) {
 func TestAGroupThatHasEndedRunsAgain(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		again func(d *desk) error
+		again func(h *harness) error
 	}{
-		{"restarted", func(d *desk) error { return d.keeper.Restart(context.Background(), "batch", "", nil) }},
-		{"started", func(d *desk) error { return d.keeper.Start(context.Background(), "batch", nil) }},
-		{"another definition", func(d *desk) error {
-			_, err := d.apply("batch.hcl", edited(batch, "web:1", "web:2"))
+		{"restarted", func(h *harness) error { return h.keeper.Restart(context.Background(), "batch", "", nil) }},
+		{"started", func(h *harness) error { return h.keeper.Start(context.Background(), "batch", nil) }},
+		{"another definition", func(h *harness) error {
+			_, err := h.apply("batch.hcl", edited(batch, "web:1", "web:2"))
 			return err
 		}},
-		{"started, and how it ended can't be read", func(d *desk) error {
-			if err := os.WriteFile(filepath.Join(d.layout.StateDir, "ended", "batch.json"), nil, 0o600); err != nil {
+		{"started, and how it ended can't be read", func(h *harness) error {
+			if err := os.WriteFile(filepath.Join(h.layout.StateDir, "ended", "batch.json"), nil, 0o600); err != nil {
 				return err
 			}
-			return d.keeper.Start(context.Background(), "batch", nil)
+			return h.keeper.Start(context.Background(), "batch", nil)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("batch.hcl", batch)
-				d.exit("batch", "web", 0)
-				if err := tt.again(d); err != nil {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("batch.hcl", batch)
+				h.exit("batch", "web", 0)
+				if err := tt.again(h); err != nil {
 					t.Fatal(err)
 				}
-				if st := d.status("batch"); st.State != shim.Running || d.host.Running("batch") != 3 {
-					t.Errorf("%s, error %q:\n%s", st.State, st.Error, d.host)
+				if st := h.status("batch"); st.State != shim.Running || h.host.Running("batch") != 3 {
+					t.Errorf("%s, error %q:\n%s", st.State, st.Error, h.host)
 				}
-				d.wait(time.Hour)
-				if st := d.status("batch"); st.State != shim.Running || st.Containers[2].Restarts != 1 && tt.name == "restarted" {
+				h.wait(time.Hour)
+				if st := h.status("batch"); st.State != shim.Running || st.Containers[2].Restarts != 1 && tt.name == "restarted" {
 					t.Errorf("an hour later: %s, %+v", st.State, st.Containers)
 				}
 			})
@@ -117,77 +117,78 @@ func TestAGroupThatHasEndedRunsAgain(t *testing.T) {
 	}
 }
 
-// Its app has ended and is still there, since it could not be taken down at once: no end of before a start counts after it.
+// Its app has ended and is still there, since it could not be removed at once. An end from before a
+// start does not count after it.
 func TestAGroupRunsAgainBeforeItIsDown(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("batch.hcl", batch)
-		d.host.FailNext("stop shipper", errBoom)
-		d.exit("batch", "web", 0)
-		if st := d.status("batch"); d.host.Running("batch") == 0 {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("batch.hcl", batch)
+		h.host.FailNext("stop shipper", errBoom)
+		h.exit("batch", "web", 0)
+		if st := h.status("batch"); h.host.Running("batch") == 0 {
 			t.Fatalf("it is down, so this proves nothing: %s", st.State)
 		}
-		if err := d.keeper.Start(context.Background(), "batch", nil); err != nil {
+		if err := h.keeper.Start(context.Background(), "batch", nil); err != nil {
 			t.Fatal(err)
 		}
-		d.wait(time.Hour)
-		if st := d.status("batch"); st.State != shim.Running || d.host.Running("batch") != 3 {
-			t.Errorf("%s, error %q:\n%s", st.State, st.Error, d.host)
+		h.wait(time.Hour)
+		if st := h.status("batch"); st.State != shim.Running || h.host.Running("batch") != 3 {
+			t.Errorf("%s, error %q:\n%s", st.State, st.Error, h.host)
 		}
 	})
 }
 
 func TestAFailureStopsTheGroup(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.means(shimtest.EditContainer("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }))
-		d.mustApply("shop.hcl", shop)
-		d.exit("shop", "shipper", 0)
-		d.wait(time.Minute)
-		if st := d.status("shop"); st.State != shim.Running {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.overrideGroups(shimtest.EditContainer("shipper", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }))
+		h.mustApply("shop.hcl", shop)
+		h.exit("shop", "shipper", 0)
+		h.wait(time.Minute)
+		if st := h.status("shop"); st.State != shim.Running {
 			t.Fatalf("an end that is no failure: %s", st.State)
 		}
-		d.exit("shop", "shipper", 9)
+		h.exit("shop", "shipper", 9)
 		for _, when := range []string{"at once", "after a boot"} {
-			st := d.status("shop")
+			st := h.status("shop")
 			if st.State != shim.Stopped || !strings.HasPrefix(st.Error, "shipper (sidecar) ended with status 9, and its on_failure") || st.Hint == "" {
 				t.Errorf("%s: %s, error %q, hint %q", when, st.State, st.Error, st.Hint)
 			}
-			if d.host.String() != "" {
-				t.Errorf("%s there is still:\n%s", when, d.host)
+			if h.host.String() != "" {
+				t.Errorf("%s there is still:\n%s", when, h.host)
 			}
-			d.end()
-			d.host.Reboot()
-			d.begin()
+			h.end()
+			h.host.Reboot()
+			h.begin()
 		}
-		d.remove("shop.hcl")
-		if _, err := os.Stat(filepath.Join(d.layout.StateDir, "ended", "shop.json")); !os.IsNotExist(err) {
+		h.remove("shop.hcl")
+		if _, err := os.Stat(filepath.Join(h.layout.StateDir, "ended", "shop.json")); !os.IsNotExist(err) {
 			t.Errorf("what was written down is not forgotten: %v", err)
 		}
 	})
 }
 
-func TestWhatIsNotWrittenDownIsNotTakenDown(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("batch.hcl", batch)
-		blocked := filepath.Join(d.layout.StateDir, "ended")
+func TestAnUnrecordedEndTakesNothingDown(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("batch.hcl", batch)
+		blocked := filepath.Join(h.layout.StateDir, "ended")
 		if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d.exit("batch", "web", 0)
-		d.did()
-		if st := d.status("batch"); st.State != shim.Running || !strings.Contains(st.Error, "whether group batch has ended") {
+		h.exit("batch", "web", 0)
+		h.did()
+		if st := h.status("batch"); st.State != shim.Running || !strings.Contains(st.Error, "whether group batch has ended") {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 		if err := os.Remove(blocked); err != nil {
 			t.Fatal(err)
 		}
-		d.wait(time.Minute)
-		if st := d.status("batch"); st.State != shim.Completed {
+		h.wait(time.Minute)
+		if st := h.status("batch"); st.State != shim.Completed {
 			t.Errorf("written down at last: %s, error %q", st.State, st.Error)
 		}
 	})
 }
 
-// Who applies an ended group as it is learns how it has ended, and how it runs again.
+// An operator who applies an ended group unchanged sees how it has ended, and how to run it again.
 func TestPreviewOfAnEndedGroupThatIsUnchanged(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -198,24 +199,24 @@ func TestPreviewOfAnEndedGroupThatIsUnchanged(t *testing.T) {
 		{"with a failure", 5, "it has completed, web (app) ended with status 5; an unchanged file doesn't run it again, \"sallyport start batch\" does"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
+			withHarness(t, func(t *testing.T, h *harness) {
 				preview := func(text string) shim.Preview {
 					t.Helper()
-					all, err := d.keeper.Preview(t.Context(), bundles("batch.hcl", text))
+					all, err := h.keeper.Preview(t.Context(), bundles("batch.hcl", text))
 					if err != nil {
 						t.Fatal(err)
 					}
 					return all[0]
 				}
-				d.mustApply("batch.hcl", batch)
-				d.exit("batch", "web", tt.status)
+				h.mustApply("batch.hcl", batch)
+				h.exit("batch", "web", tt.status)
 				if p := preview(batch); p.Ended != tt.want || len(p.Steps) > 0 {
 					t.Errorf("unchanged: %+v, want %q", p, tt.want)
 				}
 				if p := preview(edited(batch, "web:1", "web:2")); p.Ended != "" || len(p.Steps) == 0 {
 					t.Errorf("changed: %+v", p)
 				}
-				if err := d.keeper.Stop(t.Context(), "batch", nil); err != nil {
+				if err := h.keeper.Stop(t.Context(), "batch", nil); err != nil {
 					t.Fatal(err)
 				}
 				if p := preview(batch); p.Ended != "" {

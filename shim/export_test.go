@@ -9,12 +9,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What the tests in package shim_test need, which they are in because shimtest imports shim.
+// These are for the tests in package shim_test. They are not in package shim because shimtest
+// imports it.
 
-// Ending is how the group ends with what is seen; nil: it goes on.
+// Ending returns how the group ends with what is observed. Nil means that it goes on.
 func (in PlanInput) Ending() *Ended { return in.ending() }
 
-// ToRun is the definition that the host is to be like.
+// ToRun returns the definition that the host is to be like.
 func (in PlanInput) ToRun() *spec.Group { return in.toRun() }
 
 func (o Observed) Unknown(want *spec.Group) error { return o.unknown(want) }
@@ -56,13 +57,14 @@ var (
 	Poll         = (*Poller).poll
 )
 
-// WithParser gives a store another reader of files, so that its tests are about the store.
+// WithParser gives a store another parser of files, for tests of the store alone.
 func (s *Store) WithParser(parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)) *Store {
 	s.parse = parse
 	return s
 }
 
-// WithFolder gives a keeper another watch of the folder: the real one waits in a system call, which stops synctest's clock.
+// WithFolder gives a keeper another watch of the folder. The real one waits in a system call, which
+// stops synctest's clock.
 func (k *Keeper) WithFolder(f func(ctx context.Context, dir string, settle time.Duration, changed func()) error) *Keeper {
 	k.folder = f
 	return k
@@ -74,15 +76,3 @@ var WatchFolder = watchFolder
 type Tally = tally
 
 var Fresh = fresh
-
-// A Trial is the time of one generation to prove itself.
-type Trial struct{ t trial }
-
-// A Sighting is what a look finds of it.
-type Sighting struct{ Known, Ready, Ended, Stopped bool }
-
-// See tells the verdict in words; empty: there is none yet.
-func (t Trial) See(generation int, u spec.Update, s Sighting, now time.Time) (Trial, string) {
-	after, v := t.t.see(generation, u, sighting{known: s.Known, ready: s.Ready, ended: s.Ended, stopped: s.Stopped}, now)
-	return Trial{after}, map[decision]string{held: "proved", tooLate: "too late"}[v]
-}

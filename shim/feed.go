@@ -8,59 +8,63 @@ import (
 	"time"
 )
 
-// An outcome is how a runner's look ended.
+// ErrStopping is the error of a call that waits while the daemon ends.
+var ErrStopping = errors.New("the daemon is stopping")
+
+// A Result is how a reconciliation ended.
 type Result struct {
 	State  State
-	Err    error // nil: the group is as it is wanted
-	Failed Kind  // of the step that failed, where one that builds did
+	Err    error // nil: the group is as wanted
+	Failed Kind  // the kind of the failed step, if it was one that builds; else empty
 }
 
-// A feed carries what runners do to a call that waits for them. Runners never block on it.
+// A Waiter passes progress and results from runners to a call that waits for them. Runners never
+// block on it.
 type Waiter struct {
-	mu       sync.Mutex
-	lines    []string
-	outcomes map[string]Result
-	ping     chan struct{} // holds one
+	mu      sync.Mutex
+	lines   []string
+	results map[string]Result
+	wake    chan struct{} // holds one
 }
 
-func NewWaiter() *Waiter { return &Waiter{outcomes: map[string]Result{}, ping: make(chan struct{}, 1)} }
+func NewWaiter() *Waiter { return &Waiter{results: map[string]Result{}, wake: make(chan struct{}, 1)} }
 
-func (f *Waiter) line(group, format string, args ...any) {
-	f.mu.Lock()
-	f.lines = append(f.lines, group+": "+fmt.Sprintf(format, args...))
-	f.mu.Unlock()
-	f.wake()
+func (w *Waiter) addLine(group, format string, args ...any) {
+	w.mu.Lock()
+	w.lines = append(w.lines, group+": "+fmt.Sprintf(format, args...))
+	w.mu.Unlock()
+	w.signal()
 }
 
-func (f *Waiter) done(group string, o Result) {
-	f.mu.Lock()
-	f.outcomes[group] = o
-	f.mu.Unlock()
-	f.wake()
+func (w *Waiter) addResult(group string, o Result) {
+	w.mu.Lock()
+	w.results[group] = o
+	w.mu.Unlock()
+	w.signal()
 }
 
-func (f *Waiter) wake() {
+func (w *Waiter) signal() {
 	select {
-	case f.ping <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// wait passes lines on until there are so many outcomes, ctx ends, or stopped is closed.
-func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
+// Wait passes lines on until there are n results, ctx ends, or stopped is closed.
+func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
-		f.mu.Lock()
-		lines, have := f.lines, len(f.outcomes)
-		f.lines = nil
-		f.mu.Unlock()
+		w.mu.Lock()
+		lines, have := w.lines, len(w.results)
+		w.lines = nil
+		w.mu.Unlock()
 		for _, l := range lines {
 			progress(l)
 		}
 		if have >= n {
-			return f.outcomes, nil
+			return w.results, nil
 		}
 		select {
-		case <-f.ping:
+		case <-w.wake:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-stopped:
@@ -69,62 +73,58 @@ func (f *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped
 	}
 }
 
-var (
-	ErrStopping = errors.New("the daemon is stopping")
-)
-
-// spoil makes a failure of what those who follow by now are told at the end, whatever that is.
+// FailWaiters makes all present requests fail, independently of what reconciliation finds.
 func (r *Runner) FailWaiters(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.followers {
-		r.followers[i].spoilt = why
+	for i := range r.requests {
+		r.requests[i].failure = why
 	}
 }
 
-// A follower is told how the first look ends that began with seq or a later one.
-type follower struct {
-	feed   *Waiter
-	seq    int
-	since  time.Time
-	waits  string // what it was last told that the group waits for
-	spoilt error  // not nil: what was asked for failed, and this tells how, whatever the look finds
+// A request waits for the result of the first reconciliation that began with seq or later.
+type request struct {
+	waiter      *Waiter
+	seq         int
+	since       time.Time
+	lastWaiting string // the last line it got about what the group waits for
+	failure     error  // not nil: the request fails for this reason
 }
 
-// requested needs mu.
-func (r *Runner) requested(f *Waiter) {
+// addRequest needs mu.
+func (r *Runner) addRequest(waiter *Waiter) {
 	r.seq++
-	if f != nil {
-		r.followers = append(r.followers, follower{feed: f, seq: r.seq, since: r.config.Now()})
+	if waiter != nil {
+		r.requests = append(r.requests, request{waiter: waiter, seq: r.seq, since: r.config.Now()})
 	}
 	r.Wake(WakeWanted)
 }
 
-// tell passes a line to whoever follows the look of seq.
-func (r *Runner) tell(seq int, format string, args ...any) {
+// report passes a line to the requests up to seq.
+func (r *Runner) report(seq int, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, f := range r.followers {
-		if f.seq <= seq {
-			f.feed.line(r.group, format, args...)
+	for _, q := range r.requests {
+		if q.seq <= seq {
+			q.waiter.addLine(r.group, format, args...)
 		}
 	}
 }
 
-// finish ends the waiting of whoever followed the look of seq.
+// finish ends the requests up to seq.
 func (r *Runner) finish(seq int, o Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var rest []follower
-	for _, f := range r.followers {
-		if f.seq > seq {
-			rest = append(rest, f)
+	var rest []request
+	for _, q := range r.requests {
+		if q.seq > seq {
+			rest = append(rest, q)
 			continue
 		}
-		if f.spoilt != nil {
-			o = Result{State: o.State, Err: f.spoilt}
+		if q.failure != nil {
+			o = Result{State: o.State, Err: q.failure}
 		}
-		f.feed.done(r.group, o)
+		q.waiter.addResult(r.group, o)
 	}
-	r.followers = rest
+	r.requests = rest
 }

@@ -80,7 +80,7 @@ func (s *Store) generate(w *Wanted, f file) error {
 		w.Proved = true
 	}
 	if newest && all[0].Digest == w.Group.Digest {
-		w.Pins = w.Pins.of(&w.Group, all[0].Pins)
+		w.Pins = w.Pins.merge(&w.Group, all[0].Pins)
 	}
 	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest && maps.Equal(all[0].Pins, w.Pins) {
 		return s.tidy(w.Group.Name, all)

@@ -2,23 +2,25 @@ package shim
 
 import "github.com/sallyport/sallyport/spec"
 
-// Pins are what the image references of a group mean to one generation of it: by reference, the digest of a manifest or index. An
-// apply pins them all, to what they mean on the host by then. What an edit by hand brings along is pinned as soon as a container has
-// been made from it; until then, a reference that is not among them means whatever it does on the host.
-type Pins map[string]string
+// ImageDigests are the digests, of a manifest or an index, that the image references of a group are
+// pinned to in one generation, by reference. An apply pins all references, to what they mean on the
+// host at that time. A reference that an edit by hand brings is pinned as soon as a container has
+// been made from it. Until then its meaning on the host counts.
+type ImageDigests map[string]string
 
-// pinsOf are the pins that resolved images come to.
-func pinsOf(images map[string]Image) Pins {
-	p := Pins{}
+// digestsOf returns the digests of resolved images.
+func digestsOf(images map[string]Image) ImageDigests {
+	p := ImageDigests{}
 	for ref, i := range images {
 		p[ref] = i.Digest
 	}
 	return p
 }
 
-// of are the pins of a group that come from two places: what p says of a reference, and else what other does. nil: none.
-func (p Pins) of(g *spec.Group, other Pins) Pins {
-	var out Pins
+// merge returns the digests of the group's images, from p, else from other. They are nil if there
+// are none.
+func (p ImageDigests) merge(g *spec.Group, other ImageDigests) ImageDigests {
+	var out ImageDigests
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
 		digest, ok := p[ref]
@@ -27,7 +29,7 @@ func (p Pins) of(g *spec.Group, other Pins) Pins {
 		}
 		if ok {
 			if out == nil {
-				out = Pins{}
+				out = ImageDigests{}
 			}
 			out[ref] = digest
 		}
@@ -35,8 +37,9 @@ func (p Pins) of(g *spec.Group, other Pins) Pins {
 	return out
 }
 
-// differ says that a reference is in both and means something else. What is not known is no difference.
-func (p Pins) differ(other Pins) bool {
+// differ reports whether a reference is in both with different digests. A missing one is no
+// difference.
+func (p ImageDigests) differ(other ImageDigests) bool {
 	for ref, digest := range p {
 		if o, ok := other[ref]; ok && o != digest {
 			return true

@@ -17,66 +17,66 @@ const withTwo = `group "shop" {
   app "api" { image = "api:1" }
 }`
 
-func expectHeld(t *testing.T, d *desk, want ...string) {
+func expectRetained(t *testing.T, h *harness, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, d.host.HeldImages()); diff != "" {
+	if diff := cmp.Diff(want, h.host.HeldImages()); diff != "" {
 		t.Errorf("held (-want +got):\n%s", diff)
 	}
 }
 
-func TestImagesAreHeldForEachGenerationThatIsKept(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
-		expectHeld(t, d, "shop 1: sha256:api:1 sha256:web:1")
-		d.mustApply("shop.hcl", fmt.Sprintf(withTwo, 2))
-		expectHeld(t, d, "shop 1: sha256:api:1 sha256:web:1", "shop 2: sha256:api:1 sha256:web:2")
+func TestImagesOfKeptGenerationsAreRetained(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
+		expectRetained(t, h, "shop 1: sha256:api:1 sha256:web:1")
+		h.mustApply("shop.hcl", fmt.Sprintf(withTwo, 2))
+		expectRetained(t, h, "shop 1: sha256:api:1 sha256:web:1", "shop 2: sha256:api:1 sha256:web:2")
 		for i := 3; i <= 6; i++ {
-			d.mustApply("shop.hcl", fmt.Sprintf(withTwo, i))
+			h.mustApply("shop.hcl", fmt.Sprintf(withTwo, i))
 		}
-		expectHeld(t, d,
+		expectRetained(t, h,
 			"shop 3: sha256:api:1 sha256:web:3", "shop 4: sha256:api:1 sha256:web:4", "shop 5: sha256:api:1 sha256:web:5", "shop 6: sha256:api:1 sha256:web:6")
-		d.end()
-		d.begin()
-		if held := d.host.HeldImages(); len(held) != 4 {
+		h.end()
+		h.begin()
+		if held := h.host.HeldImages(); len(held) != 4 {
 			t.Errorf("after another keeper's start %q is held", held)
 		}
-		d.remove("shop.hcl")
-		expectHeld(t, d)
+		h.remove("shop.hcl")
+		expectRetained(t, h)
 	})
 }
 
-func TestImagesHeldForAGroupThatNobodyKnowsAreLetGo(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		if err := d.host.Holder().Hold(t.Context(), "lost", 7, shim.Image{Ref: "web:1", Digest: "sha256:web:1"}); err != nil {
+func TestImagesOfUnknownGroupsAreReleased(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		if err := h.host.Images().Retain(t.Context(), "lost", 7, shim.Image{Ref: "web:1", Digest: "sha256:web:1"}); err != nil {
 			t.Fatal(err)
 		}
-		d.begin()
-		d.wait(time.Minute)
-		expectHeld(t, d)
+		h.begin()
+		h.wait(time.Minute)
+		expectRetained(t, h)
 	})
 }
 
-func TestAGroupIsNotForgottenWhileItsImagesAreHeld(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
-		d.host.FailNext("release", errBoom)
-		d.remove("shop.hcl")
-		if _, err := d.keeper.Status("shop"); err != nil || len(d.host.HeldImages()) == 0 {
-			t.Errorf("forgotten with an error of the release: %v, held %q", err, d.host.HeldImages())
+func TestAGroupIsNotForgottenWhileItsImagesAreRetained(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
+		h.host.FailNext("release", errBoom)
+		h.remove("shop.hcl")
+		if _, err := h.keeper.Status("shop"); err != nil || len(h.host.HeldImages()) == 0 {
+			t.Errorf("forgotten with an error of the release: %v, held %q", err, h.host.HeldImages())
 		}
-		d.wait(time.Minute)
-		expectHeld(t, d)
+		h.wait(time.Minute)
+		expectRetained(t, h)
 	})
 }
 
-func TestWithoutAHoldNothingIsCreated(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.host.FailNext("hold web:1", errBoom)
-		if _, err := d.apply("shop.hcl", fmt.Sprintf(withTwo, 1)); err == nil || !strings.Contains(err.Error(), errBoom.Error()) {
+func TestNothingIsCreatedWithoutRetention(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.host.FailNext("hold web:1", errBoom)
+		if _, err := h.apply("shop.hcl", fmt.Sprintf(withTwo, 1)); err == nil || !strings.Contains(err.Error(), errBoom.Error()) {
 			t.Errorf("error %v", err)
 		}
-		d.wait(time.Minute)
-		expectHeld(t, d)
+		h.wait(time.Minute)
+		expectRetained(t, h)
 	})
 }

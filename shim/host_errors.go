@@ -2,7 +2,8 @@ package shim
 
 import "errors"
 
-// ErrImageGone is the error for an image that a reference was pinned to and that can't be had again, neither here nor where it came from.
+// ErrImageGone is the error for an image that a reference was pinned to and that cannot be had
+// again, neither on this host nor from its registry.
 var ErrImageGone = errors.New("not on this host any more")
 
 // ErrNoIOWeight is a kernel on which io_weight has no meaning.

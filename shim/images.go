@@ -12,9 +12,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// images makes every image of the change present, all at once, and returns them by group and reference. pins has, by group, the
-// references that are not to mean what they do on the host now.
-func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (map[string]map[string]Image, error) {
+// resolveImages makes all images of the change present, at the same time, and returns them by group
+// and reference. pins has, by group, the references that are fixed to a digest, independently of
+// what they mean on the host now.
+func (k *Keeper) resolveImages(ctx context.Context, c change, pins map[string]ImageDigests) (map[string]map[string]Image, error) {
 	type meaning struct{ ref, pin string }
 	var mu sync.Mutex
 	had := map[meaning]Image{}
@@ -52,27 +53,28 @@ func (k *Keeper) images(ctx context.Context, c change, pins map[string]Pins) (ma
 	return out, nil
 }
 
-// meanings are the pins that an apply of the group would come to, as far as what its images are can be told without fetching any.
-func (k *Keeper) meanings(ctx context.Context, g *spec.Group, pinned Pins) Pins {
-	now := Pins{}
+// resolvedDigests returns the digests that an apply of the group would record, as far as they are
+// known without pulling any image.
+func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, pinned ImageDigests) ImageDigests {
+	now := ImageDigests{}
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
-		if _, asked := now[ref]; asked || k.config.Holder == nil {
+		if _, asked := now[ref]; asked || k.config.Images == nil {
 			continue
 		}
-		if digest, err := k.config.Holder.Means(ctx, ref); err == nil && digest != "" { // else apply tells
+		if digest, err := k.config.Images.Resolve(ctx, ref); err == nil && digest != "" { // else apply reports it
 			now[ref] = digest
 		}
 	}
-	return now.of(g, pinned)
+	return now.merge(g, pinned)
 }
 
-// pinAll are the pins of resolved images, by group. progress, which may be nil, hears of a reference that has come to mean something
-// else than to the generation that is wanted.
-func (k *Keeper) pinAll(images map[string]map[string]Image, progress func(string)) map[string]Pins {
-	pins := map[string]Pins{}
+// recordedDigests returns the digests of resolved images, by group. progress may be nil. It gets a
+// line for each reference whose digest differs from that in the wanted generation.
+func (k *Keeper) recordedDigests(images map[string]map[string]Image, progress func(string)) map[string]ImageDigests {
+	pins := map[string]ImageDigests{}
 	for _, group := range slices.Sorted(maps.Keys(images)) {
-		pins[group] = pinsOf(images[group])
+		pins[group] = digestsOf(images[group])
 		before := k.wantedNow(group).Pins
 		for _, ref := range slices.Sorted(maps.Keys(pins[group])) {
 			if was, now := before[ref], pins[group][ref]; progress != nil && was != "" && was != now {
@@ -83,5 +85,5 @@ func (k *Keeper) pinAll(images map[string]map[string]Image, progress func(string
 	return pins
 }
 
-// shortDigest is as much of a digest as tells two images apart at a glance.
+// shortDigest returns enough of a digest to tell two images apart.
 func shortDigest(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }

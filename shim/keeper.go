@@ -19,40 +19,36 @@ type Config struct {
 
 	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
 	Settle time.Duration
-	// Glance is the time between two calls of Changes. Optional: 0 is 1 s.
+	// Glance is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
 	Glance time.Duration
 }
 
-var (
-	errNotSetUp = errors.New("shim: a Keeper needs Runtime, Network, Volumes and Store")
-)
-
-// A Keeper keeps groups, each by a runner of its own. Its methods but New and Run wait until Run has loaded the store.
+// A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
+// store, except for New and Run.
 type Keeper struct {
 	config  Config
 	machine Machine
-	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
 
-	ready   chan struct{} // closed when the store has been loaded
-	looked  chan struct{} // closed when its groups have been looked at
-	stopped chan struct{} // closed when Run ends
-	install chan struct{} // holds the right to change or read the store
+	ready    chan struct{} // closed when the store has been loaded
+	observed chan struct{} // closed when all groups have been observed once
+	stopped  chan struct{} // closed when Run ends
+	install  chan struct{} // a lock: its holder may read and change the store
 
-	mu      sync.Mutex
-	spawn   func(*Runner) // nil: not running
-	runners map[string]*Runner
-	wanted  map[string]Wanted
-	entered map[string]State // by group, the state that the journal had last when Run began; a group that is gone is in it no more
-	loaded  Loaded
-	swept   bool // orphans have been looked for since the last load
+	mu             sync.Mutex
+	spawn          func(*Runner) // nil: Run has not begun, or ends
+	runners        map[string]*Runner
+	wanted         map[string]Wanted
+	recordedStates map[string]State // by group: the journal's last state when Run began. Without groups that are gone
+	loaded         Loaded
+	swept          bool // orphans were looked for since the last load
 }
 
-// New validates and starts nothing.
+// New validates the configuration and starts nothing.
 func New(c Config) (*Keeper, error) {
-	if !c.complete() {
-		return nil, errNotSetUp
+	if err := c.Fill(); err != nil {
+		return nil, err
 	}
-	c.fill()
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
@@ -60,47 +56,47 @@ func New(c Config) (*Keeper, error) {
 		c.Glance = time.Second
 	}
 	return &Keeper{
-		config:  c,
-		machine: NewMachine(&c.RunnerConfig),
-		folder:  watchFolder,
-		ready:   make(chan struct{}),
-		looked:  make(chan struct{}),
-		stopped: make(chan struct{}),
-		install: make(chan struct{}, 1),
-		runners: map[string]*Runner{},
-		wanted:  map[string]Wanted{},
+		config:   c,
+		machine:  NewMachine(&c.RunnerConfig),
+		folder:   watchFolder,
+		ready:    make(chan struct{}),
+		observed: make(chan struct{}),
+		stopped:  make(chan struct{}),
+		install:  make(chan struct{}, 1),
+		runners:  map[string]*Runner{},
+		wanted:   map[string]Wanted{},
 	}, nil
 }
 
-// Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. Groups run on after it. It
-// can be called once.
+// Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. The
+// groups keep running after that. It can be called once.
 func (k *Keeper) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		<-ctx.Done()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.spawn = nil // g's count can reach zero only after this, so nothing is added to it any more
+		k.spawn = nil // from here on nothing is added to g, whose count can reach zero only now
 		close(k.stopped)
 		return nil
 	})
 	k.mu.Lock()
 	k.spawn = func(r *Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
-	k.entered = k.lastStates()
+	k.recordedStates = k.readStates()
 	k.install <- struct{}{}
 	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
 	<-k.install
 	close(k.ready)
 
-	g.Go(func() error { return k.awaitLooks(ctx) })
+	g.Go(func() error { return k.waitObserved(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
 	g.Go(func() error { return k.sweepOrphans(ctx) })
 	if w := k.config.Watcher; w != nil {
-		g.Go(func() error { return w.Watch(ctx, k.changed) })
+		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
 	}
 	if k.config.Changes != nil {
-		g.Go(func() error { return k.keepLookout(ctx) })
+		g.Go(func() error { return k.watchDrift(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -109,8 +105,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return err
 }
 
-// Load reads the groups' files again and makes what they say the wanted state. Called by Run, on a change of the folder, and
-// on SIGHUP. The error tells of the files that can't be used; their groups stay as they were last good.
+// Load reads the group files again and makes them the wanted state. It is called by Run, on a
+// change of the folder, and on SIGHUP. The error names the files that cannot be used. Their groups
+// keep their last good definition.
 func (k *Keeper) Load(ctx context.Context) error {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -120,14 +117,15 @@ func (k *Keeper) Load(ctx context.Context) error {
 	return k.load(nil, nil)
 }
 
-// Problems are the files that can't be used, as of the last load.
+// Problems returns the files that cannot be used, as of the last load.
 func (k *Keeper) Problems() []FileProblem {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.loaded.Problems)
 }
 
-// Status returns one group's status, or every group's, by name, when group is "". An unknown group is ErrNoGroup.
+// Status returns the status of one group, or, if group is "", of every group, sorted by name. The
+// error for an unknown group is ErrNoGroup.
 func (k *Keeper) Status(group string) ([]GroupStatus, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -145,9 +143,10 @@ func (k *Keeper) Status(group string) ([]GroupStatus, error) {
 	return out, nil
 }
 
-// lock takes the right to the store, once Run has loaded it. release gives it back.
+// lock waits until Run has loaded the store, and takes the right to read and change it. release
+// gives the right back.
 func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return nil, err
 	}
 	select {
@@ -160,8 +159,8 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// await waits until Run has loaded the store.
-func (k *Keeper) await(ctx context.Context) error {
+// waitLoaded waits until Run has loaded the store.
+func (k *Keeper) waitLoaded(ctx context.Context) error {
 	select {
 	case <-k.ready:
 		return nil
@@ -172,8 +171,9 @@ func (k *Keeper) await(ctx context.Context) error {
 	}
 }
 
-// changed wakes one group's runner, or with "" all of them, whatever they wait for.
-func (k *Keeper) changed(group string) {
+// hostChanged wakes the runner of a group. If group is "", it wakes all runners, even those that
+// wait for a retry.
+func (k *Keeper) hostChanged(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if group == "" {

@@ -9,16 +9,17 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A change is what an Apply of some files comes to.
+// A change holds the files of an Apply and what they change.
 type change struct {
 	files  []Bundle
-	groups []spec.Group        // what the files define
-	leaves []string            // groups that the files defined before and define no more
-	pins   map[string]Pins     // by group, once its images are present
-	of     map[string][]string // file name -> groups it defines or defined
+	groups []spec.Group            // the groups that the files define
+	leaves []string                // the groups that the files defined before and no longer define
+	pins   map[string]ImageDigests // by group, once its images are present
+	of     map[string][]string     // by file name, the groups that it defines or defined
 }
 
-// read parses the files and checks them against each other and against everything else that is wanted.
+// read parses the files and checks them against each other and against everything else that is
+// wanted.
 func (k *Keeper) read(files []Bundle) (change, error) {
 	c := change{files: files, of: map[string][]string{}}
 	for _, b := range files {
@@ -38,7 +39,7 @@ func (k *Keeper) read(files []Bundle) (change, error) {
 	return c, k.check(&c)
 }
 
-// check compares the change with what is wanted now, and fills in what leaves.
+// check compares the change with what is wanted now, and sets leaves.
 func (k *Keeper) check(c *change) error {
 	k.mu.Lock()
 	wanted := maps.Clone(k.wanted)
@@ -70,8 +71,8 @@ func (k *Keeper) check(c *change) error {
 	return nil
 }
 
-// checkLeaves refuses a file that would take groups away by no more than having the name of theirs: it comes from another
-// folder than the file that is installed.
+// checkLeaves refuses a file that would remove groups only because it has the name of their file:
+// it comes from another folder than the installed file.
 func (k *Keeper) checkLeaves(c *change, wanted map[string]Wanted) error {
 	for _, name := range c.leaves {
 		file := wanted[name].File
@@ -90,13 +91,13 @@ func (k *Keeper) checkLeaves(c *change, wanted map[string]Wanted) error {
 	return nil
 }
 
-// checkPorts asks for every port that a group is to publish and does not publish yet.
+// checkPorts asks about every port that a group is to publish and does not publish yet.
 func (k *Keeper) checkPorts(c change) error {
 	for i := range c.groups {
 		for _, p := range NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
 			taken, err := k.config.PortTaken(p)
 			if err != nil {
-				return fmt.Errorf("group %s: ask who has port %s: %w", c.groups[i].Name, p.HostPort(), err)
+				return fmt.Errorf("group %s: ask who uses port %s: %w", c.groups[i].Name, p.HostPort(), err)
 			}
 			if taken != nil {
 				return fmt.Errorf("group %s: %w", c.groups[i].Name, taken)
@@ -106,7 +107,8 @@ func (k *Keeper) checkPorts(c change) error {
 	return nil
 }
 
-// checkVolumes asks of every group of the change whether it can have its volumes on this host, before anything is stopped for it.
+// checkVolumes checks that every group of the change can have its volumes on this host, before
+// anything is stopped for it.
 func (k *Keeper) checkVolumes(ctx context.Context, c change) error {
 	for i := range c.groups {
 		if err := k.config.Volumes.Check(ctx, &c.groups[i]); err != nil {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Changes detects cheaply what others may have changed on the host. To observe all of a group takes
-// two dozen requests and more. Implemented by [HostLookout]; in memory by shimtest.Host.
+// Changes detects cheaply what others may have changed on the host. Observing a whole group takes
+// more than two dozen requests. Implemented by [HostLookout]; in memory by shimtest.Host.
 type Changes interface {
 	// Changed returns those of the groups whose network may have changed since the last call. It is
 	// called by one goroutine.
 	Changed(groups []string) []string
 }
 
-// keepLookout has a group looked at as soon as something of its network may have changed.
-func (k *Keeper) keepLookout(ctx context.Context) error {
+// watchDrift wakes a group's runner as soon as something of its network may have changed.
+func (k *Keeper) watchDrift(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Glance)
 	defer tick.Stop()
 	for {
@@ -26,12 +26,12 @@ func (k *Keeper) keepLookout(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, group := range k.config.Changes.Changed(k.Groups()) {
-			k.stir(group)
+			k.driftDetected(group)
 		}
 	}
 }
 
-func (k *Keeper) stir(group string) {
+func (k *Keeper) driftDetected(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
@@ -39,15 +39,17 @@ func (k *Keeper) stir(group string) {
 	}
 }
 
-// Groups lists the groups that are kept, those to be gone included, by name.
+// Groups returns the groups that are kept, sorted by name. It includes those that are being
+// removed.
 func (k *Keeper) Groups() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Sorted(maps.Keys(k.runners))
 }
 
-// lastStates is what the journal says the groups' states are, so that a daemon that is started anew tells none again.
-func (k *Keeper) lastStates() map[string]State {
+// readStates returns the states that the journal has of the groups, so that a restarted daemon
+// records none of them again.
+func (k *Keeper) readStates() map[string]State {
 	if k.config.Journal == nil {
 		return nil
 	}

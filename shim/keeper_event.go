@@ -2,7 +2,7 @@ package shim
 
 import "fmt"
 
-// generationEvent tells of a group's new generation, and what made it.
+// generationEvent returns the event of a group's new generation, and what made it.
 func generationEvent(w Wanted) Event {
 	e := Event{Group: w.Group.Name, Kind: EventAccepted}
 	switch {

@@ -32,7 +32,7 @@ func (k owner) Revert(ctx context.Context, r *Runner, w Wanted, why error) error
 }
 
 // Pin implements [Owner].
-func (k owner) Pin(ctx context.Context, group string, generation int, p Pins) error {
+func (k owner) Pin(ctx context.Context, group string, generation int, p ImageDigests) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (k owner) Pin(ctx context.Context, group string, generation int, p Pins) er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if w, ok := k.wanted[group]; ok && w.Generation == generation {
-		w.Pins = w.Pins.of(&w.Group, p)
+		w.Pins = w.Pins.merge(&w.Group, p)
 		k.wanted[group] = w
 	}
 	return nil
@@ -67,7 +67,8 @@ func (k owner) Kept(ctx context.Context, group string) ([]int, error) {
 	return numbers, err
 }
 
-// Retire implements [Owner]. Requests reach a runner through mu alone, so none comes between Idle and the end.
+// Retire implements [Owner]. Requests reach a runner through mu alone, so none comes between Idle
+// and the end.
 func (k owner) Retire(ctx context.Context, r *Runner, seq int) bool {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -83,6 +84,6 @@ func (k owner) Retire(ctx context.Context, r *Runner, seq int) bool {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.Group())
 	}
 	delete(k.runners, r.Group())
-	delete(k.entered, r.Group()) // one of that name that comes later begins anew
+	delete(k.recordedStates, r.Group()) // a later group of that name begins without a state
 	return true
 }

@@ -2,20 +2,21 @@ package shim
 
 import "context"
 
-// Restart stops and starts one container, or with "" the whole group's containers in order, and waits until they run.
-// ErrNoGroup and ErrNoContainer tell what there is not.
+// Restart stops and starts one container, and waits until it runs. If container is "", it does so
+// with all containers of the group, in order. The error is ErrNoGroup or ErrNoContainer if there is
+// no such group or container.
 func (k *Keeper) Restart(ctx context.Context, group, container string, progress func(line string)) error {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return err
 	}
-	f := NewWaiter()
-	if err := k.restart(group, container, f); err != nil {
+	waiter := NewWaiter()
+	if err := k.restart(group, container, waiter); err != nil {
 		return err
 	}
-	return k.follow(ctx, []string{group}, f, progress)
+	return k.waitGroups(ctx, []string{group}, waiter, progress)
 }
 
-func (k *Keeper) restart(group, container string, f *Waiter) error {
+func (k *Keeper) restart(group, container string, waiter *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w, ok := k.wanted[group]
@@ -24,7 +25,7 @@ func (k *Keeper) restart(group, container string, f *Waiter) error {
 		return ErrNoGroup
 	}
 	if w.Stopped {
-		return isStopped(group)
+		return stoppedError(group)
 	}
 	var names []string
 	for _, c := range w.Group.Containers {
@@ -35,6 +36,6 @@ func (k *Keeper) restart(group, container string, f *Waiter) error {
 	if len(names) == 0 {
 		return ErrNoContainer
 	}
-	r.Restart(names, f)
+	r.Restart(names, waiter)
 	return nil
 }

@@ -10,82 +10,83 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// boot is a boot of the host.
-func (d *desk) boot() {
-	d.t.Helper()
-	d.end()
-	d.host.Reboot()
-	d.begin()
-	d.wait(time.Minute)
+// boot boots the host.
+func (h *harness) boot() {
+	h.t.Helper()
+	h.end()
+	h.host.Reboot()
+	h.begin()
+	h.wait(time.Minute)
 }
 
-// Nobody sees the ends that a boot brings: they end no run of a row, and are no reason to forget that a long run did.
+// No keeper sees the ends that a boot brings. They do not end a run for the count of ends in a row,
+// and they are no reason to forget that a run was long.
 func TestALongRunEndsARowThoughABootEndsTheRun(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
 		for range 3 {
-			d.exit("shop", "web", 7)
-			if c := d.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
+			h.exit("shop", "web", 7)
+			if c := h.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
 				t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 			}
-			d.wait(2 * time.Minute)
-			if h, _ := shim.NewStore(d.layout).Lives("shop"); h["web"].Row != 1 {
-				t.Errorf("after two minutes: %+v", h["web"])
+			h.wait(2 * time.Minute)
+			if records, _ := shim.NewStore(h.layout).Lives("shop"); records["web"].Row != 1 {
+				t.Errorf("after two minutes: %+v", records["web"])
 			}
-			d.wait(10 * time.Minute)
-			if h, _ := shim.NewStore(d.layout).Lives("shop"); h["web"].Row != 0 {
-				t.Errorf("after twelve: %+v", h["web"])
+			h.wait(10 * time.Minute)
+			if records, _ := shim.NewStore(h.layout).Lives("shop"); records["web"].Row != 0 {
+				t.Errorf("after twelve: %+v", records["web"])
 			}
-			d.boot()
+			h.boot()
 		}
 	})
 }
 
 func TestACrashLoopGoesOnAfterABoot(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.ExitAtOnce("shop", "web", 7)
-		d.exit("shop", "web", 7)
-		d.wait(time.Second)
-		if c := d.status("shop").Containers[2]; c.Row != 2 {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.ExitAtOnce("shop", "web", 7)
+		h.exit("shop", "web", 7)
+		h.wait(time.Second)
+		if c := h.status("shop").Containers[2]; c.Row != 2 {
 			t.Fatalf("%+v", c)
 		}
-		d.end()
-		d.host.Reboot()
-		d.begin()
-		if c := d.status("shop").Containers[2]; c.Row != 3 || time.Until(c.NextStart) != 4*time.Second {
+		h.end()
+		h.host.Reboot()
+		h.begin()
+		if c := h.status("shop").Containers[2]; c.Row != 3 || time.Until(c.NextStart) != 4*time.Second {
 			t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 		}
 	})
 }
 
-func TestAnOperatorsStartForgivesARow(t *testing.T) {
+func TestAnOperatorsStartResetsTheCount(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		then func(d *desk) // between the stop and the start
+		then func(h *harness) // between the stop and the start
 	}{
-		{"at once", func(*desk) {}},
-		{"after a boot", func(d *desk) { d.boot() }},
+		{"at once", func(*harness) {}},
+		{"after a boot", func(h *harness) { h.boot() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", shop)
-				d.host.ExitAtOnce("shop", "web", 7)
-				d.exit("shop", "web", 7)
-				d.wait(time.Minute)
-				if c := d.status("shop").Containers[2]; c.Row < 5 {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", shop)
+				h.host.ExitAtOnce("shop", "web", 7)
+				h.exit("shop", "web", 7)
+				h.wait(time.Minute)
+				if c := h.status("shop").Containers[2]; c.Row < 5 {
 					t.Fatalf("%+v", c)
 				}
-				if err := d.keeper.Stop(context.Background(), "shop", nil); err != nil {
+				if err := h.keeper.Stop(context.Background(), "shop", nil); err != nil {
 					t.Fatal(err)
 				}
-				tt.then(d)
-				d.host.Stay("shop", "web")
-				if err := d.keeper.Start(context.Background(), "shop", nil); err != nil {
+				tt.then(h)
+				h.host.Stay("shop", "web")
+				if err := h.keeper.Start(context.Background(), "shop", nil); err != nil {
 					t.Fatal(err)
 				}
-				d.exit("shop", "web", 7)
-				if c := d.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
+				h.exit("shop", "web", 7)
+				if c := h.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
 					t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 				}
 			})
@@ -93,29 +94,30 @@ func TestAnOperatorsStartForgivesARow(t *testing.T) {
 	}
 }
 
-// What runs again after a boot was not restarted: no count grows, and no event tells of a crash.
+// A container that runs again after a boot was not restarted: no count grows, and no event reports
+// a crash.
 func TestABootIsNoRestart(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.end()
-		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: d.layout})
+	withTill(t, func(t *testing.T, h *harness) {
+		h.end()
+		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: h.layout})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = journal.Close() }()
-		config := d.config
-		d.config = func(c *shim.Config) {
+		config := h.config
+		h.config = func(c *shim.Config) {
 			config(c)
 			c.Journal = journal
 		}
-		d.begin()
-		d.mustOpen()
-		d.exit("till", "web", 1)
-		d.wait(time.Minute)
+		h.begin()
+		h.mustStartTill()
+		h.exit("till", "web", 1)
+		h.wait(time.Minute)
 		for range 2 {
-			d.boot()
+			h.boot()
 		}
 		var restarts []int
-		for _, c := range d.status("till").Containers {
+		for _, c := range h.status("till").Containers {
 			restarts = append(restarts, c.Restarts)
 		}
 		if diff := cmp.Diff([]int{0, 0, 0, 0, 0, 1}, restarts); diff != "" {
@@ -131,7 +133,7 @@ func TestABootIsNoRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"till.web"}, got); diff != "" {
-			t.Errorf("told to be restarted (-want +got):\n%s", diff)
+			t.Errorf("asked to be restarted (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -11,71 +11,72 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// spoil makes what was written down of the ends of a group's containers unreadable.
-func (d *desk) spoil(group string) {
-	d.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(d.lives(group)), 0o700); err != nil {
-		d.t.Fatal(err)
+// corruptRecords makes the records of how a group's containers have ended unreadable.
+func (h *harness) corruptRecords(group string) {
+	h.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(h.recordsFile(group)), 0o700); err != nil {
+		h.t.Fatal(err)
 	}
-	if err := os.WriteFile(d.lives(group), []byte("{"), 0o600); err != nil {
-		d.t.Fatal(err)
+	if err := os.WriteFile(h.recordsFile(group), []byte("{"), 0o600); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// Where an end may have been for good, or the keeper's doing, nothing is started until somebody says so.
-func TestLivesThatCantBeReadAndDecide(t *testing.T) {
+// If an end may have been for good, or the keeper's doing, nothing is started until an operator
+// asks for it.
+func TestUnreadableRecordsThatDecide(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		with string        // what web has beside its image
-		do   func(d *desk) // while no keeper runs
-		stop bool          // before the start: what had ended for good would run once more by it
+		with string           // what web has besides its image
+		do   func(h *harness) // while no keeper runs
+		stop bool             // before the start: it would run once more what had ended for good
 	}{
-		{"an init has no task", "", func(d *desk) {
-			d.host.LoseEnded()
-			d.host.Exit("till", "web", 1)
+		{"an init has no task", "", func(h *harness) {
+			h.host.LoseEnded()
+			h.host.Exit("till", "web", 1)
 		}, true},
-		{"an app that runs once has no task", `restart { policy = "never" }`, func(d *desk) {
-			d.host.Exit("till", "web", 0)
-			d.host.LoseEnded()
+		{"an app that runs once has no task", `restart { policy = "never" }`, func(h *harness) {
+			h.host.Exit("till", "web", 0)
+			h.host.LoseEnded()
 		}, true},
-		{"an app that runs once has ended, or was stopped", `restart { policy = "never" }`, func(d *desk) {
-			d.host.Exit("till", "web", 143)
+		{"an app that runs once has ended, or was stopped", `restart { policy = "never" }`, func(h *harness) {
+			h.host.Exit("till", "web", 143)
 		}, false},
-		{"an app that stops the group has ended, or was stopped", `on_failure = "stop-group"`, func(d *desk) {
-			d.host.Exit("till", "web", 143)
+		{"an app that stops the group has ended, or was stopped", `on_failure = "stop-group"`, func(h *harness) {
+			h.host.Exit("till", "web", 143)
 		}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.host.ExitAtOnce("till", "fetch", 0)
-				d.host.ExitAtOnce("till", "migrate", 0)
-				d.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    "+tt.with))
-				d.end()
-				tt.do(d)
-				d.spoil("till")
-				d.begin()
-				d.wait(time.Minute)
-				d.did()
-				if err := d.keeper.Restart(context.Background(), "till", "shipper", nil); err == nil {
+			withTill(t, func(t *testing.T, h *harness) {
+				h.host.ExitAtOnce("till", "fetch", 0)
+				h.host.ExitAtOnce("till", "migrate", 0)
+				h.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    "+tt.with))
+				h.end()
+				tt.do(h)
+				h.corruptRecords("till")
+				h.begin()
+				h.wait(time.Minute)
+				h.did()
+				if err := h.keeper.Restart(context.Background(), "till", "shipper", nil); err == nil {
 					t.Error("a restart of something else goes on")
 				}
-				d.did()
-				st := d.status("till")
-				if !strings.Contains(st.Error, "how the containers of group till have ended") || st.Hint == "" || d.host.Running("till") != 3 {
-					t.Errorf("%s, error %q, hint %q:\n%s", st.State, st.Error, st.Hint, d.host)
+				h.did()
+				st := h.status("till")
+				if !strings.Contains(st.Error, "how the containers of group till have ended") || st.Hint == "" || h.host.Running("till") != 3 {
+					t.Errorf("%s, error %q, hint %q:\n%s", st.State, st.Error, st.Hint, h.host)
 				}
 				if tt.stop {
-					if err := d.keeper.Stop(context.Background(), "till", nil); err != nil {
+					if err := h.keeper.Stop(context.Background(), "till", nil); err != nil {
 						t.Errorf("stop: %v", err)
 					}
 				}
-				if err := d.keeper.Start(context.Background(), "till", nil); err != nil {
+				if err := h.keeper.Start(context.Background(), "till", nil); err != nil {
 					t.Errorf("start: %v", err)
 				}
-				if d.host.PID("till", "web") == 0 {
-					t.Errorf("it is not started:\n%s", d.host)
+				if h.host.PID("till", "web") == 0 {
+					t.Errorf("it is not started:\n%s", h.host)
 				}
-				if _, err := shim.NewStore(d.layout).Lives("till"); err != nil {
+				if _, err := shim.NewStore(h.layout).Lives("till"); err != nil {
 					t.Errorf("it is not mended: %v", err)
 				}
 			})
@@ -83,52 +84,52 @@ func TestLivesThatCantBeReadAndDecide(t *testing.T) {
 	}
 }
 
-// What can't be read and decides nothing keeps nobody from anything.
-func TestLivesThatCantBeReadAndDecideNothing(t *testing.T) {
+// Unreadable records that decide nothing stop nothing.
+func TestUnreadableRecordsThatDecideNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		group string
 		text  string
-		do    func(d *desk) // while no keeper runs
+		do    func(h *harness) // while no keeper runs
 	}{
-		{"all runs", "shop", shop, func(*desk) {}},
-		{"an app has ended", "shop", shop, func(d *desk) { d.host.Exit("shop", "web", 1) }},
-		{"an app has no task", "shop", shop, func(d *desk) {
-			d.host.Exit("shop", "web", 1)
-			d.host.LoseEnded()
+		{"all runs", "shop", shop, func(*harness) {}},
+		{"an app has ended", "shop", shop, func(h *harness) { h.host.Exit("shop", "web", 1) }},
+		{"an app has no task", "shop", shop, func(h *harness) {
+			h.host.Exit("shop", "web", 1)
+			h.host.LoseEnded()
 		}},
-		{"inits have ended well", "till", till, func(*desk) {}},
-		{"an app has ended after its inits", "till", till, func(d *desk) { d.host.Exit("till", "web", 1) }},
-		{"after a boot", "till", till, func(d *desk) { d.host.Reboot() }},
+		{"inits have ended well", "till", till, func(*harness) {}},
+		{"an app has ended after its inits", "till", till, func(h *harness) { h.host.Exit("till", "web", 1) }},
+		{"after a boot", "till", till, func(h *harness) { h.host.Reboot() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.host.ExitAtOnce("till", "fetch", 0)
-				d.host.ExitAtOnce("till", "migrate", 0)
-				d.mustApply(tt.group+".hcl", tt.text)
-				d.end()
-				tt.do(d)
-				d.spoil(tt.group)
-				d.begin()
-				d.wait(time.Minute)
-				if st := d.status(tt.group); st.State != shim.Running || st.Error != "" {
-					t.Errorf("%s, error %q:\n%s", st.State, st.Error, d.host)
+			withTill(t, func(t *testing.T, h *harness) {
+				h.host.ExitAtOnce("till", "fetch", 0)
+				h.host.ExitAtOnce("till", "migrate", 0)
+				h.mustApply(tt.group+".hcl", tt.text)
+				h.end()
+				tt.do(h)
+				h.corruptRecords(tt.group)
+				h.begin()
+				h.wait(time.Minute)
+				if st := h.status(tt.group); st.State != shim.Running || st.Error != "" {
+					t.Errorf("%s, error %q:\n%s", st.State, st.Error, h.host)
 				}
-				d.exit(tt.group, "web", 1)
-				if h, err := shim.NewStore(d.layout).Lives(tt.group); err != nil || !h["web"].Ended {
-					t.Errorf("it is not written anew: %+v, error %v", h, err)
+				h.exit(tt.group, "web", 1)
+				if records, err := shim.NewStore(h.layout).Lives(tt.group); err != nil || !records["web"].Ended {
+					t.Errorf("it is not written again: %+v, error %v", records, err)
 				}
-				d.wait(2 * time.Second)
-				if d.host.PID(tt.group, "web") == 0 {
-					t.Errorf("it is not kept:\n%s", d.host)
+				h.wait(2 * time.Second)
+				if h.host.PID(tt.group, "web") == 0 {
+					t.Errorf("it is not kept:\n%s", h.host)
 				}
 			})
 		})
 	}
 }
 
-// hinder makes the store fail to write the lives down as long as *so.
-func hinder(s *shim.Store, l shim.Layout, so *bool) *shim.Store {
+// failRecords makes the store fail to write the records as long as *so is true.
+func failRecords(s *shim.Store, l shim.Layout, so *bool) *shim.Store {
 	dir := filepath.Join(l.StateDir, "lives")
 	hidden := false
 	s.Begin = func(change string) {
@@ -144,53 +145,54 @@ func hinder(s *shim.Store, l shim.Layout, so *bool) *shim.Store {
 	return s
 }
 
-// The disk is full when an app is replaced whose end was noted before: that the inits have ended well is known to the next keeper.
-func TestInitsStayEndedThoughAnAppsLifeCantBeWritten(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
+// The disk is full when an app is replaced whose end was recorded. The next keeper still knows that
+// the inits have ended well.
+func TestInitsStayEndedWhenRecordsCannotBeWritten(t *testing.T) {
+	withTill(t, func(t *testing.T, h *harness) {
 		full := false
-		d.end()
-		config := d.config
-		d.config = func(c *shim.Config) {
+		h.end()
+		config := h.config
+		h.config = func(c *shim.Config) {
 			config(c)
-			hinder(c.Store, d.layout, &full)
+			failRecords(c.Store, h.layout, &full)
 		}
-		d.begin()
-		d.mustOpen()
-		d.exit("till", "web", 1)
+		h.begin()
+		h.mustStartTill()
+		h.exit("till", "web", 1)
 		full = true
-		d.mustApply("till.hcl", edited(till, "web:1", "web:2"))
-		d.wait(time.Minute)
-		d.end()
-		d.host.LoseEnded()
-		d.host.ForgetOperations()
-		d.begin()
-		d.wait(time.Minute)
-		d.did()
-		if st := d.status("till"); st.State != shim.Running {
+		h.mustApply("till.hcl", edited(till, "web:1", "web:2"))
+		h.wait(time.Minute)
+		h.end()
+		h.host.LoseEnded()
+		h.host.ForgetOperations()
+		h.begin()
+		h.wait(time.Minute)
+		h.did()
+		if st := h.status("till"); st.State != shim.Running {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 	})
 }
 
-func TestLivesThatCantBeWrittenHoldNobodyUp(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		blocked := filepath.Dir(d.lives("shop"))
-		d.mustApply("shop.hcl", shop)
+func TestUnwritableRecordsDelayNothing(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		blocked := filepath.Dir(h.recordsFile("shop"))
+		h.mustApply("shop.hcl", shop)
 		if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		d.did("remove web", "create web", "start web")
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		h.did("remove web", "create web", "start web")
 		if err := os.Remove(blocked); err != nil {
 			t.Fatal(err)
 		}
-		d.wait(time.Minute)
-		if h, err := shim.NewStore(d.layout).Lives("shop"); err != nil || h["web"].Row != 1 {
-			t.Errorf("written down at last: %v, error %v", h, err)
+		h.wait(time.Minute)
+		if records, err := shim.NewStore(h.layout).Lives("shop"); err != nil || records["web"].Row != 1 {
+			t.Errorf("written down at last: %v, error %v", records, err)
 		}
-		d.remove("shop.hcl")
-		if _, err := os.Stat(d.lives("shop")); !os.IsNotExist(err) {
+		h.remove("shop.hcl")
+		if _, err := os.Stat(h.recordsFile("shop")); !os.IsNotExist(err) {
 			t.Errorf("what was written down is not forgotten: %v", err)
 		}
 	})

@@ -16,42 +16,43 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// another gives the desk another keeper.
-func (d *desk) another() {
-	d.t.Helper()
-	d.end()
-	d.begin()
+// nextKeeper replaces the keeper by another one.
+func (h *harness) nextKeeper() {
+	h.t.Helper()
+	h.end()
+	h.begin()
 }
 
-// lives is the file in which it is written how a group's containers have ended.
-func (d *desk) lives(group string) string {
-	return filepath.Join(d.layout.StateDir, "lives", group+".json")
+// recordsFile returns the file that records how a group's containers have ended.
+func (h *harness) recordsFile(group string) string {
+	return filepath.Join(h.layout.StateDir, "lives", group+".json")
 }
 
-// What has ended for good stays so when containerd forgets its task, for the keeper that saw it and for the next one.
-func TestWhatHasEndedForGoodStaysSoWithoutItsTask(t *testing.T) {
+// A container that has ended for good stays ended when containerd forgets its task, for the keeper
+// that saw it and for the next one.
+func TestAnEndForGoodOutlivesItsTask(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		then func(d *desk)
+		then func(h *harness)
 	}{
-		{"the same keeper", func(d *desk) { d.wait(time.Minute) }},
-		{"another keeper", func(d *desk) { d.another() }},
-		{"another after the next", func(d *desk) {
-			d.another()
-			d.host.LoseEnded()
-			d.another()
+		{"the same keeper", func(h *harness) { h.wait(time.Minute) }},
+		{"another keeper", func(h *harness) { h.nextKeeper() }},
+		{"another after the next", func(h *harness) {
+			h.nextKeeper()
+			h.host.LoseEnded()
+			h.nextKeeper()
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.host.ExitAtOnce("till", "fetch", 0)
-				d.host.ExitAtOnce("till", "migrate", 0)
-				d.mustApply("till.hcl", edited(till, `shipper:3"`, `shipper:3"`+"\n    on_failure = \"ignore\"\n    restart { policy = \"never\" }"))
-				d.exit("till", "shipper", 4)
-				d.host.LoseEnded()
-				tt.then(d)
-				d.did()
-				st := d.status("till")
+			withTill(t, func(t *testing.T, h *harness) {
+				h.host.ExitAtOnce("till", "fetch", 0)
+				h.host.ExitAtOnce("till", "migrate", 0)
+				h.mustApply("till.hcl", edited(till, `shipper:3"`, `shipper:3"`+"\n    on_failure = \"ignore\"\n    restart { policy = \"never\" }"))
+				h.exit("till", "shipper", 4)
+				h.host.LoseEnded()
+				tt.then(h)
+				h.did()
+				st := h.status("till")
 				if st.State != shim.Running || st.Error != "" {
 					t.Errorf("%s, error %q", st.State, st.Error)
 				}
@@ -65,36 +66,36 @@ func TestWhatHasEndedForGoodStaysSoWithoutItsTask(t *testing.T) {
 	}
 }
 
-func TestWhatHasEndedForGoodRunsAgain(t *testing.T) {
+func TestAnEndForGoodCanBeUndone(t *testing.T) {
 	inits := []string{"create fetch", "start fetch", "create migrate", "start migrate"}
 	for _, tt := range []struct {
 		name string
-		do   func(d *desk)
-		want []string // among what is done
+		do   func(h *harness)
+		want []string // these are among what is done
 	}{
-		{"after a boot", func(d *desk) {
-			d.end()
-			d.host.Reboot()
-			d.begin()
+		{"after a boot", func(h *harness) {
+			h.end()
+			h.host.Reboot()
+			h.begin()
 		}, inits},
-		{"stopped and started", func(d *desk) {
-			_ = d.keeper.Stop(context.Background(), "till", nil)
-			_ = d.keeper.Start(context.Background(), "till", nil)
+		{"stopped and started", func(h *harness) {
+			_ = h.keeper.Stop(context.Background(), "till", nil)
+			_ = h.keeper.Start(context.Background(), "till", nil)
 		}, inits},
-		{"restarted", func(d *desk) { _ = d.keeper.Restart(context.Background(), "till", "fetch", nil) }, inits[:2]},
-		{"another definition", func(d *desk) {
-			_, _ = d.apply("till.hcl", edited(till, "migrate:1", "migrate:2"))
+		{"restarted", func(h *harness) { _ = h.keeper.Restart(context.Background(), "till", "fetch", nil) }, inits[:2]},
+		{"another definition", func(h *harness) {
+			_, _ = h.apply("till.hcl", edited(till, "migrate:1", "migrate:2"))
 		}, inits[2:]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.mustOpen()
-				d.host.LoseEnded()
-				d.another()
-				tt.do(d)
-				d.wait(time.Minute)
+			withTill(t, func(t *testing.T, h *harness) {
+				h.mustStartTill()
+				h.host.LoseEnded()
+				h.nextKeeper()
+				tt.do(h)
+				h.wait(time.Minute)
 				var got []string
-				for _, op := range d.host.Operations() {
+				for _, op := range h.host.Operations() {
 					if verb, name, _ := strings.Cut(op, " "); (verb == "create" || verb == "start") && (name == "fetch" || name == "migrate") {
 						got = append(got, op)
 					}
@@ -102,7 +103,7 @@ func TestWhatHasEndedForGoodRunsAgain(t *testing.T) {
 				if diff := cmp.Diff(slices.Sorted(slices.Values(tt.want)), slices.Sorted(slices.Values(got))); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
-				if st := d.status("till"); st.State != shim.Running {
+				if st := h.status("till"); st.State != shim.Running {
 					t.Errorf("%s, error %q", st.State, st.Error)
 				}
 			})
@@ -110,69 +111,70 @@ func TestWhatHasEndedForGoodRunsAgain(t *testing.T) {
 	}
 }
 
-// REFERENCE says so of an init: let one be safe to repeat.
-func TestAnEndThatNobodyHasSeenIsNoEnd(t *testing.T) {
+// REFERENCE describes this for an init: an init should be safe to repeat.
+func TestAnUnseenEndIsNoEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		lose bool // containerd 2 is restarted before the next keeper comes
+		lose bool // containerd 2 is restarted before the next keeper starts
 		want []string
 	}{
 		{"containerd still knows it", false, []string{"start migrate"}},
-		{"nobody knows it", true, []string{"create fetch", "start fetch"}},
+		{"it is not recorded", true, []string{"create fetch", "start fetch"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.write("till.hcl", till)
-				d.wait(time.Second)
-				d.end()
-				d.host.Exit("till", "fetch", 0)
+			withTill(t, func(t *testing.T, h *harness) {
+				h.write("till.hcl", till)
+				h.wait(time.Second)
+				h.end()
+				h.host.Exit("till", "fetch", 0)
 				if tt.lose {
-					d.host.LoseEnded()
+					h.host.LoseEnded()
 				}
-				d.host.ForgetOperations()
-				d.begin()
-				d.wait(time.Second)
-				d.did(tt.want...)
+				h.host.ForgetOperations()
+				h.begin()
+				h.wait(time.Second)
+				h.did(tt.want...)
 			})
 		})
 	}
 }
 
 func TestACrashLoopGoesOnUnderTheNextKeeper(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.ExitAtOnce("shop", "web", 7)
-		d.exit("shop", "web", 7)
-		d.wait(time.Second + 2*time.Second + 4*time.Second)
-		d.host.ForgetOperations()
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.ExitAtOnce("shop", "web", 7)
+		h.exit("shop", "web", 7)
+		h.wait(time.Second + 2*time.Second + 4*time.Second)
+		h.host.ForgetOperations()
 		for _, when := range []string{"another keeper", "and containerd has forgotten it"} {
-			d.another()
-			st := d.status("shop")
+			h.nextKeeper()
+			st := h.status("shop")
 			if c := st.Containers[2]; c.Row != 4 || c.Restarts != 3 || *c.ExitStatus != 7 || time.Until(c.NextStart) != 8*time.Second {
 				t.Errorf("%s: it starts in %s, %+v", when, time.Until(c.NextStart), c)
 			}
 			if st.State != shim.Degraded || !strings.Contains(st.Error, "web (app) ended with status 7") {
 				t.Errorf("%s: %s, error %q", when, st.State, st.Error)
 			}
-			d.host.LoseEnded()
+			h.host.LoseEnded()
 		}
-		d.wait(7 * time.Second)
-		d.did()
-		d.wait(time.Second)
-		d.did("remove web", "create web", "start web")
-		if c := d.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 4 {
+		h.wait(7 * time.Second)
+		h.did()
+		h.wait(time.Second)
+		h.did("remove web", "create web", "start web")
+		if c := h.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 4 {
 			t.Errorf("the end that followed: %+v", c)
 		}
-		d.host.Stay("shop", "web")
-		d.wait(16 * time.Second)
-		d.another()
-		if c := d.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 5 || c.Task != shim.TaskRunning {
+		h.host.Stay("shop", "web")
+		h.wait(16 * time.Second)
+		h.nextKeeper()
+		if c := h.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 5 || c.Task != shim.TaskRunning {
 			t.Errorf("it runs: %+v", c)
 		}
 	})
 }
 
-// A keeper that is killed between its own stop of a container and its removal leaves an end that is not the container's.
+// A keeper that is killed between its stop of a container and the removal leaves an end that is not
+// the container's own.
 func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -182,19 +184,19 @@ func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 		{"stop-group", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.means(shimtest.EditContainer("web", tt.lives))
-				d.mustApply("shop.hcl", shop)
-				d.host.FailNext("remove web", errBoom)
-				if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err == nil {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.overrideGroups(shimtest.EditContainer("web", tt.lives))
+				h.mustApply("shop.hcl", shop)
+				h.host.FailNext("remove web", errBoom)
+				if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err == nil {
 					t.Fatal("the removal did not fail")
 				}
-				d.another()
-				if st := d.status("shop"); st.State != shim.Running || d.host.PID("shop", "web") == 0 {
-					t.Errorf("%s, error %q:\n%s", st.State, st.Error, d.host)
+				h.nextKeeper()
+				if st := h.status("shop"); st.State != shim.Running || h.host.PID("shop", "web") == 0 {
+					t.Errorf("%s, error %q:\n%s", st.State, st.Error, h.host)
 				}
-				d.exit("shop", "web", 143)
-				if st := d.status("shop"); st.State == shim.Running {
+				h.exit("shop", "web", 143)
+				if st := h.status("shop"); st.State == shim.Running {
 					t.Error("an end of its own is none, since one was not")
 				}
 			})
@@ -202,38 +204,38 @@ func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 	}
 }
 
-// Its program ends well when it is told to, so that nothing but what was noted before tells of a failure.
+// Its program ends well when it is stopped, so only the saved record has the failure.
 func TestAProbesStopIsAFailureForTheNextKeeper(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
 		var killed atomic.Bool
-		d.config = func(c *shim.Config) {
-			c.Prober = d.host.Prober()
+		h.config = func(c *shim.Config) {
+			c.Prober = h.host.Prober()
 			c.Before = func(_ string, s shim.Step) {
 				if s.Kind == shim.Stop && killed.CompareAndSwap(false, true) {
-					d.host.FailNextDone("stop web", errBoom)
-					d.host.FailNext("observe containers", errBoom)
+					h.host.FailNextDone("stop web", errBoom)
+					h.host.FailNext("observe containers", errBoom)
 				}
 			}
 		}
-		d.begin()
-		d.host.ExitAtOnce("till", "fetch", 0)
-		d.host.ExitAtOnce("till", "migrate", 0)
-		d.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \"on-failure\" }"))
-		d.host.StopWith("till", "web", 0)
-		d.host.Answer("till", "web", "live", errRefusing)
+		h.begin()
+		h.host.ExitAtOnce("till", "fetch", 0)
+		h.host.ExitAtOnce("till", "migrate", 0)
+		h.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \"on-failure\" }"))
+		h.host.StopWith("till", "web", 0)
+		h.host.Answer("till", "web", "live", errRefusing)
 		for !killed.Load() {
-			d.wait(100 * time.Millisecond)
+			h.wait(100 * time.Millisecond)
 		}
-		d.end()
-		d.host.Answer("till", "web", "live", nil)
-		d.begin()
-		if st := d.status("till"); !strings.Contains(st.Error, "web (app) ended with status 0, stopped because its live probe failed") {
+		h.end()
+		h.host.Answer("till", "web", "live", nil)
+		h.begin()
+		if st := h.status("till"); !strings.Contains(st.Error, "web (app) ended with status 0, stopped because its live probe failed") {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
-		d.wait(time.Minute)
-		if c := d.status("till").Containers[5]; c.Restarts != 1 || d.host.PID("till", "web") == 0 {
-			t.Errorf("%+v:\n%s", c, d.host)
+		h.wait(time.Minute)
+		if c := h.status("till").Containers[5]; c.Restarts != 1 || h.host.PID("till", "web") == 0 {
+			t.Errorf("%+v:\n%s", c, h.host)
 		}
 	})
 }

@@ -152,7 +152,7 @@ func (l *loading) want(g spec.Group, f file) {
 	before, known := l.known[g.Name]
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
-	w.Pins = f.origin.Pins[g.Name].of(&g, before.Pins)
+	w.Pins = f.origin.Pins[g.Name].merge(&g, before.Pins)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil

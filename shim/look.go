@@ -7,108 +7,109 @@ import (
 	"time"
 )
 
-// rounds is how often one look begins a plan with the same step before it says that the group does not settle. Once is the rule.
-const rounds = 5
+// maxRepeats is how often the plans of one reconciliation may begin with the same step. Beyond that
+// the group does not settle. Normally it is once.
+const maxRepeats = 5
 
-// look observes, plans and acts until there is nothing to do or something fails. It returns when to look again, and whether
-// the group is gone for good.
-func (r *Runner) look(ctx context.Context) (next time.Time, gone bool) {
+// reconcile observes, plans and acts until there is nothing to do or something fails. It returns
+// when to reconcile again, and whether the group is gone for good.
+func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
-		w, seq := r.wishes()
-		in := r.observe(ctx, w)
+		d, seq := r.desiredNow()
+		in := r.observe(ctx, d)
 		if ctx.Err() != nil {
 			return time.Time{}, false
 		}
 		if end := in.ending(); end != nil {
-			end.Generation = w.generation()
+			end.Generation = d.generation()
 			if err := r.config.Store.SetEnded(r.group, end); err != nil {
-				return r.failed(ctx, w, seq, Step{}, err), false
+				return r.failed(ctx, d, seq, Step{}, err), false
 			}
 			continue
 		}
 		steps := Plan(in)
-		r.drifted(in, seq, steps)
-		state := r.publish(in, r.lastError, len(steps) > 0)
-		if len(steps) > 0 && (len(r.drift) == 0 || r.mends.due(in.Now)) { // or it is put back as often as it is changed
-			r.enter(state, nil)
+		r.detectDrift(in, seq, steps)
+		state := r.updateStatus(in, r.lastError, len(steps) > 0)
+		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.due(in.Now)) { // not each time others change it again
+			r.recordState(state, nil)
 		}
 		switch {
 		case len(steps) == 0:
 			return r.settled(ctx, in, seq)
-		case done[steps[0].String()] == rounds:
-			return r.failed(ctx, w, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
+		case done[steps[0].String()] == maxRepeats:
+			return r.failed(ctx, d, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
 		}
 		done[steps[0].String()]++
 		prepared := false
 		for i, s := range steps {
-			if _, now := r.wishes(); now != seq {
+			if _, now := r.desiredNow(); now != seq {
 				break // something else is wanted by now
 			}
 			if create := replaces(steps[i:]); create != nil && !prepared {
-				if err := r.prepare(ctx, w, *create); err != nil {
-					return r.failed(ctx, w, seq, *create, err), false
+				if err := r.prepare(ctx, d, *create); err != nil {
+					return r.failed(ctx, d, seq, *create, err), false
 				}
 				prepared = true
 			}
-			if err := r.act(ctx, w, seq, s); err != nil {
-				return r.failed(ctx, w, seq, s, err), false
+			if err := r.execute(ctx, d, seq, s); err != nil {
+				return r.failed(ctx, d, seq, s, err), false
 			}
 		}
-		if _, now := r.wishes(); now != seq {
+		if _, now := r.desiredNow(); now != seq {
 			clear(done)
 		}
 	}
 }
 
-// observe looks at the host, adds what it saw to the history and notes it.
-func (r *Runner) observe(ctx context.Context, w wish) PlanInput {
-	in := PlanInput{Group: r.group, Was: w.was, Restart: w.restart, Layout: r.config.Store.Layout()}
-	if w.wanted != nil {
-		in.Want, in.Stopped, in.Pins = &w.wanted.Group, w.wanted.Stopped, w.wanted.Pins
+// observe observes the host, adds the result to the records and saves them.
+func (r *Runner) observe(ctx context.Context, d desired) PlanInput {
+	in := PlanInput{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Store.Layout()}
+	if d.wanted != nil {
+		in.Want, in.Stopped, in.Pins = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
 	}
 	var undone bool
-	in.Ended, undone, in.EndedErr = r.howEnded(w)
-	in.Observed = r.host.Observe(ctx, r.group, in.toRun())
-	o, err := r.recall(in, w)
+	in.Ended, undone, in.EndedErr = r.loadEnded(d)
+	in.Observed = r.machine.Observe(ctx, r.group, in.toRun())
+	o, err := r.restoreRecords(in, d)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
-		r.pulse.Follow(ctx, in.toRun(), in.Observed.Containers)
+		r.probes.Follow(ctx, in.toRun(), in.Observed.Containers)
 	}
-	in.Health = r.pulse.Health()
+	in.Health = r.probes.Health()
 	in.Now = r.config.Now()
-	if undone { // what has ended and is not down yet is made anew as well
-		r.history = r.history.taken(o.Containers)
+	if undone { // containers that have ended and are not down yet are replaced as well
+		r.records = r.records.taken(o.Containers)
 	}
-	r.history = r.history.of(in.Want, o.Containers, o.ContainersErr == nil).seen(o.Containers, in.Now, r.config.Rand)
+	r.records = r.records.of(in.Want, o.Containers, o.ContainersErr == nil).seen(o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
-		r.noteLives()
+		r.saveRecords()
 	}
-	in.History = r.history
+	in.History = r.records
 	return in
 }
 
-// act does one step, tells of it and takes note of it. A stop is noted before: its answer may be lost, or
-// be the next keeper's to hear.
-func (r *Runner) act(ctx context.Context, w wish, seq int, s Step) error {
-	r.tell(seq, "%s", s)
+// execute does one step, and reports and records it. A stop is recorded before it is done: its
+// answer may be lost, or may reach only the next keeper.
+func (r *Runner) execute(ctx context.Context, d desired, seq int, s Step) error {
+	r.report(seq, "%s", s)
 	if s.Kind == Stop {
 		for _, t := range s.Targets {
-			r.history = r.history.stopped(t.Name, t.Because)
+			r.records = r.records.stopped(t.Name, t.Because)
 		}
-		r.noteLives()
+		r.saveRecords()
 	}
 	if r.config.Before != nil {
 		r.config.Before(r.group, s)
 	}
 	if s.Kind == Connect {
-		if err := r.portsFree(s.Want); err != nil {
+		if err := r.checkPorts(s.Want); err != nil {
 			return err
 		}
 	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.host.Execute(ctx, s, w.generation(), w.image(r.host))
+	err := r.machine.Execute(ctx, s, d.generation(), d.image(r.machine))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
@@ -120,124 +121,125 @@ func (r *Runner) act(ctx context.Context, w wish, seq int, s Step) error {
 	for _, t := range s.Targets {
 		switch s.Kind {
 		case Remove, Create:
-			r.restarted(t.Name)
+			r.restartDone(t.Name)
 		case Start:
-			if l := r.history[t.Name]; l.Ended && l.Digest == w.wanted.Group.Container(t.Name).Digest {
+			if l := r.records[t.Name]; l.Ended && l.Digest == d.wanted.Group.Container(t.Name).Digest {
 				r.record(restartedEvent(r.group, t.Name, l))
 			}
-			r.history = r.history.started(t.Name, w.wanted.Group.Container(t.Name).Digest, r.config.Now())
+			r.records = r.records.started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
 	}
 	return nil
 }
 
-// settled ends a look that has nothing to do.
+// settled ends a reconciliation that has nothing to do.
 func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.Time, gone bool) {
 	now := in.Now
 	next = now.Add(r.config.Resync)
 	if at := Next(in); !at.IsZero() && at.Before(next) {
 		next = at
 	}
-	r.deaf = false
+	r.ignoreHost = false
 	if in.toRun() == nil || in.Observed.Net.Link == Present {
 		r.connected = in.toRun()
 	}
-	r.pinImages(ctx, in, seq)
-	r.holdImages(ctx, in, seq)
+	r.recordDigests(ctx, in, seq)
+	r.retainImages(ctx, in, seq)
 	if in.Observed.unknown(in.Want) == nil {
-		r.fails, r.calm = 0, seq
-		r.mended(nil)
+		r.failures, r.settledSeq = 0, seq
+		r.recordRepairs(nil)
 	} else {
-		r.fails++
-		next = now.Add(min(r.config.Resync, backoff(r.fails, r.config.Rand())))
+		r.failures++
+		next = now.Add(min(r.config.Resync, backoff(r.failures, r.config.Rand())))
 	}
-	err, again := r.tried(ctx, in, seq, r.stateAt(in), complaint(in))
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), complaint(in))
 	if again {
 		return now, false
 	}
-	if at := r.trial.next(in.update()); !at.IsZero() && at.Before(next) {
+	if at := r.rollout.NextCheck(in.update()); !at.IsZero() && at.Before(next) {
 		next = at
 	}
 	r.lastError = err
-	state := r.publish(in, err, false)
+	state := r.updateStatus(in, err, false)
 	waits := awaits(in)
 	if err == nil && state == Degraded && waits != "" {
-		r.enter(state, errors.New(waits))
+		r.recordState(state, errors.New(waits))
 	}
-	r.enter(state, err)
+	r.recordState(state, err)
 	if err == nil && waits != "" {
-		if at := r.await(in, seq, state, waits); !at.IsZero() && at.Before(next) {
+		if at := r.notifyWaiting(in, seq, state, waits); !at.IsZero() && at.Before(next) {
 			next = at
 		}
-		return next, false // whoever follows goes on waiting
+		return next, false // the waiters go on waiting
 	}
-	r.denied = time.Time{}
+	r.notReadySince = time.Time{}
 	if state == Gone {
-		err := r.discard(ctx, seq)
+		err := r.discardVolumes(ctx, seq)
 		if err == nil {
-			err = r.host.release(ctx, r.group)
+			err = r.machine.release(ctx, r.group)
 		}
 		if err != nil {
-			w, _ := r.wishes()
-			return r.failed(ctx, w, seq, Step{}, err), false
+			d, _ := r.desiredNow()
+			return r.failed(ctx, d, seq, Step{}, err), false
 		}
 		gone = r.owner.Retire(ctx, r, seq)
 	}
-	if !r.trial.open(in.update()) {
-		r.tell(seq, "%s", state)
+	if !r.rollout.Undecided(in.update()) {
+		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
 	}
 	return next, gone
 }
 
-// failed ends a look whose step failed: it looks once more, so that the status tells what is left, and waits.
-func (r *Runner) failed(ctx context.Context, w wish, seq int, s Step, err error) time.Time {
+// failed ends a reconciliation whose step failed. It observes once more, so that the status shows
+// what is left, and returns when to try again.
+func (r *Runner) failed(ctx context.Context, d desired, seq int, s Step, err error) time.Time {
 	if ctx.Err() != nil {
 		return time.Time{}
 	}
-	r.fails++
-	r.deaf, r.lastError = true, err
-	r.mended(err)
+	r.failures++
+	r.ignoreHost, r.lastError = true, err
+	r.recordRepairs(err)
 	if s.Kind == Create {
 		r.forgetImages()
 	}
-	in := r.observe(ctx, w)
-	wait := backoff(r.fails, r.config.Rand())
-	err, again := r.tried(ctx, in, seq, r.stateAt(in), err)
+	in := r.observe(ctx, d)
+	wait := backoff(r.failures, r.config.Rand())
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), err)
 	if again {
 		return in.Now
 	}
-	if at := r.trial.next(in.update()); !at.IsZero() {
+	if at := r.rollout.NextCheck(in.update()); !at.IsZero() {
 		wait = min(wait, at.Sub(in.Now))
 	}
-	state := r.publish(in, err, false)
-	r.enter(state, err)
+	state := r.updateStatus(in, err, false)
+	r.recordState(state, err)
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 	o := Result{State: state, Err: err}
 	if s.builds() {
 		o.Failed = s.Kind
 	}
-	if s.builds() || !r.trial.open(in.update()) {
+	if s.builds() || !r.rollout.Undecided(in.update()) {
 		r.finish(seq, o)
 	}
 	return r.config.Now().Add(wait)
 }
 
-func (w wish) generation() int {
-	if w.wanted == nil {
+func (d desired) generation() int {
+	if d.wanted == nil {
 		return 0
 	}
-	return w.wanted.Generation
+	return d.wanted.Generation
 }
 
-// image returns what was resolved by the last apply, and asks the host for the rest.
-func (w wish) image(h Machine) func(context.Context, string) (Image, error) {
-	var pins Pins
-	if w.wanted != nil {
-		pins = w.wanted.Pins
+// image returns the image as the last apply resolved it, or else asks the host.
+func (d desired) image(h Machine) func(context.Context, string) (Image, error) {
+	var pins ImageDigests
+	if d.wanted != nil {
+		pins = d.wanted.Pins
 	}
 	return func(ctx context.Context, ref string) (Image, error) {
-		if i, ok := w.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
+		if i, ok := d.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
 			return i, nil
 		}
 		return h.Image(ctx, ref, pins)

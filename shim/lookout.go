@@ -7,65 +7,67 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// drifted notes what somebody else has changed: a look found all as wanted, nothing else is wanted since, and now there are
-// steps to take that have to do with the network.
-func (r *Runner) drifted(in PlanInput, seq int, steps []Step) {
-	if in.toRun() == nil || seq != r.calm || len(r.drift) > 0 {
+// detectDrift notes what others have changed: all was as wanted after the last reconciliation,
+// nothing else is wanted since, and now there are steps that restore the network or the limits.
+func (r *Runner) detectDrift(in PlanInput, seq int, steps []Step) {
+	if in.toRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
 		return
 	}
 	for i, s := range steps {
-		follows := i > 0 && s.Kind == Admit && steps[i-1].Kind == Seal // new rules admit nobody yet
+		follows := i > 0 && s.Kind == Admit && steps[i-1].Kind == Seal // new rules admit no member yet
 		if part, ok := partOf[s.Kind]; ok && !follows {
-			r.drift = append(r.drift, r.amiss(part, s.Want)...)
+			r.drift = append(r.drift, r.describeDrift(part, s.Want)...)
 		}
 	}
 }
 
-// partOf has the part that each kind of step puts back.
+// partOf returns the part that each kind of step puts back.
 var partOf = map[Kind]Part{Seal: PartNamespace, Admit: PartRules, Limit: PartLimits, Connect: PartLink}
 
-func (r *Runner) amiss(part Part, want *spec.Group) []string {
+func (r *Runner) describeDrift(part Part, want *spec.Group) []string {
 	if d := r.config.Drift; d != nil {
 		return d.Amiss(part, want)
 	}
 	return []string{"its network"}
 }
 
-// Mends are what was put back and is not told of yet.
-type mends struct {
+// The repairs were put back and are in no event yet.
+type repairs struct {
 	restraint
-	row   int // tellings without a long pause between
-	found []string
-	times int
+	inARow int // events without a long pause between
+	found  []string
+	times  int
 }
 
-// freely is how many changes in a row are told of one by one: so many an operator makes, and more a program that fights us.
-const freely = 20
+// burst is how many changes in a row get an event each. An operator makes so many. A program that
+// works against us makes more.
+const burst = 20
 
-// told notes that the mends are told of.
-func (m *mends) told(at time.Time) {
+// reported notes that an event has the repairs.
+func (m *repairs) reported(at time.Time) {
 	if at.Sub(m.ToldAt) > m.Wait+mostWait {
-		m.row = 0
+		m.inARow = 0
 	}
 	m.restraint.told(at)
-	if m.row++; m.row < freely {
+	if m.inARow++; m.inARow < burst {
 		m.Wait = 0
 	}
 	m.found, m.times = nil, 0
 }
 
-// mended tells of the drift that the look which ends now has put back, or could not. What others change over and over is put back
-// each time, and told of less and less often: their changes must not push everything else out of the journal.
-func (r *Runner) mended(err error) {
+// recordRepairs records the drift that this reconciliation has put back, or could not put back.
+// What others change over and over is put back each time and recorded less and less often. Their
+// changes must not push everything else out of the journal.
+func (r *Runner) recordRepairs(err error) {
 	now := r.config.Now()
 	if err != nil {
-		if len(r.drift) > 0 && !r.driftTold && r.mends.due(now) {
+		if len(r.drift) > 0 && !r.driftReported && r.repairs.due(now) {
 			r.record(driftEvent(r.group, r.drift, 0, err))
-			r.driftTold = true
+			r.driftReported = true
 		}
 		return
 	}
-	m := &r.mends
+	m := &r.repairs
 	if len(r.drift) > 0 {
 		m.times++
 		for _, x := range r.drift {
@@ -74,9 +76,9 @@ func (r *Runner) mended(err error) {
 			}
 		}
 	}
-	if m.times > 0 && (r.driftTold || m.due(now)) {
+	if m.times > 0 && (r.driftReported || m.due(now)) {
 		r.record(driftEvent(r.group, m.found, m.times, nil))
-		m.told(now)
+		m.reported(now)
 	}
-	r.drift, r.driftTold = nil, false
+	r.drift, r.driftReported = nil, false
 }

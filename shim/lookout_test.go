@@ -12,20 +12,20 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// watched runs a test at a desk whose keepers have a lookout and a journal.
-func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...string))) {
+// withJournal runs a test with a harness whose keepers detect drift and have a journal.
+func withJournal(t *testing.T, do func(t *testing.T, h *harness, said func(want ...string))) {
 	t.Helper()
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: d.layout})
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: h.layout})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer journal.Close()
-		d.config = func(c *shim.Config) { c.Changes, c.Drift, c.Journal = d.host, d.host, journal }
-		d.begin()
+		h.config = func(c *shim.Config) { c.Changes, c.Drift, c.Journal = h.host, h.host, journal }
+		h.begin()
 		told := 0
-		do(t, d, func(want ...string) {
+		do(t, h, func(want ...string) {
 			t.Helper()
 			synctest.Wait()
 			got := []string{}
@@ -45,32 +45,32 @@ func watched(t *testing.T, do func(t *testing.T, d *desk, said func(want ...stri
 }
 
 func TestDriftIsPutBackAtOnce(t *testing.T) {
-	const putBack = ": gone or changed by somebody else, put back"
+	const putBack = ": gone or changed by others, put back"
 	for _, tt := range []struct {
 		name   string
-		change func(d *desk)
+		change func(h *harness)
 		did    []string
 		said   []string
 	}{
-		{"rules", func(d *desk) { d.host.Flush("shop") }, []string{"seal", "admit"}, []string{
+		{"rules", func(h *harness) { h.host.Flush("shop") }, []string{"seal", "admit"}, []string{
 			"shop state: degraded", "shop drift: its namespace" + putBack, "shop state: running",
 		}},
-		{"link", func(d *desk) { d.host.Unlink("shop") }, []string{"connect"}, []string{
+		{"link", func(h *harness) { h.host.Unlink("shop") }, []string{"connect"}, []string{
 			"shop state: degraded", "shop drift: its link" + putBack, "shop state: running",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			watched(t, func(t *testing.T, d *desk, said func(...string)) {
-				d.mustApply("shop.hcl", shop)
-				d.wait(5 * time.Second)
+			withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+				h.mustApply("shop.hcl", shop)
+				h.wait(5 * time.Second)
 				said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
-				d.did()
-				tt.change(d)
-				d.wait(time.Second)
-				d.did(tt.did...)
+				h.did()
+				tt.change(h)
+				h.wait(time.Second)
+				h.did(tt.did...)
 				said(tt.said...)
-				d.wait(5 * time.Second)
-				d.did()
+				h.wait(5 * time.Second)
+				h.did()
 				said()
 			})
 		})
@@ -78,41 +78,41 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 }
 
 func TestDriftThatCannotBePutBack(t *testing.T) {
-	watched(t, func(t *testing.T, d *desk, said func(...string)) {
-		d.mustApply("shop.hcl", shop)
+	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+		h.mustApply("shop.hcl", shop)
 		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		for range 5 {
-			d.host.FailNext("admit", errBoom)
+			h.host.FailNext("admit", errBoom)
 		}
-		d.host.Flush("shop")
-		d.wait(5 * time.Second)
+		h.host.Flush("shop")
+		h.wait(5 * time.Second)
 		said("shop state: degraded",
-			"shop drift: its namespace: gone or changed by somebody else, not yet put back: admit: boom")
-		d.wait(time.Minute)
-		said("shop drift: its namespace: gone or changed by somebody else, put back", "shop state: running")
+			"shop drift: its namespace: gone or changed by others, not yet put back: admit: boom")
+		h.wait(time.Minute)
+		said("shop drift: its namespace: gone or changed by others, put back", "shop state: running")
 	})
 }
 
-// One who changes it back each time is told of less and less often; it is put back each time.
+// Drift that comes back each time is put back each time, and recorded less and less often.
 func TestDriftThatGoesOn(t *testing.T) {
-	watched(t, func(t *testing.T, d *desk, said func(...string)) {
-		d.mustApply("shop.hcl", shop)
+	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+		h.mustApply("shop.hcl", shop)
 		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
-		d.did()
+		h.did()
 		fight := func(times int) {
 			for range times {
-				d.host.Flush("shop")
-				d.wait(2 * time.Second)
+				h.host.Flush("shop")
+				h.wait(2 * time.Second)
 			}
 		}
-		const changed = "shop drift: its namespace: gone or changed by somebody else, put back"
+		const changed = "shop drift: its namespace: gone or changed by others, put back"
 		for range 20 {
 			fight(1)
 			said("shop state: degraded", changed, "shop state: running")
-			d.did("seal", "admit")
+			h.did("seal", "admit")
 		}
 		fight(150)
-		if did := d.host.Operations(); len(did) != 300 {
+		if did := h.host.Operations(); len(did) != 300 {
 			t.Errorf("%d steps, want 300", len(did))
 		}
 		var want []string
@@ -120,45 +120,46 @@ func TestDriftThatGoesOn(t *testing.T) {
 			want = append(want, "shop state: degraded", changed+times, "shop state: running")
 		}
 		said(want...)
-		d.host.ForgetOperations()
-		d.wait(2 * time.Minute)
+		h.host.ForgetOperations()
+		h.wait(2 * time.Minute)
 		said(changed + " 29 times")
 		fight(1)
 		said("shop state: degraded", changed, "shop state: running")
 	})
 }
 
-// A group of which a step fails over and over waits longer and longer before it is tried again; its rules don't wait for that.
+// A group with a step that fails over and over waits longer and longer before the next try. Its
+// rules do not wait for that.
 func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
-	watched(t, func(t *testing.T, d *desk, said func(...string)) {
-		d.mustApply("shop.hcl", shop)
+	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+		h.mustApply("shop.hcl", shop)
 		for range 20 {
-			d.host.FailNext("create web", errBoom)
+			h.host.FailNext("create web", errBoom)
 		}
-		d.exit("shop", "web", 1)
-		d.wait(40 * time.Second)
-		d.host.ForgetOperations()
-		d.host.Flush("shop")
-		d.wait(time.Second)
-		if did := d.host.Operations(); len(did) < 2 || did[0] != "seal" || did[1] != "admit" {
+		h.exit("shop", "web", 1)
+		h.wait(40 * time.Second)
+		h.host.ForgetOperations()
+		h.host.Flush("shop")
+		h.wait(time.Second)
+		if did := h.host.Operations(); len(did) < 2 || did[0] != "seal" || did[1] != "admit" {
 			t.Errorf("did %q", did)
 		}
 	})
 }
 
-// What an operator or a new daemon changes is no drift.
+// A change by an operator or a new daemon is no drift.
 func TestNoDrift(t *testing.T) {
-	watched(t, func(t *testing.T, d *desk, said func(...string)) {
-		d.mustApply("shop.hcl", shop)
+	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+		h.mustApply("shop.hcl", shop)
 		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
-		d.mustApply("shop.hcl", edited(shop, "host = 8443", "host = 8444"))
-		d.wait(time.Minute)
+		h.mustApply("shop.hcl", edited(shop, "host = 8443", "host = 8444"))
+		h.wait(time.Minute)
 		said("shop accepted: generation 2, by apply of shop.hcl", "shop state: degraded", "shop state: running")
-		d.end()
-		d.begin()
-		d.wait(time.Minute)
+		h.end()
+		h.begin()
+		h.wait(time.Minute)
 		said()
-		if err := d.keeper.Remove(context.Background(), "shop", nil); err != nil {
+		if err := h.keeper.Remove(context.Background(), "shop", nil); err != nil {
 			t.Fatal(err)
 		}
 		said("shop state: stopping", "shop state: gone")
@@ -166,16 +167,16 @@ func TestNoDrift(t *testing.T) {
 }
 
 func TestRestartsAreRecorded(t *testing.T) {
-	watched(t, func(t *testing.T, d *desk, said func(...string)) {
-		d.mustApply("shop.hcl", shop)
+	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+		h.mustApply("shop.hcl", shop)
 		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
-		d.exit("shop", "web", 137)
-		d.wait(time.Second)
+		h.exit("shop", "web", 137)
+		h.wait(time.Second)
 		said("shop state: degraded: web (app) ended with status 137 (SIGKILL)", "shop.web restarted: ended with status 137 (SIGKILL), started again", "shop state: running")
-		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+		if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
 			t.Fatal(err)
 		}
-		d.wait(time.Second)
+		h.wait(time.Second)
 		said()
 	})
 }

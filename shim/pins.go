@@ -2,8 +2,9 @@ package shim
 
 import "errors"
 
-// Pin adds pins to a generation, where it is still the newest. Those it has stay.
-func (s *Store) Pin(group string, number int, p Pins) error {
+// Pin adds digests to a generation, if it is still the newest. It keeps those that the generation
+// has.
+func (s *Store) Pin(group string, number int, p ImageDigests) error {
 	all, err := s.History(group)
 	if err != nil {
 		return err
@@ -13,15 +14,15 @@ func (s *Store) Pin(group string, number int, p Pins) error {
 		return err
 	}
 	if len(all) > 0 && all[0].Number == number {
-		all[0].Pins = all[0].Pins.of(&w.Group, p)
+		all[0].Pins = all[0].Pins.merge(&w.Group, p)
 		err = s.writeJSON(s.historyPath(group), all)
 	}
-	w.Pins = w.Pins.of(&w.Group, p)
+	w.Pins = w.Pins.merge(&w.Group, p)
 	return errors.Join(err, s.writeJSON(s.wantedPath(group), w))
 }
 
-// pinsAt are the pins of a generation; nil also where nobody knows it.
-func (s *Store) pinsAt(group string, number int) (Pins, error) {
+// digestsAt returns the digests of a generation. They are nil if it is unknown.
+func (s *Store) digestsAt(group string, number int) (ImageDigests, error) {
 	all, err := s.History(group)
 	for _, g := range all {
 		if g.Number == number {
@@ -31,8 +32,8 @@ func (s *Store) pinsAt(group string, number int) (Pins, error) {
 	return nil, err
 }
 
-// pinsAs are the pins of the newest generation of that digest.
-func (s *Store) pinsAs(group, digest string) (Pins, error) {
+// digestsWith returns the digests of the newest generation with that definition.
+func (s *Store) digestsWith(group, digest string) (ImageDigests, error) {
 	all, err := s.History(group)
 	for _, g := range all {
 		if g.Digest == digest {
@@ -42,10 +43,10 @@ func (s *Store) pinsAs(group, digest string) (Pins, error) {
 	return nil, err
 }
 
-// pinsIn are the pins of all groups that a file is known to have.
-func (s *Store) pinsIn(file string) (map[string]Pins, error) {
+// digestsIn returns the digests of all groups that a file is known to define.
+func (s *Store) digestsIn(file string) (map[string]ImageDigests, error) {
 	known, err := s.known()
-	out := map[string]Pins{}
+	out := map[string]ImageDigests{}
 	for name, w := range known {
 		if w.File == file && w.Pins != nil {
 			out[name] = w.Pins

@@ -13,7 +13,7 @@ type PlanInput struct {
 	Stopped  bool              // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
 	Was      *spec.Group       // optional: the definition before, for the grace of containers that Want has no more
 	Observed Observed          // required
-	Pins     Pins              // optional: what the generation's images are. A container of another digest is replaced
+	Pins     ImageDigests      // optional: what the generation's images are. A container of another digest is replaced
 	History  History           // optional: nil is one that has seen nothing
 	Restart  map[string]bool   // optional: containers to be replaced although nothing in them changed
 	Health   map[string]Health // optional: what the probes say of what runs; of what is not in it nothing is known

@@ -1,9 +1,10 @@
 package shim
 
-// seen are the pins of what containers have been made from, as far as the generation has none. A reference of which two of them
-// know a different meaning, as an earlier daemon could leave them, stays without one.
-func (in PlanInput) seen() Pins {
-	found, torn := Pins{}, map[string]bool{}
+// foundDigests returns the digests that containers were made from, for references that the
+// generation does not pin. A reference for which two containers have different digests is left out.
+// An earlier daemon could leave such containers.
+func (in PlanInput) foundDigests() ImageDigests {
+	found, torn := ImageDigests{}, map[string]bool{}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.container(c.Name)

@@ -122,7 +122,7 @@ func TestPlan(t *testing.T) {
 		{"the app's definition changed", shim.PlanInput{Want: changedWeb, Observed: running(shimtest.Checkout())}},
 		{"the ambassador's definition changed", shim.PlanInput{Want: changedProxy, Observed: running(shimtest.Checkout())}},
 		{"the app's image moved", shim.PlanInput{
-			Want: shimtest.Checkout(), Observed: running(shimtest.Checkout()), Pins: shim.Pins{"web:1": "sha256:other"},
+			Want: shimtest.Checkout(), Observed: running(shimtest.Checkout()), Pins: shim.ImageDigests{"web:1": "sha256:other"},
 		}},
 		{"the volume grew", shim.PlanInput{Want: bigger, Observed: running(shimtest.Checkout())}},
 		{"a volume came and went", shim.PlanInput{Want: shimtest.Checkout(rename("logs", "spool")), Observed: running(shimtest.Checkout())}},

@@ -6,13 +6,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// portsFree asks, before the link is made, for the ports that this keeper has not seen the group publish: an edit by hand asks for
-// none, and neither does a boot. What can't be asked for is taken to be free.
-func (r *Runner) portsFree(want *spec.Group) error {
+// checkPorts asks, before the link is made, about the ports that this keeper has not seen the group
+// publish. An edit by hand and a boot did not ask. A port that cannot be asked about counts as
+// free.
+func (r *Runner) checkPorts(want *spec.Group) error {
 	for _, p := range NewPorts(r.connected, want) {
 		taken, err := r.config.PortTaken(p)
 		if err != nil {
-			r.log.Warn(fmt.Sprintf("ask who has port %s: %v", p.HostPort(), err), "group", r.group)
+			r.log.Warn(fmt.Sprintf("ask who uses port %s: %v", p.HostPort(), err), "group", r.group)
 		}
 		if taken != nil {
 			return taken
@@ -21,7 +22,7 @@ func (r *Runner) portsFree(want *spec.Group) error {
 	return nil
 }
 
-// portTaken is what is wrong with a port that somebody else has; nil: nobody has it.
+// PortTaken returns an error if others use a port. A nil taken means that the port is free.
 func (c *RunnerConfig) PortTaken(p spec.Publish) (taken *Problem, err error) {
 	if c.PortInUse == nil {
 		return nil, nil
@@ -36,7 +37,8 @@ func (c *RunnerConfig) PortTaken(p spec.Publish) (taken *Problem, err error) {
 	}, nil
 }
 
-// newPorts are the ports of the host that after publishes and before, which may be nil, does not.
+// NewPorts returns the ports of the host that after publishes and before does not. before may be
+// nil.
 func NewPorts(before, after *spec.Group) []spec.Publish {
 	had := map[string]bool{}
 	if before != nil {

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// prepare makes sure, before anything is stopped or removed for it, that what the step creates can be: its images are on the host,
-// and the group's volumes can be had. Then an edit by hand that names an image which is nowhere leaves what runs alone, as Apply
-// does.
-func (r *Runner) prepare(ctx context.Context, w wish, create Step) error {
+// prepare makes sure, before anything is stopped or removed for it, that the step can create what
+// it is to create: its images are on the host, and the group can have its volumes. So an edit by
+// hand that names a missing image leaves running containers alone, as Apply does.
+func (r *Runner) prepare(ctx context.Context, d desired, create Step) error {
 	for _, t := range create.Targets {
-		if _, err := w.image(r.host)(ctx, create.Want.Container(t.Name).Image); err != nil {
+		if _, err := d.image(r.machine)(ctx, create.Want.Container(t.Name).Image); err != nil {
 			return fmt.Errorf("create %s: %w", t, err)
 		}
 	}
-	return r.host.volumes.Check(ctx, create.Want)
+	return r.machine.volumes.Check(ctx, create.Want)
 }

@@ -6,10 +6,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Preview says what Apply would do, changing nothing and fetching nothing. One entry per group the sources define, then one
-// per group that a file defines now and would define no more.
+// Preview returns what Apply would do, without changing or pulling anything. There is one entry per
+// group that the files define, then one per group that a file defines now and would no longer
+// define.
 func (k *Keeper) Preview(ctx context.Context, files []Bundle) ([]Preview, error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return nil, err
 	}
 	c, err := k.read(files)
@@ -39,7 +40,7 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	}
 	k.mu.Unlock()
 	if want != nil {
-		now := k.meanings(ctx, want, in.Pins)
+		now := k.resolvedDigests(ctx, want, in.Pins)
 		if now.differ(in.Pins) { // another generation, which has not ended
 			in.Ended = nil
 		}
@@ -61,7 +62,8 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 	return p
 }
 
-// Offline is Preview without a host: what it takes to bring each group up where nothing of it is.
+// Offline is Preview without a host: it returns the steps that bring each group up on a host that
+// has nothing of it.
 func Offline(l Layout, groups []spec.Group) []Preview {
 	var out []Preview
 	for i := range groups {

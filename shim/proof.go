@@ -6,48 +6,49 @@ import (
 	"fmt"
 )
 
-// tried takes note of how the look of seq at the wanted generation ended, and of what follows from it: one that has proved itself is
-// written down as such, one that has not in time is taken back. It returns what is wrong with the group: err, or what that means
-// for a generation that is late. again says that it was taken back, so that something else is wanted by now.
-func (r *Runner) tried(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
-	w, now := r.wishes()
-	if w.wanted == nil || now != seq {
+// judgeRollout records how the reconciliation of seq ended for the wanted generation, and acts on
+// it. A generation that has become ready in time is recorded as proved. One that has not is
+// reverted. It returns what is wrong with the group: err, or what that means for a late generation.
+// again reports whether the generation was reverted, so that something else is wanted by now.
+func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state State, err error) (why error, again bool) {
+	d, now := r.desiredNow()
+	if d.wanted == nil || now != seq {
 		return err, false
 	}
-	g := w.wanted
+	g := d.wanted
 	if g.Proved {
-		r.trial = trial{generation: g.Generation, over: true}
+		r.rollout = HealthyRollout(g.Generation)
 	}
-	s := sighting{
-		known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
-		ready:   err == nil && (state == Completed || state == Running && in.proven()),
-		ended:   in.Ended != nil,
-		stopped: in.Stopped,
+	s := RolloutSample{
+		Known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
+		Ready:   err == nil && (state == Completed || state == Running && in.ready()),
+		Ended:   in.Ended != nil,
+		Stopped: in.Stopped,
 	}
-	var v decision
-	r.trial, v = r.trial.see(g.Generation, g.Group.Update, s, in.Now)
-	if v == held {
-		r.note(ctx, g.Generation, Proved, "")
+	var v RolloutVerdict
+	r.rollout, v = r.rollout.Observe(g.Generation, g.Group.Update, s, in.Now)
+	if v == RolloutHealthy {
+		r.recordOutcome(ctx, g.Generation, Proved, "")
 	}
-	if !r.trial.late {
+	if !r.rollout.Late() {
 		return err, false
 	}
 	late := in.failing(state, err)
-	if v == tooLate {
-		r.stuck = nil
+	if v == RolloutLate {
+		r.revertErr = nil
 		if g.Group.Update.AutoRevert && g.revertible() {
-			if r.stuck = r.owner.Revert(ctx, r, *g, late); r.stuck == nil {
+			if r.revertErr = r.owner.Revert(ctx, r, *g, late); r.revertErr == nil {
 				return err, true
 			}
 		}
-		r.note(ctx, g.Generation, NotReady, oneLine(late.Error()))
+		r.recordOutcome(ctx, g.Generation, NotReady, oneLine(late.Error()))
 	}
-	return overdue(late, g, r.stuck), false
+	return lateError(late, g, r.revertErr), false
 }
 
-// overdue is the complaint about a generation that stays although it is late. stuck says why it could not be taken back, if it was
-// to be.
-func overdue(why error, w *Wanted, stuck error) error {
+// lateError returns the error for a generation that stays although it is late. stuck is why it
+// could not be reverted. A nil stuck means that this was not tried.
+func lateError(why error, w *Wanted, stuck error) error {
 	text := fmt.Errorf("generation %d: %w", w.Generation, why)
 	hint := cmp.Or(hintOf(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
 	switch {
@@ -60,9 +61,10 @@ func overdue(why error, w *Wanted, stuck error) error {
 	return &Problem{Err: text, Hint: hint}
 }
 
-// note writes down what became of a generation. That it can't be written stops nothing: the next look at a new daemon does it.
-func (r *Runner) note(ctx context.Context, number int, o Outcome, why string) {
+// recordOutcome records the outcome of a generation. A failure is logged and stops nothing: the
+// first reconciliation of the next daemon records it.
+func (r *Runner) recordOutcome(ctx context.Context, number int, o Outcome, why string) {
 	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
-		r.log.Warn("write down what became of a generation: "+err.Error(), "group", r.group, "generation", number)
+		r.log.Warn("record the outcome of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// publish makes what was seen the status. err is what is wrong; nil: nothing is. busy says that steps are about to be done.
-func (r *Runner) publish(in PlanInput, err error, busy bool) State {
-	containers := r.lastWords(in, containerStatuses(in))
+// updateStatus makes the observation the status. err is what is wrong. It may be nil. busy is
+// whether steps are about to be done.
+func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
+	containers := r.addOutput(in, containerStatuses(in))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.status
@@ -24,20 +25,18 @@ func (r *Runner) publish(in PlanInput, err error, busy bool) State {
 			st.Since = in.since(st.State)
 		}
 	}
-	if w := r.wish.wanted; w != nil {
+	if w := r.desired.wanted; w != nil {
 		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
 		st.Labels = w.Group.Labels
 		st.Door = w.Group.Door().Shown()
 		st.DNS, st.Unsafe = w.Group.DNS, UnsafeTexts(&w.Group)
 		if err == nil {
-			err = brokenFile(w)
+			err = brokenFileError(w)
 		}
 		if err == nil && w.Setback != nil {
 			err = w.Setback.problem(r.group)
 		}
-		if u := w.Group.Update; r.trial.open(u) {
-			st.TrialEnds = r.trial.began.Add(u.HealthTimeout)
-		}
+		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
 	}
 	switch {
 	case err != nil:
@@ -46,24 +45,24 @@ func (r *Runner) publish(in PlanInput, err error, busy bool) State {
 		st.Hint = waitingHint(in)
 	}
 	r.status = st
-	r.tellWatchers()
+	r.notifyWatchers()
 	select {
-	case <-r.looked:
+	case <-r.observed:
 	default:
-		close(r.looked) // under mu, so nobody else does
+		close(r.observed) // under mu, so it is closed once
 	}
 	return st.State
 }
 
-// stateAt is the state that a look found.
+// stateAt returns the state that follows from an observation.
 func (r *Runner) stateAt(in PlanInput) State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return stateOf(in, r.status.State)
 }
 
-// brokenFile is the complaint about a group whose file can't be used.
-func brokenFile(w *Wanted) error {
+// brokenFileError returns an error if the group's file cannot be used.
+func brokenFileError(w *Wanted) error {
 	if w.Broken == nil {
 		return nil
 	}
@@ -84,20 +83,21 @@ func (r *Runner) Status() GroupStatus {
 	return r.status
 }
 
-// watch returns what is wanted of the group, its status, and what is closed when that is not so any more.
+// Watch returns what is wanted of the group, its status, and a channel that is closed when the
+// status changes.
 func (r *Runner) Watch() (*Wanted, GroupStatus, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = make(chan struct{})
+	if r.statusChanged == nil {
+		r.statusChanged = make(chan struct{})
 	}
-	return r.wish.wanted, r.status, r.changed
+	return r.desired.wanted, r.status, r.statusChanged
 }
 
-// tellWatchers needs mu.
-func (r *Runner) tellWatchers() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
+// notifyWatchers needs mu.
+func (r *Runner) notifyWatchers() {
+	if r.statusChanged != nil {
+		close(r.statusChanged)
+		r.statusChanged = nil
 	}
 }

@@ -9,39 +9,39 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A keeper that has done nothing of a group tells since when it is as it is by what there is of it.
+// A keeper that has done nothing to a group takes the time of its state from the containers.
 func TestSinceOutlivesTheKeeper(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		text string
-		do   func(d *desk)
+		do   func(h *harness)
 	}{
-		{"running", shop, func(*desk) {}},
-		{"running, with probes", till, func(d *desk) {
+		{"running", shop, func(*harness) {}},
+		{"running, with probes", till, func(h *harness) {
 			for _, name := range []string{"fetch", "migrate"} {
-				d.exit("till", name, 0)
+				h.exit("till", name, 0)
 			}
 		}},
-		{"completed", job, func(d *desk) { d.exit("job", "once", 0) }},
+		{"completed", job, func(h *harness) { h.exit("job", "once", 0) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.end()
-				d.config = func(c *shim.Config) { c.Prober = d.host.Prober() }
-				d.begin()
-				d.write("a.hcl", tt.text)
-				tt.do(d)
-				d.wait(time.Minute)
-				all, err := d.keeper.Status("")
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.end()
+				h.config = func(c *shim.Config) { c.Prober = h.host.Prober() }
+				h.begin()
+				h.write("a.hcl", tt.text)
+				tt.do(h)
+				h.wait(time.Minute)
+				all, err := h.keeper.Status("")
 				if err != nil {
 					t.Fatal(err)
 				}
 				since := all[0].Since
-				d.wait(time.Hour)
-				d.end()
-				d.begin()
-				d.wait(time.Minute)
-				now, err := d.keeper.Status("")
+				h.wait(time.Hour)
+				h.end()
+				h.begin()
+				h.wait(time.Minute)
+				now, err := h.keeper.Status("")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -49,13 +49,13 @@ func TestSinceOutlivesTheKeeper(t *testing.T) {
 					t.Errorf("%s since %s, and was %s since %s", now[0].State, now[0].Since, all[0].State, since)
 				}
 				if all[0].State == shim.Running {
-					d.end()
-					d.host.Reboot()
-					d.wait(time.Hour)
-					d.begin()
-					tt.do(d)
-					d.wait(time.Minute)
-					if st, _ := d.keeper.Status(""); st[0].State != shim.Running || time.Since(st[0].Since) > 2*time.Minute {
+					h.end()
+					h.host.Reboot()
+					h.wait(time.Hour)
+					h.begin()
+					tt.do(h)
+					h.wait(time.Minute)
+					if st, _ := h.keeper.Status(""); st[0].State != shim.Running || time.Since(st[0].Since) > 2*time.Minute {
 						t.Errorf("after a boot: %s since %s", st[0].State, st[0].Since)
 					}
 				}
@@ -64,31 +64,31 @@ func TestSinceOutlivesTheKeeper(t *testing.T) {
 	}
 }
 
-// Each generation is told of once, whatever made it.
-func TestGenerationsAreToldOf(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: d.layout})
+// Each generation has one event, independently of what made it.
+func TestGenerationsAreRecorded(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		journal, err := shim.OpenJournal(shim.JournalConfig{Layout: h.layout})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer journal.Close()
-		d.config = func(c *shim.Config) { c.Journal = journal }
-		d.begin()
-		d.mustApply("shop.hcl", shop)
-		d.mustApply("shop.hcl", shop)
-		d.write("shop.hcl", version(2))
-		if err := d.rollback("shop", 0); err != nil {
+		h.config = func(c *shim.Config) { c.Journal = journal }
+		h.begin()
+		h.mustApply("shop.hcl", shop)
+		h.mustApply("shop.hcl", shop)
+		h.write("shop.hcl", version(2))
+		if err := h.rollback("shop", 0); err != nil {
 			t.Fatal(err)
 		}
-		d.host.FailNext("create web", errBoom)
-		if _, err := d.apply("shop.hcl", version(3)); err == nil {
+		h.host.FailNext("create web", errBoom)
+		if _, err := h.apply("shop.hcl", version(3)); err == nil {
 			t.Fatal("it did not fail")
 		}
-		d.end()
-		d.begin()
-		d.remove("shop.hcl")
-		d.mustApply("shop.hcl", shop)
+		h.end()
+		h.begin()
+		h.remove("shop.hcl")
+		h.mustApply("shop.hcl", shop)
 		var got []string
 		err = journal.Events(t.Context(), shim.EventQuery{}, func(e shim.Event) error {
 			if e.Kind != shim.EventState {

@@ -7,36 +7,39 @@ import (
 	"path/filepath"
 )
 
-// Purge is Remove, and deletes what is in the group's persistent volumes when nothing of it runs any more, also those that are left
-// of a group that was removed before. A daemon that is killed meanwhile leaves it to the next. ErrNoGroup is one that has neither.
+// Purge is Remove, and deletes the contents of the group's persistent volumes once nothing of it
+// runs. This includes volumes left by a group that was removed before. If the daemon is killed
+// meanwhile, the next one finishes it. The error for a group with neither a file nor volumes is
+// ErrNoGroup.
 func (k *Keeper) Purge(ctx context.Context, group string, progress func(line string)) error {
-	f := NewWaiter()
-	if err := k.purge(ctx, group, f); err != nil {
+	waiter := NewWaiter()
+	if err := k.purge(ctx, group, waiter); err != nil {
 		return err
 	}
-	return k.follow(ctx, []string{group}, f, progress)
+	return k.waitGroups(ctx, []string{group}, waiter, progress)
 }
 
-func (k *Keeper) purge(ctx context.Context, group string, f *Waiter) error {
+func (k *Keeper) purge(ctx context.Context, group string, waiter *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group that was added to the file by hand, and that nobody has noticed yet, must not go with it
+	_ = k.load(nil, nil) // a group just added to the file by hand must not go with it
 	err = k.config.Store.remove(group, true)
 	if errors.Is(err, ErrNoGroup) {
-		return k.purgeRest(group, f)
+		return k.purgeRest(group, waiter)
 	}
 	if err != nil {
 		return err
 	}
-	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: waiter}) // logged, and kept for Problems
 	return nil
 }
 
-// purgeRest has the volumes deleted of a group that no file defines any more, or the rest of one that is being removed.
-func (k *Keeper) purgeRest(group string, f *Waiter) error {
+// purgeRest deletes the volumes of a group that no file defines any more, or of one that is being
+// removed.
+func (k *Keeper) purgeRest(group string, waiter *Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, ok := k.runners[group]; !ok {
@@ -47,6 +50,6 @@ func (k *Keeper) purgeRest(group string, f *Waiter) error {
 	}
 	last := Wanted{Purge: true}
 	last.Group.Name = group
-	k.want(group, &last, nil, nil, f)
+	k.setWanted(group, &last, nil, nil, waiter)
 	return nil
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A slow runtime takes an hour, of synctest's, for each look.
-type slow struct{ shim.Runtime }
+// A slowRuntime takes an hour of synctest's time for each observation.
+type slowRuntime struct{ shim.Runtime }
 
-func (s slow) Observe(ctx context.Context, group string) ([]shim.ContainerState, error) {
+func (s slowRuntime) Observe(ctx context.Context, group string) ([]shim.ContainerState, error) {
 	select {
 	case <-time.After(time.Hour):
 	case <-ctx.Done():
@@ -21,29 +21,30 @@ func (s slow) Observe(ctx context.Context, group string) ([]shim.ContainerState,
 	return s.Runtime.Observe(ctx, group)
 }
 
-// TestReady: whoever waits for Ready finds an adopted group as it is, and a host that doesn't answer keeps nobody waiting.
+// After Ready, an adopted group is as it was observed. A host that does not answer does not delay
+// Ready for long.
 func TestReady(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.end()
-		d.begin()
-		<-d.keeper.Ready()
-		groups, err := d.keeper.Status("shop")
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.end()
+		h.begin()
+		<-h.keeper.Ready()
+		groups, err := h.keeper.Status("shop")
 		if err != nil || groups[0].State != shim.Running {
 			t.Errorf("adopted: %+v, %v", groups, err)
 		}
-		d.end()
+		h.end()
 
-		d.config = func(c *shim.Config) { c.Runtime = slow{c.Runtime} }
-		d.begin()
+		h.config = func(c *shim.Config) { c.Runtime = slowRuntime{c.Runtime} }
+		h.begin()
 		synctest.Wait()
 		select {
-		case <-d.keeper.Ready():
+		case <-h.keeper.Ready():
 			t.Error("ready before anything was seen")
 		default:
 		}
 		began := time.Now()
-		<-d.keeper.Ready()
+		<-h.keeper.Ready()
 		if took := time.Since(began); took != 5*time.Second {
 			t.Errorf("a host that doesn't answer keeps the daemon waiting for %v", took)
 		}

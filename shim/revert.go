@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// imagesTime bounds the wait for the images of a generation that is to be put back. They are on the host, as a rule.
-const imagesTime = time.Minute
+// imageTimeout limits the wait for the images of a generation that is put back. They are usually on
+// the host.
+const imageTimeout = time.Minute
 
-// revert puts the file of the generation before in the place of the one that did not prove itself, and has all of its groups made
-// as they were. Whoever waits for the one that failed is told why when that is done. nil also where something else is wanted by
-// now. What it can't have for sure, it does not begin with.
+// revert replaces the file of a generation that did not become ready with that of the generation
+// before, so that all groups of the file go back. The waiters for the failed generation get the
+// reason when that is done. The error is also nil if something else is wanted by now. revert starts
+// nothing that it cannot finish: it first makes sure of ports, volumes and images.
 func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) error {
-	b, number, pins, err := k.toPutBack(ctx, w)
+	b, number, pins, err := k.revertTarget(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -29,9 +31,9 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, imagesTime)
+	bounded, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
-	images, err := k.images(bounded, c, pins)
+	images, err := k.resolveImages(bounded, c, pins)
 	if errors.Is(err, ErrImageGone) {
 		return &Problem{Err: err, Hint: "mend the file and apply it again"}
 	}
@@ -43,7 +45,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 		return err
 	}
 	defer release()
-	broken := k.keepEdit(w.File)
+	broken := k.recordEdits(w.File)
 	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
 		return nil
 	}
@@ -54,7 +56,7 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 		return err
 	}
 	text := oneLine(why.Error())
-	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text, Pins: k.pinAll(images, nil)}); err != nil {
+	if _, err := k.config.Store.Install(c.files, Origin{By: ByRevert, Why: text, Pins: k.recordedDigests(images, nil)}); err != nil {
 		return err
 	}
 	setback := Setback{Generation: w.Generation, Why: text}
@@ -64,8 +66,9 @@ func (k *Keeper) revert(ctx context.Context, r *Runner, w Wanted, why error) err
 	return nil
 }
 
-// toPutBack returns the file of the generation to go back to, and what its images were.
-func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[string]Pins, error) {
+// revertTarget returns the file of the generation to go back to, its number, and the digests of its
+// images.
+func (k *Keeper) revertTarget(ctx context.Context, w Wanted) (Bundle, int, map[string]ImageDigests, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return Bundle{}, 0, nil, err
@@ -91,7 +94,7 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[stri
 	var apart []string
 	for _, other := range others {
 		if k.wantedGroup(other) == nil {
-			continue // taken away together with the change
+			continue // removed by the same change
 		}
 		if c, err := store.change(other); err != nil || c == "" || c != change {
 			apart = append(apart, other)
@@ -103,25 +106,26 @@ func (k *Keeper) toPutBack(ctx context.Context, w Wanted) (Bundle, int, map[stri
 			Hint: "mend the file and apply it again",
 		}
 	}
-	pins, err := k.pinsBack(d.Bundle, group, number)
+	pins, err := k.digestsFor(d.Bundle, group, number)
 	return d.Bundle, number, pins, err
 }
 
-// pinsBack are what the images of a file are to be that is put back for the sake of one generation of one group: of that group as
-// they were in it, of another one as they last were with the definition that it has in the file.
-func (k *Keeper) pinsBack(b Bundle, group string, number int) (map[string]Pins, error) {
+// digestsFor returns the image digests for a file that is put back because of one generation of one
+// group. That group gets the digests of that generation. Other groups get those that they last had
+// with the definition in the file.
+func (k *Keeper) digestsFor(b Bundle, group string, number int) (map[string]ImageDigests, error) {
 	store := k.config.Store
 	groups, err := store.Read(b)
 	if err != nil {
 		return nil, err
 	}
-	pins := map[string]Pins{}
+	pins := map[string]ImageDigests{}
 	for _, g := range groups {
 		var err error
 		if g.Name == group {
-			pins[g.Name], err = store.pinsAt(group, number)
+			pins[g.Name], err = store.digestsAt(group, number)
 		} else {
-			pins[g.Name], err = store.pinsAs(g.Name, g.Digest)
+			pins[g.Name], err = store.digestsWith(g.Name, g.Digest)
 		}
 		if err != nil {
 			return nil, err

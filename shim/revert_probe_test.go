@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// probed is a group whose app says by its probe whether it is ready.
+// probed is a group whose app has a ready probe.
 const probed = `
 group "probed" {
   egress = "none"
@@ -29,36 +29,37 @@ var (
 	err503  = errors.New("http 127.0.0.1:8080/healthz: status 503")
 )
 
-// answering is at, with a probed group that has proved itself.
-func answering(t *testing.T, do func(t *testing.T, d *desk)) {
+// withProbe runs a test with a probed group that has proved itself.
+func withProbe(t *testing.T, do func(t *testing.T, h *harness)) {
 	t.Helper()
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		d.config = func(c *shim.Config) { c.Prober = d.host.Prober() }
-		d.begin()
-		d.mustApply("probed.hcl", probed)
-		d.checkHistory("probed", "1 apply proved")
-		do(t, d)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		h.config = func(c *shim.Config) { c.Prober = h.host.Prober() }
+		h.begin()
+		h.mustApply("probed.hcl", probed)
+		h.checkHistory("probed", "1 apply proved")
+		do(t, h)
 	})
 }
 
-func TestUpdateWhoseProbeFailsIsTakenBack(t *testing.T) {
-	answering(t, func(t *testing.T, d *desk) {
-		d.host.Answer("probed", "web", "ready", err503)
-		go func() { time.Sleep(65 * time.Second); d.host.Answer("probed", "web", "ready", nil) }()
-		_, err := d.apply("probed.hcl", probed2)
+func TestUpdateWhoseProbeFailsIsReverted(t *testing.T) {
+	withProbe(t, func(t *testing.T, h *harness) {
+		h.host.Answer("probed", "web", "ready", err503)
+		go func() { time.Sleep(65 * time.Second); h.host.Answer("probed", "web", "ready", nil) }()
+		_, err := h.apply("probed.hcl", probed2)
 		if err == nil || !strings.Contains(err.Error(), "generation 2 was taken back: not ready within 1m0s: waits for web (app) to be ready") ||
 			!strings.Contains(err.Error(), "status 503") {
 			t.Errorf("apply: %v", err)
 		}
-		if st := d.status("probed"); st.State != shim.Running || st.Generation != 3 || !strings.Contains(st.Error, "status 503") || st.Hint == "" {
+		if st := h.status("probed"); st.State != shim.Running || st.Generation != 3 || !strings.Contains(st.Error, "status 503") || st.Hint == "" {
 			t.Errorf("%s, generation %d, error %q, hint %q", st.State, st.Generation, st.Error, st.Hint)
 		}
 	})
 }
 
-// That nothing is known yet of what runs is neither good nor bad: a new daemon neither takes back nor lets pass what is on trial.
-func TestTrialBelievesProbesOnly(t *testing.T) {
+// As long as nothing is known of the running containers, that is neither good nor bad: a new daemon
+// neither reverts a generation nor lets it pass.
+func TestRolloutNeedsAnswersOfProbes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer error // to the new daemon
@@ -68,19 +69,19 @@ func TestTrialBelievesProbesOnly(t *testing.T) {
 		{"it is not", err503, "3 revert on trial"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answering(t, func(t *testing.T, d *desk) {
-				d.host.Answer("probed", "web", "ready", err503)
-				d.write("probed.hcl", probed2)
-				d.wait(55 * time.Second)
+			withProbe(t, func(t *testing.T, h *harness) {
+				h.host.Answer("probed", "web", "ready", err503)
+				h.write("probed.hcl", probed2)
+				h.wait(55 * time.Second)
 				for range 3 {
-					d.end()
-					d.begin()
-					d.wait(8 * time.Second) // the probe's interval is 10 s, and its first answer is not enough to fail it
-					d.checkHistory("probed", "2 file on trial", "1 apply proved")
+					h.end()
+					h.begin()
+					h.wait(8 * time.Second) // the probe's interval is 10 s, and its first answer is not enough to fail it
+					h.checkHistory("probed", "2 file on trial", "1 apply proved")
 				}
-				d.host.Answer("probed", "web", "ready", tt.answer)
-				d.wait(55 * time.Second)
-				if got := d.history("probed")[0]; got != tt.want {
+				h.host.Answer("probed", "web", "ready", tt.answer)
+				h.wait(55 * time.Second)
+				if got := h.history("probed")[0]; got != tt.want {
 					t.Errorf("history begins with %q, want %q", got, tt.want)
 				}
 			})

@@ -15,18 +15,18 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// careful is shop with an update block: what is not ready after a minute is taken back.
+// careful is shop with an update block: it is reverted if it is not ready after a minute.
 var careful = strings.TrimSuffix(strings.TrimSpace(shop), "}") + "  update {\n    health_timeout = \"1m\"\n    auto_revert    = true\n  }\n}\n"
 
 var careful2 = edited(careful, `web:1"`, `web:2"`)
 
-func TestUpdateThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", careful)
-		before := d.host.String()
-		d.host.BreakImage("registry.example/web:2", 3)
+func TestUpdateThatDoesNotBecomeReadyIsReverted(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", careful)
+		before := h.host.String()
+		h.host.BreakImage("registry.example/web:2", 3)
 		began := time.Now()
-		lines, err := d.apply("shop.hcl", careful2)
+		lines, err := h.apply("shop.hcl", careful2)
 		problem, ok := errors.AsType[*shim.Problem](err)
 		if !ok || !strings.Contains(err.Error(), "group shop: generation 2 was taken back: not ready within 1m0s: web (app) ended with status 3") {
 			t.Errorf("apply: %v", err)
@@ -36,73 +36,73 @@ func TestUpdateThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
 		if took := time.Since(began); took < time.Minute || took > 2*time.Minute {
 			t.Errorf("it took %s; it was:\n%s", took, strings.Join(lines, "\n"))
 		}
-		if diff := cmp.Diff(before, d.host.String()); diff != "" {
+		if diff := cmp.Diff(before, h.host.String()); diff != "" {
 			t.Errorf("the host is not as before (-before +after):\n%s", diff)
 		}
-		if got := d.text("shop.hcl"); got != careful {
+		if got := h.text("shop.hcl"); got != careful {
 			t.Errorf("the file is\n%s", got)
 		}
 		check := func() {
 			t.Helper()
-			st := d.status("shop")
+			st := h.status("shop")
 			if st.State != shim.Running || st.Generation != 3 || !strings.HasPrefix(st.Error, "generation 2 was taken back: not ready within 1m0s: ") || st.Hint == "" {
 				t.Errorf("%s, generation %d, error %q, hint %q", st.State, st.Generation, st.Error, st.Hint)
 			}
 		}
 		check()
-		d.end()
-		d.begin()
+		h.end()
+		h.begin()
 		check()
-		d.wait(time.Hour)
+		h.wait(time.Hour)
 		check()
-		all := d.history("shop")
+		all := h.history("shop")
 		if len(all) != 3 || all[0] != "3 revert proved" || !strings.HasPrefix(all[1], "2 apply taken back: not ready within") || all[2] != "1 apply proved" {
 			t.Errorf("history:\n%s", strings.Join(all, "\n"))
 		}
-		// To apply what runs says that all is well.
-		d.mustApply("shop.hcl", careful)
-		if st := d.status("shop"); st.Error != "" || st.Generation != 3 {
+		// An apply of the running definition succeeds.
+		h.mustApply("shop.hcl", careful)
+		if st := h.status("shop"); st.Error != "" || st.Generation != 3 {
 			t.Errorf("generation %d, error %q", st.Generation, st.Error)
 		}
 	})
 }
 
 func TestUpdateThatBecomesReadyStays(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", careful)
-		d.mustApply("shop.hcl", careful2)
-		d.checkHistory("shop", "2 apply proved", "1 apply proved")
-		// It had its trial: what happens later is none.
-		d.host.ExitAtOnce("shop", "web", 3)
-		d.exit("shop", "web", 3)
-		d.wait(time.Hour)
-		if st := d.status("shop"); st.Generation != 2 || !st.TrialEnds.IsZero() || !strings.Contains(st.Error, "ended with status 3") {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", careful)
+		h.mustApply("shop.hcl", careful2)
+		h.checkHistory("shop", "2 apply proved", "1 apply proved")
+		// Its rollout is over: later failures are not part of it.
+		h.host.ExitAtOnce("shop", "web", 3)
+		h.exit("shop", "web", 3)
+		h.wait(time.Hour)
+		if st := h.status("shop"); st.Generation != 2 || !st.TrialEnds.IsZero() || !strings.Contains(st.Error, "ended with status 3") {
 			t.Errorf("generation %d, error %q", st.Generation, st.Error)
 		}
 	})
 }
 
-// A file that is changed by hand is on trial too, and nobody waits for it.
-func TestUpdateByHandIsTakenBack(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.write("shop.hcl", careful)
-		d.wait(time.Minute)
-		d.host.BreakImage("registry.example/web:2", 3)
-		d.write("shop.hcl", careful2)
-		if st := d.status("shop"); st.TrialEnds.IsZero() {
-			t.Error("status does not tell when the trial ends")
+// A file that is changed by hand has a rollout too, and no call waits for it.
+func TestUpdateByHandIsReverted(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.write("shop.hcl", careful)
+		h.wait(time.Minute)
+		h.host.BreakImage("registry.example/web:2", 3)
+		h.write("shop.hcl", careful2)
+		if st := h.status("shop"); st.TrialEnds.IsZero() {
+			t.Error("status does not have the end of the rollout")
 		}
-		d.wait(2 * time.Minute)
-		if st := d.status("shop"); st.State != shim.Running || st.Generation != 3 || d.text("shop.hcl") != careful {
-			t.Errorf("%s, generation %d:\n%s", st.State, st.Generation, d.text("shop.hcl"))
+		h.wait(2 * time.Minute)
+		if st := h.status("shop"); st.State != shim.Running || st.Generation != 3 || h.text("shop.hcl") != careful {
+			t.Errorf("%s, generation %d:\n%s", st.State, st.Generation, h.text("shop.hcl"))
 		}
-		if got := d.history("shop"); got[0] != "3 revert proved" {
+		if got := h.history("shop"); got[0] != "3 revert proved" {
 			t.Errorf("history %q", got)
 		}
 	})
 }
 
-// Whatever a killed daemon was in the middle of, the next one comes to the same end.
+// The next daemon comes to the same end, independently of where the previous one was killed.
 func TestRevertSurvivesTheDaemon(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -114,110 +114,111 @@ func TestRevertSurvivesTheDaemon(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
-				d.begin()
-				d.mustApply("shop.hcl", careful)
-				before := d.host.String()
-				d.host.BreakImage("registry.example/web:2", 3)
-				d.end()
-				d.config = func(c *shim.Config) {
+				h := newHarness(t)
+				h.begin()
+				h.mustApply("shop.hcl", careful)
+				before := h.host.String()
+				h.host.BreakImage("registry.example/web:2", 3)
+				h.end()
+				h.config = func(c *shim.Config) {
 					c.Trace = func(string, shim.Step, time.Duration) { time.Sleep(200 * time.Millisecond) }
 				}
-				d.begin()
-				d.write("shop.hcl", careful2)
-				d.wait(tt.after)
-				d.end()
-				d.begin()
-				d.wait(3 * time.Minute)
-				if diff := cmp.Diff(before, d.host.String()); diff != "" {
+				h.begin()
+				h.write("shop.hcl", careful2)
+				h.wait(tt.after)
+				h.end()
+				h.begin()
+				h.wait(3 * time.Minute)
+				if diff := cmp.Diff(before, h.host.String()); diff != "" {
 					t.Errorf("the host is not as before (-before +after):\n%s", diff)
 				}
-				if st := d.status("shop"); st.Generation != 3 || !strings.Contains(st.Error, "generation 2 was taken back") || d.text("shop.hcl") != careful {
+				if st := h.status("shop"); st.Generation != 3 || !strings.Contains(st.Error, "generation 2 was taken back") || h.text("shop.hcl") != careful {
 					t.Errorf("generation %d, error %q", st.Generation, st.Error)
 				}
-				d.end()
+				h.end()
 			})
 		})
 	}
 }
 
-// A healthy group stays as it is, whatever time a new daemon thinks it is, and however long nothing could be looked at.
-func TestTrialOfAHealthyGroupHasNoSurprises(t *testing.T) {
+// A healthy group stays as it is, independently of the clock of a new daemon, and of how long
+// nothing could be observed.
+func TestRolloutOfAHealthyGroupHasNoSurprises(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		do   func(d *desk)
+		do   func(h *harness)
 	}{
-		{"containerd is away for longer than the time", func(d *desk) {
+		{"containerd is away for longer than the time", func(h *harness) {
 			for range 100 {
-				d.host.FailNext("observe containers", errBoom)
+				h.host.FailNext("observe containers", errBoom)
 			}
-			d.wait(10 * time.Minute)
-			d.host.ForgetFaults()
+			h.wait(10 * time.Minute)
+			h.host.ForgetFaults()
 		}},
-		{"the daemon is away for an hour", func(d *desk) { d.end(); time.Sleep(time.Hour); d.begin() }},
-		{"the machine is", func(d *desk) { d.end(); d.host.Reboot(); time.Sleep(time.Hour); d.begin() }},
-		{"it is stopped for an hour", func(d *desk) {
-			if _, err := d.stop("shop"); err != nil {
-				d.t.Fatal(err)
+		{"the daemon is away for an hour", func(h *harness) { h.end(); time.Sleep(time.Hour); h.begin() }},
+		{"the machine is", func(h *harness) { h.end(); h.host.Reboot(); time.Sleep(time.Hour); h.begin() }},
+		{"it is stopped for an hour", func(h *harness) {
+			if _, err := h.stop("shop"); err != nil {
+				h.t.Fatal(err)
 			}
-			d.wait(time.Hour)
-			if err := d.start("shop"); err != nil {
-				d.t.Fatal(err)
+			h.wait(time.Hour)
+			if err := h.start("shop"); err != nil {
+				h.t.Fatal(err)
 			}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", careful)
-				d.host.BreakImage("registry.example/web:2", 3)
-				d.write("shop.hcl", careful2)
-				d.wait(30 * time.Second)
-				d.host.MendImage("registry.example/web:2")
-				tt.do(d)
-				d.wait(50 * time.Second)
-				if st := d.status("shop"); st.State != shim.Running || st.Generation != 2 || st.Error != "" {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", careful)
+				h.host.BreakImage("registry.example/web:2", 3)
+				h.write("shop.hcl", careful2)
+				h.wait(30 * time.Second)
+				h.host.MendImage("registry.example/web:2")
+				tt.do(h)
+				h.wait(50 * time.Second)
+				if st := h.status("shop"); st.State != shim.Running || st.Generation != 2 || st.Error != "" {
 					t.Errorf("%s, generation %d, error %q", st.State, st.Generation, st.Error)
 				}
-				d.checkHistory("shop", "2 file proved", "1 apply proved")
+				h.checkHistory("shop", "2 file proved", "1 apply proved")
 			})
 		})
 	}
 }
 
-func TestWhatCantBeTakenBackStaysAndSaysWhy(t *testing.T) {
+func TestAnUpdateThatCannotBeRevertedStaysWithAReason(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		do   func(d *desk)
+		do   func(h *harness)
 		want string
 	}{
-		{"there is none before", func(*desk) {}, "it can't be taken back: there is no generation before it that proved itself"},
-		{"its image is gone", func(d *desk) {
-			d.host.MendImage("registry.example/web:2")
-			d.mustApply("shop.hcl", careful2)
-			d.host.BreakImage("registry.example/web:2", 3)
-			d.host.LoseImage("registry.example/web:2")
+		{"there is none before", func(*harness) {}, "it can't be taken back: there is no generation before it that proved itself"},
+		{"its image is gone", func(h *harness) {
+			h.host.MendImage("registry.example/web:2")
+			h.mustApply("shop.hcl", careful2)
+			h.host.BreakImage("registry.example/web:2", 3)
+			h.host.LoseImage("registry.example/web:2")
 		}, "it can't be taken back: group shop, web (app): image registry.example/web:2: sha256:registry.example/web:2 is not on this host any more"},
-		{"a group came to its file meanwhile", func(d *desk) {
-			d.host.MendImage("registry.example/web:2")
-			d.mustApply("shop.hcl", careful2)
-			go func() { time.Sleep(30 * time.Second); d.write("shop.hcl", careful3+job) }()
+		{"a group came to its file meanwhile", func(h *harness) {
+			h.host.MendImage("registry.example/web:2")
+			h.mustApply("shop.hcl", careful2)
+			go func() { time.Sleep(30 * time.Second); h.write("shop.hcl", careful3+job) }()
 		}, "its file has groups that were changed at another time and would go back too: job"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				tt.do(d)
-				d.host.BreakImage("registry.example/web:3", 3)
-				_, err := d.apply("shop.hcl", careful3)
+			withHarness(t, func(t *testing.T, h *harness) {
+				tt.do(h)
+				h.host.BreakImage("registry.example/web:3", 3)
+				_, err := h.apply("shop.hcl", careful3)
 				if err == nil || !strings.Contains(err.Error(), "not ready within 1m0s") || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("apply: %v", err)
 				}
-				if st := d.status("shop"); !strings.Contains(st.Error, tt.want) || st.Hint != "mend the file and apply it again" {
+				if st := h.status("shop"); !strings.Contains(st.Error, tt.want) || st.Hint != "mend the file and apply it again" {
 					t.Errorf("error %q, hint %q", st.Error, st.Hint)
 				}
-				d.host.MendImage("registry.example/web:3")
-				d.wait(5 * time.Minute)
-				if st := d.status("shop"); st.Error != "" || d.history("shop")[0] != "1 apply proved" && !strings.HasSuffix(d.history("shop")[0], "apply proved") {
-					t.Errorf("later: error %q, history %q", st.Error, d.history("shop"))
+				h.host.MendImage("registry.example/web:3")
+				h.wait(5 * time.Minute)
+				if st := h.status("shop"); st.Error != "" || h.history("shop")[0] != "1 apply proved" && !strings.HasSuffix(h.history("shop")[0], "apply proved") {
+					t.Errorf("later: error %q, history %q", st.Error, h.history("shop"))
 				}
 			})
 		})
@@ -227,43 +228,43 @@ func TestWhatCantBeTakenBackStaysAndSaysWhy(t *testing.T) {
 var careful3 = edited(careful, `web:1"`, `web:3"`)
 
 // Two groups that were changed together go back together.
-func TestUpdateIsTakenBackWhole(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", careful+job)
-		before := d.host.String()
-		d.host.BreakImage("registry.example/web:2", 3)
-		_, err := d.apply("all.hcl", careful2+edited(job, "once:1", "once:2"))
+func TestUpdateIsRevertedWhole(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", careful+job)
+		before := h.host.String()
+		h.host.BreakImage("registry.example/web:2", 3)
+		_, err := h.apply("all.hcl", careful2+edited(job, "once:1", "once:2"))
 		if err == nil || !strings.Contains(err.Error(), "generation 2 was taken back") {
 			t.Errorf("apply: %v", err)
 		}
-		d.wait(time.Minute)
-		if diff := cmp.Diff(before, d.host.String()); diff != "" {
+		h.wait(time.Minute)
+		if diff := cmp.Diff(before, h.host.String()); diff != "" {
 			t.Errorf("the host is not as before (-before +after):\n%s", diff)
 		}
-		if st := d.status("job"); st.Generation != 3 || !strings.Contains(st.Error, "taken back") {
+		if st := h.status("job"); st.Generation != 3 || !strings.Contains(st.Error, "taken back") {
 			t.Errorf("job: generation %d, error %q", st.Generation, st.Error)
 		}
 	})
 }
 
-func TestRollbackIsOnTrialAndNotTakenBack(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", careful)
-		d.mustApply("shop.hcl", careful2)
-		d.host.BreakImage("registry.example/web:1", 3)
-		err := d.keeper.Rollback(context.Background(), "shop", 0, nil)
+func TestARollbackHasARolloutAndIsNotReverted(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", careful)
+		h.mustApply("shop.hcl", careful2)
+		h.host.BreakImage("registry.example/web:1", 3)
+		err := h.keeper.Rollback(context.Background(), "shop", 0, nil)
 		if err == nil || !strings.Contains(err.Error(), "generation 3: not ready within 1m0s") {
 			t.Errorf("rollback: %v", err)
 		}
-		d.wait(time.Hour)
-		if st := d.status("shop"); st.Generation != 3 {
+		h.wait(time.Hour)
+		if st := h.status("shop"); st.Generation != 3 {
 			t.Errorf("generation %d", st.Generation)
 		}
 	})
 }
 
-// What an operator has written into the file meanwhile is never lost: what can be read is kept with its generation, and what can't
-// stays where it is.
+// An operator's edit is never lost: a readable one is kept with its generation, and an unreadable
+// one stays where it is.
 func TestAnEditIsNotLostWhenItsFileIsPutBack(t *testing.T) {
 	const torn = "\ngroup \"half\" {"
 	for _, tt := range []struct {
@@ -272,54 +273,54 @@ func TestAnEditIsNotLostWhenItsFileIsPutBack(t *testing.T) {
 		stays      bool // in the file; else in the history
 	}{
 		{"half an edit", torn, true, true},
-		{"half an edit that nobody has noticed", torn, false, true},
-		{"a remark that nobody has noticed", "# mind the gap\n", false, false},
+		{"half an edit that was not loaded yet", torn, false, true},
+		{"a remark that was not loaded yet", "# mind the gap\n", false, false},
 	} {
-		edit := func(d *desk, text string) {
-			d.t.Helper()
-			if err := os.WriteFile(filepath.Join(d.layout.GroupsDir, "shop.hcl"), []byte(text+tt.edit), 0o600); err != nil {
-				d.t.Fatal(err)
+		edit := func(h *harness, text string) {
+			h.t.Helper()
+			if err := os.WriteFile(filepath.Join(h.layout.GroupsDir, "shop.hcl"), []byte(text+tt.edit), 0o600); err != nil {
+				h.t.Fatal(err)
 			}
 			if tt.noticed {
-				d.notice()
+				h.notice()
 			}
 		}
-		check := func(d *desk, text string, generation int) {
-			d.t.Helper()
-			if got := d.text("shop.hcl"); tt.stays && got != text+tt.edit {
-				d.t.Errorf("the file is\n%s", got)
+		check := func(h *harness, text string, generation int) {
+			h.t.Helper()
+			if got := h.text("shop.hcl"); tt.stays && got != text+tt.edit {
+				h.t.Errorf("the file is\n%s", got)
 			}
 			if tt.stays {
 				return
 			}
-			old, err := d.keeper.Definition(context.Background(), "shop", generation)
+			old, err := h.keeper.Definition(context.Background(), "shop", generation)
 			if err != nil || string(old.Bundle.HCL) != text+tt.edit {
-				d.t.Errorf("generation %d: %v\n%s", generation, err, old.Bundle.HCL)
+				h.t.Errorf("generation %d: %v\n%s", generation, err, old.Bundle.HCL)
 			}
 		}
 		t.Run(tt.name+", revert", func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", careful)
-				d.host.BreakImage("registry.example/web:2", 3)
-				d.write("shop.hcl", careful2)
-				d.wait(30 * time.Second)
-				edit(d, careful2)
-				d.wait(2 * time.Minute)
-				check(d, careful2, 2)
-				if st := d.status("shop"); tt.stays && (!strings.Contains(st.Error, "it can't be taken back: file ") || st.Hint == "") {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", careful)
+				h.host.BreakImage("registry.example/web:2", 3)
+				h.write("shop.hcl", careful2)
+				h.wait(30 * time.Second)
+				edit(h, careful2)
+				h.wait(2 * time.Minute)
+				check(h, careful2, 2)
+				if st := h.status("shop"); tt.stays && (!strings.Contains(st.Error, "it can't be taken back: file ") || st.Hint == "") {
 					t.Errorf("error %q, hint %q", st.Error, st.Hint)
 				}
 			})
 		})
 		t.Run(tt.name+", rollback", func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", careful)
-				d.mustApply("shop.hcl", careful2)
-				edit(d, careful2)
-				if err := d.rollback("shop", 0); (err != nil) != tt.stays {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", careful)
+				h.mustApply("shop.hcl", careful2)
+				edit(h, careful2)
+				if err := h.rollback("shop", 0); (err != nil) != tt.stays {
 					t.Errorf("rollback: %v", err)
 				}
-				check(d, careful2, 2)
+				check(h, careful2, 2)
 			})
 		})
 	}

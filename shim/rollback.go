@@ -10,7 +10,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// History returns the generations of a group, the newest first. An unknown group is ErrNoGroup.
+// History returns the generations of a group, the newest first. The error for an unknown group is
+// ErrNoGroup.
 func (k *Keeper) History(ctx context.Context, group string) ([]Generation, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -23,7 +24,8 @@ func (k *Keeper) History(ctx context.Context, group string) ([]Generation, error
 	return k.config.Store.History(group)
 }
 
-// Definition returns what a generation of a group was made from. ErrNoGroup and ErrNoGeneration tell what there is not.
+// Definition returns what a generation of a group was made from. The error is ErrNoGroup or
+// ErrNoGeneration if there is no such group or generation.
 func (k *Keeper) Definition(ctx context.Context, group string, number int) (Definition, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
@@ -34,13 +36,14 @@ func (k *Keeper) Definition(ctx context.Context, group string, number int) (Defi
 		return Definition{}, err
 	}
 	d, err := k.config.Store.Definition(group, number)
-	return d, notKept(err, group, number)
+	return d, explainMissing(err, group, number)
 }
 
-// Rollback puts the file of an earlier generation in the place of the installed one, as Apply would: as a new generation, with all
-// that Apply checks, and with the images that the earlier one had. to is its number; 0 is the last that proved itself and is another
-// than what runs. The text that is replaced stays in the history. It refuses where other groups of the file would change too. With
-// one that is just what is wanted it does nothing, and says so.
+// Rollback replaces the installed file with that of an earlier generation, as Apply would: as a new
+// generation, with all checks of Apply, and with the images of the earlier one. to is its number. 0
+// means the last generation that proved itself and differs from the one that runs. The replaced
+// text stays in the history. Rollback refuses if other groups of the file would change too. If the
+// earlier generation equals what is wanted, it reports that and does nothing.
 func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress func(line string)) error {
 	if progress == nil {
 		progress = func(string) {}
@@ -50,18 +53,18 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 		return err
 	}
 	if e.wanted {
-		progress(fmt.Sprintf("%s: generation %d is what is wanted already: there is nothing to go back to", group, e.number))
+		progress(fmt.Sprintf("%s: generation %d is wanted already: there is nothing to go back to", group, e.number))
 		return nil
 	}
 	progress(fmt.Sprintf("%s: back to generation %d", group, e.number))
-	for _, text := range k.opens(e.bundle) {
+	for _, text := range k.describeOpened(e.bundle) {
 		progress(text)
 	}
 	err = k.apply(ctx, []Bundle{e.bundle}, Origin{By: ByRollback, Pins: e.pins}, progress)
-	if errors.Is(err, ErrImageGone) { // the installed file is another one, and doesn't bring it back
+	if errors.Is(err, ErrImageGone) { // the installed file differs, and does not bring the image back
 		return &Problem{
 			Err:  err,
-			Hint: fmt.Sprintf("apply what \"sallyport history %s --file %d\" prints: what its image names mean now is taken then", group, e.number),
+			Hint: fmt.Sprintf("apply what \"sallyport history %s --file %d\" prints: its image names then mean what they mean now", group, e.number),
 		}
 	}
 	return err
@@ -70,19 +73,19 @@ func (k *Keeper) Rollback(ctx context.Context, group string, to int, progress fu
 // An earlier is a generation to go back to.
 type earlier struct {
 	number int
-	bundle Bundle // to be put in the place of the installed file
-	pins   map[string]Pins
-	wanted bool // nothing would change
+	bundle Bundle // replaces the installed file
+	pins   map[string]ImageDigests
+	wanted bool // it is wanted already: nothing would change
 }
 
-// earlier returns what to put in the place of the installed file.
+// earlier returns the file that replaces the installed one.
 func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, err error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return e, err
 	}
 	defer release()
-	broken := k.keepEdit(k.wantedNow(group).File)
+	broken := k.recordEdits(k.wantedNow(group).File)
 	w := k.wantedNow(group)
 	switch {
 	case w.Group.Name == "":
@@ -97,7 +100,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 		d, err = k.config.Store.Definition(group, to)
 	}
 	if err != nil {
-		return e, notKept(err, group, to)
+		return e, explainMissing(err, group, to)
 	}
 	d.Bundle.Name = w.File
 	e.bundle = d.Bundle
@@ -111,7 +114,7 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", group, group, e.number),
 		}
 	}
-	if e.pins, err = k.pinsBack(e.bundle, group, e.number); err != nil {
+	if e.pins, err = k.digestsFor(e.bundle, group, e.number); err != nil {
 		return e, err
 	}
 	now, err := k.config.Store.Bundle(w.File)
@@ -119,9 +122,10 @@ func (k *Keeper) earlier(ctx context.Context, group string, to int) (e earlier, 
 	return e, nil
 }
 
-// keepEdit comes before another text is put in the place of an installed file: an edit that nobody has noticed yet goes into the
-// history. The error is of a text that can't be kept there, since it can't be used as it is.
-func (k *Keeper) keepEdit(file string) error {
+// recordEdits loads the store before an installed file is replaced, so that an edit that was not
+// loaded yet goes into the history. The error is for a file that cannot be used: its text cannot be
+// kept there.
+func (k *Keeper) recordEdits(file string) error {
 	_ = k.load(nil, nil) // logged, and kept for Problems
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -136,9 +140,10 @@ func (k *Keeper) keepEdit(file string) error {
 	return nil
 }
 
-// opens says what may leave or enter with a file that could not before, each "shop: opens ...".
-func (k *Keeper) opens(b Bundle) (lines []string) {
-	groups, _ := k.config.Store.Read(b) // that it can't be read is told by who installs it
+// describeOpened returns what may pass the border with this file and could not before, as lines
+// like "shop: opens ...".
+func (k *Keeper) describeOpened(b Bundle) (lines []string) {
+	groups, _ := k.config.Store.Read(b) // an unreadable file is reported by the installation
 	for i := range groups {
 		opens, _ := difference(k.wantedGroup(groups[i].Name), &groups[i])
 		for _, text := range opens {
@@ -148,8 +153,8 @@ func (k *Keeper) opens(b Bundle) (lines []string) {
 	return lines
 }
 
-// alsoChanged names the groups other than the one that a file in the place of the installed one of its name would change, make or
-// take away.
+// alsoChanged returns the groups, other than the given one, that the file would change, add or
+// remove if it replaced the installed file of its name.
 func (k *Keeper) alsoChanged(b Bundle, group string) ([]string, error) {
 	groups, err := k.config.Store.Read(b)
 	if err != nil {
@@ -173,8 +178,9 @@ func (k *Keeper) alsoChanged(b Bundle, group string) ([]string, error) {
 	return others, nil
 }
 
-// notKept says of a generation that is not there what to do. number 0 is the one before, whichever it is.
-func notKept(err error, group string, number int) error {
+// explainMissing adds to the error for a missing generation what to do. number 0 means the
+// generation before the wanted one.
+func explainMissing(err error, group string, number int) error {
 	if !errors.Is(err, ErrNoGeneration) {
 		return err
 	}

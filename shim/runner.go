@@ -10,70 +10,72 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A runner keeps one group. Its goroutine alone looks and acts; everyone else changes what is wanted, under mu, and wakes it.
+// A Runner keeps one group. Its goroutine alone observes and acts. All others change what is
+// wanted, under mu, and wake it.
 type Runner struct {
-	group  string
-	host   Machine
-	config *RunnerConfig
-	log    *slog.Logger
-	owner  Owner
+	group   string
+	machine Machine
+	config  *RunnerConfig
+	log     *slog.Logger
+	owner   Owner
 
 	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
-	looked chan struct{} // closed when status first tells what was seen
+	observed chan struct{} // closed when status first has what was observed
 
-	mu        sync.Mutex
-	wish      wish
-	seq       int // of the wish; one more with every change and every request
-	followers []follower
-	status    GroupStatus
-	changed   chan struct{} // closed when status is not that any more; nil: nobody waits for it
+	mu            sync.Mutex
+	desired       desired
+	seq           int // of desired: one more with every change and every request
+	requests      []request
+	status        GroupStatus
+	statusChanged chan struct{} // closed when status changes; nil: nothing waits for it
 
-	// Touched by the goroutine alone.
-	pulse     *ProbeGroup
-	history   History
-	recalled  bool             // history has what the keeper before has written down
-	notes     History          // as they are written down; nil: not known
-	unnoted   string           // why they could not be written down the last time; empty: they could
-	words     map[string]words // by container
-	denied    time.Time        // since when what the group waits for has been denied by probes; zero: it is not
-	acted     bool             // a step was tried
-	fails     int              // looks in a row that failed
-	deaf      bool             // a step has failed and its retry waits: our own doings must not wake us
-	lastError error            // of the last look that ended
-	entered   State            // the journal has
-	calm      int              // seq of the last look that found all as wanted, or made it so
-	drift     []string         // what somebody else has changed and is not put back yet, in an operator's words
-	driftTold bool             // that it is not put back yet
-	connected *spec.Group      // what its link was last seen, or made, as; nil: not by this keeper
-	trial     trial            // of the wanted generation
-	stuck     error            // why a generation that is late could not be taken back
-	mends     mends
-	held      int // the generation of which all images are held
+	// Used by the goroutine alone.
+	probes        *ProbeGroup
+	records       History
+	restored      bool              // records has what the previous keeper saved
+	saved         History           // as they are on disk; nil: not known
+	saveFailure   string            // why they could not be saved the last time; empty: they could
+	output        map[string]output // by container
+	notReadySince time.Time         // since when probes have kept the group from being ready; zero: they do not
+	acted         bool              // a step was tried
+	failures      int               // failed reconciliations in a row
+	ignoreHost    bool              // a step has failed and waits for its retry: our own changes must not wake us
+	lastError     error             // of the last finished reconciliation
+	recordedState State             // the last state in the journal
+	settledSeq    int               // seq of the last reconciliation after which all was as wanted
+	drift         []string          // changes by others that are not put back yet, in an operator's words
+	driftReported bool              // an event says that it is not put back yet
+	connected     *spec.Group       // the definition that the link was last made or seen for; nil: none by this keeper
+	rollout       Rollout           // of the wanted generation
+	revertErr     error             // why a late generation could not be reverted
+	repairs       repairs
+	retained      int // the generation whose images are all retained
 }
 
-// A wish is what a runner goes by.
-type wish struct {
-	wanted  *Wanted     // nil: the group is to be gone
-	was     *spec.Group // the definition before
-	images  map[string]Image
-	restart map[string]bool
-	purge   bool // with wanted nil: the persistent volumes are to be gone too
-	anew    bool // it is to be forgotten how the group has ended
-	start   bool // with anew: an operator asked for a start, whatever is written down of its containers
+// A desired holds what a runner was asked for.
+type desired struct {
+	wanted    *Wanted     // nil: the group is to be removed
+	was       *spec.Group // the definition before
+	images    map[string]Image
+	restart   map[string]bool
+	purge     bool // with wanted nil: delete the persistent volumes too
+	forgetEnd bool // forget how the group has ended
+	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count
 }
 
-// NewRunner starts nothing. last is the last definition that is known of the group; nil: none is. entered is the state that the
-// journal has of it. Before Run it must be told what is wanted: a group of which nothing is wanted is one to remove.
-func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Owner) *Runner {
+// NewRunner starts nothing. last is the last known definition of the group. A nil last means that
+// none is known. recorded is the state that the journal has of the group. Call Want before Run: a
+// runner without a wanted definition removes its group.
+func NewRunner(group string, last *Wanted, recorded State, c *RunnerConfig, o Owner) *Runner {
 	r := &Runner{
-		group: group, host: NewMachine(c), config: c, log: c.Log, owner: o,
+		group: group, machine: NewMachine(c), config: c, log: c.Log, owner: o,
 		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
-		looked: make(chan struct{}), status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, entered: entered,
+		observed: make(chan struct{}), status: GroupStatus{Name: group, Containers: []ContainerStatus{}}, recordedState: recorded,
 	}
-	r.pulse = NewProbeGroup(group, ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
+	r.probes = NewProbeGroup(group, ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
-		r.wish.was, r.wish.purge = &last.Group, last.Purge
+		r.desired.was, r.desired.purge = &last.Group, last.Purge
 	}
 	return r
 }
@@ -81,10 +83,10 @@ func NewRunner(group string, last *Wanted, entered State, c *RunnerConfig, o Own
 // Group returns the name of the group.
 func (r *Runner) Group() string { return r.group }
 
-// Looked is closed when Status first has what was observed.
-func (r *Runner) Looked() <-chan struct{} { return r.looked }
+// Observed returns a channel that is closed when Status first has what was observed.
+func (r *Runner) Observed() <-chan struct{} { return r.observed }
 
-// Idle reports whether nothing has been asked of the runner since seq.
+// Idle reports whether nothing was asked of the runner since seq.
 func (r *Runner) Idle(seq int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,9 +95,9 @@ func (r *Runner) Idle(seq int) bool {
 
 // Run reconciles the group until it is gone or ctx ends.
 func (r *Runner) Run(ctx context.Context) error {
-	defer r.pulse.Close()
+	defer r.probes.Close()
 	for {
-		next, gone := r.look(ctx)
+		next, gone := r.reconcile(ctx)
 		if gone || ctx.Err() != nil {
 			return nil
 		}
@@ -107,7 +109,7 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	timer := time.NewTimer(until.Sub(r.config.Now()))
 	defer timer.Stop()
 	wakeHost := r.wakeHost
-	if r.deaf {
+	if r.ignoreHost {
 		wakeHost = nil
 	}
 	select {
@@ -116,72 +118,75 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	case <-wakeHost:
 	case <-r.wakeDrift:
 	case <-r.wakeWanted:
-		r.fails = 0
+		r.failures = 0
 	}
 }
 
-// want changes what is wanted. A nil w is a group that is to be gone. Images, where not nil, are what the references were
-// resolved to just now; f, where not nil, is told of the look that follows.
-func (r *Runner) Want(w *Wanted, images map[string]Image, f *Waiter) {
+// Want changes what is wanted. A nil w means that the group is to be removed. images are what the
+// references were just resolved to. They may be nil. waiter gets the result of the reconciliation
+// that follows. It may be nil.
+func (r *Runner) Want(w *Wanted, images map[string]Image, waiter *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	changed := f != nil || (w == nil) != (r.wish.wanted == nil)
-	if w != nil && r.wish.wanted != nil {
-		changed = changed || w.Generation != r.wish.wanted.Generation || w.Stopped != r.wish.wanted.Stopped || errorText(w.Broken) != errorText(r.wish.wanted.Broken)
+	changed := waiter != nil || (w == nil) != (r.desired.wanted == nil)
+	if w != nil && r.desired.wanted != nil {
+		changed = changed || w.Generation != r.desired.wanted.Generation || w.Stopped != r.desired.wanted.Stopped || errorText(w.Broken) != errorText(r.desired.wanted.Broken)
 	}
-	if old := r.wish.wanted; old != nil && (w == nil || w.Group.Digest != old.Group.Digest) {
-		r.wish.was = &old.Group
+	if old := r.desired.wanted; old != nil && (w == nil || w.Group.Digest != old.Group.Digest) {
+		r.desired.was = &old.Group
 	}
-	r.wish.wanted = w
-	r.wish.purge = r.wish.purge && w == nil
+	r.desired.wanted = w
+	r.desired.purge = r.desired.purge && w == nil
 	if images != nil {
-		r.wish.images = images
+		r.desired.images = images
 	}
 	if changed {
-		r.requested(f)
+		r.addRequest(waiter)
 	}
 }
 
-// restart asks for the containers to be replaced as they are.
-func (r *Runner) Restart(containers []string, f *Waiter) {
+// Restart asks for the containers to be replaced as they are.
+func (r *Runner) Restart(containers []string, waiter *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.restart = maps.Clone(r.wish.restart)
-	if r.wish.restart == nil {
-		r.wish.restart = map[string]bool{}
+	r.desired.restart = maps.Clone(r.desired.restart)
+	if r.desired.restart == nil {
+		r.desired.restart = map[string]bool{}
 	}
 	for _, c := range containers {
-		r.wish.restart[c] = true
+		r.desired.restart[c] = true
 	}
-	r.wish.anew = true
-	r.requested(f)
+	r.desired.forgetEnd = true
+	r.addRequest(waiter)
 }
 
-// restarted ends a request for a restart: the container as it was is gone.
-func (r *Runner) restarted(container string) {
+// restartDone ends a request for a restart: the old container is gone.
+func (r *Runner) restartDone(container string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.wish.restart[container] {
-		r.wish.restart = maps.Clone(r.wish.restart)
-		delete(r.wish.restart, container)
-		r.history = r.history.forgiven(container)
+	if r.desired.restart[container] {
+		r.desired.restart = maps.Clone(r.desired.restart)
+		delete(r.desired.restart, container)
+		r.records = r.records.forgiven(container)
 	}
 }
 
-// again asks for it to be forgotten how the group has ended, and how often its containers have in a row, by the look that follows.
+// StartAgain makes the next reconciliation forget how the group has ended, and how often its
+// containers have ended in a row.
 func (r *Runner) StartAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew, r.wish.start = true, true
+	r.desired.forgetEnd, r.desired.start = true, true
 }
 
-// howEnded is how the group has ended of its own accord; nil: it has not, or is to run again. undone says that it had, until now.
-func (r *Runner) howEnded(w wish) (e *Ended, undone bool, err error) {
-	if w.wanted == nil {
+// loadEnded returns how the group has ended by itself. Nil means that it has not, or is to run
+// again. undone reports whether it had ended until now.
+func (r *Runner) loadEnded(d desired) (e *Ended, undone bool, err error) {
+	if d.wanted == nil {
 		return nil, false, nil
 	}
-	e, err = r.config.Store.Ended(r.group, w.wanted.Generation)
-	if !w.anew {
+	e, err = r.config.Store.Ended(r.group, d.wanted.Generation)
+	if !d.forgetEnd {
 		return e, false, err
 	}
 	undone = e != nil
@@ -190,19 +195,19 @@ func (r *Runner) howEnded(w wish) (e *Ended, undone bool, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.anew, r.wish.start = false, false // nobody asks for it twice before the group could have ended once more
+	r.desired.forgetEnd, r.desired.start = false, false // it is not asked for twice before the group can end again
 	return nil, undone, nil
 }
 
-// forgetImages lets the references be resolved anew.
+// forgetImages has the references resolved again.
 func (r *Runner) forgetImages() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.images = nil
+	r.desired.images = nil
 }
 
-func (r *Runner) wishes() (wish, int) {
+func (r *Runner) desiredNow() (desired, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wish, r.seq
+	return r.desired, r.seq
 }

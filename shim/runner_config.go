@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -15,7 +16,7 @@ type RunnerConfig struct {
 	Volumes Volumes          // required
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
 	Store   *Store           // required
-	Holder  Holder           // optional: nil leaves it to others to keep images
+	Images  ImageKeeper      // optional: nil leaves it to others to keep images
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  Prober           // optional: without one, every running container is ready
 	Journal *Journal         // optional: nil records nothing
@@ -25,24 +26,25 @@ type RunnerConfig struct {
 
 	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
 	Resync time.Duration
-	// PortInUse returns who else uses a port of the host. holder is empty if the port is free. Optional: nil
-	// takes every port to be free.
+	// PortInUse returns who else uses a port of the host. holder is empty if the port is free.
+	// Optional: nil takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)
-	// LastWords returns the last lines of a container's output. Optional: nil is no output.
-	LastWords func(group, container string) []string
+	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
+	LastOutput func(group, container string) []string
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step Step)
 	// Trace is called after each step was tried, from the runners' goroutines. Optional.
 	Trace func(group string, step Step, took time.Duration)
 }
 
-// complete reports whether all that is required is there.
-func (c *RunnerConfig) complete() bool {
-	return c.Runtime != nil && c.Network != nil && c.Volumes != nil && c.Store != nil
-}
+// errIncomplete is the error for a configuration that lacks something required.
+var errIncomplete = errors.New("shim: a keeper needs Runtime, Network, Volumes and Store")
 
-// fill sets what is optional and was left out.
-func (c *RunnerConfig) fill() {
+// Fill sets what is optional and was left out. It fails if something required is missing.
+func (c *RunnerConfig) Fill() error {
+	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+		return errIncomplete
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -55,4 +57,5 @@ func (c *RunnerConfig) fill() {
 	if c.Resync == 0 {
 		c.Resync = 30 * time.Second
 	}
+	return nil
 }

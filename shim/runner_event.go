@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// driftEvent tells of what others changed, and how often it was put back since it was last told of. With an err it is not yet.
+// driftEvent returns the event of changes by others, and how often they were put back since the
+// last such event. With an err they are not put back yet.
 func driftEvent(group string, found []string, times int, err error) Event {
-	text := strings.Join(found, "; ") + ": gone or changed by somebody else, "
+	text := strings.Join(found, "; ") + ": gone or changed by others, "
 	switch {
 	case err != nil:
 		text += "not yet put back: " + err.Error()
@@ -35,18 +36,18 @@ func restartedEvent(group, container string, l Life) Event {
 	}
 }
 
-// enter records a state that the group was not in before. err is what is wrong in it. That it is gone is no news of one that never
-// was.
-func (r *Runner) enter(s State, err error) {
-	if s != r.entered && !(s == Gone && r.entered == "") {
-		r.entered = s
+// recordState records a state that the group was not in before. err is what is wrong in it. The
+// state gone is not recorded for a group that had no state before.
+func (r *Runner) recordState(s State, err error) {
+	if s != r.recordedState && !(s == Gone && r.recordedState == "") {
+		r.recordedState = s
 		r.record(stateEvent(r.group, s, errorText(err)))
 	}
 }
 
 func (r *Runner) record(events ...Event) { r.config.Record(events...) }
 
-// record puts events into the journal, where there is one. That it can't be written stops nothing.
+// Record puts events into the journal, if there is one. A failure is logged and stops nothing.
 func (c *RunnerConfig) Record(events ...Event) {
 	if c.Journal == nil || len(events) == 0 {
 		return

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// till is a group that uses all of the order.
+// till is a group that uses every kind of order.
 const till = `
 group "till" {
   ambassador "proxy" {
@@ -41,42 +41,43 @@ group "till" {
 }
 `
 
-// atTill is at, with probes that are asked.
-func atTill(t *testing.T, do func(t *testing.T, d *desk)) {
+// withTill runs a test whose keeper has a prober.
+func withTill(t *testing.T, do func(t *testing.T, h *harness)) {
 	t.Helper()
-	at(t, func(t *testing.T, d *desk) {
-		d.end()
-		d.config = func(c *shim.Config) { c.Prober = d.host.Prober() }
-		d.begin()
-		do(t, d)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		h.config = func(c *shim.Config) { c.Prober = h.host.Prober() }
+		h.begin()
+		do(t, h)
 	})
 }
 
-// mustOpen brings the till up, its inits ending well at once.
-func (d *desk) mustOpen() {
-	d.t.Helper()
-	d.host.ExitAtOnce("till", "fetch", 0)
-	d.host.ExitAtOnce("till", "migrate", 0)
-	d.mustApply("till.hcl", till)
+// mustStartTill brings the till up. Its inits end well at once.
+func (h *harness) mustStartTill() {
+	h.t.Helper()
+	h.host.ExitAtOnce("till", "fetch", 0)
+	h.host.ExitAtOnce("till", "migrate", 0)
+	h.mustApply("till.hcl", till)
 }
 
 var errRefusing = errors.New("tcp 127.0.0.1:9001: connection refused")
 
 func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.host.Answer("till", "proxy", "ready", errRefusing)
-		d.host.Answer("till", "store", "ready", errRefusing)
+	withTill(t, func(t *testing.T, h *harness) {
+		h.host.Answer("till", "proxy", "ready", errRefusing)
+		h.host.Answer("till", "store", "ready", errRefusing)
 		var lines []string
 		var err error
 		done := false
 		go func() {
-			err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), func(l string) { lines = append(lines, l) })
+			err = h.keeper.Apply(context.Background(), bundles("till.hcl", till), func(l string) { lines = append(lines, l) })
 			done = true
 		}()
 		said := func(want ...string) {
 			t.Helper()
-			d.wait(25 * time.Second)
-			// A probe may have answered before anybody looks; several are created at once, in any order.
+			h.wait(25 * time.Second)
+			// A probe may have answered before the first reconciliation. Several containers are
+			// created at once, in any order.
 			lines = slices.DeleteFunc(lines, func(l string) bool {
 				return strings.Contains(l, ": create ") || strings.HasSuffix(l, "has not answered yet")
 			})
@@ -91,7 +92,7 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			"till: start proxy (ambassador), wait until it is ready",
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
-		st := d.status("till")
+		st := h.status("till")
 		if st.State != shim.Starting || !strings.HasPrefix(st.Waiting, "waits for proxy (ambassador) to be ready: its ready probe failed 3 times") || st.Hint != `see "sallyport logs till.proxy"` {
 			t.Errorf("%s, waiting %q, error %q, hint %q", st.State, st.Waiting, st.Error, st.Hint)
 		}
@@ -101,81 +102,81 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 		if c := st.Containers[0]; c.Ready || !strings.HasPrefix(c.Waiting, "is not ready: its ready probe failed 3 times in a row") {
 			t.Errorf("the ambassador: %+v", c)
 		}
-		d.host.Answer("till", "proxy", "ready", nil)
+		h.host.Answer("till", "proxy", "ready", nil)
 		said("till: start fetch (init), wait until it has ended well", "till: waits for fetch (init) to end well")
-		d.exit("till", "fetch", 0)
+		h.exit("till", "fetch", 0)
 		said("till: start migrate (init), wait until it has ended well", "till: waits for migrate (init) to end well")
-		d.exit("till", "migrate", 0)
+		h.exit("till", "migrate", 0)
 		said("till: start store (sidecar), wait until it is ready",
 			"till: waits for store (sidecar) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for store (sidecar) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
-		d.host.Answer("till", "store", "ready", nil)
-		d.wait(10 * time.Second)
+		h.host.Answer("till", "store", "ready", nil)
+		h.wait(10 * time.Second)
 		if diff := cmp.Diff([]string{"till: start shipper (sidecar)", "till: start web (app)", "till: running"}, lines); diff != "" || !done || err != nil {
 			t.Errorf("done: %v, error %v, progress (-want +got):\n%s", done, err, diff)
 		}
-		if st := d.status("till"); st.State != shim.Running || st.Waiting != "" || st.Error != "" || !st.Containers[1].Ready {
+		if st := h.status("till"); st.State != shim.Running || st.Waiting != "" || st.Error != "" || !st.Containers[1].Ready {
 			t.Errorf("%s, waiting %q, error %q, %+v", st.State, st.Waiting, st.Error, st.Containers[1])
 		}
 	})
 }
 
 func TestAnInitThatFailsHoldsTheRest(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.host.ExitAtOnce("till", "fetch", 7)
-		if _, err := d.apply("till.hcl", till); err == nil || !strings.Contains(err.Error(), "fetch (init) ended with status 7") {
+	withTill(t, func(t *testing.T, h *harness) {
+		h.host.ExitAtOnce("till", "fetch", 7)
+		if _, err := h.apply("till.hcl", till); err == nil || !strings.Contains(err.Error(), "fetch (init) ended with status 7") {
 			t.Errorf("error %v", err)
 		}
-		d.host.ForgetOperations()
-		d.wait(time.Second)
-		d.did("remove fetch", "create fetch", "start fetch")
-		if st := d.status("till"); st.State != shim.Degraded || st.Containers[1].Row != 2 {
+		h.host.ForgetOperations()
+		h.wait(time.Second)
+		h.did("remove fetch", "create fetch", "start fetch")
+		if st := h.status("till"); st.State != shim.Degraded || st.Containers[1].Row != 2 {
 			t.Errorf("%s, %+v", st.State, st.Containers[1])
 		}
-		d.host.ExitAtOnce("till", "fetch", 0)
-		d.host.ExitAtOnce("till", "migrate", 0)
-		d.wait(2 * time.Second)
-		d.did("remove fetch", "create fetch", "start fetch", "start migrate", "start store", "start shipper", "start web")
-		d.wait(time.Hour)
-		d.did()
+		h.host.ExitAtOnce("till", "fetch", 0)
+		h.host.ExitAtOnce("till", "migrate", 0)
+		h.wait(2 * time.Second)
+		h.did("remove fetch", "create fetch", "start fetch", "start migrate", "start store", "start shipper", "start web")
+		h.wait(time.Hour)
+		h.did()
 	})
 }
 
 func TestTheOrderHoldsAfterABoot(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.mustOpen()
-		d.end()
-		d.host.Reboot()
-		d.host.Answer("till", "proxy", "ready", errRefusing)
-		d.begin()
-		d.wait(time.Minute)
-		if n := d.host.Running("till"); n != 1 {
-			t.Errorf("%d run although the ambassador is not ready:\n%s", n, d.host)
+	withTill(t, func(t *testing.T, h *harness) {
+		h.mustStartTill()
+		h.end()
+		h.host.Reboot()
+		h.host.Answer("till", "proxy", "ready", errRefusing)
+		h.begin()
+		h.wait(time.Minute)
+		if n := h.host.Running("till"); n != 1 {
+			t.Errorf("%d run although the ambassador is not ready:\n%s", n, h.host)
 		}
-		d.host.Answer("till", "proxy", "ready", nil)
-		d.wait(time.Minute)
-		if st := d.status("till"); st.State != shim.Running {
-			t.Errorf("%s, waiting %q:\n%s", st.State, st.Waiting, d.host)
+		h.host.Answer("till", "proxy", "ready", nil)
+		h.wait(time.Minute)
+		if st := h.status("till"); st.State != shim.Running {
+			t.Errorf("%s, waiting %q:\n%s", st.State, st.Waiting, h.host)
 		}
 	})
 }
 
 func TestAdoptionWithProbes(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.mustOpen()
-		d.end()
+	withTill(t, func(t *testing.T, h *harness) {
+		h.mustStartTill()
+		h.end()
 		for _, probe := range []string{"proxy ready", "web live"} {
 			name, kind, _ := strings.Cut(probe, " ")
-			d.host.Answer("till", name, kind, errRefusing)
+			h.host.Answer("till", name, kind, errRefusing)
 		}
-		d.begin()
-		if st := d.status("till"); st.State != shim.Running || st.Error != "" {
+		h.begin()
+		if st := h.status("till"); st.State != shim.Running || st.Error != "" {
 			t.Errorf("at first: %s, error %q", st.State, st.Error)
 		}
-		d.did()
-		d.wait(time.Minute)
-		d.stopped("web") // and it is not started again beside an ambassador that is not ready
-		if st := d.status("till"); st.State != shim.Degraded {
+		h.did()
+		h.wait(time.Minute)
+		h.stopped("web") // and it is not started again next to an ambassador that is not ready
+		if st := h.status("till"); st.State != shim.Degraded {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 	})
@@ -188,27 +189,27 @@ func TestALiveProbeThatFailsRestarts(t *testing.T) {
 		state  shim.State
 	}{{"always", true, shim.Running}, {"on-failure", true, shim.Running}, {"never", false, shim.Completed}} {
 		t.Run(tt.policy, func(t *testing.T) {
-			atTill(t, func(t *testing.T, d *desk) {
-				d.host.ExitAtOnce("till", "fetch", 0)
-				d.host.ExitAtOnce("till", "migrate", 0)
-				d.host.StopWith("till", "web", 0) // it takes its leave in good order
-				d.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \""+tt.policy+"\" }"))
-				d.host.Answer("till", "web", "live", errRefusing)
-				d.wait(10*time.Second + time.Millisecond)
-				d.did()
-				d.wait(10 * time.Second)
+			withTill(t, func(t *testing.T, h *harness) {
+				h.host.ExitAtOnce("till", "fetch", 0)
+				h.host.ExitAtOnce("till", "migrate", 0)
+				h.host.StopWith("till", "web", 0) // it ends in good order
+				h.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \""+tt.policy+"\" }"))
+				h.host.Answer("till", "web", "live", errRefusing)
+				h.wait(10*time.Second + time.Millisecond)
+				h.did()
+				h.wait(10 * time.Second)
 				if tt.again {
-					d.did("stop web")
-					st := d.status("till")
+					h.did("stop web")
+					st := h.status("till")
 					want := "web (app) ended with status 0, stopped because its live probe failed 2 times in a row: tcp 127.0.0.1:9001: connection refused"
 					if st.State != shim.Degraded || st.Error != want {
 						t.Errorf("%s, error %q", st.State, st.Error)
 					}
-					d.host.Answer("till", "web", "live", nil)
-					d.wait(time.Second)
-					d.did("remove web", "create web", "start web")
+					h.host.Answer("till", "web", "live", nil)
+					h.wait(time.Second)
+					h.did("remove web", "create web", "start web")
 				}
-				st := d.status("till")
+				st := h.status("till")
 				if st.State != tt.state || (st.Error == "") != tt.again {
 					t.Errorf("%s, error %q", st.State, st.Error)
 				}
@@ -217,63 +218,63 @@ func TestALiveProbeThatFailsRestarts(t *testing.T) {
 	}
 }
 
-func TestNobodyIsStartedBesideAnAmbassadorThatIsNotReady(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.mustOpen()
-		d.host.Answer("till", "proxy", "ready", errRefusing)
-		d.wait(time.Minute)
-		d.did()
-		if st := d.status("till"); st.State != shim.Degraded || st.Waiting == "" || st.Hint == "" {
+func TestNothingStartsNextToAnAmbassadorThatIsNotReady(t *testing.T) {
+	withTill(t, func(t *testing.T, h *harness) {
+		h.mustStartTill()
+		h.host.Answer("till", "proxy", "ready", errRefusing)
+		h.wait(time.Minute)
+		h.did()
+		if st := h.status("till"); st.State != shim.Degraded || st.Waiting == "" || st.Hint == "" {
 			t.Errorf("%s, waiting %q, hint %q", st.State, st.Waiting, st.Hint)
 		}
-		d.exit("till", "web", 1)
-		d.wait(time.Minute)
-		d.did()
-		d.host.Answer("till", "proxy", "ready", nil)
-		d.wait(time.Minute)
-		d.did("remove web", "create web", "start web")
+		h.exit("till", "web", 1)
+		h.wait(time.Minute)
+		h.did()
+		h.host.Answer("till", "proxy", "ready", nil)
+		h.wait(time.Minute)
+		h.did("remove web", "create web", "start web")
 	})
 }
 
 func TestStoppedWhileItWaits(t *testing.T) {
-	atTill(t, func(t *testing.T, d *desk) {
-		d.host.Answer("till", "proxy", "ready", errRefusing)
+	withTill(t, func(t *testing.T, h *harness) {
+		h.host.Answer("till", "proxy", "ready", errRefusing)
 		var err error
-		go func() { err = d.keeper.Apply(context.Background(), bundles("till.hcl", till), nil) }()
-		d.wait(time.Minute)
-		if err := d.keeper.Stop(context.Background(), "till", nil); err != nil {
+		go func() { err = h.keeper.Apply(context.Background(), bundles("till.hcl", till), nil) }()
+		h.wait(time.Minute)
+		if err := h.keeper.Stop(context.Background(), "till", nil); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if d.host.String() != "" || d.status("till").State != shim.Stopped || err != nil {
-			t.Errorf("%s, apply's error %v:\n%s", d.status("till").State, err, d.host)
+		if h.host.String() != "" || h.status("till").State != shim.Stopped || err != nil {
+			t.Errorf("%s, apply's error %v:\n%s", h.status("till").State, err, h.host)
 		}
 	})
 }
 
-func TestLastWords(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
+func TestLastOutput(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
 		read := 0
-		d.end()
-		d.config = func(c *shim.Config) {
-			c.LastWords = func(group, container string) []string {
+		h.end()
+		h.config = func(c *shim.Config) {
+			c.LastOutput = func(group, container string) []string {
 				read++
 				return []string{group + "." + container + ": panic"}
 			}
 		}
-		d.begin()
-		d.mustApply("shop.hcl", shop)
-		d.exit("shop", "web", 137)
-		st := d.status("shop").Containers[2]
+		h.begin()
+		h.mustApply("shop.hcl", shop)
+		h.exit("shop", "web", 137)
+		st := h.status("shop").Containers[2]
 		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastWords); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
 			t.Errorf("%+v, last words (-want +got):\n%s", st, diff)
 		}
-		d.wait(time.Second)
-		if st := d.status("shop").Containers[2]; len(st.LastWords) != 1 || st.Row != 1 || read != 1 {
+		h.wait(time.Second)
+		if st := h.status("shop").Containers[2]; len(st.LastWords) != 1 || st.Row != 1 || read != 1 {
 			t.Errorf("read %d times; running again: %+v", read, st)
 		}
-		d.wait(11 * time.Minute)
-		if st := d.status("shop").Containers[2]; len(st.LastWords) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
+		h.wait(11 * time.Minute)
+		if st := h.status("shop").Containers[2]; len(st.LastWords) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
 			t.Errorf("stable: %+v", st)
 		}
 	})

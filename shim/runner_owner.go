@@ -10,7 +10,7 @@ type Owner interface {
 	// is wanted by now.
 	Revert(ctx context.Context, r *Runner, w Wanted, why error) error
 	// Pin adds to the image digests of a generation.
-	Pin(ctx context.Context, group string, generation int, p Pins) error
+	Pin(ctx context.Context, group string, generation int, p ImageDigests) error
 	// Kept returns the generations that the group can be rolled back to.
 	Kept(ctx context.Context, group string) ([]int, error)
 	// Retire drops the runner of a group that is gone, unless it has been asked for something else

@@ -17,59 +17,59 @@ import (
 )
 
 func TestRunnerStartsAgainWithGrowingWaits(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.ExitAtOnce("shop", "web", 1)
-		d.exit("shop", "web", 1)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.ExitAtOnce("shop", "web", 1)
+		h.exit("shop", "web", 1)
 		began := time.Now()
 		var waits []time.Duration
 		for range 9 {
-			st := d.status("shop")
+			st := h.status("shop")
 			if st.State != shim.Degraded || !strings.Contains(st.Error, "web (app) ended with status 1") || st.Hint == "" {
 				t.Fatalf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
 			}
 			waits = append(waits, time.Until(st.Containers[2].NextStart))
-			d.wait(waits[len(waits)-1])
+			h.wait(waits[len(waits)-1])
 		}
 		s := time.Second
 		want := []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s, 60 * s}
 		if diff := cmp.Diff(want, waits); diff != "" {
 			t.Errorf("waits (-want +got):\n%s", diff)
 		}
-		if st := d.status("shop").Containers[2]; st.Restarts != 9 || *st.ExitStatus != 1 {
+		if st := h.status("shop").Containers[2]; st.Restarts != 9 || *st.ExitStatus != 1 {
 			t.Errorf("after %s: %+v", time.Since(began), st)
 		}
-		d.did(slices.Repeat([]string{"remove web", "create web", "start web"}, 9)...)
+		h.did(slices.Repeat([]string{"remove web", "create web", "start web"}, 9)...)
 	})
 }
 
 func TestRunnerForgetsEndsAfterAStableTime(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		d.exit("shop", "web", 1)
-		d.wait(2 * time.Second)
-		if d.host.Running("shop") != 3 {
-			t.Fatalf("the app does not run again:\n%s", d.host)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		h.exit("shop", "web", 1)
+		h.wait(2 * time.Second)
+		if h.host.Running("shop") != 3 {
+			t.Fatalf("the app does not run again:\n%s", h.host)
 		}
-		d.wait(10 * time.Minute)
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		if d.host.Running("shop") != 3 {
-			t.Errorf("the wait after a stable time is longer than the first:\n%s", d.host)
+		h.wait(10 * time.Minute)
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		if h.host.Running("shop") != 3 {
+			t.Errorf("the wait after a stable time is longer than the first:\n%s", h.host)
 		}
 	})
 }
 
 func TestRunnerLeavesMembersAloneWhenTheAmbassadorEnds(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		web := d.host.PID("shop", "web")
-		d.exit("shop", "proxy", 137)
-		d.wait(time.Second)
-		d.did("remove proxy", "create proxy", "start proxy")
-		if d.host.PID("shop", "web") != web {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		web := h.host.PID("shop", "web")
+		h.exit("shop", "proxy", 137)
+		h.wait(time.Second)
+		h.did("remove proxy", "create proxy", "start proxy")
+		if h.host.PID("shop", "web") != web {
 			t.Error("the app was touched")
 		}
 	})
@@ -90,15 +90,15 @@ func TestRunnerEndsWithTheApps(t *testing.T) {
 		{"always", edited(job, "never", "always"), 0, shim.Degraded, "once (app) ended with status 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("job.hcl", tt.text)
-				d.exit("job", "once", tt.status)
-				d.wait(0)
-				if st := d.status("job"); st.State != tt.state || st.Error != tt.err {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("job.hcl", tt.text)
+				h.exit("job", "once", tt.status)
+				h.wait(0)
+				if st := h.status("job"); st.State != tt.state || st.Error != tt.err {
 					t.Errorf("%s, error %q", st.State, st.Error)
 				}
-				d.wait(time.Hour)
-				if again := d.host.Running("job") == 1; again != (tt.state == shim.Degraded) {
+				h.wait(time.Hour)
+				if again := h.host.Running("job") == 1; again != (tt.state == shim.Degraded) {
 					t.Errorf("runs again: %v", again)
 				}
 			})
@@ -107,9 +107,9 @@ func TestRunnerEndsWithTheApps(t *testing.T) {
 }
 
 func TestRunnerCompletesInOneApply(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.host.ExitAtOnce("job", "once", 0)
-		lines, err := d.apply("job.hcl", job)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.host.ExitAtOnce("job", "once", 0)
+		lines, err := h.apply("job.hcl", job)
 		if err != nil || lines[len(lines)-1] != "job: completed" {
 			t.Errorf("error %v, progress %q", err, lines)
 		}
@@ -117,26 +117,26 @@ func TestRunnerCompletesInOneApply(t *testing.T) {
 }
 
 func TestRunnerTriesAFailedStepAgain(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
 		for range 3 {
-			d.host.FailNext("create web", &shim.Problem{Err: errBoom, Hint: "Duck."})
+			h.host.FailNext("create web", &shim.Problem{Err: errBoom, Hint: "Duck."})
 		}
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		// Its own remove and create wake the watcher; that must not make it try at once.
-		d.did("remove web", "create web", "remove web")
-		st := d.status("shop")
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		// Its own remove and create wake the watcher. This must not make it try again at once.
+		h.did("remove web", "create web", "remove web")
+		st := h.status("shop")
 		if st.State != shim.Degraded || st.Error != "create web (app): create web: boom" || st.Hint != "Duck." {
 			t.Errorf("%s, error %q, hint %q", st.State, st.Error, st.Hint)
 		}
-		d.wait(time.Second)
-		d.did("create web", "remove web")
-		d.wait(2 * time.Second)
-		d.did("create web", "remove web")
-		d.wait(4 * time.Second)
-		d.did("create web", "start web")
-		if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+		h.wait(time.Second)
+		h.did("create web", "remove web")
+		h.wait(2 * time.Second)
+		h.did("create web", "remove web")
+		h.wait(4 * time.Second)
+		h.did("create web", "start web")
+		if st := h.status("shop"); st.State != shim.Running || st.Error != "" {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 	})
@@ -145,17 +145,17 @@ func TestRunnerTriesAFailedStepAgain(t *testing.T) {
 func TestRunnerDoesNothingAboutWhatIsUnknown(t *testing.T) {
 	for _, what := range []string{"observe containers", "observe network", "observe volumes"} {
 		t.Run(what, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("shop.hcl", shop)
-				d.host.FailNext(what, errBoom)
-				d.wait(30 * time.Second) // the next look of its own accord
-				d.did()
-				st := d.status("shop")
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", shop)
+				h.host.FailNext(what, errBoom)
+				h.wait(30 * time.Second) // the next regular reconciliation
+				h.did()
+				st := h.status("shop")
 				if st.State != shim.Running || st.Error == "" {
 					t.Errorf("%s, error %q", st.State, st.Error)
 				}
-				d.wait(time.Second)
-				if st := d.status("shop"); st.State != shim.Running || st.Error != "" {
+				h.wait(time.Second)
+				if st := h.status("shop"); st.State != shim.Running || st.Error != "" {
 					t.Errorf("known again: %s, error %q", st.State, st.Error)
 				}
 			})
@@ -164,45 +164,45 @@ func TestRunnerDoesNothingAboutWhatIsUnknown(t *testing.T) {
 }
 
 func TestRunnerPutsFlushedRulesBack(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.Flush("shop")
-		d.wait(30 * time.Second)
-		d.did("seal", "admit")
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.Flush("shop")
+		h.wait(30 * time.Second)
+		h.did("seal", "admit")
 	})
 }
 
-func TestRunnerSaysThatItDoesNotSettle(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("job.hcl", job)
-		d.config = func(c *shim.Config) { c.Network = forgetful{c.Network} }
-		d.end()
-		d.begin()
-		if st := d.status("job"); !strings.Contains(st.Error, "done over and over") || st.State != shim.Starting {
+func TestRunnerReportsThatItDoesNotSettle(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("job.hcl", job)
+		h.config = func(c *shim.Config) { c.Network = forgetfulNetwork{c.Network} }
+		h.end()
+		h.begin()
+		if st := h.status("job"); !strings.Contains(st.Error, "done over and over") || st.State != shim.Starting {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
-		d.host.ForgetOperations()
-		d.wait(time.Second)
-		if n := len(d.host.Operations()); n == 0 || n > 10 {
+		h.host.ForgetOperations()
+		h.wait(time.Second)
+		if n := len(h.host.Operations()); n == 0 || n > 10 {
 			t.Errorf("%d operations in the second after it gave up", n)
 		}
 	})
 }
 
-// forgetful is a network in which no rules last.
-type forgetful struct{ shim.Network }
+// A forgetfulNetwork loses its rules.
+type forgetfulNetwork struct{ shim.Network }
 
-func (f forgetful) Observe(ctx context.Context, group string, want *spec.Group) shim.NetState {
+func (f forgetfulNetwork) Observe(ctx context.Context, group string, want *spec.Group) shim.NetState {
 	st := f.Network.Observe(ctx, group, want)
 	st.Rules = shim.Absent
 	return st
 }
 
 func TestRemove(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop, "job.hcl", job)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop, "job.hcl", job)
 		var lines []string
-		if err := d.keeper.Remove(context.Background(), "shop", func(l string) { lines = append(lines, l) }); err != nil {
+		if err := h.keeper.Remove(context.Background(), "shop", func(l string) { lines = append(lines, l) }); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{
@@ -213,68 +213,68 @@ func TestRemove(t *testing.T) {
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("progress (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{"job.hcl"}, d.installed()); diff != "" {
+		if diff := cmp.Diff([]string{"job.hcl"}, h.installed()); diff != "" {
 			t.Errorf("folder (-want +got):\n%s", diff)
 		}
-		if err := d.keeper.Remove(context.Background(), "shop", nil); !errors.Is(err, shim.ErrNoGroup) {
+		if err := h.keeper.Remove(context.Background(), "shop", nil); !errors.Is(err, shim.ErrNoGroup) {
 			t.Errorf("a second time: %v", err)
 		}
-		d.end()
-		d.begin()
-		if all, err := d.keeper.Status(""); err != nil || len(all) != 1 || all[0].Name != "job" {
+		h.end()
+		h.begin()
+		if all, err := h.keeper.Status(""); err != nil || len(all) != 1 || all[0].Name != "job" {
 			t.Errorf("the next keeper has %+v, error %v", all, err)
 		}
 	})
 }
 
 func TestRemoveIsTriedAgain(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.FailNext("stop shipper", errBoom)
-		if err := d.keeper.Remove(context.Background(), "shop", nil); err == nil || !strings.Contains(err.Error(), "stop shipper (sidecar)") {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.FailNext("stop shipper", errBoom)
+		if err := h.keeper.Remove(context.Background(), "shop", nil); err == nil || !strings.Contains(err.Error(), "stop shipper (sidecar)") {
 			t.Errorf("error %v", err)
 		}
-		if st := d.status("shop"); st.State != shim.Stopping {
+		if st := h.status("shop"); st.State != shim.Stopping {
 			t.Errorf("%s", st.State)
 		}
-		d.wait(time.Second)
-		if strings.TrimSpace(d.host.String()) != "" {
-			t.Errorf("still there:\n%s", d.host)
+		h.wait(time.Second)
+		if strings.TrimSpace(h.host.String()) != "" {
+			t.Errorf("still there:\n%s", h.host)
 		}
 	})
 }
 
 func TestRemoveLeavesSharedFilesToTheOperator(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", shop+job)
-		err := d.keeper.Remove(context.Background(), "shop", nil)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", shop+job)
+		err := h.keeper.Remove(context.Background(), "shop", nil)
 		var p *shim.Problem
 		if !errors.As(err, &p) || !strings.Contains(p.Hint, "\"sallyport rm all.hcl\" removes them all; for shop alone, delete its block") {
 			t.Errorf("error %v", err)
 		}
-		d.did()
+		h.did()
 	})
 }
 
 func TestRemoveFileTakesAllItsGroups(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("all.hcl", shop+job, "other.hcl", edited(job, `"job"`, `"other"`))
-		d.write("all.hcl", shop+job+"group \"late\" {\n  egress = \"none\"\n  app \"late\" { image = \"late:1\" }\n}\n")
-		if err := d.keeper.RemoveFile(t.Context(), "al.hcl", false, nil); err == nil || !strings.Contains(err.Error(), "no group is by a file al.hcl") {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("all.hcl", shop+job, "other.hcl", edited(job, `"job"`, `"other"`))
+		h.write("all.hcl", shop+job+"group \"late\" {\n  egress = \"none\"\n  app \"late\" { image = \"late:1\" }\n}\n")
+		if err := h.keeper.RemoveFile(t.Context(), "al.hcl", false, nil); err == nil || !strings.Contains(err.Error(), "no group is by a file al.hcl") {
 			t.Errorf("an unknown file: %v", err)
 		}
-		if err := d.keeper.RemoveFile(t.Context(), "all.hcl", false, nil); err != nil {
+		if err := h.keeper.RemoveFile(t.Context(), "all.hcl", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		var left []string
-		all, err := d.keeper.Status("")
+		all, err := h.keeper.Status("")
 		for _, st := range all {
 			left = append(left, st.Name)
 		}
 		if diff := cmp.Diff([]string{"other"}, left); err != nil || diff != "" {
 			t.Errorf("groups, error %v (-want +got):\n%s", err, diff)
 		}
-		if _, err := os.Stat(filepath.Join(d.layout.GroupsDir, "all.hcl")); !os.IsNotExist(err) {
+		if _, err := os.Stat(filepath.Join(h.layout.GroupsDir, "all.hcl")); !os.IsNotExist(err) {
 			t.Errorf("the file: %v", err)
 		}
 	})
@@ -292,64 +292,64 @@ func TestRestart(t *testing.T) {
 		{"no such container", "shop", "wob", nil, shim.ErrNoContainer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("all.hcl", shop+job)
-				if err := d.keeper.Restart(context.Background(), tt.group, tt.container, nil); !errors.Is(err, tt.err) {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("all.hcl", shop+job)
+				if err := h.keeper.Restart(context.Background(), tt.group, tt.container, nil); !errors.Is(err, tt.err) {
 					t.Errorf("error %v, want %v", err, tt.err)
 				}
-				d.did(tt.want...)
+				h.did(tt.want...)
 			})
 		})
 	}
 }
 
 func TestRestartDoesNotWait(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.exit("shop", "web", 1)
-		d.wait(0)
-		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.exit("shop", "web", 1)
+		h.wait(0)
+		if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
 			t.Fatal(err)
 		}
-		d.did("remove web", "create web", "start web")
+		h.did("remove web", "create web", "start web")
 	})
 }
 
-func TestRestartForgivesEarlierEnds(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		d.exit("shop", "web", 1)
-		if err := d.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
+func TestRestartResetsTheCountOfEnds(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		h.exit("shop", "web", 1)
+		if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
 			t.Fatal(err)
 		}
-		d.exit("shop", "web", 1)
-		if got := time.Until(d.status("shop").Containers[2].NextStart); got != time.Second {
+		h.exit("shop", "web", 1)
+		if got := time.Until(h.status("shop").Containers[2].NextStart); got != time.Second {
 			t.Errorf("waits %s, want the first wait", got)
 		}
 	})
 }
 
-func TestRunnerResolvesAnImageThatIsGoneAnew(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
-		d.host.FailNext("create web", errBoom) // as when the image was deleted meanwhile
-		d.exit("shop", "web", 1)
-		d.wait(time.Second)
-		d.host.ForgetOperations()
-		d.wait(time.Second)
-		if !slices.Contains(d.host.Operations(), "image registry.example/web:1") {
-			t.Errorf("the image was not asked for: %q", d.host.Operations())
+func TestRunnerResolvesAMissingImageAgain(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.host.FailNext("create web", errBoom) // as when the image was deleted meanwhile
+		h.exit("shop", "web", 1)
+		h.wait(time.Second)
+		h.host.ForgetOperations()
+		h.wait(time.Second)
+		if !slices.Contains(h.host.Operations(), "image registry.example/web:1") {
+			t.Errorf("the image was not asked for: %q", h.host.Operations())
 		}
 	})
 }
 
 func TestRestartOfTheWholeGroupKeepsTheOrder(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
 		var lines []string
-		if err := d.keeper.Restart(context.Background(), "shop", "", func(l string) { lines = append(lines, l) }); err != nil {
+		if err := h.keeper.Restart(context.Background(), "shop", "", func(l string) { lines = append(lines, l) }); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{

@@ -2,26 +2,26 @@ package shim
 
 import "context"
 
-// discard deletes the volumes of a group that is gone, where that was asked for.
-func (r *Runner) discard(ctx context.Context, seq int) error {
-	w, _ := r.wishes()
-	if w.wanted != nil || !w.purge {
+// discardVolumes deletes the volumes of a group that is gone, if that was asked for.
+func (r *Runner) discardVolumes(ctx context.Context, seq int) error {
+	d, _ := r.desiredNow()
+	if d.wanted != nil || !d.purge {
 		return nil
 	}
-	r.tell(seq, "delete its persistent volumes")
-	if err := r.host.volumes.Discard(ctx, r.group); err != nil {
+	r.report(seq, "delete its persistent volumes")
+	if err := r.machine.volumes.Discard(ctx, r.group); err != nil {
 		return err
 	}
 	r.log.Info("its persistent volumes are deleted", "group", r.group)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.purge = false
+	r.desired.purge = false
 	return nil
 }
 
-// purges asks for the volumes too, of a group that is to be gone.
+// Purge asks for the volumes to be deleted too, once the group is gone.
 func (r *Runner) Purge() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wish.purge = true
+	r.desired.purge = true
 }

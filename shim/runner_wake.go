@@ -9,7 +9,8 @@ const (
 	WakeDrift              // others may have changed its network: at once, even then
 )
 
-// Wake makes the runner reconcile its group. It does not block, and calls before the runner gets to it count as one.
+// Wake makes the runner reconcile its group. It does not block. Several calls before the runner
+// gets to it count as one.
 func (r *Runner) Wake(w Wake) {
 	c := r.wakeWanted
 	switch w {

@@ -5,23 +5,25 @@ import (
 	"fmt"
 )
 
-// Stop takes a group down and keeps it down, over boots and other definitions, until Start. It returns when nothing of it runs. Of
-// one that is stopped already it only makes sure. An unknown group is ErrNoGroup.
+// Stop takes a group down and keeps it down until Start, over boots and other definitions. It
+// returns when nothing of the group runs. If the group is stopped already, it only makes sure of
+// that. The error for an unknown group is ErrNoGroup.
 func (k *Keeper) Stop(ctx context.Context, group string, progress func(line string)) error {
 	return k.setStopped(ctx, group, true, progress)
 }
 
-// Start undoes Stop and waits until the group runs. One that runs is left alone. An unknown group is ErrNoGroup.
+// Start undoes Stop and waits until the group runs. It leaves a running group alone. The error for
+// an unknown group is ErrNoGroup.
 func (k *Keeper) Start(ctx context.Context, group string, progress func(line string)) error {
 	return k.setStopped(ctx, group, false, progress)
 }
 
 func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
-	f := NewWaiter()
-	if err := k.noteStopped(ctx, group, stopped, f); err != nil {
+	waiter := NewWaiter()
+	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
 		return err
 	}
-	if err := k.follow(ctx, []string{group}, f, progress); err != nil {
+	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -38,7 +40,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	return nil
 }
 
-func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f *Waiter) error {
+func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, waiter *Waiter) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -48,14 +50,14 @@ func (k *Keeper) noteStopped(ctx context.Context, group string, stopped bool, f 
 		return err
 	}
 	if !stopped {
-		k.again(group)
+		k.startAgain(group)
 	}
-	_ = k.load(nil, map[string]*Waiter{group: f}) // logged, and kept for Problems
+	_ = k.load(nil, map[string]*Waiter{group: waiter}) // logged, and kept for Problems
 	return nil
 }
 
-// again lets a group that has ended of its own accord run once more.
-func (k *Keeper) again(group string) {
+// startAgain lets a group that has ended by itself run once more.
+func (k *Keeper) startAgain(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.runners[group]; ok {
@@ -63,6 +65,6 @@ func (k *Keeper) again(group string) {
 	}
 }
 
-func isStopped(group string) error {
+func stoppedError(group string) error {
 	return &Problem{Err: fmt.Errorf("group %s is stopped", group), Hint: "sallyport start " + group}
 }

@@ -52,16 +52,16 @@ func (s *Store) Conflicts(groups []spec.Group) hcl.Diagnostics { return s.confli
 
 // A Wanted is a group that is to exist.
 type Wanted struct {
-	Group      spec.Group `json:"group"`
-	File       string     `json:"file"`              // base name under GroupsDir; empty: uninstalled, and not yet gone
-	Generation int        `json:"generation"`        // 1 at first, one more with every other Group.Digest, or where one of Pins is another
-	Stopped    bool       `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
-	By         Cause      `json:"by,omitempty"`      // what made the generation
-	Proved     bool       `json:"proved,omitempty"`  // all of the generation was ready, once
-	Setback    *Setback   `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
-	Pins       Pins       `json:"pins,omitempty"`    // what its image references mean to the generation
-	Purge      bool       `json:"purge,omitempty"`   // uninstalled, and its persistent volumes are to go with it
-	Broken     error      `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
+	Group      spec.Group   `json:"group"`
+	File       string       `json:"file"`              // base name under GroupsDir; empty: uninstalled, and not yet gone
+	Generation int          `json:"generation"`        // 1 at first, one more with every other Group.Digest, or where one of Pins is another
+	Stopped    bool         `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
+	By         Cause        `json:"by,omitempty"`      // what made the generation
+	Proved     bool         `json:"proved,omitempty"`  // all of the generation was ready, once
+	Setback    *Setback     `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
+	Pins       ImageDigests `json:"pins,omitempty"`    // what its image references mean to the generation
+	Purge      bool         `json:"purge,omitempty"`   // uninstalled, and its persistent volumes are to go with it
+	Broken     error        `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
 }
 
 // Read parses a bundle. The error is a [*FileError] where the text is at fault.
@@ -169,7 +169,7 @@ func (s *Store) Install(files []Bundle, o Origin) (undo map[string]func(why stri
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
 			before.Put = []Bundle{old}
-			if before.Origin.Pins, err = s.pinsIn(b.Name); err != nil {
+			if before.Origin.Pins, err = s.digestsIn(b.Name); err != nil {
 				return nil, fmt.Errorf("install %s: %w", b.Name, err)
 			}
 		}

@@ -24,15 +24,15 @@ func TestPinsSurviveAKillBetweenTheirWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	ref := s.Load().Wanted[0].Group.Containers[0].Image
-	for _, p := range []shim.Pins{{ref: "sha256:a", "of no container": "sha256:b"}, {ref: "sha256:later"}} {
+	for _, p := range []shim.ImageDigests{{ref: "sha256:a", "of no container": "sha256:b"}, {ref: "sha256:later"}} {
 		if err := s.Pin("job", 1, p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Pin("job", 7, shim.Pins{ref: "sha256:of another generation"}); err != nil {
+	if err := s.Pin("job", 7, shim.ImageDigests{ref: "sha256:of another generation"}); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprint(shim.Pins{ref: "sha256:a"})
+	want := fmt.Sprint(shim.ImageDigests{ref: "sha256:a"})
 	if got := fmt.Sprint(s.Load().Wanted[0].Pins); got != want {
 		t.Errorf("pins %s, want %s", got, want)
 	}

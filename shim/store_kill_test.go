@@ -129,7 +129,7 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 	}
 	pinned := func(by shim.Cause, digest string) func(*shim.Store) {
 		return func(s *shim.Store) {
-			_, err := s.Install(applied("job.hcl", shimtest.Job), shim.Origin{By: by, Pins: map[string]shim.Pins{"job": {"registry.example/once:1": digest}}})
+			_, err := s.Install(applied("job.hcl", shimtest.Job), shim.Origin{By: by, Pins: map[string]shim.ImageDigests{"job": {"registry.example/once:1": digest}}})
 			must(err)
 			s.Load()
 		}
@@ -163,7 +163,7 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 		{"a moved tag, rolled back", []func(*shim.Store){pinned(shim.ByApply, "sha256:a"), conclude(1, shim.Proved), pinned(shim.ByApply, "sha256:b"), conclude(2, shim.Proved)}, nil,
 			pinned(shim.ByRollback, "sha256:a")},
 		{"images of a generation that had none noted", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, func(s *shim.Store) {
-			must(s.Pin("job", 1, shim.Pins{"registry.example/once:1": "sha256:a"}))
+			must(s.Pin("job", 1, shim.ImageDigests{"registry.example/once:1": "sha256:a"}))
 		}},
 		{"proved", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, conclude(1, shim.Proved)},
 		{"not ready", []func(*shim.Store){install(shim.ByApply, "job.hcl", shimtest.Job)}, nil, conclude(1, shim.NotReady)},

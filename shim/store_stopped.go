@@ -2,8 +2,9 @@ package shim
 
 import "fmt"
 
-// SetStopped writes down that the group is to be down although it is wanted, or undoes that. Every boot goes by it. A group that
-// no file defines, also one that is on its way out, is ErrNoGroup.
+// SetStopped records that the group is to be down although it is wanted, or undoes that. It
+// outlasts boots. The error for a group that no file defines is ErrNoGroup, also while the group is
+// being removed.
 func (s *Store) SetStopped(group string, stopped bool) error {
 	known, err := s.known()
 	if err != nil {

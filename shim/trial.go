@@ -9,84 +9,88 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A trial is the time in which a new generation has to prove itself: every part of it ready within its health_timeout. It lives in
-// memory: the time is this daemon's, by a clock that nobody sets, and runs only while the group can be looked at and is not
-// stopped. A daemon that is started in the middle of one gives the whole time again, since neither the clock of the one before nor
-// what happened meanwhile is to be trusted. That a trial goes on is on disk: [Wanted].Proved.
-type trial struct {
+// A Rollout is the time in which a new generation has to become ready: every part of it, within its
+// health_timeout. The time is that of this daemon, by its monotonic clock. It runs only while the
+// group can be observed and is not stopped. A daemon that starts in the middle of a rollout gives
+// the whole time again: it can trust neither the clock of the previous daemon nor what happened
+// meanwhile. The rollout lives in memory. That it is not over yet is on disk: [Wanted].Proved.
+type Rollout struct {
 	generation int
-	began      time.Time // zero: its time does not run
-	ready      time.Time // since when all of it has been ready; zero: it is not
-	over       bool      // it has proved itself
-	late       bool      // it has not in time; it still may
+	began      time.Time // zero: the time does not run
+	readySince time.Time // since when all of it has been ready; zero: it is not
+	healthy    bool      // it has proved itself
+	late       bool      // it was not ready in time; it still may become so
 }
 
-// A sighting is what one look found of a generation.
-type sighting struct {
-	known   bool // all of it could be looked at
-	ready   bool // all of it is as it should be
-	ended   bool // of its own accord and for good: no more is to come
-	stopped bool
+// A RolloutSample is the state of a generation in one reconciliation.
+type RolloutSample struct {
+	Known   bool // all of it could be observed
+	Ready   bool // all of it is as it should be
+	Ended   bool // by itself and for good: nothing more will come
+	Stopped bool
 }
 
-// A decision is what is to become of a generation.
-type decision int
+// A RolloutVerdict is the result of a rollout so far.
+type RolloutVerdict int
 
 const (
-	pending decision = iota
-	held             // it has proved itself
-	tooLate          // told once
+	RolloutPending RolloutVerdict = iota
+	RolloutHealthy                // it has proved itself
+	RolloutLate                   // returned once
 )
 
-// steady is how long a generation that has a time limit must be ready without a break: a program that ends soon after its start
-// must not prove anything.
-const steady = 2 * time.Second
+// minHealthyTime is how long a generation with a time limit must be ready without a break. A
+// program that ends soon after its start must not prove anything.
+const minHealthyTime = 2 * time.Second
 
-// see returns the trial after one more look at the generation.
-func (t trial) see(generation int, u spec.Update, s sighting, now time.Time) (trial, decision) {
+// HealthyRollout returns the rollout of a generation that has proved itself already.
+func HealthyRollout(generation int) Rollout { return Rollout{generation: generation, healthy: true} }
+
+// Observe returns the rollout after one more sample.
+func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now time.Time) (Rollout, RolloutVerdict) {
 	if t.generation != generation {
-		t = trial{generation: generation}
+		t = Rollout{generation: generation}
 	}
 	switch {
-	case t.over:
-		return t, pending
-	case s.stopped:
-		t.began, t.ready = time.Time{}, time.Time{}
-		return t, pending
-	case !s.known:
-		t.began, t.ready = now, time.Time{}
-		return t, pending
+	case t.healthy:
+		return t, RolloutPending
+	case s.Stopped:
+		t.began, t.readySince = time.Time{}, time.Time{}
+		return t, RolloutPending
+	case !s.Known:
+		t.began, t.readySince = now, time.Time{}
+		return t, RolloutPending
 	case t.began.IsZero():
 		t.began = now
 	}
-	if !s.ready {
-		t.ready = time.Time{}
-		if !t.late && u.HealthTimeout > 0 && (s.ended || now.Sub(t.began) >= u.HealthTimeout) {
+	if !s.Ready {
+		t.readySince = time.Time{}
+		if !t.late && u.HealthTimeout > 0 && (s.Ended || now.Sub(t.began) >= u.HealthTimeout) {
 			t.late = true
-			return t, tooLate
+			return t, RolloutLate
 		}
-		return t, pending
+		return t, RolloutPending
 	}
-	if t.ready.IsZero() {
-		t.ready = now
+	if t.readySince.IsZero() {
+		t.readySince = now
 	}
-	if s.ended || now.Sub(t.ready) >= steadyFor(u) {
-		t.over, t.late = true, false
-		return t, held
+	if s.Ended || now.Sub(t.readySince) >= minHealthyFor(u) {
+		t.healthy, t.late = true, false
+		return t, RolloutHealthy
 	}
-	return t, pending
+	return t, RolloutPending
 }
 
-// steadyFor is no longer than half of the time there is.
-func steadyFor(u spec.Update) time.Duration { return min(steady, u.HealthTimeout/2) }
+// minHealthyFor returns how long the generation must be ready: at most half of its health_timeout.
+func minHealthyFor(u spec.Update) time.Duration { return min(minHealthyTime, u.HealthTimeout/2) }
 
-// next says when time alone decides; zero: never.
-func (t trial) next(u spec.Update) time.Time {
+// NextCheck returns when time alone changes the verdict. Zero means never.
+func (t Rollout) NextCheck(u spec.Update) time.Time {
 	switch {
-	case t.over, t.began.IsZero(), u.HealthTimeout == 0:
+	case t.healthy, t.began.IsZero(), u.HealthTimeout == 0:
 		return time.Time{}
-	case !t.ready.IsZero():
-		return t.ready.Add(steadyFor(u))
+	case !t.readySince.IsZero():
+		return t.readySince.Add(minHealthyFor(u))
 	case t.late:
 		return time.Time{}
 	default:
@@ -94,12 +98,24 @@ func (t trial) next(u spec.Update) time.Time {
 	}
 }
 
-// open says that whoever waits for the generation is to wait on for a verdict.
-func (t trial) open(u spec.Update) bool {
-	return u.HealthTimeout > 0 && !t.over && !t.late && !t.began.IsZero()
+// Undecided reports whether waiters have to wait on for a verdict.
+func (t Rollout) Undecided(u spec.Update) bool {
+	return u.HealthTimeout > 0 && !t.healthy && !t.late && !t.began.IsZero()
 }
 
-// update is how the wanted generation has to prove itself; zero where none can, now.
+// Deadline returns when the generation must be ready. Zero means that it has no limit, or that its
+// rollout is over.
+func (t Rollout) Deadline(u spec.Update) time.Time {
+	if !t.Undecided(u) {
+		return time.Time{}
+	}
+	return t.began.Add(u.HealthTimeout)
+}
+
+// Late reports whether the generation was not ready in time, and still is not.
+func (t Rollout) Late() bool { return t.late }
+
+// update returns how the wanted generation has to prove itself. It is zero if none can, now.
 func (in PlanInput) update() spec.Update {
 	if in.Want == nil || in.Stopped {
 		return spec.Update{}
@@ -107,8 +123,9 @@ func (in PlanInput) update() spec.Update {
 	return in.Want.Update
 }
 
-// proven says that everything that runs and counts is ready by its probes' word: it is not enough that they have not spoken yet.
-func (in PlanInput) proven() bool {
+// ready reports whether everything that runs and counts is ready by an answer of its probes. It is
+// not enough that they have not answered yet.
+func (in PlanInput) ready() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.container(c.Name)
@@ -119,7 +136,7 @@ func (in PlanInput) proven() bool {
 	return true
 }
 
-// failing is why a generation has not proved itself.
+// failing returns why a generation has not become ready.
 func (in PlanInput) failing(state State, err error) error {
 	if err == nil {
 		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}

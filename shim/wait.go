@@ -7,11 +7,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Wait waits until the group has completed, and returns the exit status of its apps: the first in the file's order that is not 0,
-// else 0. It fails at once for a group that never completes, and when the group is stopped or gone before it has. An unknown group
-// is ErrNoGroup.
+// Wait waits until the group has completed, and returns the exit status of its apps: the first, in
+// the file's order, that is not 0, else 0. It fails at once for a group that never completes. It
+// also fails when the group is stopped or removed before it has completed. The error for an unknown
+// group is ErrNoGroup.
 func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err error) {
-	if err := k.await(ctx); err != nil {
+	if err := k.waitLoaded(ctx); err != nil {
 		return 0, err
 	}
 	k.mu.Lock()
@@ -49,7 +50,7 @@ func (k *Keeper) Wait(ctx context.Context, group string) (status uint32, err err
 	}
 }
 
-// neverCompletes is the complaint about a group that is no job.
+// neverCompletes returns an error if the group is not a job.
 func neverCompletes(g *spec.Group) error {
 	for i := range g.Containers {
 		if c := &g.Containers[i]; c.Role == spec.App && c.Restart.Policy != spec.RestartNever && c.Restart.Policy != spec.RestartOnFailure {
@@ -71,12 +72,12 @@ func appStatus(containers []ContainerStatus) uint32 {
 	return 0
 }
 
-// follow waits for the groups that f tells of.
-func (k *Keeper) follow(ctx context.Context, groups []string, f *Waiter, progress func(string)) error {
+// waitGroups waits for the results of the groups.
+func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *Waiter, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	outcomes, err := f.Wait(ctx, len(groups), progress, k.stopped)
+	outcomes, err := waiter.Wait(ctx, len(groups), progress, k.stopped)
 	if err != nil {
 		return err
 	}

@@ -29,48 +29,48 @@ group "jobs" {
 func TestWait(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		do     func(d *desk)
-		before bool // it is done before anybody waits
+		do     func(h *harness)
+		before bool // it is done before the call of Wait
 		status uint32
 		err    string // part of it; empty: none
 	}{
-		{"all well", func(d *desk) { d.exit("jobs", "first", 0); d.exit("jobs", "second", 0) }, false, 0, ""},
-		{"the first failure in the file's order", func(d *desk) { d.exit("jobs", "second", 5); d.exit("jobs", "first", 4) }, false, 4, ""},
-		{"a failure of the second", func(d *desk) { d.exit("jobs", "first", 0); d.exit("jobs", "second", 5) }, false, 5, ""},
-		{"completed long ago, says another daemon", func(d *desk) {
-			d.exit("jobs", "first", 0)
-			d.exit("jobs", "second", 5)
-			d.end()
-			d.begin()
+		{"all well", func(h *harness) { h.exit("jobs", "first", 0); h.exit("jobs", "second", 0) }, false, 0, ""},
+		{"the first failure in the file's order", func(h *harness) { h.exit("jobs", "second", 5); h.exit("jobs", "first", 4) }, false, 4, ""},
+		{"a failure of the second", func(h *harness) { h.exit("jobs", "first", 0); h.exit("jobs", "second", 5) }, false, 5, ""},
+		{"completed long ago, says another daemon", func(h *harness) {
+			h.exit("jobs", "first", 0)
+			h.exit("jobs", "second", 5)
+			h.end()
+			h.begin()
 		}, true, 5, ""},
-		{"removed", func(d *desk) {
-			if err := d.keeper.Remove(context.Background(), "jobs", nil); err != nil {
-				d.t.Error(err)
+		{"removed", func(h *harness) {
+			if err := h.keeper.Remove(context.Background(), "jobs", nil); err != nil {
+				h.t.Error(err)
 			}
 		}, false, 0, "group jobs was removed before it had completed"},
-		{"stopped", func(d *desk) {
-			if _, err := d.stop("jobs"); err != nil {
-				d.t.Error(err)
+		{"stopped", func(h *harness) {
+			if _, err := h.stop("jobs"); err != nil {
+				h.t.Error(err)
 			}
 		}, false, 0, "group jobs was stopped before it had completed"},
-		{"no job any more", func(d *desk) { d.mustApply("jobs.hcl", edited(jobs, `"never"`, `"always"`)) }, false, 0, "group jobs is no job: first (app) is started again whenever it ends"},
+		{"no job any more", func(h *harness) { h.mustApply("jobs.hcl", edited(jobs, `"never"`, `"always"`)) }, false, 0, "group jobs is no job: first (app) is started again whenever it ends"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at(t, func(t *testing.T, d *desk) {
-				d.mustApply("jobs.hcl", jobs)
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("jobs.hcl", jobs)
 				if tt.before {
-					tt.do(d)
+					tt.do(h)
 				}
 				done := make(chan struct{})
 				var status uint32
 				var err error
 				go func() {
 					defer close(done)
-					status, err = d.keeper.Wait(context.Background(), "jobs")
+					status, err = h.keeper.Wait(context.Background(), "jobs")
 				}()
-				d.wait(time.Minute)
+				h.wait(time.Minute)
 				if !tt.before {
-					tt.do(d)
+					tt.do(h)
 				}
 				<-done
 				if status != tt.status || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
@@ -82,17 +82,17 @@ func TestWait(t *testing.T) {
 }
 
 func TestWaitForWhatNeverCompletes(t *testing.T) {
-	at(t, func(t *testing.T, d *desk) {
-		d.mustApply("shop.hcl", shop, "jobs.hcl", jobs)
-		if _, err := d.keeper.Wait(context.Background(), "shop"); err == nil || !strings.Contains(err.Error(), "group shop is no job: web (app)") {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop, "jobs.hcl", jobs)
+		if _, err := h.keeper.Wait(context.Background(), "shop"); err == nil || !strings.Contains(err.Error(), "group shop is no job: web (app)") {
 			t.Errorf("no job: %v", err)
 		}
-		if _, err := d.keeper.Wait(context.Background(), "gone"); !errors.Is(err, shim.ErrNoGroup) {
+		if _, err := h.keeper.Wait(context.Background(), "gone"); !errors.Is(err, shim.ErrNoGroup) {
 			t.Errorf("no group: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		defer cancel()
-		if _, err := d.keeper.Wait(ctx, "jobs"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := h.keeper.Wait(ctx, "jobs"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a job that takes long: %v", err)
 		}
 	})

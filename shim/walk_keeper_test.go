@@ -14,10 +14,11 @@ import (
 	"github.com/sallyport/sallyport/shim/shimtest"
 )
 
-// walks is how many random walks a keeper, or one after the other, is taken through.
+// walks is the number of random walks.
 const walks = 30
 
-// tills are definitions of one group, each unlike the next in something that a keeper has to act on.
+// tills are definitions of one group. Each differs from the next in something that a keeper has to
+// act on.
 var tills = []string{
 	till,
 	edited(till, "web:1", "web:2"),
@@ -29,16 +30,16 @@ var tills = []string{
 	edited(till, `ambassador "proxy"`, `sidecar "proxy"`, `group "till" {`, "group \"till\" {\n  egress = \"none\""),
 }
 
-// A walker does to a keeper and its host what a year does.
+// A walker does to a keeper and its host what happens in a year.
 type walker struct {
-	*desk
+	*harness
 	journal *shim.Journal
 	rand    *rand.Rand
 	trail   []string
 	shows   []func()
 }
 
-// soon bounds a call, which may wait for what does not come.
+// soon limits a call, which may wait for something that does not come.
 func (w *walker) soon(call func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(w.rand.IntN(40))*time.Second)
 	defer cancel()
@@ -49,7 +50,7 @@ func (w *walker) soon(call func(ctx context.Context) error) {
 
 func (w *walker) someone() string { return shimtest.Containers[w.rand.IntN(len(shimtest.Containers))] }
 
-// step does one thing, and notes it.
+// step does one thing, and records it.
 func (w *walker) step() {
 	note := func(format string, args ...any) { w.trail = append(w.trail, fmt.Sprintf(format, args...)) }
 	switch w.rand.IntN(18) {
@@ -117,8 +118,9 @@ func (w *walker) step() {
 	synctest.Wait()
 }
 
-// drawn are the changes of a group's state in the picture at [shim.State], and those of a boot; one of which nothing is there yet
-// need not be stopping to be gone or stopped, nor need one be seen to be gone that is wanted again.
+// drawn has the changes of a group's state in the diagram at [shim.State], and those of a boot. A
+// group of which nothing is there yet need not be stopping before it is gone or stopped. A group
+// that is wanted again need not be seen gone.
 var drawn = map[shim.State][]shim.State{
 	"":             {shim.Pending, shim.Starting},
 	shim.Pending:   {shim.Starting, shim.Stopping, shim.Stopped, shim.Gone},
@@ -131,8 +133,8 @@ var drawn = map[shim.State][]shim.State{
 	shim.Gone:      {shim.Pending, shim.Starting},
 }
 
-// strays are the changes of state that happened and are not drawn.
-func (w *walker) strays() (strays []string) {
+// strayStates returns the changes of state that happened and are not in the diagram.
+func (w *walker) strayStates() (strays []string) {
 	var at shim.State
 	err := w.journal.Events(context.Background(), shim.EventQuery{}, func(e shim.Event) error {
 		if e.Kind == shim.EventState {
@@ -149,8 +151,8 @@ func (w *walker) strays() (strays []string) {
 	return strays
 }
 
-// calm lets nothing be amiss any more, and waits until that shows.
-func (w *walker) calm() {
+// settle ends all faults, and waits until that shows.
+func (w *walker) settle() {
 	w.host.ForgetFaults()
 	for _, show := range w.shows {
 		show()
@@ -165,12 +167,12 @@ func (w *walker) calm() {
 	w.wait(time.Hour)
 }
 
-// judge says what is wrong at the end; empty: nothing.
-func (w *walker) judge() string {
+// problems returns what is wrong at the end. It is empty if nothing is.
+func (w *walker) problems() string {
 	if v := w.host.Violations(); len(v) > 0 {
 		return "broken: " + strings.Join(v, "\n")
 	}
-	if strays := w.strays(); len(strays) > 0 {
+	if strays := w.strayStates(); len(strays) > 0 {
 		return "state changed from " + strings.Join(strays, ", ")
 	}
 	if all, err := w.keeper.Status(""); err != nil || len(all) == 0 {
@@ -195,10 +197,10 @@ func (w *walker) judge() string {
 	return ""
 }
 
-func TestAKeeperWalksAtRandom(t *testing.T) {
+func TestRandomWalkOfAKeeper(t *testing.T) {
 	for seed := range uint64(walks) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &walker{desk: newDesk(t), rand: rand.New(rand.NewPCG(seed, 0))}
+			w := &walker{harness: newHarness(t), rand: rand.New(rand.NewPCG(seed, 0))}
 			journal, err := shim.OpenJournal(shim.JournalConfig{Layout: w.layout})
 			if err != nil {
 				t.Fatal(err)
@@ -213,8 +215,8 @@ func TestAKeeperWalksAtRandom(t *testing.T) {
 			for range 40 {
 				w.step()
 			}
-			w.calm()
-			if wrong := w.judge(); wrong != "" {
+			w.settle()
+			if wrong := w.problems(); wrong != "" {
 				t.Errorf("walk %d: %s\nthe trail:\n%s", seed, wrong, strings.Join(w.trail, "\n"))
 			}
 			w.end()

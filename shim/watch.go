@@ -8,8 +8,8 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watchFiles loads the folder anew whenever it has changed. A folder that can't be watched is no reason to stop: SIGHUP and
-// apply still work, and it is tried again.
+// watchFiles loads the folder whenever it has changed. If the folder cannot be watched, that is
+// tried again. SIGHUP and apply still work meanwhile.
 func (k *Keeper) watchFiles(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
@@ -31,8 +31,8 @@ func (k *Keeper) watchFiles(ctx context.Context) error {
 	return nil
 }
 
-// watchFolder calls changed once a folder that has changed has been quiet for the settling time. It ends with ctx, or with an
-// error: the folder is gone or can't be watched.
+// watchFolder calls changed once a folder that has changed has been quiet for the settling time. It
+// ends when ctx ends. It returns an error if the folder is gone or cannot be watched.
 func watchFolder(ctx context.Context, dir string, settle time.Duration, changed func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -42,7 +42,7 @@ func watchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 	if err := w.Add(dir); err != nil {
 		return fmt.Errorf("watch %s: %w", dir, err)
 	}
-	quiet := time.NewTimer(settle) // runs from the start, for what changed before the watch began
+	quiet := time.NewTimer(settle) // set from the start, for changes before the watch began
 	defer quiet.Stop()
 	for {
 		select {

@@ -25,7 +25,7 @@ func TestWatchFolder(t *testing.T) {
 			}
 		})
 	}()
-	<-changes // what changed before the watch began
+	<-changes // for changes before the watch began
 	if err := os.WriteFile(filepath.Join(dir, "a.hcl"), []byte(job), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -2,16 +2,16 @@ package shim
 
 import "time"
 
-// words are the last lines of a container's output, as they were after an end.
-type words struct {
+// An output is the last lines that a container printed before an end.
+type output struct {
 	after time.Time
 	lines []string
 }
 
-// lastWords adds the last words of those whose last end was a failure, and who are down or have failed in a row. They are read once
-// for each end.
-func (r *Runner) lastWords(in PlanInput, containers []ContainerStatus) []ContainerStatus {
-	if r.config.LastWords == nil {
+// addOutput adds the last output of containers whose last end was a failure and that are down or
+// have failed in a row. It reads them once for each end.
+func (r *Runner) addOutput(in PlanInput, containers []ContainerStatus) []ContainerStatus {
+	if r.config.LastOutput == nil {
 		return containers
 	}
 	for i := range containers {
@@ -20,13 +20,13 @@ func (r *Runner) lastWords(in PlanInput, containers []ContainerStatus) []Contain
 			continue
 		}
 		after := in.History[st.Name].EndedAt
-		said, ok := r.words[st.Name]
+		said, ok := r.output[st.Name]
 		if !ok || !said.after.Equal(after) {
-			if r.words == nil {
-				r.words = map[string]words{}
+			if r.output == nil {
+				r.output = map[string]output{}
 			}
-			said = words{after: after, lines: r.config.LastWords(r.group, st.Name)}
-			r.words[st.Name] = said
+			said = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
+			r.output[st.Name] = said
 		}
 		st.LastWords = said.lines
 	}

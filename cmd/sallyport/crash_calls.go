@@ -14,27 +14,27 @@ func (c *crash) watch(config shim.RunnerConfig) shim.RunnerConfig {
 	}
 	config.Before, config.Trace = c.beginStep, c.endStep
 	config.Store.Begin, config.Store.End = c.begin, c.end
-	config.Holder = crashHolder{config.Holder, c}
+	config.Images = crashImages{config.Images, c}
 	config.Prober = crashProber{config.Prober, c}
 	config.Volumes = crashVolumes{config.Volumes, c}
 	return config
 }
 
-type crashHolder struct {
-	shim.Holder
+type crashImages struct {
+	shim.ImageKeeper
 	crash *crash
 }
 
-func (h crashHolder) Hold(ctx context.Context, group string, generation int, image shim.Image) error {
+func (h crashImages) Retain(ctx context.Context, group string, generation int, image shim.Image) error {
 	h.crash.begin("hold")
 	defer h.crash.end("hold")
-	return h.Holder.Hold(ctx, group, generation, image)
+	return h.ImageKeeper.Retain(ctx, group, generation, image)
 }
 
-func (h crashHolder) Release(ctx context.Context, group string, generation int) error {
+func (h crashImages) Release(ctx context.Context, group string, generation int) error {
 	h.crash.begin("release")
 	defer h.crash.end("release")
-	return h.Holder.Release(ctx, group, generation)
+	return h.ImageKeeper.Release(ctx, group, generation)
 }
 
 type crashProber struct {

@@ -81,8 +81,8 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, crash *crash, log 
 	lookout := network.Lookout()
 	keeper, err := shim.New(shim.Config{
 		RunnerConfig: crash.watch(shim.RunnerConfig{
-			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Holder: client, Store: shim.NewStore(l), Log: log,
-			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastWords: lastWords(l),
+			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Images: client, Store: shim.NewStore(l), Log: log,
+			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastWords(l),
 		}),
 		Watcher: client, Changes: lookout,
 	})

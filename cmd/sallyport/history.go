@@ -45,7 +45,7 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // movedImages are the references that mean something else to a generation than to the one before it, in lines.
-func movedImages(now, before shim.Pins) (lines []string) {
+func movedImages(now, before shim.ImageDigests) (lines []string) {
 	for _, ref := range slices.Sorted(maps.Keys(now)) {
 		if was, ok := before[ref]; ok && was != now[ref] {
 			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, shortSum(now[ref]), shortSum(was)))

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-var _ shim.Holder = (*Client)(nil)
+var _ shim.ImageKeeper = (*Client)(nil)
 
 // heldLabel begins a label of an image's manifest or index: an image of that name is held, of the media type that it says.
 const heldLabel = "sallyport.dev/held/"
@@ -25,9 +25,9 @@ func holdID(group string, generation int) string {
 	return "sallyport." + group + "." + strconv.Itoa(generation)
 }
 
-// Hold implements [shim.Holder], by a lease for each generation. What an image consists of, its root filesystem included, hangs
+// Retain implements [shim.ImageKeeper], by a lease for each generation. What an image consists of, its root filesystem included, hangs
 // on the manifest or index that is in the lease.
-func (c *Client) Hold(ctx context.Context, group string, generation int, image shim.Image) error {
+func (c *Client) Retain(ctx context.Context, group string, generation int, image shim.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	if err := c.hold(ctx, group, generation, image); err != nil {
@@ -119,8 +119,8 @@ func (c *Client) revive(ctx context.Context, name string) (revived bool, err err
 	})
 }
 
-// Held implements [shim.Holder].
-func (c *Client) Held(ctx context.Context) (map[string][]int, error) {
+// Retained implements [shim.ImageKeeper].
+func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	all, err := c.client.LeasesService().List(ctx, "labels."+strconv.Quote(labelGroup))
@@ -137,7 +137,7 @@ func (c *Client) Held(ctx context.Context) (map[string][]int, error) {
 	return held, nil
 }
 
-// Release implements [shim.Holder].
+// Release implements [shim.ImageKeeper].
 func (c *Client) Release(ctx context.Context, group string, generation int) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

@@ -48,7 +48,7 @@ func (c *Client) here(t *testing.T, img shim.Image) bool {
 func (c *Client) mustHold(t *testing.T, group string, generation int, img shim.Image) {
 	t.Helper()
 	for range 2 {
-		if err := c.Hold(t.Context(), group, generation, shim.Image{Ref: img.Ref, Digest: img.Digest}); err != nil {
+		if err := c.Retain(t.Context(), group, generation, shim.Image{Ref: img.Ref, Digest: img.Digest}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,7 +65,7 @@ func (c *Client) mustRelease(t *testing.T, group string, generation int) {
 
 func expectHeld(t *testing.T, c *Client, want map[string][]int) {
 	t.Helper()
-	got, err := c.Held(t.Context())
+	got, err := c.Retained(t.Context())
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("held (-want +got), error %v:\n%s", err, diff)
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// Recall implements [shim.Holder]. What is not on the host any more is pulled by its digest, whatever its tag means by now; of an
+// Restore implements [shim.ImageKeeper]. What is not on the host any more is pulled by its digest, whatever its tag means by now; of an
 // archive, what is at its path is taken where it still is that image.
-func (c *Client) Recall(ctx context.Context, ref, sum string) (shim.Image, error) {
+func (c *Client) Restore(ctx context.Context, ref, sum string) (shim.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
 		return shim.Image{}, err
@@ -73,8 +73,8 @@ func imageGone(name string, id digest.Digest, why error, hint string) error {
 	return &shim.Problem{Err: fmt.Errorf("image %s: %s is %w: %w", name, id, shim.ErrImageGone, why), Hint: hint}
 }
 
-// Means implements [shim.Holder].
-func (c *Client) Means(ctx context.Context, ref string) (string, error) {
+// Resolve implements [shim.ImageKeeper].
+func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	src, err := parseSource(ref)
 	if err != nil {
 		return "", err

@@ -34,7 +34,7 @@ func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
 func mustRecall(t *testing.T, c *Client, img shim.Image) shim.Image {
 	t.Helper()
 	c.forget()
-	again, err := c.Recall(t.Context(), img.Ref, img.Digest)
+	again, err := c.Restore(t.Context(), img.Ref, img.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func mustRecall(t *testing.T, c *Client, img shim.Image) shim.Image {
 
 func expectMeans(t *testing.T, c *Client, ref, want string) {
 	t.Helper()
-	if got, err := c.Means(t.Context(), ref); got != want || err != nil {
+	if got, err := c.Resolve(t.Context(), ref); got != want || err != nil {
 		t.Errorf("%s means %q, error %v; want %q", ref, got, err, want)
 	}
 }
@@ -145,7 +145,7 @@ func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 			{"a registry that is away", away.Listener.Addr().String(), false, " can't be reached", "check its name and the link"},
 			{"a registry that has it no more", startRegistry(t), true, sum + " is not on this host any more: ", "apply the file again"},
 		} {
-			_, err := c.Recall(t.Context(), tt.host+"/one:1", sum)
+			_, err := c.Restore(t.Context(), tt.host+"/one:1", sum)
 			problem, ok := errors.AsType[*shim.Problem](err)
 			if !ok || errors.Is(err, shim.ErrImageGone) != tt.gone || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(problem.Hint, tt.hint) {
 				t.Errorf("%s: %v (%+v)", tt.name, err, problem)
@@ -159,7 +159,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		write := func(version string) shim.Image {
 			writeOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
-			means, err := c.Means(t.Context(), ociArchivePrefix+path)
+			means, err := c.Resolve(t.Context(), ociArchivePrefix+path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +187,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 
 		c.mustRelease(t, "g", 1)
 		c.unname(t)
-		_, err := c.Recall(t.Context(), first.Ref, first.Digest)
+		_, err := c.Restore(t.Context(), first.Ref, first.Digest)
 		problem, ok := errors.AsType[*shim.Problem](err)
 		if !ok || !strings.Contains(err.Error(), "image "+first.Ref+": "+first.Digest+" is not on this host any more: archive "+path+" has another image by now") ||
 			!errors.Is(err, shim.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put the archive back that had it, or apply the file again") {

@@ -9,18 +9,18 @@ import (
 	"github.com/sallyport/sallyport/shim"
 )
 
-// A Holder keeps the images of a Host.
-type Holder Host
+// An ImageKeeper keeps the images of a Host.
+type ImageKeeper Host
 
-// Holder is what keeps the host's images. Where it was never asked for, none need be held.
-func (h *Host) Holder() *Holder {
+// Images returns the keeper of the host's images. If it was never called, no image need be retained.
+func (h *Host) Images() *ImageKeeper {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.holding = true
-	return (*Holder)(h)
+	return (*ImageKeeper)(h)
 }
 
-func (s *Holder) Hold(_ context.Context, group string, generation int, image shim.Image) error {
+func (s *ImageKeeper) Retain(_ context.Context, group string, generation int, image shim.Image) error {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *Holder) Hold(_ context.Context, group string, generation int, image shi
 }
 
 // Recall finds what an image means by now, and else what is held.
-func (s *Holder) Recall(_ context.Context, ref, digest string) (shim.Image, error) {
+func (s *ImageKeeper) Restore(_ context.Context, ref, digest string) (shim.Image, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *Holder) Recall(_ context.Context, ref, digest string) (shim.Image, erro
 	return shim.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
 }
 
-func (s *Holder) Means(_ context.Context, ref string) (string, error) {
+func (s *ImageKeeper) Resolve(_ context.Context, ref string) (string, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *Holder) Means(_ context.Context, ref string) (string, error) {
 	return h.digest(ref), nil
 }
 
-func (s *Holder) Held(context.Context) (map[string][]int, error) {
+func (s *ImageKeeper) Retained(context.Context) (map[string][]int, error) {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *Holder) Held(context.Context) (map[string][]int, error) {
 	return out, nil
 }
 
-func (s *Holder) Release(_ context.Context, group string, generation int) error {
+func (s *ImageKeeper) Release(_ context.Context, group string, generation int) error {
 	h := (*Host)(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -163,14 +163,14 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.must(h.host.Runtime().Stop(context.Background(), "g", "proxy", spec.Stop{}))
 		}, shimtest.Careful},
 		{"created of what is not held", func(h hand) {
-			holder := h.host.Holder()
-			h.must(holder.Hold(context.Background(), "g", 1, shim.Image{Digest: "sha256:of another generation"}))
+			holder := h.host.Images()
+			h.must(holder.Retain(context.Background(), "g", 1, shim.Image{Digest: "sha256:of another generation"}))
 			h.seal()
 			h.create("proxy")
 		}, shimtest.Held},
 		{"of an image that its name had not meant", func(h hand) {
 			for _, digest := range []string{"sha256:a", "sha256:b"} {
-				h.must(h.host.Holder().Hold(context.Background(), "g", 1, shim.Image{Ref: "web:1", Digest: digest}))
+				h.must(h.host.Images().Retain(context.Background(), "g", 1, shim.Image{Ref: "web:1", Digest: digest}))
 			}
 		}, shimtest.Pinned},
 		{"created twice", func(h hand) {
