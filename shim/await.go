@@ -17,7 +17,7 @@ const maxNotReady = 2 * time.Minute
 func (r *Runner) notifyWaiting(in PlanInput, seq int, state State, waits string) (next time.Time) {
 	hint := waitingHint(in)
 	switch {
-	case hint == "" || r.rollout.undecided(in.update()):
+	case hint == "" || r.rollout.Undecided(in.update()):
 		r.notReadySince = time.Time{}
 	case r.notReadySince.IsZero():
 		r.notReadySince = in.Now

@@ -76,15 +76,3 @@ var WatchFolder = watchFolder
 type Tally = tally
 
 var Fresh = fresh
-
-// A Rollout is the time in which one generation has to become ready.
-type Rollout struct{ t rollout }
-
-// A RolloutSample is what one reconciliation finds of it.
-type RolloutSample struct{ Known, Ready, Ended, Stopped bool }
-
-// Observe returns the verdict in words. It is empty if there is none yet.
-func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now time.Time) (Rollout, string) {
-	after, v := t.t.observe(generation, u, rolloutSample{known: s.Known, ready: s.Ready, ended: s.Ended, stopped: s.Stopped}, now)
-	return Rollout{after}, map[rolloutVerdict]string{rolloutHealthy: "proved", rolloutLate: "too late"}[v]
-}

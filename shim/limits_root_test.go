@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -23,7 +24,7 @@ import (
 // newCgroups gives the cgroups of this host, with a root that no other test has; it is gone at the end.
 func newCgroups(t *testing.T) (*shim.HostCgroups, shim.Layout) {
 	t.Helper()
-	needRoot(t)
+	netnstest.Root(t)
 	l := shim.Layout{CgroupRoot: fmt.Sprintf("/sallyport-limits-%d", os.Getpid())}
 	c, err := shim.NewHostCgroups(l, nil)
 	if err != nil {
@@ -145,7 +146,9 @@ func TestRootLimitsThatOthersChangeAreSeen(t *testing.T) {
 	for _, dir := range cgroupsAt(l.GroupCgroup("g")) {
 		path := filepath.Join(dir, "pids.max")
 		if _, err := os.Stat(path); err == nil {
-			write(t, path, "max")
+			if err := os.WriteFile(path, []byte("max"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if got := c.Bounded(ctx, g); got != shim.Absent {
@@ -173,7 +176,11 @@ func TestRootLimitHoldsAllOfTheGroup(t *testing.T) {
 		t.Fatalf("the bound is in %q", dirs)
 	}
 	join := func(member string) *exec.Cmd {
-		procs := filepath.Join(folder(t, filepath.Join(dirs[0], "members", member)), "cgroup.procs")
+		dir := filepath.Join(dirs[0], "members", member)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		procs := filepath.Join(dir, "cgroup.procs")
 		return exec.Command("/bin/sh", "-c", "echo $$ > "+procs+" && { sleep 60 & wait; }")
 	}
 	first, second := join("a"), join("b")

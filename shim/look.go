@@ -156,7 +156,7 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	if again {
 		return now, false
 	}
-	if at := r.rollout.nextCheck(in.update()); !at.IsZero() && at.Before(next) {
+	if at := r.rollout.NextCheck(in.update()); !at.IsZero() && at.Before(next) {
 		next = at
 	}
 	r.lastError = err
@@ -184,7 +184,7 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		}
 		gone = r.owner.Retire(ctx, r, seq)
 	}
-	if !r.rollout.undecided(in.update()) {
+	if !r.rollout.Undecided(in.update()) {
 		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
 	}
@@ -209,7 +209,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s Step, err err
 	if again {
 		return in.Now
 	}
-	if at := r.rollout.nextCheck(in.update()); !at.IsZero() {
+	if at := r.rollout.NextCheck(in.update()); !at.IsZero() {
 		wait = min(wait, at.Sub(in.Now))
 	}
 	state := r.updateStatus(in, err, false)
@@ -219,7 +219,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s Step, err err
 	if s.builds() {
 		o.Failed = s.Kind
 	}
-	if s.builds() || !r.rollout.undecided(in.update()) {
+	if s.builds() || !r.rollout.Undecided(in.update()) {
 		r.finish(seq, o)
 	}
 	return r.config.Now().Add(wait)

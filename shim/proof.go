@@ -17,24 +17,24 @@ func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state 
 	}
 	g := d.wanted
 	if g.Proved {
-		r.rollout = rollout{generation: g.Generation, healthy: true}
+		r.rollout = HealthyRollout(g.Generation)
 	}
-	s := rolloutSample{
-		known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
-		ready:   err == nil && (state == Completed || state == Running && in.ready()),
-		ended:   in.Ended != nil,
-		stopped: in.Stopped,
+	s := RolloutSample{
+		Known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
+		Ready:   err == nil && (state == Completed || state == Running && in.ready()),
+		Ended:   in.Ended != nil,
+		Stopped: in.Stopped,
 	}
-	var v rolloutVerdict
-	r.rollout, v = r.rollout.observe(g.Generation, g.Group.Update, s, in.Now)
-	if v == rolloutHealthy {
+	var v RolloutVerdict
+	r.rollout, v = r.rollout.Observe(g.Generation, g.Group.Update, s, in.Now)
+	if v == RolloutHealthy {
 		r.recordOutcome(ctx, g.Generation, Proved, "")
 	}
-	if !r.rollout.late {
+	if !r.rollout.Late() {
 		return err, false
 	}
 	late := in.failing(state, err)
-	if v == rolloutLate {
+	if v == RolloutLate {
 		r.revertErr = nil
 		if g.Group.Update.AutoRevert && g.revertible() {
 			if r.revertErr = r.owner.Revert(ctx, r, *g, late); r.revertErr == nil {

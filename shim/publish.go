@@ -36,9 +36,7 @@ func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
 		if err == nil && w.Setback != nil {
 			err = w.Setback.problem(r.group)
 		}
-		if u := w.Group.Update; r.rollout.undecided(u) {
-			st.TrialEnds = r.rollout.began.Add(u.HealthTimeout)
-		}
+		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
 	}
 	switch {
 	case err != nil:

@@ -47,7 +47,7 @@ type Runner struct {
 	drift         []string          // changes by others that are not put back yet, in an operator's words
 	driftReported bool              // an event says that it is not put back yet
 	connected     *spec.Group       // the definition that the link was last made or seen for; nil: none by this keeper
-	rollout       rollout           // of the wanted generation
+	rollout       Rollout           // of the wanted generation
 	revertErr     error             // why a late generation could not be reverted
 	repairs       repairs
 	retained      int // the generation whose images are all retained

@@ -9,12 +9,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A rollout is the time in which a new generation has to become ready: every part of it, within its
+// A Rollout is the time in which a new generation has to become ready: every part of it, within its
 // health_timeout. The time is that of this daemon, by its monotonic clock. It runs only while the
 // group can be observed and is not stopped. A daemon that starts in the middle of a rollout gives
 // the whole time again: it can trust neither the clock of the previous daemon nor what happened
 // meanwhile. The rollout lives in memory. That it is not over yet is on disk: [Wanted].Proved.
-type rollout struct {
+type Rollout struct {
 	generation int
 	began      time.Time // zero: the time does not run
 	readySince time.Time // since when all of it has been ready; zero: it is not
@@ -22,67 +22,70 @@ type rollout struct {
 	late       bool      // it was not ready in time; it still may become so
 }
 
-// A rolloutSample is what one reconciliation found of a generation.
-type rolloutSample struct {
-	known   bool // all of it could be observed
-	ready   bool // all of it is as it should be
-	ended   bool // by itself and for good: nothing more will come
-	stopped bool
+// A RolloutSample is the state of a generation in one reconciliation.
+type RolloutSample struct {
+	Known   bool // all of it could be observed
+	Ready   bool // all of it is as it should be
+	Ended   bool // by itself and for good: nothing more will come
+	Stopped bool
 }
 
-// A rolloutVerdict is the result of a rollout so far.
-type rolloutVerdict int
+// A RolloutVerdict is the result of a rollout so far.
+type RolloutVerdict int
 
 const (
-	rolloutPending rolloutVerdict = iota
-	rolloutHealthy                // it has proved itself
-	rolloutLate                   // returned once
+	RolloutPending RolloutVerdict = iota
+	RolloutHealthy                // it has proved itself
+	RolloutLate                   // returned once
 )
 
 // minHealthyTime is how long a generation with a time limit must be ready without a break. A
 // program that ends soon after its start must not prove anything.
 const minHealthyTime = 2 * time.Second
 
-// observe returns the rollout after one more sample.
-func (t rollout) observe(generation int, u spec.Update, s rolloutSample, now time.Time) (rollout, rolloutVerdict) {
+// HealthyRollout returns the rollout of a generation that has proved itself already.
+func HealthyRollout(generation int) Rollout { return Rollout{generation: generation, healthy: true} }
+
+// Observe returns the rollout after one more sample.
+func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now time.Time) (Rollout, RolloutVerdict) {
 	if t.generation != generation {
-		t = rollout{generation: generation}
+		t = Rollout{generation: generation}
 	}
 	switch {
 	case t.healthy:
-		return t, rolloutPending
-	case s.stopped:
+		return t, RolloutPending
+	case s.Stopped:
 		t.began, t.readySince = time.Time{}, time.Time{}
-		return t, rolloutPending
-	case !s.known:
+		return t, RolloutPending
+	case !s.Known:
 		t.began, t.readySince = now, time.Time{}
-		return t, rolloutPending
+		return t, RolloutPending
 	case t.began.IsZero():
 		t.began = now
 	}
-	if !s.ready {
+	if !s.Ready {
 		t.readySince = time.Time{}
-		if !t.late && u.HealthTimeout > 0 && (s.ended || now.Sub(t.began) >= u.HealthTimeout) {
+		if !t.late && u.HealthTimeout > 0 && (s.Ended || now.Sub(t.began) >= u.HealthTimeout) {
 			t.late = true
-			return t, rolloutLate
+			return t, RolloutLate
 		}
-		return t, rolloutPending
+		return t, RolloutPending
 	}
 	if t.readySince.IsZero() {
 		t.readySince = now
 	}
-	if s.ended || now.Sub(t.readySince) >= minHealthyFor(u) {
+	if s.Ended || now.Sub(t.readySince) >= minHealthyFor(u) {
 		t.healthy, t.late = true, false
-		return t, rolloutHealthy
+		return t, RolloutHealthy
 	}
-	return t, rolloutPending
+	return t, RolloutPending
 }
 
 // minHealthyFor returns how long the generation must be ready: at most half of its health_timeout.
 func minHealthyFor(u spec.Update) time.Duration { return min(minHealthyTime, u.HealthTimeout/2) }
 
-// nextCheck returns when time alone changes the verdict. Zero means never.
-func (t rollout) nextCheck(u spec.Update) time.Time {
+// NextCheck returns when time alone changes the verdict. Zero means never.
+func (t Rollout) NextCheck(u spec.Update) time.Time {
 	switch {
 	case t.healthy, t.began.IsZero(), u.HealthTimeout == 0:
 		return time.Time{}
@@ -95,10 +98,22 @@ func (t rollout) nextCheck(u spec.Update) time.Time {
 	}
 }
 
-// undecided reports whether waiters have to wait on for a verdict.
-func (t rollout) undecided(u spec.Update) bool {
+// Undecided reports whether waiters have to wait on for a verdict.
+func (t Rollout) Undecided(u spec.Update) bool {
 	return u.HealthTimeout > 0 && !t.healthy && !t.late && !t.began.IsZero()
 }
+
+// Deadline returns when the generation must be ready. Zero means that it has no limit, or that its
+// rollout is over.
+func (t Rollout) Deadline(u spec.Update) time.Time {
+	if !t.Undecided(u) {
+		return time.Time{}
+	}
+	return t.began.Add(u.HealthTimeout)
+}
+
+// Late reports whether the generation was not ready in time, and still is not.
+func (t Rollout) Late() bool { return t.late }
 
 // update returns how the wanted generation has to prove itself. It is zero if none can, now.
 func (in PlanInput) update() spec.Update {
