@@ -9,8 +9,8 @@ const (
 	stable       = 10 * time.Minute // a run of this length ends a row of short ones
 )
 
-// backoff is the wait before attempt row+1, after row ends or failures in a row. chance is in [0,1).
-func backoff(row int, chance float64) time.Duration {
+// Backoff is the wait before attempt row+1, after row ends or failures in a row. chance is in [0,1).
+func Backoff(row int, chance float64) time.Duration {
 	d := backoffMost
 	if shift := row - 1; shift < 6 {
 		d = min(backoffFirst<<max(shift, 0), backoffMost)

@@ -48,7 +48,7 @@ func (h *planHarness) plan(group string, want *spec.Group) (shim.PlanInput, []sh
 	}
 	found := h.machine.Observe(context.Background(), group, in.ToRun())
 	if found.Begins() {
-		h.history = h.history.Begun()
+		h.history = h.history.Begun(nil)
 	}
 	in.Observed = found.Recalled(h.history)
 	in.Health = h.health(in)

@@ -122,10 +122,10 @@ func (in PlanInput) healthOf(c *spec.Container) Health {
 	return h
 }
 
-// awaits is what keeps the group from being whole and is to come about of itself: "waits for proxy (ambassador) to be ready:
+// Awaits is what keeps the group from being whole and is to come about of itself: "waits for proxy (ambassador) to be ready:
 // ready probe: ...". Empty: nothing is. What has ended is told by complaint.
-func awaits(in PlanInput) string {
-	if in.toRun() == nil || in.Observed.ContainersErr != nil {
+func Awaits(in PlanInput) string {
+	if in.ToRun() == nil || in.Observed.ContainersErr != nil {
 		return ""
 	}
 	o := in.seenOrder()
@@ -165,7 +165,7 @@ func waitingHint(in PlanInput) string {
 
 // waiting is what one container waits for, or lacks to be ready; empty: nothing.
 func (in PlanInput) waiting(c *spec.Container, s ContainerState) string {
-	if in.toRun() == nil || s.Task == TaskUnknown {
+	if in.ToRun() == nil || s.Task == TaskUnknown {
 		return ""
 	}
 	o := in.seenOrder()

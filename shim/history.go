@@ -25,8 +25,8 @@ type Life struct {
 	Condemned  string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
 }
 
-// seen returns the history with an observation added. chance is in [0,1) and spreads the restarts.
-func (h History) seen(states []ContainerState, now time.Time, chance func() float64) History {
+// Seen returns the history with an observation added. chance is in [0,1) and spreads the restarts.
+func (h History) Seen(states []ContainerState, now time.Time, chance func() float64) History {
 	out := maps.Clone(h)
 	if out == nil {
 		out = History{}
@@ -47,8 +47,8 @@ func (h History) seen(states []ContainerState, now time.Time, chance func() floa
 	return out
 }
 
-// started returns the history with a start that the keeper made.
-func (h History) started(name, digest string, now time.Time) History {
+// Started returns the history with a start that the keeper made.
+func (h History) Started(name, digest string, now time.Time) History {
 	out := maps.Clone(h)
 	if out == nil {
 		out = History{}
@@ -65,9 +65,9 @@ func (h History) started(name, digest string, now time.Time) History {
 	return out
 }
 
-// stopped returns the history with a stop that the keeper made. because is what the container's probes said; empty: it is made
+// Stopped returns the history with a stop that the keeper made. because is what the container's probes said; empty: it is made
 // anew, or goes.
-func (h History) stopped(name, because string) History {
+func (h History) Stopped(name, because string) History {
 	out := maps.Clone(h)
 	if out == nil {
 		out = History{}
@@ -82,14 +82,14 @@ func (h History) stopped(name, because string) History {
 func (h History) taken(states []ContainerState) History {
 	for _, s := range states {
 		if s.Task == TaskStopped {
-			h = h.stopped(s.Name, "")
+			h = h.Stopped(s.Name, "")
 		}
 	}
 	return h
 }
 
-// forgiven returns the history with the containers' rows of ends forgotten: an operator asked for a start.
-func (h History) forgiven(names ...string) History {
+// Forgiven returns the history with the containers' rows of ends forgotten: an operator asked for a start.
+func (h History) Forgiven(names ...string) History {
 	out := maps.Clone(h)
 	for _, name := range names {
 		if l, ok := out[name]; ok {
@@ -142,7 +142,7 @@ func (l Life) ended(c ContainerState, now time.Time, chance func() float64) Life
 		l.Row = 0
 	}
 	l.Row++
-	wait := backoff(l.Row, chance())
+	wait := Backoff(l.Row, chance())
 	passed := min(max(now.Sub(l.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
 	l.Next = now.Add(wait - passed)
 	return l

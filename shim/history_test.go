@@ -165,7 +165,7 @@ func TestHistoryOfAnotherContainer(t *testing.T) {
 		{"another, running", ended, shimtest.Noon.Add(1), shim.TaskRunning, false, 3, 3},
 		{"another, ended", ended, shimtest.Noon.Add(1), shim.TaskStopped, true, 4, 3},
 		{"another than the taken one, ended", taken, shimtest.Noon.Add(1), shim.TaskStopped, true, 1, 1},
-		{"another, after the group began from nothing", shim.History{"web": ended}.Begun()["web"], shimtest.Noon.Add(1), shim.TaskStopped, true, 4, 2},
+		{"another, after the group began from nothing", shim.History{"web": ended}.Begun(nil)["web"], shimtest.Noon.Add(1), shim.TaskStopped, true, 4, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state := shim.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: shimtest.Noon}

@@ -19,7 +19,7 @@ func (h Machine) Image(ctx context.Context, ref string, pins ImageDigests) (Imag
 // are not pinned yet.
 func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 	d, now := r.desiredNow()
-	if now != seq || in.toRun() == nil || in.Observed.ContainersErr != nil {
+	if now != seq || in.ToRun() == nil || in.Observed.ContainersErr != nil {
 		return
 	}
 	p := in.foundDigests()
@@ -47,7 +47,7 @@ func (r *Runner) recordDigests(ctx context.Context, in PlanInput, seq int) {
 // over as they were.
 func (r *Runner) retainImages(ctx context.Context, in PlanInput, seq int) {
 	d, now := r.desiredNow()
-	if now != seq || r.machine.images == nil || in.toRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
+	if now != seq || r.machine.images == nil || in.ToRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
 		return
 	}
 	err := r.machine.retain(ctx, in, d.generation())

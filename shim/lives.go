@@ -13,8 +13,8 @@ func (l Life) noted() bool {
 	return l.Ended || l.Taken || l.Condemned != "" || l.Restarts > 0 || l.Row > 0
 }
 
-// noted is what is written down of the history; never nil.
-func (h History) noted() History {
+// Noted is what is written down of the history; never nil.
+func (h History) Noted() History {
 	out := History{}
 	for name, l := range h {
 		if l.noted() {
@@ -35,22 +35,22 @@ func (h History) of(want *spec.Group, states []ContainerState, known bool) Histo
 	return out
 }
 
-// resumed is what was written down as the history of a keeper that begins now. The clock may have been set since: no wait is longer
+// Resumed is what was written down as the history of a keeper that begins now. The clock may have been set since: no wait is longer
 // than it was to be at first.
-func (h History) resumed(now time.Time) History {
+func (h History) Resumed(now time.Time) History {
 	out := maps.Clone(h)
 	for name, l := range out {
 		if !l.Next.IsZero() {
-			l.Next = now.Add(min(max(l.Next.Sub(now), 0), backoff(l.Row, 1)))
+			l.Next = now.Add(min(max(l.Next.Sub(now), 0), Backoff(l.Row, 1)))
 			out[name] = l
 		}
 	}
 	return out
 }
 
-// begun is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
+// Begun is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
 // what is there now has ended. The starts that follow are no restarts, but of those that are asked to be one.
-func (h History) begun(asked map[string]bool) History {
+func (h History) Begun(asked map[string]bool) History {
 	out := maps.Clone(h)
 	for name, l := range out {
 		if l.Made = (time.Time{}); !asked[name] {

@@ -21,7 +21,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		if ctx.Err() != nil {
 			return time.Time{}, false
 		}
-		if end := in.ending(); end != nil {
+		if end := in.Ending(); end != nil {
 			end.Generation = d.generation()
 			if err := r.config.Store.SetEnded(r.group, end); err != nil {
 				return r.failed(ctx, d, seq, Step{}, err), false
@@ -70,18 +70,18 @@ func (r *Runner) observe(ctx context.Context, d desired) PlanInput {
 	}
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
-	in.Observed = r.machine.Observe(ctx, r.group, in.toRun())
+	in.Observed = r.machine.Observe(ctx, r.group, in.ToRun())
 	o, err := r.restoreRecords(in, d)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {
-		r.probes.Follow(ctx, in.toRun(), in.Observed.Containers)
+		r.probes.Follow(ctx, in.ToRun(), in.Observed.Containers)
 	}
 	in.Health = r.probes.Health()
 	in.Now = r.config.Now()
 	if undone { // containers that have ended and are not down yet are replaced as well
 		r.records = r.records.taken(o.Containers)
 	}
-	r.records = r.records.of(in.Want, o.Containers, o.ContainersErr == nil).seen(o.Containers, in.Now, r.config.Rand)
+	r.records = r.records.of(in.Want, o.Containers, o.ContainersErr == nil).Seen(o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
 		r.saveRecords()
 	}
@@ -95,7 +95,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s Step) error 
 	r.report(seq, "%s", s)
 	if s.Kind == Stop {
 		for _, t := range s.Targets {
-			r.records = r.records.stopped(t.Name, t.Because)
+			r.records = r.records.Stopped(t.Name, t.Because)
 		}
 		r.saveRecords()
 	}
@@ -126,7 +126,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s Step) error 
 			if l := r.records[t.Name]; l.Ended && l.Digest == d.wanted.Group.Container(t.Name).Digest {
 				r.record(restartedEvent(r.group, t.Name, l))
 			}
-			r.records = r.records.started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
+			r.records = r.records.Started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
 	}
 	return nil
@@ -140,19 +140,19 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 		next = at
 	}
 	r.ignoreHost = false
-	if in.toRun() == nil || in.Observed.Net.Link == Present {
-		r.connected = in.toRun()
+	if in.ToRun() == nil || in.Observed.Net.Link == Present {
+		r.connected = in.ToRun()
 	}
 	r.recordDigests(ctx, in, seq)
 	r.retainImages(ctx, in, seq)
-	if in.Observed.unknown(in.Want) == nil {
+	if in.Observed.Unknown(in.Want) == nil {
 		r.failures, r.settledSeq = 0, seq
 		r.recordRepairs(nil)
 	} else {
 		r.failures++
-		next = now.Add(min(r.config.Resync, backoff(r.failures, r.config.Rand())))
+		next = now.Add(min(r.config.Resync, Backoff(r.failures, r.config.Rand())))
 	}
-	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), complaint(in))
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), Complaint(in))
 	if again {
 		return now, false
 	}
@@ -161,7 +161,7 @@ func (r *Runner) settled(ctx context.Context, in PlanInput, seq int) (next time.
 	}
 	r.lastError = err
 	state := r.updateStatus(in, err, false)
-	waits := awaits(in)
+	waits := Awaits(in)
 	if err == nil && state == Degraded && waits != "" {
 		r.recordState(state, errors.New(waits))
 	}
@@ -204,7 +204,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s Step, err err
 		r.forgetImages()
 	}
 	in := r.observe(ctx, d)
-	wait := backoff(r.failures, r.config.Rand())
+	wait := Backoff(r.failures, r.config.Rand())
 	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), err)
 	if again {
 		return in.Now

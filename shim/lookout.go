@@ -10,7 +10,7 @@ import (
 // detectDrift notes what others have changed: all was as wanted after the last reconciliation,
 // nothing else is wanted since, and now there are steps that restore the network or the limits.
 func (r *Runner) detectDrift(in PlanInput, seq int, steps []Step) {
-	if in.toRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
+	if in.ToRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
 		return
 	}
 	for i, s := range steps {

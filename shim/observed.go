@@ -32,14 +32,14 @@ func (o Observed) container(name string) (ContainerState, bool) {
 	return o.Containers[i], true
 }
 
-// gone says that nothing of the group is left, for sure.
-func (o Observed) gone() bool {
+// Gone says that nothing of the group is left, for sure.
+func (o Observed) Gone() bool {
 	return o.ContainersErr == nil && len(o.Containers) == 0 && o.VolumesErr == nil && len(o.Volumes) == 0 &&
 		o.Net.Pinned == Absent && o.Net.Namespace == Absent && o.Net.Rules == Absent && o.Net.Link == Absent
 }
 
-// unknown says what of the group could not be looked at; nil when everything could.
-func (o Observed) unknown(want *spec.Group) error {
+// Unknown says what of the group could not be looked at; nil when everything could.
+func (o Observed) Unknown(want *spec.Group) error {
 	var errs []error
 	if o.ContainersErr != nil {
 		errs = append(errs, fmt.Errorf("look at its containers: %w", o.ContainersErr))
@@ -62,15 +62,15 @@ func (o Observed) unknown(want *spec.Group) error {
 	return joinLine(errs)
 }
 
-// begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
-func (o Observed) begins() bool {
+// Begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
+func (o Observed) Begins() bool {
 	return o.Net.Pinned == Absent && o.ContainersErr == nil &&
 		!slices.ContainsFunc(o.Containers, func(s ContainerState) bool { return s.Task != TaskNone })
 }
 
-// recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
+// Recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
 // ended nothing but its container.
-func (o Observed) recalled(h History) Observed {
+func (o Observed) Recalled(h History) Observed {
 	o.Containers = slices.Clone(o.Containers)
 	for i := range o.Containers {
 		s := &o.Containers[i]

@@ -23,9 +23,9 @@ type door struct {
 	said string // a way of another kind, in words, or what is given up; all else is then empty
 }
 
-// difference says in an operator's words what may pass the border after a change that could not before, and the reverse.
+// Difference says in an operator's words what may pass the border after a change that could not before, and the reverse.
 // nil is a group that does not exist.
-func difference(before, after *spec.Group) (opens, closes []string) {
+func Difference(before, after *spec.Group) (opens, closes []string) {
 	old, now := doors(before), doors(after)
 	wider, narrower := bounds(before, after)
 	return append(uncovered(now, old), wider...), append(uncovered(old, now), narrower...)

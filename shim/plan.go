@@ -34,14 +34,14 @@ func Plan(in PlanInput) []Step {
 	if in.Want != nil {
 		in.Group = in.Want.Name
 	}
-	if in.toRun() == nil {
+	if in.ToRun() == nil {
 		return planDown(in)
 	}
 	return planUp(in)
 }
 
-// toRun is the definition that the host is to be like; nil: nothing of the group is to be there.
-func (in PlanInput) toRun() *spec.Group {
+// ToRun is the definition that the host is to be like; nil: nothing of the group is to be there.
+func (in PlanInput) ToRun() *spec.Group {
 	if in.Stopped || in.Ended != nil {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (in PlanInput) toRun() *spec.Group {
 // Next says when time alone calls for another look: the earliest start that History makes wait. Zero: never.
 func Next(in PlanInput) time.Time {
 	var next time.Time
-	if in.toRun() == nil {
+	if in.ToRun() == nil {
 		return next
 	}
 	for _, c := range in.Want.Containers {

@@ -2,9 +2,9 @@ package shim
 
 import "github.com/sallyport/sallyport/spec"
 
-// ending is how the group ends with what is seen; nil: it goes on.
-func (in PlanInput) ending() *Ended {
-	want := in.toRun()
+// Ending is how the group ends with what is seen; nil: it goes on.
+func (in PlanInput) Ending() *Ended {
+	want := in.ToRun()
 	if want == nil || in.EndedErr != nil || in.Observed.unsure() {
 		return nil
 	}
@@ -37,8 +37,8 @@ func (in PlanInput) ending() *Ended {
 // have no task, and those whose end, as it is seen, would be for good, and may be the keeper's doing. An init that is seen to have
 // ended with 0 is taken at its word.
 func (in PlanInput) unclear() (out []ContainerState) {
-	want := in.toRun()
-	if want == nil || in.Observed.begins() {
+	want := in.ToRun()
+	if want == nil || in.Observed.Begins() {
 		return nil
 	}
 	for i := range want.Containers {

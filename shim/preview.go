@@ -46,19 +46,19 @@ func (k *Keeper) preview(ctx context.Context, group string, want *spec.Group) Pr
 		}
 		in.Pins = now
 	}
-	in.Observed = k.machine.Observe(ctx, group, in.toRun())
-	if lives, err := k.config.Store.Lives(group); err == nil && !in.Observed.begins() {
-		in.Observed = in.Observed.recalled(lives)
+	in.Observed = k.machine.Observe(ctx, group, in.ToRun())
+	if lives, err := k.config.Store.Lives(group); err == nil && !in.Observed.Begins() {
+		in.Observed = in.Observed.Recalled(lives)
 	}
 	p := Preview{Group: group, Steps: Texts(Plan(in))}
-	p.Opens, p.Closes = difference(in.Was, want)
+	p.Opens, p.Closes = Difference(in.Was, want)
 	if want != nil {
 		p.Unsafe = UnsafeTexts(want)
 	}
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.unchanged(want)
 	}
-	p.Error = errorText(in.Observed.unknown(want))
+	p.Error = errorText(in.Observed.Unknown(want))
 	return p
 }
 
@@ -68,7 +68,7 @@ func Offline(l Layout, groups []spec.Group) []Preview {
 	var out []Preview
 	for i := range groups {
 		p := Preview{Group: groups[i].Name, Steps: Texts(Plan(PlanInput{Want: &groups[i], Assume: true, Observed: Nothing(), Layout: l}))}
-		p.Opens, p.Closes = difference(nil, &groups[i])
+		p.Opens, p.Closes = Difference(nil, &groups[i])
 		p.Unsafe = UnsafeTexts(&groups[i])
 		out = append(out, p)
 	}

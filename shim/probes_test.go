@@ -51,7 +51,7 @@ func withProbes(t *testing.T, do func(p *probeHarness), probes ...spec.Probe) {
 	})
 }
 
-// Probe implements [shim.Prober]. An answer that is ctx's own error never comes.
+// Probe implements [Prober]. An answer that is ctx's own error never comes.
 func (p *probeHarness) Probe(ctx context.Context, group, container string, probe spec.Probe) error {
 	if group != p.group.Name || container != "web" {
 		return fmt.Errorf("asked %s.%s", group, container)

@@ -20,7 +20,7 @@ func (r *Runner) judgeRollout(ctx context.Context, in PlanInput, seq int, state 
 		r.rollout = HealthyRollout(g.Generation)
 	}
 	s := RolloutSample{
-		Known:   in.Observed.unknown(in.toRun()) == nil && in.EndedErr == nil,
+		Known:   in.Observed.Unknown(in.ToRun()) == nil && in.EndedErr == nil,
 		Ready:   err == nil && (state == Completed || state == Running && in.ready()),
 		Ended:   in.Ended != nil,
 		Stopped: in.Stopped,

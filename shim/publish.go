@@ -13,8 +13,8 @@ func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
 	defer r.mu.Unlock()
 	before := r.status
 	st := GroupStatus{
-		Name: r.group, State: stateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
-		Containers: containers, Waiting: awaits(in), Since: before.Since,
+		Name: r.group, State: StateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
+		Containers: containers, Waiting: Awaits(in), Since: before.Since,
 	}
 	if st.State == Pending && busy {
 		st.State = Starting
@@ -58,7 +58,7 @@ func (r *Runner) updateStatus(in PlanInput, err error, busy bool) State {
 func (r *Runner) stateAt(in PlanInput) State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return stateOf(in, r.status.State)
+	return StateOf(in, r.status.State)
 }
 
 // brokenFileError returns an error if the group's file cannot be used.

@@ -145,7 +145,7 @@ func (k *Keeper) recordEdits(file string) error {
 func (k *Keeper) describeOpened(b Bundle) (lines []string) {
 	groups, _ := k.config.Store.Read(b) // an unreadable file is reported by the installation
 	for i := range groups {
-		opens, _ := difference(k.wantedGroup(groups[i].Name), &groups[i])
+		opens, _ := Difference(k.wantedGroup(groups[i].Name), &groups[i])
 		for _, text := range opens {
 			lines = append(lines, groups[i].Name+": opens "+text)
 		}

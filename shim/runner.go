@@ -167,7 +167,7 @@ func (r *Runner) restartDone(container string) {
 	if r.desired.restart[container] {
 		r.desired.restart = maps.Clone(r.desired.restart)
 		delete(r.desired.restart, container)
-		r.records = r.records.forgiven(container)
+		r.records = r.records.Forgiven(container)
 	}
 }
 

@@ -24,23 +24,23 @@ func (r *Runner) restoreRecords(in PlanInput, d desired) (Observed, error) {
 				h[s.Name] = Life{Digest: s.Digest, Made: s.Made, Taken: true}
 			}
 		} else {
-			r.saved = h.noted()
+			r.saved = h.Noted()
 		}
-		r.records, r.restored = h.resumed(r.config.Now()), true
+		r.records, r.restored = h.Resumed(r.config.Now()), true
 	}
-	if in.toRun() != nil && o.begins() {
-		r.records = r.records.begun(d.restart)
+	if in.ToRun() != nil && o.Begins() {
+		r.records = r.records.Begun(d.restart)
 	}
 	if d.start {
-		r.records = r.records.forgiven(slices.Collect(maps.Keys(r.records))...)
+		r.records = r.records.Forgiven(slices.Collect(maps.Keys(r.records))...)
 	}
-	return o.recalled(r.records), nil
+	return o.Recalled(r.records), nil
 }
 
 // saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
 // failure is logged and delays nothing: the next keeper then knows less.
 func (r *Runner) saveRecords() {
-	h := r.records.noted()
+	h := r.records.Noted()
 	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, Life.same) {
 		return
 	}

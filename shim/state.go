@@ -8,18 +8,18 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// stateOf is the state of a group, given the one before; empty: there was none. It is pure.
-func stateOf(in PlanInput, before State) State {
+// StateOf is the state of a group, given the one before; empty: there was none. It is pure.
+func StateOf(in PlanInput, before State) State {
 	o := in.Observed
 	if in.Want == nil {
-		if o.gone() {
+		if o.Gone() {
 			return Gone
 		}
 		return Stopping
 	}
-	if in.toRun() == nil {
+	if in.ToRun() == nil {
 		switch {
-		case !o.gone():
+		case !o.Gone():
 			return Stopping
 		case in.Stopped:
 			return Stopped
@@ -93,9 +93,9 @@ func (in PlanInput) anyEnded() bool {
 	})
 }
 
-// complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
-func complaint(in PlanInput) error {
-	err := in.Observed.unknown(in.toRun())
+// Complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
+func Complaint(in PlanInput) error {
+	err := in.Observed.Unknown(in.ToRun())
 	switch {
 	case err != nil:
 		return err

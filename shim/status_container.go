@@ -38,7 +38,7 @@ func wantedStatus(in PlanInput, c *spec.Container) ContainerStatus {
 		st.Ready = c.Role != spec.Init && in.healthOf(c).Ready
 	case s.Task == TaskStopped:
 		st.Ready = c.Role == spec.Init && in.endedWell(c, s)
-		if in.toRun() != nil && in.again(c, s) {
+		if in.ToRun() != nil && in.again(c, s) {
 			st.NextStart = in.History[c.Name].Next
 		}
 	}

@@ -27,7 +27,7 @@ func (s *Store) Lives(group string) (History, error) {
 // unless it would mislead.
 func (s *Store) SetLives(group string, h History) error {
 	path := s.livesPath(group)
-	noted := h.noted()
+	noted := h.Noted()
 	if len(noted) == 0 {
 		if err := s.drop(path); err != nil {
 			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)

@@ -139,7 +139,7 @@ func (in PlanInput) ready() bool {
 // failing returns why a generation has not become ready.
 func (in PlanInput) failing(state State, err error) error {
 	if err == nil {
-		err = &Problem{Err: errors.New(cmp.Or(awaits(in), "it is "+string(state))), Hint: waitingHint(in)}
+		err = &Problem{Err: errors.New(cmp.Or(Awaits(in), "it is "+string(state))), Hint: waitingHint(in)}
 	}
 	if in.Ended != nil {
 		return err

@@ -118,7 +118,7 @@ func (w *walker) step() {
 	synctest.Wait()
 }
 
-// drawn has the changes of a group's state in the diagram at [shim.State], and those of a boot. A
+// drawn has the changes of a group's state in the diagram at [State], and those of a boot. A
 // group of which nothing is there yet need not be stopping before it is gone or stopped. A group
 // that is wanted again need not be seen gone.
 var drawn = map[shim.State][]shim.State{
