@@ -20,7 +20,8 @@ import (
 func (h *harness) overrideGroups(edits ...func(*spec.Group)) {
 	h.end()
 	h.config = func(c *shim.Config) {
-		c.Store = shim.NewStore(h.layout).WithParser(func(s spec.Source) ([]spec.Group, hcl.Diagnostics) {
+		c.Store = shim.NewStore(h.layout)
+		c.Store.Parse = func(s spec.Source) ([]spec.Group, hcl.Diagnostics) {
 			groups, diags := spec.Parse(s)
 			for i := range groups {
 				for _, edit := range edits {
@@ -30,7 +31,7 @@ func (h *harness) overrideGroups(edits ...func(*spec.Group)) {
 				shimtest.Digested(&groups[i])
 			}
 			return groups, diags
-		})
+		}
 	}
 	h.begin()
 }

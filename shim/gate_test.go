@@ -108,7 +108,7 @@ func TestOrder(t *testing.T) {
 		if tt.in.Want == nil {
 			tt.in.Want = g
 		}
-		tt.in.Now, tt.in.Layout = noon, layout
+		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)
 		steps := shim.Texts(shim.Plan(tt.in))
 		for _, s := range steps {

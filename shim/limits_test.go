@@ -34,7 +34,7 @@ func TestPlanLimits(t *testing.T) {
 		{"unknown, and something is to start", shim.PlanInput{Want: all, Observed: seen(all, bounds(unknown), task("web", shim.TaskCreated))}},
 		{"the network is unknown", shim.PlanInput{Want: all, Observed: seen(all, bounds(absent), net(unknown, unknown, unknown, unknown))}},
 	} {
-		tt.in.Now, tt.in.Layout = noon, layout
+		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)
 		for _, s := range shim.Texts(shim.Plan(tt.in)) {
 			got.WriteString(s + "\n")

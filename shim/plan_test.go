@@ -23,8 +23,8 @@ var update = flag.Bool("update", false, "rewrite the goldens")
 
 var noon = shimtest.Noon
 
-// layout is for tests that make no file.
-var layout = shim.Layout{CgroupRoot: "/sallyport"}
+// fixedLayout is for tests that make no file.
+var fixedLayout = shim.Layout{CgroupRoot: "/sallyport"}
 
 // running is what a host has on which the group is as it says.
 func running(g *spec.Group) shim.Observed {
@@ -191,7 +191,7 @@ func TestPlan(t *testing.T) {
 			t.Fatalf("two cases are called %q", tt.name)
 		}
 		names[tt.name] = true
-		tt.in.Now, tt.in.Layout = noon, layout
+		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)
 		for _, s := range shim.Texts(shim.Plan(tt.in)) {
 			got.WriteString(s + "\n")
@@ -225,7 +225,7 @@ func rename(from, to string) func(*spec.Group) {
 func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
 	inNoStep := []string{"Upstreams", "Unsafe"}
 	steps := func(g *spec.Group) []string {
-		return shim.Texts(shim.Plan(shim.PlanInput{Want: g, Assume: true, Observed: shim.Nothing(), Layout: layout}))
+		return shim.Texts(shim.Plan(shim.PlanInput{Want: g, Assume: true, Observed: shim.Nothing(), Layout: fixedLayout}))
 	}
 	full := steps(shimtest.Checkout(shimtest.FullDoor))
 	for f := range reflect.TypeFor[spec.Door]().Fields() {

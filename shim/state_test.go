@@ -43,7 +43,7 @@ func TestStateOf(t *testing.T) {
 		{"gone but for a volume nobody could look at", nil, shim.Observed{Net: shim.Nothing().Net, VolumesErr: errBlind}, shim.Stopping, shim.Stopping},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := shim.PlanInput{Group: "checkout", Want: tt.want, Observed: tt.seen, Now: noon, Layout: layout}
+			in := shim.PlanInput{Group: "checkout", Want: tt.want, Observed: tt.seen, Now: noon, Layout: fixedLayout}
 			if got := shim.StateOf(in, tt.before); got != tt.state {
 				t.Errorf("state %q, want %q", got, tt.state)
 			}

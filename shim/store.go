@@ -31,9 +31,10 @@ import (
 type Store struct {
 	// Begin and End are told of each file that is written or removed, as "write wanted" or "remove install.json". Optional.
 	Begin, End func(change string)
+	// Parse reads a group file. NewStore sets it to spec.Parse.
+	Parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 
 	layout    Layout
-	parse     func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 	conflicts func([]spec.Group) hcl.Diagnostics
 	now       func() time.Time
 	swept     bool // of files that a daemon before was killed over; what is unfinished now is being written
@@ -41,7 +42,7 @@ type Store struct {
 
 // NewStore returns the store in the layout's GroupsDir and StateDir. It touches neither.
 func NewStore(l Layout) *Store {
-	return &Store{layout: l, parse: spec.Parse, conflicts: spec.Conflicts, now: time.Now}
+	return &Store{layout: l, Parse: spec.Parse, conflicts: spec.Conflicts, now: time.Now}
 }
 
 // Layout returns where the store's files are.
@@ -97,7 +98,7 @@ func (s *Store) readAs(name string, b Bundle, readFile func(string) ([]byte, err
 	if b.Path != "" {
 		dir = filepath.Dir(b.Path)
 	}
-	groups, diags := s.parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
+	groups, diags := s.Parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
 	if diags.HasErrors() {
 		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}

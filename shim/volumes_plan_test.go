@@ -45,7 +45,7 @@ func TestPlanVolumes(t *testing.T) {
 		{"gone: persistent", shim.PlanInput{Group: "checkout", Was: persistent, Observed: running(persistent)}},
 		{"gone: host path", shim.PlanInput{Group: "checkout", Was: host, Observed: running(host)}},
 	} {
-		tt.in.Now, tt.in.Layout = noon, layout
+		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)
 		for _, s := range shim.Texts(shim.Plan(tt.in)) {
 			got.WriteString(s + "\n")

@@ -12,13 +12,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-var layout = shim.Layout{RunDir: "/run/sallyport", LogDir: "/var/log/sallyport", CgroupRoot: "/sallyport"}
+var fixedLayout = shim.Layout{RunDir: "/run/sallyport", LogDir: "/var/log/sallyport", CgroupRoot: "/sallyport"}
 
 func fixture() contract.Fixture {
 	h := shimtest.New(nil)
 	return contract.Fixture{
 		Runtime: h.Runtime(),
-		Layout:  layout,
+		Layout:  fixedLayout,
 		Image:   "web:1",
 		Seal: func(group string) (string, error) {
 			err := h.Network().Seal(context.Background(), group)
@@ -28,10 +28,10 @@ func fixture() contract.Fixture {
 			return h.Volumes().Ensure(context.Background(), &spec.Group{Name: group}, spec.Volume{Name: volume, Size: 1 << 20})
 		},
 		Ran: func(group, name string) bool {
-			_, err := h.Report(layout, group, name)
+			_, err := h.Report(fixedLayout, group, name)
 			return err == nil
 		},
-		Report: func(group, name string) (contract.Report, error) { return h.Report(layout, group, name) },
+		Report: func(group, name string) (contract.Report, error) { return h.Report(fixedLayout, group, name) },
 	}
 }
 
