@@ -12,7 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/keeper"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -69,11 +70,11 @@ func files(t *testing.T) []string {
 }
 
 func TestPlan(t *testing.T) {
-	layout := shim.Layout{CgroupRoot: "/sallyport"}
+	layout := layout.Layout{CgroupRoot: "/sallyport"}
 	for _, path := range files(t) {
 		t.Run(path, func(t *testing.T) {
 			var got strings.Builder
-			for _, p := range shim.Offline(layout, parse(t, path)) {
+			for _, p := range keeper.Offline(layout, parse(t, path)) {
 				fmt.Fprintf(&got, "%s:\n", p.Group)
 				for _, step := range p.Steps {
 					fmt.Fprintf(&got, "    %s\n", step)

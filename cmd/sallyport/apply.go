@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 type applyVerb struct {
@@ -47,9 +48,9 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	for _, g := range applied(previews, groups) {
 		if g.Error != "" {
-			return &shim.Problem{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+			return &hint.Error{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
-		if g.State == shim.Stopped {
+		if g.State == group.Stopped {
 			fmt.Fprintf(ui.out, "%s stays stopped; run it with \"sallyport start %s\"\n", g.Name, g.Name)
 			continue
 		}
@@ -65,7 +66,7 @@ const settle = 500 * time.Millisecond
 const goesOn = "the daemon continues with the installed files; watch \"sallyport ps\""
 
 // applied returns the groups that the previews are about.
-func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.GroupStatus) {
+func applied(previews []group.Preview, all []group.Status) (groups []group.Status) {
 	for _, p := range previews {
 		for _, g := range all {
 			if g.Name == p.Group {
@@ -78,9 +79,9 @@ func applied(previews []shim.Preview, all []shim.GroupStatus) (groups []shim.Gro
 
 // interrupted replaces an error that the operator's own interrupt has caused. The hint explains
 // what becomes of the work.
-func interrupted(ctx context.Context, err error, hint string) error {
+func interrupted(ctx context.Context, err error, hint_ string) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return &shim.Problem{Err: errors.New("interrupted"), Hint: hint}
+	return &hint.Error{Err: errors.New("interrupted"), Hint: hint_}
 }

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // A check tests one thing that a host must have before it can keep the promise of a group. doctor
@@ -61,7 +62,7 @@ func runRequired(ctx context.Context, checks []check) error {
 // hostChecks lists the checks for a daemon with this layout. A cause comes before its consequences.
 // The self-test is not marked as required. The daemon runs it later by itself, because it must take
 // its lock before it makes anything.
-func hostChecks(l shim.Layout, rt runtimeFlags) []check {
+func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 	return []check{
 		{"root", true, checkRoot},
 		{"kernel", true, checkKernel},
@@ -80,6 +81,6 @@ func hostChecks(l shim.Layout, rt runtimeFlags) []check {
 }
 
 // unmet returns an error for something that the host lacks, with a hint.
-func unmet(hint, format string, args ...any) error {
-	return &shim.Problem{Err: fmt.Errorf(format, args...), Hint: hint}
+func unmet(hint_, format string, args ...any) error {
+	return &hint.Error{Err: fmt.Errorf(format, args...), Hint: hint_}
 }

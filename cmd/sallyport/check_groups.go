@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/reach"
+	"github.com/sallyport/sallyport/shim/store"
 )
 
 // checkResolvers returns the name servers for ambassadors whose group file names none.
@@ -34,7 +36,7 @@ const daemonTimeout = 2 * time.Second
 
 // unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the
 // daemon. If none answers, it reads what the last one stored.
-func unsafeResults(ctx context.Context, in *instance, l shim.Layout) []result {
+func unsafeResults(ctx context.Context, in *instance, l layout.Layout) []result {
 	texts, err := unsafeTexts(ctx, in, l)
 	if err != nil {
 		return []result{{Name: "unsafe", OK: true, Note: true, Found: "can't read what groups give up: " + err.Error(), Hint: "run doctor as root"}}
@@ -49,7 +51,7 @@ func unsafeResults(ctx context.Context, in *instance, l shim.Layout) []result {
 	return all
 }
 
-func unsafeTexts(ctx context.Context, in *instance, l shim.Layout) ([]string, error) {
+func unsafeTexts(ctx context.Context, in *instance, l layout.Layout) ([]string, error) {
 	var all []string
 	add := func(group string, texts []string) {
 		for _, text := range texts {
@@ -66,9 +68,9 @@ func unsafeTexts(ctx context.Context, in *instance, l shim.Layout) ([]string, er
 			return all, nil
 		}
 	}
-	known, err := shim.NewStore(l).Known()
+	known, err := store.New(l).List()
 	for i := range known {
-		add(known[i].Group.Name, shim.UnsafeTexts(&known[i].Group))
+		add(known[i].Group.Name, reach.UnsafeTexts(&known[i].Group))
 	}
 	return all, err
 }

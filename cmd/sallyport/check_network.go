@@ -12,7 +12,8 @@ import (
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
 	"github.com/sallyport/sallyport/netns/firewall"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/linux/network"
 )
 
 func checkNFTables(context.Context) (string, error) {
@@ -77,8 +78,8 @@ func warnOfForwardPolicy(ownTable string, log *slog.Logger) {
 }
 
 // checkSelf proves that the rules hold on this kernel.
-func checkSelf(ctx context.Context, l shim.Layout) (string, error) {
-	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l})
+func checkSelf(ctx context.Context, l layout.Layout) (string, error) {
+	network, err := network.New(network.Config{Layout: l})
 	if err != nil {
 		return "", err
 	}
@@ -91,7 +92,7 @@ func checkPrefixes(prefix4, prefix6 string) (string, error) {
 	if err != nil {
 		return "", unmet("write --prefix4 as 10.209.0.0/16 and --prefix6 as fd5a:11e0:9027::/64", "%w", err)
 	}
-	routes, err := netns.Routes(shim.LinkAliasPrefix)
+	routes, err := netns.Routes(network.LinkAliasPrefix)
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/netns/firewall"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestNewEnough(t *testing.T) {
@@ -97,7 +97,7 @@ func TestResult(t *testing.T) {
 	if err := runRequired(t.Context(), []check{ok, optional}); err != nil {
 		t.Errorf("an optional check stops the daemon: %v", err)
 	}
-	if problem, ok := errors.AsType[*shim.Problem](runRequired(t.Context(), []check{ok, optional, failing})); !ok || problem.Hint != "boot another" {
+	if problem, ok := errors.AsType[*hint.Error](runRequired(t.Context(), []check{ok, optional, failing})); !ok || problem.Hint != "boot another" {
 		t.Errorf("the failed required check is not the daemon's error: %v", problem)
 	}
 }

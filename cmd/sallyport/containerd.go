@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd"
 	"github.com/sallyport/sallyport/shim/ctrd/child"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 const (
@@ -31,7 +31,7 @@ type runtimeFlags struct {
 
 // choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier
 // choice, even while that containerd is down, because our containers are in it.
-func (f runtimeFlags) choose(l shim.Layout) (string, error) {
+func (f runtimeFlags) choose(l layout.Layout) (string, error) {
 	before, err := os.ReadFile(choiceFile(l))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read which containerd was used before: %w", err)
@@ -49,24 +49,24 @@ func (f runtimeFlags) choose(l shim.Layout) (string, error) {
 
 // remember stores a choice for the next start. A flag replaces an earlier choice. A choice that is
 // already stored is not written again, since a full disk might have no room for it.
-func remember(l shim.Layout, choice string) error {
+func remember(l layout.Layout, choice string) error {
 	if before, err := os.ReadFile(choiceFile(l)); err == nil && strings.TrimSpace(string(before)) == choice {
 		return nil
 	}
 	return renameio.WriteFile(choiceFile(l), []byte(choice+"\n"), 0o600)
 }
 
-func choiceFile(l shim.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
+func choiceFile(l layout.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
 
 // child returns the configuration of the private containerd of a layout.
-func (f runtimeFlags) child(l shim.Layout) child.Config {
+func (f runtimeFlags) child(l layout.Layout) child.Config {
 	return child.Config{
 		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin,
 	}
 }
 
 // checkContainerd returns the containerd that the daemon would use.
-func checkContainerd(ctx context.Context, l shim.Layout, f runtimeFlags) (string, error) {
+func checkContainerd(ctx context.Context, l layout.Layout, f runtimeFlags) (string, error) {
 	choice, err := f.choose(l)
 	if err != nil {
 		return "", err

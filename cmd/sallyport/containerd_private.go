@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/child"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // privateReady is how long a private containerd may take to serve: a second on an idle host, more
@@ -25,7 +25,7 @@ type private struct {
 }
 
 // openContainerd chooses the containerd, starts it if it is a private one, and returns its socket.
-func (f runtimeFlags) openContainerd(ctx context.Context, l shim.Layout, log *slog.Logger) (string, *private, error) {
+func (f runtimeFlags) openContainerd(ctx context.Context, l layout.Layout, log *slog.Logger) (string, *private, error) {
 	choice, err := f.choose(l)
 	if err != nil {
 		return "", nil, err

@@ -3,11 +3,11 @@ package main
 import (
 	"testing"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestChooseContainerd(t *testing.T) {
-	l := shim.Layout{StateDir: t.TempDir()}
+	l := layout.Layout{StateDir: t.TempDir()}
 	choose := func(flag, want string) {
 		t.Helper()
 		got, err := runtimeFlags{Containerd: flag}.choose(l)

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A counting keeper adds the counters of the kernel to the status of a single group. The status of
@@ -17,11 +18,11 @@ type counting struct {
 
 // A countedDoor reads the counters of a group's rules.
 type countedDoor interface {
-	Counters(group string) (shim.Counters, error)
+	Counters(group string) (host.Counters, error)
 	Spent(group string) (used, quota uint64, err error)
 }
 
-func (k counting) Status(group string) ([]shim.GroupStatus, error) {
+func (k counting) Status(group string) ([]group.Status, error) {
 	groups, err := k.Keeper.Status(group)
 	if err != nil || group == "" {
 		return groups, err
@@ -35,7 +36,7 @@ func (k counting) Status(group string) ([]shim.GroupStatus, error) {
 	return groups, nil
 }
 
-func (k counting) count(g *shim.GroupStatus) error {
+func (k counting) count(g *group.Status) error {
 	counters, err := k.door.Counters(g.Name)
 	if err != nil {
 		return err

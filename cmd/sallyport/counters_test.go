@@ -7,32 +7,33 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // A fixedDoor has the same counters for every group.
 type fixedDoor struct {
-	counters shim.Counters
+	counters host.Counters
 	err      error
 }
 
-func (s fixedDoor) Counters(string) (shim.Counters, error)       { return s.counters, s.err }
+func (s fixedDoor) Counters(string) (host.Counters, error)       { return s.counters, s.err }
 func (s fixedDoor) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
 
 func TestCounting(t *testing.T) {
-	counters := shim.Counters{MembersTCP: shim.Count{Packets: 3}}
+	counters := host.Counters{MembersTCP: host.Count{Packets: 3}}
 	broken := errors.New("netlink is broken")
 	for _, c := range []struct {
 		name, group string
 		err, want   error
-		counters    *shim.Counters
+		counters    *host.Counters
 	}{
 		{"one group", "checkout", nil, nil, &counters},
 		{"every group", "", broken, nil, nil}, // the counters are not read
 		{"no rules yet", "checkout", os.ErrNotExist, nil, nil},
 		{"unreadable", "checkout", broken, broken, nil},
-		{"no such group", "chekout", nil, shim.ErrNoGroup, nil},
+		{"no such group", "chekout", nil, group.ErrNoGroup, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := counting{&fakeDaemon{}, fixedDoor{counters, c.err}}
@@ -53,19 +54,19 @@ func TestCounting(t *testing.T) {
 }
 
 func TestCounterLines(t *testing.T) {
-	n := func(packets uint64) shim.Count { return shim.Count{Packets: packets} }
-	everything := &shim.Counters{
+	n := func(packets uint64) host.Count { return host.Count{Packets: packets} }
+	everything := &host.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
 		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersIntercepted: n(10), Quota: n(11),
 	}
 	for _, c := range []struct {
 		name     string
 		egress   spec.Egress
-		counters *shim.Counters
+		counters *host.Counters
 		want     []string
 	}{
 		{"unknown", spec.EgressAmbassador, nil, nil},
-		{"all zero", spec.EgressAmbassador, &shim.Counters{}, []string{
+		{"all zero", spec.EgressAmbassador, &host.Counters{}, []string{
 			"members: 0 refused on their way out (0 tcp), 0 dropped on their way in",
 			"ambassador: 0 out, 0 in, 0 refused by allow",
 		}},

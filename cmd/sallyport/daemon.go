@@ -10,9 +10,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/denials"
+	"github.com/sallyport/sallyport/shim/journal"
+	"github.com/sallyport/sallyport/shim/keeper"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/linux/cgroups"
+	"github.com/sallyport/sallyport/shim/linux/network"
+	"github.com/sallyport/sallyport/shim/linux/probe"
+	"github.com/sallyport/sallyport/shim/linux/volumes"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
 )
 
 type daemonVerb struct {
@@ -53,7 +62,7 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
 // have ended, the private containerd last.
-func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -65,31 +74,31 @@ func (v *daemonVerb) keep(ctx context.Context, l shim.Layout, environ []string, 
 		return err
 	}
 	defer client.Close()
-	network, err := shim.NewHostNetwork(shim.HostNetworkConfig{Layout: l, Log: log})
+	network, err := network.New(network.Config{Layout: l, Log: log})
 	if err != nil {
 		return err
 	}
-	cgroups, err := shim.NewHostCgroups(l, log)
+	cgroups, err := cgroups.New(l, log)
 	if err != nil {
 		return err
 	}
-	journal, err := shim.OpenJournal(shim.JournalConfig{Layout: l})
+	journal, err := journal.Open(journal.Config{Layout: l})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	lookout := network.Lookout()
-	keeper, err := shim.New(shim.Config{
-		RunnerConfig: withFailpoints(shim.RunnerConfig{
-			Runtime: client, Network: network, Volumes: shim.NewHostVolumes(l, address), Cgroups: cgroups, Images: client, Store: shim.NewStore(l), Log: log,
-			Drift: lookout, Prober: shim.NewHostProber(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
+	keeper, err := keeper.New(keeper.Config{
+		Config: withFailpoints(runner.Config{
+			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Store: store.New(l), Log: log,
+			Drift: lookout, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		}, environ),
 		Watcher: client, Changes: lookout,
 	})
 	if err != nil {
 		return err
 	}
-	poller, err := shim.NewPoller(shim.PollerConfig{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
+	poller, err := denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
 	if err != nil {
 		return err
 	}
@@ -158,7 +167,7 @@ func runtimeVersion(client *ctrd.Client) func(context.Context) string {
 
 // makeFolders makes the folders that the rest of the daemon expects. Only root can read the state.
 // The run folder is open to all, because the socket in it checks the user itself.
-func makeFolders(l shim.Layout) error {
+func makeFolders(l layout.Layout) error {
 	for _, dir := range []struct {
 		path string
 		mode os.FileMode

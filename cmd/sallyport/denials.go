@@ -9,7 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 type denialsVerb struct {
@@ -24,12 +25,12 @@ func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	q := shim.EventQuery{Group: v.Group, Kinds: []shim.EventKind{shim.EventDenied}, Follow: v.Follow, Tail: tailOf(nil, v.Follow)}
+	q := group.EventQuery{Group: v.Group, Kinds: []group.EventKind{group.EventDenied}, Follow: v.Follow, Tail: tailOf(nil, v.Follow)}
 	if v.Follow {
 		return printEvents(ctx, client, q, ui.out, v.JSON)
 	}
 	sums := refusals{}
-	if err := client.Events(ctx, q, func(e shim.Event) error { sums.add(e); return nil }); err != nil {
+	if err := client.Events(ctx, q, func(e group.Event) error { sums.add(e); return nil }); err != nil {
 		return err
 	}
 	if v.JSON {
@@ -44,14 +45,14 @@ func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 type refusal struct {
 	Last  time.Time `json:"last"`
 	Group string    `json:"group"`
-	shim.Denial
+	host.Denial
 	Others int `json:"others,omitempty"`
 }
 
 // refusals are the sums, by their key: a refusal without time and counts.
 type refusals map[refusal]*refusal
 
-func (r refusals) add(e shim.Event) {
+func (r refusals) add(e group.Event) {
 	if e.Denial == nil {
 		return
 	}
@@ -88,7 +89,7 @@ func writeRefusals(w io.Writer, sums []*refusal, now time.Time) error {
 		case s.Others > 0:
 			to = "others"
 		case s.Destination.IsValid():
-			to = shim.HostPort(s.Destination)
+			to = host.HostPort(s.Destination)
 		}
 		t.add(age(now, s.Last), s.Group, s.Container, s.Protocol, to, fmt.Sprint(s.Packets))
 	}

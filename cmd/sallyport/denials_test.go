@@ -8,19 +8,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // happened is the journal of the fake daemon.
-var happened = func() []shim.Event {
+var happened = func() []group.Event {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	denied := func(second int, group, container, protocol, to string, packets uint64) shim.Event {
-		d := shim.Denial{Container: container, Protocol: protocol, Packets: packets, Bytes: 60 * packets}
+	denied := func(second int, name, container, protocol, to string, packets uint64) group.Event {
+		d := host.Denial{Container: container, Protocol: protocol, Packets: packets, Bytes: 60 * packets}
 		if to != "" {
 			d.Destination = netip.MustParseAddrPort(to)
 		}
-		return shim.Event{
-			Time: at.Add(time.Duration(second) * time.Second), Group: group, Container: container, Kind: shim.EventDenied,
+		return group.Event{
+			Time: at.Add(time.Duration(second) * time.Second), Group: name, Container: container, Kind: group.EventDenied,
 			Text: "packets to " + to, Denial: &d,
 		}
 	}
@@ -29,13 +30,13 @@ var happened = func() []shim.Event {
 	more := others
 	more.Time, more.Others = at.Add(5*time.Second), 7
 	status := uint32(137)
-	return []shim.Event{
-		{Time: at, Group: "checkout", Kind: shim.EventState, State: shim.Running, Text: "running"},
+	return []group.Event{
+		{Time: at, Group: "checkout", Kind: group.EventState, State: group.Running, Text: "running"},
 		denied(1, "checkout", "web", "tcp", "192.0.2.66:443", 1),
 		denied(2, "sold", "job", "udp", "[2001:db8::7]:123", 4),
 		denied(3, "checkout", "web", "tcp", "192.0.2.66:443", 2),
 		others,
-		{Time: at.Add(4 * time.Second), Group: "checkout", Container: "web", Kind: shim.EventRestarted, ExitStatus: &status, Text: "ended with status 137, started again"},
+		{Time: at.Add(4 * time.Second), Group: "checkout", Container: "web", Kind: group.EventRestarted, ExitStatus: &status, Text: "ended with status 137, started again"},
 		denied(4, "checkout", "", "icmp", "192.0.2.66:0", 1),
 		more,
 	}

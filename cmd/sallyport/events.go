@@ -9,8 +9,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 type eventsVerb struct {
@@ -25,7 +25,7 @@ func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	q := shim.EventQuery{Group: v.Group, Follow: v.Follow, Tail: tailOf(v.Tail, v.Follow)}
+	q := group.EventQuery{Group: v.Group, Follow: v.Follow, Tail: tailOf(v.Tail, v.Follow)}
 	return printEvents(ctx, client, q, ui.out, v.JSON)
 }
 
@@ -47,11 +47,11 @@ func tailOf(asked *int, follow bool) int {
 }
 
 // printEvents prints a line for each event.
-func printEvents(ctx context.Context, client *api.Client, q shim.EventQuery, w io.Writer, asJSON bool) error {
+func printEvents(ctx context.Context, client *api.Client, q group.EventQuery, w io.Writer, asJSON bool) error {
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	err := client.Events(ctx, q, func(e shim.Event) error {
+	err := client.Events(ctx, q, func(e group.Event) error {
 		if asJSON {
 			if err := lines.Encode(e); err != nil {
 				return err
@@ -69,7 +69,7 @@ func printEvents(ctx context.Context, client *api.Client, q shim.EventQuery, w i
 
 // writeEvent prints an event in columns. Their width is fixed, because later events are not known
 // yet. Most names fit. The writer keeps the error.
-func writeEvent(w io.Writer, e shim.Event) {
+func writeEvent(w io.Writer, e group.Event) {
 	who := target{e.Group, e.Container}
 	fmt.Fprintf(w, "%s  %-9s  %-20s  %s\n", e.Time.Local().Format(time.DateTime), e.Kind, who, oneLine(e.Text))
 }

@@ -8,7 +8,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -40,7 +41,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	req := shim.ExecRequest{
+	req := host.ExecRequest{
 		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY, Stdout: ui.out, Stderr: ui.err,
 	}
 	if v.Interactive {
@@ -69,7 +70,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // pick returns the container that is named, or the group's only app.
-func pick(t target, groups []shim.GroupStatus) (string, error) {
+func pick(t target, groups []group.Status) (string, error) {
 	if t.container != "" {
 		return t.container, nil
 	}

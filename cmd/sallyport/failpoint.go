@@ -11,7 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/runner"
 )
 
 // failpointEnv names a file. In it a test writes where the daemon is to kill itself, to see what
@@ -40,7 +41,7 @@ type failpoint struct {
 }
 
 // withFailpoints returns config with the failpoint that the environment asks for.
-func withFailpoints(config shim.RunnerConfig, environ []string) shim.RunnerConfig {
+func withFailpoints(config runner.Config, environ []string) runner.Config {
 	return newFailpoint(environ).watch(config)
 }
 
@@ -96,8 +97,8 @@ func (f *failpoint) due(when, what string) bool {
 	return number == fmt.Sprint(f.seen)
 }
 
-// beginStep is for [shim.RunnerConfig.Before].
-func (f *failpoint) beginStep(_ string, s shim.Step) { f.begin(string(s.Kind)) }
+// beginStep is for [runner.Config.Before].
+func (f *failpoint) beginStep(_ string, s plan.Step) { f.begin(string(s.Kind)) }
 
-// endStep is for [shim.RunnerConfig.Trace].
-func (f *failpoint) endStep(_ string, s shim.Step, _ time.Duration) { f.end(string(s.Kind)) }
+// endStep is for [runner.Config.Trace].
+func (f *failpoint) endStep(_ string, s plan.Step, _ time.Duration) { f.end(string(s.Kind)) }

@@ -5,13 +5,15 @@ package main
 import (
 	"context"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/probes"
+	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
 // store's files, and the calls "hold", "release", "probe" and "discard".
-func (f *failpoint) watch(config shim.RunnerConfig) shim.RunnerConfig {
+func (f *failpoint) watch(config runner.Config) runner.Config {
 	if f == nil {
 		return config
 	}
@@ -24,11 +26,11 @@ func (f *failpoint) watch(config shim.RunnerConfig) shim.RunnerConfig {
 }
 
 type failpointImages struct {
-	shim.ImageKeeper
+	runner.ImageKeeper
 	failpoint *failpoint
 }
 
-func (h failpointImages) Retain(ctx context.Context, group string, generation int, image shim.Image) error {
+func (h failpointImages) Retain(ctx context.Context, group string, generation int, image host.Image) error {
 	h.failpoint.begin("hold")
 	defer h.failpoint.end("hold")
 	return h.ImageKeeper.Retain(ctx, group, generation, image)
@@ -41,7 +43,7 @@ func (h failpointImages) Release(ctx context.Context, group string, generation i
 }
 
 type failpointProber struct {
-	shim.Prober
+	probes.Prober
 	failpoint *failpoint
 }
 
@@ -52,7 +54,7 @@ func (p failpointProber) Probe(ctx context.Context, group, container string, pro
 }
 
 type failpointVolumes struct {
-	shim.Volumes
+	runner.Volumes
 	failpoint *failpoint
 }
 

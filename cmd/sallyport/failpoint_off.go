@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/sallyport/sallyport/shim"
+import "github.com/sallyport/sallyport/shim/runner"
 
 // withFailpoints returns config as it is: the binary that users get has no failpoints.
-func withFailpoints(config shim.RunnerConfig, _ []string) shim.RunnerConfig { return config }
+func withFailpoints(config runner.Config, _ []string) runner.Config { return config }

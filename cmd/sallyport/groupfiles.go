@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -21,7 +21,7 @@ type groupArgs struct {
 
 // A reading is the content of the group files of one command line.
 type reading struct {
-	bundles []shim.Bundle
+	bundles []group.Bundle
 	groups  []spec.Group
 }
 
@@ -64,12 +64,12 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 
 // readOne parses one file. The bundle has everything that the file was parsed with, so the daemon
 // gets the same result from it.
-func readOne(path string, src []byte, flags, environ map[string]string) (shim.Bundle, []spec.Group, hcl.Diagnostics) {
+func readOne(path string, src []byte, flags, environ map[string]string) (group.Bundle, []spec.Group, hcl.Diagnostics) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return shim.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
+		return group.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
-	b := shim.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
+	b := group.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
 	for _, name := range spec.Variables(src) {
 		value, ok := flags[name]
 		if !ok {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -40,14 +40,14 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if v.JSON {
-		return ui.json(append([]shim.Generation{}, all...))
+		return ui.json(append([]group.Generation{}, all...))
 	}
 	return writeHistory(ui.out, all, time.Now())
 }
 
 // movedImages returns a line for each image reference whose digest differs from the generation
 // before.
-func movedImages(now, before shim.ImageDigests) (lines []string) {
+func movedImages(now, before group.ImageDigests) (lines []string) {
 	for _, ref := range slices.Sorted(maps.Keys(now)) {
 		if was, ok := before[ref]; ok && was != now[ref] {
 			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, spec.ShortDigest(now[ref]), spec.ShortDigest(was)))
@@ -57,7 +57,7 @@ func movedImages(now, before shim.ImageDigests) (lines []string) {
 }
 
 // writeHistory lists the generations, newest first. The newest is the current definition.
-func writeHistory(w io.Writer, all []shim.Generation, now time.Time) error {
+func writeHistory(w io.Writer, all []group.Generation, now time.Time) error {
 	t := table{header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"}}
 	for i, g := range all {
 		kept := "no"

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // An instance selects one of the Sallyports on this host. Every verb takes its flags, before or
@@ -34,8 +34,8 @@ type paths struct {
 // layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,
 // addresses and containerd namespace, since a host has one of each. They come from a hash of the
 // root's path, so instances under different roots don't collide.
-func (in *instance) layout(p paths) (shim.Layout, error) {
-	l := shim.Layout{
+func (in *instance) layout(p paths) (layout.Layout, error) {
+	l := layout.Layout{
 		RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
 		CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport",
 		Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
@@ -43,11 +43,11 @@ func (in *instance) layout(p paths) (shim.Layout, error) {
 	if in.Root != "" {
 		root, err := filepath.Abs(in.Root)
 		if err != nil {
-			return shim.Layout{}, err
+			return layout.Layout{}, err
 		}
 		sum := sha256.Sum256([]byte(root))
 		name := "sallyport-" + hex.EncodeToString(sum[:4])
-		l = shim.Layout{
+		l = layout.Layout{
 			RunDir: filepath.Join(root, "run"), StateDir: filepath.Join(root, "state"), LogDir: filepath.Join(root, "log"),
 			GroupsDir: filepath.Join(root, "groups.d"), CgroupRoot: "/" + name, Table: name, Namespace: name,
 			// One of 128 blocks beside the default's, and a /64 of its own. A /20 has room for
@@ -67,7 +67,7 @@ func (in *instance) layout(p paths) (shim.Layout, error) {
 	}{{&l.RunDir, in.RunDir}, {&l.StateDir, p.StateDir}, {&l.LogDir, p.LogDir}, {&l.GroupsDir, p.GroupsDir}} {
 		abs, err := filepath.Abs(cmp.Or(dir.flag, *dir.field))
 		if err != nil {
-			return shim.Layout{}, err
+			return layout.Layout{}, err
 		}
 		*dir.field = abs
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestLayout(t *testing.T) {
@@ -15,18 +15,18 @@ func TestLayout(t *testing.T) {
 		name  string
 		in    instance
 		paths paths
-		want  shim.Layout
+		want  layout.Layout
 	}{
-		{"defaults", instance{}, paths{}, shim.Layout{
+		{"defaults", instance{}, paths{}, layout.Layout{
 			RunDir: "/run/sallyport", StateDir: "/var/lib/sallyport", LogDir: "/var/log/sallyport", GroupsDir: "/etc/sallyport/groups.d",
 			CgroupRoot: "/sallyport", Table: "sallyport", Namespace: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
 		}},
-		{"a root", instance{Root: "/srv/two"}, paths{}, shim.Layout{
+		{"a root", instance{Root: "/srv/two"}, paths{}, layout.Layout{
 			RunDir: "/srv/two/run", StateDir: "/srv/two/state", LogDir: "/srv/two/log", GroupsDir: "/srv/two/groups.d",
 			CgroupRoot: "/sallyport-f76b606b", Table: "sallyport-f76b606b", Namespace: "sallyport-f76b606b",
 			Prefix4: "10.217.96.0/20", Prefix6: "fd5a:11e0:9027:616b::/64",
 		}},
-		{"a flag beats the root", instance{Root: "/srv/two", RunDir: "/run/x"}, paths{Table: "t", Prefix4: "10.9.0.0/16", LogDir: "/l"}, shim.Layout{
+		{"a flag beats the root", instance{Root: "/srv/two", RunDir: "/run/x"}, paths{Table: "t", Prefix4: "10.9.0.0/16", LogDir: "/l"}, layout.Layout{
 			RunDir: "/run/x", StateDir: "/srv/two/state", LogDir: "/l", GroupsDir: "/srv/two/groups.d",
 			CgroupRoot: "/sallyport-f76b606b", Table: "t", Namespace: "sallyport-f76b606b", Prefix4: "10.9.0.0/16", Prefix6: "fd5a:11e0:9027:616b::/64",
 		}},

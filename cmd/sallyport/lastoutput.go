@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs"
 )
 
@@ -19,7 +19,7 @@ const (
 // lastOutput returns a function that reads the last lines of a container's output, which show why
 // it failed. The output may hold any bytes, so characters that would move a terminal's cursor are
 // removed. Output that can't be read counts as none.
-func lastOutput(l shim.Layout) func(group, container string) []string {
+func lastOutput(l layout.Layout) func(group, container string) []string {
 	return func(group, container string) []string {
 		ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 		defer cancel()

@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestLastOutput(t *testing.T) {
-	l := shim.Layout{LogDir: t.TempDir()}
+	l := layout.Layout{LogDir: t.TempDir()}
 	path := l.LogPath("checkout", "web")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)

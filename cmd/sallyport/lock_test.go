@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestLock(t *testing.T) {
@@ -17,7 +17,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = takeLock(dir)
-	if problem, ok := errors.AsType[*shim.Problem](err); !ok || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), ",")) {
+	if problem, ok := errors.AsType[*hint.Error](err); !ok || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), ",")) {
 		t.Errorf("a second lock: %v, hint %+v", err, problem)
 	}
 	other, err := takeLock(t.TempDir())

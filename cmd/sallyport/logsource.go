@@ -6,14 +6,16 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs"
 )
 
 // logSource reads the containers' output for the control socket. A group or container that doesn't
 // exist is an error, not an empty log. The containers come in the order of the group.
-func logSource(l shim.Layout, status func(group string) ([]shim.GroupStatus, error)) api.LogSource {
+func logSource(l layout.Layout, status func(group string) ([]group.Status, error)) api.LogSource {
 	return func(ctx context.Context, req api.LogRequest, emit func(container, line string) error) error {
 		groups, err := status(req.Group)
 		if err != nil {
@@ -27,7 +29,7 @@ func logSource(l shim.Layout, status func(group string) ([]shim.GroupStatus, err
 		}
 		for _, name := range req.Containers {
 			if !slices.Contains(names, name) {
-				return &shim.Problem{
+				return &hint.Error{
 					Err:  fmt.Errorf("group %q has no container %q", req.Group, name),
 					Hint: "see \"sallyport status " + req.Group + "\"",
 				}

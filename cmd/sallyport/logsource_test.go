@@ -9,12 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestLogSource(t *testing.T) {
-	l := shim.Layout{LogDir: t.TempDir()}
+	l := layout.Layout{LogDir: t.TempDir()}
 	for name, text := range map[string]string{"proxy": "ready\n", "web": "one\ntwo\n", "old": "from before\n"} {
 		path := l.LogPath("checkout", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -34,7 +35,7 @@ func TestLogSource(t *testing.T) {
 		{"every container of the group", api.LogRequest{Group: "checkout"}, "proxy ready, web one, web two", ""},
 		{"one of them", api.LogRequest{Group: "checkout", Containers: []string{"web"}, Tail: 1}, "web two", ""},
 		{"no such container", api.LogRequest{Group: "checkout", Containers: []string{"wab"}}, "", `group "checkout" has no container "wab"`},
-		{"no such group", api.LogRequest{Group: "chekout"}, "", shim.ErrNoGroup.Error()},
+		{"no such group", api.LogRequest{Group: "chekout"}, "", group.ErrNoGroup.Error()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string

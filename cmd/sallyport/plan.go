@@ -7,7 +7,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/keeper"
 )
 
 type planVerb struct {
@@ -26,15 +27,15 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if v.JSON {
-		return ui.json(append([]shim.Preview{}, previews...))
+		return ui.json(append([]group.Preview{}, previews...))
 	}
 	return writePreviews(ui.out, previews)
 }
 
-func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shim.Preview, error) {
+func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]group.Preview, error) {
 	if v.Offline {
 		l, err := in.layout(paths{})
-		return shim.Offline(l, r.groups), err
+		return keeper.Offline(l, r.groups), err
 	}
 	client, err := in.client()
 	if err != nil {
@@ -45,7 +46,7 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]shi
 
 // writePreviews prints the steps of each group, and separately what they open, close or leave
 // unsafe.
-func writePreviews(w io.Writer, previews []shim.Preview) error {
+func writePreviews(w io.Writer, previews []group.Preview) error {
 	var out bytes.Buffer
 	for _, p := range previews {
 		switch {

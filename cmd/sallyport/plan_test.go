@@ -6,11 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 func TestWritePreviews(t *testing.T) {
-	previews := []shim.Preview{
+	previews := []group.Preview{
 		{Group: "a"},
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},

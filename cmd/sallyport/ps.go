@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 type psVerb struct {
@@ -27,7 +28,7 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if v.JSON {
-		return ui.json(append([]shim.GroupStatus{}, groups...))
+		return ui.json(append([]group.Status{}, groups...))
 	}
 	if err := writeGroups(ui.out, groups, time.Now()); err != nil {
 		return err
@@ -41,15 +42,15 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // warnOfFiles warns of unused files, except those that belong to a group of the table.
-func warnOfFiles(ui *ui, problems []api.FileProblem, groups []shim.GroupStatus) {
+func warnOfFiles(ui *ui, problems []api.FileProblem, groups []group.Status) {
 	for _, p := range problems {
-		if !slices.ContainsFunc(groups, func(g shim.GroupStatus) bool { return g.File == filepath.Base(p.Path) }) {
+		if !slices.ContainsFunc(groups, func(g group.Status) bool { return g.File == filepath.Base(p.Path) }) {
 			ui.notef("warning: %s is not used: %s", p.Path, p.Error)
 		}
 	}
 }
 
-func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {
+func writeGroups(w io.Writer, groups []group.Status, now time.Time) error {
 	t := table{header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "FOR"}}
 	for _, g := range groups {
 		r := t.add(g.Name, string(g.State), string(g.Egress), running(g.Containers), strings.Join(g.Addrs, ","), age(now, g.Since))
@@ -59,10 +60,10 @@ func writeGroups(w io.Writer, groups []shim.GroupStatus, now time.Time) error {
 }
 
 // running returns the number of running containers and of all, as "2/3".
-func running(containers []shim.ContainerStatus) string {
+func running(containers []group.ContainerStatus) string {
 	n := 0
 	for _, c := range containers {
-		if c.Task == shim.TaskRunning {
+		if c.Task == host.TaskRunning {
 			n++
 		}
 	}
@@ -70,7 +71,7 @@ func running(containers []shim.ContainerStatus) string {
 }
 
 // problem returns lines about why a group is not as its file defines it.
-func problem(g shim.GroupStatus) (lines []string) {
+func problem(g group.Status) (lines []string) {
 	if g.Error != "" {
 		lines = append(lines, "error: "+g.Error)
 	}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -15,35 +16,35 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func before(d time.Duration) time.Time { return now.Add(-d) }
 
-var checkout = shim.GroupStatus{
-	Name: "checkout", State: shim.Running, Egress: spec.EgressAmbassador, File: "/etc/sallyport/groups.d/checkout.hcl",
+var checkout = group.Status{
+	Name: "checkout", State: group.Running, Egress: spec.EgressAmbassador, File: "/etc/sallyport/groups.d/checkout.hcl",
 	Generation: 3, Digest: "0a1b2c3d4e5f6a7b", Addrs: []string{"10.209.0.1", "fd5a:11e0:9027::1"}, Since: before(5 * time.Minute),
 	Door: spec.Door{Publish: []spec.Publish{
 		{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"},
 		{Name: "admin", Address: "::1", Host: 9000, Port: 9000, Protocol: "tcp"},
 	}},
 	Labels: map[string]string{"team": "till", "env": "prod"},
-	Containers: []shim.ContainerStatus{
-		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: shim.TaskRunning, Ready: true, PID: 4711, StartedAt: before(5 * time.Minute)},
-		{Name: "web", Role: spec.App, Image: "checkout:1", Task: shim.TaskStopped, Restarts: 3, ExitStatus: new(uint32(137)), Signal: "SIGKILL", NextStart: now.Add(4 * time.Second)},
+	Containers: []group.ContainerStatus{
+		{Name: "proxy", Role: spec.Ambassador, Image: "haproxy:2.9", Task: host.TaskRunning, Ready: true, PID: 4711, StartedAt: before(5 * time.Minute)},
+		{Name: "web", Role: spec.App, Image: "checkout:1", Task: host.TaskStopped, Restarts: 3, ExitStatus: new(uint32(137)), Signal: "SIGKILL", NextStart: now.Add(4 * time.Second)},
 	},
 }
 
 func TestWriteGroups(t *testing.T) {
-	broken := shim.GroupStatus{
-		Name: "b", State: shim.Pending, Egress: spec.EgressNone, Since: before(time.Second),
+	broken := group.Status{
+		Name: "b", State: group.Pending, Egress: spec.EgressNone, Since: before(time.Second),
 		Error: "image \"x\": not found\nat all", Hint: "look at its name",
 	}
 	for _, c := range []struct {
 		name   string
-		groups []shim.GroupStatus
+		groups []group.Status
 		want   string
 	}{
 		{"none", nil, `
 GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  FOR
 `},
-		{"not ready yet", []shim.GroupStatus{{
-			Name: "b", State: shim.Starting, Egress: spec.EgressAmbassador, Since: before(time.Second),
+		{"not ready yet", []group.Status{{
+			Name: "b", State: group.Starting, Egress: spec.EgressAmbassador, Since: before(time.Second),
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			Hint:    `see "sallyport logs b.proxy"`,
 		}}, `
@@ -52,7 +53,7 @@ b      starting  ambassador  0/0         -        1s
   waits: for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused
   hint: see "sallyport logs b.proxy"
 `},
-		{"a note leaves the columns aligned", []shim.GroupStatus{broken, checkout}, `
+		{"a note leaves the columns aligned", []group.Status{broken, checkout}, `
 GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR
 b         pending  none        0/0         -                             1s
   error: image "x": not found; at all

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 type rmVerb struct {
@@ -37,8 +38,8 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if err := r.remove(ctx, func(line string) { ui.notef("%s", line) }); err != nil {
 			return interrupted(ctx, err, "the removal continues; see \"sallyport ps\"")
 		}
-		for _, group := range r.groups {
-			fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Gone)
+		for _, name := range r.groups {
+			fmt.Fprintf(ui.out, "%s is %s\n", name, group.Gone)
 		}
 	}
 	return nil
@@ -86,7 +87,7 @@ func groupsOf(ctx context.Context, client *api.Client, file string) (groups []st
 		}
 	}
 	if len(groups) == 0 {
-		return nil, &shim.Problem{Err: fmt.Errorf("no group comes from a file %s", file), Hint: "\"sallyport status GROUP\" shows the file of a group"}
+		return nil, &hint.Error{Err: fmt.Errorf("no group comes from a file %s", file), Hint: "\"sallyport status GROUP\" shows the file of a group"}
 	}
 	slices.Sort(groups)
 	return groups, nil

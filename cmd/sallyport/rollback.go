@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 type rollbackVerb struct {
@@ -34,7 +34,7 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	for _, g := range groups {
 		if g.Error != "" {
-			return &shim.Problem{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+			return &hint.Error{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
 		if len(before) == 1 && before[0].Generation == g.Generation {
 			fmt.Fprintf(ui.out, "%s stays %s with generation %d\n", g.Name, g.State, g.Generation)

@@ -15,7 +15,8 @@ import (
 
 	"github.com/docker/go-units"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -43,7 +44,7 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writeGroup(ui.out, g, time.Now())
 }
 
-func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
+func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s is %s", g.Name, g.State)
 	if d := age(now, g.Since); d != "" {
@@ -90,14 +91,14 @@ func writeGroup(w io.Writer, g shim.GroupStatus, now time.Time) error {
 	return err
 }
 
-func containerTable(g shim.GroupStatus, now time.Time) table {
+func containerTable(g group.Status, now time.Time) table {
 	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "READY", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
 	for _, c := range g.Containers {
 		var ready, pid, up, exit string
 		if c.PID != 0 {
 			pid = strconv.Itoa(int(c.PID))
 		}
-		if c.Task == shim.TaskRunning {
+		if c.Task == host.TaskRunning {
 			ready, up = "no", age(now, c.StartedAt)
 		}
 		if c.Ready {
@@ -114,7 +115,7 @@ func containerTable(g shim.GroupStatus, now time.Time) table {
 
 // containerNotes returns the lines below a container's row: what it waits for, and how it fails. If
 // the lines about the group already have the reason of the wait, it is left out.
-func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes []string) {
+func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes []string) {
 	if c.Waiting != "" {
 		what, why, _ := strings.Cut(c.Waiting, ": ")
 		if strings.Contains(above, why) {
@@ -140,7 +141,7 @@ func containerNotes(c shim.ContainerStatus, above string, now time.Time) (notes 
 
 // counterLines returns lines with the numbers of packets, the refused ones first. It returns nil if
 // the counters are unknown.
-func counterLines(e spec.Egress, c *shim.Counters) []string {
+func counterLines(e spec.Egress, c *host.Counters) []string {
 	if c == nil {
 		return nil
 	}
@@ -169,7 +170,7 @@ func counterLines(e spec.Egress, c *shim.Counters) []string {
 
 // doorLines returns the settings of the ambassador's door: where members' traffic goes, its limits
 // and what is unsafe. Each line is "name: text".
-func doorLines(g shim.GroupStatus) []string {
+func doorLines(g group.Status) []string {
 	door := "the ambassador"
 	for _, c := range g.Containers {
 		if c.Role == spec.Ambassador {

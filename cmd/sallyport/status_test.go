@@ -8,14 +8,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
 func TestWriteGroup(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		group shim.GroupStatus
+		group group.Status
 		want  string
 	}{
 		{"everything", checkout, `
@@ -35,13 +36,13 @@ checkout is running, for 5m
   web        app         stopped  -      -     -   3         137/SIGKILL  checkout:1
     starts again in 4s
 `},
-		{"in a crash loop", shim.GroupStatus{
-			Name: "b", State: shim.Degraded, Egress: spec.EgressNone, Error: "web (app) ended with status 137 (SIGKILL, out of memory)",
+		{"in a crash loop", group.Status{
+			Name: "b", State: group.Degraded, Egress: spec.EgressNone, Error: "web (app) ended with status 137 (SIGKILL, out of memory)",
 			Hint: "see its log", Waiting: "waits for web (app) to be ready: it ended with status 137 (SIGKILL, out of memory)",
-			Containers: []shim.ContainerStatus{
-				{Name: "store", Role: spec.Sidecar, Image: "store:1", Task: shim.TaskRunning, Waiting: "is not ready: its ready probe has not answered yet"},
+			Containers: []group.ContainerStatus{
+				{Name: "store", Role: spec.Sidecar, Image: "store:1", Task: host.TaskRunning, Waiting: "is not ready: its ready probe has not answered yet"},
 				{
-					Name: "web", Role: spec.App, Image: "web:1", Task: shim.TaskStopped, Restarts: 4, Row: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
+					Name: "web", Role: spec.App, Image: "web:1", Task: host.TaskStopped, Restarts: 4, Row: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
 					OOMKilled: true, NextStart: now.Add(4 * time.Second), LastOutput: []string{"reading everything", "", "allocating"},
 				},
 			},
@@ -63,13 +64,13 @@ b is degraded
     |
     | allocating
 `},
-		{"waiting, the reason shown once", shim.GroupStatus{
-			Name: "b", State: shim.Starting, Egress: spec.EgressNone, Hint: "see its log",
+		{"waiting, the reason shown once", group.Status{
+			Name: "b", State: group.Starting, Egress: spec.EgressNone, Hint: "see its log",
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away",
-			Containers: []shim.ContainerStatus{
-				{Name: "proxy", Role: spec.Ambassador, Image: "proxy:1", Task: shim.TaskRunning, Waiting: "is not ready: its ready probe failed: status 503: the database is away"},
-				{Name: "web", Role: spec.App, Image: "web:1", Task: shim.TaskCreated, Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away"},
-				{Name: "side", Role: spec.Sidecar, Image: "side:1", Task: shim.TaskCreated, Waiting: "waits for web (app) to be ready"},
+			Containers: []group.ContainerStatus{
+				{Name: "proxy", Role: spec.Ambassador, Image: "proxy:1", Task: host.TaskRunning, Waiting: "is not ready: its ready probe failed: status 503: the database is away"},
+				{Name: "web", Role: spec.App, Image: "web:1", Task: host.TaskCreated, Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away"},
+				{Name: "side", Role: spec.Sidecar, Image: "side:1", Task: host.TaskCreated, Waiting: "waits for web (app) to be ready"},
 			},
 		}, `
 b is starting
@@ -86,11 +87,11 @@ b is starting
   side       sidecar     created  -      -    -   0         -          side:1
     waits for web (app) to be ready
 `},
-		{"every setting of the door", shim.GroupStatus{
-			Name: "c", State: shim.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador,
+		{"every setting of the door", group.Status{
+			Name: "c", State: group.Running, Egress: spec.EgressAmbassador, DNS: spec.DNSAmbassador,
 			Door:       spec.Door{Intercept: 15001, Rate: spec.Rate{Out: 512_000, In: 2_000_000}, Quota: 5 << 30},
 			Unsafe:     []string{"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone"},
-			Containers: []shim.ContainerStatus{{Name: "proxy", Role: spec.Ambassador, Task: shim.TaskRunning, Image: "proxy:1"}},
+			Containers: []group.ContainerStatus{{Name: "proxy", Role: spec.Ambassador, Task: host.TaskRunning, Image: "proxy:1"}},
 		}, `
 c is running
   generation  0, -
@@ -104,8 +105,8 @@ c is running
   CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
   proxy      ambassador  running  no     -    -   0         -          proxy:1
 `},
-		{"on trial", shim.GroupStatus{
-			Name: "c", State: shim.Starting, Egress: spec.EgressNone, Generation: 2, Digest: "0a1b2c3d4e5f6a7b",
+		{"on trial", group.Status{
+			Name: "c", State: group.Starting, Egress: spec.EgressNone, Generation: 2, Digest: "0a1b2c3d4e5f6a7b",
 			Waiting: "waits for web (app) to be ready", TrialEnds: now.Add(90 * time.Second),
 		}, `
 c is starting
@@ -116,7 +117,7 @@ c is starting
 
   CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
 `},
-		{"in trouble", shim.GroupStatus{Name: "b", State: shim.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
+		{"in trouble", group.Status{Name: "b", State: group.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
 b is pending
   error       no such image: x
   hint        look
@@ -148,7 +149,7 @@ func TestWriteGroupHasTheDoor(t *testing.T) {
 	}
 	written := func(d spec.Door) string {
 		var out strings.Builder
-		if err := writeGroup(&out, shim.GroupStatus{Name: "g", Door: d}, now); err != nil {
+		if err := writeGroup(&out, group.Status{Name: "g", Door: d}, now); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()

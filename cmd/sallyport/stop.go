@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 type stopVerb struct {
@@ -15,11 +15,11 @@ type stopVerb struct {
 
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
-		if err := client.Stop(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
+	return each(ctx, in, v.Groups, func(client *api.Client, name string) error {
+		if err := client.Stop(ctx, name, func(line string) { ui.notef("%s", line) }); err != nil {
 			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
-		fmt.Fprintf(ui.out, "%s is %s\n", group, shim.Stopped)
+		fmt.Fprintf(ui.out, "%s is %s\n", name, group.Stopped)
 		return nil
 	})
 }

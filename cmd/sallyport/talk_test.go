@@ -15,8 +15,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // TestTalk runs the scripts that need a daemon. They talk to the real server of the control socket.
@@ -77,11 +79,11 @@ func (d *fakeDaemon) record(format string, args ...any) error {
 	return errors.Join(err, f.Close())
 }
 
-func (d *fakeDaemon) Problems() []shim.FileProblem {
-	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
+func (d *fakeDaemon) Problems() []group.FileProblem {
+	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
 }
 
-func bundlesText(files []shim.Bundle) string {
+func bundlesText(files []group.Bundle) string {
 	var words []string
 	for _, f := range files {
 		words = append(words, fmt.Sprintf("%s vars=%v files=%d absolute=%v", f.Name, f.Vars, len(f.Files), filepath.IsAbs(f.Path)))
@@ -89,16 +91,16 @@ func bundlesText(files []shim.Bundle) string {
 	return strings.Join(words, ", ")
 }
 
-func (d *fakeDaemon) Preview(_ context.Context, files []shim.Bundle) ([]shim.Preview, error) {
+func (d *fakeDaemon) Preview(_ context.Context, files []group.Bundle) ([]group.Preview, error) {
 	if err := d.record("preview %s", bundlesText(files)); err != nil {
 		return nil, err
 	}
-	return []shim.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
+	return []group.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
 }
 
-func (d *fakeDaemon) Apply(_ context.Context, files []shim.Bundle, progress func(string)) error {
+func (d *fakeDaemon) Apply(_ context.Context, files []group.Bundle, progress func(string)) error {
 	if strings.Contains(string(files[0].HCL), "nowhere") {
-		return &shim.Problem{Err: errors.New("image \"nowhere:1\": not found"), Hint: "look at its name"}
+		return &hint.Error{Err: errors.New("image \"nowhere:1\": not found"), Hint: "look at its name"}
 	}
 	progress("checkout: start proxy (ambassador)")
 	progress("checkout: start web (app)")
@@ -134,30 +136,30 @@ func (d *fakeDaemon) Rollback(_ context.Context, group string, to int, progress 
 		}
 		return err
 	}
-	return &shim.Problem{Err: errors.New("group checkout: generation 4 not ready within 1m0s"), Hint: "see its log"}
+	return &hint.Error{Err: errors.New("group checkout: generation 4 not ready within 1m0s"), Hint: "see its log"}
 }
 
 // Wait knows one job that fails, and one that never ends.
-func (d *fakeDaemon) Wait(ctx context.Context, group string) (uint32, error) {
-	switch group {
+func (d *fakeDaemon) Wait(ctx context.Context, name string) (uint32, error) {
+	switch name {
 	case "sealed":
 		return 3, nil
 	case "checkout":
 		<-ctx.Done()
 		return 0, ctx.Err()
 	}
-	return 0, fmt.Errorf("group %q: %w", group, shim.ErrNoGroup)
+	return 0, fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
 }
 
-func (d *fakeDaemon) History(_ context.Context, group string) ([]shim.Generation, error) {
+func (d *fakeDaemon) History(_ context.Context, group string) ([]group.Generation, error) {
 	return generations, nil
 }
 
-func (d *fakeDaemon) Definition(_ context.Context, group string, number int) (shim.Definition, error) {
+func (d *fakeDaemon) Definition(_ context.Context, name string, number int) (group.Definition, error) {
 	if number != 2 {
-		return shim.Definition{}, shim.ErrNoGeneration
+		return group.Definition{}, group.ErrNoGeneration
 	}
-	return shim.Definition{Bundle: shim.Bundle{Name: "checkout.hcl", HCL: []byte("group \"checkout\" {}\n")}}, nil
+	return group.Definition{Bundle: group.Bundle{Name: "checkout.hcl", HCL: []byte("group \"checkout\" {}\n")}}, nil
 }
 
 func (d *fakeDaemon) Stop(_ context.Context, group string, progress func(string)) error {
@@ -170,17 +172,17 @@ func (d *fakeDaemon) Start(_ context.Context, group string, progress func(string
 	return d.record("start %s", group)
 }
 
-func (d *fakeDaemon) Status(group string) ([]shim.GroupStatus, error) {
+func (d *fakeDaemon) Status(name string) ([]group.Status, error) {
 	now := checkout
 	now.Generation += int(d.back.Load())
-	all := []shim.GroupStatus{now, {Name: "sealed", State: shim.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
+	all := []group.Status{now, {Name: "sealed", State: group.Degraded, Egress: "none", Error: "web ended", Hint: "see its log"}}
 	for _, g := range all {
-		if g.Name == group {
-			return []shim.GroupStatus{g}, nil
+		if g.Name == name {
+			return []group.Status{g}, nil
 		}
 	}
-	if group != "" {
-		return nil, fmt.Errorf("group %q: %w", group, shim.ErrNoGroup)
+	if name != "" {
+		return nil, fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
 	}
 	return all, nil
 }
@@ -196,7 +198,7 @@ func (d *fakeDaemon) logs(_ context.Context, req api.LogRequest, emit func(conta
 }
 
 // events emits those of two groups, one of them removed. With Follow it then waits.
-func (d *fakeDaemon) events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
+func (d *fakeDaemon) events(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
 	if err := d.record("events %q %v follow=%v tail=%d", q.Group, q.Kinds, q.Follow, q.Tail); err != nil {
 		return err
 	}
@@ -215,7 +217,7 @@ func (d *fakeDaemon) events(ctx context.Context, q shim.EventQuery, emit func(sh
 
 // Exec simulates three programs: one copies its input, one complains, and all others print how they
 // were called.
-func (d *fakeDaemon) Exec(_ context.Context, req shim.ExecRequest) (uint32, error) {
+func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, error) {
 	switch req.Args[0] {
 	case "cat":
 		_, err := io.Copy(req.Stdout, req.Stdin)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A terminal is the operator's terminal in raw mode: the command gets every key, even the interrupt
@@ -38,8 +38,8 @@ func (t *terminal) restore() { _ = term.Restore(int(t.in.Fd()), t.before) }
 
 // sizes sends the terminal's size now and after each change, until ctx ends. The channel holds only
 // the newest size.
-func (t *terminal) sizes(ctx context.Context) <-chan shim.WinSize {
-	sizes := make(chan shim.WinSize, 1)
+func (t *terminal) sizes(ctx context.Context) <-chan host.WinSize {
+	sizes := make(chan host.WinSize, 1)
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, unix.SIGWINCH)
 	go func() {
@@ -50,7 +50,7 @@ func (t *terminal) sizes(ctx context.Context) <-chan shim.WinSize {
 				case <-sizes:
 				default:
 				}
-				sizes <- shim.WinSize{Width: uint16(width), Height: uint16(height)}
+				sizes <- host.WinSize{Width: uint16(width), Height: uint16(height)}
 			}
 			select {
 			case <-changed:

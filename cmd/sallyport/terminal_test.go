@@ -8,7 +8,7 @@ import (
 	"github.com/containerd/console"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // openPTY returns both ends of a pseudo-terminal: the terminal program's and ours.
@@ -55,7 +55,7 @@ func TestTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	sizes := term.sizes(ctx)
-	if got, want := <-sizes, (shim.WinSize{Width: 100, Height: 30}); got != want {
+	if got, want := <-sizes, (host.WinSize{Width: 100, Height: 30}); got != want {
 		t.Errorf("at first %+v, want %+v", got, want)
 	}
 	if err := master.Resize(console.WinSize{Width: 60, Height: 20}); err != nil {
@@ -64,7 +64,7 @@ func TestTerminal(t *testing.T) {
 	if err := unix.Kill(os.Getpid(), unix.SIGWINCH); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := <-sizes, (shim.WinSize{Width: 60, Height: 20}); got != want {
+	if got, want := <-sizes, (host.WinSize{Width: 60, Height: 20}); got != want {
 		t.Errorf("after a change %+v, want %+v", got, want)
 	}
 

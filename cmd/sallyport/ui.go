@@ -11,7 +11,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // Results go to standard output. Everything else goes to standard error, one line each, with the
@@ -75,7 +76,7 @@ func (u *ui) fail(err error) int {
 	if _, ok := errors.AsType[*ownFailure](err); ok {
 		return statusOwn
 	}
-	if _, ok := errors.AsType[*usageError](err); ok || errors.Is(err, shim.ErrFile) {
+	if _, ok := errors.AsType[*usageError](err); ok || errors.Is(err, group.ErrFile) {
 		return statusUsage
 	}
 	return statusFailed
@@ -83,15 +84,15 @@ func (u *ui) fail(err error) int {
 
 // hintOf returns what to do about an error, or "" if there is no hint.
 func hintOf(err error) string {
-	if problem, ok := errors.AsType[*shim.Problem](err); ok {
+	if problem, ok := errors.AsType[*hint.Error](err); ok {
 		return problem.Hint
 	}
 	switch {
-	case errors.Is(err, shim.ErrNoGroup):
+	case errors.Is(err, group.ErrNoGroup):
 		return "\"sallyport ps\" lists the groups"
-	case errors.Is(err, shim.ErrNoContainer):
+	case errors.Is(err, group.ErrNoContainer):
 		return "\"sallyport status GROUP\" lists its containers"
-	case errors.Is(err, shim.ErrNoGeneration):
+	case errors.Is(err, group.ErrNoGeneration):
 		return "\"sallyport history GROUP\" lists the generations"
 	}
 	return ""
@@ -116,8 +117,8 @@ func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 // usage returns err as a usageError. An empty hint means none.
-func usage(err error, hint string) error {
-	return &usageError{&shim.Problem{Err: err, Hint: hint}}
+func usage(err error, hint_ string) error {
+	return &usageError{&hint.Error{Err: err, Hint: hint_}}
 }
 
 // oneLine joins the lines of a text. An error from elsewhere may have several.

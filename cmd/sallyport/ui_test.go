@@ -8,11 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestFail(t *testing.T) {
-	problem := &shim.Problem{Err: errors.New("no image\nat all"), Hint: "make images"}
+	problem := &hint.Error{Err: errors.New("no image\nat all"), Hint: "make images"}
 	for _, c := range []struct {
 		name   string
 		err    error
@@ -22,8 +23,8 @@ func TestFail(t *testing.T) {
 		{"done", nil, 0, ""},
 		{"failed", errors.New("broke"), 1, "sallyport: error: broke\n"},
 		{"with a hint, on one line", fmt.Errorf("apply: %w", problem), 1, "sallyport: error: apply: no image; at all\nsallyport: hint: make images\n"},
-		{"no such group", fmt.Errorf("group \"x\": %w", shim.ErrNoGroup), 1, "sallyport: error: group \"x\": no such group\nsallyport: hint: \"sallyport ps\" lists the groups\n"},
-		{"no such container", shim.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
+		{"no such group", fmt.Errorf("group \"x\": %w", group.ErrNoGroup), 1, "sallyport: error: group \"x\": no such group\nsallyport: hint: \"sallyport ps\" lists the groups\n"},
+		{"no such container", group.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
 		{"a mistake in the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
 		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
 		{"status of a command", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},

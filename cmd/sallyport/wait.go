@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 type waitVerb struct {
@@ -21,7 +22,7 @@ func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return &ownFailure{err}
 	}
-	fmt.Fprintf(ui.out, "%s is %s, with status %d\n", v.Group, shim.Completed, status)
+	fmt.Fprintf(ui.out, "%s is %s, with status %d\n", v.Group, group.Completed, status)
 	if status != 0 {
 		return exitStatus(status)
 	}
@@ -40,7 +41,7 @@ func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err e
 	defer cancel()
 	status, err = client.Wait(bounded, v.Group)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return 0, &shim.Problem{
+		return 0, &hint.Error{
 			Err:  fmt.Errorf("group %s has not completed within %s", v.Group, v.Timeout),
 			Hint: fmt.Sprintf("it continues; see \"sallyport status %s\"", v.Group),
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // brittle is a group with something for every kind of step. Its members send to the victim from
@@ -142,7 +142,7 @@ func (c *crashTest) brittle(version int) request {
 		text = fmt.Sprintf(brittle, machine.AttackImage, "two", 8081, "203.0.113.2", "2MiB", "new")
 	}
 	return c.application("brittle", text, func(apply []string) error {
-		if g := c.Status("brittle"); g.State != shim.Running || g.Error != "" || g.Waiting != "" {
+		if g := c.Status("brittle"); g.State != group.Running || g.Error != "" || g.Waiting != "" {
 			return fmt.Errorf("%s: %s%s", g.State, g.Waiting, g.Error)
 		}
 		before := c.Pids("brittle")
@@ -183,7 +183,7 @@ func (c *crashTest) batchAgain() request {
 // within the limits.
 func (c *crashTest) batchEnded(least, most int) error {
 	g := c.Status("batch")
-	if g.State != shim.Completed || !strings.HasPrefix(g.Error, "app (app) ended with status 4") || len(c.Pids("batch")) > 0 {
+	if g.State != group.Completed || !strings.HasPrefix(g.Error, "app (app) ended with status 4") || len(c.Pids("batch")) > 0 {
 		return fmt.Errorf("%s: %s", g.State, g.Error)
 	}
 	if ran, inits := c.lines("batch", "ran"), c.lines("batch", "inits"); ran < least || ran > most || ran != inits {
@@ -195,7 +195,7 @@ func (c *crashTest) batchEnded(least, most int) error {
 func (c *crashTest) fuse(version int) request {
 	return c.application("fuse", fmt.Sprintf(fuse, machine.AttackImage, fmt.Sprint(version)), func([]string) error {
 		g := c.Status("fuse")
-		if g.State != shim.Stopped || !strings.Contains(g.Error, "app (app) ended with status 3, and its on_failure stops the group") || len(c.Pids("fuse")) > 0 {
+		if g.State != group.Stopped || !strings.Contains(g.Error, "app (app) ended with status 3, and its on_failure stops the group") || len(c.Pids("fuse")) > 0 {
 			return fmt.Errorf("%s: %s", g.State, g.Error)
 		}
 		if ran := c.lines("fuse", "ran"); ran != version {
@@ -235,14 +235,14 @@ func (c *crashTest) waryBad(n int) request {
 // contains the complaint.
 func (c *crashTest) waryIs(word, complaint string) error {
 	g := c.Status("wary")
-	if g.State != shim.Running || !strings.Contains(g.Error, complaint) || complaint == "" && g.Error != "" {
+	if g.State != group.Running || !strings.Contains(g.Error, complaint) || complaint == "" && g.Error != "" {
 		return fmt.Errorf("%s, error %q", g.State, g.Error)
 	}
-	var history []shim.Generation
+	var history []group.Generation
 	if err := json.Unmarshal([]byte(c.Run("history", "--json", "wary")), &history); err != nil {
 		return err
 	}
-	if newest := history[0]; newest.Number != g.Generation || newest.Outcome != shim.Proved {
+	if newest := history[0]; newest.Number != g.Generation || newest.Outcome != group.Proved {
 		return fmt.Errorf("generation %d is %s", newest.Number, newest.Outcome)
 	}
 	if now := c.snapshot("wary").text; now != waryText(word) {

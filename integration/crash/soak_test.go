@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // `make soak` raises these.
@@ -131,13 +132,13 @@ func (g *soakGroup) act(rnd *rand.Rand) error {
 // ask requests what is wanted of a group, in whatever state the group is.
 func (g *soakGroup) ask(ctx context.Context) error {
 	if g.want == "gone" {
-		if err := g.client.Remove(ctx, g.name, nil); !errors.Is(err, shim.ErrNoGroup) {
+		if err := g.client.Remove(ctx, g.name, nil); !errors.Is(err, group.ErrNoGroup) {
 			return err
 		}
 		return nil
 	}
-	bundle := shim.Bundle{Name: g.name + ".hcl", Path: "/nowhere/" + g.name + ".hcl", HCL: fmt.Appendf(nil, soakText, machine.AttackImage, g.name, g.version, machine.AmbassadorAddr(g.n))}
-	if err := g.client.Apply(ctx, []shim.Bundle{bundle}, nil); err != nil {
+	bundle := group.Bundle{Name: g.name + ".hcl", Path: "/nowhere/" + g.name + ".hcl", HCL: fmt.Appendf(nil, soakText, machine.AttackImage, g.name, g.version, machine.AmbassadorAddr(g.n))}
+	if err := g.client.Apply(ctx, []group.Bundle{bundle}, nil); err != nil {
 		return err
 	}
 	if g.want == "stopped" {
@@ -155,7 +156,7 @@ func (g *soakGroup) settle(m *machine.Machine) error {
 	}
 	all, err := g.client.Status(ctx, g.name)
 	if g.want == "gone" {
-		if !errors.Is(err, shim.ErrNoGroup) {
+		if !errors.Is(err, group.ErrNoGroup) {
 			return fmt.Errorf("it is there: %v", err)
 		}
 		return nil
@@ -165,7 +166,7 @@ func (g *soakGroup) settle(m *machine.Machine) error {
 	}
 	running := 0
 	for _, c := range all[0].Containers {
-		if c.Task == shim.TaskRunning {
+		if c.Task == host.TaskRunning {
 			running++
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // adopted is how many groups run while their daemon, or containerd, is killed.
@@ -30,13 +30,13 @@ func BenchmarkAdopt(b *testing.B) {
 
 func benchmarkAdopt(b *testing.B, m *machine.Machine) {
 	before := map[string]map[string]uint32{}
-	var files []shim.Bundle
+	var files []group.Bundle
 	for n := range adopted {
 		name := fmt.Sprintf("g%d", n)
 		text := fmt.Sprintf(three, machine.AttackImage, name)
 		m.Apply(name+".hcl", text)
 		before[name] = m.Pids(name)
-		files = append(files, shim.Bundle{Name: name + ".hcl", Path: m.Write(name+".hcl", text), HCL: []byte(text)})
+		files = append(files, group.Bundle{Name: name + ".hcl", Path: m.Write(name+".hcl", text), HCL: []byte(text)})
 	}
 	var daemon, containerd []time.Duration
 	for b.Loop() {
@@ -46,7 +46,7 @@ func benchmarkAdopt(b *testing.B, m *machine.Machine) {
 		for running := 0; running < adopted; {
 			running = 0
 			for _, g := range m.PS() {
-				if g.State == shim.Running {
+				if g.State == group.Running {
 					running++
 				}
 			}
@@ -70,7 +70,7 @@ func benchmarkAdopt(b *testing.B, m *machine.Machine) {
 
 // awaitAdopted applies the same files again and again, until each group was found to be as its file
 // defines it. That needs a check that began after the apply.
-func awaitAdopted(m *machine.Machine, files []shim.Bundle) {
+func awaitAdopted(m *machine.Machine, files []group.Bundle) {
 	m.T.Helper()
 	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
 	machine.Eventually(m.T, time.Minute, "all groups are seen to run", func() error {

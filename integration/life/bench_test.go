@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // three is a group of three busybox containers with a link, as large as the example of the README.
@@ -53,7 +53,7 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 	m.Apply("warm.hcl", text) // imports the image, and keeps a namespace for the floor
 	f := newFloor(b, filepath.Join(m.Root, "run", "containerd", "containerd.sock"), m.ContainerdNamespace(), filepath.Join(m.Root, "run", "netns", "warm"))
 	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
-	bundle := shim.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, machine.AttackImage, "g"))}
+	bundle := group.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, machine.AttackImage, "g"))}
 	var ours, floors []time.Duration
 	for b.Loop() {
 		start := time.Now()
@@ -66,7 +66,7 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 		}
 		time.Sleep(settle)
 		start = time.Now()
-		if err := client.Apply(context.Background(), []shim.Bundle{bundle}, nil); err != nil {
+		if err := client.Apply(context.Background(), []group.Bundle{bundle}, nil); err != nil {
 			b.Fatal(err)
 		}
 		ours = append(ours, time.Since(start))

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // careful is a group whose update must be ready in five seconds. %[2]s is the script of its app.
@@ -58,7 +58,7 @@ func TestGenerations(t *testing.T) {
 		t.Helper()
 		machine.Eventually(t, time.Minute, "the generation before is put back", func() error {
 			g := m.Status("careful")
-			if g.State != shim.Running || g.Generation != generation || !strings.Contains(g.Error, "was taken back: not ready within 5s") || g.Hint == "" {
+			if g.State != group.Running || g.Generation != generation || !strings.Contains(g.Error, "was taken back: not ready within 5s") || g.Hint == "" {
 				return fmt.Errorf("%s, generation %d, error %q", g.State, g.Generation, g.Error)
 			}
 			return nil
@@ -116,7 +116,7 @@ func TestStopStays(t *testing.T) {
 	data := filepath.Join(m.Root, "state", "volumes", "careful", "data", "ready")
 	down := func() {
 		t.Helper()
-		if g := m.Status("careful"); g.State != shim.Stopped || len(m.Pids("careful")) > 0 {
+		if g := m.Status("careful"); g.State != group.Stopped || len(m.Pids("careful")) > 0 {
 			t.Errorf("it is %s: %v", g.State, m.Pids("careful"))
 		}
 		if _, err := os.Stat(filepath.Join(m.Root, "run", "netns", "careful")); err == nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // TestLife takes a group through the commands of an operator, on both containerds.
@@ -106,7 +106,7 @@ func TestHandPlacedFile(t *testing.T) {
 	}
 	put(fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
 	machine.Eventually(t, 15*time.Second, "the group of a file put there runs", func() error {
-		if g := m.PS(); len(g) != 1 || g[0].State != shim.Running {
+		if g := m.PS(); len(g) != 1 || g[0].State != group.Running {
 			return fmt.Errorf("%+v", g)
 		}
 		return nil
@@ -153,7 +153,7 @@ group "job" {
 				if c.again && restarts > 0 {
 					return nil
 				}
-				if !c.again && restarts == 0 && g.State == shim.Completed {
+				if !c.again && restarts == 0 && g.State == group.Completed {
 					return nil
 				}
 				return fmt.Errorf("%s, %+v", g.State, g.Containers)

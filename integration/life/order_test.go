@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // queue is a job whose containers all write their names into one file. Each waits for a sign of the
@@ -83,7 +84,7 @@ func testOrder(t *testing.T, m *machine.Machine) {
 		_, err := m.Try("apply", file)
 		applied <- err
 	}()
-	await := func(what string, f func(g shim.GroupStatus) bool) {
+	await := func(what string, f func(g group.Status) bool) {
 		t.Helper()
 		machine.Eventually(t, queueTime, what, func() error {
 			all := m.PS()
@@ -93,11 +94,11 @@ func testOrder(t *testing.T, m *machine.Machine) {
 			return nil
 		})
 	}
-	waits := func(who, running string) func(g shim.GroupStatus) bool {
-		return func(g shim.GroupStatus) bool {
+	waits := func(who, running string) func(g group.Status) bool {
+		return func(g group.Status) bool {
 			var up []string
 			for _, c := range g.Containers {
-				if c.Task == shim.TaskRunning {
+				if c.Task == host.TaskRunning {
 					up = append(up, c.Name)
 				}
 			}
@@ -106,7 +107,7 @@ func testOrder(t *testing.T, m *machine.Machine) {
 	}
 	await("the ambassador is waited for", waits("door (ambassador) to be ready", "door"))
 	m.Run("exec", "queue.door", "--", "touch", "/line/open")
-	await("an init fails, and says so", func(g shim.GroupStatus) bool {
+	await("an init fails, and says so", func(g group.Status) bool {
 		c := g.Containers[2]
 		return waits("second (init) to end well", "door")(g) && g.Containers[1].Ready && *c.ExitStatus == 3 && c.Row > 1 &&
 			len(c.LastOutput) > 0 && c.LastOutput[0] == "no luck"
@@ -135,8 +136,8 @@ func testOrder(t *testing.T, m *machine.Machine) {
 	m.Start()
 	await("the next daemon waits too", waits("early (sidecar) to be ready", "door early"))
 	m.Run("exec", "queue.door", "--", "touch", "/line/early")
-	done := func(g shim.GroupStatus) bool {
-		return g.State == shim.Completed && *g.Containers[5].ExitStatus == 5 && strings.HasPrefix(g.Error, "job (app) ended with status 5")
+	done := func(g group.Status) bool {
+		return g.State == group.Completed && *g.Containers[5].ExitStatus == 5 && strings.HasPrefix(g.Error, "job (app) ended with status 5")
 	}
 	await("the job has ended, and with it all others", done)
 	if up := m.Pids("queue"); len(up) > 0 {
@@ -150,7 +151,7 @@ func testOrder(t *testing.T, m *machine.Machine) {
 		t.Errorf("the order (-want +got):\n%s", diff)
 	}
 	m.Try("restart", "queue")
-	await("asked for, it runs once more", func(g shim.GroupStatus) bool {
+	await("asked for, it runs once more", func(g group.Status) bool {
 		return done(g) && strings.Count(m.Run("logs", "queue.job"), "job") > 1
 	})
 	m.Run("rm", "--volumes", "queue")

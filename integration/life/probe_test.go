@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // ward is a group whose containers are healthy only when the test makes them so. Each has a probe
@@ -99,7 +99,7 @@ func probes(t *testing.T, m *machine.Machine, text string) {
 
 	m.Run("exec", "ward.app", "--", "rm", "/ready")
 	expectWaiting(t, m, "app", "a headache", "app", "door", "side")
-	if g := m.Status("ward"); g.State != shim.Degraded {
+	if g := m.Status("ward"); g.State != group.Degraded {
 		t.Errorf("the state is %s although the app is not ready", g.State)
 	}
 	touch(m, "app", "/ready")
@@ -189,7 +189,7 @@ func expectWaiting(t testing.TB, m *machine.Machine, container, why string, runn
 func expectWhole(t testing.TB, m *machine.Machine, pids map[string]uint32) {
 	t.Helper()
 	machine.Eventually(t, 20*time.Second, "the group is whole", func() error {
-		if g := m.Status("ward"); g.State != shim.Running {
+		if g := m.Status("ward"); g.State != group.Running {
 			return fmt.Errorf("it is %s: %s", g.State, g.Error)
 		}
 		return nil
@@ -199,7 +199,7 @@ func expectWhole(t testing.TB, m *machine.Machine, pids map[string]uint32) {
 	}
 }
 
-func containerStatus(t testing.TB, m *machine.Machine, name string) shim.ContainerStatus {
+func containerStatus(t testing.TB, m *machine.Machine, name string) group.ContainerStatus {
 	t.Helper()
 	for _, c := range m.Status("ward").Containers {
 		if c.Name == name {
@@ -207,5 +207,5 @@ func containerStatus(t testing.TB, m *machine.Machine, name string) shim.Contain
 		}
 	}
 	t.Fatalf("no container %s", name)
-	return shim.ContainerStatus{}
+	return group.ContainerStatus{}
 }

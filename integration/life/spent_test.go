@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // spent is a sealed group with only one container that runs for long. Each writes its name when it
@@ -91,12 +92,12 @@ func TestEndsOutliveRestarts(t *testing.T) {
 }
 
 // awaitLoop waits until the loop has ended so often in a row, and is waiting for its next start.
-func awaitLoop(m *machine.Machine, row int) (c shim.ContainerStatus) {
+func awaitLoop(m *machine.Machine, row int) (c group.ContainerStatus) {
 	m.T.Helper()
 	machine.Eventually(m.T, time.Minute, fmt.Sprintf("an app has ended %d times", row), func() error {
 		g := m.Status("spent")
 		for _, c = range g.Containers {
-			if c.Name == "loop" && c.Row >= row && c.Task == shim.TaskStopped && c.ExitStatus != nil && *c.ExitStatus == 7 && !c.NextStart.IsZero() {
+			if c.Name == "loop" && c.Row >= row && c.Task == host.TaskStopped && c.ExitStatus != nil && *c.ExitStatus == 7 && !c.NextStart.IsZero() {
 				return nil
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // grown is a group in the language of the first release. Its second argument is what later releases
@@ -67,7 +67,7 @@ func TestUpgrade(t *testing.T) {
 			if diff := cmp.Diff(before, m.Pids("grown")); diff != "" {
 				t.Errorf("the upgrade restarted containers (-before +after):\n%s", diff)
 			}
-			if g := m.Status("grown"); g.State != shim.Running || g.Error != "" {
+			if g := m.Status("grown"); g.State != group.Running || g.Error != "" {
 				t.Errorf("the group is %s: %s", g.State, g.Error)
 			}
 

@@ -17,7 +17,8 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A Machine runs the built binary as its daemon in the host namespace of a [Network]. Everything of
@@ -216,9 +217,9 @@ func (m *Machine) Apply(name, text string) {
 }
 
 // PS returns the status of every group.
-func (m *Machine) PS() []shim.GroupStatus {
+func (m *Machine) PS() []group.Status {
 	m.T.Helper()
-	var groups []shim.GroupStatus
+	var groups []group.Status
 	if err := json.Unmarshal([]byte(m.Run("ps", "--json")), &groups); err != nil {
 		m.T.Fatal(err)
 	}
@@ -226,10 +227,10 @@ func (m *Machine) PS() []shim.GroupStatus {
 }
 
 // Status returns the status of a group.
-func (m *Machine) Status(group string) shim.GroupStatus {
+func (m *Machine) Status(name string) group.Status {
 	m.T.Helper()
-	var g shim.GroupStatus
-	if err := json.Unmarshal([]byte(m.Run("status", "--json", group)), &g); err != nil {
+	var g group.Status
+	if err := json.Unmarshal([]byte(m.Run("status", "--json", name)), &g); err != nil {
 		m.T.Fatal(err)
 	}
 	return g
@@ -240,7 +241,7 @@ func (m *Machine) Pids(group string) map[string]uint32 {
 	m.T.Helper()
 	pids := map[string]uint32{}
 	for _, c := range m.Status(group).Containers {
-		if c.Task == shim.TaskRunning {
+		if c.Task == host.TaskRunning {
 			pids[c.Name] = c.PID
 		}
 	}
@@ -259,14 +260,14 @@ func (m *Machine) Netns(group string) netns.NsHandle {
 }
 
 // Events returns the events of one kind of a group, or of all groups if group is empty.
-func (m *Machine) Events(group string, kind shim.EventKind) (found []shim.Event) {
+func (m *Machine) Events(name string, kind group.EventKind) (found []group.Event) {
 	m.T.Helper()
 	args := []string{"events", "--json"}
-	if group != "" {
-		args = append(args, group)
+	if name != "" {
+		args = append(args, name)
 	}
 	for dec := json.NewDecoder(strings.NewReader(m.Run(args...))); dec.More(); {
-		var e shim.Event
+		var e group.Event
 		if err := dec.Decode(&e); err != nil {
 			m.T.Fatal(err)
 		}
@@ -283,7 +284,7 @@ func (m *Machine) AwaitRunning(groups ...string) {
 	for _, name := range groups {
 		Eventually(m.T, time.Minute, name+" runs", func() error {
 			g := m.Status(name)
-			if g.State != shim.Running || g.Error != "" {
+			if g.State != group.Running || g.Error != "" {
 				return fmt.Errorf("%s: %s", g.State, g.Error)
 			}
 			return nil

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // relentless is a group of one member and an ambassador. The member sends to the victim over both
@@ -38,7 +39,7 @@ type churner struct {
 	n      int // which door its ambassador goes for
 	turn   int // restarts asked for
 	name   string
-	bundle shim.Bundle
+	bundle group.Bundle
 	client *api.Client
 	watch  *machine.Watch
 	done   *counts
@@ -54,7 +55,7 @@ func newChurner(m *machine.Machine, n int, w *machine.Watch, done *counts) *chur
 	name := fmt.Sprintf("churn%d", n)
 	return &churner{
 		n: n, name: name, watch: w, done: done,
-		bundle: shim.Bundle{Name: name + ".hcl", Path: "/nowhere/" + name + ".hcl", HCL: fmt.Appendf(nil, relentless, machine.AttackImage, name, machine.AmbassadorAddr(n))},
+		bundle: group.Bundle{Name: name + ".hcl", Path: "/nowhere/" + name + ".hcl", HCL: fmt.Appendf(nil, relentless, machine.AttackImage, name, machine.AmbassadorAddr(n))},
 		client: api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock")),
 	}
 }
@@ -74,7 +75,7 @@ func (c *churner) round() error {
 // remove removes the group. It is no error if there is none.
 func (c *churner) remove() error {
 	err := c.call(func(ctx context.Context) error { return c.client.Remove(ctx, c.name, nil) })
-	if errors.Is(err, shim.ErrNoGroup) {
+	if errors.Is(err, group.ErrNoGroup) {
 		return nil
 	}
 	return err
@@ -82,7 +83,7 @@ func (c *churner) remove() error {
 
 func (c *churner) start() error {
 	c.watch.Ambassador(c.n)
-	if err := c.call(func(ctx context.Context) error { return c.client.Apply(ctx, []shim.Bundle{c.bundle}, nil) }); err != nil {
+	if err := c.call(func(ctx context.Context) error { return c.client.Apply(ctx, []group.Bundle{c.bundle}, nil) }); err != nil {
 		return err
 	}
 	c.done.starts.Add(1)
@@ -145,7 +146,7 @@ func (c *churner) pids() (pids map[string]int, err error) {
 		}
 		pids = map[string]int{}
 		for _, x := range groups[0].Containers {
-			if x.Task != shim.TaskRunning {
+			if x.Task != host.TaskRunning {
 				return fmt.Errorf("%s doesn't run", x.Name)
 			}
 			pids[x.Name] = int(x.PID)

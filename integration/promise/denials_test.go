@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // TestDenials checks that each denial is known within seconds, and counted once, in whatever way
@@ -68,7 +68,7 @@ func expectDenials(m *machine.Machine, group string, want ...string) {
 	machine.Eventually(m.T, 4*time.Second, "who was refused what", func() error {
 		var got []string
 		for dec := json.NewDecoder(strings.NewReader(m.Run("denials", "--json", group))); dec.More(); {
-			var d shim.Denial
+			var d host.Denial
 			if err := dec.Decode(&d); err != nil {
 				m.T.Fatal(err)
 			}

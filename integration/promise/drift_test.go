@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // guarded is a group whose ambassador has a published port. Its app, sidecar and ambassador carry
@@ -72,11 +72,11 @@ func TestDrift(t *testing.T) {
 	} {
 		t.Run(d.name, func(t *testing.T) {
 			expectReachable(t, m, ns, "before")
-			told := len(m.Events("g", shim.EventDrift))
+			told := len(m.Events("g", group.EventDrift))
 			d.change()
 			o := attempt(t, ns, 7001, "tcp", machine.Victim4) // at once, when it is not put back yet
 			machine.Eventually(t, putBackWithin, "it is put back, and said", func() error {
-				drifts := m.Events("g", shim.EventDrift)
+				drifts := m.Events("g", group.EventDrift)
 				if len(drifts) == told {
 					return fmt.Errorf("no event; the ambassador is told: %s", attempt(t, ns, 7003, "tcp", machine.Remote4).told())
 				}
@@ -97,7 +97,7 @@ func TestDrift(t *testing.T) {
 	if now := m.Pids("g"); !maps.Equal(before, now) {
 		t.Errorf("a container was restarted: %v, then %v", before, now)
 	}
-	for _, e := range m.Events("g", shim.EventDrift) {
+	for _, e := range m.Events("g", group.EventDrift) {
 		t.Log(e.Text)
 	}
 }
@@ -118,7 +118,7 @@ func TestNoDrift(t *testing.T) {
 	m.Stop()
 	m.Start()
 	time.Sleep(2500 * time.Millisecond) // a little more than two looks
-	if drifts := m.Events("", shim.EventDrift); len(drifts) > 0 {
+	if drifts := m.Events("", group.EventDrift); len(drifts) > 0 {
 		t.Errorf("said to be drift: %+v", drifts)
 	}
 	c.DelTable(theirs)

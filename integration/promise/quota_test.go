@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // spender is a group whose ambassador may exchange 1 MiB with the outside.
@@ -35,7 +35,7 @@ func TestQuotaEvents(t *testing.T) {
 		t.Helper()
 		machine.Eventually(t, 4*time.Second, "the quota's events", func() error {
 			var got []string
-			for _, e := range m.Events("m", shim.EventQuota) {
+			for _, e := range m.Events("m", group.EventQuota) {
 				got = append(got, e.Text)
 			}
 			if len(got) != len(want) {

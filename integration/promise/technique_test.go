@@ -14,7 +14,8 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A technique is one way out, and its destinations. An empty destination means that the technique
@@ -83,12 +84,12 @@ func applyEarly(m *machine.Machine) {
 	}
 	machine.Eventually(m.T, 30*time.Second, "the init of early runs", func() error {
 		out, err := m.Try("status", "early", "--json")
-		var g shim.GroupStatus
+		var g group.Status
 		if err := cmp.Or(err, json.Unmarshal([]byte(out), &g)); err != nil {
 			return err
 		}
 		for _, c := range g.Containers {
-			if c.Name == "init" && c.Task == shim.TaskRunning {
+			if c.Name == "init" && c.Task == host.TaskRunning {
 				return nil
 			}
 		}

@@ -13,25 +13,40 @@ import (
 var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
-	{pkg: "shim", may: []string{"spec", "netns/..."}, tests: []string{"shim/shimtest", "netns/netnstest"}},
-	{pkg: "shim/hosttest/contract", may: []string{"shim", "spec"}},
-	{pkg: "shim/shimtest", may: []string{"shim", "shim/hosttest/contract", "spec"}},
+	{pkg: "shim/hint"}, {pkg: "shim/disk"}, {pkg: "shim/logs"},
+	{pkg: "shim/layout", may: []string{"spec"}},
+	{pkg: "shim/host", may: []string{"spec", "shim/hint"}},
+	{pkg: "shim/group", may: []string{"spec", "shim/host", "shim/hint"}},
+	{pkg: "shim/restart", may: []string{"spec", "shim/host"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/reach", may: []string{"spec"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/plan", may: []string{"spec", "shim/host", "shim/group", "shim/restart", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/promise", may: []string{"spec"}},
-	{pkg: "shim/oci", may: []string{"shim", "shim/promise", "spec"}},
-	{pkg: "shim/ctrd/archive", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
-	{pkg: "shim/ctrd/child", may: []string{"shim"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/oci", may: []string{"spec", "shim/host", "shim/hint", "shim/promise"}},
+	{pkg: "shim/journal", may: []string{"shim/group", "shim/layout", "shim/disk", "shim/hint"}, tests: []string{"shim/host"}},
+	{pkg: "shim/store", may: []string{"spec", "shim/group", "shim/restart", "shim/layout", "shim/disk", "shim/hint"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/denials", may: []string{"spec", "shim/host", "shim/group", "shim/journal", "shim/layout", "shim/disk"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/probes", may: []string{"spec", "shim/host", "shim/hint"}},
+	{pkg: "shim/linux/...", may: []string{"spec", "netns/...", "shim/host", "shim/layout", "shim/disk", "shim/hint"}, tests: []string{"netns/netnstest", "shim/reach", "shim/linux/..."}},
+	{pkg: "shim/ctrd/archive", may: []string{"shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd/child", may: []string{"shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"shim", "shim/ctrd/archive", "shim/oci", "spec", "netns/cgroup"}, tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
-	{pkg: "shim/api", may: []string{"shim", "spec"}, tests: []string{"shim/shimtest"}},
-	{pkg: "shim/logs", may: []string{"shim", "spec"}},
-	{pkg: "cmd/...", may: []string{"shim", "shim/api", "shim/ctrd", "shim/ctrd/child", "shim/logs", "spec", "netns/..."}, tests: []string{"shim/shimtest"}},
-	{pkg: "examples", tests: []string{"spec", "shim"}},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/host", "shim/layout", "shim/hint"},
+		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
+	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
+		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/group",
+		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
+	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
+	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},
+	{pkg: "cmd/...", may: []string{"spec", "shim/...", "netns/..."}},
+	{pkg: "examples", tests: []string{"spec", "shim/keeper", "shim/layout"}},
 	{pkg: "examples/..."},
 	{pkg: "integration/attack"},
 	{pkg: "integration/patient"},
 	{pkg: "integration/mkimage"},
-	{pkg: "integration/machine", may: []string{"shim"}},
-	{pkg: "integration/...", tests: []string{"integration/machine", "spec", "shim", "shim/api", "shim/ctrd"}},
+	{pkg: "integration/machine", may: []string{"shim/group", "shim/host"}},
+	{pkg: "integration/...", tests: []string{"integration/machine", "spec", "shim/..."}},
 }
 
 type importRule struct {
@@ -55,7 +70,7 @@ var foreignLaw = []struct {
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "netns/netnsbench", "shim/ctrd/ctrdtest", "shim/hosttest/...", "shim/shimtest", "integration/..."}
+var testPackages = []string{"netns/netnstest", "netns/netnsbench", "shim/ctrd/ctrdtest", "shim/hosttest/...", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -15,7 +15,7 @@ import (
 // here.
 //
 // spec doesn't: it imports io/fs to tell apart the errors of the function that reads files for it.
-var purePackages = []string{"shim/oci", "shim/promise"}
+var purePackages = []string{"shim/oci", "shim/plan", "shim/promise", "shim/reach", "shim/restart"}
 
 // impureImports are what a pure package may not import itself.
 var impureImports = []string{"context", "io/fs", "net", "os"}

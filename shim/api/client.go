@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // A Client calls the daemon at a socket. It keeps no connection between calls, needs no closing,
-// and may be used by several goroutines. Errors are the daemon's, with its hint ([shim.Problem]).
-// errors.Is finds [shim.ErrNoGroup], [shim.ErrNoContainer] and [shim.ErrNoGeneration] in them, and
+// and may be used by several goroutines. Errors are the daemon's, with its hint ([hint.Error]).
+// errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer] and [group.ErrNoGeneration] in them, and
 // the error of a ctx that has ended.
 type Client struct {
 	socket string
@@ -28,7 +28,7 @@ func (c *Client) Version(ctx context.Context) (v VersionInfo, err error) {
 
 // Status returns the status of one group. If group is "", it returns that of every group, sorted by
 // name.
-func (c *Client) Status(ctx context.Context, group string) ([]shim.GroupStatus, error) {
+func (c *Client) Status(ctx context.Context, group string) ([]group.Status, error) {
 	path := "/v1/groups"
 	if group != "" {
 		if err := checkNames(group); err != nil {
@@ -55,7 +55,7 @@ func (c *Client) Problems(ctx context.Context) ([]FileProblem, error) {
 }
 
 // Preview returns what Apply would do. It changes nothing.
-func (c *Client) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error) {
+func (c *Client) Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error) {
 	var body previewsBody
 	err := c.ask(ctx, http.MethodPost, "/v1/preview", filesBody{files}, &body)
 	return body.Previews, err
@@ -64,7 +64,7 @@ func (c *Client) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Previ
 // Apply installs the files and waits until their groups are as the files define them. progress gets
 // one line at a time. A nil progress is allowed. When ctx ends, only the waiting ends: what is
 // installed stays installed.
-func (c *Client) Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error {
+func (c *Client) Apply(ctx context.Context, files []group.Bundle, progress func(line string)) error {
 	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, forward(progress))
 }
 
@@ -149,7 +149,7 @@ func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, 
 
 // Events calls emit with each requested event. An error of emit ends Events, which returns it
 // unchanged. With Follow, Events ends without an error when ctx ends.
-func (c *Client) Events(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
+func (c *Client) Events(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
 	query := rangeQuery(q.Follow, q.Tail)
 	if q.Group != "" {
 		if err := checkNames(q.Group); err != nil {

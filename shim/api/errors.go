@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // A wireError is an error on its way to the client. Of the errors that it wraps, only the hint and
@@ -18,10 +19,10 @@ type wireError struct {
 
 // sentinels are the errors that a client finds with errors.Is, by their code.
 var sentinels = map[string]error{
-	"no_group":      shim.ErrNoGroup,
-	"no_container":  shim.ErrNoContainer,
-	"no_generation": shim.ErrNoGeneration,
-	"file":          shim.ErrFile,
+	"no_group":      group.ErrNoGroup,
+	"no_container":  group.ErrNoContainer,
+	"no_generation": group.ErrNoGeneration,
+	"file":          group.ErrFile,
 }
 
 func encodeError(err error) wireError {
@@ -31,7 +32,7 @@ func encodeError(err error) wireError {
 			e.Code = code
 		}
 	}
-	var problem *shim.Problem
+	var problem *hint.Error
 	if errors.As(err, &problem) {
 		e.Hint = problem.Hint
 	}
@@ -41,7 +42,7 @@ func encodeError(err error) wireError {
 func (e wireError) decode() error {
 	var err error = &remoteError{e.Message, sentinels[e.Code]}
 	if e.Hint != "" {
-		err = &shim.Problem{Err: err, Hint: e.Hint}
+		err = &hint.Error{Err: err, Hint: e.Hint}
 	}
 	return err
 }
@@ -56,18 +57,18 @@ func (e *remoteError) Error() string { return e.message }
 func (e *remoteError) Unwrap() error { return e.is }
 
 // about adds the name of the group or container to a bare sentinel.
-func about(err error, group, container string) error {
+func about(err error, groupName, container string) error {
 	switch err {
-	case shim.ErrNoGroup:
-		return fmt.Errorf("group %q: %w", group, err)
-	case shim.ErrNoContainer:
-		return fmt.Errorf("container %q of group %q: %w", container, group, err)
+	case group.ErrNoGroup:
+		return fmt.Errorf("group %q: %w", groupName, err)
+	case group.ErrNoContainer:
+		return fmt.Errorf("container %q of group %q: %w", container, groupName, err)
 	}
 	return err
 }
 
 func onlyRoot(socket string) error {
-	return &shim.Problem{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
+	return &hint.Error{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
 }
 
 // A badRequest is a mistake in a request. Its cause is the client program, not the operator.
@@ -84,7 +85,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &bad):
 		return bad.status
-	case errors.Is(err, shim.ErrNoGroup), errors.Is(err, shim.ErrNoContainer), errors.Is(err, shim.ErrNoGeneration):
+	case errors.Is(err, group.ErrNoGroup), errors.Is(err, group.ErrNoContainer), errors.Is(err, group.ErrNoGeneration):
 		return http.StatusNotFound
 	}
 	return http.StatusInternalServerError

@@ -12,19 +12,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestEvents(t *testing.T) {
 	status := uint32(137)
-	happened := []shim.Event{
-		{Time: time.Date(2026, 11, 24, 8, 0, 0, 1, time.UTC), Group: "checkout", Container: "web", Kind: shim.EventDenied, Text: "3 packets", Denial: &shim.Denial{
+	happened := []group.Event{
+		{Time: time.Date(2026, 11, 24, 8, 0, 0, 1, time.UTC), Group: "checkout", Container: "web", Kind: group.EventDenied, Text: "3 packets", Denial: &host.Denial{
 			Container: "web", Protocol: "tcp", Destination: netip.MustParseAddrPort("[2001:db8::1]:443"), Packets: 3, Bytes: 180,
 		}},
-		{Time: time.Date(2026, 11, 24, 8, 0, 1, 0, time.UTC), Group: "checkout", Container: "web", Kind: shim.EventRestarted, Text: "again", ExitStatus: &status},
+		{Time: time.Date(2026, 11, 24, 8, 0, 1, 0, time.UTC), Group: "checkout", Container: "web", Kind: group.EventRestarted, Text: "again", ExitStatus: &status},
 	}
-	queries := make(chan shim.EventQuery, 1)
-	d := startDaemon(t, ServerConfig{Events: func(_ context.Context, q shim.EventQuery, emit func(shim.Event) error) error {
+	queries := make(chan group.EventQuery, 1)
+	d := startDaemon(t, ServerConfig{Events: func(_ context.Context, q group.EventQuery, emit func(group.Event) error) error {
 		queries <- q
 		for _, e := range happened {
 			if err := emit(e); err != nil {
@@ -33,16 +34,16 @@ func TestEvents(t *testing.T) {
 		}
 		return nil
 	}})
-	for _, want := range []shim.EventQuery{
+	for _, want := range []group.EventQuery{
 		{},
-		{Group: "checkout", Kinds: []shim.EventKind{shim.EventDenied, shim.EventRestarted}, Tail: -1},
-		{Kinds: []shim.EventKind{"of another version"}, Tail: 10, Follow: true},
+		{Group: "checkout", Kinds: []group.EventKind{group.EventDenied, group.EventRestarted}, Tail: -1},
+		{Kinds: []group.EventKind{"of another version"}, Tail: 10, Follow: true},
 	} {
-		var got []shim.Event
-		if err := d.Events(t.Context(), want, func(e shim.Event) error { got = append(got, e); return nil }); err != nil {
+		var got []group.Event
+		if err := d.Events(t.Context(), want, func(e group.Event) error { got = append(got, e); return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(happened, got, cmpopts.EquateComparable(shim.Denial{})); diff != "" {
+		if diff := cmp.Diff(happened, got, cmpopts.EquateComparable(host.Denial{})); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(want, <-queries); diff != "" {
@@ -53,8 +54,8 @@ func TestEvents(t *testing.T) {
 
 func TestEventsFollow(t *testing.T) {
 	ended := make(chan struct{}, 1)
-	d := startDaemon(t, ServerConfig{Events: func(ctx context.Context, _ shim.EventQuery, emit func(shim.Event) error) error {
-		if err := emit(shim.Event{Group: "web", Kind: shim.EventState, Text: "running"}); err != nil {
+	d := startDaemon(t, ServerConfig{Events: func(ctx context.Context, _ group.EventQuery, emit func(group.Event) error) error {
+		if err := emit(group.Event{Group: "web", Kind: group.EventState, Text: "running"}); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -62,7 +63,7 @@ func TestEventsFollow(t *testing.T) {
 		return nil
 	}})
 	follow := func(ctx context.Context, emit func() error) error {
-		return d.Events(ctx, shim.EventQuery{Follow: true}, func(shim.Event) error { return emit() })
+		return d.Events(ctx, group.EventQuery{Follow: true}, func(group.Event) error { return emit() })
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := follow(ctx, func() error { cancel(); return nil }); err != nil {

@@ -9,13 +9,13 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // Exec runs a process in a running container and returns its exit status. The end of ctx ends the
 // process. An error of req.Stdin counts as its end. If a Read of req.Stdin blocks after the process
 // has ended, its goroutine stays, because a Read of an idle terminal can't be interrupted.
-func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
+func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
 	if err := checkNames(req.Group, req.Container); err != nil {
 		return 0, err
 	}
@@ -38,7 +38,7 @@ func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32,
 
 // A terminal is the client's side of a session.
 type terminal struct {
-	req    shim.ExecRequest
+	req    host.ExecRequest
 	frames *frameWriter
 	credit *credit
 }

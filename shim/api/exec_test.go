@@ -13,12 +13,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // execOf returns a request for the container that every fake has.
-func execOf(args ...string) shim.ExecRequest {
-	return shim.ExecRequest{Group: "checkout", Container: "web", Args: args}
+func execOf(args ...string) host.ExecRequest {
+	return host.ExecRequest{Group: "checkout", Container: "web", Args: args}
 }
 
 func execDaemon(t *testing.T, process execFunc) *daemon {
@@ -35,24 +37,24 @@ func TestExec(t *testing.T) {
 		out     string
 		errOut  string
 	}{
-		{"request", nil, true, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		{"request", nil, true, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 			fmt.Fprintln(r.Stdout, r.Group, r.Container, r.Args, r.TTY, r.Stdin == nil)
 			return 0, nil
 		}, 0, "checkout web [sh -c x] true true\n", ""},
-		{"status and both outputs", nil, false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		{"status and both outputs", nil, false, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 			fmt.Fprint(r.Stdout, "out")
 			fmt.Fprint(r.Stderr, "err")
 			return 255, nil
 		}, 255, "out", "err"},
-		{"input to its end", strings.NewReader("hello"), false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		{"input to its end", strings.NewReader("hello"), false, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 			n, err := io.Copy(r.Stdout, r.Stdin)
 			return uint32(n), err
 		}, 5, "hello", ""},
-		{"no input", strings.NewReader(""), false, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+		{"no input", strings.NewReader(""), false, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 			n, err := io.Copy(r.Stdout, r.Stdin)
 			return uint32(n), err
 		}, 0, "", ""},
-		{"input that is not read", strings.NewReader(strings.Repeat("x", 1<<20)), false, func(context.Context, shim.ExecRequest) (uint32, error) {
+		{"input that is not read", strings.NewReader(strings.Repeat("x", 1<<20)), false, func(context.Context, host.ExecRequest) (uint32, error) {
 			return 3, nil
 		}, 3, "", ""},
 	} {
@@ -74,22 +76,22 @@ func TestExec(t *testing.T) {
 }
 
 func TestExecErrors(t *testing.T) {
-	hinted := &shim.Problem{Err: errors.New("web is not running"), Hint: "see its output"}
+	hinted := &hint.Error{Err: errors.New("web is not running"), Hint: "see its output"}
 	for _, tt := range []struct {
 		name       string
 		fail       error
-		req        shim.ExecRequest
+		req        host.ExecRequest
 		want, hint string
 		is         error
 	}{
 		{"with a hint", hinted, execOf("id"), "web is not running", "see its output", nil},
-		{"no container", shim.ErrNoContainer, execOf("id"), `container "web" of group "checkout": no such container`, "", shim.ErrNoContainer},
+		{"no container", group.ErrNoContainer, execOf("id"), `container "web" of group "checkout": no such container`, "", group.ErrNoContainer},
 		{"a long one", errors.New(strings.Repeat("\x00", 1<<20)), execOf("id"), strings.Repeat("\x00", maxFrame/16), "", nil},
 		{"no command", nil, execOf(), "exec needs a command", "", nil},
-		{"no such name", nil, shim.ExecRequest{Group: "checkout", Args: []string{"id"}}, `container "" of group "checkout": no such container`, "", shim.ErrNoContainer},
+		{"no such name", nil, host.ExecRequest{Group: "checkout", Args: []string{"id"}}, `container "" of group "checkout": no such container`, "", group.ErrNoContainer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := execDaemon(t, func(context.Context, shim.ExecRequest) (uint32, error) { return 0, tt.fail })
+			d := execDaemon(t, func(context.Context, host.ExecRequest) (uint32, error) { return 0, tt.fail })
 			_, err := d.Exec(t.Context(), tt.req)
 			checkProblem(t, err, tt.want, tt.hint)
 			if tt.is != nil && !errors.Is(err, tt.is) {
@@ -98,7 +100,7 @@ func TestExecErrors(t *testing.T) {
 		})
 	}
 	t.Run("a panic", func(t *testing.T) {
-		d := execDaemon(t, func(context.Context, shim.ExecRequest) (uint32, error) { panic("oh no") })
+		d := execDaemon(t, func(context.Context, host.ExecRequest) (uint32, error) { panic("oh no") })
 		_, err := d.Exec(t.Context(), execOf("id"))
 		checkProblem(t, err, "bug in the daemon: oh no", "the daemon's log has the details; please report them")
 	})
@@ -106,7 +108,7 @@ func TestExecErrors(t *testing.T) {
 
 // It sends 16 MiB in both directions, far more than all buffers on the way hold.
 func TestExecBothWaysAtOnce(t *testing.T) {
-	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+	d := execDaemon(t, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 		_, err := io.Copy(r.Stdout, r.Stdin)
 		return 0, err
 	})
@@ -126,8 +128,8 @@ func TestExecBothWaysAtOnce(t *testing.T) {
 
 // A new size of the terminal must reach a process that reads no input, although much input waits.
 func TestExecResizeBehindInput(t *testing.T) {
-	want := shim.WinSize{Width: 200, Height: 50}
-	d := execDaemon(t, func(ctx context.Context, r shim.ExecRequest) (uint32, error) {
+	want := host.WinSize{Width: 200, Height: 50}
+	d := execDaemon(t, func(ctx context.Context, r host.ExecRequest) (uint32, error) {
 		for {
 			select {
 			case size := <-r.Resize:
@@ -140,13 +142,13 @@ func TestExecResizeBehindInput(t *testing.T) {
 		}
 	})
 	req := execOf("vi")
-	sizes := make(chan shim.WinSize)
+	sizes := make(chan host.WinSize)
 	sent := make(chan struct{})
 	req.TTY, req.Resize = true, sizes
 	req.Stdin = io.MultiReader(strings.NewReader(strings.Repeat("x", window-1)), readerFunc(func() { close(sent) }), strings.NewReader(strings.Repeat("x", window)))
 	go func() {
 		<-sent // one byte of the window is left, and more input waits
-		sizes <- shim.WinSize{Width: 80, Height: 24}
+		sizes <- host.WinSize{Width: 80, Height: 24}
 		sizes <- want
 	}()
 	if _, err := d.Exec(t.Context(), req); err != nil {
@@ -170,7 +172,7 @@ func TestExecLatestSize(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := <-k.resize, (shim.WinSize{Width: 80, Height: 24}); got != want {
+	if got, want := <-k.resize, (host.WinSize{Width: 80, Height: 24}); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if err := k.take(frameResize, []byte("x")); !errors.Is(err, errFrame) {
@@ -180,7 +182,7 @@ func TestExecLatestSize(t *testing.T) {
 
 func TestExecClientVanishes(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan error, 1)
-	d := execDaemon(t, func(ctx context.Context, r shim.ExecRequest) (uint32, error) {
+	d := execDaemon(t, func(ctx context.Context, r host.ExecRequest) (uint32, error) {
 		close(began)
 		<-ctx.Done()
 		_, read := io.Copy(io.Discard, r.Stdin)
@@ -211,7 +213,7 @@ func TestExecClientVanishes(t *testing.T) {
 // The process writes until its client, which has stopped reading, disconnects.
 func TestExecClientVanishesWhileItIsWrittenTo(t *testing.T) {
 	ended := make(chan error, 1)
-	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (_ uint32, err error) {
+	d := execDaemon(t, func(_ context.Context, r host.ExecRequest) (_ uint32, err error) {
 		for err == nil {
 			_, err = r.Stdout.Write(make([]byte, 1<<20))
 		}
@@ -234,7 +236,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestExecSlowReader(t *testing.T) {
 	const size = 4 << 20
 	written := make(chan struct{})
-	d := execDaemon(t, func(_ context.Context, r shim.ExecRequest) (uint32, error) {
+	d := execDaemon(t, func(_ context.Context, r host.ExecRequest) (uint32, error) {
 		defer close(written)
 		_, err := r.Stdout.Write(make([]byte, size))
 		return 0, err
@@ -259,7 +261,7 @@ func TestExecSlowReader(t *testing.T) {
 
 func TestExecDaemonStops(t *testing.T) {
 	began := make(chan struct{})
-	d := execDaemon(t, func(ctx context.Context, _ shim.ExecRequest) (uint32, error) {
+	d := execDaemon(t, func(ctx context.Context, _ host.ExecRequest) (uint32, error) {
 		close(began)
 		<-ctx.Done()
 		return 0, ctx.Err()
@@ -277,7 +279,7 @@ func TestExecDaemonStops(t *testing.T) {
 // A client that sends more input than it was granted is disconnected.
 func TestExecFlood(t *testing.T) {
 	ended := make(chan error, 1)
-	d := execDaemon(t, func(ctx context.Context, _ shim.ExecRequest) (uint32, error) {
+	d := execDaemon(t, func(ctx context.Context, _ host.ExecRequest) (uint32, error) {
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
 		return 0, ctx.Err()

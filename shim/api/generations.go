@@ -7,16 +7,16 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 func (s *Server) history(r *http.Request) (any, error) {
-	group := r.PathValue("group")
-	if err := checkNames(group); err != nil {
+	groupName := r.PathValue("group")
+	if err := checkNames(groupName); err != nil {
 		return nil, err
 	}
-	all, err := s.Keeper.History(r.Context(), group)
-	return generationsBody{append([]shim.Generation{}, all...)}, about(err, group, "")
+	all, err := s.Keeper.History(r.Context(), groupName)
+	return generationsBody{append([]group.Generation{}, all...)}, about(err, groupName, "")
 }
 
 func (s *Server) definition(r *http.Request) (any, error) {
@@ -67,7 +67,7 @@ func parseGeneration(v string) (int, error) {
 }
 
 // History returns the generations of a group, newest first.
-func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, error) {
+func (c *Client) History(ctx context.Context, group string) ([]group.Generation, error) {
 	if err := checkNames(group); err != nil {
 		return nil, err
 	}
@@ -77,13 +77,13 @@ func (c *Client) History(ctx context.Context, group string) ([]shim.Generation, 
 }
 
 // File returns the file of a generation, with all files that were read for it. errors.Is finds
-// [shim.ErrNoGeneration] in its error.
-func (c *Client) File(ctx context.Context, group string, generation int) (shim.Bundle, error) {
-	if err := checkNames(group); err != nil {
-		return shim.Bundle{}, err
+// [group.ErrNoGeneration] in its error.
+func (c *Client) File(ctx context.Context, groupName string, generation int) (group.Bundle, error) {
+	if err := checkNames(groupName); err != nil {
+		return group.Bundle{}, err
 	}
 	var body bundleBody
-	err := c.ask(ctx, http.MethodGet, groupPath(group)+"/history/"+strconv.Itoa(generation), nil, &body)
+	err := c.ask(ctx, http.MethodGet, groupPath(groupName)+"/history/"+strconv.Itoa(generation), nil, &body)
 	return body.File, err
 }
 

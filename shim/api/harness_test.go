@@ -16,7 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +35,7 @@ type fakeKeeper struct {
 	mu    sync.Mutex
 	calls []string
 
-	applied []shim.Bundle // by the last Apply
+	applied []group.Bundle // by the last Apply
 }
 
 func (k *fakeKeeper) call(format string, args ...any) {
@@ -56,7 +57,7 @@ func (k *fakeKeeper) wait(ctx context.Context, progress func(string)) error {
 	return k.do(ctx, progress)
 }
 
-func names(files []shim.Bundle) string {
+func names(files []group.Bundle) string {
 	var out []string
 	for _, f := range files {
 		out = append(out, fmt.Sprintf("%s(%s)", f.Name, f.HCL))
@@ -64,12 +65,12 @@ func names(files []shim.Bundle) string {
 	return strings.Join(out, " ")
 }
 
-func (k *fakeKeeper) Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error) {
+func (k *fakeKeeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error) {
 	k.call("plan %s", names(files))
-	return []shim.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, k.wait(ctx, nil)
+	return []group.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, k.wait(ctx, nil)
 }
 
-func (k *fakeKeeper) Apply(ctx context.Context, files []shim.Bundle, progress func(string)) error {
+func (k *fakeKeeper) Apply(ctx context.Context, files []group.Bundle, progress func(string)) error {
 	k.call("apply %s", names(files))
 	k.applied = files
 	return k.wait(ctx, progress)
@@ -115,38 +116,38 @@ func (k *fakeKeeper) Wait(ctx context.Context, group string) (uint32, error) {
 	return 7, k.wait(ctx, nil)
 }
 
-func (k *fakeKeeper) History(_ context.Context, group string) ([]shim.Generation, error) {
-	k.call("history %s", group)
-	if group == "gone" {
-		return nil, shim.ErrNoGroup
+func (k *fakeKeeper) History(_ context.Context, groupName string) ([]group.Generation, error) {
+	k.call("history %s", groupName)
+	if groupName == "gone" {
+		return nil, group.ErrNoGroup
 	}
 	return generations, nil
 }
 
-func (k *fakeKeeper) Definition(_ context.Context, group string, number int) (shim.Definition, error) {
-	k.call("history %s %d", group, number)
+func (k *fakeKeeper) Definition(_ context.Context, groupName string, number int) (group.Definition, error) {
+	k.call("history %s %d", groupName, number)
 	if number > len(generations) {
-		return shim.Definition{}, shim.ErrNoGeneration
+		return group.Definition{}, group.ErrNoGeneration
 	}
-	return shim.Definition{Bundle: twoFiles[0]}, nil
+	return group.Definition{Bundle: twoFiles[0]}, nil
 }
 
-func (k *fakeKeeper) Problems() []shim.FileProblem {
+func (k *fakeKeeper) Problems() []group.FileProblem {
 	k.call("problems")
-	return []shim.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
+	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
 }
 
-func (k *fakeKeeper) Status(group string) ([]shim.GroupStatus, error) {
-	k.call("status %s", group)
-	if group == "gone" {
-		return nil, shim.ErrNoGroup
+func (k *fakeKeeper) Status(groupName string) ([]group.Status, error) {
+	k.call("status %s", groupName)
+	if groupName == "gone" {
+		return nil, group.ErrNoGroup
 	}
-	return []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}, nil
+	return []group.Status{{Name: "checkout", State: group.Running, Containers: []group.ContainerStatus{{Name: "web", PID: 7}}}}, nil
 }
 
-type execFunc func(ctx context.Context, req shim.ExecRequest) (uint32, error)
+type execFunc func(ctx context.Context, req host.ExecRequest) (uint32, error)
 
-func (f execFunc) Exec(ctx context.Context, req shim.ExecRequest) (uint32, error) { return f(ctx, req) }
+func (f execFunc) Exec(ctx context.Context, req host.ExecRequest) (uint32, error) { return f(ctx, req) }
 
 // A daemon is a server on its own socket, connected as in the real daemon.
 type daemon struct {
@@ -167,13 +168,13 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	}
 	cfg.Keeper = d.keeper
 	if cfg.Exec == nil {
-		cfg.Exec = execFunc(func(context.Context, shim.ExecRequest) (uint32, error) { return 0, nil })
+		cfg.Exec = execFunc(func(context.Context, host.ExecRequest) (uint32, error) { return 0, nil })
 	}
 	if cfg.Logs == nil {
 		cfg.Logs = func(context.Context, LogRequest, func(string, string) error) error { return nil }
 	}
 	if cfg.Events == nil {
-		cfg.Events = func(context.Context, shim.EventQuery, func(shim.Event) error) error { return nil }
+		cfg.Events = func(context.Context, group.EventQuery, func(group.Event) error) error { return nil }
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server, err := NewServer(cfg)

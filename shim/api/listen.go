@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // maxSocketPath is the length of sockaddr_un's path without the zero byte at its end.
@@ -28,7 +28,7 @@ const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 // must be root or the daemon's own user.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, &shim.Problem{
+		return nil, &hint.Error{
 			Err:  fmt.Errorf("the path of the control socket has %d bytes, the kernel allows %d: %s", len(path), maxSocketPath, path),
 			Hint: "choose a shorter run folder",
 		}
@@ -59,14 +59,14 @@ func clearSocket(path string) error {
 	case err != nil:
 		return fmt.Errorf("open the control socket: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return &shim.Problem{Err: fmt.Errorf("%s is not a socket, so the control socket can't replace it", path), Hint: "move it away"}
+		return &hint.Error{Err: fmt.Errorf("%s is not a socket, so the control socket can't replace it", path), Hint: "move it away"}
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) { // only this error proves that no process listens
-		return &shim.Problem{
+		return &hint.Error{
 			Err:  fmt.Errorf("another daemon is running: it answers at %s", path),
 			Hint: "stop that one first, or give this one a run folder of its own",
 		}

@@ -14,7 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestListenMode(t *testing.T) {
@@ -92,7 +93,7 @@ func TestNoDaemon(t *testing.T) {
 	_, err := c.Status(t.Context(), "")
 	checkProblem(t, err, "no daemon answers at "+path, hint)
 	checkProblem(t, c.Apply(t.Context(), nil, nil), "no daemon answers at "+path, hint)
-	_, err = c.Exec(t.Context(), shim.ExecRequest{Group: "web", Container: "app", Args: []string{"id"}})
+	_, err = c.Exec(t.Context(), host.ExecRequest{Group: "web", Container: "app", Args: []string{"id"}})
 	checkProblem(t, err, "no daemon answers at "+path, hint)
 }
 
@@ -106,7 +107,7 @@ func connectAsChild() bool {
 		return false
 	}
 	_, err := NewClient(socket).Version(context.Background())
-	var problem *shim.Problem
+	var problem *hint.Error
 	if errors.As(err, &problem) {
 		err = fmt.Errorf("%w; hint: %s", err, problem.Hint)
 	}

@@ -11,18 +11,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A Keeper keeps the groups. progress gets one line for each thing that happens.
 type Keeper interface {
-	Status(group string) ([]shim.GroupStatus, error)
-	Problems() []shim.FileProblem
-	History(ctx context.Context, group string) ([]shim.Generation, error)
-	Definition(ctx context.Context, group string, generation int) (shim.Definition, error)
-	Preview(ctx context.Context, files []shim.Bundle) ([]shim.Preview, error)
+	Status(group string) ([]group.Status, error)
+	Problems() []group.FileProblem
+	History(ctx context.Context, group string) ([]group.Generation, error)
+	Definition(ctx context.Context, group string, generation int) (group.Definition, error)
+	Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error)
 
-	Apply(ctx context.Context, files []shim.Bundle, progress func(line string)) error
+	Apply(ctx context.Context, files []group.Bundle, progress func(line string)) error
 	Rollback(ctx context.Context, group string, to int, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Purge(ctx context.Context, group string, progress func(line string)) error
@@ -36,7 +38,7 @@ type Keeper interface {
 
 // An Execer runs a process in a running container and returns its exit status.
 type Execer interface {
-	Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error)
+	Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error)
 }
 
 // A LogSource calls emit with each line that is requested, one call at a time. It returns after the
@@ -44,7 +46,7 @@ type Execer interface {
 type LogSource func(ctx context.Context, req LogRequest, emit func(container, line string) error) error
 
 // An EventSource calls emit with each event that is requested, as a LogSource does with lines.
-type EventSource func(ctx context.Context, q shim.EventQuery, emit func(shim.Event) error) error
+type EventSource func(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error
 
 // A ServerConfig holds what a Server works with.
 type ServerConfig struct {
@@ -89,7 +91,7 @@ const (
 	drainTimeout  = 5 * time.Second // for waiting requests to send their last line
 )
 
-var errStopping = &shim.Problem{
+var errStopping = &hint.Error{
 	Err:  errors.New("the daemon is stopping"),
 	Hint: "the groups continue to run; see \"sallyport status\" when the daemon is back",
 }
@@ -177,7 +179,7 @@ func (s *Server) guard(r *http.Request, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.Log.Error("panic in a request", "request", r.Method+" "+r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			err = &shim.Problem{
+			err = &hint.Error{
 				Err:  fmt.Errorf("bug in the daemon: %v", p),
 				Hint: "the daemon's log has the details; please report them",
 			}

@@ -13,7 +13,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // exec upgrades the connection to a session of frames and runs the process in it.
@@ -84,7 +84,7 @@ func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io
 		cancel(fmt.Errorf("%w: %w", errGone, keyboard.read(in)))
 	}()
 
-	req := shim.ExecRequest{
+	req := host.ExecRequest{
 		Group: body.Group, Container: body.Container, Args: body.Args, TTY: body.TTY,
 		Stdout: output{frames, frameStdout}, Stderr: output{frames, frameStderr}, Resize: keyboard.resize,
 	}
@@ -119,11 +119,11 @@ func encodeFrameError(err error) []byte {
 // A keyboard is the client's side of a process: its input and the sizes of its terminal.
 type keyboard struct {
 	stdin  *inbox
-	resize chan shim.WinSize // holds the latest; closed at the end
+	resize chan host.WinSize // holds the latest; closed at the end
 }
 
 func newKeyboard(grant func(n int)) *keyboard {
-	return &keyboard{stdin: newInbox(grant), resize: make(chan shim.WinSize, 1)}
+	return &keyboard{stdin: newInbox(grant), resize: make(chan host.WinSize, 1)}
 }
 
 // read handles the client's frames until the client disconnects. It returns the reason, never nil.
@@ -158,7 +158,7 @@ func (k *keyboard) take(kind frameType, payload []byte) error {
 		case <-k.resize: // an older size that was not taken
 		default:
 		}
-		k.resize <- shim.WinSize{Width: binary.BigEndian.Uint16(payload), Height: binary.BigEndian.Uint16(payload[2:])}
+		k.resize <- host.WinSize{Width: binary.BigEndian.Uint16(payload), Height: binary.BigEndian.Uint16(payload[2:])}
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // The daemon handles requests of newer and older clients, and requests that no Client makes.
@@ -65,7 +65,7 @@ func TestServerAnswers(t *testing.T) {
 
 func TestBodyTooLarge(t *testing.T) {
 	d := startDaemon(t, ServerConfig{})
-	err := d.Apply(t.Context(), []shim.Bundle{{HCL: make([]byte, 48<<20)}}, nil)
+	err := d.Apply(t.Context(), []group.Bundle{{HCL: make([]byte, 48<<20)}}, nil)
 	checkProblem(t, err, "the group files and the files that they name make a request of 64 MiB; the daemon accepts 64 MiB",
 		"apply fewer files at a time, or put large files into an image")
 

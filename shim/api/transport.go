@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // ask sends a request that has a single answer.
@@ -108,7 +108,7 @@ func newRequest(method, path string, body any, want int) (*http.Request, error) 
 			return nil, fmt.Errorf("write the request: %w", err)
 		}
 		if len(data) > maxBody {
-			return nil, &shim.Problem{
+			return nil, &hint.Error{
 				Err:  fmt.Errorf("the group files and the files that they name make a request of %d MiB; the daemon accepts %d MiB", len(data)>>20, maxBody>>20),
 				Hint: "apply fewer files at a time, or put large files into an image",
 			}
@@ -145,7 +145,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	case err == nil:
 		return conn, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
-		return nil, &shim.Problem{
+		return nil, &hint.Error{
 			Err:  fmt.Errorf("no daemon answers at %s", c.socket),
 			Hint: `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`,
 		}
@@ -157,14 +157,14 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 
 // lost returns the error for a request whose answer is missing or incomplete.
 func lost(ctx context.Context, err error) error {
-	var problem *shim.Problem
+	var problem *hint.Error
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &problem):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		return &shim.Problem{
+		return &hint.Error{
 			Err:  errors.New("the daemon closed the connection before it was done"),
 			Hint: `what was installed stays installed; see "sallyport status" when the daemon is back`,
 		}

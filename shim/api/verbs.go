@@ -11,7 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // answers returns the handler for a verb with a single answer.
@@ -156,20 +157,20 @@ func (s *Server) logs(ctx context.Context, r *http.Request, out *stream) error {
 
 func (s *Server) events(ctx context.Context, r *http.Request, out *stream) error {
 	query := r.URL.Query()
-	q := shim.EventQuery{Group: query.Get("group")}
+	q := group.EventQuery{Group: query.Get("group")}
 	if q.Group != "" {
 		if err := checkNames(q.Group); err != nil {
 			return err
 		}
 	}
 	for _, kind := range query["kind"] {
-		q.Kinds = append(q.Kinds, shim.EventKind(kind))
+		q.Kinds = append(q.Kinds, group.EventKind(kind))
 	}
 	var err error
 	if q.Follow, q.Tail, err = parseRange(query); err != nil {
 		return err
 	}
-	err = s.Events(ctx, q, func(e shim.Event) error { return out.send(ctx, event{Event: &e}) })
+	err = s.Events(ctx, q, func(e group.Event) error { return out.send(ctx, event{Event: &e}) })
 	if err == nil {
 		err = ctx.Err() // following ends without an error when ctx ends, although more may come
 	}
@@ -203,7 +204,7 @@ func parseBool(query url.Values, name string) (truth bool, err error) {
 
 // unknown answers requests without a route. The client most likely has another version.
 func (s *Server) unknown(r *http.Request) (any, error) {
-	return nil, &badRequest{&shim.Problem{
+	return nil, &badRequest{&hint.Error{
 		Err:  fmt.Errorf("the daemon, version %q, does not know %s %s", s.Version.Version, r.Method, r.URL.Path),
 		Hint: "use a command and a daemon of the same version",
 	}, http.StatusNotFound}

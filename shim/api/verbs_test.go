@@ -8,19 +8,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
-var twoFiles = []shim.Bundle{
+var twoFiles = []group.Bundle{
 	{Name: "a.hcl", Path: "/etc/a.hcl", HCL: []byte("A"), Vars: map[string]string{"tag": "1"}},
 	{Name: "b.hcl", HCL: []byte("B"), Files: map[string][]byte{"/etc/x": {0xff}}},
 }
 
 // checkout is the status that the fakeKeeper returns.
-var checkout = []shim.GroupStatus{{Name: "checkout", State: shim.Running, Containers: []shim.ContainerStatus{{Name: "web", PID: 7}}}}
+var checkout = []group.Status{{Name: "checkout", State: group.Running, Containers: []group.ContainerStatus{{Name: "web", PID: 7}}}}
 
 // generations is the history that the fakeKeeper returns.
-var generations = []shim.Generation{{Number: 2, By: shim.ByApply, Outcome: shim.OnTrial, Kept: true}, {Number: 1, By: shim.ByFile, Outcome: shim.Proved}}
+var generations = []group.Generation{{Number: 2, By: group.ByApply, Outcome: group.OnTrial, Kept: true}, {Number: 1, By: group.ByFile, Outcome: group.Proved}}
 
 func TestVerbs(t *testing.T) {
 	for _, tt := range []struct {
@@ -34,7 +35,7 @@ func TestVerbs(t *testing.T) {
 		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
 		{"preview", func(ctx context.Context, c *Client) (any, error) { return c.Preview(ctx, twoFiles) },
-			[]shim.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},
+			[]group.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},
 		{"apply", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Apply(ctx, twoFiles, progress)
 		}), []string{"one", "two"}, "apply a.hcl(A) b.hcl(B)"},
@@ -121,28 +122,28 @@ func TestErrorsTravel(t *testing.T) {
 	}{
 		{"plain", errors.New("disk full"), false, apply, "disk full", "", nil},
 		{"after progress", errors.New("disk full"), true, apply, "disk full", "", nil},
-		{"with a hint", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, false, apply, "port 443 is taken", "choose another", nil},
-		{"with a hint, after progress", &shim.Problem{Err: errors.New("port 443 is taken"), Hint: "choose another"}, true, apply, "port 443 is taken", "choose another", nil},
-		{"a hint in a wrapped error", fmt.Errorf("apply: %w", &shim.Problem{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
-		{"no group", shim.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
-		{"no container", shim.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
-			`container "x" of group "web": no such container`, "", shim.ErrNoContainer},
-		{"no group to stop", shim.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", shim.ErrNoGroup},
-		{"no generation", nil, false, func(c *Client) error { _, err := c.File(context.Background(), "checkout", 9); return err }, `no such generation`, "", shim.ErrNoGeneration},
-		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", shim.ErrNoGroup},
-		{"a job that can't be waited for", &shim.Problem{Err: errors.New("group web is no job"), Hint: "see its file"}, false,
+		{"with a hint", &hint.Error{Err: errors.New("port 443 is taken"), Hint: "choose another"}, false, apply, "port 443 is taken", "choose another", nil},
+		{"with a hint, after progress", &hint.Error{Err: errors.New("port 443 is taken"), Hint: "choose another"}, true, apply, "port 443 is taken", "choose another", nil},
+		{"a hint in a wrapped error", fmt.Errorf("apply: %w", &hint.Error{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
+		{"no group", group.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", group.ErrNoGroup},
+		{"no container", group.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
+			`container "x" of group "web": no such container`, "", group.ErrNoContainer},
+		{"no group to stop", group.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", group.ErrNoGroup},
+		{"no generation", nil, false, func(c *Client) error { _, err := c.File(context.Background(), "checkout", 9); return err }, `no such generation`, "", group.ErrNoGeneration},
+		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", group.ErrNoGroup},
+		{"a job that can't be waited for", &hint.Error{Err: errors.New("group web is no job"), Hint: "see its file"}, false,
 			func(c *Client) error { _, err := c.Wait(context.Background(), "web"); return err }, "group web is no job", "see its file", nil},
 		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
-			`group "gone": no such group`, "", shim.ErrNoGroup},
+			`group "gone": no such group`, "", group.ErrNoGroup},
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},
 		{"no group's name", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "../x"); return err },
-			`group "../x": no such group`, "", shim.ErrNoGroup},
+			`group "../x": no such group`, "", group.ErrNoGroup},
 		{"no group's name, events", nil, false, func(c *Client) error {
-			return c.Events(context.Background(), shim.EventQuery{Group: "A"}, nil)
-		}, `group "A": no such group`, "", shim.ErrNoGroup},
+			return c.Events(context.Background(), group.EventQuery{Group: "A"}, nil)
+		}, `group "A": no such group`, "", group.ErrNoGroup},
 		{"no container's name", nil, false, func(c *Client) error {
 			return c.Logs(context.Background(), LogRequest{Group: "web", Containers: []string{"a/b"}}, nil)
-		}, `container "a/b" of group "web": no such container`, "", shim.ErrNoContainer},
+		}, `container "a/b" of group "web": no such container`, "", group.ErrNoContainer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := startDaemon(t, ServerConfig{Keeper: &fakeKeeper{do: func(_ context.Context, progress func(string)) error {
@@ -160,17 +161,17 @@ func TestErrorsTravel(t *testing.T) {
 }
 
 // checkProblem compares an error's text and hint.
-func checkProblem(t *testing.T, err error, text, hint string) {
+func checkProblem(t *testing.T, err error, text, hint_ string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want %q", text)
 	}
-	var problem *shim.Problem
+	var problem *hint.Error
 	gotHint := ""
 	if errors.As(err, &problem) {
 		gotHint = problem.Hint
 	}
-	if diff := cmp.Diff([]string{text, hint}, []string{err.Error(), gotHint}); diff != "" {
+	if diff := cmp.Diff([]string{text, hint_}, []string{err.Error(), gotHint}); diff != "" {
 		t.Errorf("error and hint (-want +got):\n%s", diff)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"unicode/utf8"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // maxBody is the largest size of a request in bytes of JSON. It holds group files and the files
@@ -33,22 +33,22 @@ type LogRequest struct {
 // JSON bodies of requests and answers.
 type (
 	filesBody struct {
-		Files []shim.Bundle `json:"files"`
+		Files []group.Bundle `json:"files"`
 	}
 	problemsBody struct {
 		Problems []FileProblem `json:"problems"`
 	}
 	groupsBody struct {
-		Groups []shim.GroupStatus `json:"groups"`
+		Groups []group.Status `json:"groups"`
 	}
 	generationsBody struct {
-		Generations []shim.Generation `json:"generations"`
+		Generations []group.Generation `json:"generations"`
 	}
 	bundleBody struct {
-		File shim.Bundle `json:"file"`
+		File group.Bundle `json:"file"`
 	}
 	previewsBody struct {
-		Previews []shim.Preview `json:"previews"`
+		Previews []group.Preview `json:"previews"`
 	}
 	execBody struct {
 		Group     string   `json:"group"`
@@ -65,14 +65,14 @@ type (
 // An event is one line of a stream: progress, a line of output, an event of a group, the exit
 // status of a job, or the end.
 type event struct {
-	Progress   string      `json:"progress,omitempty"`
-	Container  string      `json:"container,omitempty"` // with Line or Raw
-	Line       string      `json:"line,omitempty"`
-	Raw        []byte      `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
-	Event      *shim.Event `json:"event,omitempty"`
-	ExitStatus *uint32     `json:"exit_status,omitempty"`
-	Error      *wireError  `json:"error,omitempty"`
-	Done       bool        `json:"done,omitempty"`
+	Progress   string       `json:"progress,omitempty"`
+	Container  string       `json:"container,omitempty"` // with Line or Raw
+	Line       string       `json:"line,omitempty"`
+	Raw        []byte       `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
+	Event      *group.Event `json:"event,omitempty"`
+	ExitStatus *uint32      `json:"exit_status,omitempty"`
+	Error      *wireError   `json:"error,omitempty"`
+	Done       bool         `json:"done,omitempty"`
 }
 
 func lineEvent(container, line string) event {
@@ -93,13 +93,13 @@ var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // checkNames refuses what can't be the name of a group or container, so that no name becomes a
 // path.
-func checkNames(group string, containers ...string) error {
-	if !name.MatchString(group) {
-		return about(shim.ErrNoGroup, group, "")
+func checkNames(groupName string, containers ...string) error {
+	if !name.MatchString(groupName) {
+		return about(group.ErrNoGroup, groupName, "")
 	}
 	for _, c := range containers {
 		if !name.MatchString(c) {
-			return about(shim.ErrNoContainer, group, c)
+			return about(group.ErrNoContainer, groupName, c)
 		}
 	}
 	return nil

@@ -14,7 +14,8 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 const (
@@ -27,10 +28,10 @@ const (
 
 // A Config says which containerd a [Client] speaks to, and for whom.
 type Config struct {
-	Address  string       // required: containerd's socket, an absolute path
-	Layout   shim.Layout  // required
-	HostShim bool         // optional: one shim process for every group instead of one per group
-	Log      *slog.Logger // optional: nil discards
+	Address  string        // required: containerd's socket, an absolute path
+	Layout   layout.Layout // required
+	HostShim bool          // optional: one shim process for every group instead of one per group
+	Log      *slog.Logger  // optional: nil discards
 }
 
 // A Client runs containers through one containerd, in the namespace of its layout.
@@ -83,7 +84,7 @@ func (c *Client) Close() error {
 }
 
 // Version returns the version of the server, such as "2.4.2". If the server doesn't answer, the
-// error is a [shim.Problem].
+// error is a [hint.Error].
 func (c *Client) Version(ctx context.Context) (string, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -104,13 +105,13 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 	return context.WithTimeout(ctx, d)
 }
 
-// unanswered makes a [shim.Problem] of an error that means that containerd isn't there.
+// unanswered makes a [hint.Error] of an error that means that containerd isn't there.
 func (c *Client) unanswered(err error) error {
-	var problem *shim.Problem
+	var problem *hint.Error
 	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
 		return err
 	}
-	return &shim.Problem{
+	return &hint.Error{
 		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
 		Hint: "see whether containerd runs and the socket's path is right",
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -34,9 +35,9 @@ const (
 	createAgain    = 50 * time.Millisecond
 )
 
-// Create implements [shim.Runtime]. It makes as few calls of containerd as possible: record,
+// Create implements [runner.Runtime]. It makes as few calls of containerd as possible: record,
 // snapshot, task. The record comes first, because it keeps containerd from collecting the snapshot.
-func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
+func (c *Client) Create(ctx context.Context, req host.CreateRequest) error {
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
 	id := spec.ID(req.Group.Name, req.Container.Name)
@@ -73,7 +74,7 @@ func (c *Client) Create(ctx context.Context, req shim.CreateRequest) error {
 }
 
 // record describes the container. It makes nothing.
-func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
+func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
 	group, l := req.Group, c.cfg.Layout
 	user, err := c.user(ctx, image, req.Container.User)
 	if err != nil {
@@ -115,7 +116,7 @@ func (c *Client) record(ctx context.Context, req shim.CreateRequest, image *imag
 
 // addRecord gives containerd the record of the container. It replaces a container of the same id
 // whose program doesn't run.
-func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record containers.Container) error {
+func (c *Client) addRecord(ctx context.Context, req host.CreateRequest, record containers.Container) error {
 	store := c.client.ContainerService()
 	_, err := store.Create(ctx, record)
 	if !errdefs.IsAlreadyExists(err) {
@@ -125,7 +126,7 @@ func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record c
 	if err != nil {
 		return err
 	}
-	if p != nil && taskState(p) != shim.TaskStopped {
+	if p != nil && taskState(p) != host.TaskStopped {
 		return fmt.Errorf("a container of that id is %s: %w", taskState(p), errdefs.ErrAlreadyExists)
 	}
 	if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {
@@ -137,7 +138,7 @@ func (c *Client) addRecord(ctx context.Context, req shim.CreateRequest, record c
 
 // addTask makes everything else: files, root filesystem, and the process that is going to run the
 // program.
-func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
+func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
 	group, name, l := req.Group.Name, req.Container.Name, c.cfg.Layout
 	if err := writeFiles(l.FilesPath(group, name), files); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (c *Client) addTask(ctx context.Context, req shim.CreateRequest, image *ima
 	mounts, err := c.addSnapshot(ctx, record, image.chainID)
 	if err != nil {
 		if errdefs.IsNotFound(err) {
-			return &shim.Problem{
+			return &hint.Error{
 				Err:  fmt.Errorf("image %s is known but its layers are not unpacked: %w", req.Image.Ref, err),
 				Hint: "apply the group again; if that doesn't help, delete the image from containerd",
 			}
@@ -180,7 +181,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 			return nil
 		}
 		err = runtimeProblem("create", req.ContainerID, err)
-		if _, mendable := errors.AsType[*shim.Problem](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
+		if _, mendable := errors.AsType[*hint.Error](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}
 		c.log.Info("task not created, trying again", "container", req.ContainerID, "error", err)

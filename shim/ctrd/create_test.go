@@ -12,8 +12,9 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -48,7 +49,7 @@ func TestRootCreateRefused(t *testing.T) {
 				if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %q is not one line with %q", err, tt.want)
 				}
-				var p *shim.Problem
+				var p *hint.Error
 				if !errors.As(err, &p) || !strings.Contains(p.Hint, tt.hint) {
 					t.Errorf("hint is %+v, want %q in it", p, tt.hint)
 				}
@@ -89,7 +90,7 @@ func TestRootCreateAgain(t *testing.T) {
 		if err := c.removeTask(r.ctx(), "g", "g.web"); err != nil {
 			t.Fatal(err)
 		}
-		if s := r.state("web"); s.Task != shim.TaskNone {
+		if s := r.state("web"); s.Task != host.TaskNone {
 			t.Errorf("without a task it is %q", s.Task)
 		}
 		r.create()

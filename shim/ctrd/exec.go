@@ -14,7 +14,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -23,12 +24,12 @@ import (
 // process may hold the output open.
 const drainTimeout = 2 * time.Second
 
-var _ shim.Execer = (*Client)(nil)
+var _ host.Execer = (*Client)(nil)
 
-// Exec implements [shim.Execer]. The process has user, capabilities, seccomp filter and cgroup of
+// Exec implements [host.Execer]. The process has user, capabilities, seccomp filter and cgroup of
 // the container's program. It is killed when ctx ends. Exec reads a blocking Stdin until its Read
 // returns, so the caller closes it.
-func (c *Client) Exec(ctx context.Context, req shim.ExecRequest) (status uint32, err error) {
+func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
 	id := spec.ID(req.Group, req.Container)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
 	defer cancel()
@@ -90,7 +91,7 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 	defer cancel()
 	container, err := c.client.LoadContainer(ctx, id)
 	if errdefs.IsNotFound(err) {
-		return nil, nil, &shim.Problem{Err: fmt.Errorf("there is no container %s", id), Hint: "see `sallyport ps` for what runs"}
+		return nil, nil, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "see `sallyport ps` for what runs"}
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
@@ -103,8 +104,8 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 	if err != nil {
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
 	}
-	if p == nil || taskState(p) != shim.TaskRunning {
-		return nil, nil, &shim.Problem{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
+	if p == nil || taskState(p) != host.TaskRunning {
+		return nil, nil, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
 	}
 	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
 	if err != nil {
@@ -118,7 +119,7 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 }
 
 // addExec makes the process and its streams. It doesn't start it.
-func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd.Task, process *specs.Process, stdin *input, req shim.ExecRequest) (containerd.Process, error) {
+func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd.Task, process *specs.Process, stdin *input, req host.ExecRequest) (containerd.Process, error) {
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
 	var mu sync.Mutex

@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // The streams are removed when they are closed. The note that there may be a process stays.
 func TestExecFolder(t *testing.T) {
-	c := &Client{cfg: Config{Layout: shim.Layout{RunDir: t.TempDir()}}, execs: newExecIDs()}
+	c := &Client{cfg: Config{Layout: layout.Layout{RunDir: t.TempDir()}}, execs: newExecIDs()}
 	f := c.newExecFolder("shop.web")
 	if _, err := os.Stat(c.execsDir()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something is made for a name alone: %v", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -68,7 +68,7 @@ func TestRootExecLeft(t *testing.T) {
 
 				began := time.Now()
 				c.EndLeftExecs(t.Context())
-				for name, want := range map[string]shim.TaskState{"app": shim.TaskRunning, "other": shim.TaskRunning, "new": shim.TaskCreated} {
+				for name, want := range map[string]host.TaskState{"app": host.TaskRunning, "other": host.TaskRunning, "new": host.TaskCreated} {
 					if got := r.state(name).Task; got != want {
 						t.Errorf("%s is %s, want %s", name, got, want)
 					}
@@ -100,7 +100,7 @@ func TestRootExecOwnStays(t *testing.T) {
 		ended := make(chan uint32, 1)
 		started := make(chan struct{})
 		go func() {
-			status, err := c.Exec(t.Context(), shim.ExecRequest{
+			status, err := c.Exec(t.Context(), host.ExecRequest{
 				Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", "sleep 1; exit 7"}, Started: func() { close(started) },
 			})
 			if err != nil {

@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -60,7 +61,7 @@ func TestRootExec(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				var stdout, stderr bytes.Buffer
 				starts := 0
-				req := shim.ExecRequest{
+				req := host.ExecRequest{
 					Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", tt.line}, TTY: tt.withTTY, Stdout: &stdout, Stderr: &stderr,
 					Started: func() { starts++ },
 				}
@@ -89,10 +90,10 @@ func TestRootExec(t *testing.T) {
 		}
 		for _, tt := range refused {
 			t.Run(tt.name, func(t *testing.T) {
-				_, err := c.Exec(t.Context(), shim.ExecRequest{
+				_, err := c.Exec(t.Context(), host.ExecRequest{
 					Group: "g", Container: tt.container, Args: []string{tt.program}, Started: func() { t.Error("it started") },
 				})
-				var p *shim.Problem
+				var p *hint.Error
 				if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want one with a hint and %q", err, tt.want)
 				}
@@ -113,11 +114,11 @@ func TestRootExecTerminal(t *testing.T) {
 		typed, keyboard := io.Pipe()
 		defer keyboard.Close()
 		var screen safeBuffer
-		resize := make(chan shim.WinSize, 1)
-		resize <- shim.WinSize{Width: 123, Height: 45}
+		resize := make(chan host.WinSize, 1)
+		resize <- host.WinSize{Width: 123, Height: 45}
 		done := make(chan uint32, 1)
 		go func() {
-			status, err := c.Exec(t.Context(), shim.ExecRequest{
+			status, err := c.Exec(t.Context(), host.ExecRequest{
 				Group: "g", Container: "app", Args: []string{"/bin/sh"}, TTY: true, Stdin: typed, Stdout: &screen, Resize: resize,
 			})
 			if err != nil {
@@ -135,7 +136,7 @@ func TestRootExecTerminal(t *testing.T) {
 			})
 		}
 		ask("busybox stty size", "45 123")
-		resize <- shim.WinSize{Width: 99, Height: 33}
+		resize <- host.WinSize{Width: 99, Height: 33}
 		close(resize)
 		ask("busybox stty size", "33 99")
 		if _, err := io.WriteString(keyboard, "exit 7\n"); err != nil {
@@ -158,7 +159,7 @@ func TestRootExecCancelled(t *testing.T) {
 		var out safeBuffer
 		done := make(chan error, 1)
 		go func() {
-			_, err := c.Exec(ctx, shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", "trap '' TERM INT HUP; echo up; sleep 1000; sleep 1000"}, Stdout: &out})
+			_, err := c.Exec(ctx, host.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sh", "-c", "trap '' TERM INT HUP; echo up; sleep 1000; sleep 1000"}, Stdout: &out})
 			done <- err
 		}()
 		r.eventually("the process is up", func() bool { return out.String() == "up\n" })
@@ -184,7 +185,7 @@ func TestRootExecCancelledInStart(t *testing.T) {
 		r.run()
 		for after := time.Duration(0); after < 100*time.Millisecond; after += 10 * time.Millisecond {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
-			_, err := c.Exec(ctx, shim.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sleep", "2222"}})
+			_, err := c.Exec(ctx, host.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/sleep", "2222"}})
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("hung up after %v: error %v", after, err)

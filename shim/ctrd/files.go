@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -111,7 +111,7 @@ func writeFiles(dir string, files []spec.File) error {
 }
 
 // removeFiles removes a container's files, and the group's folder with the last of them.
-func removeFiles(l shim.Layout, group, container string) error {
+func removeFiles(l layout.Layout, group, container string) error {
 	dir := l.FilesPath(group, container)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("files of %s: %w", spec.ID(group, container), err)
@@ -121,12 +121,12 @@ func removeFiles(l shim.Layout, group, container string) error {
 }
 
 // markStarted records when a container's program was started. containerd doesn't.
-func markStarted(l shim.Layout, group, container string) error {
+func markStarted(l layout.Layout, group, container string) error {
 	return os.WriteFile(filepath.Join(l.FilesPath(group, container), startedFile), nil, 0o600)
 }
 
 // startedAt returns the time that markStarted recorded. The zero time means that there is none.
-func startedAt(l shim.Layout, group, container string) time.Time {
+func startedAt(l layout.Layout, group, container string) time.Time {
 	info, err := os.Stat(filepath.Join(l.FilesPath(group, container), startedFile))
 	if err != nil {
 		return time.Time{}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -72,7 +72,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestWriteFiles(t *testing.T) {
-	l := shim.Layout{RunDir: t.TempDir()}
+	l := layout.Layout{RunDir: t.TempDir()}
 	dir := l.FilesPath("shop", "web")
 	if err := writeFiles(dir, []spec.File{{Path: "/a"}, {Path: "/b"}, {Path: "/c"}}); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestWriteFiles(t *testing.T) {
 }
 
 func TestRemoveFiles(t *testing.T) {
-	l := shim.Layout{RunDir: t.TempDir()}
+	l := layout.Layout{RunDir: t.TempDir()}
 	for _, name := range []string{"web", "db"} {
 		if err := writeFiles(l.FilesPath("shop", name), []spec.File{{Path: "/x"}}); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestRemoveFiles(t *testing.T) {
 }
 
 func TestStartedAt(t *testing.T) {
-	l := shim.Layout{RunDir: t.TempDir()}
+	l := layout.Layout{RunDir: t.TempDir()}
 	if at := startedAt(l, "shop", "web"); !at.IsZero() {
 		t.Errorf("never started, and yet at %v", at)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -138,7 +138,7 @@ func (r *harness) ourSpec(_ containerd.Image, c spec.Container, id string) conta
 	if err != nil {
 		r.Fatal(err)
 	}
-	record, err := r.c.record(r.Context(), shim.CreateRequest{Group: r.group, Container: c, Image: r.image}, facts, nil)
+	record, err := r.c.record(r.Context(), host.CreateRequest{Group: r.group, Container: c, Image: r.image}, facts, nil)
 	if err != nil {
 		r.Fatal(err)
 	}

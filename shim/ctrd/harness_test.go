@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -22,7 +22,7 @@ import (
 type harness struct {
 	testing.TB
 	c     *Client
-	image shim.Image
+	image host.Image
 	group *spec.Group
 }
 
@@ -72,8 +72,8 @@ func pinNetns(t testing.TB, path string) {
 	}
 }
 
-func (r *harness) request(name string) shim.CreateRequest {
-	return shim.CreateRequest{Group: r.group, Container: *r.group.Container(name), Image: r.image, Generation: 7}
+func (r *harness) request(name string) host.CreateRequest {
+	return host.CreateRequest{Group: r.group, Container: *r.group.Container(name), Image: r.image, Generation: 7}
 }
 
 // create makes every container of the group at once.
@@ -107,7 +107,7 @@ func (r *harness) run() {
 }
 
 // state returns one container's state. The container must be there.
-func (r *harness) state(name string) shim.ContainerState {
+func (r *harness) state(name string) host.ContainerState {
 	r.Helper()
 	for _, s := range r.states("g") {
 		if s.Name == name {
@@ -115,10 +115,10 @@ func (r *harness) state(name string) shim.ContainerState {
 		}
 	}
 	r.Fatalf("container %q is not observed", name)
-	return shim.ContainerState{}
+	return host.ContainerState{}
 }
 
-func (r *harness) states(group string) []shim.ContainerState {
+func (r *harness) states(group string) []host.ContainerState {
 	r.Helper()
 	states, err := r.c.Observe(context.WithoutCancel(r.Context()), group)
 	if err != nil {
@@ -128,7 +128,7 @@ func (r *harness) states(group string) []shim.ContainerState {
 }
 
 // ended waits until a container's program has ended, and returns its output.
-func (r *harness) ended(name string) (output string, state shim.ContainerState) {
+func (r *harness) ended(name string) (output string, state host.ContainerState) {
 	r.Helper()
 	if err := r.c.await(r.ctx(), spec.ID("g", name), 20*time.Second); err != nil {
 		r.Fatal(err)
@@ -176,7 +176,7 @@ func (r *harness) eventually(what string, ok func() bool) {
 func (r *harness) exec(name, line string) (output string, status uint32) {
 	r.Helper()
 	var b bytes.Buffer
-	status, err := r.c.Exec(r.Context(), shim.ExecRequest{Group: "g", Container: name, Args: []string{"/bin/sh", "-c", line}, Stdout: &b, Stderr: &b})
+	status, err := r.c.Exec(r.Context(), host.ExecRequest{Group: "g", Container: name, Args: []string{"/bin/sh", "-c", line}, Stdout: &b, Stderr: &b})
 	if err != nil {
 		r.Fatal(err)
 	}

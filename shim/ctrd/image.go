@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 const (
@@ -39,12 +39,12 @@ type imageHandles struct {
 // Image makes the image that a group file names present and unpacked. An image that is present is
 // not pulled again, even if its tag has another meaning by now. An archive that has changed is
 // another image. Several callers share one pull.
-func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
+func (c *Client) Image(ctx context.Context, ref string) (host.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
-		return shim.Image{}, err
+		return host.Image{}, err
 	}
-	return c.pulls.do(ctx, ref, func(ctx context.Context) (shim.Image, error) {
+	return c.pulls.do(ctx, ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image
@@ -55,9 +55,9 @@ func (c *Client) Image(ctx context.Context, ref string) (shim.Image, error) {
 			img, err = c.archiveImage(ctx, src)
 		}
 		if err != nil {
-			return shim.Image{}, c.unanswered(err)
+			return host.Image{}, c.unanswered(err)
 		}
-		return shim.Image{Ref: ref, Name: img.Name(), Digest: img.Target().Digest.String()}, nil
+		return host.Image{Ref: ref, Name: img.Name(), Digest: img.Target().Digest.String()}, nil
 	})
 }
 
@@ -168,7 +168,7 @@ func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end 
 }
 
 // image returns containerd's image of what Image or Recall returned, for the host's platform.
-func (c *Client) image(ctx context.Context, img shim.Image) (containerd.Image, error) {
+func (c *Client) image(ctx context.Context, img host.Image) (containerd.Image, error) {
 	c.images.mu.Lock()
 	known := c.images.byName[img.Name]
 	c.images.mu.Unlock()

@@ -12,9 +12,11 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestRootArchiveImages(t *testing.T) {
@@ -145,20 +147,20 @@ func TestRootImageProblems(t *testing.T) {
 }
 
 func TestImageWithoutContainerd(t *testing.T) {
-	c, err := New(Config{Address: filepath.Join(t.TempDir(), "none.sock"), Layout: shim.Layout{Namespace: "sallyport"}})
+	c, err := New(Config{Address: filepath.Join(t.TempDir(), "none.sock"), Layout: layout.Layout{Namespace: "sallyport"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	checkProblem(t, c, "127.0.0.1:1/busybox:1", "doesn't answer")
-	var p *shim.Problem
+	var p *hint.Error
 	if _, err := c.Version(t.Context()); !errors.As(err, &p) {
 		t.Errorf("version: %v", err)
 	}
 }
 
 // mustImage makes an image present.
-func mustImage(t *testing.T, c *Client, ref string) shim.Image {
+func mustImage(t *testing.T, c *Client, ref string) host.Image {
 	t.Helper()
 	img, err := c.Image(t.Context(), ref)
 	if err != nil {
@@ -172,7 +174,7 @@ func mustImage(t *testing.T, c *Client, ref string) shim.Image {
 
 // checkUsable checks that an image is present, unpacked, and labelled with its source, before and
 // after a garbage collection.
-func checkUsable(t *testing.T, c *Client, img shim.Image) {
+func checkUsable(t *testing.T, c *Client, img host.Image) {
 	t.Helper()
 	c.forget()
 	c.collect(t)
@@ -205,7 +207,7 @@ func checkUsable(t *testing.T, c *Client, img shim.Image) {
 func checkProblem(t *testing.T, c *Client, ref, text string) {
 	t.Helper()
 	_, err := c.Image(t.Context(), ref)
-	var p *shim.Problem
+	var p *hint.Error
 	if !errors.As(err, &p) {
 		t.Errorf("%s: %v, want a problem with %q", ref, err, text)
 		return

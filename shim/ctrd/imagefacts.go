@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // imageFacts are the properties of an image that containers need. They depend on its digest alone,
@@ -23,7 +23,7 @@ type imageFacts struct {
 type knownImages struct{ byDigest sync.Map }
 
 // facts returns an image's facts. At the first call for a digest it reads them from containerd.
-func (c *Client) facts(ctx context.Context, img shim.Image) (*imageFacts, error) {
+func (c *Client) facts(ctx context.Context, img host.Image) (*imageFacts, error) {
 	if known, ok := c.known.byDigest.Load(img.Digest); ok {
 		return known.(*imageFacts), nil
 	}

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -23,7 +23,7 @@ const (
 // underscore it is no group's name.
 const hostShim = "sallyport_host"
 
-func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {
+func createLabels(req host.CreateRequest, stopSignal string) map[string]string {
 	labels := map[string]string{
 		labelGroup:       req.Group.Name,
 		labelRole:        string(req.Container.Role),
@@ -40,9 +40,9 @@ func createLabels(req shim.CreateRequest, stopSignal string) map[string]string {
 
 // fromLabels returns what labels hold of a container. A generation that can't be read is 0, which
 // no group has.
-func fromLabels(labels map[string]string) shim.ContainerState {
+func fromLabels(labels map[string]string) host.ContainerState {
 	generation, _ := strconv.Atoi(labels[labelGeneration])
-	return shim.ContainerState{
+	return host.ContainerState{
 		Group:       labels[labelGroup],
 		Name:        labels[labelName],
 		Role:        spec.Role(labels[labelRole]),

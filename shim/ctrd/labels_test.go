@@ -5,19 +5,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // The labels hold what was written into them.
 func TestLabels(t *testing.T) {
-	req := shim.CreateRequest{
+	req := host.CreateRequest{
 		Group:      &spec.Group{Name: "shop"},
 		Container:  spec.Container{Name: "web", Role: spec.Sidecar, Digest: "sha256:c"},
-		Image:      shim.Image{Digest: "sha256:i"},
+		Image:      host.Image{Digest: "sha256:i"},
 		Generation: 12,
 	}
-	want := shim.ContainerState{Group: "shop", Name: "web", Role: spec.Sidecar, Digest: "sha256:c", ImageDigest: "sha256:i", Generation: 12}
+	want := host.ContainerState{Group: "shop", Name: "web", Role: spec.Sidecar, Digest: "sha256:c", ImageDigest: "sha256:i", Generation: 12}
 	labels := createLabels(req, "SIGQUIT")
 	if diff := cmp.Diff(want, fromLabels(labels)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -13,9 +13,10 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/child"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -103,7 +104,7 @@ func TestRootLeftoverUnseen(t *testing.T) {
 		}
 		defer far.Close()
 		err = far.Create(t.Context(), r.request("web"))
-		var p *shim.Problem
+		var p *hint.Error
 		if !errors.As(err, &p) || p.Hint == "" {
 			t.Fatalf("no problem with a hint: %v", err)
 		}
@@ -112,7 +113,7 @@ func TestRootLeftoverUnseen(t *testing.T) {
 		if err := far.Create(t.Context(), r.request("web")); err != nil {
 			t.Errorf("after a restart: %v", err)
 		}
-		if now := r.state("ship"); now.PID != ship || now.Task != shim.TaskRunning {
+		if now := r.state("ship"); now.PID != ship || now.Task != host.TaskRunning {
 			t.Errorf("the other was process %d, and is %+v", ship, now)
 		}
 		r.removeAll()

@@ -9,12 +9,12 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Observe implements [shim.Runtime]. It doesn't list containers without our label, which others
+// Observe implements [runner.Runtime]. It doesn't list containers without our label, which others
 // have put into the namespace.
-func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerState, error) {
+func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerState, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	filter := "labels." + strconv.Quote(labelGroup)
@@ -37,7 +37,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 			processes[p.ID] = p
 		}
 	}
-	var states []shim.ContainerState
+	var states []host.ContainerState
 	for _, r := range records {
 		state := fromLabels(r.Labels)
 		state.Made = r.CreatedAt
@@ -45,7 +45,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {
 				c.log.Warn("task not seen", "container", r.ID, "error", err)
-				state.Task = shim.TaskUnknown
+				state.Task = host.TaskUnknown
 				states = append(states, state)
 				continue
 			}
@@ -56,19 +56,19 @@ func (c *Client) Observe(ctx context.Context, group string) ([]shim.ContainerSta
 }
 
 // withProcess adds the state of a container's task. A nil process means that there is no task.
-func (c *Client) withProcess(s shim.ContainerState, p *task.Process) shim.ContainerState {
+func (c *Client) withProcess(s host.ContainerState, p *task.Process) host.ContainerState {
 	if p == nil {
-		s.Task = shim.TaskNone
+		s.Task = host.TaskNone
 		return s
 	}
 	s.Task = taskState(p)
 	switch s.Task {
-	case shim.TaskCreated:
+	case host.TaskCreated:
 		s.PID = p.Pid
-	case shim.TaskRunning:
+	case host.TaskRunning:
 		s.PID = p.Pid
 		s.StartedAt = startedAt(c.cfg.Layout, s.Group, s.Name)
-	case shim.TaskStopped:
+	case host.TaskStopped:
 		s.ExitStatus = p.ExitStatus
 		if p.ExitedAt != nil {
 			s.ExitedAt = p.ExitedAt.AsTime()

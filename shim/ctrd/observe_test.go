@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestWithProcess(t *testing.T) {
@@ -16,20 +17,20 @@ func TestWithProcess(t *testing.T) {
 	tests := []struct {
 		name string
 		p    *task.Process
-		want shim.ContainerState
+		want host.ContainerState
 	}{
-		{"none", nil, shim.ContainerState{Task: shim.TaskNone}},
-		{"created", &task.Process{Status: task.Status_CREATED, Pid: 7}, shim.ContainerState{Task: shim.TaskCreated, PID: 7}},
-		{"running", &task.Process{Status: task.Status_RUNNING, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
-		{"paused from outside", &task.Process{Status: task.Status_PAUSED, Pid: 7}, shim.ContainerState{Task: shim.TaskRunning, PID: 7}},
-		{"stopped", &task.Process{Status: task.Status_STOPPED, Pid: 7, ExitStatus: 3, ExitedAt: timestamppb.New(at)}, shim.ContainerState{Task: shim.TaskStopped, ExitStatus: 3, ExitedAt: at}},
-		{"unknown", &task.Process{Status: task.Status_UNKNOWN}, shim.ContainerState{Task: shim.TaskUnknown}},
+		{"none", nil, host.ContainerState{Task: host.TaskNone}},
+		{"created", &task.Process{Status: task.Status_CREATED, Pid: 7}, host.ContainerState{Task: host.TaskCreated, PID: 7}},
+		{"running", &task.Process{Status: task.Status_RUNNING, Pid: 7}, host.ContainerState{Task: host.TaskRunning, PID: 7}},
+		{"paused from outside", &task.Process{Status: task.Status_PAUSED, Pid: 7}, host.ContainerState{Task: host.TaskRunning, PID: 7}},
+		{"stopped", &task.Process{Status: task.Status_STOPPED, Pid: 7, ExitStatus: 3, ExitedAt: timestamppb.New(at)}, host.ContainerState{Task: host.TaskStopped, ExitStatus: 3, ExitedAt: at}},
+		{"unknown", &task.Process{Status: task.Status_UNKNOWN}, host.ContainerState{Task: host.TaskUnknown}},
 	}
-	c := &Client{cfg: Config{Layout: shim.Layout{RunDir: t.TempDir()}}}
+	c := &Client{cfg: Config{Layout: layout.Layout{RunDir: t.TempDir()}}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.Group, tt.want.Name = "shop", "web"
-			got := c.withProcess(shim.ContainerState{Group: "shop", Name: "web"}, tt.p)
+			got := c.withProcess(host.ContainerState{Group: "shop", Name: "web"}, tt.p)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -6,13 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // oomKilled reports whether the kernel killed a process of a container because memory ran out, its
 // own or its whole group's. It reads the container's cgroup, which exists until the task is
 // deleted. So a kill is found even if no daemon was running at the time.
-func oomKilled(l shim.Layout, s shim.ContainerState) bool {
+func oomKilled(l layout.Layout, s host.ContainerState) bool {
 	m, cgroup := findMounts(), l.CgroupPath(s.Group, s.Role, s.Name)
 	return m.unified != "" && kills(filepath.Join(m.unified, cgroup, "memory.events")) ||
 		m.memory != "" && kills(filepath.Join(m.memory, cgroup, "memory.oom_control"))

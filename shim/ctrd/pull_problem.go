@@ -14,13 +14,13 @@ import (
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // pullProblem returns in an operator's words why an image could not be pulled, and what to do.
 func pullProblem(src source, err error) error {
-	problem := func(hint, format string, args ...any) error {
-		return &shim.Problem{Err: fmt.Errorf("image %s: "+format, append([]any{src.name}, args...)...), Hint: hint}
+	problem := func(hint_, format string, args ...any) error {
+		return &hint.Error{Err: fmt.Errorf("image %s: "+format, append([]any{src.name}, args...)...), Hint: hint_}
 	}
 	var (
 		authority x509.UnknownAuthorityError

@@ -16,7 +16,7 @@ import (
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestPullProblem(t *testing.T) {
@@ -48,7 +48,7 @@ func TestPullProblem(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "image r.example/app:1: ") || errors.Unwrap(err) == nil {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
-			var p *shim.Problem
+			var p *hint.Error
 			if got := errors.As(err, &p); got != (tt.hint != "") {
 				t.Fatalf("problem %v: %v", got, err)
 			}

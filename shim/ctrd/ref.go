@@ -7,8 +7,8 @@ import (
 
 	"github.com/distribution/reference"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // A sourceKind is where an image comes from.
@@ -44,7 +44,7 @@ func parseSource(ref string) (source, error) {
 	}
 	named, err := reference.ParseDockerRef(ref)
 	if err != nil {
-		return source{}, &shim.Problem{
+		return source{}, &hint.Error{
 			Err:  fmt.Errorf("image %q: %w", ref, err),
 			Hint: `write "registry.example/name:tag", "oci-archive:/path.tar" or "docker-archive:/path.tar"`,
 		}

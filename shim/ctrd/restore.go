@@ -14,30 +14,31 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Restore implements [shim.ImageKeeper]. An image that is not on the host any more is pulled by its
+// Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by its
 // digest, even if its tag has another meaning by now. An archive at its path is used if it still
 // has that image.
-func (c *Client) Restore(ctx context.Context, ref, sum string) (shim.Image, error) {
+func (c *Client) Restore(ctx context.Context, ref, sum string) (host.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
-		return shim.Image{}, err
+		return host.Image{}, err
 	}
 	id, err := digest.Parse(sum)
 	if err != nil {
-		return shim.Image{}, fmt.Errorf("image %s: %w", ref, err)
+		return host.Image{}, fmt.Errorf("image %s: %w", ref, err)
 	}
-	return c.pulls.do(ctx, ref+"@"+sum, func(ctx context.Context) (shim.Image, error) {
+	return c.pulls.do(ctx, ref+"@"+sum, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		img, err := c.restore(ctx, src, id)
 		if err != nil {
-			return shim.Image{}, c.unanswered(err)
+			return host.Image{}, c.unanswered(err)
 		}
-		return shim.Image{Ref: ref, Name: img.Name(), Digest: sum}, nil
+		return host.Image{Ref: ref, Name: img.Name(), Digest: sum}, nil
 	})
 }
 
@@ -65,17 +66,17 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 	}
 	if err == nil {
 		err = fmt.Errorf("archive %s has another image by now", src.path)
-	} else if _, told := errors.AsType[*shim.Problem](err); !told { // it has nothing to do with the archive
+	} else if _, told := errors.AsType[*hint.Error](err); !told { // it has nothing to do with the archive
 		return nil, err
 	}
 	return nil, imageGone(src.ref, id, err, "put the archive back that had it, or apply the file again: what is at its path now is taken then")
 }
 
-func imageGone(name string, id digest.Digest, why error, hint string) error {
-	return &shim.Problem{Err: fmt.Errorf("image %s: %s is %w: %w", name, id, shim.ErrImageGone, why), Hint: hint}
+func imageGone(name string, id digest.Digest, why error, hint_ string) error {
+	return &hint.Error{Err: fmt.Errorf("image %s: %s is %w: %w", name, id, host.ErrImageGone, why), Hint: hint_}
 }
 
-// Resolve implements [shim.ImageKeeper].
+// Resolve implements [runner.ImageKeeper].
 func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	src, err := parseSource(ref)
 	if err != nil {

@@ -12,15 +12,16 @@ import (
 
 	"github.com/containerd/containerd/v2/core/images"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // pullAnew gives a name the meaning that its tag has in the registry by now. An operator does the
 // same by pulling it.
-func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
+func (c *Client) pullAnew(t *testing.T, ref string) host.Image {
 	t.Helper()
 	src, err := parseSource(ref)
 	if err != nil {
@@ -34,7 +35,7 @@ func (c *Client) pullAnew(t *testing.T, ref string) shim.Image {
 	return mustImage(t, c, ref)
 }
 
-func mustRecall(t *testing.T, c *Client, img shim.Image) shim.Image {
+func mustRecall(t *testing.T, c *Client, img host.Image) host.Image {
 	t.Helper()
 	c.forget()
 	again, err := c.Restore(t.Context(), img.Ref, img.Digest)
@@ -150,8 +151,8 @@ func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 			{"a registry that has it no more", startRegistry(t), true, sum + " is not on this host any more: ", "apply the file again"},
 		} {
 			_, err := c.Restore(t.Context(), tt.host+"/one:1", sum)
-			problem, ok := errors.AsType[*shim.Problem](err)
-			if !ok || errors.Is(err, shim.ErrImageGone) != tt.gone || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(problem.Hint, tt.hint) {
+			problem, ok := errors.AsType[*hint.Error](err)
+			if !ok || errors.Is(err, host.ErrImageGone) != tt.gone || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(problem.Hint, tt.hint) {
 				t.Errorf("%s: %v (%+v)", tt.name, err, problem)
 			}
 		}
@@ -161,7 +162,7 @@ func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := filepath.Join(t.TempDir(), "a.tar")
-		write := func(version string) shim.Image {
+		write := func(version string) host.Image {
 			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION="+version)))
 			means, err := c.Resolve(t.Context(), archive.OCIPrefix+path)
 			if err != nil {
@@ -192,9 +193,9 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		c.mustRelease(t, "g", 1)
 		c.unname(t)
 		_, err := c.Restore(t.Context(), first.Ref, first.Digest)
-		problem, ok := errors.AsType[*shim.Problem](err)
+		problem, ok := errors.AsType[*hint.Error](err)
 		if !ok || !strings.Contains(err.Error(), "image "+first.Ref+": "+first.Digest+" is not on this host any more: archive "+path+" has another image by now") ||
-			!errors.Is(err, shim.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put the archive back that had it, or apply the file again") {
+			!errors.Is(err, host.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put the archive back that had it, or apply the file again") {
 			t.Errorf("once it is gone: %v", err)
 		}
 		if err := os.Remove(path); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // retainedLabel is the prefix of a label of an image's manifest or index. An image of the name that
@@ -24,9 +24,9 @@ func leaseID(group string, generation int) string {
 	return "sallyport." + group + "." + strconv.Itoa(generation)
 }
 
-// Retain implements [shim.ImageKeeper], by a lease for each generation. The manifest or index in the lease
+// Retain implements [runner.ImageKeeper], by a lease for each generation. The manifest or index in the lease
 // keeps everything that the image consists of, its root filesystem included.
-func (c *Client) Retain(ctx context.Context, group string, generation int, image shim.Image) error {
+func (c *Client) Retain(ctx context.Context, group string, generation int, image host.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	if err := c.retain(ctx, group, generation, image); err != nil {
@@ -35,7 +35,7 @@ func (c *Client) Retain(ctx context.Context, group string, generation int, image
 	return nil
 }
 
-func (c *Client) retain(ctx context.Context, group string, generation int, image shim.Image) error {
+func (c *Client) retain(ctx context.Context, group string, generation int, image host.Image) error {
 	names, err := namesOf(image)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (c *Client) retain(ctx context.Context, group string, generation int, image
 
 // namesOf returns containerd's names for the image: its own, by its digest, and its reference's.
 // containerd knows a registry's image by its digest if it was pulled by that.
-func namesOf(image shim.Image) ([]string, error) {
+func namesOf(image host.Image) ([]string, error) {
 	src, err := parseSource(image.Ref)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func namesOf(image shim.Image) ([]string, error) {
 // noteNames writes the names on the image's content, for [Client.restoreName]. If containerd
 // doesn't have a name any more, or it means another image by now, the media type is unknown, and an
 // earlier note stays.
-func (c *Client) noteNames(ctx context.Context, image shim.Image, names []string) error {
+func (c *Client) noteNames(ctx context.Context, image host.Image, names []string) error {
 	for _, name := range names {
 		record, err := c.client.ImageService().Get(ctx, name)
 		if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != image.Digest {
@@ -120,7 +120,7 @@ func (c *Client) restoreName(ctx context.Context, name string) (restored bool, e
 	})
 }
 
-// Retained implements [shim.ImageKeeper].
+// Retained implements [runner.ImageKeeper].
 func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -138,7 +138,7 @@ func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
 	return held, nil
 }
 
-// Release implements [shim.ImageKeeper].
+// Release implements [runner.ImageKeeper].
 func (c *Client) Release(ctx context.Context, group string, generation int) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -36,7 +36,7 @@ func (c *Client) unname(t *testing.T) {
 }
 
 // here reports whether the content of an image is on the host.
-func (c *Client) here(t *testing.T, img shim.Image) bool {
+func (c *Client) here(t *testing.T, img host.Image) bool {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)
 	defer cancel()
@@ -47,10 +47,10 @@ func (c *Client) here(t *testing.T, img shim.Image) bool {
 	return err == nil
 }
 
-func (c *Client) mustHold(t *testing.T, group string, generation int, img shim.Image) {
+func (c *Client) mustHold(t *testing.T, group string, generation int, img host.Image) {
 	t.Helper()
 	for range 2 {
-		if err := c.Retain(t.Context(), group, generation, shim.Image{Ref: img.Ref, Digest: img.Digest}); err != nil {
+		if err := c.Retain(t.Context(), group, generation, host.Image{Ref: img.Ref, Digest: img.Digest}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 		push(t, registry, "busybox", "1", busyboxImage(t))
 		pushIndex(t, registry, "multi", "1", busyboxImage(t, withEnv("MULTI=1")))
 		push(t, registry, "other", "1", busyboxImage(t, withEnv("OTHER=1")))
-		held := []shim.Image{mustImage(t, c, registry+"/busybox:1"), mustImage(t, c, registry+"/multi:1")}
+		held := []host.Image{mustImage(t, c, registry+"/busybox:1"), mustImage(t, c, registry+"/multi:1")}
 		other := mustImage(t, c, registry+"/other:1")
 		for _, img := range held {
 			c.mustHold(t, "shop", 1, img)

@@ -15,9 +15,9 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/child"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // eachServer runs f with the oldest containerd that we support, the distribution's, and with the
@@ -89,11 +89,11 @@ func runChild(t testing.TB, private *child.Child) (stop func()) {
 var testNumber atomic.Int64
 
 // testLayout is a layout that no other test and no real instance shares.
-func testLayout(t testing.TB, dir string) shim.Layout {
+func testLayout(t testing.TB, dir string) layout.Layout {
 	t.Helper()
 	name := fmt.Sprintf("sallyport-test-%d-%d", os.Getpid(), testNumber.Add(1))
 	t.Cleanup(func() { removeCgroups(t, name) })
-	return shim.Layout{
+	return layout.Layout{
 		GroupsDir:  filepath.Join(dir, "groups.d"),
 		RunDir:     filepath.Join(dir, "run"),
 		StateDir:   filepath.Join(dir, "lib"),

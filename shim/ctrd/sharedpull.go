@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // sharedPulls make callers who want the same image at the same time share one pull or import.
@@ -16,7 +16,7 @@ type sharedPulls struct {
 // A sharedPull is one pull or import, and the number of callers that wait for it.
 type sharedPull struct {
 	done    chan struct{} // closed when img and err are set
-	img     shim.Image
+	img     host.Image
 	err     error
 	cancel  context.CancelFunc
 	waiters int
@@ -25,7 +25,7 @@ type sharedPull struct {
 // do runs work, or waits if work runs under that key already. Work goes on while a caller waits for
 // it, even if its first caller has given up. The last caller that gives up cancels it, and returns
 // when it has ended.
-func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Context) (shim.Image, error)) (shim.Image, error) {
+func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Context) (host.Image, error)) (host.Image, error) {
 	f.mu.Lock()
 	if f.running == nil {
 		f.running = make(map[string]*sharedPull)
@@ -62,7 +62,7 @@ func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Cont
 		p.cancel()
 		<-p.done
 	}
-	return shim.Image{}, context.Cause(ctx)
+	return host.Image{}, context.Cause(ctx)
 }
 
 // end removes a sharedPull from the running ones, unless another has replaced it.

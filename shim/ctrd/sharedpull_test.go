@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestSharedPullIsOnePull(t *testing.T) {
@@ -19,10 +19,10 @@ func TestSharedPullIsOnePull(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				img, err := f.do(t.Context(), "a", func(context.Context) (shim.Image, error) {
+				img, err := f.do(t.Context(), "a", func(context.Context) (host.Image, error) {
 					runs.Add(1)
 					<-release
-					return shim.Image{Name: "a"}, nil
+					return host.Image{Name: "a"}, nil
 				})
 				if err != nil || img.Name != "a" {
 					t.Errorf("%v, %v", img, err)
@@ -45,12 +45,12 @@ func TestSharedPullGoesOnWithoutItsFirstCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f sharedPulls
 		release := make(chan struct{})
-		work := func(ctx context.Context) (shim.Image, error) {
+		work := func(ctx context.Context) (host.Image, error) {
 			select {
 			case <-release:
-				return shim.Image{Name: "a"}, nil
+				return host.Image{Name: "a"}, nil
 			case <-ctx.Done():
-				return shim.Image{}, ctx.Err()
+				return host.Image{}, ctx.Err()
 			}
 		}
 		first, giveUp := context.WithCancel(t.Context())
@@ -82,10 +82,10 @@ func TestSharedPullEndsWithItsLastCaller(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, err := f.do(ctx, "a", func(ctx context.Context) (shim.Image, error) {
+			_, err := f.do(ctx, "a", func(ctx context.Context) (host.Image, error) {
 				<-ctx.Done()
 				ended = true
-				return shim.Image{}, ctx.Err()
+				return host.Image{}, ctx.Err()
 			})
 			if !errors.Is(err, context.Canceled) || !ended {
 				t.Errorf("%v, ended %v", err, ended)

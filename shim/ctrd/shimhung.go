@@ -14,7 +14,7 @@ import (
 	shimtask "github.com/containerd/containerd/api/runtime/task/v3"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // shimAnswers is how long a shim may take to answer a call. On a busy host a new shim takes a
@@ -41,7 +41,7 @@ func (c *Client) endHungShim(ctx context.Context, shimGroup string) error {
 	case pid == 0:
 		return fmt.Errorf("the shim of %s doesn't answer, and its process isn't found: %w", shimGroup, err)
 	case children > 0:
-		return &shim.Problem{
+		return &hint.Error{
 			Err:  fmt.Errorf("the shim of %s, process %d, doesn't answer, and has %d processes: %w", shimGroup, pid, children, err),
 			Hint: fmt.Sprintf("end it, which ends those too, and they are started again: kill -9 %d", pid),
 		}

@@ -12,8 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -93,14 +94,14 @@ func TestRootSilentShim(t *testing.T) {
 		pid := r.parent(before.PID)
 		r.freeze(pid)
 		err := r.c.endHungShim(r.ctx(), "g")
-		var p *shim.Problem
+		var p *hint.Error
 		if !errors.As(err, &p) {
 			t.Errorf("no problem: %v", err)
 		}
 		if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.state("ship"); now.PID != before.PID || now.Task != shim.TaskRunning {
+		if now := r.state("ship"); now.PID != before.PID || now.Task != host.TaskRunning {
 			t.Errorf("it was %+v, and is %+v", before, now)
 		}
 		if err := r.c.Create(t.Context(), r.request("web")); err != nil {

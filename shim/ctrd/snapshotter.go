@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // snapshotters are the kinds of root filesystem we can use, the best first.
@@ -41,7 +41,7 @@ func (c *Client) snapshotter(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	return "", &shim.Problem{
+	return "", &hint.Error{
 		Err:  fmt.Errorf("containerd at %s has neither the overlayfs nor the native snapshotter", c.cfg.Address),
 		Hint: "enable one of them in its configuration (see `ctr plugins ls`)",
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/moby/sys/signal"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -33,7 +33,7 @@ func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFu
 	return c.ctx(context.WithoutCancel(ctx), cleanupTimeout)
 }
 
-// Start implements [shim.Runtime].
+// Start implements [runner.Runtime].
 func (c *Client) Start(ctx context.Context, group, container string) error {
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func (c *Client) Start(ctx context.Context, group, container string) error {
 	return nil
 }
 
-// Stop implements [shim.Runtime].
+// Stop implements [runner.Runtime].
 func (c *Client) Stop(ctx context.Context, group, container string, stop spec.Stop) error {
 	ctx, cancel := c.ctx(ctx, stop.Timeout+killTimeout+callTimeout)
 	defer cancel()
@@ -56,10 +56,10 @@ func (c *Client) Stop(ctx context.Context, group, container string, stop spec.St
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", id, err)
 	}
-	if p == nil || taskState(p) == shim.TaskStopped {
+	if p == nil || taskState(p) == host.TaskStopped {
 		return nil
 	}
-	if taskState(p) == shim.TaskRunning && stop.Timeout > 0 { // a program that hasn't begun has nothing to finish
+	if taskState(p) == host.TaskRunning && stop.Timeout > 0 { // a program that hasn't begun has nothing to finish
 		sig, err := c.stopSignal(ctx, id, stop)
 		if err != nil {
 			return fmt.Errorf("stop %s: %w", id, err)
@@ -110,7 +110,7 @@ func (c *Client) signal(ctx context.Context, id string, sig syscall.Signal) erro
 	if err == nil {
 		return nil
 	}
-	if p, look := c.process(ctx, id); look == nil && (p == nil || taskState(p) == shim.TaskStopped) {
+	if p, look := c.process(ctx, id); look == nil && (p == nil || taskState(p) == host.TaskStopped) {
 		return nil
 	}
 	return fmt.Errorf("signal %s with %v: %w", id, sig, errgrpc.ToNative(err))
@@ -129,7 +129,7 @@ func (c *Client) await(ctx context.Context, id string, d time.Duration) error {
 		if err := pause(ctx, lookAgain); err != nil {
 			return fmt.Errorf("wait for the end of %s: %w", id, err)
 		}
-		if p, err := c.process(ctx, id); err == nil && (p == nil || taskState(p) == shim.TaskStopped) {
+		if p, err := c.process(ctx, id); err == nil && (p == nil || taskState(p) == host.TaskStopped) {
 			return nil
 		}
 	}
@@ -149,16 +149,16 @@ func (c *Client) process(ctx context.Context, id string) (*task.Process, error) 
 	return resp.Process, nil
 }
 
-func taskState(p *task.Process) shim.TaskState {
+func taskState(p *task.Process) host.TaskState {
 	switch p.Status {
 	case task.Status_CREATED:
-		return shim.TaskCreated
+		return host.TaskCreated
 	case task.Status_RUNNING, task.Status_PAUSED, task.Status_PAUSING:
-		return shim.TaskRunning
+		return host.TaskRunning
 	case task.Status_STOPPED:
-		return shim.TaskStopped
+		return host.TaskStopped
 	}
-	return shim.TaskUnknown
+	return host.TaskUnknown
 }
 
 // pause waits for d. If ctx ends before, it returns the error of ctx.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // runtimeHints are the hints for what an OCI runtime reports of a container it can't make. A
@@ -36,7 +36,7 @@ func runtimeProblem(act, id string, err error) error {
 	}
 	for _, h := range runtimeHints {
 		if containsAll(err.Error(), h.parts) {
-			return &shim.Problem{Err: worded, Hint: h.hint}
+			return &hint.Error{Err: worded, Hint: h.hint}
 		}
 	}
 	return worded

@@ -9,7 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestRuntimeProblem(t *testing.T) {
@@ -37,7 +37,7 @@ func TestRuntimeProblem(t *testing.T) {
 			if !errors.Is(err, tt.err) {
 				t.Error("the cause is lost")
 			}
-			var p *shim.Problem
+			var p *hint.Error
 			if errors.As(err, &p) != (tt.hint != "") {
 				t.Fatalf("hint: %+v, want %q", p, tt.hint)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -21,7 +21,7 @@ const (
 	removeAgain = 10 * time.Second
 )
 
-// Remove implements [shim.Runtime]. The root filesystem stays while a task's processes may live.
+// Remove implements [runner.Runtime]. The root filesystem stays while a task's processes may live.
 // The record goes last. So what a removal leaves that failed or was cut off is observed, and
 // removed again.
 func (c *Client) Remove(ctx context.Context, group, container string) error {
@@ -57,7 +57,7 @@ func (c *Client) remove(ctx context.Context, group, container string) error {
 func (c *Client) removeTask(ctx context.Context, shimGroup, id string) error {
 	for began := time.Now(); ; {
 		p, err := c.process(ctx, id)
-		if err == nil && p != nil && taskState(p) != shim.TaskStopped {
+		if err == nil && p != nil && taskState(p) != host.TaskStopped {
 			err = c.kill(ctx, id)
 		}
 		left := c.leftover(id)

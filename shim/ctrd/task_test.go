@@ -10,8 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -25,7 +25,7 @@ func TestRootLife(t *testing.T) {
 		r.group.Container("web").Digest = "sha256:web"
 		r.create()
 
-		want := shim.ContainerState{Group: "g", Name: "web", Role: spec.App, Digest: "sha256:web", ImageDigest: r.image.Digest, Generation: 7, Task: shim.TaskCreated}
+		want := host.ContainerState{Group: "g", Name: "web", Role: spec.App, Digest: "sha256:web", ImageDigest: r.image.Digest, Generation: 7, Task: host.TaskCreated}
 		got := r.state("web")
 		if got.PID == 0 {
 			t.Error("a created container has no process")
@@ -53,7 +53,7 @@ func TestRootLife(t *testing.T) {
 		r.says("proxy", "proxy out\n")
 		r.says("proxy", "proxy err\n")
 		r.says("ship", "ship\n")
-		if s := r.state("proxy"); s.Task != shim.TaskRunning || time.Since(s.StartedAt).Abs() > time.Minute {
+		if s := r.state("proxy"); s.Task != host.TaskRunning || time.Since(s.StartedAt).Abs() > time.Minute {
 			t.Errorf("a started container is %+v", s)
 		}
 		checkCgroup(t, c, r.state("proxy"), "/g/ambassador/proxy")
@@ -61,20 +61,20 @@ func TestRootLife(t *testing.T) {
 
 		r.start("web")
 		out, s := r.ended("web")
-		if out != "web\n" || s.Task != shim.TaskStopped || s.ExitStatus != 5 || time.Since(s.ExitedAt).Abs() > time.Minute {
+		if out != "web\n" || s.Task != host.TaskStopped || s.ExitStatus != 5 || time.Since(s.ExitedAt).Abs() > time.Minute {
 			t.Errorf("said %q, is %+v", out, s)
 		}
 
 		if err := c.Stop(t.Context(), "g", "proxy", spec.Stop{Timeout: 20 * time.Second}); err != nil {
 			t.Error(err)
 		}
-		if s := r.state("proxy"); s.Task != shim.TaskStopped || s.ExitStatus != 3 {
+		if s := r.state("proxy"); s.Task != host.TaskStopped || s.ExitStatus != 3 {
 			t.Errorf("stopped by a signal: %+v, want status 3", s)
 		}
 		if err := c.Stop(t.Context(), "g", "ship", spec.Stop{Timeout: 200 * time.Millisecond}); err != nil {
 			t.Error(err)
 		}
-		if s := r.state("ship"); s.Task != shim.TaskStopped || s.ExitStatus != 128+9 {
+		if s := r.state("ship"); s.Task != host.TaskStopped || s.ExitStatus != 128+9 {
 			t.Errorf("stopped by force: %+v, want status 137", s)
 		}
 		for _, name := range []string{"proxy", "proxy", "never"} {
@@ -97,7 +97,7 @@ func TestRootLife(t *testing.T) {
 	})
 }
 
-func checkCgroup(t *testing.T, c *Client, s shim.ContainerState, want string) {
+func checkCgroup(t *testing.T, c *Client, s host.ContainerState, want string) {
 	t.Helper()
 	got, err := cgroupOf(c, s.Group, s.Name)
 	if err != nil {
@@ -167,7 +167,7 @@ func TestRootDeadShim(t *testing.T) {
 		}
 		r.eventually("the dead shim's tasks are not running", func() bool {
 			for _, s := range r.states("") {
-				if s.Task == shim.TaskRunning {
+				if s.Task == host.TaskRunning {
 					return false
 				}
 			}
@@ -182,7 +182,7 @@ func TestRootDeadShim(t *testing.T) {
 		r.eventually("the program is gone", func() bool { return unix.Kill(int(pid), 0) == unix.ESRCH })
 		r.run() // and the group comes up again
 		for _, s := range r.states("g") {
-			if s.Task != shim.TaskRunning {
+			if s.Task != host.TaskRunning {
 				t.Errorf("after another start: %+v", s)
 			}
 			if err := c.Remove(t.Context(), "g", s.Name); err != nil {
@@ -221,7 +221,7 @@ func TestRootRemoveAgain(t *testing.T) {
 		if err := c.Remove(t.Context(), "g", "web"); err == nil {
 			t.Error("removed, with a file that can't be")
 		}
-		if s := r.state("web"); s.Task != shim.TaskNone {
+		if s := r.state("web"); s.Task != host.TaskNone {
 			t.Errorf("it is %q", s.Task)
 		}
 		if err := unix.Unmount(busy, 0); err != nil {

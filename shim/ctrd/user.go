@@ -16,7 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // numericUser resolves the users that need no look into the image: no user, root, and "uid:gid".
@@ -56,7 +56,7 @@ func imageUser(root, name string) (specs.User, error) {
 	defer group.Close()
 	found, err := user.GetExecUser(name, nil, passwd, group)
 	if err != nil {
-		return specs.User{}, &shim.Problem{
+		return specs.User{}, &hint.Error{
 			Err:  fmt.Errorf("user %q: %w", name, err),
 			Hint: "say user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd",
 		}

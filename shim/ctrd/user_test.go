@@ -9,10 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestNumericUser(t *testing.T) {
@@ -69,7 +68,7 @@ func TestImageUser(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != tt.ok {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
 			}
-			var p *shim.Problem
+			var p *hint.Error
 			if !tt.ok && !errors.As(err, &p) {
 				t.Errorf("%v has no hint", err)
 			}

@@ -21,7 +21,7 @@ const (
 // we know without them.
 var watched = []string{"/tasks/exit", "/tasks/oom", "/tasks/delete", "/containers/delete"}
 
-// Watch implements [shim.Watcher]. It returns nil when ctx ends.
+// Watch implements [keeper.Watcher]. It returns nil when ctx ends.
 func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
 	wait := watchAgain
 	for {

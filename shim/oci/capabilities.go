@@ -7,7 +7,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -40,7 +40,7 @@ func createCapabilities(c spec.Container, otherUser bool) (*specs.LinuxCapabilit
 func checkCapabilities(c spec.Container) error {
 	for _, name := range c.Capabilities {
 		if !slices.Contains(spec.GrantableCapabilities(), name) {
-			return &shim.Problem{
+			return &hint.Error{
 				Err:  fmt.Errorf("container %q asks for the capability %s, which is a way around the group's rules", c.Name, name),
 				Hint: "take it out of the container's capabilities",
 			}
@@ -49,7 +49,7 @@ func checkCapabilities(c spec.Container) error {
 	unsafe := spec.UnsafeCapabilities()
 	for _, name := range c.Unsafe.Capabilities {
 		if c.Role != spec.Ambassador || !slices.Contains(unsafe, name) {
-			return &shim.Problem{
+			return &hint.Error{
 				Err:  fmt.Errorf("container %q asks for %s as unsafe, which only the ambassador can, and only for %s", c.Name, name, strings.Join(unsafe, " and ")),
 				Hint: "take it out of the container's unsafe block",
 			}

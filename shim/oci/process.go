@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -19,7 +19,7 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 func createProcess(in Input) (*specs.Process, error) {
 	args := commandLine(in.Container, in.Image)
 	if len(args) == 0 {
-		return nil, &shim.Problem{
+		return nil, &hint.Error{
 			Err:  fmt.Errorf("container %q has no command, and neither has its image", in.Container.Name),
 			Hint: "say command = [\"/path/of/the/program\"] in its block",
 		}

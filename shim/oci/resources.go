@@ -6,7 +6,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -32,8 +33,8 @@ const (
 )
 
 // createResources sets the limits that are asked for. A limit that this host can't set is a
-// [shim.Problem].
-func createResources(c spec.Container, host HostFacts) (*specs.LinuxResources, error) {
+// [hint.Error].
+func createResources(c spec.Container, h HostFacts) (*specs.LinuxResources, error) {
 	r := c.Resources
 	res := &specs.LinuxResources{}
 	if r.CPU > 0 {
@@ -44,8 +45,8 @@ func createResources(c spec.Container, host HostFacts) (*specs.LinuxResources, e
 		res.Memory = &specs.LinuxMemory{Limit: &r.Memory}
 	}
 	if r.Memory > 0 && r.Swap != nil {
-		if !host.SwapLimit {
-			return nil, &shim.Problem{
+		if !h.SwapLimit {
+			return nil, &hint.Error{
 				Err:  fmt.Errorf("container %q: this host's kernel can't limit swap", c.Name),
 				Hint: "boot with swapaccount=1, or take swap out of its resources",
 			}
@@ -57,8 +58,8 @@ func createResources(c spec.Container, host HostFacts) (*specs.LinuxResources, e
 		res.Pids = &specs.LinuxPids{Limit: &r.PIDs}
 	}
 	if r.IOWeight > 0 {
-		if err := weigh(res, r.IOWeight, host.IOWeight); err != nil {
-			return nil, &shim.Problem{Err: fmt.Errorf("container %q: %w", c.Name, err), Hint: shim.NoIOWeightHint}
+		if err := weigh(res, r.IOWeight, h.IOWeight); err != nil {
+			return nil, &hint.Error{Err: fmt.Errorf("container %q: %w", c.Name, err), Hint: host.NoIOWeightHint}
 		}
 	}
 	return res, nil
@@ -74,7 +75,7 @@ func weigh(res *specs.LinuxResources, weight uint16, how IOWeight) error {
 	case CostWeight:
 		res.Unified = map[string]string{string(how): strconv.Itoa(int(weight))}
 	default:
-		return shim.ErrNoIOWeight
+		return host.ErrNoIOWeight
 	}
 	return nil
 }

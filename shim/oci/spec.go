@@ -44,7 +44,7 @@ type HostFacts struct {
 
 // CreateSpec builds a container's OCI spec. It is pure, but for the architecture that it was
 // compiled for, which chooses among system calls. If the author of the group file can mend an
-// error, it is a [shim.Problem].
+// error, it is a [hint.Error].
 //
 // [promise.Edit] shuts everything that the group's network rules can't see. It has the last word on
 // the spec.

@@ -18,7 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -192,7 +192,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error %v, want one with %q", err, tt.want)
 			}
-			var p *shim.Problem
+			var p *hint.Error
 			if errors.As(err, &p) != tt.problem {
 				t.Errorf("is a problem with a hint: %v, want %v", !tt.problem, tt.problem)
 			}

@@ -15,7 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // The prefixes by which a group file names an archive.
@@ -71,13 +71,13 @@ func Open(path string) (*Archive, error) {
 	return a, nil
 }
 
-// Unreadable returns the [shim.Problem] that no archive can be read at the path.
+// Unreadable returns the [hint.Error] that no archive can be read at the path.
 func Unreadable(path string, err error) error {
 	var perr *os.PathError
 	if errors.As(err, &perr) {
 		err = perr.Err
 	}
-	return &shim.Problem{Err: fmt.Errorf("archive %s: %w", path, err), Hint: "check the path"}
+	return &hint.Error{Err: fmt.Errorf("archive %s: %w", path, err), Hint: "check the path"}
 }
 
 // Close closes the file; what was read from the archive can't be read any more.
@@ -137,7 +137,7 @@ func (a *Archive) refuseCompressed() error {
 	}
 	for prefix, tool := range map[string]string{"\x1f\x8b": "gunzip", "\x28\xb5\x2f\xfd": "unzstd", "\xfd7zXZ\x00": "unxz", "BZh": "bunzip2"} {
 		if strings.HasPrefix(string(magic[:n]), prefix) {
-			return &shim.Problem{Err: fmt.Errorf("archive %s is compressed as a whole", a.Path), Hint: "unpack it first: " + tool + " " + a.Path}
+			return &hint.Error{Err: fmt.Errorf("archive %s is compressed as a whole", a.Path), Hint: "unpack it first: " + tool + " " + a.Path}
 		}
 	}
 	return nil
@@ -188,12 +188,12 @@ func (a *Archive) decode(name string, v any) error {
 }
 
 func (a *Archive) cutShort(err error) error {
-	return &shim.Problem{Err: fmt.Errorf("archive %s is cut short: %w", a.Path, err), Hint: "copy it again"}
+	return &hint.Error{Err: fmt.Errorf("archive %s is cut short: %w", a.Path, err), Hint: "copy it again"}
 }
 
-// Damaged returns the [shim.Problem] that the contents of the archive are not what they should be.
+// Damaged returns the [hint.Error] that the contents of the archive are not what they should be.
 func (a *Archive) Damaged(err error) error {
-	return &shim.Problem{Err: fmt.Errorf("archive %s is damaged: %w", a.Path, err), Hint: "copy or build it again"}
+	return &hint.Error{Err: fmt.Errorf("archive %s is damaged: %w", a.Path, err), Hint: "copy or build it again"}
 }
 
 // lacks returns the error for something that the archive names and doesn't have.

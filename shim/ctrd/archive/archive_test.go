@@ -15,11 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 var amd64 = platforms.Only(ocispec.Platform{OS: "linux", Architecture: "amd64"})
@@ -168,7 +167,7 @@ func TestCutArchiveIsAlwaysRefused(t *testing.T) {
 	end := bytes.LastIndexFunc(whole, func(r rune) bool { return r != 0 })
 	for n := 0; n < end; n += 61 {
 		got, err := chooseIn(t, whole[:n], (*Archive).OCIImage)
-		var p *shim.Problem
+		var p *hint.Error
 		if got != nil || !errors.As(err, &p) {
 			t.Errorf("%d of %d bytes: %v, %v", n, len(whole), got, err)
 		}
@@ -217,7 +216,7 @@ func checkChoice(t *testing.T, img *Image, err error, want digest.Digest, text s
 		}
 		return
 	}
-	var p *shim.Problem
+	var p *hint.Error
 	if !errors.As(err, &p) || !strings.Contains(err.Error(), text) || p.Hint == "" {
 		t.Errorf("%v, want a problem with %q", err, text)
 	}

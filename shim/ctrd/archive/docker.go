@@ -14,7 +14,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // dockerManifest is the table of contents of what `docker save` writes.
@@ -43,7 +43,7 @@ func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 		return nil, err
 	}
 	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
-		return nil, &shim.Problem{
+		return nil, &hint.Error{
 			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platforms.Format(p)),
 			Hint: "build or save the image for this host's platform",
 		}
@@ -75,7 +75,7 @@ func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 func (a *Archive) dockerEntry() (dockerEntry, error) {
 	if a.part(dockerManifest) == nil {
 		if a.part(ocispec.ImageIndexFile) != nil {
-			return dockerEntry{}, &shim.Problem{
+			return dockerEntry{}, &hint.Error{
 				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.Path),
 				Hint: fmt.Sprintf(`write "%s%s"`, OCIPrefix, a.Path),
 			}
@@ -96,7 +96,7 @@ func (a *Archive) dockerEntry() (dockerEntry, error) {
 	for _, e := range entries {
 		names = append(names, strings.Join(append([]string{e.Config}, e.RepoTags...), " "))
 	}
-	return dockerEntry{}, &shim.Problem{
+	return dockerEntry{}, &hint.Error{
 		Err:  fmt.Errorf("archive %s has %d images: %s", a.Path, len(entries), strings.Join(names, ", ")),
 		Hint: "save each image to an archive of its own",
 	}

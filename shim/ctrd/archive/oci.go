@@ -9,7 +9,7 @@ import (
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // maxIndexes bounds how deep indexes may lie in indexes.
@@ -28,7 +28,7 @@ type candidate struct {
 func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
 	if a.part(ocispec.ImageIndexFile) == nil {
 		if a.part(dockerManifest) != nil {
-			return nil, &shim.Problem{
+			return nil, &hint.Error{
 				Err:  fmt.Errorf("archive %s is a docker archive, not an OCI one", a.Path),
 				Hint: fmt.Sprintf(`write "%s%s"`, DockerPrefix, a.Path),
 			}
@@ -152,7 +152,7 @@ func (a *Archive) describe(c *candidate) error {
 }
 
 // choose returns the image that suits the platform best. If two different images suit it equally,
-// the error is a [shim.Problem].
+// the error is a [hint.Error].
 func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candidate, error) {
 	var best []candidate
 	for _, c := range found {
@@ -166,7 +166,7 @@ func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candi
 	}
 	switch len(best) {
 	case 0:
-		return candidate{}, &shim.Problem{
+		return candidate{}, &hint.Error{
 			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platformList(found)),
 			Hint: "build or save the image for this host's platform",
 		}
@@ -177,7 +177,7 @@ func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candi
 	for _, c := range best {
 		names = append(names, strings.Join(append(c.names, c.desc.Digest.String()), " "))
 	}
-	return candidate{}, &shim.Problem{
+	return candidate{}, &hint.Error{
 		Err:  fmt.Errorf("archive %s has %d images for this platform: %s", a.Path, len(best), strings.Join(names, ", ")),
 		Hint: "save each image to an archive of its own",
 	}
@@ -196,7 +196,7 @@ func platformList(found []candidate) string {
 }
 
 func (a *Archive) notAnArchive(kind, lacks string) error {
-	return &shim.Problem{
+	return &hint.Error{
 		Err:  fmt.Errorf("archive %s is no %s archive: it has no %s", a.Path, kind, lacks),
 		Hint: "check the path, or copy it again if it was cut short",
 	}

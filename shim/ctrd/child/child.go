@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 const (
@@ -51,7 +51,7 @@ type Child struct {
 }
 
 // New looks for everything that a containerd needs, and starts nothing. If something is missing,
-// the error is a [shim.Problem].
+// the error is a [hint.Error].
 func New(cfg Config) (*Child, error) {
 	for name, dir := range map[string]string{"root": cfg.Root, "state": cfg.State} {
 		if !filepath.IsAbs(dir) {
@@ -63,7 +63,7 @@ func New(cfg Config) (*Child, error) {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if n := len(c.Address() + ".ttrpc"); n > sunPath {
-		return nil, &shim.Problem{
+		return nil, &hint.Error{
 			Err:  fmt.Errorf("private containerd: the path of its socket, %s, is too long by %d bytes", c.Address(), n-sunPath),
 			Hint: "choose a shorter run folder",
 		}
@@ -193,7 +193,7 @@ func (c *Child) died(how string, after time.Duration) {
 	}
 }
 
-// Ready returns when the private containerd serves. It gives up with a [shim.Problem] when ctx
+// Ready returns when the private containerd serves. It gives up with a [hint.Error] when ctx
 // ends, or when containerd ends again and again before it serves.
 func (c *Child) Ready(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
@@ -221,7 +221,7 @@ func (c *Child) notReady(err error) error {
 	if said := lastLine(c.path("containerd.log")); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
-	return &shim.Problem{
+	return &hint.Error{
 		Err:  fmt.Errorf("private containerd doesn't serve: %w", err),
 		Hint: "read " + c.path("containerd.log"),
 	}

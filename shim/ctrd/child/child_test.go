@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/shim"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 func TestRootChildIsStartedAgain(t *testing.T) {
@@ -107,7 +107,7 @@ func TestNewChildMissesParts(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("%v, want %q", err, tt.want)
 			}
-			var p *shim.Problem
+			var p *hint.Error
 			hint := ""
 			if errors.As(err, &p) {
 				hint = p.Hint
@@ -130,7 +130,7 @@ func TestChildThatEndsAtOnce(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- child.Run(ctx) }()
 			err := child.Ready(ctx)
-			var p *shim.Problem
+			var p *hint.Error
 			if !errors.As(err, &p) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}

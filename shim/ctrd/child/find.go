@@ -6,14 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// FindContainerd looks for containerd on PATH. If there is none, the error is a [shim.Problem].
+// FindContainerd looks for containerd on PATH. If there is none, the error is a [hint.Error].
 func FindContainerd() (string, error) {
 	path, err := exec.LookPath("containerd")
 	if err != nil {
-		return "", &shim.Problem{Err: errors.New("containerd is not installed"), Hint: "apt-get install containerd runc"}
+		return "", &hint.Error{Err: errors.New("containerd is not installed"), Hint: "apt-get install containerd runc"}
 	}
 	return filepath.Abs(path)
 }
@@ -21,19 +21,19 @@ func FindContainerd() (string, error) {
 // checkBinaries checks that everything which will be run exists, long before it is run.
 func checkBinaries(containerd string) error {
 	if _, err := exec.LookPath(containerd); err != nil {
-		return &shim.Problem{Err: fmt.Errorf("containerd: %w", err), Hint: "name an executable containerd"}
+		return &hint.Error{Err: fmt.Errorf("containerd: %w", err), Hint: "name an executable containerd"}
 	}
 	const shimName = "containerd-shim-runc-v2"
 	if _, err := exec.LookPath(filepath.Join(filepath.Dir(containerd), shimName)); err != nil {
 		if _, err := exec.LookPath(shimName); err != nil {
-			return &shim.Problem{
+			return &hint.Error{
 				Err:  fmt.Errorf("%s is neither beside %s nor on PATH", shimName, containerd),
 				Hint: "apt-get install containerd",
 			}
 		}
 	}
 	if _, err := exec.LookPath("runc"); err != nil {
-		return &shim.Problem{Err: errors.New("runc is not installed"), Hint: "apt-get install runc"}
+		return &hint.Error{Err: errors.New("runc is not installed"), Hint: "apt-get install runc"}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package contract is the suite of tests that every implementation of [shim.Runtime] passes, the
+// Package contract is the suite of tests that every implementation of [runner.Runtime] passes, the
 // one in memory too. The promise of a group rests on what it checks.
 package contract
 
@@ -11,14 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/shim"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // A Fixture is a runtime under test, and what a test of it needs from its host.
 type Fixture struct {
-	Runtime shim.Runtime
-	Layout  shim.Layout
+	Runtime runner.Runtime
+	Layout  layout.Layout
 	Image   string   // reference of an image that the host can get
 	Program []string // the command of a container that runs until it is stopped
 
@@ -92,7 +95,7 @@ type trial struct {
 	Fixture
 	ctx   context.Context
 	group *spec.Group
-	image shim.Image
+	image host.Image
 	netns string
 }
 
@@ -124,7 +127,7 @@ func (t *trial) end() {
 }
 
 func (t *trial) create(name string) error {
-	return t.Runtime.Create(t.ctx, shim.CreateRequest{Group: t.group, Container: *t.group.Container(name), Image: t.image, Generation: 3})
+	return t.Runtime.Create(t.ctx, host.CreateRequest{Group: t.group, Container: *t.group.Container(name), Image: t.image, Generation: 3})
 }
 
 func (t *trial) start(name string) error {
@@ -138,7 +141,7 @@ func (t *trial) start(name string) error {
 }
 
 // state returns what is observed of a container; a nil state is an absent container.
-func (t *trial) state(name string) (*shim.ContainerState, error) {
+func (t *trial) state(name string) (*host.ContainerState, error) {
 	states, err := t.Runtime.Observe(t.ctx, t.group.Name)
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
@@ -153,12 +156,12 @@ func (t *trial) state(name string) (*shim.ContainerState, error) {
 
 // expect returns an error unless the container has a task in that state; TaskNone means that it is
 // absent.
-func (t *trial) expect(name string, want shim.TaskState) error {
+func (t *trial) expect(name string, want host.TaskState) error {
 	s, err := t.state(name)
 	switch {
 	case err != nil:
 		return err
-	case s == nil && want != shim.TaskNone:
+	case s == nil && want != host.TaskNone:
 		return fmt.Errorf("%s is absent, want it %s", name, want)
 	case s != nil && s.Task != want:
 		return fmt.Errorf("%s is %s, want %s", name, s.Task, want)
@@ -216,7 +219,7 @@ func checkCreated(ctx context.Context, f Fixture, group string) error {
 	if err := t.create("web"); err != nil {
 		return err
 	}
-	if err := t.expect("web", shim.TaskCreated); err != nil {
+	if err := t.expect("web", host.TaskCreated); err != nil {
 		return err
 	}
 	if f.Ran(group, "web") {
@@ -228,7 +231,7 @@ func checkCreated(ctx context.Context, f Fixture, group string) error {
 	if _, err := f.Report(group, "web"); err != nil {
 		return err
 	}
-	if err := t.expect("web", shim.TaskRunning); err != nil {
+	if err := t.expect("web", host.TaskRunning); err != nil {
 		return err
 	}
 	if !f.Ran(group, "web") {
@@ -253,8 +256,8 @@ func checkObserved(ctx context.Context, f Fixture, group string) error {
 	if err != nil || s == nil {
 		return fmt.Errorf("observed %v (%v)", s, err)
 	}
-	got := shim.ContainerState{Group: s.Group, Name: s.Name, Role: s.Role, Digest: s.Digest, ImageDigest: s.ImageDigest, Generation: s.Generation}
-	want := shim.ContainerState{Group: group, Name: "web", Role: spec.Sidecar, Digest: "digest of web", ImageDigest: t.image.Digest, Generation: 3}
+	got := host.ContainerState{Group: s.Group, Name: s.Name, Role: s.Role, Digest: s.Digest, ImageDigest: s.ImageDigest, Generation: s.Generation}
+	want := host.ContainerState{Group: group, Name: "web", Role: spec.Sidecar, Digest: "digest of web", ImageDigest: t.image.Digest, Generation: 3}
 	if got != want {
 		return fmt.Errorf("observed %+v, want %+v", got, want)
 	}
@@ -262,7 +265,7 @@ func checkObserved(ctx context.Context, f Fixture, group string) error {
 		return errors.New("it was made at no time")
 	}
 	all, err := f.Runtime.Observe(ctx, "")
-	if err != nil || !slices.ContainsFunc(all, func(s shim.ContainerState) bool { return s.Group == group && s.Name == "web" }) {
+	if err != nil || !slices.ContainsFunc(all, func(s host.ContainerState) bool { return s.Group == group && s.Name == "web" }) {
 		return fmt.Errorf("among all groups observed %+v (%v)", all, err)
 	}
 	if others, err := f.Runtime.Observe(ctx, group+"x"); err != nil || len(others) > 0 {
@@ -416,7 +419,7 @@ func checkRefused(ctx context.Context, f Fixture, group string) error {
 		if err := t.absent(c.Name, refused); err != nil {
 			return err
 		}
-		if p, ok := errors.AsType[*shim.Problem](refused); !ok || p.Hint == "" {
+		if p, ok := errors.AsType[*hint.Error](refused); !ok || p.Hint == "" {
 			return fmt.Errorf("%s: %w: no hint", c.Name, refused)
 		}
 	}
@@ -436,7 +439,7 @@ func checkTwice(ctx context.Context, f Fixture, group string) error {
 	if err != nil {
 		return err
 	}
-	for _, want := range []shim.TaskState{shim.TaskCreated, shim.TaskRunning} {
+	for _, want := range []host.TaskState{host.TaskCreated, host.TaskRunning} {
 		if t.create("web") == nil {
 			return fmt.Errorf("one that is %s was created again", want)
 		}
@@ -444,10 +447,10 @@ func checkTwice(ctx context.Context, f Fixture, group string) error {
 		if err != nil {
 			return err
 		}
-		if again == nil || again.Task != want || !again.Made.Equal(first.Made) || again.PID != first.PID && want == shim.TaskCreated {
+		if again == nil || again.Task != want || !again.Made.Equal(first.Made) || again.PID != first.PID && want == host.TaskCreated {
 			return fmt.Errorf("after a second create it is %+v, was %+v", again, first)
 		}
-		if want == shim.TaskCreated {
+		if want == host.TaskCreated {
 			if err := f.Runtime.Start(ctx, group, "web"); err != nil {
 				return err
 			}
@@ -469,7 +472,7 @@ func checkStop(ctx context.Context, f Fixture, group string) error {
 		if err := f.Runtime.Stop(ctx, group, "web", spec.Stop{Timeout: time.Second}); err != nil {
 			return err
 		}
-		if err := t.expect("web", shim.TaskStopped); err != nil {
+		if err := t.expect("web", host.TaskStopped); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,174 @@
+package denials_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sallyport/sallyport/shim/denials"
+	"github.com/sallyport/sallyport/shim/host"
+)
+
+// early is when the first look takes place.
+var early = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+
+// denial is one of a member on its way to a web server; bytes are ten a packet.
+func denial(container, to string, packets uint64) host.Denial {
+	return host.Denial{Container: container, Protocol: "tcp", Destination: netip.MustParseAddrPort(to), Packets: packets, Bytes: 10 * packets}
+}
+
+const one, two = "192.0.2.1:80", "[2001:db8::1]:80"
+
+// Each look is a second after the one before: what is counted then, and what is told.
+func TestFresh(t *testing.T) {
+	type look struct{ now, told []host.Denial }
+	web := func(packets uint64) []host.Denial { return []host.Denial{denial("web", one, packets)} }
+	for _, tt := range []struct {
+		name  string
+		looks []look
+	}{
+		{"nothing", []look{{}, {}}},
+		{"once", []look{{web(3), web(3)}, {web(3), nil}, {web(3), nil}}},
+		{"made anew", []look{{web(3), web(3)}, {web(2), web(2)}, {web(2), nil}}},
+		{"more packets and fewer bytes: made anew", []look{
+			{[]host.Denial{{Container: "web", Packets: 1, Bytes: 90}}, []host.Denial{{Container: "web", Packets: 1, Bytes: 90}}},
+			{[]host.Denial{{Container: "web", Packets: 2, Bytes: 80}}, []host.Denial{{Container: "web", Packets: 2, Bytes: 80}}},
+		}},
+		{"gone and there again", []look{{web(3), web(3)}, {}, {web(3), web(3)}}},
+		{"the most first", []look{{
+			[]host.Denial{denial("a", one, 1), denial("b", one, 5), denial("a", two, 5)},
+			[]host.Denial{denial("a", two, 5), denial("b", one, 5), denial("a", one, 1)},
+		}}},
+		{"of two cgroups", []look{{web(3), web(3)}, {append(web(1), web(3)...), web(1)}}},
+		{"going on: told ever more rarely", []look{
+			{web(1), web(1)}, {web(2), web(1)}, {web(3), nil}, {web(4), web(2)}, {web(5), nil}, {web(6), nil}, {web(7), nil}, {web(8), web(4)},
+		}},
+		{"what is owed is told later", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(9), web(7)}, {web(9), nil}}},
+		{"what is owed of something gone", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {nil, web(7)}}},
+		{"what is owed of something made anew", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(4), web(11)}}},
+		{"one that has lost its name", []look{{web(3), web(3)}, {[]host.Denial{denial("", one, 3)}, nil}, {[]host.Denial{denial("", one, 3)}, nil}}},
+		{"a life before that has lost its name", []look{
+			{web(9), web(9)}, {[]host.Denial{denial("", one, 6), denial("web", one, 3)}, nil},
+			{[]host.Denial{denial("web", one, 5), denial("", one, 6)}, web(2)}, {web(12), nil}, {web(12), web(1)},
+		}},
+		{"nameless from the first", []look{
+			{[]host.Denial{denial("", one, 1), denial("web", one, 1)}, []host.Denial{denial("", one, 1), denial("web", one, 1)}},
+			{[]host.Denial{denial("", one, 2), denial("web", one, 1)}, []host.Denial{denial("", one, 1)}},
+		}},
+		{"one beside another", []look{
+			{web(1), web(1)},
+			{[]host.Denial{denial("web", one, 1), denial("job", two, 2), denial("xyz", two, 1)}, []host.Denial{denial("job", two, 2), denial("xyz", two, 1)}},
+			{[]host.Denial{denial("xyz", two, 3), denial("job", two, 2)}, []host.Denial{denial("xyz", two, 2)}},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tallies []denials.Tally
+			for i, l := range tt.looks {
+				var told []host.Denial
+				tallies, told, _ = denials.Fresh(tallies, slices.Clone(l.now), early.Add(time.Duration(i)*time.Second))
+				if diff := cmp.Diff(l.told, told, cmpopts.EquateComparable(host.Denial{})); diff != "" {
+					t.Errorf("look %d (-want +got)\n%s", i+1, diff)
+				}
+			}
+		})
+	}
+}
+
+// One who is refused every second for an hour is told of a little more than once a minute, and of every packet.
+func TestFreshOfOneWhoNeverStops(t *testing.T) {
+	var tallies []denials.Tally
+	events, packets := 0, uint64(0)
+	for i := range 3600 {
+		var told []host.Denial
+		tallies, told, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
+		for _, d := range told {
+			events++
+			packets += d.Packets
+		}
+	}
+	_, told, _ := denials.Fresh(tallies, nil, early.Add(time.Hour))
+	if events < 60 || events > 70 || len(told) != 1 || packets+told[0].Packets != 3600 {
+		t.Errorf("%d events of %d packets, owed %+v", events, packets, told)
+	}
+}
+
+// What was noted before the clock was set, by an hour either way, keeps nobody from being told of.
+func TestFreshAfterTheClockWasSet(t *testing.T) {
+	for _, set := range []time.Duration{-time.Hour, time.Hour} {
+		var tallies []denials.Tally
+		for i := range 5 {
+			tallies, _, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
+		}
+		now, told := early.Add(set), 0
+		for i := range 60 {
+			var refused []host.Denial
+			tallies, refused, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+6))}, now.Add(time.Duration(i)*time.Second))
+			told += len(refused)
+		}
+		if told < 3 || told > 10 {
+			t.Errorf("set by %s, in the minute after it was told of %d times", set, told)
+		}
+	}
+}
+
+// A look that finds the same again costs nothing but the comparison.
+func TestFreshOfNothingNew(t *testing.T) {
+	now := []host.Denial{denial("job", two, 2), denial("web", one, 1)}
+	tallies, _, _ := denials.Fresh(nil, slices.Clone(now), early)
+	if n := testing.AllocsPerRun(10, func() { denials.Fresh(tallies, now, early) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestDeniedEvents(t *testing.T) {
+	icmp := host.Denial{Container: "web", Protocol: "icmp", Destination: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), 0), Packets: 1}
+	for _, tt := range []struct {
+		name    string
+		denials []host.Denial
+		want    []string
+	}{
+		{"none", nil, nil},
+		{"each", []host.Denial{denial("web", "192.0.2.1:80", 2), denial("", "[2001:db8::1]:443", 1), icmp},
+			[]string{"web: 2 packets to 192.0.2.1:80/tcp", ": 1 packet to [2001:db8::1]:443/tcp", "web: 1 packet to 192.0.2.9 (icmp)"}},
+		{"the others by container", []host.Denial{
+			denial("web", "192.0.2.1:1", 9), denial("web", "192.0.2.1:2", 8), denial("web", "192.0.2.1:3", 7),
+			denial("web", "192.0.2.1:4", 6), denial("job", "192.0.2.1:5", 5), denial("web", "192.0.2.1:6", 4),
+		}, []string{
+			"web: 9 packets to 192.0.2.1:1/tcp", "web: 8 packets to 192.0.2.1:2/tcp", "web: 7 packets to 192.0.2.1:3/tcp",
+			"job: and 5 more packets to 1 other destination", "web: and 10 more packets to 2 other destinations",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			total := uint64(0)
+			for _, e := range denials.DeniedEvents("shop", tt.denials, 3) {
+				got = append(got, e.Container+": "+e.Text)
+				total += e.Denial.Packets
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			for _, d := range tt.denials {
+				total -= d.Packets
+			}
+			if total != 0 {
+				t.Errorf("%d packets were told of that were not denied", total)
+			}
+		})
+	}
+}
+
+func TestQuotaLevel(t *testing.T) {
+	for _, tt := range []struct {
+		used, quota uint64
+		want        int
+	}{{0, 0, 0}, {9, 0, 0}, {0, 1000, 0}, {799, 1000, 0}, {800, 1000, 80}, {999, 1000, 80}, {1000, 1000, 100}, {5000, 1000, 100}, {1 << 63, 1<<64 - 1, 0}} {
+		if got := denials.QuotaLevel(tt.used, tt.quota); got != tt.want {
+			t.Errorf("%d of %d: %d, want %d", tt.used, tt.quota, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package group
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// An Ended is how a group has ended of its own accord. It is written down before the group is taken down, so that no boot and
+// no other daemon runs it again, and it holds for its generation alone, until the group is started again.
+type Ended struct {
+	Generation int             `json:"generation"`
+	State      State           `json:"state"`        // Completed: its apps have ended for good. Stopped: a failure has stopped it
+	By         string          `json:"by,omitempty"` // Stopped: the container that failed
+	At         time.Time       `json:"at"`
+	Exits      map[string]Exit `json:"exits"` // by container, of those that had ended by themselves
+}
+
+// An Exit is how one container has ended.
+type Exit struct {
+	Status    uint32 `json:"status"`
+	OOMKilled bool   `json:"oom_killed,omitempty"`
+	Condemned string `json:"condemned,omitempty"` // what its probes said, where that is why it was stopped
+}
+
+// Complaint is what is wrong with how the group has ended; nil: nothing.
+func (e *Ended) Complaint(g *spec.Group) error {
+	for i := range g.Containers {
+		c := &g.Containers[i]
+		x, ok := e.Exits[c.Name]
+		if !ok || x.Status == 0 && x.Condemned == "" || c.OnFailure == spec.FailureIgnored {
+			continue
+		}
+		switch {
+		case e.By == c.Name:
+			return &hint.Error{
+				Err:  fmt.Errorf("%s ended with %s, and its on_failure stops the group", c.Title(), x),
+				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; \"sallyport start %s\" starts the group again", g.Name, c.Name, g.Name),
+			}
+		case e.By == "" && c.Role == spec.App:
+			return &hint.Error{
+				Err:  fmt.Errorf("%s ended with %s", c.Title(), x),
+				Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; \"sallyport start %s\" runs the group again", g.Name, c.Name, g.Name),
+			}
+		}
+	}
+	return nil
+}
+
+// Unchanged is what is said of a group that has ended and is applied as it is.
+func (e *Ended) Unchanged(g *spec.Group) string {
+	text := "it has completed"
+	if e.State == Stopped {
+		text = "a failure has stopped it"
+	}
+	if err := e.Complaint(g); err != nil {
+		text += ", " + err.Error()
+	}
+	return fmt.Sprintf("%s; an unchanged file doesn't run it again, \"sallyport start %s\" does", text, g.Name)
+}
+
+// String is the end in an operator's words: "status 137 (SIGKILL, out of memory)".
+func (x Exit) String() string {
+	text := exitText(x.Status, x.OOMKilled)
+	if x.Condemned != "" {
+		text += ", stopped because " + x.Condemned
+	}
+	return text
+}
+
+func exitText(status uint32, oom bool) string {
+	name := signalName(status)
+	switch {
+	case name != "" && oom:
+		return fmt.Sprintf("status %d (%s, out of memory)", status, name)
+	case name != "":
+		return fmt.Sprintf("status %d (%s)", status, name)
+	case oom:
+		return fmt.Sprintf("status %d (out of memory)", status)
+	default:
+		return fmt.Sprintf("status %d", status)
+	}
+}
+
+// signalName is the signal that an exit status tells of, as a shell would: "SIGKILL" of 137; empty: none. A program may also
+// return such a status of its own accord.
+func signalName(status uint32) string {
+	if status <= 128 || status > 128+64 {
+		return ""
+	}
+	return unix.SignalName(unix.Signal(status - 128))
+}

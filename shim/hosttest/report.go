@@ -1,0 +1,44 @@
+package hosttest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/shim/hosttest/contract"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Report returns what the program of a container found when it began to run, with the paths of that
+// layout. One that has not run is an error.
+func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.containers[spec.ID(group, name)]
+	if c == nil || !c.begun {
+		return contract.Report{}, errors.New("its program has not run")
+	}
+	return contract.Report{
+		Netns:        namespaceName(c.namespace),
+		Cgroup:       l.CgroupPath(c.state.Group, c.state.Role, c.state.Name),
+		Mounts:       maps.Clone(c.mounted),
+		Output:       l.LogPath(c.state.Group, c.state.Name),
+		Capabilities: slices.Clone(c.capabilities),
+		Filtered:     true,
+	}, nil
+}
+
+// Namespace returns the name of the group's pinned namespace, as reports have it. It returns ""
+// without one.
+func (h *Host) Namespace(group string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.nets[group]; n != nil && n.pinned {
+		return namespaceName(n.number)
+	}
+	return ""
+}
+
+func namespaceName(number int) string { return fmt.Sprintf("namespace %d", number) }

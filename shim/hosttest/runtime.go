@@ -1,0 +1,200 @@
+package hosttest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/hosttest/contract"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Runtime is the containerd of a Host.
+type Runtime Host
+
+func (r *Runtime) Image(_ context.Context, ref string) (host.Image, error) {
+	h := (*Host)(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("image " + ref); f.err != nil {
+		return host.Image{}, f.err
+	}
+	if h.missing[ref] {
+		return host.Image{}, &hint.Error{Err: fmt.Errorf("image %s: not found", ref), Hint: "check the name"}
+	}
+	return host.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, nil
+}
+
+// digest needs mu.
+func (h *Host) digest(ref string) string {
+	if d, ok := h.images[ref]; ok {
+		return d
+	}
+	return "sha256:" + ref
+}
+
+func (r *Runtime) Observe(_ context.Context, group string) ([]host.ContainerState, error) {
+	h := (*Host)(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	operation := "observe containers"
+	if group == "" {
+		operation = "list containers"
+	}
+	f := h.began(operation)
+	h.unread[group] = f.err != nil
+	if f.err != nil {
+		return nil, f.err
+	}
+	if group != "" {
+		h.looks[group]++
+		h.noteDoor(group)
+	}
+	var out []host.ContainerState
+	for _, c := range h.containers {
+		if group == "" || c.state.Group == group {
+			c.shown = c.shown || c.state.Task == host.TaskStopped
+			out = append(out, c.told())
+		}
+	}
+	slices.SortFunc(out, func(a, b host.ContainerState) int {
+		return strings.Compare(spec.ID(a.Group, a.Name), spec.ID(b.Group, b.Name))
+	})
+	return out, nil
+}
+
+// told is what containerd says of a container. Of one without a task it does not know how it has ended.
+func (c *container) told() host.ContainerState {
+	s := c.state
+	if s.Task == host.TaskNone {
+		s.ExitStatus, s.ExitedAt, s.OOMKilled = 0, time.Time{}, false
+	}
+	return s
+}
+
+func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
+	h := (*Host)(r)
+	c := req.Container
+	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
+		if old != nil && old.state.Task != host.TaskNone {
+			h.violated(One, "%s was created a second time", id)
+			return fmt.Errorf("container %s exists", id)
+		}
+		if req.Image.Ref != c.Image {
+			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
+		}
+		h.checkHeld(id, req)
+		h.checkOnce(id, old, req)
+		net := h.nets[req.Group.Name]
+		if net == nil || !net.pinned || !net.sealed {
+			h.violated(Ruled, "%s was created where nothing is denied", id)
+			return fmt.Errorf("namespace of %s: not pinned", req.Group.Name)
+		}
+		capabilities, err := allowed(c)
+		if err != nil {
+			return err
+		}
+		mounts := map[string]contract.Mount{}
+		for _, m := range c.Mounts {
+			if _, ok := h.volumes[req.Group.Name][m.Volume]; !ok {
+				return fmt.Errorf("volume %s: not mounted", m.Volume)
+			}
+			mounts[m.Path] = contract.Mount{Volume: m.Volume, ReadOnly: m.ReadOnly}
+		}
+		h.made++
+		h.containers[id] = &container{
+			group: req.Group, namespace: net.number, answers: map[string]answers{}, mounted: mounts, capabilities: capabilities,
+			state: host.ContainerState{
+				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
+				Generation: req.Generation, Task: host.TaskCreated, Made: h.now().Add(h.made),
+			},
+		}
+		return nil
+	})
+}
+
+// allowed are the capabilities that a container is given. One that asks for a way out is refused.
+func allowed(c spec.Container) ([]string, error) {
+	given := c.Capabilities
+	if given == nil {
+		given = spec.DefaultCapabilities
+	}
+	for _, name := range given {
+		if !slices.Contains(spec.GrantableCapabilities(), name) {
+			return nil, &hint.Error{Err: fmt.Errorf("container %s asks for %s", c.Name, name), Hint: "take it out"}
+		}
+	}
+	for _, name := range c.Unsafe.Capabilities {
+		if c.Role != spec.Ambassador || !slices.Contains(spec.UnsafeCapabilities(), name) {
+			return nil, &hint.Error{Err: fmt.Errorf("container %s asks for %s as unsafe", c.Name, name), Hint: "take it out"}
+		}
+	}
+	return slices.Concat(given, c.Unsafe.Capabilities), nil
+}
+
+func (r *Runtime) Start(_ context.Context, group, name string) error {
+	h := (*Host)(r)
+	return h.act("start", group, name, func(id string, c *container) error {
+		if c == nil || c.state.Task != host.TaskCreated {
+			return fmt.Errorf("container %s is not created", id)
+		}
+		h.checkStart(id, c)
+		c.begun, c.look = true, h.looks[group]
+		c.state.Task, c.state.PID, c.state.StartedAt = host.TaskRunning, uint32(1000+len(h.operations)), h.now()
+		for _, who := range []string{id, "image " + c.group.Container(name).Image, "image " + c.state.ImageDigest} {
+			if status, ok := h.quitters[who]; ok {
+				c.end(status, h.now())
+			}
+		}
+		return nil
+	})
+}
+
+func (r *Runtime) Stop(_ context.Context, group, name string, _ spec.Stop) error {
+	h := (*Host)(r)
+	return h.act("stop", group, name, func(id string, c *container) error {
+		h.checkKnown("stopped", id, c)
+		if c == nil {
+			return nil
+		}
+		if c.state.Task == host.TaskRunning {
+			status, ok := h.leavers[id]
+			if !ok {
+				status = 143
+			}
+			c.end(status, h.now())
+		}
+		c.own = false
+		return nil
+	})
+}
+
+func (r *Runtime) Remove(_ context.Context, group, name string) error {
+	h := (*Host)(r)
+	return h.act("remove", group, name, func(id string, c *container) error {
+		h.checkKnown("removed", id, c)
+		delete(h.containers, id)
+		return nil
+	})
+}
+
+// act does one operation on one container and tells the watchers.
+func (h *Host) act(verb, group, name string, do func(id string, c *container) error) error {
+	h.mu.Lock()
+	h.goesOn(group)
+	f := h.began(verb + " " + name)
+	err := f.err
+	if err == nil || f.after {
+		id := spec.ID(group, name)
+		if failed := do(id, h.containers[id]); failed != nil {
+			err = failed
+		}
+	}
+	h.mu.Unlock()
+	h.tell(group)
+	return err
+}

@@ -1,0 +1,168 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Volumes are the mounts and folders of a Host.
+type Volumes Host
+
+// A volume is one that is mounted.
+type volume struct{ spec.Volume }
+
+func (v volume) line(group string) string {
+	what := fmt.Sprintf("of %d bytes", v.Size)
+	switch {
+	case v.HostPath != "":
+		what = "of the host, " + v.HostPath
+	case v.Persistent:
+		what = "of what is kept"
+	}
+	if v.Owner != "" || v.Mode != 0 {
+		what += fmt.Sprintf(", owner %s, mode %o", v.Owner, v.Mode)
+	}
+	return fmt.Sprintf("volume %s/%s %s", group, v.Name, what)
+}
+
+func (v *Volumes) Observe(_ context.Context, group string, _ *spec.Group) ([]spec.Volume, error) {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("observe volumes"); f.err != nil {
+		return nil, f.err
+	}
+	var out []spec.Volume
+	for _, name := range slices.Sorted(maps.Keys(h.volumes[group])) {
+		out = append(out, h.volumes[group][name].Volume)
+	}
+	return out, nil
+}
+
+func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, vol := range want.Volumes {
+		if err := h.checkPath(vol); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPath needs mu.
+func (h *Host) checkPath(v spec.Volume) error {
+	if h.absent[v.HostPath] {
+		return &hint.Error{Err: errors.New("host path " + v.HostPath + " does not exist"), Hint: "make the folder"}
+	}
+	return nil
+}
+
+func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) error {
+	h, group := (*Host)(v), want.Name
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.began("mount " + vol.Name)
+	if f.err != nil && !f.after {
+		return f.err
+	}
+	if err := h.checkPath(vol); err != nil {
+		return err
+	}
+	if h.volumes[group] == nil {
+		h.volumes[group] = map[string]volume{}
+	}
+	if h.kept[group] == nil {
+		h.kept[group] = map[string]bool{}
+	}
+	if old, ok := h.volumes[group][vol.Name]; ok && (old.Persistent != vol.Persistent || old.HostPath != vol.HostPath) {
+		h.checkUnused(group, vol.Name)
+	}
+	h.volumes[group][vol.Name] = volume{vol}
+	if vol.Persistent {
+		h.kept[group][vol.Name] = true
+	}
+	return f.err
+}
+
+func (v *Volumes) Remove(_ context.Context, group, volume string) error {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.began("unmount " + volume)
+	if f.err != nil && !f.after {
+		return f.err
+	}
+	h.checkUnused(group, volume)
+	delete(h.volumes[group], volume)
+	if len(h.volumes[group]) == 0 {
+		delete(h.volumes, group)
+	}
+	return f.err
+}
+
+// checkUnused notes a volume that is taken from under what runs. It needs mu.
+func (h *Host) checkUnused(group, volume string) {
+	for id, c := range h.containers {
+		if c.state.Group == group && c.state.Task == host.TaskRunning && c.mounts(volume) {
+			h.violated(Contract, "volume %[2]s was unmounted under %[1]s", id, volume)
+		}
+	}
+}
+
+func (v *Volumes) Discard(_ context.Context, group string) error {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.began("discard " + group)
+	if f.err != nil && !f.after {
+		return f.err
+	}
+	if len(h.volumes[group]) > 0 {
+		h.violated(Contract, "the volumes of %s were deleted while they were mounted", group)
+	}
+	delete(h.kept, group)
+	return f.err
+}
+
+func (v *Volumes) Groups(context.Context) ([]string, error) {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.began("list volumes"); f.err != nil {
+		return nil, f.err
+	}
+	return slices.Sorted(maps.Keys(h.volumes)), nil
+}
+
+// Kept are the names of the group's persistent volumes that there are, mounted or not.
+func (h *Host) Kept(group string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.kept[group]))
+}
+
+// LosePath makes a folder of the host be gone; FindPath brings it back.
+func (h *Host) LosePath(path string) { h.setPath(path, true) }
+
+// FindPath brings back what LosePath took away.
+func (h *Host) FindPath(path string) { h.setPath(path, false) }
+
+func (h *Host) setPath(path string, absent bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.absent[path] = absent
+}
+
+func (c *container) mounts(volume string) bool {
+	def := c.group.Container(c.state.Name)
+	return def != nil && slices.ContainsFunc(def.Mounts, func(m spec.Mount) bool { return m.Volume == volume })
+}

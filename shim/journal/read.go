@@ -1,0 +1,166 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/sallyport/sallyport/shim/group"
+)
+
+// An eventReader reads the events of some files, one after the other. Lines that are none are skipped: torn ones.
+type eventReader struct {
+	files []*os.File
+	parts []io.Reader
+	lines *bufio.Reader // nil: not begun
+	next  group.Event
+	more  bool // next is one
+}
+
+// longestLine is more than any line of ours has.
+const longestLine = 16 << 10
+
+func (r *eventReader) add(f *os.File, size int64) {
+	r.files = append(r.files, f)
+	r.parts = append(r.parts, io.NewSectionReader(f, 0, size))
+}
+
+func (r *eventReader) close() error {
+	var errs []error
+	for _, f := range r.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// advance reads the next event, and sets more to whether there is one.
+func (r *eventReader) advance() error {
+	if r.lines == nil {
+		r.lines = bufio.NewReaderSize(io.MultiReader(r.parts...), longestLine)
+	}
+	for {
+		line, err := r.lines.ReadSlice('\n')
+		for whole := true; errors.Is(err, bufio.ErrBufferFull); whole = false {
+			if whole {
+				line = nil
+			}
+			_, err = r.lines.ReadSlice('\n')
+		}
+		r.next = group.Event{}
+		if json.Unmarshal(line, &r.next) == nil && r.next.Kind != "" {
+			r.more = true
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			r.more = false
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// A history of events is what several readers have, in the order of time.
+type eventHistory []*eventReader
+
+func (h eventHistory) close() error {
+	var errs []error
+	for _, r := range h {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (h eventHistory) each(ctx context.Context, do func(group.Event) error) error {
+	for _, r := range h {
+		if err := r.advance(); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		var first *eventReader
+		for _, r := range h {
+			if r.more && (first == nil || r.next.Time.Before(first.next.Time)) {
+				first = r
+			}
+		}
+		if first == nil {
+			return nil
+		}
+		if err := do(first.next); err != nil {
+			return err
+		}
+		if err := first.advance(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// last emits the last of the events that are meant, as many as the query asks for.
+func (h eventHistory) last(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
+	if q.Tail < 0 {
+		return nil
+	}
+	var kept []group.Event // a ring, once it is full
+	n := 0
+	err := h.each(ctx, func(e group.Event) error {
+		switch {
+		case !q.Wants(e):
+		case q.Tail == 0:
+			return emit(e)
+		case len(kept) < q.Tail:
+			kept = append(kept, e)
+		default:
+			kept[n%q.Tail] = e
+			n++
+		}
+		return nil
+	})
+	for i := range kept {
+		if err == nil {
+			err = emit(kept[(n+i)%len(kept)])
+		}
+	}
+	return err
+}
+
+// Missing returns those of the events that the journal does not have.
+func (j *Journal) Missing(events []group.Event) ([]group.Event, error) {
+	type identity struct {
+		time                   int64
+		group, container, text string
+	}
+	of := func(e group.Event) identity { return identity{e.Time.UnixNano(), e.Group, e.Container, e.Text} }
+	lacks := map[identity]bool{}
+	for _, e := range events {
+		lacks[of(e)] = true
+	}
+	if err := j.Events(context.Background(), group.EventQuery{}, func(e group.Event) error {
+		delete(lacks, of(e))
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var out []group.Event
+	for _, e := range events {
+		if lacks[of(e)] {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// States returns the state that each group was last said to have entered.
+func (j *Journal) States() (map[string]group.State, error) {
+	states := map[string]group.State{}
+	err := j.Events(context.Background(), group.EventQuery{Kinds: []group.EventKind{group.EventState}}, func(e group.Event) error {
+		states[e.Group] = e.State
+		return nil
+	})
+	return states, err
+}

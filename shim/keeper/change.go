@@ -1,0 +1,130 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A change holds the files of an Apply and what they change.
+type change struct {
+	files  []group.Bundle
+	groups []spec.Group                  // the groups that the files define
+	leaves []string                      // the groups that the files defined before and no longer define
+	pins   map[string]group.ImageDigests // by group, once its images are present
+	of     map[string][]string           // by file name, the groups that it defines or defined
+}
+
+// read parses the files and checks them against each other and against everything else that is
+// wanted.
+func (k *Keeper) read(files []group.Bundle) (change, error) {
+	c := change{files: files, of: map[string][]string{}}
+	for _, b := range files {
+		if _, twice := c.of[b.Name]; twice {
+			return c, twoFiles(b.Name)
+		}
+		groups, err := k.config.Store.Read(b)
+		if err != nil {
+			return c, err
+		}
+		c.of[b.Name] = []string{}
+		for _, g := range groups {
+			c.of[b.Name] = append(c.of[b.Name], g.Name)
+		}
+		c.groups = append(c.groups, groups...)
+	}
+	return c, k.check(&c)
+}
+
+// check compares the change with what is wanted now, and sets leaves.
+func (k *Keeper) check(c *change) error {
+	k.mu.Lock()
+	wanted := maps.Clone(k.wanted)
+	k.mu.Unlock()
+	var all []spec.Group
+	c.leaves = nil
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		w := wanted[name]
+		here, replaced := c.of[w.File]
+		switch {
+		case !replaced:
+			all = append(all, w.Group)
+		case !slices.Contains(here, name):
+			if !slices.ContainsFunc(c.groups, func(g spec.Group) bool { return g.Name == name }) {
+				c.leaves = append(c.leaves, name)
+			}
+		}
+	}
+	if err := k.checkLeaves(c, wanted); err != nil {
+		return err
+	}
+	if diags := k.config.Store.Conflicts(append(all, c.groups...)); diags.HasErrors() {
+		e := &store.FileError{Diags: diags, Files: map[string][]byte{}}
+		for _, b := range c.files {
+			e.Files[b.Path] = b.HCL
+		}
+		return e
+	}
+	return nil
+}
+
+// checkLeaves refuses a file that would remove groups only because it has the name of their file:
+// it comes from another folder than the installed file.
+func (k *Keeper) checkLeaves(c *change, wanted map[string]store.Wanted) error {
+	for _, name := range c.leaves {
+		file := wanted[name].File
+		old, err := k.config.Store.Bundle(file)
+		if err != nil || old.Path == "" {
+			continue // gone, or put there by hand: there is no other folder
+		}
+		ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]
+		if ours.Path != old.Path {
+			return &hint.Error{
+				Err:  fmt.Errorf("%s would replace %s, which is installed as %s too and has group %s", ours.Path, old.Path, file, name),
+				Hint: "give the file another name, or remove the group first: sallyport rm " + name,
+			}
+		}
+	}
+	return nil
+}
+
+// checkPorts asks about every port that a group is to publish and does not publish yet.
+func (k *Keeper) checkPorts(c change) error {
+	for i := range c.groups {
+		for _, p := range runner.NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
+			taken, err := k.config.PortTaken(p)
+			if err != nil {
+				return fmt.Errorf("group %s: ask who uses port %s: %w", c.groups[i].Name, p.HostPort(), err)
+			}
+			if taken != nil {
+				return fmt.Errorf("group %s: %w", c.groups[i].Name, taken)
+			}
+		}
+	}
+	return nil
+}
+
+// checkVolumes checks that every group of the change can have its volumes on this host, before
+// anything is stopped for it.
+func (k *Keeper) checkVolumes(ctx context.Context, c change) error {
+	for i := range c.groups {
+		if err := k.config.Volumes.Check(ctx, &c.groups[i]); err != nil {
+			return fmt.Errorf("group %s: %w", c.groups[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func twoFiles(name string) error {
+	return &hint.Error{
+		Err:  fmt.Errorf("two files are named %s", name),
+		Hint: "rename one of them: both would be installed under that name",
+	}
+}

@@ -1,0 +1,64 @@
+package keeper
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/runner"
+)
+
+// Changes detects cheaply what others may have changed on the host. Observing a whole group takes
+// more than two dozen requests. Implemented by [network.Drift]; in memory by shimtest.Host.
+type Changes interface {
+	// Changed returns those of the groups whose network may have changed since the last call. It is
+	// called by one goroutine.
+	Changed(groups []string) []string
+}
+
+// watchDrift wakes a group's runner as soon as something of its network may have changed.
+func (k *Keeper) watchDrift(ctx context.Context) error {
+	tick := time.NewTicker(k.config.Glance)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, group := range k.config.Changes.Changed(k.Groups()) {
+			k.driftDetected(group)
+		}
+	}
+}
+
+func (k *Keeper) driftDetected(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.runners[group]; ok {
+		r.Wake(runner.WakeDrift)
+	}
+}
+
+// Groups returns the groups that are kept, sorted by name. It includes those that are being
+// removed.
+func (k *Keeper) Groups() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.runners))
+}
+
+// readStates returns the states that the journal has of the groups, so that a restarted daemon
+// records none of them again.
+func (k *Keeper) readStates() map[string]group.State {
+	if k.config.Journal == nil {
+		return nil
+	}
+	states, err := k.config.Journal.States()
+	if err != nil {
+		k.config.Log.Warn("read which states the groups were in: " + err.Error())
+	}
+	return states
+}

@@ -1,0 +1,15 @@
+package keeper
+
+import (
+	"context"
+	"time"
+)
+
+// WithFolder gives a keeper another watch of the folder. The real one waits in a system call, which
+// stops synctest's clock.
+func (k *Keeper) WithFolder(f func(ctx context.Context, dir string, settle time.Duration, changed func()) error) *Keeper {
+	k.folder = f
+	return k
+}
+
+var WatchFolder = watchFolder

@@ -1,0 +1,64 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/sallyport/sallyport/shim/hint"
+)
+
+// watchFiles loads the folder whenever it has changed. If the folder cannot be watched, that is
+// tried again. SIGHUP and apply still work meanwhile.
+func (k *Keeper) watchFiles(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
+			if err := k.Load(ctx); err != nil && ctx.Err() == nil {
+				k.config.Log.Debug("loaded what could be: " + hint.OneLine(err.Error()))
+			}
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		k.config.Log.Warn("group files are not watched for now: " + err.Error())
+		timer := time.NewTimer(k.config.Resync)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// watchFolder calls changed once a folder that has changed has been quiet for the settling time. It
+// ends when ctx ends. It returns an error if the folder is gone or cannot be watched.
+func watchFolder(ctx context.Context, dir string, settle time.Duration, changed func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	defer w.Close()
+	if err := w.Add(dir); err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	quiet := time.NewTimer(settle) // set from the start, for changes before the watch began
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-w.Errors:
+			return fmt.Errorf("watch %s: %w", dir, err)
+		case e := <-w.Events:
+			if e.Name == dir && e.Has(fsnotify.Remove|fsnotify.Rename) {
+				return fmt.Errorf("watch %s: the folder is gone", dir)
+			}
+			quiet.Reset(settle)
+		case <-quiet.C:
+			changed()
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// A Config holds what a Keeper needs.
+type Config struct {
+	runner.Config
+	Watcher Watcher // optional: without one, only timers and calls cause a reconciliation
+	Changes Changes // optional: without one, changes made by others are found by the next reconciliation
+
+	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
+	Settle time.Duration
+	// Glance is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
+	Glance time.Duration
+}
+
+// A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
+// store, except for New and Run.
+type Keeper struct {
+	config  Config
+	machine runner.Machine
+	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
+
+	ready    chan struct{} // closed when the store has been loaded
+	observed chan struct{} // closed when all groups have been observed once
+	stopped  chan struct{} // closed when Run ends
+	install  chan struct{} // a lock: its holder may read and change the store
+
+	mu             sync.Mutex
+	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
+	runners        map[string]*runner.Runner
+	wanted         map[string]store.Wanted
+	recordedStates map[string]group.State // by group: the journal's last state when Run began. Without groups that are gone
+	loaded         store.Loaded
+	swept          bool // orphans were looked for since the last load
+}
+
+// New validates the configuration and starts nothing.
+func New(c Config) (*Keeper, error) {
+	if err := c.Fill(); err != nil {
+		return nil, err
+	}
+	if c.Settle == 0 {
+		c.Settle = 200 * time.Millisecond
+	}
+	if c.Glance == 0 {
+		c.Glance = time.Second
+	}
+	return &Keeper{
+		config:   c,
+		machine:  runner.NewMachine(&c.Config),
+		folder:   watchFolder,
+		ready:    make(chan struct{}),
+		observed: make(chan struct{}),
+		stopped:  make(chan struct{}),
+		install:  make(chan struct{}, 1),
+		runners:  map[string]*runner.Runner{},
+		wanted:   map[string]store.Wanted{},
+	}, nil
+}
+
+// Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. The
+// groups keep running after that. It can be called once.
+func (k *Keeper) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		<-ctx.Done()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.spawn = nil // from here on nothing is added to g, whose count can reach zero only now
+		close(k.stopped)
+		return nil
+	})
+	k.mu.Lock()
+	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
+	k.mu.Unlock()
+	k.recordedStates = k.readStates()
+	k.install <- struct{}{}
+	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
+	<-k.install
+	close(k.ready)
+
+	g.Go(func() error { return k.waitObserved(ctx) })
+	g.Go(func() error { return k.watchFiles(ctx) })
+	g.Go(func() error { return k.sweepOrphans(ctx) })
+	if w := k.config.Watcher; w != nil {
+		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
+	}
+	if k.config.Changes != nil {
+		g.Go(func() error { return k.watchDrift(ctx) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Load reads the group files again and makes them the wanted state. It is called by Run, on a
+// change of the folder, and on SIGHUP. The error names the files that cannot be used. Their groups
+// keep their last good definition.
+func (k *Keeper) Load(ctx context.Context) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.load(nil, nil)
+}
+
+// Problems returns the files that cannot be used, as of the last load.
+func (k *Keeper) Problems() []group.FileProblem {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.loaded.Problems)
+}
+
+// Status returns the status of one group, or, if group is "", of every group, sorted by name. The
+// error for an unknown group is ErrNoGroup.
+func (k *Keeper) Status(groupName string) ([]group.Status, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if groupName != "" {
+		r, ok := k.runners[groupName]
+		if !ok {
+			return nil, group.ErrNoGroup
+		}
+		return []group.Status{r.Status()}, nil
+	}
+	out := make([]group.Status, 0, len(k.runners))
+	for _, name := range slices.Sorted(maps.Keys(k.runners)) {
+		out = append(out, k.runners[name].Status())
+	}
+	return out, nil
+}
+
+// lock waits until Run has loaded the store, and takes the right to read and change it. release
+// gives the right back.
+func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
+	if err := k.waitLoaded(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case k.install <- struct{}{}:
+		return func() { <-k.install }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-k.stopped:
+		return nil, runner.ErrStopping
+	}
+}
+
+// waitLoaded waits until Run has loaded the store.
+func (k *Keeper) waitLoaded(ctx context.Context) error {
+	select {
+	case <-k.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-k.stopped:
+		return runner.ErrStopping
+	}
+}
+
+// hostChanged wakes the runner of a group. If group is "", it wakes all runners, even those that
+// wait for a retry.
+func (k *Keeper) hostChanged(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if group == "" {
+		for _, r := range k.runners {
+			r.Wake(runner.WakeWanted)
+		}
+		return
+	}
+	if r, ok := k.runners[group]; ok {
+		r.Wake(runner.WakeHost)
+	}
+}

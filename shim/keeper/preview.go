@@ -1,0 +1,81 @@
+package keeper
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/reach"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Preview returns what Apply would do, without changing or pulling anything. There is one entry per
+// group that the files define, then one per group that a file defines now and would no longer
+// define.
+func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error) {
+	if err := k.waitLoaded(ctx); err != nil {
+		return nil, err
+	}
+	c, err := k.read(files)
+	if err != nil {
+		return nil, err
+	}
+	var out []group.Preview
+	for i := range c.groups {
+		g := &c.groups[i]
+		out = append(out, k.preview(ctx, g.Name, g))
+	}
+	for _, name := range c.leaves {
+		out = append(out, k.preview(ctx, name, nil))
+	}
+	return out, nil
+}
+
+func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) group.Preview {
+	in := plan.Input{Group: name, Want: want, Assume: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
+	k.mu.Lock()
+	if w, ok := k.wanted[name]; ok {
+		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
+		in.Pins = w.Pins
+		if want != nil && want.Digest == w.Group.Digest {
+			in.Ended, in.EndedErr = k.config.Store.Ended(name, w.Generation)
+		}
+	}
+	k.mu.Unlock()
+	if want != nil {
+		now := k.resolvedDigests(ctx, want, in.Pins)
+		if now.Differ(in.Pins) { // another generation, which has not ended
+			in.Ended = nil
+		}
+		in.Pins = now
+	}
+	in.Observed = k.machine.Observe(ctx, name, in.ToRun())
+	if lives, err := k.config.Store.Restarts(name); err == nil && !in.Observed.Begins() {
+		in.Observed = in.Observed.Recalled(lives)
+	}
+	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in))}
+	p.Opens, p.Closes = reach.Difference(in.Was, want)
+	if want != nil {
+		p.Unsafe = reach.UnsafeTexts(want)
+	}
+	if in.Ended != nil && !in.Stopped {
+		p.Ended = in.Ended.Unchanged(want)
+	}
+	p.Error = hint.Text(in.Observed.Unknown(want))
+	return p
+}
+
+// Offline is Preview without a host: it returns the steps that bring each group up on a host that
+// has nothing of it.
+func Offline(l layout.Layout, groups []spec.Group) []group.Preview {
+	var out []group.Preview
+	for i := range groups {
+		p := group.Preview{Group: groups[i].Name, Steps: plan.Texts(plan.Steps(plan.Input{Want: &groups[i], Assume: true, Observed: plan.Nothing(), Layout: l}))}
+		p.Opens, p.Closes = reach.Difference(nil, &groups[i])
+		p.Unsafe = reach.UnsafeTexts(&groups[i])
+		out = append(out, p)
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package keeper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/journal"
+	"github.com/sallyport/sallyport/shim/keeper"
+)
+
+// A keeper that has done nothing to a group takes the time of its state from the containers.
+func TestSinceOutlivesTheKeeper(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		text string
+		do   func(h *harness)
+	}{
+		{"running", shop, func(*harness) {}},
+		{"running, with probes", till, func(h *harness) {
+			for _, name := range []string{"fetch", "migrate"} {
+				h.exit("till", name, 0)
+			}
+		}},
+		{"completed", job, func(h *harness) { h.exit("job", "once", 0) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.end()
+				h.config = func(c *keeper.Config) { c.Prober = h.host.Prober() }
+				h.begin()
+				h.write("a.hcl", tt.text)
+				tt.do(h)
+				h.wait(time.Minute)
+				all, err := h.keeper.Status("")
+				if err != nil {
+					t.Fatal(err)
+				}
+				since := all[0].Since
+				h.wait(time.Hour)
+				h.end()
+				h.begin()
+				h.wait(time.Minute)
+				now, err := h.keeper.Status("")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if now[0].State != all[0].State || now[0].Since.Sub(since).Abs() > 30*time.Second {
+					t.Errorf("%s since %s, and was %s since %s", now[0].State, now[0].Since, all[0].State, since)
+				}
+				if all[0].State == group.Running {
+					h.end()
+					h.host.Reboot()
+					h.wait(time.Hour)
+					h.begin()
+					tt.do(h)
+					h.wait(time.Minute)
+					if st, _ := h.keeper.Status(""); st[0].State != group.Running || time.Since(st[0].Since) > 2*time.Minute {
+						t.Errorf("after a boot: %s since %s", st[0].State, st[0].Since)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Each generation has one event, independently of what made it.
+func TestGenerationsAreRecorded(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		journal, err := journal.Open(journal.Config{Layout: h.layout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer journal.Close()
+		h.config = func(c *keeper.Config) { c.Journal = journal }
+		h.begin()
+		h.mustApply("shop.hcl", shop)
+		h.mustApply("shop.hcl", shop)
+		h.write("shop.hcl", version(2))
+		if err := h.rollback("shop", 0); err != nil {
+			t.Fatal(err)
+		}
+		h.host.FailNext("create web", errBoom)
+		if _, err := h.apply("shop.hcl", version(3)); err == nil {
+			t.Fatal("it did not fail")
+		}
+		h.end()
+		h.begin()
+		h.remove("shop.hcl")
+		h.mustApply("shop.hcl", shop)
+		var got []string
+		err = journal.Events(t.Context(), group.EventQuery{}, func(e group.Event) error {
+			if e.Kind != group.EventState {
+				got = append(got, string(e.Kind)+": "+e.Text)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"accepted: generation 1, by apply of shop.hcl",
+			"accepted: generation 2, by an edit of shop.hcl",
+			"rollback: an earlier generation is put back as generation 3",
+			"accepted: generation 4, by apply of shop.hcl",
+			"reverted: generation 4 was taken back, the one before it is put in its place as generation 5: create web (app): create web: boom",
+			"accepted: generation 1, by apply of shop.hcl",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}

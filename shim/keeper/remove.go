@@ -1,0 +1,79 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/runner"
+)
+
+// Remove uninstalls a group's file and waits until the group is gone. The error for an unknown
+// group is ErrNoGroup.
+func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
+	waiter := runner.NewWaiter()
+	if err := k.uninstall(ctx, group, waiter); err != nil {
+		return err
+	}
+	return k.waitGroups(ctx, []string{group}, waiter, progress)
+}
+
+func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Waiter) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_ = k.load(nil, nil) // a group just added to the file by hand must not go with it
+	err = k.config.Store.Remove(name, false)
+	if errors.Is(err, group.ErrNoGroup) {
+		return k.joinRemoval(name, waiter)
+	}
+	if err != nil {
+		return err
+	}
+	_ = k.load(nil, map[string]*runner.Waiter{name: waiter}) // logged, and kept for Problems
+	return nil
+}
+
+// RemoveFile uninstalls a file and waits until all its groups are gone. With volumes, the contents
+// of their persistent volumes are deleted too.
+func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
+	waiter := runner.NewWaiter()
+	groups, err := k.uninstallFile(ctx, file, volumes, waiter)
+	if err != nil {
+		return err
+	}
+	return k.waitGroups(ctx, groups, waiter, progress)
+}
+
+func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, waiter *runner.Waiter) ([]string, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	_ = k.load(nil, nil) // a group just added to the file by hand goes with it
+	groups, err := k.config.Store.RemoveFile(file, volumes)
+	if err != nil {
+		return nil, err
+	}
+	waiters := map[string]*runner.Waiter{}
+	for _, group := range groups {
+		waiters[group] = waiter
+	}
+	_ = k.load(nil, waiters) // logged, and kept for Problems
+	return groups, nil
+}
+
+// joinRemoval waits for a removal in progress that has no file: that of an orphan.
+func (k *Keeper) joinRemoval(name string, waiter *runner.Waiter) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.runners[name]
+	if !ok {
+		return group.ErrNoGroup
+	}
+	r.Want(nil, nil, waiter)
+	return nil
+}

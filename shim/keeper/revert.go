@@ -1,0 +1,147 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// imageTimeout limits the wait for the images of a generation that is put back. They are usually on
+// the host.
+const imageTimeout = time.Minute
+
+// revert replaces the file of a generation that did not become ready with that of the generation
+// before, so that all groups of the file go back. The waiters for the failed generation get the
+// reason when that is done. The error is also nil if something else is wanted by now. revert starts
+// nothing that it cannot finish: it first makes sure of ports, volumes and images.
+func (k *Keeper) revert(ctx context.Context, r *runner.Runner, w store.Wanted, why error) error {
+	b, number, pins, err := k.revertTarget(ctx, w)
+	if err != nil {
+		return err
+	}
+	c, err := k.read([]group.Bundle{b})
+	if err != nil {
+		return err
+	}
+	if err := k.checkPorts(c); err != nil {
+		return err
+	}
+	if err := k.checkVolumes(ctx, c); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, imageTimeout)
+	defer cancel()
+	images, err := k.resolveImages(bounded, c, pins)
+	if errors.Is(err, host.ErrImageGone) {
+		return &hint.Error{Err: err, Hint: "mend the file and apply it again"}
+	}
+	if err != nil {
+		return err
+	}
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	broken := k.recordEdits(w.File)
+	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
+		return nil
+	}
+	if broken != nil {
+		return broken
+	}
+	if err := k.check(&c); err != nil {
+		return err
+	}
+	text := hint.OneLine(why.Error())
+	if _, err := k.config.Store.Install(c.files, group.Origin{By: group.ByRevert, Why: text, Pins: k.recordedDigests(images, nil)}); err != nil {
+		return err
+	}
+	setback := group.Setback{Generation: w.Generation, Why: text}
+	r.FailWaiters(setback.Problem(w.Group.Name))
+	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
+	_ = k.load(images, nil) // logged, and kept for Problems
+	return nil
+}
+
+// revertTarget returns the file of the generation to go back to, its number, and the digests of its
+// images.
+func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, int, map[string]group.ImageDigests, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return group.Bundle{}, 0, nil, err
+	}
+	defer release()
+	store, name := k.config.Store, w.Group.Name
+	number, d, err := store.Before(name, w.Group.Digest)
+	if errors.Is(err, group.ErrNoGeneration) {
+		return group.Bundle{}, 0, nil, &hint.Error{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
+	}
+	if err != nil {
+		return group.Bundle{}, 0, nil, err
+	}
+	d.Bundle.Name = w.File
+	others, err := k.alsoChanged(d.Bundle, name)
+	if err != nil {
+		return group.Bundle{}, 0, nil, err
+	}
+	change, err := store.Change(name)
+	if err != nil {
+		return group.Bundle{}, 0, nil, err
+	}
+	var apart []string
+	for _, other := range others {
+		if k.wantedGroup(other) == nil {
+			continue // removed by the same change
+		}
+		if c, err := store.Change(other); err != nil || c == "" || c != change {
+			apart = append(apart, other)
+		}
+	}
+	if len(apart) > 0 {
+		return group.Bundle{}, 0, nil, &hint.Error{
+			Err:  fmt.Errorf("its file has groups that were changed at another time and would go back too: %s", strings.Join(apart, ", ")),
+			Hint: "mend the file and apply it again",
+		}
+	}
+	pins, err := k.digestsFor(d.Bundle, name, number)
+	return d.Bundle, number, pins, err
+}
+
+// digestsFor returns the image digests for a file that is put back because of one generation of one
+// group. That group gets the digests of that generation. Other groups get those that they last had
+// with the definition in the file.
+func (k *Keeper) digestsFor(b group.Bundle, name string, number int) (map[string]group.ImageDigests, error) {
+	store := k.config.Store
+	groups, err := store.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	pins := map[string]group.ImageDigests{}
+	for _, g := range groups {
+		var err error
+		if g.Name == name {
+			pins[g.Name], err = store.DigestsAt(name, number)
+		} else {
+			pins[g.Name], err = store.DigestsWith(g.Name, g.Digest)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pins, nil
+}
+
+func (k *Keeper) wantedNow(group string) store.Wanted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wanted[group]
+}

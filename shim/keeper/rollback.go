@@ -1,0 +1,201 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/reach"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// History returns the generations of a group, the newest first. The error for an unknown group is
+// ErrNoGroup.
+func (k *Keeper) History(ctx context.Context, group string) ([]group.Generation, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if _, err := k.Status(group); err != nil {
+		return nil, err
+	}
+	return k.config.Store.History(group)
+}
+
+// Definition returns what a generation of a group was made from. The error is ErrNoGroup or
+// ErrNoGeneration if there is no such group or generation.
+func (k *Keeper) Definition(ctx context.Context, name string, number int) (group.Definition, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return group.Definition{}, err
+	}
+	defer release()
+	if _, err := k.Status(name); err != nil {
+		return group.Definition{}, err
+	}
+	d, err := k.config.Store.Definition(name, number)
+	return d, explainMissing(err, name, number)
+}
+
+// Rollback replaces the installed file with that of an earlier generation, as Apply would: as a new
+// generation, with all checks of Apply, and with the images of the earlier one. to is its number. 0
+// means the last generation that proved itself and differs from the one that runs. The replaced
+// text stays in the history. Rollback refuses if other groups of the file would change too. If the
+// earlier generation equals what is wanted, it reports that and does nothing.
+func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress func(line string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	e, err := k.earlier(ctx, name, to)
+	if err != nil {
+		return err
+	}
+	if e.wanted {
+		progress(fmt.Sprintf("%s: generation %d is wanted already: there is nothing to go back to", name, e.number))
+		return nil
+	}
+	progress(fmt.Sprintf("%s: back to generation %d", name, e.number))
+	for _, text := range k.describeOpened(e.bundle) {
+		progress(text)
+	}
+	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, Pins: e.pins}, progress)
+	if errors.Is(err, host.ErrImageGone) { // the installed file differs, and does not bring the image back
+		return &hint.Error{
+			Err:  err,
+			Hint: fmt.Sprintf("apply what \"sallyport history %s --file %d\" prints: its image names then mean what they mean now", name, e.number),
+		}
+	}
+	return err
+}
+
+// An earlier is a generation to go back to.
+type earlier struct {
+	number int
+	bundle group.Bundle // replaces the installed file
+	pins   map[string]group.ImageDigests
+	wanted bool // it is wanted already: nothing would change
+}
+
+// earlier returns the file that replaces the installed one.
+func (k *Keeper) earlier(ctx context.Context, name string, to int) (e earlier, err error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return e, err
+	}
+	defer release()
+	broken := k.recordEdits(k.wantedNow(name).File)
+	w := k.wantedNow(name)
+	switch {
+	case w.Group.Name == "":
+		return e, group.ErrNoGroup
+	case broken != nil:
+		return e, broken
+	}
+	var d group.Definition
+	if e.number = to; to == 0 {
+		e.number, d, err = k.config.Store.Before(name, w.Group.Digest)
+	} else {
+		d, err = k.config.Store.Definition(name, to)
+	}
+	if err != nil {
+		return e, explainMissing(err, name, to)
+	}
+	d.Bundle.Name = w.File
+	e.bundle = d.Bundle
+	others, err := k.alsoChanged(e.bundle, name)
+	if err != nil {
+		return e, err
+	}
+	if len(others) > 0 {
+		return e, &hint.Error{
+			Err:  fmt.Errorf("file %s has more groups, which would change too: %s", w.File, strings.Join(others, ", ")),
+			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", name, name, e.number),
+		}
+	}
+	if e.pins, err = k.digestsFor(e.bundle, name, e.number); err != nil {
+		return e, err
+	}
+	now, err := k.config.Store.Bundle(w.File)
+	e.wanted = err == nil && d.Group.Digest == w.Group.Digest && !e.pins[name].Differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
+	return e, nil
+}
+
+// recordEdits loads the store before an installed file is replaced, so that an edit that was not
+// loaded yet goes into the history. The error is for a file that cannot be used: its text cannot be
+// kept there.
+func (k *Keeper) recordEdits(file string) error {
+	_ = k.load(nil, nil) // logged, and kept for Problems
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, w := range k.wanted {
+		if w.File == file && w.Broken != nil {
+			return &hint.Error{
+				Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", file),
+				Hint: "keep a copy of it elsewhere, or mend it; then apply a file that is right",
+			}
+		}
+	}
+	return nil
+}
+
+// describeOpened returns what may pass the border with this file and could not before, as lines
+// like "shop: opens ...".
+func (k *Keeper) describeOpened(b group.Bundle) (lines []string) {
+	groups, _ := k.config.Store.Read(b) // an unreadable file is reported by the installation
+	for i := range groups {
+		opens, _ := reach.Difference(k.wantedGroup(groups[i].Name), &groups[i])
+		for _, text := range opens {
+			lines = append(lines, groups[i].Name+": opens "+text)
+		}
+	}
+	return lines
+}
+
+// alsoChanged returns the groups, other than the given one, that the file would change, add or
+// remove if it replaced the installed file of its name.
+func (k *Keeper) alsoChanged(b group.Bundle, group string) ([]string, error) {
+	groups, err := k.config.Store.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var others []string
+	for _, g := range groups {
+		if w, ok := k.wanted[g.Name]; g.Name != group && (!ok || w.Group.Digest != g.Digest) {
+			others = append(others, g.Name)
+		}
+	}
+	for name, w := range k.wanted {
+		defines := slices.ContainsFunc(groups, func(g spec.Group) bool { return g.Name == name })
+		if name != group && w.File == b.Name && !defines {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
+// explainMissing adds to the error for a missing generation what to do. number 0 means the
+// generation before the wanted one.
+func explainMissing(err error, name string, number int) error {
+	if !errors.Is(err, group.ErrNoGeneration) {
+		return err
+	}
+	if number == 0 {
+		return &hint.Error{
+			Err:  fmt.Errorf("group %s has no generation to go back to: none but what runs has proved itself, or is kept: %w", name, err),
+			Hint: fmt.Sprintf("\"sallyport history %s\" shows them; apply a file instead", name),
+		}
+	}
+	return &hint.Error{
+		Err:  fmt.Errorf("group %s: generation %d is not kept: %w", name, number, err),
+		Hint: fmt.Sprintf("\"sallyport history %s\" shows those that are", name),
+	}
+}

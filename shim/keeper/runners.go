@@ -1,0 +1,109 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// load reads the store and passes what is wanted to every runner. The caller holds the right to the
+// store. images and waiters are those of an Apply or Remove in progress, by group.
+func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[string]*runner.Waiter) error {
+	l := k.config.Store.Load()
+	var errs []error
+	for _, p := range l.Problems {
+		k.config.Log.Warn("not used: "+hint.OneLine(p.Err.Error()), "path", p.Path)
+		errs = append(errs, fmt.Errorf("%s: %w", p.Path, p.Err))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
+	for _, w := range l.New { // before a runner records its results
+		k.config.Record(generationEvent(w))
+	}
+	for i := range l.Wanted {
+		w := &l.Wanted[i]
+		k.wanted[w.Group.Name] = *w
+		k.setWanted(w.Group.Name, w, w, images[w.Group.Name], waiters[w.Group.Name])
+	}
+	for i := range l.Gone {
+		w := &l.Gone[i]
+		k.setWanted(w.Group.Name, w, nil, nil, waiters[w.Group.Name])
+	}
+	for name, r := range k.runners {
+		_, wanted := k.wanted[name]
+		gone := slices.ContainsFunc(l.Gone, func(w store.Wanted) bool { return w.Group.Name == name })
+		if !wanted && !gone && l.Complete() {
+			r.Want(nil, nil, waiters[name])
+		}
+	}
+	return hint.Join(errs)
+}
+
+// setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A
+// new runner starts only after that: without a wanted definition it would remove its group. last is
+// the last definition. It may be nil. The caller holds mu.
+func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[string]host.Image, waiter *runner.Waiter) {
+	if r, ok := k.runners[group]; ok {
+		if w == nil && last != nil && last.Purge {
+			r.Purge()
+		}
+		r.Want(w, images, waiter)
+		return
+	}
+	r := runner.New(group, last, k.recordedStates[group], &k.config.Config, owner{k})
+	r.Want(w, images, waiter)
+	k.runners[group] = r
+	if k.spawn != nil {
+		k.spawn(r)
+	}
+}
+
+// sweepOrphans looks, after each complete load, for groups of ours on the host that no file
+// defines, and has them removed. What cannot be listed is tried again.
+func (k *Keeper) sweepOrphans(ctx context.Context) error {
+	tick := time.NewTicker(k.config.Resync)
+	defer tick.Stop()
+	for {
+		k.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (k *Keeper) sweep(ctx context.Context) {
+	k.mu.Lock()
+	due := k.loaded.Complete() && !k.swept
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	found, err := k.machine.Groups(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.config.Log.Warn("look for orphaned groups: " + err.Error())
+		}
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.loaded.Complete() { // the folder was read again in the meantime
+		return
+	}
+	k.swept = true
+	for _, name := range found {
+		if _, known := k.runners[name]; !known && name != "" {
+			k.config.Log.Info("found on the host and in no file: it is removed", "group", name)
+			k.setWanted(name, nil, nil, nil, nil)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/runner"
+)
+
+// Stop takes a group down and keeps it down until Start, over boots and other definitions. It
+// returns when nothing of the group runs. If the group is stopped already, it only makes sure of
+// that. The error for an unknown group is ErrNoGroup.
+func (k *Keeper) Stop(ctx context.Context, group string, progress func(line string)) error {
+	return k.setStopped(ctx, group, true, progress)
+}
+
+// Start undoes Stop and waits until the group runs. It leaves a running group alone. The error for
+// an unknown group is ErrNoGroup.
+func (k *Keeper) Start(ctx context.Context, group string, progress func(line string)) error {
+	return k.setStopped(ctx, group, false, progress)
+}
+
+func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
+	waiter := runner.NewWaiter()
+	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
+		return err
+	}
+	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	w, ok := k.wanted[group]
+	k.mu.Unlock()
+	switch {
+	case !stopped && !ok:
+		return fmt.Errorf("group %s was removed meanwhile", group)
+	case !stopped && w.Stopped:
+		return &hint.Error{Err: fmt.Errorf("group %s was stopped meanwhile", group), Hint: "sallyport start " + group}
+	case stopped && ok && !w.Stopped:
+		return &hint.Error{Err: fmt.Errorf("group %s was started meanwhile", group), Hint: "sallyport stop " + group}
+	}
+	return nil
+}
+
+func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, waiter *runner.Waiter) error {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := k.config.Store.SetStopped(group, stopped); err != nil {
+		return err
+	}
+	if !stopped {
+		k.startAgain(group)
+	}
+	_ = k.load(nil, map[string]*runner.Waiter{group: waiter}) // logged, and kept for Problems
+	return nil
+}
+
+// startAgain lets a group that has ended by itself run once more.
+func (k *Keeper) startAgain(group string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.runners[group]; ok {
+		r.StartAgain()
+	}
+}
+
+func stoppedError(group string) error {
+	return &hint.Error{Err: fmt.Errorf("group %s is stopped", group), Hint: "sallyport start " + group}
+}

@@ -1,0 +1,97 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Wait waits until the group has completed, and returns the exit status of its apps: the first, in
+// the file's order, that is not 0, else 0. It fails at once for a group that never completes. It
+// also fails when the group is stopped or removed before it has completed. The error for an unknown
+// group is ErrNoGroup.
+func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err error) {
+	if err := k.waitLoaded(ctx); err != nil {
+		return 0, err
+	}
+	k.mu.Lock()
+	r, ok := k.runners[name]
+	k.mu.Unlock()
+	if !ok {
+		return 0, group.ErrNoGroup
+	}
+	for {
+		w, st, changed := r.Watch()
+		if w != nil {
+			if err := neverCompletes(&w.Group); err != nil {
+				return 0, err
+			}
+		}
+		switch st.State {
+		case group.Completed:
+			return appStatus(st.Containers), nil
+		case group.Gone:
+			return 0, &hint.Error{Err: fmt.Errorf("group %s was removed before it had completed", name), Hint: "apply it again to run it"}
+		case group.Stopped:
+			err := fmt.Errorf("group %s was stopped before it had completed", name)
+			if st.Error != "" {
+				err = fmt.Errorf("%w: %s", err, st.Error)
+			}
+			return 0, &hint.Error{Err: err, Hint: "sallyport start " + name}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-k.stopped:
+			return 0, runner.ErrStopping
+		}
+	}
+}
+
+// neverCompletes returns an error if the group is not a job.
+func neverCompletes(g *spec.Group) error {
+	for i := range g.Containers {
+		if c := &g.Containers[i]; c.Role == spec.App && c.Restart.Policy != spec.RestartNever && c.Restart.Policy != spec.RestartOnFailure {
+			return &hint.Error{
+				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, c.Title()),
+				Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",
+			}
+		}
+	}
+	return nil
+}
+
+func appStatus(containers []group.ContainerStatus) uint32 {
+	for _, c := range containers {
+		if c.Role == spec.App && c.ExitStatus != nil && *c.ExitStatus != 0 {
+			return *c.ExitStatus
+		}
+	}
+	return 0
+}
+
+// waitGroups waits for the results of the groups.
+func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *runner.Waiter, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	outcomes, err := waiter.Wait(ctx, len(groups), progress, k.stopped)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, group := range groups {
+		if err := outcomes[group].Err; err != nil {
+			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
+		}
+	}
+	if err := hint.Join(errs); err != nil {
+		return &hint.Error{Err: err, Hint: hint.Of(err)}
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package cgroups_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/linux/cgroups"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// newCgroups gives the cgroups of this host, with a root that no other test has; it is gone at the end.
+func newCgroups(t *testing.T) (*cgroups.Cgroups, layout.Layout) {
+	t.Helper()
+	netnstest.Root(t)
+	l := layout.Layout{CgroupRoot: fmt.Sprintf("/sallyport-limits-%d", os.Getpid())}
+	c, err := cgroups.New(l, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := cgroup.FindHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := h.Remove(l.CgroupRoot)
+		for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			err = h.Remove(l.CgroupRoot) // what a test killed is gone a moment later
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if left := cgroupsAt(l.CgroupRoot); len(left) > 0 {
+			t.Errorf("left: %q", left)
+		}
+	})
+	return c, l
+}
+
+// cgroupsAt are the folders of a cgroup in every hierarchy that has it.
+func cgroupsAt(path string) []string {
+	v2, _ := filepath.Glob("/sys/fs/cgroup" + path)
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*" + path)
+	return append(v2, v1...)
+}
+
+// bound reads one of the files, by the names that the hierarchies have for it; the first line.
+func bound(t *testing.T, cgroup string, files ...string) string {
+	t.Helper()
+	for _, dir := range cgroupsAt(cgroup) {
+		for _, f := range files {
+			if b, err := os.ReadFile(filepath.Join(dir, f)); err == nil {
+				first, _, _ := strings.Cut(string(b), "\n")
+				return strings.TrimPrefix(first, "default ")
+			}
+		}
+	}
+	t.Errorf("cgroup %s has none of %q", cgroup, files)
+	return ""
+}
+
+func TestRootLimitTheGroup(t *testing.T) {
+	c, l := newCgroups(t)
+	ctx := context.Background()
+	swap := int64(16 << 20)
+	cgroup := l.GroupCgroup("g")
+	memory := func() string { return bound(t, cgroup, "memory.max", "memory.limit_in_bytes") }
+	for _, tt := range []struct {
+		name   string
+		r      spec.Resources
+		memory string
+		swap   []string // either of v2 or of v1
+		pids   string
+		cpu    []string
+		weight string
+	}{
+		{"all", spec.Resources{CPU: 1.5, Memory: 64 << 20, Swap: &swap, PIDs: 17, IOWeight: 50}, "67108864", []string{"16777216", "83886080"}, "17", []string{"150000 100000", "150000"}, "50"},
+		{"wider", spec.Resources{CPU: 2, Memory: 256 << 20, Swap: &swap, PIDs: 170, IOWeight: 500}, "268435456", []string{"16777216", "285212672"}, "170", []string{"200000 100000", "200000"}, "500"},
+		{"narrower", spec.Resources{CPU: 0.5, Memory: 32 << 20, Swap: new(int64), PIDs: 10, IOWeight: 10}, "33554432", []string{"0", "33554432"}, "10", []string{"50000 100000", "50000"}, "10"},
+		{"memory alone", spec.Resources{Memory: 1 << 30}, "1073741824", []string{"max", "9223372036854771712"}, "max", []string{"max 100000", "-1"}, "100"},
+		{"nothing", spec.Resources{}, "", []string{"max", "9223372036854771712"}, "max", []string{"max 100000", "-1"}, "100"},
+	} {
+		g := &spec.Group{Name: "g", Resources: tt.r}
+		if got := c.Bounded(ctx, g); got != host.Absent {
+			t.Errorf("%s: before, the bounds are %v", tt.name, got)
+		}
+		for range 2 {
+			if err := c.Limit(ctx, g); err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+		}
+		if got := c.Bounded(ctx, g); got != host.Present {
+			t.Errorf("%s: the bounds are %v", tt.name, got)
+		}
+		if got := memory(); tt.memory != "" && got != tt.memory {
+			t.Errorf("%s: memory %s", tt.name, got)
+		}
+		if got := bound(t, cgroup, "memory.swap.max", "memory.memsw.limit_in_bytes"); !slices.Contains(tt.swap, got) {
+			t.Errorf("%s: swap %s", tt.name, got)
+		}
+		if got := bound(t, cgroup, "pids.max"); got != tt.pids {
+			t.Errorf("%s: pids %s", tt.name, got)
+		}
+		if got := bound(t, cgroup, "cpu.max", "cpu.cfs_quota_us"); !slices.Contains(tt.cpu, got) {
+			t.Errorf("%s: cpu %s", tt.name, got)
+		}
+		if got := bound(t, cgroup, "io.weight", "io.bfq.weight", "blkio.bfq.weight"); got != tt.weight {
+			t.Errorf("%s: weight %s", tt.name, got)
+		}
+	}
+}
+
+func TestRootLimitOfAGroupWithoutBoundsMakesNothing(t *testing.T) {
+	c, l := newCgroups(t)
+	g := &spec.Group{Name: "g"}
+	if got := c.Bounded(context.Background(), g); got != host.Present {
+		t.Errorf("the bounds are %v", got)
+	}
+	if err := c.Limit(context.Background(), g); err != nil {
+		t.Fatal(err)
+	}
+	if made := cgroupsAt(l.CgroupRoot); len(made) > 0 {
+		t.Errorf("made: %q", made)
+	}
+}
+
+func TestRootLimitsThatOthersChangeAreSeen(t *testing.T) {
+	c, l := newCgroups(t)
+	ctx := context.Background()
+	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 17}}
+	if err := c.Limit(ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range cgroupsAt(l.GroupCgroup("g")) {
+		path := filepath.Join(dir, "pids.max")
+		if _, err := os.Stat(path); err == nil {
+			if err := os.WriteFile(path, []byte("max"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := c.Bounded(ctx, g); got != host.Absent {
+		t.Errorf("after somebody took a bound away they are %v", got)
+	}
+	if err := c.Limit(ctx, g); err != nil || c.Bounded(ctx, g) != host.Present {
+		t.Errorf("not put back: %v", err)
+	}
+}
+
+// TestRootLimitHoldsAllOfTheGroup has two members, neither of which is bounded, share what the group has.
+func TestRootLimitHoldsAllOfTheGroup(t *testing.T) {
+	c, l := newCgroups(t)
+	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 2}}
+	if err := c.Limit(context.Background(), g); err != nil {
+		t.Fatal(err)
+	}
+	var dirs []string
+	for _, dir := range cgroupsAt(l.GroupCgroup("g")) {
+		if _, err := os.Stat(filepath.Join(dir, "pids.max")); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	if len(dirs) != 1 {
+		t.Fatalf("the bound is in %q", dirs)
+	}
+	join := func(member string) *exec.Cmd {
+		dir := filepath.Join(dirs[0], "members", member)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		procs := filepath.Join(dir, "cgroup.procs")
+		return exec.Command("/bin/sh", "-c", "echo $$ > "+procs+" && { sleep 60 & wait; }")
+	}
+	first, second := join("a"), join("b")
+	for _, cmd := range []*exec.Cmd{first, second} {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = unix.Kill(-first.Process.Pid, unix.SIGKILL)
+		_ = first.Wait()
+	}()
+	full := func() bool {
+		b, _ := os.ReadFile(filepath.Join(dirs[0], "pids.current"))
+		return strings.TrimSpace(string(b)) == "2"
+	}
+	for deadline := time.Now().Add(10 * time.Second); !full(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the first member is not two processes")
+		}
+	}
+	out, err := second.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Success() || !strings.Contains(string(out), "fork") {
+		t.Errorf("a third process of the group: error %v, output %s", err, out)
+	}
+}

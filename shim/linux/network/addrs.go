@@ -1,0 +1,79 @@
+package network
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/shim/hint"
+)
+
+// pair returns the addresses of a group's link: those it has, else new ones.
+func (n *Network) pair(group string) (addrs.Pair, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if pair, ok := n.given[group]; ok {
+		return pair, nil
+	}
+	own, _, err := netns.LinkAddresses(n.linkName(group))
+	if err != nil {
+		return addrs.Pair{}, err
+	}
+	pair, ok := n.holding(own)
+	if !ok {
+		if pair, err = n.pick(group); err != nil {
+			return pair, err
+		}
+	}
+	n.given[group] = pair
+	return pair, nil
+}
+
+func (n *Network) holding(own []netip.Addr) (addrs.Pair, bool) {
+	for _, a := range own {
+		if pair, ok := n.pool.Holding(a); ok {
+			return pair, true
+		}
+	}
+	return addrs.Pair{}, false
+}
+
+// pick chooses addresses that no link of the host has, nor is about to get.
+func (n *Network) pick(group string) (addrs.Pair, error) {
+	if err := n.checkRoutes(); err != nil {
+		return addrs.Pair{}, err
+	}
+	all, err := netns.Addresses()
+	if err != nil {
+		return addrs.Pair{}, err
+	}
+	used := map[netip.Addr]bool{}
+	for _, a := range all {
+		used[a] = true
+	}
+	for _, pair := range n.given {
+		used[pair.Host4] = true
+	}
+	pair, err := n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
+	if errors.Is(err, addrs.ErrFull) {
+		return pair, &hint.Error{Err: err, Hint: "give the daemon larger prefixes for its links (--prefix4, --prefix6), or remove a group"}
+	}
+	return pair, err
+}
+
+// checkRoutes finds a route of the host's that leads into our prefixes, once: with many links there are many routes to read.
+func (n *Network) checkRoutes() error {
+	if n.routesChecked {
+		return nil
+	}
+	routes, err := netns.Routes(aliasPrefix)
+	if err != nil {
+		return err
+	}
+	if err := n.pool.CheckRoutes(routes); err != nil {
+		return &hint.Error{Err: err, Hint: "give the daemon other prefixes for its links (--prefix4, --prefix6)"}
+	}
+	n.routesChecked = true
+	return nil
+}

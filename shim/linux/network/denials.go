@@ -1,0 +1,159 @@
+package network
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number twice, and each start of a
+// container makes another.
+type cgroupNames map[uint64]string
+
+// mostNames is how many are kept before those are forgotten that are gone and were refused nothing: far more than the kernel
+// remembers denials of.
+const mostNames = 4096
+
+// Denials lists what the containers of a group were refused, by container, protocol and destination. The kernel remembers a
+// destination until an hour after its last packet, and 1024 of each family. What the host refused the group, and not the rules in
+// its namespace, is its ambassador's. A group without rules is os.ErrNotExist.
+func (n *Network) Denials(group string) ([]host.Denial, error) {
+	ns, err := n.open(group)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	found, err := egress.ReadDenials(ns)
+	if err != nil {
+		return nil, err
+	}
+	refused, err := n.uplink.Refused()
+	if err != nil {
+		return nil, err
+	}
+	n.learn(group) // after reading: a container that was refused something had its cgroup before
+	door := n.doorCgroup(group)
+	for _, x := range refused[n.linkName(group)] {
+		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Tally: x.Tally})
+	}
+	return n.named(group, found), nil
+}
+
+// doorCgroup is the cgroup of a group's ambassador, or of the last one that was seen; 0 where none was.
+func (n *Network) doorCgroup(group string) uint64 {
+	parent := n.layout.CgroupParent(group, spec.Ambassador)
+	children, _ := n.cgroups.Children(parent)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range children {
+		if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
+			n.doors[group] = c.ID
+		}
+	}
+	return n.doors[group]
+}
+
+// Spent says how many bytes of its quota a group's ambassador has spent, at most all of them, and the quota, 0 where it has none.
+// A group without a namespace is os.ErrNotExist.
+func (n *Network) Spent(group string) (used, quota uint64, err error) {
+	ns, err := n.open(group)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer ns.Close()
+	return egress.ReadSpent(ns)
+}
+
+// named puts denials under the names of containers; those of one container's several lives become one.
+func (n *Network) named(group string, found []egress.Denial) []host.Denial {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	names := n.names[group]
+	sum := map[host.Denial]host.Denial{} // by the denial without its counts
+	for _, x := range found {
+		d := host.Denial{Container: names[x.Cgroup], Protocol: protocolName(x.Protocol), Destination: x.Destination}
+		total, ok := sum[d]
+		if !ok {
+			total = d
+		}
+		total.Packets += x.Packets
+		total.Bytes += x.Bytes
+		sum[d] = total
+	}
+	out := make([]host.Denial, 0, len(sum))
+	for _, d := range sum {
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b host.Denial) int {
+		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+	})
+	if len(names) > mostNames {
+		n.names[group] = n.worthKeeping(group, names, found)
+	}
+	return out
+}
+
+// learn reads the names of the containers that a group has now. One that can't be read keeps none: its denials are shown without.
+func (n *Network) learn(group string) {
+	now := n.livingNames(group)
+	if len(now) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.names[group] == nil {
+		n.names[group] = cgroupNames{}
+	}
+	for id, name := range now {
+		n.names[group][id] = name
+	}
+}
+
+func (n *Network) livingNames(group string) cgroupNames {
+	out := cgroupNames{}
+	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
+		parent := n.layout.CgroupParent(group, role)
+		children, err := n.cgroups.Children(parent)
+		if err != nil {
+			continue
+		}
+		for _, name := range children {
+			if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
+				out[c.ID] = name
+			}
+		}
+	}
+	return out
+}
+
+// worthKeeping are the names of containers that are there, or were refused something.
+func (n *Network) worthKeeping(group string, names cgroupNames, found []egress.Denial) cgroupNames {
+	out := n.livingNames(group)
+	for _, x := range found {
+		if name, ok := names[x.Cgroup]; ok {
+			out[x.Cgroup] = name
+		}
+	}
+	return out
+}
+
+func protocolName(number byte) string {
+	switch number {
+	case unix.IPPROTO_TCP:
+		return "tcp"
+	case unix.IPPROTO_UDP:
+		return "udp"
+	case unix.IPPROTO_ICMP:
+		return "icmp"
+	case unix.IPPROTO_ICMPV6:
+		return "ipv6-icmp"
+	}
+	return strconv.Itoa(int(number))
+}

@@ -1,0 +1,159 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// ask has a probe send one datagram, and try to open one connection, to each address.
+func ask(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
+	t.Helper()
+	for _, a := range to {
+		udp := must(p.UDP(a.Addr()))(t)
+		_ = udp.SendTo(a, "x")
+		tcp := must(p.TCP(a.Addr()))(t)
+		_ = tcp.Connect(a, short)
+		if err := errors.Join(udp.Close(), tcp.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// denials compares what was refused, without the number of bytes.
+func (s *stage) denials(want ...host.Denial) {
+	s.t.Helper()
+	got, err := s.net.Denials(s.group.Name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, d := range got {
+		if d.Bytes < 20*d.Packets {
+			s.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
+		}
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(host.Denial{}, "Bytes"), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		s.t.Errorf("denials (-want +got):\n%s", diff)
+	}
+}
+
+func denial(container, protocol string, to netip.AddrPort, packets uint64) host.Denial {
+	return host.Denial{Container: container, Protocol: protocol, Destination: to, Packets: packets}
+}
+
+// What is refused is known by container, protocol and destination; what passes is not.
+func TestRootDenials(t *testing.T) {
+	s := newStage(t, nil)
+	v4, v6 := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr6, 443)
+	ask(t, s.ambassador, v4, v6)
+	s.denials()
+
+	ask(t, s.member, v4, v6)
+	for _, a := range []netip.Addr{v4.Addr(), v6.Addr()} {
+		icmp := must(s.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
+		_ = icmp.SendTo(netip.AddrPortFrom(a, 0), string(echoRequest(a)))
+	}
+	shipper := s.container(spec.Sidecar, "shipper")
+	ask(t, shipper, v4)
+	ask(t, shipper, v4)
+	want := []host.Denial{
+		denial("shipper", "tcp", v4, 2),
+		denial("shipper", "udp", v4, 2),
+		denial("web", "icmp", netip.AddrPortFrom(v4.Addr(), 0), 1),
+		denial("web", "ipv6-icmp", netip.AddrPortFrom(v6.Addr(), 0), 1),
+		denial("web", "tcp", v4, 1), denial("web", "tcp", v6, 1),
+		denial("web", "udp", v4, 1), denial("web", "udp", v6, 1),
+	}
+	s.denials(want...)
+
+	// A change of policy keeps them, and so does a container's end.
+	s.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
+	up(t, s.net, s.group)
+	s.denials(want...)
+	shipper.Kill()
+	cgroup := s.net.layout.CgroupPath(s.group.Name, spec.Sidecar, "shipper")
+	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return s.net.cgroups.Remove(cgroup) == nil })
+	s.denials(want...)
+
+	// One that comes back under its name goes on with its counts, and the ambassador has an allow list to break now.
+	ask(t, s.container(spec.Sidecar, "shipper"), v4)
+	ask(t, s.ambassador, v6)
+	want[0].Packets, want[1].Packets = 3, 3
+	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
+	s.denials(want...)
+
+	// Another process knows those that are there.
+	again, err := newNetwork(t, s.net.layout).Denials(s.group.Name)
+	if err != nil || len(again) != len(want)+2 || again[0].Container != "" {
+		t.Errorf("a new process reads %v, %v; want the first life of the shipper without its name", again, err)
+	}
+	if _, err := s.net.Denials("nobody"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("denials of a group that is not there: %v, want os.ErrNotExist", err)
+	}
+}
+
+// A member that tries thousands of destinations fills its places and no more, is refused at once to the last, and the
+// ambassador does not notice.
+func TestRootDenialsUnderAFlood(t *testing.T) {
+	s := newStage(t, nil)
+	to := netip.AddrPortFrom(s.out.Addr4, 443)
+	l := listen(t, s.world, to)
+	defer l.Close()
+	const destinations = 5000
+	c := must(s.member.UDP(to.Addr()))(t)
+	var slowest time.Duration
+	for i := range destinations {
+		addr := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0xcb007100+uint32(i))))
+		if err := c.SendTo(netip.AddrPortFrom(addr, 9), "x"); err == nil {
+			t.Fatalf("a datagram to %s was sent", addr)
+		}
+		slowest = max(slowest, c.Took)
+		if i%1000 == 0 {
+			if err := exchange(t, s.ambassador, to, l); err != nil {
+				t.Fatalf("the ambassador, after %d destinations: %v", i, err)
+			}
+		}
+	}
+	got, err := s.net.Denials(s.group.Name)
+	if err != nil || len(got) == 0 || len(got) > 1024 {
+		t.Errorf("%d destinations are remembered, %v; want at most 1024", len(got), err)
+	}
+	tcp := must(s.member.TCP(to.Addr()))(t)
+	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+		t.Errorf("after the flood: %v after %s, want a refusal at once", err, tcp.Took)
+	}
+	counts, err := s.net.Counters(s.group.Name)
+	if err != nil || counts.MembersOther.Packets != destinations || counts.MembersTCP.Packets != 1 {
+		t.Errorf("counters are %+v, %v; want every packet counted", counts, err)
+	}
+	t.Logf("%d remembered, slowest refusal %s", len(got), slowest)
+}
+
+// Names are kept of containers that are there or were refused something, however many starts there were.
+func TestNamesAreBounded(t *testing.T) {
+	n := &Network{names: map[string]cgroupNames{"g": {}}}
+	n.cgroups.V2 = t.TempDir()
+	for id := range uint64(mostNames + 1) {
+		n.names["g"][id] = fmt.Sprint("c", id)
+	}
+	found := []egress.Denial{{Cgroup: 7, Protocol: unix.IPPROTO_TCP}}
+	if got := n.named("g", found); len(got) != 1 || got[0].Container != "c7" {
+		t.Errorf("denials are %v, want one of c7", got)
+	}
+	if diff := cmp.Diff(cgroupNames{7: "c7"}, n.names["g"]); diff != "" {
+		t.Errorf("names kept (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,158 @@
+package network
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
+	s := newStage(t, nil)
+	other := testGroup("other", func(g *spec.Group) {
+		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 9443, Port: 443, Protocol: "tcp"}}
+	})
+	up(t, s.net, other)
+	t.Cleanup(func() { _ = s.net.Remove(t.Context(), other.Name) })
+	ns := must(s.net.open(other.Name))(t)
+	defer ns.Close()
+	neighbour := netnstest.NewHelper(t, ns, s.net.layout.CgroupParent(other.Name, spec.Ambassador))
+	pair := must(s.net.pair(other.Name))(t)
+	own := must(s.net.pair(s.group.Name))(t)
+
+	targets := []struct {
+		name   string
+		owner  *netnstest.Helper
+		listen string
+		to     string
+	}{
+		{"a service of the host", s.host, "0.0.0.0:5000", netip.AddrPortFrom(s.out.Host4, 5000).String()},
+		{"a service of the host, IPv6", s.host, "[::]:5001", netip.AddrPortFrom(s.out.Host6, 5001).String()},
+		{"a service of the host by the link", s.host, "0.0.0.0:5002", netip.AddrPortFrom(own.Host4, 5002).String()},
+		{"another group by its address", neighbour, "0.0.0.0:443", netip.AddrPortFrom(pair.Group4, 443).String()},
+		{"another group by its address, IPv6", neighbour, "[::]:444", netip.AddrPortFrom(pair.Group6, 444).String()},
+		{"another group by its published port", neighbour, "0.0.0.0:443", netip.AddrPortFrom(s.out.Host4, 9443).String()},
+		{"metadata", nil, "", "169.254.169.254:80"},
+		{"metadata, IPv6", nil, "", "[fd00:ec2::254]:80"},
+	}
+	for _, tt := range targets {
+		t.Run(tt.name, func(t *testing.T) {
+			to := netip.MustParseAddrPort(tt.to)
+			if tt.owner != nil {
+				l := listen(t, tt.owner, netip.MustParseAddrPort(tt.listen))
+				defer l.Close()
+			}
+			c := must(s.ambassador.TCP(to.Addr()))(t)
+			defer c.Close()
+			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) {
+				t.Errorf("TCP: %v after %s, want a refusal", err, c.Took)
+			}
+			u := must(s.ambassador.UDP(to.Addr()))(t)
+			defer u.Close()
+			if err := u.Connect(to, patience); err != nil {
+				t.Fatal(err)
+			}
+			if err := u.Send("x"); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := u.Receive(patience); err == nil || errors.Is(err, unix.ETIMEDOUT) {
+				t.Errorf("UDP: %v, want a refusal", err)
+			}
+		})
+	}
+
+	// The same, named by the allow list, is let through; what it does not name is refused in the namespace already.
+	s.group.Ambassador().Allow = []spec.Allow{
+		{Prefix: s.out.Host4.String() + "/32", Port: 5000, Protocol: "tcp"},
+		{Prefix: s.out.Host4.String() + "/32", Port: 9443, Protocol: "tcp"},
+		{Prefix: "2001:db8:f::/64", Protocol: "tcp"},
+	}
+	up(t, s.net, s.group)
+	for _, tt := range []struct {
+		name, listen, to string
+		owner            *netnstest.Helper
+		refused          bool
+	}{
+		{name: "the host, allowed", owner: s.host, listen: "0.0.0.0:5000", to: netip.AddrPortFrom(s.out.Host4, 5000).String()},
+		{name: "the host, IPv6, allowed", owner: s.host, listen: "[::]:5001", to: netip.AddrPortFrom(s.out.Host6, 5001).String()},
+		{name: "another group's published port, allowed", owner: neighbour, listen: "0.0.0.0:443", to: netip.AddrPortFrom(s.out.Host4, 9443).String()},
+		{name: "outside, IPv6, allowed", owner: s.world, listen: "[::]:5003", to: netip.AddrPortFrom(s.out.Addr6, 5003).String()},
+		{name: "the host, another port", owner: s.host, listen: "0.0.0.0:5002", to: netip.AddrPortFrom(s.out.Host4, 5002).String(), refused: true},
+		{name: "outside, not named", owner: s.world, listen: "0.0.0.0:5004", to: netip.AddrPortFrom(s.out.Addr4, 5004).String(), refused: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := listen(t, tt.owner, netip.MustParseAddrPort(tt.listen))
+			defer l.Close()
+			err := exchange(t, s.ambassador, netip.MustParseAddrPort(tt.to), l)
+			if tt.refused && !errors.Is(err, unix.ECONNREFUSED) || !tt.refused && err != nil {
+				t.Errorf("exchange: %v, refusal wanted: %v", err, tt.refused)
+			}
+		})
+	}
+}
+
+// With an allow list the ambassador still answers on what it publishes, but opens nothing from there.
+func TestRootAllowListLetsRepliesPass(t *testing.T) {
+	s := newStage(t, func(g *spec.Group) {
+		published(g)
+		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
+	})
+	for name, addr := range s.families() {
+		t.Run(name, func(t *testing.T) {
+			host := s.out.Host4
+			if addr.Is6() {
+				host = s.out.Host6
+			}
+			l := listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			defer l.Close()
+			if err := exchange(t, s.world, netip.AddrPortFrom(host, 8443), l); err != nil {
+				t.Errorf("published port: %v", err)
+			}
+			// A datagram from a published port that answers nothing passes the namespace and is stopped by the host.
+			sink := must(s.world.UDP(addr))(t)
+			defer sink.Close()
+			at := netip.AddrPortFrom(addr, 9999)
+			if err := sink.Bind(at); err != nil {
+				t.Fatal(err)
+			}
+			u := must(s.ambassador.UDP(addr))(t)
+			defer u.Close()
+			if err := u.Bind(netip.AddrPortFrom(s.groupAddr(addr), 53)); err != nil {
+				t.Fatal(err)
+			}
+			_ = u.SendTo(at, "smuggled")
+			if got, _, err := sink.Receive(short); err == nil {
+				t.Errorf("the world received %q", got)
+			}
+		})
+	}
+}
+
+func TestRootPortInUse(t *testing.T) {
+	s := newStage(t, nil)
+	l := listen(t, s.host, netip.MustParseAddrPort("127.0.0.1:8443"))
+	defer l.Close()
+	for _, tt := range []struct {
+		name    string
+		publish spec.Publish
+		taken   bool
+	}{
+		{"every address", spec.Publish{Host: 8443, Protocol: "tcp"}, true},
+		{"that address", spec.Publish{Address: "127.0.0.1", Host: 8443, Protocol: "tcp"}, true},
+		{"another address", spec.Publish{Address: "198.51.100.1", Host: 8443, Protocol: "tcp"}, false},
+		{"another port", spec.Publish{Host: 8444, Protocol: "tcp"}, false},
+		{"another protocol", spec.Publish{Host: 8443, Protocol: "udp"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			holder, err := s.net.PortInUse(tt.publish)
+			if err != nil || (holder != "") != tt.taken {
+				t.Errorf("holder %q, %v; taken wanted: %v", holder, err, tt.taken)
+			}
+			t.Log(holder)
+		})
+	}
+}

@@ -1,0 +1,166 @@
+package network
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/ruleset"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Drift is the [Lookout] of a real host. Our own changes of rules it tells from others', those of links and addresses
+// it does not: they cost a look that finds nothing.
+type Drift struct {
+	network *Network
+	host    sightings
+	groups  map[string]*sightings
+}
+
+// Sightings are what a part of the network has looked like. What differs from how it was at rest counts as changed each time,
+// for it may have been put back and changed again in between; after a few times that is the rest.
+type sightings struct {
+	rest, last mark
+	times      int // that it looked like last, in a row
+}
+
+const restTimes = 3
+
+func (s *sightings) see(m mark) (changed bool) {
+	if m != s.last {
+		s.last, s.times = m, 0
+	}
+	changed = m.changed(s.rest)
+	if s.times++; s.times >= restTimes {
+		s.rest = m
+	}
+	return changed
+}
+
+// A mark is how a part of the network looked.
+type mark struct {
+	rules ruleset.Generation
+	known bool // the rules are as we last saw or made them
+	print netns.Fingerprint
+	peer  netns.Fingerprint // of the host's end
+	on    bool              // forwarding; the fence
+	err   string            // nothing could be looked at
+}
+
+// Lookout returns a Drift that has seen nothing yet: its first Changed returns every group.
+func (n *Network) Lookout() *Drift { return &Drift{network: n} }
+
+// changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
+func (m mark) changed(before mark) bool {
+	if !m.known && (before.known || m.rules != before.rules) {
+		return true
+	}
+	m.rules, m.known, before.rules, before.known = ruleset.Generation{}, false, ruleset.Generation{}, false
+	return m != before
+}
+
+// Changed implements [keeper.Changes].
+func (l *Drift) Changed(groups []string) []string {
+	prints, err := netns.HostFingerprints()
+	all := l.host.see(l.lookAtHost())
+	var changed []string
+	seen := make(map[string]*sightings, len(groups))
+	for _, group := range groups {
+		m := l.look(group)
+		if m.peer = prints[l.network.linkName(group)]; err != nil {
+			m.err = err.Error()
+		}
+		if seen[group] = l.groups[group]; seen[group] == nil {
+			seen[group] = &sightings{}
+		}
+		if seen[group].see(m) || all {
+			changed = append(changed, group)
+		}
+	}
+	l.groups = seen
+	return changed
+}
+
+// calm makes all marks of known rules the same.
+func (m *mark) calm() {
+	if m.known {
+		m.rules = ruleset.Generation{}
+	}
+}
+
+func (l *Drift) lookAtHost() (m mark) {
+	var err error
+	if m.known, m.rules, err = l.network.uplink.Known(); err != nil {
+		m.err = err.Error()
+	}
+	m.calm()
+	m.on = l.network.uplink.Forwards()
+	return m
+}
+
+func (l *Drift) look(group string) (m mark) {
+	if err := l.lookInto(group, &m); err != nil {
+		return mark{err: err.Error()}
+	}
+	return m
+}
+
+func (l *Drift) lookInto(group string, m *mark) error {
+	ns, err := l.network.open(group)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if m.known, m.rules, err = egress.Known(ns); err != nil {
+		return err
+	}
+	m.calm()
+	if m.print, err = netns.FingerprintOf(ns); err != nil {
+		return err
+	}
+	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Amiss implements [runner.Drift].
+func (l *Drift) Amiss(part host.Part, want *spec.Group) []string {
+	switch part {
+	case host.PartNamespace:
+		return []string{"its namespace, or all rules in it"}
+	case host.PartRules:
+		return []string{"the rules in its namespace, or the fence around its members"}
+	case host.PartLimits:
+		return []string{"the bounds of its cgroup"}
+	case host.PartLink:
+		return l.amissOutside(want)
+	}
+	return nil
+}
+
+// amissOutside says what of the link and the host's side of it is not as wanted.
+func (l *Drift) amissOutside(want *spec.Group) []string {
+	n := l.network
+	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
+	pair, ok := n.holding(own)
+	if err != nil || !ok {
+		return []string{"its link"}
+	}
+	var out []string
+	if ok, err := netns.Observe(n.config(want, pair)); err == nil && !ok {
+		out = append(out, "its link, or addresses or routes of it")
+	}
+	if !n.uplink.Forwards() {
+		out = append(out, "the host's forwarding")
+	}
+	if entry, err := n.entry(want, pair); err == nil {
+		if ok, err := n.uplink.Holds(entry); err == nil && !ok {
+			out = append(out, "the host's rules for it")
+		}
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+package network
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A lookout tells of what others do, once it has seen the groups at rest, and not of what we do to another group's rules.
+func TestRootLookout(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g, other := testGroup("checkout", nil), testGroup("till", nil)
+	for _, g := range []*spec.Group{g, other} {
+		defer removeGroup(t, n, g.Name)
+		up(t, n, g)
+	}
+	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
+	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
+	names, one := []string{g.Name, other.Name}, []string{g.Name}
+	l := n.Lookout()
+	rest := func() {
+		t.Helper()
+		for range restTimes {
+			for _, g := range []*spec.Group{g, other} {
+				up(t, n, g)
+				n.Observe(t.Context(), g.Name, g)
+			}
+			l.Changed(names)
+		}
+		if got := l.Changed(names); got != nil {
+			t.Fatalf("changed at rest: %v", got)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		command []string
+		want    []string
+	}{
+		{"rules of the namespace", inside("nft", "flush", "ruleset"), one},
+		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
+		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
+		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
+		{"another's rules", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
+		{"link down", []string{"ip", "link", "set", link, "down"}, one},
+		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},
+		{"link deleted", []string{"ip", "link", "del", link}, one},
+		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, one},
+		{"the host's address", []string{"ip", "addr", "flush", "dev", link}, one},
+		{"the group's address", inside("ip", "addr", "flush", "dev", "eth0"), one},
+		{"default route", inside("ip", "-6", "route", "del", "default"), one},
+		{"forwarding", []string{"sysctl", "-w", "net.ipv4.ip_forward=0"}, names},
+		{"namespace unpinned", []string{"umount", ns}, one},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rest()
+			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v: %s", tt.command, err, out)
+			}
+			if diff := cmp.Diff(tt.want, l.Changed(names)); diff != "" {
+				t.Errorf("changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+
+	rest()
+	g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
+	up(t, n, g)
+	if got := l.Changed(names); slices.Contains(got, other.Name) {
+		t.Errorf("what we did to %s is said to have changed %s", g.Name, other.Name)
+	}
+	dropped := l.Changed([]string{other.Name})
+	if len(dropped) > 0 || len(l.groups) != 1 {
+		t.Errorf("a group that is gone: changed %v, %d remembered", dropped, len(l.groups))
+	}
+}
+
+// BenchmarkRootIdle is what is asked each second about 20 groups that are at rest.
+func BenchmarkRootIdle(b *testing.B) {
+	n := newNetwork(b, layout.Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"})
+	var names []string
+	for i := range 20 {
+		g := testGroup(fmt.Sprint("g", i), nil)
+		names = append(names, g.Name)
+		if err := seal(b, n, g); err != nil {
+			b.Fatal(err)
+		}
+		defer removeGroup(b, n, g.Name)
+	}
+	l := n.Lookout()
+	for range restTimes {
+		l.Changed(names)
+	}
+	b.Run("lookout", func(b *testing.B) {
+		for b.Loop() {
+			l.Changed(names)
+		}
+	})
+	b.Run("doors", func(b *testing.B) {
+		for b.Loop() {
+			for _, name := range names {
+				if _, err := n.Denials(name); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := n.Spent(name); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package network
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// What the kernel answers for a member's connection that is over stays inside: that the ambassador's end came late, that the
+// member closed with the ambassador still sending, or was killed. In the control the kernel's answers carry no mark, and one of
+// them is seen outside.
+func TestRootInterceptAnswersStayInside(t *testing.T) {
+	s := newStage(t, intercepting)
+	lo := netnstest.NewCapture(t, s.ns, "lo")
+	outside := func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP }
+	for name, addr := range s.families() {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			s.endAllWays(addr)
+			s.answer(addr, lo)
+			s.silent()
+			for _, family := range []string{"ipv4", "ipv6"} {
+				netnstest.Sysctl(t, s.ns, family+"/fwmark_reflect", "0")
+			}
+			s.answer(addr, lo)
+			if f := s.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
+				t.Errorf("control: a segment to %s", f.Dst)
+			}
+			s.drain()
+			up(t, s.net, s.group)
+			s.answer(addr, lo)
+			s.silent()
+		})
+	}
+}
+
+// endAllWays opens connections of members that are led, and ends them.
+func (s *stage) endAllWays(addr netip.Addr) {
+	s.t.Helper()
+	l := s.interceptor(addr)
+	defer l.Close()
+	for _, late := range []bool{false, true} {
+		for _, end := range []func(p *netnstest.Helper, c *netnstest.Socket){
+			func(_ *netnstest.Helper, c *netnstest.Socket) { c.Close() },
+			func(p *netnstest.Helper, _ *netnstest.Socket) { p.Kill() },
+		} {
+			p := s.container(spec.App, "short-lived")
+			c, a := s.open(p, l, addr)
+			if late {
+				_ = a.Send("unread")
+			}
+			end(p, c)
+			if late {
+				_ = a.Send("late")
+				_ = a.Send("later")
+			}
+			a.Close()
+			p.Kill()
+		}
+	}
+}
+
+func (s *stage) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
+	s.t.Helper()
+	member = must(p.TCP(addr))(s.t)
+	if err := member.Connect(netip.AddrPortFrom(addr, 443), patience); err != nil {
+		s.t.Fatal(err)
+	}
+	return member, must(l.Accept(patience))(s.t)
+}
+
+// answer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
+// the first answer was lost.
+func (s *stage) answer(addr netip.Addr, lo *netnstest.Capture) {
+	s.t.Helper()
+	l := s.interceptor(addr)
+	defer l.Close()
+	c, a := s.open(s.member, l, addr)
+	own := must(c.Local())(s.t)
+	c.Close()
+	a.Close()
+	end := lo.Wait(func(f netnstest.Frame) bool {
+		return f.Src == netip.AddrPortFrom(addr, 443) && f.Dst == own && flagsOf(f)&0x01 != 0
+	})
+	raw := must(s.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(s.t)
+	defer raw.Close()
+	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(end))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func transport(f netnstest.Frame) []byte {
+	if f.Ether == unix.ETH_P_IP {
+		return f.Bytes[14+20:]
+	}
+	return f.Bytes[14+40:]
+}
+
+func flagsOf(f netnstest.Frame) byte {
+	if f.Protocol != unix.IPPROTO_TCP {
+		return 0
+	}
+	return transport(f)[13]
+}
+
+// asSent is the packet of a frame on loopback as the ambassador had sent it: from its own address, and with the checksum that was
+// left to the link.
+func asSent(f netnstest.Frame) []byte {
+	src, dst := loopbackOf(f.Src.Addr()).AsSlice(), f.Dst.Addr().AsSlice()
+	offset := 14 + 8
+	if f.Ether == unix.ETH_P_IP {
+		offset = 14 + 12
+	}
+	copy(f.Bytes[offset:], src)
+	segment := transport(f)
+	binary.BigEndian.PutUint16(segment, interceptPort)
+	segment[16], segment[17] = 0, 0
+	pseudo := binary.BigEndian.AppendUint32(append(src, dst...), uint32(len(segment)))
+	pseudo = append(binary.BigEndian.AppendUint32(pseudo, unix.IPPROTO_TCP), segment...)
+	var sum uint32
+	for i := 0; i < len(pseudo); i += 2 { // a header with its options: an even number
+		sum += uint32(binary.BigEndian.Uint16(pseudo[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(segment[16:], ^uint16(sum))
+	return f.Bytes[14:]
+}

@@ -1,0 +1,191 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+const ledMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
+
+// segment is a TCP header without options, and without a checksum: nobody is to receive it.
+func segment(from, to uint16, flags byte) string {
+	b := binary.BigEndian.AppendUint16(nil, from)
+	b = binary.BigEndian.AppendUint16(b, to)
+	b = binary.BigEndian.AppendUint32(b, 1000) // sequence
+	b = binary.BigEndian.AppendUint32(b, 2000) // acknowledged
+	b = append(b, 5<<4, flags)
+	b = binary.BigEndian.AppendUint16(b, 65535) // window
+	return string(append(b, 0, 0, 0, 0))
+}
+
+// What a member might try so as to be led outside instead. Each returns; what it sent is judged by the capture.
+var interceptTricks = []struct {
+	name string
+	try  func(t *testing.T, s *stage, addr netip.Addr)
+}{
+	{"bound to eth0", func(t *testing.T, s *stage, addr netip.Addr) {
+		for _, to := range []netip.AddrPort{
+			netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(addr, interceptPort),
+			netip.AddrPortFrom(loopbackOf(addr), interceptPort), netip.AddrPortFrom(loopbackOf(addr), 443),
+		} {
+			tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
+			if err := errors.Join(tcp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0"), udp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0")); err != nil {
+				t.Fatal(err)
+			}
+			if err := tcp.Connect(to, short); err == nil {
+				t.Errorf("connected to %s", to)
+			}
+			_ = udp.SendTo(to, "x")
+			tcp.Close()
+			udp.Close()
+		}
+	}},
+	{"another's address", func(t *testing.T, s *stage, addr netip.Addr) {
+		level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
+		if addr.Is4() {
+			level, freebind = unix.SOL_IP, unix.IP_FREEBIND
+		}
+		for _, to := range []netip.AddrPort{netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(loopbackOf(addr), interceptPort)} {
+			c := must(s.member.TCP(addr))(t)
+			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(addr.Next(), 0))); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Connect(to, short); err == nil {
+				t.Errorf("connected to %s", to)
+			}
+			c.Close()
+		}
+	}},
+	{"a loopback address", func(t *testing.T, s *stage, addr netip.Addr) {
+		c := must(s.member.TCP(addr))(t)
+		defer c.Close()
+		if err := c.Bind(netip.AddrPortFrom(loopbackOf(addr), 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(netip.AddrPortFrom(addr, 443), short); err == nil {
+			t.Error("connected")
+		}
+	}},
+	{"UDP to the port", func(t *testing.T, s *stage, addr netip.Addr) {
+		c := must(s.member.UDP(addr))(t)
+		defer c.Close()
+		if err := c.SendTo(netip.AddrPortFrom(addr, interceptPort), "x"); err == nil {
+			t.Error("was sent")
+		}
+	}},
+	{"the rules' own mark", func(t *testing.T, s *stage, addr netip.Addr) {
+		tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
+		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+		for _, c := range []*netnstest.Socket{tcp, udp, icmp} {
+			defer c.Close()
+			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, ledMark); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), short) // led, like any other
+		if err := udp.SendTo(netip.AddrPortFrom(addr, 53), "x"); err == nil {
+			t.Error("UDP was sent")
+		}
+		if err := icmp.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); err == nil {
+			t.Error("ICMP was sent")
+		}
+	}},
+	{"segments of no connection", func(t *testing.T, s *stage, addr netip.Addr) {
+		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+		defer raw.Close()
+		for _, marked := range []int{0, ledMark} {
+			if err := raw.SetInt(unix.SOL_SOCKET, unix.SO_MARK, marked); err != nil {
+				t.Fatal(err)
+			}
+			for _, flags := range []byte{0x02, 0x10, 0x12, 0x04, 0x14, 0x11, 0x18, 0} { // SYN, ACK, SYN ACK, RST, ...
+				for _, from := range []uint16{443, interceptPort, 40000} {
+					for _, to := range []uint16{443, interceptPort} {
+						_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(from, to, flags))
+					}
+				}
+			}
+		}
+	}},
+	{"segments on a flow that is led", func(t *testing.T, s *stage, addr netip.Addr) {
+		to := netip.AddrPortFrom(addr, 443)
+		c := must(s.member.TCP(addr))(t)
+		defer c.Close()
+		if err := c.Connect(to, patience); err != nil {
+			t.Fatal(err)
+		}
+		own := must(c.Local())(t)
+		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+		defer raw.Close()
+		for _, flags := range []byte{0x02, 0x10, 0x12, 0x04, 0x11} {
+			_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(own.Port(), 443, flags))
+		}
+	}},
+	{"no socket at all", func(t *testing.T, s *stage, addr netip.Addr) {
+		to := netip.AddrPortFrom(addr, 443)
+		for range 4 { // each ends in the middle of a connection
+			p := s.container(spec.App, "short-lived")
+			if err := must(p.TCP(addr))(t).Connect(to, patience); err != nil {
+				t.Fatal(err)
+			}
+			p.Kill()
+		}
+	}},
+}
+
+// Nothing that a member does with interception in force is seen outside: with the fence, and by the rules alone.
+func TestRootInterceptTricks(t *testing.T) {
+	s := newStage(t, func(g *spec.Group) { intercepting(g); published(g) })
+	s.routeToGroup()
+	for _, fence := range []string{"with the fence", "by the rules alone"} {
+		if fence == "by the rules alone" {
+			if err := egress.Unfence(s.net.cgroups, s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, addr := range s.families() {
+			for _, tt := range interceptTricks {
+				t.Run(fence+", "+name+", "+tt.name, func(t *testing.T) {
+					s.t = t
+					l := s.interceptor(addr)
+					s.capture.Forget()
+					tt.try(t, s, addr)
+					for { // what was led is answered, and closed
+						a, err := l.Accept(0)
+						if err != nil {
+							break
+						}
+						_ = a.Send("late")
+						a.Close()
+					}
+					l.Close()
+					s.silent()
+				})
+			}
+		}
+	}
+}
+
+// With the ambassador away a member may listen on its port, and is led to itself: inside the group, where it could talk to itself
+// before. Outside nothing is seen.
+func TestRootInterceptPortTakenByAMember(t *testing.T) {
+	s := newStage(t, intercepting)
+	for name, addr := range s.families() {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			l := listen(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort))
+			defer l.Close()
+			if err := exchange(t, s.member, netip.AddrPortFrom(addr, 443), l); err != nil {
+				t.Error(err)
+			}
+			s.silent()
+		})
+	}
+}

@@ -1,0 +1,89 @@
+package network
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A group's egress may change while it runs: the members' way out opens, closes, and closes to everybody.
+func TestRootEgressChanges(t *testing.T) {
+	s := newStage(t, nil)
+	to := netip.AddrPortFrom(s.out.Addr4, 443)
+	l := listen(t, s.world, to)
+	defer l.Close()
+	for _, tt := range []struct {
+		egress             spec.Egress
+		member, ambassador error // what calling outside comes to
+	}{
+		{spec.EgressAmbassador, unix.ECONNREFUSED, nil},
+		{spec.EgressDirect, nil, nil},
+		{spec.EgressAmbassador, unix.ECONNREFUSED, nil},
+		{spec.EgressNone, unix.ENETUNREACH, unix.ENETUNREACH},
+		{spec.EgressDirect, nil, nil},
+		{spec.EgressNone, unix.ENETUNREACH, unix.ENETUNREACH},
+	} {
+		s.group.Egress = tt.egress
+		steps := []error{s.net.Seal(t.Context(), s.group.Name), s.net.Admit(t.Context(), s.group)}
+		if tt.egress != spec.EgressNone {
+			steps = append(steps, s.net.Connect(t.Context(), s.group))
+		}
+		if err := errors.Join(steps...); err != nil {
+			t.Fatal(err)
+		}
+		want := [3]host.Presence{host.Present, host.Present, presence(tt.egress != spec.EgressNone)}
+		if diff := cmp.Diff(want, presences(s.net.Observe(t.Context(), s.group.Name, s.group))); diff != "" {
+			t.Errorf("%s: namespace, rules, link (-want +got):\n%s", tt.egress, diff)
+		}
+		if err := exchange(t, s.member, to, l); !errors.Is(err, tt.member) {
+			t.Errorf("%s: a member: %v, want %v", tt.egress, err, tt.member)
+		}
+		if err := exchange(t, s.ambassador, to, l); !errors.Is(err, tt.ambassador) {
+			t.Errorf("%s: the ambassador: %v, want %v", tt.egress, err, tt.ambassador)
+		}
+	}
+}
+
+func TestRootFenceTakenAwayIsNoticed(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", nil)
+	defer removeGroup(t, n, g.Name)
+	up(t, n, g)
+	if err := egress.Unfence(n.cgroups, n.layout.CgroupParent(g.Name, spec.App)); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Observe(t.Context(), g.Name, g).Rules; got != host.Absent {
+		t.Errorf("rules are %v without the fence, want absent", got)
+	}
+	up(t, n, g)
+	if got := n.Observe(t.Context(), g.Name, g).Rules; got != host.Present {
+		t.Errorf("rules are %v after mending, want present", got)
+	}
+}
+
+// What can't be looked at is unknown, not absent.
+func TestRootObserveUnknown(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", nil)
+	defer removeGroup(t, n, g.Name)
+	up(t, n, g)
+	real := n.cgroups.V2
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	n.cgroups.V2 = file.Name() // a file where a folder is needed
+	if got := n.Observe(t.Context(), g.Name, g); got.Rules != host.Unknown || got.Namespace != host.Present {
+		t.Errorf("namespace %v, rules %v; want present and unknown", got.Namespace, got.Rules)
+	}
+	n.cgroups.V2 = real
+}

@@ -1,0 +1,225 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/uplink"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Config is what a Network works with.
+type Config struct {
+	Layout layout.Layout // required
+	Log    *slog.Logger  // optional: nil discards
+}
+
+// A Network is the [runner.Network] of a real host. It remembers nothing that it could not read from the host again, but for the
+// names of containers that are gone, and is safe for concurrent use with one call at a time for each group.
+type Network struct {
+	layout  layout.Layout
+	log     *slog.Logger
+	pool    addrs.Pool
+	uplink  *uplink.Uplink
+	cgroups cgroup.Hierarchies
+
+	mu            sync.Mutex
+	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	routesChecked bool
+	names         map[string]cgroupNames // by group; see [Network.Denials]
+	doors         map[string]uint64      // by group: the cgroup of its ambassador, or of its last one
+}
+
+// New checks the configuration and finds the cgroup hierarchies; it changes nothing.
+func New(c Config) (*Network, error) {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	cgroups, err := cgroup.FindHierarchies()
+	if err != nil {
+		return nil, &hint.Error{Err: err, Hint: "mount cgroup v2; on a hybrid host, beside v1: mount -t cgroup2 none /sys/fs/cgroup/unified"}
+	}
+	prefix6 := c.Layout.Prefix6
+	if !netns.HasIPv6() {
+		if prefix6 != "" {
+			log.Warn("the host has IPv6 turned off: groups get IPv4 alone")
+		}
+		prefix6 = ""
+	}
+	pool, err := addrs.New(c.Layout.Prefix4, prefix6)
+	if err != nil {
+		return nil, err
+	}
+	up, err := uplink.New(uplinkConfig(c.Layout.Table, pool))
+	if err != nil {
+		return nil, err
+	}
+	return &Network{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
+}
+
+func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
+	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6, Reserved: spec.ReservedPrefixes()}
+}
+
+// SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.
+func (n *Network) SelfTest(ctx context.Context) error {
+	err := egress.SelfTest(ctx, n.layout.CgroupRoot)
+	if lack, ok := errors.AsType[*egress.SelfTestError](err); ok {
+		return &hint.Error{Err: fmt.Errorf("self-test: %w", err), Hint: lack.Hint}
+	}
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	return nil
+}
+
+// LinkAliasPrefix begins the alias of the host's end of every group's link. The group's name follows.
+const LinkAliasPrefix = "sallyport:"
+
+const aliasPrefix = LinkAliasPrefix
+
+func (n *Network) linkName(group string) string { return netns.LinkName(n.layout.NetnsPath(group)) }
+
+// Seal implements [runner.Network].
+func (n *Network) Seal(_ context.Context, group string) error {
+	if err := netns.Apply(netns.Config{Path: n.layout.NetnsPath(group)}); err != nil {
+		return err
+	}
+	ns, err := n.open(group)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	// Rules that are there deny all that the sealed ones deny, but for whom they admit; Admit puts the wanted ones in force.
+	if ok, err := egress.Denies(ns); err != nil || ok {
+		return err
+	}
+	_, err = egress.Apply(ns, egress.Policy{Mode: egress.Sealed})
+	return err
+}
+
+// Admit implements [runner.Network].
+func (n *Network) Admit(_ context.Context, want *spec.Group) error {
+	policy, err := n.policy(want, n.cgroups.Make)
+	if err != nil {
+		return err
+	}
+	fence := egress.Fence
+	if !fenced(want) {
+		fence = egress.Unfence
+	}
+	if err := fence(n.cgroups, n.layout.CgroupParent(want.Name, spec.App)); err != nil {
+		return err
+	}
+	ns, err := n.open(want.Name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if _, err = egress.Apply(ns, policy); err != nil || want.Egress != spec.EgressNone {
+		return explain(err, policy)
+	}
+	return n.disconnect(want.Name)
+}
+
+// explain says what a kernel lacks that has no word for the rules. That of the plain ones was proved by the self-test.
+func explain(err error, policy egress.Policy) error {
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	case policy.Intercept != 0:
+		return &hint.Error{Err: err, Hint: "`intercept` needs CONFIG_NFT_CT, CONFIG_NFT_NAT and CONFIG_NFT_REDIR; try `modprobe nft_ct nft_nat nft_redir`"}
+	case policy.Quota != 0:
+		return &hint.Error{Err: err, Hint: "`quota` needs CONFIG_NFT_QUOTA; try `modprobe nft_quota`"}
+	}
+	return err
+}
+
+// disconnect takes the link away, and what the host does for it.
+func (n *Network) disconnect(group string) error {
+	link := n.linkName(group)
+	err := errors.Join(netns.RemoveLink(link), n.uplink.Delete(link))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.given, group)
+	return err
+}
+
+func (n *Network) open(group string) (*os.File, error) {
+	return netns.Open(n.layout.NetnsPath(group))
+}
+
+// Connect implements [runner.Network].
+func (n *Network) Connect(_ context.Context, want *spec.Group) error {
+	pair, err := n.pair(want.Name)
+	if err != nil {
+		return err
+	}
+	entry, err := n.entry(want, pair)
+	if err != nil {
+		return err
+	}
+	if err := n.uplink.Ensure(); err != nil {
+		return err
+	}
+	if err := n.uplink.Put(entry); err != nil { // before the link: it never carries a packet that the host does not judge
+		return err
+	}
+	err = netns.Apply(n.config(want, pair))
+	if errors.Is(err, netns.ErrNoRate) {
+		return &hint.Error{Err: err, Hint: "try `modprobe sch_tbf`; without CONFIG_NET_SCH_TBF, take `rate` out of the ambassador's block"}
+	}
+	return err
+}
+
+// Remove implements [runner.Network]. It goes on where one part can't be removed, and returns all that could not.
+func (n *Network) Remove(ctx context.Context, group string) error {
+	n.mu.Lock()
+	delete(n.names, group)
+	delete(n.doors, group)
+	n.mu.Unlock()
+	return errors.Join(
+		n.disconnect(group),
+		netns.Remove(n.layout.NetnsPath(group)),
+		n.removeCgroups(ctx, path.Join(n.layout.CgroupRoot, group)),
+	)
+}
+
+// A process that was killed leaves its cgroup a moment after its end is known.
+const (
+	leaveWithin = 500 * time.Millisecond
+	leaveEvery  = 10 * time.Millisecond
+)
+
+func (n *Network) removeCgroups(ctx context.Context, group string) error {
+	deadline := time.Now().Add(leaveWithin)
+	for {
+		err := n.cgroups.Remove(group)
+		if err == nil {
+			n.cgroups.RemoveIfEmpty(n.layout.CgroupRoot)
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(leaveEvery):
+		}
+	}
+}

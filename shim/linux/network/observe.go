@@ -1,0 +1,204 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/uplink"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Groups implements [runner.Network].
+func (n *Network) Groups(context.Context) ([]string, error) {
+	pins, err := netns.Pins(filepath.Dir(n.layout.NetnsPath("x")))
+	if err != nil {
+		return nil, err
+	}
+	links, err := n.links()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, g := range append(pins, links...) {
+		found[g] = true
+	}
+	below, err := n.cgroups.Children(n.layout.CgroupRoot)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range below {
+		// The root may be a delegated cgroup with more in it than ours.
+		if n.hasCgroups(g) {
+			found[g] = true
+		}
+	}
+	groups := make([]string, 0, len(found))
+	for g := range found {
+		groups = append(groups, g)
+	}
+	slices.Sort(groups)
+	return groups, nil
+}
+
+func (n *Network) hasCgroups(group string) bool {
+	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
+		if _, err := n.cgroups.Find(n.layout.CgroupParent(group, role)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// links lists the groups that have a link of this instance: the alias says the group, and the name that it is ours.
+func (n *Network) links() ([]string, error) {
+	all, err := netns.Links(aliasPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var groups []string
+	for _, l := range all {
+		if group := l.Alias[len(aliasPrefix):]; l.Name == n.linkName(group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups, nil
+}
+
+// Observe implements [runner.Network].
+func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s host.NetState) {
+	n.learn(group) // every container is looked at soon after its start, and may be gone when its denials are asked for
+	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
+	if s.Pinned = presence(pinned); err != nil {
+		s.Pinned = n.unknown(group, err)
+	}
+	s.Namespace, s.Rules = n.observeRules(group, want)
+	s.Link, s.Addrs = n.observeLink(group, want)
+	return s
+}
+
+func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules host.Presence) {
+	ns, err := n.open(group)
+	if errors.Is(err, os.ErrNotExist) {
+		return host.Absent, host.Absent
+	}
+	if err != nil {
+		return n.unknown(group, err), host.Unknown
+	}
+	defer ns.Close()
+	denies, err := egress.Denies(ns)
+	if err != nil {
+		return n.unknown(group, err), host.Unknown
+	}
+	if !denies {
+		return host.Absent, host.Absent
+	}
+	if want == nil {
+		return host.Present, host.Present
+	}
+	policy, err := n.policy(want, n.cgroups.Find)
+	if errors.Is(err, os.ErrNotExist) {
+		return host.Present, host.Absent
+	}
+	if err != nil {
+		return host.Present, n.unknown(group, err)
+	}
+	ok, err := egress.InForce(ns, policy)
+	if err != nil {
+		return host.Present, n.unknown(group, err)
+	}
+	stands, err := egress.Fenced(n.cgroups, n.layout.CgroupParent(group, spec.App))
+	if err != nil {
+		return host.Present, n.unknown(group, err)
+	}
+	return host.Present, presence(ok && stands == fenced(want))
+}
+
+func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {
+	name := n.linkName(group)
+	own, exists, err := netns.LinkAddresses(name)
+	if err != nil {
+		return n.unknown(group, err), nil
+	}
+	pair, ok := n.holding(own)
+	var shown []string
+	if ok {
+		for _, a := range pair.Group() {
+			shown = append(shown, a.String())
+		}
+	}
+	if want == nil || want.Egress == spec.EgressNone || !ok {
+		return presence(exists && (ok || want == nil)), shown
+	}
+	entry, err := n.entry(want, pair)
+	if err != nil {
+		return n.unknown(group, err), shown
+	}
+	if ok, err = netns.Observe(n.config(want, pair)); err == nil && ok {
+		ok, err = n.uplink.InForce(entry)
+	}
+	if err != nil {
+		return n.unknown(group, err), shown
+	}
+	return presence(ok), shown
+}
+
+func presence(ok bool) host.Presence {
+	if ok {
+		return host.Present
+	}
+	return host.Absent
+}
+
+func (n *Network) unknown(group string, err error) host.Presence {
+	n.log.Warn("network could not be looked at", "group", group, "error", err)
+	return host.Unknown
+}
+
+// Counters reads what the rules of a group counted: who left, who tried to. A group without rules is os.ErrNotExist.
+func (n *Network) Counters(group string) (host.Counters, error) {
+	ns, err := n.open(group)
+	if err != nil {
+		return host.Counters{}, err
+	}
+	defer ns.Close()
+	c, err := egress.ReadCounters(ns)
+	return countersOf(c), err
+}
+
+func countersOf(c egress.Counters) host.Counters {
+	return host.Counters{
+		AmbassadorOut:      host.Count(c.AmbassadorOut),
+		AmbassadorDenied:   host.Count(c.AmbassadorDenied),
+		AmbassadorIn:       host.Count(c.AmbassadorIn),
+		Quota:              host.Count(c.Quota),
+		MembersOut:         host.Count(c.MembersOut),
+		MembersTCP:         host.Count(c.MembersTCP),
+		MembersOther:       host.Count(c.MembersOther),
+		MembersIn:          host.Count(c.MembersIn),
+		MembersIntercepted: host.Count(c.MembersLed),
+		KernelOut:          host.Count(c.KernelOut),
+		KernelIn:           host.Count(c.KernelIn),
+		UnknownOut:         host.Count(c.UnknownOut),
+		UnknownIn:          host.Count(c.UnknownIn),
+	}
+}
+
+// PortInUse says which process of the host holds the port that p would publish, "haproxy (pid 123)"; empty where none does.
+// Ports that groups publish are not looked at: two groups that want one are told apart by [spec.Conflicts].
+func (n *Network) PortInUse(p spec.Publish) (holder string, err error) {
+	var addr netip.Addr
+	if p.Address != "" {
+		if addr, err = netip.ParseAddr(p.Address); err != nil {
+			return "", fmt.Errorf("publish %q: %w", p.Name, err)
+		}
+	}
+	return uplink.PortHolder(p.Protocol, addr, p.Host)
+}

@@ -1,0 +1,176 @@
+package network
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+func (s *stage) quota(bytes int64) {
+	s.t.Helper()
+	s.group.Ambassador().Quota = bytes
+	up(s.t, s.net, s.group)
+}
+
+func (s *stage) spent() (used, quota uint64) {
+	s.t.Helper()
+	used, quota, err := s.net.Spent(s.group.Name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return used, quota
+}
+
+// sink is an address outside that takes datagrams and answers none, not by an error either.
+func (s *stage) sink() netip.AddrPort {
+	s.t.Helper()
+	at := netip.AddrPortFrom(s.out.Addr4, 9999)
+	if err := must(s.world.UDP(at.Addr()))(s.t).Bind(at); err != nil {
+		s.t.Fatal(err)
+	}
+	return at
+}
+
+// spend has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
+func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
+	t.Helper()
+	udp := must(p.UDP(to.Addr()))(t)
+	defer udp.Close()
+	for range 1000 {
+		if err := udp.SendTo(to, strings.Repeat("x", 1000)); err != nil {
+			return sent
+		}
+		sent++
+	}
+	t.Fatal("nothing was refused")
+	return sent
+}
+
+// The door shuts when the quota is spent, both ways and at once, and opens again when the quota is raised: by what was added.
+func TestRootQuota(t *testing.T) {
+	s := newStage(t, published)
+	to := netip.AddrPortFrom(s.out.Addr4, 443)
+	sink := s.sink()
+	outside, inside := listen(t, s.world, to), listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
+	defer outside.Close()
+	defer inside.Close()
+	front := netip.AddrPortFrom(s.out.Host4, 8443)
+	if used, quota := s.spent(); used != 0 || quota != 0 {
+		t.Errorf("without a quota %d of %d is spent", used, quota)
+	}
+
+	const first = 20000
+	s.quota(first)
+	if err := errors.Join(exchange(t, s.ambassador, to, outside), exchange(t, s.world, front, inside)); err != nil {
+		t.Fatal(err)
+	}
+	before, quota := s.spent()
+	if before == 0 || before > 3000 || quota != first {
+		t.Errorf("%d of %d is spent by two short exchanges", before, quota)
+	}
+	loopback := must(s.ambassador.UDP(to.Addr()))(t)
+	for range 10 {
+		_ = loopback.SendTo(netip.MustParseAddrPort("127.0.0.1:9"), strings.Repeat("x", 1000))
+	}
+	flow := must(s.ambassador.TCP(to.Addr()))(t)
+	defer flow.Close()
+	if err := flow.Connect(to, patience); err != nil {
+		t.Fatal(err)
+	}
+	must(outside.Accept(patience))(t)
+	open, _ := s.spent()
+	if open-before > 1000 { // the ends of the exchanges may be among it
+		t.Errorf("a handshake outside and 10 kB on loopback cost %d bytes; loopback is not counted", open-before)
+	}
+	const datagram = 1028
+	if sent := spend(t, s.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
+		t.Errorf("%d datagrams left with %d bytes to go", sent, first-open)
+	}
+	s.shut(to, front, flow, inside)
+	if used, quota := s.spent(); used != first || quota != first {
+		t.Errorf("%d of %d is spent, want all", used, quota)
+	}
+	s.denials()
+
+	// Asking on and on while the door is shut costs nothing of what is added later.
+	for range 50 {
+		spend(t, s.ambassador, sink)
+	}
+	s.quota(first + 5*datagram + 500)
+	if sent := spend(t, s.ambassador, sink); sent < 5 || sent > 6 {
+		t.Errorf("%d datagrams left after the quota was raised by five and a half", sent)
+	}
+	s.quota(0)
+	if err := exchange(t, s.ambassador, to, outside); err != nil {
+		t.Errorf("without a quota: %v", err)
+	}
+	s.quota(first) // less than has passed
+	if err := exchange(t, s.ambassador, to, outside); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("with the quota back: %v, want a refusal", err)
+	}
+	if _, _, err := s.net.Spent("nobody"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a group that is not there: %v, want os.ErrNotExist", err)
+	}
+}
+
+// shut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
+func (s *stage) shut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
+	s.t.Helper()
+	tcp := must(s.ambassador.TCP(to.Addr()))(s.t)
+	defer tcp.Close()
+	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+		s.t.Errorf("TCP: %v after %s, want a refusal at once", err, tcp.Took)
+	}
+	_ = flow.Send("more")
+	if _, _, err := flow.Receive(patience); !errors.Is(err, unix.ECONNRESET) {
+		s.t.Errorf("a flow that was open: %v, want a reset", err)
+	}
+	c := must(s.world.TCP(front.Addr()))(s.t)
+	defer c.Close()
+	if err := c.Connect(front, short); err == nil {
+		s.t.Error("a caller from outside was let in")
+	}
+	if err := exchange(s.t, s.member, netip.MustParseAddrPort("127.0.0.1:443"), inside); err != nil {
+		s.t.Errorf("inside the group: %v", err)
+	}
+	counts := must(s.net.Counters(s.group.Name))(s.t)
+	if counts.Quota.Packets < 3 {
+		s.t.Errorf("%d packets were counted as refused for the quota", counts.Quota.Packets)
+	}
+}
+
+// Whoever changes the quota by hand finds it changed back, with what was spent.
+func TestRootQuotaChangedByHand(t *testing.T) {
+	s := newStage(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
+	udp := must(s.ambassador.UDP(s.out.Addr4))(t)
+	if err := udp.SendTo(s.sink(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []string{
+		"add quota inet sallyport quota_50000 { over 90000 bytes }",
+		"add quota inet sallyport other { over 1 bytes }",
+		"flush chain inet sallyport pass_out",
+		"insert rule inet sallyport pass_in accept",
+	} {
+		s.nft(change)
+		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
+			t.Errorf("after %q the rules are %v", change, got)
+		}
+		up(t, s.net, s.group)
+		if used, quota := s.spent(); used != 29 || quota != 50000 {
+			t.Errorf("after %q %d of %d is spent, want 29 of 50000", change, used, quota)
+		}
+		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
+			t.Errorf("after mending %q the rules are %v", change, got)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/uplink"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// policy is the wanted group's, with its cgroups found, or made, by name.
+func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgroup, error)) (p egress.Policy, err error) {
+	if p.Ambassador, err = cgroup(n.layout.CgroupParent(want.Name, spec.Ambassador)); err != nil {
+		return p, err
+	}
+	if p.Members, err = cgroup(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
+		return p, err
+	}
+	switch want.Egress {
+	case spec.EgressNone:
+		return egress.Policy{Mode: egress.Sealed}, nil
+	case spec.EgressDirect:
+		p.Mode = egress.Direct
+	default:
+		p.Mode = egress.Ambassador
+	}
+	a := want.Ambassador()
+	if a == nil {
+		return p, nil
+	}
+	p.Intercept, p.Quota = a.Intercept, uint64(a.Quota)
+	for _, x := range a.Publish {
+		p.Published = append(p.Published, egress.Port{Protocol: x.Protocol, Port: x.Port})
+	}
+	p.Allow, err = endpoints(want)
+	return p, err
+}
+
+// fenced says whether the group's members are kept to loopback by a fence on their cgroup as well.
+func fenced(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
+
+// endpoints is the wanted allow list. It binds the ambassador; where everybody may leave there is none.
+func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
+	if want.Egress == spec.EgressDirect {
+		return nil, nil
+	}
+	var out []egress.Endpoint
+	for _, x := range want.Door().Allow {
+		prefix, err := netip.ParsePrefix(x.Prefix)
+		if err != nil {
+			return nil, fmt.Errorf("allow of group %q: %w", want.Name, err)
+		}
+		out = append(out, egress.Endpoint{Prefix: prefix, Protocol: x.Protocol, Port: x.Port})
+	}
+	return out, nil
+}
+
+func (n *Network) config(want *spec.Group, pair addrs.Pair) netns.Config {
+	rate := rateOf(want)
+	return netns.Config{
+		Path: n.layout.NetnsPath(want.Name),
+		Link: &netns.Link{
+			Name:      n.linkName(want.Name),
+			Alias:     aliasPrefix + want.Name,
+			Host:      pair.Host(),
+			Group:     pair.Group(),
+			Localhost: publishedOnLocalhost(want),
+			RateOut:   uint64(rate.Out),
+			RateIn:    uint64(rate.In),
+		},
+	}
+}
+
+// rateOf is the bound on what passes the ambassador's door. Where everybody may leave there is no door.
+func rateOf(want *spec.Group) spec.Rate {
+	if want.Egress == spec.EgressDirect {
+		return spec.Rate{}
+	}
+	return want.Door().Rate
+}
+
+func publishedOnLocalhost(want *spec.Group) bool {
+	return slices.ContainsFunc(want.Door().Publish, func(p spec.Publish) bool {
+		addr, err := netip.ParseAddr(p.Address)
+		return p.Address == "" || err == nil && addr.IsLoopback()
+	})
+}
+
+func (n *Network) entry(want *spec.Group, pair addrs.Pair) (e uplink.Entry, err error) {
+	e = uplink.Entry{Link: n.linkName(want.Name), Group: pair.Group()}
+	if e.Allow, err = endpoints(want); err != nil {
+		return e, err
+	}
+	if a := want.Ambassador(); a != nil {
+		for _, x := range a.Publish {
+			p := uplink.Publish{Protocol: x.Protocol, Host: x.Host, Port: x.Port}
+			if x.Address != "" {
+				if p.Address, err = netip.ParseAddr(x.Address); err != nil {
+					return e, fmt.Errorf("publish %q of group %q: %w", x.Name, want.Name, err)
+				}
+			}
+			e.Publish = append(e.Publish, p)
+		}
+	}
+	return e, nil
+}

@@ -1,0 +1,270 @@
+package probe
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/linux/network"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// probeTime is how long a probe and what it asks may take.
+const probeTime = 2 * time.Second
+
+// A probed is a group on a real host whose processes are asked.
+type probed struct {
+	t          *testing.T
+	layout     layout.Layout
+	net        *network.Network
+	group      *spec.Group
+	ns         *os.File
+	out        *netnstest.Outside
+	ambassador *netnstest.Helper
+	member     *netnstest.Helper
+	capture    *netnstest.Capture // of the group's link
+}
+
+// probedLayout is of one instance that is alone on the host.
+func probedLayout(runDir string) layout.Layout {
+	return layout.Layout{
+		RunDir: runDir, CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
+	}
+}
+
+func newProbed(t *testing.T) *probed {
+	t.Helper()
+	netnstest.Root(t)
+	s := &probed{t: t, layout: probedLayout(t.TempDir()), out: netnstest.NewOutside(t)}
+	s.group = &spec.Group{Name: "checkout", Egress: spec.EgressAmbassador, Containers: []spec.Container{
+		{Name: "proxy", Role: spec.Ambassador}, {Name: "web", Role: spec.App},
+	}}
+	var err error
+	if s.net, err = network.New(network.Config{Layout: s.layout}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the probes have ended
+		if err := s.net.Remove(t.Context(), s.group.Name); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	for _, step := range []func() error{
+		func() error { return s.net.Seal(t.Context(), s.group.Name) },
+		func() error { return s.net.Admit(t.Context(), s.group) },
+		func() error { return s.net.Connect(t.Context(), s.group) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := s.layout.NetnsPath(s.group.Name)
+	if s.ns, err = netns.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.ns.Close() })
+	s.ambassador = s.container(spec.Ambassador, "proxy")
+	s.member = s.container(spec.App, "web")
+	s.capture = netnstest.NewCapture(t, nil, netns.LinkName(path))
+	return s
+}
+
+// container starts a process as the runtime starts a container: in a cgroup of its own below the group's.
+func (s *probed) container(role spec.Role, name string) *netnstest.Helper {
+	s.t.Helper()
+	path := s.layout.CgroupPath(s.group.Name, role, name)
+	cgroups, err := cgroup.FindHierarchies()
+	if err == nil {
+		_, err = cgroups.Make(path)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return netnstest.NewHelper(s.t, s.ns, path)
+}
+
+// listen has a process of the group listen.
+func (s *probed) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
+	s.t.Helper()
+	l, err := who.TCP(at.Addr())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), l.Bind(at), l.Listen()); err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
+
+// silent fails if the group has sent anything, but for neighbour discovery. It has the ambassador send a datagram first: once that
+// is seen, so is all before it.
+func (s *probed) silent() {
+	s.t.Helper()
+	mark := netip.AddrPortFrom(s.out.Addr4, 7)
+	sock, err := s.ambassador.UDP(mark.Addr())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sock.Close()
+	if err := sock.SendTo(mark, "mark"); err != nil {
+		s.t.Fatal(err)
+	}
+	isMark := func(f netnstest.Frame) bool { return !f.Sent && f.Dst == mark }
+	discovers := func(f netnstest.Frame) bool {
+		return f.Protocol == unix.IPPROTO_ICMPV6 && len(f.Bytes) > 54 && (f.Bytes[54] == 135 || f.Bytes[54] == 136)
+	}
+	s.capture.Wait(isMark)
+	for _, f := range s.capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol != 0 && !isMark(f) && !discovers(f) }) {
+		s.t.Errorf("the group sent protocol %d from %s to %s: %x", f.Protocol, f.Src, f.Dst, f.Bytes)
+	}
+}
+
+// Probes get through under every policy, to members and to the ambassador, and nothing of them leaves the group.
+func TestRootProbesGetThrough(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		edit   func(*spec.Group)
+		leaves bool // the ambassador may, as the look for what came out needs
+	}{
+		{"with an ambassador", nil, true},
+		{"with one that may call nobody", func(g *spec.Group) { g.Ambassador().Allow = []spec.Allow{} }, false},
+		{"with interception", func(g *spec.Group) { g.Ambassador().Intercept = 15001 }, true},
+		{"sealed", func(g *spec.Group) { g.Egress = spec.EgressNone }, false},
+		{"direct", func(g *spec.Group) { g.Egress = spec.EgressDirect }, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newProbed(t)
+			if tt.edit != nil {
+				tt.edit(s.group)
+			}
+			if err := s.net.Admit(t.Context(), s.group); err != nil {
+				t.Fatal(err)
+			}
+			h := New(s.layout, nil)
+			for role, who := range map[string]*netnstest.Helper{"ambassador": s.ambassador, "member": s.member} {
+				l := s.listen(who, netip.MustParseAddrPort("127.0.0.1:7000"))
+				if err := h.Probe(t.Context(), s.group.Name, "web", tcpProbe(7000)); err != nil {
+					t.Errorf("the %s: %v", role, err)
+				}
+				if _, err := l.Accept(probeTime); err != nil {
+					t.Errorf("the %s was not asked: %v", role, err)
+				}
+				l.Close()
+			}
+			if tt.leaves {
+				s.silent()
+			}
+		})
+	}
+}
+
+func tcpProbe(port uint16) spec.Probe {
+	return spec.Probe{Kind: "ready", TCP: &spec.TCPProbe{Port: port}, Timeout: probeTime}
+}
+
+// serveIn listens on the loopback of the group, as nobody's process.
+func (s *probed) serveIn(port string) net.Listener {
+	s.t.Helper()
+	var l net.Listener
+	netnstest.In(s.t, s.ns, func() (err error) {
+		l, err = net.Listen("tcp", "127.0.0.1:"+port)
+		return err
+	})
+	return l
+}
+
+func TestRootProbesAsk(t *testing.T) {
+	s := newProbed(t)
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/well" {
+			http.Error(w, "a headache", http.StatusServiceUnavailable)
+		}
+	})}
+	defer web.Close()
+	go web.Serve(s.serveIn("8080"))
+	rpc := grpc.NewServer()
+	defer rpc.Stop()
+	said := health.NewServer()
+	said.SetServingStatus("unwell", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	grpc_health_v1.RegisterHealthServer(rpc, said)
+	go rpc.Serve(s.serveIn("9090"))
+
+	h := New(s.layout, nil)
+	for _, tt := range []struct {
+		name, group string
+		p           spec.Probe
+		want        string
+	}{
+		{"http, well", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/well"}}, ""},
+		{"http, unwell", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: a headache"},
+		{"http, nobody", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8081, Path: "/"}}, "GET http://127.0.0.1:8081/: connection refused"},
+		{"grpc, well", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090}}, ""},
+		{"grpc, unwell", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090, Service: "unwell"}}, "grpc health of unwell at 127.0.0.1:9090: NOT_SERVING"},
+		{"grpc, nobody", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9091}}, "grpc health of 127.0.0.1:9091: connection refused"},
+		{"tcp, somebody", s.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, ""},
+		{"tcp, nobody", s.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8081}}, "connect to 127.0.0.1:8081: connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.p.Timeout = 10 * time.Second
+			if err := h.Probe(t.Context(), tt.group, "web", tt.p); hint.Text(err) != tt.want || errors.Is(err, host.ErrNotAsked) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if err := h.Probe(t.Context(), "other", "web", tcpProbe(8080)); !errors.Is(err, host.ErrNotAsked) {
+		t.Errorf("a group without a namespace: %v", err)
+	}
+}
+
+// BenchmarkRootProbe is what a probe that succeeds costs the daemon.
+func BenchmarkRootProbe(b *testing.B) {
+	netnstest.Root(b)
+	layout := probedLayout(b.TempDir())
+	n, err := network.New(network.Config{Layout: layout})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := n.Seal(b.Context(), "shop"); err != nil {
+		b.Fatal(err)
+	}
+	defer n.Remove(b.Context(), "shop")
+	ns, err := netns.Open(layout.NetnsPath("shop"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ns.Close()
+	var l net.Listener
+	netnstest.In(b, ns, func() (err error) {
+		l, err = net.Listen("tcp", "127.0.0.1:8080")
+		return err
+	})
+	web := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	defer web.Close()
+	go web.Serve(l)
+	h := New(layout, nil)
+	for name, p := range map[string]spec.Probe{
+		"tcp": tcpProbe(8080), "http": {HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}, Timeout: probeTime},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := h.Probe(b.Context(), "shop", "web", p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,264 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// dialTo is a dialer that goes to a server of the test's own.
+func dialTo(addr net.Addr) dialer {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
+	}
+}
+
+// plenty is a timeout that is not over before there is an answer, however busy the machine.
+const plenty = 30 * time.Second
+
+// askedWithin asks as a Prober does.
+func askedWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &unanswered{timeout})
+	defer cancel()
+	return hint.Text(askOver(ctx, p, dial))
+}
+
+func TestAskHTTP(t *testing.T) {
+	for _, tt := range []struct {
+		name, path string
+		serve      http.HandlerFunc
+		want       string
+	}{
+		{"a status of success", "/healthz", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }, ""},
+		{
+			"what is asked", "/a%20b?c=%64", func(w http.ResponseWriter, r *http.Request) {
+				if got := r.Method + " " + r.RequestURI + " of " + r.Host + " by " + r.UserAgent(); got != "GET /a%20b?c=%64 of 127.0.0.1:8080 by sallyport-probe" {
+					http.Error(w, got, http.StatusBadRequest)
+				}
+			}, "",
+		},
+		{
+			"a path that looks like a host", "//192.0.2.1/x", func(w http.ResponseWriter, r *http.Request) {
+				if r.RequestURI != "//192.0.2.1/x" {
+					http.Error(w, r.RequestURI, http.StatusBadRequest)
+				}
+			}, "",
+		},
+		{"no path", "", func(w http.ResponseWriter, r *http.Request) {}, ""},
+		{
+			"a failure with a reason", "/", func(w http.ResponseWriter, r *http.Request) {
+				http.Error(w, "the database\n is \x1b[31mdown", http.StatusServiceUnavailable)
+			}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: the database is \uFFFD[31mdown",
+		},
+		{"a failure whose body is its status", "/", http.NotFound, "GET http://127.0.0.1:8080/: status 404 Not Found"},
+		{"a failure without one", "/", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) }, "GET http://127.0.0.1:8080/: status 404 Not Found"},
+		{
+			"a long reason", "/", func(w http.ResponseWriter, r *http.Request) {
+				http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
+			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", longestExcerpt) + "…",
+		},
+		{"a redirect on the port is followed", "/", redirect("/", "/unwell"), "GET http://127.0.0.1:8080/: status 500 Internal Server Error"},
+		{"a redirect to elsewhere is not", "/", redirect("/", "http://192.0.2.1/unwell"), ""},
+		{"nor one to another port", "/", redirect("/", "http://127.0.0.1:81/unwell"), ""},
+		{"nor one to TLS", "/", redirect("/", "https://127.0.0.1:8080/unwell"), ""},
+		{"redirects without end", "/", redirect("/", "/"), "GET http://127.0.0.1:8080/: it redirects more than 10 times"},
+		{"hung up", "/", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, "GET http://127.0.0.1:8080/: it hung up without an answer"},
+		{
+			"no HTTP", "/", func(w http.ResponseWriter, r *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err == nil {
+					_, _ = io.WriteString(conn, "SSH-2.0-\x1b\r\n")
+					conn.Close()
+				}
+			}, `GET http://127.0.0.1:8080/: net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0-\x1b"`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewServer(tt.serve)
+			defer s.Close()
+			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: tt.path}}
+			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(s.Listener.Addr()))); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAskHTTPWithoutEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status int // 0: none is sent
+		want   string
+	}{
+		{"no answer", 0, "GET http://127.0.0.1:8080/: no answer within 1s"},
+		{"a body that never ends", http.StatusOK, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if tt.status != 0 {
+					w.WriteHeader(tt.status)
+					_ = http.NewResponseController(w).Flush()
+				}
+				<-r.Context().Done()
+			}))
+			defer s.Close()
+			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}
+			if diff := cmp.Diff(tt.want, askedWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// redirect leads from one path to a place, and is unwell everywhere else.
+func redirect(from, place string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != from {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Location", place)
+		w.WriteHeader(http.StatusFound)
+	}
+}
+
+func TestAskGRPC(t *testing.T) {
+	said := health.NewServer()
+	said.SetServingStatus("down", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	for _, tt := range []struct {
+		name, service string
+		serves        bool // the health service
+		want          string
+	}{
+		{"all of it", "", true, ""},
+		{"not serving", "down", true, "grpc health of down at 127.0.0.1:8080: NOT_SERVING"},
+		{"unknown service", "other", true, "grpc health of other at 127.0.0.1:8080: its health service does not know the name"},
+		{"no health service", "", false, "grpc health of 127.0.0.1:8080: it has no health service (grpc.health.v1.Health)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := grpc.NewServer()
+			defer s.Stop()
+			if tt.serves {
+				grpc_health_v1.RegisterHealthServer(s, said)
+			}
+			go func() { _ = s.Serve(l) }()
+			p := spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080, Service: tt.service}}
+			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(l.Addr()))); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Who hangs up is not called over and over for as long as the probe's timeout allows.
+func TestAskGRPCOfWhoHangsUp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		say  func(*http2.Framer) error
+	}{
+		{"without a word", func(f *http2.Framer) error { return nil }},
+		{"sends it away", func(f *http2.Framer) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					f := http2.NewFramer(conn, conn)
+					_, _ = io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
+					_ = errors.Join(f.WriteSettings(), f.WriteSettingsAck(), tt.say(f), conn.Close())
+				}
+			}()
+			for range 20 { // it is a race between its end and the question
+				calls := 0
+				dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+					calls++
+					return dialTo(l.Addr())(ctx, network, addr)
+				}
+				if said := askedWithin(t, plenty, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); said == "" {
+					t.Error("it is well")
+				}
+				if calls > mostCalls {
+					t.Fatalf("called %d times", calls)
+				}
+			}
+		})
+	}
+}
+
+func TestAskWhoDoesNotAnswer(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	refused := func(context.Context, string, string) (net.Conn, error) {
+		return nil, fmt.Errorf("connect to [::1]:8080: %w", unix.ECONNREFUSED)
+	}
+	unasked := func(context.Context, string, string) (net.Conn, error) {
+		return nil, fmt.Errorf("%w: too many open files", netns.ErrNoSocket)
+	}
+	for _, tt := range []struct {
+		name    string
+		p       spec.Probe
+		dial    dialer
+		timeout time.Duration
+		want    string
+	}{
+		{"tcp, accepted", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, dialTo(mute.Addr()), plenty, ""},
+		{"tcp, refused", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, refused, plenty, "connect to 127.0.0.1:8080: connection refused"},
+		{"tcp, unasked", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, unasked, plenty, "connect to 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"http, mute", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "GET http://127.0.0.1:8080: no answer within 100ms"},
+		{"http, refused", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, refused, plenty, "GET http://127.0.0.1:8080: connection refused"},
+		{"http, unasked", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, unasked, plenty, "GET http://127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"grpc, mute", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "grpc health of 127.0.0.1:8080: no answer within 100ms"},
+		{"grpc, refused", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, refused, plenty, "grpc health of 127.0.0.1:8080: connection refused"},
+		{"grpc, unasked", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, unasked, plenty, "grpc health of 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, askedWithin(t, tt.timeout, tt.p, tt.dial)); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnswerKeepsApartWhoCouldNotBeAsked(t *testing.T) {
+	if err := answer(t.Context(), "x", fmt.Errorf("%w: no port", netns.ErrNoSocket)); !errors.Is(err, host.ErrNotAsked) {
+		t.Errorf("%v is held against the container", err)
+	}
+	if err := answer(t.Context(), "x", unix.ECONNREFUSED); errors.Is(err, host.ErrNotAsked) {
+		t.Errorf("%v is not held against the container", err)
+	}
+}

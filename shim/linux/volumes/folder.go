@@ -1,0 +1,133 @@
+package volumes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/disk"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// mountPersistent makes the folder of a persistent volume where there is none, and mounts it, unless it is what is mounted, have.
+func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.Volume) error {
+	kept := h.layout.PersistentPath(group, v.Name)
+	if err := makePersistent(kept, v); err != nil {
+		return err
+	}
+	if owner, mode, err := madeFor(kept); err != nil {
+		return err
+	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(v) {
+		if err := give(kept, v); err != nil {
+			return err
+		}
+	}
+	if have != nil {
+		return nil
+	}
+	folder, err := openFolder(kept)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return mountFolder(folder, path)
+}
+
+// makePersistent makes the folder, which has its name only when it has its owner and its mode.
+func makePersistent(kept string, v spec.Volume) error {
+	if _, err := os.Lstat(kept); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	group := filepath.Dir(kept)
+	if err := os.MkdirAll(group, 0o700); err != nil {
+		return err
+	}
+	unfinished := filepath.Join(group, "."+v.Name)  // no volume is called so
+	if err := disk.Remove(unfinished); err != nil { // of a daemon that was killed here
+		return err
+	}
+	if err := os.Mkdir(unfinished, 0o700); err != nil {
+		return err
+	}
+	if err := give(unfinished, v); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, kept)
+}
+
+// Discard implements [runner.Volumes].
+func (h *Volumes) Discard(_ context.Context, group string) error {
+	mounts, err := h.mounts(group)
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		if !isTmpfs(m) {
+			return fmt.Errorf("delete the volumes of %s: %s is in use", group, filepath.Base(m.Mountpoint))
+		}
+	}
+	all := filepath.Dir(h.layout.PersistentPath(group, "x"))
+	if err := bare(all); err != nil {
+		return fmt.Errorf("delete the volumes of %s: %w", group, err)
+	}
+	if err := os.RemoveAll(all); err != nil {
+		return fmt.Errorf("delete the volumes of %s: %w", group, err)
+	}
+	if err := disk.Remove(filepath.Dir(all)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("delete the volumes of %s: %w", group, err)
+	}
+	return nil
+}
+
+// bare says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
+func bare(dir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(dir)))
+	if err != nil || len(mounts) == 0 {
+		return err
+	}
+	at := mounts[0].Mountpoint
+	return &hint.Error{
+		Err:  fmt.Errorf("there is a mount on %s, and what is in it would be deleted too", at),
+		Hint: "unmount it first: umount " + at,
+	}
+}
+
+// openFolder opens a folder to be mounted, and nothing else of that name. It follows links.
+func openFolder(path string) (*os.File, error) {
+	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+}
+
+// mountFolder mounts the opened folder at path, in place of what is mounted there. What is mounted below it is left out, now
+// and later: it was not looked at.
+func mountFolder(folder *os.File, path string) error {
+	tree, err := unix.OpenTree(int(folder.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return err
+	}
+	if err := unmount(path); err != nil {
+		return err
+	}
+	return unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// sameFolder says that both paths lead to one folder, through whatever mounts and links. What is not there is not the same.
+func sameFolder(a, b string) bool {
+	fa, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	fb, err := os.Stat(b)
+	return err == nil && os.SameFile(fa, fb)
+}

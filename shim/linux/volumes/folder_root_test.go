@@ -1,0 +1,102 @@
+package volumes_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
+	v, l := newVolumes(t)
+	ctx := context.Background()
+	data := spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"}
+	ensure(t, v, data)
+	inside := filepath.Join(l.VolumePath("g", "data"), "record")
+	write(t, inside, "1")
+	if err := v.Discard(ctx, "g"); err == nil {
+		t.Error("a volume that is mounted was deleted")
+	}
+	if err := v.Remove(ctx, "g", "data"); err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, v, data)
+	if got, err := os.ReadFile(inside); string(got) != "1" || err != nil {
+		t.Errorf("after rm and apply there is %q in it, error %v", got, err)
+	}
+	if err := v.Remove(ctx, "g", "data"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := v.Discard(ctx, "g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(l.StateDir, "volumes")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
+	}
+}
+
+func TestRootDiscardFollowsNoLink(t *testing.T) {
+	v, l := newVolumes(t)
+	ctx := context.Background()
+	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
+	write(t, filepath.Join(outside, "kept"), "x")
+	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
+	if err := os.Symlink(outside, filepath.Join(l.VolumePath("g", "data"), "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(v.Remove(ctx, "g", "data"), v.Discard(ctx, "g")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "kept")); err != nil {
+		t.Errorf("a link in the volume was followed: %v", err)
+	}
+}
+
+// TestRootPersistentVolumeHalfMade is a daemon that was killed before the folder had its owner.
+func TestRootPersistentVolumeHalfMade(t *testing.T) {
+	v, l := newVolumes(t)
+	folder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
+	ensure(t, v, spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"})
+	if got := ownerOf(t, l.PersistentPath("g", "data")); got != "65532:65532 750" {
+		t.Errorf("it is %s", got)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the half is still there: %v", err)
+	}
+}
+
+func TestRootDiscardCrossesNoMount(t *testing.T) {
+	v, l := newVolumes(t)
+	ctx := context.Background()
+	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
+	write(t, filepath.Join(outside, "kept"), "x")
+	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
+	if err := v.Remove(ctx, "g", "data"); err != nil {
+		t.Fatal(err)
+	}
+	at := folder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
+	if err := unix.Mount(outside, at, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	err := v.Discard(ctx, "g")
+	if gone := unix.Unmount(at, unix.MNT_DETACH); gone != nil {
+		t.Fatal(gone)
+	}
+	if err == nil || !strings.Contains(err.Error(), "there is a mount on "+at) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "kept")); err != nil {
+		t.Errorf("what is mounted there was deleted: %v", err)
+	}
+	if err := v.Discard(ctx, "g"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,140 @@
+package volumes
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Check implements [runner.Volumes].
+func (h *Volumes) Check(_ context.Context, want *spec.Group) error {
+	for _, v := range want.Volumes {
+		if v.HostPath == "" {
+			continue
+		}
+		folder, err := h.openHostPath(want, v)
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
+		folder.Close()
+	}
+	return nil
+}
+
+// readOnly says that no container of the group writes to the volume.
+func readOnly(g *spec.Group, volume string) bool {
+	for _, c := range g.Containers {
+		for _, m := range c.Mounts {
+			if m.Volume == volume && !m.ReadOnly {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (h *Volumes) mountHostPath(path string, want *spec.Group, v spec.Volume) error {
+	folder, err := h.openHostPath(want, v)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return mountFolder(folder, path)
+}
+
+// openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
+// may lead elsewhere a moment later.
+func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error) {
+	path := v.HostPath
+	folder, err := openFolder(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &hint.Error{Err: fmt.Errorf("host path %s does not exist", path), Hint: "make the folder: mkdir -p " + path}
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, &hint.Error{Err: fmt.Errorf("host path %s is not a folder", path), Hint: "name the folder; a single file comes into a container by a file block"}
+	case err != nil:
+		return nil, fmt.Errorf("host path: %w", err)
+	}
+	if err := h.judge(want, v, folder); err != nil {
+		folder.Close()
+		return nil, err
+	}
+	return folder, nil
+}
+
+// judge says why the opened folder can't be the volume; nil when it can.
+func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error {
+	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
+	if err != nil {
+		return fmt.Errorf("host path %s: %w", v.HostPath, err)
+	}
+	leads := "host path " + v.HostPath
+	if where != v.HostPath {
+		leads += " leads to " + where + ", and it"
+	}
+	if why := spec.HostPathRefused(where, readOnly(want, v.Name)); why != "" {
+		return &hint.Error{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
+	}
+	if kernels, err := ofTheKernel(folder); err != nil || kernels {
+		return &hint.Error{
+			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errOfTheKernel)),
+			Hint: "name a folder that holds nothing but the group's data",
+		}
+	}
+	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {
+		if own = realPath(own); own != "" && (within(where, own) || within(own, where)) {
+			return &hint.Error{
+				Err:  fmt.Errorf("%s can't be a volume: Sallyport keeps its own files in %s", leads, own),
+				Hint: "choose a folder that has none of Sallyport's in it; for one that Sallyport keeps, write persistent = true",
+			}
+		}
+	}
+	for _, socket := range h.sockets {
+		if socket = realPath(socket); within(socket, where) {
+			return &hint.Error{
+				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
+				Hint: "who talks to that starts processes outside the group; choose a folder that has no such socket in it",
+			}
+		}
+	}
+	return h.checkLinks(want, v.HostPath, where)
+}
+
+var errOfTheKernel = errors.New("the files in it are the kernel's")
+
+// ofTheKernel says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
+func ofTheKernel(folder *os.File) (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(folder.Fd()), &st); err != nil {
+		return false, err
+	}
+	switch int64(st.Type) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
+		unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC, unix.NSFS_MAGIC, unix.EFIVARFS_MAGIC, unix.BINFMTFS_MAGIC:
+		return true, nil
+	}
+	return false, nil
+}
+
+// realPath is a path without links, as far as it leads.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// within says whether path is dir or below it.
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
+}

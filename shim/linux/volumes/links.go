@@ -1,0 +1,98 @@
+package volumes
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// mostLinks is how many links the kernel follows on one path.
+const mostLinks = 40
+
+// checkLinks says why a host path that led to where, when it was opened, must not be followed there: a link on it stands in a
+// folder that containers write to, so that one of them may have chosen the place.
+func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
+	real, links, err := follow(path)
+	if err != nil {
+		return fmt.Errorf("host path %s: %w", path, err)
+	}
+	if real != where {
+		return fmt.Errorf("host path %s led to %s and leads to %s now", path, where, real)
+	}
+	if len(links) == 0 {
+		return nil
+	}
+	written, err := h.written(want)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		for dir := filepath.Dir(link); dir != "/"; dir = filepath.Dir(dir) {
+			for _, w := range written {
+				if sameFolder(dir, w) {
+					return &hint.Error{
+						Err:  fmt.Errorf("host path %s leads to %s by the link %s, which is in another volume: a container may have made it", path, where, link),
+						Hint: "name the folder itself, or one that is in no other volume",
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// written are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
+// that are mounted.
+func (h *Volumes) written(want *spec.Group) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(h.root())))
+	if err != nil {
+		return nil, fmt.Errorf("look at volumes: %w", err)
+	}
+	var all []string
+	for _, m := range mounts {
+		all = append(all, m.Mountpoint)
+	}
+	for _, v := range want.Volumes {
+		if v.HostPath != "" && !readOnly(want, v.Name) {
+			all = append(all, v.HostPath)
+		}
+	}
+	return all, nil
+}
+
+// follow is where a path leads to, and the links that it leads by, each without a link in its own path.
+func follow(path string) (real string, links []string, err error) {
+	real = "/"
+	for rest := path; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
+		at := filepath.Join(real, name) // also for .. and for nothing
+		info, err := os.Lstat(at)
+		if err != nil {
+			return "", nil, err
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			real = at
+			continue
+		}
+		if links = append(links, at); len(links) > mostLinks {
+			return "", nil, unix.ELOOP
+		}
+		to, err := os.Readlink(at)
+		if err != nil {
+			return "", nil, err
+		}
+		if filepath.IsAbs(to) {
+			real = "/"
+		}
+		rest = to + "/" + rest
+	}
+	return real, links, nil
+}

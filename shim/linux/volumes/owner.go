@@ -1,0 +1,53 @@
+package volumes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// madeAttr is kept on a volume's folder: the owner and the mode that we gave it last, whatever its containers made of them since.
+// Only the host's root sees it.
+const madeAttr = "trusted.sallyport.made"
+
+// give makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [madeFor].
+func give(path string, v spec.Volume) error {
+	uid, gid, mode, err := v.Ownership()
+	if err != nil {
+		return err
+	}
+	if err := os.Chown(path, uid, gid); err != nil {
+		return err
+	}
+	if err := unix.Chmod(path, mode); err != nil { // after the owner, whose change takes bits away; not subject to the umask
+		return err
+	}
+	err = unix.Setxattr(path, madeAttr, []byte(v.OwnershipText()), 0)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return &os.PathError{Op: "setxattr", Path: path, Err: err}
+	}
+	return nil
+}
+
+// madeFor is the owner and the mode that a volume's folder was last given, or, where that is not noted, those it has.
+func madeFor(path string) (owner string, mode uint32, err error) {
+	note := make([]byte, 64)
+	n, err := unix.Getxattr(path, madeAttr, note)
+	switch {
+	case err == nil:
+		if _, err := fmt.Sscanf(string(note[:n]), "%s %o", &owner, &mode); err == nil {
+			return owner, mode, nil
+		}
+	case !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP):
+		return "", 0, &os.PathError{Op: "getxattr", Path: path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return "", 0, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return fmt.Sprintf("%d:%d", st.Uid, st.Gid), st.Mode & 0o7777, nil
+}

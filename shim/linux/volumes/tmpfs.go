@@ -1,0 +1,59 @@
+package volumes
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// tmpfsSource is what our tmpfs are called in the list of mounts.
+const tmpfsSource = "sallyport"
+
+func isTmpfs(m *mountinfo.Info) bool {
+	return m.FSType == "tmpfs" && m.Source == tmpfsSource && m.Root == "/"
+}
+
+func tmpfsSize(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Blocks) * st.Bsize, nil
+}
+
+// mountTmpfs mounts an ephemeral volume, or gives the one that is there, have, its size and owner; what is in it stays.
+func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
+	options := fmt.Sprintf("size=%d", v.Size)
+	if have == nil {
+		uid, gid, mode, err := v.Ownership()
+		if err != nil {
+			return err
+		}
+		options += fmt.Sprintf(",uid=%d,gid=%d,mode=%o", uid, gid, mode)
+		if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+			return err
+		}
+		return give(path, v)
+	}
+	if !have.SameSize(v) {
+		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
+		if errors.Is(err, unix.EINVAL) {
+			return &hint.Error{
+				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(v.Size)),
+				Hint: "make room in the volume, or remove the group and apply it again",
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !have.SameOwnership(v) {
+		return give(path, v)
+	}
+	return nil
+}

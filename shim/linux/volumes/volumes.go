@@ -1,0 +1,219 @@
+package volumes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/disk"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// Volumes makes the volumes of a real host. Whatever its kind, each is a mount of its own at Layout.VolumePath, where the
+// daemon is, so that it is there as long as the group and not as long as a container:
+//
+//	ephemeral   a tmpfs
+//	persistent  a folder below Layout.StateDir, kept when the group is gone
+//	host path   a folder of the host, without what else is mounted below it
+//
+// A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
+// may change them, and are let.
+type Volumes struct {
+	layout  layout.Layout
+	sockets []string
+	making  sync.RWMutex // held for reading from a folder's making to the mount on it
+}
+
+// New returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
+func New(l layout.Layout, sockets ...string) *Volumes {
+	return &Volumes{layout: l, sockets: sockets}
+}
+
+// Groups implements [runner.Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
+func (h *Volumes) Groups(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(h.root())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list volumes: %w", err)
+	}
+	var groups []string
+	for _, e := range entries {
+		mounts, err := h.mounts(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if len(mounts) > 0 {
+			groups = append(groups, e.Name())
+			continue
+		}
+		if err := h.tidy(e.Name()); err != nil {
+			return nil, fmt.Errorf("list volumes: %w", err)
+		}
+	}
+	return groups, nil
+}
+
+// tidy removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
+func (h *Volumes) tidy(group string) error {
+	h.making.Lock()
+	defer h.making.Unlock()
+	if mounts, err := h.mounts(group); err != nil || len(mounts) > 0 {
+		return err
+	}
+	dir := filepath.Dir(h.layout.VolumePath(group, "x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return err
+	}
+	for _, e := range entries {
+		_ = unix.Rmdir(filepath.Join(dir, e.Name()))
+	}
+	_ = unix.Rmdir(dir)
+	return nil
+}
+
+// Observe implements [runner.Volumes].
+func (h *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
+	mounts, err := h.mounts(group)
+	if err != nil {
+		return nil, err
+	}
+	var out []spec.Volume
+	for _, m := range mounts {
+		v, err := h.look(group, m, want)
+		if err != nil {
+			return nil, fmt.Errorf("look at volume %s: %w", filepath.Base(m.Mountpoint), err)
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// look says what is mounted as a volume.
+func (h *Volumes) look(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
+	v.Name = filepath.Base(m.Mountpoint)
+	switch {
+	case isTmpfs(m):
+		v.Size, err = tmpfsSize(m.Mountpoint)
+	case sameFolder(m.Mountpoint, h.layout.PersistentPath(group, v.Name)):
+		v.Persistent = true
+	default:
+		v.HostPath = m.Root
+		if want == nil {
+			return v, nil
+		}
+		if w := spec.FindVolume(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
+			v.HostPath = w.HostPath
+		}
+		return v, nil
+	}
+	if err == nil {
+		v.Owner, v.Mode, err = madeFor(m.Mountpoint)
+	}
+	return v, err
+}
+
+// Ensure implements [runner.Volumes]. Making a tmpfs smaller than what is in it is an error.
+func (h *Volumes) Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error {
+	have, err := h.Observe(ctx, want.Name, want)
+	if err != nil {
+		return err
+	}
+	if err := h.ensure(want, v, spec.FindVolume(have, v.Name)); err != nil {
+		return fmt.Errorf("mount volume %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+func (h *Volumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) error {
+	if have != nil && have.Satisfies(v) {
+		return nil
+	}
+	path := h.layout.VolumePath(want.Name, v.Name)
+	h.making.RLock()
+	defer h.making.RUnlock()
+	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
+		return err
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	switch {
+	case v.HostPath != "":
+		return h.mountHostPath(path, want, v)
+	case have != nil && !have.SameKind(v):
+		if err := unmount(path); err != nil {
+			return err
+		}
+		have = nil
+	}
+	if v.Persistent {
+		return h.mountPersistent(path, want.Name, v, have)
+	}
+	return mountTmpfs(path, v, have)
+}
+
+// Remove implements [runner.Volumes]. It unmounts even what somebody looks into, and takes the folder away that it was mounted on, and
+// the group's with the last.
+func (h *Volumes) Remove(_ context.Context, group, volume string) error {
+	path := h.layout.VolumePath(group, volume)
+	if err := unmount(path); err != nil {
+		return fmt.Errorf("unmount volume %s: %w", volume, err)
+	}
+	if err := disk.Remove(path); err != nil {
+		return fmt.Errorf("remove volume %s: %w", volume, err)
+	}
+	return h.tidy(group)
+}
+
+// unmount takes every mount off a path.
+func unmount(path string) error {
+	for { // one mount may lie on another
+		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (h *Volumes) root() string { return filepath.Dir(filepath.Dir(h.layout.VolumePath("x", "x"))) }
+
+// mounts lists what is mounted as a volume of the group; of mounts on one another, the one that is seen.
+func (h *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(h.layout.VolumePath(group, "x")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at volumes: %w", err)
+	}
+	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return filepath.Dir(i.Mountpoint) != dir, false
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at volumes: %w", err)
+	}
+	var out []*mountinfo.Info
+	for i, m := range infos {
+		if !slices.ContainsFunc(infos[i+1:], func(over *mountinfo.Info) bool { return over.Mountpoint == m.Mountpoint }) {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}

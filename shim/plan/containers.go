@@ -1,0 +1,68 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/restart"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// ContainerStatuses are the lines below a group's: what is wanted, in its order, then what is left of other definitions.
+func ContainerStatuses(in Input) []group.ContainerStatus {
+	out := []group.ContainerStatus{}
+	if in.Want != nil {
+		for i := range in.Want.Containers {
+			out = append(out, wantedStatus(in, &in.Want.Containers[i]))
+		}
+	}
+	for _, s := range in.Observed.Containers {
+		if in.Want == nil || in.Want.Container(s.Name) == nil {
+			out = append(out, containerStatus(s, "", in.History[s.Name], in.Now))
+		}
+	}
+	return out
+}
+
+func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
+	s, ok := in.Observed.Container(c.Name)
+	if !ok {
+		s = host.ContainerState{Task: host.TaskNone}
+		if in.Observed.ContainersErr != nil {
+			s.Task = host.TaskUnknown
+		}
+	}
+	s.Name, s.Role = c.Name, c.Role
+	st := containerStatus(s, c.Image, in.History[c.Name], in.Now)
+	st.Waiting = in.waiting(c, s)
+	switch {
+	case s.Task == host.TaskRunning:
+		st.Ready = c.Role != spec.Init && in.healthOf(c).Ready
+	case s.Task == host.TaskStopped:
+		st.Ready = c.Role == spec.Init && in.endedWell(c, s)
+		if in.ToRun() != nil && in.again(c, s) {
+			st.NextStart = in.History[c.Name].Next
+		}
+	}
+	if in.Ended != nil {
+		if x, ok := in.Ended.Exits[c.Name]; ok {
+			st.Exit(x.Status, x.OOMKilled)
+		}
+	}
+	return st
+}
+
+func containerStatus(s host.ContainerState, image string, l restart.Record, now time.Time) group.ContainerStatus {
+	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: l.Restarts}
+	if l.Ended || now.Sub(l.StartedAt) < restart.Stable {
+		st.Row = l.Row
+	}
+	if l.ExitStatus != nil {
+		st.Exit(*l.ExitStatus, l.OOMKilled)
+	}
+	if s.Task == host.TaskRunning {
+		st.StartedAt = l.StartedAt
+	}
+	return st
+}

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// StateOf is the state of a group, given the one before; empty: there was none. It is pure.
+func StateOf(in Input, before group.State) group.State {
+	o := in.Observed
+	if in.Want == nil {
+		if o.Gone() {
+			return group.Gone
+		}
+		return group.Stopping
+	}
+	if in.ToRun() == nil {
+		switch {
+		case !o.Gone():
+			return group.Stopping
+		case in.Stopped:
+			return group.Stopped
+		default:
+			return in.Ended.State
+		}
+	}
+	if o.ContainersErr != nil {
+		if before == "" || before == group.Stopping {
+			return group.Pending
+		}
+		return before
+	}
+	switch {
+	case in.allUp() && in.allReady(before):
+		return group.Running
+	case before == group.Running, before == group.Degraded, in.anyEnded():
+		return group.Degraded
+	case len(o.Containers) > 0:
+		return group.Starting
+	default:
+		return group.Pending
+	}
+}
+
+// allUp says that every container runs or has ended for good, and that the network is not known to be otherwise than wanted. One
+// whose failure is ignored may do what it likes.
+func (in Input) allUp() bool {
+	n := in.Observed.Net
+	if n.Namespace == host.Absent || n.Rules == host.Absent || n.Link == host.Absent && in.Want.Egress != spec.EgressNone {
+		return false
+	}
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, ok := in.Observed.Container(c.Name)
+		up := s.Task == host.TaskRunning && c.Role != spec.Init || in.finished(c, s)
+		if !ok || s.Digest != c.Digest || !up && !(s.Task == host.TaskStopped && minor(c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// minor says that the group counts as whole without the container.
+func minor(c *spec.Container) bool {
+	return c.OnFailure == spec.FailureIgnored && c.Role != spec.Ambassador && c.Role != spec.Init
+}
+
+// allReady says that what runs is ready. A keeper that has just come, and found the group running, takes it for ready as long as the
+// probes have not decided otherwise.
+func (in Input) allReady(before group.State) bool {
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, _ := in.Observed.Container(c.Name)
+		if s.Task != host.TaskRunning || minor(c) {
+			continue
+		}
+		h := in.healthOf(c)
+		if !h.Ready && !(h.Unknown() && (before == "" || before == group.Running)) {
+			return false
+		}
+	}
+	return true
+}
+
+// anyEnded says that something has ended that is not to be down.
+func (in Input) anyEnded() bool {
+	return slices.ContainsFunc(in.Observed.Containers, func(s host.ContainerState) bool {
+		c := in.Want.Container(s.Name)
+		return s.Task == host.TaskStopped && c != nil && !in.endedWell(c, s) && !minor(c)
+	})
+}
+
+// Complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
+func Complaint(in Input) error {
+	err := in.Observed.Unknown(in.ToRun())
+	switch {
+	case err != nil:
+		return err
+	case in.EndedErr != nil:
+		return in.EndedErr
+	case in.Want == nil, in.Stopped:
+		return nil
+	case in.Ended != nil:
+		return in.Ended.Complaint(in.Want)
+	}
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		s, ok := in.Observed.Container(c.Name)
+		if !ok || s.Task != host.TaskStopped || minor(c) {
+			continue
+		}
+		err := fmt.Errorf("%s ended with %s", c.Title(), in.endText(s))
+		hint_ := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
+		if !in.finished(c, s) {
+			return &hint.Error{Err: err, Hint: hint_ + "it is started again with growing waits"}
+		}
+		if in.failed(s) {
+			return &hint.Error{Err: err, Hint: hint_ + fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)}
+		}
+	}
+	return nil
+}
+
+// Since is when a group of which this keeper has done nothing has entered its state, as far as what there is of it tells: one that
+// runs, when the last of its programs was started.
+func (in Input) Since(s group.State) time.Time {
+	var at time.Time
+	switch s {
+	case group.Running:
+		for _, c := range in.Observed.Containers {
+			if c.Task == host.TaskRunning && c.StartedAt.After(at) {
+				at = c.StartedAt
+			}
+		}
+	case group.Completed:
+		if in.Ended != nil {
+			at = in.Ended.At
+		}
+	}
+	if at.IsZero() || at.After(in.Now) { // later: the clock was set back since
+		return in.Now
+	}
+	return at
+}

@@ -1,0 +1,210 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Kind says what a step does.
+type Kind string
+
+// The kinds of steps, in the order in which a group comes up, then goes down.
+const (
+	Seal       Kind = "seal"       // pin the namespace, deny everything
+	Admit      Kind = "admit"      // put the policy in force
+	Limit      Kind = "limit"      // the bounds of the whole group
+	Connect    Kind = "connect"    // link, addresses, routes, host's entries
+	Mount      Kind = "mount"      // one volume
+	Create     Kind = "create"     // all targets at once, all or none
+	Start      Kind = "start"      // one target
+	Stop       Kind = "stop"       // the targets of one stage at once
+	Remove     Kind = "remove"     // all targets at once
+	Unmount    Kind = "unmount"    // one volume
+	Disconnect Kind = "disconnect" // the link, the namespace, the cgroups: the whole network
+)
+
+// A Step is one thing to do to one group. String is the line that plan, log and goldens share.
+type Step struct {
+	Kind    Kind
+	Group   string
+	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Start
+	Cgroup  string      // Admit: what the rules name
+	Volume  spec.Volume // Mount, Unmount
+	Targets []Target    // Create, Start, Stop, Remove
+}
+
+// A Target is one container that a step acts on.
+type Target struct {
+	Name string
+	Role spec.Role
+	Stop spec.Stop // what a Stop step goes by
+	// Because is why a Stop step stops a container that nothing replaces: what its probes said; empty elsewhere.
+	Because string
+}
+
+// String is the target in an operator's words: "web (app)".
+func (t Target) String() string {
+	return spec.Container{Name: t.Name, Role: t.Role}.Title()
+}
+
+// String is the step in an operator's words, one line.
+func (s Step) String() string {
+	switch s.Kind {
+	case Seal:
+		return "pin namespace " + s.Group + ", deny everything in it"
+	case Admit:
+		return s.admitText()
+	case Connect:
+		return "connect " + s.Group + rateText(s.Want) + publishText(s.Want)
+	case Limit:
+		return limitText(s.Want)
+	case Mount:
+		return "mount volume " + s.Volume.String()
+	case Unmount:
+		return unmountText(s.Volume)
+	case Stop:
+		return "stop " + stopText(s.Targets)
+	case Start:
+		return "start " + targetsText(s.Targets) + thenText(s.Want.Container(s.Targets[0].Name))
+	case Disconnect:
+		return "disconnect " + s.Group + ", unpin its namespace"
+	default:
+		return string(s.Kind) + " " + targetsText(s.Targets)
+	}
+}
+
+func (s Step) admitText() string {
+	switch s.Want.Egress {
+	case spec.EgressNone:
+		return "admit nobody of " + s.Group + " to the world"
+	case spec.EgressDirect:
+		return fmt.Sprintf("admit every container of %s to the world: cgroup %s", s.Group, s.Cgroup)
+	}
+	a := s.Want.Ambassador()
+	if a == nil {
+		return "admit nobody of " + s.Group + " to the world"
+	}
+	where := "the world"
+	if a.Allow != nil {
+		where = allowText(a.Allow)
+	}
+	return fmt.Sprintf("admit %s to %s%s: cgroup %s", a.Title(), where, doorText(a), s.Cgroup)
+}
+
+// doorText is what the rules do besides admitting the ambassador.
+func doorText(a *spec.Container) string {
+	text := ""
+	if a.Quota != 0 {
+		text += "; it may exchange " + spec.FormatSize(a.Quota)
+	}
+	if a.Intercept != 0 {
+		text += "; " + a.InterceptText()
+	}
+	return text
+}
+
+// rateText bounds the link.
+func rateText(g *spec.Group) string {
+	rate := g.Door().Rate
+	if rate == (spec.Rate{}) {
+		return ""
+	}
+	return ", at most " + rate.String()
+}
+
+func allowText(allow []spec.Allow) string {
+	if len(allow) == 0 {
+		return "nothing but its callers"
+	}
+	parts := make([]string, len(allow))
+	for i, a := range allow {
+		parts[i] = a.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+func publishText(g *spec.Group) string {
+	publish := g.Door().Publish
+	if len(publish) == 0 {
+		return ""
+	}
+	parts := make([]string, len(publish))
+	for i, p := range publish {
+		parts[i] = fmt.Sprintf("%s to port %d", p.HostPort(), p.Port)
+	}
+	return ", publish " + strings.Join(parts, ", ")
+}
+
+func targetsText(targets []Target) string {
+	parts := make([]string, len(targets))
+	for i, t := range targets {
+		parts[i] = t.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+// stopText names a grace once for neighbours that share it.
+func stopText(targets []Target) string {
+	var b strings.Builder
+	for i, t := range targets {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(t.String())
+		if last := i == len(targets)-1; last || targets[i+1].Stop.Timeout != t.Stop.Timeout {
+			fmt.Fprintf(&b, ", grace %s", t.Stop.Timeout)
+		}
+		if t.Because != "" {
+			b.WriteString(": " + t.Because)
+		}
+	}
+	return b.String()
+}
+
+// unmountText says what becomes of what is in the volume, where that is not its end.
+func unmountText(v spec.Volume) string {
+	if v.Persistent {
+		return "unmount volume " + v.Name + ", keep what is in it"
+	}
+	return "unmount volume " + v.Name
+}
+
+func target(c *spec.Container) Target { return Target{Name: c.Name, Role: c.Role, Stop: c.Stop} }
+
+// Texts are the lines of the steps; never nil.
+func Texts(steps []Step) []string {
+	out := make([]string, len(steps))
+	for i, s := range steps {
+		out[i] = s.String()
+	}
+	return out
+}
+
+// Builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
+func (s Step) Builds() bool {
+	switch s.Kind {
+	case Seal, Admit, Connect, Mount, Limit, Create, Start:
+		return true
+	default:
+		return false
+	}
+}
+
+// Replaces returns the step that creates what takes the place of what the first of the steps takes away. nil: none does, or the
+// first must not wait for it: what lives in a namespace that nobody can look into any more has to go, whatever follows.
+func Replaces(steps []Step) *Step {
+	if k := steps[0].Kind; k != Stop && k != Remove {
+		return nil
+	}
+	if slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Seal }) {
+		return nil
+	}
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Kind == Create })
+	if i < 0 {
+		return nil
+	}
+	return &steps[i]
+}

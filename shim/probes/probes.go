@@ -1,0 +1,238 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A ProbeConfig holds what a ProbeGroup needs.
+type ProbeConfig struct {
+	Prober Prober           // optional: without one, every running container is ready
+	Log    *slog.Logger     // required
+	Now    func() time.Time // required
+}
+
+// A ProbeGroup asks the probes of one group's running containers, each probe in a goroutine of its
+// own. It remembers their answers for as long as the container runs: not through a restart of the
+// container, nor of the daemon.
+type ProbeGroup struct {
+	group   string
+	config  ProbeConfig
+	changed func() // called by the goroutines when Health has changed
+
+	loops sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	workers map[string]*worker // by container
+}
+
+// A worker asks the probes of one run of a container's program.
+type worker struct {
+	container  string
+	pid        uint32
+	startedAt  time.Time // zero: not known
+	began      time.Time // the probes' initial delays count from here
+	probes     []spec.Probe
+	thresholds []threshold // in the order of probes
+	health     host.Health
+	reported   host.Health // the health at the last call of changed
+	reportedAt time.Time
+	started    chan struct{} // closed when its startup probe has succeeded, or if it has none
+	end        context.CancelFunc
+}
+
+// NewProbeGroup starts nothing. changed is called from several goroutines at once.
+func NewProbeGroup(group string, config ProbeConfig, changed func()) *ProbeGroup {
+	return &ProbeGroup{group: group, config: config, changed: changed, workers: map[string]*worker{}}
+}
+
+// Follow takes up what was just observed of the group's containers. It begins to ask those that
+// have started since, and forgets those that no longer run. A nil group means that the group is to
+// be removed: nothing is asked any more. It must not be called with containers that could not be
+// observed. The goroutines end with ctx, so ctx must be the runner's, not that of one
+// reconciliation.
+func (p *ProbeGroup) Follow(ctx context.Context, group *spec.Group, states []host.ContainerState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	workers := map[string]*worker{}
+	if group != nil && !p.closed {
+		for _, s := range states {
+			if w := p.workerFor(ctx, group.Container(s.Name), s); w != nil {
+				workers[s.Name] = w
+			}
+		}
+	}
+	for name, w := range p.workers {
+		if workers[name] != w {
+			w.end()
+		}
+	}
+	p.workers = workers
+}
+
+// workerFor returns the worker for the container as it was observed. Nil means that the container
+// does not run. A container that was made from another definition than c keeps the probes it had,
+// since c's are not about it. A container in an unknown state is still asked. It needs mu.
+func (p *ProbeGroup) workerFor(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+	w := p.workers[s.Name]
+	switch {
+	case s.Task == host.TaskUnknown:
+		return w
+	case s.Task != host.TaskRunning:
+		return nil
+	case w != nil && !w.runs(s):
+		w = nil
+	}
+	if c == nil || s.Digest != c.Digest || w != nil && reflect.DeepEqual(w.probes, c.Probes) {
+		return w
+	}
+	return p.begin(ctx, c, s)
+}
+
+// runs reports whether the container is still in the run that the worker asks about.
+func (w *worker) runs(s host.ContainerState) bool {
+	known := !w.startedAt.IsZero() && !s.StartedAt.IsZero()
+	return w.pid == s.PID && (!known || w.startedAt.Equal(s.StartedAt))
+}
+
+// begin starts to ask a container. It needs mu.
+func (p *ProbeGroup) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+	now := p.config.Now()
+	w := &worker{
+		container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
+		thresholds: make([]threshold, len(c.Probes)), started: make(chan struct{}), health: host.Health{Started: true, Ready: true},
+	}
+	if !s.StartedAt.IsZero() && s.StartedAt.Before(now) { // later: the clock was set back since
+		w.began = s.StartedAt
+	}
+	ctx, w.end = context.WithCancel(ctx)
+	if p.config.Prober == nil {
+		return w
+	}
+	w.health = combine(w.probes, w.thresholds)
+	w.reported = w.health
+	if w.health.Started {
+		close(w.started)
+	}
+	for i := range w.probes {
+		p.loops.Go(func() { p.loop(ctx, w, i) })
+	}
+	return w
+}
+
+// loop asks one probe until it is decided for good, or until the container's run ends.
+func (p *ProbeGroup) loop(ctx context.Context, w *worker, i int) {
+	probe := &w.probes[i]
+	if probe.Kind != spec.ProbeStartup {
+		select {
+		case <-w.started:
+		case <-ctx.Done():
+			return
+		}
+	}
+	at := later(w.began.Add(probe.InitialDelay), p.config.Now())
+	schedule := schedule{due: at}
+	for p.sleep(ctx, at) {
+		began := p.config.Now()
+		counts := !began.Before(schedule.due)
+		err := p.config.Prober.Probe(ctx, p.group, w.container, *probe)
+		if ctx.Err() != nil {
+			return // the answer is about a run that has ended
+		}
+		s := p.note(ctx, w, i, err, counts)
+		if s.decided(probe) {
+			return
+		}
+		at, schedule = schedule.next(probe, s, counts, began, p.config.Now())
+	}
+}
+
+// note records the result of one try.
+func (p *ProbeGroup) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
+	p.mu.Lock()
+	if ctx.Err() != nil { // Follow has ended it in the meantime
+		p.mu.Unlock()
+		return w.thresholds[i]
+	}
+	unasked := errors.Is(err, host.ErrNotAsked)
+	if unasked && !errors.Is(w.thresholds[i].lastErr, host.ErrNotAsked) {
+		p.config.Log.Warn(hint.OneLine(err.Error()), "group", p.group, "container", w.container, "probe", w.probes[i].Kind)
+	}
+	if err == nil || counts && !unasked {
+		w.thresholds[i] = w.thresholds[i].counted(&w.probes[i], err)
+	} else {
+		w.thresholds[i] = w.thresholds[i].uncounted(err)
+	}
+	s, wasStarted := w.thresholds[i], w.health.Started
+	w.health = combine(w.probes, w.thresholds)
+	if w.health.Started && !wasStarted {
+		close(w.started)
+	}
+	news := w.report(p.config.Now())
+	p.mu.Unlock()
+	if news {
+		p.changed()
+	}
+	return s
+}
+
+// reasonInterval limits how often a change of the reason alone wakes the runner: an error text may
+// contain a timestamp, and each call of changed makes the runner look at the whole group.
+const reasonInterval = time.Second
+
+// report reports whether changed is to be called, and records the health as reported. It needs the
+// group's mu.
+func (w *worker) report(now time.Time) bool {
+	same := w.reported
+	same.Reason = w.health.Reason
+	if w.health == w.reported || w.health == same && now.Sub(w.reportedAt) < reasonInterval {
+		return false
+	}
+	w.reported, w.reportedAt = w.health, now
+	return true
+}
+
+// sleep waits until a time. It returns false if ctx has ended.
+func (p *ProbeGroup) sleep(ctx context.Context, until time.Time) bool {
+	timer := time.NewTimer(until.Sub(p.config.Now()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Health returns the health, by name, of each container that ran at the last Follow. A container
+// without probes is ready.
+func (p *ProbeGroup) Health() map[string]host.Health {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[string]host.Health, len(p.workers))
+	for name, w := range p.workers {
+		out[name] = w.health
+	}
+	return out
+}
+
+// Close ends the goroutines and waits for them. Nothing is asked any more.
+func (p *ProbeGroup) Close() {
+	p.mu.Lock()
+	p.closed = true
+	for w := range maps.Values(p.workers) {
+		w.end()
+	}
+	p.mu.Unlock()
+	p.loops.Wait()
+}

@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/journal"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/probes"
+	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Config holds what a runner needs.
+type Config struct {
+	Runtime Runtime          // required
+	Network Network          // required
+	Volumes Volumes          // required
+	Cgroups Cgroups          // optional: nil sets no limits on whole groups
+	Store   *store.Store     // required
+	Images  ImageKeeper      // optional: nil leaves it to others to keep images
+	Drift   Drift            // optional: without one, drift is described as "its network"
+	Prober  probes.Prober    // optional: without one, every running container is ready
+	Journal *journal.Journal // optional: nil records nothing
+	Log     *slog.Logger     // optional: nil discards
+	Now     func() time.Time // optional: nil is time.Now
+	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
+
+	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
+	Resync time.Duration
+	// PortInUse returns who else uses a port of the host. holder is empty if the port is free.
+	// Optional: nil takes every port to be free.
+	PortInUse func(spec.Publish) (holder string, err error)
+	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
+	LastOutput func(group, container string) []string
+	// Before is called before each step is tried, from the runners' goroutines. Optional.
+	Before func(group string, step plan.Step)
+	// Trace is called after each step was tried, from the runners' goroutines. Optional.
+	Trace func(group string, step plan.Step, took time.Duration)
+}
+
+// errIncomplete is the error for a configuration that lacks something required.
+var errIncomplete = errors.New("shim: a keeper needs Runtime, Network, Volumes and Store")
+
+// Fill sets what is optional and was left out. It fails if something required is missing.
+func (c *Config) Fill() error {
+	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+		return errIncomplete
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Resync == 0 {
+		c.Resync = 30 * time.Second
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package runner
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/journal"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// detectDrift notes what others have changed: all was as wanted after the last reconciliation,
+// nothing else is wanted since, and now there are steps that restore the network or the limits.
+func (r *Runner) detectDrift(in plan.Input, seq int, steps []plan.Step) {
+	if in.ToRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
+		return
+	}
+	for i, s := range steps {
+		follows := i > 0 && s.Kind == plan.Admit && steps[i-1].Kind == plan.Seal // new rules admit no member yet
+		if part, ok := partOf[s.Kind]; ok && !follows {
+			r.drift = append(r.drift, r.describeDrift(part, s.Want)...)
+		}
+	}
+}
+
+// partOf returns the part that each kind of step puts back.
+var partOf = map[plan.Kind]host.Part{plan.Seal: host.PartNamespace, plan.Admit: host.PartRules, plan.Limit: host.PartLimits, plan.Connect: host.PartLink}
+
+func (r *Runner) describeDrift(part host.Part, want *spec.Group) []string {
+	if d := r.config.Drift; d != nil {
+		return d.Amiss(part, want)
+	}
+	return []string{"its network"}
+}
+
+// The repairs were put back and are in no event yet.
+type repairs struct {
+	journal.Throttle
+	inARow int // events without a long pause between
+	found  []string
+	times  int
+}
+
+// burst is how many changes in a row get an event each. An operator makes so many. A program that
+// works against us makes more.
+const burst = 20
+
+// reported notes that an event has the repairs.
+func (m *repairs) reported(at time.Time) {
+	if at.Sub(m.ToldAt) > m.Wait+journal.MostWait {
+		m.inARow = 0
+	}
+	m.Throttle.Told(at)
+	if m.inARow++; m.inARow < burst {
+		m.Wait = 0
+	}
+	m.found, m.times = nil, 0
+}
+
+// recordRepairs records the drift that this reconciliation has put back, or could not put back.
+// What others change over and over is put back each time and recorded less and less often. Their
+// changes must not push everything else out of the journal.
+func (r *Runner) recordRepairs(err error) {
+	now := r.config.Now()
+	if err != nil {
+		if len(r.drift) > 0 && !r.driftReported && r.repairs.Due(now) {
+			r.record(driftEvent(r.group, r.drift, 0, err))
+			r.driftReported = true
+		}
+		return
+	}
+	m := &r.repairs
+	if len(r.drift) > 0 {
+		m.times++
+		for _, x := range r.drift {
+			if !slices.Contains(m.found, x) {
+				m.found = append(m.found, x)
+			}
+		}
+	}
+	if m.times > 0 && (r.driftReported || m.Due(now)) {
+		r.record(driftEvent(r.group, m.found, m.times, nil))
+		m.reported(now)
+	}
+	r.drift, r.driftReported = nil, false
+}

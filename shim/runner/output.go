@@ -1,0 +1,40 @@
+package runner
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/plan"
+)
+
+// An output is the last lines that a container printed before an end.
+type output struct {
+	after time.Time
+	lines []string
+}
+
+// addOutput adds the last output of containers whose last end was a failure and that are down or
+// have failed in a row. It reads them once for each end.
+func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []group.ContainerStatus {
+	if r.config.LastOutput == nil {
+		return containers
+	}
+	for i := range containers {
+		st := &containers[i]
+		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.History[st.Name].Condemned == "" || st.Task == host.TaskRunning && st.Row == 0 {
+			continue
+		}
+		after := in.History[st.Name].EndedAt
+		said, ok := r.output[st.Name]
+		if !ok || !said.after.Equal(after) {
+			if r.output == nil {
+				r.output = map[string]output{}
+			}
+			said = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
+			r.output[st.Name] = said
+		}
+		st.LastOutput = said.lines
+	}
+	return containers
+}

@@ -1,0 +1,252 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/restart"
+)
+
+// maxRepeats is how often the plans of one reconciliation may begin with the same step. Beyond that
+// the group does not settle. Normally it is once.
+const maxRepeats = 5
+
+// reconcile observes, plans and acts until there is nothing to do or something fails. It returns
+// when to reconcile again, and whether the group is gone for good.
+func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
+	done := map[string]int{} // by the first step of a plan
+	for {
+		d, seq := r.desiredNow()
+		in := r.observe(ctx, d)
+		if ctx.Err() != nil {
+			return time.Time{}, false
+		}
+		if end := in.Ending(); end != nil {
+			end.Generation = d.generation()
+			if err := r.config.Store.SetEnded(r.group, end); err != nil {
+				return r.failed(ctx, d, seq, plan.Step{}, err), false
+			}
+			continue
+		}
+		steps := plan.Steps(in)
+		r.detectDrift(in, seq, steps)
+		state := r.updateStatus(in, r.lastError, len(steps) > 0)
+		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time others change it again
+			r.recordState(state, nil)
+		}
+		switch {
+		case len(steps) == 0:
+			return r.settled(ctx, in, seq)
+		case done[steps[0].String()] == maxRepeats:
+			return r.failed(ctx, d, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
+		}
+		done[steps[0].String()]++
+		prepared := false
+		for i, s := range steps {
+			if _, now := r.desiredNow(); now != seq {
+				break // something else is wanted by now
+			}
+			if create := plan.Replaces(steps[i:]); create != nil && !prepared {
+				if err := r.prepare(ctx, d, *create); err != nil {
+					return r.failed(ctx, d, seq, *create, err), false
+				}
+				prepared = true
+			}
+			if err := r.execute(ctx, d, seq, s); err != nil {
+				return r.failed(ctx, d, seq, s, err), false
+			}
+		}
+		if _, now := r.desiredNow(); now != seq {
+			clear(done)
+		}
+	}
+}
+
+// observe observes the host, adds the result to the records and saves them.
+func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
+	in := plan.Input{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Store.Layout()}
+	if d.wanted != nil {
+		in.Want, in.Stopped, in.Pins = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
+	}
+	var undone bool
+	in.Ended, undone, in.EndedErr = r.loadEnded(d)
+	in.Observed = r.machine.Observe(ctx, r.group, in.ToRun())
+	o, err := r.restoreRecords(in, d)
+	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
+	if in.Observed.ContainersErr == nil {
+		r.probes.Follow(ctx, in.ToRun(), in.Observed.Containers)
+	}
+	in.Health = r.probes.Health()
+	in.Now = r.config.Now()
+	if undone { // containers that have ended and are not down yet are replaced as well
+		r.records = r.records.Taken(o.Containers)
+	}
+	r.records = r.records.For(in.Want, o.Containers, o.ContainersErr == nil).Seen(o.Containers, in.Now, r.config.Rand)
+	if ctx.Err() == nil {
+		r.saveRecords()
+	}
+	in.History = r.records
+	return in
+}
+
+// execute does one step, and reports and records it. A stop is recorded before it is done: its
+// answer may be lost, or may reach only the next keeper.
+func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) error {
+	r.report(seq, "%s", s)
+	if s.Kind == plan.Stop {
+		for _, t := range s.Targets {
+			r.records = r.records.Stopped(t.Name, t.Because)
+		}
+		r.saveRecords()
+	}
+	if r.config.Before != nil {
+		r.config.Before(r.group, s)
+	}
+	if s.Kind == plan.Connect {
+		if err := r.checkPorts(s.Want); err != nil {
+			return err
+		}
+	}
+	began := r.config.Now()
+	r.acted = true
+	err := r.machine.Execute(ctx, s, d.generation(), d.image(r.machine))
+	took := r.config.Now().Sub(began)
+	if r.config.Trace != nil {
+		r.config.Trace(r.group, s, took)
+	}
+	if err != nil {
+		return err
+	}
+	r.log.Info(s.String(), "group", r.group, "took", took)
+	for _, t := range s.Targets {
+		switch s.Kind {
+		case plan.Remove, plan.Create:
+			r.restartDone(t.Name)
+		case plan.Start:
+			if l := r.records[t.Name]; l.Ended && l.Digest == d.wanted.Group.Container(t.Name).Digest {
+				r.record(restartedEvent(r.group, t.Name, l))
+			}
+			r.records = r.records.Started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
+		}
+	}
+	return nil
+}
+
+// settled ends a reconciliation that has nothing to do.
+func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time.Time, gone bool) {
+	now := in.Now
+	next = now.Add(r.config.Resync)
+	if at := plan.Next(in); !at.IsZero() && at.Before(next) {
+		next = at
+	}
+	r.ignoreHost = false
+	if in.ToRun() == nil || in.Observed.Net.Link == host.Present {
+		r.connected = in.ToRun()
+	}
+	r.recordDigests(ctx, in, seq)
+	r.retainImages(ctx, in, seq)
+	if in.Observed.Unknown(in.Want) == nil {
+		r.failures, r.settledSeq = 0, seq
+		r.recordRepairs(nil)
+	} else {
+		r.failures++
+		next = now.Add(min(r.config.Resync, restart.Backoff(r.failures, r.config.Rand())))
+	}
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), plan.Complaint(in))
+	if again {
+		return now, false
+	}
+	if at := r.rollout.NextCheck(in.Update()); !at.IsZero() && at.Before(next) {
+		next = at
+	}
+	r.lastError = err
+	state := r.updateStatus(in, err, false)
+	waits := plan.Awaits(in)
+	if err == nil && state == group.Degraded && waits != "" {
+		r.recordState(state, errors.New(waits))
+	}
+	r.recordState(state, err)
+	if err == nil && waits != "" {
+		if at := r.notifyWaiting(in, seq, state, waits); !at.IsZero() && at.Before(next) {
+			next = at
+		}
+		return next, false // the waiters go on waiting
+	}
+	r.notReadySince = time.Time{}
+	if state == group.Gone {
+		err := r.discardVolumes(ctx, seq)
+		if err == nil {
+			err = r.machine.release(ctx, r.group)
+		}
+		if err != nil {
+			d, _ := r.desiredNow()
+			return r.failed(ctx, d, seq, plan.Step{}, err), false
+		}
+		gone = r.owner.Retire(ctx, r, seq)
+	}
+	if !r.rollout.Undecided(in.Update()) {
+		r.report(seq, "%s", state)
+		r.finish(seq, Result{State: state, Err: err})
+	}
+	return next, gone
+}
+
+// failed ends a reconciliation whose step failed. It observes once more, so that the status shows
+// what is left, and returns when to try again.
+func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, err error) time.Time {
+	if ctx.Err() != nil {
+		return time.Time{}
+	}
+	r.failures++
+	r.ignoreHost, r.lastError = true, err
+	r.recordRepairs(err)
+	if s.Kind == plan.Create {
+		r.forgetImages()
+	}
+	in := r.observe(ctx, d)
+	wait := restart.Backoff(r.failures, r.config.Rand())
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), err)
+	if again {
+		return in.Now
+	}
+	if at := r.rollout.NextCheck(in.Update()); !at.IsZero() {
+		wait = min(wait, at.Sub(in.Now))
+	}
+	state := r.updateStatus(in, err, false)
+	r.recordState(state, err)
+	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
+	o := Result{State: state, Err: err}
+	if s.Builds() {
+		o.Failed = s.Kind
+	}
+	if s.Builds() || !r.rollout.Undecided(in.Update()) {
+		r.finish(seq, o)
+	}
+	return r.config.Now().Add(wait)
+}
+
+func (d desired) generation() int {
+	if d.wanted == nil {
+		return 0
+	}
+	return d.wanted.Generation
+}
+
+// image returns the image as the last apply resolved it, or else asks the host.
+func (d desired) image(h Machine) func(context.Context, string) (host.Image, error) {
+	var pins group.ImageDigests
+	if d.wanted != nil {
+		pins = d.wanted.Pins
+	}
+	return func(ctx context.Context, ref string) (host.Image, error) {
+		if i, ok := d.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
+			return i, nil
+		}
+		return h.Image(ctx, ref, pins)
+	}
+}

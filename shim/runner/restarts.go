@@ -1,0 +1,61 @@
+package runner
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/restart"
+)
+
+// restoreRecords adds what is known to what was just observed. The first time it reads what the
+// previous keeper saved. It returns an error as long as that cannot be read and matters, unless an
+// operator has asked for a start. In that case, containers whose end is uncertain count as not
+// ended by themselves.
+func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error) {
+	o := in.Observed
+	if !r.restored {
+		h, err := r.config.Store.Restarts(r.group)
+		if err != nil {
+			unclear := in.Unclear()
+			if !d.start && (o.ContainersErr != nil || len(unclear) > 0) {
+				return o, err
+			}
+			r.log.Warn("continues without it: "+err.Error(), "group", r.group)
+			h = restart.Records{}
+			for _, s := range unclear {
+				h[s.Name] = restart.Record{Digest: s.Digest, Made: s.Made, Taken: true}
+			}
+		} else {
+			r.saved = h.Noted()
+		}
+		r.records, r.restored = h.Resumed(r.config.Now()), true
+	}
+	if in.ToRun() != nil && o.Begins() {
+		r.records = r.records.Begun(d.restart)
+	}
+	if d.start {
+		r.records = r.records.Forgiven(slices.Collect(maps.Keys(r.records))...)
+	}
+	return o.Recalled(r.records), nil
+}
+
+// saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
+// failure is logged and delays nothing: the next keeper then knows less.
+func (r *Runner) saveRecords() {
+	h := r.records.Noted()
+	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, restart.Record.Same) {
+		return
+	}
+	err := r.config.Store.SetRestarts(r.group, r.records)
+	if r.saved = h; err != nil {
+		r.saved = nil
+	}
+	if text := hint.Text(err); text != r.saveFailure {
+		r.saveFailure = text
+		if err != nil {
+			r.log.Warn(text, "group", r.group)
+		}
+	}
+}

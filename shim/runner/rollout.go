@@ -1,0 +1,75 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// judgeRollout records how the reconciliation of seq ended for the wanted generation, and acts on
+// it. A generation that has become ready in time is recorded as proved. One that has not is
+// reverted. It returns what is wrong with the group: err, or what that means for a late generation.
+// again reports whether the generation was reverted, so that something else is wanted by now.
+func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state group.State, err error) (why error, again bool) {
+	d, now := r.desiredNow()
+	if d.wanted == nil || now != seq {
+		return err, false
+	}
+	g := d.wanted
+	if g.Proved {
+		r.rollout = plan.HealthyRollout(g.Generation)
+	}
+	s := plan.RolloutSample{
+		Known:   in.Observed.Unknown(in.ToRun()) == nil && in.EndedErr == nil,
+		Ready:   err == nil && (state == group.Completed || state == group.Running && in.Ready()),
+		Ended:   in.Ended != nil,
+		Stopped: in.Stopped,
+	}
+	var v plan.RolloutVerdict
+	r.rollout, v = r.rollout.Observe(g.Generation, g.Group.Update, s, in.Now)
+	if v == plan.RolloutHealthy {
+		r.recordOutcome(ctx, g.Generation, group.Proved, "")
+	}
+	if !r.rollout.Late() {
+		return err, false
+	}
+	late := in.Failing(state, err)
+	if v == plan.RolloutLate {
+		r.revertErr = nil
+		if g.Group.Update.AutoRevert && g.Revertible() {
+			if r.revertErr = r.owner.Revert(ctx, r, *g, late); r.revertErr == nil {
+				return err, true
+			}
+		}
+		r.recordOutcome(ctx, g.Generation, group.NotReady, hint.OneLine(late.Error()))
+	}
+	return lateError(late, g, r.revertErr), false
+}
+
+// lateError returns the error for a generation that stays although it is late. stuck is why it
+// could not be reverted. A nil stuck means that this was not tried.
+func lateError(why error, w *store.Wanted, stuck error) error {
+	text := fmt.Errorf("generation %d: %w", w.Generation, why)
+	hint_ := cmp.Or(hint.Of(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
+	switch {
+	case stuck != nil:
+		text = fmt.Errorf("%w; it can't be taken back: %w", text, stuck)
+		hint_ = cmp.Or(hint.Of(stuck), hint_)
+	case w.Generation > 1:
+		hint_ += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
+	}
+	return &hint.Error{Err: text, Hint: hint_}
+}
+
+// recordOutcome records the outcome of a generation. A failure is logged and stops nothing: the
+// first reconciliation of the next daemon records it.
+func (r *Runner) recordOutcome(ctx context.Context, number int, o group.Outcome, why string) {
+	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+		r.log.Warn("record the outcome of a generation: "+err.Error(), "group", r.group, "generation", number)
+	}
+}

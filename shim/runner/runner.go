@@ -1,0 +1,220 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/probes"
+	"github.com/sallyport/sallyport/shim/restart"
+	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Runner keeps one group. Its goroutine alone observes and acts. All others change what is
+// wanted, under mu, and wake it.
+type Runner struct {
+	group   string
+	machine Machine
+	config  *Config
+	log     *slog.Logger
+	owner   Owner
+
+	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
+
+	observed chan struct{} // closed when status first has what was observed
+
+	mu            sync.Mutex
+	desired       desired
+	seq           int // of desired: one more with every change and every request
+	requests      []request
+	status        group.Status
+	statusChanged chan struct{} // closed when status changes; nil: nothing waits for it
+
+	// Used by the goroutine alone.
+	probes        *probes.ProbeGroup
+	records       restart.Records
+	restored      bool              // records has what the previous keeper saved
+	saved         restart.Records   // as they are on disk; nil: not known
+	saveFailure   string            // why they could not be saved the last time; empty: they could
+	output        map[string]output // by container
+	notReadySince time.Time         // since when probes have kept the group from being ready; zero: they do not
+	acted         bool              // a step was tried
+	failures      int               // failed reconciliations in a row
+	ignoreHost    bool              // a step has failed and waits for its retry: our own changes must not wake us
+	lastError     error             // of the last finished reconciliation
+	recordedState group.State       // the last state in the journal
+	settledSeq    int               // seq of the last reconciliation after which all was as wanted
+	drift         []string          // changes by others that are not put back yet, in an operator's words
+	driftReported bool              // an event says that it is not put back yet
+	connected     *spec.Group       // the definition that the link was last made or seen for; nil: none by this keeper
+	rollout       plan.Rollout      // of the wanted generation
+	revertErr     error             // why a late generation could not be reverted
+	repairs       repairs
+	retained      int // the generation whose images are all retained
+}
+
+// A desired holds what a runner was asked for.
+type desired struct {
+	wanted    *store.Wanted // nil: the group is to be removed
+	was       *spec.Group   // the definition before
+	images    map[string]host.Image
+	restart   map[string]bool
+	purge     bool // with wanted nil: delete the persistent volumes too
+	forgetEnd bool // forget how the group has ended
+	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count
+}
+
+// New starts nothing. last is the last known definition of the group. A nil last means that
+// none is known. recorded is the state that the journal has of the group. Call Want before Run: a
+// runner without a wanted definition removes its group.
+func New(name string, last *store.Wanted, recorded group.State, c *Config, o Owner) *Runner {
+	r := &Runner{
+		group: name, machine: NewMachine(c), config: c, log: c.Log, owner: o,
+		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
+		observed: make(chan struct{}), status: group.Status{Name: name, Containers: []group.ContainerStatus{}}, recordedState: recorded,
+	}
+	r.probes = probes.NewProbeGroup(name, probes.ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
+	if last != nil {
+		r.desired.was, r.desired.purge = &last.Group, last.Purge
+	}
+	return r
+}
+
+// Group returns the name of the group.
+func (r *Runner) Group() string { return r.group }
+
+// Observed returns a channel that is closed when Status first has what was observed.
+func (r *Runner) Observed() <-chan struct{} { return r.observed }
+
+// Idle reports whether nothing was asked of the runner since seq.
+func (r *Runner) Idle(seq int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seq == seq
+}
+
+// Run reconciles the group until it is gone or ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
+	defer r.probes.Close()
+	for {
+		next, gone := r.reconcile(ctx)
+		if gone || ctx.Err() != nil {
+			return nil
+		}
+		r.sleep(ctx, next)
+	}
+}
+
+func (r *Runner) sleep(ctx context.Context, until time.Time) {
+	timer := time.NewTimer(until.Sub(r.config.Now()))
+	defer timer.Stop()
+	wakeHost := r.wakeHost
+	if r.ignoreHost {
+		wakeHost = nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-wakeHost:
+	case <-r.wakeDrift:
+	case <-r.wakeWanted:
+		r.failures = 0
+	}
+}
+
+// Want changes what is wanted. A nil w means that the group is to be removed. images are what the
+// references were just resolved to. They may be nil. waiter gets the result of the reconciliation
+// that follows. It may be nil.
+func (r *Runner) Want(w *store.Wanted, images map[string]host.Image, waiter *Waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := waiter != nil || (w == nil) != (r.desired.wanted == nil)
+	if w != nil && r.desired.wanted != nil {
+		changed = changed || w.Generation != r.desired.wanted.Generation || w.Stopped != r.desired.wanted.Stopped || hint.Text(w.Broken) != hint.Text(r.desired.wanted.Broken)
+	}
+	if old := r.desired.wanted; old != nil && (w == nil || w.Group.Digest != old.Group.Digest) {
+		r.desired.was = &old.Group
+	}
+	r.desired.wanted = w
+	r.desired.purge = r.desired.purge && w == nil
+	if images != nil {
+		r.desired.images = images
+	}
+	if changed {
+		r.addRequest(waiter)
+	}
+}
+
+// Restart asks for the containers to be replaced as they are.
+func (r *Runner) Restart(containers []string, waiter *Waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.desired.restart = maps.Clone(r.desired.restart)
+	if r.desired.restart == nil {
+		r.desired.restart = map[string]bool{}
+	}
+	for _, c := range containers {
+		r.desired.restart[c] = true
+	}
+	r.desired.forgetEnd = true
+	r.addRequest(waiter)
+}
+
+// restartDone ends a request for a restart: the old container is gone.
+func (r *Runner) restartDone(container string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.desired.restart[container] {
+		r.desired.restart = maps.Clone(r.desired.restart)
+		delete(r.desired.restart, container)
+		r.records = r.records.Forgiven(container)
+	}
+}
+
+// StartAgain makes the next reconciliation forget how the group has ended, and how often its
+// containers have ended in a row.
+func (r *Runner) StartAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.desired.forgetEnd, r.desired.start = true, true
+}
+
+// loadEnded returns how the group has ended by itself. Nil means that it has not, or is to run
+// again. undone reports whether it had ended until now.
+func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
+	if d.wanted == nil {
+		return nil, false, nil
+	}
+	e, err = r.config.Store.Ended(r.group, d.wanted.Generation)
+	if !d.forgetEnd {
+		return e, false, err
+	}
+	undone = e != nil
+	if err := r.config.Store.SetEnded(r.group, nil); err != nil {
+		return nil, false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.desired.forgetEnd, r.desired.start = false, false // it is not asked for twice before the group can end again
+	return nil, undone, nil
+}
+
+// forgetImages has the references resolved again.
+func (r *Runner) forgetImages() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.desired.images = nil
+}
+
+func (r *Runner) desiredNow() (desired, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.desired, r.seq
+}

@@ -1,0 +1,109 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/plan"
+	"github.com/sallyport/sallyport/shim/reach"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// updateStatus makes the observation the status. err is what is wrong. It may be nil. busy is
+// whether steps are about to be done.
+func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
+	containers := r.addOutput(in, plan.ContainerStatuses(in))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.status
+	st := group.Status{
+		Name: r.group, State: plan.StateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
+		Containers: containers, Waiting: plan.Awaits(in), Since: before.Since,
+	}
+	if st.State == group.Pending && busy {
+		st.State = group.Starting
+	}
+	if st.State != before.State {
+		st.Since = in.Now
+		if !r.acted {
+			st.Since = in.Since(st.State)
+		}
+	}
+	if w := r.desired.wanted; w != nil {
+		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
+		st.Labels = w.Group.Labels
+		st.Door = w.Group.Door().Shown()
+		st.DNS, st.Unsafe = w.Group.DNS, reach.UnsafeTexts(&w.Group)
+		if err == nil {
+			err = brokenFileError(w)
+		}
+		if err == nil && w.Setback != nil {
+			err = w.Setback.Problem(r.group)
+		}
+		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
+	}
+	switch {
+	case err != nil:
+		st.Error, st.Hint = hint.OneLine(err.Error()), hint.Of(err)
+	case st.Waiting != "":
+		st.Hint = plan.WaitingHint(in)
+	}
+	r.status = st
+	r.notifyWatchers()
+	select {
+	case <-r.observed:
+	default:
+		close(r.observed) // under mu, so it is closed once
+	}
+	return st.State
+}
+
+// stateAt returns the state that follows from an observation.
+func (r *Runner) stateAt(in plan.Input) group.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return plan.StateOf(in, r.status.State)
+}
+
+// brokenFileError returns an error if the group's file cannot be used.
+func brokenFileError(w *store.Wanted) error {
+	if w.Broken == nil {
+		return nil
+	}
+	at := ""
+	var fe *store.FileError
+	if errors.As(w.Broken, &fe) && fe.Line() > 0 {
+		at = fmt.Sprintf(" (line %d)", fe.Line())
+	}
+	return &hint.Error{
+		Err:  fmt.Errorf("file %s can't be used%s: kept the last good definition: %w", w.File, at, w.Broken),
+		Hint: "mend the file and apply it again",
+	}
+}
+
+func (r *Runner) Status() group.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// Watch returns what is wanted of the group, its status, and a channel that is closed when the
+// status changes.
+func (r *Runner) Watch() (*store.Wanted, group.Status, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.statusChanged == nil {
+		r.statusChanged = make(chan struct{})
+	}
+	return r.desired.wanted, r.status, r.statusChanged
+}
+
+// notifyWatchers needs mu.
+func (r *Runner) notifyWatchers() {
+	if r.statusChanged != nil {
+		close(r.statusChanged)
+		r.statusChanged = nil
+	}
+}

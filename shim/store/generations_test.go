@@ -1,0 +1,169 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hosttest"
+	"github.com/sallyport/sallyport/shim/store"
+)
+
+// A daemon that is killed at any write of a new generation leaves what the next one makes the same of. Each of the files is put
+// back as it was before the change, as if the kill had come before it was written.
+func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
+	second := hosttest.Edited(hosttest.Job, "once:1", "once:2")
+	for _, lost := range [][]string{
+		{"applied/job.hcl.json", "wanted/job.json"},
+		{"applied/job.hcl.json", "wanted/job.json", "history/job.json"},
+		{"applied/job.hcl.json", "wanted/job.json", "history/job.json", "generations/job.2.json"},
+	} {
+		t.Run(lost[len(lost)-1], func(t *testing.T) {
+			s, l := newStore(t)
+			s.Load()
+			if _, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
+				t.Fatal(err)
+			}
+			s.Load()
+			if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+				t.Fatal(err)
+			}
+			before := map[string][]byte{}
+			for _, name := range lost {
+				before[name], _ = os.ReadFile(filepath.Join(l.StateDir, name))
+			}
+			if _, err := s.Install(applied("job.hcl", second), group.Origin{By: group.ByApply}); err != nil {
+				t.Fatal(err)
+			}
+			before["applied/job.hcl.json"], _ = os.ReadFile(filepath.Join(l.StateDir, "applied/job.hcl.json")) // it is written twice
+			want := loaded(s)
+			history, err := s.History("job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range lost {
+				path := filepath.Join(l.StateDir, name)
+				err := os.WriteFile(path, before[name], 0o600)
+				if before[name] == nil {
+					err = os.Remove(path)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			next := store.New(l)
+			if diff := cmp.Diff(want, loaded(next)); diff != "" {
+				t.Errorf("loaded (-want +got):\n%s", diff)
+			}
+			again, err := next.History("job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range again {
+				again[i].At = history[i].At // it was accepted once more
+			}
+			if diff := cmp.Diff(history, again); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+			if d, err := next.Definition("job", 2); err != nil || string(d.Bundle.HCL) != second {
+				t.Errorf("generation 2: %v\n%s", err, d.Bundle.HCL)
+			}
+			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != hosttest.Job {
+				t.Errorf("the generation before is %d: %v", number, err)
+			}
+		})
+	}
+}
+
+// digestOf is the digest of what is wanted of the job.
+func digestOf(s *store.Store) string { return s.Load().Wanted[0].Group.Digest }
+
+// A state folder of a daemon that kept no history: what it wanted is taken over as it is.
+func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(hosttest.Job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := loaded(s)
+	for _, name := range []string{"history", "generations"} {
+		if err := os.RemoveAll(filepath.Join(l.StateDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, loaded(store.New(l))); diff != "" {
+		t.Errorf("loaded (-want +got):\n%s", diff)
+	}
+	all, err := s.History("job")
+	if err != nil || len(all) != 1 || all[0].Number != 1 || !all[0].Kept {
+		t.Errorf("history %+v, error %v", all, err)
+	}
+}
+
+// A generation that has proved itself is not on trial again where only half of that could be written down.
+func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	if _, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
+		t.Fatal(err)
+	}
+	s.Load()
+	wanted := filepath.Join(l.StateDir, "wanted", "job.json")
+	before, err := os.ReadFile(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(wanted, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := store.New(l).Load().Wanted; len(got) != 1 || !got[0].Proved {
+		t.Errorf("wanted %+v", got)
+	}
+}
+
+// Whether groups were changed together does not depend on the time it took to write them down, nor on a daemon that was killed in
+// between.
+func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
+	s, l := newStore(t)
+	s.Load()
+	install := func(s *store.Store, text string) {
+		if _, err := s.Install(applied("all.hcl", text), group.Origin{By: group.ByApply}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		s.Load()
+	}
+	install(s, hosttest.Job+hosttest.Shop)
+	again := hosttest.Edited(hosttest.Shop, `web:1"`, `web:1"`+"\n    command = [\"/bin/web\"]")
+	both := hosttest.Edited(hosttest.Job, "once:1", "once:2") + again
+	if at := killedAt(l, 8, func(s *store.Store) { install(s, both) }); at != "write generations" {
+		t.Errorf("killed before %q, which is not between the two groups", at)
+	}
+	s = store.New(l)
+	s.Load()
+	change := func(group string) string {
+		all, err := s.History(group)
+		if err != nil || len(all) == 0 || all[0].Change == "" {
+			t.Fatalf("%s: %+v, %v", group, all, err)
+		}
+		return all[0].Change
+	}
+	if change("job") != change("shop") {
+		t.Error("they were changed together, and it doesn't tell")
+	}
+	install(s, both+"# a remark\n")
+	if change("job") != change("shop") {
+		t.Error("a remark tells them apart")
+	}
+	install(s, hosttest.Edited(hosttest.Job, "once:1", "once:3")+again)
+	if change("job") == change("shop") {
+		t.Error("one of them was changed alone, and it doesn't tell")
+	}
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/sallyport/sallyport/shim/disk"
+	"github.com/sallyport/sallyport/shim/group"
+)
+
+// Pin adds digests to a generation, if it is still the newest. It keeps those that the generation
+// has.
+func (s *Store) Pin(group string, number int, p group.ImageDigests) error {
+	all, err := s.History(group)
+	if err != nil {
+		return err
+	}
+	w, err := disk.ReadJSON[Wanted](s.wantedPath(group))
+	if err != nil || w.Generation != number {
+		return err
+	}
+	if len(all) > 0 && all[0].Number == number {
+		all[0].Pins = all[0].Pins.Merge(&w.Group, p)
+		err = s.writeJSON(s.historyPath(group), all)
+	}
+	w.Pins = w.Pins.Merge(&w.Group, p)
+	return errors.Join(err, s.writeJSON(s.wantedPath(group), w))
+}
+
+// DigestsAt returns the digests of a generation. They are nil if it is unknown.
+func (s *Store) DigestsAt(group string, number int) (group.ImageDigests, error) {
+	all, err := s.History(group)
+	for _, g := range all {
+		if g.Number == number {
+			return g.Pins, err
+		}
+	}
+	return nil, err
+}
+
+// DigestsWith returns the digests of the newest generation with that definition.
+func (s *Store) DigestsWith(group, digest string) (group.ImageDigests, error) {
+	all, err := s.History(group)
+	for _, g := range all {
+		if g.Digest == digest {
+			return g.Pins, err
+		}
+	}
+	return nil, err
+}
+
+// digestsIn returns the digests of all groups that a file is known to define.
+func (s *Store) digestsIn(file string) (map[string]group.ImageDigests, error) {
+	known, err := s.known()
+	out := map[string]group.ImageDigests{}
+	for name, w := range known {
+		if w.File == file && w.Pins != nil {
+			out[name] = w.Pins
+		}
+	}
+	return out, err
+}

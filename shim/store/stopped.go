@@ -1,0 +1,29 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/sallyport/sallyport/shim/group"
+)
+
+// SetStopped records that the group is to be down although it is wanted, or undoes that. It
+// outlasts boots. The error for a group that no file defines is ErrNoGroup, also while the group is
+// being removed.
+func (s *Store) SetStopped(name string, stopped bool) error {
+	known, err := s.known()
+	if err != nil {
+		return err
+	}
+	w, ok := known[name]
+	if !ok || w.File == "" {
+		return group.ErrNoGroup
+	}
+	if w.Stopped == stopped {
+		return nil
+	}
+	w.Stopped = stopped
+	if err := s.writeJSON(s.wantedPath(name), w); err != nil {
+		return fmt.Errorf("write down what becomes of group %s: %w", name, err)
+	}
+	return nil
+}
