@@ -88,13 +88,13 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	lookout := network.Lookout()
-	keeper, err := keeper.New(keeper.Config{
-		Config: withFailpoints(runner.Config{
-			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Store: store.New(l), Log: log,
+	keeper, err := keeper.New(withFailpoints(keeper.Config{
+		Config: runner.Config{
+			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Log: log,
 			Drift: lookout, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
-		}, environ),
-		Watcher: client, Changes: lookout,
-	})
+		},
+		Store: store.New(l), Watcher: client, Changes: lookout,
+	}, environ))
 	if err != nil {
 		return err
 	}

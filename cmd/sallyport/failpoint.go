@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/plan"
-	"github.com/sallyport/sallyport/shim/runner"
 )
 
 // failpointEnv names a file. In it a test writes where the daemon is to kill itself, to see what
@@ -41,7 +41,7 @@ type failpoint struct {
 }
 
 // withFailpoints returns config with the failpoint that the environment asks for.
-func withFailpoints(config runner.Config, environ []string) runner.Config {
+func withFailpoints(config keeper.Config, environ []string) keeper.Config {
 	return newFailpoint(environ).watch(config)
 }
 
@@ -97,8 +97,8 @@ func (f *failpoint) due(when, what string) bool {
 	return number == fmt.Sprint(f.seen)
 }
 
-// beginStep is for [runner.Config.Before].
+// beginStep is for [keeper.Config.Before].
 func (f *failpoint) beginStep(_ string, s plan.Step) { f.begin(string(s.Kind)) }
 
-// endStep is for [runner.Config.Trace].
+// endStep is for [keeper.Config.Trace].
 func (f *failpoint) endStep(_ string, s plan.Step, _ time.Duration) { f.end(string(s.Kind)) }

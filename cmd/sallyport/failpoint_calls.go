@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/probes"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/spec"
@@ -13,7 +14,7 @@ import (
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
 // store's files, and the calls "hold", "release", "probe" and "discard".
-func (f *failpoint) watch(config runner.Config) runner.Config {
+func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	if f == nil {
 		return config
 	}

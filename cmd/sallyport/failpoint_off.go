@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/sallyport/sallyport/shim/runner"
+import "github.com/sallyport/sallyport/shim/keeper"
 
 // withFailpoints returns config as it is: the binary that users get has no failpoints.
-func withFailpoints(config runner.Config, _ []string) runner.Config { return config }
+func withFailpoints(config keeper.Config, _ []string) keeper.Config { return config }

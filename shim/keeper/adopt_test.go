@@ -14,7 +14,7 @@ import (
 func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	dir := t.TempDir()
 	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
-	k := &Keeper{config: Config{Config: runner.Config{Store: store.New(l)}}, runners: map[string]*runner.Runner{}}
+	k := &Keeper{config: Config{Store: store.New(l)}, runners: map[string]*runner.Runner{}}
 	var started []string
 	k.spawn = func(r *runner.Runner) {
 		if w, _, _ := r.Watch(); w == nil {

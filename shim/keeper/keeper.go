@@ -17,9 +17,10 @@ import (
 
 // A Config holds what a Keeper needs.
 type Config struct {
-	runner.Config
-	Watcher Watcher // optional: without one, only timers and calls cause a reconciliation
-	Changes Changes // optional: without one, changes made by others are found by the next reconciliation
+	runner.Config              // New sets its Records and Layout to those of the store
+	Store         *store.Store // required
+	Watcher       Watcher      // optional: without one, only timers and calls cause a reconciliation
+	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
 
 	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
 	Settle time.Duration
@@ -50,6 +51,10 @@ type Keeper struct {
 
 // New validates the configuration and starts nothing.
 func New(c Config) (*Keeper, error) {
+	if c.Store == nil {
+		return nil, errors.New("shim: a keeper needs a Store")
+	}
+	c.Records, c.Layout = c.Store, c.Store.Layout()
 	if err := c.Fill(); err != nil {
 		return nil, err
 	}

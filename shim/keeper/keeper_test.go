@@ -64,8 +64,9 @@ func (h *harness) begin() {
 	c := keeper.Config{
 		Config: runner.Config{
 			Runtime: h.host.Runtime(), Network: h.host.Network(), Volumes: h.host.Volumes(), Cgroups: h.host.Cgroups(),
-			Images: h.host.Images(), Store: store.New(h.layout), Rand: func() float64 { return 0 },
+			Images: h.host.Images(), Rand: func() float64 { return 0 },
 		},
+		Store:   store.New(h.layout),
 		Watcher: h.host,
 	}
 	if h.config != nil {

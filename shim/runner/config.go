@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/journal"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/probes"
-	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/shim/restart"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -19,7 +21,8 @@ type Config struct {
 	Network Network          // required
 	Volumes Volumes          // required
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
-	Store   *store.Store     // required
+	Records RecordStore      // required
+	Layout  layout.Layout    // required
 	Images  ImageKeeper      // optional: nil leaves it to others to keep images
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  probes.Prober    // optional: without one, every running container is ready
@@ -41,12 +44,24 @@ type Config struct {
 	Trace func(group string, step plan.Step, took time.Duration)
 }
 
+// A RecordStore keeps what outlives the keeper. Implemented by store.Store.
+type RecordStore interface {
+	// Ended returns how the generation has ended by itself. Nil means that it has not.
+	Ended(group string, generation int) (*group.Ended, error)
+	// SetEnded saves how the group has ended. A nil e forgets it.
+	SetEnded(group string, e *group.Ended) error
+	// Restarts returns how the group's containers have ended. Nothing saved is empty records.
+	Restarts(group string) (restart.Records, error)
+	// SetRestarts saves how they have ended.
+	SetRestarts(group string, h restart.Records) error
+}
+
 // errIncomplete is the error for a configuration that lacks something required.
-var errIncomplete = errors.New("shim: a keeper needs Runtime, Network, Volumes and Store")
+var errIncomplete = errors.New("runner: a configuration needs Runtime, Network, Volumes and Records")
 
 // Fill sets what is optional and was left out. It fails if something required is missing.
 func (c *Config) Fill() error {
-	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Store == nil {
+	if c.Runtime == nil || c.Network == nil || c.Volumes == nil || c.Records == nil {
 		return errIncomplete
 	}
 	if c.Log == nil {

@@ -19,50 +19,75 @@ import (
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/restart"
 	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // errFault is the error of an operation that a test makes fail.
 var errFault = errors.New("boom")
 
-// A planHarness has a host, a keeper's memory, and a clock that only moves when the test moves it.
-type planHarness struct {
+// A runnerHarness has a host, a runner whose observations and steps the test asks for, and a clock that only
+// moves when the test moves it.
+type runnerHarness struct {
 	host    *hosttest.Host
-	machine runner.Machine
-	history restart.Records
-	saved   restart.Records // the records on disk
-	ended   *group.Ended    // on disk
-	was     *spec.Group
+	config  *runner.Config
+	records *memoryRecords
+	runner  *runner.Runner
 	at      time.Time
 }
 
-func newPlanHarness() *planHarness {
-	h := &planHarness{at: hosttest.Noon}
+// memoryRecords are the records of one group that stay when a keeper ends.
+type memoryRecords struct {
+	lives restart.Records
+	ended *group.Ended
+}
+
+func (m *memoryRecords) Ended(_ string, generation int) (*group.Ended, error) {
+	if m.ended == nil || m.ended.Generation != generation {
+		return nil, nil
+	}
+	return m.ended, nil
+}
+
+func (m *memoryRecords) SetEnded(_ string, e *group.Ended) error { m.ended = e; return nil }
+
+func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.lives, nil }
+
+func (m *memoryRecords) SetRestarts(_ string, h restart.Records) error {
+	m.lives = h.Noted()
+	return nil
+}
+
+func newRunnerHarness() *runnerHarness {
+	h := &runnerHarness{at: hosttest.Noon, records: &memoryRecords{}}
 	h.host = hosttest.New(func() time.Time { return h.at })
-	h.machine = runner.NewMachine(&runner.Config{
+	h.config = &runner.Config{
 		Runtime: h.host.Runtime(), Network: h.host.Network(), Volumes: h.host.Volumes(), Cgroups: h.host.Cgroups(),
-	})
+		Records: h.records, Layout: layout.Layout{CgroupRoot: "/sallyport"},
+		Now: func() time.Time { return h.at }, Rand: func() float64 { return 0 },
+	}
+	if err := h.config.Fill(); err != nil {
+		panic(err)
+	}
 	return h
 }
 
-// plan observes, records that the group has ended, and plans.
-func (h *planHarness) plan(group string, want *spec.Group) (plan.Input, []plan.Step) {
-	in := plan.Input{Group: group, Want: want, Was: h.was, Now: h.at, Layout: layout.Layout{CgroupRoot: "/sallyport"}}
-	if want != nil && h.ended != nil && h.ended.Generation == generation(want) {
-		in.Ended = h.ended
+// plan has the runner observe, records that the group has ended, and plans.
+func (h *runnerHarness) plan(name string, want *spec.Group) (plan.Input, []plan.Step) {
+	if h.runner == nil {
+		h.runner = runner.New(name, nil, "", h.config, nil)
 	}
-	found := h.machine.Observe(context.Background(), group, in.ToRun())
-	if found.Begins() {
-		h.history = h.history.Begun(nil)
+	var wanted *store.Wanted
+	if want != nil {
+		wanted = &store.Wanted{Group: *want, Generation: generation(want)}
 	}
-	in.Observed = found.Recalled(h.history)
+	h.runner.Want(wanted, nil, nil)
+	in := h.runner.Observe(context.Background())
 	in.Health = h.health(in)
-	h.history = h.history.Seen(in.Observed.Containers, h.at, func() float64 { return 0 })
-	in.History, h.saved = h.history, h.history.Noted()
 	if end := in.Ending(); end != nil {
-		h.ended = end
-		h.ended.Generation = generation(want)
-		return h.plan(group, want)
+		h.records.ended = end
+		h.records.ended.Generation = generation(want)
+		return h.plan(name, want)
 	}
 	return in, plan.Steps(in)
 }
@@ -74,7 +99,7 @@ func generation(g *spec.Group) int {
 }
 
 // health asks each probe of the running containers once, and takes the answer for its verdict.
-func (h *planHarness) health(in plan.Input) map[string]host.Health {
+func (h *runnerHarness) health(in plan.Input) map[string]host.Health {
 	health := map[string]host.Health{}
 	for _, s := range in.Observed.Containers {
 		if in.Want == nil || in.Want.Container(s.Name) == nil || s.Task != host.TaskRunning {
@@ -91,41 +116,37 @@ func (h *planHarness) health(in plan.Input) map[string]host.Health {
 	return health
 }
 
-// act does at most n of the steps, and ends at the first error.
-func (h *planHarness) act(steps []plan.Step, n int) error {
+// act has the runner do at most n of the steps, and ends at the first error.
+func (h *runnerHarness) act(steps []plan.Step, n int) error {
 	for _, s := range steps[:min(n, len(steps))] {
-		for _, t := range s.Targets {
-			if s.Kind == plan.Stop {
-				h.history = h.history.Stopped(t.Name, t.Because)
-				h.saved = h.history.Noted()
-			}
-		}
-		if err := h.machine.Execute(context.Background(), s, 1, h.host.Runtime().Image); err != nil {
+		if err := h.runner.Execute(context.Background(), s); err != nil {
 			return err
-		}
-		if s.Kind == plan.Start {
-			name := s.Targets[0].Name
-			h.history = h.history.Started(name, s.Want.Container(name).Digest, h.at)
 		}
 	}
 	return nil
 }
 
 // nextKeeper replaces the keeper by another one, which knows what is on disk.
-func (h *planHarness) nextKeeper() { h.history, h.was = h.saved.Resumed(h.at), nil }
+func (h *runnerHarness) nextKeeper() { h.runner = nil }
+
+// startByHand is what an operator asks of the keeper.
+func (h *runnerHarness) startByHand() {
+	if h.runner != nil {
+		h.runner.StartAgain()
+	}
+}
 
 const many = 1000
 
 // converge observes and acts until there is nothing to do, as often as a failure may need, and
 // waits for containers that wait. Meanwhile all is ready, and inits end well.
-func (h *planHarness) converge(group string, want *spec.Group) (plan.Observed, error) {
+func (h *runnerHarness) converge(group string, want *spec.Group) (plan.Observed, error) {
 	h.heal(group)
 	for range 25 {
 		h.host.Exit(group, "fetch", 0)
 		h.host.Exit(group, "migrate", 0)
 		in, steps := h.plan(group, want)
 		if next := plan.Next(in); len(steps) == 0 && next.IsZero() && (settled(in) || downForGood(in)) {
-			h.was = want
 			return in.Observed, nil
 		} else if len(steps) == 0 && !next.IsZero() {
 			h.at = next
@@ -137,7 +158,7 @@ func (h *planHarness) converge(group string, want *spec.Group) (plan.Observed, e
 }
 
 // heal ends all faults of the group's programs.
-func (h *planHarness) heal(group string) {
+func (h *runnerHarness) heal(group string) {
 	for _, name := range []string{"proxy", "shipper", "store", "api", "web"} {
 		h.host.Answer(group, name, "ready", nil)
 		h.host.Answer(group, name, "live", nil)
@@ -158,7 +179,7 @@ func downForGood(in plan.Input) bool {
 }
 
 // check fails on each violation that the host recorded.
-func (h *planHarness) check(t fataler) {
+func (h *runnerHarness) check(t fataler) {
 	t.Helper()
 	if v := h.host.Violations(); len(v) > 0 {
 		t.Fatalf("the promise was broken:\n%s\nin:\n%s", strings.Join(v, "\n"), strings.Join(h.host.Operations(), "\n"))
@@ -173,7 +194,7 @@ type fataler interface {
 // freshHost returns what a host looks like on which the group was the first thing ever done.
 func freshHost(t fataler, want *spec.Group) string {
 	t.Helper()
-	h := newPlanHarness()
+	h := newRunnerHarness()
 	if _, err := h.converge(want.Name, want); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -274,7 +295,7 @@ func anyDesired(t *rapid.T, label string) *spec.Group {
 
 func TestAnyGroupBecomesAnyOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newPlanHarness()
+		h := newRunnerHarness()
 		a, b := anyDesired(t, "a"), anyDesired(t, "b")
 		for _, want := range []*spec.Group{a, b} {
 			if _, err := h.converge("g", want); err != nil {
@@ -297,7 +318,7 @@ func TestAnyGroupBecomesAnyOther(t *testing.T) {
 
 func TestUnchangedContainersAreNotTouched(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newPlanHarness()
+		h := newRunnerHarness()
 		a, b := anyGroup(t, "a"), anyGroup(t, "b")
 		if _, err := h.converge("g", a); err != nil {
 			t.Fatalf("%v", err)
@@ -322,7 +343,7 @@ func TestConvergesAfterOneFailureAnywhere(t *testing.T) {
 	for _, fault := range hosttest.Operations() {
 		t.Run(fault, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				h := newPlanHarness()
+				h := newRunnerHarness()
 				if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 					t.Fatalf("%v", err)
 				}
@@ -342,7 +363,7 @@ func TestConvergesAfterOneFailureAnywhere(t *testing.T) {
 
 func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newPlanHarness()
+		h := newRunnerHarness()
 		b := anyDesired(t, "b")
 		if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 			t.Fatalf("%v", err)

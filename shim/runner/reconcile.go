@@ -28,7 +28,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		}
 		if end := in.Ending(); end != nil {
 			end.Generation = d.generation()
-			if err := r.config.Store.SetEnded(r.group, end); err != nil {
+			if err := r.config.Records.SetEnded(r.group, end); err != nil {
 				return r.failed(ctx, d, seq, plan.Step{}, err), false
 			}
 			continue
@@ -69,7 +69,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 
 // observe observes the host, adds the result to the records and saves them.
 func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
-	in := plan.Input{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Store.Layout()}
+	in := plan.Input{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Layout}
 	if d.wanted != nil {
 		in.Want, in.Stopped, in.Pins = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
 	}

@@ -16,7 +16,7 @@ import (
 func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error) {
 	o := in.Observed
 	if !r.restored {
-		h, err := r.config.Store.Restarts(r.group)
+		h, err := r.config.Records.Restarts(r.group)
 		if err != nil {
 			unclear := in.Unclear()
 			if !d.start && (o.ContainersErr != nil || len(unclear) > 0) {
@@ -48,7 +48,7 @@ func (r *Runner) saveRecords() {
 	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, restart.Record.Same) {
 		return
 	}
-	err := r.config.Store.SetRestarts(r.group, r.records)
+	err := r.config.Records.SetRestarts(r.group, r.records)
 	if r.saved = h; err != nil {
 		r.saved = nil
 	}

@@ -192,12 +192,12 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	if d.wanted == nil {
 		return nil, false, nil
 	}
-	e, err = r.config.Store.Ended(r.group, d.wanted.Generation)
+	e, err = r.config.Records.Ended(r.group, d.wanted.Generation)
 	if !d.forgetEnd {
 		return e, false, err
 	}
 	undone = e != nil
-	if err := r.config.Store.SetEnded(r.group, nil); err != nil {
+	if err := r.config.Records.SetEnded(r.group, nil); err != nil {
 		return nil, false, err
 	}
 	r.mu.Lock()

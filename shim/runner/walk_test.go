@@ -13,7 +13,7 @@ import (
 // The invariants are those of [hosttest.Invariant]. The host records each violation.
 func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newPlanHarness()
+		h := newRunnerHarness()
 		want := anyRestarts(t, anyDesired(t, "at first"))
 		who := rapid.SampledFrom(hosttest.Containers)
 		hidden := []func(){}
@@ -22,9 +22,9 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				_, steps := h.plan("g", want)
 				_ = h.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
 			},
-			"another wanted group": func(t *rapid.T) { h.was, want = want, anyRestarts(t, anyDesired(t, "wish")) },
+			"another wanted group": func(t *rapid.T) { want = anyRestarts(t, anyDesired(t, "wish")) },
 			"a new keeper":         func(t *rapid.T) { h.nextKeeper() },
-			"a start by hand":      func(t *rapid.T) { h.ended = nil },
+			"a start by hand":      func(t *rapid.T) { h.startByHand() },
 			"an end": func(t *rapid.T) {
 				h.host.Exit("g", who.Draw(t, "who"), uint32(rapid.IntRange(0, 1).Draw(t, "status")))
 			},
@@ -66,7 +66,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 // makes a group end by itself.
 func TestStoppingIsNoEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newPlanHarness()
+		h := newRunnerHarness()
 		g := anyRestarts(t, anyGroup(t, "g"))
 		if _, err := h.converge("g", g); err != nil {
 			t.Fatalf("%v", err)
@@ -82,8 +82,8 @@ func TestStoppingIsNoEnd(t *testing.T) {
 		if _, err := h.converge("g", g); err != nil {
 			t.Fatalf("%v", err)
 		}
-		if h.ended != nil {
-			t.Fatalf("it has ended as %+v", h.ended)
+		if h.records.ended != nil {
+			t.Fatalf("it has ended as %+v", h.records.ended)
 		}
 		apps := 0
 		for _, c := range g.Containers {

@@ -1,0 +1,19 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/shim/plan"
+)
+
+// Observe observes as a reconciliation does.
+func (r *Runner) Observe(ctx context.Context) plan.Input {
+	d, _ := r.desiredNow()
+	return r.observe(ctx, d)
+}
+
+// Execute does one step of a reconciliation.
+func (r *Runner) Execute(ctx context.Context, s plan.Step) error {
+	d, seq := r.desiredNow()
+	return r.execute(ctx, d, seq, s)
+}
