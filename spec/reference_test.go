@@ -186,8 +186,8 @@ func TestReferenceExamples(t *testing.T) {
 	}
 }
 
-// exampleFile returns a whole group file for an example. A part of a group is put where it belongs. ok is false
-// for an example of what stands outside of groups, which may refer to anything.
+// exampleFile returns a whole group file for an example. A part of a group is put where it belongs.
+// ok is false for an example of what stands outside of groups, which may refer to anything.
 func exampleFile(t *testing.T, body *hclsyntax.Body, text string) (whole string, ok bool) {
 	t.Helper()
 	first := ""
