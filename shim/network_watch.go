@@ -93,7 +93,7 @@ func (m *mark) calm() {
 
 func (l *HostLookout) lookAtHost() (m mark) {
 	var err error
-	if m.known, m.rules, err = l.network.uplink.Known(); err != nil {
+	if m.known, m.rules, err = l.network.uplink.Unchanged(); err != nil {
 		m.err = err.Error()
 	}
 	m.calm()
@@ -114,7 +114,7 @@ func (l *HostLookout) lookInto(group string, m *mark) error {
 		return err
 	}
 	defer ns.Close()
-	if m.known, m.rules, err = egress.Known(ns); err != nil {
+	if m.known, m.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
 	m.calm()

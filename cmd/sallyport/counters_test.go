@@ -23,7 +23,7 @@ func (s countedStage) Counters(string) (egress.Counters, error)     { return s.c
 func (s countedStage) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
 
 func TestCounting(t *testing.T) {
-	counters := egress.Counters{MembersTCP: ruleset.Tally{Packets: 3}}
+	counters := egress.Counters{MembersTCP: ruleset.Counter{Packets: 3}}
 	broken := errors.New("netlink is broken")
 	for _, c := range []struct {
 		name, group string
@@ -55,7 +55,7 @@ func TestCounting(t *testing.T) {
 }
 
 func TestCounterLines(t *testing.T) {
-	n := func(packets uint64) ruleset.Tally { return ruleset.Tally{Packets: packets} }
+	n := func(packets uint64) ruleset.Counter { return ruleset.Counter{Packets: packets} }
 	everything := &egress.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
 		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersLed: n(10), Quota: n(11),

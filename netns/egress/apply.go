@@ -72,19 +72,19 @@ func Remove(ns *os.File) error {
 // Counters are what the rules of one namespace counted since its table was made. Loopback is not counted. A change of policy
 // keeps them.
 type Counters struct {
-	AmbassadorOut    ruleset.Tally `json:"ambassador_out"`     // left
-	AmbassadorDenied ruleset.Tally `json:"ambassador_denied"`  // not on its allow list
-	AmbassadorIn     ruleset.Tally `json:"ambassador_in"`      // arrived
-	Quota            ruleset.Tally `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
-	MembersOut       ruleset.Tally `json:"members_out"`        // left; egress direct only
-	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
-	MembersOther     ruleset.Tally `json:"members_other_denied"`
-	MembersIn        ruleset.Tally `json:"members_in_denied"`
-	MembersLed       ruleset.Tally `json:"members_led"` // TCP led to the ambassador
-	KernelOut        ruleset.Tally `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
-	KernelIn         ruleset.Tally `json:"kernel_in"`
-	UnknownOut       ruleset.Tally `json:"unknown_out_denied"` // no cgroup of the group
-	UnknownIn        ruleset.Tally `json:"unknown_in_denied"`  // nobody it could be for
+	AmbassadorOut    ruleset.Counter `json:"ambassador_out"`     // left
+	AmbassadorDenied ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
+	AmbassadorIn     ruleset.Counter `json:"ambassador_in"`      // arrived
+	Quota            ruleset.Counter `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
+	MembersOut       ruleset.Counter `json:"members_out"`        // left; egress direct only
+	MembersTCP       ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
+	MembersOther     ruleset.Counter `json:"members_other_denied"`
+	MembersIn        ruleset.Counter `json:"members_in_denied"`
+	MembersLed       ruleset.Counter `json:"members_led"` // TCP led to the ambassador
+	KernelOut        ruleset.Counter `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
+	KernelIn         ruleset.Counter `json:"kernel_in"`
+	UnknownOut       ruleset.Counter `json:"unknown_out_denied"` // no cgroup of the group
+	UnknownIn        ruleset.Counter `json:"unknown_in_denied"`  // nobody it could be for
 }
 
 // ReadCounters reads the counters of a namespace. Without a table of ours it is os.ErrNotExist.

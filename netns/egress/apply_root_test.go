@@ -124,7 +124,7 @@ func TestRootPoliciesListAsTheirTwins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ns := netnstest.NewNamespace(t)
 			apply(t, ns, p)
-			netnstest.Twin(t, ns, egress.TableName, "testdata/"+name+".nft", names)
+			netnstest.ListsAs(t, ns, egress.TableName, "testdata/"+name+".nft", names)
 		})
 	}
 	for from, before := range all {
@@ -135,7 +135,7 @@ func TestRootPoliciesListAsTheirTwins(t *testing.T) {
 				if changed := apply(t, ns, after); changed != (from != to) {
 					t.Errorf("changed: %v", changed)
 				}
-				netnstest.Twin(t, ns, egress.TableName, "testdata/"+to+".nft", names)
+				netnstest.ListsAs(t, ns, egress.TableName, "testdata/"+to+".nft", names)
 			})
 		}
 	}
@@ -167,7 +167,7 @@ func TestRootStrangeTablesAreReplaced(t *testing.T) {
 			if !apply(t, ns, all["ambassador"]) {
 				t.Error("nothing was changed")
 			}
-			netnstest.Twin(t, ns, egress.TableName, "testdata/ambassador.nft", names)
+			netnstest.ListsAs(t, ns, egress.TableName, "testdata/ambassador.nft", names)
 			if ok, err := egress.InForce(ns, all["ambassador"]); !ok || err != nil {
 				t.Errorf("in force: %v, %v; want yes", ok, err)
 			}

@@ -17,7 +17,7 @@ type Denial struct {
 	Cgroup      uint64 // of the container: the one right below the policy's, which may be gone
 	Protocol    byte   // unix.IPPROTO_TCP
 	Destination netip.AddrPort
-	ruleset.Tally
+	ruleset.Counter
 }
 
 // Of each family so many destinations are remembered, each for so long after its last packet. Where all places are taken, a new
@@ -48,7 +48,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	defer conn.Close()
 	var out []Denial
 	for _, s := range denials.Filled() {
-		found, err := ruleset.Tallies(conn, TableName, s)
+		found, err := ruleset.CountedElements(conn, TableName, s)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +59,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	return out, nil
 }
 
-func parseDenial(x ruleset.Tallied) Denial {
+func parseDenial(x ruleset.CountedElement) Denial {
 	from, protocol, to := denials.Parse(x.Key)
-	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Tally: x.Tally}
+	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Counter: x.Counter}
 }

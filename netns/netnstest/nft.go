@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
-// Twin compares a table of a namespace with its twin: a file written by hand that the nft command loads into a namespace of its
+// ListsAs compares a table of a namespace with its twin: a file written by hand that the nft command loads into a namespace of its
 // own. The kernel judges: both must list the same. In the file, each key of replace stands for its value.
-func Twin(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
+func ListsAs(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

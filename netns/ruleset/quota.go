@@ -20,7 +20,7 @@ func (q Quota) handle(table *nftables.Table, spent uint64) *nftables.NamedObj {
 
 // addQuotas puts the making of the quotas that are not there into the batch.
 func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
-	var counts map[string]Tally
+	var counts map[string]Counter
 	for _, q := range t.Quotas {
 		if there[q.Name].Bytes == q.Bytes {
 			continue

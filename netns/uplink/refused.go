@@ -17,7 +17,7 @@ import (
 type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
-	ruleset.Tally
+	ruleset.Counter
 }
 
 // Of each family so many destinations are remembered, of all groups together, each for so long after its last packet. Where all
@@ -42,7 +42,7 @@ func refuseRules() []ruleset.Rule {
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	out := map[string][]Refusal{}
 	err := u.locked(func(conn *ruleset.Conn) error {
-		return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.Tallied) {
+		return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.CountedElement) {
 			link := linkOf(x.Key)
 			out[link] = append(out[link], parseRefusal(x))
 		})
@@ -53,9 +53,9 @@ func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	return out, nil
 }
 
-func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Tallied)) error {
+func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.CountedElement)) error {
 	for _, s := range refusals.Filled() {
-		found, err := ruleset.Tallies(conn, u.config.Table, s)
+		found, err := ruleset.CountedElements(conn, u.config.Table, s)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
@@ -69,9 +69,9 @@ func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Ta
 	return nil
 }
 
-func parseRefusal(x ruleset.Tallied) Refusal {
+func parseRefusal(x ruleset.CountedElement) Refusal {
 	_, protocol, to := refusals.Parse(x.Key)
-	return Refusal{Protocol: protocol, Destination: to, Tally: x.Tally}
+	return Refusal{Protocol: protocol, Destination: to, Counter: x.Counter}
 }
 
 // forget deletes what was refused to a link, so that the next group of that name begins anew. If an element expires after it was
@@ -79,7 +79,7 @@ func parseRefusal(x ruleset.Tallied) Refusal {
 func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
 	for tries := 10; ; tries-- { // the lock is everybody's
 		gone := map[string][]nftables.SetElement{}
-		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.Tallied) {
+		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.CountedElement) {
 			if linkOf(x.Key) == link {
 				gone[s.Name] = append(gone[s.Name], nftables.SetElement{Key: x.Key})
 			}

@@ -40,7 +40,7 @@ func (s *stage) wantRefused(link string, want ...Refusal) {
 }
 
 func refusal(protocol byte, to string, packets uint64) Refusal {
-	return Refusal{Protocol: protocol, Destination: netip.MustParseAddrPort(to), Tally: ruleset.Tally{Packets: packets}}
+	return Refusal{Protocol: protocol, Destination: netip.MustParseAddrPort(to), Counter: ruleset.Counter{Packets: packets}}
 }
 
 // sendTo sends datagrams from the group; what comes of them is for the sets to say.

@@ -104,15 +104,15 @@ func drop(t *testing.T, u *Uplink) {
 	}
 }
 
-func TestRootTableListsAsItsTwin(t *testing.T) {
+func TestRootTableListsAsItsFile(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")
 	defer drop(t, u)
 	one, two := entries()
 	put(t, u, one, two)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
 	put(t, u, two, one)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
 	// By way of another entry for the same link, and back.
 	other := one
 	other.Group, other.Publish = addrs("10.209.0.1"), []Publish{{Protocol: "tcp", Host: 8443, Port: 80}}
@@ -121,7 +121,7 @@ func TestRootTableListsAsItsTwin(t *testing.T) {
 		t.Error("the other entry is not in force, or not it alone")
 	}
 	put(t, u, one)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
 }
 
 func TestRootDelete(t *testing.T) {

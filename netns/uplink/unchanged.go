@@ -2,22 +2,22 @@ package uplink
 
 import "github.com/sallyport/sallyport/netns/ruleset"
 
-// Known reports whether the host's table is as this process last saw or made it. It is one request as long as nobody changes any
+// Unchanged reports whether the host's table is as this process last saw or made it. It is one request as long as nobody changes any
 // table of the host; where somebody has, ours is read once and compared, entries included: a host has programs that change
 // theirs all day.
-func (u *Uplink) Known() (known bool, at ruleset.Generation, err error) {
+func (u *Uplink) Unchanged() (known bool, at ruleset.Generation, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
-		if known, at, err = conn.Known(u.config.Table); err != nil || known {
+		if known, at, err = conn.Unchanged(u.config.Table); err != nil || known {
 			return err
 		}
-		known, err = u.unchanged(conn)
+		known, err = u.compareKnown(conn)
 		return err
 	})
 	return known, at, err
 }
 
-// unchanged compares what there is with what was last read or written.
-func (u *Uplink) unchanged(conn *ruleset.Conn) (bool, error) {
+// compareKnown compares what there is with what was last read or written.
+func (u *Uplink) compareKnown(conn *ruleset.Conn) (bool, error) {
 	if u.knownAt == (ruleset.Generation{}) {
 		return false, nil
 	}

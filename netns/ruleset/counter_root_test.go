@@ -40,9 +40,9 @@ func TestRootDynamicSet(t *testing.T) {
 		}
 	}
 	set := counting(3, time.Hour).Sets[0]
-	tallies := func(want map[string]uint64) {
+	counted := func(want map[string]uint64) {
 		t.Helper()
-		found, err := ruleset.Tallies(conn, "t", set)
+		found, err := ruleset.CountedElements(conn, "t", set)
 		got := map[string]uint64{}
 		for _, x := range found {
 			got[netip.AddrFrom4([4]byte(x.Key[4:])).String()] = x.Packets
@@ -54,11 +54,11 @@ func TestRootDynamicSet(t *testing.T) {
 			t.Errorf("%v; packets by destination (-want +got):\n%s", err, diff)
 		}
 	}
-	if _, err := ruleset.Tallies(conn, "t", set); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ruleset.CountedElements(conn, "t", set); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a table: %v, want os.ErrNotExist", err)
 	}
 	apply(counting(3, time.Hour))
-	tallies(map[string]uint64{})
+	counted(map[string]uint64{})
 	sock, err := netnstest.NewHelper(t, ns, "").UDP(netip.IPv4Unspecified())
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +69,11 @@ func TestRootDynamicSet(t *testing.T) {
 		}
 	}
 	want := map[string]uint64{"127.0.0.1": 3, "127.0.0.2": 1, "127.0.0.3": 1} // the fourth found no place
-	tallies(want)
+	counted(want)
 
 	// Other rules leave what the set holds; neither does a second look change anything.
 	apply(counting(3, time.Hour, ruleset.NewRule("more", ruleset.Accept())))
-	tallies(want)
+	counted(want)
 	if changed, err := ruleset.Apply(conn, counting(3, time.Hour, ruleset.NewRule("more", ruleset.Accept()))); changed || err != nil {
 		t.Errorf("a second time: changed %v, %v", changed, err)
 	}
