@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Apply puts the policy in force in a network namespace, as one batch. A policy in force already is left alone, counts
-// included; any other replaces it without a moment between. It returns whether anything changed.
+// Apply puts the policy in force in a network namespace, as one batch. A policy already in force is left alone, including its
+// counts. Another one is replaced atomically. Apply returns whether anything changed.
 func Apply(ns *os.File, p Policy) (changed bool, err error) {
 	if err := p.validate(); err != nil {
 		return false, err
@@ -59,7 +59,7 @@ func Denies(ns *os.File) (bool, error) {
 	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
 }
 
-// Remove takes the policy away: the namespace is as open as one without us. For namespaces that are about to go.
+// Remove deletes the policy. The namespace is then as open as one without our rules. It is for namespaces about to be removed.
 func Remove(ns *os.File) error {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -69,8 +69,8 @@ func Remove(ns *os.File) error {
 	return ruleset.Delete(conn, TableName)
 }
 
-// Counters are what the rules of one namespace counted since its table was made. Loopback is not counted. A change of policy
-// keeps them.
+// Counters are the counts of the rules of one namespace since its table was made. Loopback is not counted. A change of policy keeps
+// the counts.
 type Counters struct {
 	AmbassadorOut    ruleset.Counter `json:"ambassador_out"`     // left
 	AmbassadorDenied ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
@@ -80,14 +80,14 @@ type Counters struct {
 	MembersTCP       ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
 	MembersOther     ruleset.Counter `json:"members_other_denied"`
 	MembersIn        ruleset.Counter `json:"members_in_denied"`
-	MembersLed       ruleset.Counter `json:"members_led"` // TCP led to the ambassador
+	MembersLed       ruleset.Counter `json:"members_led"` // TCP redirected to the ambassador
 	KernelOut        ruleset.Counter `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
 	KernelIn         ruleset.Counter `json:"kernel_in"`
 	UnknownOut       ruleset.Counter `json:"unknown_out_denied"` // no cgroup of the group
-	UnknownIn        ruleset.Counter `json:"unknown_in_denied"`  // nobody it could be for
+	UnknownIn        ruleset.Counter `json:"unknown_in_denied"`  // no process of the group that it could be for
 }
 
-// ReadCounters reads the counters of a namespace. Without a table of ours it is os.ErrNotExist.
+// ReadCounters reads the counters of a namespace. Without our table the error is os.ErrNotExist.
 func ReadCounters(ns *os.File) (Counters, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Tally is what a counter counted.
+// A Counter holds what a counter of the kernel counted.
 type Counter struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
+// Counts reads the named counters of a table. An absent table is os.ErrNotExist.
 func Counts(conn *Conn, table string) (map[string]Counter, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
@@ -37,14 +37,14 @@ func Counts(conn *Conn, table string) (map[string]Counter, error) {
 	return counts, nil
 }
 
-// A Tallied is an element of a dynamic set with what it counted.
+// A CountedElement is an element of a dynamic set with its counter.
 type CountedElement struct {
 	Key []byte
 	Counter
 }
 
-// Tallies reads the elements of a dynamic set that rules fill by [Update]. A table that is not there is os.ErrNotExist. Packets
-// go on filling the set meanwhile: the kernel may leave out an element that is new.
+// CountedElements reads the elements of a dynamic set that rules fill by [Update]. An absent table is os.ErrNotExist. Packets go
+// on filling the set meanwhile: the kernel may leave out an element that is new.
 func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
@@ -59,7 +59,7 @@ func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) 
 	out := make([]CountedElement, 0, len(elements))
 	seen := make(map[string]bool, len(elements))
 	for _, e := range elements {
-		// A set that grows is moved while it is read, which may show an element twice.
+		// The kernel moves a set that grows. If that happens while it is read, an element may appear twice.
 		if e.Counter == nil || seen[string(e.Key)] {
 			continue
 		}

@@ -12,25 +12,25 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Refusal is what a group was refused by the host on its way to one destination: its ambassador's, as nobody else's packets
-// come that far. Of a protocol without ports the destination's port is 0.
+// A Refusal counts the packets of a group that the host refused on their way to one destination. They are the ambassador's: no other
+// packets come that far. The destination's port is 0 for a protocol without ports.
 type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
 	ruleset.Counter
 }
 
-// Of each family so many destinations are remembered, of all groups together, each for so long after its last packet. Where all
-// places are taken, a new destination is only counted with all others.
+// The sets hold at most mostRefusals destinations of each family, of all groups together, each until refusalsStand after its last
+// packet. While a set is full, a new destination is only counted together with all others.
 const (
 	mostRefusals  = 4096
 	refusalsStand = time.Hour
 )
 
-// refusals are what is refused by link and destination.
+// refusals are the sets of refused packets by link and destination.
 var refusals = ruleset.Destinations{Set4: refused4, Set6: refused6, Ported: ported, From: nftables.TypeIFName, Size: mostRefusals, Timeout: refusalsStand}
 
-// refuseRules enter what is refused into the sets, count it and answer it.
+// refuseRules add refused packets to the sets, count them and answer them.
 func refuseRules() []ruleset.Rule {
 	return append(refusals.Rules(ruleset.FieldIIFName),
 		ruleset.NewRule("", ruleset.Count(chainRefused)),
@@ -38,7 +38,7 @@ func refuseRules() []ruleset.Rule {
 		ruleset.NewRule("", ruleset.Reject()))
 }
 
-// Refused reads what the groups were refused, by link and in no order. Without a table it is empty.
+// Refused reads what the host refused to the groups, by link and in no order. Without a table it is empty.
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	out := map[string][]Refusal{}
 	err := u.locked(func(conn *ruleset.Conn) error {
@@ -77,7 +77,7 @@ func parseRefusal(x ruleset.CountedElement) Refusal {
 // forget deletes what was refused to a link, so that the next group of that name begins anew. If an element expires after it was
 // read, the whole batch fails: it is then tried again.
 func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
-	for tries := 10; ; tries-- { // the lock is everybody's
+	for tries := 10; ; tries-- { // not for ever: all callers share the lock
 		gone := map[string][]nftables.SetElement{}
 		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.CountedElement) {
 			if linkOf(x.Key) == link {

@@ -2,21 +2,21 @@ package uplink
 
 import "github.com/sallyport/sallyport/netns/ruleset"
 
-// Unchanged reports whether the host's table is as this process last saw or made it. It is one request as long as nobody changes any
-// table of the host; where somebody has, ours is read once and compared, entries included: a host has programs that change
-// theirs all day.
-func (u *Uplink) Unchanged() (known bool, at ruleset.Generation, err error) {
+// Unchanged reports whether the host's table is as this process last read or wrote it. It costs one request as long as no table of
+// the host changes. After a change of any table, ours is read once and compared, including its entries: other programs of a host
+// change their tables all day.
+func (u *Uplink) Unchanged() (unchanged bool, at ruleset.Generation, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
-		if known, at, err = conn.Unchanged(u.config.Table); err != nil || known {
+		if unchanged, at, err = conn.Unchanged(u.config.Table); err != nil || unchanged {
 			return err
 		}
-		known, err = u.compareKnown(conn)
+		unchanged, err = u.compareKnown(conn)
 		return err
 	})
-	return known, at, err
+	return unchanged, at, err
 }
 
-// compareKnown compares what there is with what was last read or written.
+// compareKnown reports whether the table equals what was last read or written.
 func (u *Uplink) compareKnown(conn *ruleset.Conn) (bool, error) {
 	if u.knownAt == (ruleset.Generation{}) {
 		return false, nil
