@@ -12,15 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoSocket is in DialLoopback's error if no connection was tried: the namespace is absent, or no descriptor or local port is
-// left. Such an error is not about the listener.
+// ErrNoSocket is in DialLoopback's error if no connection was tried: the namespace is absent, or no
+// descriptor or local port is left. Such an error is not about the listener.
 var ErrNoSocket = errors.New("no socket in the namespace")
 
-// DialLoopback connects to a TCP port on the loopback of the namespace pinned at path: on 127.0.0.1 and, if that is refused, on
-// ::1. A program that resolved "localhost" to one address may listen on ::1 alone. If both refuse, the error is the first one.
+// DialLoopback connects to a TCP port on the loopback of the namespace pinned at path: on 127.0.0.1
+// and, if that is refused, on ::1. A program that resolved "localhost" to one address may listen on
+// ::1 alone. If both refuse, the error is the first one.
 //
-// Only the socket is made in the namespace. A socket stays in its namespace, so it can be connected and used from anywhere. It
-// belongs neither to the members nor to the ambassador, so the rules keep it to the loopback.
+// Only the socket is made in the namespace. A socket stays in its namespace, so it can be connected
+// and used from anywhere. It belongs neither to the members nor to the ambassador, so the rules
+// keep it to the loopback.
 func DialLoopback(ctx context.Context, path string, port uint16) (net.Conn, error) {
 	ns, err := Open(path)
 	if err != nil {
@@ -62,7 +64,8 @@ func dial(ctx context.Context, ns *os.File, to netip.AddrPort) (net.Conn, error)
 	}
 	if conn.LocalAddr().String() == conn.RemoteAddr().String() {
 		conn.Close()
-		// The kernel chose the very port as the local one, so the socket connected to itself: there is no listener.
+		// The kernel chose the very port as the local one, so the socket connected to itself: there
+		// is no listener.
 		return nil, fmt.Errorf("connect to %s: %w", to, unix.ECONNREFUSED)
 	}
 	return conn, nil

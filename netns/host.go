@@ -58,7 +58,8 @@ func Addresses() ([]netip.Addr, error) {
 	return out, nil
 }
 
-// Routes lists the destinations of the host's routes, without those of links whose alias has the prefix.
+// Routes lists the destinations of the host's routes, without those of links whose alias has the
+// prefix.
 func Routes(exceptAlias string) ([]netip.Prefix, error) {
 	links, err := netlink.LinkList()
 	if err != nil {

@@ -47,8 +47,8 @@ func applyLink(ns *os.File, l Link) error {
 	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
 }
 
-// ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
-// namespace's eth0 is a leftover and is deleted.
+// ensurePair makes both ends in one request, the far one directly in the namespace. A near end
+// whose peer is not this namespace's eth0 is a leftover and is deleted.
 func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far netlink.Link, err error) {
 	near, err = host.LinkByName(l.Name)
 	if err == nil {
@@ -75,8 +75,9 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 		if far, err = group.LinkByName(PeerName); err != nil {
 			return nil, nil, err
 		}
-		// If both ends have the same index, the kernel takes each for a link without a peer, and IPv6 learns of its carrier up
-		// to a second late. This happens on a host with only a loopback: both namespaces count up from the same number.
+		// If both ends have the same index, the kernel takes each for a link without a peer, and
+		// IPv6 learns of its carrier up to a second late. This happens on a host with only a
+		// loopback: both namespaces count up from the same number.
 		if near.Attrs().Index != far.Attrs().Index {
 			return near, far, nil
 		}
@@ -87,8 +88,9 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	}
 }
 
-// createPair makes both ends. index is that of the near end; 0 means any. The near end gets its hardware address here: otherwise
-// udev would change it shortly after the far end has recorded the first.
+// createPair makes both ends. index is that of the near end; 0 means any. The near end gets its
+// hardware address here: otherwise udev would change it shortly after the far end has recorded the
+// first.
 func createPair(host *netlink.Handle, ns *os.File, name string, index int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index, attrs.HardwareAddr = name, index, hardwareAddr(name)
@@ -156,9 +158,10 @@ func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
 	return nil
 }
 
-// routes returns the namespace's routes: through the host to everywhere, but never to 127.0.0.0/8. A host with route_localnet on
-// the link would accept packets to it. They do not bind a socket bound to eth0: the kernel looks for a route by that link alone,
-// and finds the default route. The rules of both sides stop what such a socket sends to 127.0.0.0/8.
+// routes returns the namespace's routes: through the host to everywhere, but never to 127.0.0.0/8.
+// A host with route_localnet on the link would accept packets to it. They do not bind a socket
+// bound to eth0: the kernel looks for a route by that link alone, and finds the default route. The
+// rules of both sides stop what such a socket sends to 127.0.0.0/8.
 func routes(l Link, index int) []netlink.Route {
 	var out []netlink.Route
 	for _, gw := range l.Host {
@@ -193,8 +196,9 @@ func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error 
 	return nil
 }
 
-// AddAddress gives a link one address of a point-to-point pair: a /31 or a /127. An IPv6 address is usable at once, without
-// duplicate address detection. An address that the link has already is no error.
+// AddAddress gives a link one address of a point-to-point pair: a /31 or a /127. An IPv6 address is
+// usable at once, without duplicate address detection. An address that the link has already is no
+// error.
 func AddAddress(h *netlink.Handle, link netlink.Link, a netip.Addr) error {
 	flags := 0
 	if a.Is6() {

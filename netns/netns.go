@@ -1,10 +1,11 @@
-// Package netns makes one pinned network namespace match a Config: its sysctls and loopback, the link to the host, addresses and
-// routes. The namespace belongs to no process. A mount of its file keeps it. It outlives every container in it and goes when it
-// is unpinned.
+// Package netns makes one pinned network namespace match a Config: its sysctls and loopback, the
+// link to the host, addresses and routes. The namespace belongs to no process. A mount of its file
+// keeps it. It outlives every container in it and goes when it is unpinned.
 //
-// What bites: a thread moves into the namespace only to make it and to set and read its sysctls ([Apply], [ReflectMarks],
-// [ReflectsMarks]), and to make the sockets of [DialLoopback]. Everything else uses netlink sockets opened there. Paths under
-// /proc/sys/net show the namespace of the thread that opens them, never that of the file's owner.
+// What bites: a thread moves into the namespace only to make it and to set and read its sysctls
+// ([Apply], [ReflectMarks], [ReflectsMarks]), and to make the sockets of [DialLoopback]. Everything
+// else uses netlink sockets opened there. Paths under /proc/sys/net show the namespace of the
+// thread that opens them, never that of the file's owner.
 package netns
 
 import (
@@ -37,8 +38,8 @@ type Link struct {
 // PeerName is the link's name inside the namespace.
 const PeerName = "eth0"
 
-// LinkName returns the name of the host's end for a namespace pinned at path. It has at most 15 bytes, the kernel's limit. Each
-// path has a name of its own.
+// LinkName returns the name of the host's end for a namespace pinned at path. It has at most 15
+// bytes, the kernel's limit. Each path has a name of its own.
 func LinkName(path string) string {
 	h := fnv.New64a()
 	h.Write([]byte(filepath.Clean(path)))
@@ -81,7 +82,8 @@ func (l Link) Validate() error {
 	return nil
 }
 
-// Open opens a pinned namespace. If none is pinned at path, the error is os.ErrNotExist, even if there is a file.
+// Open opens a pinned namespace. If none is pinned at path, the error is os.ErrNotExist, even if
+// there is a file.
 func Open(path string) (*os.File, error) {
 	ok, err := Pinned(path)
 	if err == nil && !ok {
@@ -109,7 +111,8 @@ func Observe(c Config) (bool, error) {
 	return linkAsWanted(ns, *c.Link)
 }
 
-// Remove removes the namespace at path with everything left in it. An absent or half-made one is no error.
+// Remove removes the namespace at path with everything left in it. An absent or half-made one is no
+// error.
 func Remove(path string) error {
 	if err := unpin(path); err != nil {
 		return fmt.Errorf("remove namespace %q: %w", path, err)

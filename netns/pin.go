@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pins guards the folders of pins and their files. Two calls must not pin the same path at once, nor pin while the folder's mount
-// is made or removed.
+// pins guards the folders of pins and their files. Two calls must not pin the same path at once,
+// nor pin while the folder's mount is made or removed.
 var pins sync.Mutex
 
 // Pinned reports whether a namespace is pinned at path.
@@ -53,8 +53,9 @@ func pin(path string) error {
 	return nil
 }
 
-// ensureFolder makes the folder a shared mount of its own. A mount namespace made from ours later has copies of the pins. Only
-// because the mount is shared, unmounting the original removes the copies too.
+// ensureFolder makes the folder a shared mount of its own. A mount namespace made from ours later
+// has copies of the pins. Only because the mount is shared, unmounting the original removes the
+// copies too.
 func ensureFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -99,7 +100,8 @@ func unpin(path string) error {
 	return nil
 }
 
-// removeFolder removes an empty folder and its mount. The next pin makes both again, so errors don't matter.
+// removeFolder removes an empty folder and its mount. The next pin makes both again, so errors
+// don't matter.
 func removeFolder(dir string) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		return
@@ -126,7 +128,8 @@ func Pins(dir string) ([]string, error) {
 	return names, nil
 }
 
-// inNewNamespace runs keep on a thread in a new network namespace, with its sysctls set and its loopback up.
+// inNewNamespace runs keep on a thread in a new network namespace, with its sysctls set and its
+// loopback up.
 func inNewNamespace(keep func() error) error {
 	return onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -151,8 +154,9 @@ func inNamespace(ns *os.File, do func() error) error {
 	}, do)
 }
 
-// onThread runs enter and then do on one thread. enter moves the thread to another network namespace or fails. Afterwards the
-// thread returns to its own namespace. If it can't, it stays locked and dies with its goroutine.
+// onThread runs enter and then do on one thread. enter moves the thread to another network
+// namespace or fails. Afterwards the thread returns to its own namespace. If it can't, it stays
+// locked and dies with its goroutine.
 func onThread(enter, do func() error) error {
 	done := make(chan error, 1)
 	go func() {

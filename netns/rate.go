@@ -12,11 +12,13 @@ import (
 // ErrNoRate means that the kernel can't limit a rate: it is built without the token bucket filter.
 var ErrNoRate = errors.New("the kernel has no token bucket filter (sch_tbf)")
 
-// rateHandle marks our queues. A queue with another handle is not ours, and stays if no rate is wanted.
+// rateHandle marks our queues. A queue with another handle is not ours, and stays if no rate is
+// wanted.
 var rateHandle = netlink.MakeHandle(0x5a11, 0)
 
-// A queue holds about 75 ms of its rate, and a burst is 10 ms of it. That is short enough for a proxy to answer in time, and long
-// enough for TCP to find the rate. On a slow link the queue and the burst hold at least a few full frames.
+// A queue holds about 75 ms of its rate, and a burst is 10 ms of it. That is short enough for a
+// proxy to answer in time, and long enough for TCP to find the rate. On a slow link the queue and
+// the burst hold at least a few full frames.
 const (
 	burstMillis, leastBurst = 10, 8 << 10
 	queueMillis, leastQueue = 75, 16 << 10

@@ -15,15 +15,16 @@ const sysctls = "/proc/sys/net/"
 // A sysctl is a file under /proc/sys/net and what to write into it.
 type sysctl struct{ key, value string }
 
-// A new namespace has the host's IPv4 settings and the kernel's default IPv6 settings. These are the settings that a group needs
-// and a host may have otherwise.
+// A new namespace has the host's IPv4 settings and the kernel's default IPv6 settings. These are
+// the settings that a group needs and a host may have otherwise.
 var (
 	groupIPv4 = []sysctl{
 		{"ipv4/conf/all/forwarding", "0"}, // no packet is routed through a group; the rules ensure it too
 		{"ipv4/conf/all/route_localnet", "0"},
 		{"ipv4/conf/default/route_localnet", "0"},
 		{"ipv4/ping_group_range", "1 0"}, // no group: an echo reply has no owner by cgroup, so no rule lets it in
-		// The ambassador binds 443 without root or a capability. A member can too, but is not reached there from outside.
+		// The ambassador binds 443 without root or a capability. A member can too, but is not
+		// reached there from outside.
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	}
 	groupIPv6 = []sysctl{
@@ -37,19 +38,22 @@ var (
 	}
 )
 
-// HasIPv6 reports whether the host has IPv6 and enables it on new links. Otherwise groups have IPv4 alone.
+// HasIPv6 reports whether the host has IPv6 and enables it on new links. Otherwise groups have IPv4
+// alone.
 func HasIPv6() bool {
 	off, err := ReadSysctl("ipv6/conf/default/disable_ipv6")
 	return err == nil && off == "0"
 }
 
-// ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
+// ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace:
+// "ipv4/ip_forward".
 func ReadSysctl(key string) (string, error) {
 	b, err := os.ReadFile(sysctls + key)
 	return strings.TrimSpace(string(b)), err
 }
 
-// WriteSysctl sets a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
+// WriteSysctl sets a value below /proc/sys/net in the calling thread's network namespace:
+// "ipv4/ip_forward".
 func WriteSysctl(key, value string) error {
 	f, err := os.OpenFile(sysctls+key, os.O_WRONLY, 0)
 	if err != nil {
@@ -62,7 +66,8 @@ func WriteSysctl(key, value string) error {
 	return nil
 }
 
-// hasSysctls reports whether all of them are set in the calling thread's namespace. A sysctl that the kernel lacks counts as set.
+// hasSysctls reports whether all of them are set in the calling thread's namespace. A sysctl that
+// the kernel lacks counts as set.
 func hasSysctls(want []sysctl) (bool, error) {
 	for _, s := range want {
 		got, err := ReadSysctl(s.key)
@@ -79,10 +84,12 @@ func hasSysctls(want []sysctl) (bool, error) {
 	return true, nil
 }
 
-// reflecting makes the kernel's own answers (resets and last ACKs of connections) carry the mark of the packet they answer.
+// reflecting makes the kernel's own answers (resets and last ACKs of connections) carry the mark of
+// the packet they answer.
 var reflecting = []sysctl{{"ipv4/fwmark_reflect", "1"}, {"ipv6/fwmark_reflect", "1"}}
 
-// ReflectMarks makes the kernel's own answers in a namespace carry the mark of the packet they answer. Rules may need that.
+// ReflectMarks makes the kernel's own answers in a namespace carry the mark of the packet they
+// answer. Rules may need that.
 func ReflectMarks(ns *os.File) error {
 	return inNamespace(ns, func() error {
 		for _, s := range reflecting {
@@ -120,7 +127,8 @@ func prepare() error {
 	return raiseLoopback()
 }
 
-// raiseLoopback sets lo up in the calling thread's namespace. No netlink socket is open there yet, so two ioctls cost less.
+// raiseLoopback sets lo up in the calling thread's namespace. No netlink socket is open there yet,
+// so two ioctls cost less.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

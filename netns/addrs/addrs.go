@@ -1,5 +1,6 @@
-// Package addrs hands out the addresses of links: pairs from one IPv4 and one IPv6 prefix. It stores nothing: the addresses in use
-// are read from the existing links. A group gets the same pair again if that is free.
+// Package addrs hands out the addresses of links: pairs from one IPv4 and one IPv6 prefix. It
+// stores nothing: the addresses in use are read from the existing links. A group gets the same pair
+// again if that is free.
 //
 // What bites: one number picks the pair in both families, so the smaller prefix limits both.
 package addrs
@@ -72,7 +73,8 @@ func (p Pool) Size() uint64 {
 	return 1 << (bits - 1)
 }
 
-// Pick returns the pair for a group: the one that the hash of its name selects, or the next one without a used address.
+// Pick returns the pair for a group: the one that the hash of its name selects, or the next one
+// without a used address.
 func (p Pool) Pick(group string, used func(netip.Addr) bool) (Pair, error) {
 	h := fnv.New64a()
 	h.Write([]byte(group))
@@ -108,8 +110,8 @@ func (p Pool) Contains(a netip.Addr) bool {
 	return p.Prefix4.Contains(a) || p.Prefix6.IsValid() && p.Prefix6.Contains(a)
 }
 
-// CheckRoutes returns an error if the pool overlaps one of the host's other routes. A default route covers everything and does
-// not count.
+// CheckRoutes returns an error if the pool overlaps one of the host's other routes. A default route
+// covers everything and does not count.
 func (p Pool) CheckRoutes(routes []netip.Prefix) error {
 	for _, r := range routes {
 		if r.Bits() == 0 {

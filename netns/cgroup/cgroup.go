@@ -1,7 +1,8 @@
-// Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups in them. It is the only
-// reader of the cgroup mounts.
+// Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups
+// in them. It is the only reader of the cgroup mounts.
 //
-// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made again has another number.
+// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made
+// again has another number.
 package cgroup
 
 import (
@@ -23,7 +24,8 @@ type Cgroup struct {
 	Level uint32 // its depth below the root of the hierarchy, which is 0
 }
 
-// Make creates a cgroup below the v2 root, with its parents, and returns it. An existing cgroup is used.
+// Make creates a cgroup below the v2 root, with its parents, and returns it. An existing cgroup is
+// used.
 func (h Hierarchies) Make(path string) (Cgroup, error) {
 	if err := os.MkdirAll(filepath.Join(h.V2, path), 0o755); err != nil {
 		return Cgroup{}, fmt.Errorf("make cgroup %q: %w", path, err)
@@ -70,9 +72,10 @@ func (h Hierarchies) Children(path string) ([]string, error) {
 	return names, nil
 }
 
-// Remove deletes a cgroup and those below it in v2 and, on a hybrid host, what the runtime left at the same path of the v1
-// hierarchies. It deletes empty cgroups only. If processes are left in one, the error names them. An absent cgroup is no error. V2
-// comes last, because leftovers are looked for there, also after an interrupted removal.
+// Remove deletes a cgroup and those below it in v2 and, on a hybrid host, what the runtime left at
+// the same path of the v1 hierarchies. It deletes empty cgroups only. If processes are left in one,
+// the error names them. An absent cgroup is no error. V2 comes last, because leftovers are looked
+// for there, also after an interrupted removal.
 func (h Hierarchies) Remove(path string) error {
 	if depth(path) == 0 {
 		return errors.New("remove cgroup: the path is the root")
@@ -85,8 +88,9 @@ func (h Hierarchies) Remove(path string) error {
 	return nil
 }
 
-// RemoveIfEmpty deletes a cgroup without children and processes from every hierarchy. V2 decides whether the cgroup is in use: if
-// it stays there, it stays in the other hierarchies as well, where the runtime may be about to use it.
+// RemoveIfEmpty deletes a cgroup without children and processes from every hierarchy. V2 decides
+// whether the cgroup is in use: if it stays there, it stays in the other hierarchies as well, where
+// the runtime may be about to use it.
 func (h Hierarchies) RemoveIfEmpty(path string) {
 	if depth(path) == 0 {
 		return

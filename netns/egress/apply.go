@@ -8,8 +8,9 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Apply puts the policy in force in a network namespace, as one batch. A policy already in force is left alone, including its
-// counts. Another one is replaced atomically. Apply returns whether anything changed.
+// Apply puts the policy in force in a network namespace, as one batch. A policy already in force is
+// left alone, including its counts. Another one is replaced atomically. Apply returns whether
+// anything changed.
 func Apply(ns *os.File, p Policy) (changed bool, err error) {
 	if err := p.validate(); err != nil {
 		return false, err
@@ -49,7 +50,8 @@ func InForce(ns *os.File, p Policy) (bool, error) {
 	return ruleset.Matches(conn, createTable(p))
 }
 
-// Denies reports whether any policy of ours is in force: the chains are there and drop what no rule accepts.
+// Denies reports whether any policy of ours is in force: the chains are there and drop what no rule
+// accepts.
 func Denies(ns *os.File) (bool, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -59,7 +61,8 @@ func Denies(ns *os.File) (bool, error) {
 	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
 }
 
-// Remove deletes the policy. The namespace is then as open as one without our rules. It is for namespaces about to be removed.
+// Remove deletes the policy. The namespace is then as open as one without our rules. It is for
+// namespaces about to be removed.
 func Remove(ns *os.File) error {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -69,13 +72,13 @@ func Remove(ns *os.File) error {
 	return ruleset.Delete(conn, TableName)
 }
 
-// Counters are the counts of the rules of one namespace since its table was made. Loopback is not counted. A change of policy keeps
-// the counts.
+// Counters are the counts of the rules of one namespace since its table was made. Loopback is not
+// counted. A change of policy keeps the counts.
 type Counters struct {
 	AmbassadorOut    ruleset.Counter `json:"ambassador_out"`     // left
 	AmbassadorDenied ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
 	AmbassadorIn     ruleset.Counter `json:"ambassador_in"`      // arrived
-	Quota            ruleset.Counter `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
+	Quota            ruleset.Counter `json:"quota_denied"`       // of the ambassador, after its quota was spent
 	MembersOut       ruleset.Counter `json:"members_out"`        // left; egress direct only
 	MembersTCP       ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
 	MembersOther     ruleset.Counter `json:"members_other_denied"`

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Denial counts the packets of one container that were refused on their way to one destination. The destination's port is 0 for
-// a protocol without ports.
+// A Denial counts the packets of one container that were refused on their way to one destination.
+// The destination's port is 0 for a protocol without ports.
 type Denial struct {
 	Cgroup      uint64 // of the container: the one directly below the policy's; it may be gone
 	Protocol    byte   // unix.IPPROTO_TCP
@@ -20,8 +20,9 @@ type Denial struct {
 	ruleset.Counter
 }
 
-// The sets hold at most mostDenials destinations of each family, each until denialsStand after its last packet. While a set is
-// full, a new destination is only counted together with all others. So a flood costs neither the kernel nor the daemon more.
+// The sets hold at most mostDenials destinations of each family, each until denialsStand after its
+// last packet. While a set is full, a new destination is only counted together with all others. So
+// a flood costs neither the kernel nor the daemon more.
 const (
 	mostDenials  = 1024
 	denialsStand = time.Hour
@@ -30,8 +31,9 @@ const (
 // denials are the sets of refused packets by container and destination.
 var denials = ruleset.Destinations{Set4: denied4, Set6: denied6, Ported: ported, From: nftables.TypeCGroupV2, Size: mostDenials, Timeout: denialsStand}
 
-// recordRules add a packet that is about to be refused to the sets. A container's cgroup is directly below the ambassador's or the
-// members'. A process directly in one of these belongs to no container: its packets are not added.
+// recordRules add a packet that is about to be refused to the sets. A container's cgroup is
+// directly below the ambassador's or the members'. A process directly in one of these belongs to no
+// container: its packets are not added.
 func recordRules(p Policy) []ruleset.Rule {
 	if p.Mode != Ambassador {
 		return nil
@@ -39,7 +41,8 @@ func recordRules(p Policy) []ruleset.Rule {
 	return denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
 }
 
-// ReadDenials reads what the rules of a namespace have refused, in no order. Without our table the error is os.ErrNotExist.
+// ReadDenials reads what the rules of a namespace have refused, in no order. Without our table the
+// error is os.ErrNotExist.
 func ReadDenials(ns *os.File) ([]Denial, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {

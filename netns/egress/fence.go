@@ -14,19 +14,23 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
-// The fence is a program of five instructions on the members' cgroup. A packet that a member's socket sends, or is about to
-// receive, passes on loopback only. The program runs when the kernel has found the packet's socket. The rules have to look for the
-// socket earlier, and a member can make the results differ: it shares the ambassador's port by SO_REUSEPORT, with a program of its
-// own that picks the socket. In a test it received 45 of 100 datagrams that the rules had taken for the ambassador's. The fence
-// closes this gap, and it remains when the rules are flushed. The rules refuse at once and count. The fence does neither.
+// The fence is a program of five instructions on the members' cgroup. A packet that a member's
+// socket sends, or is about to receive, passes on loopback only. The program runs when the kernel
+// has found the packet's socket. The rules have to look for the socket earlier, and a member can
+// make the results differ: it shares the ambassador's port by SO_REUSEPORT, with a program of its
+// own that picks the socket. In a test it received 45 of 100 datagrams that the rules had taken for
+// the ambassador's. The fence closes this gap, and it remains when the rules are flushed. The rules
+// refuse at once and count. The fence does neither.
 //
-// The fence does not see packets without a socket: resets, last ACKs, and the SYN-ACK of a member's listener if the kernel answers
-// with a cookie, as it does for a listener without a backlog. Only the rules stop those.
+// The fence does not see packets without a socket: resets, last ACKs, and the SYN-ACK of a member's
+// listener if the kernel answers with a cookie, as it does for a listener without a backlog. Only
+// the rules stop those.
 
 // loopback is the index of lo in every network namespace.
 const loopback = 1
 
-// offsetIfindex is the offset in struct __sk_buff of the index of the incoming or outgoing interface.
+// offsetIfindex is the offset in struct __sk_buff of the index of the incoming or outgoing
+// interface.
 const offsetIfindex = 40
 
 func fenceSpec(direction ebpf.AttachType) *ebpf.ProgramSpec {
@@ -69,8 +73,8 @@ type fence struct {
 	tag string // of the instructions: the same program loaded by another process has the same tag
 }
 
-// Fence keeps every process in the cgroup and below it to loopback. No cgroup below may attach a program of its own. A second call
-// changes nothing.
+// Fence keeps every process in the cgroup and below it to loopback. No cgroup below may attach a
+// program of its own. A second call changes nothing.
 func Fence(h cgroup.Hierarchies, path string) error {
 	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		if ok, err := attached(dir, d, f); err != nil || ok {
@@ -99,7 +103,8 @@ func Unfence(h cgroup.Hierarchies, path string) error {
 	return nil
 }
 
-// Fenced reports whether the fence is attached in both directions. An absent cgroup is os.ErrNotExist.
+// Fenced reports whether the fence is attached in both directions. An absent cgroup is
+// os.ErrNotExist.
 func Fenced(h cgroup.Hierarchies, path string) (bool, error) {
 	stands := true
 	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {

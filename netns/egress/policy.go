@@ -1,16 +1,20 @@
-// Package egress keeps the promise inside one network namespace: who may leave it and who may be reached. It is one nftables table
-// that is replaced atomically. The identity of a process is the cgroup in which its sockets were created. ENFORCEMENT.md has the
-// reasons for the rules and their order.
+// Package egress keeps the promise inside one network namespace: who may leave it and who may be
+// reached. It is one nftables table that is replaced atomically. The identity of a process is the
+// cgroup in which its sockets were created. ENFORCEMENT.md has the reasons for the rules and their
+// order.
 //
-// Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the rules.
+// Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the
+// rules.
 //
-// Counters are by side (ambassador, members, the kernel, unknown) and by whether the packet passed. A counter for each container
-// would need the number of its cgroup in a rule, and that changes with every restart. Refused packets are counted by container and
-// destination in sets that the rules fill themselves (denial.go).
+// Counters are by side (ambassador, members, the kernel, unknown) and by whether the packet passed.
+// A counter for each container would need the number of its cgroup in a rule, and that changes with
+// every restart. Refused packets are counted by container and destination in sets that the rules
+// fill themselves (denial.go).
 //
-// What bites: a rule has the number of a cgroup, not its path. A cgroup removed and made again has another number. Until [Apply]
-// runs again, its packets are dropped. And no rule here may make the kernel track connections in the namespace: no nat chain and no
-// ct expression. The exception is interception (intercept.go), which tracks the members' TCP alone.
+// What bites: a rule has the number of a cgroup, not its path. A cgroup removed and made again has
+// another number. Until [Apply] runs again, its packets are dropped. And no rule here may make the
+// kernel track connections in the namespace: no nat chain and no ct expression. The exception is
+// interception (intercept.go), which tracks the members' TCP alone.
 package egress
 
 import (
@@ -40,7 +44,8 @@ type Policy struct {
 	Members    cgroup.Cgroup // required in mode ambassador
 	Published  []Port        // ports of the ambassador that may be reached from outside
 	Allow      []Endpoint    // where the ambassador may open flows to; empty: anywhere
-	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is redirected to it. 0 means refused.
+	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is
+	// redirected to it. 0 means refused.
 	Intercept uint16
 	Quota     uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// If the ambassador has a quota, packets that would pass go through chains of their own. Packets without a socket (handshakes, last
-// ACKs) and loopback are exempt.
+// If the ambassador has a quota, packets that would pass go through chains of their own. Packets
+// without a socket (handshakes, last ACKs) and loopback are exempt.
 const (
 	quotaPrefix = "quota_"
 	passOutName = "pass_out"
@@ -19,11 +19,12 @@ const (
 	spent       = "spent"
 )
 
-// limited reports whether the policy's quota is in force. In the modes sealed and direct it never is.
+// limited reports whether the policy's quota is in force. In the modes sealed and direct it never
+// is.
 func (p Policy) limited() bool { return p.Mode == Ambassador && p.Quota != 0 }
 
-// createQuota names the quota after its size. A quota of another size replaces it and begins with the bytes that have passed so
-// far: a change of the quota does not reset what is spent.
+// createQuota names the quota after its size. A quota of another size replaces it and begins with
+// the bytes that have passed so far: a change of the quota does not reset what is spent.
 func createQuota(p Policy) ruleset.Quota {
 	return ruleset.Quota{Name: fmt.Sprint(quotaPrefix, p.Quota), Bytes: p.Quota, Counted: []string{ambassadorOut, ambassadorIn}}
 }
@@ -44,8 +45,9 @@ func passIn(p Policy) []ruleset.Expr {
 	return append(ruleset.Count(ambassadorIn), ruleset.Accept()...)
 }
 
-// quotaChains let no packet pass when the quota is spent. What the ambassador sends then is refused at once, as elsewhere. But no
-// destination is recorded, because the refusal is not about the destination.
+// quotaChains let no packet pass when the quota is spent. What the ambassador sends then is refused
+// at once, as elsewhere. But no destination is recorded, because the refusal is not about the
+// destination.
 func quotaChains(p Policy) []ruleset.Chain {
 	over := ruleset.Over(createQuota(p).Name)
 	return []ruleset.Chain{
@@ -65,7 +67,8 @@ func quotaChains(p Policy) []ruleset.Chain {
 	}
 }
 
-// ReadSpent reads the ambassador's quota and how many of its bytes are spent, at most all. Both are 0 without a quota.
+// ReadSpent reads the ambassador's quota and how many of its bytes are spent, at most all. Both are
+// 0 without a quota.
 func ReadSpent(ns *os.File) (used, quota uint64, err error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {

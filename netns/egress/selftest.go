@@ -38,16 +38,19 @@ func (e *SelfTestError) Unwrap() error { return e.Err }
 
 const kernelHint = "a kernel of 5.16 or later with CONFIG_NFT_SOCKET, CONFIG_NFT_REJECT_INET and CONFIG_SOCK_CGROUP_DATA is needed; try `modprobe nft_socket nft_reject_inet`"
 
-// Addresses inside the throw-away namespace, from the prefixes for documentation (RFC 5737, RFC 3849). No packet leaves it.
+// Addresses inside the throw-away namespace, from the prefixes for documentation (RFC 5737, RFC
+// 3849). No packet leaves it.
 var (
 	testNear = []netip.Addr{netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("2001:db8::")}
 	testFar  = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 )
 
-// SelfTest proves that the rules hold on this kernel, and then that the fence holds without them. It makes a throw-away namespace
-// with a link that leads nowhere. There a process in the members' cgroup is refused and one in the ambassador's gets through, over
-// TCP and UDP, over IPv4 and, if the host has it, IPv6. The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if
-// the host lacks something. The process must call [helper.Main] first thing in main. It takes some 20 ms.
+// SelfTest proves that the rules hold on this kernel, and then that the fence holds without them.
+// It makes a throw-away namespace with a link that leads nowhere. There a process in the members'
+// cgroup is refused and one in the ambassador's gets through, over TCP and UDP, over IPv4 and, if
+// the host has it, IPv6. The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if
+// the host lacks something. The process must call [helper.Main] first thing in main. It takes some
+// 20 ms.
 func SelfTest(ctx context.Context, cgroupRoot string) error {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
@@ -167,10 +170,10 @@ func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
 	defer h.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = netns.PeerName
-	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "nobody"}); err != nil {
+	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "far"}); err != nil {
 		return nil, nil, err
 	}
-	link, err := h.LinkByName("nobody")
+	link, err := h.LinkByName("far")
 	if err == nil {
 		err = h.LinkSetUp(link)
 	}
@@ -208,8 +211,8 @@ func (t selfTest) start(ctx context.Context, ns *os.File, path string) (*helper.
 	return p, nil
 }
 
-// resetWithin is how long a reset may take. It takes microseconds, but longer on an overloaded machine. A daemon started on one must
-// not take that for a kernel without resets.
+// resetWithin is how long a reset may take. It takes microseconds, but longer on an overloaded
+// machine. A daemon started on one must not take that for a kernel without resets.
 const resetWithin = 5 * time.Second
 
 // refused checks that both protocols fail at once, with the answer of the rules.
@@ -233,12 +236,14 @@ func refused(p *helper.Process, to netip.AddrPort) error {
 	return nil
 }
 
-// isDenied reports whether the error is what a caller gets when its packet is dropped or rejected on its way out.
+// isDenied reports whether the error is what a caller gets when its packet is dropped or rejected
+// on its way out.
 func isDenied(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ECONNREFUSED)
 }
 
-// passed checks that both protocols leave: the datagram is accepted, and the connection gets no answer.
+// passed checks that both protocols leave: the datagram is accepted, and the connection gets no
+// answer.
 func passed(p *helper.Process, to netip.AddrPort) error {
 	udp, err := p.UDP(to.Addr())
 	if err != nil {

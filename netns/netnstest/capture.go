@@ -21,7 +21,8 @@ type Frame struct {
 	Bytes    []byte
 }
 
-// A Capture records every frame of a link, both ways, on an AF_PACKET socket. The rules under test do not affect it.
+// A Capture records every frame of a link, both ways, on an AF_PACKET socket. The rules under test
+// do not affect it.
 type Capture struct {
 	t      testing.TB
 	mu     sync.Mutex
@@ -29,7 +30,8 @@ type Capture struct {
 	more   chan struct{} // closed and replaced with each frame
 }
 
-// NewCapture starts to capture on a link in a namespace. A nil namespace means the test's own. It ends with the test.
+// NewCapture starts to capture on a link in a namespace. A nil namespace means the test's own. It
+// ends with the test.
 func NewCapture(t testing.TB, ns *os.File, link string) *Capture {
 	t.Helper()
 	var fd int
@@ -105,8 +107,8 @@ func (c *Capture) Frames(match func(Frame) bool) []Frame {
 	return out
 }
 
-// Wait waits until a frame matches. A link keeps the order of frames: when a frame sent on purpose has arrived, all earlier ones
-// have as well.
+// Wait waits until a frame matches. A link keeps the order of frames: when a frame sent on purpose
+// has arrived, all earlier ones have as well.
 func (c *Capture) Wait(match func(Frame) bool) Frame {
 	c.t.Helper()
 	deadline := time.After(5 * time.Second)

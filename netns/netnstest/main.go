@@ -1,8 +1,9 @@
-// Package netnstest gives tests throw-away hosts. The test process runs in network and mount namespaces of its own. There it makes
-// further namespaces, links, helpers and captures. If a test leaves something behind, its package fails.
+// Package netnstest gives tests throw-away hosts. The test process runs in network and mount
+// namespaces of its own. There it makes further namespaces, links, helpers and captures. If a test
+// leaves something behind, its package fails.
 //
-// What bites: as root, [Main] starts the test binary a second time inside the namespaces. A debugger attached to the first process
-// sees nothing.
+// What bites: as root, [Main] starts the test binary a second time inside the namespaces. A
+// debugger attached to the first process sees nothing.
 package netnstest
 
 import (
@@ -23,8 +24,9 @@ import (
 
 const insideEnv = "SALLYPORT_NETNSTEST"
 
-// Main is for a package's TestMain: os.Exit(netnstest.Main(m)). As root it runs the tests in a host of their own. It fails them if
-// they leave a link, a mount, a cgroup or an open namespace behind. As another user it just runs them.
+// Main is for a package's TestMain: os.Exit(netnstest.Main(m)). As root it runs the tests in a host
+// of their own. It fails them if they leave a link, a mount, a cgroup or an open namespace behind.
+// As another user it just runs them.
 func Main(m *testing.M) int {
 	registerCalls()
 	helper.Main()

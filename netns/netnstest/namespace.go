@@ -30,7 +30,8 @@ func NewNamespace(t testing.TB) *os.File {
 	return ns
 }
 
-// In runs f on a thread in the namespace. A nil namespace means the test's own. f must not start goroutines.
+// In runs f on a thread in the namespace. A nil namespace means the test's own. f must not start
+// goroutines.
 func In(t testing.TB, ns *os.File, f func() error) {
 	t.Helper()
 	do(t, func() error {
@@ -76,7 +77,8 @@ func raise(h *netlink.Handle, name string) error {
 	return h.LinkSetUp(link)
 }
 
-// An Outside is a namespace behind the host that stands for the internet. It has no routes to the groups.
+// An Outside is a namespace behind the host that stands for the internet. It has no routes to the
+// groups.
 type Outside struct {
 	NS           *os.File
 	Addr4, Addr6 netip.Addr // its own

@@ -14,8 +14,9 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
-// ListsAs compares a table of a namespace with a file written by hand, which the nft command loads into another namespace. Both
-// namespaces must list the same. In the file, each key of replace is replaced by its value.
+// ListsAs compares a table of a namespace with a file written by hand, which the nft command loads
+// into another namespace. Both namespaces must list the same. In the file, each key of replace is
+// replaced by its value.
 func ListsAs(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -53,7 +54,8 @@ var (
 	chains   = regexp.MustCompile(`(?ms)^\tchain .*?^\t\}\n`)
 )
 
-// normal sorts the elements of sets, which the kernel lists in any order, and the chains, which it lists as they were made.
+// normal sorts the elements of sets, which the kernel lists in any order, and the chains, which it
+// lists as they were made.
 func normal(listing string) string {
 	var found []string
 	listing = chains.ReplaceAllStringFunc(listing, func(chain string) string {

@@ -11,8 +11,9 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-// Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at all. An equal table is left
-// alone. If only rules or elements differ, the chains, the counters and their counts stay.
+// Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at
+// all. An equal table is left alone. If only rules or elements differ, the chains, the counters and
+// their counts stay.
 func Apply(conn *Conn, t Table) (changed bool, err error) {
 	found, before, err := compare(conn, t)
 	if err != nil {
@@ -42,7 +43,8 @@ func Delete(conn *Conn, name string) error {
 	return nil
 }
 
-// write sends the batch. The namespace is never without the deny: the kernel puts the whole batch in force at once.
+// write sends the batch. The namespace is never without the deny: the kernel puts the whole batch
+// in force at once.
 func write(conn *Conn, t Table, found finding) error {
 	if found.likeness == sameShape {
 		return repair(conn, t, found)
@@ -81,9 +83,10 @@ func write(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// repair changes only the rules, elements, quotas and chains that differ. Adding costs little. For each deletion the kernel
-// waits for grace periods before it frees memory, and others wait for the kernel. Sets, quotas and chains are made before the
-// rules that name them, and deleted after those.
+// repair changes only the rules, elements, quotas and chains that differ. Adding costs little. For
+// each deletion the kernel waits for grace periods before it frees memory, and others wait for the
+// kernel. Sets, quotas and chains are made before the rules that name them, and deleted after
+// those.
 func repair(conn *Conn, t Table, found finding) error {
 	for _, s := range t.Sets {
 		if s.Open {
@@ -119,7 +122,8 @@ func repair(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// deleteUnwanted deletes the chains and quotas that are not wanted. No wanted rule names one of them.
+// deleteUnwanted deletes the chains and quotas that are not wanted. No wanted rule names one of
+// them.
 func deleteUnwanted(conn *Conn, t Table, found finding) {
 	wanted := t.chains()
 	var unwanted []*nftables.Chain
@@ -141,7 +145,8 @@ func deleteUnwanted(conn *Conn, t Table, found finding) {
 	}
 }
 
-// repairChain keeps the equal rules at the beginning and the end of a chain, and replaces those between.
+// repairChain keeps the equal rules at the beginning and the end of a chain, and replaces those
+// between.
 func repairChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule) error {
 	head := 0
 	for head < min(len(got), len(c.Rules)) && sameRule(got[head], c.Rules[head]) {
@@ -168,7 +173,8 @@ func repairChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rul
 	return nil
 }
 
-// elementsPerMessage of the longest key stay far below 64 KiB, the most that a netlink attribute holds.
+// elementsPerMessage of the longest key stay far below 64 KiB, the most that a netlink attribute
+// holds.
 const elementsPerMessage = 256
 
 // AddElements puts messages into the batch that add elements to a set, as many as needed.

@@ -19,7 +19,8 @@ const (
 	same
 )
 
-// A finding is the result of a comparison. Rules and elements are read only if the shape is the same.
+// A finding is the result of a comparison. Rules and elements are read only if the shape is the
+// same.
 type finding struct {
 	likeness
 	rules    map[string][]*nftables.Rule // by chain; none for a wanted chain that is absent
@@ -28,14 +29,15 @@ type finding struct {
 	quotas   map[string]Quota
 }
 
-// Matches reports whether the kernel holds exactly this table. It does not compare the elements of open sets.
+// Matches reports whether the kernel holds exactly this table. It does not compare the elements of
+// open sets.
 func Matches(conn *Conn, t Table) (bool, error) {
 	f, _, err := compare(conn, t)
 	return f.likeness == same, err
 }
 
-// Holds reports whether the kernel has all chains of the table, with their hooks and policies. It compares neither rules nor
-// what else is in the table.
+// Holds reports whether the kernel has all chains of the table, with their hooks and policies. It
+// compares neither rules nor what else is in the table.
 func Holds(conn *Conn, t Table) (bool, error) {
 	at, err := conn.Generation()
 	if err != nil {
@@ -66,8 +68,8 @@ func Exists(conn *Conn, name string) (bool, error) {
 // mostReads is how often a table is read again because other tables change meanwhile.
 const mostReads = 5
 
-// compare reads the table at a generation, or recalls it. The kernel's lists are unreliable while any table changes, also one
-// of another program: then compare reads again.
+// compare reads the table at a generation, or recalls it. The kernel's lists are unreliable while
+// any table changes, also one of another program: then compare reads again.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 	if at, err = conn.Generation(); err != nil {
 		return f, at, err
@@ -146,8 +148,8 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	return f, nil
 }
 
-// compareShape compares chains and quotas, which can be added and deleted one by one. It returns false if a chain has another
-// hook than wanted: the kernel can't move a chain.
+// compareShape compares chains and quotas, which can be added and deleted one by one. It returns
+// false if a chain has another hook than wanted: the kernel can't move a chain.
 func (f *finding) compareShape(got map[string]Base, t Table) bool {
 	for name := range got {
 		f.chains[name] = true
@@ -175,7 +177,8 @@ func (f *finding) compareShape(got map[string]Base, t Table) bool {
 	return true
 }
 
-// readChains returns the chains that exist, by name. A chain that is no base chain has an empty base.
+// readChains returns the chains that exist, by name. A chain that is no base chain has an empty
+// base.
 func readChains(conn *Conn, t Table) (map[string]Base, error) {
 	all, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
@@ -246,8 +249,8 @@ func sameCounters(conn *Conn, t Table) (bool, error) {
 	return true, nil
 }
 
-// Diff returns the elements to add to a set and those to delete from it. An element whose data alone differs is in both: delete
-// before adding.
+// Diff returns the elements to add to a set and those to delete from it. An element whose data
+// alone differs is in both: delete before adding.
 func Diff(got, want []nftables.SetElement) (add, del []nftables.SetElement) {
 	return Without(want, got), Without(got, want)
 }

@@ -17,8 +17,8 @@ type Conn struct {
 	committed bool
 }
 
-// Open returns a connection to the tables of a network namespace. An ns of 0 means the namespace of the calling thread. The
-// caller closes the connection.
+// Open returns a connection to the tables of a network namespace. An ns of 0 means the namespace of
+// the calling thread. The caller closes the connection.
 func Open(ns int) (*Conn, error) {
 	c := &Conn{}
 	conn, err := nftables.New(nftables.WithNetNSFd(ns), nftables.AsLasting(), nftables.WithSockOptions(c.identify))
@@ -55,7 +55,8 @@ func (c *Conn) identify(conn *netlink.Conn) error {
 	return got
 }
 
-// Commit sends the batch, which takes effect whole or not at all. The memory of tables that it does not name stays valid.
+// Commit sends the batch, which takes effect whole or not at all. The memory of tables that it does
+// not name stays valid.
 func (c *Conn) Commit() error {
 	c.committed = true
 	before, err := c.Generation()
@@ -71,8 +72,9 @@ func (c *Conn) Commit() error {
 	return nil
 }
 
-// Close ends the connection. When a socket is closed, the kernel waits until everything deleted in the namespace is freed, which
-// takes grace periods, some 10 ms (nft_rcv_nl_event). So after a commit a goroutine closes the socket and ends.
+// Close ends the connection. When a socket is closed, the kernel waits until everything deleted in
+// the namespace is freed, which takes grace periods, some 10 ms (nft_rcv_nl_event). So after a
+// commit a goroutine closes the socket and ends.
 func (c *Conn) Close() {
 	if c.committed {
 		go func() { _ = c.CloseLasting() }()

@@ -43,8 +43,9 @@ type CountedElement struct {
 	Counter
 }
 
-// CountedElements reads the elements of a dynamic set that rules fill by [Update]. An absent table is os.ErrNotExist. Packets go
-// on filling the set meanwhile: the kernel may leave out an element that is new.
+// CountedElements reads the elements of a dynamic set that rules fill by [Update]. An absent table
+// is os.ErrNotExist. Packets go on filling the set meanwhile: the kernel may leave out an element
+// that is new.
 func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
@@ -59,7 +60,8 @@ func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) 
 	out := make([]CountedElement, 0, len(elements))
 	seen := make(map[string]bool, len(elements))
 	for _, e := range elements {
-		// The kernel moves a set that grows. If that happens while it is read, an element may appear twice.
+		// The kernel moves a set that grows. If that happens while it is read, an element may
+		// appear twice.
 		if e.Counter == nil || seen[string(e.Key)] {
 			continue
 		}

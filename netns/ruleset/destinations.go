@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Destinations are two sets, one of each family, that rules fill with the destinations of packets. Each key begins with where
-// the packet came from: a cgroup or a link. The port is 0 for a protocol without ports.
+// Destinations are two sets, one of each family, that rules fill with the destinations of packets.
+// Each key begins with where the packet came from: a cgroup or a link. The port is 0 for a protocol
+// without ports.
 type Destinations struct {
 	Set4, Set6 string               // required: the sets' names
 	Ported     string               // required: name of the set of protocols that have ports

@@ -16,7 +16,8 @@ const (
 	reg32 = unix.NFT_REG32_00
 )
 
-// payloadInner is NFT_PAYLOAD_INNER_HEADER: the payload behind the transport header. It needs Linux 5.16.
+// payloadInner is NFT_PAYLOAD_INNER_HEADER: the payload behind the transport header. It needs Linux
+// 5.16.
 const payloadInner = 3
 
 // InterfaceName pads a name to the 16 bytes of sets and comparisons.
@@ -53,8 +54,8 @@ func IIFName(name string) []expr.Any {
 // loopback is the index of lo in every network namespace.
 const loopback = 1
 
-// ToLoopback matches packets that leave by lo: oif "lo". It is the first question for every packet, and a number is compared
-// faster than a name.
+// ToLoopback matches packets that leave by lo: oif "lo". It is the first question for every packet,
+// and a number is compared faster than a name.
 func ToLoopback() []expr.Any { return isLoopback(expr.MetaKeyOIF) }
 
 // FromLoopback matches packets that come by lo: iif "lo".
@@ -82,14 +83,15 @@ func Cgroup(level uint32, id uint64) []expr.Any {
 	}
 }
 
-// AnySocket matches packets for which the kernel has a socket: socket transparent 0. The socket may be the remains of a
-// connection (TIME-WAIT) or the beginning of one. It does not match sockets of transparent proxies, which need a capability.
+// AnySocket matches packets for which the kernel has a socket: socket transparent 0. The socket may
+// be the remains of a connection (TIME-WAIT) or the beginning of one. It does not match sockets of
+// transparent proxies, which need a capability.
 func AnySocket() []expr.Any {
 	return []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: reg1}, compareTo(expr.CmpOpEq, 0)}
 }
 
-// FullSocket matches packets of a socket that a process has: socket mark 0x0-0xffffffff. Every mark is in that range. Without
-// such a socket the load of the mark fails, and with it the rule.
+// FullSocket matches packets of a socket that a process has: socket mark 0x0-0xffffffff. Every mark
+// is in that range. Without such a socket the load of the mark fails, and with it the rule.
 func FullSocket() []expr.Any {
 	return []expr.Any{
 		&expr.Socket{Key: expr.SocketKeyMark, Register: reg1},
@@ -112,8 +114,8 @@ func TCPFlags(mask, want byte) []expr.Any {
 		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), compareTo(expr.CmpOpEq, want))
 }
 
-// CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8 0x0-0xff. The comparison always
-// holds. Without such a byte the load fails, and with it the rule.
+// CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8
+// 0x0-0xff. The comparison always holds. Without such a byte the load fails, and with it the rule.
 func CarriesPayload() []expr.Any {
 	return []expr.Any{payload(payloadInner, 0, 1), compareTo(expr.CmpOpGte, 0x00), compareTo(expr.CmpOpLte, 0xff)}
 }
@@ -136,15 +138,18 @@ func headerType(from, to byte) []expr.Any {
 	return []expr.Any{load, compareTo(expr.CmpOpGte, from), compareTo(expr.CmpOpLte, to)}
 }
 
-// HopLimit matches the hop limit of an IPv6 packet: ip6 hoplimit. An earlier part of the rule must match IPv6.
+// HopLimit matches the hop limit of an IPv6 packet: ip6 hoplimit. An earlier part of the rule must
+// match IPv6.
 func HopLimit(n byte) []expr.Any {
 	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, 7, 1), compareTo(expr.CmpOpEq, n)}
 }
 
-// NeighbourDiscovery matches neighbour solicitations and advertisements that no router has forwarded.
+// NeighbourDiscovery matches neighbour solicitations and advertisements that no router has
+// forwarded.
 func NeighbourDiscovery() []expr.Any { return append(ICMPv6Type(135, 136), HopLimit(255)...) }
 
-// Limit matches at most rate packets a second, after a first burst of the same number: limit rate N/second.
+// Limit matches at most rate packets a second, after a first burst of the same number: limit rate
+// N/second.
 func Limit(rate uint32) []expr.Any {
 	return []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(rate), Unit: expr.LimitTimeSecond, Burst: rate}}
 }
@@ -182,8 +187,8 @@ func NotToLocal() []expr.Any { return destinationType(expr.CmpOpNeq, unix.RTN_LO
 // ToUnicast matches packets to an address of another host: fib daddr type unicast.
 func ToUnicast() []expr.Any { return toType(unix.RTN_UNICAST) }
 
-// ToAnycast matches packets to an address that the host shares with others: fib daddr type anycast. On a host that forwards IPv6,
-// the first address of each of its networks is one.
+// ToAnycast matches packets to an address that the host shares with others: fib daddr type anycast.
+// On a host that forwards IPv6, the first address of each of its networks is one.
 func ToAnycast() []expr.Any { return toType(unix.RTN_ANYCAST) }
 
 // ToBroadcast matches packets to a broadcast address: fib daddr type broadcast.
@@ -192,7 +197,8 @@ func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
 // ToMulticast matches packets to a multicast address: fib daddr type multicast.
 func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
 
-// FromLocal matches packets whose source is one of the namespace's own addresses: fib saddr type local.
+// FromLocal matches packets whose source is one of the namespace's own addresses: fib saddr type
+// local.
 func FromLocal() []expr.Any { return fromLocal(expr.CmpOpEq) }
 
 // FromElsewhere matches packets with any other source: fib saddr type != local.
@@ -269,7 +275,8 @@ func Goto(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
 }
 
-// RejectTCP answers with a reset. The caller sees it at once. With an ICMP error it would send its SYN again first.
+// RejectTCP answers with a reset. The caller sees it at once. With an ICMP error it would send its
+// SYN again first.
 func RejectTCP() []expr.Any {
 	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
 }

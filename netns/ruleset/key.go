@@ -24,7 +24,8 @@ func payloadField(base expr.PayloadBase, offset, n uint32) Field {
 	}}
 }
 
-// The fields of keys. Earlier in the rule or the key, addresses need a [Family], and ports a protocol with ports.
+// The fields of keys. Earlier in the rule or the key, addresses need a [Family], and ports a
+// protocol with ports.
 var (
 	FieldIIFName = metaField(16, expr.MetaKeyIIFNAME)
 	FieldOIFName = metaField(16, expr.MetaKeyOIFNAME)
@@ -37,8 +38,9 @@ var (
 	FieldDPort   = payloadField(expr.PayloadBaseTransportHeader, 2, 2)
 )
 
-// FieldCgroup is the ancestor, at a level, of the cgroup in which the packet's socket was created, or that cgroup itself. The
-// rule does not match a packet without a socket, or with a socket created nearer to the root.
+// FieldCgroup is the ancestor, at a level, of the cgroup in which the packet's socket was created,
+// or that cgroup itself. The rule does not match a packet without a socket, or with a socket
+// created nearer to the root.
 func FieldCgroup(level uint32) Field {
 	return Field{8, func(reg uint32) expr.Any {
 		return &expr.Socket{Key: expr.SocketKeyCgroupv2, Level: level, Register: reg}
@@ -58,14 +60,14 @@ func NotIn(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true})
 }
 
-// Update adds the fields to a dynamic set as a key, or restarts the timeout of an existing key, and adds the packet to its
-// counter: update @set { fields counter }.
+// Update adds the fields to a dynamic set as a key, or restarts the timeout of an existing key, and
+// adds the packet to its counter: update @set { fields counter }.
 func Update(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}})
 }
 
-// DestinationNAT rewrites the destination to the address and port that the map has for the fields. Without such a key the rule
-// does not match.
+// DestinationNAT rewrites the destination to the address and port that the map has for the fields.
+// Without such a key the rule does not match.
 func DestinationNAT(family byte, mapName string, fields ...Field) []expr.Any {
 	port := uint32(reg32 + 1)
 	if family == unix.NFPROTO_IPV6 {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Over matches packets once more bytes than the quota have reached this rule: quota name "NAME". Every packet counts, including
-// those that the rule refuses.
+// Over matches packets once more bytes than the quota have reached this rule: quota name "NAME".
+// Every packet counts, including those that the rule refuses.
 func Over(quota string) []expr.Any {
 	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_QUOTA, Name: quota}}
 }

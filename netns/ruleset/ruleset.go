@@ -1,8 +1,9 @@
-// Package ruleset handles one nftables table of the inet family as a value. The whole wanted table is compared with the kernel's
-// table. If they differ, it is replaced in one atomic batch.
+// Package ruleset handles one nftables table of the inet family as a value. The whole wanted table
+// is compared with the kernel's table. If they differ, it is replaced in one atomic batch.
 //
-// What bites: a table read back is compared rule by rule, but without `socket` expressions, which the nftables library can't
-// read. A rule that differs only in the level of its cgroup match counts as equal. A rule with another cgroup id does not.
+// What bites: a table read back is compared rule by rule, but without `socket` expressions, which
+// the nftables library can't read. A rule that differs only in the level of its cgroup match counts
+// as equal. A rule with another cgroup id does not.
 package ruleset
 
 import (
@@ -24,8 +25,8 @@ type Table struct {
 
 // A Quota is a named bound on bytes. [Over] checks it.
 //
-// Its count can't be corrected later: refused packets count as well. So a bound of another size is another quota with another
-// name, which begins with the values of the counters.
+// Its count can't be corrected later: refused packets count as well. So a bound of another size is
+// another quota with another name, which begins with the values of the counters.
 type Quota struct {
 	Name  string // required
 	Bytes uint64 // required: at most math.MaxInt64
@@ -42,7 +43,8 @@ type Set struct {
 	Data     *nftables.SetDatatype
 	// Elements are exactly the elements of the set. Ignored if Open is set.
 	Elements []nftables.SetElement
-	// Open means that elements change independently of the table: [Apply] leaves them alone while the table's shape stays.
+	// Open means that elements change independently of the table: [Apply] leaves them alone while
+	// the table's shape stays.
 	Open bool
 	// Dynamic means that rules fill it; see [NewDynamicSet].
 	Dynamic bool
@@ -88,8 +90,9 @@ func NewSet(name string, fields ...nftables.SetDatatype) Set {
 	return Set{Name: name, Key: nftables.MustConcatSetType(fields...), Concat: true}
 }
 
-// NewDynamicSet returns a set that rules fill by [Update]. It holds at most size elements. An element that no packet updates
-// for the timeout is removed. While the set is full, a packet that would add an element does not match the rule.
+// NewDynamicSet returns a set that rules fill by [Update]. It holds at most size elements. An
+// element that no packet updates for the timeout is removed. While the set is full, a packet that
+// would add an element does not match the rule.
 func NewDynamicSet(name string, size uint32, timeout time.Duration, fields ...nftables.SetDatatype) Set {
 	s := NewSet(name, fields...)
 	s.Open, s.Dynamic, s.Timeout, s.Size = true, true, timeout, size

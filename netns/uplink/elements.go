@@ -55,8 +55,8 @@ func pick(a netip.Addr, four, six string) string {
 	return six
 }
 
-// of returns the elements of links. An element's link is the name in front of its key or, in the maps of published ports, the
-// owner of the address in its data.
+// of returns the elements of links. An element's link is the name in front of its key or, in the
+// maps of published ports, the owner of the address in its data.
 func (e elements) of(belongs func(link string) bool) elements {
 	owner := map[netip.Addr]string{}
 	for _, set := range []string{source4, source6} {
@@ -91,8 +91,8 @@ func linkOf(key []byte) string {
 	return string(name)
 }
 
-// read returns every element of the table. It returns none if there is no table. The result stays valid until any table of the
-// host changes.
+// read returns every element of the table. It returns none if there is no table. The result stays
+// valid until any table of the host changes.
 func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	at, err := conn.Generation()
 	if err != nil || at == u.knownAt {
@@ -113,8 +113,8 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	return out, nil
 }
 
-// diff returns the elements to add and to delete so that the table holds exactly the entry for its link. Published ports that lead
-// to one of the link's addresses belong to the link.
+// diff returns the elements to add and to delete so that the table holds exactly the entry for its
+// link. Published ports that lead to one of the link's addresses belong to the link.
 func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error) {
 	all, err := u.read(conn)
 	if err != nil {
@@ -163,8 +163,8 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	return nil
 }
 
-// remove deletes what belongs to a link, and the table where no other link is left. Published ports that lead to no group's
-// address go as well: they belong to the link "".
+// remove deletes what belongs to a link, and the table where no other link is left. Published ports
+// that lead to no group's address go as well: they belong to the link "".
 func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	all, err := u.read(conn)
 	if err != nil {

@@ -12,16 +12,18 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Refusal counts the packets of a group that the host refused on their way to one destination. They are the ambassador's: no other
-// packets come that far. The destination's port is 0 for a protocol without ports.
+// A Refusal counts the packets of a group that the host refused on their way to one destination.
+// They are the ambassador's: no other packets come that far. The destination's port is 0 for a
+// protocol without ports.
 type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
 	ruleset.Counter
 }
 
-// The sets hold at most mostRefusals destinations of each family, of all groups together, each until refusalsStand after its last
-// packet. While a set is full, a new destination is only counted together with all others.
+// The sets hold at most mostRefusals destinations of each family, of all groups together, each
+// until refusalsStand after its last packet. While a set is full, a new destination is only counted
+// together with all others.
 const (
 	mostRefusals  = 4096
 	refusalsStand = time.Hour
@@ -38,7 +40,8 @@ func refuseRules() []ruleset.Rule {
 		ruleset.NewRule("", ruleset.Reject()))
 }
 
-// Refused reads what the host refused to the groups, by link and in no order. Without a table it is empty.
+// Refused reads what the host refused to the groups, by link and in no order. Without a table it is
+// empty.
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	out := map[string][]Refusal{}
 	err := u.locked(func(conn *ruleset.Conn) error {
@@ -74,8 +77,8 @@ func parseRefusal(x ruleset.CountedElement) Refusal {
 	return Refusal{Protocol: protocol, Destination: to, Counter: x.Counter}
 }
 
-// forget deletes what was refused to a link, so that the next group of that name begins anew. If an element expires after it was
-// read, the whole batch fails: it is then tried again.
+// forget deletes what was refused to a link, so that the next group of that name begins anew. If an
+// element expires after it was read, the whole batch fails: it is then tried again.
 func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
 	for tries := 10; ; tries-- { // not for ever: all callers share the lock
 		gone := map[string][]nftables.SetElement{}

@@ -2,9 +2,9 @@ package uplink
 
 import "github.com/sallyport/sallyport/netns/ruleset"
 
-// Unchanged reports whether the host's table is as this process last read or wrote it. It costs one request as long as no table of
-// the host changes. After a change of any table, ours is read once and compared, including its entries: other programs of a host
-// change their tables all day.
+// Unchanged reports whether the host's table is as this process last read or wrote it. It costs one
+// request as long as no table of the host changes. After a change of any table, ours is read once
+// and compared, including its entries: other programs of a host change their tables all day.
 func (u *Uplink) Unchanged() (unchanged bool, at ruleset.Generation, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
 		if unchanged, at, err = conn.Unchanged(u.config.Table); err != nil || unchanged {

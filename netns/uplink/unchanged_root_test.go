@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// What others do to tables of theirs is nothing to ours; what they do to ours is seen.
+// A change of another table does not count. A change of our table is seen.
 func TestRootUnchanged(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")
