@@ -12,15 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoSocket is in DialLoopback's error where there was nothing to connect with: the namespace is not there, or no descriptor or
-// no port to call from is left. Nobody was asked, so it says nothing about who listens.
+// ErrNoSocket is in DialLoopback's error if no connection was tried: the namespace is absent, or no
+// descriptor or local port is left. Such an error is not about the listener.
 var ErrNoSocket = errors.New("no socket in the namespace")
 
-// DialLoopback connects to a TCP port on the loopback of the namespace pinned at path: on 127.0.0.1 and, where that is refused,
-// on ::1, which is all that a program listens on that took "localhost" for one address. If both refuse, the error is the first's.
+// DialLoopback connects to a TCP port on the loopback of the namespace pinned at path: on 127.0.0.1
+// and, if that is refused, on ::1. A program that resolved "localhost" to one address may listen on
+// ::1 alone. If both refuse, the error is the first one.
 //
-// Only the making of the socket happens in the namespace. It belongs there ever after, so it is connected and used from anywhere.
-// It is no member's socket and not the ambassador's either, so the rules hold it to the loopback.
+// Only the socket is made in the namespace. A socket stays in its namespace, so it can be connected
+// and used from anywhere. It belongs neither to the members nor to the ambassador, so the rules
+// keep it to the loopback.
 func DialLoopback(ctx context.Context, path string, port uint16) (net.Conn, error) {
 	ns, err := Open(path)
 	if err != nil {
@@ -43,7 +45,7 @@ func dial(ctx context.Context, ns *os.File, to netip.AddrPort) (net.Conn, error)
 		return nil, fmt.Errorf("%w: %w", ErrNoSocket, err)
 	}
 	err = unix.Connect(fd, sockaddr(to))
-	f := os.NewFile(uintptr(fd), "tcp "+to.String()) // after the connect: the poller takes a socket without one for closed
+	f := os.NewFile(uintptr(fd), "tcp "+to.String()) // after connect: to the poller an unconnected socket looks closed
 	defer f.Close()
 	switch {
 	case err == nil:
@@ -56,18 +58,20 @@ func dial(ctx context.Context, ns *os.File, to netip.AddrPort) (net.Conn, error)
 	default:
 		return nil, fmt.Errorf("%w: connect to %s: %w", ErrNoSocket, to, err)
 	}
-	conn, err := net.FileConn(f) // of a descriptor of its own
+	conn, err := net.FileConn(f) // with a descriptor of its own
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoSocket, err)
 	}
 	if conn.LocalAddr().String() == conn.RemoteAddr().String() {
 		conn.Close()
-		return nil, fmt.Errorf("connect to %s: %w", to, unix.ECONNREFUSED) // nobody listens: it was given the port and met itself
+		// The kernel chose the very port as the local one, so the socket connected to itself: there
+		// is no listener.
+		return nil, fmt.Errorf("connect to %s: %w", to, unix.ECONNREFUSED)
 	}
 	return conn, nil
 }
 
-// socketIn makes a TCP socket in the namespace, one that blocks nobody.
+// socketIn makes a non-blocking TCP socket in the namespace.
 func socketIn(ns *os.File, addr netip.Addr) (fd int, err error) {
 	family := unix.AF_INET
 	if addr.Is6() {
@@ -105,7 +109,7 @@ func connected(ctx context.Context, f *os.File) error {
 			outcome = unix.Errno(errno)
 		default:
 			_, err := unix.Getpeername(int(fd))
-			return err == nil // without a peer it was woken for nothing
+			return err == nil // without a peer this is a spurious wake-up
 		}
 		return true
 	})

@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// pinned makes a pinned namespace that goes with the test.
+// pinned makes a pinned namespace that ends with the test.
 func pinned(t *testing.T) (path string, ns *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "netns", "g")
@@ -32,7 +32,7 @@ func pinned(t *testing.T) (path string, ns *os.File) {
 	return path, ns
 }
 
-// greet listens in a namespace, and says a word to everybody who comes.
+// greet listens in a namespace and sends a word to each caller.
 func greet(t *testing.T, ns *os.File, addr, word string) {
 	t.Helper()
 	var l net.Listener
@@ -82,13 +82,14 @@ func TestRootDialLoopback(t *testing.T) {
 			}
 			defer conn.Close()
 			if got, err := io.ReadAll(conn); err != nil || string(got) != tt.want {
-				t.Errorf("it says %q, error %v; want %q", got, err, tt.want)
+				t.Errorf("received %q, error %v; want %q", got, err, tt.want)
 			}
 		})
 	}
 }
 
-// A port that nobody listens on may be the very one that the kernel gives the caller, who then is connected to himself.
+// The kernel may give the caller the very port that it calls, if there is no listener. Then the
+// socket is connected to itself.
 func TestRootDialLoopbackMeetsNotItself(t *testing.T) {
 	netnstest.Root(t)
 	path, ns := pinned(t)
@@ -103,7 +104,7 @@ func TestRootDialLoopbackEndsWithItsContext(t *testing.T) {
 	netnstest.Root(t)
 	path, ns := pinned(t)
 	var listener int
-	netnstest.In(t, ns, func() (err error) { // one who never accepts, and has room for one caller
+	netnstest.In(t, ns, func() (err error) { // a listener that never accepts, with a backlog of one
 		listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err

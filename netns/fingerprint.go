@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Fingerprint stands for links, addresses and routes. If two fingerprints differ, something changed in between. Times and
-// counts are no part of it.
+// A Fingerprint stands for links, addresses and routes. If two fingerprints differ, something
+// changed in between. Times and counts are no part of it.
 type Fingerprint uint64
 
 // FingerprintOf returns the fingerprint of everything in a namespace.
@@ -42,8 +42,8 @@ func FingerprintOf(ns *os.File) (Fingerprint, error) {
 	return fingerprint(lines), nil
 }
 
-// HostFingerprints returns a fingerprint of each of the host's links with its addresses, by name. It costs three requests for
-// all links.
+// HostFingerprints returns a fingerprint of each of the host's links with its addresses, by name.
+// It costs three requests for all links.
 func HostFingerprints() (map[string]Fingerprint, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {

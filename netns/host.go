@@ -11,7 +11,7 @@ import (
 // A HostLink is the host's end of a link.
 type HostLink struct{ Name, Alias string }
 
-// Links lists the host's links whose alias begins so.
+// Links lists the host's links whose alias has the prefix.
 func Links(aliasPrefix string) ([]HostLink, error) {
 	all, err := netlink.LinkList()
 	if err != nil {
@@ -58,7 +58,8 @@ func Addresses() ([]netip.Addr, error) {
 	return out, nil
 }
 
-// Routes lists the destinations of the host's routes, but for those of links whose alias begins so.
+// Routes lists the destinations of the host's routes, without those of links whose alias has the
+// prefix.
 func Routes(exceptAlias string) ([]netip.Prefix, error) {
 	links, err := netlink.LinkList()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// applyLink makes the link or completes it: each step first looks at nothing and takes "exists" for done.
+// applyLink makes the link or completes it. No step checks first: "exists" counts as done.
 func applyLink(ns *os.File, l Link) error {
 	if ok, err := linkAsWanted(ns, l); err != nil || ok {
 		return err
@@ -47,14 +47,14 @@ func applyLink(ns *os.File, l Link) error {
 	return ensureNeighbours(group, far, l.Host, near.Attrs().HardwareAddr)
 }
 
-// ensurePair makes both ends in one request, the far one directly in the namespace. A near end whose peer is not this
-// namespace's eth0 is a leftover and goes.
+// ensurePair makes both ends in one request, the far one directly in the namespace. A near end
+// whose peer is not this namespace's eth0 is a leftover and is deleted.
 func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far netlink.Link, err error) {
 	near, err = host.LinkByName(l.Name)
 	if err == nil {
 		far, err = group.LinkByName(PeerName)
 		if err != nil && !isLinkNotFound(err) {
-			return nil, nil, err // it may well be its peer
+			return nil, nil, err // it may be its peer
 		}
 		if err == nil && near.Attrs().ParentIndex == far.Attrs().Index && far.Attrs().ParentIndex == near.Attrs().Index {
 			return near, far, nil
@@ -75,8 +75,9 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 		if far, err = group.LinkByName(PeerName); err != nil {
 			return nil, nil, err
 		}
-		// The kernel takes a link whose index is its peer's for one without a peer, and tells IPv6 of its carrier up to a
-		// second late. That happens on a host with loopback alone, where both count up from the same number.
+		// If both ends have the same index, the kernel takes each for a link without a peer, and
+		// IPv6 learns of its carrier up to a second late. This happens on a host with only a
+		// loopback: both namespaces count up from the same number.
 		if near.Attrs().Index != far.Attrs().Index {
 			return near, far, nil
 		}
@@ -87,15 +88,16 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 	}
 }
 
-// createPair makes both ends; index is the near one's, 0 for any. The near one is given its hardware address, or udev would
-// give it another a moment after its neighbour has entered the first.
+// createPair makes both ends. index is that of the near end; 0 means any. The near end gets its
+// hardware address here: otherwise udev would change it shortly after the far end has recorded the
+// first.
 func createPair(host *netlink.Handle, ns *os.File, name string, index int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index, attrs.HardwareAddr = name, index, hardwareAddr(name)
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
-// hardwareAddr is a locally administered unicast address of that link alone.
+// hardwareAddr returns a locally administered unicast address, derived from the link's name.
 func hardwareAddr(name string) net.HardwareAddr {
 	h := fnv.New64a()
 	h.Write([]byte(name))
@@ -156,9 +158,10 @@ func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
 	return nil
 }
 
-// routes are the namespace's: by the host to everywhere, but never to 127.0.0.0/8, which a host that routes its own loopback to
-// the link would take. A socket bound to eth0 is not asked: the kernel looks for a route by that link alone, and finds the default
-// one. What it sends there is stopped by the rules of either side.
+// routes returns the namespace's routes: through the host to everywhere, but never to 127.0.0.0/8.
+// A host with route_localnet on the link would accept packets to it. They do not bind a socket
+// bound to eth0: the kernel looks for a route by that link alone, and finds the default route. The
+// rules of both sides stop what such a socket sends to 127.0.0.0/8.
 func routes(l Link, index int) []netlink.Route {
 	var out []netlink.Route
 	for _, gw := range l.Host {
@@ -193,8 +196,9 @@ func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error 
 	return nil
 }
 
-// AddAddress gives a link one address of a point-to-point pair: a /31, or a /127 that is used at once, without detection of
-// duplicates. One it has already is no error.
+// AddAddress gives a link one address of a point-to-point pair: a /31 or a /127. An IPv6 address is
+// usable at once, without duplicate address detection. An address that the link has already is no
+// error.
 func AddAddress(h *netlink.Handle, link netlink.Link, a netip.Addr) error {
 	flags := 0
 	if a.Is6() {
@@ -212,7 +216,7 @@ func addrOf(a netlink.Addr) netip.Addr {
 	return addr.Unmap()
 }
 
-// linkAsWanted looks at both ends. Only a failed look is an error.
+// linkAsWanted reports whether both ends of the link match l. An error means that this is unknown.
 func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -268,7 +272,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	return hasRoutes(group, routes(l, far.Attrs().Index))
 }
 
-// hasAddrs reports whether the link has exactly the addresses, link-local ones aside.
+// hasAddrs reports whether the link has exactly the addresses. It ignores link-local ones.
 func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, error) {
 	have, err := h.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
@@ -305,7 +309,7 @@ func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
 	return true, nil
 }
 
-// RemoveLink takes the link away whose host's end has that name. An absent one is no error.
+// RemoveLink removes the link whose host's end has that name. An absent link is no error.
 func RemoveLink(name string) error {
 	link, err := netlink.LinkByName(name)
 	if isLinkNotFound(err) {

@@ -10,8 +10,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Each end of the link is told once and for all who is at the other: nobody asks, and nothing has to be answered. IPv6 could
-// not even ask when the host forwards, for that takes a link-local address, and the host's end has none.
+// Each end of the link has permanent neighbour entries for the other. So neither ARP nor neighbour
+// discovery is needed. For IPv6 it would not even work on a host that forwards: it needs a
+// link-local address, and the host's end has none.
 
 // ensureNeighbours enters the addresses of the other end, whose hardware address is mac.
 func ensureNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) error {

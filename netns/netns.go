@@ -1,10 +1,11 @@
-// Package netns makes one pinned network namespace look like a Config: its sysctls and loopback, the link to the host, addresses
-// and routes. The namespace belongs to no process: it is kept by a mount of its file, outlives every container in it, and goes
-// when it is unpinned.
+// Package netns makes one pinned network namespace match a Config: its sysctls and loopback, the
+// link to the host, addresses and routes. The namespace belongs to no process. A mount of its file
+// keeps it. It outlives every container in it and goes when it is unpinned.
 //
-// What bites: a thread is moved into the namespace only to make it, to set its sysctls and to read them, in [Apply],
-// [ReflectMarks] and [ReflectsMarks], and to make the sockets of [DialLoopback]; everything else goes through netlink sockets
-// opened there. Paths under /proc/sys/net show the namespace of the thread that opens them, never that of the file's owner.
+// What bites: a thread moves into the namespace only to make it and to set and read its sysctls
+// ([Apply], [ReflectMarks], [ReflectsMarks]), and to make the sockets of [DialLoopback]. Everything
+// else uses netlink sockets opened there. Paths under /proc/sys/net show the namespace of the
+// thread that opens them, never that of the file's owner.
 package netns
 
 import (
@@ -20,7 +21,7 @@ import (
 // A Config is the whole wanted state of one namespace.
 type Config struct {
 	Path string // required: absolute; where the namespace is pinned
-	Link *Link  // optional: nil leaves a link that is there alone
+	Link *Link  // optional: nil leaves an existing link alone
 }
 
 // A Link joins the namespace to the host: point to point, without a bridge.
@@ -29,29 +30,29 @@ type Link struct {
 	Alias     string       // optional: of the host's end
 	Host      []netip.Addr // required: the host's address of each family wanted
 	Group     []netip.Addr // required: the namespace's, as many
-	Localhost bool         // the host's end may carry what the host's own 127.0.0.1 sends to the group
+	Localhost bool         // the host's end accepts packets from the host's own 127.0.0.1 to the group
 	RateOut   uint64       // optional: bits a second that the namespace may send; 0: any number
-	RateIn    uint64       // optional: bits a second that it may be sent
+	RateIn    uint64       // optional: bits a second that it may receive; 0: any number
 }
 
 // PeerName is the link's name inside the namespace.
 const PeerName = "eth0"
 
-// LinkPrefix begins the name of the host's end of every link.
+// LinkPrefix is the beginning of the name of the host's end of every link.
 const LinkPrefix = "sp-"
 
-// LinkName returns the name of the host's end for a namespace pinned at path: at most 15 bytes, as the kernel wants, and another
-// one for another path.
+// LinkName returns the name of the host's end for a namespace pinned at path. It has at most 15
+// bytes, the kernel's limit. Each path has a name of its own.
 func LinkName(path string) string {
 	h := fnv.New64a()
 	h.Write([]byte(filepath.Clean(path)))
 	return fmt.Sprintf(LinkPrefix+"%011s", strconv.FormatUint(h.Sum64()&(1<<55-1), 36))
 }
 
-// bits is the prefix length of a link's addresses: two addresses and nothing else.
+// bits returns the prefix length of a link's address. The prefix holds two addresses.
 func bits(a netip.Addr) int { return a.BitLen() - 1 }
 
-// Apply makes the namespace as c says. What is as wanted already is left alone.
+// Apply makes the namespace match c. It leaves alone what matches already.
 func Apply(c Config) error {
 	if !filepath.IsAbs(c.Path) {
 		return fmt.Errorf("namespace path %q is not absolute", c.Path)
@@ -76,7 +77,7 @@ func Apply(c Config) error {
 	return nil
 }
 
-// Validate reports what no link can be: a name that the kernel refuses, addresses that are no pairs.
+// Validate returns an error for a name that the kernel refuses and for addresses that are no pairs.
 func (l Link) Validate() error {
 	if l.Name == "" || len(l.Name) > 15 || len(l.Host) == 0 || len(l.Host) != len(l.Group) {
 		return fmt.Errorf("link %q has no name, a name over 15 bytes, or no pair of addresses", l.Name)
@@ -84,7 +85,8 @@ func (l Link) Validate() error {
 	return nil
 }
 
-// Open opens a pinned namespace. One that is not pinned is os.ErrNotExist, whatever file lies at its path.
+// Open opens a pinned namespace. If none is pinned at path, the error is os.ErrNotExist, even if
+// there is a file.
 func Open(path string) (*os.File, error) {
 	ok, err := Pinned(path)
 	if err == nil && !ok {
@@ -96,7 +98,7 @@ func Open(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// Observe reports whether the wanted state of c is there. An error means that it could not be told.
+// Observe reports whether the namespace matches c. An error means that this is unknown.
 func Observe(c Config) (bool, error) {
 	ns, err := Open(c.Path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -112,7 +114,8 @@ func Observe(c Config) (bool, error) {
 	return linkAsWanted(ns, *c.Link)
 }
 
-// Remove takes away the namespace at path with all that is left in it. What is absent, or half made, is no error.
+// Remove removes the namespace at path with everything left in it. An absent or half-made one is no
+// error.
 func Remove(path string) error {
 	if err := unpin(path); err != nil {
 		return fmt.Errorf("remove namespace %q: %w", path, err)

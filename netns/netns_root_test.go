@@ -31,7 +31,7 @@ func sysctl(t *testing.T, path, key string) (value string) {
 	return value
 }
 
-// A namespace has its settings whatever the host has.
+// A namespace has its own settings, independent of the host's.
 func TestRootPinnedNamespaceIsSetUp(t *testing.T) {
 	netnstest.Root(t)
 	for key, value := range map[string]string{"ipv4/ip_forward": "1", "ipv4/conf/all/route_localnet": "1", "ipv6/conf/default/accept_dad": "1"} {
@@ -92,7 +92,7 @@ func TestRootPinsComeAndGoTogether(t *testing.T) {
 			t.Errorf("pins: %v, %v; want %d", pins, err, n)
 		}
 		if got := mountsBelow(t, dir); len(got) != n+1 {
-			t.Errorf("mounts are %q; want the folder's and one a pin", got)
+			t.Errorf("mounts are %q; want that of the folder and one for each pin", got)
 		}
 		each(netns.Remove)
 		if got := mountsBelow(t, dir); len(got) > 0 {
@@ -131,7 +131,7 @@ func pair(host4, group4, host6, group6 string) (host, group []netip.Addr) {
 	return host, group
 }
 
-// A link becomes whatever is wanted, from whatever it was.
+// A link can be changed from any state to any other.
 func TestRootLinkBecomesAsWanted(t *testing.T) {
 	netnstest.Root(t)
 	path := filepath.Join(t.TempDir(), "netns", "g")
@@ -177,7 +177,7 @@ func TestRootLinkBecomesAsWanted(t *testing.T) {
 			}
 			for other, o := range states {
 				if ok, err := netns.Observe(netns.Config{Path: path, Link: &o}); err != nil || ok != (other == state) {
-					t.Errorf("%s passes for %s: %v, %v", state, other, ok, err)
+					t.Errorf("%s is taken for %s: %v, %v", state, other, ok, err)
 				}
 			}
 		}

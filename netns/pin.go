@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pins guards the folders of pins and what is in them: a pin must not cross another of the same path, nor the making and
-// removing of its folder's mount.
+// pins guards the folders of pins and their files. Two calls must not pin the same path at once,
+// nor pin while the folder's mount is made or removed.
 var pins sync.Mutex
 
 // Pinned reports whether a namespace is pinned at path.
@@ -38,7 +38,7 @@ func pin(path string) error {
 	if err := ensureFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	// A file without a mount is what an attempt that was cut short left; it serves again.
+	// A file without a mount is left by an interrupted attempt. It is used again.
 	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o444)
 	if err != nil {
 		return err
@@ -53,8 +53,9 @@ func pin(path string) error {
 	return nil
 }
 
-// ensureFolder makes the folder a mount of its own that is shared: a mount namespace made from ours later has copies of the
-// pins, and only sharing takes the copies away with the original.
+// ensureFolder makes the folder a shared mount of its own. A mount namespace made from ours later
+// has copies of the pins. Only because the mount is shared, unmounting the original removes the
+// copies too.
 func ensureFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -99,8 +100,8 @@ func unpin(path string) error {
 	return nil
 }
 
-// removeFolder takes an empty folder's own mount and the folder away; the next pin makes both again. It is no loss when it
-// can't.
+// removeFolder removes an empty folder and its mount. The next pin makes both again, so errors
+// don't matter.
 func removeFolder(dir string) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		return
@@ -111,7 +112,7 @@ func removeFolder(dir string) {
 	_ = os.Remove(dir)
 }
 
-// Pins lists the names of what lies in a folder of pins, half-made ones among them. A folder that is not there has none.
+// Pins lists the names in a folder of pins, including half-made pins. An absent folder has none.
 func Pins(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +128,8 @@ func Pins(dir string) ([]string, error) {
 	return names, nil
 }
 
-// inNewNamespace runs keep on a thread that is in a network namespace made for it, with its sysctls set and its loopback up.
+// inNewNamespace runs keep on a thread in a new network namespace, with its sysctls set and its
+// loopback up.
 func inNewNamespace(keep func() error) error {
 	return onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -152,8 +154,9 @@ func inNamespace(ns *os.File, do func() error) error {
 	}, do)
 }
 
-// onThread runs enter, which takes its thread to another network namespace or fails, and then do. The thread comes back to its own
-// namespace afterwards; if it can't, it stays locked and dies with its goroutine.
+// onThread runs enter and then do on one thread. enter moves the thread to another network
+// namespace or fails. Afterwards the thread returns to its own namespace. If it can't, it stays
+// locked and dies with its goroutine.
 func onThread(enter, do func() error) error {
 	done := make(chan error, 1)
 	go func() {

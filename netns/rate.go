@@ -9,14 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoRate says that the kernel can't bound a rate: it is built without the token bucket filter.
+// ErrNoRate means that the kernel can't limit a rate: it is built without the token bucket filter.
 var ErrNoRate = errors.New("the kernel has no token bucket filter (sch_tbf)")
 
-// rateHandle marks the queues that are ours. Any other was put on the link by somebody else, and stays where no rate is wanted.
+// rateHandle marks our queues. A queue with another handle is not ours, and stays if no rate is
+// wanted.
 var rateHandle = netlink.MakeHandle(0x5a11, 0)
 
-// A queue holds some 75 ms of its rate and lets 10 ms of it pass at once: short enough that a proxy still answers, long enough
-// that TCP finds the rate. A slow link holds, and lets pass, at least some full frames.
+// A queue holds about 75 ms of its rate, and a burst is 10 ms of it. That is short enough for a
+// proxy to answer in time, and long enough for TCP to find the rate. On a slow link the queue and
+// the burst hold at least a few full frames.
 const (
 	burstMillis, leastBurst = 10, 8 << 10
 	queueMillis, leastQueue = 75, 16 << 10
@@ -34,7 +36,7 @@ func createQueue(link netlink.Link, bits uint64) *netlink.Tbf {
 	}
 }
 
-// ensureRate bounds what the end of a link sends, in bits a second; 0 takes the bound away.
+// ensureRate limits what the end of a link sends, in bits a second. 0 removes the limit.
 func ensureRate(h *netlink.Handle, link netlink.Link, bits uint64) error {
 	if ok, err := hasRate(h, link, bits); err != nil || ok {
 		return err
@@ -52,7 +54,7 @@ func ensureRate(h *netlink.Handle, link netlink.Link, bits uint64) error {
 	return nil
 }
 
-// rateError translates what the kernel says of a kind of queue that it does not know.
+// rateError translates the kernel's error for an unknown kind of queue.
 func rateError(err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return ErrNoRate

@@ -25,7 +25,7 @@ func TestCreateQueue(t *testing.T) {
 	}
 }
 
-// A kernel without the queue says that there is no such thing.
+// A kernel without the queue answers ENOENT.
 func TestRateError(t *testing.T) {
 	if err := rateError(fmt.Errorf("x: %w", unix.ENOENT)); !errors.Is(err, ErrNoRate) {
 		t.Errorf("an unknown kind of queue: %v, want ErrNoRate", err)

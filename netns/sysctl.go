@@ -15,15 +15,16 @@ const sysctls = "/proc/sys/net/"
 // A sysctl is a file under /proc/sys/net and what to write into it.
 type sysctl struct{ key, value string }
 
-// A new namespace has the host's IPv4 settings and the kernel's IPv6 ones. These are what a group needs and a host might have
-// otherwise.
+// A new namespace has the host's IPv4 settings and the kernel's default IPv6 settings. These are
+// the settings that a group needs and a host may have otherwise.
 var (
 	groupIPv4 = []sysctl{
-		{"ipv4/conf/all/forwarding", "0"}, // nobody routes through a group; also in the rules
+		{"ipv4/conf/all/forwarding", "0"}, // no packet is routed through a group; the rules ensure it too
 		{"ipv4/conf/all/route_localnet", "0"},
 		{"ipv4/conf/default/route_localnet", "0"},
-		{"ipv4/ping_group_range", "1 0"}, // nobody: an echo reply finds no owner by cgroup, so none is let in
-		// The ambassador binds 443 without root or a capability. So could a member, but nobody outside reaches it there.
+		{"ipv4/ping_group_range", "1 0"}, // no group: an echo reply has no owner by cgroup, so no rule lets it in
+		// The ambassador binds 443 without root or a capability. A member can too, but is not
+		// reached there from outside.
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	}
 	groupIPv6 = []sysctl{
@@ -32,24 +33,27 @@ var (
 		{"ipv6/conf/all/forwarding", "0"},
 		{"ipv6/conf/default/accept_ra", "0"},
 		{"ipv6/conf/default/accept_redirects", "0"},
-		{"ipv6/conf/default/accept_dad", "0"},    // an address of a link that has two is used at once
-		{"ipv6/conf/default/addr_gen_mode", "1"}, // no link-local address: nothing is reached by one
+		{"ipv6/conf/default/accept_dad", "0"},    // addresses are usable at once
+		{"ipv6/conf/default/addr_gen_mode", "1"}, // no link-local address: none is needed
 	}
 )
 
-// HasIPv6 reports whether the host has IPv6 and lets new links use it. Without it groups have IPv4 alone.
+// HasIPv6 reports whether the host has IPv6 and enables it on new links. Otherwise groups have IPv4
+// alone.
 func HasIPv6() bool {
 	off, err := ReadSysctl("ipv6/conf/default/disable_ipv6")
 	return err == nil && off == "0"
 }
 
-// ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
+// ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace:
+// "ipv4/ip_forward".
 func ReadSysctl(key string) (string, error) {
 	b, err := os.ReadFile(sysctls + key)
 	return strings.TrimSpace(string(b)), err
 }
 
-// WriteSysctl sets a value below /proc/sys/net in the calling thread's network namespace: "ipv4/ip_forward".
+// WriteSysctl sets a value below /proc/sys/net in the calling thread's network namespace:
+// "ipv4/ip_forward".
 func WriteSysctl(key, value string) error {
 	f, err := os.OpenFile(sysctls+key, os.O_WRONLY, 0)
 	if err != nil {
@@ -62,7 +66,8 @@ func WriteSysctl(key, value string) error {
 	return nil
 }
 
-// hasSysctls reports whether all of them are set in the calling thread's namespace. What the kernel does not have counts as set.
+// hasSysctls reports whether all of them are set in the calling thread's namespace. A sysctl that
+// the kernel lacks counts as set.
 func hasSysctls(want []sysctl) (bool, error) {
 	for _, s := range want {
 		got, err := ReadSysctl(s.key)
@@ -79,10 +84,12 @@ func hasSysctls(want []sysctl) (bool, error) {
 	return true, nil
 }
 
-// reflecting has the kernel's own answers, resets and the last ACKs of connections, carry the mark of the packet they answer.
+// reflecting makes the kernel's own answers (resets and last ACKs of connections) carry the mark of
+// the packet they answer.
 var reflecting = []sysctl{{"ipv4/fwmark_reflect", "1"}, {"ipv6/fwmark_reflect", "1"}}
 
-// ReflectMarks has the kernel's own answers in a namespace carry the mark of the packet they answer, as rules may need.
+// ReflectMarks makes the kernel's own answers in a namespace carry the mark of the packet they
+// answer. Rules may need that.
 func ReflectMarks(ns *os.File) error {
 	return inNamespace(ns, func() error {
 		for _, s := range reflecting {
@@ -103,7 +110,7 @@ func ReflectsMarks(ns *os.File) (ok bool, err error) {
 	return ok, err
 }
 
-// prepare sets up the namespace of the calling thread, which has just been made.
+// prepare sets up the new namespace of the calling thread.
 func prepare() error {
 	for _, s := range groupIPv4 {
 		if err := WriteSysctl(s.key, s.value); err != nil {
@@ -120,7 +127,8 @@ func prepare() error {
 	return raiseLoopback()
 }
 
-// raiseLoopback sets lo up in the calling thread's namespace, where no netlink socket is open yet: two ioctls cost less.
+// raiseLoopback sets lo up in the calling thread's namespace. No netlink socket is open there yet,
+// so two ioctls cost less.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

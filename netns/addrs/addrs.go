@@ -1,7 +1,8 @@
-// Package addrs hands out the addresses of links: pairs out of one IPv4 and one IPv6 prefix. It keeps nothing on disk: what is
-// given out is read from the links that exist. A group gets the same pair again where it can.
+// Package addrs hands out the addresses of links: pairs from one IPv4 and one IPv6 prefix. It
+// stores nothing: the addresses in use are read from the existing links. A group gets the same pair
+// again if that is free.
 //
-// What bites: one number picks the pair in both families, so the smaller prefix bounds both.
+// What bites: one number picks the pair in both families, so the smaller prefix limits both.
 package addrs
 
 import (
@@ -12,16 +13,16 @@ import (
 	"net/netip"
 )
 
-// ErrFull says that every pair is given out.
+// ErrFull means that every pair is in use.
 var ErrFull = errors.New("no free addresses are left")
 
-// A Pool is the prefixes that pairs are taken from.
+// A Pool has the prefixes of the pairs.
 type Pool struct {
 	Prefix4 netip.Prefix // required: at most /30
 	Prefix6 netip.Prefix // optional: the zero value hands out IPv4 alone
 }
 
-// A Pair is the addresses of one link, by family: host's end first in each.
+// A Pair has the addresses of one link, by family. The host's end is first in each.
 type Pair struct {
 	Host4, Group4 netip.Addr
 	Host6, Group6 netip.Addr // invalid without IPv6
@@ -63,7 +64,7 @@ func parse(s string, most int) (netip.Prefix, error) {
 	return p, nil
 }
 
-// Size is how many pairs there are.
+// Size returns the number of pairs.
 func (p Pool) Size() uint64 {
 	bits := p.Prefix4.Addr().BitLen() - p.Prefix4.Bits()
 	if p.Prefix6.IsValid() {
@@ -72,7 +73,8 @@ func (p Pool) Size() uint64 {
 	return 1 << (bits - 1)
 }
 
-// Pick returns the pair for a group: where its name's hash points, or the next one of which used says no address is taken.
+// Pick returns the pair for a group: the one that the hash of its name selects, or the next one
+// without a used address.
 func (p Pool) Pick(group string, used func(netip.Addr) bool) (Pair, error) {
 	h := fnv.New64a()
 	h.Write([]byte(group))
@@ -87,7 +89,7 @@ func (p Pool) Pick(group string, used func(netip.Addr) bool) (Pair, error) {
 	return Pair{}, fmt.Errorf("%w in %s", ErrFull, p)
 }
 
-// Holding returns the pair an address is of, if the address is one of the pool's.
+// Holding returns the pair that contains an address, and whether the address is in the pool.
 func (p Pool) Holding(a netip.Addr) (Pair, bool) {
 	prefix := p.Prefix4
 	if a.Is6() {
@@ -108,8 +110,8 @@ func (p Pool) Contains(a netip.Addr) bool {
 	return p.Prefix4.Contains(a) || p.Prefix6.IsValid() && p.Prefix6.Contains(a)
 }
 
-// CheckRoutes returns an error if a route of the host that is not ours leads into the pool, or the pool into it. A default
-// route leads everywhere and does not count.
+// CheckRoutes returns an error if the pool overlaps one of the host's other routes. A default route
+// covers everything and does not count.
 func (p Pool) CheckRoutes(routes []netip.Prefix) error {
 	for _, r := range routes {
 		if r.Bits() == 0 {
@@ -148,10 +150,10 @@ func (p Pair) anyOf(used func(netip.Addr) bool) bool {
 	return false
 }
 
-// Host is the host's end of each family the pair has.
+// Host returns the host's end in each family of the pair.
 func (p Pair) Host() []netip.Addr { return valid(p.Host4, p.Host6) }
 
-// Group is the group's end of each family the pair has.
+// Group returns the group's end in each family of the pair.
 func (p Pair) Group() []netip.Addr { return valid(p.Group4, p.Group6) }
 
 func valid(addrs ...netip.Addr) (out []netip.Addr) {
@@ -163,7 +165,7 @@ func valid(addrs ...netip.Addr) (out []netip.Addr) {
 	return out
 }
 
-// low is the last 64 bits of an address: a pool never needs more.
+// low returns the last 64 bits of an address. A pool never needs more.
 func low(a netip.Addr) uint64 {
 	b := a.As16()
 	return binary.BigEndian.Uint64(b[8:])

@@ -48,7 +48,7 @@ func TestPickIsStableAndGoesOn(t *testing.T) {
 	if diff := cmp.Diff(first.Host(), again.Host(), cmp.Comparer(equal)); diff != "" {
 		t.Errorf("a second pick differs (-first +second):\n%s", diff)
 	}
-	// A single taken address of either family is enough to go on.
+	// One used address, of either family, is enough to try the next pair.
 	for _, taken := range append(first.Host(), first.Group()...) {
 		next, err := p.Pick("checkout", func(a netip.Addr) bool { return a == taken })
 		if err != nil || next.Host4 != plus(first.Host4, 2) {
@@ -74,7 +74,7 @@ func TestPickFillsThePool(t *testing.T) {
 	}
 	_, err := p.Pick("g", func(a netip.Addr) bool { return used[a] })
 	if !errors.Is(err, ErrFull) || err.Error() != "no free addresses are left in 10.0.0.0/28 and fd00::/64" {
-		t.Errorf("a full pool says %v", err)
+		t.Errorf("a full pool: error %v, want ErrFull", err)
 	}
 }
 

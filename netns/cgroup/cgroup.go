@@ -1,7 +1,8 @@
-// Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups in them. It is the only
-// reader of the cgroup mounts.
+// Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups
+// in them. It is the only reader of the cgroup mounts.
 //
-// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made again has another number.
+// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made
+// again has another number.
 package cgroup
 
 import (
@@ -17,13 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cgroup is a v2 cgroup as a rule names it.
+// A Cgroup names a v2 cgroup in a rule.
 type Cgroup struct {
-	ID    uint64 // the kernel's number for it, not used again while the host runs
-	Level uint32 // how deep it lies below the root of the hierarchy; the root is 0
+	ID    uint64 // the kernel's number for it; not used again while the host runs
+	Level uint32 // its depth below the root of the hierarchy, which is 0
 }
 
-// Make creates a cgroup below the v2 root, with its parents, and returns what names it. One that is there is used.
+// Make creates a cgroup below the v2 root, with its parents, and returns it. An existing cgroup is
+// used.
 func (h Hierarchies) Make(path string) (Cgroup, error) {
 	if err := os.MkdirAll(filepath.Join(h.V2, path), 0o755); err != nil {
 		return Cgroup{}, fmt.Errorf("make cgroup %q: %w", path, err)
@@ -31,7 +33,7 @@ func (h Hierarchies) Make(path string) (Cgroup, error) {
 	return h.Find(path)
 }
 
-// Find returns what names a cgroup in rules. An absent one is os.ErrNotExist.
+// Find returns a cgroup as rules name it. An absent cgroup is os.ErrNotExist.
 func (h Hierarchies) Find(path string) (Cgroup, error) {
 	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, filepath.Join(h.V2, path), 0)
 	if err != nil {
@@ -52,7 +54,7 @@ func depth(path string) (n uint32) {
 	return n
 }
 
-// Children lists the cgroups directly below a path of the v2 hierarchy; none when the path is absent.
+// Children lists the cgroups directly below a path of the v2 hierarchy. An absent path has none.
 func (h Hierarchies) Children(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(h.V2, path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,9 +72,10 @@ func (h Hierarchies) Children(path string) ([]string, error) {
 	return names, nil
 }
 
-// Remove deletes a cgroup and those below it, in v2 and, on a hybrid host, what the runtime left of the same path in the v1
-// hierarchies. Only empty ones go; processes left in one are an error that names them. An absent cgroup is no error. V2 comes
-// last: it is what is looked at for what is left, also of a removal that was cut off.
+// Remove deletes a cgroup and those below it in v2 and, on a hybrid host, what the runtime left at
+// the same path of the v1 hierarchies. It deletes empty cgroups only. If processes are left in one,
+// the error names them. An absent cgroup is no error. V2 comes last, because leftovers are looked
+// for there, also after an interrupted removal.
 func (h Hierarchies) Remove(path string) error {
 	if depth(path) == 0 {
 		return errors.New("remove cgroup: the path is the root")
@@ -85,8 +88,9 @@ func (h Hierarchies) Remove(path string) error {
 	return nil
 }
 
-// RemoveIfEmpty deletes a cgroup that has no children and no processes, in every hierarchy; any other stays. What v2 has is what
-// is in use: where it stays, so does what the runtime is about to use in the others.
+// RemoveIfEmpty deletes a cgroup without children and processes from every hierarchy. V2 decides
+// whether the cgroup is in use: if it stays there, it stays in the other hierarchies as well, where
+// the runtime may be about to use it.
 func (h Hierarchies) RemoveIfEmpty(path string) {
 	if depth(path) == 0 {
 		return
@@ -100,7 +104,7 @@ func (h Hierarchies) RemoveIfEmpty(path string) {
 }
 
 func removeTree(dir string) error {
-	// Most often there is nothing below, and nothing to read.
+	// In most cases there is no cgroup below, so nothing has to be read.
 	err := unix.Rmdir(dir)
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil

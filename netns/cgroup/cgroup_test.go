@@ -58,7 +58,7 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// fake is a pair of hierarchies made of ordinary folders, in which rmdir behaves as it does on cgroups that are empty.
+// fake makes two hierarchies of ordinary folders. There rmdir behaves as on empty cgroups.
 func fake(t *testing.T, dirs ...string) Hierarchies {
 	t.Helper()
 	base := t.TempDir()
@@ -89,7 +89,7 @@ func TestRemoveCgroups(t *testing.T) {
 	}
 	memory := filepath.Join(filepath.Dir(h.V2), "memory/sallyport")
 	if _, err := os.Stat(memory); err != nil {
-		t.Error("what is empty in one hierarchy and in use in v2 was removed under whoever is about to use it")
+		t.Error("a cgroup in use in v2 was removed from a v1 hierarchy")
 	}
 	if err := h.Remove("/sallyport/other"); err != nil {
 		t.Fatal(err)
@@ -99,21 +99,21 @@ func TestRemoveCgroups(t *testing.T) {
 		t.Errorf("below the root: %v, %v; want nothing", children, err)
 	}
 	if _, err := os.Stat(memory); err == nil {
-		t.Error("what is empty everywhere is left in one hierarchy")
+		t.Error("a cgroup that is empty everywhere is left in one hierarchy")
 	}
 }
 
-func TestRemoveThatIsCutOffIsFoundAgain(t *testing.T) {
+func TestInterruptedRemoveIsFoundAgain(t *testing.T) {
 	h := fake(t, "v2/sallyport/g/members", "memory/sallyport/g/members")
 	busy := filepath.Join(filepath.Dir(h.V2), "memory/sallyport/g/members/cgroup.procs")
 	if err := os.WriteFile(busy, []byte("7\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Remove("/sallyport/g"); err == nil {
-		t.Fatal("it was removed with a process in it")
+		t.Fatal("a cgroup with a process in it was removed")
 	}
 	if children, err := h.Children("/sallyport/g"); err != nil || !cmp.Equal(children, []string{"members"}) {
-		t.Errorf("v2 has %v of it, %v; nobody would come back for the rest", children, err)
+		t.Errorf("v2 has %v left, %v; want members, so that the rest is found", children, err)
 	}
 }
 

@@ -14,14 +14,17 @@ var ErrNoCgroup2 = errors.New("no cgroup v2 hierarchy is mounted")
 // Hierarchies are the mount points of the host's cgroup file systems.
 type Hierarchies struct {
 	V2 string // mount point of the v2 hierarchy
-	// Above is the path, from the root of the v2 hierarchy, of the cgroup mounted at V2. It is "/" except in some containers.
+	// Above is the path, from the root of the v2 hierarchy, of the cgroup mounted at V2. It is "/"
+	// except in some containers.
 	Above string
 	V1    []string // mount points of the v1 hierarchies of a hybrid host
-	// Controllers maps each v1 controller to the mount point of its hierarchy. Other mount options are keys as well.
+	// Controllers maps each v1 controller to the mount point of its hierarchy. Other mount options
+	// are keys as well.
 	Controllers map[string]string
 }
 
-// FindHierarchies reads the mounts of the calling thread. Without cgroup v2 it returns the v1 hierarchies and [ErrNoCgroup2].
+// FindHierarchies reads the mounts of the calling thread. Without cgroup v2 it returns the v1
+// hierarchies and [ErrNoCgroup2].
 func FindHierarchies() (Hierarchies, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {

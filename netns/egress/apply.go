@@ -8,8 +8,9 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Apply puts the policy in force in a network namespace, as one batch. A policy in force already is left alone, counts
-// included; any other replaces it without a moment between. It returns whether anything changed.
+// Apply puts the policy in force in a network namespace, as one batch. A policy already in force is
+// left alone, including its counts. Another one is replaced atomically. Apply returns whether
+// anything changed.
 func Apply(ns *os.File, p Policy) (changed bool, err error) {
 	if err := p.validate(); err != nil {
 		return false, err
@@ -49,7 +50,8 @@ func InForce(ns *os.File, p Policy) (bool, error) {
 	return ruleset.Matches(conn, createTable(p))
 }
 
-// Denies reports whether any policy of ours is in force: the chains are there and drop what no rule accepts.
+// Denies reports whether any policy of ours is in force: the chains are there and drop what no rule
+// accepts.
 func Denies(ns *os.File) (bool, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -59,7 +61,8 @@ func Denies(ns *os.File) (bool, error) {
 	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
 }
 
-// Remove takes the policy away: the namespace is as open as one without us. For namespaces that are about to go.
+// Remove deletes the policy. The namespace is then as open as one without our rules. It is for
+// namespaces about to be removed.
 func Remove(ns *os.File) error {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -69,25 +72,25 @@ func Remove(ns *os.File) error {
 	return ruleset.Delete(conn, TableName)
 }
 
-// Counters are what the rules of one namespace counted since its table was made. Loopback is not counted. A change of policy
-// keeps them.
+// Counters are the counts of the rules of one namespace since its table was made. Loopback is not
+// counted. A change of policy keeps the counts.
 type Counters struct {
-	AmbassadorOut    ruleset.Tally `json:"ambassador_out"`     // left
-	AmbassadorDenied ruleset.Tally `json:"ambassador_denied"`  // not on its allow list
-	AmbassadorIn     ruleset.Tally `json:"ambassador_in"`      // arrived
-	Quota            ruleset.Tally `json:"quota_denied"`       // to and from the ambassador, since its quota was spent
-	MembersOut       ruleset.Tally `json:"members_out"`        // left; egress direct only
-	MembersTCP       ruleset.Tally `json:"members_tcp_denied"` // refused with a reset
-	MembersOther     ruleset.Tally `json:"members_other_denied"`
-	MembersIn        ruleset.Tally `json:"members_in_denied"`
-	MembersLed       ruleset.Tally `json:"members_led"` // TCP led to the ambassador
-	KernelOut        ruleset.Tally `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
-	KernelIn         ruleset.Tally `json:"kernel_in"`
-	UnknownOut       ruleset.Tally `json:"unknown_out_denied"` // no cgroup of the group
-	UnknownIn        ruleset.Tally `json:"unknown_in_denied"`  // nobody it could be for
+	AmbassadorOut    ruleset.Counter `json:"ambassador_out"`     // left
+	AmbassadorDenied ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
+	AmbassadorIn     ruleset.Counter `json:"ambassador_in"`      // arrived
+	Quota            ruleset.Counter `json:"quota_denied"`       // of the ambassador, after its quota was spent
+	MembersOut       ruleset.Counter `json:"members_out"`        // left; egress direct only
+	MembersTCP       ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
+	MembersOther     ruleset.Counter `json:"members_other_denied"`
+	MembersIn        ruleset.Counter `json:"members_in_denied"`
+	MembersLed       ruleset.Counter `json:"members_led"` // TCP redirected to the ambassador
+	KernelOut        ruleset.Counter `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
+	KernelIn         ruleset.Counter `json:"kernel_in"`
+	UnknownOut       ruleset.Counter `json:"unknown_out_denied"` // no cgroup of the group
+	UnknownIn        ruleset.Counter `json:"unknown_in_denied"`  // no process of the group that it could be for
 }
 
-// ReadCounters reads the counters of a namespace. Without a table of ours it is os.ErrNotExist.
+// ReadCounters reads the counters of a namespace. Without our table the error is os.ErrNotExist.
 func ReadCounters(ns *os.File) (Counters, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {

@@ -23,8 +23,8 @@ func TestRootSelfTest(t *testing.T) {
 	}
 }
 
-// A kernel that refuses `socket cgroupv2`, or takes it and tells processes apart wrongly, is told of in one error with a hint, and
-// nothing is left of the attempt.
+// If a kernel refuses `socket cgroupv2`, or confuses processes in it, SelfTest returns one error
+// with a hint and leaves nothing behind.
 func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 	netnstest.Root(t)
 	for _, tt := range []struct {
@@ -56,7 +56,7 @@ func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 	}
 }
 
-// policies are one of each kind, with living cgroups two levels below the tests' root.
+// policies returns one policy of each kind, with existing cgroups two levels below the tests' root.
 func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	t.Helper()
 	h, err := cgroup.FindHierarchies()
@@ -116,7 +116,8 @@ func apply(t *testing.T, ns *os.File, p egress.Policy) (changed bool) {
 	return changed
 }
 
-// Each policy lists as its twin does, however it came to be: made in an empty namespace, or from any other policy.
+// Each policy lists as its file does, whether it was made in an empty namespace or from any other
+// policy.
 func TestRootPoliciesListAsTheirTwins(t *testing.T) {
 	netnstest.Root(t)
 	all, names := policies(t)
@@ -124,7 +125,7 @@ func TestRootPoliciesListAsTheirTwins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ns := netnstest.NewNamespace(t)
 			apply(t, ns, p)
-			netnstest.Twin(t, ns, egress.TableName, "testdata/"+name+".nft", names)
+			netnstest.ListsAs(t, ns, egress.TableName, "testdata/"+name+".nft", names)
 		})
 	}
 	for from, before := range all {
@@ -135,13 +136,13 @@ func TestRootPoliciesListAsTheirTwins(t *testing.T) {
 				if changed := apply(t, ns, after); changed != (from != to) {
 					t.Errorf("changed: %v", changed)
 				}
-				netnstest.Twin(t, ns, egress.TableName, "testdata/"+to+".nft", names)
+				netnstest.ListsAs(t, ns, egress.TableName, "testdata/"+to+".nft", names)
 			})
 		}
 	}
 }
 
-// Nothing but the kernel remembers: what another process, or a hand, left in the table is found and put right.
+// A change of the table by another process or by hand is found and repaired.
 func TestRootStrangeTablesAreReplaced(t *testing.T) {
 	netnstest.Root(t)
 	all, names := policies(t)
@@ -167,7 +168,7 @@ func TestRootStrangeTablesAreReplaced(t *testing.T) {
 			if !apply(t, ns, all["ambassador"]) {
 				t.Error("nothing was changed")
 			}
-			netnstest.Twin(t, ns, egress.TableName, "testdata/ambassador.nft", names)
+			netnstest.ListsAs(t, ns, egress.TableName, "testdata/ambassador.nft", names)
 			if ok, err := egress.InForce(ns, all["ambassador"]); !ok || err != nil {
 				t.Errorf("in force: %v, %v; want yes", ok, err)
 			}

@@ -14,15 +14,15 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// A bench is two groups' namespaces, each joined to one outside: the lanes of a comparison.
+// A bench has two pairs of namespaces to compare.
 type bench struct {
 	*testing.B
 	hierarchies cgroup.Hierarchies
-	lanes       [2]*lane
+	pairs       [2]*pair
 }
 
-// A lane is a group's namespace joined to one outside, and the cgroups of its two sides.
-type lane struct {
+// A pair is a group's namespace joined to one outside, with the cgroups of the group's two sides.
+type pair struct {
 	*bench
 	group, outside      *os.File
 	ambassador, members string
@@ -48,24 +48,24 @@ func newBench(b *testing.B) *bench {
 			b.Error(err)
 		}
 	})
-	for i := range x.lanes {
-		x.lanes[i] = x.newLane(path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", i)))
+	for i := range x.pairs {
+		x.pairs[i] = x.newPair(path.Join(netnstest.CgroupRoot(), fmt.Sprint("g", i)))
 	}
 	return x
 }
 
-func (b *bench) newLane(cgroup string) *lane {
+func (b *bench) newPair(cgroup string) *pair {
 	b.Helper()
-	l := &lane{bench: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b),
+	p := &pair{bench: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b),
 		ambassador: path.Join(cgroup, "ambassador"), members: path.Join(cgroup, "members")}
-	l.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(l.ambassador), Members: b.cgroup(l.members)}
+	p.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(p.ambassador), Members: b.cgroup(p.members)}
 	for i := range netnsbench.LoadPorts {
-		l.policy.Published = append(l.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnsbench.LoadPort + i)})
+		p.policy.Published = append(p.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnsbench.LoadPort + i)})
 	}
 	netnstest.Join(b,
-		netnstest.End{NS: l.group, Name: "eth0", Addrs: []string{group4.String() + "/24", group6.String() + "/64"}},
-		netnstest.End{NS: l.outside, Name: "group", Addrs: []string{outside4.String() + "/24", outside6.String() + "/64"}})
-	return l
+		netnstest.End{NS: p.group, Name: "eth0", Addrs: []string{group4.String() + "/24", group6.String() + "/64"}},
+		netnstest.End{NS: p.outside, Name: "group", Addrs: []string{outside4.String() + "/24", outside6.String() + "/64"}})
+	return p
 }
 
 func (b *bench) cgroup(path string) cgroup.Cgroup {
@@ -77,7 +77,7 @@ func (b *bench) cgroup(path string) cgroup.Cgroup {
 	return c
 }
 
-// do returns a function that does all of these, to prepare a lane.
+// do returns a function that does all steps, to prepare a pair.
 func (b *bench) do(steps ...func() error) func() {
 	return func() {
 		b.Helper()
@@ -89,100 +89,102 @@ func (b *bench) do(steps ...func() error) func() {
 	}
 }
 
-func (l *lane) apply() error   { _, err := egress.Apply(l.group, l.policy); return err }
-func (l *lane) remove() error  { return egress.Remove(l.group) }
-func (l *lane) fence() error   { return egress.Fence(l.hierarchies, l.members) }
-func (l *lane) unfence() error { return egress.Unfence(l.hierarchies, l.members) }
+func (p *pair) apply() error   { _, err := egress.Apply(p.group, p.policy); return err }
+func (p *pair) remove() error  { return egress.Remove(p.group) }
+func (p *pair) fence() error   { return egress.Fence(p.hierarchies, p.members) }
+func (p *pair) unfence() error { return egress.Unfence(p.hierarchies, p.members) }
 
-func (l *lane) bare() func()  { return l.do(l.remove, l.unfence) }
-func (l *lane) ruled() func() { return l.do(l.apply, l.fence) }
+func (p *pair) bare() func()  { return p.do(p.remove, p.unfence) }
+func (p *pair) ruled() func() { return p.do(p.apply, p.fence) }
 
-// compare has every lane's client ask the other end, one lane by one arm's way and the other by the other's, and then crossed.
-func (b *bench) compare(to netip.Addr, clients [2]*netnsbench.Load, names [2]string, ways ...func(*lane) func()) {
+// compare measures from every pair's client to the other end. Each arm has one pair first and the
+// other pair later.
+func (b *bench) compare(to netip.Addr, clients [2]*netnsbench.Load, names [2]string, ways ...func(*pair) func()) {
 	b.Helper()
-	on := func(lane int, way func(*lane) func()) netnsbench.Lane {
-		return netnsbench.Lane{Client: clients[lane], To: to, Prepare: way(b.lanes[lane])}
+	on := func(i int, way func(*pair) func()) netnsbench.Setup {
+		return netnsbench.Setup{Client: clients[i], To: to, Prepare: way(b.pairs[i])}
 	}
 	netnsbench.Compare(b.B, netnsbench.Path,
-		netnsbench.Arm{Name: names[0], Lanes: []netnsbench.Lane{on(0, ways[0]), on(1, ways[0])}},
-		netnsbench.Arm{Name: names[1], Lanes: []netnsbench.Lane{on(1, ways[1]), on(0, ways[1])}})
+		netnsbench.Arm{Name: names[0], Setups: []netnsbench.Setup{on(0, ways[0]), on(1, ways[0])}},
+		netnsbench.Arm{Name: names[1], Setups: []netnsbench.Setup{on(1, ways[1]), on(0, ways[1])}})
 }
 
-// loads starts a client and a server in each lane.
-func (b *bench) loads(client, server func(*lane) *netnsbench.Load) (clients [2]*netnsbench.Load) {
+// loads starts a client and a server in each pair.
+func (b *bench) loads(client, server func(*pair) *netnsbench.Load) (clients [2]*netnsbench.Load) {
 	b.Helper()
-	for i, l := range b.lanes {
-		clients[i] = client(l)
-		server(l).Serve()
+	for i, p := range b.pairs {
+		clients[i] = client(p)
+		server(p).Serve()
 	}
 	return clients
 }
 
-// placements are where the end that serves runs: together with the caller on one processor, where every nanosecond counts, or
-// apart on another one, as users have it.
+// placements are the processors of the end that serves: together with the caller on one, where
+// every nanosecond counts, or apart on another one, as in practice.
 var placements = map[string]int{"together": runtime.NumCPU() - 1, "apart": 0}
 
-// BenchmarkRootNamespace is what the rules of a group's namespace cost its ambassador, beside the same link without rules: on
-// connections it opens, and on those that its published ports take.
+// BenchmarkRootNamespace measures the cost of a group's rules for its ambassador, compared with the
+// same link without rules: on connections from it and on connections to its published ports.
 func BenchmarkRootNamespace(b *testing.B) {
 	names := [2]string{"bare", "rules"}
 	for name, cpu := range placements {
 		b.Run(name+"/out", func(b *testing.B) {
 			x := newBench(b)
 			x.compare(outside4, x.loads(
-				(*lane).ambassadorLoad,
-				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.outside, "") },
-			), names, (*lane).bare, (*lane).ruled)
+				(*pair).ambassadorLoad,
+				func(p *pair) *netnsbench.Load { return netnsbench.NewLoadOn(p, cpu, p.outside, "") },
+			), names, (*pair).bare, (*pair).ruled)
 		})
 		b.Run(name+"/in", func(b *testing.B) {
 			x := newBench(b)
 			x.compare(group4, x.loads(
-				(*lane).outsideLoad,
-				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.group, l.ambassador) },
-			), names, (*lane).bare, (*lane).ruled)
+				(*pair).outsideLoad,
+				func(p *pair) *netnsbench.Load { return netnsbench.NewLoadOn(p, cpu, p.group, p.ambassador) },
+			), names, (*pair).bare, (*pair).ruled)
 		})
 	}
 }
 
-// BenchmarkRootLoopback is what rules and fence cost a member that talks to its ambassador, beside a namespace without.
+// BenchmarkRootLoopback measures the cost of rules and fence for a member's connections to its
+// ambassador, compared with a namespace without them.
 func BenchmarkRootLoopback(b *testing.B) {
 	for name, cpu := range placements {
 		b.Run(name, func(b *testing.B) {
 			x := newBench(b)
 			x.compare(netip.MustParseAddr("127.0.0.1"), x.loads(
-				(*lane).memberLoad,
-				func(l *lane) *netnsbench.Load { return netnsbench.NewLoadOn(l, cpu, l.group, l.ambassador) },
-			), [2]string{"bare", "rules"}, (*lane).bare, (*lane).ruled)
+				(*pair).memberLoad,
+				func(p *pair) *netnsbench.Load { return netnsbench.NewLoadOn(p, cpu, p.group, p.ambassador) },
+			), [2]string{"bare", "rules"}, (*pair).bare, (*pair).ruled)
 		})
 	}
 }
 
-// BenchmarkRootShare is what the two above cost by the kernel's own account: the part of a processor's time that goes into rules
-// and fence, client and server on the same one.
+// BenchmarkRootShare measures the same cost with perf: the share of a processor's time in rules and
+// fence. Client and server run on that processor.
 func BenchmarkRootShare(b *testing.B) {
 	for name, way := range map[string]struct {
 		to             netip.Addr
-		client, server func(*lane) *netnsbench.Load
+		client, server func(*pair) *netnsbench.Load
 	}{
-		"out":      {outside4, (*lane).ambassadorLoad, (*lane).outsideLoad},
-		"in":       {group4, (*lane).outsideLoad, (*lane).ambassadorLoad},
-		"loopback": {netip.MustParseAddr("127.0.0.1"), (*lane).memberLoad, (*lane).ambassadorLoad},
+		"out":      {outside4, (*pair).ambassadorLoad, (*pair).outsideLoad},
+		"in":       {group4, (*pair).outsideLoad, (*pair).ambassadorLoad},
+		"loopback": {netip.MustParseAddr("127.0.0.1"), (*pair).memberLoad, (*pair).ambassadorLoad},
 	} {
 		b.Run(name, func(b *testing.B) {
-			l := newBench(b).lanes[0]
-			l.ruled()()
-			client := way.client(l)
-			way.server(l).Serve()
+			p := newBench(b).pairs[0]
+			p.ruled()()
+			client := way.client(p)
+			way.server(p).Serve()
 			netnsbench.Share(b, netnsbench.Path, client, way.to)
 		})
 	}
 }
 
-func (l *lane) ambassadorLoad() *netnsbench.Load { return netnsbench.NewLoad(l, l.group, l.ambassador) }
-func (l *lane) memberLoad() *netnsbench.Load     { return netnsbench.NewLoad(l, l.group, l.members) }
-func (l *lane) outsideLoad() *netnsbench.Load    { return netnsbench.NewLoad(l, l.outside, "") }
+func (p *pair) ambassadorLoad() *netnsbench.Load { return netnsbench.NewLoad(p, p.group, p.ambassador) }
+func (p *pair) memberLoad() *netnsbench.Load     { return netnsbench.NewLoad(p, p.group, p.members) }
+func (p *pair) outsideLoad() *netnsbench.Load    { return netnsbench.NewLoad(p, p.outside, "") }
 
-// plainRedirect is what leads a member's connections to a proxy where nothing else is asked of it.
+// plainRedirect sends a member's connections to a proxy, and does nothing else.
 const plainRedirect = `
 table ip plain {
 	chain output {
@@ -192,33 +194,34 @@ table ip plain {
 }
 `
 
-// BenchmarkRootIntercept is what a member's connection costs that is led to its ambassador, beside a plain redirect to the same
-// proxy and nothing else.
+// BenchmarkRootIntercept measures the cost of a member's connection that is redirected to its
+// ambassador, compared with a plain redirect to the same proxy.
 func BenchmarkRootIntercept(b *testing.B) {
 	x := newBench(b)
-	clients := x.loads((*lane).memberLoad, (*lane).ambassadorLoad)
-	for _, l := range x.lanes {
-		l.policy.Intercept = netnsbench.LoadPort
+	clients := x.loads((*pair).memberLoad, (*pair).ambassadorLoad)
+	for _, p := range x.pairs {
+		p.policy.Intercept = netnsbench.LoadPort
 	}
-	x.compare(outside4, clients, [2]string{"redirect", "intercept"}, (*lane).redirected, func(l *lane) func() { return l.do(l.flush, l.apply, l.fence) })
+	x.compare(outside4, clients, [2]string{"redirect", "intercept"}, (*pair).redirected, func(p *pair) func() { return p.do(p.flush, p.apply, p.fence) })
 }
 
-func (l *lane) flush() error { netnstest.NFT(l, l.group, "", "flush", "ruleset"); return nil }
+func (p *pair) flush() error { netnstest.NFT(p, p.group, "", "flush", "ruleset"); return nil }
 
-func (l *lane) redirected() func() {
-	redirect := func() error { netnstest.NFT(l, l.group, plainRedirect, "-f", "-"); return nil }
-	return l.do(l.flush, redirect, l.unfence)
+func (p *pair) redirected() func() {
+	redirect := func() error { netnstest.NFT(p, p.group, plainRedirect, "-f", "-"); return nil }
+	return p.do(p.flush, redirect, p.unfence)
 }
 
-// BenchmarkRootRefused is how long a member waits for its refusal, and the ambassador, for comparison, for a datagram to leave.
+// BenchmarkRootRefused measures how long a member waits for its refusal. For comparison it measures
+// how long the ambassador waits for a datagram to leave.
 func BenchmarkRootRefused(b *testing.B) {
-	x := newBench(b).lanes[0]
+	x := newBench(b).pairs[0]
 	x.ruled()()
 	ambassador, member := x.ambassadorLoad(), x.memberLoad()
 	for name, to := range map[string]netip.Addr{"IPv4": outside4, "IPv6": outside6} {
 		b.Run(name, func(b *testing.B) {
 			on := func(name string, client *netnsbench.Load) netnsbench.Arm {
-				return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: client, To: to}}}
+				return netnsbench.Arm{Name: name, Setups: []netnsbench.Setup{{Client: client, To: to}}}
 			}
 			netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.RefusedConnect, netnsbench.RefusedSend}, on("member", member))
 			netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.PassedSend}, on("ambassador", ambassador))

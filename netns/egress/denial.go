@@ -11,27 +11,29 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Denial is what the processes of one container were refused on their way to one destination. Of a protocol without ports
-// the destination's port is 0.
+// A Denial counts the packets of one container that were refused on their way to one destination.
+// The destination's port is 0 for a protocol without ports.
 type Denial struct {
-	Cgroup      uint64 // of the container: the one right below the policy's, which may be gone
+	Cgroup      uint64 // of the container: the one directly below the policy's; it may be gone
 	Protocol    byte   // unix.IPPROTO_TCP
 	Destination netip.AddrPort
-	ruleset.Tally
+	ruleset.Counter
 }
 
-// Of each family so many destinations are remembered, each for so long after its last packet. Where all places are taken, a new
-// destination is counted with all others and not by itself: a flood costs the kernel nothing more, and the daemon neither.
+// The sets hold at most mostDenials destinations of each family, each until denialsStand after its
+// last packet. While a set is full, a new destination is only counted together with all others. So
+// a flood costs neither the kernel nor the daemon more.
 const (
 	mostDenials  = 1024
 	denialsStand = time.Hour
 )
 
-// denials are what is refused by container and destination.
+// denials are the sets of refused packets by container and destination.
 var denials = ruleset.Destinations{Set4: denied4, Set6: denied6, Ported: ported, From: nftables.TypeCGroupV2, Size: mostDenials, Timeout: denialsStand}
 
-// recordRules enter a packet that is about to be refused. A container's cgroup is the one below the ambassador's or the members';
-// a process that is right in one of these is nobody's, and is not entered.
+// recordRules add a packet that is about to be refused to the sets. A container's cgroup is
+// directly below the ambassador's or the members'. A process directly in one of these belongs to no
+// container: its packets are not added.
 func recordRules(p Policy) []ruleset.Rule {
 	if p.Mode != Ambassador {
 		return nil
@@ -39,7 +41,8 @@ func recordRules(p Policy) []ruleset.Rule {
 	return denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
 }
 
-// ReadDenials reads what the rules of a namespace have refused, in no order. Without a table of ours it is os.ErrNotExist.
+// ReadDenials reads what the rules of a namespace have refused, in no order. Without our table the
+// error is os.ErrNotExist.
 func ReadDenials(ns *os.File) ([]Denial, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -48,7 +51,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	defer conn.Close()
 	var out []Denial
 	for _, s := range denials.Filled() {
-		found, err := ruleset.Tallies(conn, TableName, s)
+		found, err := ruleset.CountedElements(conn, TableName, s)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +62,7 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 	return out, nil
 }
 
-func parseDenial(x ruleset.Tallied) Denial {
+func parseDenial(x ruleset.CountedElement) Denial {
 	from, protocol, to := denials.Parse(x.Key)
-	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Tally: x.Tally}
+	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Counter: x.Counter}
 }

@@ -1,4 +1,5 @@
 package egress
 
-// SelfTestBy is a self-test whose rules are put in force another way, as a kernel that lacks something would have them.
+// SelfTestBy is [SelfTest] with another way to put the rules in force, to imitate a kernel that
+// lacks something.
 var SelfTestBy = testSelf

@@ -14,20 +14,23 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
-// The fence is a program of five instructions on the members' cgroup: a packet that a member's socket sends, or is about to be
-// given, passes on loopback and nowhere else. It asks the kernel's own question, which socket is this packet's, at the moment it
-// is answered. The rules must ask earlier, and there a member can make the answers differ: sharing the ambassador's port by
-// SO_REUSEPORT, with a program of its own that picks the socket, it was given 45 of 100 datagrams that the rules had taken for
-// the ambassador's. So it closes what the rules can't see, and stands when the rules are flushed. The rules refuse at once and
-// count; it does neither.
+// The fence is a program of five instructions on the members' cgroup. A packet that a member's
+// socket sends, or is about to receive, passes on loopback only. The program runs when the kernel
+// has found the packet's socket. The rules have to look for the socket earlier, and a member can
+// make the results differ: it shares the ambassador's port by SO_REUSEPORT, with a program of its
+// own that picks the socket. In a test it received 45 of 100 datagrams that the rules had taken for
+// the ambassador's. The fence closes this gap, and it remains when the rules are flushed. The rules
+// refuse at once and count. The fence does neither.
 //
-// It sees no packet that owns no socket: resets, last ACKs, and the SYN-ACK of a member's listener where the kernel answers with a
-// cookie, which a listener without a backlog has it do. Those are the rules' alone.
+// The fence does not see packets without a socket: resets, last ACKs, and the SYN-ACK of a member's
+// listener if the kernel answers with a cookie, as it does for a listener without a backlog. Only
+// the rules stop those.
 
 // loopback is the index of lo in every network namespace.
 const loopback = 1
 
-// offsetIfindex is where struct __sk_buff has the index of the interface that the packet came by or leaves by.
+// offsetIfindex is the offset in struct __sk_buff of the index of the incoming or outgoing
+// interface.
 const offsetIfindex = 40
 
 func fenceSpec(direction ebpf.AttachType) *ebpf.ProgramSpec {
@@ -48,7 +51,7 @@ func fenceSpec(direction ebpf.AttachType) *ebpf.ProgramSpec {
 
 var directions = []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress}
 
-// fences are the loaded programs, one for each direction, and what tells them from others.
+// fences are the loaded programs, one for each direction, with their tags.
 var fences = sync.OnceValues(func() (map[ebpf.AttachType]fence, error) {
 	out := map[ebpf.AttachType]fence{}
 	for _, d := range directions {
@@ -67,17 +70,17 @@ var fences = sync.OnceValues(func() (map[ebpf.AttachType]fence, error) {
 
 type fence struct {
 	*ebpf.Program
-	tag string // of the instructions: another process' program has the same
+	tag string // of the instructions: the same program loaded by another process has the same tag
 }
 
-// Fence keeps every process in the cgroup and below it to loopback, for good: nothing below may attach a program of its own.
-// A second call changes nothing.
+// Fence keeps every process in the cgroup and below it to loopback. No cgroup below may attach a
+// program of its own. A second call changes nothing.
 func Fence(h cgroup.Hierarchies, path string) error {
 	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		if ok, err := attached(dir, d, f); err != nil || ok {
 			return err
 		}
-		// Without flags a program takes the place of the one before it.
+		// Without flags a program replaces the previous one.
 		return link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: f.Program, Attach: d})
 	})
 	if err != nil {
@@ -86,7 +89,7 @@ func Fence(h cgroup.Hierarchies, path string) error {
 	return nil
 }
 
-// Unfence takes the fence away. A cgroup without one is no error.
+// Unfence removes the fence. A cgroup without one is no error.
 func Unfence(h cgroup.Hierarchies, path string) error {
 	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
 		if ok, err := attached(dir, d, f); err != nil || !ok {
@@ -100,7 +103,8 @@ func Unfence(h cgroup.Hierarchies, path string) error {
 	return nil
 }
 
-// Fenced reports whether the fence stands in both directions. An absent cgroup is os.ErrNotExist.
+// Fenced reports whether the fence is attached in both directions. An absent cgroup is
+// os.ErrNotExist.
 func Fenced(h cgroup.Hierarchies, path string) (bool, error) {
 	stands := true
 	err := eachDirection(h, path, func(dir *os.File, d ebpf.AttachType, f fence) error {
@@ -132,7 +136,7 @@ func eachDirection(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.Att
 	return nil
 }
 
-// attached reports whether our program, of whichever process, is the one on the cgroup.
+// attached reports whether our program is attached to the cgroup. Any process may have loaded it.
 func attached(dir *os.File, d ebpf.AttachType, f fence) (bool, error) {
 	got, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: d})
 	if err != nil {

@@ -10,22 +10,24 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Where a policy intercepts, a TCP connection that a member opens to the outside is led to a port of the ambassador's on loopback,
-// which asks the kernel for whom it was meant (SO_ORIGINAL_DST). That takes connection tracking, which the ambassador's own
-// packets are kept out of.
+// If a policy intercepts, a TCP connection from a member to the outside is redirected to a port of
+// the ambassador on loopback. The ambassador asks the kernel for the original destination
+// (SO_ORIGINAL_DST). This needs connection tracking. The ambassador's own packets are exempt from
+// it.
 //
-//	member -> 192.0.2.1:443            leaves by eth0, as the routes have it
+//	member -> 192.0.2.1:443            leaves by eth0, by the routes
 //	  track      (raw)                 a member's TCP: tracked; all else: not
 //	  intercept  (nat)                 -> 127.0.0.1:PORT, and a new route, by lo
-//	  output     (filter)              the outgoing interface is still eth0 here: ledRules judge it by its destination
-//	  lead       (filter, postrouting) the outgoing interface is the new route's: lo, or it goes no further
-//	127.0.0.1:PORT -> member           by lo, marked; the kernel puts 192.0.2.1:443 back on the way
+//	  output     (filter)              still eth0: ledRules match the destination
+//	  lead       (filter, postrouting) the new route's interface: dropped if not lo
+//	127.0.0.1:PORT -> member           by lo, marked; the kernel restores 192.0.2.1:443 on the way
 //
-// What the mark is for: a member's connection that is over lives on in the kernel for a while, and packets of the ambassador's
-// that come for it are answered with an ACK or a reset that no socket owns, to 192.0.2.1:443. Nothing tells it from the last ACK of a
-// connection of the ambassador's own (rule 5), so it would leave. But the kernel's answers carry the mark of what they answer
-// ([netns.ReflectMarks]), so these are led back the same way, and those for which there is no way any more are dropped
-// ([ownerlessRules]).
+// The mark is for the kernel's answers. A closed connection of a member stays in the kernel for a
+// while. If the ambassador sends a packet on it, the kernel answers with an ACK or a reset that has
+// no socket, to 192.0.2.1:443. It looks like the last ACK of a connection of the ambassador (rule
+// 5), so it would leave. But the kernel's answers carry the mark of the packet they answer
+// ([netns.ReflectMarks]). So they are redirected in the same way, and dropped if there is no such
+// flow any more ([ownerlessRules]).
 const (
 	trackName       = "track"
 	trackInsideName = "track_inside"
@@ -38,8 +40,8 @@ const (
 
 var loopbacks = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 
-// intercepts says that the policy leads the members' TCP to the ambassador: where everybody may leave, or nobody, there is none to
-// lead.
+// intercepts reports whether the policy redirects the members' TCP to the ambassador. The modes
+// sealed and direct never do.
 func (p Policy) intercepts() bool { return p.Mode == Ambassador && p.Intercept != 0 }
 
 func interceptChains(p Policy) []ruleset.Chain {
@@ -53,8 +55,9 @@ func interceptChains(p Policy) []ruleset.Chain {
 		inside = append(inside, ruleset.NewRule("said on loopback from the first", ruleset.DestIn(p), ruleset.Untrack(), ruleset.Accept()))
 		nat = append(nat, ruleset.NewRule("a loopback address is not led", ruleset.SourceIn(p), ruleset.Accept()))
 	}
-	// One that calls from the port is nobody's answer. Were it tracked, it would seem to come from 192.0.2.1:443, and a member that
-	// listens on the port it was led from would answer there, with a SYN-ACK that owns no socket (rule 4, and past the fence).
+	// A SYN from the port is no answer. If it were tracked, its source would become 192.0.2.1:443.
+	// A member that listens on the port of a redirected connection would answer to there, with a
+	// SYN-ACK without a socket (rule 4), which the fence does not see.
 	inside = append(inside, ruleset.NewRule("who calls is called by nobody else's name", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Untrack(), ruleset.Accept()))
 	for _, a := range loopbacks {
 		inside = append(inside, ruleset.NewRule("the ambassador to members it was led", ruleset.SourceIn(netip.PrefixFrom(a, a.BitLen())), ruleset.SourcePort(p.Intercept),
@@ -68,7 +71,7 @@ func interceptChains(p Policy) []ruleset.Chain {
 			ruleset.NewRule("", ruleset.Untrack()),
 		}},
 		{Name: trackInsideName, Rules: append(inside, ruleset.NewRule("", ruleset.Untrack()))},
-		// What arrives on lo was judged when it left.
+		// Packets that arrive by lo were judged when they left.
 		{Name: trackInName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: []ruleset.Rule{
 			ruleset.NewRule("", ruleset.IIFName(netns.PeerName), ruleset.Untrack()),
 		}},
@@ -77,16 +80,17 @@ func interceptChains(p Policy) []ruleset.Chain {
 			ruleset.NewRule("members", tcp, member, ruleset.Redirect(p.Intercept)),
 			ruleset.NewRule("the kernel's answers for members", tcp, ruleset.Mark(ledMark), ruleset.Redirect(p.Intercept)),
 		)},
-		// A socket bound to eth0 takes 127.0.0.1 and ::1 for addresses out there.
+		// Packets of a socket bound to eth0 leave by eth0, even to 127.0.0.1 and ::1.
 		{Name: leadName, Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: []ruleset.Rule{
 			ruleset.NewRule("", ruleset.CTDestinationNAT(), ruleset.NotOIFName("lo"), ruleset.Count(membersTCPDenied), ruleset.Drop()),
 		}},
 	}
 }
 
-// ledRules accept what was led to the ambassador: rewritten by the rule above, to its port on loopback. One with an address that
-// is not the group's own is refused as if nothing were led: what answers it would leave. They ask for no cgroup; none but
-// members' flows are ever rewritten.
+// ledRules accept redirected packets: those that a rule above sent to the ambassador's port on
+// loopback. A packet whose source is not the group's own address is refused as without
+// interception, because the answer to it would leave. The rules match no cgroup: only flows of
+// members are rewritten.
 func ledRules(p Policy) []ruleset.Rule {
 	var rules []ruleset.Rule
 	for _, a := range loopbacks {

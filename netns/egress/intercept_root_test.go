@@ -13,9 +13,10 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// With the ambassador away a member may have its port, and with it the other end of a member's connection. If that end opens
-// one in turn, to a published port that a member listens on, the listener must not take the caller for one outside: its
-// answer owns no socket that the rules could ask, and looks like the ambassador's.
+// Without the ambassador a member may bind its port, and so have the other end of a member's
+// connection. That end may connect to a published port on which a member listens. The listener must
+// not take the caller for one outside: its answer has no socket that the rules could match, and
+// looks like the ambassador's.
 func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	netnstest.Root(t)
 	all, _ := policies(t)
@@ -34,7 +35,8 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	}
 	member, ambassador := helperIn("g/members/web"), helperIn("g/ambassador/proxy")
 	capture := netnstest.NewCapture(t, nil, out.Link)
-	// With cookies the answer has no socket for the fence either. A listener with room for nobody has the kernel send them.
+	// With SYN cookies the answer has no socket for the fence either. The kernel sends them for a
+	// listener without a backlog.
 	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
 	if err := egress.Fence(h, path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
 		t.Fatal(err)
@@ -52,7 +54,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 			if err := deaf.Listen(); err != nil {
 				t.Fatal(err)
 			}
-			var waiting []*netnstest.Socket // as many as the listener takes: it answers no more
+			var waiting []*netnstest.Socket // they fill the listener's backlog: it answers no more
 			for range 140 {
 				s := bound(t, member, netip.AddrPortFrom(x.loopback, 0))
 				waiting = append(waiting, s)
@@ -72,8 +74,8 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			back := bound(t, member, led)
-			_ = back.Connect(own, 300*time.Millisecond) // whatever comes of it
-			// The control, and once it is seen so is all before it.
+			_ = back.Connect(own, 300*time.Millisecond) // the result does not matter
+			// The control. When it has arrived, all earlier frames have too.
 			control := netip.AddrPortFrom(x.world, 7)
 			c := bound(t, ambassador, netip.AddrPortFrom(x.own, 0))
 			_ = c.Connect(control, 300*time.Millisecond)

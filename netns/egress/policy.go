@@ -1,17 +1,20 @@
-// Package egress keeps the promise inside one network namespace: who may leave it and who may be reached, as one nftables table
-// that is replaced atomically. The identity of a process is the cgroup its sockets were created in; see ENFORCEMENT.md for why
-// the rules are these and in this order.
+// Package egress keeps the promise inside one network namespace: who may leave it and who may be
+// reached. It is one nftables table that is replaced atomically. The identity of a process is the
+// cgroup in which its sockets were created. ENFORCEMENT.md has the reasons for the rules and their
+// order.
 //
-// Behind the rules stands a fence on the members' cgroup (fence.go), which needs no rule and asks no second question.
+// Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the
+// rules.
 //
-// What is counted is counted by side (ambassador, members, the kernel, unknown) and by whether it passed. A counter for each
-// container would need the number of its own cgroup in a rule, which is another one after every restart; what was refused is
-// told apart by container and destination in sets that the rules fill themselves (denial.go).
+// Counters are by side (ambassador, members, the kernel, unknown) and by whether the packet passed.
+// A counter for each container would need the number of its cgroup in a rule, and that changes with
+// every restart. Refused packets are counted by container and destination in sets that the rules
+// fill themselves (denial.go).
 //
-// What bites: a rule holds the number of a cgroup, not its path. A cgroup removed and made again has another number, and until
-// [Apply] runs again it is nobody: its packets are dropped. And nothing here may make the kernel track connections in the
-// namespace, no nat chain and no ct expression, but where the members' TCP is led to the ambassador (intercept.go), and then theirs
-// alone.
+// What bites: a rule has the number of a cgroup, not its path. A cgroup removed and made again has
+// another number. Until [Apply] runs again, its packets are dropped. And no rule here may make the
+// kernel track connections in the namespace: no nat chain and no ct expression. The exception is
+// interception (intercept.go), which tracks the members' TCP alone.
 package egress
 
 import (
@@ -25,13 +28,13 @@ import (
 // TableName is the table in every group's namespace.
 const TableName = "sallyport"
 
-// A Mode says who may exchange packets with the world.
+// A Mode is who may exchange packets with the outside.
 type Mode string
 
 const (
-	Sealed     Mode = "sealed"     // nobody; needs no cgroups
+	Sealed     Mode = "sealed"     // no process; needs no cgroups
 	Ambassador Mode = "ambassador" // the processes of one cgroup
-	Direct     Mode = "direct"     // everybody
+	Direct     Mode = "direct"     // every process
 )
 
 // A Policy is the wanted state of one namespace.
@@ -39,10 +42,12 @@ type Policy struct {
 	Mode       Mode          // required
 	Ambassador cgroup.Cgroup // required in mode ambassador
 	Members    cgroup.Cgroup // required in mode ambassador
-	Published  []Port        // what may be reached from outside: the ports the ambassador listens on
+	Published  []Port        // ports of the ambassador that may be reached from outside
 	Allow      []Endpoint    // where the ambassador may open flows to; empty: anywhere
-	Intercept  uint16        // port of the ambassador's, on loopback, that the members' TCP to the outside is led to; 0: it is refused
-	Quota      uint64        // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
+	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is
+	// redirected to it. 0 means refused.
+	Intercept uint16
+	Quota     uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.

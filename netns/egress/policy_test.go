@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/netns/egress"
 )
 
-// A policy that can't be meant is refused before the kernel is asked.
+// An invalid policy is refused before the kernel is asked.
 func TestPolicyRefused(t *testing.T) {
 	c := cgroup.Cgroup{ID: 1, Level: 3}
 	tests := []struct {

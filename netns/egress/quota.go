@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Where the ambassador has a quota, what would pass is judged once more, in chains of their own. Packets that own no socket
-// (handshakes, last ACKs) are not among it, nor is loopback.
+// If the ambassador has a quota, packets that would pass go through chains of their own. Packets
+// without a socket (handshakes, last ACKs) and loopback are exempt.
 const (
 	quotaPrefix = "quota_"
 	passOutName = "pass_out"
@@ -19,16 +19,17 @@ const (
 	spent       = "spent"
 )
 
-// limited says that the policy's quota is in force: where everybody may leave, or nobody, there is no door to shut.
+// limited reports whether the policy's quota is in force. In the modes sealed and direct it never
+// is.
 func (p Policy) limited() bool { return p.Mode == Ambassador && p.Quota != 0 }
 
-// createQuota names the quota after its size. One of another size takes its place, and begins with what has passed so far: a
-// group does not get its bytes anew when its quota is changed.
+// createQuota names the quota after its size. A quota of another size replaces it and begins with
+// the bytes that have passed so far: a change of the quota does not reset what is spent.
 func createQuota(p Policy) ruleset.Quota {
 	return ruleset.Quota{Name: fmt.Sprint(quotaPrefix, p.Quota), Bytes: p.Quota, Counted: []string{ambassadorOut, ambassadorIn}}
 }
 
-// passOut is the verdict on what the ambassador may send.
+// passOut returns the verdict for packets that the ambassador may send.
 func passOut(p Policy) []ruleset.Expr {
 	if p.limited() {
 		return ruleset.Goto(passOutName)
@@ -36,7 +37,7 @@ func passOut(p Policy) []ruleset.Expr {
 	return append(ruleset.Count(ambassadorOut), ruleset.Accept()...)
 }
 
-// passIn is the verdict on what comes for the ambassador.
+// passIn returns the verdict for packets to the ambassador.
 func passIn(p Policy) []ruleset.Expr {
 	if p.limited() {
 		return ruleset.Goto(passInName)
@@ -44,8 +45,9 @@ func passIn(p Policy) []ruleset.Expr {
 	return append(ruleset.Count(ambassadorIn), ruleset.Accept()...)
 }
 
-// quotaChains shut the door when the quota is spent. What the ambassador sends then is refused at once, as elsewhere, but no
-// destination is recorded: it is not the destination that was refused.
+// quotaChains let no packet pass when the quota is spent. What the ambassador sends then is refused
+// at once, as elsewhere. But no destination is recorded, because the refusal is not about the
+// destination.
 func quotaChains(p Policy) []ruleset.Chain {
 	over := ruleset.Over(createQuota(p).Name)
 	return []ruleset.Chain{
@@ -65,7 +67,8 @@ func quotaChains(p Policy) []ruleset.Chain {
 	}
 }
 
-// ReadSpent reads how many bytes of its quota the ambassador has spent, at most all of them, and the quota; 0 where it has none.
+// ReadSpent reads the ambassador's quota and how many of its bytes are spent, at most all. Both are
+// 0 without a quota.
 func ReadSpent(ns *os.File) (used, quota uint64, err error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 	"github.com/sallyport/sallyport/netns/helper"
 )
 
-// A SelfTestError says what the host can't do that the promise needs.
+// A SelfTestError describes what the host lacks and the promise needs.
 type SelfTestError struct {
-	What string // what went wrong, one line
+	What string // the fault, one line
 	Hint string // what to do, one sentence
 	Err  error  // may be nil
 }
@@ -38,21 +38,24 @@ func (e *SelfTestError) Unwrap() error { return e.Err }
 
 const kernelHint = "a kernel of 5.16 or later with CONFIG_NFT_SOCKET, CONFIG_NFT_REJECT_INET and CONFIG_SOCK_CGROUP_DATA is needed; try `modprobe nft_socket nft_reject_inet`"
 
-// Addresses inside the throw-away namespace, out of those kept for documentation; nothing leaves it.
+// Addresses inside the throw-away namespace, from the prefixes for documentation (RFC 5737, RFC
+// 3849). No packet leaves it.
 var (
 	testNear = []netip.Addr{netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("2001:db8::")}
 	testFar  = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 )
 
-// SelfTest proves on this kernel that the rules hold, and then that the fence does without them: in a throw-away namespace with a link that leads nowhere, a process in the members'
-// cgroup is refused and one in the ambassador's gets through, over TCP and UDP, IPv4 and, where the host has it, IPv6. The cgroups
-// are made below cgroupRoot. The error is a [*SelfTestError] where the host lacks something. The process must call
-// [helper.Main] first thing in main. It takes some 20 ms.
+// SelfTest proves that the rules hold on this kernel, and then that the fence holds without them.
+// It makes a throw-away namespace with a link that leads nowhere. There a process in the members'
+// cgroup is refused and one in the ambassador's gets through, over TCP and UDP, over IPv4 and, if
+// the host has it, IPv6. The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if
+// the host lacks something. The process must call [helper.Main] first thing in main. It takes some
+// 20 ms.
 func SelfTest(ctx context.Context, cgroupRoot string) error {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
 
-// testSelf is SelfTest with the rules put in force by apply.
+// testSelf is SelfTest with another way to put the rules in force.
 func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (err error) {
 	h, err := cgroup.FindHierarchies()
 	if err != nil {
@@ -158,7 +161,7 @@ func (t selfTest) fenced(ns *os.File, member, ambassador *helper.Process, near, 
 	return nil
 }
 
-// link makes a link whose far side is nobody: what passes the rules vanishes in it.
+// link makes a link whose far side has no address: packets that pass the rules vanish in it.
 func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
 	h, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
@@ -167,10 +170,10 @@ func (t selfTest) link(ns *os.File) (near, far []netip.Addr, err error) {
 	defer h.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = netns.PeerName
-	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "nobody"}); err != nil {
+	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "far"}); err != nil {
 		return nil, nil, err
 	}
-	link, err := h.LinkByName("nobody")
+	link, err := h.LinkByName("far")
 	if err == nil {
 		err = h.LinkSetUp(link)
 	}
@@ -208,11 +211,11 @@ func (t selfTest) start(ctx context.Context, ns *os.File, path string) (*helper.
 	return p, nil
 }
 
-// resetWithin is how long a reset may take. It takes microseconds, and on a machine that has more to do than it can it waits for its
-// turn: a daemon that is started on one must not take that for a kernel without resets.
+// resetWithin is how long a reset may take. It takes microseconds, but longer on an overloaded
+// machine. A daemon started on one must not take that for a kernel without resets.
 const resetWithin = 5 * time.Second
 
-// refused checks that both protocols fail at once and with the rules' own answer.
+// refused checks that both protocols fail at once, with the answer of the rules.
 func refused(p *helper.Process, to netip.AddrPort) error {
 	tcp, err := p.TCP(to.Addr())
 	if err != nil {
@@ -233,12 +236,14 @@ func refused(p *helper.Process, to netip.AddrPort) error {
 	return nil
 }
 
-// isDenied reports whether an error is one that a packet dropped or rejected on its way out gives to the caller.
+// isDenied reports whether the error is what a caller gets when its packet is dropped or rejected
+// on its way out.
 func isDenied(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ECONNREFUSED)
 }
 
-// passed checks that both protocols leave: the datagram is taken, and nothing answers the connection.
+// passed checks that both protocols leave: the datagram is accepted, and the connection gets no
+// answer.
 func passed(p *helper.Process, to netip.AddrPort) error {
 	udp, err := p.UDP(to.Addr())
 	if err != nil {
@@ -270,14 +275,14 @@ func answer(err error) string {
 	return "success"
 }
 
-// counted checks the other side of it: the rules that decided were the right ones.
+// counted checks by the counters that the right rules decided.
 func (t selfTest) counted(ns *os.File) error {
 	c, err := ReadCounters(ns)
 	if err != nil {
 		return &SelfTestError{What: "the rules' counters can't be read", Err: err, Hint: kernelHint}
 	}
 	if c.MembersTCP.Packets == 0 || c.MembersOther.Packets == 0 || c.AmbassadorOut.Packets == 0 {
-		return &SelfTestError{What: fmt.Sprintf("the rules did not see who sent: %+v", c), Hint: kernelHint}
+		return &SelfTestError{What: fmt.Sprintf("the rules did not recognise the senders: %+v", c), Hint: kernelHint}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// Names of the counters; [Counters] gives them their meaning.
+// Names of the counters; [Counters] has their meaning.
 const (
 	ambassadorOut    = "ambassador_out"
 	ambassadorDenied = "ambassador_denied"
@@ -44,8 +44,8 @@ const (
 
 var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
 
-// createTable builds the table of a policy. Every policy has the same counters and sets, so that going from one to another
-// replaces rules, elements and chains only, and the counts stay.
+// createTable returns the table of a policy. Every policy has the same counters and sets. So a
+// change of policy replaces rules, elements and chains only, and the counts stay.
 func createTable(p Policy) ruleset.Table {
 	t := ruleset.Table{
 		Name: TableName,
@@ -55,8 +55,8 @@ func createTable(p Policy) ruleset.Table {
 		Chains: []ruleset.Chain{
 			{Name: "output", Base: filter(nftables.ChainHookOutput), Rules: outputRules(p)},
 			{Name: "input", Base: filter(nftables.ChainHookInput), Rules: inputRules(p)},
-			// Nobody routes through a group. Without this, a namespace that inherited ip_forward from the host would forward
-			// what a member sends into its loopback.
+			// No packet is routed through a group. Without this chain, a namespace that inherited
+			// ip_forward from the host would forward what a member sends into its loopback.
 			{Name: "forward", Base: filter(nftables.ChainHookForward)},
 			{Name: refuseMember, Rules: []ruleset.Rule{
 				ruleset.NewRule("", ruleset.Jump(record)),
@@ -87,8 +87,8 @@ func createTable(p Policy) ruleset.Table {
 	return t
 }
 
-// insideRules judge what leaves by the loopback. They are a chain of their own for the sake of what doesn't: it passes them with
-// one comparison.
+// insideRules judge packets that leave by the loopback. They have a chain of their own so that
+// other packets skip them with one comparison.
 func insideRules() []ruleset.Rule {
 	return []ruleset.Rule{
 		ruleset.NewRule("opened before", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Accept()),
@@ -97,8 +97,9 @@ func insideRules() []ruleset.Rule {
 	}
 }
 
-// ownerlessRules let pass what has no payload. An answer to what was led to a member is none of the ambassador's; every policy
-// knows it, for one may be on its way when the next policy leads nothing any more.
+// ownerlessRules accept packets without payload. They drop the kernel's answers to redirected
+// flows, which carry the mark. Every policy has this rule: such an answer may be on its way when
+// the next policy redirects nothing any more.
 func ownerlessRules() []ruleset.Rule {
 	return []ruleset.Rule{
 		ruleset.NewRule("", ruleset.CarriesPayload(), ruleset.Count(unknownOutDenied), ruleset.Drop()),
@@ -111,12 +112,14 @@ func filter(hook *nftables.ChainHook) *ruleset.Base {
 	return &ruleset.Base{Type: nftables.ChainTypeFilter, Hook: hook, Priority: nftables.ChainPriorityFilter, Policy: nftables.ChainPolicyDrop}
 }
 
-// outputRules are rules 1 to 7 of ENFORCEMENT's first table; the comments carry their numbers.
+// outputRules are rules 1 to 7 of ENFORCEMENT's first table. Their comments have the numbers.
 //
-// A member may bind an address that is not its own (IPV6_FREEBIND needs no right), and the kernel's answers to what it sends
-// from there go to that address: out into the world. So rule 3 drops such packets instead of refusing them, rule 1 keeps them
-// off the loopback, where the group's own address would answer, and rules 4 and 5 ask for a source of our own. No connection can
-// have begun with another, so rule 1 asks only what opens one; the resets of rule 3 come to the members by the loopback too.
+// A member may bind an address that is not its own (IPV6_FREEBIND needs no capability). The
+// kernel's answers to its packets go to that address, so they would leave. So rule 3 drops such
+// packets and does not refuse them. Rule 1 keeps them off the loopback, where the group's own
+// address would answer. Rules 4 and 5 match only sources of our own. No connection can begin with
+// another source, so rule 1 checks only packets that open one. It must not check all: the resets of
+// rule 3 reach members by the loopback.
 func outputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.ToLoopback(), ruleset.Accept())
 	drop := ruleset.NewRule("7: everything else", ruleset.Count(unknownOutDenied), ruleset.Drop())
@@ -144,7 +147,7 @@ func outputRules(p Policy) []ruleset.Rule {
 		drop)
 }
 
-// directOutput lets everybody out; the first two rules are there to count.
+// directOutput lets every packet out. The first two rules only count.
 func directOutput(p Policy) (rules []ruleset.Rule) {
 	if p.Ambassador.ID != 0 {
 		rules = append(rules, ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorOut), ruleset.Accept()))
@@ -155,8 +158,8 @@ func directOutput(p Policy) (rules []ruleset.Rule) {
 	return append(rules, ruleset.NewRule("the kernel's own", ruleset.Count(kernelOut), ruleset.Accept()))
 }
 
-// inputRules are rules 1 to 6 of ENFORCEMENT's second table, with one more in front of the ambassador's: no TCP connection
-// is opened to a port that is not published, whoever listens there.
+// inputRules are rules 1 to 6 of ENFORCEMENT's second table, with one more before the ambassador's:
+// no TCP connection may be opened to a port that is not published, whichever process listens there.
 func inputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.FromLoopback(), ruleset.Accept())
 	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())
@@ -176,8 +179,9 @@ func inputRules(p Policy) []ruleset.Rule {
 		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), passIn(p)),
 		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
 		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
-		// A caller who returns while its last connection is in TIME-WAIT meets that, which has no cgroup. Whose listener it comes
-		// to then is not known yet; the fence keeps it from a member's.
+		// If a caller returns while its last connection is in TIME-WAIT, that is the socket found,
+		// and it has no cgroup. Which listener will get the packet is not known yet. The fence
+		// keeps it from a member's.
 		ruleset.NewRule("a listener of nobody's", opens, ruleset.FullSocket(), ruleset.Count(unknownInDenied), ruleset.Drop()),
 		ruleset.NewRule("a caller returns", opens, ruleset.AnySocket(), ruleset.Count(kernelIn), ruleset.Accept()),
 		ruleset.NewRule("5: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelIn), ruleset.Accept()),
@@ -186,8 +190,9 @@ func inputRules(p Policy) []ruleset.Rule {
 	return append(rules, drop)
 }
 
-// icmpErrors lets in what a flow needs to be told: unreachable (fragmentation needed among it), time exceeded, parameter
-// problem, packet too big. An error about a member's flow never comes here: rule 3 finds the flow's socket.
+// icmpErrors accepts the ICMP errors that flows need: unreachable (including fragmentation needed),
+// time exceeded, parameter problem, packet too big. An error about a member's flow does not get
+// here: rule 3 finds the flow's socket.
 func icmpErrors() []ruleset.Rule {
 	const aSecond = 100
 	return []ruleset.Rule{
@@ -197,9 +202,10 @@ func icmpErrors() []ruleset.Rule {
 	}
 }
 
-// doorRules judge the ambassador's packets where it has an allow list. Without connection tracking a reply is told by its
-// source port: a published one, and no SYN. A UDP datagram from a published port passes wherever it goes; the host's side,
-// which tracks connections, stops it when it is no reply.
+// doorRules judge the ambassador's packets if it has an allow list. Without connection tracking a
+// reply is recognised by its source port, which is published, and by the absence of SYN. A UDP
+// datagram from a published port passes to any destination. The host's side tracks connections, and
+// stops it there if it is no reply.
 func doorRules(p Policy) []ruleset.Rule {
 	return []ruleset.Rule{
 		ruleset.NewRule("a new connection", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Goto(newFlow)),

@@ -1,8 +1,9 @@
-// Package helper makes socket calls in a network namespace and from a cgroup. Each helper is a process of its own, which the
-// kernel puts there before its first instruction. It reads calls from a pipe. The self-test of the rules uses helpers, and so do
-// the tests.
+// Package helper makes socket calls in a network namespace and from a cgroup. Each helper is a
+// process of its own, which the kernel puts there before its first instruction. It reads calls from
+// a pipe. The self-test of the rules uses helpers, and so do the tests.
 //
-// What bites: the process is this very binary under another name, so main, or TestMain, has to call [Main] first thing.
+// What bites: the process is this very binary under another name, so main, or TestMain, has to call
+// [Main] first thing.
 package helper
 
 import (
@@ -26,7 +27,8 @@ import (
 // processName is argv[0] of a helper's process.
 const processName = "sallyport-helper"
 
-// Main serves calls and ends the process, if this process was started as a helper. Otherwise it returns at once.
+// Main serves calls and ends the process, if this process was started as a helper. Otherwise it
+// returns at once.
 func Main() {
 	if len(os.Args) == 0 || os.Args[0] != processName {
 		return
@@ -61,7 +63,8 @@ func Start(ctx context.Context, c Config) (*Process, error) {
 	cmd.Args = []string{processName}
 	cmd.ExtraFiles = []*os.File{c.NetNS}
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.Cred} // no Pdeathsig: it follows the thread, and ours come and go
+	// No Pdeathsig: it follows the thread that forks, and Go's threads come and go.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.Cred}
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	if c.Cgroup != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(c.Cgroup.Fd())
@@ -88,7 +91,8 @@ func Start(ctx context.Context, c Config) (*Process, error) {
 // PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Close ends the process and waits for its end. The sockets that the process alone has are closed. A second call does nothing.
+// Close ends the process and waits for its end. The sockets that the process alone has are closed.
+// A second call does nothing.
 func (p *Process) Close() error {
 	p.in.Close()
 	done := time.AfterFunc(2*time.Second, func() { _ = p.cmd.Process.Kill() })

@@ -56,7 +56,7 @@ func TestRootHelperTalks(t *testing.T) {
 	}
 }
 
-// Errors arrive as the numbers they are.
+// Errors have the numbers of the system calls.
 func TestRootHelperErrors(t *testing.T) {
 	netnstest.Root(t)
 	p := netnstest.NewHelper(t, netnstest.NewNamespace(t), "")
@@ -68,7 +68,7 @@ func TestRootHelperErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Connect(netip.MustParseAddrPort("127.0.0.1:1"), patience); !errors.Is(err, unix.ECONNREFUSED) {
-		t.Errorf("a port nobody listens on: %v", err)
+		t.Errorf("a port without a listener: %v", err)
 	}
 	if c, err = p.TCP(netip.IPv4Unspecified()); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestRootHelperErrors(t *testing.T) {
 		t.Errorf("an address without a route: %v", err)
 	}
 	if err := c.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "none"); !errors.Is(err, unix.ENODEV) {
-		t.Errorf("a device that is not there: %v", err)
+		t.Errorf("an absent device: %v", err)
 	}
 	p.Kill()
 	if _, err := p.TCP(netip.IPv4Unspecified()); err == nil {
@@ -85,7 +85,7 @@ func TestRootHelperErrors(t *testing.T) {
 	}
 }
 
-// A program that does not call Main is told so, and not left hanging.
+// Start of a program that does not call Main fails with that reason and does not hang.
 func TestStartWithoutMain(t *testing.T) {
 	if _, err := exec.LookPath("/bin/true"); err != nil {
 		t.Skip("no /bin/true")

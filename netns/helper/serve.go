@@ -62,7 +62,8 @@ var calls = map[string]Call{
 // Register adds a call by name. Tests add those that only they make, before they call [Main].
 func Register(name string, c Call) { calls[name] = c }
 
-// serve is the life of a helper's process. All of it happens on one thread, which is in the namespace given as file 3.
+// serve is the life of a helper's process. All of it happens on one thread, which is in the
+// namespace given as file 3.
 func serve(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread()
 	if err := unix.Setns(3, unix.CLONE_NEWNET); err != nil {

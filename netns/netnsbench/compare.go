@@ -10,51 +10,54 @@ import (
 
 // An Arm is one of the paths that a benchmark compares.
 type Arm struct {
-	Name  string
-	Lanes []Lane // as many as every other arm has
+	Name   string
+	Setups []Setup // as many as every other arm has
 }
 
-// A Lane is where an arm runs for a part of the comparison. Two arms that change lanes half-way each have both of them, in the
-// other order: what one lane has by accident, its place in memory say, falls on both arms alike.
-type Lane struct {
+// A Setup is where an arm runs for a part of the comparison. Two arms can exchange their setups
+// half-way. Then an accidental advantage of one setup, such as its place in memory, affects both
+// arms alike.
+type Setup struct {
 	Client  *Load
 	To      netip.Addr
-	Prepare func() // optional: makes the path what the arm says it is
+	Prepare func() // optional: makes the path that the arm is about
 }
 
-// How a comparison goes. The ratios of one round are of turns within a tenth of a second, so that whatever else the machine
-// does in the meantime falls on all arms alike; many short rounds tell more than a few long ones.
+// In each round every arm has one turn. A ratio compares turns within a tenth of a second, so that
+// other load of the machine affects all arms alike. Many short rounds are more exact than a few
+// long ones.
 const (
-	rounds = 200 // over all lanes
+	rounds = 200 // over all setups
 	turn   = 20 * time.Millisecond
-	settle = 300 * time.Millisecond // after a change of lanes: the kernel frees old rules a while later
+	settle = 300 * time.Millisecond // after a change of setups: the kernel frees old rules a while later
 )
 
-// Compare measures each quantity over each arm, turn by turn, and reports for every arm but the first, which is the control,
-// the median, and its ratio to the control's with the ratio's quartiles. With -short the numbers mean nothing.
+// Compare measures each quantity over each arm, turn by turn. The first arm is the control. For
+// each other arm it reports the median, and its ratio to the control's median with the ratio's
+// quartiles. With -short the numbers mean nothing.
 func Compare(b *testing.B, quantities []Quantity, arms ...Arm) {
 	b.Helper()
 	rounds, settle := rounds, settle
 	if testing.Short() {
 		rounds, settle = 4, 0
 	}
-	lanes := len(arms[0].Lanes)
+	setups := len(arms[0].Setups)
 	for _, q := range quantities {
 		values := make([][]float64, len(arms))
-		for lane := range lanes {
+		for setup := range setups {
 			for _, a := range arms {
-				if prepare := a.Lanes[lane].Prepare; prepare != nil {
+				if prepare := a.Setups[setup].Prepare; prepare != nil {
 					prepare()
 				}
 			}
 			time.Sleep(settle)
-			for round := range rounds / lanes {
+			for round := range rounds / setups {
 				for i := range arms {
-					if round%2 == 1 { // there and back: nobody always comes after the same
+					if round%2 == 1 { // in alternating order, so that no arm always follows the same one
 						i = len(arms) - 1 - i
 					}
-					l := arms[i].Lanes[lane]
-					values[i] = append(values[i], l.Client.Measure(q, l.To, turn))
+					s := arms[i].Setups[setup]
+					values[i] = append(values[i], s.Client.Measure(q, s.To, turn))
 				}
 			}
 		}
@@ -67,7 +70,7 @@ func Compare(b *testing.B, quantities []Quantity, arms ...Arm) {
 			b.Run(a.Name+"/"+q.Name, func(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(quantile(values[i+1], 0.5), q.Unit)
-				b.ReportMetric(middle(r, lanes), "ratio")
+				b.ReportMetric(middle(r, setups), "ratio")
 				b.ReportMetric(quantile(r, 0.25), "ratio-p25")
 				b.ReportMetric(quantile(r, 0.75), "ratio-p75")
 			})
@@ -75,14 +78,14 @@ func Compare(b *testing.B, quantities []Quantity, arms ...Arm) {
 	}
 }
 
-// middle is the geometric mean of the lanes' medians. Had both arms the same, and one lane were faster, one median would be as
-// far above 1 as the other below it.
-func middle(ratios []float64, lanes int) float64 {
+// middle returns the geometric mean of the setups' medians. If two equal arms exchange a fast and a
+// slow setup, one median is as far above 1 as the other is below.
+func middle(ratios []float64, setups int) float64 {
 	product := 1.0
-	for one := range slices.Chunk(ratios, len(ratios)/lanes) {
+	for one := range slices.Chunk(ratios, len(ratios)/setups) {
 		product *= quantile(one, 0.5)
 	}
-	return math.Pow(product, 1/float64(lanes))
+	return math.Pow(product, 1/float64(setups))
 }
 
 func ratios(of, to []float64) []float64 {
@@ -93,7 +96,7 @@ func ratios(of, to []float64) []float64 {
 	return out
 }
 
-// quantile is the value at that place of all, between two of them in proportion.
+// quantile returns the value at that place of all, interpolated between two values.
 func quantile(values []float64, at float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	place := at * float64(len(sorted)-1)

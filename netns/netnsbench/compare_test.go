@@ -25,12 +25,12 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 	}
 }
 
-func TestALanesOwnSpeedCancelsOut(t *testing.T) {
+func TestASetupsSpeedCancelsOut(t *testing.T) {
 	ratios := []float64{2, 2.2, 1.8, 0.5, 0.6, 0.4}
 	if got := middle(ratios, 2); math.Abs(got-1) > 1e-9 {
-		t.Errorf("two arms alike, one lane twice as fast: ratio %v, want 1", got)
+		t.Errorf("two equal arms, one setup twice as fast: ratio %v, want 1", got)
 	}
 	if got := middle(ratios[:3], 1); got != 2 {
-		t.Errorf("a single lane: ratio %v, want its median", got)
+		t.Errorf("a single setup: ratio %v, want its median", got)
 	}
 }

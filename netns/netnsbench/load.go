@@ -19,23 +19,25 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// A Load is a process that makes or takes load in a namespace and from a cgroup, for benchmarks: the same program in every
-// arm, on blocking sockets and one connection at a time, so that what differs is the path between.
+// A Load is a process that makes or serves load in a namespace and from a cgroup. It is the same
+// program in every arm, with blocking sockets and one connection at a time. So only the path
+// between two loads differs.
 type Load struct {
 	t   testing.TB
 	in  io.WriteCloser
 	out *json.Decoder
 }
 
-// NewLoad starts a process in a namespace, nil for the test's own, and in a cgroup, "" for the test's own. It ends with the
-// test. All of them share one processor: what they wait for each other is no part of what is measured, and neither is how long
-// an idle processor takes to wake.
+// NewLoad starts a process in a namespace and a cgroup. A nil namespace and an empty cgroup path
+// mean the test's own. It ends with the test. All loads share one processor. So the measurements do
+// not include the time that an idle processor takes to wake.
 func NewLoad(t testing.TB, ns *os.File, path string) *Load {
 	t.Helper()
 	return NewLoadOn(t, runtime.NumCPU()-1, ns, path)
 }
 
-// NewLoadOn is [NewLoad] on a processor of one's choice, for what users have: the two ends at work at the same time.
+// NewLoadOn is [NewLoad] on a given processor. On different processors both ends work at the same
+// time, as in practice.
 func NewLoadOn(t testing.TB, cpu int, ns *os.File, path string) *Load {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -71,7 +73,7 @@ func NewLoadOn(t testing.TB, cpu int, ns *os.File, path string) *Load {
 	return &Load{t: t, in: in, out: json.NewDecoder(bufio.NewReader(out))}
 }
 
-// A Quantity is what a load measures.
+// A Quantity is something that a load measures.
 type Quantity struct {
 	Name string
 	Unit string
@@ -80,24 +82,24 @@ type Quantity struct {
 
 // The quantities, and how they are measured. Each begins with a warm-up that does not count.
 var (
-	Throughput     = Quantity{"throughput", "Gbit/s", opStream}       // of one connection, to the last byte taken
+	Throughput     = Quantity{"throughput", "Gbit/s", opStream}       // of one connection, until its last byte is read
 	Latency        = Quantity{"request-latency", "us", opAsk}         // median of 64 bytes there and 64 back
-	ConnectRate    = Quantity{"connections", "connections/s", opCall} // by the median of opened, a byte each way, closed by the caller
+	ConnectRate    = Quantity{"connections", "connections/s", opCall} // from the median: open, a byte each way, close
 	RefusedConnect = Quantity{"tcp-refused", "us", opRefuseTCP}       // median of a TCP connect that fails
 	RefusedSend    = Quantity{"udp-refused", "us", opRefuseUDP}       // median of a UDP send that fails
-	PassedSend     = Quantity{"udp-passed", "us", opSendUDP}          // median of a UDP send that does not: the control
+	PassedSend     = Quantity{"udp-passed", "us", opSendUDP}          // median of a UDP send that succeeds: the control
 )
 
-// Path is all there is to measure of a path that lets traffic pass.
+// Path has the quantities of a path that lets traffic pass.
 var Path = []Quantity{Throughput, Latency, ConnectRate}
 
-// Serve takes load on ports from LoadPort to LoadPort+LoadPorts-1 of every address.
+// Serve serves load on ports LoadPort to LoadPort+LoadPorts-1 of every address.
 func (l *Load) Serve() {
 	l.t.Helper()
 	l.call(loadRequest{Op: opServe})
 }
 
-// Measure makes load for about that long.
+// Measure makes load for about the given time and returns the quantity.
 func (l *Load) Measure(q Quantity, to netip.Addr, d time.Duration) float64 {
 	l.t.Helper()
 	return l.call(loadRequest{Op: q.op, To: to, For: d}).Value

@@ -24,8 +24,8 @@ type loadReply struct {
 	Error string `json:",omitempty"`
 }
 
-// warmUp is how much of each measurement does not count.
-const warmUp = 10 // the tenth part
+// warmUp is the divisor of the time of a measurement that gives the time of its warm-up.
+const warmUp = 10
 
 func (r loadRequest) measure() (float64, error) {
 	do := map[loadOp]func(time.Duration) (float64, error){
@@ -41,7 +41,7 @@ func (r loadRequest) measure() (float64, error) {
 	return do(r.For)
 }
 
-// connect opens a connection and says what it is for.
+// connect opens a connection and sends its purpose.
 func (r loadRequest) connect(port int, want byte) (*net.TCPConn, error) {
 	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.To, uint16(port))))
 	if err != nil {
@@ -54,7 +54,7 @@ func (r loadRequest) connect(port int, want byte) (*net.TCPConn, error) {
 	return c, nil
 }
 
-// stream returns Gbit/s, counted by the other side and timed until it has taken all.
+// stream returns Gbit/s. The other side counts the bytes, and the time ends when it has read all.
 func (r loadRequest) stream(d time.Duration) (float64, error) {
 	c, err := r.connect(LoadPort, wantSink)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r loadRequest) ask(d time.Duration) (float64, error) {
 	})
 }
 
-// calls returns connections a second, as the median connection would have them.
+// calls returns connections a second, from the median time of one.
 func (r loadRequest) calls(d time.Duration) (float64, error) {
 	buf, n := []byte{0}, 0
 	us, err := medianOf(d, func() (time.Duration, error) {
@@ -126,7 +126,7 @@ func (r loadRequest) refuseTCP(d time.Duration) (float64, error) {
 // refuseUDP returns the median time of a send that is refused, in microseconds.
 func (r loadRequest) refuseUDP(d time.Duration) (float64, error) { return r.send(d, unix.EPERM) }
 
-// sendUDP returns that of a send that is not.
+// sendUDP returns the median time of a send that succeeds, in microseconds.
 func (r loadRequest) sendUDP(d time.Duration) (float64, error) { return r.send(d, nil) }
 
 func (r loadRequest) send(d time.Duration, want error) (float64, error) {
@@ -136,7 +136,7 @@ func (r loadRequest) send(d time.Duration, want error) (float64, error) {
 	})
 }
 
-// timed makes a socket, and times what is done with it, which must come to that error.
+// timed makes a socket and returns how long do takes with it. do must return the error want.
 func timed(domain, kind int, want error, do func(fd int) error) (time.Duration, error) {
 	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -20,7 +20,8 @@ const (
 	loadCPU  = "SALLYPORT_LOAD_CPU"
 )
 
-// Ports that a load serves. They are many, so that callers, whose last connections are in TIME-WAIT, find free pairs.
+// The ports that a load serves. There are many, because the last connections of callers are in
+// TIME-WAIT and occupy pairs of ports.
 const (
 	LoadPort  = 7000
 	LoadPorts = 16
@@ -38,16 +39,17 @@ const (
 	opSendUDP   loadOp = "send UDP"
 )
 
-// chunk is how much is written or read at once, at most.
+// chunk is the most bytes written or read at once.
 const chunk = 128 << 10
 
-// The first byte of a connection says what it is for.
+// The first byte of a connection is its purpose.
 const (
-	wantSink = 's' // all that comes is counted; after its end the count goes back
-	wantEcho = 'e' // what comes goes back, until its end
+	wantSink = 's' // the server counts the bytes and sends the count at the end
+	wantEcho = 'e' // the server sends every byte back
 )
 
-// loadMain is the life of a load's process, if this is one; otherwise it returns at once.
+// loadMain serves requests and ends the process, if this process was started as a load. Otherwise
+// it returns at once.
 func loadMain() {
 	if len(os.Args) == 0 || os.Args[0] != loadName {
 		return
@@ -88,7 +90,7 @@ func serveLoad() error {
 	}
 }
 
-// pinToCPU has every thread of the process, and those that they will start, run on one processor.
+// pinToCPU makes all threads of the process, also later ones, run on one processor.
 func pinToCPU(number string) error {
 	n, err := strconv.Atoi(number)
 	if err != nil {
@@ -135,7 +137,7 @@ func acceptLoad(l net.Listener) {
 	}
 }
 
-// takeLoad takes what one connection brings. One that breaks is for the other side to complain of.
+// takeLoad serves one connection. If it breaks, the other side reports it.
 func takeLoad(c net.Conn, buf []byte) {
 	if _, err := c.Read(buf[:1]); err != nil {
 		return

@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// samples is how often perf looks at what the processor does, each second.
+// samples is the number of perf's samples a second.
 const samples = 5000
 
-// onPath are the kernel's functions, with all that they call, in which a packet meets rules and fences.
+// onPath are the kernel's functions that run rules and fences on a packet.
 var onPath = []string{"nf_hook_slow", "__cgroup_bpf_run_filter_skb"}
 
-// Share reports, for each quantity, what part of the processor's busy time goes into rules and fences while that load is at work
-// on [NewLoad]'s processor alone. It is what [Compare] measures from outside, without what other machines do to this one's clock.
+// Share reports for each quantity the share of busy time in rules and fences on [NewLoad]'s
+// processor. [Compare] measures the same from outside. Share is independent of the speed of the
+// machine, which changes if other virtual machines share its hardware.
 func Share(b *testing.B, quantities []Quantity, client *Load, to netip.Addr) {
 	b.Helper()
 	for _, q := range quantities {
@@ -43,7 +44,8 @@ func Share(b *testing.B, quantities []Quantity, client *Load, to netip.Addr) {
 	}
 }
 
-// shareOf is the sum of these functions' shares, with what they call, of the time that a report of perf finds the processor busy.
+// shareOf returns the share of busy time of functions, including what they call, from a report of
+// perf.
 func shareOf(report []byte, functions ...string) (sum float64) {
 	for _, f := range functions {
 		sum += sharesIn(report, f)
@@ -51,7 +53,7 @@ func shareOf(report []byte, functions ...string) (sum float64) {
 	return 100 * sum / (100 - sharesIn(report, "do_idle"))
 }
 
-// sharesIn is a function's percentage in a report; 0 where perf never saw it.
+// sharesIn returns a function's percentage in a report. It is 0 if perf never saw the function.
 func sharesIn(report []byte, function string) float64 {
 	line := regexp.MustCompile(`(?m)^ +([0-9.]+)% .*\[k\] ` + regexp.QuoteMeta(function) + ` *$`)
 	found := line.FindSubmatch(report)

@@ -14,14 +14,15 @@ import (
 
 // A Frame is one frame seen on a link.
 type Frame struct {
-	Sent     bool           // by this end; else it came from the other
+	Sent     bool           // by this end; otherwise by the other
 	Ether    uint16         // unix.ETH_P_IP, ...
-	Protocol uint8          // of the packet, 0 where it is neither IPv4 nor IPv6
-	Src, Dst netip.AddrPort // ports of TCP and UDP, else 0
+	Protocol uint8          // of the packet; 0 if it is neither IPv4 nor IPv6
+	Src, Dst netip.AddrPort // the port is 0 unless the protocol is TCP or UDP
 	Bytes    []byte
 }
 
-// A Capture sees every frame of a link, both ways, on an AF_PACKET socket: it is no part of the path whose silence it proves.
+// A Capture records every frame of a link, both ways, on an AF_PACKET socket. The rules under test
+// do not affect it.
 type Capture struct {
 	t      testing.TB
 	mu     sync.Mutex
@@ -29,7 +30,8 @@ type Capture struct {
 	more   chan struct{} // closed and replaced with each frame
 }
 
-// NewCapture starts to capture on a link in a namespace, nil for the test's own; it ends with the test.
+// NewCapture starts to capture on a link in a namespace. A nil namespace means the test's own. It
+// ends with the test.
 func NewCapture(t testing.TB, ns *os.File, link string) *Capture {
 	t.Helper()
 	var fd int
@@ -92,7 +94,7 @@ func (c *Capture) add(f Frame) {
 	c.more = make(chan struct{})
 }
 
-// Frames returns the frames seen so far that match. Frames still on their way are not among them: see [Capture.Wait].
+// Frames returns the matching frames so far, without those still on their way; see [Capture.Wait].
 func (c *Capture) Frames(match func(Frame) bool) []Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +107,8 @@ func (c *Capture) Frames(match func(Frame) bool) []Frame {
 	return out
 }
 
-// Wait waits until a frame matches. A link keeps the order of frames: once a frame sent on purpose is seen, so is all that
-// went before it.
+// Wait waits until a frame matches. A link keeps the order of frames: when a frame sent on purpose
+// has arrived, all earlier ones have as well.
 func (c *Capture) Wait(match func(Frame) bool) Frame {
 	c.t.Helper()
 	deadline := time.After(5 * time.Second)
@@ -125,7 +127,7 @@ func (c *Capture) Wait(match func(Frame) bool) Frame {
 	}
 }
 
-// Forget drops the frames seen so far.
+// Forget drops the frames recorded so far.
 func (c *Capture) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // A Helper is a helper process that makes the calls of tests too; see helper_calls.go.
 type Helper struct{ *helper.Process }
 
-// NewHelper starts a helper in a namespace and a cgroup. A nil namespace and an empty cgroup path mean the test's own. It ends
-// with the test.
+// NewHelper starts a helper in a namespace and a cgroup. A nil namespace and an empty cgroup path
+// mean the test's own. It ends with the test.
 func NewHelper(t testing.TB, ns *os.File, path string) *Helper {
 	t.Helper()
 	c := helper.Config{NetNS: ns}
@@ -95,8 +95,8 @@ func (s *Socket) Send(data string) error {
 	return err
 }
 
-// Receive waits for data. It returns the first data and, if the socket is not connected, its sender. No data within the timeout
-// is unix.ETIMEDOUT.
+// Receive waits for data. It returns the first data and, if the socket is not connected, its
+// sender. No data within the timeout is unix.ETIMEDOUT.
 func (s *Socket) Receive(timeout time.Duration) (string, netip.AddrPort, error) {
 	r, err := s.Call(helper.Request{Name: callReceive, Timeout: timeout})
 	return string(r.Data), r.Addr, err
@@ -114,8 +114,8 @@ func (s *Socket) SetString(level, option int, value string) error {
 	return err
 }
 
-// PickAlways makes the kernel give every packet for the sockets that share this socket's port to one of them: the one that
-// joined at this place, counted from 0.
+// PickAlways makes the kernel give every packet for the sockets that share this socket's port to
+// one of them: the one that joined at this place, counted from 0.
 func (s *Socket) PickAlways(place int) error {
 	_, err := s.Call(helper.Request{Name: callPick, Ints: []int{place}})
 	return err
@@ -127,7 +127,8 @@ func (s *Socket) Local() (netip.AddrPort, error) {
 	return r.Addr, err
 }
 
-// OriginalDest returns the destination of an accepted connection before NAT rewrote it: SO_ORIGINAL_DST.
+// OriginalDest returns the destination of an accepted connection before NAT rewrote it:
+// SO_ORIGINAL_DST.
 func (s *Socket) OriginalDest() (netip.AddrPort, error) {
 	r, err := s.Call(helper.Request{Name: callOriginalDest})
 	return r.Addr, err

@@ -77,8 +77,8 @@ func receive(r helper.Request) (helper.Reply, error) {
 	return helper.Reply{Data: buf[:n], Addr: addrPort(from)}, nil
 }
 
-// originalDest reads the option, which has the same number for both families. The library has no function for it, so those for
-// options of the same length are used.
+// originalDest reads the option, which has the same number for both families. The library has no
+// function for it, so those for options of the same length are used.
 func originalDest(fd int) (netip.AddrPort, error) {
 	const soOriginalDst = 80
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)

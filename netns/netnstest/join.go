@@ -16,7 +16,7 @@ type End struct {
 	Addrs []string // "192.0.2.1/24"
 }
 
-// Join makes a link between two namespaces, up and with its addresses. It goes with the namespaces.
+// Join makes a link between two namespaces, up and with its addresses. It ends with the namespaces.
 func Join(t testing.TB, a, b End) {
 	t.Helper()
 	in(t, a.NS, func(h *netlink.Handle) error {
@@ -34,7 +34,7 @@ func Join(t testing.TB, a, b End) {
 	})
 }
 
-// RoutePrefix adds a route to a prefix by an address in a namespace.
+// RoutePrefix adds a route in a namespace to a prefix through an address.
 func RoutePrefix(t testing.TB, ns *os.File, to netip.Prefix, by netip.Addr) {
 	t.Helper()
 	in(t, ns, func(h *netlink.Handle) error {

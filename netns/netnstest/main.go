@@ -1,8 +1,9 @@
-// Package netnstest gives tests throw-away hosts: the test process itself runs in network and mount namespaces of its own, in
-// which it makes further namespaces, links, probes and captures. What a test leaves behind fails its package.
+// Package netnstest gives tests throw-away hosts. The test process runs in network and mount
+// namespaces of its own. There it makes further namespaces, links, helpers and captures. If a test
+// leaves something behind, its package fails.
 //
-// What bites: [Main] starts the test binary a second time, inside, when it runs as root; a debugger attached to the first sees
-// nothing.
+// What bites: as root, [Main] starts the test binary a second time inside the namespaces. A
+// debugger attached to the first process sees nothing.
 package netnstest
 
 import (
@@ -23,8 +24,9 @@ import (
 
 const insideEnv = "SALLYPORT_NETNSTEST"
 
-// Main is what a package's TestMain calls: os.Exit(netnstest.Main(m)). As root it runs the tests in a host of their own and
-// fails them when they leave a link, a mount, a cgroup, a table or an open namespace behind. As another user it just runs them.
+// Main is for a package's TestMain: os.Exit(netnstest.Main(m)). As root it runs the tests in a host
+// of their own. It fails them if they leave a link, a mount, a cgroup or an open namespace behind.
+// As another user it just runs them.
 func Main(m *testing.M) int {
 	registerCalls()
 	helper.Main()
@@ -38,9 +40,9 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "netnstest:", err)
 		return 1
 	}
-	before := leavings()
+	before := leftovers()
 	code := m.Run()
-	for what := range leavings() {
+	for what := range leftovers() {
 		if _, was := before[what]; !was {
 			fmt.Fprintln(os.Stderr, "netnstest: left behind:", what)
 			code = max(code, 1)
@@ -77,8 +79,8 @@ func enter() error {
 	return netlink.LinkSetUp(lo)
 }
 
-// leavings lists what tests must not leave behind.
-func leavings() map[string]bool {
+// leftovers lists what tests must not leave behind.
+func leftovers() map[string]bool {
 	found := map[string]bool{}
 	links, _ := netlink.LinkList()
 	for _, l := range links {
@@ -109,10 +111,10 @@ func leavings() map[string]bool {
 
 const cgroupPrefix = "sallyport-test-"
 
-// CgroupRoot is a cgroup path for this test process alone.
+// CgroupRoot returns a cgroup path for this test process alone.
 func CgroupRoot() string { return fmt.Sprintf("/%s%d", cgroupPrefix, os.Getpid()) }
 
-// Root skips a test that needs root, or fails it where CI is set.
+// Root skips a test that needs root. If CI is set, it fails the test.
 func Root(t testing.TB) {
 	t.Helper()
 	switch {

@@ -14,20 +14,21 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 )
 
-// Twin compares a table of a namespace with its twin: a file written by hand that the nft command loads into a namespace of its
-// own. The kernel judges: both must list the same. In the file, each key of replace stands for its value.
-func Twin(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
+// ListsAs compares a table of a namespace with a file written by hand, which the nft command loads
+// into another namespace. Both namespaces must list the same. In the file, each key of replace is
+// replaced by its value.
+func ListsAs(t testing.TB, ns *os.File, table, file string, replace map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	twin := string(text)
+	wanted := string(text)
 	for from, to := range replace {
-		twin = strings.ReplaceAll(twin, from, to)
+		wanted = strings.ReplaceAll(wanted, from, to)
 	}
 	other := NewNamespace(t)
-	NFT(t, other, twin, "-f", "-")
+	NFT(t, other, wanted, "-f", "-")
 	list := []string{"-s", "list", "table", "inet", table}
 	if diff := cmp.Diff(normal(NFT(t, other, "", list...)), normal(NFT(t, ns, "", list...))); diff != "" {
 		t.Errorf("%s (-%s +the table made here):\n%s", table, file, diff)
@@ -53,7 +54,8 @@ var (
 	chains   = regexp.MustCompile(`(?ms)^\tchain .*?^\t\}\n`)
 )
 
-// normal puts the elements of sets in order, which the kernel keeps none of, and the chains, which it keeps as they were made.
+// normal sorts the elements of sets, which the kernel lists in any order, and the chains, which it
+// lists as they were made.
 func normal(listing string) string {
 	var found []string
 	listing = chains.ReplaceAllStringFunc(listing, func(chain string) string {
@@ -72,7 +74,7 @@ func normal(listing string) string {
 	})
 }
 
-// CgroupName is a cgroup as the nft command names it: by its path below /sys/fs/cgroup.
+// CgroupName returns a cgroup's name for the nft command: its path below /sys/fs/cgroup.
 func CgroupName(t testing.TB, h cgroup.Hierarchies, path string) string {
 	t.Helper()
 	name, err := filepath.Rel("/sys/fs/cgroup", filepath.Join(h.V2, path))

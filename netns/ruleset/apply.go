@@ -11,8 +11,9 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-// Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at all. A table that is the same
-// already is left alone. Where only rules or elements differ, the chains, the counters and their counts stay.
+// Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at
+// all. An equal table is left alone. If only rules or elements differ, the chains, the counters and
+// their counts stay.
 func Apply(conn *Conn, t Table) (changed bool, err error) {
 	found, before, err := compare(conn, t)
 	if err != nil {
@@ -25,14 +26,14 @@ func Apply(conn *Conn, t Table) (changed bool, err error) {
 	if err := write(conn, t, found); err != nil {
 		return false, fmt.Errorf("write table %q: %w", t.Name, err)
 	}
-	// Nobody else's batch came between: the table is what was written.
+	// No other batch came in between: the table is what was written.
 	if after, err := conn.Generation(); err == nil && after.Follows(before) {
 		remember(after, t)
 	}
 	return true, nil
 }
 
-// Delete removes a table with everything in it. An absent one is no error.
+// Delete removes a table with everything in it. An absent table is no error.
 func Delete(conn *Conn, name string) error {
 	forget(conn.namespace, name)
 	conn.DelTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
@@ -42,10 +43,11 @@ func Delete(conn *Conn, name string) error {
 	return nil
 }
 
-// write sends the batch. There is never a moment without the deny: the kernel swaps the whole batch in at once.
+// write sends the batch. The namespace is never without the deny: the kernel puts the whole batch
+// in force at once.
 func write(conn *Conn, t Table, found finding) error {
 	if found.likeness == sameShape {
-		return mend(conn, t, found)
+		return repair(conn, t, found)
 	}
 	table := t.handle()
 	if found.likeness == different {
@@ -81,10 +83,11 @@ func write(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// mend changes only the rules, elements, quotas and chains that differ. What is only added costs little; whatever is deleted makes
-// the kernel wait for grace periods before it frees it, and others for the kernel. What rules name is made before them and goes
-// after them.
-func mend(conn *Conn, t Table, found finding) error {
+// repair changes only the rules, elements, quotas and chains that differ. Adding costs little. For
+// each deletion the kernel waits for grace periods before it frees memory, and others wait for the
+// kernel. Sets, quotas and chains are made before the rules that name them, and deleted after
+// those.
+func repair(conn *Conn, t Table, found finding) error {
 	for _, s := range t.Sets {
 		if s.Open {
 			continue
@@ -108,30 +111,31 @@ func mend(conn *Conn, t Table, found finding) error {
 	}
 	for _, c := range t.Chains {
 		got, read := found.rules[c.Name]
-		if !read { // known to be as wanted
+		if !read { // known to be equal
 			continue
 		}
-		if err := mendChain(conn, t.handle(), c, got); err != nil {
+		if err := repairChain(conn, t.handle(), c, got); err != nil {
 			return fmt.Errorf("chain %q: %w", c.Name, err)
 		}
 	}
-	deleteStrangers(conn, t, found)
+	deleteUnwanted(conn, t, found)
 	return conn.Commit()
 }
 
-// deleteStrangers deletes the chains and quotas that are not wanted, none of which a wanted rule names.
-func deleteStrangers(conn *Conn, t Table, found finding) {
+// deleteUnwanted deletes the chains and quotas that are not wanted. No wanted rule names one of
+// them.
+func deleteUnwanted(conn *Conn, t Table, found finding) {
 	wanted := t.chains()
-	var strangers []*nftables.Chain
+	var unwanted []*nftables.Chain
 	for name := range found.chains {
 		if _, ok := wanted[name]; !ok {
-			strangers = append(strangers, &nftables.Chain{Table: t.handle(), Name: name})
+			unwanted = append(unwanted, &nftables.Chain{Table: t.handle(), Name: name})
 		}
 	}
-	for _, c := range strangers { // they may name each other
+	for _, c := range unwanted { // they may name each other
 		conn.FlushChain(c)
 	}
-	for _, c := range strangers {
+	for _, c := range unwanted {
 		conn.DelChain(c)
 	}
 	for name := range found.quotas {
@@ -141,8 +145,9 @@ func deleteStrangers(conn *Conn, t Table, found finding) {
 	}
 }
 
-// mendChain keeps the rules at the chain's beginning and end that are as wanted, and replaces those between.
-func mendChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule) error {
+// repairChain keeps the equal rules at the beginning and the end of a chain, and replaces those
+// between.
+func repairChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule) error {
 	head := 0
 	for head < min(len(got), len(c.Rules)) && sameRule(got[head], c.Rules[head]) {
 		head++
@@ -159,7 +164,7 @@ func mendChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule)
 	for _, r := range c.Rules[head : len(c.Rules)-tail] {
 		h := r.handle(table, c)
 		if tail == 0 {
-			conn.AddRule(h) // behind all there are
+			conn.AddRule(h) // behind all others
 			continue
 		}
 		h.Position = got[len(got)-tail].Handle
@@ -168,15 +173,16 @@ func mendChain(conn *Conn, table *nftables.Table, c Chain, got []*nftables.Rule)
 	return nil
 }
 
-// A netlink attribute holds 64 KiB at most; this many elements of the longest key stay far below it.
+// elementsPerMessage of the longest key stay far below 64 KiB, the most that a netlink attribute
+// holds.
 const elementsPerMessage = 256
 
-// AddElements puts the adding of elements into the batch, in as many messages as that takes.
+// AddElements puts messages into the batch that add elements to a set, as many as needed.
 func AddElements(conn *Conn, set *nftables.Set, elements []nftables.SetElement) error {
 	return inMessages(set, elements, conn.SetAddElements)
 }
 
-// DeleteElements puts their deleting into the batch.
+// DeleteElements puts messages into the batch that delete elements from a set.
 func DeleteElements(conn *Conn, set *nftables.Set, elements []nftables.SetElement) error {
 	return inMessages(set, elements, conn.SetDeleteElements)
 }

@@ -26,7 +26,7 @@ func open(t *testing.T, ns *os.File) *ruleset.Conn {
 	return conn
 }
 
-// numbered is a table of one chain whose rules are known by their comments.
+// numbered returns a table of one chain whose rules have numbers as comments.
 func numbered(rules ...int) ruleset.Table {
 	c := ruleset.Chain{Name: "c", Base: &ruleset.Base{Type: nftables.ChainTypeFilter, Hook: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter}}
 	for _, n := range rules {
@@ -35,7 +35,8 @@ func numbered(rules ...int) ruleset.Table {
 	return ruleset.Table{Name: "t", Chains: []ruleset.Chain{c}}
 }
 
-// Whatever list of rules there was, and whether this process remembers it, the wanted list takes its place in its order.
+// The wanted list replaces any other list of rules, in order, whether or not this process remembers
+// the other one.
 func TestRootAnyRulesBecomeAnyOthers(t *testing.T) {
 	netnstest.Root(t)
 	ns := netnstest.NewNamespace(t)
@@ -69,7 +70,8 @@ func TestRootAnyRulesBecomeAnyOthers(t *testing.T) {
 	})
 }
 
-// A set with more elements than one message holds arrives whole, and so does the change of most of it.
+// A set with more elements than fit into one message is written whole, and so is a change of most
+// of them.
 func TestRootLargeSet(t *testing.T) {
 	netnstest.Root(t)
 	conn := open(t, netnstest.NewNamespace(t))
@@ -94,7 +96,7 @@ func TestRootLargeSet(t *testing.T) {
 	}
 }
 
-func TestRootGenerationSeesEverybodysBatches(t *testing.T) {
+func TestRootGenerationCountsAllBatches(t *testing.T) {
 	netnstest.Root(t)
 	ns := netnstest.NewNamespace(t)
 	conn := open(t, ns)
@@ -108,7 +110,7 @@ func TestRootGenerationSeesEverybodysBatches(t *testing.T) {
 	}
 	before := generation()
 	if before != generation() {
-		t.Error("looking changed the generation")
+		t.Error("reading changed the generation")
 	}
 	netnstest.NFT(t, ns, "", "add table inet x")
 	after := generation()
@@ -120,6 +122,6 @@ func TestRootGenerationSeesEverybodysBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	if other.Follows(before) || other == before {
-		t.Error("a generation of another namespace passes for one of this")
+		t.Error("a generation of another namespace is taken for one of this namespace")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/nftables"
 )
 
-// A likeness says how much of a table the kernel holds already.
+// A likeness is how much of a table the kernel holds already.
 type likeness int
 
 const (
@@ -19,23 +19,25 @@ const (
 	same
 )
 
-// A finding is what comparing found; rules and elements are read only where the shape is the same.
+// A finding is the result of a comparison. Rules and elements are read only if the shape is the
+// same.
 type finding struct {
 	likeness
-	rules    map[string][]*nftables.Rule // by chain; of a wanted chain that is not there, none
+	rules    map[string][]*nftables.Rule // by chain; none for a wanted chain that is absent
 	elements map[string][]nftables.SetElement
-	chains   map[string]bool // those there are
+	chains   map[string]bool // those that exist
 	quotas   map[string]Quota
 }
 
-// Matches reports whether the kernel holds exactly this table. The elements of open sets are not looked at.
+// Matches reports whether the kernel holds exactly this table. It does not compare the elements of
+// open sets.
 func Matches(conn *Conn, t Table) (bool, error) {
 	f, _, err := compare(conn, t)
 	return f.likeness == same, err
 }
 
-// Holds reports whether the kernel has all the chains of the table, with their hooks and policies, whatever their rules and
-// whatever else is in it.
+// Holds reports whether the kernel has all chains of the table, with their hooks and policies. It
+// compares neither rules nor what else is in the table.
 func Holds(conn *Conn, t Table) (bool, error) {
 	at, err := conn.Generation()
 	if err != nil {
@@ -63,11 +65,11 @@ func Exists(conn *Conn, name string) (bool, error) {
 	}
 }
 
-// mostReads is how often a table is read that is not whole because others change theirs meanwhile.
+// mostReads is how often a table is read again because other tables change meanwhile.
 const mostReads = 5
 
-// compare reads the table at a generation, or recalls it. What a list has that is changed meanwhile, be it by a change of another's
-// table, is anybody's guess: then it is read again.
+// compare reads the table at a generation, or recalls it. The kernel's lists are unreliable while
+// any table changes, also one of another program: then compare reads again.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 	if at, err = conn.Generation(); err != nil {
 		return f, at, err
@@ -146,8 +148,8 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	return f, nil
 }
 
-// compareShape compares chains and quotas, which come and go one by one. It returns false where a chain is hooked elsewhere than
-// wanted: the kernel moves none.
+// compareShape compares chains and quotas, which can be added and deleted one by one. It returns
+// false if a chain has another hook than wanted: the kernel can't move a chain.
 func (f *finding) compareShape(got map[string]Base, t Table) bool {
 	for name := range got {
 		f.chains[name] = true
@@ -175,7 +177,8 @@ func (f *finding) compareShape(got map[string]Base, t Table) bool {
 	return true
 }
 
-// readChains returns the chains there are, by name; one that is no base chain has an empty base.
+// readChains returns the chains that exist, by name. A chain that is no base chain has an empty
+// base.
 func readChains(conn *Conn, t Table) (map[string]Base, error) {
 	all, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
@@ -203,7 +206,7 @@ func holdsChains(got map[string]Base, t Table) bool {
 	return true
 }
 
-// base is the chain's, or an empty one.
+// base returns the chain's base. It is empty for a chain that is no base chain.
 func (c Chain) base() Base {
 	if c.Base == nil {
 		return Base{}
@@ -246,13 +249,13 @@ func sameCounters(conn *Conn, t Table) (bool, error) {
 	return true, nil
 }
 
-// Diff returns what is to be added to the elements of a set and what to be deleted from them. An element of which only the
-// data differs is in both; delete before adding.
+// Diff returns the elements to add to a set and those to delete from it. An element whose data
+// alone differs is in both: delete before adding.
 func Diff(got, want []nftables.SetElement) (add, del []nftables.SetElement) {
 	return Without(want, got), Without(got, want)
 }
 
-// Without returns the elements that are not among these.
+// Without returns the elements of all that are not among these.
 func Without(all, these []nftables.SetElement) (out []nftables.SetElement) {
 	among := make(map[string]bool, len(these))
 	for _, e := range these {

@@ -12,12 +12,12 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// While somebody else changes tables of theirs ours may not be readable, but it is never taken for another than it is: that
-// would have it made anew.
+// While another program changes its tables, ours may be unreadable. But it is never taken for
+// different, because then it would be replaced.
 func TestRootCompareWhileOthersChange(t *testing.T) {
 	netnstest.Root(t)
 	ns := netnstest.NewNamespace(t)
-	var theirs strings.Builder // many chains, that listing all takes more than one answer
+	var theirs strings.Builder // so many chains that a list of all takes more than one message
 	theirs.WriteString("add table inet aaa\n")
 	for i := range 400 {
 		fmt.Fprintf(&theirs, "add chain inet aaa c%d\nadd counter inet aaa n%d\n", i, i)
@@ -75,6 +75,6 @@ func TestRootCompareWhileOthersChange(t *testing.T) {
 	<-done
 	t.Logf("of %d: %d unreadable", n, unreadable)
 	if wrong > 0 {
-		t.Errorf("%d times of %d it was taken for another", wrong, n)
+		t.Errorf("%d times of %d the table was taken for different", wrong, n)
 	}
 }

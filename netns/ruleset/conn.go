@@ -17,8 +17,8 @@ type Conn struct {
 	committed bool
 }
 
-// Open returns a connection to the tables of a network namespace, or of the calling thread's own where ns is 0. The caller
-// closes it.
+// Open returns a connection to the tables of a network namespace. An ns of 0 means the namespace of
+// the calling thread. The caller closes the connection.
 func Open(ns int) (*Conn, error) {
 	c := &Conn{}
 	conn, err := nftables.New(nftables.WithNetNSFd(ns), nftables.AsLasting(), nftables.WithSockOptions(c.identify))
@@ -32,10 +32,10 @@ func Open(ns int) (*Conn, error) {
 	return c, nil
 }
 
-// largestBatch is far more than an allow list of ten thousand lines takes, in bytes.
+// largestBatch is in bytes. An allow list of ten thousand lines takes far less.
 const largestBatch = 8 << 20
 
-// identify finds out which namespace the socket is in. A kernel before 5.14 can't say.
+// identify reads the cookie of the socket's namespace. A kernel before 5.14 has none.
 func (c *Conn) identify(conn *netlink.Conn) error {
 	c.raw = conn
 	// The batch is one write, and the kernel answers each of its messages.
@@ -55,7 +55,8 @@ func (c *Conn) identify(conn *netlink.Conn) error {
 	return got
 }
 
-// Commit sends the batch, which takes effect whole or not at all. Tables that the batch does not name stay known.
+// Commit sends the batch, which takes effect whole or not at all. The memory of tables that it does
+// not name stays valid.
 func (c *Conn) Commit() error {
 	c.committed = true
 	before, err := c.Generation()
@@ -71,8 +72,9 @@ func (c *Conn) Commit() error {
 	return nil
 }
 
-// Close ends the connection. The kernel has whoever closes a connection wait until all that was deleted in the namespace is
-// freed, which takes it grace periods, some 10 ms; after a commit that is left to a goroutine, which ends by itself.
+// Close ends the connection. When a socket is closed, the kernel waits until everything deleted in
+// the namespace is freed, which takes grace periods, some 10 ms (nft_rcv_nl_event). So after a
+// commit a goroutine closes the socket and ends.
 func (c *Conn) Close() {
 	if c.committed {
 		go func() { _ = c.CloseLasting() }()

@@ -29,8 +29,8 @@ func Protocol(name string) (byte, error) {
 	return 0, fmt.Errorf("protocol %q is neither tcp nor udp", name)
 }
 
-// An AllowSet names the four sets that endpoints are kept in. Those with any port have sets of their own: in one set with the
-// others, ranges could overlap in part, which the kernel refuses.
+// An AllowSet names the four sets that hold endpoints. Endpoints with any port have sets of their
+// own: in one set with the others, ranges could overlap in part, which the kernel refuses.
 type AllowSet struct{ Port4, Host4, Port6, Host6 string }
 
 // Sets returns the four sets, empty. before are key fields in front of the endpoint's own.
@@ -48,7 +48,8 @@ func (a AllowSet) Sets(before ...nftables.SetDatatype) []Set {
 	}
 }
 
-// Rules match packets to one of the endpoints, each with the verdict; before are the fields in front.
+// Rules returns rules that match packets to one of the endpoints, each with the verdict. before are
+// the fields in front.
 func (a AllowSet) Rules(before []Field, verdict ...[]expr.Any) []Rule {
 	rule := func(set string, family byte, fields ...Field) Rule {
 		parts := [][]expr.Any{Family(family), In(set, append(slices.Clone(before), fields...)...)}
@@ -62,8 +63,9 @@ func (a AllowSet) Rules(before []Field, verdict ...[]expr.Any) []Rule {
 	}
 }
 
-// Elements are the endpoints as elements of the four sets, by the set's name; prefix is the value of the fields in front.
-// An endpoint that another one covers is left out: the kernel refuses both.
+// Elements returns the endpoints as elements of the four sets, by the set's name. prefix is the
+// value of the fields in front. An endpoint that another one covers is left out: the kernel refuses
+// overlapping elements.
 func (a AllowSet) Elements(endpoints []Endpoint, prefix ...[]byte) map[string][]nftables.SetElement {
 	out := map[string][]nftables.SetElement{}
 	for _, e := range compact(endpoints) {

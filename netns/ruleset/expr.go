@@ -10,16 +10,17 @@ import (
 // An Expr is one step of a rule.
 type Expr = expr.Any
 
-// Registers as the kernel prints them back: 1 to 4 hold 16 bytes, 8 to 23 hold 4 of the same bytes.
+// Registers as the kernel reads them back: 1 to 4 hold 16 bytes, 8 to 23 hold 4 of the same bytes.
 const (
 	reg1  = unix.NFT_REG_1
 	reg32 = unix.NFT_REG32_00
 )
 
-// payloadInner is NFT_PAYLOAD_INNER_HEADER: what the transport header carries. Linux 5.16 or later.
+// payloadInner is NFT_PAYLOAD_INNER_HEADER: the payload behind the transport header. It needs Linux
+// 5.16.
 const payloadInner = 3
 
-// InterfaceName pads a name to the 16 bytes that sets and comparisons hold.
+// InterfaceName pads a name to the 16 bytes of sets and comparisons.
 func InterfaceName(name string) []byte {
 	b := make([]byte, 16)
 	copy(b[:15], name)
@@ -53,8 +54,8 @@ func IIFName(name string) []expr.Any {
 // loopback is the index of lo in every network namespace.
 const loopback = 1
 
-// ToLoopback matches packets that leave by lo: oif "lo". Every packet is asked this first, and a number is compared faster than
-// a name.
+// ToLoopback matches packets that leave by lo: oif "lo". It is the first question for every packet,
+// and a number is compared faster than a name.
 func ToLoopback() []expr.Any { return isLoopback(expr.MetaKeyOIF) }
 
 // FromLoopback matches packets that come by lo: iif "lo".
@@ -82,18 +83,19 @@ func Cgroup(level uint32, id uint64) []expr.Any {
 	}
 }
 
-// AnySocket matches packets that the kernel has a socket for, be it only what is left of a connection (TIME-WAIT) or the
-// beginning of one: socket transparent 0. Sockets of transparent proxies, which take a capability, are left out.
+// AnySocket matches packets for which the kernel has a socket: socket transparent 0. The socket may
+// be the remains of a connection (TIME-WAIT) or the beginning of one. It does not match sockets of
+// transparent proxies, which need a capability.
 func AnySocket() []expr.Any {
 	return []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: reg1}, compareTo(expr.CmpOpEq, 0)}
 }
 
-// FullSocket matches packets of a socket that a process has: socket mark 0x0-0xffffffff. Every mark is in that range; it is the
-// load that fails where there is no such socket.
+// FullSocket matches packets of a socket that a process has: socket mark 0x0-0xffffffff. Every mark
+// is in that range. Without such a socket the load of the mark fails, and with it the rule.
 func FullSocket() []expr.Any {
 	return []expr.Any{
 		&expr.Socket{Key: expr.SocketKeyMark, Register: reg1},
-		// nft compares ranges in network order
+		// The kernel compares ranges in network order.
 		&expr.Range{Op: expr.CmpOpEq, Register: reg1, FromData: []byte{0, 0, 0, 0}, ToData: []byte{0xff, 0xff, 0xff, 0xff}},
 	}
 }
@@ -112,8 +114,8 @@ func TCPFlags(mask, want byte) []expr.Any {
 		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), compareTo(expr.CmpOpEq, want))
 }
 
-// CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8 0x0-0xff. The comparison always
-// holds; it is the load that fails where there is no such byte.
+// CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8
+// 0x0-0xff. The comparison always holds. Without such a byte the load fails, and with it the rule.
 func CarriesPayload() []expr.Any {
 	return []expr.Any{payload(payloadInner, 0, 1), compareTo(expr.CmpOpGte, 0x00), compareTo(expr.CmpOpLte, 0xff)}
 }
@@ -136,15 +138,18 @@ func headerType(from, to byte) []expr.Any {
 	return []expr.Any{load, compareTo(expr.CmpOpGte, from), compareTo(expr.CmpOpLte, to)}
 }
 
-// HopLimit matches the hop limit of an IPv6 packet that an earlier part of the rule found to be one: ip6 hoplimit.
+// HopLimit matches the hop limit of an IPv6 packet: ip6 hoplimit. An earlier part of the rule must
+// match IPv6.
 func HopLimit(n byte) []expr.Any {
 	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, 7, 1), compareTo(expr.CmpOpEq, n)}
 }
 
-// NeighbourDiscovery matches solicitations and advertisements that no router has forwarded.
+// NeighbourDiscovery matches neighbour solicitations and advertisements that no router has
+// forwarded.
 func NeighbourDiscovery() []expr.Any { return append(ICMPv6Type(135, 136), HopLimit(255)...) }
 
-// Limit matches at most rate packets a second, after a first burst of as many: limit rate N/second.
+// Limit matches at most rate packets a second, after a first burst of the same number: limit rate
+// N/second.
 func Limit(rate uint32) []expr.Any {
 	return []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(rate), Unit: expr.LimitTimeSecond, Burst: rate}}
 }
@@ -176,14 +181,14 @@ func ctBits(key expr.CtKey, mask uint32) []expr.Any {
 // ToLocal matches packets to one of the host's own addresses: fib daddr type local.
 func ToLocal() []expr.Any { return toType(unix.RTN_LOCAL) }
 
-// NotToLocal matches packets to any other address: fib daddr type != local.
+// NotToLocal matches packets to any address but the host's own: fib daddr type != local.
 func NotToLocal() []expr.Any { return destinationType(expr.CmpOpNeq, unix.RTN_LOCAL) }
 
-// ToUnicast matches packets to an address that is another host's: fib daddr type unicast.
+// ToUnicast matches packets to an address of another host: fib daddr type unicast.
 func ToUnicast() []expr.Any { return toType(unix.RTN_UNICAST) }
 
-// ToAnycast matches packets to an address that the host shares with others: fib daddr type anycast. Where the host forwards IPv6,
-// the first address of each of its networks is one.
+// ToAnycast matches packets to an address that the host shares with others: fib daddr type anycast.
+// On a host that forwards IPv6, the first address of each of its networks is one.
 func ToAnycast() []expr.Any { return toType(unix.RTN_ANYCAST) }
 
 // ToBroadcast matches packets to a broadcast address: fib daddr type broadcast.
@@ -192,10 +197,11 @@ func ToBroadcast() []expr.Any { return toType(unix.RTN_BROADCAST) }
 // ToMulticast matches packets to a multicast address: fib daddr type multicast.
 func ToMulticast() []expr.Any { return toType(unix.RTN_MULTICAST) }
 
-// FromLocal matches packets that carry one of the namespace's own addresses as their source: fib saddr type local.
+// FromLocal matches packets whose source is one of the namespace's own addresses: fib saddr type
+// local.
 func FromLocal() []expr.Any { return fromLocal(expr.CmpOpEq) }
 
-// FromElsewhere matches packets that carry any other: fib saddr type != local.
+// FromElsewhere matches packets with any other source: fib saddr type != local.
 func FromElsewhere() []expr.Any { return fromLocal(expr.CmpOpNeq) }
 
 func fromLocal(op expr.CmpOp) []expr.Any {
@@ -214,10 +220,10 @@ func destinationType(op expr.CmpOp, t uint32) []expr.Any {
 	}
 }
 
-// Untrack takes the packet out of connection tracking's sight: notrack.
+// Untrack exempts the packet from connection tracking: notrack.
 func Untrack() []expr.Any { return []expr.Any{&expr.Notrack{}} }
 
-// Mark matches packets that carry the mark: meta mark.
+// Mark matches packets with the mark: meta mark.
 func Mark(mark uint32) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyMARK), compareTo(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(mark)...)}
 }
@@ -230,7 +236,7 @@ func SetMark(mark uint32) []expr.Any {
 	}
 }
 
-// SourcePort matches TCP packets from a port, DestPort those to one.
+// SourcePort matches TCP packets from a port.
 func SourcePort(port uint16) []expr.Any { return tcpPort(0, port) }
 
 // DestPort matches TCP packets to a port.
@@ -240,12 +246,12 @@ func tcpPort(offset uint32, port uint16) []expr.Any {
 	return append(L4Proto(unix.IPPROTO_TCP), payload(expr.PayloadBaseTransportHeader, offset, 2), compareTo(expr.CmpOpEq, Port(port)...))
 }
 
-// Redirect leads a TCP connection that begins here to a port of the loopback: redirect to.
+// Redirect sends a TCP connection that begins here to a port of the loopback: redirect to.
 func Redirect(port uint16) []expr.Any {
 	return []expr.Any{&expr.Immediate{Register: reg1, Data: Port(port)}, &expr.Redir{RegisterProtoMin: reg1}}
 }
 
-// Masquerade gives the packet the address of the interface it leaves by.
+// Masquerade replaces the source address by that of the outgoing interface.
 func Masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
 
 // Count adds the packet to a named counter.
@@ -253,23 +259,24 @@ func Count(counter string) []expr.Any {
 	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}}
 }
 
-// Accept ends the hook in favour of the packet.
+// Accept lets the packet pass the hook.
 func Accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
 
-// Drop ends the packet without a word.
+// Drop drops the packet without an answer.
 func Drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
-// Jump goes on in another chain and comes back from its end.
+// Jump continues in another chain and returns at its end.
 func Jump(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
 }
 
-// Goto goes on in another chain and does not come back.
+// Goto continues in another chain and does not return.
 func Goto(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
 }
 
-// RejectTCP answers with a reset: at once for the caller, where an ICMP error on TCP waits for the SYN to be sent again.
+// RejectTCP answers with a reset. The caller sees it at once. With an ICMP error it would send its
+// SYN again first.
 func RejectTCP() []expr.Any {
 	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
 }

@@ -115,7 +115,7 @@ func everything() Table {
 	}
 }
 
-// The library reads back every expression that this package writes, but for socket expressions.
+// The library reads back every expression that this package writes, except socket expressions.
 func TestRootExpressionsReadBack(t *testing.T) {
 	netnstest.Root(t)
 	ns := netnstest.NewNamespace(t)
@@ -143,7 +143,7 @@ func TestRootExpressionsReadBack(t *testing.T) {
 			compareExprs(t, want.Comment, rules[i].Exprs, want.Exprs)
 		}
 	}
-	// As another batch came in between, the table is read and not remembered.
+	// After another batch the table is read and not remembered.
 	netnstest.NFT(t, ns, "", "add table inet other")
 	if ok, err := Matches(conn, table); err != nil || !ok {
 		t.Errorf("the table read back matches: %v, %v", ok, err)
@@ -174,7 +174,8 @@ func text(exprs ...expr.Any) string {
 	return strings.Join(out, " ")
 }
 
-// Every function that makes a part of a rule is in one of the lists above, and so is every kind of expression.
+// Every function that makes a part of a rule is in one of the lists above, and so is every kind of
+// expression.
 func TestEveryExpressionIsReadBack(t *testing.T) {
 	listed := map[string]bool{}
 	kinds := map[string]bool{"Counter": true, "Quota": true} // of elements and of named objects

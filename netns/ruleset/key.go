@@ -10,7 +10,7 @@ import (
 
 // A Field is one part of a key that [In], [NotIn] or [DestinationNAT] looks up.
 type Field struct {
-	size uint32 // bytes it takes of the key, padded to registers
+	size uint32 // its length in the key, padded to registers
 	load func(reg uint32) expr.Any
 }
 
@@ -24,7 +24,8 @@ func payloadField(base expr.PayloadBase, offset, n uint32) Field {
 	}}
 }
 
-// The fields of keys. Addresses need a [Family] and ports a transport protocol with ports earlier in the rule or in the key.
+// The fields of keys. Earlier in the rule or the key, addresses need a [Family], and ports a
+// protocol with ports.
 var (
 	FieldIIFName = metaField(16, expr.MetaKeyIIFNAME)
 	FieldOIFName = metaField(16, expr.MetaKeyOIFNAME)
@@ -37,15 +38,16 @@ var (
 	FieldDPort   = payloadField(expr.PayloadBaseTransportHeader, 2, 2)
 )
 
-// FieldCgroup is the cgroup at a level above, or at, the one that the packet's socket was created in. A packet without such a
-// socket, or of one created nearer to the root, does not match the rule.
+// FieldCgroup is the ancestor, at a level, of the cgroup in which the packet's socket was created,
+// or that cgroup itself. The rule does not match a packet without a socket, or with a socket
+// created nearer to the root.
 func FieldCgroup(level uint32) Field {
 	return Field{8, func(reg uint32) expr.Any {
 		return &expr.Socket{Key: expr.SocketKeyCgroupv2, Level: level, Register: reg}
 	}}
 }
 
-// FieldNoPort is port 0, in a key with ports for a packet that has none.
+// FieldNoPort is port 0: the port in the key of a packet that has none.
 var FieldNoPort = Field{4, func(reg uint32) expr.Any { return &expr.Immediate{Register: reg, Data: Port(0)} }}
 
 // In matches packets whose fields are a key of the set.
@@ -53,19 +55,19 @@ func In(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set})
 }
 
-// NotIn matches packets whose fields are no key of the set.
+// NotIn matches packets whose fields are not a key of the set.
 func NotIn(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true})
 }
 
-// Update puts the fields into a dynamic set as a key, or has the key that is there stay longer, and adds the packet to its
-// counter: update @set { fields counter }.
+// Update adds the fields to a dynamic set as a key, or restarts the timeout of an existing key, and
+// adds the packet to its counter: update @set { fields counter }.
 func Update(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}})
 }
 
-// DestinationNAT rewrites the destination to the address and port that the map holds for the fields; without such a key the
-// rule does not match.
+// DestinationNAT rewrites the destination to the address and port that the map has for the fields.
+// Without such a key the rule does not match.
 func DestinationNAT(family byte, mapName string, fields ...Field) []expr.Any {
 	port := uint32(reg32 + 1)
 	if family == unix.NFPROTO_IPV6 {
@@ -76,7 +78,7 @@ func DestinationNAT(family byte, mapName string, fields ...Field) []expr.Any {
 		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(family), RegAddrMin: reg1, RegProtoMin: port, Specified: true})
 }
 
-// load puts the fields side by side into registers, from the first on.
+// load puts the fields side by side into registers, beginning with the first.
 func load(fields []Field) []expr.Any {
 	var exprs []expr.Any
 	var at uint32
@@ -87,7 +89,7 @@ func load(fields []Field) []expr.Any {
 	return exprs
 }
 
-// register names the register that starts at a byte, the way the kernel prints it back.
+// register returns the register that starts at a byte, as the kernel reads it back.
 func register(at uint32) uint32 {
 	if at%16 == 0 {
 		return reg1 + at/16
@@ -95,10 +97,10 @@ func register(at uint32) uint32 {
 	return reg32 + at/4
 }
 
-// SourceIn matches packets from a prefix, DestIn packets to one; both bring their [Family].
+// SourceIn matches packets from a prefix. It includes the [Family].
 func SourceIn(p netip.Prefix) []expr.Any { return addressIn(p, 12, 8) }
 
-// DestIn matches packets to a prefix.
+// DestIn matches packets to a prefix. It includes the [Family].
 func DestIn(p netip.Prefix) []expr.Any { return addressIn(p, 16, 24) }
 
 func addressIn(p netip.Prefix, offset4, offset6 uint32) []expr.Any {
@@ -126,7 +128,7 @@ func maskOf(p netip.Prefix) []byte {
 	return mask
 }
 
-// Key joins the parts of a set element's key or data, each padded to a register.
+// Key joins the parts of a set element's key or data. Each part is padded to a register.
 func Key(parts ...[]byte) []byte {
 	var key []byte
 	for _, p := range parts {
@@ -138,10 +140,10 @@ func Key(parts ...[]byte) []byte {
 	return key
 }
 
-// Port is a port as keys hold it.
+// Port returns a port as keys hold it.
 func Port(p uint16) []byte { return binary.BigEndian.AppendUint16(nil, p) }
 
-// LastOf is the last address of a prefix.
+// LastOf returns the last address of a prefix.
 func LastOf(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for i, m := range maskOf(p) {

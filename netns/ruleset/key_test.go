@@ -33,7 +33,7 @@ func TestKeyPadsEachPart(t *testing.T) {
 	}
 }
 
-// Fields stand side by side in registers as the kernel numbers them.
+// Fields are side by side in registers, with the kernel's numbers.
 func TestInPlacesFields(t *testing.T) {
 	var got []uint32
 	for _, e := range In("s", FieldIIFName, FieldDest4, FieldL4Proto, FieldDPort) {
@@ -44,7 +44,8 @@ func TestInPlacesFields(t *testing.T) {
 			got = append(got, x.DestRegister)
 		}
 	}
-	// 16 bytes, then three times 4: the second 16-byte register, and its second and third quarter.
+	// 16 bytes, then three times 4 bytes: the second 16-byte register, and its second and third
+	// quarter.
 	if diff := cmp.Diff([]uint32{1, 2, 13, 14}, got); diff != "" {
 		t.Errorf("registers (-want +got):\n%s", diff)
 	}
@@ -86,8 +87,8 @@ func endpoint(t *rapid.T) Endpoint {
 	}
 }
 
-// Leaving out what another endpoint covers changes nothing about what is allowed, and leaves no two that the kernel would
-// refuse in one set.
+// Leaving out covered endpoints allows the same destinations. No two of the remaining ones overlap,
+// which the kernel would refuse in one set.
 func TestCompactAllowsTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := rapid.SliceOfN(rapid.Custom(endpoint), 0, 12).Draw(t, "endpoints")

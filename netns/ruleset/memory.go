@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Generation is the state of all tables of one namespace: the kernel counts it up with every batch from anybody. While it is
-// the same, so is every table.
+// A Generation is the state of all tables of one namespace. The kernel increments it with every
+// batch of any process. While it is the same, so is every table.
 type Generation struct {
 	namespace uint64 // the kernel's cookie for it, never used twice
 	number    uint32
@@ -45,10 +45,11 @@ func (c *Conn) Generation() (Generation, error) {
 			}
 		}
 	}
-	return Generation{}, errors.New("read generation of tables: the kernel did not say")
+	return Generation{}, errors.New("read generation of tables: the kernel's answer has none")
 }
 
-// memory is what tables were seen, or made, as: to read one back takes two dozen requests, to ask for the generation one.
+// memory holds tables as they were last read or written. Reading one back takes two dozen requests,
+// reading the generation one.
 var memory = struct {
 	sync.Mutex
 	tables map[place]seen
@@ -64,7 +65,8 @@ type seen struct {
 	table Table
 }
 
-// Namespaces come and go, and nobody says when: at this many the memory starts anew.
+// mostSeen bounds the memory, which is cleared when it is full: there is no event for a namespace
+// that is gone.
 const mostSeen = 1024
 
 func remember(at Generation, t Table) {
@@ -76,8 +78,9 @@ func remember(at Generation, t Table) {
 	memory.tables[place{at.namespace, t.Name}] = seen{at, t}
 }
 
-// carry takes what is known over a batch of ours. The batch's own table is not as it was: who changed more than the elements
-// of its open sets remembers it anew, or forgets it.
+// carry moves what is known to the generation after a batch of ours. The batch's own table has
+// changed: a caller that changed more than the elements of its open sets remembers it again, or
+// forgets it.
 func carry(before, after Generation) {
 	memory.Lock()
 	defer memory.Unlock()
@@ -102,7 +105,8 @@ func recall(at Generation, name string) (Table, bool) {
 	return s.table, ok && s.at == at
 }
 
-// compareKnown compares with what the kernel is known to hold. Only the chains that differ are read, for their handles.
+// compareKnown compares with the table that the kernel is known to hold. It reads only chains that
+// differ, for their handles.
 func compareKnown(conn *Conn, known, t Table) (finding, error) {
 	if !reflect.DeepEqual(known.shape(), t.shape()) {
 		return finding{likeness: different}, nil
@@ -137,7 +141,8 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 	return f, nil
 }
 
-// shape is what can't be changed in place: the counters and the sets without their elements. Chains may still be hooked elsewhere.
+// shape returns what can't be changed in place: the counters, and the sets without their elements.
+// Chains are compared by [finding.compareShape].
 func (t Table) shape() Table {
 	out := Table{Name: t.Name, Counters: t.Counters}
 	for _, s := range t.Sets {
@@ -147,7 +152,7 @@ func (t Table) shape() Table {
 	return out
 }
 
-// chains are the bases of all chains; see [readChains].
+// chains returns the bases of all chains; see [readChains].
 func (t Table) chains() map[string]Base {
 	out := map[string]Base{}
 	for _, c := range t.Chains {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Over matches packets by which more bytes than the quota's have come to this rule: quota name "NAME". Each packet counts, those
-// that are refused for it too.
+// Over matches packets once more bytes than the quota have reached this rule: quota name "NAME".
+// Every packet counts, including those that the rule refuses.
 func Over(quota string) []expr.Any {
 	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_QUOTA, Name: quota}}
 }
@@ -18,9 +18,9 @@ func (q Quota) handle(table *nftables.Table, spent uint64) *nftables.NamedObj {
 	return &nftables.NamedObj{Table: table, Name: q.Name, Type: nftables.ObjTypeQuota, Obj: &expr.Quota{Bytes: q.Bytes, Consumed: spent, Over: true}}
 }
 
-// addQuotas puts the making of the quotas that are not there into the batch.
+// addQuotas puts messages into the batch that make the missing quotas.
 func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
-	var counts map[string]Tally
+	var counts map[string]Counter
 	for _, q := range t.Quotas {
 		if there[q.Name].Bytes == q.Bytes {
 			continue
@@ -35,12 +35,12 @@ func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
 		for _, c := range q.Counted {
 			spent += counts[c].Bytes
 		}
-		conn.AddObj(q.handle(t.handle(), min(spent, q.Bytes))) // the kernel takes no more
+		conn.AddObj(q.handle(t.handle(), min(spent, q.Bytes))) // the kernel accepts no more
 	}
 	return nil
 }
 
-// readQuotas reads the quotas of a table that let pass what is not over them, by name.
+// readQuotas reads the quotas of a table, by name.
 func readQuotas(conn *Conn, table string) (map[string]Quota, error) {
 	spent, err := Spent(conn, table)
 	if err != nil {
@@ -53,9 +53,9 @@ func readQuotas(conn *Conn, table string) (map[string]Quota, error) {
 	return out, nil
 }
 
-// An Expense is how much of a quota is spent.
+// An Expense is the spent part of a quota.
 type Expense struct {
-	Spent uint64 // at most Bytes, however much more was asked for
+	Spent uint64 // at most Bytes, even if more was asked for
 	Bytes uint64
 }
 
@@ -71,7 +71,7 @@ func Spent(conn *Conn, table string) (map[string]Expense, error) {
 			q := n.Obj.(*expr.Quota)
 			out[n.Name] = Expense{Spent: q.Consumed, Bytes: q.Bytes}
 			if !q.Over {
-				out[n.Name] = Expense{} // somebody's that shuts where ours opens: as none
+				out[n.Name] = Expense{} // not ours: it matches below the quota. It counts as none.
 			}
 		}
 	}

@@ -1,8 +1,9 @@
-// Package ruleset handles one nftables table of the inet family as a value: say the whole table, and it is compared with what
-// the kernel holds and replaced in one atomic batch where they differ.
+// Package ruleset handles one nftables table of the inet family as a value. The whole wanted table
+// is compared with the kernel's table. If they differ, it is replaced in one atomic batch.
 //
-// What bites: a table read back is compared rule by rule, but for the `socket` expressions, which the nftables library can't
-// read; a rule that differs only in the level of its cgroup match counts as the same. The id beside it does not.
+// What bites: a table read back is compared rule by rule, but without `socket` expressions, which
+// the nftables library can't read. A rule that differs only in the level of its cgroup match counts
+// as equal. A rule with another cgroup id does not.
 package ruleset
 
 import (
@@ -13,23 +14,23 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// A Table is everything one inet table holds.
+// A Table is the whole content of one inet table.
 type Table struct {
 	Name     string   // required
 	Counters []string // named counters, in the order they are made
 	Quotas   []Quota
 	Sets     []Set
-	Chains   []Chain // a chain that another jumps to stands before it or after it
+	Chains   []Chain // in any order
 }
 
-// A Quota is a named bound on bytes, which [Over] asks.
+// A Quota is a named bound on bytes. [Over] checks it.
 //
-// What it has counted can't be put right afterwards: packets that it refuses count as well. So a bound of another size is another
-// quota, under another name, that begins with what the counters say.
+// Its count can't be corrected later: refused packets count as well. So a bound of another size is
+// another quota with another name, which begins with the values of the counters.
 type Quota struct {
 	Name  string // required
 	Bytes uint64 // required: at most math.MaxInt64
-	// Counted are the counters of what has been spent when the quota is made.
+	// Counted are the counters whose sum is spent when the quota is made.
 	Counted []string
 }
 
@@ -40,24 +41,25 @@ type Set struct {
 	Concat   bool                 // the key has several fields
 	Interval bool                 // elements are ranges: KeyEnd is set on each
 	Data     *nftables.SetDatatype
-	// Elements are what the set holds, no more and no less. Ignored where Open is set.
+	// Elements are exactly the elements of the set. Ignored if Open is set.
 	Elements []nftables.SetElement
-	// Open says that the elements come and go without the table: [Apply] leaves them alone as long as the table's shape stays.
+	// Open means that elements change independently of the table: [Apply] leaves them alone while
+	// the table's shape stays.
 	Open bool
-	// Dynamic says that rules fill it; see [NewDynamicSet].
+	// Dynamic means that rules fill it; see [NewDynamicSet].
 	Dynamic bool
-	Timeout time.Duration // how long an element stays that no packet touches; 0: for good
-	Size    uint32        // the most elements it takes; 0: no bound
+	Timeout time.Duration // of an element that no packet updates; 0: none
+	Size    uint32        // the most elements; 0: no bound
 }
 
-// A Chain is a base chain where Base is set, else one that rules jump to.
+// A Chain is a base chain if Base is set. Otherwise rules jump to it.
 type Chain struct {
 	Name  string // required
 	Base  *Base
 	Rules []Rule
 }
 
-// A Base says where a chain hooks into the path of packets.
+// A Base is the place of a chain in the path of packets.
 type Base struct {
 	Type     nftables.ChainType // required
 	Hook     *nftables.ChainHook
@@ -71,7 +73,7 @@ type Rule struct {
 	Exprs   []expr.Any
 }
 
-// NewRule joins parts, each made by one of this package's functions, into a rule.
+// NewRule joins parts into a rule. Functions of this package make the parts.
 func NewRule(comment string, parts ...[]expr.Any) Rule {
 	r := Rule{Comment: comment}
 	for _, p := range parts {
@@ -88,8 +90,9 @@ func NewSet(name string, fields ...nftables.SetDatatype) Set {
 	return Set{Name: name, Key: nftables.MustConcatSetType(fields...), Concat: true}
 }
 
-// NewDynamicSet returns a set that rules fill by [Update]. When it holds size elements it takes no more, until one has not been
-// touched for as long as timeout; a packet that would be one more does not match the rule.
+// NewDynamicSet returns a set that rules fill by [Update]. It holds at most size elements. An
+// element that no packet updates for the timeout is removed. While the set is full, a packet that
+// would add an element does not match the rule.
 func NewDynamicSet(name string, size uint32, timeout time.Duration, fields ...nftables.SetDatatype) Set {
 	s := NewSet(name, fields...)
 	s.Open, s.Dynamic, s.Timeout, s.Size = true, true, timeout, size
@@ -108,7 +111,7 @@ func (t Table) handle() *nftables.Table {
 	return &nftables.Table{Name: t.Name, Family: nftables.TableFamilyINet}
 }
 
-// Handle is the set as the nftables library knows it, for adding and deleting elements.
+// Handle returns the set as the nftables library knows it, to add and delete elements.
 func (s Set) Handle(table string) *nftables.Set {
 	h := &nftables.Set{
 		Table:         &nftables.Table{Name: table, Family: nftables.TableFamilyINet},
@@ -122,7 +125,7 @@ func (s Set) Handle(table string) *nftables.Set {
 		Size:          s.Size,
 	}
 	if s.Key.Name == nftables.TypeIFName.Name {
-		h.KeyByteOrder = binaryutil.NativeEndian // or the nft command prints the names as empty ones
+		h.KeyByteOrder = binaryutil.NativeEndian // otherwise the nft command prints empty names
 	}
 	if s.Data != nil {
 		h.IsMap, h.DataType = true, *s.Data

@@ -33,7 +33,7 @@ func sameExprs(got, want []expr.Any) bool {
 	return true
 }
 
-// canonical is an expression without what the kernel adds to it.
+// canonical returns an expression's bytes without the attributes that the kernel adds.
 func canonical(e expr.Any) ([]byte, error) {
 	switch x := e.(type) {
 	case *expr.Lookup:

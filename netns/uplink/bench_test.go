@@ -16,21 +16,21 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A bench is a world in which a load serves, and several hosts that lead to it. Each host has a group of its own behind it, in
-// which another load calls the world and is called.
+// A bench is a namespace outside in which a load serves, and several hosts with routes to it.
+// Behind each host there is a group, in which another load calls the outside and is called.
 type bench struct {
 	*testing.B
-	world       *os.File
+	outside     *os.File
 	server      *netnsbench.Load
 	hierarchies cgroup.Hierarchies
 	hosts       int
 }
 
-// A way is one host with its group, and the link between it and the world.
-type way struct {
-	host, group  *os.File
-	world4, own4 netip.Addr // the world's address and the host's own on the link between them
-	client       *netnsbench.Load
+// A testHost is one host with its group, and the link between it and the outside.
+type testHost struct {
+	host, group    *os.File
+	outside4, own4 netip.Addr // the outside's address and the host's own on the link between them
+	client         *netnsbench.Load
 }
 
 // Addresses of the link between a host and its group, the same on every host.
@@ -46,31 +46,32 @@ func newBench(b *testing.B) *bench {
 	if err != nil {
 		b.Fatal(err)
 	}
-	x := &bench{B: b, world: netnstest.NewNamespace(b), hierarchies: h}
+	x := &bench{B: b, outside: netnstest.NewNamespace(b), hierarchies: h}
 	b.Cleanup(func() {
 		if err := h.Remove(netnstest.CgroupRoot()); err != nil {
 			b.Error(err)
 		}
 	})
-	x.server = netnsbench.NewLoad(b, x.world, "")
+	x.server = netnsbench.NewLoad(b, x.outside, "")
 	x.server.Serve()
 	return x
 }
 
-// newHost joins a further host to the world.
-func (b *bench) newHost() *way {
+// newHost joins another host to the outside.
+func (b *bench) newHost() *testHost {
 	b.Helper()
 	n := byte(b.hosts)
 	b.hosts++
-	w := &way{host: netnstest.NewNamespace(b), world4: netip.AddrFrom4([4]byte{198, 51, 100, 4*n + 2}), own4: netip.AddrFrom4([4]byte{198, 51, 100, 4*n + 1})}
+	w := &testHost{host: netnstest.NewNamespace(b), outside4: netip.AddrFrom4([4]byte{198, 51, 100, 4*n + 2}), own4: netip.AddrFrom4([4]byte{198, 51, 100, 4*n + 1})}
 	netnstest.Join(b,
 		netnstest.End{NS: w.host, Name: "uplink0", Addrs: []string{w.own4.String() + "/30"}},
-		netnstest.End{NS: b.world, Name: fmt.Sprint("host", n), Addrs: []string{w.world4.String() + "/30"}})
+		netnstest.End{NS: b.outside, Name: fmt.Sprint("host", n), Addrs: []string{w.outside4.String() + "/30"}})
 	return w
 }
 
-// plainGroup puts a group without rules behind a host that routes, its end of the link named so.
-func (b *bench) plainGroup(w *way, link string, addrs ...string) {
+// plainGroup puts a group without rules behind a host that routes. link is the name of the host's
+// end.
+func (b *bench) plainGroup(w *testHost, link string, addrs ...string) {
 	b.Helper()
 	w.group = netnstest.NewNamespace(b)
 	netnstest.Join(b, netnstest.End{NS: w.host, Name: link, Addrs: addrs},
@@ -81,16 +82,17 @@ func (b *bench) plainGroup(w *way, link string, addrs ...string) {
 	w.client.Serve()
 }
 
-// routed is two hops and nothing else: the control.
-func (b *bench) routed() *way {
+// routed makes a host with two hops and nothing else: the control.
+func (b *bench) routed() *testHost {
 	b.Helper()
 	w := b.newHost()
 	b.plainGroup(w, "group", near4.String()+"/31")
-	netnstest.RoutePrefix(b, b.world, netip.PrefixFrom(group4, 32), w.own4)
+	netnstest.RoutePrefix(b, b.outside, netip.PrefixFrom(group4, 32), w.own4)
 	return w
 }
 
-// dockerTable is what Docker 28 puts on the host for one container that publishes ports, as nft prints it: each rule counts.
+// dockerTable are the rules of Docker 28 for one container that publishes ports, as nft prints
+// them. Each rule has a counter.
 const dockerTable = `
 table ip raw {
 	chain PREROUTING {
@@ -144,8 +146,8 @@ table ip filter {
 }
 `
 
-// bridged is how others build it: a bridge, and masquerade.
-func (b *bench) bridged() *way {
+// bridged makes a host as other programs do: with a bridge and masquerade.
+func (b *bench) bridged() *testHost {
 	b.Helper()
 	w := b.newHost()
 	b.plainGroup(w, "veth0")
@@ -154,8 +156,9 @@ func (b *bench) bridged() *way {
 	return w
 }
 
-// ours is a host as Sallyport makes it, with as many groups in its table. One of them is there, and has its own rules.
-func (b *bench) ours(groups int) *way {
+// ours makes a host as Sallyport does, with that many groups in its table. One of them exists and
+// has its own rules.
+func (b *bench) ours(groups int) *testHost {
 	b.Helper()
 	w := b.newHost()
 	pin := filepath.Join(b.TempDir(), "netns", "group")
@@ -213,7 +216,8 @@ func (b *bench) cgroup(path string) cgroup.Cgroup {
 	return c
 }
 
-// another is the entry of a further group: two addresses, three published ports, an allow list of two lines.
+// another returns the entry of another group: two addresses, three published ports, an allow list
+// of two lines.
 func another(n int) Entry {
 	a4 := netip.AddrFrom4([4]byte{10, 209, byte(n >> 7), byte(n<<1 | 1)})
 	a6 := netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x5a, 13: byte(n >> 15), 14: byte(n >> 7), 15: byte(n<<1 | 1)})
@@ -227,16 +231,17 @@ func another(n int) Entry {
 	return e
 }
 
-func (b *bench) out(name string, w *way) netnsbench.Arm {
-	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: w.client, To: w.world4}}}
+func (b *bench) out(name string, w *testHost) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Setups: []netnsbench.Setup{{Client: w.client, To: w.outside4}}}
 }
 
-func (b *bench) in(name string, w *way, to netip.Addr) netnsbench.Arm {
-	return netnsbench.Arm{Name: name, Lanes: []netnsbench.Lane{{Client: b.server, To: to}}}
+func (b *bench) in(name string, w *testHost, to netip.Addr) netnsbench.Arm {
+	return netnsbench.Arm{Name: name, Setups: []netnsbench.Setup{{Client: b.server, To: to}}}
 }
 
-// BenchmarkRootPath is the whole path through the host, the rules of the group's namespace included, beside the same two hops
-// routed without any rule, and beside a bridge with masquerade: on connections from the group, and on those to what it publishes.
+// BenchmarkRootPath compares the whole path through the host, including the rules of the group's
+// namespace, with the same two hops routed without rules and with a bridge with masquerade. It
+// measures connections from the group and to its published ports.
 func BenchmarkRootPath(b *testing.B) {
 	x := newBench(b)
 	routed, bridged, ours := x.routed(), x.bridged(), x.ours(1)
@@ -248,7 +253,8 @@ func BenchmarkRootPath(b *testing.B) {
 	})
 }
 
-// BenchmarkRootGroups is the whole path through a host of 1, 100 and 1,000 groups: what a packet costs does not grow with them.
+// BenchmarkRootGroups compares the whole path through hosts with 1, 100 and 1,000 groups. The cost
+// of a packet must not grow.
 func BenchmarkRootGroups(b *testing.B) {
 	x := newBench(b)
 	var arms []netnsbench.Arm

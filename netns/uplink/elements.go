@@ -14,12 +14,12 @@ import (
 // elements are elements of the table's sets, by the set's name.
 type elements map[string][]nftables.SetElement
 
-// entrySets are the sets whose elements entries are; of the others, the rules fill two.
+// entrySets returns the sets whose elements are entries.
 func (u *Uplink) entrySets() []ruleset.Set {
 	return slices.DeleteFunc(slices.Clone(u.table.Sets), func(s ruleset.Set) bool { return !s.Open || s.Dynamic })
 }
 
-// createElements is an entry as the sets hold it.
+// createElements returns an entry as elements of the sets.
 func createElements(e Entry) elements {
 	name := ruleset.InterfaceName(e.Link)
 	out := elements(allowed.Elements(e.Allow, name))
@@ -55,8 +55,8 @@ func pick(a netip.Addr, four, six string) string {
 	return six
 }
 
-// of returns the elements that belong to links: by the name in front of the key, or, in the maps of published ports, by the
-// address they lead to.
+// of returns the elements of links. An element's link is the name in front of its key or, in the
+// maps of published ports, the owner of the address in its data.
 func (e elements) of(belongs func(link string) bool) elements {
 	owner := map[netip.Addr]string{}
 	for _, set := range []string{source4, source6} {
@@ -91,8 +91,8 @@ func linkOf(key []byte) string {
 	return string(name)
 }
 
-// read returns every element of the table; none where there is no table. What was read stays known as long as nobody
-// changes any table of the host.
+// read returns every element of the table. It returns none if there is no table. The result stays
+// valid until any table of the host changes.
 func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	at, err := conn.Generation()
 	if err != nil || at == u.knownAt {
@@ -113,8 +113,8 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	return out, nil
 }
 
-// diff says what to add and what to delete so that the table holds exactly the entry for its link. What leads to one of its
-// addresses, or stands for one of them, counts as the link's whatever it is named.
+// diff returns the elements to add and to delete so that the table holds exactly the entry for its
+// link. Published ports that lead to one of the link's addresses belong to the link.
 func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error) {
 	all, err := u.read(conn)
 	if err != nil {
@@ -135,7 +135,7 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 	return add, del, nil
 }
 
-// change sends one batch: deletions first, so that an element may change its data.
+// change sends one batch. Deletions come first, so that the data of an element can change.
 func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	for _, s := range u.entrySets() {
 		h := s.Handle(u.config.Table)
@@ -152,7 +152,7 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	after, err := conn.Generation()
 	if err != nil || !after.Follows(u.knownAt) {
 		u.knownAt = ruleset.Generation{}
-		return nil // it is only that the table has to be read again
+		return nil // the table has to be read again, that is all
 	}
 	now := elements{}
 	for _, s := range u.entrySets() {
@@ -163,8 +163,8 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	return nil
 }
 
-// remove deletes what belongs to a link, and the table where no other link is left. Published ports that lead to no group's
-// address go as well: they belong to the link "".
+// remove deletes what belongs to a link, and the table where no other link is left. Published ports
+// that lead to no group's address go as well: they belong to the link "".
 func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	all, err := u.read(conn)
 	if err != nil {

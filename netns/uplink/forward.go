@@ -12,8 +12,9 @@ import (
 
 const sysctls = "/proc/sys/net/"
 
-// forward lets the host route. A host that routes IPv6 stops listening to router advertisements unless it is told to go on,
-// and would lose its own address and default route; interfaces that listened before go on.
+// forward makes the host route. By default a host that routes IPv6 ignores router advertisements,
+// so it would lose its own address and default route. Interfaces that accepted them before
+// (accept_ra 1) get accept_ra 2, which accepts them in spite of forwarding.
 func forward(ipv6 bool) error {
 	if err := write("ipv4/ip_forward", "1"); err != nil {
 		return err

@@ -14,11 +14,13 @@ func endpoint(t testing.TB, s string) ruleset.Endpoint {
 	return ruleset.Endpoint{Prefix: netip.PrefixFrom(at.Addr(), at.Addr().BitLen()), Protocol: "udp", Port: at.Port()}
 }
 
-// What a group does not reach by itself, and what of it an allow list may name. Each row that is refused is its own control once
-// it is named: the same datagram arrives. Beside it another port of the same address stays refused.
+// The rows are destinations that a group does not reach by default. An allow list may name some of
+// them. Then the same datagram arrives, which is the control, and another port of the same address
+// stays refused.
 func TestRootSecondLayer(t *testing.T) {
-	s := newStage(t)
-	// The world answers for the metadata services, and the host has link-local addresses: only the rules are in the way.
+	s := newHarness(t)
+	// The outside has the addresses of the metadata services, and the host has link-local ones:
+	// only the rules stop the packets.
 	for _, metadata := range []string{"169.254.169.254", "fd00:ec2::254"} {
 		a := netip.MustParseAddr(metadata)
 		by := s.out.Addr4
@@ -34,12 +36,12 @@ func TestRootSecondLayer(t *testing.T) {
 		name, to string
 		at       *netnstest.Helper
 		passes   bool // without being named
-		never    bool // not even when named: what comes to a group uninvited is stopped at its own link
+		never    bool // not even when named: the rules of the other group's link stop it
 	}{
-		{name: "outside", to: port(s.out.Addr4), at: s.world, passes: true},
-		{name: "outside, IPv6", to: port(s.out.Addr6), at: s.world, passes: true},
-		{name: "metadata", to: "169.254.169.254:5000", at: s.world},
-		{name: "metadata, IPv6", to: "[fd00:ec2::254]:5000", at: s.world},
+		{name: "outside", to: port(s.out.Addr4), at: s.outside, passes: true},
+		{name: "outside, IPv6", to: port(s.out.Addr6), at: s.outside, passes: true},
+		{name: "metadata", to: "169.254.169.254:5000", at: s.outside},
+		{name: "metadata, IPv6", to: "[fd00:ec2::254]:5000", at: s.outside},
 		{name: "link-local", to: "[fe80::1]:5000", at: s.host},
 		{name: "the host", to: port(s.out.Host4), at: s.host},
 		{name: "the host, IPv6", to: port(s.out.Host6), at: s.host},
@@ -67,9 +69,10 @@ func TestRootSecondLayer(t *testing.T) {
 	}
 }
 
-// A group sends from its own addresses and from no others; the control is the same datagram from its own.
+// A group can send from its own addresses only. The control is the same datagram from its own
+// address.
 func TestRootForeignSource(t *testing.T) {
-	s := newStage(t)
+	s := newHarness(t)
 	for _, tt := range []struct {
 		name, from string
 		passes     bool
@@ -78,11 +81,11 @@ func TestRootForeignSource(t *testing.T) {
 		{"another group's", "10.209.0.3", false},
 		{"the host's end of its link", "10.209.0.0", false},
 		{"the host's", "198.51.100.1", false},
-		{"somebody's", "203.0.113.7", false},
+		{"of the outside", "203.0.113.7", false},
 		{"its own, IPv6", "fd5a::1", true},
 		{"another group's, IPv6", "fd5a::3", false},
 		{"the host's, IPv6", "2001:db8:f::1", false},
-		{"somebody's, IPv6", "2001:db8:77::7", false},
+		{"of the outside, IPv6", "2001:db8:77::7", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			from, to := netip.MustParseAddr(tt.from), netip.AddrPortFrom(s.out.Addr4, 5000)
@@ -93,7 +96,7 @@ func TestRootForeignSource(t *testing.T) {
 				netnstest.AddAddress(t, s.groupNS, "eth0", netip.PrefixFrom(from, from.BitLen()).String())
 			}
 			before := s.spoofed()
-			s.arrives(t, tt.passes, to, s.world, from)
+			s.arrives(t, tt.passes, to, s.outside, from)
 			if !tt.passes && s.spoofed() == before {
 				t.Error("nothing was counted as spoofed")
 			}
@@ -101,11 +104,12 @@ func TestRootForeignSource(t *testing.T) {
 	}
 }
 
-// Neither does a group send on another's flow: the datagram has the addresses and ports of one that the host has let through.
+// A group can't send on another group's flow: the datagram has the addresses and ports of a flow
+// that the host has accepted.
 func TestRootForeignFlow(t *testing.T) {
-	s := newStage(t)
+	s := newHarness(t)
 	to := netip.AddrPortFrom(s.out.Addr4, 5000)
-	sink := must(s.world.UDP(to.Addr()))(t)
+	sink := must(s.outside.UDP(to.Addr()))(t)
 	defer sink.Close()
 	if err := sink.Bind(to); err != nil {
 		t.Fatal(err)
@@ -131,19 +135,19 @@ func TestRootForeignFlow(t *testing.T) {
 	}
 	for range 2 {
 		if !say(s.neighbour, true) {
-			t.Fatal("control: its owner is not heard on the flow")
+			t.Fatal("control: a datagram of the flow's owner does not arrive")
 		}
 	}
 	before := s.spoofed()
 	if say(s.group, false) {
-		t.Error("another group is heard on the flow")
+		t.Error("a datagram of another group arrives on the flow")
 	}
 	if s.spoofed() == before {
 		t.Error("nothing was counted as spoofed")
 	}
 }
 
-func (s *stage) spoofed() uint64 {
+func (s *harness) spoofed() uint64 {
 	s.t.Helper()
 	conn := must(ruleset.Open(0))(s.t)
 	defer conn.Close()

@@ -15,9 +15,10 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// PortHolder says which process of the host holds a port that is to be published: listening on it for TCP, bound to it for
-// UDP. addr invalid means every address. It returns "" when the port is free, and "another process" when its holder can't
-// be seen. Ports published by groups are not looked at: no process holds these.
+// PortHolder returns the process of the host that holds a port to be published: by listening on it
+// for TCP, by a bound socket for UDP. An invalid addr means every address. It returns "" if the
+// port is free, and "another process" if its holder can't be seen. It ignores ports published by
+// groups: no process holds these.
 func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
 	if _, err := ruleset.Protocol(protocol); err != nil {
 		return "", err
@@ -28,7 +29,7 @@ func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
 			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("look who holds port %d/%s: %w", port, protocol, err)
+			return "", fmt.Errorf("find the holder of port %d/%s: %w", port, protocol, err)
 		}
 		sockets, err := parseSockets(string(text))
 		if err != nil {
@@ -45,9 +46,10 @@ func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
 
 // A socket is one line of /proc/net/tcp and its like that takes packets from any sender.
 //
-// The files are read by hand, not through netlink.SocketDiagTCP and SocketDiagUDP. Those ask NETLINK_SOCK_DIAG, which needs the
-// modules tcp_diag and udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG): a kernel without them answers ENOENT, and a port in
-// use would no longer be named. The kernel has the files wherever it has the protocol.
+// The files are read by hand, not through netlink.SocketDiagTCP and SocketDiagUDP. Those ask
+// NETLINK_SOCK_DIAG, which needs the modules tcp_diag and udp_diag (CONFIG_INET_DIAG,
+// CONFIG_INET_UDP_DIAG): a kernel without them answers ENOENT, and a port in use would no longer be
+// named. The kernel has the files wherever it has the protocol.
 type socket struct {
 	local netip.AddrPort
 	inode uint64
@@ -59,7 +61,7 @@ func (s socket) holds(addr netip.Addr, port uint16) bool {
 	}
 	own := s.local.Addr()
 	switch {
-	case own == netip.IPv6Unspecified(): // takes IPv4 too, unless told otherwise
+	case own == netip.IPv6Unspecified(): // accepts IPv4 too, unless IPV6_V6ONLY is set
 		return true
 	case own.IsUnspecified():
 		return !addr.IsValid() || addr.Is4()
@@ -73,8 +75,8 @@ const (
 	stateClosed = "07"
 )
 
-// parseSockets reads the lines of sockets that anybody may send to:
-// "  sl  local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...".
+// parseSockets reads the lines of sockets that accept packets from any sender: "  sl  local_address
+// rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...".
 func parseSockets(text string) ([]socket, error) {
 	var out []socket
 	for line := range strings.Lines(text) {
@@ -95,8 +97,8 @@ func parseSockets(text string) ([]socket, error) {
 	return out, nil
 }
 
-// parseAddrPort reads "0100007F:1F90": the address as words in the machine's order, here little-endian or big as the kernel
-// printed them, the port as a number.
+// parseAddrPort reads "0100007F:1F90": an address as 32-bit words in the machine's byte order, and
+// a port as a number.
 func parseAddrPort(s string) (netip.AddrPort, error) {
 	a, p, ok := strings.Cut(s, ":")
 	b, err := hex.DecodeString(a)
@@ -117,7 +119,8 @@ func parseAddrPort(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(port)), nil
 }
 
-// owner names the process that has a socket open. It walks every process, so it is only called to name a culprit.
+// owner returns the process that has a socket open. It reads the descriptors of every process, so
+// it is called only for a port that is held.
 func owner(inode uint64) string {
 	want := fmt.Sprintf("socket:[%d]", inode)
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")

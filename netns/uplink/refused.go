@@ -12,25 +12,27 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// A Refusal is what a group was refused by the host on its way to one destination: its ambassador's, as nobody else's packets
-// come that far. Of a protocol without ports the destination's port is 0.
+// A Refusal counts the packets of a group that the host refused on their way to one destination.
+// They are the ambassador's: no other packets come that far. The destination's port is 0 for a
+// protocol without ports.
 type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
-	ruleset.Tally
+	ruleset.Counter
 }
 
-// Of each family so many destinations are remembered, of all groups together, each for so long after its last packet. Where all
-// places are taken, a new destination is only counted with all others.
+// The sets hold at most mostRefusals destinations of each family, of all groups together, each
+// until refusalsStand after its last packet. While a set is full, a new destination is only counted
+// together with all others.
 const (
 	mostRefusals  = 4096
 	refusalsStand = time.Hour
 )
 
-// refusals are what is refused by link and destination.
+// refusals are the sets of refused packets by link and destination.
 var refusals = ruleset.Destinations{Set4: refused4, Set6: refused6, Ported: ported, From: nftables.TypeIFName, Size: mostRefusals, Timeout: refusalsStand}
 
-// refuseRules enter what is refused into the sets, count it and answer it.
+// refuseRules add refused packets to the sets, count them and answer them.
 func refuseRules() []ruleset.Rule {
 	return append(refusals.Rules(ruleset.FieldIIFName),
 		ruleset.NewRule("", ruleset.Count(chainRefused)),
@@ -38,11 +40,12 @@ func refuseRules() []ruleset.Rule {
 		ruleset.NewRule("", ruleset.Reject()))
 }
 
-// Refused reads what the groups were refused, by link and in no order. Without a table it is empty.
+// Refused reads what the host refused to the groups, by link and in no order. Without a table it is
+// empty.
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	out := map[string][]Refusal{}
 	err := u.locked(func(conn *ruleset.Conn) error {
-		return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.Tallied) {
+		return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.CountedElement) {
 			link := linkOf(x.Key)
 			out[link] = append(out[link], parseRefusal(x))
 		})
@@ -53,9 +56,9 @@ func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	return out, nil
 }
 
-func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Tallied)) error {
+func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.CountedElement)) error {
 	for _, s := range refusals.Filled() {
-		found, err := ruleset.Tallies(conn, u.config.Table, s)
+		found, err := ruleset.CountedElements(conn, u.config.Table, s)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
@@ -69,17 +72,17 @@ func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Ta
 	return nil
 }
 
-func parseRefusal(x ruleset.Tallied) Refusal {
+func parseRefusal(x ruleset.CountedElement) Refusal {
 	_, protocol, to := refusals.Parse(x.Key)
-	return Refusal{Protocol: protocol, Destination: to, Tally: x.Tally}
+	return Refusal{Protocol: protocol, Destination: to, Counter: x.Counter}
 }
 
-// forget deletes what was refused to a link, so that the next group of that name begins anew. If an element expires after it was
-// read, the whole batch fails: it is then tried again.
+// forget deletes what was refused to a link, so that the next group of that name begins anew. If an
+// element expires after it was read, the whole batch fails: it is then tried again.
 func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
-	for tries := 10; ; tries-- { // the lock is everybody's
+	for tries := 10; ; tries-- { // not for ever: all callers share the lock
 		gone := map[string][]nftables.SetElement{}
-		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.Tallied) {
+		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.CountedElement) {
 			if linkOf(x.Key) == link {
 				gone[s.Name] = append(gone[s.Name], nftables.SetElement{Key: x.Key})
 			}

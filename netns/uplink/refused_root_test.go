@@ -15,8 +15,9 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// refused reads what a link was refused, in order and without bytes, which padding and options decide.
-func (s *stage) refused(link string) []Refusal {
+// refused reads what was refused to a link, in order. It leaves out the bytes, which depend on
+// padding and options.
+func (s *harness) refused(link string) []Refusal {
 	s.t.Helper()
 	list := must(s.uplink.Refused())(s.t)[link]
 	slices.SortFunc(list, func(a, b Refusal) int {
@@ -31,7 +32,7 @@ func (s *stage) refused(link string) []Refusal {
 	return list
 }
 
-func (s *stage) wantRefused(link string, want ...Refusal) {
+func (s *harness) wantRefused(link string, want ...Refusal) {
 	s.t.Helper()
 	opts := gocmp.Options{gocmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty()}
 	if diff := gocmp.Diff(want, s.refused(link), opts); diff != "" {
@@ -40,11 +41,11 @@ func (s *stage) wantRefused(link string, want ...Refusal) {
 }
 
 func refusal(protocol byte, to string, packets uint64) Refusal {
-	return Refusal{Protocol: protocol, Destination: netip.MustParseAddrPort(to), Tally: ruleset.Tally{Packets: packets}}
+	return Refusal{Protocol: protocol, Destination: netip.MustParseAddrPort(to), Counter: ruleset.Counter{Packets: packets}}
 }
 
-// sendTo sends datagrams from the group; what comes of them is for the sets to say.
-func (s *stage) sendTo(to string, times int) {
+// sendTo sends datagrams from the group and ignores errors: the tests check the sets.
+func (s *harness) sendTo(to string, times int) {
 	s.t.Helper()
 	at := netip.MustParseAddrPort(to)
 	for range times {
@@ -55,9 +56,10 @@ func (s *stage) sendTo(to string, times int) {
 	}
 }
 
-// What the host refuses is remembered by link, protocol and destination; what it lets through is not.
+// The sets hold what the host refuses, by link, protocol and destination. They do not hold what it
+// lets through.
 func TestRootRefusedIsRemembered(t *testing.T) {
-	s := newStage(t)
+	s := newHarness(t)
 	s.sendTo("198.51.100.2:53", 2) // control: outside
 	s.sendTo("[2001:db8:f::2]:53", 2)
 	s.wantRefused(s.one.Link)
@@ -73,7 +75,8 @@ func TestRootRefusedIsRemembered(t *testing.T) {
 		}
 		c.Close()
 	}
-	// An echo request whose checksum is right, or the host would take it for a stray; probes send text.
+	// An echo request with the right checksum. With a wrong one it would be of no flow, and count
+	// as stray.
 	ping := must(s.group.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP))(t)
 	if err := ping.SendTo(netip.MustParseAddrPort("198.51.100.1:0"), "\x08\x00wwww\x09\x11"); err != nil {
 		t.Fatal(err)
@@ -90,14 +93,14 @@ func TestRootRefusedIsRemembered(t *testing.T) {
 	s.wantRefused(s.one.Link, want...)
 	s.wantRefused(s.two.Link)
 
-	// The table is as it should be with them, and a change of an entry leaves them alone.
+	// The table is in force with refusals in its sets, and a change of an entry leaves them alone.
 	if !inForce(t, s.uplink, s.one) {
 		t.Error("with refusals in its sets the table is not in force")
 	}
 	s.allow("203.0.113.1:443")
 	s.wantRefused(s.one.Link, want...)
 
-	// A link that goes takes its own with it.
+	// Deleting a link's entry deletes its refusals alone.
 	at := netip.MustParseAddrPort("169.254.169.254:80")
 	c := must(s.neighbour.UDP(at.Addr()))(t)
 	if err := errors.Join(c.SendTo(at, "x"), c.Close(), s.uplink.Delete(s.one.Link)); err != nil {
@@ -107,15 +110,16 @@ func TestRootRefusedIsRemembered(t *testing.T) {
 	s.wantRefused(s.two.Link, refusal(unix.IPPROTO_UDP, "169.254.169.254:80", 1))
 }
 
-// A group that tries everything fills the set and no more; it is refused and counted as before, and so are others.
+// A group that sends to very many destinations fills the set and no more. It is refused and counted
+// as before, and so are others.
 func TestRootRefusedIsBounded(t *testing.T) {
-	s := newStage(t)
+	s := newHarness(t)
 	c := must(s.group.UDP(s.out.Host4))(t)
 	defer c.Close()
 	const more = 500
 	for i := range mostRefusals + more {
 		to := netip.AddrPortFrom(s.out.Host4, uint16(10000+i))
-		for try := 0; c.SendTo(to, "x") != nil && try < 3; try++ { // then it told of the refusal before
+		for try := 0; c.SendTo(to, "x") != nil && try < 3; try++ { // an error is that of the refusal before
 		}
 	}
 	if n := len(s.refused(s.one.Link)); n != mostRefusals {
@@ -129,7 +133,7 @@ func TestRootRefusedIsBounded(t *testing.T) {
 		t.Errorf("%d packets were counted with the set full, want 1", got-before)
 	}
 	s.arrives(t, false, netip.AddrPortFrom(s.out.Host4, 9), s.host, s.one.Group[0])
-	s.arrives(t, true, netip.AddrPortFrom(s.out.Addr4, 9), s.world, s.one.Group[0]) // the control
+	s.arrives(t, true, netip.AddrPortFrom(s.out.Addr4, 9), s.outside, s.one.Group[0]) // the control
 	if err := s.uplink.Delete(s.one.Link); err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,12 @@ const (
 
 var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6: "allow_port6", Host6: "allow_host6"}
 
-// createTable is the whole table but for the elements.
+// createTable returns the whole table without the elements.
 //
-// What comes from a group is judged before its destination may be rewritten, so that an allow list, and the rule that the host
-// is out of reach, see the address the ambassador asked for. What goes to a group is judged at the very end of its path, which
-// packets of the host's own processes share with forwarded ones.
+// Packets from a group are judged before their destination may be rewritten. So the allow list, and
+// the rules that keep the group from the host, see the address that the ambassador asked for.
+// Packets to a group are judged at the end of their path, which forwarded packets share with those
+// of the host's own processes.
 func createTable(c Config) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
 		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
@@ -95,8 +96,9 @@ func fromGroups(c Config) []ruleset.Rule {
 			rules = append(rules, ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(refuse)))
 		}
 	}
+	// A lookup of a route is expensive, so the most frequent result comes first.
 	return append(rules,
-		ruleset.NewRule("outside", ruleset.ToUnicast(), ruleset.Accept()), // most often it is; to look a route up is dear
+		ruleset.NewRule("outside", ruleset.ToUnicast(), ruleset.Accept()), // most packets
 		ruleset.NewRule("the host itself", ruleset.ToLocal(), ruleset.Goto(refuse)),
 		ruleset.NewRule("the host itself", ruleset.ToAnycast(), ruleset.Goto(refuse)),
 		ruleset.NewRule("", ruleset.ToBroadcast(), ruleset.Goto(refuse)),
@@ -105,7 +107,8 @@ func fromGroups(c Config) []ruleset.Rule {
 
 func toGroups() []ruleset.Rule {
 	rules := []ruleset.Rule{
-		ruleset.NewRule("of flows judged before", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()), // whose they are need not be looked up
+		// This comes first: the flow's link need not be looked up.
+		ruleset.NewRule("of flows judged before", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("not to a group", ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Accept()),
 		ruleset.NewRule("published", ruleset.CTDestinationNAT(), ruleset.Accept()),
 		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
@@ -116,7 +119,8 @@ func toGroups() []ruleset.Rule {
 	return append(rules, ruleset.NewRule("", ruleset.Count(chainUninvited), ruleset.Drop()))
 }
 
-// publishRules lead published ports to their groups; a port at one address of the host goes before one at all of them.
+// publishRules send published ports to their groups. A port at one address of the host comes before
+// a port at all addresses.
 func publishRules() []ruleset.Rule {
 	rule := func(family byte, to string, fields ...ruleset.Field) ruleset.Rule {
 		return ruleset.NewRule("", ruleset.Family(family), ruleset.DestinationNAT(family, to, fields...))
@@ -130,15 +134,16 @@ func publishRules() []ruleset.Rule {
 	}
 }
 
-// publishHereRules are the same for what the host's own processes send, but for ::1: the kernel takes no answer to it from a link,
-// so a caller would wait for long, who is refused at once when nothing is done and goes on to 127.0.0.1.
+// publishHereRules are the same for packets of the host's own processes. They leave ::1 alone. The
+// kernel drops replies to ::1 that arrive on a link, so with DNAT callers would time out. Without
+// it they get a refusal and fall back to 127.0.0.1.
 func publishHereRules() []ruleset.Rule {
 	loopback := ruleset.NewRule("stays on the loopback", ruleset.DestIn(netip.MustParsePrefix("::1/128")), ruleset.Accept())
 	return append([]ruleset.Rule{loopback}, publishRules()...)
 }
 
-// masqueradeRules give groups the host's address on their way out, and what the host's own loopback sends to a published port
-// an address that the group can answer.
+// masqueradeRules give the packets of groups the host's address on their way out. They also give
+// packets from the host's own loopback to a published port an address that the group can answer.
 func masqueradeRules(c Config) []ruleset.Rule {
 	var rules []ruleset.Rule
 	for _, p := range []netip.Prefix{c.Prefix4, c.Prefix6} {

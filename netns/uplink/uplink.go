@@ -1,9 +1,11 @@
-// Package uplink is the host's side of the groups' links: forwarding and masquerade, published ports, and what keeps a group
-// from the host, from other groups and from cloud metadata. All of it is one nftables table whose rules never change; groups
-// are elements of its sets and maps, so the cost of a packet does not grow with their number.
+// Package uplink is the host's side of the groups' links: forwarding and masquerade, published
+// ports, and the rules that keep a group from the host, from other groups and from cloud metadata.
+// It is one nftables table whose rules never change. Groups are elements of its sets and maps, so
+// the cost of a packet does not grow with their number.
 //
-// What bites: this is the second layer. Flushing it cuts groups off or, at worst, lets an ambassador talk to the host; it can
-// never let a member out, which the table inside the group's namespace sees to.
+// What bites: this is the second layer. Flushing it cuts groups off or, at worst, lets an
+// ambassador talk to the host. It never lets a member out: the table inside the group's namespace
+// prevents that.
 package uplink
 
 import (
@@ -20,7 +22,8 @@ type Config struct {
 	Table   string       // required: name of the inet table
 	Prefix4 netip.Prefix // required: the links' addresses are out of it
 	Prefix6 netip.Prefix // optional
-	// Reserved are addresses that no group reaches unless its allow list names them, such as metadata services. Required.
+	// Reserved are addresses that no group reaches unless its allow list names them, such as
+	// metadata services. Required.
 	Reserved []netip.Prefix
 }
 
@@ -28,21 +31,23 @@ type Config struct {
 type Uplink struct {
 	config Config
 	table  ruleset.Table
-	mu     sync.Mutex // one writer reads, compares and writes
+	mu     sync.Mutex // held while one caller reads, compares and writes
 
 	known   elements // as of knownAt
 	knownAt ruleset.Generation
 }
 
-// An Entry is what one link may do. Names of links are those of the host's end.
+// An Entry has the rights of one link. A link's name is that of its host's end.
 type Entry struct {
-	Link    string             // required
-	Group   []netip.Addr       // required: the group's own addresses, the only ones it may send from
-	Publish []Publish          // ports of the host that lead to the group
-	Allow   []ruleset.Endpoint // where it may open flows to; empty: anywhere but metadata, the host and other groups
+	Link    string       // required
+	Group   []netip.Addr // required: the group's own addresses, the only ones it may send from
+	Publish []Publish    // ports of the host that lead to the group
+	// Allow are the destinations to which it may open flows. Empty means anywhere but
+	// [Config].Reserved, the host and other groups.
+	Allow []ruleset.Endpoint
 }
 
-// A Publish leads a port of the host to one of the group.
+// A Publish sends a port of the host to a port of the group.
 type Publish struct {
 	Protocol string     // "tcp" or "udp"
 	Address  netip.Addr // of the host; the zero value: every address of both families
@@ -61,8 +66,8 @@ func New(c Config) (*Uplink, error) {
 	return &Uplink{config: c, table: createTable(c)}, nil
 }
 
-// Ensure makes the table and turns forwarding on. A table that is as it should be is left alone; entries survive as long as
-// its shape is right.
+// Ensure makes the table and turns forwarding on. A correct table is left alone. Entries survive as
+// long as its shape is right.
 func (u *Uplink) Ensure() error {
 	if err := forward(u.config.Prefix6.IsValid()); err != nil {
 		return err
@@ -73,7 +78,8 @@ func (u *Uplink) Ensure() error {
 	})
 }
 
-// InForce reports whether the host forwards, and the table is whole and holds exactly this entry for the entry's link.
+// InForce reports whether the host forwards, and the table is whole and holds exactly this entry
+// for the entry's link.
 func (u *Uplink) InForce(e Entry) (bool, error) {
 	if !u.Forwards() {
 		return false, nil
@@ -81,7 +87,7 @@ func (u *Uplink) InForce(e Entry) (bool, error) {
 	return u.Holds(e)
 }
 
-// Holds is InForce for the table alone.
+// Holds is [Uplink.InForce] without forwarding.
 func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
 		if ok, err = ruleset.Matches(conn, u.table); err != nil || !ok {
@@ -94,7 +100,8 @@ func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 	return ok, err
 }
 
-// Put makes exactly this entry the link's, in one batch. The table must be there: call [Uplink.Ensure] before.
+// Put makes this the only entry of the link, in one batch. The table must exist: call
+// [Uplink.Ensure] before.
 func (u *Uplink) Put(e Entry) error {
 	if err := e.validate(); err != nil {
 		return err
@@ -111,7 +118,8 @@ func (u *Uplink) Put(e Entry) error {
 	})
 }
 
-// Delete takes away what the table holds for a link, and the table with its last link. Absent is no error.
+// Delete deletes the entry of a link, and the table with its last link. An absent entry is no
+// error.
 func (u *Uplink) Delete(link string) error {
 	return u.locked(func(conn *ruleset.Conn) error { return u.remove(conn, link) })
 }

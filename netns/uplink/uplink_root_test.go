@@ -104,24 +104,24 @@ func drop(t *testing.T, u *Uplink) {
 	}
 }
 
-func TestRootTableListsAsItsTwin(t *testing.T) {
+func TestRootTableListsAsItsFile(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")
 	defer drop(t, u)
 	one, two := entries()
 	put(t, u, one, two)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
 	put(t, u, two, one)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
-	// By way of another entry for the same link, and back.
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
+	// To another entry for the same link, and back.
 	other := one
 	other.Group, other.Publish = addrs("10.209.0.1"), []Publish{{Protocol: "tcp", Host: 8443, Port: 80}}
 	put(t, u, other)
 	if inForce(t, u, one) || !inForce(t, u, other) || !inForce(t, u, two) {
-		t.Error("the other entry is not in force, or not it alone")
+		t.Error("the other entry is not in force, or the first still is")
 	}
 	put(t, u, one)
-	netnstest.Twin(t, own(t), "sallyport", "testdata/host.nft", nil)
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
 }
 
 func TestRootDelete(t *testing.T) {
@@ -152,7 +152,7 @@ func TestRootDelete(t *testing.T) {
 		}
 	}
 	if exists(t, "sallyport") {
-		t.Error("the table outlived its last entry")
+		t.Error("the table is left without an entry")
 	}
 }
 
@@ -163,7 +163,7 @@ func TestRootTwoTables(t *testing.T) {
 	put(t, a, one)
 	put(t, b, two)
 	if !inForce(t, a, one) || !inForce(t, b, two) || inForce(t, a, two) {
-		t.Error("the tables are not apart")
+		t.Error("the tables are not independent")
 	}
 	drop(t, b)
 	if !exists(t, "sallyport") || exists(t, "sallyport2") || !inForce(t, a, one) {
@@ -172,7 +172,7 @@ func TestRootTwoTables(t *testing.T) {
 	drop(t, a)
 }
 
-// A port that another group publishes is refused by the kernel: the map has one element for it.
+// The kernel refuses a port that another group publishes: the map can have only one element for it.
 func TestRootPublishedTwice(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")
@@ -188,7 +188,7 @@ func TestRootPublishedTwice(t *testing.T) {
 	}
 }
 
-// Elements that somebody else took away are found missing, though we remember having put them.
+// Elements that another program deleted are missed, although this process remembers adding them.
 func TestRootForeignChangesAreSeen(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")

@@ -29,10 +29,12 @@ type hostMounts struct {
 	unified       string // where v2 is mounted, if the runtimes use it; see [unifiedMount]
 }
 
-// unifiedMount is where the runtimes look for v2. On a hybrid host v2 is mounted elsewhere, and they use v1 alone.
+// unifiedMount is where the runtimes look for v2. On a hybrid host v2 is mounted elsewhere, and
+// they use v1 alone.
 const unifiedMount = "/sys/fs/cgroup"
 
-// findMounts finds the directories on this host. An error means that the host has none of the abilities.
+// findMounts finds the directories on this host. An error means that the host has none of the
+// abilities.
 func findMounts() hostMounts {
 	h, _ := cgroup.FindHierarchies()
 	m := hostMounts{root: "/", memory: h.Controllers["memory"], blkio: h.Controllers["blkio"]}
@@ -42,8 +44,8 @@ func findMounts() hostMounts {
 	return m
 }
 
-// swapLimit reports whether the memory controller counts swap. Without that ability v1 lacks the files; v2 has it wherever the
-// kernel can swap.
+// swapLimit reports whether the memory controller counts swap. Without that ability v1 lacks the
+// files; v2 has it wherever the kernel can swap.
 func (m hostMounts) swapLimit() bool {
 	if exists(m.memory, "memory.memsw.limit_in_bytes") {
 		return true
@@ -51,7 +53,8 @@ func (m hostMounts) swapLimit() bool {
 	return slices.Contains(m.controllers(), "memory") && exists(m.root, "proc/swaps")
 }
 
-// ioWeight returns how the host takes a share of the disks. The files for it are in every cgroup but the topmost.
+// ioWeight returns how the host takes a share of the disks. The files for it are in every cgroup
+// but the topmost.
 func (m hostMounts) ioWeight() oci.IOWeight {
 	switch {
 	case exists(m.blkio, "blkio.bfq.io_service_bytes"), exists(m.blkio, "*", "blkio.weight"):
@@ -75,7 +78,8 @@ func (m hostMounts) controllers() []string {
 	return strings.Fields(string(b))
 }
 
-// exists reports whether anything below the directory matches the pattern that the parts make. An empty directory has nothing.
+// exists reports whether anything below the directory matches the pattern that the parts make. An
+// empty directory has nothing.
 func exists(dir string, parts ...string) bool {
 	if dir == "" {
 		return false

@@ -41,7 +41,7 @@ func (n *Network) Denials(group string) ([]host.Denial, error) {
 	n.learn(group) // after reading: a container that was refused something had its cgroup before
 	door := n.doorCgroup(group)
 	for _, x := range refused[n.linkName(group)] {
-		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Tally: x.Tally})
+		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
 	}
 	return n.named(group, found), nil
 }

@@ -92,7 +92,7 @@ func (m *mark) calm() {
 
 func (l *Drift) lookAtHost() (m mark) {
 	var err error
-	if m.known, m.rules, err = l.network.uplink.Known(); err != nil {
+	if m.known, m.rules, err = l.network.uplink.Unchanged(); err != nil {
 		m.err = err.Error()
 	}
 	m.calm()
@@ -113,7 +113,7 @@ func (l *Drift) lookInto(group string, m *mark) error {
 		return err
 	}
 	defer ns.Close()
-	if m.known, m.rules, err = egress.Known(ns); err != nil {
+	if m.known, m.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
 	m.calm()

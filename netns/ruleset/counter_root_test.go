@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// counting is a table that remembers to which IPv4 addresses UDP was sent.
+// counting returns a table that records to which IPv4 addresses UDP was sent.
 func counting(size uint32, timeout time.Duration, more ...ruleset.Rule) ruleset.Table {
 	rules := []ruleset.Rule{ruleset.NewRule("", ruleset.Family(unix.NFPROTO_IPV4), ruleset.L4Proto(unix.IPPROTO_UDP), ruleset.Update("sent", ruleset.FieldL4Proto, ruleset.FieldDest4))}
 	return ruleset.Table{
@@ -40,9 +40,9 @@ func TestRootDynamicSet(t *testing.T) {
 		}
 	}
 	set := counting(3, time.Hour).Sets[0]
-	tallies := func(want map[string]uint64) {
+	counted := func(want map[string]uint64) {
 		t.Helper()
-		found, err := ruleset.Tallies(conn, "t", set)
+		found, err := ruleset.CountedElements(conn, "t", set)
 		got := map[string]uint64{}
 		for _, x := range found {
 			got[netip.AddrFrom4([4]byte(x.Key[4:])).String()] = x.Packets
@@ -54,11 +54,11 @@ func TestRootDynamicSet(t *testing.T) {
 			t.Errorf("%v; packets by destination (-want +got):\n%s", err, diff)
 		}
 	}
-	if _, err := ruleset.Tallies(conn, "t", set); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ruleset.CountedElements(conn, "t", set); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a table: %v, want os.ErrNotExist", err)
 	}
 	apply(counting(3, time.Hour))
-	tallies(map[string]uint64{})
+	counted(map[string]uint64{})
 	sock, err := netnstest.NewHelper(t, ns, "").UDP(netip.IPv4Unspecified())
 	if err != nil {
 		t.Fatal(err)
@@ -68,18 +68,18 @@ func TestRootDynamicSet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]uint64{"127.0.0.1": 3, "127.0.0.2": 1, "127.0.0.3": 1} // the fourth found no place
-	tallies(want)
+	want := map[string]uint64{"127.0.0.1": 3, "127.0.0.2": 1, "127.0.0.3": 1} // the fourth did not fit
+	counted(want)
 
-	// Other rules leave what the set holds; neither does a second look change anything.
+	// A change of rules keeps the elements of the set. A second Apply changes nothing.
 	apply(counting(3, time.Hour, ruleset.NewRule("more", ruleset.Accept())))
-	tallies(want)
+	counted(want)
 	if changed, err := ruleset.Apply(conn, counting(3, time.Hour, ruleset.NewRule("more", ruleset.Accept()))); changed || err != nil {
 		t.Errorf("a second time: changed %v, %v", changed, err)
 	}
 }
 
-// A set of another kind is not taken for the wanted one, by whoever it was made.
+// A set of another kind is not taken for the wanted one, whether it is remembered or read.
 func TestRootDynamicSetsAreToldApart(t *testing.T) {
 	netnstest.Root(t)
 	plain := counting(0, 0)
@@ -103,7 +103,7 @@ func TestRootDynamicSetsAreToldApart(t *testing.T) {
 				if ok, err := ruleset.Matches(conn, empty); err != nil || ok != (name == "as wanted") {
 					t.Errorf("%s: matches: %v, %v", remembered, ok, err)
 				}
-				netnstest.NFT(t, ns, "", "add table inet other") // somebody's batch: what was remembered is so no more
+				netnstest.NFT(t, ns, "", "add table inet other") // after another batch nothing is remembered
 			}
 		})
 	}

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Tally is what a counter counted.
-type Tally struct {
+// A Counter holds what a counter of the kernel counted.
+type Counter struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Counts reads the named counters of a table. A table that is not there is os.ErrNotExist.
-func Counts(conn *Conn, table string) (map[string]Tally, error) {
+// Counts reads the named counters of a table. An absent table is os.ErrNotExist.
+func Counts(conn *Conn, table string) (map[string]Counter, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
 		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
@@ -27,25 +27,26 @@ func Counts(conn *Conn, table string) (map[string]Tally, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
 	}
-	counts := make(map[string]Tally, len(objs))
+	counts := make(map[string]Counter, len(objs))
 	for _, o := range objs {
 		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_COUNTER {
 			c := n.Obj.(*expr.Counter)
-			counts[n.Name] = Tally{Packets: c.Packets, Bytes: c.Bytes}
+			counts[n.Name] = Counter{Packets: c.Packets, Bytes: c.Bytes}
 		}
 	}
 	return counts, nil
 }
 
-// A Tallied is an element of a dynamic set with what it counted.
-type Tallied struct {
+// A CountedElement is an element of a dynamic set with its counter.
+type CountedElement struct {
 	Key []byte
-	Tally
+	Counter
 }
 
-// Tallies reads the elements of a dynamic set that rules fill by [Update]. A table that is not there is os.ErrNotExist. Packets
-// go on filling the set meanwhile: the kernel may leave out an element that is new.
-func Tallies(conn *Conn, table string, s Set) ([]Tallied, error) {
+// CountedElements reads the elements of a dynamic set that rules fill by [Update]. An absent table
+// is os.ErrNotExist. Packets go on filling the set meanwhile: the kernel may leave out an element
+// that is new.
+func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) {
 	switch ok, err := Exists(conn, table); {
 	case err != nil:
 		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
@@ -56,15 +57,16 @@ func Tallies(conn *Conn, table string, s Set) ([]Tallied, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
 	}
-	out := make([]Tallied, 0, len(elements))
+	out := make([]CountedElement, 0, len(elements))
 	seen := make(map[string]bool, len(elements))
 	for _, e := range elements {
-		// A set that grows is moved while it is read, which may show an element twice.
+		// The kernel moves a set that grows. If that happens while it is read, an element may
+		// appear twice.
 		if e.Counter == nil || seen[string(e.Key)] {
 			continue
 		}
 		seen[string(e.Key)] = true
-		out = append(out, Tallied{Key: e.Key, Tally: Tally{Packets: e.Counter.Packets, Bytes: e.Counter.Bytes}})
+		out = append(out, CountedElement{Key: e.Key, Counter: Counter{Packets: e.Counter.Packets, Bytes: e.Counter.Bytes}})
 	}
 	return out, nil
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewNamespace makes a network namespace with its loopback up, which goes with the test.
+// NewNamespace makes a network namespace with its loopback up. It ends with the test.
 func NewNamespace(t testing.TB) *os.File {
 	t.Helper()
 	var ns *os.File
@@ -30,7 +30,8 @@ func NewNamespace(t testing.TB) *os.File {
 	return ns
 }
 
-// In runs f on a thread that is in the namespace; nil is the test's own. f must start no goroutines.
+// In runs f on a thread in the namespace. A nil namespace means the test's own. f must not start
+// goroutines.
 func In(t testing.TB, ns *os.File, f func() error) {
 	t.Helper()
 	do(t, func() error {
@@ -76,7 +77,8 @@ func raise(h *netlink.Handle, name string) error {
 	return h.LinkSetUp(link)
 }
 
-// An Outside is a namespace behind the host, as the world is: it routes nothing to the groups.
+// An Outside is a namespace behind the host that stands for the internet. It has no routes to the
+// groups.
 type Outside struct {
 	NS           *os.File
 	Addr4, Addr6 netip.Addr // its own
@@ -95,7 +97,7 @@ func NewOutside(t testing.TB) *Outside {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = o.Link
-	// A link whose index is its peer's as well learns of its carrier up to a second late.
+	// A link with the same index as its peer learns of its carrier up to a second late.
 	attrs.Index = 1000
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(o.NS.Fd())}
 	if err := netlink.LinkAdd(veth); err != nil {
@@ -151,7 +153,7 @@ func Sysctl(t testing.TB, ns *os.File, key, value string) {
 	In(t, ns, func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
 }
 
-// States of TCP connections, as /proc/net/tcp has them.
+// States of TCP connections in /proc/net/tcp.
 const (
 	LastAck  = "09"
 	TimeWait = "06"
@@ -177,7 +179,7 @@ func Connections(t testing.TB, ns *os.File, state string) (out []string) {
 	return out
 }
 
-// Eventually waits until what holds, or fails the test after 5 s.
+// Eventually waits until holds returns true. It fails the test after 5 s.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)

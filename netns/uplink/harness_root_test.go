@@ -18,38 +18,38 @@ const (
 	short    = 100 * time.Millisecond // how long to wait for what must not come
 )
 
-// A stage is a host with a world outside and two groups. The groups have no rules of their own: what is stopped here is stopped
-// by the host alone, as it would be if the first layer let everything pass.
-type stage struct {
+// A harness is a host with an outside and two groups. The groups have no rules of their own. So
+// only the host stops packets, as if the first layer let everything pass.
+type harness struct {
 	t                      *testing.T
 	uplink                 *Uplink
 	out                    *netnstest.Outside
 	one, two               Entry
-	world, host            *netnstest.Helper
+	outside, host          *netnstest.Helper
 	group, neighbour       *netnstest.Helper
 	groupNS, neighbourNS   *os.File
 	gateway4, gateway6     netip.Addr // the host's end of the group's link
 	neighbour4, neighbour6 netip.Addr
 }
 
-func newStage(t *testing.T) *stage {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	netnstest.Root(t)
 	one, two := entries()
 	two.Allow = nil
-	s := &stage{t: t, uplink: newUplink(t, "sallyport"), out: netnstest.NewOutside(t), one: one, two: two,
+	s := &harness{t: t, uplink: newUplink(t, "sallyport"), out: netnstest.NewOutside(t), one: one, two: two,
 		gateway4: netip.MustParseAddr("10.209.0.0"), gateway6: netip.MustParseAddr("fd5a::"),
 		neighbour4: two.Group[0], neighbour6: two.Group[1]}
 	put(t, s.uplink, s.one, s.two)
 	t.Cleanup(func() { drop(t, s.uplink) })
 	s.groupNS, s.group = s.join(one.Link, "10.209.0.0/31", "fd5a::/127", "10.209.0.1/31", "fd5a::1/127")
 	s.neighbourNS, s.neighbour = s.join(two.Link, "10.209.0.2/31", "fd5a::2/127", "10.209.0.3/31", "fd5a::3/127")
-	s.world, s.host = netnstest.NewHelper(t, s.out.NS, ""), netnstest.NewHelper(t, nil, "")
+	s.outside, s.host = netnstest.NewHelper(t, s.out.NS, ""), netnstest.NewHelper(t, nil, "")
 	return s
 }
 
-// join makes a group's namespace and link, and a probe in it.
-func (s *stage) join(link, near4, near6, far4, far6 string) (*os.File, *netnstest.Helper) {
+// join makes a group's namespace and link, and a helper in it.
+func (s *harness) join(link, near4, near6, far4, far6 string) (*os.File, *netnstest.Helper) {
 	s.t.Helper()
 	ns := netnstest.NewNamespace(s.t)
 	netnstest.Join(s.t, netnstest.End{NS: own(s.t), Name: link, Addrs: []string{near4, near6}},
@@ -65,8 +65,9 @@ func (s *stage) join(link, near4, near6, far4, far6 string) (*os.File, *netnstes
 	return ns, netnstest.NewHelper(s.t, ns, "")
 }
 
-// allow gives the first group an allow list of endpoints, each "203.0.113.1:443"; none is no list.
-func (s *stage) allow(list ...string) {
+// allow gives the first group an allow list of endpoints, each "203.0.113.1:443". No endpoints mean
+// no allow list.
+func (s *harness) allow(list ...string) {
 	s.t.Helper()
 	e := s.one
 	for _, x := range list {
@@ -75,8 +76,9 @@ func (s *stage) allow(list ...string) {
 	put(s.t, s.uplink, e)
 }
 
-// arrives checks whether a datagram that the group sends to an address, as from another, reaches the probe that receives there.
-func (s *stage) arrives(t *testing.T, want bool, to netip.AddrPort, at *netnstest.Helper, from netip.Addr) {
+// arrives checks whether a datagram that the group sends from one address to another reaches the
+// helper that receives there.
+func (s *harness) arrives(t *testing.T, want bool, to netip.AddrPort, at *netnstest.Helper, from netip.Addr) {
 	t.Helper()
 	sink := must(at.UDP(to.Addr()))(t)
 	defer sink.Close()
@@ -104,7 +106,7 @@ func (s *stage) arrives(t *testing.T, want bool, to netip.AddrPort, at *netnstes
 	}
 }
 
-// wait is how long to wait for what must come, or must not.
+// wait returns how long to wait for a packet that must arrive, or must not.
 func wait(want bool) time.Duration {
 	if want {
 		return patience
@@ -112,7 +114,7 @@ func wait(want bool) time.Duration {
 	return short
 }
 
-// freebind gives a socket an address, be it another's.
+// freebind binds a socket to an address, even if the namespace does not have it.
 func freebind(c *netnstest.Socket, at netip.AddrPort) error {
 	level, option := unix.SOL_IPV6, unix.IPV6_FREEBIND
 	if at.Addr().Is4() {
