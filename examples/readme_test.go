@@ -145,7 +145,7 @@ func typed(console string) (script string, shown []string) {
 			shown = append(shown, seconds.ReplaceAllString(command, "TIME"))
 		case !isCommand:
 		case strings.Contains(typed, " daemon "): // in a terminal of its own
-			b.WriteString(typed + " &\ndaemon=$!\nuntil sp ps >/dev/null 2>&1; do kill -0 $daemon; sleep 0.1; done\n")
+			b.WriteString("(\nsudo() { exec \"$@\"; }\n" + typed + "\n) &\ndaemon=$!\nuntil sp ps >/dev/null 2>&1; do kill -0 $daemon; sleep 0.1; done\n")
 		case strings.Contains(comment, "refused") && strings.Contains(typed, " exec "):
 			b.WriteString("if " + typed + "; then echo it got out; exit 1; fi\n")
 		default:
