@@ -70,7 +70,7 @@ func unsafeTexts(ctx context.Context, in *instance, l layout.Layout) ([]string, 
 	}
 	known, err := store.New(l).List()
 	for i := range known {
-		add(known[i].Group.Name, reach.UnsafeTexts(&known[i].Group))
+		add(known[i].Group.Name, reach.Unsafe(&known[i].Group))
 	}
 	return all, err
 }

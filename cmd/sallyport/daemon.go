@@ -87,7 +87,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	lookout := network.Lookout()
+	lookout := network.NewDrift()
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Log: log,

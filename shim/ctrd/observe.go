@@ -40,7 +40,7 @@ func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerSta
 	var states []host.ContainerState
 	for _, r := range records {
 		state := fromLabels(r.Labels)
-		state.Made = r.CreatedAt
+		state.CreatedAt = r.CreatedAt
 		p, listed := processes[r.ID]
 		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {

@@ -30,11 +30,11 @@ func TestRootLife(t *testing.T) {
 		if got.PID == 0 {
 			t.Error("a created container has no process")
 		}
-		made := got.Made
+		made := got.CreatedAt
 		if time.Since(made).Abs() > time.Minute {
 			t.Errorf("it was created at %s", made)
 		}
-		got.PID, got.Made = 0, time.Time{}
+		got.PID, got.CreatedAt = 0, time.Time{}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("created (-want +got):\n%s", diff)
 		}
@@ -91,7 +91,7 @@ func TestRootLife(t *testing.T) {
 		r.nothing()
 
 		r.create()
-		if again := r.state("web").Made; again.Equal(made) {
+		if again := r.state("web").CreatedAt; again.Equal(made) {
 			t.Errorf("one that was removed and one in its place were both created at %s", made)
 		}
 	})

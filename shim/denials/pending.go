@@ -75,7 +75,7 @@ func (t *tally) tell(at time.Time) host.Denial {
 	d := t.Flow()
 	d.Packets, d.Bytes = t.OwedPackets, t.OwedBytes
 	t.OwedPackets, t.OwedBytes = 0, 0
-	t.Told(at)
+	t.Reported(at)
 	return d
 }
 

@@ -68,7 +68,7 @@ type ContainerState struct {
 	Digest      string // the spec.Container.Digest it was made from
 	ImageDigest string // the Image.Digest it was made from
 	Generation  int
-	Made        time.Time // when it was created; two of one name that follow each other differ in it
+	CreatedAt   time.Time // when it was created; two of one name that follow each other differ in it
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped
@@ -77,9 +77,9 @@ type ContainerState struct {
 	StartedAt   time.Time // while running, where known
 }
 
-// Some says that there is something of a network, for sure. That something is pinned does not count for itself: with all
+// Any says that there is something of a network, for sure. That something is pinned does not count for itself: with all
 // else unknown it may be what another look would show to be in use.
-func (n NetState) Some() bool {
+func (n NetState) Any() bool {
 	blind := n.Namespace == Unknown && n.Rules == Unknown && n.Link == Unknown
 	return n.Namespace == Present || n.Rules == Present || n.Link == Present || n.Pinned == Present && !blind
 }

@@ -20,7 +20,7 @@ func (h *Host) Cgroups() *Cgroups {
 	return (*Cgroups)(h)
 }
 
-func (c *Cgroups) Bounded(_ context.Context, want *spec.Group) host.Presence {
+func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 	h := (*Host)(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,8 +48,8 @@ func (c *Cgroups) Limit(_ context.Context, want *spec.Group) error {
 	return f.err
 }
 
-// Unbound takes away a group's bounds, as somebody with a shell would.
-func (h *Host) Unbound(group string) {
+// Unlimit takes away a group's bounds, as somebody with a shell would.
+func (h *Host) Unlimit(group string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.bounds, group)

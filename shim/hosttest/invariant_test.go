@@ -104,7 +104,7 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.seal()
 			h.admit()
 			h.must(cgroups.Limit(context.Background(), h.group))
-			h.host.Unbound("g")
+			h.host.Unlimit("g")
 			h.look()
 			h.create("proxy")
 			h.start("proxy")

@@ -110,7 +110,7 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 			group: req.Group, namespace: net.number, answers: map[string]answers{}, mounted: mounts, capabilities: capabilities,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
-				Generation: req.Generation, Task: host.TaskCreated, Made: h.now().Add(h.made),
+				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.made),
 			},
 		}
 		return nil

@@ -21,7 +21,7 @@ func TestBoundsChangeWithoutARestart(t *testing.T) {
 		if err != nil || h.host.PID("shop", "web") != pid || !strings.Contains(strings.Join(lines, "\n"), "shop: limit shop to 1GiB of memory") {
 			t.Errorf("error %v, progress %q\n%s", err, lines, h.host)
 		}
-		h.host.Unbound("shop")
+		h.host.Unlimit("shop")
 		h.wait(time.Minute)
 		if !strings.Contains(h.host.String(), "bounds shop") || h.host.PID("shop", "web") != pid {
 			t.Errorf("the bounds are not put back:\n%s", h.host)

@@ -38,27 +38,27 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 	k.mu.Lock()
 	if w, ok := k.wanted[name]; ok {
 		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
-		in.Pins = w.Pins
+		in.Digests = w.Pins
 		if want != nil && want.Digest == w.Group.Digest {
 			in.Ended, in.EndedErr = k.config.Store.Ended(name, w.Generation)
 		}
 	}
 	k.mu.Unlock()
 	if want != nil {
-		now := k.resolvedDigests(ctx, want, in.Pins)
-		if now.Differ(in.Pins) { // another generation, which has not ended
+		now := k.resolvedDigests(ctx, want, in.Digests)
+		if now.Differ(in.Digests) { // another generation, which has not ended
 			in.Ended = nil
 		}
-		in.Pins = now
+		in.Digests = now
 	}
 	in.Observed = k.machine.Observe(ctx, name, in.ToRun())
-	if lives, err := k.config.Store.Restarts(name); err == nil && !in.Observed.Begins() {
-		in.Observed = in.Observed.Recalled(lives)
+	if lives, err := k.config.Store.Restarts(name); err == nil && !in.Observed.FromNothing() {
+		in.Observed = in.Observed.Restored(lives)
 	}
 	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in))}
 	p.Opens, p.Closes = reach.Difference(in.Was, want)
 	if want != nil {
-		p.Unsafe = reach.UnsafeTexts(want)
+		p.Unsafe = reach.Unsafe(want)
 	}
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.Unchanged(want)
@@ -74,7 +74,7 @@ func Offline(l layout.Layout, groups []spec.Group) []group.Preview {
 	for i := range groups {
 		p := group.Preview{Group: groups[i].Name, Steps: plan.Texts(plan.Steps(plan.Input{Want: &groups[i], Assume: true, Observed: plan.Nothing(), Layout: l}))}
 		p.Opens, p.Closes = reach.Difference(nil, &groups[i])
-		p.Unsafe = reach.UnsafeTexts(&groups[i])
+		p.Unsafe = reach.Unsafe(&groups[i])
 		out = append(out, p)
 	}
 	return out

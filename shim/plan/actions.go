@@ -119,7 +119,7 @@ func (in Input) fateOf(c *spec.Container, s host.ContainerState, lost bool) fate
 
 // outdated says that what there is of the container is to be replaced, whatever it does.
 func (in Input) outdated(c *spec.Container, s host.ContainerState) bool {
-	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.History[c.Name].Taken
+	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Taken
 }
 
 // sealable says that the rules are in force or will be after the plan's own network steps. Where there may be processes that
@@ -152,13 +152,13 @@ func (in Input) lost() bool {
 
 // OtherImage says that the container was made from something else than what its reference means to the generation.
 func (in Input) OtherImage(c *spec.Container, s host.ContainerState) bool {
-	digest, ok := in.Pins[c.Image]
+	digest, ok := in.Digests[c.Image]
 	return ok && s.ImageDigest != "" && digest != s.ImageDigest
 }
 
 // due says that a container that has ended is to be started again now.
 func (in Input) due(c *spec.Container, s host.ContainerState) bool {
-	return in.again(c, s) && !in.History[c.Name].Next.After(in.Now)
+	return in.again(c, s) && !in.Records[c.Name].Next.After(in.Now)
 }
 
 // network is what has to be done to namespace, rules and link.

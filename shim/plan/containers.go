@@ -19,7 +19,7 @@ func ContainerStatuses(in Input) []group.ContainerStatus {
 	}
 	for _, s := range in.Observed.Containers {
 		if in.Want == nil || in.Want.Container(s.Name) == nil {
-			out = append(out, containerStatus(s, "", in.History[s.Name], in.Now))
+			out = append(out, containerStatus(s, "", in.Records[s.Name], in.Now))
 		}
 	}
 	return out
@@ -34,7 +34,7 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 		}
 	}
 	s.Name, s.Role = c.Name, c.Role
-	st := containerStatus(s, c.Image, in.History[c.Name], in.Now)
+	st := containerStatus(s, c.Image, in.Records[c.Name], in.Now)
 	st.Waiting = in.waiting(c, s)
 	switch {
 	case s.Task == host.TaskRunning:
@@ -42,7 +42,7 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 	case s.Task == host.TaskStopped:
 		st.Ready = c.Role == spec.Init && in.endedWell(c, s)
 		if in.ToRun() != nil && in.again(c, s) {
-			st.NextStart = in.History[c.Name].Next
+			st.NextStart = in.Records[c.Name].Next
 		}
 	}
 	if in.Ended != nil {

@@ -37,12 +37,12 @@ func (in Input) Ending() *group.Ended {
 	return &e
 }
 
-// Unclear are the containers of which only what was written down tells whether they have ended for good: those that may have and
+// Uncertain are the containers of which only what was written down tells whether they have ended for good: those that may have and
 // have no task, and those whose end, as it is seen, would be for good, and may be the keeper's doing. An init that is seen to have
 // ended with 0 is taken at its word.
-func (in Input) Unclear() (out []host.ContainerState) {
+func (in Input) Uncertain() (out []host.ContainerState) {
 	want := in.ToRun()
-	if want == nil || in.Observed.Begins() {
+	if want == nil || in.Observed.FromNothing() {
 		return nil
 	}
 	for i := range want.Containers {

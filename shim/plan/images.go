@@ -10,7 +10,7 @@ func (in Input) FoundDigests() group.ImageDigests {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.Container(c.Name)
-		if _, pinned := in.Pins[c.Image]; pinned || !ok || s.Digest != c.Digest || s.ImageDigest == "" {
+		if _, pinned := in.Digests[c.Image]; pinned || !ok || s.Digest != c.Digest || s.ImageDigest == "" {
 			continue
 		}
 		if digest, twice := found[c.Image]; twice && digest != s.ImageDigest {

@@ -10,8 +10,8 @@ import (
 
 // limits is what has to be done about the group's bounds, before anything starts.
 func (in Input) limits(starts bool) []Step {
-	blind := in.Observed.Bounds == host.Unknown && starts && in.Want.Resources != spec.Resources{}
-	if !in.sealable() || in.Observed.Bounds != host.Absent && !blind {
+	blind := in.Observed.Limits == host.Unknown && starts && in.Want.Resources != spec.Resources{}
+	if !in.sealable() || in.Observed.Limits != host.Absent && !blind {
 		return nil
 	}
 	return []Step{{Kind: Limit, Group: in.Group, Want: in.Want}}

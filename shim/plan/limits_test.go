@@ -14,7 +14,7 @@ import (
 // bounded gives the whole group bounds.
 func bounded(r spec.Resources) func(*spec.Group) { return func(g *spec.Group) { g.Resources = r } }
 
-func bounds(p host.Presence) func(*plan.Observed) { return func(o *plan.Observed) { o.Bounds = p } }
+func bounds(p host.Presence) func(*plan.Observed) { return func(o *plan.Observed) { o.Limits = p } }
 
 func TestPlanLimits(t *testing.T) {
 	swap := int64(64 << 20)

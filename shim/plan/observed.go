@@ -14,7 +14,7 @@ import (
 // Observed is what a look at the host found of one group.
 type Observed struct {
 	Net           host.NetState
-	Bounds        host.Presence // of the whole group: just the wanted ones are in force
+	Limits        host.Presence // of the whole group: just the wanted ones are in force
 	Volumes       []spec.Volume // mounted
 	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []host.ContainerState
@@ -55,7 +55,7 @@ func (o Observed) Unknown(want *spec.Group) error {
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
 	}
-	if want != nil && want.Resources != (spec.Resources{}) && o.Bounds == host.Unknown {
+	if want != nil && want.Resources != (spec.Resources{}) && o.Limits == host.Unknown {
 		errs = append(errs, errors.New("its bounds could not be looked at"))
 	}
 	linkMatters := want == nil || want.Egress != spec.EgressNone
@@ -65,20 +65,20 @@ func (o Observed) Unknown(want *spec.Group) error {
 	return hint.Join(errs)
 }
 
-// Begins says that the group is to be made from nothing, as after a boot: there are at most records of containers.
-func (o Observed) Begins() bool {
+// FromNothing says that the group is to be made from nothing, as after a boot: there are at most records of containers.
+func (o Observed) FromNothing() bool {
 	return o.Net.Pinned == host.Absent && o.ContainersErr == nil &&
 		!slices.ContainsFunc(o.Containers, func(s host.ContainerState) bool { return s.Task != host.TaskNone })
 }
 
-// Recalled is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
+// Restored is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
 // ended nothing but its container.
-func (o Observed) Recalled(h restart.Records) Observed {
+func (o Observed) Restored(h restart.Records) Observed {
 	o.Containers = slices.Clone(o.Containers)
 	for i := range o.Containers {
 		s := &o.Containers[i]
 		l := h[s.Name]
-		if s.Task == host.TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.Of(*s) {
+		if s.Task == host.TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.IsOf(*s) {
 			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = host.TaskStopped, *l.ExitStatus, l.EndedAt, l.OOMKilled
 		}
 	}

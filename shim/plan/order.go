@@ -123,9 +123,9 @@ func (in Input) healthOf(c *spec.Container) host.Health {
 	return h
 }
 
-// Awaits is what keeps the group from being whole and is to come about of itself: "waits for proxy (ambassador) to be ready:
+// Blocked is what keeps the group from being whole and is to come about of itself: "waits for proxy (ambassador) to be ready:
 // ready probe: ...". Empty: nothing is. What has ended is told by complaint.
-func Awaits(in Input) string {
+func Blocked(in Input) string {
 	if in.ToRun() == nil || in.Observed.ContainersErr != nil {
 		return ""
 	}

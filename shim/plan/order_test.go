@@ -116,7 +116,7 @@ func TestOrder(t *testing.T) {
 		for _, s := range steps {
 			got.WriteString(s + "\n")
 		}
-		if waits := plan.Awaits(tt.in); waits != "" && len(steps) == 0 {
+		if waits := plan.Blocked(tt.in); waits != "" && len(steps) == 0 {
 			got.WriteString("(" + waits + ")\n")
 		}
 		got.WriteString("\n")

@@ -17,8 +17,8 @@ type Input struct {
 	Stopped  bool                   // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
 	Was      *spec.Group            // optional: the definition before, for the grace of containers that Want has no more
 	Observed Observed               // required
-	Pins     group.ImageDigests     // optional: what the generation's images are. A container of another digest is replaced
-	History  restart.Records        // optional: nil is one that has seen nothing
+	Digests  group.ImageDigests     // optional: what the generation's images are. A container of another digest is replaced
+	Records  restart.Records        // optional: nil is one that has seen nothing
 	Restart  map[string]bool        // optional: containers to be replaced although nothing in them changed
 	Health   map[string]host.Health // optional: what the probes say of what runs; of what is not in it nothing is known
 	Ended    *group.Ended           // optional: the group has ended of its own accord: it is taken down, as one that is stopped
@@ -60,7 +60,7 @@ func Next(in Input) time.Time {
 	}
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.Container(c.Name)
-		l := in.History[c.Name]
+		l := in.Records[c.Name]
 		if !ok || s.Task != host.TaskStopped || !in.again(&c, s) || !l.Next.After(in.Now) {
 			continue
 		}
@@ -116,7 +116,7 @@ func planDown(in Input) []Step {
 			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
 	}
-	if o.Net.Some() {
+	if o.Net.Any() {
 		steps = append(steps, Step{Kind: Disconnect, Group: in.Group})
 	}
 	return steps

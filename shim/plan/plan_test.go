@@ -126,7 +126,7 @@ func TestPlan(t *testing.T) {
 		{"the app's definition changed", plan.Input{Want: changedWeb, Observed: running(hosttest.Checkout())}},
 		{"the ambassador's definition changed", plan.Input{Want: changedProxy, Observed: running(hosttest.Checkout())}},
 		{"the app's image moved", plan.Input{
-			Want: hosttest.Checkout(), Observed: running(hosttest.Checkout()), Pins: group.ImageDigests{"web:1": "sha256:other"},
+			Want: hosttest.Checkout(), Observed: running(hosttest.Checkout()), Digests: group.ImageDigests{"web:1": "sha256:other"},
 		}},
 		{"the volume grew", plan.Input{Want: bigger, Observed: running(hosttest.Checkout())}},
 		{"a volume came and went", plan.Input{Want: hosttest.Checkout(rename("logs", "spool")), Observed: running(hosttest.Checkout())}},
@@ -157,7 +157,7 @@ func TestPlan(t *testing.T) {
 		{"the rules were flushed and the app changed", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), net(present, absent, absent, present))}},
 		{"the pin is gone under running containers", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), net(absent, absent, absent, absent))}},
 		{"the pin may be gone under running containers", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), net(unknown, absent, absent, absent))}},
-		{"the app ended just now", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 1)), History: waits}},
+		{"the app ended just now", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 1)), Records: waits}},
 		{"the app ended and its wait is over", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 1))}},
 		{"the ambassador ended", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("proxy", host.TaskStopped, 1))}},
 		{"never is never", plan.Input{Want: once, Observed: seen(once, task("web", host.TaskStopped, 1))}},
@@ -166,7 +166,7 @@ func TestPlan(t *testing.T) {
 		{"on-failure, after failure", plan.Input{Want: onFailure, Observed: seen(onFailure, task("web", host.TaskStopped, 137))}},
 		{"the app is to be restarted", plan.Input{Want: hosttest.Checkout(), Observed: running(hosttest.Checkout()), Restart: map[string]bool{"web": true}}},
 		{"everything is to be restarted", plan.Input{Want: two, Observed: running(two), Restart: map[string]bool{"web": true, "api": true, "proxy": true, "shipper": true}}},
-		{"restart of what waits", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 1)), History: waits, Restart: map[string]bool{"web": true}}},
+		{"restart of what waits", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 1)), Records: waits, Restart: map[string]bool{"web": true}}},
 		{"containers unknown", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), blind)}},
 		{"containers unknown and rules gone", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), blind, net(present, absent, absent, present))}},
 		{"containers unknown and nothing pinned", plan.Input{Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), blind, net(absent, absent, absent, absent))}},
@@ -257,10 +257,10 @@ func TestNext(t *testing.T) {
 		in   plan.Input
 		want time.Time
 	}{
-		{"nothing waits", plan.Input{Want: g, Observed: running(g), History: h}, time.Time{}},
-		{"the earliest", plan.Input{Want: g, Observed: both, History: h}, noon.Add(2 * time.Second)},
-		{"what is never started does not count", plan.Input{Want: never, Observed: both, History: h}, noon.Add(3 * time.Second)},
-		{"not wanted", plan.Input{Group: "checkout", Observed: both, History: h}, time.Time{}},
+		{"nothing waits", plan.Input{Want: g, Observed: running(g), Records: h}, time.Time{}},
+		{"the earliest", plan.Input{Want: g, Observed: both, Records: h}, noon.Add(2 * time.Second)},
+		{"what is never started does not count", plan.Input{Want: never, Observed: both, Records: h}, noon.Add(3 * time.Second)},
+		{"not wanted", plan.Input{Group: "checkout", Observed: both, Records: h}, time.Time{}},
 	} {
 		tt.in.Now = noon
 		if got := plan.Next(tt.in); !got.Equal(tt.want) {

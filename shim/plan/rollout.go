@@ -142,7 +142,7 @@ func (in Input) Ready() bool {
 // Failing returns why a generation has not become ready.
 func (in Input) Failing(state group.State, err error) error {
 	if err == nil {
-		err = &hint.Error{Err: errors.New(cmp.Or(Awaits(in), "it is "+string(state))), Hint: WaitingHint(in)}
+		err = &hint.Error{Err: errors.New(cmp.Or(Blocked(in), "it is "+string(state))), Hint: WaitingHint(in)}
 	}
 	if in.Ended != nil {
 		return err

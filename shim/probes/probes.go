@@ -14,19 +14,19 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A ProbeConfig holds what a ProbeGroup needs.
-type ProbeConfig struct {
+// A Config holds what a Group needs.
+type Config struct {
 	Prober Prober           // optional: without one, every running container is ready
 	Log    *slog.Logger     // required
 	Now    func() time.Time // required
 }
 
-// A ProbeGroup asks the probes of one group's running containers, each probe in a goroutine of its
+// A Group asks the probes of one group's running containers, each probe in a goroutine of its
 // own. It remembers their answers for as long as the container runs: not through a restart of the
 // container, nor of the daemon.
-type ProbeGroup struct {
+type Group struct {
 	group   string
-	config  ProbeConfig
+	config  Config
 	changed func() // called by the goroutines when Health has changed
 
 	loops sync.WaitGroup
@@ -51,9 +51,9 @@ type worker struct {
 	end        context.CancelFunc
 }
 
-// NewProbeGroup starts nothing. changed is called from several goroutines at once.
-func NewProbeGroup(group string, config ProbeConfig, changed func()) *ProbeGroup {
-	return &ProbeGroup{group: group, config: config, changed: changed, workers: map[string]*worker{}}
+// New starts nothing. changed is called from several goroutines at once.
+func New(group string, config Config, changed func()) *Group {
+	return &Group{group: group, config: config, changed: changed, workers: map[string]*worker{}}
 }
 
 // Follow takes up what was just observed of the group's containers. It begins to ask those that
@@ -61,7 +61,7 @@ func NewProbeGroup(group string, config ProbeConfig, changed func()) *ProbeGroup
 // be removed: nothing is asked any more. It must not be called with containers that could not be
 // observed. The goroutines end with ctx, so ctx must be the runner's, not that of one
 // reconciliation.
-func (p *ProbeGroup) Follow(ctx context.Context, group *spec.Group, states []host.ContainerState) {
+func (p *Group) Follow(ctx context.Context, group *spec.Group, states []host.ContainerState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	workers := map[string]*worker{}
@@ -83,7 +83,7 @@ func (p *ProbeGroup) Follow(ctx context.Context, group *spec.Group, states []hos
 // workerFor returns the worker for the container as it was observed. Nil means that the container
 // does not run. A container that was made from another definition than c keeps the probes it had,
 // since c's are not about it. A container in an unknown state is still asked. It needs mu.
-func (p *ProbeGroup) workerFor(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+func (p *Group) workerFor(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
 	w := p.workers[s.Name]
 	switch {
 	case s.Task == host.TaskUnknown:
@@ -106,7 +106,7 @@ func (w *worker) runs(s host.ContainerState) bool {
 }
 
 // begin starts to ask a container. It needs mu.
-func (p *ProbeGroup) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+func (p *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
 	now := p.config.Now()
 	w := &worker{
 		container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
@@ -131,7 +131,7 @@ func (p *ProbeGroup) begin(ctx context.Context, c *spec.Container, s host.Contai
 }
 
 // loop asks one probe until it is decided for good, or until the container's run ends.
-func (p *ProbeGroup) loop(ctx context.Context, w *worker, i int) {
+func (p *Group) loop(ctx context.Context, w *worker, i int) {
 	probe := &w.probes[i]
 	if probe.Kind != spec.ProbeStartup {
 		select {
@@ -158,7 +158,7 @@ func (p *ProbeGroup) loop(ctx context.Context, w *worker, i int) {
 }
 
 // note records the result of one try.
-func (p *ProbeGroup) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
+func (p *Group) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
 	p.mu.Lock()
 	if ctx.Err() != nil { // Follow has ended it in the meantime
 		p.mu.Unlock()
@@ -203,7 +203,7 @@ func (w *worker) report(now time.Time) bool {
 }
 
 // sleep waits until a time. It returns false if ctx has ended.
-func (p *ProbeGroup) sleep(ctx context.Context, until time.Time) bool {
+func (p *Group) sleep(ctx context.Context, until time.Time) bool {
 	timer := time.NewTimer(until.Sub(p.config.Now()))
 	defer timer.Stop()
 	select {
@@ -216,7 +216,7 @@ func (p *ProbeGroup) sleep(ctx context.Context, until time.Time) bool {
 
 // Health returns the health, by name, of each container that ran at the last Follow. A container
 // without probes is ready.
-func (p *ProbeGroup) Health() map[string]host.Health {
+func (p *Group) Health() map[string]host.Health {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make(map[string]host.Health, len(p.workers))
@@ -227,7 +227,7 @@ func (p *ProbeGroup) Health() map[string]host.Health {
 }
 
 // Close ends the goroutines and waits for them. Nothing is asked any more.
-func (p *ProbeGroup) Close() {
+func (p *Group) Close() {
 	p.mu.Lock()
 	p.closed = true
 	for w := range maps.Values(p.workers) {

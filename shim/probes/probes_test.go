@@ -20,10 +20,10 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// A probeHarness has a group of one running app, and a ProbeGroup that asks its probes.
+// A probeHarness has a group of one running app, and a Group that asks its probes.
 type probeHarness struct {
 	t       *testing.T
-	probes  *probes.ProbeGroup
+	probes  *probes.Group
 	group   *spec.Group
 	state   host.ContainerState
 	began   time.Time
@@ -46,7 +46,7 @@ func withProbes(t *testing.T, do func(p *probeHarness), list ...spec.Probe) {
 				Group: g.Name, Name: "web", Digest: g.Container("web").Digest, Task: host.TaskRunning, PID: 7, StartedAt: time.Now(),
 			},
 		}
-		p.probes = probes.NewProbeGroup(g.Name, probes.ProbeConfig{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.changes.Add(1) })
+		p.probes = probes.New(g.Name, probes.Config{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.changes.Add(1) })
 		defer p.probes.Close()
 		do(p)
 	})

@@ -68,7 +68,7 @@ func waysIn(g *spec.Group, a *spec.Container) []door {
 	if g.DNS == spec.DNSAmbassador {
 		out = append(out, door{said: "members' questions for names go to " + a.Name})
 	}
-	for _, text := range UnsafeTexts(g) {
+	for _, text := range Unsafe(g) {
 		out = append(out, door{said: "unsafe: " + text})
 	}
 	return out

@@ -8,8 +8,8 @@ var givenUp = map[string]string{
 	"NET_RAW":   "it sees what members send on loopback, and sends packets of any form",
 }
 
-// UnsafeTexts says what is given up in a group, a line for each capability; nil where nothing is.
-func UnsafeTexts(g *spec.Group) []string {
+// Unsafe says what is given up in a group, a line for each capability; nil where nothing is.
+func Unsafe(g *spec.Group) []string {
 	a := g.Ambassador()
 	if a == nil {
 		return nil

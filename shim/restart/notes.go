@@ -14,8 +14,8 @@ func (l Record) noted() bool {
 	return l.Ended || l.Taken || l.Condemned != "" || l.Restarts > 0 || l.Row > 0
 }
 
-// Noted is what is written down of the history; never nil.
-func (h Records) Noted() Records {
+// ToSave is what is written down of the history; never nil.
+func (h Records) ToSave() Records {
 	out := Records{}
 	for name, l := range h {
 		if l.noted() {
@@ -25,9 +25,9 @@ func (h Records) Noted() Records {
 	return out
 }
 
-// For returns the history of the containers that are wanted or there. With known false it is not known which are there, and
+// Relevant returns the history of the containers that are wanted or there. With known false it is not known which are there, and
 // the history stays as it is.
-func (h Records) For(want *spec.Group, states []host.ContainerState, known bool) Records {
+func (h Records) Relevant(want *spec.Group, states []host.ContainerState, known bool) Records {
 	out := maps.Clone(h)
 	maps.DeleteFunc(out, func(name string, _ Record) bool {
 		there := slices.ContainsFunc(states, func(s host.ContainerState) bool { return s.Name == name })
@@ -54,7 +54,7 @@ func (h Records) Resumed(now time.Time) Records {
 func (h Records) Begun(asked map[string]bool) Records {
 	out := maps.Clone(h)
 	for name, l := range out {
-		if l.Made = (time.Time{}); !asked[name] {
+		if l.CreatedAt = (time.Time{}); !asked[name] {
 			l = Record{Digest: l.Digest, Restarts: l.Restarts, Row: l.Row}
 		}
 		out[name] = l
@@ -62,19 +62,19 @@ func (h Records) Begun(asked map[string]bool) Records {
 	return out
 }
 
-// Same says that there is no difference worth writing down.
-func (l Record) Same(m Record) bool {
+// Unchanged says that there is no difference worth writing down.
+func (l Record) Unchanged(m Record) bool {
 	status := l.ExitStatus == m.ExitStatus || l.ExitStatus != nil && m.ExitStatus != nil && *l.ExitStatus == *m.ExitStatus
-	times := l.Made.Equal(m.Made) && l.StartedAt.Equal(m.StartedAt) && l.EndedAt.Equal(m.EndedAt) && l.Next.Equal(m.Next)
-	l.ExitStatus, l.Made, l.StartedAt, l.EndedAt, l.Next = m.ExitStatus, m.Made, m.StartedAt, m.EndedAt, m.Next
+	times := l.CreatedAt.Equal(m.CreatedAt) && l.StartedAt.Equal(m.StartedAt) && l.EndedAt.Equal(m.EndedAt) && l.Next.Equal(m.Next)
+	l.ExitStatus, l.CreatedAt, l.StartedAt, l.EndedAt, l.Next = m.ExitStatus, m.CreatedAt, m.StartedAt, m.EndedAt, m.Next
 	return status && times && l == m
 }
 
-// BeliedBy says that what was written down tells of a container that is still the one it tells of what is not so any more.
-func (h Records) BeliedBy(was Records) bool {
+// Contradicts says that what was written down tells of a container that is still the one it tells of what is not so any more.
+func (h Records) Contradicts(was Records) bool {
 	for name, w := range was {
 		l, ok := h[name]
-		same := ok && l.Digest == w.Digest && (l.Made.IsZero() || l.Made.Equal(w.Made))
+		same := ok && l.Digest == w.Digest && (l.CreatedAt.IsZero() || l.CreatedAt.Equal(w.CreatedAt))
 		if same && (w.Ended && !l.Ended || w.Taken && !l.Taken || w.Condemned != "" && l.Condemned == "") {
 			return true
 		}

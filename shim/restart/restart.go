@@ -14,7 +14,7 @@ type Records map[string]Record
 // A Record is one container's. Its zero value is a container that has not been seen to start or end.
 type Record struct {
 	Digest     string    `json:"digest"`                // of the definition it is the life of; another one begins anew
-	Made       time.Time `json:"made,omitzero"`         // the [host.ContainerState.Made] that was last seen to run or to have ended; zero: nothing there is that
+	CreatedAt  time.Time `json:"made,omitzero"`         // the [host.ContainerState.CreatedAt] that was last seen to run or to have ended; zero: nothing there is that
 	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
 	Row        int       `json:"row,omitempty"`         // ends in a row, each of a run shorter than the stable time
 	Ended      bool      `json:"ended,omitempty"`       // the last thing seen was its end
@@ -27,8 +27,8 @@ type Record struct {
 	Condemned  string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
 }
 
-// Seen returns the history with an observation added. chance is in [0,1) and spreads the restarts.
-func (h Records) Seen(states []host.ContainerState, now time.Time, chance func() float64) Records {
+// Observe returns the history with an observation added. chance is in [0,1) and spreads the restarts.
+func (h Records) Observe(states []host.ContainerState, now time.Time, chance func() float64) Records {
 	out := maps.Clone(h)
 	if out == nil {
 		out = Records{}
@@ -80,8 +80,8 @@ func (h Records) Stopped(name, because string) Records {
 	return out
 }
 
-// Taken returns the history with each container that has ended noted as stopped by the keeper.
-func (h Records) Taken(states []host.ContainerState) Records {
+// ReplaceEnded returns the history with each container that has ended noted as stopped by the keeper.
+func (h Records) ReplaceEnded(states []host.ContainerState) Records {
 	for _, s := range states {
 		if s.Task == host.TaskStopped {
 			h = h.Stopped(s.Name, "")
@@ -90,8 +90,8 @@ func (h Records) Taken(states []host.ContainerState) Records {
 	return h
 }
 
-// Forgiven returns the history with the containers' rows of ends forgotten: an operator asked for a start.
-func (h Records) Forgiven(names ...string) Records {
+// Reset returns the history with the containers' rows of ends forgotten: an operator asked for a start.
+func (h Records) Reset(names ...string) Records {
 	out := maps.Clone(h)
 	for _, name := range names {
 		if l, ok := out[name]; ok {
@@ -102,17 +102,19 @@ func (h Records) Forgiven(names ...string) Records {
 	return out
 }
 
-// Of says that the life's last run was that of a container that is there.
-func (l Record) Of(c host.ContainerState) bool { return !l.Made.IsZero() && l.Made.Equal(c.Made) }
+// IsOf says that the life's last run was that of a container that is there.
+func (l Record) IsOf(c host.ContainerState) bool {
+	return !l.CreatedAt.IsZero() && l.CreatedAt.Equal(c.CreatedAt)
+}
 
 // anew is the life with what is known of the container itself. Where that is another than the one that was last known to have ended
 // or been stopped, it has been started since, and the keeper that did so did not live to note it.
 func (l Record) anew(c host.ContainerState) Record {
-	if !l.Made.Equal(c.Made) && (l.Ended || l.Taken || l.Condemned != "") {
+	if !l.CreatedAt.Equal(c.CreatedAt) && (l.Ended || l.Taken || l.Condemned != "") {
 		l.Restarts++
 		l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, time.Time{}, time.Time{}, false, ""
 	}
-	l.Made = c.Made
+	l.CreatedAt = c.CreatedAt
 	return l
 }
 

@@ -50,7 +50,7 @@ func life(h restart.Records, steps ...string) (restart.Record, time.Time) {
 	state := host.ContainerState{Name: "web", Digest: "d", ExitStatus: 1}
 	see := func(task host.TaskState) {
 		state.Task = task
-		h = h.Seen([]host.ContainerState{state}, now, func() float64 { return 0 })
+		h = h.Observe([]host.ContainerState{state}, now, func() float64 { return 0 })
 	}
 	for _, s := range steps {
 		switch s {
@@ -62,7 +62,7 @@ func life(h restart.Records, steps ...string) (restart.Record, time.Time) {
 			state.ExitedAt = now
 			see(host.TaskStopped)
 		case "o":
-			h = h.Forgiven("web")
+			h = h.Reset("web")
 		default:
 			d, err := time.ParseDuration(s)
 			if err != nil {
@@ -123,7 +123,7 @@ func TestHistoryOfAnEndAtAnotherTime(t *testing.T) {
 		{"in an hour", time.Hour, time.Second},
 	} {
 		end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitStatus: 1, ExitedAt: hosttest.Noon.Add(tt.at)}
-		h := restart.Records(nil).Seen([]host.ContainerState{end}, hosttest.Noon, func() float64 { return 0 })
+		h := restart.Records(nil).Observe([]host.ContainerState{end}, hosttest.Noon, func() float64 { return 0 })
 		if got := h["web"].Next.Sub(hosttest.Noon); got != tt.wait {
 			t.Errorf("ended %s: waits %s, want %s", tt.name, got, tt.wait)
 		}
@@ -134,10 +134,10 @@ func TestHistoryOfStops(t *testing.T) {
 	end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitStatus: 143, ExitedAt: hosttest.Noon}
 	never := func() float64 { return 0 }
 	begun := restart.Records(nil).Started("web", "d", hosttest.Noon.Add(-time.Hour))
-	if l := begun.Stopped("web", "").Seen([]host.ContainerState{end}, hosttest.Noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
+	if l := begun.Stopped("web", "").Observe([]host.ContainerState{end}, hosttest.Noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
 		t.Errorf("stopped to be made anew: %+v", l)
 	}
-	dead := begun.Stopped("web", "its live probe failed").Seen([]host.ContainerState{end}, hosttest.Noon, never)
+	dead := begun.Stopped("web", "its live probe failed").Observe([]host.ContainerState{end}, hosttest.Noon, never)
 	if l := dead["web"]; !l.Ended || l.Row != 1 || l.Taken || l.Condemned == "" {
 		t.Errorf("stopped because of its probes: %+v", l)
 	}
@@ -149,8 +149,8 @@ func TestHistoryOfStops(t *testing.T) {
 // What one keeper noted of a container is not about the one that it made in its place and did not live to see.
 func TestHistoryOfAnotherContainer(t *testing.T) {
 	status := uint32(1)
-	ended := restart.Record{Digest: "d", Made: hosttest.Noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: hosttest.Noon.Add(time.Minute)}
-	taken := restart.Record{Digest: "d", Made: hosttest.Noon, StartedAt: hosttest.Noon, Taken: true}
+	ended := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: hosttest.Noon.Add(time.Minute)}
+	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, StartedAt: hosttest.Noon, Taken: true}
 	for _, tt := range []struct {
 		name     string
 		life     restart.Record
@@ -169,8 +169,8 @@ func TestHistoryOfAnotherContainer(t *testing.T) {
 		{"another, after the group began from nothing", restart.Records{"web": ended}.Begun(nil)["web"], hosttest.Noon.Add(1), host.TaskStopped, true, 4, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			state := host.ContainerState{Name: "web", Digest: "d", Made: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: hosttest.Noon}
-			l := restart.Records{"web": tt.life}.Seen([]host.ContainerState{state}, hosttest.Noon, func() float64 { return 0 })["web"]
+			state := host.ContainerState{Name: "web", Digest: "d", CreatedAt: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: hosttest.Noon}
+			l := restart.Records{"web": tt.life}.Observe([]host.ContainerState{state}, hosttest.Noon, func() float64 { return 0 })["web"]
 			if l.Ended != tt.ended || l.Row != tt.row || l.Restarts != tt.restarts {
 				t.Errorf("%+v", l)
 			}

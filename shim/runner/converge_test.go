@@ -54,7 +54,7 @@ func (m *memoryRecords) SetEnded(_ string, e *group.Ended) error { m.ended = e; 
 func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.lives, nil }
 
 func (m *memoryRecords) SetRestarts(_ string, h restart.Records) error {
-	m.lives = h.Noted()
+	m.lives = h.ToSave()
 	return nil
 }
 
@@ -169,7 +169,7 @@ func settled(in plan.Input) bool {
 	if in.ToRun() == nil {
 		return in.Observed.Gone()
 	}
-	return plan.StateOf(in, group.Running) != group.Degraded && plan.Awaits(in) == ""
+	return plan.StateOf(in, group.Running) != group.Degraded && plan.Blocked(in) == ""
 }
 
 // downForGood reports whether all was observed, and something that has failed is not to be started

@@ -48,10 +48,10 @@ const burst = 20
 
 // reported notes that an event has the repairs.
 func (m *repairs) reported(at time.Time) {
-	if at.Sub(m.ToldAt) > m.Wait+journal.MostWait {
+	if at.Sub(m.ReportedAt) > m.Wait+journal.MostWait {
 		m.inARow = 0
 	}
-	m.Throttle.Told(at)
+	m.Throttle.Reported(at)
 	if m.inARow++; m.inARow < burst {
 		m.Wait = 0
 	}

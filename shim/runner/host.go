@@ -118,8 +118,8 @@ type Runtime interface {
 // Cgroups enforces the limits on a whole group. Network.Remove removes the cgroups together with
 // the group's network. Implemented by [cgroups.Cgroups]; in memory by shimtest.Host.
 type Cgroups interface {
-	// Bounded reports whether exactly the wanted limits are in force.
-	Bounded(ctx context.Context, want *spec.Group) host.Presence
+	// Limited reports whether exactly the wanted limits are in force.
+	Limited(ctx context.Context, want *spec.Group) host.Presence
 	// Limit puts the group's limits in force, and no others, independently of what runs. A second
 	// call changes nothing.
 	Limit(ctx context.Context, want *spec.Group) error

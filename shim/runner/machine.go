@@ -112,7 +112,7 @@ func (h Machine) Observe(ctx context.Context, group string, want *spec.Group) pl
 	var o plan.Observed
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Net = h.observeNet(ctx, group, want) })
-	wg.Go(func() { o.Bounds = h.observeBounds(ctx, want) })
+	wg.Go(func() { o.Limits = h.observeBounds(ctx, want) })
 	wg.Go(func() { o.Volumes, o.VolumesErr = h.volumes.Observe(ctx, group, want) })
 	wg.Go(func() { o.Containers, o.ContainersErr = h.runtime.Observe(ctx, group) })
 	wg.Wait()
@@ -144,7 +144,7 @@ func (h Machine) observeBounds(ctx context.Context, want *spec.Group) host.Prese
 	if want == nil || h.cgroups == nil {
 		return host.Present
 	}
-	return h.cgroups.Bounded(ctx, want)
+	return h.cgroups.Limited(ctx, want)
 }
 
 // Groups returns every group of which the host has anything.

@@ -22,10 +22,10 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 	}
 	for i := range containers {
 		st := &containers[i]
-		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.History[st.Name].Condemned == "" || st.Task == host.TaskRunning && st.Row == 0 {
+		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.Records[st.Name].Condemned == "" || st.Task == host.TaskRunning && st.Row == 0 {
 			continue
 		}
-		after := in.History[st.Name].EndedAt
+		after := in.Records[st.Name].EndedAt
 		said, ok := r.output[st.Name]
 		if !ok || !said.after.Equal(after) {
 			if r.output == nil {

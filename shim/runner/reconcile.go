@@ -71,7 +71,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	in := plan.Input{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Layout}
 	if d.wanted != nil {
-		in.Want, in.Stopped, in.Pins = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
+		in.Want, in.Stopped, in.Digests = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
 	}
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
@@ -84,13 +84,13 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	in.Health = r.probes.Health()
 	in.Now = r.config.Now()
 	if undone { // containers that have ended and are not down yet are replaced as well
-		r.records = r.records.Taken(o.Containers)
+		r.records = r.records.ReplaceEnded(o.Containers)
 	}
-	r.records = r.records.For(in.Want, o.Containers, o.ContainersErr == nil).Seen(o.Containers, in.Now, r.config.Rand)
+	r.records = r.records.Relevant(in.Want, o.Containers, o.ContainersErr == nil).Observe(o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
 		r.saveRecords()
 	}
-	in.History = r.records
+	in.Records = r.records
 	return in
 }
 
@@ -166,7 +166,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 	}
 	r.lastError = err
 	state := r.updateStatus(in, err, false)
-	waits := plan.Awaits(in)
+	waits := plan.Blocked(in)
 	if err == nil && state == group.Degraded && waits != "" {
 		r.recordState(state, errors.New(waits))
 	}

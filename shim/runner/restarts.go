@@ -18,34 +18,34 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 	if !r.restored {
 		h, err := r.config.Records.Restarts(r.group)
 		if err != nil {
-			unclear := in.Unclear()
+			unclear := in.Uncertain()
 			if !d.start && (o.ContainersErr != nil || len(unclear) > 0) {
 				return o, err
 			}
 			r.log.Warn("continues without it: "+err.Error(), "group", r.group)
 			h = restart.Records{}
 			for _, s := range unclear {
-				h[s.Name] = restart.Record{Digest: s.Digest, Made: s.Made, Taken: true}
+				h[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Taken: true}
 			}
 		} else {
-			r.saved = h.Noted()
+			r.saved = h.ToSave()
 		}
 		r.records, r.restored = h.Resumed(r.config.Now()), true
 	}
-	if in.ToRun() != nil && o.Begins() {
+	if in.ToRun() != nil && o.FromNothing() {
 		r.records = r.records.Begun(d.restart)
 	}
 	if d.start {
-		r.records = r.records.Forgiven(slices.Collect(maps.Keys(r.records))...)
+		r.records = r.records.Reset(slices.Collect(maps.Keys(r.records))...)
 	}
-	return o.Recalled(r.records), nil
+	return o.Restored(r.records), nil
 }
 
 // saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
 // failure is logged and delays nothing: the next keeper then knows less.
 func (r *Runner) saveRecords() {
-	h := r.records.Noted()
-	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, restart.Record.Same) {
+	h := r.records.ToSave()
+	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, restart.Record.Unchanged) {
 		return
 	}
 	err := r.config.Records.SetRestarts(r.group, r.records)

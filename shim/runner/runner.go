@@ -38,7 +38,7 @@ type Runner struct {
 	statusChanged chan struct{} // closed when status changes; nil: nothing waits for it
 
 	// Used by the goroutine alone.
-	probes        *probes.ProbeGroup
+	probes        *probes.Group
 	records       restart.Records
 	restored      bool              // records has what the previous keeper saved
 	saved         restart.Records   // as they are on disk; nil: not known
@@ -80,7 +80,7 @@ func New(name string, last *store.Wanted, recorded group.State, c *Config, o Own
 		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
 		observed: make(chan struct{}), status: group.Status{Name: name, Containers: []group.ContainerStatus{}}, recordedState: recorded,
 	}
-	r.probes = probes.NewProbeGroup(name, probes.ProbeConfig{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
+	r.probes = probes.New(name, probes.Config{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
 		r.desired.was, r.desired.purge = &last.Group, last.Purge
 	}
@@ -174,7 +174,7 @@ func (r *Runner) restartDone(container string) {
 	if r.desired.restart[container] {
 		r.desired.restart = maps.Clone(r.desired.restart)
 		delete(r.desired.restart, container)
-		r.records = r.records.Forgiven(container)
+		r.records = r.records.Reset(container)
 	}
 }
 

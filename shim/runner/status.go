@@ -20,7 +20,7 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	before := r.status
 	st := group.Status{
 		Name: r.group, State: plan.StateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
-		Containers: containers, Waiting: plan.Awaits(in), Since: before.Since,
+		Containers: containers, Waiting: plan.Blocked(in), Since: before.Since,
 	}
 	if st.State == group.Pending && busy {
 		st.State = group.Starting
@@ -35,7 +35,7 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
 		st.Labels = w.Group.Labels
 		st.Door = w.Group.Door().Shown()
-		st.DNS, st.Unsafe = w.Group.DNS, reach.UnsafeTexts(&w.Group)
+		st.DNS, st.Unsafe = w.Group.DNS, reach.Unsafe(&w.Group)
 		if err == nil {
 			err = brokenFileError(w)
 		}

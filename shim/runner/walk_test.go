@@ -33,7 +33,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				h.host.Answer("g", who.Draw(t, "who"), kind, rapid.SampledFrom([]error{nil, errFault}).Draw(t, "answer"))
 			},
 			"a flush":    func(t *rapid.T) { h.host.Flush("g") },
-			"no bounds":  func(t *rapid.T) { h.host.Unbound("g") },
+			"no bounds":  func(t *rapid.T) { h.host.Unlimit("g") },
 			"a lost pin": func(t *rapid.T) { h.host.Unpin("g") },
 			"a boot":     func(t *rapid.T) { h.host.Reboot() },
 			"lost tasks": func(t *rapid.T) { h.host.LoseEnded() },

@@ -31,7 +31,7 @@ func (s *Store) Restarts(group string) (restart.Records, error) {
 // unless it would mislead.
 func (s *Store) SetRestarts(group string, h restart.Records) error {
 	path := s.livesPath(group)
-	noted := h.Noted()
+	noted := h.ToSave()
 	if len(noted) == 0 {
 		if err := s.drop(path); err != nil {
 			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
@@ -45,7 +45,7 @@ func (s *Store) SetRestarts(group string, h restart.Records) error {
 	if err == nil {
 		return nil
 	}
-	if was, readErr := s.Restarts(group); readErr != nil || h.BeliedBy(was) {
+	if was, readErr := s.Restarts(group); readErr != nil || h.Contradicts(was) {
 		err = errors.Join(err, s.drop(path))
 	}
 	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)

@@ -261,7 +261,7 @@ func checkObserved(ctx context.Context, f Fixture, group string) error {
 	if got != want {
 		return fmt.Errorf("observed %+v, want %+v", got, want)
 	}
-	if s.Made.IsZero() {
+	if s.CreatedAt.IsZero() {
 		return errors.New("it was made at no time")
 	}
 	all, err := f.Runtime.Observe(ctx, "")
@@ -447,7 +447,7 @@ func checkTwice(ctx context.Context, f Fixture, group string) error {
 		if err != nil {
 			return err
 		}
-		if again == nil || again.Task != want || !again.Made.Equal(first.Made) || again.PID != first.PID && want == host.TaskCreated {
+		if again == nil || again.Task != want || !again.CreatedAt.Equal(first.CreatedAt) || again.PID != first.PID && want == host.TaskCreated {
 			return fmt.Errorf("after a second create it is %+v, was %+v", again, first)
 		}
 		if want == host.TaskCreated {

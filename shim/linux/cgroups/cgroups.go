@@ -41,8 +41,8 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 	return &Cgroups{layout: l, log: log, v2: found.V2, v1: found.Controllers}, nil
 }
 
-// Bounded implements [runner.Cgroups].
-func (h *Cgroups) Bounded(_ context.Context, want *spec.Group) host.Presence {
+// Limited implements [runner.Cgroups].
+func (h *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 	for _, k := range h.knobs(want.Resources) {
 		content, err := os.ReadFile(k.at(h.mount(k), h.layout.GroupCgroup(want.Name)))
 		switch {

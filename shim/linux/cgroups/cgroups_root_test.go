@@ -95,7 +95,7 @@ func TestRootLimitTheGroup(t *testing.T) {
 		{"nothing", spec.Resources{}, "", []string{"max", "9223372036854771712"}, "max", []string{"max 100000", "-1"}, "100"},
 	} {
 		g := &spec.Group{Name: "g", Resources: tt.r}
-		if got := c.Bounded(ctx, g); got != host.Absent {
+		if got := c.Limited(ctx, g); got != host.Absent {
 			t.Errorf("%s: before, the bounds are %v", tt.name, got)
 		}
 		for range 2 {
@@ -103,7 +103,7 @@ func TestRootLimitTheGroup(t *testing.T) {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
 		}
-		if got := c.Bounded(ctx, g); got != host.Present {
+		if got := c.Limited(ctx, g); got != host.Present {
 			t.Errorf("%s: the bounds are %v", tt.name, got)
 		}
 		if got := memory(); tt.memory != "" && got != tt.memory {
@@ -127,7 +127,7 @@ func TestRootLimitTheGroup(t *testing.T) {
 func TestRootLimitOfAGroupWithoutBoundsMakesNothing(t *testing.T) {
 	c, l := newCgroups(t)
 	g := &spec.Group{Name: "g"}
-	if got := c.Bounded(context.Background(), g); got != host.Present {
+	if got := c.Limited(context.Background(), g); got != host.Present {
 		t.Errorf("the bounds are %v", got)
 	}
 	if err := c.Limit(context.Background(), g); err != nil {
@@ -153,10 +153,10 @@ func TestRootLimitsThatOthersChangeAreSeen(t *testing.T) {
 			}
 		}
 	}
-	if got := c.Bounded(ctx, g); got != host.Absent {
+	if got := c.Limited(ctx, g); got != host.Absent {
 		t.Errorf("after somebody took a bound away they are %v", got)
 	}
-	if err := c.Limit(ctx, g); err != nil || c.Bounded(ctx, g) != host.Present {
+	if err := c.Limit(ctx, g); err != nil || c.Limited(ctx, g) != host.Present {
 		t.Errorf("not put back: %v", err)
 	}
 }

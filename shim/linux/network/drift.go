@@ -49,8 +49,8 @@ type mark struct {
 	err   string            // nothing could be looked at
 }
 
-// Lookout returns a Drift that has seen nothing yet: its first Changed returns every group.
-func (n *Network) Lookout() *Drift { return &Drift{network: n} }
+// NewDrift returns a Drift that has seen nothing yet: its first Changed returns every group.
+func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
 
 // changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
 func (m mark) changed(before mark) bool {

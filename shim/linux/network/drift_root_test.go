@@ -25,7 +25,7 @@ func TestRootLookout(t *testing.T) {
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	names, one := []string{g.Name, other.Name}, []string{g.Name}
-	l := n.Lookout()
+	l := n.NewDrift()
 	rest := func() {
 		t.Helper()
 		for range restTimes {
@@ -94,7 +94,7 @@ func BenchmarkRootIdle(b *testing.B) {
 		}
 		defer removeGroup(b, n, g.Name)
 	}
-	l := n.Lookout()
+	l := n.NewDrift()
 	for range restTimes {
 		l.Changed(names)
 	}
