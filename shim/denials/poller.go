@@ -29,15 +29,15 @@ type Door interface {
 
 // A Config is what a Poller works with.
 type Config struct {
-	Door    Door             // required
-	Groups  func() []string  // required: whose doors are looked at; what is known of others is forgotten
-	Journal *journal.Journal // required
-	Layout  layout.Layout    // required: its RunDir
-	Log     *slog.Logger     // optional: nil discards
-	Every   time.Duration    // optional: between two looks; 0 is 1 s
-	Now     func() time.Time // optional: nil is time.Now
-	// Most is how many destinations of a group a look makes events of; the others are added up. Optional: 0 is 16.
-	Most int
+	Door     Door             // required
+	Groups   func() []string  // required: whose doors are looked at; what is known of others is forgotten
+	Journal  *journal.Journal // required
+	Layout   layout.Layout    // required: its RunDir
+	Log      *slog.Logger     // optional: nil discards
+	Interval time.Duration    // optional: between two looks; 0 is 1 s
+	Now      func() time.Time // optional: nil is time.Now
+	// MaxEvents is how many destinations of a group a look makes events of; the others are added up. Optional: 0 is 16.
+	MaxEvents int
 }
 
 // A Poller makes events of what the kernel counts at the groups' doors. What a look found is noted in the run folder, with the
@@ -68,11 +68,11 @@ func New(c Config) (*Poller, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Every == 0 {
-		c.Every = time.Second
+	if c.Interval == 0 {
+		c.Interval = time.Second
 	}
-	if c.Most == 0 {
-		c.Most = 16
+	if c.MaxEvents == 0 {
+		c.MaxEvents = 16
 	}
 	return &Poller{config: c, seen: map[string]*glimpse{}}, nil
 }
@@ -82,7 +82,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	if err := p.resume(); err != nil {
 		p.config.Log.Warn("take up what was last seen of the groups' doors: " + err.Error())
 	}
-	tick := time.NewTicker(p.config.Every)
+	tick := time.NewTicker(p.config.Interval)
 	defer tick.Stop()
 	for {
 		p.poll()
@@ -137,7 +137,7 @@ func (p *Poller) poll() {
 func (p *Poller) forget(group string) {
 	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Now())
 	delete(p.seen, group)
-	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.Most)...)
+	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.MaxEvents)...)
 	if err := errors.Join(err, disk.Remove(p.config.Layout.SeenPath(group))); err != nil {
 		p.config.Log.Warn("forget what was seen of a group's door: "+err.Error(), "group", group)
 	}
@@ -178,7 +178,7 @@ func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool
 	at := p.config.Now()
 	var told []host.Denial
 	now.Denials, told, dropped = fresh(before.Denials, denials, at)
-	now.Events = deniedEvents(group, told, p.config.Most)
+	now.Events = deniedEvents(group, told, p.config.MaxEvents)
 	now.Level = quotaLevel(used, quota)
 	if now.Level > before.Level {
 		now.Events = append(now.Events, quotaEvent(group, now.Level, used, quota))

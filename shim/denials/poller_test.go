@@ -43,7 +43,7 @@ func inLodge(t *testing.T, do func(t *testing.T, l *lodge)) {
 		l.open()
 		defer func() { _ = l.journal.Close() }()
 		l.config = denials.Config{
-			Door: l.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: l.layout, Most: 3,
+			Door: l.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: l.layout, MaxEvents: 3,
 		}
 		l.begin()
 		defer func() { l.end() }()

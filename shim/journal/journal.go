@@ -19,9 +19,9 @@ import (
 
 // A Config is what a Journal works with.
 type Config struct {
-	Layout layout.Layout    // required: its StateDir
-	Now    func() time.Time // optional: nil is time.Now
-	Most   int64            // optional: bytes of each of the four files; 0 is 1 MiB
+	Layout      layout.Layout    // required: its StateDir
+	Now         func() time.Time // optional: nil is time.Now
+	MaxFileSize int64            // optional: bytes of each of the four files; 0 is 1 MiB
 }
 
 // A Journal keeps events, as lines of JSON:
@@ -45,18 +45,18 @@ func Open(c Config) (*Journal, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Most == 0 {
-		c.Most = 1 << 20
+	if c.MaxFileSize == 0 {
+		c.MaxFileSize = 1 << 20
 	}
 	dir := c.Layout.EventsDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	denials, err := openEventFile(filepath.Join(dir, "denials"), c.Most)
+	denials, err := openEventFile(filepath.Join(dir, "denials"), c.MaxFileSize)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	others, err := openEventFile(filepath.Join(dir, "others"), c.Most)
+	others, err := openEventFile(filepath.Join(dir, "others"), c.MaxFileSize)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), denials.close())
 	}

@@ -142,7 +142,7 @@ func TestJournalKeepsAnEventWhole(t *testing.T) {
 func TestJournalIsBounded(t *testing.T) {
 	l := newLibrary(t)
 	l.record(event("a", group.EventState, "the first"))
-	l.config.Most = 4 << 10
+	l.config.MaxFileSize = 4 << 10
 	l.reopen()
 	for i := range 1000 {
 		l.record(event("a", group.EventDenied, fmt.Sprint("denial ", i)))
@@ -153,11 +153,11 @@ func TestJournalIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if total += info.Size(); info.Size() > l.config.Most {
+		if total += info.Size(); info.Size() > l.config.MaxFileSize {
 			t.Errorf("%s has %d bytes", name, info.Size())
 		}
 	}
-	if total < l.config.Most {
+	if total < l.config.MaxFileSize {
 		t.Errorf("only %d bytes are kept", total)
 	}
 	got := l.texts(group.EventQuery{})
@@ -296,7 +296,7 @@ func TestJournalFollowEnds(t *testing.T) {
 // Whoever follows while others record gets each event once and in order, whatever file it lies in.
 func TestJournalAtTheSameTime(t *testing.T) {
 	l := newLibrary(t)
-	l.config.Most = 8 << 10
+	l.config.MaxFileSize = 8 << 10
 	l.reopen()
 	const events = 400
 	go func() {

@@ -10,8 +10,8 @@ type Throttle struct {
 }
 
 const (
-	leastWait = 2 * time.Second
-	MostWait  = time.Minute
+	minWait = 2 * time.Second
+	MaxWait = time.Minute
 )
 
 // Due says that the wait is over. A time of telling that is still to come is of before the clock was set back, and binds nobody.
@@ -22,9 +22,9 @@ func (p *Throttle) Due(at time.Time) bool {
 
 // Reported notes that it was told of.
 func (p *Throttle) Reported(at time.Time) {
-	goesOn := at.Sub(p.ReportedAt) <= p.Wait+MostWait
+	goesOn := at.Sub(p.ReportedAt) <= p.Wait+MaxWait
 	p.ReportedAt = at
-	if p.Wait = min(max(2*p.Wait, leastWait), MostWait); !goesOn {
+	if p.Wait = min(max(2*p.Wait, minWait), MaxWait); !goesOn {
 		p.Wait = 0
 	}
 }

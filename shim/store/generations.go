@@ -44,9 +44,9 @@ func (s *Store) Definition(name string, number int) (group.Definition, error) {
 	return d, nil
 }
 
-// Before returns the number and the definition of the generation to go back to from the one of that digest: the last of another
+// RollbackTarget returns the number and the definition of the generation to go back to from the one of that digest: the last of another
 // digest, or of other images than the newest, that proved itself. It is ErrNoGeneration where there is none.
-func (s *Store) Before(name, digest string) (int, group.Definition, error) {
+func (s *Store) RollbackTarget(name, digest string) (int, group.Definition, error) {
 	all, err := s.History(name)
 	if err != nil {
 		return 0, group.Definition{}, err
@@ -199,9 +199,9 @@ func textSum(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Change is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
+// ChangeSum is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
 // also where a daemon was killed between them; of a daemon that knew no such sum it is empty.
-func (s *Store) Change(group string) (string, error) {
+func (s *Store) ChangeSum(group string) (string, error) {
 	all, err := s.History(group)
 	if err != nil || len(all) == 0 {
 		return "", err

@@ -72,7 +72,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			if d, err := next.Definition("job", 2); err != nil || string(d.Bundle.HCL) != second {
 				t.Errorf("generation 2: %v\n%s", err, d.Bundle.HCL)
 			}
-			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != hosttest.Job {
+			if number, d, err := next.RollbackTarget("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != hosttest.Job {
 				t.Errorf("the generation before is %d: %v", number, err)
 			}
 		})
