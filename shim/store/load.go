@@ -89,7 +89,7 @@ func (l *loading) read(names []string) {
 			l.keepFile(f)
 			continue
 		}
-		l.take(f)
+		l.acceptFile(f)
 	}
 	l.findGone(names)
 }
@@ -97,10 +97,10 @@ func (l *loading) read(names []string) {
 // rejectConflicts makes a file unusable if its groups conflict with those of others. Unchanged
 // files win, then the order of names counts.
 func (l *loading) rejectConflicts() {
-	var taken []spec.Group
+	var accepted []spec.Group
 	for _, w := range l.previous {
 		if f := l.file(w.File); f != nil && f.err != nil {
-			taken = append(taken, w.Group)
+			accepted = append(accepted, w.Group)
 		}
 	}
 	check := func(unchanged bool) {
@@ -109,11 +109,11 @@ func (l *loading) rejectConflicts() {
 			if f.err != nil || l.unchanged(*f) != unchanged {
 				continue
 			}
-			if diags := l.store.conflicts(append(slices.Clone(taken), f.groups...)); diags.HasErrors() {
+			if diags := l.store.conflicts(append(slices.Clone(accepted), f.groups...)); diags.HasErrors() {
 				f.err = &FileError{Diags: diags}
 				continue
 			}
-			taken = append(taken, f.groups...)
+			accepted = append(accepted, f.groups...)
 		}
 	}
 	check(true)
@@ -139,11 +139,11 @@ func (l *loading) file(name string) *file {
 	return &l.files[i]
 }
 
-// take makes the groups of a file wanted, and marks the file as used once all of them are on disk.
-func (l *loading) take(f file) {
+// acceptFile makes the groups of a file wanted, and marks the file as used once all of them are on disk.
+func (l *loading) acceptFile(f file) {
 	before := len(l.out.Problems)
 	for _, g := range f.groups {
-		l.takeGroup(g, f)
+		l.acceptGroup(g, f)
 	}
 	if f.origin.Used || len(l.out.Problems) > before {
 		return
@@ -153,8 +153,8 @@ func (l *loading) take(f file) {
 	}
 }
 
-// takeGroup makes a group wanted, and writes it if it has changed.
-func (l *loading) takeGroup(g spec.Group, f file) {
+// acceptGroup makes a group wanted, and writes it if it has changed.
+func (l *loading) acceptGroup(g spec.Group, f file) {
 	before, known := l.previous[g.Name]
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
