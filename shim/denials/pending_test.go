@@ -16,7 +16,7 @@ import (
 // early is the time of the first poll.
 var early = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-// denial returns one of a container to a web server. A packet has ten bytes.
+// denial returns a denial from a container to a web server. A packet has ten bytes.
 func denial(container, to string, packets uint64) host.Denial {
 	return host.Denial{Container: container, Protocol: "tcp", Destination: netip.MustParseAddrPort(to), Packets: packets, Bytes: 10 * packets}
 }
@@ -116,7 +116,7 @@ func TestUpdatePendingWhenTheClockIsSet(t *testing.T) {
 	}
 }
 
-// Equal counts cost nothing but the comparison.
+// A poll with equal counts allocates nothing.
 func TestUpdatePendingWithoutChanges(t *testing.T) {
 	now := []host.Denial{denial("job", two, 2), denial("web", one, 1)}
 	pending, _, _ := denials.UpdatePending(nil, slices.Clone(now), early)

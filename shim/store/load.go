@@ -139,7 +139,8 @@ func (l *loading) file(name string) *file {
 	return &l.files[i]
 }
 
-// acceptFile makes the groups of a file wanted, and marks the file as used once all of them are on disk.
+// acceptFile makes the groups of a file wanted, and marks the file as used once all of them are on
+// disk.
 func (l *loading) acceptFile(f file) {
 	before := len(l.out.Problems)
 	for _, g := range f.groups {
