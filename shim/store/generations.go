@@ -72,8 +72,8 @@ func rollbackTarget(all []group.Generation, digest string) int {
 
 // recordGeneration adds a new generation to the history. If only the text of the file has changed,
 // it updates the newest one. It is called before the wanted group is written: if the daemon is
-// killed in between, the next one does the same again. It also completes a Conclude or a Pin, if
-// the daemon was killed between their two writes.
+// killed in between, the next one does the same again. It also completes a RecordOutcome or a Pin,
+// if the daemon was killed between their two writes.
 func (s *Store) recordGeneration(w *Wanted, f file) error {
 	all, err := s.History(w.Group.Name)
 	if err != nil {
@@ -148,8 +148,8 @@ func (s *Store) dropDefinitions(name string, all []group.Generation) error {
 	})
 }
 
-// Conclude records the outcome of a generation, if it is still the newest.
-func (s *Store) Conclude(name string, number int, o group.Outcome, why string) error {
+// RecordOutcome records the outcome of a generation, if it is still the newest.
+func (s *Store) RecordOutcome(name string, number int, o group.Outcome, why string) error {
 	all, err := s.History(name)
 	if err != nil || len(all) == 0 || all[0].Number != number {
 		return err

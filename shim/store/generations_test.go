@@ -29,7 +29,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Load()
-			if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+			if err := s.RecordOutcome("job", 1, group.Proved, ""); err != nil {
 				t.Fatal(err)
 			}
 			before := map[string][]byte{}
@@ -120,7 +120,7 @@ func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+	if err := s.RecordOutcome("job", 1, group.Proved, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(wanted, before, 0o600); err != nil {

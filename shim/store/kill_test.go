@@ -136,7 +136,7 @@ func TestStoreSurvivesAKillAtAnyChange(t *testing.T) {
 		return install(group.Origin{By: by, Pins: pins}, "job.hcl", hosttest.Job)
 	}
 	conclude := func(number int, o group.Outcome) func(*store.Store) {
-		return func(s *store.Store) { must(s.Conclude("job", number, o, "")) }
+		return func(s *store.Store) { must(s.RecordOutcome("job", number, o, "")) }
 	}
 	image := func(tag string) string { return hosttest.Edited(hosttest.Job, "once:1", "once:"+tag) }
 	apply1, apply2 := apply("job.hcl", hosttest.Job), apply("job.hcl", image("2"))
