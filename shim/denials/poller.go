@@ -96,7 +96,7 @@ func (p *Poller) Run(ctx context.Context) error {
 
 // resume takes up what the daemon before has seen, and records what it was about to.
 func (p *Poller) resume() error {
-	paths, err := filepath.Glob(p.config.Layout.SeenPath("*"))
+	paths, err := filepath.Glob(p.config.Layout.DenialsPath("*"))
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (p *Poller) forget(group string) {
 	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Now())
 	delete(p.seen, group)
 	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.Most)...)
-	if err := errors.Join(err, disk.Remove(p.config.Layout.SeenPath(group))); err != nil {
+	if err := errors.Join(err, disk.Remove(p.config.Layout.DenialsPath(group))); err != nil {
 		p.config.Log.Warn("forget what was seen of a group's door: "+err.Error(), "group", group)
 	}
 }
@@ -191,7 +191,7 @@ func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool
 
 // record notes what was seen, then records it.
 func (p *Poller) record(group string, now glimpse) error {
-	path := p.config.Layout.SeenPath(group)
+	path := p.config.Layout.DenialsPath(group)
 	err := disk.WriteJSON(path, now)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {

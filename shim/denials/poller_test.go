@@ -224,7 +224,7 @@ func TestPollerForgetsGroups(t *testing.T) {
 			l.doors.Refuse("shop", webToBank, 1)
 			l.says(want...)
 		}
-		path := l.config.Layout.SeenPath("shop")
+		path := l.config.Layout.DenialsPath("shop")
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}

@@ -22,17 +22,17 @@ type Ended struct {
 
 // An Exit is how one container has ended.
 type Exit struct {
-	Status    uint32 `json:"status"`
-	OOMKilled bool   `json:"oom_killed,omitempty"`
-	Condemned string `json:"condemned,omitempty"` // what its probes said, where that is why it was stopped
+	Status       uint32 `json:"status"`
+	OOMKilled    bool   `json:"oom_killed,omitempty"`
+	ProbeFailure string `json:"condemned,omitempty"` // what its probes said, where that is why it was stopped
 }
 
-// Complaint is what is wrong with how the group has ended; nil: nothing.
-func (e *Ended) Complaint(g *spec.Group) error {
+// Problem is what is wrong with how the group has ended; nil: nothing.
+func (e *Ended) Problem(g *spec.Group) error {
 	for i := range g.Containers {
 		c := &g.Containers[i]
 		x, ok := e.Exits[c.Name]
-		if !ok || x.Status == 0 && x.Condemned == "" || c.OnFailure == spec.FailureIgnored {
+		if !ok || x.Status == 0 && x.ProbeFailure == "" || c.OnFailure == spec.FailureIgnored {
 			continue
 		}
 		switch {
@@ -51,13 +51,13 @@ func (e *Ended) Complaint(g *spec.Group) error {
 	return nil
 }
 
-// Unchanged is what is said of a group that has ended and is applied as it is.
-func (e *Ended) Unchanged(g *spec.Group) string {
+// UnchangedText is what is said of a group that has ended and is applied as it is.
+func (e *Ended) UnchangedText(g *spec.Group) string {
 	text := "it has completed"
 	if e.State == Stopped {
 		text = "a failure has stopped it"
 	}
-	if err := e.Complaint(g); err != nil {
+	if err := e.Problem(g); err != nil {
 		text += ", " + err.Error()
 	}
 	return fmt.Sprintf("%s; an unchanged file doesn't run it again, \"sallyport start %s\" does", text, g.Name)
@@ -66,8 +66,8 @@ func (e *Ended) Unchanged(g *spec.Group) string {
 // String is the end in an operator's words: "status 137 (SIGKILL, out of memory)".
 func (x Exit) String() string {
 	text := exitText(x.Status, x.OOMKilled)
-	if x.Condemned != "" {
-		text += ", stopped because " + x.Condemned
+	if x.ProbeFailure != "" {
+		text += ", stopped because " + x.ProbeFailure
 	}
 	return text
 }

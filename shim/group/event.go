@@ -46,6 +46,6 @@ type EventQuery struct {
 	Tail int
 }
 
-func (q EventQuery) Wants(e Event) bool {
+func (q EventQuery) Matches(e Event) bool {
 	return (q.Group == "" || q.Group == e.Group) && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind))
 }

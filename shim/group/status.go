@@ -80,7 +80,7 @@ type ContainerStatus struct {
 	Ready      bool           `json:"ready"`             // it runs, and its probes say so or have no say; of an init: it has ended well
 	Waiting    string         `json:"waiting,omitempty"` // what it waits for to be started, or why it is not ready; one line
 	Restarts   int            `json:"restarts"`
-	Row        int            `json:"ends_in_a_row,omitempty"` // each of a run shorter than ten minutes
+	EndsInARow int            `json:"ends_in_a_row,omitempty"` // each of a run shorter than ten minutes
 	ExitStatus *uint32        `json:"exit_status,omitempty"`   // of the last end, if there was one
 	Signal     string         `json:"signal,omitempty"`        // that ended it: "SIGKILL"
 	OOMKilled  bool           `json:"oom_killed,omitempty"`    // the last end came with a kill for memory

@@ -56,7 +56,7 @@ func (j *Journal) forget(w *eventWatcher) {
 // tell passes an event on and waits for nobody. It needs mu.
 func (j *Journal) tell(e group.Event) {
 	for w := range j.watchers {
-		if !w.query.Wants(e) {
+		if !w.query.Matches(e) {
 			continue
 		}
 		select {

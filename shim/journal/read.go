@@ -110,7 +110,7 @@ func (h eventHistory) last(ctx context.Context, q group.EventQuery, emit func(gr
 	n := 0
 	err := h.each(ctx, func(e group.Event) error {
 		switch {
-		case !q.Wants(e):
+		case !q.Matches(e):
 		case q.Tail == 0:
 			return emit(e)
 		case len(kept) < q.Tail:

@@ -49,8 +49,10 @@ func (l Layout) LogPath(group, container string) string {
 // EventsDir is the folder of the journal.
 func (l Layout) EventsDir() string { return filepath.Join(l.StateDir, "events") }
 
-// SeenPath is the note of what was last seen of a group's door. It goes with a boot, as does what it is about.
-func (l Layout) SeenPath(group string) string { return filepath.Join(l.RunDir, "seen", group+".json") }
+// DenialsPath is the note of what was last seen of a group's door. It goes with a boot, as does what it is about.
+func (l Layout) DenialsPath(group string) string {
+	return filepath.Join(l.RunDir, "seen", group+".json")
+}
 
 // CgroupPath is a container's cgroup, from the root of the hierarchy. Its parent is ours, stable, and what the rules name.
 func (l Layout) CgroupPath(group string, role spec.Role, container string) string {

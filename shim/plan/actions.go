@@ -65,7 +65,7 @@ func (f *fates) add(in Input, fate map[string]fate, started map[string]bool) {
 			}
 		case condemned:
 			t := target(c)
-			t.Because = in.Health[c.Name].Reason
+			t.Reason = in.Health[c.Name].Reason
 			f.dead = append(f.dead, t)
 		}
 	}
@@ -119,7 +119,7 @@ func (in Input) fateOf(c *spec.Container, s host.ContainerState, lost bool) fate
 
 // outdated says that what there is of the container is to be replaced, whatever it does.
 func (in Input) outdated(c *spec.Container, s host.ContainerState) bool {
-	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Taken
+	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Replacing
 }
 
 // sealable says that the rules are in force or will be after the plan's own network steps. Where there may be processes that

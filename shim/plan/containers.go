@@ -56,7 +56,7 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 func containerStatus(s host.ContainerState, image string, l restart.Record, now time.Time) group.ContainerStatus {
 	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: l.Restarts}
 	if l.Ended || now.Sub(l.StartedAt) < restart.Stable {
-		st.Row = l.Row
+		st.EndsInARow = l.EndsInARow
 	}
 	if l.ExitStatus != nil {
 		st.Exit(*l.ExitStatus, l.OOMKilled)

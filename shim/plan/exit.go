@@ -8,7 +8,7 @@ import (
 
 // failed says that the container's end is a failure.
 func (in Input) failed(s host.ContainerState) bool {
-	return s.ExitStatus != 0 || in.Records[s.Name].Condemned != ""
+	return s.ExitStatus != 0 || in.Records[s.Name].ProbeFailure != ""
 }
 
 // again says whether a container that has ended is to be started again. An init that has ended well is not, whatever its policy.
@@ -38,5 +38,5 @@ func (in Input) endedWell(c *spec.Container, s host.ContainerState) bool {
 func (in Input) endText(s host.ContainerState) string { return in.exitOf(s).String() }
 
 func (in Input) exitOf(s host.ContainerState) group.Exit {
-	return group.Exit{Status: s.ExitStatus, OOMKilled: s.OOMKilled, Condemned: in.Records[s.Name].Condemned}
+	return group.Exit{Status: s.ExitStatus, OOMKilled: s.OOMKilled, ProbeFailure: in.Records[s.Name].ProbeFailure}
 }

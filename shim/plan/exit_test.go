@@ -24,7 +24,7 @@ func TestExitInWords(t *testing.T) {
 		{group.Exit{Status: 255}, "status 255"},
 		{group.Exit{Status: 1, OOMKilled: true}, "status 1 (out of memory)"},
 		{group.Exit{Status: 137, OOMKilled: true}, "status 137 (SIGKILL, out of memory)"},
-		{group.Exit{Status: 0, Condemned: "its live probe failed"}, "status 0, stopped because its live probe failed"},
+		{group.Exit{Status: 0, ProbeFailure: "its live probe failed"}, "status 0, stopped because its live probe failed"},
 	} {
 		if got := tt.exit.String(); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.exit, got, tt.want)
@@ -49,7 +49,7 @@ func TestEnding(t *testing.T) {
 		{"one has yet to succeed", plan.Input{Want: once, Observed: seen(once, task("web", host.TaskStopped, 0), task("api", host.TaskStopped, 1))}, "", ""},
 		{"the apps have ended", plan.Input{Want: once, Observed: done}, group.Completed, ""},
 		{"one is to be restarted", plan.Input{Want: once, Observed: done, Restart: map[string]bool{"web": true}}, "", ""},
-		{"one was stopped to be made anew", plan.Input{Want: once, Observed: done, Records: restart.Records{"web": {Taken: true}}}, "", ""},
+		{"one was stopped to be made anew", plan.Input{Want: once, Observed: done, Records: restart.Records{"web": {Replacing: true}}}, "", ""},
 		{"one has another definition now", plan.Input{Want: hosttest.Checkout(hosttest.EditContainer("web", hosttest.Policy(spec.RestartNever)), hosttest.EditContainer("web", hosttest.Command("/new"))), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 0))}, "", ""},
 		{"one was never started", plan.Input{Want: once, Observed: seen(once, task("web", host.TaskNone), task("api", host.TaskStopped, 0))}, "", ""},
 		{"one state is unknown", plan.Input{Want: once, Observed: with(done, task("proxy", host.TaskUnknown))}, "", ""},
@@ -58,7 +58,7 @@ func TestEnding(t *testing.T) {
 		{"a failure stops it", plan.Input{Want: brittle, Observed: failed}, group.Stopped, "shipper"},
 		{"an end that is no failure", plan.Input{Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0))}, "", ""},
 		{"stopped because of its probes", plan.Input{
-			Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0)), Records: restart.Records{"shipper": {Condemned: "its live probe failed"}},
+			Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0)), Records: restart.Records{"shipper": {ProbeFailure: "its live probe failed"}},
 		}, group.Stopped, "shipper"},
 	} {
 		tt.in.Now = noon

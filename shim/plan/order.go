@@ -65,7 +65,7 @@ func comesAfter(c, d *spec.Container, later, again bool) bool {
 func (o order) lacks(d *spec.Container) string {
 	s, have := o.in.Observed.Container(d.Name)
 	have = have && !o.leaves[d.Name]
-	if o.in.Assume {
+	if o.in.AssumeReady {
 		if o.pending[d.Name] && !o.started[d.Name] {
 			return until(d)
 		}
@@ -116,7 +116,7 @@ func gated(c *spec.Container) bool {
 // healthOf is what is known of the container, which runs.
 func (in Input) healthOf(c *spec.Container) host.Health {
 	h := in.Health[c.Name]
-	if !gated(c) || in.Assume {
+	if !gated(c) || in.AssumeReady {
 		h.Started, h.Ready = true, true
 	}
 	h.Ready = h.Ready && !h.Failed

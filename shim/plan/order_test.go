@@ -78,7 +78,7 @@ func TestOrder(t *testing.T) {
 		name string
 		in   plan.Input
 	}{
-		{"a preview shows all of it", plan.Input{Observed: plan.Nothing(), Assume: true}},
+		{"a preview shows all of it", plan.Input{Observed: plan.Nothing(), AssumeReady: true}},
 		{"nothing is there", plan.Input{Observed: plan.Nothing()}},
 		{"the ambassador's probes have not answered", plan.Input{Observed: upTo("fetch")}},
 		{"the ambassador is not ready", plan.Input{Observed: upTo("fetch"), Health: healthy("proxy")}},

@@ -12,20 +12,20 @@ import (
 
 // A Input is everything that Plan looks at.
 type Input struct {
-	Group    string                 // required where Want is nil
-	Want     *spec.Group            // nil: the group is to be gone
-	Stopped  bool                   // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
-	Was      *spec.Group            // optional: the definition before, for the grace of containers that Want has no more
-	Observed Observed               // required
-	Digests  group.ImageDigests     // optional: what the generation's images are. A container of another digest is replaced
-	Records  restart.Records        // optional: nil is one that has seen nothing
-	Restart  map[string]bool        // optional: containers to be replaced although nothing in them changed
-	Health   map[string]host.Health // optional: what the probes say of what runs; of what is not in it nothing is known
-	Ended    *group.Ended           // optional: the group has ended of its own accord: it is taken down, as one that is stopped
-	EndedErr error                  // not nil: whether it has ended is unknown, and why. Nothing is started then
-	Assume   bool                   // whatever is started is taken to become ready, or to end well: the whole order, for a preview
-	Now      time.Time              // required: ends the waits of History
-	Layout   layout.Layout          // required: its CgroupRoot is part of the text
+	Group       string                 // required where Want is nil
+	Want        *spec.Group            // nil: the group is to be gone
+	Stopped     bool                   // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
+	Previous    *spec.Group            // optional: the definition before, for the grace of containers that Want has no more
+	Observed    Observed               // required
+	Digests     group.ImageDigests     // optional: what the generation's images are. A container of another digest is replaced
+	Records     restart.Records        // optional: nil is one that has seen nothing
+	Restart     map[string]bool        // optional: containers to be replaced although nothing in them changed
+	Health      map[string]host.Health // optional: what the probes say of what runs; of what is not in it nothing is known
+	Ended       *group.Ended           // optional: the group has ended of its own accord: it is taken down, as one that is stopped
+	EndedErr    error                  // not nil: whether it has ended is unknown, and why. Nothing is started then
+	AssumeReady bool                   // whatever is started is taken to become ready, or to end well: the whole order, for a preview
+	Now         time.Time              // required: ends the waits of History
+	Layout      layout.Layout          // required: its CgroupRoot is part of the text
 }
 
 // Steps returns the steps from what is to what should be, in the order they are to be done; none when all is as it should be,
@@ -177,7 +177,7 @@ func downStage(r spec.Role) int {
 var defaultStop = spec.Stop{Timeout: 10 * time.Second}
 
 func (in Input) stopOf(name string) spec.Stop {
-	for _, g := range []*spec.Group{in.Want, in.Was} {
+	for _, g := range []*spec.Group{in.Want, in.Previous} {
 		if g == nil {
 			continue
 		}

@@ -96,8 +96,8 @@ func (in Input) anyEnded() bool {
 	})
 }
 
-// Complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
-func Complaint(in Input) error {
+// Problem is why the group is not as wanted although there is nothing to do now; nil when it is.
+func Problem(in Input) error {
 	err := in.Observed.Unknown(in.ToRun())
 	switch {
 	case err != nil:
@@ -107,7 +107,7 @@ func Complaint(in Input) error {
 	case in.Want == nil, in.Stopped:
 		return nil
 	case in.Ended != nil:
-		return in.Ended.Complaint(in.Want)
+		return in.Ended.Problem(in.Want)
 	}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]

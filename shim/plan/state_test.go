@@ -98,7 +98,7 @@ func TestComplaint(t *testing.T) {
 		{"the link of a sealed group does not matter", hosttest.Sealed(), seen(hosttest.Sealed(), net(present, present, present, unknown)), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := plan.Complaint(plan.Input{Want: tt.want, Observed: tt.seen, Now: noon})
+			err := plan.Problem(plan.Input{Want: tt.want, Observed: tt.seen, Now: noon})
 			text := ""
 			if err != nil {
 				text = err.Error()

@@ -41,8 +41,8 @@ type Target struct {
 	Name string
 	Role spec.Role
 	Stop spec.Stop // what a Stop step goes by
-	// Because is why a Stop step stops a container that nothing replaces: what its probes said; empty elsewhere.
-	Because string
+	// Reason is why a Stop step stops a container that nothing replaces: what its probes said; empty elsewhere.
+	Reason string
 }
 
 // String is the target in an operator's words: "web (app)".
@@ -157,8 +157,8 @@ func stopText(targets []Target) string {
 		if last := i == len(targets)-1; last || targets[i+1].Stop.Timeout != t.Stop.Timeout {
 			fmt.Fprintf(&b, ", grace %s", t.Stop.Timeout)
 		}
-		if t.Because != "" {
-			b.WriteString(": " + t.Because)
+		if t.Reason != "" {
+			b.WriteString(": " + t.Reason)
 		}
 	}
 	return b.String()
@@ -193,9 +193,9 @@ func (s Step) Builds() bool {
 	}
 }
 
-// Replaces returns the step that creates what takes the place of what the first of the steps takes away. nil: none does, or the
+// Replacement returns the step that creates what takes the place of what the first of the steps takes away. nil: none does, or the
 // first must not wait for it: what lives in a namespace that nobody can look into any more has to go, whatever follows.
-func Replaces(steps []Step) *Step {
+func Replacement(steps []Step) *Step {
 	if k := steps[0].Kind; k != Stop && k != Remove {
 		return nil
 	}

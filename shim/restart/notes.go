@@ -11,7 +11,7 @@ import (
 
 // noted says that the life has something that the next keeper is to know.
 func (l Record) noted() bool {
-	return l.Ended || l.Taken || l.Condemned != "" || l.Restarts > 0 || l.Row > 0
+	return l.Ended || l.Replacing || l.ProbeFailure != "" || l.Restarts > 0 || l.EndsInARow > 0
 }
 
 // ToSave is what is written down of the history; never nil.
@@ -42,20 +42,20 @@ func (h Records) Resumed(now time.Time) Records {
 	out := maps.Clone(h)
 	for name, l := range out {
 		if !l.Next.IsZero() {
-			l.Next = now.Add(min(max(l.Next.Sub(now), 0), Backoff(l.Row, 1)))
+			l.Next = now.Add(min(max(l.Next.Sub(now), 0), Backoff(l.EndsInARow, 1)))
 			out[name] = l
 		}
 	}
 	return out
 }
 
-// Begun is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
+// FromNothing is the history of a group that begins from nothing: how often its containers have ended is still known, and nothing of
 // what is there now has ended. The starts that follow are no restarts, but of those that are asked to be one.
-func (h Records) Begun(asked map[string]bool) Records {
+func (h Records) FromNothing(asked map[string]bool) Records {
 	out := maps.Clone(h)
 	for name, l := range out {
 		if l.CreatedAt = (time.Time{}); !asked[name] {
-			l = Record{Digest: l.Digest, Restarts: l.Restarts, Row: l.Row}
+			l = Record{Digest: l.Digest, Restarts: l.Restarts, EndsInARow: l.EndsInARow}
 		}
 		out[name] = l
 	}
@@ -75,7 +75,7 @@ func (h Records) Contradicts(was Records) bool {
 	for name, w := range was {
 		l, ok := h[name]
 		same := ok && l.Digest == w.Digest && (l.CreatedAt.IsZero() || l.CreatedAt.Equal(w.CreatedAt))
-		if same && (w.Ended && !l.Ended || w.Taken && !l.Taken || w.Condemned != "" && l.Condemned == "") {
+		if same && (w.Ended && !l.Ended || w.Replacing && !l.Replacing || w.ProbeFailure != "" && l.ProbeFailure == "") {
 			return true
 		}
 	}

@@ -13,18 +13,18 @@ type Records map[string]Record
 
 // A Record is one container's. Its zero value is a container that has not been seen to start or end.
 type Record struct {
-	Digest     string    `json:"digest"`                // of the definition it is the life of; another one begins anew
-	CreatedAt  time.Time `json:"made,omitzero"`         // the [host.ContainerState.CreatedAt] that was last seen to run or to have ended; zero: nothing there is that
-	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
-	Row        int       `json:"row,omitempty"`         // ends in a row, each of a run shorter than the stable time
-	Ended      bool      `json:"ended,omitempty"`       // the last thing seen was its end
-	StartedAt  time.Time `json:"started_at,omitzero"`   // of the last start
-	EndedAt    time.Time `json:"ended_at,omitzero"`     // of the last end
-	ExitStatus *uint32   `json:"exit_status,omitempty"` // of the last end
-	OOMKilled  bool      `json:"oom_killed,omitempty"`  // the last end came with a kill for memory
-	Next       time.Time `json:"next,omitzero"`         // while Ended: the time for its next start, if it is to be started again
-	Taken      bool      `json:"taken,omitempty"`       // the keeper stopped it, to make it anew: no end of its own
-	Condemned  string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
+	Digest       string    `json:"digest"`                // of the definition it is the life of; another one begins anew
+	CreatedAt    time.Time `json:"made,omitzero"`         // the [host.ContainerState.CreatedAt] that was last seen to run or to have ended; zero: nothing there is that
+	Restarts     int       `json:"restarts,omitempty"`    // starts that followed an end
+	EndsInARow   int       `json:"row,omitempty"`         // ends in a row, each of a run shorter than the stable time
+	Ended        bool      `json:"ended,omitempty"`       // the last thing seen was its end
+	StartedAt    time.Time `json:"started_at,omitzero"`   // of the last start
+	EndedAt      time.Time `json:"ended_at,omitzero"`     // of the last end
+	ExitStatus   *uint32   `json:"exit_status,omitempty"` // of the last end
+	OOMKilled    bool      `json:"oom_killed,omitempty"`  // the last end came with a kill for memory
+	Next         time.Time `json:"next,omitzero"`         // while Ended: the time for its next start, if it is to be started again
+	Replacing    bool      `json:"taken,omitempty"`       // the keeper stopped it, to make it anew: no end of its own
+	ProbeFailure string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
 }
 
 // Observe returns the history with an observation added. chance is in [0,1) and spreads the restarts.
@@ -62,7 +62,7 @@ func (h Records) Started(name, digest string, now time.Time) Records {
 	if !l.StartedAt.IsZero() || l.Ended {
 		l.Restarts++
 	}
-	l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, now, time.Time{}, false, ""
+	l.Ended, l.StartedAt, l.Next, l.Replacing, l.ProbeFailure = false, now, time.Time{}, false, ""
 	out[name] = l
 	return out
 }
@@ -75,7 +75,7 @@ func (h Records) Stopped(name, because string) Records {
 		out = Records{}
 	}
 	l := out[name]
-	l.Taken, l.Condemned = because == "", because
+	l.Replacing, l.ProbeFailure = because == "", because
 	out[name] = l
 	return out
 }
@@ -95,7 +95,7 @@ func (h Records) Reset(names ...string) Records {
 	out := maps.Clone(h)
 	for _, name := range names {
 		if l, ok := out[name]; ok {
-			l.Row = 0
+			l.EndsInARow = 0
 			out[name] = l
 		}
 	}
@@ -110,9 +110,9 @@ func (l Record) IsOf(c host.ContainerState) bool {
 // anew is the life with what is known of the container itself. Where that is another than the one that was last known to have ended
 // or been stopped, it has been started since, and the keeper that did so did not live to note it.
 func (l Record) anew(c host.ContainerState) Record {
-	if !l.CreatedAt.Equal(c.CreatedAt) && (l.Ended || l.Taken || l.Condemned != "") {
+	if !l.CreatedAt.Equal(c.CreatedAt) && (l.Ended || l.Replacing || l.ProbeFailure != "") {
 		l.Restarts++
-		l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, time.Time{}, time.Time{}, false, ""
+		l.Ended, l.StartedAt, l.Next, l.Replacing, l.ProbeFailure = false, time.Time{}, time.Time{}, false, ""
 	}
 	l.CreatedAt = c.CreatedAt
 	return l
@@ -126,14 +126,14 @@ func (l Record) running(c host.ContainerState, now time.Time) Record {
 		}
 	}
 	if now.Sub(l.StartedAt) >= Stable {
-		l.Row = 0 // now, since nobody sees the end that a boot brings
+		l.EndsInARow = 0 // now, since nobody sees the end that a boot brings
 	}
-	l.Ended, l.Next, l.Taken, l.Condemned = false, time.Time{}, false, ""
+	l.Ended, l.Next, l.Replacing, l.ProbeFailure = false, time.Time{}, false, ""
 	return l
 }
 
 func (l Record) ended(c host.ContainerState, now time.Time, chance func() float64) Record {
-	if l.Ended || l.Taken {
+	if l.Ended || l.Replacing {
 		return l
 	}
 	l.Ended, l.EndedAt = true, c.ExitedAt
@@ -143,10 +143,10 @@ func (l Record) ended(c host.ContainerState, now time.Time, chance func() float6
 	status := c.ExitStatus
 	l.ExitStatus, l.OOMKilled = &status, c.OOMKilled
 	if !l.StartedAt.IsZero() && l.EndedAt.Sub(l.StartedAt) >= Stable {
-		l.Row = 0
+		l.EndsInARow = 0
 	}
-	l.Row++
-	wait := Backoff(l.Row, chance())
+	l.EndsInARow++
+	wait := Backoff(l.EndsInARow, chance())
 	passed := min(max(now.Sub(l.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
 	l.Next = now.Add(wait - passed)
 	return l

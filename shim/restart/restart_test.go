@@ -97,8 +97,8 @@ func TestHistory(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, now := life(nil, tt.steps...)
-			if l.Restarts != tt.restarts || l.Row != tt.row {
-				t.Errorf("%d restarts, %d in a row; want %d and %d", l.Restarts, l.Row, tt.restarts, tt.row)
+			if l.Restarts != tt.restarts || l.EndsInARow != tt.row {
+				t.Errorf("%d restarts, %d in a row; want %d and %d", l.Restarts, l.EndsInARow, tt.restarts, tt.row)
 			}
 			var wait time.Duration
 			if !l.Next.IsZero() {
@@ -134,14 +134,14 @@ func TestHistoryOfStops(t *testing.T) {
 	end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitStatus: 143, ExitedAt: hosttest.Noon}
 	never := func() float64 { return 0 }
 	begun := restart.Records(nil).Started("web", "d", hosttest.Noon.Add(-time.Hour))
-	if l := begun.Stopped("web", "").Observe([]host.ContainerState{end}, hosttest.Noon, never)["web"]; l.Ended || l.Row != 0 || !l.Taken {
+	if l := begun.Stopped("web", "").Observe([]host.ContainerState{end}, hosttest.Noon, never)["web"]; l.Ended || l.EndsInARow != 0 || !l.Replacing {
 		t.Errorf("stopped to be made anew: %+v", l)
 	}
 	dead := begun.Stopped("web", "its live probe failed").Observe([]host.ContainerState{end}, hosttest.Noon, never)
-	if l := dead["web"]; !l.Ended || l.Row != 1 || l.Taken || l.Condemned == "" {
+	if l := dead["web"]; !l.Ended || l.EndsInARow != 1 || l.Replacing || l.ProbeFailure == "" {
 		t.Errorf("stopped because of its probes: %+v", l)
 	}
-	if l := dead.Started("web", "d", hosttest.Noon)["web"]; l.Ended || l.Condemned != "" || l.Restarts != 1 {
+	if l := dead.Started("web", "d", hosttest.Noon)["web"]; l.Ended || l.ProbeFailure != "" || l.Restarts != 1 {
 		t.Errorf("started again: %+v", l)
 	}
 }
@@ -149,8 +149,8 @@ func TestHistoryOfStops(t *testing.T) {
 // What one keeper noted of a container is not about the one that it made in its place and did not live to see.
 func TestHistoryOfAnotherContainer(t *testing.T) {
 	status := uint32(1)
-	ended := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, Row: 3, Restarts: 2, ExitStatus: &status, Next: hosttest.Noon.Add(time.Minute)}
-	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, StartedAt: hosttest.Noon, Taken: true}
+	ended := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, EndsInARow: 3, Restarts: 2, ExitStatus: &status, Next: hosttest.Noon.Add(time.Minute)}
+	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, StartedAt: hosttest.Noon, Replacing: true}
 	for _, tt := range []struct {
 		name     string
 		life     restart.Record
@@ -166,12 +166,12 @@ func TestHistoryOfAnotherContainer(t *testing.T) {
 		{"another, running", ended, hosttest.Noon.Add(1), host.TaskRunning, false, 3, 3},
 		{"another, ended", ended, hosttest.Noon.Add(1), host.TaskStopped, true, 4, 3},
 		{"another than the taken one, ended", taken, hosttest.Noon.Add(1), host.TaskStopped, true, 1, 1},
-		{"another, after the group began from nothing", restart.Records{"web": ended}.Begun(nil)["web"], hosttest.Noon.Add(1), host.TaskStopped, true, 4, 2},
+		{"another, after the group began from nothing", restart.Records{"web": ended}.FromNothing(nil)["web"], hosttest.Noon.Add(1), host.TaskStopped, true, 4, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state := host.ContainerState{Name: "web", Digest: "d", CreatedAt: tt.made, Task: tt.task, ExitStatus: 1, ExitedAt: hosttest.Noon}
 			l := restart.Records{"web": tt.life}.Observe([]host.ContainerState{state}, hosttest.Noon, func() float64 { return 0 })["web"]
-			if l.Ended != tt.ended || l.Row != tt.row || l.Restarts != tt.restarts {
+			if l.Ended != tt.ended || l.EndsInARow != tt.row || l.Restarts != tt.restarts {
 				t.Errorf("%+v", l)
 			}
 		})
@@ -189,7 +189,7 @@ func TestHistoryResumedAtAnotherTime(t *testing.T) {
 		{"soon", 3 * time.Second, 3 * time.Second},
 		{"in an hour", time.Hour, 4800 * time.Millisecond},
 	} {
-		l := restart.Records{"web": {Row: 3, Ended: true, Next: hosttest.Noon.Add(tt.next)}}.Resumed(hosttest.Noon)["web"]
+		l := restart.Records{"web": {EndsInARow: 3, Ended: true, Next: hosttest.Noon.Add(tt.next)}}.Resumed(hosttest.Noon)["web"]
 		if got := l.Next.Sub(hosttest.Noon); got != tt.wait {
 			t.Errorf("%s: waits %s, want %s", tt.name, got, tt.wait)
 		}
@@ -197,8 +197,8 @@ func TestHistoryResumedAtAnotherTime(t *testing.T) {
 }
 
 func TestHistoryBeginsAnewWithAnotherDigest(t *testing.T) {
-	h := restart.Records{"web": {Digest: "old", Restarts: 5, Row: 5, Ended: true}}
-	if l, _ := life(h, "s"); l.Restarts != 0 || l.Row != 0 {
+	h := restart.Records{"web": {Digest: "old", Restarts: 5, EndsInARow: 5, Ended: true}}
+	if l, _ := life(h, "s"); l.Restarts != 0 || l.EndsInARow != 0 {
 		t.Errorf("%+v", l)
 	}
 	if h["web"].Restarts != 5 {

@@ -61,7 +61,7 @@ func (s *Store) Before(name, digest string) (int, group.Definition, error) {
 
 func before(all []group.Generation, digest string) int {
 	i := slices.IndexFunc(all, func(g group.Generation) bool {
-		return g.Outcome == group.Proved && g.Kept && (g.Digest != digest || g.Pins.Differ(all[0].Pins))
+		return g.Outcome == group.Proved && g.Kept && (g.Digest != digest || g.ImageDigests.Differ(all[0].ImageDigests))
 	})
 	if i < 0 {
 		return 0
@@ -83,9 +83,9 @@ func (s *Store) generate(w *Wanted, f file) error {
 		w.Proved = true
 	}
 	if newest && all[0].Digest == w.Group.Digest {
-		w.Pins = w.Pins.Merge(&w.Group, all[0].Pins)
+		w.Pins = w.Pins.Merge(&w.Group, all[0].ImageDigests)
 	}
-	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest && maps.Equal(all[0].Pins, w.Pins) {
+	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest && maps.Equal(all[0].ImageDigests, w.Pins) {
 		return s.tidy(w.Group.Name, all)
 	}
 	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), group.Definition{Group: w.Group, Bundle: s.whole(f)}); err != nil {
@@ -93,7 +93,7 @@ func (s *Store) generate(w *Wanted, f file) error {
 	}
 	g := group.Generation{
 		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial, Text: text, Change: text, Kept: true,
-		Pins: w.Pins,
+		ImageDigests: w.Pins,
 	}
 	if newest {
 		if all[0].Digest == g.Digest {

@@ -19,7 +19,7 @@ func (s *Store) Pin(group string, number int, p group.ImageDigests) error {
 		return err
 	}
 	if len(all) > 0 && all[0].Number == number {
-		all[0].Pins = all[0].Pins.Merge(&w.Group, p)
+		all[0].ImageDigests = all[0].ImageDigests.Merge(&w.Group, p)
 		err = s.writeJSON(s.historyPath(group), all)
 	}
 	w.Pins = w.Pins.Merge(&w.Group, p)
@@ -31,7 +31,7 @@ func (s *Store) DigestsAt(group string, number int) (group.ImageDigests, error) 
 	all, err := s.History(group)
 	for _, g := range all {
 		if g.Number == number {
-			return g.Pins, err
+			return g.ImageDigests, err
 		}
 	}
 	return nil, err
@@ -42,7 +42,7 @@ func (s *Store) DigestsWith(group, digest string) (group.ImageDigests, error) {
 	all, err := s.History(group)
 	for _, g := range all {
 		if g.Digest == digest {
-			return g.Pins, err
+			return g.ImageDigests, err
 		}
 	}
 	return nil, err

@@ -91,7 +91,7 @@ func kept(t *testing.T, l layout.Layout) (lines []string) {
 		}
 		for _, g := range history {
 			d, err := s.Definition(name, g.Number)
-			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v", name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.Pins, d.Bundle.HCL, err))
+			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v", name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.ImageDigests, d.Bundle.HCL, err))
 		}
 	}
 	for _, w := range loaded.Gone {
@@ -132,7 +132,7 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 	}
 	pinned := func(by group.Cause, digest string) func(*store.Store) {
 		return func(s *store.Store) {
-			_, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: by, Pins: map[string]group.ImageDigests{"job": {"registry.example/once:1": digest}}})
+			_, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: by, ImageDigests: map[string]group.ImageDigests{"job": {"registry.example/once:1": digest}}})
 			must(err)
 			s.Load()
 		}

@@ -63,7 +63,7 @@ type Wanted struct {
 	Stopped    bool               `json:"stopped,omitempty"` // an operator stopped it: nothing of it is to run, whatever boots
 	By         group.Cause        `json:"by,omitempty"`      // what made the generation
 	Proved     bool               `json:"proved,omitempty"`  // all of the generation was ready, once
-	Setback    *group.Setback     `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
+	Setback    *group.Reversion   `json:"setback,omitempty"` // the generation before, where it was taken back and this one put in its place
 	Pins       group.ImageDigests `json:"pins,omitempty"`    // what its image references mean to the generation
 	Purge      bool               `json:"purge,omitempty"`   // uninstalled, and its persistent volumes are to go with it
 	Broken     error              `json:"-"`                 // not nil: the file can't be used as it is now, and Group is the last good definition
@@ -149,7 +149,7 @@ func (s *Store) use(name string) error {
 	if err != nil {
 		return fmt.Errorf("read what %s was applied with: %w", name, err)
 	}
-	a.Used, a.Pins = true, nil
+	a.Used, a.ImageDigests = true, nil
 	return s.writeJSON(s.appliedPath(name), a)
 }
 
@@ -174,7 +174,7 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
 			before.Put = []group.Bundle{old}
-			if before.Origin.Pins, err = s.digestsIn(b.Name); err != nil {
+			if before.Origin.ImageDigests, err = s.digestsIn(b.Name); err != nil {
 				return nil, fmt.Errorf("install %s: %w", b.Name, err)
 			}
 		}

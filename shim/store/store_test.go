@@ -145,7 +145,7 @@ func TestStoreIsWrittenByRunnersWhileItLoads(t *testing.T) {
 		}
 	}()
 	for n := range 200 {
-		lives, ended := s.SetRestarts("shop", restart.Records{"web": {Row: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
+		lives, ended := s.SetRestarts("shop", restart.Records{"web": {EndsInARow: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
 		if err := errors.Join(lives, ended); err != nil {
 			t.Error(err)
 			break
