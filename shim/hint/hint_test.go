@@ -36,8 +36,8 @@ func TestOf(t *testing.T) {
 
 func TestOneLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                        "",
-		"plain":                   "plain",
+		"":                         "",
+		"plain":                    "plain",
 		" no image\r\n\tat  all\n": "no image at all",
 	} {
 		if got := hint.OneLine(text); got != want {

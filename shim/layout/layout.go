@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Layout has the places of everything that one instance keeps on the host (DESIGN, section 6). Two
-// instances with disjoint layouts don't see each other.
+// A Layout has the places of everything that one instance keeps on the host (docs/design.md, "On
+// the host"). Two instances with disjoint layouts don't see each other.
 type Layout struct {
 	GroupsDir  string // required: group files, *.hcl
 	RunDir     string // required: socket, namespaces, volumes, generated files; empty after a boot
@@ -51,8 +51,8 @@ func (l Layout) LogPath(group, container string) string {
 // EventsDir returns the folder of the journal.
 func (l Layout) EventsDir() string { return filepath.Join(l.StateDir, "events") }
 
-// DenialsPath returns the file with the denials that were last read from a group's namespace. A boot
-// removes it, as it removes the namespace.
+// DenialsPath returns the file with the denials that were last read from a group's namespace. A
+// boot removes it, as it removes the namespace.
 func (l Layout) DenialsPath(group string) string {
 	return filepath.Join(l.RunDir, "seen", group+".json")
 }
