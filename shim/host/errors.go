@@ -2,8 +2,8 @@ package host
 
 import "errors"
 
-// ErrNotAsked is wrapped by the errors of a Prober that could not ask: containerd or the host itself
-// is at fault. Such an error counts neither for nor against the container.
+// ErrNotAsked is wrapped by the errors of a Prober that could not ask: containerd or the host
+// itself is at fault. Such an error counts neither for nor against the container.
 var ErrNotAsked = errors.New("it could not be asked")
 
 // ErrImageGone is the error for a pinned image that is not to be had any more, neither on this host

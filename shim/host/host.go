@@ -30,13 +30,13 @@ const (
 
 // A NetState is the network of a group, as Network.Observe found it.
 type NetState struct {
-	// Pinned means that a namespace is pinned, with or without rules. If it is Absent while processes
-	// run, their namespace is lost.
+	// Pinned means that a namespace is pinned, with or without rules. If it is Absent while
+	// processes run, their namespace is lost.
 	Pinned Presence
 	// Namespace means that one is pinned, and has at least the rules that deny everything.
 	Namespace Presence
-	// Rules means that exactly the wanted policy is in force, against the living cgroups. With a nil
-	// want it means any rules of ours.
+	// Rules means that exactly the wanted policy is in force, against the living cgroups. With a
+	// nil want it means any rules of ours.
 	Rules Presence
 	// Link means that link, addresses, routes and the host's entries are exactly the wanted ones.
 	// With a nil want it means any link of ours.

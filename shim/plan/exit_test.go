@@ -11,27 +11,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestExitInWords(t *testing.T) {
-	for _, tt := range []struct {
-		exit group.Exit
-		want string
-	}{
-		{group.Exit{}, "status 0"},
-		{group.Exit{Status: 1}, "status 1"},
-		{group.Exit{Status: 128}, "status 128"},
-		{group.Exit{Status: 139}, "status 139 (SIGSEGV)"},
-		{group.Exit{Status: 143}, "status 143 (SIGTERM)"},
-		{group.Exit{Status: 255}, "status 255"},
-		{group.Exit{Status: 1, OOMKilled: true}, "status 1 (out of memory)"},
-		{group.Exit{Status: 137, OOMKilled: true}, "status 137 (SIGKILL, out of memory)"},
-		{group.Exit{Status: 0, ProbeFailure: "its live probe failed"}, "status 0, stopped because its live probe failed"},
-	} {
-		if got := tt.exit.String(); got != tt.want {
-			t.Errorf("%+v: %q, want %q", tt.exit, got, tt.want)
-		}
-	}
-}
-
 func TestEnding(t *testing.T) {
 	once := hosttest.Checkout(hosttest.EditContainer("web", hosttest.Policy(spec.RestartNever)), hosttest.AddApp("api", 5), hosttest.EditContainer("api", hosttest.Policy(spec.RestartOnFailure)))
 	fatal := func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }
