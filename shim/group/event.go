@@ -17,7 +17,7 @@ const (
 	EventState     EventKind = "state"     // a group entered a state
 	EventAccepted  EventKind = "accepted"  // a group has a new generation, after an apply or an edit of its file
 	EventRollback  EventKind = "rollback"  // an operator went back to an earlier generation, as a new one
-	EventReverted  EventKind = "reverted"  // a generation did not start or prove itself, and the one before was put back
+	EventReverted  EventKind = "reverted"  // a generation did not prove itself, and the one before was put back
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 )
 
