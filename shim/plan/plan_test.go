@@ -27,10 +27,10 @@ var update = flag.Bool("update", false, "rewrite the goldens")
 
 var noon = hosttest.Noon
 
-// fixedLayout is for tests that make no file.
+// fixedLayout is for tests that write no files.
 var fixedLayout = layout.Layout{CgroupRoot: "/sallyport"}
 
-// running is what a host has on which the group is as it says.
+// running returns the observation of a host on which the group is as wanted.
 func running(g *spec.Group) plan.Observed {
 	o := plan.Observed{Net: host.NetState{Pinned: host.Present, Namespace: host.Present, Rules: host.Present, Link: host.Present}}
 	if g.Egress == spec.EgressNone {
@@ -46,7 +46,7 @@ func running(g *spec.Group) plan.Observed {
 	return o
 }
 
-// seen is running with changes.
+// seen returns running with changes.
 func seen(g *spec.Group, edits ...func(*plan.Observed)) plan.Observed {
 	o := running(g)
 	for _, edit := range edits {
@@ -224,8 +224,8 @@ func rename(from, to string) func(*spec.Group) {
 	}
 }
 
-// A field that is added to spec.Door fails here until a step names it, or it is on the list of those that act on the
-// ambassador alone: no step of the group's network is about them.
+// A new field of spec.Door fails here until a step names it, or until it is on the list of fields
+// that no step of the group's network needs, since they concern the ambassador alone.
 func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
 	inNoStep := []string{"Upstreams", "Unsafe"}
 	steps := func(g *spec.Group) []string {
@@ -264,12 +264,12 @@ func TestNext(t *testing.T) {
 	} {
 		tt.in.Now = noon
 		if got := plan.Next(tt.in); !got.Equal(tt.want) {
-			t.Errorf("%s: next look at %v, want %v", tt.name, got, tt.want)
+			t.Errorf("%s: next plan at %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// golden compares with a file of testdata, or rewrites it.
+// golden compares got with a file of testdata, or rewrites the file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

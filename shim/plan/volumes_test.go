@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// volume makes checkout's volume another one.
+// volume replaces checkout's volume.
 func volume(v spec.Volume) func(*spec.Group) {
 	return func(g *spec.Group) {
 		v.Name = "logs"
