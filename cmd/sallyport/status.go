@@ -56,7 +56,7 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	}
 	for _, line := range problem(g) {
 		name, text, _ := strings.Cut(line, ": ")
-		fact(name, "%s", oneLine(text))
+		fact(name, "%s", joinLines(text))
 	}
 	if g.File != "" {
 		fact("file", "%s", g.File)
