@@ -112,7 +112,7 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 	}
 }
 
-// outdated reports whether the container is to be replaced, whatever its task does.
+// outdated reports whether the container is to be replaced, with any task state.
 func (in Input) outdated(c *spec.Container, s host.ContainerState) bool {
 	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Replacing
 }

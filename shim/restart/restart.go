@@ -36,8 +36,8 @@ type Records map[string]Record
 type Record struct {
 	// Digest is that of the definition. A container with another one gets a new record.
 	Digest string `json:"digest"`
-	// CreatedAt is the [host.ContainerState.CreatedAt] of the container that was last seen to run
-	// or to have ended. Zero means that this container is not there any more.
+	// CreatedAt is the [host.ContainerState.CreatedAt] of the container that was last seen
+	// running or ended. Zero means that this container is not there any more.
 	CreatedAt  time.Time `json:"made,omitzero"`
 	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
 	EndsInARow int       `json:"row,omitempty"`         // each after a run shorter than Stable
@@ -50,7 +50,7 @@ type Record struct {
 	// Replacing means that the keeper stopped it to replace or remove it. It did not end by itself.
 	Replacing bool `json:"taken,omitempty"`
 	// ProbeFailure is the failure of its probes that the keeper stopped it for. That is a failure,
-	// whatever the exit status. Empty means that there was none.
+	// with any exit status. Empty means that there was none.
 	ProbeFailure string `json:"condemned,omitempty"`
 }
 
