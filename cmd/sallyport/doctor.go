@@ -47,11 +47,11 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 func writeResult(w io.Writer, r result) {
 	switch {
 	case r.Note:
-		fmt.Fprintf(w, "note  %-16s %s\n", r.Name, oneLine(r.Found))
+		fmt.Fprintf(w, "note  %-16s %s\n", r.Name, joinLines(r.Found))
 	case r.OK:
 		fmt.Fprintf(w, "ok    %-16s %s\n", r.Name, r.Found)
 	default:
-		fmt.Fprintf(w, "FAIL  %-16s %s\n", r.Name, oneLine(r.Error))
+		fmt.Fprintf(w, "FAIL  %-16s %s\n", r.Name, joinLines(r.Error))
 	}
 	if r.Hint != "" {
 		fmt.Fprintf(w, "      %-16s -> %s\n", "", r.Hint)

@@ -69,7 +69,7 @@ func writeHistory(w io.Writer, all []group.Generation, now time.Time) error {
 			r.notes = []string{g.Why}
 		}
 		if i+1 < len(all) {
-			r.notes = append(r.notes, movedImages(g.Pins, all[i+1].Pins)...)
+			r.notes = append(r.notes, movedImages(g.ImageDigests, all[i+1].ImageDigests)...)
 		}
 	}
 	return t.writeTo(w)

@@ -13,12 +13,12 @@ import (
 var generations = []group.Generation{
 	{
 		Number: 3, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(5 * time.Minute), By: group.ByRevert,
-		Outcome: group.Proved, Kept: true, Pins: group.ImageDigests{"web:1": "sha256:0123456789abcdef", "side:1": "sha256:00"},
+		Outcome: group.Proved, Kept: true, ImageDigests: group.ImageDigests{"web:1": "sha256:0123456789abcdef", "side:1": "sha256:00"},
 	},
 	{
 		Number: 2, Digest: "ffffffffffffffff", File: "checkout.hcl", At: before(7 * time.Minute), By: group.ByApply,
 		Outcome: group.TakenBack, Why: "not ready within 2m0s: web (app) ended with status 3", Kept: true,
-		Pins: group.ImageDigests{"web:1": "sha256:fedcba9876543210", "side:1": "sha256:00", "more:1": "sha256:11"},
+		ImageDigests: group.ImageDigests{"web:1": "sha256:fedcba9876543210", "side:1": "sha256:00", "more:1": "sha256:11"},
 	},
 	{Number: 1, Digest: "0a1b2c3d4e5f6a7b", File: "checkout.hcl", At: before(50 * time.Hour), By: group.ByFile, Outcome: group.Proved},
 }

@@ -51,9 +51,9 @@ func writePreviews(w io.Writer, previews []group.Preview) error {
 	for _, p := range previews {
 		switch {
 		case p.Error != "":
-			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, oneLine(p.Error))
+			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, joinLines(p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
-			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, oneLine(p.Ended))
+			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, joinLines(p.Ended))
 		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:
 			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
 		default:

@@ -56,7 +56,7 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	}
 	for _, line := range problem(g) {
 		name, text, _ := strings.Cut(line, ": ")
-		fact(name, "%s", oneLine(text))
+		fact(name, "%s", joinLines(text))
 	}
 	if g.File != "" {
 		fact("file", "%s", g.File)
@@ -127,8 +127,8 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 	if c.OOMKilled {
 		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}
-	if c.Row > 1 {
-		notes = append(notes, fmt.Sprintf("has ended %d times in a row", c.Row))
+	if c.EndsInARow > 1 {
+		notes = append(notes, fmt.Sprintf("has ended %d times in a row", c.EndsInARow))
 	}
 	if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
 		notes = append(notes, "starts again in "+wait.Round(time.Second).String())

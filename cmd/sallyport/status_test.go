@@ -42,7 +42,7 @@ checkout is running, for 5m
 			Containers: []group.ContainerStatus{
 				{Name: "store", Role: spec.Sidecar, Image: "store:1", Task: host.TaskRunning, Waiting: "is not ready: its ready probe has not answered yet"},
 				{
-					Name: "web", Role: spec.App, Image: "web:1", Task: host.TaskStopped, Restarts: 4, Row: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
+					Name: "web", Role: spec.App, Image: "web:1", Task: host.TaskStopped, Restarts: 4, EndsInARow: 5, ExitStatus: new(uint32(137)), Signal: "SIGKILL",
 					OOMKilled: true, NextStart: now.Add(4 * time.Second), LastOutput: []string{"reading everything", "", "allocating"},
 				},
 			},

@@ -48,7 +48,7 @@ func (t *table) writeTo(w io.Writer) error {
 			continue
 		}
 		for _, note := range t.rows[i-1].notes {
-			fmt.Fprintf(&out, "%s  %s\n", t.indent, oneLine(note))
+			fmt.Fprintf(&out, "%s  %s\n", t.indent, joinLines(note))
 		}
 	}
 	_, err := w.Write(out.Bytes())

@@ -50,7 +50,7 @@ func noColor(environ []string) bool {
 
 // notef prints a message that is not part of the result.
 func (u *ui) notef(format string, args ...any) {
-	fmt.Fprintf(u.err, "sallyport: %s\n", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(u.err, "sallyport: %s\n", joinLines(fmt.Sprintf(format, args...)))
 }
 
 // json prints a result for programs.
@@ -82,10 +82,11 @@ func (u *ui) fail(err error) int {
 	return statusFailed
 }
 
-// hintOf returns what to do about an error, or "" if there is no hint.
+// hintOf returns the error's own hint, or else the verb that lists what the error misses. It is ""
+// if there is no hint.
 func hintOf(err error) string {
-	if problem, ok := errors.AsType[*hint.Error](err); ok {
-		return problem.Hint
+	if text := hint.Of(err); text != "" {
+		return text
 	}
 	switch {
 	case errors.Is(err, group.ErrNoGroup):
@@ -121,7 +122,7 @@ func usage(err error, hint_ string) error {
 	return &usageError{&hint.Error{Err: err, Hint: hint_}}
 }
 
-// oneLine joins the lines of a text. An error from elsewhere may have several.
-func oneLine(s string) string {
+// joinLines joins the lines of a text by "; ". Unlike [hint.OneLine] it keeps the other white space.
+func joinLines(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

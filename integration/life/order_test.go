@@ -109,7 +109,7 @@ func testOrder(t *testing.T, m *machine.Machine) {
 	m.Run("exec", "queue.door", "--", "touch", "/line/open")
 	await("an init fails, and says so", func(g group.Status) bool {
 		c := g.Containers[2]
-		return waits("second (init) to end well", "door")(g) && g.Containers[1].Ready && *c.ExitStatus == 3 && c.Row > 1 &&
+		return waits("second (init) to end well", "door")(g) && g.Containers[1].Ready && *c.ExitStatus == 3 && c.EndsInARow > 1 &&
 			len(c.LastOutput) > 0 && c.LastOutput[0] == "no luck"
 	})
 	if err := <-applied; err == nil || !strings.Contains(err.Error(), "second (init) ended with status 3") {

@@ -69,8 +69,8 @@ func TestEndsOutliveRestarts(t *testing.T) {
 				{"the daemon is killed", func() { m.Kill(); m.Start() }},
 			} {
 				restart.do()
-				now := awaitLoop(m, loop.Row)
-				if now.Row == loop.Row && now.NextStart.After(loop.NextStart.Add(time.Second)) {
+				now := awaitLoop(m, loop.EndsInARow)
+				if now.EndsInARow == loop.EndsInARow && now.NextStart.After(loop.NextStart.Add(time.Second)) {
 					t.Errorf("%s: it was to start at %s, and is to at %s", restart.what, loop.NextStart, now.NextStart)
 				}
 				loop = now
@@ -97,7 +97,7 @@ func awaitLoop(m *machine.Machine, row int) (c group.ContainerStatus) {
 	machine.Eventually(m.T, time.Minute, fmt.Sprintf("an app has ended %d times", row), func() error {
 		g := m.Status("spent")
 		for _, c = range g.Containers {
-			if c.Name == "loop" && c.Row >= row && c.Task == host.TaskStopped && c.ExitStatus != nil && *c.ExitStatus == 7 && !c.NextStart.IsZero() {
+			if c.Name == "loop" && c.EndsInARow >= row && c.Task == host.TaskStopped && c.ExitStatus != nil && *c.ExitStatus == 7 && !c.NextStart.IsZero() {
 				return nil
 			}
 		}

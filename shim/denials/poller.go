@@ -104,7 +104,7 @@ func (p *Poller) Run(ctx context.Context) error {
 // resume reads the snapshots of the daemon before, and records their events that the journal does
 // not have.
 func (p *Poller) resume() error {
-	paths, err := filepath.Glob(p.config.Layout.SeenPath("*"))
+	paths, err := filepath.Glob(p.config.Layout.DenialsPath("*"))
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (p *Poller) forget(group string) {
 	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, p.config.Now())
 	delete(p.snapshots, group)
 	err := p.config.Journal.Record(deniedEvents(group, unreported, p.config.MaxEvents)...)
-	if err := errors.Join(err, disk.Remove(p.config.Layout.SeenPath(group))); err != nil {
+	if err := errors.Join(err, disk.Remove(p.config.Layout.DenialsPath(group))); err != nil {
 		p.config.Log.Warn("remove the last counts of a group: "+err.Error(), "group", group)
 	}
 }
@@ -201,7 +201,7 @@ func (p *Poller) takeSnapshot(group string, before snapshot) (now snapshot, drop
 
 // record writes the snapshot, then records its events.
 func (p *Poller) record(group string, now snapshot) error {
-	path := p.config.Layout.SeenPath(group)
+	path := p.config.Layout.DenialsPath(group)
 	err := disk.WriteJSON(path, now)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {

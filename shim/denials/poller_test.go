@@ -225,7 +225,7 @@ func TestPollerForgetsGroups(t *testing.T) {
 			h.doors.Refuse("shop", webToBank, 1)
 			h.wantEvents(want...)
 		}
-		path := h.config.Layout.SeenPath("shop")
+		path := h.config.Layout.DenialsPath("shop")
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}

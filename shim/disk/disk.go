@@ -1,3 +1,6 @@
+// Package disk writes files that outlive a power cut. A file is replaced as a whole: a reader finds
+// the old content or the new one. A power cut can undo a write or a removal until SyncFolder has
+// returned.
 package disk
 
 import (
@@ -11,13 +14,15 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// The files may hold what an operator would not show everyone.
+// FileMode is the mode of all files. They may hold secrets, so only their owner can read them.
 const FileMode = 0o600
 
+// WriteFile replaces the file with one that has this content.
 func WriteFile(path string, data []byte) error {
 	return renameio.WriteFile(path, data, FileMode, renameio.WithTempDir(filepath.Dir(path)))
 }
 
+// WriteJSON replaces the file with v as JSON.
 func WriteJSON(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -26,6 +31,7 @@ func WriteJSON(path string, v any) error {
 	return WriteFile(path, data)
 }
 
+// ReadJSON reads a file that WriteJSON has written. The error for a missing file is fs.ErrNotExist.
 func ReadJSON[T any](path string) (v T, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -37,6 +43,7 @@ func ReadJSON[T any](path string) (v T, err error) {
 	return v, nil
 }
 
+// Remove removes a file or an empty folder. It is no error if there is none.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -44,7 +51,8 @@ func Remove(path string) error {
 	return nil
 }
 
-// SyncFolder has the disk know which files are in a folder. One that is not there has none.
+// SyncFolder writes to disk which files are in the folder. It is no error if there is no such
+// folder.
 func SyncFolder(path string) error {
 	folder, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

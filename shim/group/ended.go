@@ -10,29 +10,32 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An Ended is how a group has ended of its own accord. It is written down before the group is taken down, so that no boot and
-// no other daemon runs it again, and it holds for its generation alone, until the group is started again.
+// An Ended records how a group has ended by itself. It is saved before the group is taken down, so
+// that neither a boot nor another daemon runs it again. It holds for its generation alone, and
+// until the group is started again.
 type Ended struct {
 	Generation int             `json:"generation"`
-	State      State           `json:"state"`        // Completed: its apps have ended for good. Stopped: a failure has stopped it
+	State      State           `json:"state"`        // Completed: its apps have ended. Stopped: a failure stopped it
 	By         string          `json:"by,omitempty"` // Stopped: the container that failed
 	At         time.Time       `json:"at"`
-	Exits      map[string]Exit `json:"exits"` // by container, of those that had ended by themselves
+	Exits      map[string]Exit `json:"exits"` // by container, for those that ended by themselves
 }
 
-// An Exit is how one container has ended.
+// An Exit records how one container has ended.
 type Exit struct {
 	Status    uint32 `json:"status"`
 	OOMKilled bool   `json:"oom_killed,omitempty"`
-	Condemned string `json:"condemned,omitempty"` // what its probes said, where that is why it was stopped
+	// ProbeFailure is the failure of its probes that it was stopped for. Empty means that it was
+	// not.
+	ProbeFailure string `json:"condemned,omitempty"`
 }
 
-// Complaint is what is wrong with how the group has ended; nil: nothing.
-func (e *Ended) Complaint(g *spec.Group) error {
+// Problem returns the failure that the group has ended with. It is nil if the group ended well.
+func (e *Ended) Problem(g *spec.Group) error {
 	for i := range g.Containers {
 		c := &g.Containers[i]
 		x, ok := e.Exits[c.Name]
-		if !ok || x.Status == 0 && x.Condemned == "" || c.OnFailure == spec.FailureIgnored {
+		if !ok || x.Status == 0 && x.ProbeFailure == "" || c.OnFailure == spec.FailureIgnored {
 			continue
 		}
 		switch {
@@ -51,23 +54,23 @@ func (e *Ended) Complaint(g *spec.Group) error {
 	return nil
 }
 
-// Unchanged is what is said of a group that has ended and is applied as it is.
-func (e *Ended) Unchanged(g *spec.Group) string {
+// UnchangedText explains why an apply without a change does not run the group again.
+func (e *Ended) UnchangedText(g *spec.Group) string {
 	text := "it has completed"
 	if e.State == Stopped {
 		text = "a failure has stopped it"
 	}
-	if err := e.Complaint(g); err != nil {
+	if err := e.Problem(g); err != nil {
 		text += ", " + err.Error()
 	}
 	return fmt.Sprintf("%s; an unchanged file doesn't run it again, \"sallyport start %s\" does", text, g.Name)
 }
 
-// String is the end in an operator's words: "status 137 (SIGKILL, out of memory)".
+// String returns the end in an operator's words: "status 137 (SIGKILL, out of memory)".
 func (x Exit) String() string {
 	text := exitText(x.Status, x.OOMKilled)
-	if x.Condemned != "" {
-		text += ", stopped because " + x.Condemned
+	if x.ProbeFailure != "" {
+		text += ", stopped because " + x.ProbeFailure
 	}
 	return text
 }
@@ -86,8 +89,8 @@ func exitText(status uint32, oom bool) string {
 	}
 }
 
-// signalName is the signal that an exit status tells of, as a shell would: "SIGKILL" of 137; empty: none. A program may also
-// return such a status of its own accord.
+// signalName returns the signal that an exit status stands for, as in a shell: "SIGKILL" for 137.
+// It is empty if there is none. A program may also return such a status by itself.
 func signalName(status uint32) string {
 	if status <= 128 || status > 128+64 {
 		return ""

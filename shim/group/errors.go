@@ -2,16 +2,22 @@ package group
 
 import "errors"
 
-// ErrNoContainer is the error for a container that its group does not have.
-var ErrNoContainer = errors.New("no such container")
+var (
+	// ErrNoGroup is the error for a group that does not exist.
+	ErrNoGroup = errors.New("no such group")
 
-// ErrNoGeneration is the error for a generation that is not kept, or never was.
-var ErrNoGeneration = errors.New("no such generation")
+	// ErrNoContainer is the error for a container that its group does not have.
+	ErrNoContainer = errors.New("no such container")
 
-// ErrFile is every [store.FileError], for those who only ask whether a file is at fault.
-var ErrFile = errors.New("a group file is wrong")
+	// ErrNoGeneration is the error for a generation that is not kept, or never existed.
+	ErrNoGeneration = errors.New("no such generation")
 
-// A FileProblem is what keeps a file, or the whole folder, from being used.
+	// ErrFile matches every [store.FileError]. It is for callers that only ask whether a file is
+	// wrong.
+	ErrFile = errors.New("a group file is wrong")
+)
+
+// A FileProblem is the reason why a file, or the whole folder, can't be used.
 type FileProblem struct {
 	Path string
 	Err  error

@@ -8,33 +8,40 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Generation is one accepted version of a group's definition, as the history has it. Its JSON is part of the control socket's
-// protocol.
+// A Generation is one accepted version of a group's definition, in the group's history. Its JSON is
+// part of the control socket's protocol.
 type Generation struct {
-	Number  int          `json:"number"`
-	Digest  string       `json:"digest"` // of the group
-	File    string       `json:"file"`   // base name under GroupsDir
-	At      time.Time    `json:"at"`     // when it was accepted, by the host's clock: nothing goes by it
-	By      Cause        `json:"by"`
-	Outcome Outcome      `json:"outcome"`
-	Why     string       `json:"why,omitempty"`    // of an Outcome that is not as hoped: one line
-	Text    string       `json:"text,omitempty"`   // sum of the file it came from, so that an edit that changes nothing is kept too
-	Change  string       `json:"change,omitempty"` // sum of the file that brought it: groups of the same one were changed together
-	Kept    bool         `json:"kept"`             // its definition is still on disk: Rollback can go back to it
-	Pins    ImageDigests `json:"pins,omitempty"`   // what its images were: those that Rollback goes back to
+	Number  int       `json:"number"`
+	Digest  string    `json:"digest"` // of the group
+	File    string    `json:"file"`   // base name under GroupsDir
+	At      time.Time `json:"at"`     // when it was accepted, by the host's clock; for display only
+	By      Cause     `json:"by"`
+	Outcome Outcome   `json:"outcome"`
+	Why     string    `json:"why,omitempty"` // one line, for a NotReady, TakenBack or Replaced one
+
+	// Text is the checksum of the file that the group came from. It keeps an edit that changes
+	// nothing of the group.
+	Text string `json:"text,omitempty"`
+	// Change is the checksum of the file that brought the generation. Groups with the same one were
+	// changed together.
+	Change string `json:"change,omitempty"`
+	// Kept means that the definition is still on disk, so that Rollback can go back to it.
+	Kept bool `json:"kept"`
+	// ImageDigests are the digests that a Rollback uses again.
+	ImageDigests ImageDigests `json:"pins,omitempty"`
 }
 
-// A Cause is what made a generation.
+// A Cause is the reason why there is a generation.
 type Cause string
 
 const (
 	ByApply    Cause = "apply"
 	ByFile     Cause = "file"     // the file in the folder was changed by hand
 	ByRollback Cause = "rollback" // an operator went back to it
-	ByRevert   Cause = "revert"   // the generation before it could not be had, or did not prove itself
+	ByRevert   Cause = "revert"   // the generation before it could not be started, or did not prove itself
 )
 
-// An Outcome is what became of a generation:
+// An Outcome is the result of a generation:
 //
 //	on trial ──► proved (for good)
 //	   │  ▲
@@ -53,32 +60,44 @@ const (
 	Replaced  Outcome = "replaced" // before it had proved itself
 )
 
-// An Origin says what put a file into the folder.
+// An Origin is the reason why a file was put into the folder.
 type Origin struct {
 	By  Cause  `json:"by,omitempty"`
-	Why string `json:"why,omitempty"` // of ByRevert
-	// Pins are, by group, what the file's image references are to mean. Of a reference that is not in it, nothing changes.
-	Pins map[string]ImageDigests `json:"pins,omitempty"`
-	// Used: what is wanted has come to be as this says, so that whatever changes from here on is by hand.
+	Why string `json:"why,omitempty"` // for ByRevert
+	// ImageDigests are the digests for the file's image references, by group. A reference that is
+	// missing here keeps its digest.
+	ImageDigests map[string]ImageDigests `json:"pins,omitempty"`
+	// Used means that the file has become what is wanted. A later change of it is by hand.
 	Used bool `json:"used,omitempty"`
 }
 
-// A Definition is all it takes to have a generation again.
+// A Definition is everything that it takes to run a generation again.
 type Definition struct {
 	Group  spec.Group `json:"group"`
-	Bundle Bundle     `json:"bundle"` // with every file that was read for it, and a Path
+	Bundle Bundle     `json:"bundle"` // with a Path, and with every file that was read for it
 }
 
-// A Setback is a generation that was taken back.
-type Setback struct {
+// A Bundle is one group file with everything that it takes to read it again. "apply" sends it and
+// the store keeps it. Vars and Files are those that the file was applied with, so the daemon reads
+// it the same after a restart, from wherever it came.
+type Bundle struct {
+	Name  string            `json:"name"` // base name under the groups folder: "checkout.hcl"
+	Path  string            `json:"path"` // the operator's absolute path; relative names are relative to its folder
+	HCL   []byte            `json:"hcl,omitempty"`
+	Vars  map[string]string `json:"vars,omitempty"`
+	Files map[string][]byte `json:"files,omitempty"` // the files that it names, by absolute path
+}
+
+// A Reversion records that a generation was taken back.
+type Reversion struct {
 	Generation int    `json:"generation"`
 	Why        string `json:"why"`
 }
 
-// Problem is what an operator is told of a setback for as long as nothing else is put in the file.
-func (s Setback) Problem(group string) error {
+// Problem returns the error that is shown until the file has another content.
+func (r Reversion) Problem(group string) error {
 	return &hint.Error{
-		Err:  fmt.Errorf("generation %d was taken back: %s", s.Generation, s.Why),
-		Hint: fmt.Sprintf("mend the file and apply it again; \"sallyport history %s --file %d\" prints the one that failed", group, s.Generation),
+		Err:  fmt.Errorf("generation %d was taken back: %s", r.Generation, r.Why),
+		Hint: fmt.Sprintf("mend the file and apply it again; \"sallyport history %s --file %d\" prints the one that failed", group, r.Generation),
 	}
 }

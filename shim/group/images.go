@@ -5,10 +5,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ImageDigests are the digests, of a manifest or an index, that the image references of a group are
-// pinned to in one generation, by reference. An apply pins all references, to what they mean on the
-// host at that time. A reference that an edit by hand brings is pinned as soon as a container has
-// been made from it. Until then its meaning on the host counts.
+// ImageDigests are the digests that a generation's image references are pinned to, by reference.
+// Each is the digest of a manifest or an index. An apply pins all references, to what they mean on
+// the host at that time. A reference that comes with an edit by hand is pinned as soon as a
+// container has been created from it. Until then it means what it means on the host.
 type ImageDigests map[string]string
 
 // DigestsOf returns the digests of resolved images.
@@ -20,8 +20,8 @@ func DigestsOf(images map[string]host.Image) ImageDigests {
 	return p
 }
 
-// Merge returns the digests of the group's images, from p, else from other. They are nil if there
-// are none.
+// Merge returns the digests of the group's images, from p, else from other. The result is nil if
+// there are none.
 func (p ImageDigests) Merge(g *spec.Group, other ImageDigests) ImageDigests {
 	var out ImageDigests
 	for i := range g.Containers {

@@ -1,3 +1,4 @@
+// Package hint has errors that say what to do about them, and prints errors on one line.
 package hint
 
 import (
@@ -6,28 +7,28 @@ import (
 	"strings"
 )
 
-// A Error is an error with what to do about it.
+// An Error is an error with advice for the operator.
 type Error struct {
 	Err  error
-	Hint string // one sentence; what the operator should do
+	Hint string // one sentence: what to do. Empty means none
 }
 
-func (p *Error) Error() string { return p.Err.Error() }
+func (e *Error) Error() string { return e.Err.Error() }
 
-func (p *Error) Unwrap() error { return p.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-// Of is what to do about an error, where it says so.
+// Of returns the hint of the outermost Error in err's chain, or "" if there is none.
 func Of(err error) string {
-	var p *Error
-	if errors.As(err, &p) {
-		return p.Hint
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Hint
 	}
 	return ""
 }
 
-// OneLine is a text without line breaks.
+// OneLine returns the text with each run of white space, line breaks included, as one space.
 func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// Text returns the error's text. It is empty for a nil error.
 func Text(err error) string {
 	if err == nil {
 		return ""
@@ -35,7 +36,8 @@ func Text(err error) string {
 	return err.Error()
 }
 
-// Join makes one error of several, on one line; nil of none.
+// Join returns one error with the texts of all, separated by "; ". errors.Join would put each on a
+// line of its own. The result is nil if there are none.
 func Join(errs []error) error {
 	switch len(errs) {
 	case 0:

@@ -1,8 +1,8 @@
 package host
 
-// Counters are what the rules of a group's namespace have counted since they were made. Traffic on
-// loopback is not counted. A change of the group's policy keeps the counts. Their JSON is part of
-// the control socket's protocol.
+// Counters are the counters of the rules in a group's namespace, since the rules were created.
+// Traffic on loopback is not counted. A change of the group's policy keeps the counts. The JSON is
+// part of the control socket's protocol.
 type Counters struct {
 	AmbassadorOut      Count `json:"ambassador_out"`     // left
 	AmbassadorDenied   Count `json:"ambassador_denied"`  // not on its allow list
@@ -19,7 +19,7 @@ type Counters struct {
 	UnknownIn          Count `json:"unknown_in_denied"`  // to no process of the group
 }
 
-// A Count is what one counter of the kernel has counted.
+// A Count is the value of one counter of the kernel.
 type Count struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`

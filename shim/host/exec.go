@@ -5,21 +5,23 @@ import (
 	"io"
 )
 
-// An ExecRequest runs one more process in a running container, with the container's limits and rules.
+// An ExecRequest asks for one more process in a running container. The container's limits and rules
+// hold for it too.
 type ExecRequest struct {
 	Group, Container string
 	Args             []string
 	TTY              bool
-	Stdin            io.Reader // nil: none
+	Stdin            io.Reader // nil: nothing to read
 	Stdout, Stderr   io.Writer // Stderr is not used with TTY
 	Resize           <-chan WinSize
 	Started          func() // optional: Exec calls it once the process runs
 }
 
-// WinSize is a terminal's size in characters.
+// A WinSize is the size of a terminal, in characters.
 type WinSize struct{ Width, Height uint16 }
 
-// Execer runs processes in running containers. Exec returns the exit status. Implemented by ctrd.Client.
+// An Execer runs processes in running containers. Exec returns the exit status. ctrd.Client
+// implements it.
 type Execer interface {
 	Exec(ctx context.Context, req ExecRequest) (status uint32, err error)
 }

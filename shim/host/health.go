@@ -1,21 +1,16 @@
 package host
 
-import "errors"
-
-// A Health is what a running container's probes have said since it started. The zero value is one of which nothing is known: it
-// is neither ready nor to be restarted.
+// A Health is the result of a running container's probes since it started. In the zero value
+// nothing is known: the container is neither ready nor to be restarted.
 type Health struct {
 	Started bool // its startup probe has succeeded, or it has none
-	Ready   bool // Started, and its ready probe says so, or it has none
-	Failed  bool // its startup or live probe failed as often as it may: to be restarted
-	// Pending says that it isn't Ready only because its probes have neither succeeded nor failed often enough yet.
+	Ready   bool // Started, and its ready probe succeeds, or it has none
+	Failed  bool // its startup or live probe failed as often as allowed: it is to be restarted
+	// Pending means that it is not Ready only because its probes have neither succeeded nor failed
+	// often enough yet.
 	Pending bool
-	Reason  string // why it is not ready, or dead: one line in an operator's words, with the probe and its last error; else empty
+	Reason  string // why it is not ready, or failed: one line with the probe and its last error; else empty
 }
 
-// Unknown says that whether the container is ready is not known yet.
+// Unknown reports whether it is still unknown if the container is ready.
 func (h Health) Unknown() bool { return h.Pending || h == Health{} }
-
-// ErrNotAsked is in what a Prober returns where it could not ask: containerd or the host itself is at fault. It says nothing about
-// the container, and counts for nothing.
-var ErrNotAsked = errors.New("it could not be asked")

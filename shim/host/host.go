@@ -1,3 +1,5 @@
+// Package host has the values that cross between the keeper and a host: what is asked of it, and
+// what was seen there. What could not be observed is Unknown, and Unknown destroys nothing.
 package host
 
 import (
@@ -6,16 +8,17 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Presence is what an observation found. The zero value is Unknown, and Unknown never causes a destructive step.
+// A Presence is the result of one observation. The zero value is Unknown. It never causes a
+// destructive step.
 type Presence int
 
 const (
-	Unknown Presence = iota // could not be looked at
+	Unknown Presence = iota // it could not be observed
 	Absent
 	Present
 )
 
-// A Part is a part of what keeps a group on the host and that others can change.
+// A Part is a part of a group's isolation on the host. Others can change each of them.
 type Part string
 
 const (
@@ -25,23 +28,37 @@ const (
 	PartLink      Part = "link"      // the link, its addresses and routes, and the host's rules for it
 )
 
-// NetState is what Network.Observe found.
+// A NetState is the network of a group, as Network.Observe found it.
 type NetState struct {
-	Pinned    Presence // a namespace is pinned, whatever is in force in it. Absent with processes running: theirs is lost
-	Namespace Presence // pinned, and at least the deny-everything rules are in force in it
-	Rules     Presence // exactly the wanted policy is in force, against the living cgroups. With want nil: any rules of ours
-	Link      Presence // link, addresses, routes and the host's entries are exactly the wanted ones. With want nil: any link of ours
-	Addrs     []string // the group's addresses, for status; empty without a link
+	// Pinned means that a namespace is pinned, with or without rules. If it is Absent while
+	// processes run, their namespace is lost.
+	Pinned Presence
+	// Namespace means that one is pinned, and has at least the rules that deny everything.
+	Namespace Presence
+	// Rules means that exactly the wanted policy is in force, against the living cgroups. With a
+	// nil want it means any rules of ours.
+	Rules Presence
+	// Link means that link, addresses, routes and the host's entries are exactly the wanted ones.
+	// With a nil want it means any link of ours.
+	Link  Presence
+	Addrs []string // the group's addresses, for status; empty without a link
+}
+
+// Any reports whether some of the network is certainly there. A pinned namespace alone does not
+// count while everything else is unknown: the next observation may find it in use.
+func (n NetState) Any() bool {
+	allUnknown := n.Namespace == Unknown && n.Rules == Unknown && n.Link == Unknown
+	return n.Namespace == Present || n.Rules == Present || n.Link == Present || n.Pinned == Present && !allUnknown
 }
 
 // An Image is an image that is present on the host.
 type Image struct {
 	Ref    string // the reference as the group file has it
-	Name   string // containerd's name for it
-	Digest string // of the manifest or index it resolved to
+	Name   string // containerd's name of it
+	Digest string // of the manifest or index that Ref resolves to
 }
 
-// A CreateRequest is everything Create needs.
+// A CreateRequest is everything that Runtime.Create needs.
 type CreateRequest struct {
 	Group      *spec.Group
 	Container  spec.Container
@@ -49,37 +66,30 @@ type CreateRequest struct {
 	Generation int
 }
 
-// TaskState is what has become of a container's program.
+// A TaskState is the state of a container's program.
 type TaskState string
 
 const (
-	TaskNone    TaskState = "none" // container without a task
+	TaskNone    TaskState = "none" // the container has no task
 	TaskCreated TaskState = "created"
 	TaskRunning TaskState = "running"
 	TaskStopped TaskState = "stopped"
-	TaskUnknown TaskState = "unknown" // containerd did not say
+	TaskUnknown TaskState = "unknown" // containerd did not answer
 )
 
-// A ContainerState is one container of ours as containerd has it.
+// A ContainerState is one container of ours, as containerd has it.
 type ContainerState struct {
 	Group       string
 	Name        string
 	Role        spec.Role
-	Digest      string // the spec.Container.Digest it was made from
-	ImageDigest string // the Image.Digest it was made from
+	Digest      string // the spec.Container.Digest that it was created from
+	ImageDigest string // the Image.Digest that it was created from
 	Generation  int
-	CreatedAt   time.Time // when it was created; two of one name that follow each other differ in it
+	CreatedAt   time.Time // differs between a container and its replacement of the same name
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped
 	ExitedAt    time.Time // while stopped
-	OOMKilled   bool      // while stopped: the kernel killed something of it for memory
-	StartedAt   time.Time // while running, where known
-}
-
-// Any says that there is something of a network, for sure. That something is pinned does not count for itself: with all
-// else unknown it may be what another look would show to be in use.
-func (n NetState) Any() bool {
-	blind := n.Namespace == Unknown && n.Rules == Unknown && n.Link == Unknown
-	return n.Namespace == Present || n.Rules == Present || n.Link == Present || n.Pinned == Present && !blind
+	OOMKilled   bool      // while stopped: the kernel killed one of its processes for memory
+	StartedAt   time.Time // while running, if known
 }

@@ -57,7 +57,7 @@ func (j *Journal) unfollow(f *follower) {
 // notify passes an event on to the followers, and cuts off those whose queue is full. It needs mu.
 func (j *Journal) notify(e group.Event) {
 	for f := range j.followers {
-		if !f.query.Wants(e) {
+		if !f.query.Matches(e) {
 			continue
 		}
 		select {

@@ -112,7 +112,7 @@ func (s sources) emitTail(ctx context.Context, q group.EventQuery, emit func(gro
 	n := 0
 	err := s.each(ctx, func(e group.Event) error {
 		switch {
-		case !q.Wants(e):
+		case !q.Matches(e):
 		case q.Tail == 0:
 			return emit(e)
 		case len(kept) < q.Tail:

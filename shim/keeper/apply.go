@@ -51,12 +51,12 @@ func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin
 	if err := k.checkVolumes(ctx, c); err != nil {
 		return err
 	}
-	images, err := k.resolveImages(ctx, c, o.Pins)
+	images, err := k.resolveImages(ctx, c, o.ImageDigests)
 	if err != nil {
 		return err
 	}
-	o.Pins = k.recordedDigests(images, progress)
-	c.pins = o.Pins
+	o.ImageDigests = k.recordedDigests(images, progress)
+	c.pins = o.ImageDigests
 	waiter := runner.NewWaiter()
 	undo, err := k.installFiles(ctx, &c, o, images, waiter)
 	if err != nil {

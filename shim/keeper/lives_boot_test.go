@@ -29,15 +29,15 @@ func TestALongRunEndsARowThoughABootEndsTheRun(t *testing.T) {
 		h.mustApply("shop.hcl", shop)
 		for range 3 {
 			h.exit("shop", "web", 7)
-			if c := h.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
+			if c := h.status("shop").Containers[2]; c.EndsInARow != 1 || time.Until(c.NextStart) != time.Second {
 				t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 			}
 			h.wait(2 * time.Minute)
-			if records, _ := store.New(h.layout).Restarts("shop"); records["web"].Row != 1 {
+			if records, _ := store.New(h.layout).Restarts("shop"); records["web"].EndsInARow != 1 {
 				t.Errorf("after two minutes: %+v", records["web"])
 			}
 			h.wait(10 * time.Minute)
-			if records, _ := store.New(h.layout).Restarts("shop"); records["web"].Row != 0 {
+			if records, _ := store.New(h.layout).Restarts("shop"); records["web"].EndsInARow != 0 {
 				t.Errorf("after twelve: %+v", records["web"])
 			}
 			h.boot()
@@ -51,13 +51,13 @@ func TestACrashLoopGoesOnAfterABoot(t *testing.T) {
 		h.host.ExitAtOnce("shop", "web", 7)
 		h.exit("shop", "web", 7)
 		h.wait(time.Second)
-		if c := h.status("shop").Containers[2]; c.Row != 2 {
+		if c := h.status("shop").Containers[2]; c.EndsInARow != 2 {
 			t.Fatalf("%+v", c)
 		}
 		h.end()
 		h.host.Reboot()
 		h.begin()
-		if c := h.status("shop").Containers[2]; c.Row != 3 || time.Until(c.NextStart) != 4*time.Second {
+		if c := h.status("shop").Containers[2]; c.EndsInARow != 3 || time.Until(c.NextStart) != 4*time.Second {
 			t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 		}
 	})
@@ -77,7 +77,7 @@ func TestAnOperatorsStartResetsTheCount(t *testing.T) {
 				h.host.ExitAtOnce("shop", "web", 7)
 				h.exit("shop", "web", 7)
 				h.wait(time.Minute)
-				if c := h.status("shop").Containers[2]; c.Row < 5 {
+				if c := h.status("shop").Containers[2]; c.EndsInARow < 5 {
 					t.Fatalf("%+v", c)
 				}
 				if err := h.keeper.Stop(context.Background(), "shop", nil); err != nil {
@@ -89,7 +89,7 @@ func TestAnOperatorsStartResetsTheCount(t *testing.T) {
 					t.Fatal(err)
 				}
 				h.exit("shop", "web", 7)
-				if c := h.status("shop").Containers[2]; c.Row != 1 || time.Until(c.NextStart) != time.Second {
+				if c := h.status("shop").Containers[2]; c.EndsInARow != 1 || time.Until(c.NextStart) != time.Second {
 					t.Errorf("it starts in %s, %+v", time.Until(c.NextStart), c)
 				}
 			})

@@ -152,7 +152,7 @@ func TestACrashLoopGoesOnUnderTheNextKeeper(t *testing.T) {
 		for _, when := range []string{"another keeper", "and containerd has forgotten it"} {
 			h.nextKeeper()
 			st := h.status("shop")
-			if c := st.Containers[2]; c.Row != 4 || c.Restarts != 3 || *c.ExitStatus != 7 || time.Until(c.NextStart) != 8*time.Second {
+			if c := st.Containers[2]; c.EndsInARow != 4 || c.Restarts != 3 || *c.ExitStatus != 7 || time.Until(c.NextStart) != 8*time.Second {
 				t.Errorf("%s: it starts in %s, %+v", when, time.Until(c.NextStart), c)
 			}
 			if st.State != group.Degraded || !strings.Contains(st.Error, "web (app) ended with status 7") {
@@ -164,13 +164,13 @@ func TestACrashLoopGoesOnUnderTheNextKeeper(t *testing.T) {
 		h.did()
 		h.wait(time.Second)
 		h.did("remove web", "create web", "start web")
-		if c := h.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 4 {
+		if c := h.status("shop").Containers[2]; c.EndsInARow != 5 || c.Restarts != 4 {
 			t.Errorf("the end that followed: %+v", c)
 		}
 		h.host.Stay("shop", "web")
 		h.wait(16 * time.Second)
 		h.nextKeeper()
-		if c := h.status("shop").Containers[2]; c.Row != 5 || c.Restarts != 5 || c.Task != host.TaskRunning {
+		if c := h.status("shop").Containers[2]; c.EndsInARow != 5 || c.Restarts != 5 || c.Task != host.TaskRunning {
 			t.Errorf("it runs: %+v", c)
 		}
 	})

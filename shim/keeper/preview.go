@@ -34,10 +34,10 @@ func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 }
 
 func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) group.Preview {
-	in := plan.Input{Group: name, Want: want, Assume: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
+	in := plan.Input{Group: name, Want: want, AssumeReady: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
 	k.mu.Lock()
 	if w, ok := k.wanted[name]; ok {
-		in.Was, in.Stopped = &w.Group, want != nil && w.Stopped
+		in.Previous, in.Stopped = &w.Group, want != nil && w.Stopped
 		in.Digests = w.Pins
 		if want != nil && want.Digest == w.Group.Digest {
 			in.Ended, in.EndedErr = k.config.Store.Ended(name, w.Generation)
@@ -56,12 +56,12 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 		in.Observed = in.Observed.Restored(lives)
 	}
 	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in))}
-	p.Opens, p.Closes = reach.Difference(in.Was, want)
+	p.Opens, p.Closes = reach.Difference(in.Previous, want)
 	if want != nil {
 		p.Unsafe = reach.Unsafe(want)
 	}
 	if in.Ended != nil && !in.Stopped {
-		p.Ended = in.Ended.Unchanged(want)
+		p.Ended = in.Ended.UnchangedText(want)
 	}
 	p.Error = hint.Text(in.Observed.Unknown(want))
 	return p
@@ -72,7 +72,7 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 func Offline(l layout.Layout, groups []spec.Group) []group.Preview {
 	var out []group.Preview
 	for i := range groups {
-		p := group.Preview{Group: groups[i].Name, Steps: plan.Texts(plan.Steps(plan.Input{Want: &groups[i], Assume: true, Observed: plan.Nothing(), Layout: l}))}
+		p := group.Preview{Group: groups[i].Name, Steps: plan.Texts(plan.Steps(plan.Input{Want: &groups[i], AssumeReady: true, Observed: plan.Nothing(), Layout: l}))}
 		p.Opens, p.Closes = reach.Difference(nil, &groups[i])
 		p.Unsafe = reach.Unsafe(&groups[i])
 		out = append(out, p)

@@ -26,7 +26,7 @@ func TestOfflineShowsWhatIsGivenUp(t *testing.T) {
 func TestOffline(t *testing.T) {
 	got := keeper.Offline(layout.Layout{CgroupRoot: "/sallyport"}, []spec.Group{*hosttest.Sealed()})
 	want := []group.Preview{{Group: "sealed", Steps: []string{
-		"pin namespace sealed, deny everything in it", "admit nobody of sealed to the world", "create web (app)", "start web (app)",
+		"pin namespace sealed, deny everything in it", "admit no container of sealed to the world", "create web (app)", "start web (app)",
 	}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("offline (-want +got):\n%s", diff)

@@ -191,7 +191,7 @@ func TestUnwritableRecordsDelayNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.wait(time.Minute)
-		if records, err := store.New(h.layout).Restarts("shop"); err != nil || records["web"].Row != 1 {
+		if records, err := store.New(h.layout).Restarts("shop"); err != nil || records["web"].EndsInARow != 1 {
 			t.Errorf("written down at last: %v, error %v", records, err)
 		}
 		h.remove("shop.hcl")

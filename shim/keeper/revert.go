@@ -62,10 +62,10 @@ func (k *Keeper) revert(ctx context.Context, r *runner.Runner, w store.Wanted, w
 		return err
 	}
 	text := hint.OneLine(why.Error())
-	if _, err := k.config.Store.Install(c.files, group.Origin{By: group.ByRevert, Why: text, Pins: k.recordedDigests(images, nil)}); err != nil {
+	if _, err := k.config.Store.Install(c.files, group.Origin{By: group.ByRevert, Why: text, ImageDigests: k.recordedDigests(images, nil)}); err != nil {
 		return err
 	}
-	setback := group.Setback{Generation: w.Generation, Why: text}
+	setback := group.Reversion{Generation: w.Generation, Why: text}
 	r.FailWaiters(setback.Problem(w.Group.Name))
 	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
 	_ = k.load(images, nil) // logged, and kept for Problems

@@ -64,7 +64,7 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	for _, text := range k.describeOpened(e.bundle) {
 		progress(text)
 	}
-	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, Pins: e.pins}, progress)
+	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, ImageDigests: e.pins}, progress)
 	if errors.Is(err, host.ErrImageGone) { // the installed file differs, and does not bring the image back
 		return &hint.Error{
 			Err:  err,

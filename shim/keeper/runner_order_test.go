@@ -131,7 +131,7 @@ func TestAnInitThatFailsHoldsTheRest(t *testing.T) {
 		h.host.ForgetOperations()
 		h.wait(time.Second)
 		h.did("remove fetch", "create fetch", "start fetch")
-		if st := h.status("till"); st.State != group.Degraded || st.Containers[1].Row != 2 {
+		if st := h.status("till"); st.State != group.Degraded || st.Containers[1].EndsInARow != 2 {
 			t.Errorf("%s, %+v", st.State, st.Containers[1])
 		}
 		h.host.ExitAtOnce("till", "fetch", 0)
@@ -267,15 +267,15 @@ func TestLastOutput(t *testing.T) {
 		h.mustApply("shop.hcl", shop)
 		h.exit("shop", "web", 137)
 		st := h.status("shop").Containers[2]
-		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastOutput); diff != "" || st.Signal != "SIGKILL" || st.Row != 1 {
+		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastOutput); diff != "" || st.Signal != "SIGKILL" || st.EndsInARow != 1 {
 			t.Errorf("%+v, last output (-want +got):\n%s", st, diff)
 		}
 		h.wait(time.Second)
-		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 1 || st.Row != 1 || read != 1 {
+		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 1 || st.EndsInARow != 1 || read != 1 {
 			t.Errorf("read %d times; running again: %+v", read, st)
 		}
 		h.wait(11 * time.Minute)
-		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 0 || st.Row != 0 || *st.ExitStatus != 137 {
+		if st := h.status("shop").Containers[2]; len(st.LastOutput) != 0 || st.EndsInARow != 0 || *st.ExitStatus != 137 {
 			t.Errorf("stable: %+v", st)
 		}
 	})

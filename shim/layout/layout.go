@@ -1,3 +1,5 @@
+// Package layout has the places of everything that one Sallyport instance keeps on the host. The
+// names are on the disks of running hosts: another name for a file loses what is in it.
 package layout
 
 import (
@@ -6,58 +8,62 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Layout says where everything of one Sallyport instance lives on the host (DESIGN, section 6). Two instances with
-// disjoint layouts don't see each other.
+// A Layout has the places of everything that one instance keeps on the host (docs/design.md, "On
+// the host"). Two instances with disjoint layouts don't see each other.
 type Layout struct {
 	GroupsDir  string // required: group files, *.hcl
 	RunDir     string // required: socket, namespaces, volumes, generated files; empty after a boot
-	StateDir   string // required: what is wanted; persistent volumes; the private containerd
+	StateDir   string // required: wanted groups, persistent volumes, events, the private containerd
 	LogDir     string // required: container output
-	CgroupRoot string // required: "/sallyport"; path in the v2 hierarchy (and in every v1 one on a hybrid host)
+	CgroupRoot string // required: "/sallyport"; path in the v2 hierarchy, and in each v1 one of a hybrid host
 	Table      string // required: "sallyport"; name of the inet table on the host
-	Prefix4    string // required: "10.209.0.0/16"; /31s of it are given to links
-	Prefix6    string // required: "fd5a:11e0:9027::/64"; /127s of it are given to links
+	Prefix4    string // required: "10.209.0.0/16"; each link gets a /31 of it
+	Prefix6    string // required: "fd5a:11e0:9027::/64"; each link gets a /127 of it
 	Namespace  string // required: "sallyport"; containerd's namespace
 }
 
-// Socket is the control socket.
+// Socket returns the path of the control socket.
 func (l Layout) Socket() string { return filepath.Join(l.RunDir, "sallyport.sock") }
 
-// NetnsPath is where a group's network namespace is pinned.
+// NetnsPath returns where a group's network namespace is pinned.
 func (l Layout) NetnsPath(group string) string { return filepath.Join(l.RunDir, "netns", group) }
 
-// VolumePath is where a volume is mounted on the host.
+// VolumePath returns where a volume is mounted on the host.
 func (l Layout) VolumePath(group, volume string) string {
 	return filepath.Join(l.RunDir, "volumes", group, volume)
 }
 
-// PersistentPath is the folder of a persistent volume, which outlives its group.
+// PersistentPath returns the folder of a persistent volume, which outlives its group.
 func (l Layout) PersistentPath(group, volume string) string {
 	return filepath.Join(l.StateDir, "volumes", group, volume)
 }
 
-// FilesPath is the folder of the files placed into a container.
+// FilesPath returns the folder of the files placed into a container.
 func (l Layout) FilesPath(group, container string) string {
 	return filepath.Join(l.RunDir, "files", group, container)
 }
 
-// LogPath is the file with a container's output.
+// LogPath returns the file with a container's output.
 func (l Layout) LogPath(group, container string) string {
 	return filepath.Join(l.LogDir, group, container+".log")
 }
 
-// EventsDir is the folder of the journal.
+// EventsDir returns the folder of the journal.
 func (l Layout) EventsDir() string { return filepath.Join(l.StateDir, "events") }
 
-// SeenPath is the note of what was last seen of a group's door. It goes with a boot, as does what it is about.
-func (l Layout) SeenPath(group string) string { return filepath.Join(l.RunDir, "seen", group+".json") }
+// DenialsPath returns the file with the denials that were last read from a group's namespace. A
+// boot removes it, as it removes the namespace.
+func (l Layout) DenialsPath(group string) string {
+	return filepath.Join(l.RunDir, "seen", group+".json")
+}
 
-// CgroupPath is a container's cgroup, from the root of the hierarchy. Its parent is ours, stable, and what the rules name.
+// CgroupPath returns a container's cgroup, from the root of the hierarchy.
 func (l Layout) CgroupPath(group string, role spec.Role, container string) string {
 	return filepath.Join(l.CgroupParent(group, role), container)
 }
 
-// CgroupParent is the cgroup that the rules name for a role: <root>/<group>/ambassador or <root>/<group>/members.
+// CgroupParent returns the cgroup above a role's containers: <root>/<group>/ambassador or
+// <root>/<group>/members. The rules name it, since it stays while containers come and go.
 func (l Layout) CgroupParent(group string, role spec.Role) string {
 	side := "members"
 	if role == spec.Ambassador {
@@ -66,5 +72,5 @@ func (l Layout) CgroupParent(group string, role spec.Role) string {
 	return filepath.Join(l.GroupCgroup(group), side)
 }
 
-// GroupCgroup is the cgroup above all of a group's.
+// GroupCgroup returns the cgroup above all cgroups of a group.
 func (l Layout) GroupCgroup(group string) string { return filepath.Join(l.CgroupRoot, group) }

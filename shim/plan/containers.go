@@ -9,7 +9,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ContainerStatuses are the lines below a group's: what is wanted, in its order, then what is left of other definitions.
+// ContainerStatuses returns the status of the wanted containers, in their order, and then of those
+// that are left of other definitions.
 func ContainerStatuses(in Input) []group.ContainerStatus {
 	out := []group.ContainerStatus{}
 	if in.Want != nil {
@@ -41,7 +42,7 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 		st.Ready = c.Role != spec.Init && in.healthOf(c).Ready
 	case s.Task == host.TaskStopped:
 		st.Ready = c.Role == spec.Init && in.endedWell(c, s)
-		if in.ToRun() != nil && in.again(c, s) {
+		if in.ToRun() != nil && in.restarts(c, s) {
 			st.NextStart = in.Records[c.Name].Next
 		}
 	}
@@ -53,16 +54,16 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 	return st
 }
 
-func containerStatus(s host.ContainerState, image string, l restart.Record, now time.Time) group.ContainerStatus {
-	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: l.Restarts}
-	if l.Ended || now.Sub(l.StartedAt) < restart.Stable {
-		st.Row = l.Row
+func containerStatus(s host.ContainerState, image string, r restart.Record, now time.Time) group.ContainerStatus {
+	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: r.Restarts}
+	if r.Ended || now.Sub(r.StartedAt) < restart.Stable {
+		st.EndsInARow = r.EndsInARow
 	}
-	if l.ExitStatus != nil {
-		st.Exit(*l.ExitStatus, l.OOMKilled)
+	if r.ExitStatus != nil {
+		st.Exit(*r.ExitStatus, r.OOMKilled)
 	}
 	if s.Task == host.TaskRunning {
-		st.StartedAt = l.StartedAt
+		st.StartedAt = r.StartedAt
 	}
 	return st
 }

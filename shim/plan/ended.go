@@ -6,10 +6,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Ending is how the group ends with what is seen; nil: it goes on.
+// Ending returns how the group has ended by itself, as observed. It is nil if the group has not
+// ended, or if it is already known to have.
 func (in Input) Ending() *group.Ended {
 	want := in.ToRun()
-	if want == nil || in.EndedErr != nil || in.Observed.unsure() {
+	if want == nil || in.EndedErr != nil || in.Observed.containersUnknown() {
 		return nil
 	}
 	e := group.Ended{State: group.Completed, At: in.Now, Exits: map[string]group.Exit{}}
@@ -26,7 +27,7 @@ func (in Input) Ending() *group.Ended {
 		}
 		if c.Role == spec.App {
 			apps++
-			if in.finished(c, s) {
+			if in.endedForGood(c, s) {
 				done++
 			}
 		}
@@ -37,9 +38,9 @@ func (in Input) Ending() *group.Ended {
 	return &e
 }
 
-// Uncertain are the containers of which only what was written down tells whether they have ended for good: those that may have and
-// have no task, and those whose end, as it is seen, would be for good, and may be the keeper's doing. An init that is seen to have
-// ended with 0 is taken at its word.
+// Uncertain returns the containers whose final state only the saved records can tell. They are
+// those without a task that may have ended for good, and those whose observed end would be for good
+// unless the keeper has stopped them. An init that has ended with status 0 is not among them.
 func (in Input) Uncertain() (out []host.ContainerState) {
 	want := in.ToRun()
 	if want == nil || in.Observed.FromNothing() {
@@ -47,8 +48,8 @@ func (in Input) Uncertain() (out []host.ContainerState) {
 	}
 	for i := range want.Containers {
 		c := &want.Containers[i]
-		s, there := in.Observed.Container(c.Name)
-		if !there || in.outdated(c, s) {
+		s, ok := in.Observed.Container(c.Name)
+		if !ok || in.outdated(c, s) {
 			continue
 		}
 		stops := c.OnFailure == spec.FailureStopsGroup
@@ -59,7 +60,7 @@ func (in Input) Uncertain() (out []host.ContainerState) {
 			}
 		case host.TaskStopped:
 			good := c.Role == spec.Init && s.ExitStatus == 0
-			if !good && (!in.again(c, s) || stops && in.failed(s)) {
+			if !good && (!in.restarts(c, s) || stops && in.failed(s)) {
 				out = append(out, s)
 			}
 		}

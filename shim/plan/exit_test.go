@@ -11,27 +11,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestExitInWords(t *testing.T) {
-	for _, tt := range []struct {
-		exit group.Exit
-		want string
-	}{
-		{group.Exit{}, "status 0"},
-		{group.Exit{Status: 1}, "status 1"},
-		{group.Exit{Status: 128}, "status 128"},
-		{group.Exit{Status: 139}, "status 139 (SIGSEGV)"},
-		{group.Exit{Status: 143}, "status 143 (SIGTERM)"},
-		{group.Exit{Status: 255}, "status 255"},
-		{group.Exit{Status: 1, OOMKilled: true}, "status 1 (out of memory)"},
-		{group.Exit{Status: 137, OOMKilled: true}, "status 137 (SIGKILL, out of memory)"},
-		{group.Exit{Status: 0, Condemned: "its live probe failed"}, "status 0, stopped because its live probe failed"},
-	} {
-		if got := tt.exit.String(); got != tt.want {
-			t.Errorf("%+v: %q, want %q", tt.exit, got, tt.want)
-		}
-	}
-}
-
 func TestEnding(t *testing.T) {
 	once := hosttest.Checkout(hosttest.EditContainer("web", hosttest.Policy(spec.RestartNever)), hosttest.AddApp("api", 5), hosttest.EditContainer("api", hosttest.Policy(spec.RestartOnFailure)))
 	fatal := func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }
@@ -49,7 +28,7 @@ func TestEnding(t *testing.T) {
 		{"one has yet to succeed", plan.Input{Want: once, Observed: seen(once, task("web", host.TaskStopped, 0), task("api", host.TaskStopped, 1))}, "", ""},
 		{"the apps have ended", plan.Input{Want: once, Observed: done}, group.Completed, ""},
 		{"one is to be restarted", plan.Input{Want: once, Observed: done, Restart: map[string]bool{"web": true}}, "", ""},
-		{"one was stopped to be made anew", plan.Input{Want: once, Observed: done, Records: restart.Records{"web": {Taken: true}}}, "", ""},
+		{"one was stopped to be made anew", plan.Input{Want: once, Observed: done, Records: restart.Records{"web": {Replacing: true}}}, "", ""},
 		{"one has another definition now", plan.Input{Want: hosttest.Checkout(hosttest.EditContainer("web", hosttest.Policy(spec.RestartNever)), hosttest.EditContainer("web", hosttest.Command("/new"))), Observed: seen(hosttest.Checkout(), task("web", host.TaskStopped, 0))}, "", ""},
 		{"one was never started", plan.Input{Want: once, Observed: seen(once, task("web", host.TaskNone), task("api", host.TaskStopped, 0))}, "", ""},
 		{"one state is unknown", plan.Input{Want: once, Observed: with(done, task("proxy", host.TaskUnknown))}, "", ""},
@@ -58,7 +37,7 @@ func TestEnding(t *testing.T) {
 		{"a failure stops it", plan.Input{Want: brittle, Observed: failed}, group.Stopped, "shipper"},
 		{"an end that is no failure", plan.Input{Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0))}, "", ""},
 		{"stopped because of its probes", plan.Input{
-			Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0)), Records: restart.Records{"shipper": {Condemned: "its live probe failed"}},
+			Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0)), Records: restart.Records{"shipper": {ProbeFailure: "its live probe failed"}},
 		}, group.Stopped, "shipper"},
 	} {
 		tt.in.Now = noon

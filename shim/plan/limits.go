@@ -8,16 +8,17 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// limits is what has to be done about the group's bounds, before anything starts.
+// limits returns the step that sets the group's limits. Unknown limits are set again before
+// something starts.
 func (in Input) limits(starts bool) []Step {
-	blind := in.Observed.Limits == host.Unknown && starts && in.Want.Resources != spec.Resources{}
-	if !in.sealable() || in.Observed.Limits != host.Absent && !blind {
+	again := in.Observed.Limits == host.Unknown && starts && in.Want.Resources != spec.Resources{}
+	if !in.rulesAssured() || in.Observed.Limits != host.Absent && !again {
 		return nil
 	}
 	return []Step{{Kind: Limit, Group: in.Group, Want: in.Want}}
 }
 
-// limitText is the bounds in an operator's words.
+// limitText returns the limits in an operator's words.
 func limitText(g *spec.Group) string {
 	r := g.Resources
 	var words []string
@@ -41,7 +42,7 @@ func limitText(g *spec.Group) string {
 		words = append(words, fmt.Sprintf("disk weight %d", r.IOWeight))
 	}
 	if len(words) == 0 {
-		return "limit " + g.Name + " to nothing: it has no bounds of its own any more"
+		return "limit " + g.Name + " to nothing: it has no limits of its own any more"
 	}
 	return "limit " + g.Name + " to " + strings.Join(words, ", ")
 }

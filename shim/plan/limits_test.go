@@ -11,29 +11,29 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// bounded gives the whole group bounds.
-func bounded(r spec.Resources) func(*spec.Group) { return func(g *spec.Group) { g.Resources = r } }
+// limited sets limits of the whole group.
+func limited(r spec.Resources) func(*spec.Group) { return func(g *spec.Group) { g.Resources = r } }
 
-func bounds(p host.Presence) func(*plan.Observed) { return func(o *plan.Observed) { o.Limits = p } }
+func limits(p host.Presence) func(*plan.Observed) { return func(o *plan.Observed) { o.Limits = p } }
 
 func TestPlanLimits(t *testing.T) {
 	swap := int64(64 << 20)
-	all := hosttest.Checkout(bounded(spec.Resources{CPU: 1.5, Memory: 512 << 20, Swap: &swap, PIDs: 100, IOWeight: 50}))
-	noSwap := hosttest.Checkout(bounded(spec.Resources{Memory: 512 << 20, Swap: new(int64)}))
-	changed := hosttest.Checkout(bounded(all.Resources), hosttest.EditContainer("web", hosttest.Command("/bin/new")))
+	all := hosttest.Checkout(limited(spec.Resources{CPU: 1.5, Memory: 512 << 20, Swap: &swap, PIDs: 100, IOWeight: 50}))
+	noSwap := hosttest.Checkout(limited(spec.Resources{Memory: 512 << 20, Swap: new(int64)}))
+	changed := hosttest.Checkout(limited(all.Resources), hosttest.EditContainer("web", hosttest.Command("/bin/new")))
 	var got strings.Builder
 	for _, tt := range []struct {
 		name string
 		in   plan.Input
 	}{
 		{"nothing is there", plan.Input{Want: all, Observed: plan.Nothing()}},
-		{"as wanted", plan.Input{Want: all, Observed: seen(all, bounds(present))}},
-		{"others than wanted", plan.Input{Want: noSwap, Observed: seen(all, bounds(absent))}},
-		{"none wanted any more", plan.Input{Want: hosttest.Checkout(), Observed: seen(all, bounds(absent))}},
-		{"with another app", plan.Input{Want: changed, Observed: seen(hosttest.Checkout(), bounds(absent))}},
-		{"unknown", plan.Input{Want: all, Observed: seen(all, bounds(unknown))}},
-		{"unknown, and something is to start", plan.Input{Want: all, Observed: seen(all, bounds(unknown), task("web", host.TaskCreated))}},
-		{"the network is unknown", plan.Input{Want: all, Observed: seen(all, bounds(absent), net(unknown, unknown, unknown, unknown))}},
+		{"as wanted", plan.Input{Want: all, Observed: seen(all, limits(present))}},
+		{"others than wanted", plan.Input{Want: noSwap, Observed: seen(all, limits(absent))}},
+		{"none wanted any more", plan.Input{Want: hosttest.Checkout(), Observed: seen(all, limits(absent))}},
+		{"with another app", plan.Input{Want: changed, Observed: seen(hosttest.Checkout(), limits(absent))}},
+		{"unknown", plan.Input{Want: all, Observed: seen(all, limits(unknown))}},
+		{"unknown, and something is to start", plan.Input{Want: all, Observed: seen(all, limits(unknown), task("web", host.TaskCreated))}},
+		{"the network is unknown", plan.Input{Want: all, Observed: seen(all, limits(absent), net(unknown, unknown, unknown, unknown))}},
 	} {
 		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)

@@ -11,22 +11,23 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Observed is what a look at the host found of one group.
+// Observed is what one observation of the host found of a group.
 type Observed struct {
 	Net           host.NetState
-	Limits        host.Presence // of the whole group: just the wanted ones are in force
+	Limits        host.Presence // of the whole group: exactly the wanted ones are in force
 	Volumes       []spec.Volume // mounted
 	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []host.ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why
 }
 
-// Nothing is what a look finds on a host that has nothing of the group, for a plan without a host.
+// Nothing returns the observation of a host that has nothing of the group. A plan without a host
+// starts from it.
 func Nothing() Observed {
 	return Observed{Net: host.NetState{Pinned: host.Absent, Namespace: host.Absent, Rules: host.Absent, Link: host.Absent}}
 }
 
-// Container returns the state of the container of that name.
+// Container returns the state of the container with that name, and whether there is one.
 func (o Observed) Container(name string) (host.ContainerState, bool) {
 	i := slices.IndexFunc(o.Containers, func(c host.ContainerState) bool { return c.Name == name })
 	if i < 0 {
@@ -35,13 +36,14 @@ func (o Observed) Container(name string) (host.ContainerState, bool) {
 	return o.Containers[i], true
 }
 
-// Gone says that nothing of the group is left, for sure.
+// Gone reports whether nothing of the group is left. It is false if anything is unknown.
 func (o Observed) Gone() bool {
 	return o.ContainersErr == nil && len(o.Containers) == 0 && o.VolumesErr == nil && len(o.Volumes) == 0 &&
 		o.Net.Pinned == host.Absent && o.Net.Namespace == host.Absent && o.Net.Rules == host.Absent && o.Net.Link == host.Absent
 }
 
-// Unknown says what of the group could not be looked at; nil when everything could.
+// Unknown returns an error that names what could not be observed. It is nil if everything was
+// observed. want decides what matters. A nil want means that the group is to be gone.
 func (o Observed) Unknown(want *spec.Group) error {
 	var errs []error
 	if o.ContainersErr != nil {
@@ -49,14 +51,14 @@ func (o Observed) Unknown(want *spec.Group) error {
 	}
 	for _, c := range o.Containers {
 		if c.Task == host.TaskUnknown {
-			errs = append(errs, fmt.Errorf("containerd does not say what %s (%s) is doing", c.Name, c.Role))
+			errs = append(errs, fmt.Errorf("containerd does not know the state of %s (%s)", c.Name, c.Role))
 		}
 	}
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
 	}
 	if want != nil && want.Resources != (spec.Resources{}) && o.Limits == host.Unknown {
-		errs = append(errs, errors.New("its bounds could not be looked at"))
+		errs = append(errs, errors.New("its limits could not be looked at"))
 	}
 	linkMatters := want == nil || want.Egress != spec.EgressNone
 	if o.Net.Namespace == host.Unknown || o.Net.Rules == host.Unknown || o.Net.Link == host.Unknown && linkMatters {
@@ -65,21 +67,28 @@ func (o Observed) Unknown(want *spec.Group) error {
 	return hint.Join(errs)
 }
 
-// FromNothing says that the group is to be made from nothing, as after a boot: there are at most records of containers.
+// containersUnknown reports whether there may be processes that were not observed.
+func (o Observed) containersUnknown() bool {
+	return o.ContainersErr != nil ||
+		slices.ContainsFunc(o.Containers, func(s host.ContainerState) bool { return s.Task == host.TaskUnknown })
+}
+
+// FromNothing reports whether the group is to be created from nothing, as after a boot. At most
+// containers without tasks exist.
 func (o Observed) FromNothing() bool {
 	return o.Net.Pinned == host.Absent && o.ContainersErr == nil &&
 		!slices.ContainsFunc(o.Containers, func(s host.ContainerState) bool { return s.Task != host.TaskNone })
 }
 
-// Restored is what a look found, with the ends that containerd has forgotten: a restart of containerd 2 leaves of a task that has
-// ended nothing but its container.
-func (o Observed) Restored(h restart.Records) Observed {
+// Restored returns the observation with the ends that containerd has forgotten. After a restart of
+// containerd 2, a task that had ended is gone, and only its container is left.
+func (o Observed) Restored(records restart.Records) Observed {
 	o.Containers = slices.Clone(o.Containers)
 	for i := range o.Containers {
 		s := &o.Containers[i]
-		l := h[s.Name]
-		if s.Task == host.TaskNone && l.Ended && l.ExitStatus != nil && l.Digest == s.Digest && l.IsOf(*s) {
-			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = host.TaskStopped, *l.ExitStatus, l.EndedAt, l.OOMKilled
+		r := records[s.Name]
+		if s.Task == host.TaskNone && r.Ended && r.ExitStatus != nil && r.Digest == s.Digest && r.IsOf(*s) {
+			s.Task, s.ExitStatus, s.ExitedAt, s.OOMKilled = host.TaskStopped, *r.ExitStatus, r.EndedAt, r.OOMKilled
 		}
 	}
 	return o

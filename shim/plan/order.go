@@ -8,40 +8,29 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An order says who may be started when:
+// The start order of a group:
 //
 //	ambassador ─ready─► inits, one by one ─ended well─► sidecars, each after its own ─ready─► apps
 //
-// What was started once and has ended waits for the ambassador alone: those it came after have been ready.
-type order struct {
-	in      Input
-	leaves  map[string]bool // by name: what there is of it is taken away by this plan
-	pending map[string]bool // the plan would start it
-	started map[string]bool // the plan does start it, before what is asked about
-}
+// A container that was started once and has ended waits for the ambassador alone. The others that
+// it comes after have been ready before.
 
-// seenOrder is the order as far as what is seen goes: the plan does nothing.
-func (in Input) seenOrder() order { return order{in: in} }
-
-// holds is what a container has to wait for before it is started; nil: nothing.
-func (o order) holds(c *spec.Container) *spec.Container {
-	s, _ := o.in.Observed.Container(c.Name)
-	again := s.Task == host.TaskStopped && !o.leaves[c.Name]
+// blockedBy returns a container that c has to wait for before it is started. It is nil if c may
+// start.
+func (p containersPlan) blockedBy(c *containerPlan) *containerPlan {
+	again := c.state.Task == host.TaskStopped && c.action != actionReplace
 	later := false
-	for i := range o.in.Want.Containers {
-		d := &o.in.Want.Containers[i]
-		if later = later || d.Name == c.Name; !comesAfter(c, d, later, again) {
-			continue
-		}
-		if o.lacks(d) != "" {
+	for _, d := range p.wanted {
+		if later = later || d == c; waitsFor(c.Container, d.Container, later, again) && p.missing(d) != "" {
 			return d
 		}
 	}
 	return nil
 }
 
-// comesAfter says that c waits for d. later: d is c or stands below it. again: c has been started before.
-func comesAfter(c, d *spec.Container, later, again bool) bool {
+// waitsFor reports whether the start of c waits for d. later means that d is c, or comes after it
+// in the group file. again means that c has been started before.
+func waitsFor(c, d *spec.Container, later, again bool) bool {
 	switch {
 	case c.Role == spec.Ambassador, c.Name == d.Name:
 		return false
@@ -60,139 +49,140 @@ func comesAfter(c, d *spec.Container, later, again bool) bool {
 	}
 }
 
-// lacks is what is to be waited for of a container, in an operator's words: "proxy (ambassador) to be ready: its ready probe ...";
-// empty: it is ready, or, of an init, has ended well.
-func (o order) lacks(d *spec.Container) string {
-	s, have := o.in.Observed.Container(d.Name)
-	have = have && !o.leaves[d.Name]
-	if o.in.Assume {
-		if o.pending[d.Name] && !o.started[d.Name] {
-			return until(d)
+// missing returns what others wait for, in an operator's words: "proxy (ambassador) to be ready:
+// its ready probe ...". It is empty if d is ready. An init is ready once it has ended well.
+func (p containersPlan) missing(d *containerPlan) string {
+	if p.in.AssumeReady {
+		if d.toStart() && !d.started {
+			return readyText(d.Container)
 		}
 		return ""
 	}
 	switch {
-	case o.started[d.Name]:
-		if d.Role != spec.Init && !gated(d) {
-			return "" // it is ready when it runs
+	case d.started:
+		if d.Role != spec.Init && !hasReadyCheck(d.Container) {
+			return "" // it is ready as soon as it runs
 		}
-		return until(d)
-	case have && s.Task == host.TaskStopped:
-		if d.Role != spec.Ambassador && o.in.endedWell(d, s) {
+		return readyText(d.Container)
+	case d.action != actionReplace && d.state.Task == host.TaskStopped:
+		if d.Role != spec.Ambassador && p.in.endedWell(d.Container, d.state) {
 			return ""
 		}
-		return until(d) + ": it ended with " + o.in.endText(s)
-	case have && s.Task == host.TaskRunning && d.Role != spec.Init:
-		h := o.in.healthOf(d)
+		return readyText(d.Container) + ": it ended with " + p.in.exitOf(d.state).String()
+	case d.action != actionReplace && d.state.Task == host.TaskRunning && d.Role != spec.Init:
+		h := p.in.healthOf(d.Container)
 		if h.Ready {
 			return ""
 		}
-		return until(d) + said(h)
+		return readyText(d.Container) + reasonText(h)
 	default:
-		return until(d)
+		return readyText(d.Container)
 	}
 }
 
-// until is what a start waits for before the next one: "proxy (ambassador) to be ready".
-func until(c *spec.Container) string {
+// rootCause returns the container that is waited for in the end: c, or what c waits for, or what
+// that waits for, and so on.
+func (p containersPlan) rootCause(c *containerPlan) *containerPlan {
+	if c.state.Task == host.TaskRunning {
+		return c
+	}
+	if d := p.blockedBy(c); d != nil {
+		return p.rootCause(d)
+	}
+	return c
+}
+
+// readyText returns what the start of others waits for: "proxy (ambassador) to be ready".
+func readyText(c *spec.Container) string {
 	if c.Role == spec.Init {
 		return c.Title() + " to end well"
 	}
 	return c.Title() + " to be ready"
 }
 
-func said(h host.Health) string {
+func reasonText(h host.Health) string {
 	if h.Reason == "" {
 		return ""
 	}
 	return ": " + h.Reason
 }
 
-// gated says that the container's probes have a say in whether it is ready.
-func gated(c *spec.Container) bool {
+// waitText returns what the step that starts a container adds about the wait after it.
+func waitText(c *spec.Container) string {
+	switch {
+	case c.Role == spec.Init:
+		return ", wait until it has ended well"
+	case hasReadyCheck(c):
+		return ", wait until it is ready"
+	default:
+		return ""
+	}
+}
+
+// hasReadyCheck reports whether probes decide if the container is ready. Without them it is ready
+// as soon as it runs.
+func hasReadyCheck(c *spec.Container) bool {
 	return slices.ContainsFunc(c.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive })
 }
 
-// healthOf is what is known of the container, which runs.
+// healthOf returns the health of a container that runs.
 func (in Input) healthOf(c *spec.Container) host.Health {
 	h := in.Health[c.Name]
-	if !gated(c) || in.Assume {
+	if !hasReadyCheck(c) || in.AssumeReady {
 		h.Started, h.Ready = true, true
 	}
 	h.Ready = h.Ready && !h.Failed
 	return h
 }
 
-// Blocked is what keeps the group from being whole and is to come about of itself: "waits for proxy (ambassador) to be ready:
-// ready probe: ...". Empty: nothing is. What has ended is told by complaint.
+// Blocked returns what the group waits for to become ready, if that comes about by itself: "waits
+// for proxy (ambassador) to be ready: its ready probe ...". It is empty if the group waits for
+// nothing. [Problem] returns the error for a container that has ended.
 func Blocked(in Input) string {
 	if in.ToRun() == nil || in.Observed.ContainersErr != nil {
 		return ""
 	}
-	o := in.seenOrder()
-	for i := range in.Want.Containers {
-		c := &in.Want.Containers[i]
-		if minor(c) || o.lacks(c) == "" {
-			continue
+	p := in.keepAll()
+	for _, c := range p.wanted {
+		if !optional(c.Container) && p.missing(c) != "" {
+			return "waits for " + p.missing(p.rootCause(c))
 		}
-		return "waits for " + o.lacks(o.origin(c))
 	}
 	return ""
 }
 
-// origin is what is waited for in the end where it is c: what c comes after, what that comes after, and so on.
-func (o order) origin(c *spec.Container) *spec.Container {
-	s, _ := o.in.Observed.Container(c.Name)
-	if s.Task == host.TaskRunning {
-		return c
-	}
-	if d := o.holds(c); d != nil {
-		return o.origin(d)
-	}
-	return c
-}
-
-// WaitingHint is what to do about a wait that a probe's failures make long; empty: nothing yet.
+// WaitingHint returns what to do if a wait gets long because of failing probes. It is empty if no
+// probe has failed often enough.
 func WaitingHint(in Input) string {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.Container(c.Name)
-		if s.Task == host.TaskRunning && !minor(c) && !in.healthOf(c).Ready && !in.healthOf(c).Unknown() {
+		if s.Task == host.TaskRunning && !optional(c) && !in.healthOf(c).Ready && !in.healthOf(c).Unknown() {
 			return fmt.Sprintf("see \"sallyport logs %s.%s\"", in.Want.Name, c.Name)
 		}
 	}
 	return ""
 }
 
-// waiting is what one container waits for, or lacks to be ready; empty: nothing.
+// waiting returns what one container waits for to be started, or why it is not ready. It is empty
+// if it waits for nothing.
 func (in Input) waiting(c *spec.Container, s host.ContainerState) string {
 	if in.ToRun() == nil || s.Task == host.TaskUnknown {
 		return ""
 	}
-	o := in.seenOrder()
-	if s.Task != host.TaskRunning {
-		if s.Task == host.TaskStopped && !in.again(c, s) {
-			return ""
-		}
-		if d := o.holds(c); d != nil {
-			return "waits for " + o.lacks(d)
+	if s.Task == host.TaskRunning {
+		if h := in.healthOf(c); c.Role != spec.Init && !h.Ready {
+			return "is not ready" + reasonText(h)
 		}
 		return ""
 	}
-	if h := in.healthOf(c); c.Role != spec.Init && !h.Ready {
-		return "is not ready" + said(h)
+	if s.Task == host.TaskStopped && !in.restarts(c, s) {
+		return ""
+	}
+	p := in.keepAll()
+	i := slices.IndexFunc(p.wanted, func(w *containerPlan) bool { return w.Name == c.Name })
+	if d := p.blockedBy(p.wanted[i]); d != nil {
+		return "waits for " + p.missing(d)
 	}
 	return ""
-}
-
-// thenText is what a step that starts a container says of the wait after it.
-func thenText(c *spec.Container) string {
-	switch {
-	case c.Role == spec.Init:
-		return ", wait until it has ended well"
-	case gated(c):
-		return ", wait until it is ready"
-	default:
-		return ""
-	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ordered is a group that uses all of the order: an ambassador and a sidecar with ready probes, two inits, a sidecar after one that
-// stands below it, an app.
+// ordered returns a group that uses every rule of the start order: an ambassador and a sidecar with
+// ready probes, two inits, a sidecar after one that stands below it, an app.
 func ordered(edits ...func(*spec.Group)) *spec.Group {
 	ready := []spec.Probe{{Kind: "ready", TCP: &spec.TCPProbe{Port: 9001}}}
 	return hosttest.Checkout(append([]func(*spec.Group){func(g *spec.Group) {
@@ -31,7 +31,7 @@ func ordered(edits ...func(*spec.Group)) *spec.Group {
 	}}, edits...)...)
 }
 
-// healthy is what the probes of all containers say once they are ready, but for those named.
+// healthy returns the health of all containers: ready, except the named ones.
 func healthy(but ...string) map[string]host.Health {
 	h := map[string]host.Health{}
 	for _, name := range []string{"proxy", "store"} {
@@ -43,7 +43,8 @@ func healthy(but ...string) map[string]host.Health {
 	return h
 }
 
-// upTo is ordered with all that comes before the named container as it should be then, and from it on created.
+// upTo returns ordered with the named container's turn come. Those before it are as they should be,
+// the others are created.
 func upTo(name string) plan.Observed {
 	g := ordered()
 	edits := []func(*plan.Observed){}
@@ -59,7 +60,7 @@ func upTo(name string) plan.Observed {
 	return seen(g, edits...)
 }
 
-// with is an observation with changes.
+// with returns an observation with changes.
 func with(o plan.Observed, edits ...func(*plan.Observed)) plan.Observed {
 	o.Containers = slices.Clone(o.Containers)
 	for _, edit := range edits {
@@ -78,7 +79,7 @@ func TestOrder(t *testing.T) {
 		name string
 		in   plan.Input
 	}{
-		{"a preview shows all of it", plan.Input{Observed: plan.Nothing(), Assume: true}},
+		{"a preview shows all of it", plan.Input{Observed: plan.Nothing(), AssumeReady: true}},
 		{"nothing is there", plan.Input{Observed: plan.Nothing()}},
 		{"the ambassador's probes have not answered", plan.Input{Observed: upTo("fetch")}},
 		{"the ambassador is not ready", plan.Input{Observed: upTo("fetch"), Health: healthy("proxy")}},

@@ -1,3 +1,6 @@
+// Package plan computes what is to be done next to a group, and what state the group is in, from
+// what is wanted and what was observed. It is pure: the same input gives the same plan on every
+// machine. What is unknown destroys nothing.
 package plan
 
 import (
@@ -10,30 +13,34 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Input is everything that Plan looks at.
+// An Input is everything that a plan depends on.
 type Input struct {
-	Group    string                 // required where Want is nil
+	Group    string                 // required if Want is nil
 	Want     *spec.Group            // nil: the group is to be gone
-	Stopped  bool                   // Want is wanted, and nothing of it is to run: it is taken down, as one that is to be gone
-	Was      *spec.Group            // optional: the definition before, for the grace of containers that Want has no more
+	Stopped  bool                   // Want is wanted, but nothing of it is to run: it is taken down
+	Previous *spec.Group            // optional: the definition before, with the grace of containers that Want lacks
 	Observed Observed               // required
-	Digests  group.ImageDigests     // optional: what the generation's images are. A container of another digest is replaced
-	Records  restart.Records        // optional: nil is one that has seen nothing
-	Restart  map[string]bool        // optional: containers to be replaced although nothing in them changed
-	Health   map[string]host.Health // optional: what the probes say of what runs; of what is not in it nothing is known
-	Ended    *group.Ended           // optional: the group has ended of its own accord: it is taken down, as one that is stopped
-	EndedErr error                  // not nil: whether it has ended is unknown, and why. Nothing is started then
-	Assume   bool                   // whatever is started is taken to become ready, or to end well: the whole order, for a preview
-	Now      time.Time              // required: ends the waits of History
-	Layout   layout.Layout          // required: its CgroupRoot is part of the text
+	Digests  group.ImageDigests     // optional: the generation's. A container with another digest is replaced
+	Records  restart.Records        // optional
+	Restart  map[string]bool        // optional: containers to be replaced although they have not changed
+	Health   map[string]host.Health // optional: of the containers that run. A missing one is unknown
+	Ended    *group.Ended           // optional: the group has ended by itself, so it is taken down
+	EndedErr error                  // not nil: whether the group has ended is unknown, so nothing is started
+
+	// AssumeReady means that what is started is taken to become ready, or to end well. The plan
+	// then has all starts, for a preview.
+	AssumeReady bool
+	Now         time.Time     // required: the waits of Records end by it
+	Layout      layout.Layout // required: its CgroupRoot is in the text of steps
 }
 
-// Steps returns the steps from what is to what should be, in the order they are to be done; none when all is as it should be,
-// or when what is unknown forbids to go on. It is pure.
+// Steps returns the steps from what is observed to what is wanted, in the order to do them. There
+// are none if all is as wanted, or if something unknown forbids to continue.
 //
-// Up: rules before anything else, so that nothing is created or stopped while they are not as wanted; then what goes, apps
-// first; then volumes, every container at once, and the starts that may be made now: those whose turn comes only when something
-// else is ready, or has ended, are in a later plan. Down: the same in reverse.
+// Up: the rules come first, so that nothing is created or stopped while they are not as wanted.
+// Then containers are removed, apps first. Then come volumes, the creation of all containers at
+// once, and the starts that may be made now. A start that waits until something else is ready, or
+// has ended, is in a later plan. Down: the same in reverse.
 func Steps(in Input) []Step {
 	if in.Want != nil {
 		in.Group = in.Want.Name
@@ -44,7 +51,7 @@ func Steps(in Input) []Step {
 	return planUp(in)
 }
 
-// ToRun is the definition that the host is to be like; nil: nothing of the group is to be there.
+// ToRun returns the definition that is to run. It is nil if nothing of the group is to be there.
 func (in Input) ToRun() *spec.Group {
 	if in.Stopped || in.Ended != nil {
 		return nil
@@ -52,45 +59,48 @@ func (in Input) ToRun() *spec.Group {
 	return in.Want
 }
 
-// Next says when time alone calls for another look: the earliest start that History makes wait. Zero: never.
+// Next returns when time alone calls for another plan: at the earliest start that the Records
+// delay. Zero means never.
 func Next(in Input) time.Time {
 	var next time.Time
 	if in.ToRun() == nil {
 		return next
 	}
-	for _, c := range in.Want.Containers {
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
 		s, ok := in.Observed.Container(c.Name)
-		l := in.Records[c.Name]
-		if !ok || s.Task != host.TaskStopped || !in.again(&c, s) || !l.Next.After(in.Now) {
+		r := in.Records[c.Name]
+		if !ok || s.Task != host.TaskStopped || !in.restarts(c, s) || !r.Next.After(in.Now) {
 			continue
 		}
-		if next.IsZero() || l.Next.Before(next) {
-			next = l.Next
+		if next.IsZero() || r.Next.Before(next) {
+			next = r.Next
 		}
 	}
 	return next
 }
 
 func planUp(in Input) []Step {
-	f := in.decide()
+	p := in.containers()
+	remove, create := p.toRemove(), p.toCreate()
 	var steps []Step
-	if f.lost {
-		// What runs does so in a namespace that nothing can be joined to any more; a new one must not be made beside it.
-		steps = append(steps, in.takeDown(f.drop)...)
-		f.drop = nil
+	if p.lost {
+		// Nothing can join the namespace of these containers any more. They are removed before a
+		// new one is created, so that there are never two.
+		steps, remove = in.takeDown(remove), nil
 	}
 	steps = append(steps, in.network()...)
-	steps = append(steps, in.takeDown(f.drop)...)
+	steps = append(steps, in.takeDown(remove)...)
 	steps = append(steps, in.volumes()...)
-	steps = append(steps, in.limits(len(f.create)+len(f.start) > 0)...)
-	if len(f.create) > 0 {
-		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: f.create})
+	steps = append(steps, in.limits(len(create)+len(p.starts) > 0)...)
+	if len(create) > 0 {
+		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: create})
 	}
-	for _, t := range f.dead {
+	for _, t := range p.toKill() {
 		steps = append(steps, Step{Kind: Stop, Group: in.Group, Targets: []Target{t}})
 	}
-	for _, c := range f.start {
-		steps = append(steps, Step{Kind: Start, Group: in.Group, Want: in.Want, Targets: []Target{target(c)}})
+	for _, c := range p.starts {
+		steps = append(steps, Step{Kind: Start, Group: in.Group, Want: in.Want, Targets: []Target{target(c.Container)}})
 	}
 	return steps
 }
@@ -101,14 +111,14 @@ func planDown(in Input) []Step {
 		return nil
 	}
 	last := o.lastStage()
-	var drop []host.ContainerState
+	var remove []host.ContainerState
 	for _, s := range o.Containers {
-		if s.Task != host.TaskUnknown && downStage(s.Role) <= last {
-			drop = append(drop, s)
+		if s.Task != host.TaskUnknown && stopStage(s.Role) <= last {
+			remove = append(remove, s)
 		}
 	}
-	steps := in.takeDown(drop)
-	if o.unsure() {
+	steps := in.takeDown(remove)
+	if o.containersUnknown() {
 		return steps
 	}
 	if o.VolumesErr == nil {
@@ -122,14 +132,15 @@ func planDown(in Input) []Step {
 	return steps
 }
 
-// takeDown stops what runs, stage by stage, and removes it all.
-func (in Input) takeDown(drop []host.ContainerState) []Step {
+// takeDown returns the steps that stop the running ones of these containers, stage by stage, and
+// then remove all of them.
+func (in Input) takeDown(remove []host.ContainerState) []Step {
 	var steps []Step
 	var all []Target
 	for stage := range stages {
 		var running []Target
-		for _, s := range drop {
-			if downStage(s.Role) != stage {
+		for _, s := range remove {
+			if stopStage(s.Role) != stage {
 				continue
 			}
 			t := Target{Name: s.Name, Role: s.Role, Stop: in.stopOf(s.Name)}
@@ -150,19 +161,21 @@ func (in Input) takeDown(drop []host.ContainerState) []Step {
 
 const stages = 3
 
-// lastStage is the last stage that may be stopped: what comes after a container of unknown state has to wait for it.
+// lastStage returns the last stage that may be stopped. The stages after that of a container with
+// unknown state have to wait for it.
 func (o Observed) lastStage() int {
 	last := stages
 	for _, s := range o.Containers {
 		if s.Task == host.TaskUnknown {
-			last = min(last, downStage(s.Role))
+			last = min(last, stopStage(s.Role))
 		}
 	}
 	return last
 }
 
-// downStage is when a role is stopped: apps first, the ambassador last. A container that has lost its labels goes with the apps.
-func downStage(r spec.Role) int {
+// stopStage returns the stage in which a role is stopped: apps first, the ambassador last. A
+// container that has lost its labels, and so its role, is stopped with the apps.
+func stopStage(r spec.Role) int {
 	switch r {
 	case spec.Ambassador:
 		return 2
@@ -173,11 +186,11 @@ func downStage(r spec.Role) int {
 	}
 }
 
-// defaultStop is for a container of which no definition is left.
+// defaultStop is for a container that no definition has any more.
 var defaultStop = spec.Stop{Timeout: 10 * time.Second}
 
 func (in Input) stopOf(name string) spec.Stop {
-	for _, g := range []*spec.Group{in.Want, in.Was} {
+	for _, g := range []*spec.Group{in.Want, in.Previous} {
 		if g == nil {
 			continue
 		}

@@ -27,10 +27,10 @@ var update = flag.Bool("update", false, "rewrite the goldens")
 
 var noon = hosttest.Noon
 
-// fixedLayout is for tests that make no file.
+// fixedLayout is for tests that write no files.
 var fixedLayout = layout.Layout{CgroupRoot: "/sallyport"}
 
-// running is what a host has on which the group is as it says.
+// running returns the observation of a host on which the group is as wanted.
 func running(g *spec.Group) plan.Observed {
 	o := plan.Observed{Net: host.NetState{Pinned: host.Present, Namespace: host.Present, Rules: host.Present, Link: host.Present}}
 	if g.Egress == spec.EgressNone {
@@ -46,7 +46,7 @@ func running(g *spec.Group) plan.Observed {
 	return o
 }
 
-// seen is running with changes.
+// seen returns running with changes.
 func seen(g *spec.Group, edits ...func(*plan.Observed)) plan.Observed {
 	o := running(g)
 	for _, edit := range edits {
@@ -131,7 +131,7 @@ func TestPlan(t *testing.T) {
 		{"the volume grew", plan.Input{Want: bigger, Observed: running(hosttest.Checkout())}},
 		{"a volume came and went", plan.Input{Want: hosttest.Checkout(rename("logs", "spool")), Observed: running(hosttest.Checkout())}},
 		{"a created container is outdated", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), task("web", host.TaskCreated))}},
-		{"an app is not wanted any more", plan.Input{Want: hosttest.Checkout(), Was: two, Observed: running(two)}},
+		{"an app is not wanted any more", plan.Input{Want: hosttest.Checkout(), Previous: two, Observed: running(two)}},
 		{"an app is new", plan.Input{Want: two, Observed: running(hosttest.Checkout())}},
 		{"the policy changed", plan.Input{
 			Want:     hosttest.Checkout(hosttest.Allow(spec.Allow{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}, spec.Allow{Prefix: "2001:db8::/32", Protocol: "udp"})),
@@ -144,7 +144,7 @@ func TestPlan(t *testing.T) {
 			c.Publish[0].Host, c.Publish[0].Address = 9443, "192.0.2.1"
 		})), Observed: seen(hosttest.Checkout(), net(present, present, present, absent))}},
 		{"from ambassador to none", plan.Input{
-			Want: hosttest.Checkout(hosttest.Without("proxy"), hosttest.Egress(spec.EgressNone)), Was: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), net(present, present, absent, present)),
+			Want: hosttest.Checkout(hosttest.Without("proxy"), hosttest.Egress(spec.EgressNone)), Previous: hosttest.Checkout(), Observed: seen(hosttest.Checkout(), net(present, present, absent, present)),
 		}},
 		{"from none to ambassador", plan.Input{
 			Want: hosttest.Checkout(), Observed: seen(hosttest.Checkout(hosttest.Without("proxy"), hosttest.Egress(spec.EgressNone)), net(present, present, absent, absent)),
@@ -177,7 +177,7 @@ func TestPlan(t *testing.T) {
 		{"volumes unknown and the app changed", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), noVolumes)}},
 		{"the app's state unknown", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), task("web", host.TaskUnknown))}},
 		{"the ambassador's state unknown and the app changed", plan.Input{Want: changedWeb, Observed: seen(hosttest.Checkout(), task("proxy", host.TaskUnknown))}},
-		{"gone: everything runs", plan.Input{Group: "checkout", Was: two, Observed: running(two)}},
+		{"gone: everything runs", plan.Input{Group: "checkout", Previous: two, Observed: running(two)}},
 		{"gone: definition unknown", plan.Input{Group: "checkout", Observed: running(hosttest.Checkout())}},
 		{"gone: a container without labels", plan.Input{Group: "checkout", Observed: seen(hosttest.Checkout(), func(o *plan.Observed) { o.Containers[0].Role = "" })}},
 		{"gone: already stopped", plan.Input{Group: "checkout", Observed: seen(hosttest.Checkout(), every(host.TaskStopped))}},
@@ -224,12 +224,12 @@ func rename(from, to string) func(*spec.Group) {
 	}
 }
 
-// A field that is added to spec.Door fails here until a step names it, or it is on the list of those that act on the
-// ambassador alone: no step of the group's network is about them.
+// A new field of spec.Door fails here until a step names it, or until it is on the list of fields
+// that no step of the group's network needs, since they concern the ambassador alone.
 func TestStepsHaveEveryFieldOfTheDoor(t *testing.T) {
 	inNoStep := []string{"Upstreams", "Unsafe"}
 	steps := func(g *spec.Group) []string {
-		return plan.Texts(plan.Steps(plan.Input{Want: g, Assume: true, Observed: plan.Nothing(), Layout: fixedLayout}))
+		return plan.Texts(plan.Steps(plan.Input{Want: g, AssumeReady: true, Observed: plan.Nothing(), Layout: fixedLayout}))
 	}
 	full := steps(hosttest.Checkout(hosttest.FullDoor))
 	for f := range reflect.TypeFor[spec.Door]().Fields() {
@@ -264,12 +264,12 @@ func TestNext(t *testing.T) {
 	} {
 		tt.in.Now = noon
 		if got := plan.Next(tt.in); !got.Equal(tt.want) {
-			t.Errorf("%s: next look at %v, want %v", tt.name, got, tt.want)
+			t.Errorf("%s: next plan at %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// golden compares with a file of testdata, or rewrites it.
+// golden compares got with a file of testdata, or rewrites the file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

@@ -16,7 +16,8 @@ import (
 // health_timeout. The time is that of this daemon, by its monotonic clock. It runs only while the
 // group can be observed and is not stopped. A daemon that starts in the middle of a rollout gives
 // the whole time again: it can trust neither the clock of the previous daemon nor what happened
-// meanwhile. The rollout lives in memory. That it is not over yet is on disk: [store.Wanted].Proved.
+// meanwhile. The rollout is kept in memory. The disk has only whether it is over:
+// [store.Wanted].Proved.
 type Rollout struct {
 	generation int
 	began      time.Time // zero: the time does not run
@@ -132,7 +133,7 @@ func (in Input) Ready() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.Container(c.Name)
-		if s.Task == host.TaskRunning && !minor(c) && !in.healthOf(c).Ready {
+		if s.Task == host.TaskRunning && !optional(c) && !in.healthOf(c).Ready {
 			return false
 		}
 	}

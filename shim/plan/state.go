@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// StateOf is the state of a group, given the one before; empty: there was none. It is pure.
+// StateOf returns the state of a group, given the one before. Empty means that there was none.
 func StateOf(in Input, before group.State) group.State {
 	o := in.Observed
 	if in.Want == nil {
@@ -48,8 +48,8 @@ func StateOf(in Input, before group.State) group.State {
 	}
 }
 
-// allUp says that every container runs or has ended for good, and that the network is not known to be otherwise than wanted. One
-// whose failure is ignored may do what it likes.
+// allUp reports whether every container runs or has ended for good, and the network is not known to
+// differ from what is wanted. The end of an optional container does not count.
 func (in Input) allUp() bool {
 	n := in.Observed.Net
 	if n.Namespace == host.Absent || n.Rules == host.Absent || n.Link == host.Absent && in.Want.Egress != spec.EgressNone {
@@ -58,26 +58,26 @@ func (in Input) allUp() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.Container(c.Name)
-		up := s.Task == host.TaskRunning && c.Role != spec.Init || in.finished(c, s)
-		if !ok || s.Digest != c.Digest || !up && !(s.Task == host.TaskStopped && minor(c)) {
+		up := s.Task == host.TaskRunning && c.Role != spec.Init || in.endedForGood(c, s)
+		if !ok || s.Digest != c.Digest || !up && !(s.Task == host.TaskStopped && optional(c)) {
 			return false
 		}
 	}
 	return true
 }
 
-// minor says that the group counts as whole without the container.
-func minor(c *spec.Container) bool {
+// optional reports whether the group counts as whole without the container.
+func optional(c *spec.Container) bool {
 	return c.OnFailure == spec.FailureIgnored && c.Role != spec.Ambassador && c.Role != spec.Init
 }
 
-// allReady says that what runs is ready. A keeper that has just come, and found the group running, takes it for ready as long as the
-// probes have not decided otherwise.
+// allReady reports whether all containers that run are ready. A keeper that has just started, and
+// finds the group running, takes it for ready until the probes decide otherwise.
 func (in Input) allReady(before group.State) bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.Container(c.Name)
-		if s.Task != host.TaskRunning || minor(c) {
+		if s.Task != host.TaskRunning || optional(c) {
 			continue
 		}
 		h := in.healthOf(c)
@@ -88,16 +88,17 @@ func (in Input) allReady(before group.State) bool {
 	return true
 }
 
-// anyEnded says that something has ended that is not to be down.
+// anyEnded reports whether a container has ended that should run.
 func (in Input) anyEnded() bool {
 	return slices.ContainsFunc(in.Observed.Containers, func(s host.ContainerState) bool {
 		c := in.Want.Container(s.Name)
-		return s.Task == host.TaskStopped && c != nil && !in.endedWell(c, s) && !minor(c)
+		return s.Task == host.TaskStopped && c != nil && !in.endedWell(c, s) && !optional(c)
 	})
 }
 
-// Complaint is why the group is not as wanted although there is nothing to do now; nil when it is.
-func Complaint(in Input) error {
+// Problem returns why the group is not as wanted although there is nothing to do now. It is nil if
+// the group is as wanted.
+func Problem(in Input) error {
 	err := in.Observed.Unknown(in.ToRun())
 	switch {
 	case err != nil:
@@ -107,28 +108,28 @@ func Complaint(in Input) error {
 	case in.Want == nil, in.Stopped:
 		return nil
 	case in.Ended != nil:
-		return in.Ended.Complaint(in.Want)
+		return in.Ended.Problem(in.Want)
 	}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.Container(c.Name)
-		if !ok || s.Task != host.TaskStopped || minor(c) {
+		if !ok || s.Task != host.TaskStopped || optional(c) {
 			continue
 		}
-		err := fmt.Errorf("%s ended with %s", c.Title(), in.endText(s))
-		hint_ := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
-		if !in.finished(c, s) {
-			return &hint.Error{Err: err, Hint: hint_ + "it is started again with growing waits"}
+		err := fmt.Errorf("%s ended with %s", c.Title(), in.exitOf(s))
+		logs := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
+		if !in.endedForGood(c, s) {
+			return &hint.Error{Err: err, Hint: logs + "it is started again with growing waits"}
 		}
 		if in.failed(s) {
-			return &hint.Error{Err: err, Hint: hint_ + fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)}
+			return &hint.Error{Err: err, Hint: logs + fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)}
 		}
 	}
 	return nil
 }
 
-// Since is when a group of which this keeper has done nothing has entered its state, as far as what there is of it tells: one that
-// runs, when the last of its programs was started.
+// Since estimates when a group entered its state, if this keeper has done nothing to it yet. For a
+// running group it is the start of its newest process. The fallback is the present time.
 func (in Input) Since(s group.State) time.Time {
 	var at time.Time
 	switch s {
@@ -143,7 +144,7 @@ func (in Input) Since(s group.State) time.Time {
 			at = in.Ended.At
 		}
 	}
-	if at.IsZero() || at.After(in.Now) { // later: the clock was set back since
+	if at.IsZero() || at.After(in.Now) { // after it: the clock was set back since
 		return in.Now
 	}
 	return at

@@ -33,7 +33,7 @@ func TestStateOf(t *testing.T) {
 		{"rules unknown", hosttest.Checkout(), seen(hosttest.Checkout(), net(unknown, unknown, unknown, unknown)), group.Running, group.Running},
 		{"containers unknown", hosttest.Checkout(), seen(hosttest.Checkout(), blind), group.Running, group.Running},
 		{"containers unknown from the first", hosttest.Checkout(), seen(hosttest.Checkout(), blind), "", group.Pending},
-		{"the app is done, and it is not written down yet", once, seen(once, task("web", host.TaskStopped, 0)), group.Running, group.Running},
+		{"the app is done, and that is not saved yet", once, seen(once, task("web", host.TaskStopped, 0)), group.Running, group.Running},
 		{"the app is done, the ambassador ended", once, seen(once, task("web", host.TaskStopped, 0), task("proxy", host.TaskStopped, 0)), group.Completed, group.Degraded},
 		{"a sidecar ended, and its failure is ignored", ignoring, seen(ignoring, task("shipper", host.TaskStopped, 1)), group.Running, group.Running},
 		{"an init has ended well, the rest is created", ordered(), upTo("migrate"), group.Starting, group.Starting},
@@ -42,7 +42,7 @@ func TestStateOf(t *testing.T) {
 		{"to be gone", nil, running(hosttest.Checkout()), group.Running, group.Stopping},
 		{"to be gone, unknown", nil, seen(hosttest.Checkout(), blind), group.Running, group.Stopping},
 		{"gone", nil, plan.Nothing(), group.Stopping, group.Gone},
-		{"gone but for a volume nobody could look at", nil, plan.Observed{Net: plan.Nothing().Net, VolumesErr: errBlind}, group.Stopping, group.Stopping},
+		{"gone, and the volumes unknown", nil, plan.Observed{Net: plan.Nothing().Net, VolumesErr: errBlind}, group.Stopping, group.Stopping},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := plan.Input{Group: "checkout", Want: tt.want, Observed: tt.seen, Now: noon, Layout: fixedLayout}
@@ -66,7 +66,7 @@ func TestStateByHealth(t *testing.T) {
 		{"not ready yet", host.Health{Started: true, Pending: true}, group.Starting, group.Starting},
 		{"not ready", refused, group.Starting, group.Starting},
 		{"not ready any more", refused, group.Running, group.Degraded},
-		{"dead", host.Health{Started: true, Ready: true, Failed: true}, group.Running, group.Degraded},
+		{"its live probe failed", host.Health{Started: true, Ready: true, Failed: true}, group.Running, group.Degraded},
 		{"adopted, and not asked yet", host.Health{}, "", group.Running},
 		{"adopted, and not decided", host.Health{Started: true, Pending: true}, group.Running, group.Running},
 		{"adopted, and not ready", refused, "", group.Starting},
@@ -79,7 +79,7 @@ func TestStateByHealth(t *testing.T) {
 	}
 }
 
-func TestComplaint(t *testing.T) {
+func TestProblem(t *testing.T) {
 	never := hosttest.Checkout(hosttest.EditContainer("web", hosttest.Policy(spec.RestartNever)))
 	for _, tt := range []struct {
 		name string
@@ -92,19 +92,19 @@ func TestComplaint(t *testing.T) {
 		{"ended well for good", never, seen(never, task("web", host.TaskStopped, 0)), ""},
 		{"ended badly for good", never, seen(never, task("web", host.TaskStopped, 9)), "web (app) ended with status 9"},
 		{"containers unknown", hosttest.Checkout(), seen(hosttest.Checkout(), blind), "look at its containers: containerd does not answer"},
-		{"one state unknown", hosttest.Checkout(), seen(hosttest.Checkout(), task("web", host.TaskUnknown)), "containerd does not say what web (app) is doing"},
+		{"one state unknown", hosttest.Checkout(), seen(hosttest.Checkout(), task("web", host.TaskUnknown)), "containerd does not know the state of web (app)"},
 		{"several things unknown", hosttest.Checkout(), seen(hosttest.Checkout(), blind, noVolumes), "look at its containers: containerd does not answer; look at its volumes: containerd does not answer"},
 		{"network unknown", hosttest.Checkout(), seen(hosttest.Checkout(), net(present, present, unknown, present)), "its network could not be looked at"},
 		{"the link of a sealed group does not matter", hosttest.Sealed(), seen(hosttest.Sealed(), net(present, present, present, unknown)), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := plan.Complaint(plan.Input{Want: tt.want, Observed: tt.seen, Now: noon})
+			err := plan.Problem(plan.Input{Want: tt.want, Observed: tt.seen, Now: noon})
 			text := ""
 			if err != nil {
 				text = err.Error()
 			}
 			if text != tt.err || strings.Contains(text, "\n") {
-				t.Errorf("complaint %q, want %q", text, tt.err)
+				t.Errorf("problem %q, want %q", text, tt.err)
 			}
 		})
 	}

@@ -8,17 +8,17 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Kind says what a step does.
+// A Kind is the kind of a step.
 type Kind string
 
-// The kinds of steps, in the order in which a group comes up, then goes down.
+// The kinds of steps, in the order in which a group comes up and then goes down.
 const (
 	Seal       Kind = "seal"       // pin the namespace, deny everything
-	Admit      Kind = "admit"      // put the policy in force
-	Limit      Kind = "limit"      // the bounds of the whole group
-	Connect    Kind = "connect"    // link, addresses, routes, host's entries
+	Admit      Kind = "admit"      // put the wanted policy in force
+	Limit      Kind = "limit"      // the limits of the whole group
+	Connect    Kind = "connect"    // link, addresses, routes, the host's entries
 	Mount      Kind = "mount"      // one volume
-	Create     Kind = "create"     // all targets at once, all or none
+	Create     Kind = "create"     // all targets at once; all or none
 	Start      Kind = "start"      // one target
 	Stop       Kind = "stop"       // the targets of one stage at once
 	Remove     Kind = "remove"     // all targets at once
@@ -26,12 +26,12 @@ const (
 	Disconnect Kind = "disconnect" // the link, the namespace, the cgroups: the whole network
 )
 
-// A Step is one thing to do to one group. String is the line that plan, log and goldens share.
+// A Step is one thing to do to one group. Plan and log print its String.
 type Step struct {
 	Kind    Kind
 	Group   string
 	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Start
-	Cgroup  string      // Admit: what the rules name
+	Cgroup  string      // Admit: the cgroup that the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Targets []Target    // Create, Start, Stop, Remove
 }
@@ -40,17 +40,18 @@ type Step struct {
 type Target struct {
 	Name string
 	Role spec.Role
-	Stop spec.Stop // what a Stop step goes by
-	// Because is why a Stop step stops a container that nothing replaces: what its probes said; empty elsewhere.
-	Because string
+	Stop spec.Stop // how a Stop step stops it
+	// Reason is the failure of its probes that a Stop step stops the container for. Empty means
+	// that there is none.
+	Reason string
 }
 
-// String is the target in an operator's words: "web (app)".
+// String returns the target in an operator's words: "web (app)".
 func (t Target) String() string {
 	return spec.Container{Name: t.Name, Role: t.Role}.Title()
 }
 
-// String is the step in an operator's words, one line.
+// String returns the step in an operator's words, on one line.
 func (s Step) String() string {
 	switch s.Kind {
 	case Seal:
@@ -68,7 +69,7 @@ func (s Step) String() string {
 	case Stop:
 		return "stop " + stopText(s.Targets)
 	case Start:
-		return "start " + targetsText(s.Targets) + thenText(s.Want.Container(s.Targets[0].Name))
+		return "start " + targetsText(s.Targets) + waitText(s.Want.Container(s.Targets[0].Name))
 	case Disconnect:
 		return "disconnect " + s.Group + ", unpin its namespace"
 	default:
@@ -79,13 +80,13 @@ func (s Step) String() string {
 func (s Step) admitText() string {
 	switch s.Want.Egress {
 	case spec.EgressNone:
-		return "admit nobody of " + s.Group + " to the world"
+		return "admit no container of " + s.Group + " to the world"
 	case spec.EgressDirect:
 		return fmt.Sprintf("admit every container of %s to the world: cgroup %s", s.Group, s.Cgroup)
 	}
 	a := s.Want.Ambassador()
 	if a == nil {
-		return "admit nobody of " + s.Group + " to the world"
+		return "admit no container of " + s.Group + " to the world"
 	}
 	where := "the world"
 	if a.Allow != nil {
@@ -94,7 +95,7 @@ func (s Step) admitText() string {
 	return fmt.Sprintf("admit %s to %s%s: cgroup %s", a.Title(), where, doorText(a), s.Cgroup)
 }
 
-// doorText is what the rules do besides admitting the ambassador.
+// doorText returns what the rules do besides letting the ambassador out.
 func doorText(a *spec.Container) string {
 	text := ""
 	if a.Quota != 0 {
@@ -106,7 +107,7 @@ func doorText(a *spec.Container) string {
 	return text
 }
 
-// rateText bounds the link.
+// rateText returns the rate limits of the link.
 func rateText(g *spec.Group) string {
 	rate := g.Door().Rate
 	if rate == (spec.Rate{}) {
@@ -146,7 +147,7 @@ func targetsText(targets []Target) string {
 	return strings.Join(parts, ", ")
 }
 
-// stopText names a grace once for neighbours that share it.
+// stopText lists the targets. Neighbours with the same grace share one mention of it.
 func stopText(targets []Target) string {
 	var b strings.Builder
 	for i, t := range targets {
@@ -157,14 +158,14 @@ func stopText(targets []Target) string {
 		if last := i == len(targets)-1; last || targets[i+1].Stop.Timeout != t.Stop.Timeout {
 			fmt.Fprintf(&b, ", grace %s", t.Stop.Timeout)
 		}
-		if t.Because != "" {
-			b.WriteString(": " + t.Because)
+		if t.Reason != "" {
+			b.WriteString(": " + t.Reason)
 		}
 	}
 	return b.String()
 }
 
-// unmountText says what becomes of what is in the volume, where that is not its end.
+// unmountText mentions the content of a persistent volume, which is kept.
 func unmountText(v spec.Volume) string {
 	if v.Persistent {
 		return "unmount volume " + v.Name + ", keep what is in it"
@@ -174,7 +175,7 @@ func unmountText(v spec.Volume) string {
 
 func target(c *spec.Container) Target { return Target{Name: c.Name, Role: c.Role, Stop: c.Stop} }
 
-// Texts are the lines of the steps; never nil.
+// Texts returns the lines of the steps. It is never nil.
 func Texts(steps []Step) []string {
 	out := make([]string, len(steps))
 	for i, s := range steps {
@@ -183,7 +184,8 @@ func Texts(steps []Step) []string {
 	return out
 }
 
-// Builds says that the step makes something, so that its failing tells that the definition can't be had on this host.
+// Builds reports whether the step creates or starts something. If such a step fails, the definition
+// can't run on this host.
 func (s Step) Builds() bool {
 	switch s.Kind {
 	case Seal, Admit, Connect, Mount, Limit, Create, Start:
@@ -193,9 +195,10 @@ func (s Step) Builds() bool {
 	}
 }
 
-// Replaces returns the step that creates what takes the place of what the first of the steps takes away. nil: none does, or the
-// first must not wait for it: what lives in a namespace that nobody can look into any more has to go, whatever follows.
-func Replaces(steps []Step) *Step {
+// Replacement returns the step that creates the replacement for what the first step stops or
+// removes. It is nil if there is none. It is also nil if the first step must not wait for one: the
+// containers of a lost namespace are removed in any case.
+func Replacement(steps []Step) *Step {
 	if k := steps[0].Kind; k != Stop && k != Remove {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// volume makes checkout's volume another one.
+// volume replaces checkout's volume.
 func volume(v spec.Volume) func(*spec.Group) {
 	return func(g *spec.Group) {
 		v.Name = "logs"
@@ -37,13 +37,13 @@ func TestPlanVolumes(t *testing.T) {
 		{"persistent as wanted", plan.Input{Want: persistent, Observed: asMade(persistent, "0:0", 0o1777)}},
 		{"persistent with an owner as wanted", plan.Input{Want: owned, Observed: asMade(owned, "65532:65532", 0o2750)}},
 		{"host path as wanted", plan.Input{Want: host, Observed: running(host)}},
-		{"persistent gets an owner", plan.Input{Want: owned, Was: persistent, Observed: asMade(persistent, "0:0", 0o1777)}},
-		{"ephemeral becomes persistent", plan.Input{Want: persistent, Was: hosttest.Checkout(), Observed: running(hosttest.Checkout())}},
-		{"persistent becomes a host path", plan.Input{Want: host, Was: persistent, Observed: running(persistent)}},
+		{"persistent gets an owner", plan.Input{Want: owned, Previous: persistent, Observed: asMade(persistent, "0:0", 0o1777)}},
+		{"ephemeral becomes persistent", plan.Input{Want: persistent, Previous: hosttest.Checkout(), Observed: running(hosttest.Checkout())}},
+		{"persistent becomes a host path", plan.Input{Want: host, Previous: persistent, Observed: running(persistent)}},
 		{"the host's folder is another one", plan.Input{Want: host, Observed: seen(host, func(o *plan.Observed) { o.Volumes[0].HostPath = "/old" })}},
 		{"the pin is gone and the volumes are unknown", plan.Input{Want: host, Observed: seen(host, noVolumes, net(absent, absent, absent, absent))}},
-		{"gone: persistent", plan.Input{Group: "checkout", Was: persistent, Observed: running(persistent)}},
-		{"gone: host path", plan.Input{Group: "checkout", Was: host, Observed: running(host)}},
+		{"gone: persistent", plan.Input{Group: "checkout", Previous: persistent, Observed: running(persistent)}},
+		{"gone: host path", plan.Input{Group: "checkout", Previous: host, Observed: running(host)}},
 	} {
 		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		fmt.Fprintf(&got, "# %s\n", tt.name)

@@ -6,16 +6,16 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// bounds returns the limits of the door that are wider after a change, and those that are narrower, in words.
-// A door that is new or gone as a whole has no such change.
-func bounds(before, after *spec.Group) (opens, closes []string) {
+// limitChanges returns the door's limits that are wider after a change, and those that are
+// narrower, in words. There are none if the whole door is new or gone.
+func limitChanges(before, after *spec.Group) (opens, closes []string) {
 	old, now := doorOf(before), doorOf(after)
 	if old == nil || now == nil {
 		return nil, nil
 	}
 	was := old.Limits()
 	for i, is := range now.Limits() {
-		text := fmt.Sprintf("%s may %s %s, %s before", now.Title(), is.Verb, limitWords(is), limitWords(was[i]))
+		text := fmt.Sprintf("%s may %s %s, %s before", now.Title(), is.Verb, limitText(is), limitText(was[i]))
 		switch {
 		case was[i].Value == is.Value:
 		case is.Value == 0 || was[i].Value != 0 && is.Value > was[i].Value:
@@ -27,13 +27,15 @@ func bounds(before, after *spec.Group) (opens, closes []string) {
 	return opens, closes
 }
 
-func limitWords(l spec.DoorLimit) string {
+// limitText returns a limit after the verb: "2Mbit a second".
+func limitText(l spec.DoorLimit) string {
 	if l.Value == 0 {
-		return "without bound"
+		return "without a limit"
 	}
 	return l.Text
 }
 
+// doorOf returns the ambassador if it is the group's door. It is nil if there is no such door.
 func doorOf(g *spec.Group) *spec.Container {
 	if g == nil || g.Egress != spec.EgressAmbassador {
 		return nil

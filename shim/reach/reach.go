@@ -1,3 +1,6 @@
+// Package reach computes what a definition lets through the group's border, and what a change of it
+// opens or closes. It compares definitions alone. Rules that others have changed on the host are
+// not in it.
 package reach
 
 import (
@@ -8,38 +11,41 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A door is one way through the group's border: who, which way, and to or from where.
-type door struct {
+// A path is one way for packets: out of the group, into it, or from members to the ambassador
+// without being sent to it. The last kind, and what is given up, has only a text.
+type path struct {
 	who  string // "proxy (ambassador)"
-	in   string // the host's port that leads to who; empty: a way out
-	port uint16 // in: who's port
-	to   string // out: the destination as the group file has it; empty: anywhere but metadata, the host and other groups
+	in   string // the port of the host that leads to who; empty for a way out
+	port uint16 // of who, for a way in
+	// to is the destination as in the group file, for a way out. Empty means anywhere but the
+	// reserved prefixes, the host and other groups.
+	to string
 
 	// Out, with a destination.
 	prefix   netip.Prefix
 	destPort uint16
 	protocol string
 
-	said string // a way of another kind, in words, or what is given up; all else is then empty
+	text string // in words; then all else is empty
 }
 
-// Difference says in an operator's words what may pass the border after a change that could not before, and the reverse.
-// nil is a group that does not exist.
+// Difference returns what may pass the border after a change and could not before, and the reverse,
+// in an operator's words. A nil group does not exist.
 func Difference(before, after *spec.Group) (opens, closes []string) {
-	old, now := doors(before), doors(after)
-	wider, narrower := bounds(before, after)
+	old, now := paths(before), paths(after)
+	wider, narrower := limitChanges(before, after)
 	return append(uncovered(now, old), wider...), append(uncovered(old, now), narrower...)
 }
 
-// doors lists the ways through the group's border.
-func doors(g *spec.Group) []door {
+// paths lists the ways through the group's border. A nil group has none.
+func paths(g *spec.Group) []path {
 	if g == nil {
 		return nil
 	}
-	var out []door
+	var out []path
 	if g.Egress == spec.EgressDirect {
 		for i := range g.Containers {
-			out = append(out, door{who: g.Containers[i].Title()})
+			out = append(out, path{who: g.Containers[i].Title()})
 		}
 	}
 	a := g.Ambassador()
@@ -48,93 +54,116 @@ func doors(g *spec.Group) []door {
 	}
 	who := a.Title()
 	if g.Egress == spec.EgressAmbassador {
-		out = append(out, exits(who, a.Allow)...)
-		out = append(out, waysIn(g, a)...)
+		out = append(out, allowed(who, a.Allow)...)
+		out = append(out, textPaths(g, a)...)
 	}
 	if g.Egress != spec.EgressNone {
 		for _, p := range a.Publish {
-			out = append(out, door{who: who, in: p.HostPort(), port: p.Port})
+			out = append(out, path{who: who, in: p.HostPort(), port: p.Port})
 		}
 	}
 	return out
 }
 
-// waysIn are the ways by which members' packets come to the ambassador without having been sent to it, and what is given up.
-func waysIn(g *spec.Group, a *spec.Container) []door {
-	var out []door
+// textPaths lists how members' packets come to the ambassador without being sent to it, and what is
+// given up.
+func textPaths(g *spec.Group, a *spec.Container) []path {
+	var out []path
 	if a.Intercept != 0 {
-		out = append(out, door{said: a.InterceptText()})
+		out = append(out, path{text: a.InterceptText()})
 	}
 	if g.DNS == spec.DNSAmbassador {
-		out = append(out, door{said: "members' questions for names go to " + a.Name})
+		out = append(out, path{text: "members' questions for names go to " + a.Name})
 	}
 	for _, text := range Unsafe(g) {
-		out = append(out, door{said: "unsafe: " + text})
+		out = append(out, path{text: "unsafe: " + text})
 	}
 	return out
 }
 
-func exits(who string, allow []spec.Allow) []door {
+// allowed lists the ways out by an allow list. A nil list is one way, to anywhere.
+func allowed(who string, allow []spec.Allow) []path {
 	if allow == nil {
-		return []door{{who: who}}
+		return []path{{who: who}}
 	}
-	var out []door
+	var out []path
 	for _, a := range allow {
 		prefix, err := netip.ParsePrefix(a.Prefix)
 		if err != nil {
 			prefix = netip.Prefix{} // covered by nothing, so it is shown
 		}
-		out = append(out, door{who: who, to: a.String(), prefix: prefix, destPort: a.Port, protocol: a.Protocol})
+		out = append(out, path{who: who, to: a.String(), prefix: prefix, destPort: a.Port, protocol: a.Protocol})
 	}
 	return out
 }
 
-// uncovered are the doors that none of the others covers.
-func uncovered(doors, others []door) []string {
+// uncovered returns the paths that none of the others covers, in words.
+func uncovered(paths, others []path) []string {
 	var out []string
-	for _, d := range doors {
-		if !slices.ContainsFunc(others, func(o door) bool { return o.covers(d) }) {
-			out = append(out, d.String())
+	for _, p := range paths {
+		if !slices.ContainsFunc(others, func(o path) bool { return o.covers(p) }) {
+			out = append(out, p.String())
 		}
 	}
 	return out
 }
 
-// covers says that whatever passes through other passes through d.
-func (d door) covers(other door) bool {
-	if d.said != "" || other.said != "" {
-		return d == other
+// covers reports whether everything that passes by other also passes by p.
+func (p path) covers(other path) bool {
+	if p.text != "" || other.text != "" {
+		return p == other
 	}
-	if d.who != other.who || d.in != other.in || d.port != other.port {
+	if p.who != other.who || p.in != other.in || p.port != other.port {
 		return false
 	}
 	switch {
-	case d.in != "", d == other:
+	case p.in != "", p == other:
 		return true
-	case d.to == "":
+	case p.to == "":
 		return other.to != "" && !Reserved(other.prefix)
 	case other.to == "":
 		return false
 	}
-	return d.prefix.IsValid() && other.prefix.IsValid() && d.prefix.Bits() <= other.prefix.Bits() &&
-		d.prefix.Contains(other.prefix.Addr()) && d.protocol == other.protocol && (d.destPort == 0 || d.destPort == other.destPort)
+	return p.prefix.IsValid() && other.prefix.IsValid() && p.prefix.Bits() <= other.prefix.Bits() &&
+		p.prefix.Contains(other.prefix.Addr()) && p.protocol == other.protocol && (p.destPort == 0 || p.destPort == other.destPort)
 }
 
-// Reserved reports whether an ambassador whose allow does not name p is denied some of it.
+// Reserved reports whether p overlaps a reserved prefix. An ambassador may reach those only if its
+// allow list names them.
 func Reserved(p netip.Prefix) bool {
 	return !p.IsValid() || slices.ContainsFunc(spec.ReservedPrefixes(), p.Overlaps)
 }
 
-// String is the door in an operator's words.
-func (d door) String() string {
+// String returns the path in an operator's words.
+func (p path) String() string {
 	switch {
-	case d.said != "":
-		return d.said
-	case d.in != "":
-		return fmt.Sprintf("the world may reach port %d of %s through %s of the host", d.port, d.who, d.in)
-	case d.to == "":
-		return d.who + " may reach any address of the world"
+	case p.text != "":
+		return p.text
+	case p.in != "":
+		return fmt.Sprintf("the world may reach port %d of %s through %s of the host", p.port, p.who, p.in)
+	case p.to == "":
+		return p.who + " may reach any address of the world"
 	default:
-		return d.who + " may reach " + d.to
+		return p.who + " may reach " + p.to
 	}
+}
+
+// givenUp is what an operator gives up with a capability. Plan, status and doctor print it.
+var givenUp = map[string]string{
+	"NET_ADMIN": "it can change the group's rules; what keeps members in is the fence alone",
+	"NET_RAW":   "it sees what members send on loopback, and sends packets of any form",
+}
+
+// Unsafe returns what is given up in a group, one line for each capability. It is nil if nothing
+// is.
+func Unsafe(g *spec.Group) []string {
+	a := g.Ambassador()
+	if a == nil {
+		return nil
+	}
+	var out []string
+	for _, name := range a.Unsafe.Capabilities {
+		out = append(out, a.Title()+" has "+name+": "+givenUp[name])
+	}
+	return out
 }

@@ -46,14 +46,14 @@ func TestDifference(t *testing.T) {
 			"unsafe: proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
 			"unsafe: proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
 		}, []string{
-			"proxy (ambassador) may send 2Mbit a second, without bound before",
-			"proxy (ambassador) may receive 10Mbit a second, without bound before",
-			"proxy (ambassador) may exchange 5GiB, without bound before",
+			"proxy (ambassador) may send 2Mbit a second, without a limit before",
+			"proxy (ambassador) may receive 10Mbit a second, without a limit before",
+			"proxy (ambassador) may exchange 5GiB, without a limit before",
 		}},
 		{"and back", hosttest.Checkout(hosttest.EveryDoor), hosttest.Checkout(), []string{
-			"proxy (ambassador) may send without bound, 2Mbit a second before",
-			"proxy (ambassador) may receive without bound, 10Mbit a second before",
-			"proxy (ambassador) may exchange without bound, 5GiB before",
+			"proxy (ambassador) may send without a limit, 2Mbit a second before",
+			"proxy (ambassador) may receive without a limit, 10Mbit a second before",
+			"proxy (ambassador) may exchange without a limit, 5GiB before",
 		}, []string{
 			"members' TCP is led to port 15001 of proxy",
 			"members' questions for names go to proxy",
@@ -82,8 +82,8 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-// A field that is added to spec.Door fails here until a change of it is shown, or is on the list of those that
-// open nothing by themselves.
+// A new field of spec.Door fails here until a change of it is shown, or until it is on the list of
+// fields that open nothing by themselves.
 func TestDifferenceHasEveryFieldOfTheDoor(t *testing.T) {
 	openNothing := []string{"Upstreams"}
 	for f := range reflect.TypeFor[spec.Door]().Fields() {
@@ -91,13 +91,13 @@ func TestDifferenceHasEveryFieldOfTheDoor(t *testing.T) {
 			before, after := hosttest.Checkout(hosttest.FullDoor), hosttest.Checkout(hosttest.FullDoor, func(g *spec.Group) {
 				v := reflect.ValueOf(&g.Ambassador().Door).Elem().FieldByIndex(f.Index)
 				if v.IsZero() {
-					t.Fatal("fullDoor has no such thing in its door")
+					t.Fatal("FullDoor leaves the field empty")
 				}
 				v.SetZero()
 			})
 			opens, closes := reach.Difference(before, after)
 			if got, want := len(opens)+len(closes) == 0, slices.Contains(openNothing, f.Name); got != want {
-				t.Errorf("a change of it opens and closes nothing: %t, want %t", got, want)
+				t.Errorf("a change of it shows nothing: %t, want %t", got, want)
 			}
 		})
 	}

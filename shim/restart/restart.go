@@ -1,3 +1,5 @@
+// Package restart records how containers have ended, and computes when each may start again. The
+// clock of the host can be set at any time, so no wait ever gets longer by the clock.
 package restart
 
 import (
@@ -7,147 +9,183 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// A Records is what keepers have seen of the lives of one group's containers, by name. What a next keeper can't see, it is told: each
-// end is written down when it is seen, and each stop before it is made ([store.Store.SetRestarts]). Its JSON is that file's.
+const (
+	backoffFirst = time.Second      // before the first restart, and before the first retry of a failed step
+	backoffMost  = time.Minute      // doubling ends here
+	backoffExtra = 0.2              // up to this part more, by chance, so that groups don't restart in step
+	Stable       = 10 * time.Minute // a run of this length ends a row of short ones
+)
+
+// Backoff returns the wait before attempt row+1, after row ends or failures in a row. chance is in
+// [0,1).
+func Backoff(row int, chance float64) time.Duration {
+	d := backoffMost
+	if shift := row - 1; shift < 6 {
+		d = min(backoffFirst<<max(shift, 0), backoffMost)
+	}
+	return d + time.Duration(float64(d)*backoffExtra*chance)
+}
+
+// Records are what keepers have seen of the containers of one group, by name. The next keeper can't
+// see what happened before it. So each end is saved when it is seen, and each stop before it is
+// made ([store.Store.SetRestarts]). The JSON is that file's. No method changes the receiver.
 type Records map[string]Record
 
-// A Record is one container's. Its zero value is a container that has not been seen to start or end.
+// A Record is about one container. The zero value is a container that was never seen to start or
+// end.
 type Record struct {
-	Digest     string    `json:"digest"`                // of the definition it is the life of; another one begins anew
-	CreatedAt  time.Time `json:"made,omitzero"`         // the [host.ContainerState.CreatedAt] that was last seen to run or to have ended; zero: nothing there is that
+	// Digest is that of the definition. A container with another one gets a new record.
+	Digest string `json:"digest"`
+	// CreatedAt is the [host.ContainerState.CreatedAt] of the container that was last seen
+	// running or ended. Zero means that this container is not there any more.
+	CreatedAt  time.Time `json:"made,omitzero"`
 	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
-	Row        int       `json:"row,omitempty"`         // ends in a row, each of a run shorter than the stable time
-	Ended      bool      `json:"ended,omitempty"`       // the last thing seen was its end
-	StartedAt  time.Time `json:"started_at,omitzero"`   // of the last start
-	EndedAt    time.Time `json:"ended_at,omitzero"`     // of the last end
+	EndsInARow int       `json:"row,omitempty"`         // each after a run shorter than Stable
+	Ended      bool      `json:"ended,omitempty"`       // its end was the last that was seen of it
+	StartedAt  time.Time `json:"started_at,omitzero"`   // the last start
+	EndedAt    time.Time `json:"ended_at,omitzero"`     // the last end
 	ExitStatus *uint32   `json:"exit_status,omitempty"` // of the last end
-	OOMKilled  bool      `json:"oom_killed,omitempty"`  // the last end came with a kill for memory
-	Next       time.Time `json:"next,omitzero"`         // while Ended: the time for its next start, if it is to be started again
-	Taken      bool      `json:"taken,omitempty"`       // the keeper stopped it, to make it anew: no end of its own
-	Condemned  string    `json:"condemned,omitempty"`   // why the keeper stopped it for its probes: a failure, whatever its status; empty: it did not
+	OOMKilled  bool      `json:"oom_killed,omitempty"`  // at the last end: a process was killed for memory
+	Next       time.Time `json:"next,omitzero"`         // while Ended: when it starts again, if it does
+	// Replacing means that the keeper stopped it to replace or remove it. It did not end by itself.
+	Replacing bool `json:"taken,omitempty"`
+	// ProbeFailure is the failure of its probes that the keeper stopped it for. That is a failure,
+	// with any exit status. Empty means that there was none.
+	ProbeFailure string `json:"condemned,omitempty"`
 }
 
-// Observe returns the history with an observation added. chance is in [0,1) and spreads the restarts.
-func (h Records) Observe(states []host.ContainerState, now time.Time, chance func() float64) Records {
-	out := maps.Clone(h)
-	if out == nil {
-		out = Records{}
-	}
+// Observe returns the records with an observation added. chance returns numbers in [0,1), which
+// spread the restarts.
+func (rs Records) Observe(states []host.ContainerState, now time.Time, chance func() float64) Records {
+	out := rs.clone()
 	for _, c := range states {
-		l := out[c.Name]
-		if l.Digest != c.Digest {
-			l = Record{Digest: c.Digest}
-		}
+		r := out.of(c.Name, c.Digest)
 		switch c.Task {
 		case host.TaskRunning:
-			l = l.anew(c).running(c, now)
+			r = r.seen(c).running(c, now)
 		case host.TaskStopped:
-			l = l.anew(c).ended(c, now, chance)
+			r = r.seen(c).ended(c, now, chance)
 		}
-		out[c.Name] = l
+		out[c.Name] = r
 	}
 	return out
 }
 
-// Started returns the history with a start that the keeper made.
-func (h Records) Started(name, digest string, now time.Time) Records {
-	out := maps.Clone(h)
-	if out == nil {
-		out = Records{}
+// Started returns the records with a start that the keeper made.
+func (rs Records) Started(name, digest string, now time.Time) Records {
+	out := rs.clone()
+	r := out.of(name, digest)
+	if !r.StartedAt.IsZero() || r.Ended {
+		r.Restarts++
 	}
-	l := out[name]
-	if l.Digest != digest {
-		l = Record{Digest: digest}
-	}
-	if !l.StartedAt.IsZero() || l.Ended {
-		l.Restarts++
-	}
-	l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, now, time.Time{}, false, ""
-	out[name] = l
+	out[name] = r.startedAt(now)
 	return out
 }
 
-// Stopped returns the history with a stop that the keeper made. because is what the container's probes said; empty: it is made
-// anew, or goes.
-func (h Records) Stopped(name, because string) Records {
-	out := maps.Clone(h)
-	if out == nil {
-		out = Records{}
-	}
-	l := out[name]
-	l.Taken, l.Condemned = because == "", because
-	out[name] = l
+// Stopped returns the records with a stop that the keeper made. probeFailure is why. Empty means
+// that the container is replaced or removed.
+func (rs Records) Stopped(name, probeFailure string) Records {
+	out := rs.clone()
+	r := out[name]
+	r.Replacing, r.ProbeFailure = probeFailure == "", probeFailure
+	out[name] = r
 	return out
 }
 
-// ReplaceEnded returns the history with each container that has ended noted as stopped by the keeper.
-func (h Records) ReplaceEnded(states []host.ContainerState) Records {
+// ReplaceEnded returns the records with each ended container recorded as stopped by the keeper.
+func (rs Records) ReplaceEnded(states []host.ContainerState) Records {
 	for _, s := range states {
 		if s.Task == host.TaskStopped {
-			h = h.Stopped(s.Name, "")
+			rs = rs.Stopped(s.Name, "")
 		}
 	}
-	return h
+	return rs
 }
 
-// Reset returns the history with the containers' rows of ends forgotten: an operator asked for a start.
-func (h Records) Reset(names ...string) Records {
-	out := maps.Clone(h)
+// Reset returns the records with the containers' ends in a row forgotten: an operator asked for a
+// start.
+func (rs Records) Reset(names ...string) Records {
+	out := maps.Clone(rs)
 	for _, name := range names {
-		if l, ok := out[name]; ok {
-			l.Row = 0
-			out[name] = l
+		if r, ok := out[name]; ok {
+			r.EndsInARow = 0
+			out[name] = r
 		}
 	}
 	return out
 }
 
-// IsOf says that the life's last run was that of a container that is there.
-func (l Record) IsOf(c host.ContainerState) bool {
-	return !l.CreatedAt.IsZero() && l.CreatedAt.Equal(c.CreatedAt)
-}
-
-// anew is the life with what is known of the container itself. Where that is another than the one that was last known to have ended
-// or been stopped, it has been started since, and the keeper that did so did not live to note it.
-func (l Record) anew(c host.ContainerState) Record {
-	if !l.CreatedAt.Equal(c.CreatedAt) && (l.Ended || l.Taken || l.Condemned != "") {
-		l.Restarts++
-		l.Ended, l.StartedAt, l.Next, l.Taken, l.Condemned = false, time.Time{}, time.Time{}, false, ""
+// clone returns a copy that is never nil.
+func (rs Records) clone() Records {
+	if rs == nil {
+		return Records{}
 	}
-	l.CreatedAt = c.CreatedAt
-	return l
+	return maps.Clone(rs)
 }
 
-func (l Record) running(c host.ContainerState, now time.Time) Record {
-	if l.Ended || l.StartedAt.IsZero() {
-		l.StartedAt = now
+// of returns the container's record, or a new one if it is about another definition.
+func (rs Records) of(name, digest string) Record {
+	if r := rs[name]; r.Digest == digest {
+		return r
+	}
+	return Record{Digest: digest}
+}
+
+// IsOf reports whether the record's last run was that of the given container.
+func (r Record) IsOf(c host.ContainerState) bool {
+	return !r.CreatedAt.IsZero() && r.CreatedAt.Equal(c.CreatedAt)
+}
+
+// seen returns the record as one of the given container. If the container that is on record ended
+// or was stopped and this is another one, a keeper has started it and died before it could save
+// that.
+func (r Record) seen(c host.ContainerState) Record {
+	if !r.CreatedAt.Equal(c.CreatedAt) && (r.Ended || r.Replacing || r.ProbeFailure != "") {
+		r.Restarts++
+		r = r.startedAt(time.Time{})
+	}
+	r.CreatedAt = c.CreatedAt
+	return r
+}
+
+// startedAt returns the record of a container that has started. Zero means at an unknown time.
+func (r Record) startedAt(at time.Time) Record {
+	r.Ended, r.StartedAt, r.Next, r.Replacing, r.ProbeFailure = false, at, time.Time{}, false, ""
+	return r
+}
+
+// running returns the record of a container that runs.
+func (r Record) running(c host.ContainerState, now time.Time) Record {
+	at := r.StartedAt
+	if r.Ended || at.IsZero() {
+		at = now
 		if !c.StartedAt.IsZero() {
-			l.StartedAt = c.StartedAt
+			at = c.StartedAt
 		}
 	}
-	if now.Sub(l.StartedAt) >= Stable {
-		l.Row = 0 // now, since nobody sees the end that a boot brings
+	if now.Sub(at) >= Stable {
+		r.EndsInARow = 0 // here too: a keeper doesn't see the end that a boot brings
 	}
-	l.Ended, l.Next, l.Taken, l.Condemned = false, time.Time{}, false, ""
-	return l
+	return r.startedAt(at)
 }
 
-func (l Record) ended(c host.ContainerState, now time.Time, chance func() float64) Record {
-	if l.Ended || l.Taken {
-		return l
+// ended returns the record of a container that has ended.
+func (r Record) ended(c host.ContainerState, now time.Time, chance func() float64) Record {
+	if r.Ended || r.Replacing {
+		return r
 	}
-	l.Ended, l.EndedAt = true, c.ExitedAt
-	if l.EndedAt.IsZero() {
-		l.EndedAt = now
+	r.Ended, r.EndedAt = true, c.ExitedAt
+	if r.EndedAt.IsZero() {
+		r.EndedAt = now
 	}
 	status := c.ExitStatus
-	l.ExitStatus, l.OOMKilled = &status, c.OOMKilled
-	if !l.StartedAt.IsZero() && l.EndedAt.Sub(l.StartedAt) >= Stable {
-		l.Row = 0
+	r.ExitStatus, r.OOMKilled = &status, c.OOMKilled
+	if !r.StartedAt.IsZero() && r.EndedAt.Sub(r.StartedAt) >= Stable {
+		r.EndsInARow = 0
 	}
-	l.Row++
-	wait := Backoff(l.Row, chance())
-	passed := min(max(now.Sub(l.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
-	l.Next = now.Add(wait - passed)
-	return l
+	r.EndsInARow++
+	wait := Backoff(r.EndsInARow, chance())
+	passed := min(max(now.Sub(r.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
+	r.Next = now.Add(wait - passed)
+	return r
 }

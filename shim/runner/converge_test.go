@@ -175,7 +175,7 @@ func settled(in plan.Input) bool {
 // downForGood reports whether all was observed, and something that has failed is not to be started
 // again and the complaint says so.
 func downForGood(in plan.Input) bool {
-	return in.Observed.Unknown(in.ToRun()) == nil && plan.Complaint(in) != nil
+	return in.Observed.Unknown(in.ToRun()) == nil && plan.Problem(in) != nil
 }
 
 // check fails on each violation that the host recorded.

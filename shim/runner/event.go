@@ -33,7 +33,7 @@ func stateEvent(name string, s group.State, err string) group.Event {
 }
 
 func restartedEvent(name, container string, l restart.Record) group.Event {
-	x := group.Exit{Status: *l.ExitStatus, OOMKilled: l.OOMKilled, Condemned: l.Condemned}
+	x := group.Exit{Status: *l.ExitStatus, OOMKilled: l.OOMKilled, ProbeFailure: l.ProbeFailure}
 	return group.Event{
 		Group: name, Container: container, Kind: group.EventRestarted, ExitStatus: l.ExitStatus,
 		Text: fmt.Sprintf("ended with %s, started again", x),

@@ -22,7 +22,7 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 	}
 	for i := range containers {
 		st := &containers[i]
-		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.Records[st.Name].Condemned == "" || st.Task == host.TaskRunning && st.Row == 0 {
+		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.Records[st.Name].ProbeFailure == "" || st.Task == host.TaskRunning && st.EndsInARow == 0 {
 			continue
 		}
 		after := in.Records[st.Name].EndedAt

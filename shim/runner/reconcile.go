@@ -51,7 +51,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			if _, now := r.desiredNow(); now != seq {
 				break // something else is wanted by now
 			}
-			if create := plan.Replaces(steps[i:]); create != nil && !prepared {
+			if create := plan.Replacement(steps[i:]); create != nil && !prepared {
 				if err := r.prepare(ctx, d, *create); err != nil {
 					return r.failed(ctx, d, seq, *create, err), false
 				}
@@ -69,7 +69,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 
 // observe observes the host, adds the result to the records and saves them.
 func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
-	in := plan.Input{Group: r.group, Was: d.was, Restart: d.restart, Layout: r.config.Layout}
+	in := plan.Input{Group: r.group, Previous: d.was, Restart: d.restart, Layout: r.config.Layout}
 	if d.wanted != nil {
 		in.Want, in.Stopped, in.Digests = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
 	}
@@ -100,7 +100,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	r.report(seq, "%s", s)
 	if s.Kind == plan.Stop {
 		for _, t := range s.Targets {
-			r.records = r.records.Stopped(t.Name, t.Because)
+			r.records = r.records.Stopped(t.Name, t.Reason)
 		}
 		r.saveRecords()
 	}
@@ -157,7 +157,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.failures++
 		next = now.Add(min(r.config.Resync, restart.Backoff(r.failures, r.config.Rand())))
 	}
-	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), plan.Complaint(in))
+	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), plan.Problem(in))
 	if again {
 		return now, false
 	}

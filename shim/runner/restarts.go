@@ -25,7 +25,7 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 			r.log.Warn("continues without it: "+err.Error(), "group", r.group)
 			h = restart.Records{}
 			for _, s := range unclear {
-				h[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Taken: true}
+				h[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Replacing: true}
 			}
 		} else {
 			r.saved = h.ToSave()
@@ -33,7 +33,7 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 		r.records, r.restored = h.Resumed(r.config.Now()), true
 	}
 	if in.ToRun() != nil && o.FromNothing() {
-		r.records = r.records.Begun(d.restart)
+		r.records = r.records.FromNothing(d.restart)
 	}
 	if d.start {
 		r.records = r.records.Reset(slices.Collect(maps.Keys(r.records))...)

@@ -62,7 +62,7 @@ func (s *Store) RollbackTarget(name, digest string) (int, group.Definition, erro
 // rollbackTarget returns the number of the generation to go back to. It is 0 if there is none.
 func rollbackTarget(all []group.Generation, digest string) int {
 	i := slices.IndexFunc(all, func(g group.Generation) bool {
-		return g.Outcome == group.Proved && g.Kept && (g.Digest != digest || g.Pins.Differ(all[0].Pins))
+		return g.Outcome == group.Proved && g.Kept && (g.Digest != digest || g.ImageDigests.Differ(all[0].ImageDigests))
 	})
 	if i < 0 {
 		return 0
@@ -84,9 +84,9 @@ func (s *Store) recordGeneration(w *Wanted, f file) error {
 	same := newest && all[0].Digest == w.Group.Digest
 	if same {
 		w.Proved = w.Proved || all[0].Outcome == group.Proved
-		w.Pins = w.Pins.Merge(&w.Group, all[0].Pins)
+		w.Pins = w.Pins.Merge(&w.Group, all[0].ImageDigests)
 	}
-	if same && all[0].Text == text && maps.Equal(all[0].Pins, w.Pins) {
+	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) {
 		return s.dropDefinitions(w.Group.Name, all)
 	}
 	d := group.Definition{Group: w.Group, Bundle: s.fullBundle(f)}
@@ -95,7 +95,7 @@ func (s *Store) recordGeneration(w *Wanted, f file) error {
 	}
 	g := group.Generation{
 		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial,
-		Text: text, Change: text, Kept: true, Pins: w.Pins,
+		Text: text, Change: text, Kept: true, ImageDigests: w.Pins,
 	}
 	if same {
 		g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why

@@ -20,7 +20,7 @@ func (s *Store) Pin(group string, number int, p group.ImageDigests) error {
 		return err
 	}
 	if len(all) > 0 && all[0].Number == number {
-		all[0].Pins = all[0].Pins.Merge(&w.Group, p)
+		all[0].ImageDigests = all[0].ImageDigests.Merge(&w.Group, p)
 		err = s.writeJSON(s.historyPath(group), all)
 	}
 	w.Pins = w.Pins.Merge(&w.Group, p)
@@ -42,7 +42,7 @@ func (s *Store) DigestsWith(name, digest string) (group.ImageDigests, error) {
 func (s *Store) newestDigests(name string, matches func(group.Generation) bool) (group.ImageDigests, error) {
 	all, err := s.History(name)
 	if i := slices.IndexFunc(all, matches); i >= 0 {
-		return all[i].Pins, err
+		return all[i].ImageDigests, err
 	}
 	return nil, err
 }

@@ -26,7 +26,7 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
 			before.Put = []group.Bundle{old}
-			if before.Origin.Pins, err = s.digestsIn(b.Name); err != nil {
+			if before.Origin.ImageDigests, err = s.digestsIn(b.Name); err != nil {
 				return nil, fmt.Errorf("install %s: %w", b.Name, err)
 			}
 		}

@@ -94,7 +94,7 @@ func contents(t *testing.T, l layout.Layout) (lines []string) {
 		for _, g := range history {
 			d, err := s.Definition(name, g.Number)
 			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v",
-				name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.Pins, d.Bundle.HCL, err))
+				name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.ImageDigests, d.Bundle.HCL, err))
 		}
 	}
 	for _, w := range loaded.Gone {
@@ -133,7 +133,7 @@ func TestStoreSurvivesAKillAtAnyChange(t *testing.T) {
 	apply := func(files ...string) func(*store.Store) { return install(group.Origin{By: group.ByApply}, files...) }
 	pin := func(by group.Cause, digest string) func(*store.Store) {
 		pins := map[string]group.ImageDigests{"job": {"registry.example/once:1": digest}}
-		return install(group.Origin{By: by, Pins: pins}, "job.hcl", hosttest.Job)
+		return install(group.Origin{By: by, ImageDigests: pins}, "job.hcl", hosttest.Job)
 	}
 	conclude := func(number int, o group.Outcome) func(*store.Store) {
 		return func(s *store.Store) { must(s.RecordOutcome("job", number, o, "")) }

@@ -159,7 +159,7 @@ func (l *loading) acceptGroup(g spec.Group, f file) {
 	before, known := l.previous[g.Name]
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
-	w.Pins = f.origin.Pins[g.Name].Merge(&g, before.Pins)
+	w.Pins = f.origin.ImageDigests[g.Name].Merge(&g, before.Pins)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.Differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
@@ -167,7 +167,7 @@ func (l *loading) acceptGroup(g spec.Group, f file) {
 			w.By = group.ByFile
 		}
 		if known && w.By == group.ByRevert {
-			w.Setback = &group.Setback{Generation: before.Generation, Why: f.origin.Why}
+			w.Setback = &group.Reversion{Generation: before.Generation, Why: f.origin.Why}
 		}
 	}
 	if w.By == "" {

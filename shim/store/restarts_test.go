@@ -13,8 +13,8 @@ import (
 func TestSetRestartsThatFails(t *testing.T) {
 	zero := uint32(0)
 	ended := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ExitStatus: &zero}
-	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Taken: true}
-	condemned := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Condemned: "its live probe failed"}
+	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Replacing: true}
+	condemned := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, ProbeFailure: "its live probe failed"}
 	runs := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Restarts: 1}
 	remade := restart.Record{Digest: "d", CreatedAt: hosttest.Noon.Add(1), Restarts: 1}
 	for _, tt := range []struct {
@@ -22,14 +22,14 @@ func TestSetRestartsThatFails(t *testing.T) {
 		was, now restart.Record
 		kept     bool
 	}{
-		{"it has ended in a row", ended, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ExitStatus: &zero, Row: 1}, true},
+		{"it has ended in a row", ended, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ExitStatus: &zero, EndsInARow: 1}, true},
 		{"it was created again", ended, remade, true},
 		{"it has another definition", ended, restart.Record{Digest: "e", CreatedAt: hosttest.Noon.Add(1)}, true},
 		{"the group starts from nothing", ended, restart.Record{Digest: "d"}, false},
 		{"it was taken, and runs on", taken, runs, false},
 		{"it was taken, and was created again", taken, remade, true},
 		{"its probe failed, and runs on", condemned, runs, false},
-		{"its probe failed, and has ended", condemned, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, Condemned: "its live probe failed", Row: 1}, true},
+		{"its probe failed, and has ended", condemned, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ProbeFailure: "its live probe failed", EndsInARow: 1}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, l := newStore(t)

@@ -147,7 +147,7 @@ func TestStoreLoadsWhileRunnersWrite(t *testing.T) {
 		}
 	}()
 	for n := range 200 {
-		restarts, ended := s.SetRestarts("shop", restart.Records{"web": {Row: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
+		restarts, ended := s.SetRestarts("shop", restart.Records{"web": {EndsInARow: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
 		if err := errors.Join(restarts, ended); err != nil {
 			t.Error(err)
 			break

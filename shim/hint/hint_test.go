@@ -1,0 +1,68 @@
+package hint_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"testing"
+
+	"github.com/sallyport/sallyport/shim/hint"
+)
+
+func TestOf(t *testing.T) {
+	inner := &hint.Error{Err: io.EOF, Hint: "read less"}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"no error", nil, ""},
+		{"no hint", io.EOF, ""},
+		{"a hint", inner, "read less"},
+		{"wrapped", fmt.Errorf("apply: %w", inner), "read less"},
+		{"the outermost counts", &hint.Error{Err: inner, Hint: "read nothing"}, "read nothing"},
+		{"an empty one hides the others", &hint.Error{Err: inner}, ""},
+		{"one of several errors", hint.Join([]error{io.ErrClosedPipe, inner}), "read less"},
+	} {
+		if got := hint.Of(tt.err); got != tt.want {
+			t.Errorf("%s: hint %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if !errors.Is(inner, io.EOF) || inner.Error() != "EOF" {
+		t.Errorf("the error in it is %q", inner)
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "",
+		"plain":                    "plain",
+		" no image\r\n\tat  all\n": "no image at all",
+	} {
+		if got := hint.OneLine(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestJoin(t *testing.T) {
+	if err := hint.Join(nil); err != nil {
+		t.Errorf("no errors are joined to %v", err)
+	}
+	if err := hint.Join([]error{io.EOF}); err != io.EOF {
+		t.Errorf("one error becomes %v", err)
+	}
+	err := hint.Join([]error{io.EOF, io.ErrClosedPipe, fs.ErrNotExist})
+	if want := "EOF; io: read/write on closed pipe; file does not exist"; hint.Text(err) != want {
+		t.Errorf("joined to %q, want %q", hint.Text(err), want)
+	}
+	for _, part := range []error{io.EOF, io.ErrClosedPipe, fs.ErrNotExist} {
+		if !errors.Is(err, part) {
+			t.Errorf("%q is not found in the joined error", part)
+		}
+	}
+	if hint.Text(nil) != "" {
+		t.Error("a nil error has a text")
+	}
+}
