@@ -124,10 +124,11 @@ func (r *Runner) finish(seq int, o Result) {
 			rest = append(rest, q)
 			continue
 		}
+		own := o
 		if q.failure != nil {
-			o = Result{State: o.State, Err: q.failure}
+			own = Result{State: o.State, Err: q.failure}
 		}
-		q.waiter.addResult(r.group, o)
+		q.waiter.addResult(r.group, own)
 	}
 	r.requests = rest
 }
