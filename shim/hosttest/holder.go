@@ -37,7 +37,7 @@ func (s *ImageKeeper) Retain(_ context.Context, group string, generation int, im
 	}
 	for digest, ref := range h.held[group][generation] {
 		if ref == image.Ref && digest != image.Digest {
-			h.violated(Pinned, "%s is %s and %s to generation %d of %s", ref, digest, image.Digest, generation, group)
+			h.violated(OneImage, "%s is %s and %s to generation %d of %s", ref, digest, image.Digest, generation, group)
 		}
 	}
 	h.held[group][generation][image.Digest] = image.Ref
@@ -107,12 +107,12 @@ func (s *ImageKeeper) Release(_ context.Context, group string, generation int) e
 // checkHeld notes a container made of what may be collected at any time. It needs mu.
 func (h *Host) checkHeld(id string, req host.CreateRequest) {
 	if _, held := h.held[req.Group.Name][req.Generation][req.Image.Digest]; h.holding && !held {
-		h.violated(Held, "%s was created from image %s", id, req.Image.Ref)
+		h.violated(Retained, "%s was created from image %s", id, req.Image.Ref)
 	}
 }
 
-// HeldImages are the digests of the images that are held, a line for each generation of a group: "shop 1: sha256:web:1".
-func (h *Host) HeldImages() (lines []string) {
+// RetainedImages are the digests of the images that are held, a line for each generation of a group: "shop 1: sha256:web:1".
+func (h *Host) RetainedImages() (lines []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for group, generations := range h.held {

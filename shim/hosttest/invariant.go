@@ -12,16 +12,16 @@ import (
 type Invariant string
 
 const (
-	Ruled    Invariant = "never a process without rules"
-	Bounded  Invariant = "never a process without its group's bounds"
-	Held     Invariant = "never a container of an image that is not held"
-	Pinned   Invariant = "never two images of one name in a generation"
-	Gated    Invariant = "never an app before the ambassador is ready"
-	Ordered  Invariant = "never a container before those it comes after"
-	One      Invariant = "never two of one container"
-	Once     Invariant = "never again what has ended for good"
-	Careful  Invariant = "unknown never destroys"
-	Contract Invariant = "never against an interface's contract"
+	Ruled           Invariant = "never a process without rules"
+	Limited         Invariant = "never a process without its group's bounds"
+	Retained        Invariant = "never a container of an image that is not held"
+	OneImage        Invariant = "never two images of one name in a generation"
+	AfterAmbassador Invariant = "never an app before the ambassador is ready"
+	Ordered         Invariant = "never a container before those it comes after"
+	Single          Invariant = "never two of one container"
+	Once            Invariant = "never again what has ended for good"
+	Careful         Invariant = "unknown never destroys"
+	Contract        Invariant = "never against an interface's contract"
 )
 
 // checkStart notes what a program must not find when it begins to run.
@@ -39,10 +39,10 @@ func (h *Host) checkStart(id string, c *container) {
 	}
 	want := cmp.Or(h.wants[group], c.group) // what was created may be of an earlier definition
 	if h.bounding && want.Resources != (spec.Resources{}) && !h.bounded(want) {
-		h.violated(Bounded, "%s was started", id)
+		h.violated(Limited, "%s was started", id)
 	}
 	if c.state.Role != spec.Ambassador && want.Ambassador() != nil && !h.open[group] && !h.ready(want, want.Ambassador()) {
-		h.violated(Gated, "%s was started", id)
+		h.violated(AfterAmbassador, "%s was started", id)
 	}
 	h.checkOrder(id, c, want)
 }

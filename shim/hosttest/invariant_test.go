@@ -108,14 +108,14 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.look()
 			h.create("proxy")
 			h.start("proxy")
-		}, hosttest.Bounded},
+		}, hosttest.Limited},
 		{"the ambassador does not run", func(h hand) {
 			h.seal()
 			h.admit()
 			h.look()
 			h.create("proxy", "one")
 			h.start("one")
-		}, hosttest.Gated},
+		}, hosttest.AfterAmbassador},
 		{"the ambassador has not answered", func(h hand) {
 			h.seal()
 			h.admit()
@@ -123,7 +123,7 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.start("proxy")
 			h.look()
 			h.start("one")
-		}, hosttest.Gated},
+		}, hosttest.AfterAmbassador},
 		{"the ambassador is ready no more", func(h hand) {
 			h.seal()
 			h.admit()
@@ -134,7 +134,7 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.answer("proxy", errNo)
 			h.look()
 			h.start("one")
-		}, hosttest.Gated},
+		}, hosttest.AfterAmbassador},
 		{"two inits at once", func(h hand) {
 			h.seal()
 			h.admit()
@@ -167,17 +167,17 @@ func TestViolationsAreNoticed(t *testing.T) {
 			h.must(holder.Retain(context.Background(), "g", 1, host.Image{Digest: "sha256:of another generation"}))
 			h.seal()
 			h.create("proxy")
-		}, hosttest.Held},
+		}, hosttest.Retained},
 		{"of an image that its name had not meant", func(h hand) {
 			for _, digest := range []string{"sha256:a", "sha256:b"} {
 				h.must(h.host.Images().Retain(context.Background(), "g", 1, host.Image{Ref: "web:1", Digest: digest}))
 			}
-		}, hosttest.Pinned},
+		}, hosttest.OneImage},
 		{"created twice", func(h hand) {
 			h.seal()
 			h.create("proxy")
 			_ = h.host.Runtime().Create(context.Background(), host.CreateRequest{Group: h.group, Container: h.group.Containers[0]})
-		}, hosttest.One},
+		}, hosttest.Single},
 		{"an init once more, that had ended", func(h hand) {
 			h.end("one")
 			h.host.LoseEnded()

@@ -81,7 +81,7 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 	c := req.Container
 	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
 		if old != nil && old.state.Task != host.TaskNone {
-			h.violated(One, "%s was created a second time", id)
+			h.violated(Single, "%s was created a second time", id)
 			return fmt.Errorf("container %s exists", id)
 		}
 		if req.Image.Ref != c.Image {

@@ -143,8 +143,8 @@ func (v *Volumes) Groups(context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(h.volumes)), nil
 }
 
-// Kept are the names of the group's persistent volumes that there are, mounted or not.
-func (h *Host) Kept(group string) []string {
+// KeptVolumes are the names of the group's persistent volumes that there are, mounted or not.
+func (h *Host) KeptVolumes(group string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Sorted(maps.Keys(h.kept[group]))

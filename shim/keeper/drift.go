@@ -20,7 +20,7 @@ type Changes interface {
 
 // watchDrift wakes a group's runner as soon as something of its network may have changed.
 func (k *Keeper) watchDrift(ctx context.Context) error {
-	tick := time.NewTicker(k.config.Glance)
+	tick := time.NewTicker(k.config.DriftInterval)
 	defer tick.Stop()
 	for {
 		select {

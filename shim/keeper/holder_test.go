@@ -19,7 +19,7 @@ const withTwo = `group "shop" {
 
 func expectRetained(t *testing.T, h *harness, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, h.host.HeldImages()); diff != "" {
+	if diff := cmp.Diff(want, h.host.RetainedImages()); diff != "" {
 		t.Errorf("held (-want +got):\n%s", diff)
 	}
 }
@@ -37,7 +37,7 @@ func TestImagesOfKeptGenerationsAreRetained(t *testing.T) {
 			"shop 3: sha256:api:1 sha256:web:3", "shop 4: sha256:api:1 sha256:web:4", "shop 5: sha256:api:1 sha256:web:5", "shop 6: sha256:api:1 sha256:web:6")
 		h.end()
 		h.begin()
-		if held := h.host.HeldImages(); len(held) != 4 {
+		if held := h.host.RetainedImages(); len(held) != 4 {
 			t.Errorf("after another keeper's start %q is held", held)
 		}
 		h.remove("shop.hcl")
@@ -62,8 +62,8 @@ func TestAGroupIsNotForgottenWhileItsImagesAreRetained(t *testing.T) {
 		h.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
 		h.host.FailNext("release", errBoom)
 		h.remove("shop.hcl")
-		if _, err := h.keeper.Status("shop"); err != nil || len(h.host.HeldImages()) == 0 {
-			t.Errorf("forgotten with an error of the release: %v, held %q", err, h.host.HeldImages())
+		if _, err := h.keeper.Status("shop"); err != nil || len(h.host.RetainedImages()) == 0 {
+			t.Errorf("forgotten with an error of the release: %v, held %q", err, h.host.RetainedImages())
 		}
 		h.wait(time.Minute)
 		expectRetained(t, h)

@@ -24,8 +24,8 @@ type Config struct {
 
 	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
 	Settle time.Duration
-	// Glance is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
-	Glance time.Duration
+	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
+	DriftInterval time.Duration
 }
 
 // A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
@@ -61,8 +61,8 @@ func New(c Config) (*Keeper, error) {
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
-	if c.Glance == 0 {
-		c.Glance = time.Second
+	if c.DriftInterval == 0 {
+		c.DriftInterval = time.Second
 	}
 	return &Keeper{
 		config:   c,

@@ -25,7 +25,7 @@ func (h *harness) purge(group string) ([]string, error) {
 // checkKept checks that the group's persistent volumes are there, or gone.
 func (h *harness) checkKept(group string, want bool) {
 	h.t.Helper()
-	if got := len(h.host.Kept(group)) > 0; got != want {
+	if got := len(h.host.KeptVolumes(group)) > 0; got != want {
 		h.t.Errorf("volumes kept: %v, want %v", got, want)
 	}
 }

@@ -30,7 +30,7 @@ func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
 	if len(p) == 0 {
 		return
 	}
-	if err := r.owner.Pin(ctx, r.group, d.generation(), p); err != nil {
+	if err := r.owner.RecordDigests(ctx, r.group, d.generation(), p); err != nil {
 		if ctx.Err() == nil {
 			r.log.Warn("its image digests are not recorded for now: "+err.Error(), "group", r.group)
 		}
@@ -81,7 +81,7 @@ func (h Machine) retain(ctx context.Context, in plan.Input, generation int) erro
 }
 
 func (r *Runner) releaseOld(ctx context.Context, current int) error {
-	kept, err := r.owner.Kept(ctx, r.group)
+	kept, err := r.owner.KeptGenerations(ctx, r.group)
 	if err != nil {
 		return err
 	}

@@ -9,16 +9,16 @@ import (
 
 // An Owner is a runner's way back to its keeper, which alone changes the store.
 type Owner interface {
-	// Conclude records the outcome of a generation.
-	Conclude(ctx context.Context, group string, generation int, o group.Outcome, why string) error
+	// RecordOutcome records the outcome of a generation.
+	RecordOutcome(ctx context.Context, group string, generation int, o group.Outcome, why string) error
 	// Revert puts the generation before w in its place. A nil error also means that something else
 	// is wanted by now.
 	Revert(ctx context.Context, r *Runner, w store.Wanted, why error) error
-	// Pin adds to the image digests of a generation.
-	Pin(ctx context.Context, group string, generation int, p group.ImageDigests) error
-	// Kept returns the generations that the group can be rolled back to.
-	Kept(ctx context.Context, group string) ([]int, error)
-	// Retire drops the runner of a group that is gone, unless it has been asked for something else
+	// RecordDigests adds to the image digests of a generation.
+	RecordDigests(ctx context.Context, group string, generation int, p group.ImageDigests) error
+	// KeptGenerations returns the generations that the group can be rolled back to.
+	KeptGenerations(ctx context.Context, group string) ([]int, error)
+	// Drop drops the runner of a group that is gone, unless it has been asked for something else
 	// since seq. It reports whether it dropped it.
-	Retire(ctx context.Context, r *Runner, seq int) bool
+	Drop(ctx context.Context, r *Runner, seq int) bool
 }

@@ -187,7 +187,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 			d, _ := r.desiredNow()
 			return r.failed(ctx, d, seq, plan.Step{}, err), false
 		}
-		gone = r.owner.Retire(ctx, r, seq)
+		gone = r.owner.Drop(ctx, r, seq)
 	}
 	if !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)

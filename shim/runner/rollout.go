@@ -69,7 +69,7 @@ func lateError(why error, w *store.Wanted, stuck error) error {
 // recordOutcome records the outcome of a generation. A failure is logged and stops nothing: the
 // first reconciliation of the next daemon records it.
 func (r *Runner) recordOutcome(ctx context.Context, number int, o group.Outcome, why string) {
-	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+	if err := r.owner.RecordOutcome(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
 		r.log.Warn("record the outcome of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}
 }
