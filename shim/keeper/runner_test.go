@@ -182,7 +182,7 @@ func TestRunnerReportsThatItDoesNotSettle(t *testing.T) {
 		h.config = func(c *keeper.Config) { c.Network = forgetfulNetwork{c.Network} }
 		h.end()
 		h.begin()
-		if st := h.status("job"); !strings.Contains(st.Error, "done over and over") || st.State != group.Starting {
+		if st := h.status("job"); !strings.Contains(st.Error, "repeated 5 times without lasting effect") || st.State != group.Starting {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
 		h.host.ForgetOperations()

@@ -11,7 +11,7 @@ import (
 // A generation was reverted, which fails the request for it. An operator asks for something else
 // before the next reconciliation, which ends both requests.
 func TestAFailedRequestLeavesLaterRequestsTheirResult(t *testing.T) {
-	h := newRunnerHarness()
+	h := newHarness()
 	r := runner.New("shop", nil, "", h.config, nil)
 	errReverted := errors.New("reverted")
 	reverted, next := runner.NewWaiter(), runner.NewWaiter()
