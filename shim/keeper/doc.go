@@ -29,8 +29,8 @@
 //	           └──── replaced: another definition, image or namespace; a restart that was asked for
 //
 // A group ends for good when all its apps have, or by a failure that stops the group. This is
-// recorded ([group.Ended]) before anything is stopped: neither a boot nor another daemon runs such a
-// group again. The states of a group are drawn at [group.State].
+// recorded ([group.Ended]) before anything is stopped: neither a boot nor another daemon runs such
+// a group again. The states of a group are drawn at [group.State].
 //
 // Some rules hold in any order of events, and after an interruption anywhere:
 //
@@ -46,14 +46,15 @@
 // by that name (shimtest.Invariant).
 //
 // The keeper does not remember the state of the host, it observes it. On disk is what is wanted
-// ([store.Store]), with the digests of its images ([group.ImageDigests]), and what happened ([journal.Journal]). So
-// after a keeper was killed between any two steps, the next one observes and goes on from there. A
-// keeper that is stopped leaves every group running. What cannot be observed later is recorded when
-// it is seen: how a container has ended, how often, and whether the keeper stopped it ([restart.Records]).
-// Its task may be gone at the next observation. A record counts for that container alone, and no
-// longer once the group begins from nothing. The answers of probes ([host.Health]) are in memory alone.
-// A new keeper does not know them, and restarts nothing because of that.
+// ([store.Store]), with the digests of its images ([group.ImageDigests]), and what happened
+// ([journal.Journal]). So after a keeper was killed between any two steps, the next one observes
+// and goes on from there. A keeper that is stopped leaves every group running. What cannot be
+// observed later is recorded when it is seen: how a container has ended, how often, and whether the
+// keeper stopped it ([restart.Records]). Its task may be gone at the next observation. A record
+// counts for that container alone, and no longer once the group begins from nothing. The answers of
+// probes ([host.Health]) are in memory alone. A new keeper does not know them, and restarts nothing
+// because of that.
 //
-// What bites: unknown is not absent. A failed read must come back as [host.Unknown], or as an error of
-// Observe. Otherwise the keeper takes the group for gone and builds it a second time.
+// What bites: unknown is not absent. A failed read must come back as [host.Unknown], or as an error
+// of Observe. Otherwise the keeper takes the group for gone and builds it a second time.
 package keeper

@@ -28,6 +28,13 @@ type Config struct {
 	DriftInterval time.Duration
 }
 
+// A Watcher reports changes that call for a reconciliation of a group. Watch blocks until ctx ends,
+// and reconnects by itself. It calls changed with a group's name, or with "" for every group, after
+// it has reconnected.
+type Watcher interface {
+	Watch(ctx context.Context, changed func(group string)) error
+}
+
 // A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
 // store, except for New and Run.
 type Keeper struct {
@@ -52,7 +59,7 @@ type Keeper struct {
 // New validates the configuration and starts nothing.
 func New(c Config) (*Keeper, error) {
 	if c.Store == nil {
-		return nil, errors.New("shim: a keeper needs a Store")
+		return nil, errors.New("keeper: a configuration needs a Store")
 	}
 	c.Records, c.Layout = c.Store, c.Store.Layout()
 	if err := c.Fill(); err != nil {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/runner"
-	"github.com/sallyport/sallyport/shim/store"
 )
 
 // An owner is the keeper as its runners see it.
@@ -28,11 +27,6 @@ func (k owner) RecordOutcome(ctx context.Context, name string, number int, o gro
 		k.wanted[name] = w
 	}
 	return nil
-}
-
-// Revert implements [runner.Owner].
-func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why error) error {
-	return k.revert(ctx, r, w, why)
 }
 
 // RecordDigests implements [runner.Owner].
@@ -71,8 +65,8 @@ func (k owner) KeptGenerations(ctx context.Context, group string) ([]int, error)
 	return numbers, err
 }
 
-// Drop implements [runner.Owner]. Requests reach a runner through mu alone, so none comes between Idle
-// and the end.
+// Drop implements [runner.Owner]. Requests reach a runner through mu alone, so none comes between
+// Idle and the end.
 func (k owner) Drop(ctx context.Context, r *runner.Runner, seq int) bool {
 	release, err := k.lock(ctx)
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // load reads the store and passes what is wanted to every runner. The caller holds the right to the
@@ -106,4 +108,38 @@ func (k *Keeper) sweep(ctx context.Context) {
 			k.setWanted(name, nil, nil, nil, nil)
 		}
 	}
+}
+
+// wantedGroup returns the wanted definition of a group. Nil means that none is wanted.
+func (k *Keeper) wantedGroup(name string) *spec.Group {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w, ok := k.wanted[name]; ok {
+		return &w.Group
+	}
+	return nil
+}
+
+// wantedNow returns what is wanted of a group. It is empty if the group is not wanted.
+func (k *Keeper) wantedNow(group string) store.Wanted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wanted[group]
+}
+
+// generationEvent returns the event of a group's new generation, and what made it.
+func generationEvent(w store.Wanted) group.Event {
+	e := group.Event{Group: w.Group.Name, Kind: group.EventAccepted}
+	switch {
+	case w.Setback != nil:
+		e.Kind = group.EventReverted
+		e.Text = fmt.Sprintf("generation %d was taken back, the one before it is put in its place as generation %d: %s", w.Setback.Generation, w.Generation, w.Setback.Why)
+	case w.By == group.ByRollback:
+		e.Kind, e.Text = group.EventRollback, fmt.Sprintf("an earlier generation is put back as generation %d", w.Generation)
+	case w.By == group.ByFile:
+		e.Text = fmt.Sprintf("generation %d, by an edit of %s", w.Generation, w.File)
+	default:
+		e.Text = fmt.Sprintf("generation %d, by %s of %s", w.Generation, w.By, w.File)
+	}
+	return e
 }
