@@ -28,7 +28,7 @@ type change struct {
 	undos   undos                            // after install
 }
 
-// read parses the files and checks them against each other and against everything else that is
+// read parses the files. It checks them against each other and against everything else that is
 // wanted.
 func (k *Keeper) read(files []group.Bundle) (*change, error) {
 	c := &change{keeper: k, files: files, of: map[string][]string{}}
@@ -82,14 +82,14 @@ func (c *change) check() error {
 	return nil
 }
 
-// checkLeaves refuses a file that would remove groups only because it has the name of their file:
+// checkLeaves refuses a file that would remove groups only because its name is that of their file:
 // it comes from another folder than the installed file.
 func (c *change) checkLeaves(wanted map[string]store.Wanted) error {
 	for _, name := range c.leaves {
 		file := wanted[name].File
 		old, err := c.keeper.config.Store.Bundle(file)
 		if err != nil || old.Path == "" {
-			continue // gone, or put there by hand: there is no other folder
+			continue // gone, or put there by hand: it came from no folder
 		}
 		ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]
 		if ours.Path != old.Path {
@@ -115,7 +115,8 @@ func (c *change) prepare(ctx context.Context, digests map[string]group.ImageDige
 	return c.resolveImages(ctx, digests)
 }
 
-// checkPorts asks about every port that a group is to publish and does not publish yet.
+// checkPorts returns an error if others use a port that a group is to publish and does not publish
+// yet.
 func (c *change) checkPorts() error {
 	for i := range c.groups {
 		for _, p := range runner.NewPorts(c.keeper.wantedGroup(c.groups[i].Name), &c.groups[i]) {
@@ -131,8 +132,7 @@ func (c *change) checkPorts() error {
 	return nil
 }
 
-// checkVolumes checks that every group of the change can have its volumes on this host, before
-// anything is stopped for it.
+// checkVolumes returns an error if a group of the change cannot have its volumes on this host.
 func (c *change) checkVolumes(ctx context.Context) error {
 	for i := range c.groups {
 		if err := c.keeper.config.Volumes.Check(ctx, &c.groups[i]); err != nil {

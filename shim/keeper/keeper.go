@@ -22,7 +22,8 @@ type Config struct {
 	Watcher       Watcher      // optional: without one, only timers and calls cause a reconciliation
 	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
 
-	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
+	// Settle is how long the folder of the group files must be quiet before it is read again.
+	// Optional: 0 is 200 ms.
 	Settle time.Duration
 	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
 	DriftInterval time.Duration
@@ -45,13 +46,13 @@ type Keeper struct {
 	ready    chan struct{} // closed when the store has been loaded
 	observed chan struct{} // closed when all groups have been observed once
 	stopped  chan struct{} // closed when Run ends
-	install  chan struct{} // a lock: its holder may read and change the store
+	install  chan struct{} // a lock: its holder may read and change the store, see lock
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
 	runners        map[string]*runner.Runner
 	wanted         map[string]store.Wanted
-	recordedStates map[string]group.State // by group: the journal's last state when Run began. Without groups that are gone
+	recordedStates map[string]group.State // by group: the journal's last state when Run began. Not those that are gone
 	loaded         store.Loaded
 	swept          bool // orphans were looked for since the last load
 }
@@ -92,7 +93,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		<-ctx.Done()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.spawn = nil // from here on nothing is added to g, whose count can reach zero only now
+		k.spawn = nil // from here on nothing is added to g: only now can its count reach zero
 		close(k.stopped)
 		return nil
 	})
@@ -101,7 +102,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Unlock()
 	k.recordedStates = k.readStates()
 	k.install <- struct{}{}
-	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
+	_ = k.load(nil, nil) // logged, and kept for Problems. The readable files count
 	<-k.install
 	close(k.ready)
 

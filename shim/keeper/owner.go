@@ -65,8 +65,8 @@ func (k owner) KeptGenerations(ctx context.Context, group string) ([]int, error)
 	return numbers, err
 }
 
-// Drop implements [runner.Owner]. Requests reach a runner through mu alone, so none comes between
-// Idle and the end.
+// Drop implements [runner.Owner]. Requests reach a runner only under mu, so none comes between Idle
+// and the end.
 func (k owner) Drop(ctx context.Context, r *runner.Runner, seq int) bool {
 	release, err := k.lock(ctx)
 	if err != nil {

@@ -74,7 +74,7 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	return err
 }
 
-// An earlier is a generation to go back to.
+// An earlier holds a generation to go back to.
 type earlier struct {
 	number  int
 	bundle  group.Bundle // replaces the installed file

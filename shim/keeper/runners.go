@@ -15,7 +15,8 @@ import (
 )
 
 // load reads the store and passes what is wanted to every runner. The caller holds the right to the
-// store. images and waiters are those of an Apply or Remove in progress, by group.
+// store. images and waiters are those of a call in progress, by group. They may be nil. The error
+// names the files that cannot be used.
 func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[string]*runner.Waiter) error {
 	l := k.config.Store.Load()
 	var errs []error
@@ -49,8 +50,8 @@ func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[strin
 }
 
 // setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A
-// new runner starts only after that: without a wanted definition it would remove its group. last is
-// the last definition. It may be nil. The caller holds mu.
+// new runner runs only after that: without a wanted definition it would remove its group. last is
+// the last definition. A nil last means that none is known. The caller holds mu.
 func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[string]host.Image, waiter *runner.Waiter) {
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
@@ -67,8 +68,8 @@ func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[strin
 	}
 }
 
-// sweepOrphans looks, after each complete load, for groups of ours on the host that no file
-// defines, and has them removed. What cannot be listed is tried again.
+// sweepOrphans removes the groups of ours on the host that no file defines, after each complete
+// load. If they cannot be listed, it tries again.
 func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Resync)
 	defer tick.Stop()
