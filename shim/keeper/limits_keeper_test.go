@@ -23,7 +23,7 @@ func TestBoundsChangeWithoutARestart(t *testing.T) {
 		}
 		h.host.Unlimit("shop")
 		h.wait(time.Minute)
-		if !strings.Contains(h.host.String(), "bounds shop") || h.host.PID("shop", "web") != pid {
+		if !strings.Contains(h.host.String(), "limits shop") || h.host.PID("shop", "web") != pid {
 			t.Errorf("the bounds are not put back:\n%s", h.host)
 		}
 		h.remove("shop.hcl")
