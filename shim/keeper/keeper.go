@@ -43,10 +43,10 @@ type Keeper struct {
 	machine runner.Machine
 	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
 
-	ready    chan struct{} // closed when the store has been loaded
-	observed chan struct{} // closed when all groups have been observed once
-	stopped  chan struct{} // closed when Run ends
-	install  chan struct{} // a lock: its holder may read and change the store, see lock
+	storeLoaded chan struct{} // closed when the store has been loaded
+	observed    chan struct{} // closed when all groups have been observed once
+	stopped     chan struct{} // closed when Run ends
+	storeLock   chan struct{} // its holder may read and change the store, see lock
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
@@ -73,15 +73,15 @@ func New(c Config) (*Keeper, error) {
 		c.DriftInterval = time.Second
 	}
 	return &Keeper{
-		config:   c,
-		machine:  runner.NewMachine(&c.Config),
-		folder:   watchFolder,
-		ready:    make(chan struct{}),
-		observed: make(chan struct{}),
-		stopped:  make(chan struct{}),
-		install:  make(chan struct{}, 1),
-		runners:  map[string]*runner.Runner{},
-		wanted:   map[string]store.Wanted{},
+		config:      c,
+		machine:     runner.NewMachine(&c.Config),
+		folder:      watchFolder,
+		storeLoaded: make(chan struct{}),
+		observed:    make(chan struct{}),
+		stopped:     make(chan struct{}),
+		storeLock:   make(chan struct{}, 1),
+		runners:     map[string]*runner.Runner{},
+		wanted:      map[string]store.Wanted{},
 	}, nil
 }
 
@@ -101,10 +101,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
 	k.recordedStates = k.readStates()
-	k.install <- struct{}{}
+	k.storeLock <- struct{}{}
 	_ = k.load(nil, nil) // logged, and kept for Problems. The readable files count
-	<-k.install
-	close(k.ready)
+	<-k.storeLock
+	close(k.storeLoaded)
 
 	g.Go(func() error { return k.waitObserved(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
@@ -167,8 +167,8 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 	select {
-	case k.install <- struct{}{}:
-		return func() { <-k.install }, nil
+	case k.storeLock <- struct{}{}:
+		return func() { <-k.storeLock }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-k.stopped:
@@ -179,7 +179,7 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 // waitLoaded waits until Run has loaded the store.
 func (k *Keeper) waitLoaded(ctx context.Context) error {
 	select {
-	case <-k.ready:
+	case <-k.storeLoaded:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -97,7 +97,7 @@ func TestRemoveFileTakesAllItsGroups(t *testing.T) {
 	})
 }
 
-// A group that was just written into the file by hand does not go with the removed one.
+// A group that was just added to the file by hand is not removed with the other one.
 func TestRemoveSparesAGroupJustAdded(t *testing.T) {
 	for _, volumes := range []bool{false, true} {
 		withHarness(t, func(t *testing.T, h *harness) {

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/shim/keeper"
 )
 
-// A keeper that has done nothing to a group takes the time of its state from the containers.
+// A keeper that has only adopted a group takes the time of its state from the containers.
 func TestSinceOutlivesTheKeeper(t *testing.T) {
 	for _, tt := range []struct {
 		name string
