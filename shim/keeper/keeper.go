@@ -41,7 +41,7 @@ type Watcher interface {
 type Keeper struct {
 	config  Config
 	machine runner.Machine
-	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
+	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
 	storeLoaded chan struct{} // closed when the store has been loaded
 	observed    chan struct{} // closed when all groups have been observed once
