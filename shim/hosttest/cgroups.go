@@ -9,14 +9,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Cgroups are the cgroups of a Host.
+// Cgroups enforces the limits of a Host's groups. It implements [runner.Cgroups].
 type Cgroups Host
 
-// Cgroups is the host's cgroups. One whose side was never asked for has groups run without bounds.
+// Cgroups returns the host's cgroups. If it was never called, groups may run without their limits.
 func (h *Host) Cgroups() *Cgroups {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.bounding = true
+	h.limiting = true
 	return (*Cgroups)(h)
 }
 
@@ -24,41 +24,42 @@ func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 	h := (*Host)(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("observe bounds"); f.err != nil {
+	if f := h.begin("observe limits"); f.err != nil {
 		return host.Unknown
 	}
-	return presence(h.bounded(want))
+	return presence(h.limited(want))
 }
 
-// bounded needs mu.
-func (h *Host) bounded(g *spec.Group) bool { return reflect.DeepEqual(h.bounds[g.Name], g.Resources) }
+// limited reports whether exactly the group's limits are in force. The caller holds mu.
+func (h *Host) limited(g *spec.Group) bool { return reflect.DeepEqual(h.limits[g.Name], g.Resources) }
 
 func (c *Cgroups) Limit(_ context.Context, want *spec.Group) error {
 	h := (*Host)(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began("limit")
+	f := h.begin("limit")
 	if f.err != nil && !f.after {
 		return f.err
 	}
-	h.bounds[want.Name] = want.Resources
-	if h.bounds[want.Name] == (spec.Resources{}) {
-		delete(h.bounds, want.Name)
+	h.limits[want.Name] = want.Resources
+	if h.limits[want.Name] == (spec.Resources{}) {
+		delete(h.limits, want.Name)
 	}
 	return f.err
 }
 
-// Unlimit takes away a group's bounds, as somebody with a shell would.
+// Unlimit removes a group's limits, as an operator with a shell would.
 func (h *Host) Unlimit(group string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.bounds, group)
+	delete(h.limits, group)
 }
 
-func boundsLine(group string, r spec.Resources) string {
+// limitsLine returns a group's limits as a line of [Host.String].
+func limitsLine(group string, r spec.Resources) string {
 	text, err := json.Marshal(r)
 	if err != nil {
-		panic("shimtest: " + err.Error()) // of a type of ours that encodes
+		panic("hosttest: " + err.Error()) // the type always encodes
 	}
-	return "bounds " + group + ": " + string(text)
+	return "limits " + group + ": " + string(text)
 }

@@ -41,7 +41,7 @@ func TestRuntimeContract(t *testing.T) {
 	contract.RuntimeContract(t, func(*testing.T) contract.Fixture { return fixture() })
 }
 
-// A broken is a runtime in which those calls are replaced that are not nil.
+// A broken is a runtime with some calls replaced. A nil func leaves the call as it is.
 type broken struct {
 	runner.Runtime
 	image  func(ref string) (host.Image, error)
@@ -78,8 +78,8 @@ func (b broken) Remove(ctx context.Context, group, name string) error {
 	return b.Runtime.Remove(ctx, group, name)
 }
 
-// Each check of the contract notices a runtime that breaks it.
-func TestContractNotices(t *testing.T) {
+// Each check of the contract finds a runtime that breaks it.
+func TestContractFindsBrokenRuntimes(t *testing.T) {
 	ctx := t.Context()
 	report := func(edit func(*contract.Report)) func(*contract.Fixture, *broken) {
 		return func(f *contract.Fixture, _ *broken) {
@@ -103,10 +103,10 @@ func TestContractNotices(t *testing.T) {
 	seen := map[string]bool{}
 	for _, tt := range []struct {
 		name  string
-		check string // which notices it
+		check string // the one that finds it
 		wrong func(*contract.Fixture, *broken)
 	}{
-		{"every look at an image finds another", "an image that is present stays the same", func(_ *contract.Fixture, b *broken) {
+		{"an image resolves to another digest each time", "an image that is present stays the same", func(_ *contract.Fixture, b *broken) {
 			n := 0
 			b.image = func(ref string) (host.Image, error) {
 				n++
@@ -147,7 +147,7 @@ func TestContractNotices(t *testing.T) {
 				return errors.Join(right.Remove(ctx, req.Group.Name, req.Container.Name), right.Create(ctx, req))
 			}
 		}},
-		{"stop does nothing", "stop ends a program, and asks no questions twice", func(_ *contract.Fixture, b *broken) {
+		{"stop does nothing", "stop ends a program, and a second stop is no error", func(_ *contract.Fixture, b *broken) {
 			b.stop = func(string, string) error { return nil }
 		}},
 		{"remove leaves what runs", "remove leaves nothing", func(_ *contract.Fixture, b *broken) {
@@ -166,7 +166,7 @@ func TestContractNotices(t *testing.T) {
 				f.Runtime = b
 				err := check.Run(ctx, f, "g")
 				if err == nil {
-					t.Errorf("the check %q notices nothing", tt.check)
+					t.Errorf("the check %q passes", tt.check)
 				}
 				t.Log(err)
 				return

@@ -1,5 +1,7 @@
-// Package shimtest is a host in memory for the tests of whoever keeps groups: it has networks, volumes, images and
-// containers, prints itself in an operator's words, fails where it is told to, and notes every time the promise was broken.
+// Package hosttest is a host in memory, for the tests of what keeps groups. It has networks,
+// volumes, images and containers. It prints itself in an operator's words, fails where a test asks
+// for it, and records each violation of an [Invariant].
 //
-// What bites: it notes and goes on. A test must ask for [Host.Violations] at its end.
+// What bites: a violation fails no call and no test. A test must check [Host.Violations] at its
+// end.
 package hosttest

@@ -4,18 +4,17 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/shim/host"
-	"github.com/sallyport/sallyport/spec"
 )
 
-// A door is what the kernel counted at a group's.
+// A door has what the kernel counted at a group's door.
 type door struct {
 	denials     []host.Denial
 	used, quota uint64
 }
 
+// door returns the door of a group, and makes it if there is none. The caller holds mu.
 func (h *Host) door(group string) *door {
 	if h.doors[group] == nil {
 		h.doors[group] = &door{}
@@ -23,7 +22,7 @@ func (h *Host) door(group string) *door {
 	return h.doors[group]
 }
 
-// Refuse counts one packet of a container that was refused, n times.
+// Refuse counts n refused packets like d. d.Bytes is the size of one.
 func (h *Host) Refuse(group string, d host.Denial, n uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -39,25 +38,25 @@ func (h *Host) Refuse(group string, d host.Denial, n uint64) {
 	door.denials[i].Bytes += n * d.Bytes
 }
 
-// ForgetDenials is what the kernel does when a group's rules are made anew.
+// ForgetDenials drops the counted denials, as the kernel does when a group's rules are made anew.
 func (h *Host) ForgetDenials(group string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.door(group).denials = nil
 }
 
-// Spend sets how many bytes have gone through a group's door, of how many.
+// Spend sets how many bytes of its quota a group has used.
 func (h *Host) Spend(group string, used, quota uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.door(group).used, h.door(group).quota = used, quota
 }
 
-// Denials implements [denials.Door]. Only a group that was ever refused or given something has a door.
+// Denials implements [denials.Door]. A group has a door only after a call of Refuse or Spend.
 func (h *Host) Denials(group string) ([]host.Denial, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("observe denials"); f.err != nil {
+	if f := h.begin("observe denials"); f.err != nil {
 		return nil, f.err
 	}
 	if h.doors[group] == nil {
@@ -75,23 +74,3 @@ func (h *Host) Spent(group string) (used, quota uint64, err error) {
 	}
 	return h.doors[group].used, h.doors[group].quota, nil
 }
-
-// Changed implements [keeper.Changes].
-func (h *Host) Changed(groups []string) (changed []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, group := range groups {
-		now := ""
-		if n := h.nets[group]; n != nil {
-			now = strings.Join(n.lines(group), "\n")
-		}
-		if now != h.glanced[group] {
-			changed = append(changed, group)
-		}
-		h.glanced[group] = now
-	}
-	return changed
-}
-
-// Amiss implements [runner.Drift].
-func (h *Host) Amiss(part host.Part, _ *spec.Group) []string { return []string{"its " + string(part)} }

@@ -24,7 +24,7 @@ group "shop" {
 }
 `
 
-// Job is one app that is not to be restarted.
+// Job is a group file with one app that is never restarted.
 const Job = `
 group "job" {
   egress = "none"
@@ -35,5 +35,5 @@ group "job" {
 }
 `
 
-// Edited returns a text with replacements: old, new, old, new.
+// Edited returns a text after replacements: old, new, old, new.
 func Edited(text string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(text) }

@@ -10,10 +10,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Noon is the time at which tests of what is pure take place.
+// Noon is the time at which tests of pure code take place.
 var Noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// Checkout is DESIGN's group: an app, a sidecar, an ambassador and a volume. edits change it before it gets its digests.
+// Checkout returns the group of docs/design.md: an app, a sidecar, an ambassador and a volume.
+// edits change it before it gets its digests.
 func Checkout(edits ...func(*spec.Group)) *spec.Group {
 	g := &spec.Group{
 		Name: "checkout", Egress: spec.EgressAmbassador,
@@ -33,7 +34,8 @@ func Checkout(edits ...func(*spec.Group)) *spec.Group {
 	return Digested(g)
 }
 
-// Sealed is a group of one app that reaches nothing.
+// Sealed returns a group of one app that reaches nothing. edits change it before it gets its
+// digests.
 func Sealed(edits ...func(*spec.Group)) *spec.Group {
 	g := &spec.Group{Name: "sealed", Egress: spec.EgressNone, Containers: []spec.Container{
 		{Name: "web", Role: spec.App, Image: "web:1", Stop: Grace(10)},
@@ -44,32 +46,33 @@ func Sealed(edits ...func(*spec.Group)) *spec.Group {
 	return Digested(g)
 }
 
-// Grace is a stop that waits so many seconds.
+// Grace returns a stop with that grace period.
 func Grace(seconds int) spec.Stop {
 	return spec.Stop{Timeout: time.Duration(seconds) * time.Second}
 }
 
-// EditContainer changes one container.
+// EditContainer returns an edit of one container.
 func EditContainer(name string, do func(*spec.Container)) func(*spec.Group) {
 	return func(g *spec.Group) { do(g.Container(name)) }
 }
 
-// Command sets a container's command.
+// Command returns an edit of a container's command.
 func Command(args ...string) func(*spec.Container) {
 	return func(c *spec.Container) { c.Command = args }
 }
 
-// Policy sets when a container is restarted.
+// Policy returns an edit of a container's restart policy.
 func Policy(p spec.RestartPolicy) func(*spec.Container) {
 	return func(c *spec.Container) { c.Restart.Policy = p }
 }
 
-// Allow sets what the proxy may reach.
+// Allow returns an edit of what the container proxy may reach.
 func Allow(a ...spec.Allow) func(*spec.Group) {
 	return EditContainer("proxy", func(c *spec.Container) { c.Allow = a })
 }
 
-// EveryDoor asks of the ambassador all that acts on the door.
+// EveryDoor sets everything that acts on the ambassador's door: limits, interception, unsafe
+// capabilities, DNS.
 func EveryDoor(g *spec.Group) {
 	EveryLimit(g)
 	a := g.Container("proxy")
@@ -77,7 +80,7 @@ func EveryDoor(g *spec.Group) {
 	g.DNS, g.Network.Servers = spec.DNSAmbassador, []string{"192.0.2.53"}
 }
 
-// EveryLimit sets the limits of the door.
+// EveryLimit sets all limits of the ambassador's door.
 func EveryLimit(g *spec.Group) {
 	a := g.Container("proxy")
 	a.Rate, a.Quota = spec.Rate{Out: 2_000_000, In: 10_000_000}, 5<<30
@@ -91,24 +94,25 @@ func FullDoor(g *spec.Group) {
 	a.Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
 }
 
-// Without drops a container.
+// Without returns an edit that drops a container.
 func Without(name string) func(*spec.Group) {
 	return func(g *spec.Group) {
 		g.Containers = slices.DeleteFunc(g.Containers, func(c spec.Container) bool { return c.Name == name })
 	}
 }
 
-// AddApp adds an app.
+// AddApp returns an edit that adds an app. seconds is its grace period.
 func AddApp(name string, seconds int) func(*spec.Group) {
 	return func(g *spec.Group) {
 		g.Containers = append(g.Containers, spec.Container{Name: name, Role: spec.App, Image: "web:1", Stop: Grace(seconds)})
 	}
 }
 
-// Egress sets how a group reaches the world.
+// Egress returns an edit of how a group reaches the world.
 func Egress(e spec.Egress) func(*spec.Group) { return func(g *spec.Group) { g.Egress = e } }
 
-// Digested fills in the digests by the rule of the decoder.
+// Digested fills in the digests as the decoder of group files does, and returns g. The digests
+// differ from the decoder's, but change with the same attributes.
 func Digested(g *spec.Group) *spec.Group {
 	for i := range g.Containers {
 		c := &g.Containers[i]

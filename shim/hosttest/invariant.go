@@ -8,23 +8,23 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An Invariant is what holds whatever happens to a host, and begins the line of a violation.
+// An Invariant holds in any order of events. The line of a violation begins with it.
 type Invariant string
 
 const (
-	Ruled    Invariant = "never a process without rules"
-	Bounded  Invariant = "never a process without its group's bounds"
-	Held     Invariant = "never a container of an image that is not held"
-	Pinned   Invariant = "never two images of one name in a generation"
-	Gated    Invariant = "never an app before the ambassador is ready"
-	Ordered  Invariant = "never a container before those it comes after"
-	One      Invariant = "never two of one container"
-	Once     Invariant = "never again what has ended for good"
-	Careful  Invariant = "unknown never destroys"
-	Contract Invariant = "never against an interface's contract"
+	Ruled           Invariant = "never a process without rules"
+	Limited         Invariant = "never a process without its group's limits"
+	Retained        Invariant = "never a container of an image that is not retained"
+	OneImage        Invariant = "never two images of one name in a generation"
+	AfterAmbassador Invariant = "never an app before the ambassador is ready"
+	Ordered         Invariant = "never a container before those it comes after"
+	Single          Invariant = "never two of one container"
+	Once            Invariant = "never again what has ended for good"
+	Careful         Invariant = "unknown never destroys"
+	Contract        Invariant = "never against an interface's contract"
 )
 
-// checkStart notes what a program must not find when it begins to run.
+// checkStart records what a program must not find when it begins to run.
 func (h *Host) checkStart(id string, c *container) {
 	group := c.state.Group
 	net := h.nets[group]
@@ -34,19 +34,20 @@ func (h *Host) checkStart(id string, c *container) {
 	case net.number != c.namespace:
 		h.violated(Ruled, "%s was started in a namespace that is lost", id)
 	}
-	if h.unruled[group] {
-		h.violated(Ruled, "%s was started although its rules could not be looked at", id)
+	if h.rulesUnknown[group] {
+		h.violated(Ruled, "%s was started although its rules were unknown", id)
 	}
-	want := cmp.Or(h.wants[group], c.group) // what was created may be of an earlier definition
-	if h.bounding && want.Resources != (spec.Resources{}) && !h.bounded(want) {
-		h.violated(Bounded, "%s was started", id)
+	want := cmp.Or(h.wanted[group], c.group) // the container may be of an earlier definition
+	if h.limiting && want.Resources != (spec.Resources{}) && !h.limited(want) {
+		h.violated(Limited, "%s was started", id)
 	}
-	if c.state.Role != spec.Ambassador && want.Ambassador() != nil && !h.open[group] && !h.ready(want, want.Ambassador()) {
-		h.violated(Gated, "%s was started", id)
+	if c.state.Role != spec.Ambassador && want.Ambassador() != nil && !h.ambassadorReady[group] && !h.ready(want, want.Ambassador()) {
+		h.violated(AfterAmbassador, "%s was started", id)
 	}
 	h.checkOrder(id, c, want)
 }
 
+// checkOrder records a container that starts before one that has to start or end first.
 func (h *Host) checkOrder(id string, c *container, want *spec.Group) {
 	for i := range want.Containers {
 		before := &want.Containers[i]
@@ -55,22 +56,23 @@ func (h *Host) checkOrder(id string, c *container, want *spec.Group) {
 			return
 		}
 		switch {
-		case rank(before.Role) < rank(c.state.Role) && (b == nil || !b.begun):
+		case rank(before.Role) < rank(c.state.Role) && (b == nil || !b.started):
 			h.violated(Ordered, "%s was started before %s (%s)", id, before.Name, before.Role)
-		case before.Role == spec.Init && c.state.Role == spec.Init && (b == nil || b.state.Task != host.TaskStopped && !b.lost):
+		case before.Role == spec.Init && c.state.Role == spec.Init && (b == nil || b.state.Task != host.TaskStopped && !b.taskLost):
 			h.violated(Ordered, "%s was started before %s (init) had ended", id, before.Name)
 		}
 	}
 }
 
-// noteDoor notes whether the group's ambassador is ready: whoever looks at the containers now may go by it until the next look.
-func (h *Host) noteDoor(group string) {
-	want := h.wants[group]
-	h.open[group] = want != nil && want.Ambassador() != nil && h.ready(want, want.Ambassador())
+// noteReadiness notes whether the group's ambassador is ready. A keeper that observes the
+// containers now may go by that until its next observation.
+func (h *Host) noteReadiness(group string) {
+	want := h.wanted[group]
+	h.ambassadorReady[group] = want != nil && want.Ambassador() != nil && h.ready(want, want.Ambassador())
 }
 
-// ready says that the ambassador runs, and has succeeded in its probes, where these have a say. One without such probes is taken
-// to be ready by whoever started it and has not looked since.
+// ready reports whether the ambassador runs, and its start-up and ready probes have succeeded.
+// Without such probes a keeper that has started it takes it to be ready until its next observation.
 func (h *Host) ready(want *spec.Group, a *spec.Container) bool {
 	c := h.containers[spec.ID(want.Name, a.Name)]
 	if c == nil {
@@ -78,48 +80,49 @@ func (h *Host) ready(want *spec.Group, a *spec.Container) bool {
 	}
 	gated := slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive })
 	if c.state.Task != host.TaskRunning && c.state.Task != host.TaskUnknown {
-		return !gated && c.begun && c.look == h.looks[want.Name]
+		return !gated && c.started && c.startedAt == h.observations[want.Name]
 	}
-	return c.begun && !slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive && !c.answers[p.Kind].good })
+	return c.started && !slices.ContainsFunc(a.Probes, func(p spec.Probe) bool { return p.Kind != spec.ProbeLive && !c.answers[p.Kind].good })
 }
 
-// answers are what one probe of a container has said.
-type answers struct {
-	good   bool // it has succeeded, and has not failed as often as it may since
+// A verdict is the result of one probe of a container.
+type verdict struct {
+	good   bool // it has succeeded, and has not failed too often since
 	misses int  // in a row
 }
 
-// answered notes what a container's probe said.
+// answered notes an answer of a container's probe.
 func (c *container) answered(p spec.Probe, err error) {
 	a := c.answers[p.Kind]
 	if err == nil {
-		a = answers{good: true}
+		a = verdict{good: true}
 	} else if a.misses++; a.misses >= p.Failures {
 		a.good = false
 	}
 	c.answers[p.Kind] = a
 }
 
-// checkKnown notes the end of something whose state was not known.
-func (h *Host) checkKnown(did, id string, c *container) {
-	if c != nil && (c.state.Task == host.TaskUnknown || h.unread[c.state.Group]) {
-		h.violated(Careful, "%s was %s although its state was not known", id, did)
+// checkUncertain records that a container was stopped or removed although its state was unknown.
+func (h *Host) checkUncertain(did, id string, c *container) {
+	if c != nil && (c.state.Task == host.TaskUnknown || h.containersUnknown[c.state.Group]) {
+		h.violated(Careful, "%s was %s although its state was unknown", id, did)
 	}
 }
 
-// goesOn notes that somebody acts on a group: what he was told of its ends he knows by now, whatever befalls him.
-func (h *Host) goesOn(group string) {
+// noteAction notes that a keeper acts on a group. The ends that it has observed are known from now
+// on: the next keeper has to know them too.
+func (h *Host) noteAction(group string) {
 	for _, c := range h.containers {
-		if c.state.Group == group && c.shown {
-			c.known = true
+		if c.state.Group == group && c.endObserved {
+			c.endKnown = true
 		}
 	}
 }
 
-// checkOnce notes that a container is made once more that had ended for good, and was there until containerd forgot its task. One
-// that was removed before is made because somebody wants it.
+// checkOnce records that a container is created again although it had ended for good and only its
+// task was lost. A container that was removed first may be created: an operator wants it.
 func (h *Host) checkOnce(id string, old *container, req host.CreateRequest) {
-	if old == nil || !old.lost || !old.known || !old.own || old.state.Digest != req.Container.Digest {
+	if old == nil || !old.taskLost || !old.endKnown || !old.endedItself || old.state.Digest != req.Container.Digest {
 		return
 	}
 	net := h.nets[req.Group.Name]
@@ -128,11 +131,11 @@ func (h *Host) checkOnce(id string, old *container, req host.CreateRequest) {
 	}
 	policy, well := req.Container.Restart.Policy, old.state.ExitStatus == 0
 	if policy == spec.RestartNever || well && (policy == spec.RestartOnFailure || req.Container.Role == spec.Init) {
-		h.violated(Once, "%s was made again", id)
+		h.violated(Once, "%s was created again", id)
 	}
 }
 
-// rank is the order of roles at the start.
+// rank returns the place of a role in the order of starts.
 func rank(r spec.Role) int {
 	switch r {
 	case spec.Ambassador:

@@ -10,14 +10,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Network is the network of a Host.
+// A Network is the network of a Host. It implements [runner.Network].
 type Network Host
 
 func (n *Network) Groups(context.Context) ([]string, error) {
 	h := (*Host)(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("list networks"); f.err != nil {
+	if f := h.begin("list networks"); f.err != nil {
 		return nil, f.err
 	}
 	var names []string
@@ -32,10 +32,10 @@ func (n *Network) Observe(_ context.Context, group string, want *spec.Group) hos
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if want != nil {
-		h.wants[group] = want
+		h.wanted[group] = want
 	}
-	h.unruled[group] = h.began("observe network").err != nil
-	if h.unruled[group] {
+	h.rulesUnknown[group] = h.begin("observe network").err != nil
+	if h.rulesUnknown[group] {
 		return host.NetState{}
 	}
 	net := h.nets[group]
@@ -62,8 +62,8 @@ func (n *Network) Seal(_ context.Context, group string) error {
 	return (*Host)(n).change("seal", group, func(net *network) {
 		if !net.pinned {
 			h := (*Host)(n)
-			h.pins++
-			*net = network{pinned: true, number: h.pins}
+			h.pinned++
+			*net = network{pinned: true, number: h.pinned}
 		}
 		net.sealed = true
 	})
@@ -87,7 +87,7 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 			(*Host)(n).violated(Ruled, "%s was connected before its rules were in force", want.Name)
 		}
 		if want.Egress == spec.EgressNone {
-			(*Host)(n).violated(Contract, "%s was connected although nobody may leave", want.Name)
+			(*Host)(n).violated(Contract, "%s was connected although it has no egress", want.Name)
 		}
 		net.link = linkOf(want)
 	})
@@ -97,12 +97,12 @@ func (n *Network) Remove(_ context.Context, group string) error {
 	h := (*Host)(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began("disconnect")
+	f := h.begin("disconnect")
 	if f.err != nil && !f.after {
 		return f.err
 	}
-	if h.unruled[group] {
-		h.violated(Careful, "the network of %s was removed although it could not be looked at", group)
+	if h.rulesUnknown[group] {
+		h.violated(Careful, "the network of %s was removed although it was unknown", group)
 	}
 	for id, c := range h.containers {
 		if c.state.Group == group && c.state.Task == host.TaskRunning {
@@ -110,7 +110,7 @@ func (n *Network) Remove(_ context.Context, group string) error {
 		}
 	}
 	delete(h.nets, group)
-	delete(h.bounds, group)
+	delete(h.limits, group)
 	return f.err
 }
 
@@ -118,7 +118,7 @@ func (n *Network) Remove(_ context.Context, group string) error {
 func (h *Host) change(operation, group string, do func(*network)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began(operation)
+	f := h.begin(operation)
 	if f.err != nil && !f.after {
 		return f.err
 	}
@@ -131,14 +131,14 @@ func (h *Host) change(operation, group string, do func(*network)) error {
 	return f.err
 }
 
-// policyOf is a group's policy in words.
+// policyOf returns a group's policy in words.
 func policyOf(g *spec.Group) string {
 	a := g.Ambassador()
 	switch {
 	case g.Egress == spec.EgressDirect:
-		return "everybody may leave"
+		return "all may leave"
 	case g.Egress == spec.EgressNone || a == nil:
-		return "nobody may leave"
+		return "none may leave"
 	}
 	policy := a.Name + " may leave"
 	if a.Allow != nil {
@@ -152,12 +152,12 @@ func policyOf(g *spec.Group) string {
 		policy += fmt.Sprintf(", for %d bytes", a.Quota)
 	}
 	if a.Intercept != 0 {
-		policy += fmt.Sprintf(", members are led to its port %d", a.Intercept)
+		policy += fmt.Sprintf(", members are redirected to its port %d", a.Intercept)
 	}
 	return policy
 }
 
-// linkOf is a group's link in words.
+// linkOf returns the settings of a group's link in words.
 func linkOf(g *spec.Group) string {
 	link := "up"
 	a := g.Ambassador()

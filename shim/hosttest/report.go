@@ -12,12 +12,12 @@ import (
 )
 
 // Report returns what the program of a container found when it began to run, with the paths of that
-// layout. One that has not run is an error.
+// layout. It fails for a program that has not run.
 func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.containers[spec.ID(group, name)]
-	if c == nil || !c.begun {
+	if c == nil || !c.started {
 		return contract.Report{}, errors.New("its program has not run")
 	}
 	return contract.Report{
@@ -30,8 +30,8 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 	}, nil
 }
 
-// Namespace returns the name of the group's pinned namespace, as reports have it. It returns ""
-// without one.
+// Namespace returns the name of the group's pinned namespace, as in reports. It is "" if there is
+// none.
 func (h *Host) Namespace(group string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

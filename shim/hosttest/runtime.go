@@ -13,14 +13,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Runtime is the containerd of a Host.
+// A Runtime is the containerd of a Host. It implements [runner.Runtime].
 type Runtime Host
 
 func (r *Runtime) Image(_ context.Context, ref string) (host.Image, error) {
 	h := (*Host)(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("image " + ref); f.err != nil {
+	if f := h.begin("image " + ref); f.err != nil {
 		return host.Image{}, f.err
 	}
 	if h.missing[ref] {
@@ -29,7 +29,7 @@ func (r *Runtime) Image(_ context.Context, ref string) (host.Image, error) {
 	return host.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, nil
 }
 
-// digest needs mu.
+// digest returns what a reference resolves to. The caller holds mu.
 func (h *Host) digest(ref string) string {
 	if d, ok := h.images[ref]; ok {
 		return d
@@ -45,20 +45,20 @@ func (r *Runtime) Observe(_ context.Context, group string) ([]host.ContainerStat
 	if group == "" {
 		operation = "list containers"
 	}
-	f := h.began(operation)
-	h.unread[group] = f.err != nil
+	f := h.begin(operation)
+	h.containersUnknown[group] = f.err != nil
 	if f.err != nil {
 		return nil, f.err
 	}
 	if group != "" {
-		h.looks[group]++
-		h.noteDoor(group)
+		h.observations[group]++
+		h.noteReadiness(group)
 	}
 	var out []host.ContainerState
 	for _, c := range h.containers {
 		if group == "" || c.state.Group == group {
-			c.shown = c.shown || c.state.Task == host.TaskStopped
-			out = append(out, c.told())
+			c.endObserved = c.endObserved || c.state.Task == host.TaskStopped
+			out = append(out, c.observed())
 		}
 	}
 	slices.SortFunc(out, func(a, b host.ContainerState) int {
@@ -67,8 +67,9 @@ func (r *Runtime) Observe(_ context.Context, group string) ([]host.ContainerStat
 	return out, nil
 }
 
-// told is what containerd says of a container. Of one without a task it does not know how it has ended.
-func (c *container) told() host.ContainerState {
+// observed returns the state of a container as containerd has it. Without a task it does not know
+// how the container has ended.
+func (c *container) observed() host.ContainerState {
 	s := c.state
 	if s.Task == host.TaskNone {
 		s.ExitStatus, s.ExitedAt, s.OOMKilled = 0, time.Time{}, false
@@ -81,17 +82,17 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 	c := req.Container
 	return h.act("create", req.Group.Name, c.Name, func(id string, old *container) error {
 		if old != nil && old.state.Task != host.TaskNone {
-			h.violated(One, "%s was created a second time", id)
+			h.violated(Single, "%s was created a second time", id)
 			return fmt.Errorf("container %s exists", id)
 		}
 		if req.Image.Ref != c.Image {
 			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
 		}
-		h.checkHeld(id, req)
+		h.checkRetained(id, req)
 		h.checkOnce(id, old, req)
 		net := h.nets[req.Group.Name]
 		if net == nil || !net.pinned || !net.sealed {
-			h.violated(Ruled, "%s was created where nothing is denied", id)
+			h.violated(Ruled, "%s was created before everything was denied", id)
 			return fmt.Errorf("namespace of %s: not pinned", req.Group.Name)
 		}
 		capabilities, err := allowed(c)
@@ -105,19 +106,20 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 			}
 			mounts[m.Path] = contract.Mount{Volume: m.Volume, ReadOnly: m.ReadOnly}
 		}
-		h.made++
+		h.created++
 		h.containers[id] = &container{
-			group: req.Group, namespace: net.number, answers: map[string]answers{}, mounted: mounts, capabilities: capabilities,
+			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, capabilities: capabilities,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
-				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.made),
+				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),
 			},
 		}
 		return nil
 	})
 }
 
-// allowed are the capabilities that a container is given. One that asks for a way out is refused.
+// allowed returns the capabilities of a container. It fails for a container that asks for a way
+// out.
 func allowed(c spec.Container) ([]string, error) {
 	given := c.Capabilities
 	if given == nil {
@@ -143,10 +145,10 @@ func (r *Runtime) Start(_ context.Context, group, name string) error {
 			return fmt.Errorf("container %s is not created", id)
 		}
 		h.checkStart(id, c)
-		c.begun, c.look = true, h.looks[group]
+		c.started, c.startedAt = true, h.observations[group]
 		c.state.Task, c.state.PID, c.state.StartedAt = host.TaskRunning, uint32(1000+len(h.operations)), h.now()
 		for _, who := range []string{id, "image " + c.group.Container(name).Image, "image " + c.state.ImageDigest} {
-			if status, ok := h.quitters[who]; ok {
+			if status, ok := h.exitAtOnce[who]; ok {
 				c.end(status, h.now())
 			}
 		}
@@ -157,18 +159,18 @@ func (r *Runtime) Start(_ context.Context, group, name string) error {
 func (r *Runtime) Stop(_ context.Context, group, name string, _ spec.Stop) error {
 	h := (*Host)(r)
 	return h.act("stop", group, name, func(id string, c *container) error {
-		h.checkKnown("stopped", id, c)
+		h.checkUncertain("stopped", id, c)
 		if c == nil {
 			return nil
 		}
 		if c.state.Task == host.TaskRunning {
-			status, ok := h.leavers[id]
+			status, ok := h.stopStatus[id]
 			if !ok {
 				status = 143
 			}
 			c.end(status, h.now())
 		}
-		c.own = false
+		c.endedItself = false
 		return nil
 	})
 }
@@ -176,17 +178,17 @@ func (r *Runtime) Stop(_ context.Context, group, name string, _ spec.Stop) error
 func (r *Runtime) Remove(_ context.Context, group, name string) error {
 	h := (*Host)(r)
 	return h.act("remove", group, name, func(id string, c *container) error {
-		h.checkKnown("removed", id, c)
+		h.checkUncertain("removed", id, c)
 		delete(h.containers, id)
 		return nil
 	})
 }
 
-// act does one operation on one container and tells the watchers.
+// act does one operation on one container and notifies the watchers.
 func (h *Host) act(verb, group, name string, do func(id string, c *container) error) error {
 	h.mu.Lock()
-	h.goesOn(group)
-	f := h.began(verb + " " + name)
+	h.noteAction(group)
+	f := h.begin(verb + " " + name)
 	err := f.err
 	if err == nil || f.after {
 		id := spec.ID(group, name)
@@ -195,6 +197,6 @@ func (h *Host) act(verb, group, name string, do func(id string, c *container) er
 		}
 	}
 	h.mu.Unlock()
-	h.tell(group)
+	h.notify(group)
 	return err
 }

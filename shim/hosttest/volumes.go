@@ -12,19 +12,20 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Volumes are the mounts and folders of a Host.
+// Volumes has the mounts and folders of a Host. It implements [runner.Volumes].
 type Volumes Host
 
-// A volume is one that is mounted.
+// A volume is a mounted volume.
 type volume struct{ spec.Volume }
 
+// line returns the volume as a line of [Host.String].
 func (v volume) line(group string) string {
 	what := fmt.Sprintf("of %d bytes", v.Size)
 	switch {
 	case v.HostPath != "":
-		what = "of the host, " + v.HostPath
+		what = "of the host's folder " + v.HostPath
 	case v.Persistent:
-		what = "of what is kept"
+		what = "persistent"
 	}
 	if v.Owner != "" || v.Mode != 0 {
 		what += fmt.Sprintf(", owner %s, mode %o", v.Owner, v.Mode)
@@ -36,7 +37,7 @@ func (v *Volumes) Observe(_ context.Context, group string, _ *spec.Group) ([]spe
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("observe volumes"); f.err != nil {
+	if f := h.begin("observe volumes"); f.err != nil {
 		return nil, f.err
 	}
 	var out []spec.Volume
@@ -58,7 +59,7 @@ func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
 	return nil
 }
 
-// checkPath needs mu.
+// checkPath returns an error for a volume whose folder of the host is gone. The caller holds mu.
 func (h *Host) checkPath(v spec.Volume) error {
 	if h.absent[v.HostPath] {
 		return &hint.Error{Err: errors.New("host path " + v.HostPath + " does not exist"), Hint: "make the folder"}
@@ -70,7 +71,7 @@ func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) e
 	h, group := (*Host)(v), want.Name
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began("mount " + vol.Name)
+	f := h.begin("mount " + vol.Name)
 	if f.err != nil && !f.after {
 		return f.err
 	}
@@ -80,15 +81,15 @@ func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) e
 	if h.volumes[group] == nil {
 		h.volumes[group] = map[string]volume{}
 	}
-	if h.kept[group] == nil {
-		h.kept[group] = map[string]bool{}
+	if h.persistent[group] == nil {
+		h.persistent[group] = map[string]bool{}
 	}
 	if old, ok := h.volumes[group][vol.Name]; ok && (old.Persistent != vol.Persistent || old.HostPath != vol.HostPath) {
 		h.checkUnused(group, vol.Name)
 	}
 	h.volumes[group][vol.Name] = volume{vol}
 	if vol.Persistent {
-		h.kept[group][vol.Name] = true
+		h.persistent[group][vol.Name] = true
 	}
 	return f.err
 }
@@ -97,7 +98,7 @@ func (v *Volumes) Remove(_ context.Context, group, volume string) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began("unmount " + volume)
+	f := h.begin("unmount " + volume)
 	if f.err != nil && !f.after {
 		return f.err
 	}
@@ -109,7 +110,8 @@ func (v *Volumes) Remove(_ context.Context, group, volume string) error {
 	return f.err
 }
 
-// checkUnused notes a volume that is taken from under what runs. It needs mu.
+// checkUnused records that a volume is unmounted while a running container mounts it. The caller
+// holds mu.
 func (h *Host) checkUnused(group, volume string) {
 	for id, c := range h.containers {
 		if c.state.Group == group && c.state.Task == host.TaskRunning && c.mounts(volume) {
@@ -122,14 +124,14 @@ func (v *Volumes) Discard(_ context.Context, group string) error {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.began("discard " + group)
+	f := h.begin("discard " + group)
 	if f.err != nil && !f.after {
 		return f.err
 	}
 	if len(h.volumes[group]) > 0 {
 		h.violated(Contract, "the volumes of %s were deleted while they were mounted", group)
 	}
-	delete(h.kept, group)
+	delete(h.persistent, group)
 	return f.err
 }
 
@@ -137,23 +139,23 @@ func (v *Volumes) Groups(context.Context) ([]string, error) {
 	h := (*Host)(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.began("list volumes"); f.err != nil {
+	if f := h.begin("list volumes"); f.err != nil {
 		return nil, f.err
 	}
 	return slices.Sorted(maps.Keys(h.volumes)), nil
 }
 
-// Kept are the names of the group's persistent volumes that there are, mounted or not.
-func (h *Host) Kept(group string) []string {
+// KeptVolumes returns the names of the group's persistent volumes that exist, mounted or not.
+func (h *Host) KeptVolumes(group string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Sorted(maps.Keys(h.kept[group]))
+	return slices.Sorted(maps.Keys(h.persistent[group]))
 }
 
-// LosePath makes a folder of the host be gone; FindPath brings it back.
+// LosePath removes a folder of the host.
 func (h *Host) LosePath(path string) { h.setPath(path, true) }
 
-// FindPath brings back what LosePath took away.
+// FindPath undoes LosePath.
 func (h *Host) FindPath(path string) { h.setPath(path, false) }
 
 func (h *Host) setPath(path string, absent bool) {
@@ -162,6 +164,7 @@ func (h *Host) setPath(path string, absent bool) {
 	h.absent[path] = absent
 }
 
+// mounts reports whether the container mounts a volume.
 func (c *container) mounts(volume string) bool {
 	def := c.group.Container(c.state.Name)
 	return def != nil && slices.ContainsFunc(def.Mounts, func(m spec.Mount) bool { return m.Volume == volume })

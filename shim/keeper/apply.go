@@ -7,18 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
-	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/spec"
 )
-
-// undoTimeout limits how long Apply waits until a group that could not be built is back as it was
-// before.
-const undoTimeout = time.Minute
 
 // Apply validates the files, makes the images present, installs the files, and waits for every
 // group in them: until it is running, has completed, or is down because it is stopped, or until ctx
@@ -45,51 +39,43 @@ func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin
 	if err != nil {
 		return err
 	}
-	if err := k.checkPorts(c); err != nil {
+	if err := c.prepare(ctx, o.ImageDigests); err != nil {
 		return err
 	}
-	if err := k.checkVolumes(ctx, c); err != nil {
-		return err
-	}
-	images, err := k.resolveImages(ctx, c, o.ImageDigests)
-	if err != nil {
-		return err
-	}
-	o.ImageDigests = k.recordedDigests(images, progress)
-	c.pins = o.ImageDigests
+	o.ImageDigests = k.recordedDigests(c.images, progress)
+	c.digests = o.ImageDigests
 	waiter := runner.NewWaiter()
-	undo, err := k.installFiles(ctx, &c, o, images, waiter)
+	if err := c.install(ctx, o, waiter); err != nil {
+		return err
+	}
+	results, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
 	if err != nil {
 		return err
 	}
-	outcomes, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
-	if err != nil {
-		return err
-	}
-	return k.collectResults(ctx, c, outcomes, undo, progress)
+	return c.collectResults(ctx, results, progress)
 }
 
-// installFiles checks the change once more while it holds the right to the store, installs the
-// files, and wakes the runners.
-func (k *Keeper) installFiles(ctx context.Context, c *change, o group.Origin, images map[string]map[string]host.Image, waiter *runner.Waiter) (undos, error) {
+// install checks the change once more while it holds the right to the store, installs the files,
+// and passes the definitions to the runners. waiter gets their results.
+func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Waiter) error {
+	k := c.keeper
 	release, err := k.lock(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
-	if err := k.check(c); err != nil {
-		return nil, err
+	if err := c.check(); err != nil {
+		return err
 	}
 	if o.By == group.ByRollback { // an operator's apply replaces any file
 		for _, b := range c.files {
 			if err := k.recordEdits(b.Name); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	undo, err := k.config.Store.Install(c.files, o)
-	if err != nil {
-		return nil, err
+	if c.undos, err = k.config.Store.Install(c.files, o); err != nil {
+		return err
 	}
 	waiters := map[string]*runner.Waiter{}
 	for _, g := range c.groups {
@@ -98,44 +84,27 @@ func (k *Keeper) installFiles(ctx context.Context, c *change, o group.Origin, im
 	for _, name := range c.leaves {
 		waiters[name] = waiter
 	}
-	loadErr := k.load(images, waiters)
+	loadErr := k.load(c.images, waiters)
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
 			err := fmt.Errorf("group %s was installed, but something else is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
-			return nil, hint.Join(append([]error{err}, k.undoAll(*c, undo, err)...))
+			return hint.Join(append([]error{err}, c.undoAll(err)...))
 		}
 	}
-	return undo, nil
+	return nil
 }
 
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 
-// undos put each file back as it was before, by file name. why is recorded in the history.
-type undos map[string]func(why string) error
-
-func (k *Keeper) undoAll(c change, undo undos, why error) []error {
-	var errs []error
-	for file, back := range undo {
-		if !k.installed(c, file) {
-			continue
-		}
-		if err := back(hint.OneLine(why.Error())); err != nil {
-			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
-		}
-	}
-	_ = k.load(nil, nil) // logged, and kept for Problems
-	return errs
-}
-
-// collectResults makes one error of the results, and puts back the files with a group that could
-// not be built.
-func (k *Keeper) collectResults(ctx context.Context, c change, outcomes map[string]runner.Result, undo undos, progress func(string)) error {
+// collectResults puts back the files with a group that could not be built. It returns one error for
+// all results.
+func (c *change) collectResults(ctx context.Context, results map[string]runner.Result, progress func(string)) error {
 	var errs []error
 	back := map[string]string{} // by file, the reason
-	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
-		o := outcomes[name]
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		o := results[name]
 		if o.Err == nil {
-			o.Err = k.superseded(c, name, o.State)
+			o.Err = c.superseded(name, o.State)
 		}
 		if o.Err == nil {
 			continue
@@ -151,8 +120,7 @@ func (k *Keeper) collectResults(ctx context.Context, c change, outcomes map[stri
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(back)) {
-		undo := func() error { return undo[file](back[file]) }
-		if err := k.undoFile(ctx, c, file, undo, progress); err != nil {
+		if err := c.undoFile(ctx, file, back[file], progress); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
@@ -164,85 +132,21 @@ func (k *Keeper) collectResults(ctx context.Context, c change, outcomes map[stri
 }
 
 // superseded returns an error if another definition of the group was installed in the meantime, or
-// the group was removed. Then its result is not about this change.
-func (k *Keeper) superseded(c change, name string, state group.State) error {
+// the group was removed. In that case its result is not about this change.
+func (c *change) superseded(name string, state group.State) error {
 	i := slices.IndexFunc(c.groups, func(g spec.Group) bool { return g.Name == name })
 	if i < 0 {
 		return nil
 	}
-	w := k.wantedNow(name)
+	w := c.keeper.wantedNow(name)
 	switch {
 	case state == group.Gone:
 		return errors.New("was removed meanwhile")
-	case w.Group.Digest != c.groups[i].Digest, w.Pins.Differ(c.pins[name]):
+	case w.Group.Digest != c.groups[i].Digest, w.Pins.Differ(c.digests[name]):
 		return &hint.Error{
 			Err:  fmt.Errorf("another definition was put in the place of this one meanwhile: generation %d, by %s", w.Generation, w.By),
 			Hint: fmt.Sprintf("\"sallyport history %s\" shows which", name),
 		}
-	}
-	return nil
-}
-
-// undoFile undoes the installation of one file, and waits until its groups are as they were. It
-// does nothing if another file was installed in its place in the meantime.
-func (k *Keeper) undoFile(ctx context.Context, c change, file string, undo func() error, progress func(string)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	waiter := runner.NewWaiter()
-	n, err := k.undo(ctx, c, file, undo, waiter, progress)
-	if err != nil || n == 0 {
-		return err
-	}
-	outcomes, err := waiter.Wait(ctx, n, progress, k.stopped)
-	if err != nil {
-		return err
-	}
-	for _, o := range outcomes {
-		if o.Err != nil {
-			return o.Err
-		}
-	}
-	return nil
-}
-
-// undo returns the number of groups whose results waiter will get.
-func (k *Keeper) undo(ctx context.Context, c change, file string, undo func() error, waiter *runner.Waiter, progress func(string)) (int, error) {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	if !k.installed(c, file) {
-		return 0, nil
-	}
-	progress(file + ": put back as it was before")
-	if err := undo(); err != nil {
-		return 0, err
-	}
-	waiters := map[string]*runner.Waiter{}
-	k.mu.Lock()
-	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
-		if k.runners[name] != nil {
-			waiters[name] = waiter
-		}
-	}
-	k.mu.Unlock()
-	_ = k.load(nil, waiters) // logged, and kept for Problems
-	return len(waiters), nil
-}
-
-// installed reports whether the installed file is still the one of the change.
-func (k *Keeper) installed(c change, file string) bool {
-	ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]
-	now, err := k.config.Store.Bundle(file)
-	return err == nil && string(now.HCL) == string(ours.HCL)
-}
-
-func (k *Keeper) wantedGroup(name string) *spec.Group {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if w, ok := k.wanted[name]; ok {
-		return &w.Group
 	}
 	return nil
 }

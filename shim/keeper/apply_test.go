@@ -110,14 +110,14 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 		{"a mistake in the second file", nil, []string{"shop.hcl", shop, "job.hcl", "group {"}, "job.hcl", false},
 		{"two of one name", nil, []string{"shop.hcl", shop, "shop.hcl", shop}, "two files are named shop.hcl", true},
 		{"no name for a group file", nil, []string{"../shop.hcl", shop}, `"../shop.hcl" can't be`, true},
-		{"an image that is not there", func(h *harness) { h.host.LoseImage("registry.example/web:1") }, []string{"shop.hcl", shop}, "web (app): image registry.example/web:1: not found", true},
+		{"an absent image", func(h *harness) { h.host.LoseImage("registry.example/web:1") }, []string{"shop.hcl", shop}, "web (app): image registry.example/web:1: not found", true},
 		{"a group that another file has", func(h *harness) { h.mustApply("other.hcl", job) }, []string{"job.hcl", job}, "job", false},
 		{"a port that another group has", func(h *harness) { h.mustApply("other.hcl", edited(shop, `"shop"`, `"other"`)) }, []string{"shop.hcl", shop}, "8443", false},
 		{"a port that is taken", nil, []string{"shop.hcl", edited(shop, "8443", "22")}, "port 22/tcp of the host is taken by sshd", true},
 		{"a port that cannot be asked about", nil, []string{"shop.hcl", edited(shop, "8443", "23")}, "boom", false},
 		{"a create that fails", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop}, "create web (app): create web: boom", false},
 		{"a start that fails", func(h *harness) { h.host.FailNext("start web", errBoom) }, []string{"shop.hcl", shop}, "start web (app): start web: boom", false},
-		{"rules that can't be had", func(h *harness) { h.host.FailNext("admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
+		{"rules that can't be set", func(h *harness) { h.host.FailNext("admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
 		{"one file of two", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop + job}, "group shop: create web", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestTraceGetsEachStep(t *testing.T) {
 			c.Trace = func(_ string, s plan.Step, _ time.Duration) {
 				kinds = append(kinds, s.Kind)
 				if len(begun) != len(kinds) {
-					t.Errorf("%d have ended of %d that have begun", len(kinds), len(begun))
+					t.Errorf("%d steps have ended, %d have begun", len(kinds), len(begun))
 				}
 			}
 		}

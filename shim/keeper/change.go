@@ -8,31 +8,37 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A change holds the files of an Apply and what they change.
+// A change is the installation of files, from the reading to the end or the undoing. An apply goes
+// through read, prepare, install and collectResults. A revert installs by itself, since it already
+// holds the right to the store, and waits for nothing.
 type change struct {
-	files  []group.Bundle
-	groups []spec.Group                  // the groups that the files define
-	leaves []string                      // the groups that the files defined before and no longer define
-	pins   map[string]group.ImageDigests // by group, once its images are present
-	of     map[string][]string           // by file name, the groups that it defines or defined
+	keeper  *Keeper
+	files   []group.Bundle
+	groups  []spec.Group                     // the groups that the files define
+	of      map[string][]string              // by file name, the groups that it defines or defined
+	leaves  []string                         // the groups that the files defined before and no longer define
+	images  map[string]map[string]host.Image // by group and reference, after prepare
+	digests map[string]group.ImageDigests    // by group, as installed
+	undos   undos                            // after install
 }
 
-// read parses the files and checks them against each other and against everything else that is
+// read parses the files. It checks them against each other and against everything else that is
 // wanted.
-func (k *Keeper) read(files []group.Bundle) (change, error) {
-	c := change{files: files, of: map[string][]string{}}
+func (k *Keeper) read(files []group.Bundle) (*change, error) {
+	c := &change{keeper: k, files: files, of: map[string][]string{}}
 	for _, b := range files {
 		if _, twice := c.of[b.Name]; twice {
-			return c, twoFiles(b.Name)
+			return nil, twoFiles(b.Name)
 		}
 		groups, err := k.config.Store.Read(b)
 		if err != nil {
-			return c, err
+			return nil, err
 		}
 		c.of[b.Name] = []string{}
 		for _, g := range groups {
@@ -40,11 +46,12 @@ func (k *Keeper) read(files []group.Bundle) (change, error) {
 		}
 		c.groups = append(c.groups, groups...)
 	}
-	return c, k.check(&c)
+	return c, c.check()
 }
 
 // check compares the change with what is wanted now, and sets leaves.
-func (k *Keeper) check(c *change) error {
+func (c *change) check() error {
+	k := c.keeper
 	k.mu.Lock()
 	wanted := maps.Clone(k.wanted)
 	k.mu.Unlock()
@@ -62,7 +69,7 @@ func (k *Keeper) check(c *change) error {
 			}
 		}
 	}
-	if err := k.checkLeaves(c, wanted); err != nil {
+	if err := c.checkLeaves(wanted); err != nil {
 		return err
 	}
 	if diags := k.config.Store.Conflicts(append(all, c.groups...)); diags.HasErrors() {
@@ -75,14 +82,14 @@ func (k *Keeper) check(c *change) error {
 	return nil
 }
 
-// checkLeaves refuses a file that would remove groups only because it has the name of their file:
+// checkLeaves refuses a file that would remove groups only because its name is that of their file:
 // it comes from another folder than the installed file.
-func (k *Keeper) checkLeaves(c *change, wanted map[string]store.Wanted) error {
+func (c *change) checkLeaves(wanted map[string]store.Wanted) error {
 	for _, name := range c.leaves {
 		file := wanted[name].File
-		old, err := k.config.Store.Bundle(file)
+		old, err := c.keeper.config.Store.Bundle(file)
 		if err != nil || old.Path == "" {
-			continue // gone, or put there by hand: there is no other folder
+			continue // gone, or put there by hand: it came from no folder
 		}
 		ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]
 		if ours.Path != old.Path {
@@ -95,11 +102,25 @@ func (k *Keeper) checkLeaves(c *change, wanted map[string]store.Wanted) error {
 	return nil
 }
 
-// checkPorts asks about every port that a group is to publish and does not publish yet.
-func (k *Keeper) checkPorts(c change) error {
+// prepare makes sure that the groups can be built, before anything is stopped for them: their ports
+// are free, the host can have their volumes, and their images are present. digests has, by group,
+// the references that are fixed to a digest.
+func (c *change) prepare(ctx context.Context, digests map[string]group.ImageDigests) error {
+	if err := c.checkPorts(); err != nil {
+		return err
+	}
+	if err := c.checkVolumes(ctx); err != nil {
+		return err
+	}
+	return c.resolveImages(ctx, digests)
+}
+
+// checkPorts returns an error if others use a port that a group is to publish and does not publish
+// yet.
+func (c *change) checkPorts() error {
 	for i := range c.groups {
-		for _, p := range runner.NewPorts(k.wantedGroup(c.groups[i].Name), &c.groups[i]) {
-			taken, err := k.config.PortTaken(p)
+		for _, p := range runner.NewPorts(c.keeper.wantedGroup(c.groups[i].Name), &c.groups[i]) {
+			taken, err := c.keeper.config.PortTaken(p)
 			if err != nil {
 				return fmt.Errorf("group %s: ask who uses port %s: %w", c.groups[i].Name, p.HostPort(), err)
 			}
@@ -111,11 +132,10 @@ func (k *Keeper) checkPorts(c change) error {
 	return nil
 }
 
-// checkVolumes checks that every group of the change can have its volumes on this host, before
-// anything is stopped for it.
-func (k *Keeper) checkVolumes(ctx context.Context, c change) error {
+// checkVolumes returns an error if a group of the change cannot have its volumes on this host.
+func (c *change) checkVolumes(ctx context.Context) error {
 	for i := range c.groups {
-		if err := k.config.Volumes.Check(ctx, &c.groups[i]); err != nil {
+		if err := c.keeper.config.Volumes.Check(ctx, &c.groups[i]); err != nil {
 			return fmt.Errorf("group %s: %w", c.groups[i].Name, err)
 		}
 	}

@@ -20,13 +20,13 @@ type wallClock struct{ ahead atomic.Int64 }
 func (c *wallClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 // A host's clock that is set by an hour, either way, does no harm. The keeper's own waits use the
-// monotonic clock. So the risk is in the times of others, containerd and the previous daemon: they
-// may be those of the old clock.
+// monotonic clock. The risk is in the times from others, containerd and the previous daemon: they
+// may come from the old clock.
 func TestAClockThatIsSetByAnHour(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before func(h *harness)
-		after  func(h *harness, over func()) // over: from then on all sources have the same time again
+		after  func(h *harness, over func()) // over makes all sources have the same time again
 	}{
 		{"a healthy group", func(h *harness) { h.mustApply("shop.hcl", shop) }, func(h *harness, _ func()) {
 			h.wait(10 * time.Minute)
@@ -35,14 +35,14 @@ func TestAClockThatIsSetByAnHour(t *testing.T) {
 				h.t.Errorf("%s, error %q", st.State, st.Error)
 			}
 		}},
-		{"one that ends after it", func(h *harness) { h.mustApply("shop.hcl", shop); h.wait(time.Minute) }, func(h *harness, _ func()) {
+		{"a group that ends after it", func(h *harness) { h.mustApply("shop.hcl", shop); h.wait(time.Minute) }, func(h *harness, _ func()) {
 			h.exit("shop", "web", 1)
 			h.wait(2 * time.Second)
 			if c := h.status("shop").Containers[2]; c.Task != host.TaskRunning || c.Restarts != 1 {
 				h.t.Errorf("two seconds after its end: %+v", c)
 			}
 		}},
-		{"one that has ended before it", func(h *harness) {
+		{"a group that has ended before it", func(h *harness) {
 			h.mustApply("shop.hcl", shop)
 			h.exit("shop", "web", 1)
 		}, func(h *harness, _ func()) {
@@ -51,7 +51,7 @@ func TestAClockThatIsSetByAnHour(t *testing.T) {
 				h.t.Errorf("two seconds after its end: %+v", c)
 			}
 		}},
-		{"one in a crash loop", func(h *harness) {
+		{"a group in a crash loop", func(h *harness) {
 			h.host.BreakImage("registry.example/web:1", 3)
 			h.write("shop.hcl", shop)
 			h.wait(10 * time.Minute)
@@ -63,11 +63,11 @@ func TestAClockThatIsSetByAnHour(t *testing.T) {
 			over()
 			h.wait(10 * time.Minute)
 			starts := strings.Count(strings.Join(h.host.Operations(), "\n"), "start web")
-			if starts < 8 || starts > 16 { // one a minute; up to that many if it begins again
+			if starts < 8 || starts > 16 { // one a minute, and up to 16 if the back-off begins again
 				h.t.Errorf("in ten minutes it was started %d times", starts)
 			}
 		}},
-		{"one on trial", func(h *harness) {
+		{"a group in a rollout", func(h *harness) {
 			h.mustApply("shop.hcl", careful)
 			h.host.BreakImage("registry.example/web:2", 3)
 			h.write("shop.hcl", careful2)
@@ -75,7 +75,7 @@ func TestAClockThatIsSetByAnHour(t *testing.T) {
 		}, func(h *harness, _ func()) {
 			h.wait(20 * time.Second)
 			if st := h.status("shop"); st.Generation != 2 {
-				h.t.Errorf("it was taken back before its time was over: generation %d, error %q", st.Generation, st.Error)
+				h.t.Errorf("it was reverted before its time was over: generation %d, error %q", st.Generation, st.Error)
 			}
 			h.wait(time.Minute)
 			if st := h.status("shop"); st.Generation != 3 || !strings.Contains(st.Error, "was taken back") {

@@ -11,16 +11,16 @@ import (
 )
 
 // Changes detects cheaply what others may have changed on the host. Observing a whole group takes
-// more than two dozen requests. Implemented by [network.Drift]; in memory by shimtest.Host.
+// more than two dozen requests. Implemented by [network.Drift]; in memory by hosttest.Host.
 type Changes interface {
-	// Changed returns those of the groups whose network may have changed since the last call. It is
-	// called by one goroutine.
+	// Changed returns the groups whose network may have changed since the last call, out of the
+	// given ones. One goroutine calls it.
 	Changed(groups []string) []string
 }
 
-// watchDrift wakes a group's runner as soon as something of its network may have changed.
+// watchDrift wakes a group's runner when its network may have changed.
 func (k *Keeper) watchDrift(ctx context.Context) error {
-	tick := time.NewTicker(k.config.Glance)
+	tick := time.NewTicker(k.config.DriftInterval)
 	defer tick.Stop()
 	for {
 		select {

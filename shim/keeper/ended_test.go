@@ -38,7 +38,7 @@ func (h *harness) overrideGroups(edits ...func(*spec.Group)) {
 	h.begin()
 }
 
-// stopped compares the containers that were stopped, in order, with the wanted ones.
+// stopped compares the stopped containers, in order, with the wanted ones.
 func (h *harness) stopped(want ...string) {
 	h.t.Helper()
 	var got []string
@@ -120,7 +120,7 @@ func TestAGroupThatHasEndedRunsAgain(t *testing.T) {
 	}
 }
 
-// Its app has ended and is still there, since it could not be removed at once. An end from before a
+// The app has ended and is still there, since it could not be removed at once. An end before a
 // start does not count after it.
 func TestAGroupRunsAgainBeforeItIsDown(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
@@ -128,7 +128,7 @@ func TestAGroupRunsAgainBeforeItIsDown(t *testing.T) {
 		h.host.FailNext("stop shipper", errBoom)
 		h.exit("batch", "web", 0)
 		if st := h.status("batch"); h.host.Running("batch") == 0 {
-			t.Fatalf("it is down, so this proves nothing: %s", st.State)
+			t.Fatalf("the group is down, so this tests nothing: %s", st.State)
 		}
 		if err := h.keeper.Start(context.Background(), "batch", nil); err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestAFailureStopsTheGroup(t *testing.T) {
 		}
 		h.remove("shop.hcl")
 		if _, err := os.Stat(filepath.Join(h.layout.StateDir, "ended", "shop.json")); !os.IsNotExist(err) {
-			t.Errorf("what was written down is not forgotten: %v", err)
+			t.Errorf("the record is not forgotten: %v", err)
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestAnUnrecordedEndTakesNothingDown(t *testing.T) {
 		}
 		h.wait(time.Minute)
 		if st := h.status("batch"); st.State != group.Completed {
-			t.Errorf("written down at last: %s, error %q", st.State, st.Error)
+			t.Errorf("recorded at last: %s, error %q", st.State, st.Error)
 		}
 	})
 }

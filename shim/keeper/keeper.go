@@ -22,10 +22,18 @@ type Config struct {
 	Watcher       Watcher      // optional: without one, only timers and calls cause a reconciliation
 	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
 
-	// Settle is how long the folder must be quiet before it is read again. Optional: 0 is 200 ms.
+	// Settle is how long the folder of the group files must be quiet before it is read again.
+	// Optional: 0 is 200 ms.
 	Settle time.Duration
-	// Glance is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
-	Glance time.Duration
+	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
+	DriftInterval time.Duration
+}
+
+// A Watcher reports changes that call for a reconciliation of a group. Watch blocks until ctx ends,
+// and reconnects by itself. It calls changed with a group's name, or with "" for every group, after
+// it has reconnected.
+type Watcher interface {
+	Watch(ctx context.Context, changed func(group string)) error
 }
 
 // A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
@@ -33,18 +41,18 @@ type Config struct {
 type Keeper struct {
 	config  Config
 	machine runner.Machine
-	folder  func(ctx context.Context, dir string, settle time.Duration, hostChanged func()) error
+	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
-	ready    chan struct{} // closed when the store has been loaded
-	observed chan struct{} // closed when all groups have been observed once
-	stopped  chan struct{} // closed when Run ends
-	install  chan struct{} // a lock: its holder may read and change the store
+	storeLoaded chan struct{} // closed when the store has been loaded
+	observed    chan struct{} // closed when all groups have been observed once
+	stopped     chan struct{} // closed when Run ends
+	storeLock   chan struct{} // its holder may read and change the store, see lock
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
 	runners        map[string]*runner.Runner
 	wanted         map[string]store.Wanted
-	recordedStates map[string]group.State // by group: the journal's last state when Run began. Without groups that are gone
+	recordedStates map[string]group.State // by group: the journal's last state when Run began. Not those that are gone
 	loaded         store.Loaded
 	swept          bool // orphans were looked for since the last load
 }
@@ -52,7 +60,7 @@ type Keeper struct {
 // New validates the configuration and starts nothing.
 func New(c Config) (*Keeper, error) {
 	if c.Store == nil {
-		return nil, errors.New("shim: a keeper needs a Store")
+		return nil, errors.New("keeper: a configuration needs a Store")
 	}
 	c.Records, c.Layout = c.Store, c.Store.Layout()
 	if err := c.Fill(); err != nil {
@@ -61,19 +69,19 @@ func New(c Config) (*Keeper, error) {
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
-	if c.Glance == 0 {
-		c.Glance = time.Second
+	if c.DriftInterval == 0 {
+		c.DriftInterval = time.Second
 	}
 	return &Keeper{
-		config:   c,
-		machine:  runner.NewMachine(&c.Config),
-		folder:   watchFolder,
-		ready:    make(chan struct{}),
-		observed: make(chan struct{}),
-		stopped:  make(chan struct{}),
-		install:  make(chan struct{}, 1),
-		runners:  map[string]*runner.Runner{},
-		wanted:   map[string]store.Wanted{},
+		config:      c,
+		machine:     runner.NewMachine(&c.Config),
+		folder:      watchFolder,
+		storeLoaded: make(chan struct{}),
+		observed:    make(chan struct{}),
+		stopped:     make(chan struct{}),
+		storeLock:   make(chan struct{}, 1),
+		runners:     map[string]*runner.Runner{},
+		wanted:      map[string]store.Wanted{},
 	}, nil
 }
 
@@ -85,7 +93,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		<-ctx.Done()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.spawn = nil // from here on nothing is added to g, whose count can reach zero only now
+		k.spawn = nil // from here on nothing is added to g: only now can its count reach zero
 		close(k.stopped)
 		return nil
 	})
@@ -93,10 +101,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
 	k.recordedStates = k.readStates()
-	k.install <- struct{}{}
-	_ = k.load(nil, nil) // logged, and kept for Problems; what could be read is kept
-	<-k.install
-	close(k.ready)
+	k.storeLock <- struct{}{}
+	_ = k.load(nil, nil) // logged, and kept for Problems. The readable files count
+	<-k.storeLock
+	close(k.storeLoaded)
 
 	g.Go(func() error { return k.waitObserved(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
@@ -159,8 +167,8 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 	select {
-	case k.install <- struct{}{}:
-		return func() { <-k.install }, nil
+	case k.storeLock <- struct{}{}:
+		return func() { <-k.storeLock }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-k.stopped:
@@ -171,7 +179,7 @@ func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
 // waitLoaded waits until Run has loaded the store.
 func (k *Keeper) waitLoaded(ctx context.Context) error {
 	select {
-	case <-k.ready:
+	case <-k.storeLoaded:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

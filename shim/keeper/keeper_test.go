@@ -22,8 +22,8 @@ import (
 
 var errBoom = errors.New("boom")
 
-// A harness has a host in memory, a store in a temporary folder, and one keeper after the other.
-// The clock is synctest's.
+// A harness has a host in memory, a store in a temporary folder, and one keeper at a time. The
+// clock is synctest's.
 type harness struct {
 	t      *testing.T
 	host   *hosttest.Host
@@ -53,9 +53,22 @@ func withHarness(t *testing.T, do func(t *testing.T, h *harness)) {
 func newHarness(t *testing.T) *harness {
 	dir := t.TempDir()
 	return &harness{t: t, host: hosttest.New(nil), end: func() {}, layout: layout.Layout{
-		GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
+		GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(memoryDir(t), "state"), RunDir: filepath.Join(dir, "run"),
 		LogDir: filepath.Join(dir, "log"), CgroupRoot: "/sallyport",
 	}}
+}
+
+// memoryDir returns a folder in memory, or one on the disk on a host that has no such folder. The
+// store syncs each file that it writes, more than 10,000 in these tests. On a busy disk each takes
+// milliseconds. The group files stay on the disk: a file block refuses a source below /dev.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "sallyport-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // begin starts a keeper and waits until it has nothing to do.
@@ -126,7 +139,7 @@ func bundles(files ...string) []group.Bundle {
 	return out
 }
 
-// write writes a file into the folder by hand, and remove removes it. Both let the keeper notice.
+// write writes a file into the folder by hand. remove removes one. Both let the keeper notice.
 func (h *harness) write(name, text string) {
 	h.t.Helper()
 	if err := os.WriteFile(filepath.Join(h.layout.GroupsDir, name), []byte(text), 0o600); err != nil {
@@ -149,7 +162,7 @@ func (h *harness) notice() {
 }
 
 func (h *harness) wait(t time.Duration) {
-	time.Sleep(t) // synctest's clock: it takes no time
+	time.Sleep(t) // on synctest's clock, which takes no real time
 	synctest.Wait()
 }
 
@@ -162,8 +175,8 @@ func (h *harness) status(group string) group.Status {
 	return st[0]
 }
 
-// did compares what was done on the host since the last call with what is wanted. Resolving images
-// does not count.
+// did compares the operations on the host since the last call with the wanted ones. It ignores
+// those on images.
 func (h *harness) did(want ...string) {
 	h.t.Helper()
 	var got []string
@@ -193,7 +206,7 @@ func (h *harness) installed() []string {
 
 const shop = hosttest.Shop
 
-// job is one app that is not to be restarted.
+// job is one app that is never restarted.
 const job = hosttest.Job
 
 // edited returns a text after replacements: old, new, old, new.
@@ -255,7 +268,7 @@ func TestKeeperRemovesOrphans(t *testing.T) {
 				h.begin()
 				h.mustApply("job.hcl", job)
 				h.end()
-				for _, dir := range []string{h.layout.GroupsDir, h.layout.StateDir} { // nothing is known any more
+				for _, dir := range []string{h.layout.GroupsDir, h.layout.StateDir} { // no group is known
 					if err := os.RemoveAll(dir); err != nil {
 						t.Fatal(err)
 					}
@@ -330,7 +343,7 @@ func TestKeeperFollowsTheFolder(t *testing.T) {
 	})
 }
 
-func TestKeeperLeavesGroupsWhoseFolderVanishes(t *testing.T) {
+func TestKeeperLeavesGroupsWhenTheFolderVanishes(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("shop.hcl", shop)
 		if err := os.Rename(h.layout.GroupsDir, h.layout.GroupsDir+".away"); err != nil {

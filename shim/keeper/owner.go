@@ -5,14 +5,13 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/runner"
-	"github.com/sallyport/sallyport/shim/store"
 )
 
 // An owner is the keeper as its runners see it.
 type owner struct{ *Keeper }
 
-// Conclude implements [runner.Owner].
-func (k owner) Conclude(ctx context.Context, name string, number int, o group.Outcome, why string) error {
+// RecordOutcome implements [runner.Owner].
+func (k owner) RecordOutcome(ctx context.Context, name string, number int, o group.Outcome, why string) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -30,13 +29,8 @@ func (k owner) Conclude(ctx context.Context, name string, number int, o group.Ou
 	return nil
 }
 
-// Revert implements [runner.Owner].
-func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why error) error {
-	return k.revert(ctx, r, w, why)
-}
-
-// Pin implements [runner.Owner].
-func (k owner) Pin(ctx context.Context, group string, generation int, p group.ImageDigests) error {
+// RecordDigests implements [runner.Owner].
+func (k owner) RecordDigests(ctx context.Context, group string, generation int, p group.ImageDigests) error {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
@@ -54,8 +48,8 @@ func (k owner) Pin(ctx context.Context, group string, generation int, p group.Im
 	return nil
 }
 
-// Kept implements [runner.Owner].
-func (k owner) Kept(ctx context.Context, group string) ([]int, error) {
+// KeptGenerations implements [runner.Owner].
+func (k owner) KeptGenerations(ctx context.Context, group string) ([]int, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -71,9 +65,9 @@ func (k owner) Kept(ctx context.Context, group string) ([]int, error) {
 	return numbers, err
 }
 
-// Retire implements [runner.Owner]. Requests reach a runner through mu alone, so none comes between Idle
+// Drop implements [runner.Owner]. Requests reach a runner only under mu, so none comes between Idle
 // and the end.
-func (k owner) Retire(ctx context.Context, r *runner.Runner, seq int) bool {
+func (k owner) Drop(ctx context.Context, r *runner.Runner, seq int) bool {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return false

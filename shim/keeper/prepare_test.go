@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An edit by hand is not checked before it is loaded, as an apply is. Still, it stops nothing if it
-// cannot be built.
+// An edit by hand is not checked before it is loaded, unlike an apply. Still, it stops nothing if
+// it cannot be built.
 func TestAnEditThatCannotBeBuiltStopsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -23,12 +23,12 @@ func TestAnEditThatCannotBeBuiltStopsNothing(t *testing.T) {
 		mended func(h *harness)
 	}{
 		{
-			"an image that is nowhere", func(h *harness) { h.host.LoseImage("registry.example/web:2") },
+			"an absent image", func(h *harness) { h.host.LoseImage("registry.example/web:2") },
 			edited(shop, "web:1", "web:2"), "create web (app): image registry.example/web:2: not found",
 			func(h *harness) { h.host.FindImage("registry.example/web:2") },
 		},
 		{
-			"a folder that is nowhere", func(h *harness) { h.host.LosePath("/srv/conf") },
+			"an absent folder", func(h *harness) { h.host.LosePath("/srv/conf") },
 			edited(shop, `{ size = "64MiB" }`, `{ host_path = "/srv/conf" }`), "/srv/conf does not exist",
 			func(h *harness) { h.host.FindPath("/srv/conf") },
 		},
@@ -84,7 +84,7 @@ func TestLostNamespaceIsLeftWhileAnEditCannotBeBuilt(t *testing.T) {
 		h.begin()
 		h.wait(time.Second)
 		if strings.Contains(h.host.String(), "running") {
-			t.Errorf("something lives on:\n%s", h.host)
+			t.Errorf("something still runs:\n%s", h.host)
 		}
 	})
 }

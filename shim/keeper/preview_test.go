@@ -12,14 +12,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestOfflineShowsWhatIsGivenUp(t *testing.T) {
+func TestOfflineShowsUnsafeSettings(t *testing.T) {
 	got := keeper.Offline(layout.Layout{CgroupRoot: "/sallyport"}, []spec.Group{*hosttest.Checkout(hosttest.EveryDoor)})
 	want := []string{
 		"proxy (ambassador) has NET_ADMIN: it can change the group's rules; what keeps members in is the fence alone",
 		"proxy (ambassador) has NET_RAW: it sees what members send on loopback, and sends packets of any form",
 	}
 	if diff := cmp.Diff(want, got[0].Unsafe); diff != "" {
-		t.Errorf("given up (-want +got):\n%s", diff)
+		t.Errorf("unsafe settings (-want +got):\n%s", diff)
 	}
 }
 

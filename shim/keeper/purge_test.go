@@ -25,7 +25,7 @@ func (h *harness) purge(group string) ([]string, error) {
 // checkKept checks that the group's persistent volumes are there, or gone.
 func (h *harness) checkKept(group string, want bool) {
 	h.t.Helper()
-	if got := len(h.host.Kept(group)) > 0; got != want {
+	if got := len(h.host.KeptVolumes(group)) > 0; got != want {
 		h.t.Errorf("volumes kept: %v, want %v", got, want)
 	}
 }
@@ -133,27 +133,4 @@ func TestApplyEndsAPurgeThatHasNotBegunToDelete(t *testing.T) {
 			t.Errorf("%s: %s", st.State, st.Error)
 		}
 	})
-}
-
-// A group that was just written into the file by hand does not go with the removed one.
-func TestRemoveSparesAGroupJustAdded(t *testing.T) {
-	for _, volumes := range []bool{false, true} {
-		withHarness(t, func(t *testing.T, h *harness) {
-			h.mustApply("shop.hcl", withData)
-			if err := os.WriteFile(filepath.Join(h.layout.GroupsDir, "shop.hcl"), []byte(withData+job), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			remove := h.keeper.Remove
-			if volumes {
-				remove = h.keeper.Purge
-			}
-			if err := remove(context.Background(), "shop", nil); err == nil || !strings.Contains(err.Error(), "defines group job too") {
-				t.Errorf("error %v", err)
-			}
-			if got := h.text("shop.hcl"); got != withData+job {
-				t.Errorf("the file is\n%s", got)
-			}
-			h.checkKept("shop", true)
-		})
-	}
 }

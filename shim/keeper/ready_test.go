@@ -43,7 +43,7 @@ func TestReady(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-h.keeper.Ready():
-			t.Error("ready before anything was seen")
+			t.Error("ready before anything was observed")
 		default:
 		}
 		began := time.Now()

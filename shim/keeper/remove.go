@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/shim/runner"
 )
 
-// Remove uninstalls a group's file and waits until the group is gone. The error for an unknown
-// group is ErrNoGroup.
+// Remove removes a group's file and waits until the group is gone. The error for an unknown group
+// is ErrNoGroup.
 func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
 	waiter := runner.NewWaiter()
 	if err := k.uninstall(ctx, group, waiter); err != nil {
@@ -36,7 +36,7 @@ func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Wait
 	return nil
 }
 
-// RemoveFile uninstalls a file and waits until all its groups are gone. With volumes, the contents
+// RemoveFile removes a file and waits until all its groups are gone. With volumes, the contents
 // of their persistent volumes are deleted too.
 func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
 	waiter := runner.NewWaiter()
@@ -66,7 +66,7 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, w
 	return groups, nil
 }
 
-// joinRemoval waits for a removal in progress that has no file: that of an orphan.
+// joinRemoval lets waiter wait for a removal in progress without a file: that of an orphan.
 func (k *Keeper) joinRemoval(name string, waiter *runner.Waiter) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -25,14 +25,14 @@ func (h *harness) corruptRecords(group string) {
 	}
 }
 
-// If an end may have been for good, or the keeper's doing, nothing is started until an operator
-// asks for it.
+// If an end may have been for good, or caused by the keeper, nothing starts until an operator asks
+// for it.
 func TestUnreadableRecordsThatDecide(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		with string           // what web has besides its image
+		with string           // more attributes of web
 		do   func(h *harness) // while no keeper runs
-		stop bool             // before the start: it would run once more what had ended for good
+		stop bool             // stop before the start, which would otherwise repeat what has ended for good
 	}{
 		{"an init has no task", "", func(h *harness) {
 			h.host.LoseEnded()
@@ -61,7 +61,7 @@ func TestUnreadableRecordsThatDecide(t *testing.T) {
 				h.wait(time.Minute)
 				h.did()
 				if err := h.keeper.Restart(context.Background(), "till", "shipper", nil); err == nil {
-					t.Error("a restart of something else goes on")
+					t.Error("a restart of another container succeeds")
 				}
 				h.did()
 				st := h.status("till")
@@ -80,7 +80,7 @@ func TestUnreadableRecordsThatDecide(t *testing.T) {
 					t.Errorf("it is not started:\n%s", h.host)
 				}
 				if _, err := store.New(h.layout).Restarts("till"); err != nil {
-					t.Errorf("it is not mended: %v", err)
+					t.Errorf("the file is not repaired: %v", err)
 				}
 			})
 		})
@@ -120,23 +120,23 @@ func TestUnreadableRecordsThatDecideNothing(t *testing.T) {
 				}
 				h.exit(tt.group, "web", 1)
 				if records, err := store.New(h.layout).Restarts(tt.group); err != nil || !records["web"].Ended {
-					t.Errorf("it is not written again: %+v, error %v", records, err)
+					t.Errorf("it is not saved again: %+v, error %v", records, err)
 				}
 				h.wait(2 * time.Second)
 				if h.host.PID(tt.group, "web") == 0 {
-					t.Errorf("it is not kept:\n%s", h.host)
+					t.Errorf("web does not run:\n%s", h.host)
 				}
 			})
 		})
 	}
 }
 
-// failRecords makes the store fail to write the records as long as *so is true.
-func failRecords(s *store.Store, l layout.Layout, so *bool) *store.Store {
+// failRecords makes the store fail to write the records while *fail is true.
+func failRecords(s *store.Store, l layout.Layout, fail *bool) *store.Store {
 	dir := filepath.Join(l.StateDir, "lives")
 	hidden := false
 	s.Begin = func(change string) {
-		if *so && change == "write lives" {
+		if *fail && change == "write lives" {
 			hidden = os.Rename(dir, dir+".away") == nil
 		}
 	}
@@ -192,11 +192,11 @@ func TestUnwritableRecordsDelayNothing(t *testing.T) {
 		}
 		h.wait(time.Minute)
 		if records, err := store.New(h.layout).Restarts("shop"); err != nil || records["web"].EndsInARow != 1 {
-			t.Errorf("written down at last: %v, error %v", records, err)
+			t.Errorf("recorded at last: %v, error %v", records, err)
 		}
 		h.remove("shop.hcl")
 		if _, err := os.Stat(h.recordsFile("shop")); !os.IsNotExist(err) {
-			t.Errorf("what was written down is not forgotten: %v", err)
+			t.Errorf("the record is not forgotten: %v", err)
 		}
 	})
 }

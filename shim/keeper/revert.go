@@ -14,16 +14,16 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// imageTimeout limits the wait for the images of a generation that is put back. They are usually on
+// imageTimeout limits the preparation of a generation that is put back. Its images are usually on
 // the host.
 const imageTimeout = time.Minute
 
-// revert replaces the file of a generation that did not become ready with that of the generation
-// before, so that all groups of the file go back. The waiters for the failed generation get the
-// reason when that is done. The error is also nil if something else is wanted by now. revert starts
-// nothing that it cannot finish: it first makes sure of ports, volumes and images.
-func (k *Keeper) revert(ctx context.Context, r *runner.Runner, w store.Wanted, why error) error {
-	b, number, pins, err := k.revertTarget(ctx, w)
+// Revert implements [runner.Owner]. It replaces the file of a generation that did not become ready
+// with that of the generation before, so that all groups of the file go back. The waiters for the
+// failed generation get the reason when that is done. Revert starts nothing that it cannot finish:
+// it first makes sure of ports, volumes and images.
+func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why error) error {
+	b, number, digests, err := k.revertTarget(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -31,15 +31,9 @@ func (k *Keeper) revert(ctx context.Context, r *runner.Runner, w store.Wanted, w
 	if err != nil {
 		return err
 	}
-	if err := k.checkPorts(c); err != nil {
-		return err
-	}
-	if err := k.checkVolumes(ctx, c); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, imageTimeout)
+	limited, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
-	images, err := k.resolveImages(bounded, c, pins)
+	err = c.prepare(limited, digests)
 	if errors.Is(err, host.ErrImageGone) {
 		return &hint.Error{Err: err, Hint: "mend the file and apply it again"}
 	}
@@ -58,23 +52,23 @@ func (k *Keeper) revert(ctx context.Context, r *runner.Runner, w store.Wanted, w
 	if broken != nil {
 		return broken
 	}
-	if err := k.check(&c); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	text := hint.OneLine(why.Error())
-	if _, err := k.config.Store.Install(c.files, group.Origin{By: group.ByRevert, Why: text, ImageDigests: k.recordedDigests(images, nil)}); err != nil {
+	if _, err := k.config.Store.Install(c.files, group.Origin{By: group.ByRevert, Why: text, ImageDigests: k.recordedDigests(c.images, nil)}); err != nil {
 		return err
 	}
 	setback := group.Reversion{Generation: w.Generation, Why: text}
 	r.FailWaiters(setback.Problem(w.Group.Name))
 	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
-	_ = k.load(images, nil) // logged, and kept for Problems
+	_ = k.load(c.images, nil) // logged, and kept for Problems
 	return nil
 }
 
 // revertTarget returns the file of the generation to go back to, its number, and the digests of its
 // images.
-func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, int, map[string]group.ImageDigests, error) {
+func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, int, map[string]group.ImageDigests, error) {
 	release, err := k.lock(ctx)
 	if err != nil {
 		return group.Bundle{}, 0, nil, err
@@ -112,8 +106,8 @@ func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle
 			Hint: "mend the file and apply it again",
 		}
 	}
-	pins, err := k.digestsFor(d.Bundle, name, number)
-	return d.Bundle, number, pins, err
+	digests, err := k.digestsFor(d.Bundle, name, number)
+	return d.Bundle, number, digests, err
 }
 
 // digestsFor returns the image digests for a file that is put back because of one generation of one
@@ -125,23 +119,17 @@ func (k *Keeper) digestsFor(b group.Bundle, name string, number int) (map[string
 	if err != nil {
 		return nil, err
 	}
-	pins := map[string]group.ImageDigests{}
+	digests := map[string]group.ImageDigests{}
 	for _, g := range groups {
 		var err error
 		if g.Name == name {
-			pins[g.Name], err = store.DigestsAt(name, number)
+			digests[g.Name], err = store.DigestsAt(name, number)
 		} else {
-			pins[g.Name], err = store.DigestsWith(g.Name, g.Digest)
+			digests[g.Name], err = store.DigestsWith(g.Name, g.Digest)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return pins, nil
-}
-
-func (k *Keeper) wantedNow(group string) store.Wanted {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.wanted[group]
+	return digests, nil
 }

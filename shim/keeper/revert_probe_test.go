@@ -77,7 +77,7 @@ func TestRolloutNeedsAnswersOfProbes(t *testing.T) {
 				for range 3 {
 					h.end()
 					h.begin()
-					h.wait(8 * time.Second) // the probe's interval is 10 s, and its first answer is not enough to fail it
+					h.wait(8 * time.Second) // the probe's interval is 10 s, and one answer does not fail it
 					h.checkHistory("probed", "2 file on trial", "1 apply proved")
 				}
 				h.host.Answer("probed", "web", "ready", tt.answer)

@@ -85,7 +85,7 @@ func TestUpdateThatBecomesReadyStays(t *testing.T) {
 	})
 }
 
-// A file that is changed by hand has a rollout too, and no call waits for it.
+// A file that is changed by hand has a rollout too. No call waits for it.
 func TestUpdateByHandIsReverted(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.write("shop.hcl", careful)
@@ -109,9 +109,9 @@ func TestUpdateByHandIsReverted(t *testing.T) {
 func TestRevertSurvivesTheDaemon(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		after time.Duration // of the change
+		after time.Duration // the change
 	}{
-		{"in the middle of the trial", 30 * time.Second},
+		{"in the middle of the rollout", 30 * time.Second},
 		{"a moment before its end", time.Minute - time.Millisecond},
 		{"while the one before is put back", time.Minute + 500*time.Millisecond},
 	} {

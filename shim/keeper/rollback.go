@@ -64,7 +64,7 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	for _, text := range k.describeOpened(e.bundle) {
 		progress(text)
 	}
-	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, ImageDigests: e.pins}, progress)
+	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, ImageDigests: e.digests}, progress)
 	if errors.Is(err, host.ErrImageGone) { // the installed file differs, and does not bring the image back
 		return &hint.Error{
 			Err:  err,
@@ -74,12 +74,12 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	return err
 }
 
-// An earlier is a generation to go back to.
+// An earlier holds a generation to go back to.
 type earlier struct {
-	number int
-	bundle group.Bundle // replaces the installed file
-	pins   map[string]group.ImageDigests
-	wanted bool // it is wanted already: nothing would change
+	number  int
+	bundle  group.Bundle // replaces the installed file
+	digests map[string]group.ImageDigests
+	wanted  bool // it is wanted already: nothing would change
 }
 
 // earlier returns the file that replaces the installed one.
@@ -118,11 +118,11 @@ func (k *Keeper) earlier(ctx context.Context, name string, to int) (e earlier, e
 			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", name, name, e.number),
 		}
 	}
-	if e.pins, err = k.digestsFor(e.bundle, name, e.number); err != nil {
+	if e.digests, err = k.digestsFor(e.bundle, name, e.number); err != nil {
 		return e, err
 	}
 	now, err := k.config.Store.Bundle(w.File)
-	e.wanted = err == nil && d.Group.Digest == w.Group.Digest && !e.pins[name].Differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
+	e.wanted = err == nil && d.Group.Digest == w.Group.Digest && !e.digests[name].Differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
 	return e, nil
 }
 

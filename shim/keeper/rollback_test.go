@@ -58,7 +58,7 @@ func (h *harness) rollback(group string, to int) error {
 	return h.keeper.Rollback(context.Background(), group, to, nil)
 }
 
-// version returns shop with a command of that number for its app.
+// version returns shop with that number in the command of its app.
 func version(n int) string {
 	return edited(shop, `web:1"`, fmt.Sprintf("web:1\"\n    command = [\"/bin/web\", \"%d\"]", n))
 }
@@ -81,7 +81,7 @@ func TestRollbackPutsTheFileBefore(t *testing.T) {
 		if st := h.status("shop"); st.Generation != 3 || st.Error != "" {
 			t.Errorf("generation %d, error %q", st.Generation, st.Error)
 		}
-		// A generation that was rolled back is not lost: now it is the one before.
+		// A generation that was rolled back is not lost: now it is the previous one.
 		if err := h.rollback("shop", 0); err != nil || h.text("shop.hcl") != newWeb {
 			t.Errorf("a second rollback: %v\n%s", err, h.text("shop.hcl"))
 		}
@@ -217,7 +217,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	})
 }
 
-// That the group is well by then is no result of what was applied.
+// The group is well by then, but with another definition than the applied one.
 func TestApplyThatIsRolledBackMeanwhileFails(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("shop.hcl", careful)
@@ -249,13 +249,13 @@ func TestRollbackToWhatIsWanted(t *testing.T) {
 		}
 		h.host.ForgetOperations()
 		for _, number := range []int{3, 1} {
-			var said []string
-			if err := h.keeper.Rollback(t.Context(), "shop", number, func(line string) { said = append(said, line) }); err != nil {
+			var lines []string
+			if err := h.keeper.Rollback(t.Context(), "shop", number, func(line string) { lines = append(lines, line) }); err != nil {
 				t.Error(err)
 			}
 			want := []string{fmt.Sprintf("shop: generation %d is wanted already: there is nothing to go back to", number)}
-			if diff := cmp.Diff(want, said); diff != "" {
-				t.Errorf("reported (-want +got):\n%s", diff)
+			if diff := cmp.Diff(want, lines); diff != "" {
+				t.Errorf("progress (-want +got):\n%s", diff)
 			}
 		}
 		h.did()
@@ -286,13 +286,13 @@ func TestRollbackToAnImageThatIsGoneHasAHint(t *testing.T) {
 	})
 }
 
-// An operator who undoes an edit of a reverted file has made an edit, and nothing else. The text is
-// that of the revert, but the reason of the revert is not that of the edit.
+// An operator who undoes an edit of a reverted file makes an edit, and nothing else. The text is
+// the same as after the revert. The reason of the revert does not belong to the edit.
 func TestAnUndoneEditRevertsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		back func(h *harness)
-		want string // what put the file back
+		want string // the generation that put the file back
 	}{
 		{"revert", func(h *harness) {
 			h.host.FailNext("create web", errBoom)

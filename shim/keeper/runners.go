@@ -6,14 +6,17 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // load reads the store and passes what is wanted to every runner. The caller holds the right to the
-// store. images and waiters are those of an Apply or Remove in progress, by group.
+// store. images and waiters are those of a call in progress, by group. They may be nil. The error
+// names the files that cannot be used.
 func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[string]*runner.Waiter) error {
 	l := k.config.Store.Load()
 	var errs []error
@@ -47,8 +50,8 @@ func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[strin
 }
 
 // setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A
-// new runner starts only after that: without a wanted definition it would remove its group. last is
-// the last definition. It may be nil. The caller holds mu.
+// new runner runs only after that: without a wanted definition it would remove its group. last is
+// the last definition. A nil last means that none is known. The caller holds mu.
 func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[string]host.Image, waiter *runner.Waiter) {
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
@@ -65,8 +68,8 @@ func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[strin
 	}
 }
 
-// sweepOrphans looks, after each complete load, for groups of ours on the host that no file
-// defines, and has them removed. What cannot be listed is tried again.
+// sweepOrphans removes the groups of ours on the host that no file defines, after each complete
+// load. If they cannot be listed, it tries again.
 func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Resync)
 	defer tick.Stop()
@@ -106,4 +109,38 @@ func (k *Keeper) sweep(ctx context.Context) {
 			k.setWanted(name, nil, nil, nil, nil)
 		}
 	}
+}
+
+// wantedGroup returns the wanted definition of a group. Nil means that none is wanted.
+func (k *Keeper) wantedGroup(name string) *spec.Group {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w, ok := k.wanted[name]; ok {
+		return &w.Group
+	}
+	return nil
+}
+
+// wantedNow returns what is wanted of a group. It is empty if the group is not wanted.
+func (k *Keeper) wantedNow(group string) store.Wanted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wanted[group]
+}
+
+// generationEvent returns the event of a group's new generation, and what made it.
+func generationEvent(w store.Wanted) group.Event {
+	e := group.Event{Group: w.Group.Name, Kind: group.EventAccepted}
+	switch {
+	case w.Setback != nil:
+		e.Kind = group.EventReverted
+		e.Text = fmt.Sprintf("generation %d was taken back, the one before it is put in its place as generation %d: %s", w.Setback.Generation, w.Generation, w.Setback.Why)
+	case w.By == group.ByRollback:
+		e.Kind, e.Text = group.EventRollback, fmt.Sprintf("an earlier generation is put back as generation %d", w.Generation)
+	case w.By == group.ByFile:
+		e.Text = fmt.Sprintf("generation %d, by an edit of %s", w.Generation, w.File)
+	default:
+		e.Text = fmt.Sprintf("generation %d, by %s of %s", w.Generation, w.By, w.File)
+	}
+	return e
 }

@@ -160,7 +160,7 @@ func TestRemovingForgetsThatItWasStopped(t *testing.T) {
 	})
 }
 
-// The success of the other call is not that of this one.
+// A start fails if another call undoes it, even though that call succeeds.
 func TestStartThatIsUndoneMeanwhileFails(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string

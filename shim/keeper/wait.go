@@ -66,6 +66,7 @@ func neverCompletes(g *spec.Group) error {
 	return nil
 }
 
+// appStatus returns the exit status of the first app that has failed, or 0.
 func appStatus(containers []group.ContainerStatus) uint32 {
 	for _, c := range containers {
 		if c.Role == spec.App && c.ExitStatus != nil && *c.ExitStatus != 0 {
@@ -75,7 +76,7 @@ func appStatus(containers []group.ContainerStatus) uint32 {
 	return 0
 }
 
-// waitGroups waits for the results of the groups.
+// waitGroups waits for the results of the groups. It returns one error for all of them.
 func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *runner.Waiter, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}

@@ -30,14 +30,14 @@ func TestWait(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		do     func(h *harness)
-		before bool // it is done before the call of Wait
+		before bool // do comes before the call of Wait
 		status uint32
-		err    string // part of it; empty: none
+		err    string // part of it. Empty: none
 	}{
 		{"all well", func(h *harness) { h.exit("jobs", "first", 0); h.exit("jobs", "second", 0) }, false, 0, ""},
 		{"the first failure in the file's order", func(h *harness) { h.exit("jobs", "second", 5); h.exit("jobs", "first", 4) }, false, 4, ""},
 		{"a failure of the second", func(h *harness) { h.exit("jobs", "first", 0); h.exit("jobs", "second", 5) }, false, 5, ""},
-		{"completed long ago, says another daemon", func(h *harness) {
+		{"completed long ago, under another daemon", func(h *harness) {
 			h.exit("jobs", "first", 0)
 			h.exit("jobs", "second", 5)
 			h.end()

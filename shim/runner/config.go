@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/probes"
 	"github.com/sallyport/sallyport/shim/restart"
+	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -23,7 +25,7 @@ type Config struct {
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
 	Records RecordStore      // required
 	Layout  layout.Layout    // required
-	Images  ImageKeeper      // optional: nil leaves it to others to keep images
+	Images  ImageKeeper      // optional: nil leaves the retention of images to others
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  probes.Prober    // optional: without one, every running container is ready
 	Journal *journal.Journal // optional: nil records nothing
@@ -33,8 +35,8 @@ type Config struct {
 
 	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
 	Resync time.Duration
-	// PortInUse returns who else uses a port of the host. holder is empty if the port is free.
-	// Optional: nil takes every port to be free.
+	// PortInUse returns who else uses a port of the host. An empty holder means that the port is
+	// free. Optional: nil takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)
 	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
 	LastOutput func(group, container string) []string
@@ -54,6 +56,22 @@ type RecordStore interface {
 	Restarts(group string) (restart.Records, error)
 	// SetRestarts saves how they have ended.
 	SetRestarts(group string, h restart.Records) error
+}
+
+// An Owner is a runner's way back to its keeper, which alone changes the store.
+type Owner interface {
+	// RecordOutcome records the outcome of a generation.
+	RecordOutcome(ctx context.Context, group string, generation int, o group.Outcome, why string) error
+	// Revert puts the generation before w in its place. A nil error also means that something else
+	// is wanted by now.
+	Revert(ctx context.Context, r *Runner, w store.Wanted, why error) error
+	// RecordDigests adds to the image digests of a generation.
+	RecordDigests(ctx context.Context, group string, generation int, p group.ImageDigests) error
+	// KeptGenerations returns the generations that the group can be rolled back to.
+	KeptGenerations(ctx context.Context, group string) ([]int, error)
+	// Drop forgets the group and its runner: the group is gone. It does nothing if something else
+	// was asked of the runner since seq. It reports whether it dropped the runner.
+	Drop(ctx context.Context, r *Runner, seq int) bool
 }
 
 // errIncomplete is the error for a configuration that lacks something required.

@@ -26,9 +26,9 @@ import (
 // errFault is the error of an operation that a test makes fail.
 var errFault = errors.New("boom")
 
-// A runnerHarness has a host, a runner whose observations and steps the test asks for, and a clock that only
-// moves when the test moves it.
-type runnerHarness struct {
+// A harness has a host, a runner whose observations and steps the test asks for, and a clock
+// that only moves when the test moves it.
+type harness struct {
 	host    *hosttest.Host
 	config  *runner.Config
 	records *memoryRecords
@@ -36,9 +36,9 @@ type runnerHarness struct {
 	at      time.Time
 }
 
-// memoryRecords are the records of one group that stay when a keeper ends.
+// memoryRecords keeps the records of one group in memory. They stay when a keeper ends.
 type memoryRecords struct {
-	lives restart.Records
+	saved restart.Records
 	ended *group.Ended
 }
 
@@ -51,15 +51,15 @@ func (m *memoryRecords) Ended(_ string, generation int) (*group.Ended, error) {
 
 func (m *memoryRecords) SetEnded(_ string, e *group.Ended) error { m.ended = e; return nil }
 
-func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.lives, nil }
+func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.saved, nil }
 
 func (m *memoryRecords) SetRestarts(_ string, h restart.Records) error {
-	m.lives = h.ToSave()
+	m.saved = h.ToSave()
 	return nil
 }
 
-func newRunnerHarness() *runnerHarness {
-	h := &runnerHarness{at: hosttest.Noon, records: &memoryRecords{}}
+func newHarness() *harness {
+	h := &harness{at: hosttest.Noon, records: &memoryRecords{}}
 	h.host = hosttest.New(func() time.Time { return h.at })
 	h.config = &runner.Config{
 		Runtime: h.host.Runtime(), Network: h.host.Network(), Volumes: h.host.Volumes(), Cgroups: h.host.Cgroups(),
@@ -72,8 +72,8 @@ func newRunnerHarness() *runnerHarness {
 	return h
 }
 
-// plan has the runner observe, records that the group has ended, and plans.
-func (h *runnerHarness) plan(name string, want *spec.Group) (plan.Input, []plan.Step) {
+// plan makes the runner observe, records whether the group has ended, and plans.
+func (h *harness) plan(name string, want *spec.Group) (plan.Input, []plan.Step) {
 	if h.runner == nil {
 		h.runner = runner.New(name, nil, "", h.config, nil)
 	}
@@ -98,8 +98,8 @@ func generation(g *spec.Group) int {
 	return int(n)
 }
 
-// health asks each probe of the running containers once, and takes the answer for its verdict.
-func (h *runnerHarness) health(in plan.Input) map[string]host.Health {
+// health asks each probe of the running containers once. One answer decides.
+func (h *harness) health(in plan.Input) map[string]host.Health {
 	health := map[string]host.Health{}
 	for _, s := range in.Observed.Containers {
 		if in.Want == nil || in.Want.Container(s.Name) == nil || s.Task != host.TaskRunning {
@@ -116,8 +116,8 @@ func (h *runnerHarness) health(in plan.Input) map[string]host.Health {
 	return health
 }
 
-// act has the runner do at most n of the steps, and ends at the first error.
-func (h *runnerHarness) act(steps []plan.Step, n int) error {
+// act makes the runner do at most n of the steps. It ends at the first error.
+func (h *harness) act(steps []plan.Step, n int) error {
 	for _, s := range steps[:min(n, len(steps))] {
 		if err := h.runner.Execute(context.Background(), s); err != nil {
 			return err
@@ -126,11 +126,11 @@ func (h *runnerHarness) act(steps []plan.Step, n int) error {
 	return nil
 }
 
-// nextKeeper replaces the keeper by another one, which knows what is on disk.
-func (h *runnerHarness) nextKeeper() { h.runner = nil }
+// nextKeeper replaces the keeper by another one, which knows only the saved records.
+func (h *harness) nextKeeper() { h.runner = nil }
 
-// startByHand is what an operator asks of the keeper.
-func (h *runnerHarness) startByHand() {
+// startByHand does what an operator's start does.
+func (h *harness) startByHand() {
 	if h.runner != nil {
 		h.runner.StartAgain()
 	}
@@ -138,9 +138,10 @@ func (h *runnerHarness) startByHand() {
 
 const many = 1000
 
-// converge observes and acts until there is nothing to do, as often as a failure may need, and
-// waits for containers that wait. Meanwhile all is ready, and inits end well.
-func (h *runnerHarness) converge(group string, want *spec.Group) (plan.Observed, error) {
+// converge observes and acts until there is nothing to do, as often as a failure may need. It moves
+// the clock to the next start of a container that waits for one. Meanwhile everything is ready, and
+// inits end well.
+func (h *harness) converge(group string, want *spec.Group) (plan.Observed, error) {
 	h.heal(group)
 	for range 25 {
 		h.host.Exit(group, "fetch", 0)
@@ -151,14 +152,14 @@ func (h *runnerHarness) converge(group string, want *spec.Group) (plan.Observed,
 		} else if len(steps) == 0 && !next.IsZero() {
 			h.at = next
 		}
-		_ = h.act(steps, many) // it is tried again
+		_ = h.act(steps, many) // the next round tries again
 	}
 	_, steps := h.plan(group, want)
-	return plan.Observed{}, fmt.Errorf("after 25 looks there is still to do: %s\nthe host:\n%s", strings.Join(plan.Texts(steps), "; "), h.host)
+	return plan.Observed{}, fmt.Errorf("after 25 reconciliations there are still steps: %s\nthe host:\n%s", strings.Join(plan.Texts(steps), "; "), h.host)
 }
 
 // heal ends all faults of the group's programs.
-func (h *runnerHarness) heal(group string) {
+func (h *harness) heal(group string) {
 	for _, name := range []string{"proxy", "shipper", "store", "api", "web"} {
 		h.host.Answer(group, name, "ready", nil)
 		h.host.Answer(group, name, "live", nil)
@@ -172,14 +173,14 @@ func settled(in plan.Input) bool {
 	return plan.StateOf(in, group.Running) != group.Degraded && plan.Blocked(in) == ""
 }
 
-// downForGood reports whether all was observed, and something that has failed is not to be started
-// again and the complaint says so.
+// downForGood reports whether all was observed, and the complaint is about something that has
+// failed and does not start again.
 func downForGood(in plan.Input) bool {
 	return in.Observed.Unknown(in.ToRun()) == nil && plan.Problem(in) != nil
 }
 
-// check fails on each violation that the host recorded.
-func (h *runnerHarness) check(t fataler) {
+// check fails the test if the host recorded a violation.
+func (h *harness) check(t fataler) {
 	t.Helper()
 	if v := h.host.Violations(); len(v) > 0 {
 		t.Fatalf("the promise was broken:\n%s\nin:\n%s", strings.Join(v, "\n"), strings.Join(h.host.Operations(), "\n"))
@@ -191,10 +192,10 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// freshHost returns what a host looks like on which the group was the first thing ever done.
+// freshHost returns a host, as text, on which the group was the first thing ever done.
 func freshHost(t fataler, want *spec.Group) string {
 	t.Helper()
-	h := newRunnerHarness()
+	h := newHarness()
 	if _, err := h.converge(want.Name, want); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -202,21 +203,21 @@ func freshHost(t fataler, want *spec.Group) string {
 	return h.host.String()
 }
 
-// anyVolume has the kinds of volumes, and their other attributes that can change.
+// anyVolume has the kinds of volumes, and the attributes that can change.
 var anyVolume = []spec.Volume{
 	{Name: "logs", Size: 1 << 20}, {Name: "logs", Size: 2 << 20}, {Name: "logs", Size: 1 << 20, Owner: "1:1", Mode: 0o700},
 	{Name: "logs", Persistent: true}, {Name: "logs", Persistent: true, Owner: "1:1"}, {Name: "logs", HostPath: "/srv/a"}, {Name: "logs", HostPath: "/srv/b"},
 }
 
-// anyBounds has limits of a group as a whole.
-var anyBounds = []spec.Resources{{}, {Memory: 1 << 30}, {Memory: 1 << 30, Swap: new(int64)}, {CPU: 0.5, PIDs: 100, IOWeight: 50}}
+// anyLimits has limits of whole groups.
+var anyLimits = []spec.Resources{{}, {Memory: 1 << 30}, {Memory: 1 << 30, Swap: new(int64)}, {CPU: 0.5, PIDs: 100, IOWeight: 50}}
 
 // anyGroup draws a group called g.
 func anyGroup(t *rapid.T, label string) *spec.Group {
 	g := &spec.Group{Name: "g", Egress: rapid.SampledFrom([]spec.Egress{
 		spec.EgressAmbassador, spec.EgressNone, spec.EgressDirect,
 	}).Draw(t, label+" egress")}
-	g.Resources = rapid.SampledFrom(anyBounds).Draw(t, label+" bounds")
+	g.Resources = rapid.SampledFrom(anyLimits).Draw(t, label+" limits")
 	if rapid.Bool().Draw(t, label+" has a volume") {
 		g.Volumes = []spec.Volume{rapid.SampledFrom(anyVolume).Draw(t, label+" volume")}
 	}
@@ -268,7 +269,7 @@ func anyProbes(t *rapid.T, label, kind string) []spec.Probe {
 	return []spec.Probe{{Kind: kind, Failures: 1, Successes: 1}}
 }
 
-// anyRestarts draws what is done about containers that end.
+// anyRestarts draws the policies for containers that end.
 func anyRestarts(t *rapid.T, g *spec.Group) *spec.Group {
 	if g == nil {
 		return nil
@@ -285,7 +286,7 @@ func anyRestarts(t *rapid.T, g *spec.Group) *spec.Group {
 	return hosttest.Digested(g)
 }
 
-// anyDesired draws a group or, now and then, that it is to be removed.
+// anyDesired draws a group or, now and then, nil: the group is to be removed.
 func anyDesired(t *rapid.T, label string) *spec.Group {
 	if rapid.IntRange(0, 4).Draw(t, label+" gone") == 0 {
 		return nil
@@ -295,7 +296,7 @@ func anyDesired(t *rapid.T, label string) *spec.Group {
 
 func TestAnyGroupBecomesAnyOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newRunnerHarness()
+		h := newHarness()
 		a, b := anyDesired(t, "a"), anyDesired(t, "b")
 		for _, want := range []*spec.Group{a, b} {
 			if _, err := h.converge("g", want); err != nil {
@@ -318,7 +319,7 @@ func TestAnyGroupBecomesAnyOther(t *testing.T) {
 
 func TestUnchangedContainersAreNotTouched(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newRunnerHarness()
+		h := newHarness()
 		a, b := anyGroup(t, "a"), anyGroup(t, "b")
 		if _, err := h.converge("g", a); err != nil {
 			t.Fatalf("%v", err)
@@ -343,7 +344,7 @@ func TestConvergesAfterOneFailureAnywhere(t *testing.T) {
 	for _, fault := range hosttest.Operations() {
 		t.Run(fault, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				h := newRunnerHarness()
+				h := newHarness()
 				if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 					t.Fatalf("%v", err)
 				}
@@ -363,7 +364,7 @@ func TestConvergesAfterOneFailureAnywhere(t *testing.T) {
 
 func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newRunnerHarness()
+		h := newHarness()
 		b := anyDesired(t, "b")
 		if _, err := h.converge("g", anyDesired(t, "a")); err != nil {
 			t.Fatalf("%v", err)
@@ -373,7 +374,7 @@ func TestKeeperKilledBetweenAnyTwoSteps(t *testing.T) {
 		if err := h.act(steps, n); err != nil {
 			t.Fatalf("%v", err)
 		}
-		if n < len(steps) { // the step in progress may have got half through
+		if n < len(steps) { // the step in progress may be half done
 			half := steps[n]
 			half.Targets = half.Targets[:len(half.Targets)/2]
 			if len(half.Targets) > 0 {

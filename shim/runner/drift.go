@@ -10,8 +10,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// detectDrift notes what others have changed: all was as wanted after the last reconciliation,
-// nothing else is wanted since, and now there are steps that restore the network or the limits.
+// detectDrift notes what others have changed. Drift is when all was as wanted after the last
+// reconciliation, nothing else is wanted since, and there are steps now that restore the network or
+// the limits.
 func (r *Runner) detectDrift(in plan.Input, seq int, steps []plan.Step) {
 	if in.ToRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
 		return
@@ -24,29 +25,29 @@ func (r *Runner) detectDrift(in plan.Input, seq int, steps []plan.Step) {
 	}
 }
 
-// partOf returns the part that each kind of step puts back.
+// partOf has the part of the host that each kind of step restores.
 var partOf = map[plan.Kind]host.Part{plan.Seal: host.PartNamespace, plan.Admit: host.PartRules, plan.Limit: host.PartLimits, plan.Connect: host.PartLink}
 
 func (r *Runner) describeDrift(part host.Part, want *spec.Group) []string {
 	if d := r.config.Drift; d != nil {
-		return d.Amiss(part, want)
+		return d.Describe(part, want)
 	}
 	return []string{"its network"}
 }
 
-// The repairs were put back and are in no event yet.
+// A repairs is the drift that was put back and is in no event yet.
 type repairs struct {
 	journal.Throttle
-	inARow int // events without a long pause between
+	inARow int // events without a long pause between them
 	found  []string
 	times  int
 }
 
-// burst is how many changes in a row get an event each. An operator makes so many. A program that
-// works against us makes more.
+// burst is how many repairs in a row get an event each. An operator makes that many changes. A
+// program that works against us makes more.
 const burst = 20
 
-// reported notes that an event has the repairs.
+// reported notes that an event with the repairs was recorded.
 func (m *repairs) reported(at time.Time) {
 	if at.Sub(m.ReportedAt) > m.Wait+journal.MaxWait {
 		m.inARow = 0

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
-// driftEvent returns the event of changes by others, and how often they were put back since the
-// last such event. With an err they are not put back yet.
+// driftEvent returns the event of changes by others. times is how often they were put back since
+// the last such event. An err means that they are not put back yet.
 func driftEvent(name string, found []string, times int, err error) group.Event {
 	text := strings.Join(found, "; ") + ": gone or changed by others, "
 	switch {
@@ -32,15 +32,15 @@ func stateEvent(name string, s group.State, err string) group.Event {
 	return group.Event{Group: name, Kind: group.EventState, State: s, Text: text}
 }
 
-func restartedEvent(name, container string, l restart.Record) group.Event {
-	x := group.Exit{Status: *l.ExitStatus, OOMKilled: l.OOMKilled, ProbeFailure: l.ProbeFailure}
+func restartedEvent(name, container string, last restart.Record) group.Event {
+	x := group.Exit{Status: *last.ExitStatus, OOMKilled: last.OOMKilled, ProbeFailure: last.ProbeFailure}
 	return group.Event{
-		Group: name, Container: container, Kind: group.EventRestarted, ExitStatus: l.ExitStatus,
+		Group: name, Container: container, Kind: group.EventRestarted, ExitStatus: last.ExitStatus,
 		Text: fmt.Sprintf("ended with %s, started again", x),
 	}
 }
 
-// recordState records a state that the group was not in before. err is what is wrong in it. The
+// recordState records a state if the group was not in it before. err is what is wrong in it. The
 // state gone is not recorded for a group that had no state before.
 func (r *Runner) recordState(s group.State, err error) {
 	if s != r.recordedState && !(s == group.Gone && r.recordedState == "") {

@@ -17,3 +17,9 @@ func (r *Runner) Execute(ctx context.Context, s plan.Step) error {
 	d, seq := r.desiredNow()
 	return r.execute(ctx, d, seq, s)
 }
+
+// Finish ends all requests so far with a result.
+func (r *Runner) Finish(o Result) {
+	_, seq := r.desiredNow()
+	r.finish(seq, o)
+}

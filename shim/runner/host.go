@@ -8,7 +8,7 @@ import (
 )
 
 // An ImageKeeper keeps images on the host independently of their names, so that a generation can be
-// restored without a registry. Implemented by ctrd.Client; in memory by shimtest.Host.
+// restored without a registry. Implemented by ctrd.Client; in memory by hosttest.Host.
 type ImageKeeper interface {
 	// Retain keeps an image for a generation of a group, in addition to what is retained for it
 	// already. It uses the image's Ref and Digest.
@@ -27,19 +27,19 @@ type ImageKeeper interface {
 }
 
 // A Drift describes what others have changed on the host. Implemented by [network.Drift]; in memory
-// by shimtest.Host.
+// by hosttest.Host.
 type Drift interface {
-	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the
+	// Describe returns, in an operator's words, what of the part is not as the group wants it: "the
 	// host's rules for it".
-	Amiss(part host.Part, want *spec.Group) []string
+	Describe(part host.Part, want *spec.Group) []string
 }
 
 // Network makes a group's network namespace, its rules and its link. Every method is idempotent: a
 // second call with the same group changes nothing. Implemented by [network.Network]; in memory by
-// shimtest.Host.
+// hosttest.Host.
 type Network interface {
-	// Groups returns the groups of which anything of ours exists on the host: a pinned namespace, a
-	// link, a cgroup. It serves to find orphans.
+	// Groups returns the groups that have anything of ours on the host: a pinned namespace, a link,
+	// a cgroup. It serves to find orphans.
 	Groups(ctx context.Context) ([]string, error)
 	// Observe returns what exists for the group. With a nil want it only returns whether anything
 	// exists.
@@ -58,7 +58,7 @@ type Network interface {
 }
 
 // Volumes makes the group's shared directories. Implemented by [volumes.Volumes]; in memory by
-// shimtest.Host.
+// hosttest.Host.
 type Volumes interface {
 	// Observe returns the group's mounted volumes, with the owner and mode that each was last
 	// given. The size is that of the mount: the wanted one, or rounded up to pages. A host path is
@@ -81,7 +81,7 @@ type Volumes interface {
 }
 
 // Runtime runs containers. Every call has a deadline of its own. Errors that an operator can act on
-// are [*hint.Error]. Implemented by ctrd.Client; in memory by shimtest.Host.
+// are [*hint.Error]. Implemented by ctrd.Client; in memory by hosttest.Host.
 type Runtime interface {
 	// Image makes the image present and returns what it resolved to. It pulls or imports only a
 	// missing image.
@@ -90,18 +90,19 @@ type Runtime interface {
 	// that they are unknown.
 	Observe(ctx context.Context, group string) ([]host.ContainerState, error)
 	// Create makes a container ready to start: everything is set up and checked, and no program has
-	// run. A container of the same id without a task is replaced. A container whose program runs, or
-	// is ready to, stays as it is, and Create fails. After a failure nothing of the container is left.
+	// run. A container of the same id without a task is replaced. A container whose program runs,
+	// or is ready to, stays as it is, and Create fails. After a failure nothing of the container is
+	// left.
 	//
 	// The promise of a group rests on Create. From its first instruction the program of a container
 	//   - is in the group's network namespace, the pinned one. Create fails without it.
-	//   - is in the cgroup that [layout.Layout.CgroupPath] names for it. The rules tell the ambassador from
-	//     the members by it.
-	//   - sees the volumes that it mounts, and can't write those that it mounts read-only. Create fails
-	//     if one of them is missing.
+	//   - is in the cgroup that [layout.Layout.CgroupPath] names for it. The rules recognise the
+	//     ambassador by its cgroup.
+	//   - sees the volumes that it mounts, and can't write those that it mounts read-only. Create
+	//     fails if one of them is missing.
 	//   - prints to the file that [layout.Layout.LogPath] names.
-	//   - can't do what the rules can't see. Package promise has the list. Create refuses a container
-	//     that asks for it.
+	//   - can't do what the rules can't see. Package promise has the list. Create refuses a
+	//     container that asks for it.
 	//
 	// Package hosttest/contract holds every implementation to this.
 	Create(ctx context.Context, c host.CreateRequest) error
@@ -116,7 +117,7 @@ type Runtime interface {
 }
 
 // Cgroups enforces the limits on a whole group. Network.Remove removes the cgroups together with
-// the group's network. Implemented by [cgroups.Cgroups]; in memory by shimtest.Host.
+// the group's network. Implemented by [cgroups.Cgroups]; in memory by hosttest.Host.
 type Cgroups interface {
 	// Limited reports whether exactly the wanted limits are in force.
 	Limited(ctx context.Context, want *spec.Group) host.Presence

@@ -10,27 +10,27 @@ import (
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
-// Image makes an image present: the one that the reference is pinned to, or else the one it means
-// on the host.
-func (h Machine) Image(ctx context.Context, ref string, pins group.ImageDigests) (host.Image, error) {
-	if digest, ok := pins[ref]; ok && h.images != nil {
-		return h.images.Restore(ctx, ref, digest)
+// Image makes an image present: the one with the recorded digest of the reference, or else the one
+// that the reference means on the host.
+func (m Machine) Image(ctx context.Context, ref string, digests group.ImageDigests) (host.Image, error) {
+	if digest, ok := digests[ref]; ok && m.images != nil {
+		return m.images.Restore(ctx, ref, digest)
 	}
-	return h.runtime.Image(ctx, ref)
+	return m.runtime.Image(ctx, ref)
 }
 
-// recordDigests pins the references to the images that the containers were made from, where they
-// are not pinned yet.
+// recordDigests records the digests of the images that the containers were made from, for the
+// references that have none yet.
 func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
 	d, now := r.desiredNow()
 	if now != seq || in.ToRun() == nil || in.Observed.ContainersErr != nil {
 		return
 	}
-	p := in.FoundDigests()
-	if len(p) == 0 {
+	found := in.FoundDigests()
+	if len(found) == 0 {
 		return
 	}
-	if err := r.owner.Pin(ctx, r.group, d.generation(), p); err != nil {
+	if err := r.owner.RecordDigests(ctx, r.group, d.generation(), found); err != nil {
 		if ctx.Err() == nil {
 			r.log.Warn("its image digests are not recorded for now: "+err.Error(), "group", r.group)
 		}
@@ -39,16 +39,16 @@ func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now := r.desired.wanted; now != nil && now.Generation == d.generation() {
-		pinned := *now // others read the old one
-		pinned.Pins = now.Pins.Merge(&now.Group, p)
-		r.desired.wanted = &pinned
+		merged := *now // others read the old one
+		merged.Pins = now.Pins.Merge(&now.Group, found)
+		r.desired.wanted = &merged
 	}
 }
 
-// retainImages retains, once for each generation, the images of the group's containers. It also
+// retainImages retains the images of the group's containers, once for each generation. It also
 // releases the generations that can no longer be rolled back to. Images of new containers are
-// retained before the containers are created. This is about containers that a new generation took
-// over as they were.
+// retained before the containers are created. So this is about the containers that a new generation
+// took over as they were.
 func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 	d, now := r.desiredNow()
 	if now != seq || r.machine.images == nil || in.ToRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
@@ -67,21 +67,23 @@ func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 	r.retained = d.generation()
 }
 
-func (h Machine) retain(ctx context.Context, in plan.Input, generation int) error {
+// retain retains the images that the containers were made from, for a generation.
+func (m Machine) retain(ctx context.Context, in plan.Input, generation int) error {
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.Container(c.Name)
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.OtherImage(&c, s) {
 			continue
 		}
-		if err := h.images.Retain(ctx, in.Group, generation, host.Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
+		if err := m.images.Retain(ctx, in.Group, generation, host.Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// releaseOld releases the generations that can no longer be rolled back to.
 func (r *Runner) releaseOld(ctx context.Context, current int) error {
-	kept, err := r.owner.Kept(ctx, r.group)
+	kept, err := r.owner.KeptGenerations(ctx, r.group)
 	if err != nil {
 		return err
 	}
@@ -89,11 +91,11 @@ func (r *Runner) releaseOld(ctx context.Context, current int) error {
 }
 
 // release releases every generation of the group except for the kept ones.
-func (h Machine) release(ctx context.Context, group string, kept ...int) error {
-	if h.images == nil {
+func (m Machine) release(ctx context.Context, group string, kept ...int) error {
+	if m.images == nil {
 		return nil
 	}
-	retained, err := h.images.Retained(ctx)
+	retained, err := m.images.Retained(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 		if slices.Contains(kept, generation) {
 			continue
 		}
-		if err := h.images.Release(ctx, group, generation); err != nil {
+		if err := m.images.Release(ctx, group, generation); err != nil {
 			return fmt.Errorf("release the images of generation %d: %w", generation, err)
 		}
 	}
@@ -109,11 +111,11 @@ func (h Machine) release(ctx context.Context, group string, kept ...int) error {
 }
 
 // retainedGroups returns the groups for which images are retained.
-func (h Machine) retainedGroups(ctx context.Context) ([]string, error) {
-	if h.images == nil {
+func (m Machine) retainedGroups(ctx context.Context) ([]string, error) {
+	if m.images == nil {
 		return nil, nil
 	}
-	retained, err := h.images.Retained(ctx)
+	retained, err := m.images.Retained(ctx)
 	var groups []string
 	for group := range retained {
 		groups = append(groups, group)

@@ -26,15 +26,15 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 			continue
 		}
 		after := in.Records[st.Name].EndedAt
-		said, ok := r.output[st.Name]
-		if !ok || !said.after.Equal(after) {
+		last, ok := r.output[st.Name]
+		if !ok || !last.after.Equal(after) {
 			if r.output == nil {
 				r.output = map[string]output{}
 			}
-			said = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
-			r.output[st.Name] = said
+			last = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
+			r.output[st.Name] = last
 		}
-		st.LastOutput = said.lines
+		st.LastOutput = last.lines
 	}
 	return containers
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -12,8 +13,8 @@ import (
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
-// maxRepeats is how often the plans of one reconciliation may begin with the same step. Beyond that
-// the group does not settle. Normally it is once.
+// maxRepeats is how many plans of one reconciliation may begin with the same step. Beyond that the
+// group does not settle. Normally one does.
 const maxRepeats = 5
 
 // reconcile observes, plans and acts until there is nothing to do or something fails. It returns
@@ -36,14 +37,14 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		steps := plan.Steps(in)
 		r.detectDrift(in, seq, steps)
 		state := r.updateStatus(in, r.lastError, len(steps) > 0)
-		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time others change it again
+		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time that others change it again
 			r.recordState(state, nil)
 		}
 		switch {
 		case len(steps) == 0:
 			return r.settled(ctx, in, seq)
 		case done[steps[0].String()] == maxRepeats:
-			return r.failed(ctx, d, seq, steps[0], errors.New("done over and over, it does not last: "+steps[0].String())), false
+			return r.failed(ctx, d, seq, steps[0], fmt.Errorf("repeated %d times without lasting effect: %s", maxRepeats, steps[0])), false
 		}
 		done[steps[0].String()]++
 		prepared := false
@@ -128,8 +129,8 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 		case plan.Remove, plan.Create:
 			r.restartDone(t.Name)
 		case plan.Start:
-			if l := r.records[t.Name]; l.Ended && l.Digest == d.wanted.Group.Container(t.Name).Digest {
-				r.record(restartedEvent(r.group, t.Name, l))
+			if last := r.records[t.Name]; last.Ended && last.Digest == d.wanted.Group.Container(t.Name).Digest {
+				r.record(restartedEvent(r.group, t.Name, last))
 			}
 			r.records = r.records.Started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
@@ -137,7 +138,8 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	return nil
 }
 
-// settled ends a reconciliation that has nothing to do.
+// settled ends a reconciliation that has nothing to do. It returns when to reconcile again, and
+// whether the group is gone for good.
 func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time.Time, gone bool) {
 	now := in.Now
 	next = now.Add(r.config.Resync)
@@ -175,7 +177,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		if at := r.notifyWaiting(in, seq, state, waits); !at.IsZero() && at.Before(next) {
 			next = at
 		}
-		return next, false // the waiters go on waiting
+		return next, false // the requests go on waiting
 	}
 	r.notReadySince = time.Time{}
 	if state == group.Gone {
@@ -187,7 +189,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 			d, _ := r.desiredNow()
 			return r.failed(ctx, d, seq, plan.Step{}, err), false
 		}
-		gone = r.owner.Retire(ctx, r, seq)
+		gone = r.owner.Drop(ctx, r, seq)
 	}
 	if !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)
@@ -238,15 +240,15 @@ func (d desired) generation() int {
 }
 
 // image returns the image as the last apply resolved it, or else asks the host.
-func (d desired) image(h Machine) func(context.Context, string) (host.Image, error) {
-	var pins group.ImageDigests
+func (d desired) image(m Machine) func(context.Context, string) (host.Image, error) {
+	var digests group.ImageDigests
 	if d.wanted != nil {
-		pins = d.wanted.Pins
+		digests = d.wanted.Pins
 	}
 	return func(ctx context.Context, ref string) (host.Image, error) {
-		if i, ok := d.images[ref]; ok && (pins[ref] == "" || pins[ref] == i.Digest) {
+		if i, ok := d.images[ref]; ok && (digests[ref] == "" || digests[ref] == i.Digest) {
 			return i, nil
 		}
-		return h.Image(ctx, ref, pins)
+		return m.Image(ctx, ref, digests)
 	}
 }

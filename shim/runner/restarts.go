@@ -9,28 +9,28 @@ import (
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
-// restoreRecords adds what is known to what was just observed. The first time it reads what the
+// restoreRecords completes an observation from the records. The first time it reads what the
 // previous keeper saved. It returns an error as long as that cannot be read and matters, unless an
 // operator has asked for a start. In that case, containers whose end is uncertain count as not
 // ended by themselves.
 func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error) {
 	o := in.Observed
 	if !r.restored {
-		h, err := r.config.Records.Restarts(r.group)
+		records, err := r.config.Records.Restarts(r.group)
 		if err != nil {
-			unclear := in.Uncertain()
-			if !d.start && (o.ContainersErr != nil || len(unclear) > 0) {
+			uncertain := in.Uncertain()
+			if !d.start && (o.ContainersErr != nil || len(uncertain) > 0) {
 				return o, err
 			}
 			r.log.Warn("continues without it: "+err.Error(), "group", r.group)
-			h = restart.Records{}
-			for _, s := range unclear {
-				h[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Replacing: true}
+			records = restart.Records{}
+			for _, s := range uncertain {
+				records[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Replacing: true}
 			}
 		} else {
-			r.saved = h.ToSave()
+			r.saved = records.ToSave()
 		}
-		r.records, r.restored = h.Resumed(r.config.Now()), true
+		r.records, r.restored = records.Resumed(r.config.Now()), true
 	}
 	if in.ToRun() != nil && o.FromNothing() {
 		r.records = r.records.FromNothing(d.restart)
@@ -44,12 +44,12 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 // saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
 // failure is logged and delays nothing: the next keeper then knows less.
 func (r *Runner) saveRecords() {
-	h := r.records.ToSave()
-	if !r.restored || r.saved != nil && maps.EqualFunc(h, r.saved, restart.Record.Unchanged) {
+	save := r.records.ToSave()
+	if !r.restored || r.saved != nil && maps.EqualFunc(save, r.saved, restart.Record.Unchanged) {
 		return
 	}
 	err := r.config.Records.SetRestarts(r.group, r.records)
-	if r.saved = h; err != nil {
+	if r.saved = save; err != nil {
 		r.saved = nil
 	}
 	if text := hint.Text(err); text != r.saveFailure {

@@ -11,10 +11,10 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// judgeRollout records how the reconciliation of seq ended for the wanted generation, and acts on
+// judgeRollout decides what the reconciliation of seq means for the wanted generation, and acts on
 // it. A generation that has become ready in time is recorded as proved. One that has not is
-// reverted. It returns what is wrong with the group: err, or what that means for a late generation.
-// again reports whether the generation was reverted, so that something else is wanted by now.
+// reverted. why is what is wrong with the group: err, or the error for a late generation. again
+// reports whether the generation was reverted, so that something else is wanted by now.
 func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state group.State, err error) (why error, again bool) {
 	d, now := r.desiredNow()
 	if d.wanted == nil || now != seq {
@@ -51,25 +51,25 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 	return lateError(late, g, r.revertErr), false
 }
 
-// lateError returns the error for a generation that stays although it is late. stuck is why it
-// could not be reverted. A nil stuck means that this was not tried.
-func lateError(why error, w *store.Wanted, stuck error) error {
+// lateError returns the error for a generation that stays although it is late. revertErr is why it
+// could not be reverted. A nil revertErr means that this was not tried.
+func lateError(why error, w *store.Wanted, revertErr error) error {
 	text := fmt.Errorf("generation %d: %w", w.Generation, why)
-	hint_ := cmp.Or(hint.Of(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
+	advice := cmp.Or(hint.Of(why), fmt.Sprintf("see \"sallyport status %s\" and the logs", w.Group.Name))
 	switch {
-	case stuck != nil:
-		text = fmt.Errorf("%w; it can't be taken back: %w", text, stuck)
-		hint_ = cmp.Or(hint.Of(stuck), hint_)
+	case revertErr != nil:
+		text = fmt.Errorf("%w; it can't be taken back: %w", text, revertErr)
+		advice = cmp.Or(hint.Of(revertErr), advice)
 	case w.Generation > 1:
-		hint_ += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
+		advice += fmt.Sprintf("; \"sallyport rollback %s\" goes back", w.Group.Name)
 	}
-	return &hint.Error{Err: text, Hint: hint_}
+	return &hint.Error{Err: text, Hint: advice}
 }
 
 // recordOutcome records the outcome of a generation. A failure is logged and stops nothing: the
 // first reconciliation of the next daemon records it.
 func (r *Runner) recordOutcome(ctx context.Context, number int, o group.Outcome, why string) {
-	if err := r.owner.Conclude(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
+	if err := r.owner.RecordOutcome(ctx, r.group, number, o, why); err != nil && ctx.Err() == nil {
 		r.log.Warn("record the outcome of a generation: "+err.Error(), "group", r.group, "generation", number)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Runner keeps one group. Its goroutine alone observes and acts. All others change what is
+// A Runner keeps one group. Only the goroutine of Run observes and acts. All others change what is
 // wanted, under mu, and wake it.
 type Runner struct {
 	group   string
@@ -28,32 +28,32 @@ type Runner struct {
 
 	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
-	observed chan struct{} // closed when status first has what was observed
+	observed chan struct{} // closed when status first has an observation
 
 	mu            sync.Mutex
 	desired       desired
-	seq           int // of desired: one more with every change and every request
+	seq           int // of desired: grows by one with each change and each request
 	requests      []request
 	status        group.Status
-	statusChanged chan struct{} // closed when status changes; nil: nothing waits for it
+	statusChanged chan struct{} // closed when status changes. Nil: nothing waits for it
 
-	// Used by the goroutine alone.
+	// Used only by the goroutine of Run.
 	probes        *probes.Group
 	records       restart.Records
 	restored      bool              // records has what the previous keeper saved
-	saved         restart.Records   // as they are on disk; nil: not known
-	saveFailure   string            // why they could not be saved the last time; empty: they could
+	saved         restart.Records   // as they are on disk. Nil: not known
+	saveFailure   string            // why the last save failed. Empty: it did not
 	output        map[string]output // by container
-	notReadySince time.Time         // since when probes have kept the group from being ready; zero: they do not
+	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
 	failures      int               // failed reconciliations in a row
-	ignoreHost    bool              // a step has failed and waits for its retry: our own changes must not wake us
+	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
 	lastError     error             // of the last finished reconciliation
 	recordedState group.State       // the last state in the journal
 	settledSeq    int               // seq of the last reconciliation after which all was as wanted
-	drift         []string          // changes by others that are not put back yet, in an operator's words
-	driftReported bool              // an event says that it is not put back yet
-	connected     *spec.Group       // the definition that the link was last made or seen for; nil: none by this keeper
+	drift         []string          // changes by others that are not repaired yet, in an operator's words
+	driftReported bool              // an event has reported that drift is not repaired yet
+	connected     *spec.Group       // the definition of the link when last made or observed. Nil: none yet
 	rollout       plan.Rollout      // of the wanted generation
 	revertErr     error             // why a late generation could not be reverted
 	repairs       repairs
@@ -62,7 +62,7 @@ type Runner struct {
 
 // A desired holds what a runner was asked for.
 type desired struct {
-	wanted    *store.Wanted // nil: the group is to be removed
+	wanted    *store.Wanted // nil: remove the group
 	was       *spec.Group   // the definition before
 	images    map[string]host.Image
 	restart   map[string]bool
@@ -71,9 +71,9 @@ type desired struct {
 	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count
 }
 
-// New starts nothing. last is the last known definition of the group. A nil last means that
-// none is known. recorded is the state that the journal has of the group. Call Want before Run: a
-// runner without a wanted definition removes its group.
+// New starts nothing. last is the last known definition of the group. A nil last means that none is
+// known. recorded is the last state of the group in the journal. Call Want before Run: a runner
+// without a wanted definition removes its group.
 func New(name string, last *store.Wanted, recorded group.State, c *Config, o Owner) *Runner {
 	r := &Runner{
 		group: name, machine: NewMachine(c), config: c, log: c.Log, owner: o,
@@ -90,7 +90,7 @@ func New(name string, last *store.Wanted, recorded group.State, c *Config, o Own
 // Group returns the name of the group.
 func (r *Runner) Group() string { return r.group }
 
-// Observed returns a channel that is closed when Status first has what was observed.
+// Observed returns a channel that is closed when Status first has an observation.
 func (r *Runner) Observed() <-chan struct{} { return r.observed }
 
 // Idle reports whether nothing was asked of the runner since seq.
@@ -129,9 +129,9 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	}
 }
 
-// Want changes what is wanted. A nil w means that the group is to be removed. images are what the
-// references were just resolved to. They may be nil. waiter gets the result of the reconciliation
-// that follows. It may be nil.
+// Want changes what is wanted. A nil w means that the group is to be removed. images are the images
+// that the references were just resolved to. Nil images leave those of the last call. waiter gets
+// the result of the reconciliation that follows. A nil waiter gets none.
 func (r *Runner) Want(w *store.Wanted, images map[string]host.Image, waiter *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +167,7 @@ func (r *Runner) Restart(containers []string, waiter *Waiter) {
 	r.addRequest(waiter)
 }
 
-// restartDone ends a request for a restart: the old container is gone.
+// restartDone ends the restart of a container: the old container is gone.
 func (r *Runner) restartDone(container string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -186,8 +186,8 @@ func (r *Runner) StartAgain() {
 	r.desired.forgetEnd, r.desired.start = true, true
 }
 
-// loadEnded returns how the group has ended by itself. Nil means that it has not, or is to run
-// again. undone reports whether it had ended until now.
+// loadEnded returns how the group has ended by itself. A nil e means that it has not ended, or is
+// to run again. undone reports whether it had ended until now.
 func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	if d.wanted == nil {
 		return nil, false, nil
@@ -202,17 +202,18 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.desired.forgetEnd, r.desired.start = false, false // it is not asked for twice before the group can end again
+	r.desired.forgetEnd, r.desired.start = false, false // asked for again only after the group can end again
 	return nil, undone, nil
 }
 
-// forgetImages has the references resolved again.
+// forgetImages makes the next step resolve the references again.
 func (r *Runner) forgetImages() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.desired.images = nil
 }
 
+// desiredNow returns what is wanted, and its seq.
 func (r *Runner) desiredNow() (desired, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// updateStatus makes the observation the status. err is what is wrong. It may be nil. busy is
-// whether steps are about to be done.
+// updateStatus makes the status from an observation, and returns its state. err is what is wrong. A
+// nil err means nothing. busy reports whether steps are about to be done.
 func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	containers := r.addOutput(in, plan.ContainerStatuses(in))
 	r.mu.Lock()
@@ -83,6 +83,7 @@ func brokenFileError(w *store.Wanted) error {
 	}
 }
 
+// Status returns the status as of the last observation.
 func (r *Runner) Status() group.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,7 +101,7 @@ func (r *Runner) Watch() (*store.Wanted, group.Status, <-chan struct{}) {
 	return r.desired.wanted, r.status, r.statusChanged
 }
 
-// notifyWatchers needs mu.
+// notifyWatchers ends the waits for a change of the status. The caller holds mu.
 func (r *Runner) notifyWatchers() {
 	if r.statusChanged != nil {
 		close(r.statusChanged)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/plan"
@@ -21,8 +20,8 @@ type Result struct {
 	Failed plan.Kind // the kind of the failed step, if it was one that builds; else empty
 }
 
-// A Waiter passes progress and results from runners to a call that waits for them. Runners never
-// block on it.
+// A Waiter passes progress and results from runners to a call that waits for them. A runner never
+// blocks on it.
 type Waiter struct {
 	mu      sync.Mutex
 	lines   []string
@@ -53,7 +52,8 @@ func (w *Waiter) signal() {
 	}
 }
 
-// Wait passes lines on until there are n results, ctx ends, or stopped is closed.
+// Wait passes lines to progress until there are n results, ctx ends, or stopped is closed. It
+// returns the results by group.
 func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
 		w.mu.Lock()
@@ -74,60 +74,4 @@ func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped
 			return nil, ErrStopping
 		}
 	}
-}
-
-// FailWaiters makes all present requests fail, independently of what reconciliation finds.
-func (r *Runner) FailWaiters(why error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range r.requests {
-		r.requests[i].failure = why
-	}
-}
-
-// A request waits for the result of the first reconciliation that began with seq or later.
-type request struct {
-	waiter      *Waiter
-	seq         int
-	since       time.Time
-	lastWaiting string // the last line it got about what the group waits for
-	failure     error  // not nil: the request fails for this reason
-}
-
-// addRequest needs mu.
-func (r *Runner) addRequest(waiter *Waiter) {
-	r.seq++
-	if waiter != nil {
-		r.requests = append(r.requests, request{waiter: waiter, seq: r.seq, since: r.config.Now()})
-	}
-	r.Wake(WakeWanted)
-}
-
-// report passes a line to the requests up to seq.
-func (r *Runner) report(seq int, format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, q := range r.requests {
-		if q.seq <= seq {
-			q.waiter.addLine(r.group, format, args...)
-		}
-	}
-}
-
-// finish ends the requests up to seq.
-func (r *Runner) finish(seq int, o Result) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var rest []request
-	for _, q := range r.requests {
-		if q.seq > seq {
-			rest = append(rest, q)
-			continue
-		}
-		if q.failure != nil {
-			o = Result{State: o.State, Err: q.failure}
-		}
-		q.waiter.addResult(r.group, o)
-	}
-	r.requests = rest
 }

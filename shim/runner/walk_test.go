@@ -10,19 +10,19 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// The invariants are those of [hosttest.Invariant]. The host records each violation.
+// The host records each violation of an invariant, see [hosttest.Invariant].
 func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newRunnerHarness()
+		h := newHarness()
 		want := anyRestarts(t, anyDesired(t, "at first"))
 		who := rapid.SampledFrom(hosttest.Containers)
 		hidden := []func(){}
 		t.Repeat(map[string]func(*rapid.T){
-			"look": func(t *rapid.T) {
+			"a reconciliation": func(t *rapid.T) {
 				_, steps := h.plan("g", want)
 				_ = h.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
 			},
-			"another wanted group": func(t *rapid.T) { want = anyRestarts(t, anyDesired(t, "wish")) },
+			"another wanted group": func(t *rapid.T) { want = anyRestarts(t, anyDesired(t, "desired")) },
 			"a new keeper":         func(t *rapid.T) { h.nextKeeper() },
 			"a start by hand":      func(t *rapid.T) { h.startByHand() },
 			"an end": func(t *rapid.T) {
@@ -32,12 +32,12 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				kind := rapid.SampledFrom([]string{"ready", "live"}).Draw(t, "probe")
 				h.host.Answer("g", who.Draw(t, "who"), kind, rapid.SampledFrom([]error{nil, errFault}).Draw(t, "answer"))
 			},
-			"a flush":    func(t *rapid.T) { h.host.Flush("g") },
-			"no bounds":  func(t *rapid.T) { h.host.Unlimit("g") },
-			"a lost pin": func(t *rapid.T) { h.host.Unpin("g") },
-			"a boot":     func(t *rapid.T) { h.host.Reboot() },
-			"lost tasks": func(t *rapid.T) { h.host.LoseEnded() },
-			"a silence":  func(t *rapid.T) { hidden = append(hidden, h.host.Hide("g", who.Draw(t, "who"))) },
+			"a flush":        func(t *rapid.T) { h.host.Flush("g") },
+			"no limits":      func(t *rapid.T) { h.host.Unlimit("g") },
+			"a lost pin":     func(t *rapid.T) { h.host.Unpin("g") },
+			"a boot":         func(t *rapid.T) { h.host.Reboot() },
+			"lost tasks":     func(t *rapid.T) { h.host.LoseEnded() },
+			"a hidden state": func(t *rapid.T) { hidden = append(hidden, h.host.Hide("g", who.Draw(t, "who"))) },
 			"time": func(t *rapid.T) {
 				h.at = h.at.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
 			},
@@ -62,11 +62,11 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 	})
 }
 
-// An operator may want the group down, and up again, between any two reconciliations. None of that
-// makes a group end by itself.
+// An operator may want the group down, and up again, between any two reconciliations. That is no
+// end of the group by itself.
 func TestStoppingIsNoEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newRunnerHarness()
+		h := newHarness()
 		g := anyRestarts(t, anyGroup(t, "g"))
 		if _, err := h.converge("g", g); err != nil {
 			t.Fatalf("%v", err)
@@ -83,7 +83,7 @@ func TestStoppingIsNoEnd(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 		if h.records.ended != nil {
-			t.Fatalf("it has ended as %+v", h.records.ended)
+			t.Fatalf("it is recorded as ended: %+v", h.records.ended)
 		}
 		apps := 0
 		for _, c := range g.Containers {

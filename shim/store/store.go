@@ -70,7 +70,7 @@ type Wanted struct {
 	Stopped    bool               `json:"stopped,omitempty"` // by an operator: nothing of it runs, also after a boot
 	By         group.Cause        `json:"by,omitempty"`      // what made the generation
 	Proved     bool               `json:"proved,omitempty"`  // all of the generation was ready, once
-	Setback    *group.Reversion     `json:"setback,omitempty"` // the generation that was taken back for this one
+	Setback    *group.Reversion   `json:"setback,omitempty"` // the generation that was taken back for this one
 	Pins       group.ImageDigests `json:"pins,omitempty"`    // the digests of its image references in this generation
 	Purge      bool               `json:"purge,omitempty"`   // uninstalled, and its persistent volumes go with it
 	// Broken is not nil if the file is unusable now. Group is the last good definition then.

@@ -1,5 +1,5 @@
-// Package contract is the suite of tests that every implementation of [runner.Runtime] passes, the
-// one in memory too. The promise of a group rests on what it checks.
+// Package contract has the tests that every implementation of [runner.Runtime] passes, the one in
+// memory too. The promise of a group rests on what they check.
 package contract
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Fixture is a runtime under test, and what a test of it needs from its host.
+// A Fixture is a runtime under test, and the things that a test needs from its host.
 type Fixture struct {
 	Runtime runner.Runtime
 	Layout  layout.Layout
@@ -31,16 +31,16 @@ type Fixture struct {
 	Mount func(group, volume string) error
 	// Ran reports whether a container's program has run, now or before. It doesn't wait.
 	Ran func(group, container string) bool
-	// Report returns what the program of a container found as its first act. It waits for the
+	// Report returns what the program of a container found when it began to run. It waits for the
 	// program.
 	Report func(group, container string) (Report, error)
 }
 
-// A Report has what the program of a container found as its first act.
+// A Report has what the program of a container found when it began to run.
 type Report struct {
 	Netns        string           // the name that Seal gave
 	Cgroup       string           // from the root of the hierarchy
-	Mounts       map[string]Mount // by their path
+	Mounts       map[string]Mount // by path
 	Output       string           // the file with what it prints
 	Capabilities []string         // all that it can ever have, without CAP_
 	Filtered     bool             // it is under a seccomp filter, and can't get more privileges
@@ -52,15 +52,15 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// A Check is one part of the contract. Run works with a group of that name, which exists nowhere
-// yet, and leaves nothing of its containers.
+// A Check is one part of the contract. Run works with a group of that name, which does not exist
+// yet. It leaves nothing of the group's containers.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context, f Fixture, group string) error
 }
 
-// RuntimeContract holds a runtime to its contract. It makes a fixture for each check; they may
-// share a host.
+// RuntimeContract holds a runtime to its contract. It makes a fixture for each check. The fixtures
+// may share a host.
 func RuntimeContract(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	t.Helper()
 	for i, check := range Checks {
@@ -86,12 +86,12 @@ var Checks = []Check{
 	{"a program can't do what rules can't see", checkDenied},
 	{"a container that asks for a way out is refused", checkRefused},
 	{"a container that is there keeps its place", checkTwice},
-	{"stop ends a program, and asks no questions twice", checkStop},
+	{"stop ends a program, and a second stop is no error", checkStop},
 	{"remove leaves nothing", checkRemove},
 }
 
-// A trial is one group on a fixture.
-type trial struct {
+// A harness is one group on a fixture.
+type harness struct {
 	Fixture
 	ctx   context.Context
 	group *spec.Group
@@ -99,9 +99,9 @@ type trial struct {
 	netns string
 }
 
-// newTrial makes the image of a group present and seals the group.
-func newTrial(ctx context.Context, f Fixture, group string, containers ...spec.Container) (*trial, error) {
-	t := &trial{Fixture: f, ctx: ctx, group: &spec.Group{Name: group}}
+// newHarness makes the image of a group present and seals the group.
+func newHarness(ctx context.Context, f Fixture, group string, containers ...spec.Container) (*harness, error) {
+	t := &harness{Fixture: f, ctx: ctx, group: &spec.Group{Name: group}}
 	for _, c := range containers {
 		c.Image, c.Command = f.Image, f.Program
 		c.Digest = "digest of " + c.Name
@@ -117,8 +117,8 @@ func newTrial(ctx context.Context, f Fixture, group string, containers ...spec.C
 	return t, nil
 }
 
-// end removes what a check has made.
-func (t *trial) end() {
+// end removes the containers that a check has made.
+func (t *harness) end() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), time.Minute)
 	defer cancel()
 	for _, c := range t.group.Containers {
@@ -126,11 +126,11 @@ func (t *trial) end() {
 	}
 }
 
-func (t *trial) create(name string) error {
+func (t *harness) create(name string) error {
 	return t.Runtime.Create(t.ctx, host.CreateRequest{Group: t.group, Container: *t.group.Container(name), Image: t.image, Generation: 3})
 }
 
-func (t *trial) start(name string) error {
+func (t *harness) start(name string) error {
 	if err := t.create(name); err != nil {
 		return fmt.Errorf("create %s: %w", name, err)
 	}
@@ -140,8 +140,8 @@ func (t *trial) start(name string) error {
 	return nil
 }
 
-// state returns what is observed of a container; a nil state is an absent container.
-func (t *trial) state(name string) (*host.ContainerState, error) {
+// state returns the observed state of a container. A nil state means that it is absent.
+func (t *harness) state(name string) (*host.ContainerState, error) {
 	states, err := t.Runtime.Observe(t.ctx, t.group.Name)
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
@@ -154,9 +154,9 @@ func (t *trial) state(name string) (*host.ContainerState, error) {
 	return nil, nil
 }
 
-// expect returns an error unless the container has a task in that state; TaskNone means that it is
-// absent.
-func (t *trial) expect(name string, want host.TaskState) error {
+// expect returns an error unless the container has a task in that state. TaskNone means that the
+// container is absent.
+func (t *harness) expect(name string, want host.TaskState) error {
 	s, err := t.state(name)
 	switch {
 	case err != nil:
@@ -169,19 +169,19 @@ func (t *trial) expect(name string, want host.TaskState) error {
 	return nil
 }
 
-// absent returns an error unless Create failed and left nothing.
-func (t *trial) absent(name string, created error) error {
+// absent returns an error unless Create failed with created and left nothing.
+func (t *harness) absent(name string, created error) error {
 	if created == nil {
 		return fmt.Errorf("%s was created", name)
 	}
 	if s, err := t.state(name); err != nil || s != nil {
-		return fmt.Errorf("of %s, which was refused, is left %+v (%v)", name, s, err)
+		return fmt.Errorf("%s was refused, and %+v is left of it (%v)", name, s, err)
 	}
 	return nil
 }
 
 // reported starts containers and returns what their programs found.
-func (t *trial) reported(names ...string) (map[string]Report, error) {
+func (t *harness) reported(names ...string) (map[string]Report, error) {
 	found := map[string]Report{}
 	for _, name := range names {
 		if err := t.start(name); err != nil {
@@ -211,7 +211,7 @@ func checkImage(ctx context.Context, f Fixture, _ string) error {
 }
 
 func checkCreated(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func checkCreated(ctx context.Context, f Fixture, group string) error {
 		return err
 	}
 	if !f.Ran(group, "web") {
-		return errors.New("the program runs and has not run: Ran is of no use")
+		return errors.New("the program runs, and Ran reports that it has not run")
 	}
 	if f.Runtime.Start(ctx, group, "never") == nil {
 		return errors.New("a container that is absent was started")
@@ -244,7 +244,7 @@ func checkCreated(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkObserved(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.Sidecar})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.Sidecar})
 	if err != nil {
 		return err
 	}
@@ -262,20 +262,20 @@ func checkObserved(ctx context.Context, f Fixture, group string) error {
 		return fmt.Errorf("observed %+v, want %+v", got, want)
 	}
 	if s.CreatedAt.IsZero() {
-		return errors.New("it was made at no time")
+		return errors.New("it has no time of creation")
 	}
 	all, err := f.Runtime.Observe(ctx, "")
 	if err != nil || !slices.ContainsFunc(all, func(s host.ContainerState) bool { return s.Group == group && s.Name == "web" }) {
-		return fmt.Errorf("among all groups observed %+v (%v)", all, err)
+		return fmt.Errorf("observed of all groups: %+v (%v)", all, err)
 	}
 	if others, err := f.Runtime.Observe(ctx, group+"x"); err != nil || len(others) > 0 {
-		return fmt.Errorf("of another group observed %+v (%v)", others, err)
+		return fmt.Errorf("observed of another group: %+v (%v)", others, err)
 	}
 	return nil
 }
 
 func checkNetns(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador}, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador}, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func checkNetns(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkNoNetns(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func checkNoNetns(ctx context.Context, f Fixture, group string) error {
 
 func checkCgroup(ctx context.Context, f Fixture, group string) error {
 	roles := map[string]spec.Role{"proxy": spec.Ambassador, "log": spec.Sidecar, "web": spec.App}
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador},
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador},
 		spec.Container{Name: "log", Role: spec.Sidecar}, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
@@ -323,7 +323,7 @@ func checkCgroup(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkVolumes(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App, Mounts: []spec.Mount{
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App, Mounts: []spec.Mount{
 		{Volume: "data", Path: "/var/data"}, {Volume: "conf", Path: "/var/conf", ReadOnly: true},
 	}})
 	if err != nil {
@@ -348,7 +348,7 @@ func checkVolumes(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkNoVolume(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App, Mounts: []spec.Mount{{Volume: "data", Path: "/var/data"}}})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App, Mounts: []spec.Mount{{Volume: "data", Path: "/var/data"}}})
 	if err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func checkNoVolume(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkOutput(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -380,7 +380,7 @@ func checkOutput(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkDenied(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: []string{"NET_ADMIN"}}}},
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: []string{"NET_ADMIN"}}}},
 		spec.Container{Name: "web", Role: spec.App}, spec.Container{Name: "few", Role: spec.App, Capabilities: []string{"CHOWN"}})
 	if err != nil {
 		return err
@@ -398,14 +398,14 @@ func checkDenied(ctx context.Context, f Fixture, group string) error {
 			return fmt.Errorf("%s has the capabilities %v, want %v", name, got.Capabilities, want[name])
 		}
 		if !got.Filtered {
-			return fmt.Errorf("%s is under no filter, or can get more privileges", name)
+			return fmt.Errorf("%s is not under a filter, or can get more privileges", name)
 		}
 	}
 	return nil
 }
 
 func checkRefused(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group,
+	t, err := newHarness(ctx, f, group,
 		spec.Container{Name: "raw", Role: spec.App, Capabilities: []string{"NET_RAW"}},
 		spec.Container{Name: "proxy", Role: spec.Ambassador, Capabilities: []string{"SYS_ADMIN"}},
 		spec.Container{Name: "unsafe", Role: spec.App, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: []string{"NET_ADMIN"}}}},
@@ -427,7 +427,7 @@ func checkRefused(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkTwice(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -441,7 +441,7 @@ func checkTwice(ctx context.Context, f Fixture, group string) error {
 	}
 	for _, want := range []host.TaskState{host.TaskCreated, host.TaskRunning} {
 		if t.create("web") == nil {
-			return fmt.Errorf("one that is %s was created again", want)
+			return fmt.Errorf("a container that is %s was created again", want)
 		}
 		again, err := t.state("web")
 		if err != nil {
@@ -460,7 +460,7 @@ func checkTwice(ctx context.Context, f Fixture, group string) error {
 }
 
 func checkStop(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -477,16 +477,16 @@ func checkStop(ctx context.Context, f Fixture, group string) error {
 		}
 	}
 	if s, err := t.state("web"); err != nil || s == nil || s.ExitedAt.IsZero() {
-		return fmt.Errorf("it has ended at no time (%v)", err)
+		return fmt.Errorf("it has no time of its end (%v)", err)
 	}
 	if err := f.Runtime.Stop(ctx, group, "never", spec.Stop{Timeout: time.Second}); err != nil {
-		return fmt.Errorf("an absent one: %w", err)
+		return fmt.Errorf("stop of an absent container: %w", err)
 	}
 	return nil
 }
 
 func checkRemove(ctx context.Context, f Fixture, group string) error {
-	t, err := newTrial(ctx, f, group, spec.Container{Name: "web", Role: spec.App}, spec.Container{Name: "made", Role: spec.App})
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App}, spec.Container{Name: "made", Role: spec.App})
 	if err != nil {
 		return err
 	}
@@ -503,10 +503,10 @@ func checkRemove(ctx context.Context, f Fixture, group string) error {
 		}
 	}
 	if left, err := f.Runtime.Observe(ctx, group); err != nil || len(left) > 0 {
-		return fmt.Errorf("left is %+v (%v)", left, err)
+		return fmt.Errorf("%+v is left (%v)", left, err)
 	}
 	if err := t.start("web"); err != nil {
-		return fmt.Errorf("again: %w", err)
+		return fmt.Errorf("start after remove: %w", err)
 	}
 	return nil
 }

@@ -22,8 +22,8 @@ func (h *harness) boot() {
 	h.wait(time.Minute)
 }
 
-// No keeper sees the ends that a boot brings. They do not end a run for the count of ends in a row,
-// and they are no reason to forget that a run was long.
+// No keeper observes the ends that a boot causes. They do not count as ends in a row, and they are
+// no reason to forget that a run was long.
 func TestALongRunEndsARowThoughABootEndsTheRun(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("shop.hcl", shop)
@@ -136,7 +136,7 @@ func TestABootIsNoRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"till.web"}, got); diff != "" {
-			t.Errorf("asked to be restarted (-want +got):\n%s", diff)
+			t.Errorf("containers with a restarted event (-want +got):\n%s", diff)
 		}
 	})
 }

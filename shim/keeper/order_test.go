@@ -74,7 +74,7 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			err = h.keeper.Apply(context.Background(), bundles("till.hcl", till), func(l string) { lines = append(lines, l) })
 			done = true
 		}()
-		said := func(want ...string) {
+		expectLines := func(want ...string) {
 			t.Helper()
 			h.wait(25 * time.Second)
 			// A probe may have answered before the first reconciliation. Several containers are
@@ -87,7 +87,7 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			}
 			lines = nil
 		}
-		said("till: pin namespace till, deny everything in it",
+		expectLines("till: pin namespace till, deny everything in it",
 			"till: admit proxy (ambassador) to the world: cgroup /sallyport/till/ambassador",
 			"till: connect till",
 			"till: start proxy (ambassador), wait until it is ready",
@@ -104,11 +104,11 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			t.Errorf("the ambassador: %+v", c)
 		}
 		h.host.Answer("till", "proxy", "ready", nil)
-		said("till: start fetch (init), wait until it has ended well", "till: waits for fetch (init) to end well")
+		expectLines("till: start fetch (init), wait until it has ended well", "till: waits for fetch (init) to end well")
 		h.exit("till", "fetch", 0)
-		said("till: start migrate (init), wait until it has ended well", "till: waits for migrate (init) to end well")
+		expectLines("till: start migrate (init), wait until it has ended well", "till: waits for migrate (init) to end well")
 		h.exit("till", "migrate", 0)
-		said("till: start store (sidecar), wait until it is ready",
+		expectLines("till: start store (sidecar), wait until it is ready",
 			"till: waits for store (sidecar) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for store (sidecar) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
 		h.host.Answer("till", "store", "ready", nil)
@@ -122,7 +122,7 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 	})
 }
 
-func TestAnInitThatFailsHoldsTheRest(t *testing.T) {
+func TestAnInitThatFailsBlocksTheRest(t *testing.T) {
 	withTill(t, func(t *testing.T, h *harness) {
 		h.host.ExitAtOnce("till", "fetch", 7)
 		if _, err := h.apply("till.hcl", till); err == nil || !strings.Contains(err.Error(), "fetch (init) ended with status 7") {
@@ -152,7 +152,7 @@ func TestTheOrderHoldsAfterABoot(t *testing.T) {
 		h.begin()
 		h.wait(time.Minute)
 		if n := h.host.Running("till"); n != 1 {
-			t.Errorf("%d run although the ambassador is not ready:\n%s", n, h.host)
+			t.Errorf("%d containers run although the ambassador is not ready:\n%s", n, h.host)
 		}
 		h.host.Answer("till", "proxy", "ready", nil)
 		h.wait(time.Minute)
@@ -193,7 +193,7 @@ func TestALiveProbeThatFailsRestarts(t *testing.T) {
 			withTill(t, func(t *testing.T, h *harness) {
 				h.host.ExitAtOnce("till", "fetch", 0)
 				h.host.ExitAtOnce("till", "migrate", 0)
-				h.host.StopWith("till", "web", 0) // it ends in good order
+				h.host.StopWith("till", "web", 0) // a clean end
 				h.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \""+tt.policy+"\" }"))
 				h.host.Answer("till", "web", "live", errRefusing)
 				h.wait(10*time.Second + time.Millisecond)

@@ -19,7 +19,7 @@ const withConf = `group "shop" {
   volume "conf" { host_path = "/srv/conf" }
 }`
 
-func TestApplyAsksForTheHostsFoldersBeforeAnythingIsDone(t *testing.T) {
+func TestApplyChecksTheHostsFoldersFirst(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.LosePath("/srv/conf")
 		lines, err := h.apply("shop.hcl", withConf)
@@ -39,11 +39,11 @@ func TestPersistentVolumesStayUntilTheyAreDiscarded(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("shop.hcl", strings.Replace(withConf, `host_path = "/srv/conf"`, "persistent = true", 1))
 		h.remove("shop.hcl")
-		if diff := cmp.Diff([]string{"conf"}, h.host.Kept("shop")); diff != "" || strings.Contains(h.host.String(), "volume") {
-			t.Errorf("kept (-want +got):\n%s\n%s", diff, h.host)
+		if diff := cmp.Diff([]string{"conf"}, h.host.KeptVolumes("shop")); diff != "" || strings.Contains(h.host.String(), "volume") {
+			t.Errorf("volumes kept (-want +got):\n%s\n%s", diff, h.host)
 		}
-		if err := h.host.Volumes().Discard(t.Context(), "shop"); err != nil || len(h.host.Kept("shop")) > 0 {
-			t.Errorf("kept %q, error %v", h.host.Kept("shop"), err)
+		if err := h.host.Volumes().Discard(t.Context(), "shop"); err != nil || len(h.host.KeptVolumes("shop")) > 0 {
+			t.Errorf("volumes kept: %q, error %v", h.host.KeptVolumes("shop"), err)
 		}
 	})
 }

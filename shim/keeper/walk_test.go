@@ -32,7 +32,7 @@ var tills = []string{
 	edited(till, `ambassador "proxy"`, `sidecar "proxy"`, `group "till" {`, "group \"till\" {\n  egress = \"none\""),
 }
 
-// A walker does to a keeper and its host what happens in a year.
+// A walker does things to a keeper and its host that happen in a year.
 type walker struct {
 	*harness
 	journal *journal.Journal
@@ -41,7 +41,7 @@ type walker struct {
 	shows   []func()
 }
 
-// soon limits a call, which may wait for something that does not come.
+// soon limits a call that may wait for something that never comes.
 func (w *walker) soon(call func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(w.rand.IntN(40))*time.Second)
 	defer cancel()
@@ -87,7 +87,7 @@ func (w *walker) step() {
 		w.host.Flush("till")
 	case 11:
 		name := w.someone()
-		note("silence of %s", name)
+		note("unknown state of %s", name)
 		w.shows = append(w.shows, w.host.Hide("till", name))
 	case 12:
 		all := hosttest.Operations()
@@ -121,8 +121,8 @@ func (w *walker) step() {
 }
 
 // drawn has the changes of a group's state in the diagram at [group.State], and those of a boot. A
-// group of which nothing is there yet need not be stopping before it is gone or stopped. A group
-// that is wanted again need not be seen gone.
+// group that has nothing on the host yet may skip stopping on its way to gone or stopped. A group
+// that is wanted again may skip gone.
 var drawn = map[group.State][]group.State{
 	"":              {group.Pending, group.Starting},
 	group.Pending:   {group.Starting, group.Stopping, group.Stopped, group.Gone},
@@ -135,7 +135,7 @@ var drawn = map[group.State][]group.State{
 	group.Gone:      {group.Pending, group.Starting},
 }
 
-// strayStates returns the changes of state that happened and are not in the diagram.
+// strayStates returns the changes of state that are not in the diagram.
 func (w *walker) strayStates() (strays []string) {
 	var at group.State
 	err := w.journal.Events(context.Background(), group.EventQuery{}, func(e group.Event) error {
@@ -153,7 +153,7 @@ func (w *walker) strayStates() (strays []string) {
 	return strays
 }
 
-// settle ends all faults, and waits until that shows.
+// settle ends all faults and waits until the group has settled.
 func (w *walker) settle() {
 	w.host.ForgetFaults()
 	for _, show := range w.shows {
@@ -187,7 +187,7 @@ func (w *walker) problems() string {
 	switch st.State {
 	case group.Running:
 		if w.host.Running("till") < 4 {
-			return fmt.Sprintf("it is said to run:\n%s", w.host)
+			return fmt.Sprintf("it is running with too few containers:\n%s", w.host)
 		}
 	case group.Stopped, group.Completed:
 		if w.host.String() != "" {

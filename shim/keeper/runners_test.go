@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// A runner that ran before it was told what is wanted would remove the group that it is to adopt.
+// A runner that ran without a wanted definition would remove the group that it is to adopt.
 func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	dir := t.TempDir()
 	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
@@ -18,7 +18,7 @@ func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	var started []string
 	k.spawn = func(r *runner.Runner) {
 		if w, _, _ := r.Watch(); w == nil {
-			t.Errorf("the runner of %s started, and nothing was wanted of it", r.Group())
+			t.Errorf("the runner of %s started without a wanted definition", r.Group())
 		}
 		started = append(started, r.Group())
 	}

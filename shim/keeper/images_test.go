@@ -19,8 +19,8 @@ const withTwo = `group "shop" {
 
 func expectRetained(t *testing.T, h *harness, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, h.host.HeldImages()); diff != "" {
-		t.Errorf("held (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, h.host.RetainedImages()); diff != "" {
+		t.Errorf("retained (-want +got):\n%s", diff)
 	}
 }
 
@@ -37,8 +37,8 @@ func TestImagesOfKeptGenerationsAreRetained(t *testing.T) {
 			"shop 3: sha256:api:1 sha256:web:3", "shop 4: sha256:api:1 sha256:web:4", "shop 5: sha256:api:1 sha256:web:5", "shop 6: sha256:api:1 sha256:web:6")
 		h.end()
 		h.begin()
-		if held := h.host.HeldImages(); len(held) != 4 {
-			t.Errorf("after another keeper's start %q is held", held)
+		if retained := h.host.RetainedImages(); len(retained) != 4 {
+			t.Errorf("after another keeper's start %q is retained", retained)
 		}
 		h.remove("shop.hcl")
 		expectRetained(t, h)
@@ -62,8 +62,8 @@ func TestAGroupIsNotForgottenWhileItsImagesAreRetained(t *testing.T) {
 		h.mustApply("shop.hcl", fmt.Sprintf(withTwo, 1))
 		h.host.FailNext("release", errBoom)
 		h.remove("shop.hcl")
-		if _, err := h.keeper.Status("shop"); err != nil || len(h.host.HeldImages()) == 0 {
-			t.Errorf("forgotten with an error of the release: %v, held %q", err, h.host.HeldImages())
+		if _, err := h.keeper.Status("shop"); err != nil || len(h.host.RetainedImages()) == 0 {
+			t.Errorf("forgotten with an error of the release: %v, retained %q", err, h.host.RetainedImages())
 		}
 		h.wait(time.Minute)
 		expectRetained(t, h)
@@ -72,7 +72,7 @@ func TestAGroupIsNotForgottenWhileItsImagesAreRetained(t *testing.T) {
 
 func TestNothingIsCreatedWithoutRetention(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
-		h.host.FailNext("hold web:1", errBoom)
+		h.host.FailNext("retain web:1", errBoom)
 		if _, err := h.apply("shop.hcl", fmt.Sprintf(withTwo, 1)); err == nil || !strings.Contains(err.Error(), errBoom.Error()) {
 			t.Errorf("error %v", err)
 		}

@@ -31,8 +31,8 @@ func (h *harness) recordsFile(group string) string {
 	return filepath.Join(h.layout.StateDir, "lives", group+".json")
 }
 
-// A container that has ended for good stays ended when containerd forgets its task, for the keeper
-// that saw it and for the next one.
+// A container that has ended for good stays ended when containerd forgets its task. This holds for
+// the keeper that has observed the end and for the next one.
 func TestAnEndForGoodOutlivesItsTask(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -74,7 +74,7 @@ func TestAnEndForGoodCanBeUndone(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		do   func(h *harness)
-		want []string // these are among what is done
+		want []string // of the operations on the inits
 	}{
 		{"after a boot", func(h *harness) {
 			h.end()
@@ -114,8 +114,8 @@ func TestAnEndForGoodCanBeUndone(t *testing.T) {
 	}
 }
 
-// REFERENCE describes this for an init: an init should be safe to repeat.
-func TestAnUnseenEndIsNoEnd(t *testing.T) {
+// REFERENCE says for an init: it should be safe to repeat.
+func TestAnUnobservedEndIsNoEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		lose bool // containerd 2 is restarted before the next keeper starts
@@ -180,15 +180,15 @@ func TestACrashLoopGoesOnUnderTheNextKeeper(t *testing.T) {
 // the container's own.
 func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		lives func(c *spec.Container)
+		name string
+		edit func(c *spec.Container)
 	}{
 		{"never", hosttest.Policy(spec.RestartNever)},
 		{"stop-group", func(c *spec.Container) { c.OnFailure = spec.FailureStopsGroup }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withHarness(t, func(t *testing.T, h *harness) {
-				h.overrideGroups(hosttest.EditContainer("web", tt.lives))
+				h.overrideGroups(hosttest.EditContainer("web", tt.edit))
 				h.mustApply("shop.hcl", shop)
 				h.host.FailNext("remove web", errBoom)
 				if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err == nil {
@@ -200,7 +200,7 @@ func TestAStopIsNoEndForTheNextKeeper(t *testing.T) {
 				}
 				h.exit("shop", "web", 143)
 				if st := h.status("shop"); st.State == group.Running {
-					t.Error("an end of its own is none, since one was not")
+					t.Error("its own end does not count, after the stop that did not")
 				}
 			})
 		})

@@ -35,7 +35,7 @@ func TestWatchFolder(t *testing.T) {
 	}
 	for {
 		select {
-		case <-changes: // the end of the file
+		case <-changes: // about the removal of the file
 			continue
 		case err := <-done:
 			if err == nil {

@@ -15,7 +15,7 @@ import (
 
 const webRef = "registry.example/web:1"
 
-// image returns the image that a container was made from.
+// image returns the image that a container was created from.
 func (h *harness) image(name string) string {
 	h.t.Helper()
 	for _, line := range strings.Split(h.host.String(), "\n") {
@@ -29,12 +29,13 @@ func (h *harness) image(name string) string {
 func (h *harness) expectImage(name, want, when string) {
 	h.t.Helper()
 	if got := h.image(name); got != want {
-		h.t.Errorf("%s: %s was made from %s, want %s", when, name, got, want)
+		h.t.Errorf("%s: %s was created from %s, want %s", when, name, got, want)
 	}
 }
 
-// dropPins makes the files of shop in some folders what a daemon writes that knows no pins.
-func (h *harness) dropPins(folders ...string) {
+// dropDigests rewrites the files of shop in some folders as a daemon without image digests writes
+// them.
+func (h *harness) dropDigests(folders ...string) {
 	h.t.Helper()
 	for _, folder := range folders {
 		files, err := filepath.Glob(filepath.Join(h.layout.StateDir, folder, "*"))
@@ -83,8 +84,8 @@ func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.expectImage("web", "sha256:new", "applied again")
-		if said := strings.Join(lines, "\n"); !strings.Contains(said, "shop: image "+webRef+" is sha256:new now, and was sha256:old") {
-			t.Errorf("it reported:\n%s", said)
+		if progress := strings.Join(lines, "\n"); !strings.Contains(progress, "shop: image "+webRef+" is sha256:new now, and was sha256:old") {
+			t.Errorf("progress:\n%s", progress)
 		}
 		h.checkHistory("shop", "2 apply proved", "1 apply proved")
 		h.mustApply("shop.hcl", shop)
@@ -115,7 +116,7 @@ func TestPlanOfAJobWhoseImageIsAnother(t *testing.T) {
 		h.host.SetImage(ref, "sha256:new")
 		p := plan()
 		if p.Ended != "" || !slices.Contains(p.Steps, "create once (app)") || !slices.Contains(p.Steps, "start once (app)") {
-			t.Errorf("of another image: %+v", p)
+			t.Errorf("with another image: %+v", p)
 		}
 		lines, err := h.apply("job.hcl", job)
 		if err != nil {
@@ -123,7 +124,7 @@ func TestPlanOfAJobWhoseImageIsAnother(t *testing.T) {
 		}
 		for _, step := range p.Steps {
 			if !slices.Contains(lines, "job: "+step) {
-				t.Errorf("%q was planned, and what was done is %q", step, lines)
+				t.Errorf("%q was planned, and these were done: %q", step, lines)
 			}
 		}
 		h.expectImage("once", "sha256:new", "applied again")
@@ -222,8 +223,8 @@ func TestAnApplyThatFailsPutsBackTheImages(t *testing.T) {
 	})
 }
 
-// An edit by hand resolves none of the references again that it leaves as they are. It pins the
-// others when they are first used.
+// An edit by hand leaves the digests of the references that it does not change. It records those of
+// the others when they are first used.
 func TestAnEditKeepsTheImagesThatItLeaves(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.SetImage(webRef, "sha256:old")
@@ -242,7 +243,7 @@ func TestAnEditKeepsTheImagesThatItLeaves(t *testing.T) {
 	})
 }
 
-// A file in the folder is applied where it is, with what its names mean by now.
+// A file in the folder is applied where it is, with the images that its names mean now.
 func TestAFileOfTheFolderIsAppliedWhereItIs(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.SetImage(webRef, "sha256:old")
@@ -259,13 +260,13 @@ func TestAFileOfTheFolderIsAppliedWhereItIs(t *testing.T) {
 	})
 }
 
-// A container of a daemon that pinned nothing is left as it is, and its image is pinned.
-func TestUnpinnedContainersArePinnedAsTheyRun(t *testing.T) {
+// A container of a daemon that recorded no digests is left as it is, and its digest is recorded.
+func TestDigestsAreRecordedFromRunningContainers(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.SetImage(webRef, "sha256:old")
 		h.mustApply("shop.hcl", shop)
 		h.end()
-		h.dropPins("wanted", "history", "applied")
+		h.dropDigests("wanted", "history", "applied")
 		h.host.SetImage(webRef, "sha256:new")
 		h.host.ForgetOperations()
 		h.begin()
@@ -280,9 +281,9 @@ func TestUnpinnedContainersArePinnedAsTheyRun(t *testing.T) {
 	})
 }
 
-// An older daemon pins nothing. It uses the tag, and writes what is wanted and the history without
-// the existing pins. The next daemon that knows pins leaves the containers of the older one as they
-// are.
+// An older daemon records no digests. It uses the tag. It writes what is wanted and the history
+// without the existing digests. The next daemon with digests leaves the containers of the older one
+// as they are.
 func TestContainersOfAnOlderDaemonAreLeft(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.SetImage(webRef, "sha256:old")
@@ -293,8 +294,8 @@ func TestContainersOfAnOlderDaemonAreLeft(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.dropPins("wanted", "history", "applied")                              // for a keeper without pins
-		if err := h.host.Images().Release(t.Context(), "shop", 1); err != nil { // it may have two images of one name
+		h.dropDigests("wanted", "history", "applied")                           // for a keeper without digests
+		if err := h.host.Images().Release(t.Context(), "shop", 1); err != nil { // allows two images of one name
 			t.Fatal(err)
 		}
 		h.host.SetImage(webRef, "sha256:new")
@@ -303,7 +304,7 @@ func TestContainersOfAnOlderDaemonAreLeft(t *testing.T) {
 		h.wait(time.Minute)
 		h.end()
 		h.expectImage("web", "sha256:new", "under the older daemon")
-		h.dropPins("wanted", "history")
+		h.dropDigests("wanted", "history")
 		if err := os.WriteFile(applied, before, 0o600); err != nil {
 			t.Fatal(err)
 		}

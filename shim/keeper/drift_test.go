@@ -15,7 +15,7 @@ import (
 )
 
 // withJournal runs a test with a harness whose keepers detect drift and have a journal.
-func withJournal(t *testing.T, do func(t *testing.T, h *harness, said func(want ...string))) {
+func withJournal(t *testing.T, do func(t *testing.T, h *harness, expectEvents func(want ...string))) {
 	t.Helper()
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.end()
@@ -26,7 +26,7 @@ func withJournal(t *testing.T, do func(t *testing.T, h *harness, said func(want 
 		defer journal.Close()
 		h.config = func(c *keeper.Config) { c.Changes, c.Drift, c.Journal = h.host, h.host, journal }
 		h.begin()
-		told := 0
+		seen := 0
 		do(t, h, func(want ...string) {
 			t.Helper()
 			synctest.Wait()
@@ -37,8 +37,8 @@ func withJournal(t *testing.T, do func(t *testing.T, h *harness, said func(want 
 			}); err != nil {
 				t.Fatal(err)
 			}
-			fresh := got[told:]
-			told = len(got)
+			fresh := got[seen:]
+			seen = len(got)
 			if diff := cmp.Diff(append([]string{}, want...), fresh); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
@@ -52,7 +52,7 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 		name   string
 		change func(h *harness)
 		did    []string
-		said   []string
+		events []string
 	}{
 		{"rules", func(h *harness) { h.host.Flush("shop") }, []string{"seal", "admit"}, []string{
 			"shop state: degraded", "shop drift: its namespace" + putBack, "shop state: running",
@@ -62,44 +62,44 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+			withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 				h.mustApply("shop.hcl", shop)
 				h.wait(5 * time.Second)
-				said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+				expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 				h.did()
 				tt.change(h)
 				h.wait(time.Second)
 				h.did(tt.did...)
-				said(tt.said...)
+				expectEvents(tt.events...)
 				h.wait(5 * time.Second)
 				h.did()
-				said()
+				expectEvents()
 			})
 		})
 	}
 }
 
 func TestDriftThatCannotBePutBack(t *testing.T) {
-	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+	withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 		h.mustApply("shop.hcl", shop)
-		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+		expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		for range 5 {
 			h.host.FailNext("admit", errBoom)
 		}
 		h.host.Flush("shop")
 		h.wait(5 * time.Second)
-		said("shop state: degraded",
+		expectEvents("shop state: degraded",
 			"shop drift: its namespace: gone or changed by others, not yet put back: admit: boom")
 		h.wait(time.Minute)
-		said("shop drift: its namespace: gone or changed by others, put back", "shop state: running")
+		expectEvents("shop drift: its namespace: gone or changed by others, put back", "shop state: running")
 	})
 }
 
 // Drift that comes back each time is put back each time, and recorded less and less often.
 func TestDriftThatGoesOn(t *testing.T) {
-	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+	withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 		h.mustApply("shop.hcl", shop)
-		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+		expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		h.did()
 		fight := func(times int) {
 			for range times {
@@ -110,7 +110,7 @@ func TestDriftThatGoesOn(t *testing.T) {
 		const changed = "shop drift: its namespace: gone or changed by others, put back"
 		for range 20 {
 			fight(1)
-			said("shop state: degraded", changed, "shop state: running")
+			expectEvents("shop state: degraded", changed, "shop state: running")
 			h.did("seal", "admit")
 		}
 		fight(150)
@@ -121,19 +121,19 @@ func TestDriftThatGoesOn(t *testing.T) {
 		for _, times := range []string{"", " 2 times", " 4 times", " 8 times", " 16 times", " 30 times", " 30 times", " 30 times"} {
 			want = append(want, "shop state: degraded", changed+times, "shop state: running")
 		}
-		said(want...)
+		expectEvents(want...)
 		h.host.ForgetOperations()
 		h.wait(2 * time.Minute)
-		said(changed + " 29 times")
+		expectEvents(changed + " 29 times")
 		fight(1)
-		said("shop state: degraded", changed, "shop state: running")
+		expectEvents("shop state: degraded", changed, "shop state: running")
 	})
 }
 
 // A group with a step that fails over and over waits longer and longer before the next try. Its
 // rules do not wait for that.
 func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
-	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+	withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 		h.mustApply("shop.hcl", shop)
 		for range 20 {
 			h.host.FailNext("create web", errBoom)
@@ -151,34 +151,34 @@ func TestDriftIsPutBackWhileARetryWaits(t *testing.T) {
 
 // A change by an operator or a new daemon is no drift.
 func TestNoDrift(t *testing.T) {
-	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+	withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 		h.mustApply("shop.hcl", shop)
-		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+		expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		h.mustApply("shop.hcl", edited(shop, "host = 8443", "host = 8444"))
 		h.wait(time.Minute)
-		said("shop accepted: generation 2, by apply of shop.hcl", "shop state: degraded", "shop state: running")
+		expectEvents("shop accepted: generation 2, by apply of shop.hcl", "shop state: degraded", "shop state: running")
 		h.end()
 		h.begin()
 		h.wait(time.Minute)
-		said()
+		expectEvents()
 		if err := h.keeper.Remove(context.Background(), "shop", nil); err != nil {
 			t.Fatal(err)
 		}
-		said("shop state: stopping", "shop state: gone")
+		expectEvents("shop state: stopping", "shop state: gone")
 	})
 }
 
 func TestRestartsAreRecorded(t *testing.T) {
-	withJournal(t, func(t *testing.T, h *harness, said func(...string)) {
+	withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
 		h.mustApply("shop.hcl", shop)
-		said("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+		expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
 		h.exit("shop", "web", 137)
 		h.wait(time.Second)
-		said("shop state: degraded: web (app) ended with status 137 (SIGKILL)", "shop.web restarted: ended with status 137 (SIGKILL), started again", "shop state: running")
+		expectEvents("shop state: degraded: web (app) ended with status 137 (SIGKILL)", "shop.web restarted: ended with status 137 (SIGKILL), started again", "shop state: running")
 		if err := h.keeper.Restart(context.Background(), "shop", "web", nil); err != nil {
 			t.Fatal(err)
 		}
 		h.wait(time.Second)
-		said()
+		expectEvents()
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// A script that applies, starts or restarts gets a result in the end, and the group goes on.
+// A script that applies, starts or restarts a group gets a result in the end. The group goes on.
 func TestACallForAGroupThatIsNeverReadyEnds(t *testing.T) {
 	withTill(t, func(t *testing.T, h *harness) {
 		h.host.Answer("till", "proxy", "ready", errRefusing)
@@ -36,7 +36,7 @@ func TestACallForAGroupThatIsNeverReadyEnds(t *testing.T) {
 		err = h.keeper.Start(context.Background(), "till", func(l string) { lines = append(lines, l) })
 		check("start", err, time.Since(began))
 		if len(lines) == 0 || !strings.HasPrefix(lines[0], "till: waits for proxy (ambassador) to be ready") {
-			t.Errorf("start reported %q: not what it waits for", lines)
+			t.Errorf("progress of start: %q, want what it waits for", lines)
 		}
 		if st := h.status("till"); st.State != group.Starting {
 			t.Errorf("the group is %s", st.State)
@@ -44,7 +44,7 @@ func TestACallForAGroupThatIsNeverReadyEnds(t *testing.T) {
 	})
 }
 
-// An init takes as long as it takes: nothing rules out that it ends well.
+// A call waits for an init without a limit: it may still end well.
 func TestACallWaitsForALongInit(t *testing.T) {
 	withTill(t, func(t *testing.T, h *harness) {
 		h.host.ExitAtOnce("till", "migrate", 0)

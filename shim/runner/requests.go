@@ -1,0 +1,115 @@
+package runner
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/plan"
+)
+
+// maxNotReady is how long a call waits for a group whose probes keep it from being ready. A script
+// that applies a file must come to an end. If the group has a health_timeout, that decides instead.
+// maxNotReady is also the default health_timeout of auto_revert.
+const maxNotReady = 2 * time.Minute
+
+// A request waits for the result of the first reconciliation that began with seq or later.
+type request struct {
+	waiter      *Waiter
+	seq         int
+	since       time.Time
+	lastWaiting string // the last line that it got about what the group waits for
+	failure     error  // why the request fails. Nil: it gets the result of the reconciliation
+}
+
+// addRequest needs mu.
+func (r *Runner) addRequest(waiter *Waiter) {
+	r.seq++
+	if waiter != nil {
+		r.requests = append(r.requests, request{waiter: waiter, seq: r.seq, since: r.config.Now()})
+	}
+	r.Wake(WakeWanted)
+}
+
+// FailWaiters makes all present requests fail with why when they end, independently of what
+// reconciliation finds.
+func (r *Runner) FailWaiters(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.requests {
+		r.requests[i].failure = why
+	}
+}
+
+// report passes a line to the requests up to seq.
+func (r *Runner) report(seq int, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.requests {
+		if q.seq <= seq {
+			q.waiter.addLine(r.group, format, args...)
+		}
+	}
+}
+
+// finish ends the requests up to seq.
+func (r *Runner) finish(seq int, o Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var rest []request
+	for _, q := range r.requests {
+		if q.seq > seq {
+			rest = append(rest, q)
+			continue
+		}
+		own := o
+		if q.failure != nil {
+			own = Result{State: o.State, Err: q.failure}
+		}
+		q.waiter.addResult(r.group, own)
+	}
+	r.requests = rest
+}
+
+// notifyWaiting reports what the group waits for to the requests up to seq, once each. It ends the
+// requests that have waited for maxNotReady. The group goes on. next is when it has to end another
+// request. A zero next means never: no probe keeps the group from being ready, as while an init
+// runs, or the rollout of the generation decides.
+func (r *Runner) notifyWaiting(in plan.Input, seq int, state group.State, waits string) (next time.Time) {
+	advice := plan.WaitingHint(in)
+	switch {
+	case advice == "" || r.rollout.Undecided(in.Update()):
+		r.notReadySince = time.Time{}
+	case r.notReadySince.IsZero():
+		r.notReadySince = in.Now
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var rest []request
+	for _, q := range r.requests {
+		if q.seq <= seq {
+			if q.lastWaiting != waits {
+				q.waiter.addLine(r.group, "%s", waits)
+				q.lastWaiting = waits
+			}
+			if !r.notReadySince.IsZero() {
+				end := r.notReadySince.Add(maxNotReady)
+				if q.since.After(r.notReadySince) {
+					end = q.since.Add(maxNotReady)
+				}
+				if !end.After(in.Now) {
+					err := &hint.Error{Err: fmt.Errorf("not ready after %s: %s", maxNotReady, waits), Hint: advice + "; the group goes on, and will be ready when its probes say so"}
+					q.waiter.addResult(r.group, Result{State: state, Err: err})
+					continue
+				}
+				if next.IsZero() || end.Before(next) {
+					next = end
+				}
+			}
+		}
+		rest = append(rest, q)
+	}
+	r.requests = rest
+	return next
+}
