@@ -91,7 +91,7 @@ func TestRootRegistryProblems(t *testing.T) {
 
 		login := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 		defer login.Close()
-		checkProblem(t, c, login.Listener.Addr().String()+"/busybox:1", "doesn't give it to us")
+		checkProblem(t, c, login.Listener.Addr().String()+"/busybox:1", "refuses access to it")
 
 		closed := httptest.NewServer(nil)
 		closed.Close()

@@ -43,7 +43,7 @@ func mustRecall(t *testing.T, c *Client, img host.Image) host.Image {
 		t.Fatal(err)
 	}
 	if again.Ref != img.Ref || again.Digest != img.Digest {
-		t.Errorf("recalled %+v, want %+v", again, img)
+		t.Errorf("restored %+v, want %+v", again, img)
 	}
 	checkUsable(t, c, again)
 	return again
@@ -89,7 +89,7 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 			}
 			mustRecall(t, c, old)
 			if now := mustImage(t, c, ref); now.Digest != moved.Digest {
-				t.Errorf("to recall what it was has changed what %s means: %+v", ref, now)
+				t.Errorf("restoring the earlier image has changed what %s means: %+v", ref, now)
 			}
 
 			// An image that is not retained is pulled by its digest, which the registry still has.
