@@ -75,8 +75,9 @@ const (
 	stateClosed = "07"
 )
 
-// parseSockets reads the lines of sockets that accept packets from any sender: "  sl  local_address
-// rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...".
+// parseSockets reads the lines of sockets that accept packets from any sender:
+//
+//	sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...
 func parseSockets(text string) ([]socket, error) {
 	var out []socket
 	for line := range strings.Lines(text) {

@@ -1,4 +1,4 @@
-package integration
+package tree
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 // docs/dependencies.md has one line for each module that go.mod requires directly.
 func TestDependenciesAreExplained(t *testing.T) {
 	cmd := exec.Command("go", "mod", "edit", "-json")
-	cmd.Dir = ".."
+	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 			required = append(required, m.Path)
 		}
 	}
-	text, err := os.ReadFile("../docs/dependencies.md")
+	text, err := os.ReadFile("../../docs/dependencies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
