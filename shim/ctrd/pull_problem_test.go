@@ -26,7 +26,7 @@ func TestPullProblem(t *testing.T) {
 		name string
 		err  error
 		want string // after "image r.example/app:1: "
-		hint string // empty: not a Problem
+		hint string // empty: no hint.Error
 	}{
 		{"stalled", errStalled, "r.example sent nothing for 1m0s", "the next try goes on"},
 		{"unknown authority", get(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "r.example presents a certificate of an authority", "update-ca-certificates"},
