@@ -125,7 +125,7 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 # Three packages at the same time: most of their time is waiting.
 .PHONY: integration
 integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(GO) test -count 1 -timeout 10m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
+	@$(GO) test -count 1 -timeout 15m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
 # TestPromiseChurn does STARTS starts, RESTARTS restarts and KILLS kills in SLICES slices, each on a machine of its own. That takes
 # a quarter of an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does
