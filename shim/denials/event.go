@@ -16,7 +16,8 @@ func deniedEvent(name string, d host.Denial) group.Event {
 	}
 }
 
-// othersEvent tells of what one container was refused at several destinations. d has the sum of it and no destination.
+// othersEvent returns an event for the denials of one container to several destinations. d has
+// their sum and no destination.
 func othersEvent(name string, d host.Denial, others int) group.Event {
 	where := "1 other destination"
 	if others != 1 {

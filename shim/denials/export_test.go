@@ -1,12 +1,10 @@
 package denials
 
 var (
-	DeniedEvents = deniedEvents
-	QuotaLevel   = quotaLevel
-	Poll         = (*Poller).poll
+	DeniedEvents  = deniedEvents
+	QuotaLevel    = quotaLevel
+	UpdatePending = updatePending
+	Poll          = (*Poller).poll
 )
 
-// A Tally is what is known of one destination that one container was refused.
-type Tally = tally
-
-var Fresh = fresh
+type PendingDenial = pendingDenial

@@ -10,23 +10,25 @@ import (
 	"github.com/sallyport/sallyport/shim/journal"
 )
 
-// A tally is what is known of one destination that one container was refused. What is counted there only grows: a count that is
-// lower than it was belongs to something that was made anew, and all of it is new.
-type tally struct {
-	host.Denial        // as it was counted last
-	OwedPackets uint64 `json:"owed_packets,omitempty"` // counted, and not told of yet
-	OwedBytes   uint64 `json:"owed_bytes,omitempty"`
+// A pendingDenial is the count of packets from one container to one destination, with the part of
+// it that no event has yet. A count only grows. If it is lower than before, its counter was created
+// again, and all of the count is new.
+type pendingDenial struct {
+	host.Denial              // the last count
+	UnreportedPackets uint64 `json:"owed_packets,omitempty"` // counted, but in no event yet
+	UnreportedBytes   uint64 `json:"owed_bytes,omitempty"`
 	journal.Throttle
 }
 
-// fresh adds what is counted now to the tallies, which it keeps sorted, and returns what is to be told. dropped says that a
-// tally ends or begins anew. It is pure, but for the order of now.
-func fresh(before []tally, now []host.Denial, at time.Time) (after []tally, told []host.Denial, dropped bool) {
-	now = renamed(before, merged(now))
-	if slices.EqualFunc(before, now, func(t tally, d host.Denial) bool { return t.Denial == d && t.OwedPackets == 0 }) {
+// updatePending takes a new count, and returns what to report now. It keeps the pending denials
+// sorted, and it sorts and merges now in place. dropped reports whether one of them has ended or
+// begun again.
+func updatePending(before []pendingDenial, now []host.Denial, at time.Time) (after []pendingDenial, report []host.Denial, dropped bool) {
+	now = restoreNames(before, mergeFlows(now))
+	if slices.EqualFunc(before, now, func(p pendingDenial, d host.Denial) bool { return p.Denial == d && p.UnreportedPackets == 0 }) {
 		return before, nil, false
 	}
-	after = make([]tally, 0, len(now))
+	after = make([]pendingDenial, 0, len(now))
 	for len(before) > 0 || len(now) > 0 {
 		order := 0
 		switch {
@@ -37,45 +39,45 @@ func fresh(before []tally, now []host.Denial, at time.Time) (after []tally, told
 		default:
 			order = compareFlows(before[0].Denial, now[0])
 		}
-		if order < 0 { // it is gone, and what is owed of it is told now or never
+		if order < 0 { // its counter is gone, so the rest is reported now
 			dropped = true
-			if t := before[0]; t.OwedPackets > 0 {
-				told = append(told, t.tell(at))
+			if p := before[0]; p.UnreportedPackets > 0 {
+				report = append(report, p.report(at))
 			}
 			before = before[1:]
 			continue
 		}
-		t := tally{Denial: now[0].Flow()}
+		p := pendingDenial{Denial: now[0].Flow()}
 		if order == 0 {
-			t, before = before[0], before[1:]
+			p, before = before[0], before[1:]
 		}
-		dropped = t.add(now[0]) || dropped
-		if t.OwedPackets > 0 && t.Due(at) {
-			told = append(told, t.tell(at))
+		dropped = p.count(now[0]) || dropped
+		if p.UnreportedPackets > 0 && p.Due(at) {
+			report = append(report, p.report(at))
 		}
-		after, now = append(after, t), now[1:]
+		after, now = append(after, p), now[1:]
 	}
-	slices.SortStableFunc(told, func(a, b host.Denial) int { return cmp.Compare(b.Packets, a.Packets) })
-	return after, told, dropped
+	slices.SortStableFunc(report, func(a, b host.Denial) int { return cmp.Compare(b.Packets, a.Packets) })
+	return after, report, dropped
 }
 
-// add takes up a new count.
-func (t *tally) add(now host.Denial) (anew bool) {
-	if anew = now.Packets < t.Packets || now.Bytes < t.Bytes; anew {
-		t.Packets, t.Bytes = 0, 0
+// count takes a new count. It reports whether the counter was created again.
+func (p *pendingDenial) count(now host.Denial) (again bool) {
+	if again = now.Packets < p.Packets || now.Bytes < p.Bytes; again {
+		p.Packets, p.Bytes = 0, 0
 	}
-	t.OwedPackets += now.Packets - t.Packets
-	t.OwedBytes += now.Bytes - t.Bytes
-	t.Denial = now
-	return anew
+	p.UnreportedPackets += now.Packets - p.Packets
+	p.UnreportedBytes += now.Bytes - p.Bytes
+	p.Denial = now
+	return again
 }
 
-// tell returns what is owed, and owes nothing any more.
-func (t *tally) tell(at time.Time) host.Denial {
-	d := t.Flow()
-	d.Packets, d.Bytes = t.OwedPackets, t.OwedBytes
-	t.OwedPackets, t.OwedBytes = 0, 0
-	t.Reported(at)
+// report returns the unreported part, and records it as reported.
+func (p *pendingDenial) report(at time.Time) host.Denial {
+	d := p.Flow()
+	d.Packets, d.Bytes = p.UnreportedPackets, p.UnreportedBytes
+	p.UnreportedPackets, p.UnreportedBytes = 0, 0
+	p.Reported(at)
 	return d
 }
 
@@ -83,9 +85,9 @@ func compareFlows(a, b host.Denial) int {
 	return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
 }
 
-// merged sorts denials and adds up those that are about the same: a container that was made again has another cgroup, and its
-// old one is still counted.
-func merged(denials []host.Denial) []host.Denial {
+// mergeFlows sorts denials and adds up those of one flow. A container that was created again has a
+// new cgroup, while its old one is still counted.
+func mergeFlows(denials []host.Denial) []host.Denial {
 	slices.SortFunc(denials, compareFlows)
 	n := 0
 	for i, d := range denials {
@@ -100,15 +102,16 @@ func merged(denials []host.Denial) []host.Denial {
 	return denials[:n]
 }
 
-// renamed gives nameless denials the names they had: a daemon that is started anew knows only those of containers that are
-// there. What is short of a container's count to a destination is then counted there without a name.
-func renamed(before []tally, now []host.Denial) []host.Denial {
-	var names map[int]string // none, as a rule
+// restoreNames gives denials without a container the names that they had before. A restarted daemon
+// knows only the cgroups of containers that exist. Packets counted before the restart and not
+// attributed now are matched by destination and count.
+func restoreNames(before []pendingDenial, now []host.Denial) []host.Denial {
+	var names map[int]string // nil in most cases
 	for i, d := range now {
 		if d.Container != "" {
-			break // the nameless come first
+			break // those without a container come first
 		}
-		if name := nameOf(before, now, d); name != "" {
+		if name := earlierName(before, now, d); name != "" {
 			if names == nil {
 				names = map[int]string{}
 			}
@@ -121,16 +124,18 @@ func renamed(before []tally, now []host.Denial) []host.Denial {
 	for i, name := range names {
 		now[i].Container = name
 	}
-	return merged(now)
+	return mergeFlows(now)
 }
 
-func nameOf(before []tally, now []host.Denial, d host.Denial) string {
-	for _, t := range before {
-		if t.Protocol != d.Protocol || t.Destination != d.Destination {
+// earlierName returns the container that the packets of d were attributed to before. It is empty if
+// there is none.
+func earlierName(before []pendingDenial, now []host.Denial, d host.Denial) string {
+	for _, p := range before {
+		if p.Protocol != d.Protocol || p.Destination != d.Destination {
 			continue
 		}
-		if n := packetsOf(now, t.Flow()); t.Container == "" || n < t.Packets && n+d.Packets >= t.Packets {
-			return t.Container // one that had none before stays without
+		if n := packetsOf(now, p.Flow()); p.Container == "" || n < p.Packets && n+d.Packets >= p.Packets {
+			return p.Container // empty if it had none before
 		}
 	}
 	return ""
@@ -144,16 +149,17 @@ func packetsOf(denials []host.Denial, flow host.Denial) uint64 {
 	return denials[i].Packets
 }
 
-// deniedEvents makes an event of each of the first denials, and one for each container of all that are left.
-func deniedEvents(name string, denials []host.Denial, most int) []group.Event {
+// deniedEvents returns an event for each of the first denials, and one for the rest of each
+// container.
+func deniedEvents(name string, denials []host.Denial, maxEvents int) []group.Event {
 	var events []group.Event
-	for _, d := range denials[:min(most, len(denials))] {
+	for _, d := range denials[:min(maxEvents, len(denials))] {
 		events = append(events, deniedEvent(name, d))
 	}
-	if len(denials) <= most {
+	if len(denials) <= maxEvents {
 		return events
 	}
-	rest := denials[most:]
+	rest := denials[maxEvents:]
 	slices.SortStableFunc(rest, func(a, b host.Denial) int { return cmp.Compare(a.Container, b.Container) })
 	for len(rest) > 0 {
 		sum, others := host.Denial{Container: rest[0].Container}, 0
@@ -166,13 +172,13 @@ func deniedEvents(name string, denials []host.Denial, most int) []group.Event {
 	return events
 }
 
-// The levels of a quota that are told of, in percent.
+// The levels of a quota that get an event, in percent.
 const (
 	quotaNearly = 80
 	quotaSpent  = 100
 )
 
-// quotaLevel is the highest level that has been reached; 0 below all, and where there is no quota.
+// quotaLevel returns the highest level that is reached. It is 0 if none is, or without a quota.
 func quotaLevel(used, quota uint64) int {
 	switch {
 	case quota == 0:

@@ -13,113 +13,114 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// early is when the first look takes place.
+// early is the time of the first poll.
 var early = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-// denial is one of a member on its way to a web server; bytes are ten a packet.
+// denial returns a denial from a container to a web server. A packet has ten bytes.
 func denial(container, to string, packets uint64) host.Denial {
 	return host.Denial{Container: container, Protocol: "tcp", Destination: netip.MustParseAddrPort(to), Packets: packets, Bytes: 10 * packets}
 }
 
 const one, two = "192.0.2.1:80", "[2001:db8::1]:80"
 
-// Each look is a second after the one before: what is counted then, and what is told.
-func TestFresh(t *testing.T) {
-	type look struct{ now, told []host.Denial }
+// The polls are a second apart. Each has the counts and what is reported.
+func TestUpdatePending(t *testing.T) {
+	type poll struct{ now, reported []host.Denial }
 	web := func(packets uint64) []host.Denial { return []host.Denial{denial("web", one, packets)} }
 	for _, tt := range []struct {
 		name  string
-		looks []look
+		polls []poll
 	}{
-		{"nothing", []look{{}, {}}},
-		{"once", []look{{web(3), web(3)}, {web(3), nil}, {web(3), nil}}},
-		{"made anew", []look{{web(3), web(3)}, {web(2), web(2)}, {web(2), nil}}},
-		{"more packets and fewer bytes: made anew", []look{
+		{"nothing", []poll{{}, {}}},
+		{"once", []poll{{web(3), web(3)}, {web(3), nil}, {web(3), nil}}},
+		{"created again", []poll{{web(3), web(3)}, {web(2), web(2)}, {web(2), nil}}},
+		{"more packets and fewer bytes: created again", []poll{
 			{[]host.Denial{{Container: "web", Packets: 1, Bytes: 90}}, []host.Denial{{Container: "web", Packets: 1, Bytes: 90}}},
 			{[]host.Denial{{Container: "web", Packets: 2, Bytes: 80}}, []host.Denial{{Container: "web", Packets: 2, Bytes: 80}}},
 		}},
-		{"gone and there again", []look{{web(3), web(3)}, {}, {web(3), web(3)}}},
-		{"the most first", []look{{
+		{"gone and back again", []poll{{web(3), web(3)}, {}, {web(3), web(3)}}},
+		{"the most first", []poll{{
 			[]host.Denial{denial("a", one, 1), denial("b", one, 5), denial("a", two, 5)},
 			[]host.Denial{denial("a", two, 5), denial("b", one, 5), denial("a", one, 1)},
 		}}},
-		{"of two cgroups", []look{{web(3), web(3)}, {append(web(1), web(3)...), web(1)}}},
-		{"going on: told ever more rarely", []look{
+		{"two cgroups of one container", []poll{{web(3), web(3)}, {append(web(1), web(3)...), web(1)}}},
+		{"going on: reported ever more rarely", []poll{
 			{web(1), web(1)}, {web(2), web(1)}, {web(3), nil}, {web(4), web(2)}, {web(5), nil}, {web(6), nil}, {web(7), nil}, {web(8), web(4)},
 		}},
-		{"what is owed is told later", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(9), web(7)}, {web(9), nil}}},
-		{"what is owed of something gone", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {nil, web(7)}}},
-		{"what is owed of something made anew", []look{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(4), web(11)}}},
-		{"one that has lost its name", []look{{web(3), web(3)}, {[]host.Denial{denial("", one, 3)}, nil}, {[]host.Denial{denial("", one, 3)}, nil}}},
-		{"a life before that has lost its name", []look{
+		{"the rest is reported later", []poll{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(9), web(7)}, {web(9), nil}}},
+		{"the rest of a counter that is gone", []poll{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {nil, web(7)}}},
+		{"the rest of a counter that was created again", []poll{{web(1), web(1)}, {web(2), web(1)}, {web(9), nil}, {web(4), web(11)}}},
+		{"a flow that has lost its container", []poll{{web(3), web(3)}, {[]host.Denial{denial("", one, 3)}, nil}, {[]host.Denial{denial("", one, 3)}, nil}}},
+		{"an earlier cgroup that has lost its container", []poll{
 			{web(9), web(9)}, {[]host.Denial{denial("", one, 6), denial("web", one, 3)}, nil},
 			{[]host.Denial{denial("web", one, 5), denial("", one, 6)}, web(2)}, {web(12), nil}, {web(12), web(1)},
 		}},
-		{"nameless from the first", []look{
+		{"without a container from the first", []poll{
 			{[]host.Denial{denial("", one, 1), denial("web", one, 1)}, []host.Denial{denial("", one, 1), denial("web", one, 1)}},
 			{[]host.Denial{denial("", one, 2), denial("web", one, 1)}, []host.Denial{denial("", one, 1)}},
 		}},
-		{"one beside another", []look{
+		{"several flows", []poll{
 			{web(1), web(1)},
 			{[]host.Denial{denial("web", one, 1), denial("job", two, 2), denial("xyz", two, 1)}, []host.Denial{denial("job", two, 2), denial("xyz", two, 1)}},
 			{[]host.Denial{denial("xyz", two, 3), denial("job", two, 2)}, []host.Denial{denial("xyz", two, 2)}},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var tallies []denials.Tally
-			for i, l := range tt.looks {
-				var told []host.Denial
-				tallies, told, _ = denials.Fresh(tallies, slices.Clone(l.now), early.Add(time.Duration(i)*time.Second))
-				if diff := cmp.Diff(l.told, told, cmpopts.EquateComparable(host.Denial{})); diff != "" {
-					t.Errorf("look %d (-want +got)\n%s", i+1, diff)
+			var pending []denials.PendingDenial
+			for i, p := range tt.polls {
+				var reported []host.Denial
+				pending, reported, _ = denials.UpdatePending(pending, slices.Clone(p.now), early.Add(time.Duration(i)*time.Second))
+				if diff := cmp.Diff(p.reported, reported, cmpopts.EquateComparable(host.Denial{})); diff != "" {
+					t.Errorf("poll %d (-want +got)\n%s", i+1, diff)
 				}
 			}
 		})
 	}
 }
 
-// One who is refused every second for an hour is told of a little more than once a minute, and of every packet.
-func TestFreshOfOneWhoNeverStops(t *testing.T) {
-	var tallies []denials.Tally
+// A container that is refused every second for an hour gets a little more than one event a minute.
+// Together they have all packets.
+func TestUpdatePendingOfAnEndlessFlow(t *testing.T) {
+	var pending []denials.PendingDenial
 	events, packets := 0, uint64(0)
 	for i := range 3600 {
-		var told []host.Denial
-		tallies, told, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
-		for _, d := range told {
+		var reported []host.Denial
+		pending, reported, _ = denials.UpdatePending(pending, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
+		for _, d := range reported {
 			events++
 			packets += d.Packets
 		}
 	}
-	_, told, _ := denials.Fresh(tallies, nil, early.Add(time.Hour))
-	if events < 60 || events > 70 || len(told) != 1 || packets+told[0].Packets != 3600 {
-		t.Errorf("%d events of %d packets, owed %+v", events, packets, told)
+	_, rest, _ := denials.UpdatePending(pending, nil, early.Add(time.Hour))
+	if events < 60 || events > 70 || len(rest) != 1 || packets+rest[0].Packets != 3600 {
+		t.Errorf("%d events of %d packets, unreported %+v", events, packets, rest)
 	}
 }
 
-// What was noted before the clock was set, by an hour either way, keeps nobody from being told of.
-func TestFreshAfterTheClockWasSet(t *testing.T) {
+// Throttles of the time before the clock was set, by an hour either way, do not delay reports.
+func TestUpdatePendingWhenTheClockIsSet(t *testing.T) {
 	for _, set := range []time.Duration{-time.Hour, time.Hour} {
-		var tallies []denials.Tally
+		var pending []denials.PendingDenial
 		for i := range 5 {
-			tallies, _, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
+			pending, _, _ = denials.UpdatePending(pending, []host.Denial{denial("web", one, uint64(i+1))}, early.Add(time.Duration(i)*time.Second))
 		}
-		now, told := early.Add(set), 0
+		now, reports := early.Add(set), 0
 		for i := range 60 {
 			var refused []host.Denial
-			tallies, refused, _ = denials.Fresh(tallies, []host.Denial{denial("web", one, uint64(i+6))}, now.Add(time.Duration(i)*time.Second))
-			told += len(refused)
+			pending, refused, _ = denials.UpdatePending(pending, []host.Denial{denial("web", one, uint64(i+6))}, now.Add(time.Duration(i)*time.Second))
+			reports += len(refused)
 		}
-		if told < 3 || told > 10 {
-			t.Errorf("set by %s, in the minute after it was told of %d times", set, told)
+		if reports < 3 || reports > 10 {
+			t.Errorf("clock set by %s: %d reports in the minute after it", set, reports)
 		}
 	}
 }
 
-// A look that finds the same again costs nothing but the comparison.
-func TestFreshOfNothingNew(t *testing.T) {
+// A poll with equal counts allocates nothing.
+func TestUpdatePendingWithoutChanges(t *testing.T) {
 	now := []host.Denial{denial("job", two, 2), denial("web", one, 1)}
-	tallies, _, _ := denials.Fresh(nil, slices.Clone(now), early)
-	if n := testing.AllocsPerRun(10, func() { denials.Fresh(tallies, now, early) }); n > 0 {
+	pending, _, _ := denials.UpdatePending(nil, slices.Clone(now), early)
+	if n := testing.AllocsPerRun(10, func() { denials.UpdatePending(pending, now, early) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -156,7 +157,7 @@ func TestDeniedEvents(t *testing.T) {
 				total -= d.Packets
 			}
 			if total != 0 {
-				t.Errorf("%d packets were told of that were not denied", total)
+				t.Errorf("the events have %d packets too many", total)
 			}
 		})
 	}

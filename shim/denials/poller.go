@@ -1,3 +1,6 @@
+// Package denials makes events of what the kernel counts for the groups: refused packets, and bytes
+// against a quota. A daemon that is killed at any moment loses no event, and the next one records
+// none twice.
 package denials
 
 import (
@@ -19,48 +22,52 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
-// A Door tells what the kernel has counted at a group's door. Implemented by [network.Network]; in memory by shimtest.Host.
+// A Door reads the kernel's counters of groups. Package linux/network implements it, and package
+// hosttest does so in memory.
 type Door interface {
-	// Denials are what each container was refused, by destination. A group without rules is fs.ErrNotExist.
+	// Denials returns what each container was refused, by destination. The error for a group
+	// without rules is fs.ErrNotExist.
 	Denials(group string) ([]host.Denial, error)
-	// Spent says how many bytes have gone through the door, and how many may; quota 0: no end is set.
+	// Spent returns the bytes that have passed the ambassador, and its quota. A quota of 0 means
+	// none.
 	Spent(group string) (used, quota uint64, err error)
 }
 
-// A Config is what a Poller works with.
+// A Config holds what a Poller needs.
 type Config struct {
-	Door    Door             // required
-	Groups  func() []string  // required: whose doors are looked at; what is known of others is forgotten
-	Journal *journal.Journal // required
-	Layout  layout.Layout    // required: its RunDir
-	Log     *slog.Logger     // optional: nil discards
-	Every   time.Duration    // optional: between two looks; 0 is 1 s
-	Now     func() time.Time // optional: nil is time.Now
-	// Most is how many destinations of a group a look makes events of; the others are added up. Optional: 0 is 16.
-	Most int
+	Door     Door             // required
+	Groups   func() []string  // required: the groups to poll; records of others are removed
+	Journal  *journal.Journal // required
+	Layout   layout.Layout    // required: its RunDir
+	Log      *slog.Logger     // optional: nil discards
+	Interval time.Duration    // optional: between two polls; 0 means 1 s
+	Now      func() time.Time // optional: nil means time.Now
+	// MaxEvents is the number of destinations of a group that get an event of their own in one
+	// poll. The others are added up. Optional: 0 means 16.
+	MaxEvents int
 }
 
-// A Poller makes events of what the kernel counts at the groups' doors. What a look found is noted in the run folder, with the
-// events that it led to, before they are recorded: so a daemon that is killed in between leaves nothing out, and the next one
-// records nothing again.
+// A Poller polls the counters of groups and records events. It writes each snapshot to the run
+// folder, with the events of it, before it records these. A daemon that is killed in between leaves
+// the events in the snapshot, and the next one records those that the journal does not have.
 type Poller struct {
-	config Config
-	seen   map[string]*glimpse
+	config    Config
+	snapshots map[string]*snapshot
 }
 
-// A glimpse is what was last seen of one group's door.
-type glimpse struct {
-	Denials []tally       `json:"denials,omitempty"`
-	Level   int           `json:"level,omitempty"`  // of the quota that was told of; see quotaLevel
-	Events  []group.Event `json:"events,omitempty"` // that this look led to
+// A snapshot has the last counts of one group.
+type snapshot struct {
+	Denials []pendingDenial `json:"denials,omitempty"`
+	Level   int             `json:"level,omitempty"`  // the quotaLevel that was reported last
+	Events  []group.Event   `json:"events,omitempty"` // of this snapshot
 
-	failing bool // the last look failed, and that was logged
+	failing bool // the last poll failed, and this was logged
 }
 
 // New validates and starts nothing.
 func New(c Config) (*Poller, error) {
 	if c.Door == nil || c.Groups == nil || c.Journal == nil {
-		return nil, errors.New("shim: a Poller needs Door, Groups and Journal")
+		return nil, errors.New("denials: a Poller needs Door, Groups and Journal")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -68,21 +75,21 @@ func New(c Config) (*Poller, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Every == 0 {
-		c.Every = time.Second
+	if c.Interval == 0 {
+		c.Interval = time.Second
 	}
-	if c.Most == 0 {
-		c.Most = 16
+	if c.MaxEvents == 0 {
+		c.MaxEvents = 16
 	}
-	return &Poller{config: c, seen: map[string]*glimpse{}}, nil
+	return &Poller{config: c, snapshots: map[string]*snapshot{}}, nil
 }
 
-// Run looks at the doors until ctx ends. What can't be looked at or recorded is logged and tried again.
+// Run polls the groups until ctx ends. It logs a failure and tries again.
 func (p *Poller) Run(ctx context.Context) error {
 	if err := p.resume(); err != nil {
-		p.config.Log.Warn("take up what was last seen of the groups' doors: " + err.Error())
+		p.config.Log.Warn("read the last counts of the groups: " + err.Error())
 	}
-	tick := time.NewTicker(p.config.Every)
+	tick := time.NewTicker(p.config.Interval)
 	defer tick.Stop()
 	for {
 		p.poll()
@@ -94,7 +101,8 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 }
 
-// resume takes up what the daemon before has seen, and records what it was about to.
+// resume reads the snapshots of the daemon before, and records their events that the journal does
+// not have.
 func (p *Poller) resume() error {
 	paths, err := filepath.Glob(p.config.Layout.SeenPath("*"))
 	if err != nil {
@@ -103,14 +111,14 @@ func (p *Poller) resume() error {
 	var errs []error
 	var events []group.Event
 	for _, path := range paths {
-		g, err := disk.ReadJSON[glimpse](path)
+		s, err := disk.ReadJSON[snapshot](path)
 		if err != nil {
-			errs = append(errs, err) // then the group is one that was not seen before
+			errs = append(errs, err) // the group begins without a snapshot
 			continue
 		}
-		p.seen[strings.TrimSuffix(filepath.Base(path), ".json")] = &g
-		events = append(events, g.Events...)
-		g.Events = nil
+		p.snapshots[strings.TrimSuffix(filepath.Base(path), ".json")] = &s
+		events = append(events, s.Events...)
+		s.Events = nil
 	}
 	if len(events) > 0 {
 		events, err = p.config.Journal.Missing(events)
@@ -125,9 +133,9 @@ func (p *Poller) resume() error {
 func (p *Poller) poll() {
 	groups := p.config.Groups()
 	for _, group := range groups {
-		p.look(group)
+		p.pollGroup(group)
 	}
-	for group := range p.seen {
+	for group := range p.snapshots {
 		if !slices.Contains(groups, group) {
 			p.forget(group)
 		}
@@ -135,50 +143,52 @@ func (p *Poller) poll() {
 }
 
 func (p *Poller) forget(group string) {
-	_, owed, _ := fresh(p.seen[group].Denials, nil, p.config.Now())
-	delete(p.seen, group)
-	err := p.config.Journal.Record(deniedEvents(group, owed, p.config.Most)...)
+	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, p.config.Now())
+	delete(p.snapshots, group)
+	err := p.config.Journal.Record(deniedEvents(group, unreported, p.config.MaxEvents)...)
 	if err := errors.Join(err, disk.Remove(p.config.Layout.SeenPath(group))); err != nil {
-		p.config.Log.Warn("forget what was seen of a group's door: "+err.Error(), "group", group)
+		p.config.Log.Warn("remove the last counts of a group: "+err.Error(), "group", group)
 	}
 }
 
-// look looks at one door and records what is new.
-func (p *Poller) look(group string) {
-	before := p.seen[group]
+// pollGroup reads the counts of one group and records what is new.
+func (p *Poller) pollGroup(group string) {
+	before := p.snapshots[group]
 	if before == nil {
-		before = &glimpse{}
-		p.seen[group] = before
+		before = &snapshot{}
+		p.snapshots[group] = before
 	}
-	now, dropped, err := p.glance(group, *before)
+	now, dropped, err := p.takeSnapshot(group, *before)
 	if err == nil && (len(now.Events) > 0 || dropped || now.Level != before.Level) {
 		err = p.record(group, now)
 	}
 	if err != nil {
 		if !before.failing {
-			p.config.Log.Warn("look at the group's door: "+err.Error(), "group", group)
+			p.config.Log.Warn("read the counts of the group: "+err.Error(), "group", group)
 		}
 		before.failing = true
 		return
 	}
 	now.Events = nil
-	p.seen[group] = &now
+	p.snapshots[group] = &now
 }
 
-// glance returns what is there now, with what happened since before. dropped says that something was forgotten: a note that has
-// it still would lead the next daemon astray. That counts have grown it would find by itself.
-func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool, err error) {
+// takeSnapshot returns the snapshot of a group, with the events since the one before. dropped
+// reports whether a pending denial has ended or begun again. The file must then be written, since
+// the old one would mislead the next daemon. It need not be written when a count has only grown:
+// the next daemon sees that itself.
+func (p *Poller) takeSnapshot(group string, before snapshot) (now snapshot, dropped bool, err error) {
 	denials, err := p.config.Door.Denials(group)
 	used, quota, errSpent := p.config.Door.Spent(group)
 	for _, err := range []error{err, errSpent} {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without rules nothing is counted
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a group without rules has no counts
 			return now, false, err
 		}
 	}
 	at := p.config.Now()
-	var told []host.Denial
-	now.Denials, told, dropped = fresh(before.Denials, denials, at)
-	now.Events = deniedEvents(group, told, p.config.Most)
+	var unreported []host.Denial
+	now.Denials, unreported, dropped = updatePending(before.Denials, denials, at)
+	now.Events = deniedEvents(group, unreported, p.config.MaxEvents)
 	now.Level = quotaLevel(used, quota)
 	if now.Level > before.Level {
 		now.Events = append(now.Events, quotaEvent(group, now.Level, used, quota))
@@ -189,8 +199,8 @@ func (p *Poller) glance(group string, before glimpse) (now glimpse, dropped bool
 	return now, dropped, nil
 }
 
-// record notes what was seen, then records it.
-func (p *Poller) record(group string, now glimpse) error {
+// record writes the snapshot, then records its events.
+func (p *Poller) record(group string, now snapshot) error {
 	path := p.config.Layout.SeenPath(group)
 	err := disk.WriteJSON(path, now)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +209,7 @@ func (p *Poller) record(group string, now glimpse) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("note what was seen: %w", err)
+		return fmt.Errorf("write the counts: %w", err)
 	}
 	if len(now.Events) == 0 {
 		return nil

@@ -24,88 +24,89 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
-// A lodge is where a poller sits: doors in memory, a journal and a run folder on disk. The clock is synctest's.
-type lodge struct {
+// A harness has a poller with counters in memory, and a journal and a run folder on disk. Its clock
+// is synctest's.
+type harness struct {
 	t       *testing.T
 	layout  layout.Layout
 	journal *journal.Journal
 	doors   *hosttest.Host
 	config  denials.Config
-	end     func() // the poller's
-	told    int    // events that were asked for already
+	stop    func() // ends the poller
+	read    int    // events that wantEvents has compared already
 }
 
-func inLodge(t *testing.T, do func(t *testing.T, l *lodge)) {
+func withHarness(t *testing.T, do func(t *testing.T, h *harness)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		l := &lodge{t: t, layout: layout.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: hosttest.New(nil)}
-		l.open()
-		defer func() { _ = l.journal.Close() }()
-		l.config = denials.Config{
-			Door: l.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: l.layout, Most: 3,
+		h := &harness{t: t, layout: layout.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: hosttest.New(nil)}
+		h.open()
+		defer func() { _ = h.journal.Close() }()
+		h.config = denials.Config{
+			Door: h.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: h.layout, MaxEvents: 3,
 		}
-		l.begin()
-		defer func() { l.end() }()
-		do(t, l)
+		h.start()
+		defer func() { h.stop() }()
+		do(t, h)
 	})
 }
 
-func (l *lodge) open() {
-	l.t.Helper()
+func (h *harness) open() {
+	h.t.Helper()
 	var err error
-	if l.journal, err = journal.Open(journal.Config{Layout: l.layout}); err != nil {
-		l.t.Fatal(err)
+	if h.journal, err = journal.Open(journal.Config{Layout: h.layout}); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func (l *lodge) reopen() {
-	l.t.Helper()
-	if err := l.journal.Close(); err != nil {
-		l.t.Fatal(err)
+func (h *harness) reopen() {
+	h.t.Helper()
+	if err := h.journal.Close(); err != nil {
+		h.t.Fatal(err)
 	}
-	l.open()
+	h.open()
 }
 
-func (l *lodge) path(name string) string { return filepath.Join(l.layout.EventsDir(), name) }
+func (h *harness) path(name string) string { return filepath.Join(h.layout.EventsDir(), name) }
 
-// begin starts a poller, which looks at once.
-func (l *lodge) begin() {
-	l.t.Helper()
-	l.config.Journal = l.journal
-	p, err := denials.New(l.config)
+// start starts a poller. It polls at once.
+func (h *harness) start() {
+	h.t.Helper()
+	h.config.Journal = h.journal
+	p, err := denials.New(h.config)
 	if err != nil {
-		l.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	l.end = func() {
+	h.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
-			l.t.Errorf("Run: %v", err)
+			h.t.Errorf("Run: %v", err)
 		}
-		l.end = func() {}
+		h.stop = func() {}
 	}
 	synctest.Wait()
 }
 
-// says compares what was recorded since it was asked last, a second later.
-func (l *lodge) says(want ...string) {
-	l.t.Helper()
+// wantEvents waits a second, and compares the events that were recorded since its last call.
+func (h *harness) wantEvents(want ...string) {
+	h.t.Helper()
 	time.Sleep(time.Second)
 	synctest.Wait()
 	var got []string
-	if err := l.journal.Events(context.Background(), group.EventQuery{}, func(e group.Event) error {
+	if err := h.journal.Events(context.Background(), group.EventQuery{}, func(e group.Event) error {
 		got = append(got, strings.Trim(e.Group+"."+e.Container, ".")+": "+e.Text)
 		return nil
 	}); err != nil {
-		l.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	fresh := got[min(l.told, len(got)):]
-	l.told = len(got)
-	if !slices.Equal(want, fresh) {
-		l.t.Errorf("events (-want +got):\n%s", cmp.Diff(want, fresh))
+	added := got[min(h.read, len(got)):]
+	h.read = len(got)
+	if !slices.Equal(want, added) {
+		h.t.Errorf("events (-want +got):\n%s", cmp.Diff(want, added))
 	}
 }
 
@@ -115,33 +116,33 @@ var (
 )
 
 func TestPollerRecordsWhatIsNew(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
-		l.says()
-		l.doors.Refuse("shop", webToBank, 1)
-		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp")
-		l.says()
-		l.doors.Refuse("shop", webToBank, 2)
-		l.doors.Refuse("job", jobToNTP, 1)
-		l.says("shop.web: 2 packets to 192.0.2.1:443/tcp", "job.job: 1 packet to [2001:db8::7]:123/udp")
-		l.doors.ForgetDenials("shop")
-		l.says()
-		l.doors.Refuse("shop", webToBank, 1)
-		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp")
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.wantEvents()
+		h.doors.Refuse("shop", webToBank, 1)
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp")
+		h.wantEvents()
+		h.doors.Refuse("shop", webToBank, 2)
+		h.doors.Refuse("job", jobToNTP, 1)
+		h.wantEvents("shop.web: 2 packets to 192.0.2.1:443/tcp", "job.job: 1 packet to [2001:db8::7]:123/udp")
+		h.doors.ForgetDenials("shop")
+		h.wantEvents()
+		h.doors.Refuse("shop", webToBank, 1)
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp")
 	})
 }
 
 func TestPollerAddsUpAFlood(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
+	withHarness(t, func(t *testing.T, h *harness) {
 		for i := range 1000 {
-			l.doors.Refuse("shop", denial("web", fmt.Sprintf("192.0.2.1:%d", 1000+i), 0), uint64(2000-i))
+			h.doors.Refuse("shop", denial("web", fmt.Sprintf("192.0.2.1:%d", 1000+i), 0), uint64(2000-i))
 		}
-		l.says("shop.web: 2000 packets to 192.0.2.1:1000/tcp", "shop.web: 1999 packets to 192.0.2.1:1001/tcp",
+		h.wantEvents("shop.web: 2000 packets to 192.0.2.1:1000/tcp", "shop.web: 1999 packets to 192.0.2.1:1001/tcp",
 			"shop.web: 1998 packets to 192.0.2.1:1002/tcp", "shop.web: and 1494503 more packets to 997 other destinations")
 	})
 }
 
-func TestPollerTellsOfQuotas(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
+func TestPollerReportsQuotas(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
 		const mib = 1 << 20
 		for _, tt := range []struct {
 			used, quota uint64
@@ -152,56 +153,56 @@ func TestPollerTellsOfQuotas(t *testing.T) {
 			{95 * mib, 100 * mib, nil},
 			{100 * mib, 100 * mib, []string{"shop: the quota of 100MiB is spent: nothing goes in or out any more"}},
 			{120 * mib, 100 * mib, nil},
-			{120 * mib, 500 * mib, nil}, // the operator gave more
+			{120 * mib, 500 * mib, nil}, // the operator has raised the quota
 			{500 * mib, 500 * mib, []string{"shop: the quota of 500MiB is spent: nothing goes in or out any more"}},
 			{0, 0, nil},
 			{0, 100 * mib, nil},
 			{100 * mib, 100 * mib, []string{"shop: the quota of 100MiB is spent: nothing goes in or out any more"}},
 		} {
-			l.doors.Spend("shop", tt.used, tt.quota)
-			l.says(tt.want...)
-			l.end()
-			l.begin() // which tells nothing again
-			l.says()
+			h.doors.Spend("shop", tt.used, tt.quota)
+			h.wantEvents(tt.want...)
+			h.stop()
+			h.start() // it records nothing twice
+			h.wantEvents()
 		}
 	})
 }
 
-func TestPollerOfTheNextDaemon(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
-		l.doors.Refuse("shop", webToBank, 3)
-		l.says("shop.web: 3 packets to 192.0.2.1:443/tcp")
-		l.end()
-		l.doors.Refuse("shop", webToBank, 2)
-		l.doors.Refuse("job", jobToNTP, 1)
-		l.reopen()
-		l.begin()
-		l.says("shop.web: 2 packets to 192.0.2.1:443/tcp", "job.job: 1 packet to [2001:db8::7]:123/udp")
+func TestPollerAfterARestart(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.doors.Refuse("shop", webToBank, 3)
+		h.wantEvents("shop.web: 3 packets to 192.0.2.1:443/tcp")
+		h.stop()
+		h.doors.Refuse("shop", webToBank, 2)
+		h.doors.Refuse("job", jobToNTP, 1)
+		h.reopen()
+		h.start()
+		h.wantEvents("shop.web: 2 packets to 192.0.2.1:443/tcp", "job.job: 1 packet to [2001:db8::7]:123/udp")
 	})
 }
 
-// A daemon may be killed after it has noted what it saw and before all of it is in the journal: cut is how many bytes of the
-// journal's end are not there.
-func TestPollerOfAKilledDaemon(t *testing.T) {
+// A daemon is killed after it has written a snapshot and before all events are in the journal. cut
+// is the number of bytes that are missing at the journal's end.
+func TestPollerAfterAKill(t *testing.T) {
 	want := []string{"shop.web: 3 packets to 192.0.2.1:443/tcp", "shop.web: 2 packets to 192.0.2.2:443/tcp", "shop.job: 1 packet to [2001:db8::7]:123/udp"}
-	inLodge(t, func(t *testing.T, l *lodge) {
-		l.doors.Refuse("shop", webToBank, 3)
-		l.doors.Refuse("shop", denial("web", "192.0.2.2:443", 0), 2)
-		l.doors.Refuse("shop", jobToNTP, 1)
-		l.says(want...)
-		whole, err := os.ReadFile(l.path("denials.jsonl"))
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.doors.Refuse("shop", webToBank, 3)
+		h.doors.Refuse("shop", denial("web", "192.0.2.2:443", 0), 2)
+		h.doors.Refuse("shop", jobToNTP, 1)
+		h.wantEvents(want...)
+		whole, err := os.ReadFile(h.path("denials.jsonl"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for cut := 0; cut <= len(whole); cut += 7 {
-			l.end()
-			if err := os.Truncate(l.path("denials.jsonl"), int64(len(whole)-cut)); err != nil {
+			h.stop()
+			if err := os.Truncate(h.path("denials.jsonl"), int64(len(whole)-cut)); err != nil {
 				t.Fatal(err)
 			}
-			l.reopen()
-			l.begin()
-			l.told = 0
-			l.says(want...)
+			h.reopen()
+			h.start()
+			h.read = 0
+			h.wantEvents(want...)
 			if t.Failed() {
 				t.Fatalf("after a cut of %d bytes", cut)
 			}
@@ -210,61 +211,62 @@ func TestPollerOfAKilledDaemon(t *testing.T) {
 }
 
 func TestPollerForgetsGroups(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
-		l.end()
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.stop()
 		var removed atomic.Bool
-		l.config.Groups = func() []string {
+		h.config.Groups = func() []string {
 			if removed.Load() {
 				return nil
 			}
 			return []string{"shop"}
 		}
-		l.begin()
+		h.start()
 		for _, want := range [][]string{{"shop.web: 1 packet to 192.0.2.1:443/tcp"}, {"shop.web: 1 packet to 192.0.2.1:443/tcp"}, nil} {
-			l.doors.Refuse("shop", webToBank, 1)
-			l.says(want...)
+			h.doors.Refuse("shop", webToBank, 1)
+			h.wantEvents(want...)
 		}
-		path := l.config.Layout.SeenPath("shop")
+		path := h.config.Layout.SeenPath("shop")
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}
 		removed.Store(true)
-		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp") // what was owed
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp") // the unreported rest
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("its note is still there: %v", err)
+			t.Errorf("its snapshot is still there: %v", err)
 		}
 	})
 }
 
-func TestPollerGoesOn(t *testing.T) {
-	inLodge(t, func(t *testing.T, l *lodge) {
-		l.doors.Refuse("shop", webToBank, 1)
-		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp")
+func TestPollerRecoversFromFailures(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.doors.Refuse("shop", webToBank, 1)
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp")
 		for range 3 {
-			l.doors.FailNext("observe denials", errors.New("boom"))
-			l.doors.Refuse("shop", webToBank, 1)
-			l.says()
+			h.doors.FailNext("observe denials", errors.New("boom"))
+			h.doors.Refuse("shop", webToBank, 1)
+			h.wantEvents()
 		}
-		l.says("shop.web: 3 packets to 192.0.2.1:443/tcp")
-		if err := l.journal.Close(); err != nil { // as if the disk were full
+		h.wantEvents("shop.web: 3 packets to 192.0.2.1:443/tcp")
+		if err := h.journal.Close(); err != nil { // as if the disk were full
 			t.Fatal(err)
 		}
-		l.doors.Refuse("shop", webToBank, 1)
-		l.says()
-		l.end()
-		l.open()
-		l.begin()
-		l.says("shop.web: 1 packet to 192.0.2.1:443/tcp")
+		h.doors.Refuse("shop", webToBank, 1)
+		h.wantEvents()
+		h.stop()
+		h.open()
+		h.start()
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp")
 	})
 }
 
-func TestNewPollerNeeds(t *testing.T) {
+func TestNewChecksItsConfig(t *testing.T) {
 	if _, err := denials.New(denials.Config{Groups: func() []string { return nil }}); err == nil {
-		t.Error("made of nothing")
+		t.Error("New did not fail")
 	}
 }
 
-// BenchmarkPollerIdle is a look at 20 groups of which nothing is new, each with 100 destinations that were refused before.
+// BenchmarkPollerIdle polls 20 groups without changes. Each has 100 destinations that were refused
+// before.
 func BenchmarkPollerIdle(b *testing.B) {
 	layout := layout.Layout{StateDir: b.TempDir(), RunDir: b.TempDir()}
 	journal, err := journal.Open(journal.Config{Layout: layout})

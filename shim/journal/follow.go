@@ -10,30 +10,31 @@ import (
 )
 
 var (
-	errJournalClosed = errors.New("the journal is closed")
-	errTooSlow       = &hint.Error{
-		Err:  fmt.Errorf("more than %d events happened that were not read", waitingEvents),
-		Hint: "what was missed is in the journal: ask again",
+	errClosed  = errors.New("the journal is closed")
+	errTooSlow = &hint.Error{
+		Err:  fmt.Errorf("more than %d events were not read in time", maxWaiting),
+		Hint: "run the command again: the journal has the events that were missed",
 	}
 )
 
-// waitingEvents is how many events wait for one who follows and is slow to read.
-const waitingEvents = 512
+// maxWaiting is the number of events that wait for a slow follower.
+const maxWaiting = 512
 
-// An eventWatcher is one who follows the journal.
-type eventWatcher struct {
+// A follower is one call of Events with Follow.
+type follower struct {
 	query  group.EventQuery
-	events chan group.Event // closed when it was cut off
-	why    error            // it was cut off; set before events is closed
+	events chan group.Event // closed when the follower is cut off
+	why    error            // why it was cut off; set before events is closed
 }
 
-// open opens what there is, and with Follow begins to watch in the same moment, so that nothing is missed or told twice.
-func (j *Journal) open(q group.EventQuery) (eventHistory, *eventWatcher, error) {
+// open opens the events that the journal has. With Follow it adds a follower under the same lock,
+// so that no event is missed or emitted twice.
+func (j *Journal) open(q group.EventQuery) (sources, *follower, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var past eventHistory
+	var past sources
 	for _, f := range []*eventFile{j.denials, j.others} {
-		r, err := f.read()
+		r, err := f.newReader()
 		if err != nil {
 			return nil, nil, errors.Join(err, past.close())
 		}
@@ -42,46 +43,46 @@ func (j *Journal) open(q group.EventQuery) (eventHistory, *eventWatcher, error) 
 	if !q.Follow {
 		return past, nil, nil
 	}
-	w := &eventWatcher{query: q, events: make(chan group.Event, waitingEvents)}
-	j.watchers[w] = struct{}{}
-	return past, w, nil
+	follower := &follower{query: q, events: make(chan group.Event, maxWaiting)}
+	j.followers[follower] = struct{}{}
+	return past, follower, nil
 }
 
-func (j *Journal) forget(w *eventWatcher) {
+func (j *Journal) unfollow(f *follower) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.watchers, w)
+	delete(j.followers, f)
 }
 
-// tell passes an event on and waits for nobody. It needs mu.
-func (j *Journal) tell(e group.Event) {
-	for w := range j.watchers {
-		if !w.query.Wants(e) {
+// notify passes an event on to the followers, and cuts off those whose queue is full. It needs mu.
+func (j *Journal) notify(e group.Event) {
+	for f := range j.followers {
+		if !f.query.Wants(e) {
 			continue
 		}
 		select {
-		case w.events <- e:
+		case f.events <- e:
 		default:
-			j.cutOff(w, errTooSlow)
+			j.cutOff(f, errTooSlow)
 		}
 	}
 }
 
-// cutOff needs mu.
-func (j *Journal) cutOff(w *eventWatcher, why error) {
-	delete(j.watchers, w)
-	w.why = why
-	close(w.events)
+// cutOff ends a follower with an error. It needs mu.
+func (j *Journal) cutOff(f *follower, why error) {
+	delete(j.followers, f)
+	f.why = why
+	close(f.events)
 }
 
-func (w *eventWatcher) follow(ctx context.Context, emit func(group.Event) error) error {
+func (f *follower) follow(ctx context.Context, emit func(group.Event) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case e, ok := <-w.events:
+		case e, ok := <-f.events:
 			if !ok {
-				return w.why
+				return f.why
 			}
 			if err := emit(e); err != nil {
 				return err

@@ -1,3 +1,6 @@
+// Package journal keeps the events of all groups on disk, in files of a bounded size, and passes
+// new ones on to those who follow. Nothing is synced: a killed daemon loses no event, but a machine
+// that loses power loses the last seconds.
 package journal
 
 import (
@@ -17,66 +20,67 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
-// A Config is what a Journal works with.
+// A Config holds what a Journal needs.
 type Config struct {
-	Layout layout.Layout    // required: its StateDir
-	Now    func() time.Time // optional: nil is time.Now
-	Most   int64            // optional: bytes of each of the four files; 0 is 1 MiB
+	Layout      layout.Layout    // required: its StateDir
+	Now         func() time.Time // optional: nil means time.Now
+	MaxFileSize int64            // optional: bytes of each of the four files; 0 means 1 MiB
 }
 
-// A Journal keeps events, as lines of JSON:
+// A Journal keeps events as lines of JSON:
 //
 //	StateDir/events/denials.jsonl, denials.old.jsonl  refused packets
-//	StateDir/events/others.jsonl, others.old.jsonl    everything else, which no flood of the former pushes out
+//	StateDir/events/others.jsonl, others.old.jsonl    all other events, so that a flood of denials
+//	                                                  does not push them out
 //
-// A file that is full takes the place of the old one. Nothing is forced to the disk: a daemon that is killed loses nothing, a
-// machine that loses power the last seconds. It is safe for concurrent use.
+// A file that is full replaces the old one. A Journal is safe for concurrent use.
 type Journal struct {
 	now func() time.Time
 
-	mu       sync.Mutex
-	denials  *eventFile
-	others   *eventFile
-	watchers map[*eventWatcher]struct{}
+	mu        sync.Mutex
+	denials   *eventFile
+	others    *eventFile
+	followers map[*follower]struct{}
 }
 
-// Open makes the folder where there is none. The caller closes the journal.
+// Open opens the journal, and makes its folder if it is missing. The caller closes the journal.
 func Open(c Config) (*Journal, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Most == 0 {
-		c.Most = 1 << 20
+	if c.MaxFileSize == 0 {
+		c.MaxFileSize = 1 << 20
 	}
 	dir := c.Layout.EventsDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	denials, err := openEventFile(filepath.Join(dir, "denials"), c.Most)
+	denials, err := openEventFile(filepath.Join(dir, "denials"), c.MaxFileSize)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	others, err := openEventFile(filepath.Join(dir, "others"), c.Most)
+	others, err := openEventFile(filepath.Join(dir, "others"), c.MaxFileSize)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), denials.close())
 	}
-	return &Journal{now: c.Now, denials: denials, others: others, watchers: map[*eventWatcher]struct{}{}}, nil
+	return &Journal{now: c.Now, denials: denials, others: others, followers: map[*follower]struct{}{}}, nil
 }
 
-// Close ends the journal; who follows it is told so.
+// Close closes the journal. Each Events call that follows it returns an error.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for w := range j.watchers {
-		j.cutOff(w, errJournalClosed)
+	for f := range j.followers {
+		j.cutOff(f, errClosed)
 	}
 	return errors.Join(j.denials.close(), j.others.close())
 }
 
-// longestText keeps a line far below what the reader of lines takes.
-const longestText = 2 << 10
+// maxText keeps each line far below maxLine.
+const maxText = 2 << 10
 
-// Record writes events and tells those who follow. An event without a time is of now.
+// Record writes events, and passes them on to those who follow. An event without a time gets the
+// current one.
 func (j *Journal) Record(events ...group.Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -87,9 +91,9 @@ func (j *Journal) Record(events ...group.Event) error {
 		if e.Time.IsZero() {
 			e.Time = now
 		}
-		e.Time = e.Time.UTC().Round(0) // as it will be read
-		if e.Text = hint.OneLine(e.Text); len(e.Text) > longestText {
-			e.Text = e.Text[:longestText]
+		e.Time = e.Time.UTC().Round(0) // the same as when it is read back
+		if e.Text = hint.OneLine(e.Text); len(e.Text) > maxText {
+			e.Text = e.Text[:maxText]
 		}
 		line, err := json.Marshal(e)
 		if err != nil {
@@ -105,26 +109,26 @@ func (j *Journal) Record(events ...group.Event) error {
 		return fmt.Errorf("record an event: %w", err)
 	}
 	for _, e := range events {
-		j.tell(e)
+		j.notify(e)
 	}
 	return nil
 }
 
-// An eventFile is two files of lines, of which the new one is written to.
+// An eventFile is two files of lines: the new one, which is written, and the old one.
 type eventFile struct {
-	path string // without the ending
-	most int64
-	file *os.File
-	size int64
-	torn bool // the last line has no end: a daemon was killed, or the disk was full, while it was written
+	path    string // without the suffix
+	maxSize int64
+	file    *os.File
+	size    int64
+	torn    bool // the last line is incomplete: the daemon was killed, or the disk was full
 }
 
 func (f *eventFile) newPath() string { return f.path + ".jsonl" }
 
 func (f *eventFile) oldPath() string { return f.path + ".old.jsonl" }
 
-func openEventFile(path string, most int64) (*eventFile, error) {
-	f := &eventFile{path: path, most: most}
+func openEventFile(path string, maxSize int64) (*eventFile, error) {
+	f := &eventFile{path: path, maxSize: maxSize}
 	if err := f.open(); err != nil {
 		return nil, err
 	}
@@ -153,13 +157,13 @@ func (f *eventFile) open() error {
 
 func (f *eventFile) close() error { return f.file.Close() }
 
-// append writes whole lines with one call.
+// append writes whole lines with one call of Write.
 func (f *eventFile) append(lines []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if f.size > 0 && f.size+int64(len(lines)) > f.most {
-		if err := f.turn(); err != nil {
+	if f.size > 0 && f.size+int64(len(lines)) > f.maxSize {
+		if err := f.rotate(); err != nil {
 			return err
 		}
 	}
@@ -172,27 +176,27 @@ func (f *eventFile) append(lines []byte) error {
 	return err
 }
 
-// turn makes the new file the old one.
-func (f *eventFile) turn() error {
+// rotate makes the new file the old one, and begins another.
+func (f *eventFile) rotate() error {
 	if err := os.Rename(f.newPath(), f.oldPath()); err != nil {
 		return err
 	}
 	before := f.file
 	if err := f.open(); err != nil {
-		return err // the file that was renamed is written on
+		return err // f.file is the renamed file, which is written from now on
 	}
 	return before.Close()
 }
 
-// read opens what there is now, the old file first. The readers see nothing that is written later.
-func (f *eventFile) read() (*eventReader, error) {
+// newReader returns a reader of the events that the two files have now, the old file first.
+func (f *eventFile) newReader() (*eventReader, error) {
 	r := &eventReader{}
 	old, err := os.Open(f.oldPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err == nil {
-		r.add(old, f.most)
+		r.add(old, f.maxSize)
 	}
 	now, err := os.Open(f.newPath())
 	if err != nil {
@@ -202,19 +206,20 @@ func (f *eventFile) read() (*eventReader, error) {
 	return r, nil
 }
 
-// Events calls emit with the events that are meant, the oldest first. With Follow it goes on until ctx ends, which is no error,
-// or until emit is so slow that more wait for it than are kept. An error of emit ends it and is returned as it is.
+// Events calls emit with each event that the query wants, the oldest first. With Follow it goes on
+// until ctx ends, which is no error. It returns an error if emit is so slow that more than
+// maxWaiting events wait. An error of emit ends it and is returned unchanged.
 func (j *Journal) Events(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
-	past, w, err := j.open(q)
+	past, follower, err := j.open(q)
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
-	if w != nil {
-		defer j.forget(w)
+	if follower != nil {
+		defer j.unfollow(follower)
 	}
-	err = past.last(ctx, q, emit)
-	if err := errors.Join(err, past.close()); err != nil || w == nil {
+	err = past.emitTail(ctx, q, emit)
+	if err := errors.Join(err, past.close()); err != nil || follower == nil {
 		return err
 	}
-	return w.follow(ctx, emit)
+	return follower.follow(ctx, emit)
 }

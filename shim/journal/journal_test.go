@@ -20,7 +20,7 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
-// A clock goes one second with every look at it.
+// A clock advances by one second each time it is read.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -35,72 +35,72 @@ func (c *clock) Now() time.Time {
 
 var morning = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-// A library is a folder with a journal.
-type library struct {
+// A harness is a journal in a folder of its own.
+type harness struct {
 	t       *testing.T
 	config  journal.Config
 	journal *journal.Journal
 }
 
-func newLibrary(t *testing.T) *library {
-	l := &library{t: t, config: journal.Config{Layout: layout.Layout{StateDir: t.TempDir()}, Now: (&clock{now: morning}).Now}}
-	l.open()
-	t.Cleanup(func() { _ = l.journal.Close() })
-	return l
+func newHarness(t *testing.T) *harness {
+	h := &harness{t: t, config: journal.Config{Layout: layout.Layout{StateDir: t.TempDir()}, Now: (&clock{now: morning}).Now}}
+	h.open()
+	t.Cleanup(func() { _ = h.journal.Close() })
+	return h
 }
 
-func (l *library) open() {
-	l.t.Helper()
+func (h *harness) open() {
+	h.t.Helper()
 	var err error
-	if l.journal, err = journal.Open(l.config); err != nil {
-		l.t.Fatal(err)
+	if h.journal, err = journal.Open(h.config); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func (l *library) reopen() {
-	l.t.Helper()
-	if err := l.journal.Close(); err != nil {
-		l.t.Fatal(err)
+func (h *harness) reopen() {
+	h.t.Helper()
+	if err := h.journal.Close(); err != nil {
+		h.t.Fatal(err)
 	}
-	l.open()
+	h.open()
 }
 
-func (l *library) record(events ...group.Event) {
-	l.t.Helper()
-	if err := l.journal.Record(events...); err != nil {
-		l.t.Fatal(err)
+func (h *harness) record(events ...group.Event) {
+	h.t.Helper()
+	if err := h.journal.Record(events...); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// texts are those of the events that a query finds.
-func (l *library) texts(q group.EventQuery) (out []string) {
-	l.t.Helper()
-	if err := l.journal.Events(context.Background(), q, func(e group.Event) error {
+// texts returns the texts of the events that a query finds.
+func (h *harness) texts(q group.EventQuery) (out []string) {
+	h.t.Helper()
+	if err := h.journal.Events(context.Background(), q, func(e group.Event) error {
 		out = append(out, e.Text)
 		return nil
 	}); err != nil {
-		l.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return out
 }
 
-func (l *library) path(name string) string { return filepath.Join(l.config.Layout.EventsDir(), name) }
+func (h *harness) path(name string) string { return filepath.Join(h.config.Layout.EventsDir(), name) }
 
 func event(name string, kind group.EventKind, text string) group.Event {
 	return group.Event{Group: name, Kind: kind, Text: text}
 }
 
 func TestJournalAnswers(t *testing.T) {
-	l := newLibrary(t)
-	l.record(event("a", group.EventState, "1"), event("a", group.EventDenied, "2"))
-	l.record(event("b", group.EventDenied, "3"))
-	l.record(event("b", group.EventDrift, "4"), event("a", group.EventState, "5"))
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "1"), event("a", group.EventDenied, "2"))
+	h.record(event("b", group.EventDenied, "3"))
+	h.record(event("b", group.EventDrift, "4"), event("a", group.EventState, "5"))
 	for _, tt := range []struct {
 		name  string
 		query group.EventQuery
 		want  string
 	}{
-		{"everything", group.EventQuery{}, "2 1 3 4 5"}, // 1 and 2 are of one moment
+		{"everything", group.EventQuery{}, "2 1 3 4 5"}, // 1 and 2 have the same time
 		{"a group's", group.EventQuery{Group: "a"}, "2 1 5"},
 		{"a kind's", group.EventQuery{Kinds: []group.EventKind{group.EventState}}, "1 5"},
 		{"kinds of a group", group.EventQuery{Group: "b", Kinds: []group.EventKind{group.EventDrift, group.EventDenied}}, "3 4"},
@@ -108,10 +108,10 @@ func TestJournalAnswers(t *testing.T) {
 		{"the last of a group", group.EventQuery{Tail: 2, Group: "a"}, "1 5"},
 		{"more than there are", group.EventQuery{Tail: 9}, "2 1 3 4 5"},
 		{"none", group.EventQuery{Tail: -1}, ""},
-		{"nobody's", group.EventQuery{Group: "c"}, ""},
+		{"an unknown group's", group.EventQuery{Group: "c"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := strings.Join(l.texts(tt.query), " "); got != tt.want {
+			if got := strings.Join(h.texts(tt.query), " "); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -119,7 +119,7 @@ func TestJournalAnswers(t *testing.T) {
 }
 
 func TestJournalKeepsAnEventWhole(t *testing.T) {
-	l := newLibrary(t)
+	h := newHarness(t)
 	status := uint32(137)
 	want := []group.Event{
 		{Time: morning.Add(time.Nanosecond), Group: "shop", Container: "web", Kind: group.EventDenied, Text: "3 packets", Others: 2, Denial: &host.Denial{
@@ -128,10 +128,10 @@ func TestJournalKeepsAnEventWhole(t *testing.T) {
 		{Time: morning.Add(time.Minute), Group: "shop", Container: "web", Kind: group.EventRestarted, Text: "again", ExitStatus: &status},
 		{Time: morning.Add(time.Hour), Group: "shop", Kind: group.EventState, Text: "running", State: group.Running},
 	}
-	l.record(want...)
-	l.reopen()
+	h.record(want...)
+	h.reopen()
 	var got []group.Event
-	if err := l.journal.Events(t.Context(), group.EventQuery{}, func(e group.Event) error { got = append(got, e); return nil }); err != nil {
+	if err := h.journal.Events(t.Context(), group.EventQuery{}, func(e group.Event) error { got = append(got, e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b host.Denial) bool { return a == b })); diff != "" {
@@ -140,123 +140,125 @@ func TestJournalKeepsAnEventWhole(t *testing.T) {
 }
 
 func TestJournalIsBounded(t *testing.T) {
-	l := newLibrary(t)
-	l.record(event("a", group.EventState, "the first"))
-	l.config.Most = 4 << 10
-	l.reopen()
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "the first"))
+	h.config.MaxFileSize = 4 << 10
+	h.reopen()
 	for i := range 1000 {
-		l.record(event("a", group.EventDenied, fmt.Sprint("denial ", i)))
+		h.record(event("a", group.EventDenied, fmt.Sprint("denial ", i)))
 	}
 	total := int64(0)
 	for _, name := range []string{"denials.jsonl", "denials.old.jsonl"} {
-		info, err := os.Stat(l.path(name))
+		info, err := os.Stat(h.path(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if total += info.Size(); info.Size() > l.config.Most {
+		if total += info.Size(); info.Size() > h.config.MaxFileSize {
 			t.Errorf("%s has %d bytes", name, info.Size())
 		}
 	}
-	if total < l.config.Most {
-		t.Errorf("only %d bytes are kept", total)
+	if total < h.config.MaxFileSize {
+		t.Errorf("the files have only %d bytes", total)
 	}
-	got := l.texts(group.EventQuery{})
+	got := h.texts(group.EventQuery{})
 	if len(got) < 40 || got[0] != "the first" || got[len(got)-1] != "denial 999" || got[1] == "denial 0" {
 		t.Errorf("%d events, %q to %q", len(got), got[0], got[len(got)-1])
 	}
 }
 
-// A daemon that is killed while it writes leaves part of a line.
+// A daemon that is killed during a write leaves a part of a line.
 func TestJournalSkipsTornLines(t *testing.T) {
 	for _, torn := range []string{`{"time":"2026-11-24T08:00:00Z","gro`, "\x00\x00\x00", strings.Repeat("x", 100<<10), "{}\nnull\n\"x\"\n"} {
-		l := newLibrary(t)
-		l.record(event("a", group.EventState, "before"))
-		if err := l.journal.Close(); err != nil {
+		h := newHarness(t)
+		h.record(event("a", group.EventState, "before"))
+		if err := h.journal.Close(); err != nil {
 			t.Fatal(err)
 		}
-		f, err := os.OpenFile(l.path("others.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+		f, err := os.OpenFile(h.path("others.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.WriteString(torn); err != nil || f.Close() != nil {
 			t.Fatal(err)
 		}
-		l.open()
-		if got := l.texts(group.EventQuery{}); len(got) != 1 {
+		h.open()
+		if got := h.texts(group.EventQuery{}); len(got) != 1 {
 			t.Errorf("after %.40q: %q", torn, got)
 		}
-		l.record(event("a", group.EventState, "after"))
-		if got := strings.Join(l.texts(group.EventQuery{}), " "); got != "before after" {
+		h.record(event("a", group.EventState, "after"))
+		if got := strings.Join(h.texts(group.EventQuery{}), " "); got != "before after" {
 			t.Errorf("after %.40q: %q", torn, got)
 		}
 	}
 }
 
-// A daemon is killed when the new file has taken the place of the old one and there is no new one yet.
-func TestJournalOfADaemonKilledBetweenTwoFiles(t *testing.T) {
-	l := newLibrary(t)
-	l.record(event("a", group.EventState, "before"))
-	if err := l.journal.Close(); err != nil {
+// A daemon is killed during a rotation: the new file has replaced the old one, and there is no new
+// one yet.
+func TestJournalKilledDuringRotation(t *testing.T) {
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "before"))
+	if err := h.journal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(l.path("others.jsonl"), l.path("others.old.jsonl")); err != nil {
+	if err := os.Rename(h.path("others.jsonl"), h.path("others.old.jsonl")); err != nil {
 		t.Fatal(err)
 	}
-	l.open()
-	l.record(event("a", group.EventState, "after"))
-	if got := strings.Join(l.texts(group.EventQuery{}), " "); got != "before after" {
+	h.open()
+	h.record(event("a", group.EventState, "after"))
+	if got := strings.Join(h.texts(group.EventQuery{}), " "); got != "before after" {
 		t.Errorf("it has %q", got)
 	}
 }
 
-// A clock that is set back an hour loses no event, and the last state of a group is the last that it entered.
-func TestJournalOfAClockThatIsSet(t *testing.T) {
+// No event is lost if the clock is set by an hour. The last state of a group is still the one that
+// it entered last.
+func TestJournalWhenTheClockIsSet(t *testing.T) {
 	for _, set := range []time.Duration{-time.Hour, time.Hour} {
-		l := newLibrary(t)
-		l.record(event("a", group.EventDenied, "1"), event("a", group.EventState, "2"))
+		h := newHarness(t)
+		h.record(event("a", group.EventDenied, "1"), event("a", group.EventState, "2"))
 		c := &clock{now: morning.Add(set)}
-		l.config.Now = c.Now
-		l.reopen()
-		l.record(event("a", group.EventState, "3"), event("a", group.EventDenied, "4"))
-		if got := l.texts(group.EventQuery{}); len(got) != 4 {
+		h.config.Now = c.Now
+		h.reopen()
+		h.record(event("a", group.EventState, "3"), event("a", group.EventDenied, "4"))
+		if got := h.texts(group.EventQuery{}); len(got) != 4 {
 			t.Errorf("set by %s: %q", set, got)
 		}
-		if got := l.texts(group.EventQuery{Kinds: []group.EventKind{group.EventState}}); strings.Join(got, " ") != "2 3" {
+		if got := h.texts(group.EventQuery{Kinds: []group.EventKind{group.EventState}}); strings.Join(got, " ") != "2 3" {
 			t.Errorf("set by %s, the states are %q", set, got)
 		}
 	}
 }
 
-func TestJournalTellsOnlyOneLine(t *testing.T) {
-	l := newLibrary(t)
-	l.record(event("a", group.EventState, "a\nb"), event("a", group.EventState, strings.Repeat("é", 1<<20)))
-	got := l.texts(group.EventQuery{})
+func TestJournalShortensTexts(t *testing.T) {
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "a\nb"), event("a", group.EventState, strings.Repeat("é", 1<<20)))
+	got := h.texts(group.EventQuery{})
 	if len(got) != 2 || got[0] != "a b" || len(got[1]) > 4<<10 {
 		t.Errorf("%d events, the first %q", len(got), got[0])
 	}
 }
 
 func TestJournalFollow(t *testing.T) {
-	l := newLibrary(t)
-	l.record(event("a", group.EventState, "1"), event("a", group.EventState, "2"), event("b", group.EventState, "3"))
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "1"), event("a", group.EventState, "2"), event("b", group.EventState, "3"))
 	ctx, cancel := context.WithCancel(t.Context())
 	seen, ended := make(chan string), make(chan error, 1)
 	go func() {
-		ended <- l.journal.Events(ctx, group.EventQuery{Group: "a", Tail: 1, Follow: true}, func(e group.Event) error {
+		ended <- h.journal.Events(ctx, group.EventQuery{Group: "a", Tail: 1, Follow: true}, func(e group.Event) error {
 			seen <- e.Text
 			return nil
 		})
 	}()
 	if got := <-seen; got != "2" {
-		t.Errorf("begins with %q", got)
+		t.Errorf("it begins with %q", got)
 	}
-	l.record(event("b", group.EventState, "4"), event("a", group.EventState, "5"))
+	h.record(event("b", group.EventState, "4"), event("a", group.EventState, "5"))
 	if got := <-seen; got != "5" {
-		t.Errorf("goes on with %q", got)
+		t.Errorf("it goes on with %q", got)
 	}
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("its end: %v", err)
+		t.Errorf("Events: %v", err)
 	}
 }
 
@@ -265,24 +267,24 @@ func TestJournalFollowEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		emit error
-		do   func(l *library) // in the first call of emit
+		do   func(h *harness) // in the first call of emit
 		want string
 	}{
-		{"emit fails", full, func(*library) {}, "disk full"},
-		{"too slow", nil, func(l *library) {
+		{"emit fails", full, func(*harness) {}, "disk full"},
+		{"too slow", nil, func(h *harness) {
 			for range 2000 {
-				l.record(event("a", group.EventState, "flood"))
+				h.record(event("a", group.EventState, "flood"))
 			}
-		}, "more than 512 events happened that were not read"},
-		{"closed", nil, func(l *library) { _ = l.journal.Close() }, "the journal is closed"},
+		}, "more than 512 events were not read in time"},
+		{"closed", nil, func(h *harness) { _ = h.journal.Close() }, "the journal is closed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := newLibrary(t)
-			l.record(event("a", group.EventState, "1"))
+			h := newHarness(t)
+			h.record(event("a", group.EventState, "1"))
 			n := 0
-			err := l.journal.Events(t.Context(), group.EventQuery{Follow: true}, func(group.Event) error {
+			err := h.journal.Events(t.Context(), group.EventQuery{Follow: true}, func(group.Event) error {
 				if n++; n == 1 {
-					tt.do(l)
+					tt.do(h)
 				}
 				return tt.emit
 			})
@@ -293,15 +295,15 @@ func TestJournalFollowEnds(t *testing.T) {
 	}
 }
 
-// Whoever follows while others record gets each event once and in order, whatever file it lies in.
-func TestJournalAtTheSameTime(t *testing.T) {
-	l := newLibrary(t)
-	l.config.Most = 8 << 10
-	l.reopen()
+// Each follower gets every event once and in order while others record, also across a rotation.
+func TestJournalIsSafeForConcurrentUse(t *testing.T) {
+	h := newHarness(t)
+	h.config.MaxFileSize = 8 << 10
+	h.reopen()
 	const events = 400
 	go func() {
 		for i := range events {
-			_ = l.journal.Record(event("a", group.EventState, fmt.Sprint(i)))
+			_ = h.journal.Record(event("a", group.EventState, fmt.Sprint(i)))
 		}
 	}()
 	var wg sync.WaitGroup
@@ -310,7 +312,7 @@ func TestJournalAtTheSameTime(t *testing.T) {
 			last := -1
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if err := l.journal.Events(ctx, group.EventQuery{Follow: true}, func(e group.Event) error {
+			if err := h.journal.Events(ctx, group.EventQuery{Follow: true}, func(e group.Event) error {
 				i := 0
 				if _, err := fmt.Sscan(e.Text, &i); err != nil || last >= 0 && i != last+1 {
 					t.Errorf("%q follows %d, %v", e.Text, last, err)
@@ -327,12 +329,12 @@ func TestJournalAtTheSameTime(t *testing.T) {
 	wg.Wait()
 }
 
-func TestOpenJournalNeedsAFolder(t *testing.T) {
+func TestOpenFailsWithoutAFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := journal.Open(journal.Config{Layout: layout.Layout{StateDir: file}}); err == nil {
-		t.Error("opened below a file")
+		t.Error("Open did not fail below a file")
 	}
 }

@@ -11,17 +11,18 @@ import (
 	"github.com/sallyport/sallyport/shim/group"
 )
 
-// An eventReader reads the events of some files, one after the other. Lines that are none are skipped: torn ones.
+// An eventReader reads the events of some files, one file after the other. It skips lines that are
+// no events, such as torn ones.
 type eventReader struct {
-	files []*os.File
-	parts []io.Reader
-	lines *bufio.Reader // nil: not begun
-	next  group.Event
-	more  bool // next is one
+	files   []*os.File
+	parts   []io.Reader
+	lines   *bufio.Reader // nil before the first readNext
+	next    group.Event
+	hasNext bool // next is valid
 }
 
-// longestLine is more than any line of ours has.
-const longestLine = 16 << 10
+// maxLine is longer than any line that Record writes.
+const maxLine = 16 << 10
 
 func (r *eventReader) add(f *os.File, size int64) {
 	r.files = append(r.files, f)
@@ -36,10 +37,10 @@ func (r *eventReader) close() error {
 	return errors.Join(errs...)
 }
 
-// advance reads the next event, and sets more to whether there is one.
-func (r *eventReader) advance() error {
+// readNext reads the next event, and sets hasNext to whether there is one.
+func (r *eventReader) readNext() error {
 	if r.lines == nil {
-		r.lines = bufio.NewReaderSize(io.MultiReader(r.parts...), longestLine)
+		r.lines = bufio.NewReaderSize(io.MultiReader(r.parts...), maxLine)
 	}
 	for {
 		line, err := r.lines.ReadSlice('\n')
@@ -51,11 +52,11 @@ func (r *eventReader) advance() error {
 		}
 		r.next = group.Event{}
 		if json.Unmarshal(line, &r.next) == nil && r.next.Kind != "" {
-			r.more = true
+			r.hasNext = true
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			r.more = false
+			r.hasNext = false
 			return nil
 		}
 		if err != nil {
@@ -64,27 +65,27 @@ func (r *eventReader) advance() error {
 	}
 }
 
-// A history of events is what several readers have, in the order of time.
-type eventHistory []*eventReader
+// sources are readers whose events are merged in the order of time.
+type sources []*eventReader
 
-func (h eventHistory) close() error {
+func (s sources) close() error {
 	var errs []error
-	for _, r := range h {
+	for _, r := range s {
 		errs = append(errs, r.close())
 	}
 	return errors.Join(errs...)
 }
 
-func (h eventHistory) each(ctx context.Context, do func(group.Event) error) error {
-	for _, r := range h {
-		if err := r.advance(); err != nil {
+func (s sources) each(ctx context.Context, do func(group.Event) error) error {
+	for _, r := range s {
+		if err := r.readNext(); err != nil {
 			return err
 		}
 	}
 	for ctx.Err() == nil {
 		var first *eventReader
-		for _, r := range h {
-			if r.more && (first == nil || r.next.Time.Before(first.next.Time)) {
+		for _, r := range s {
+			if r.hasNext && (first == nil || r.next.Time.Before(first.next.Time)) {
 				first = r
 			}
 		}
@@ -94,21 +95,22 @@ func (h eventHistory) each(ctx context.Context, do func(group.Event) error) erro
 		if err := do(first.next); err != nil {
 			return err
 		}
-		if err := first.advance(); err != nil {
+		if err := first.readNext(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// last emits the last of the events that are meant, as many as the query asks for.
-func (h eventHistory) last(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
+// emitTail emits the last events that the query wants, at most Tail of them. It emits all if Tail
+// is 0, and none if Tail is negative.
+func (s sources) emitTail(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error {
 	if q.Tail < 0 {
 		return nil
 	}
-	var kept []group.Event // a ring, once it is full
+	var kept []group.Event // a ring once it has Tail events
 	n := 0
-	err := h.each(ctx, func(e group.Event) error {
+	err := s.each(ctx, func(e group.Event) error {
 		switch {
 		case !q.Wants(e):
 		case q.Tail == 0:
@@ -136,26 +138,26 @@ func (j *Journal) Missing(events []group.Event) ([]group.Event, error) {
 		group, container, text string
 	}
 	of := func(e group.Event) identity { return identity{e.Time.UnixNano(), e.Group, e.Container, e.Text} }
-	lacks := map[identity]bool{}
+	missing := map[identity]bool{}
 	for _, e := range events {
-		lacks[of(e)] = true
+		missing[of(e)] = true
 	}
 	if err := j.Events(context.Background(), group.EventQuery{}, func(e group.Event) error {
-		delete(lacks, of(e))
+		delete(missing, of(e))
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	var out []group.Event
 	for _, e := range events {
-		if lacks[of(e)] {
+		if missing[of(e)] {
 			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// States returns the state that each group was last said to have entered.
+// States returns the last state that each group entered.
 func (j *Journal) States() (map[string]group.State, error) {
 	states := map[string]group.State{}
 	err := j.Events(context.Background(), group.EventQuery{Kinds: []group.EventKind{group.EventState}}, func(e group.Event) error {

@@ -18,7 +18,7 @@ func (k owner) Conclude(ctx context.Context, name string, number int, o group.Ou
 		return err
 	}
 	defer release()
-	if err := k.config.Store.Conclude(name, number, o, why); err != nil || o != group.Proved {
+	if err := k.config.Store.RecordOutcome(name, number, o, why); err != nil || o != group.Proved {
 		return err
 	}
 	k.mu.Lock()

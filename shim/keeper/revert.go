@@ -81,7 +81,7 @@ func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle
 	}
 	defer release()
 	store, name := k.config.Store, w.Group.Name
-	number, d, err := store.Before(name, w.Group.Digest)
+	number, d, err := store.RollbackTarget(name, w.Group.Digest)
 	if errors.Is(err, group.ErrNoGeneration) {
 		return group.Bundle{}, 0, nil, &hint.Error{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
 	}
@@ -93,7 +93,7 @@ func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle
 	if err != nil {
 		return group.Bundle{}, 0, nil, err
 	}
-	change, err := store.Change(name)
+	change, err := store.ChangeSum(name)
 	if err != nil {
 		return group.Bundle{}, 0, nil, err
 	}
@@ -102,7 +102,7 @@ func (k *Keeper) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle
 		if k.wantedGroup(other) == nil {
 			continue // removed by the same change
 		}
-		if c, err := store.Change(other); err != nil || c == "" || c != change {
+		if c, err := store.ChangeSum(other); err != nil || c == "" || c != change {
 			apart = append(apart, other)
 		}
 	}

@@ -99,7 +99,7 @@ func (k *Keeper) earlier(ctx context.Context, name string, to int) (e earlier, e
 	}
 	var d group.Definition
 	if e.number = to; to == 0 {
-		e.number, d, err = k.config.Store.Before(name, w.Group.Digest)
+		e.number, d, err = k.config.Store.RollbackTarget(name, w.Group.Digest)
 	} else {
 		d, err = k.config.Store.Definition(name, to)
 	}

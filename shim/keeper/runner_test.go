@@ -264,7 +264,7 @@ func TestRemoveFileTakesAllItsGroups(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("all.hcl", shop+job, "other.hcl", edited(job, `"job"`, `"other"`))
 		h.write("all.hcl", shop+job+"group \"late\" {\n  egress = \"none\"\n  app \"late\" { image = \"late:1\" }\n}\n")
-		if err := h.keeper.RemoveFile(t.Context(), "al.hcl", false, nil); err == nil || !strings.Contains(err.Error(), "no group is by a file al.hcl") {
+		if err := h.keeper.RemoveFile(t.Context(), "al.hcl", false, nil); err == nil || !strings.Contains(err.Error(), "no group is defined in file al.hcl") {
 			t.Errorf("an unknown file: %v", err)
 		}
 		if err := h.keeper.RemoveFile(t.Context(), "all.hcl", false, nil); err != nil {

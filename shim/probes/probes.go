@@ -1,3 +1,5 @@
+// Package probes asks the probes of one group's running containers and decides how healthy they
+// are. It forgets the answers when a container or the daemon restarts.
 package probes
 
 import (
@@ -14,6 +16,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// A Prober asks a running container once, from inside its group. A nil error is a success. An error
+// has, on one line, what was asked and what came back. The probe's timeout counts from the moment
+// when the container is asked. ctx ends a try earlier. Package linux/probe implements it, and
+// package hosttest does so in memory.
+type Prober interface {
+	Probe(ctx context.Context, group, container string, p spec.Probe) error
+}
+
 // A Config holds what a Group needs.
 type Config struct {
 	Prober Prober           // optional: without one, every running container is ready
@@ -22,8 +32,7 @@ type Config struct {
 }
 
 // A Group asks the probes of one group's running containers, each probe in a goroutine of its
-// own. It remembers their answers for as long as the container runs: not through a restart of the
-// container, nor of the daemon.
+// own.
 type Group struct {
 	group   string
 	config  Config
@@ -61,30 +70,30 @@ func New(group string, config Config, changed func()) *Group {
 // be removed: nothing is asked any more. It must not be called with containers that could not be
 // observed. The goroutines end with ctx, so ctx must be the runner's, not that of one
 // reconciliation.
-func (p *Group) Follow(ctx context.Context, group *spec.Group, states []host.ContainerState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (g *Group) Follow(ctx context.Context, group *spec.Group, states []host.ContainerState) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	workers := map[string]*worker{}
-	if group != nil && !p.closed {
+	if group != nil && !g.closed {
 		for _, s := range states {
-			if w := p.workerFor(ctx, group.Container(s.Name), s); w != nil {
+			if w := g.workerFor(ctx, group.Container(s.Name), s); w != nil {
 				workers[s.Name] = w
 			}
 		}
 	}
-	for name, w := range p.workers {
+	for name, w := range g.workers {
 		if workers[name] != w {
 			w.end()
 		}
 	}
-	p.workers = workers
+	g.workers = workers
 }
 
 // workerFor returns the worker for the container as it was observed. Nil means that the container
 // does not run. A container that was made from another definition than c keeps the probes it had,
 // since c's are not about it. A container in an unknown state is still asked. It needs mu.
-func (p *Group) workerFor(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
-	w := p.workers[s.Name]
+func (g *Group) workerFor(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+	w := g.workers[s.Name]
 	switch {
 	case s.Task == host.TaskUnknown:
 		return w
@@ -96,7 +105,7 @@ func (p *Group) workerFor(ctx context.Context, c *spec.Container, s host.Contain
 	if c == nil || s.Digest != c.Digest || w != nil && reflect.DeepEqual(w.probes, c.Probes) {
 		return w
 	}
-	return p.begin(ctx, c, s)
+	return g.begin(ctx, c, s)
 }
 
 // runs reports whether the container is still in the run that the worker asks about.
@@ -106,8 +115,8 @@ func (w *worker) runs(s host.ContainerState) bool {
 }
 
 // begin starts to ask a container. It needs mu.
-func (p *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
-	now := p.config.Now()
+func (g *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
+	now := g.config.Now()
 	w := &worker{
 		container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
 		thresholds: make([]threshold, len(c.Probes)), started: make(chan struct{}), health: host.Health{Started: true, Ready: true},
@@ -116,7 +125,7 @@ func (p *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerSt
 		w.began = s.StartedAt
 	}
 	ctx, w.end = context.WithCancel(ctx)
-	if p.config.Prober == nil {
+	if g.config.Prober == nil {
 		return w
 	}
 	w.health = combine(w.probes, w.thresholds)
@@ -125,13 +134,13 @@ func (p *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerSt
 		close(w.started)
 	}
 	for i := range w.probes {
-		p.loops.Go(func() { p.loop(ctx, w, i) })
+		g.loops.Go(func() { g.loop(ctx, w, i) })
 	}
 	return w
 }
 
 // loop asks one probe until it is decided for good, or until the container's run ends.
-func (p *Group) loop(ctx context.Context, w *worker, i int) {
+func (g *Group) loop(ctx context.Context, w *worker, i int) {
 	probe := &w.probes[i]
 	if probe.Kind != spec.ProbeStartup {
 		select {
@@ -140,33 +149,33 @@ func (p *Group) loop(ctx context.Context, w *worker, i int) {
 			return
 		}
 	}
-	at := later(w.began.Add(probe.InitialDelay), p.config.Now())
+	at := later(w.began.Add(probe.InitialDelay), g.config.Now())
 	schedule := schedule{due: at}
-	for p.sleep(ctx, at) {
-		began := p.config.Now()
+	for g.sleep(ctx, at) {
+		began := g.config.Now()
 		counts := !began.Before(schedule.due)
-		err := p.config.Prober.Probe(ctx, p.group, w.container, *probe)
+		err := g.config.Prober.Probe(ctx, g.group, w.container, *probe)
 		if ctx.Err() != nil {
 			return // the answer is about a run that has ended
 		}
-		s := p.note(ctx, w, i, err, counts)
+		s := g.note(ctx, w, i, err, counts)
 		if s.decided(probe) {
 			return
 		}
-		at, schedule = schedule.next(probe, s, counts, began, p.config.Now())
+		at, schedule = schedule.next(probe, s, counts, began, g.config.Now())
 	}
 }
 
 // note records the result of one try.
-func (p *Group) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
-	p.mu.Lock()
+func (g *Group) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
+	g.mu.Lock()
 	if ctx.Err() != nil { // Follow has ended it in the meantime
-		p.mu.Unlock()
+		g.mu.Unlock()
 		return w.thresholds[i]
 	}
 	unasked := errors.Is(err, host.ErrNotAsked)
 	if unasked && !errors.Is(w.thresholds[i].lastErr, host.ErrNotAsked) {
-		p.config.Log.Warn(hint.OneLine(err.Error()), "group", p.group, "container", w.container, "probe", w.probes[i].Kind)
+		g.config.Log.Warn(hint.OneLine(err.Error()), "group", g.group, "container", w.container, "probe", w.probes[i].Kind)
 	}
 	if err == nil || counts && !unasked {
 		w.thresholds[i] = w.thresholds[i].counted(&w.probes[i], err)
@@ -178,10 +187,10 @@ func (p *Group) note(ctx context.Context, w *worker, i int, err error, counts bo
 	if w.health.Started && !wasStarted {
 		close(w.started)
 	}
-	news := w.report(p.config.Now())
-	p.mu.Unlock()
+	news := w.report(g.config.Now())
+	g.mu.Unlock()
 	if news {
-		p.changed()
+		g.changed()
 	}
 	return s
 }
@@ -203,8 +212,8 @@ func (w *worker) report(now time.Time) bool {
 }
 
 // sleep waits until a time. It returns false if ctx has ended.
-func (p *Group) sleep(ctx context.Context, until time.Time) bool {
-	timer := time.NewTimer(until.Sub(p.config.Now()))
+func (g *Group) sleep(ctx context.Context, until time.Time) bool {
+	timer := time.NewTimer(until.Sub(g.config.Now()))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -216,23 +225,23 @@ func (p *Group) sleep(ctx context.Context, until time.Time) bool {
 
 // Health returns the health, by name, of each container that ran at the last Follow. A container
 // without probes is ready.
-func (p *Group) Health() map[string]host.Health {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make(map[string]host.Health, len(p.workers))
-	for name, w := range p.workers {
+func (g *Group) Health() map[string]host.Health {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make(map[string]host.Health, len(g.workers))
+	for name, w := range g.workers {
 		out[name] = w.health
 	}
 	return out
 }
 
 // Close ends the goroutines and waits for them. Nothing is asked any more.
-func (p *Group) Close() {
-	p.mu.Lock()
-	p.closed = true
-	for w := range maps.Values(p.workers) {
+func (g *Group) Close() {
+	g.mu.Lock()
+	g.closed = true
+	for w := range maps.Values(g.workers) {
 		w.end()
 	}
-	p.mu.Unlock()
-	p.loops.Wait()
+	g.mu.Unlock()
+	g.loops.Wait()
 }

@@ -81,22 +81,24 @@ func (p *probeHarness) timesAsked(kind string) int {
 	return p.asked[kind]
 }
 
-// follow passes the container's state on, and wait lets time pass.
+// follow passes the container's state to the Group.
 func (p *probeHarness) follow() {
 	p.probes.Follow(p.t.Context(), p.group, []host.ContainerState{p.state})
 	synctest.Wait()
 }
 
+// wait lets time pass.
 func (p *probeHarness) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
+// is compares the container's health. "gone" means that it has none.
 func (p *probeHarness) is(want string) {
 	p.t.Helper()
 	got := "gone"
 	if h, ok := p.probes.Health()["web"]; ok {
-		got = fmt.Sprintf("started %v, ready %v, dead %v", h.Started, h.Ready, h.Failed)
+		got = fmt.Sprintf("started %v, ready %v, failed %v", h.Started, h.Ready, h.Failed)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		p.t.Errorf("after %s (-want +got):\n%s", time.Since(p.began), diff)
@@ -104,9 +106,9 @@ func (p *probeHarness) is(want string) {
 }
 
 const (
-	isStarting = "started false, ready false, dead false"
-	isNotReady = "started true, ready false, dead false"
-	isReady    = "started true, ready true, dead false"
+	isStarting = "started false, ready false, failed false"
+	isNotReady = "started true, ready false, failed false"
+	isReady    = "started true, ready true, failed false"
 )
 
 func probe(kind string, edits ...func(*spec.Probe)) spec.Probe {
@@ -165,11 +167,11 @@ func TestProbeGroupLive(t *testing.T) {
 		p.wait(20 * time.Second)
 		p.is(isReady)
 		p.wait(10 * time.Second)
-		p.is("started true, ready true, dead true")
+		p.is("started true, ready true, failed true")
 		asked := p.timesAsked("live")
 		p.wait(time.Hour)
 		if p.timesAsked("live") != asked {
-			t.Error("asked again although it is to be restarted")
+			t.Error("asked again after it has failed")
 		}
 		p.say("live", nil)
 		p.state.PID, p.state.StartedAt = 8, time.Now()
@@ -195,7 +197,7 @@ func TestProbeGroupStartupGatesTheOthers(t *testing.T) {
 		asked := p.timesAsked("startup")
 		p.wait(time.Hour)
 		if p.timesAsked("startup") != asked {
-			t.Error("the startup probe is asked on")
+			t.Error("the startup probe is asked after it has succeeded")
 		}
 	}, probe("startup"), probe("ready"), probe("live"))
 }
@@ -207,7 +209,7 @@ func TestProbeGroupStartupFails(t *testing.T) {
 		p.wait(19 * time.Second)
 		p.is(isStarting)
 		p.wait(2 * time.Second)
-		p.is("started false, ready false, dead true")
+		p.is("started false, ready false, failed true")
 	}, probe("startup"), probe("ready"))
 }
 
@@ -237,7 +239,7 @@ func TestProbeGroupInitialDelay(t *testing.T) {
 	}
 }
 
-func TestProbeGroupFailsNothingThatCannotBeAsked(t *testing.T) {
+func TestProbeGroupThatCannotBeAsked(t *testing.T) {
 	withProbes(t, func(p *probeHarness) {
 		p.follow()
 		p.is(isReady)
@@ -251,7 +253,7 @@ func TestProbeGroupFailsNothingThatCannotBeAsked(t *testing.T) {
 
 // Each report makes the runner look at the whole group, so reports that come too often are held
 // back.
-func TestProbeGroupReportsOtherReasonsNowAndThen(t *testing.T) {
+func TestProbeGroupLimitsReportsOfReasons(t *testing.T) {
 	often := func(p *spec.Probe) { p.Interval = 100 * time.Millisecond }
 	withProbes(t, func(p *probeHarness) {
 		p.follow()
@@ -293,8 +295,8 @@ func TestProbeGroupBeginsAgain(t *testing.T) {
 			other := spec.Container{Name: "web", Role: spec.App, Digest: "web:2", Probes: []spec.Probe{probe("ready", delayed(time.Hour))}}
 			p.group = &spec.Group{Name: "sealed", Containers: []spec.Container{other}}
 		}, isReady},
-		{"not once it is gone", func(p *probeHarness) { p.state.Task = host.TaskStopped }, "gone"},
-		{"not when the group is to be gone", func(p *probeHarness) { p.group = nil }, "gone"},
+		{"not when it has stopped", func(p *probeHarness) { p.state.Task = host.TaskStopped }, "gone"},
+		{"not when the group is to be removed", func(p *probeHarness) { p.group = nil }, "gone"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withProbes(t, func(p *probeHarness) {

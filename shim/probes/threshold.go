@@ -92,7 +92,8 @@ func combine(probes []spec.Probe, thresholds []threshold) host.Health {
 		if p.Kind != spec.ProbeReady && t.verdict == bad {
 			h.Failed = true
 		}
-		if h.Reason == "" || h.Failed && p.Kind == spec.ProbeLive { // why it failed matters more than why it is not ready
+		// Why it failed matters more than why it is not ready.
+		if h.Reason == "" || h.Failed && p.Kind == spec.ProbeLive {
 			h.Reason = t.text(p)
 		}
 	}

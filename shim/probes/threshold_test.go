@@ -18,18 +18,18 @@ var errRefused = errors.New("connection refused")
 // tries applies tries given as signs: "+" a success, "-" a failure that counts, "." a failure that
 // does not.
 func tries(p *spec.Probe, signs string) threshold {
-	var s threshold
+	var th threshold
 	for _, sign := range signs {
 		switch sign {
 		case '+':
-			s = s.counted(p, nil)
+			th = th.counted(p, nil)
 		case '-':
-			s = s.counted(p, errRefused)
+			th = th.counted(p, errRefused)
 		default:
-			s = s.uncounted(errRefused)
+			th = th.uncounted(errRefused)
 		}
 	}
-	return s
+	return th
 }
 
 func TestThreshold(t *testing.T) {
@@ -62,9 +62,9 @@ func TestThreshold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &spec.Probe{Kind: tt.kind, Failures: tt.failures, Successes: tt.successes}
-			s := tries(p, tt.tries)
-			if s.verdict != tt.want || s.decided(p) != tt.decided {
-				t.Errorf("verdict %d, decided %v; want %d, %v", s.verdict, s.decided(p), tt.want, tt.decided)
+			th := tries(p, tt.tries)
+			if th.verdict != tt.want || th.decided(p) != tt.decided {
+				t.Errorf("verdict %d, decided %v; want %d, %v", th.verdict, th.decided(p), tt.want, tt.decided)
 			}
 		})
 	}
@@ -158,20 +158,20 @@ func TestSchedule(t *testing.T) {
 				p.Kind, p.Exec = "ready", []string{"check"}
 			}
 			start := time.Unix(0, 0)
-			at, b := start, schedule{due: start}
-			var s threshold
+			at, sched := start, schedule{due: start}
+			var th threshold
 			var got []time.Duration
 			for i := range tt.want {
 				got = append(got, at.Sub(start))
-				counted := !at.Before(b.due)
+				counted := !at.Before(sched.due)
 				if tt.signs[min(i, len(tt.signs)-1)] == '+' {
-					s = s.counted(p, nil)
+					th = th.counted(p, nil)
 				} else if counted {
-					s = s.counted(p, errRefused)
+					th = th.counted(p, errRefused)
 				} else {
-					s = s.uncounted(errRefused)
+					th = th.uncounted(errRefused)
 				}
-				at, b = b.next(p, s, counted, at, at.Add(tt.took))
+				at, sched = sched.next(p, th, counted, at, at.Add(tt.took))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("tries (-want +got):\n%s", diff)

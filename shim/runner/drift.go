@@ -48,7 +48,7 @@ const burst = 20
 
 // reported notes that an event has the repairs.
 func (m *repairs) reported(at time.Time) {
-	if at.Sub(m.ReportedAt) > m.Wait+journal.MostWait {
+	if at.Sub(m.ReportedAt) > m.Wait+journal.MaxWait {
 		m.inARow = 0
 	}
 	m.Throttle.Reported(at)

@@ -4,15 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// Ended is how the group's generation has ended of its own accord; nil: it has not.
+// Ended returns how the group's generation has ended by itself. Nil means that it has not.
 func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 	e, err := disk.ReadJSON[group.Ended](s.endedPath(name))
 	switch {
@@ -21,7 +19,7 @@ func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 	case err != nil:
 		return nil, &hint.Error{
 			Err:  fmt.Errorf("read whether group %s has ended: %w", name, err),
-			Hint: fmt.Sprintf("\"sallyport start %s\" starts it, whatever is written there", name),
+			Hint: fmt.Sprintf("\"sallyport start %s\" starts it regardless", name),
 		}
 	case e.Generation != generation:
 		return nil, nil
@@ -29,7 +27,7 @@ func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 	return &e, nil
 }
 
-// SetEnded writes down how the group has ended; nil: it has not.
+// SetEnded writes down how the group has ended. Nil means that it has not.
 func (s *Store) SetEnded(group string, e *group.Ended) error {
 	if e == nil {
 		if err := s.drop(s.endedPath(group)); err != nil {
@@ -37,15 +35,8 @@ func (s *Store) SetEnded(group string, e *group.Ended) error {
 		}
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(s.endedPath(group)), 0o700); err != nil {
-		return fmt.Errorf("write down how group %s has ended: %w", group, err)
-	}
-	if err := s.writeJSON(s.endedPath(group), e); err != nil {
+	if err := s.writeJSONInFolder(s.endedPath(group), e); err != nil {
 		return fmt.Errorf("write down how group %s has ended: %w", group, err)
 	}
 	return nil
-}
-
-func (s *Store) endedPath(group string) string {
-	return filepath.Join(s.layout.StateDir, "ended", group+".json")
 }

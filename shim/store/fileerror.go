@@ -11,13 +11,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A FileError is what is wrong with the text of group files.
+// A FileError has the mistakes in the text of group files.
 type FileError struct {
 	Diags hcl.Diagnostics
-	Files map[string][]byte // by the name the diagnostics use
+	Files map[string][]byte // by the names in the diagnostics
 }
 
-// Error is the first mistake on one line, and how many more there are. Write shows them all.
+// Error returns the first mistake, on one line, and the number of the others. Write prints all.
 func (e *FileError) Error() string {
 	errs := e.Diags.Errs()
 	if len(errs) == 0 {
@@ -35,10 +35,10 @@ func (e *FileError) Write(w io.Writer, color bool) error {
 	return spec.WriteDiagnostics(w, e.Files, e.Diags, color)
 }
 
-// Is makes every FileError an [group.ErrFile].
+// Is reports whether target is [group.ErrFile], which every FileError is.
 func (e *FileError) Is(target error) bool { return target == group.ErrFile }
 
-// Line is where the first mistake is; 0 when it has no place.
+// Line returns the line of the first mistake that has a place. It is 0 if none has.
 func (e *FileError) Line() int {
 	for _, d := range e.Diags {
 		if d.Severity == hcl.DiagError && d.Subject != nil {

@@ -7,20 +7,18 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
 const (
-	recorded = 32 // generations of a group that its history has
-	kept     = 4  // of which the definitions stay on disk; and that which Rollback goes back to
+	maxGenerations = 32 // generations of a group in its history
+	maxDefinitions = 4  // definitions of them that stay on disk, besides the rollback target
 )
 
-// History returns the generations of a group, the newest first. Of one that nobody knows it is empty.
+// History returns the generations of a group, the newest first. It is empty for an unknown group.
 func (s *Store) History(name string) ([]group.Generation, error) {
 	all, err := disk.ReadJSON[[]group.Generation](s.historyPath(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +30,8 @@ func (s *Store) History(name string) ([]group.Generation, error) {
 	return all, nil
 }
 
-// Definition returns what a generation was made from, or ErrNoGeneration.
+// Definition returns what a generation was made from. The error is [group.ErrNoGeneration] if it is
+// not kept.
 func (s *Store) Definition(name string, number int) (group.Definition, error) {
 	d, err := disk.ReadJSON[group.Definition](s.definitionPath(name, number))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,14 +43,15 @@ func (s *Store) Definition(name string, number int) (group.Definition, error) {
 	return d, nil
 }
 
-// Before returns the number and the definition of the generation to go back to from the one of that digest: the last of another
-// digest, or of other images than the newest, that proved itself. It is ErrNoGeneration where there is none.
-func (s *Store) Before(name, digest string) (int, group.Definition, error) {
+// RollbackTarget returns the number and the definition of the generation to go back to from the one
+// with that digest. It is the last proved generation with another digest, or with other images than
+// the newest. The error is [group.ErrNoGeneration] if there is none.
+func (s *Store) RollbackTarget(name, digest string) (int, group.Definition, error) {
 	all, err := s.History(name)
 	if err != nil {
 		return 0, group.Definition{}, err
 	}
-	number := before(all, digest)
+	number := rollbackTarget(all, digest)
 	if number == 0 {
 		return 0, group.Definition{}, group.ErrNoGeneration
 	}
@@ -59,7 +59,8 @@ func (s *Store) Before(name, digest string) (int, group.Definition, error) {
 	return number, d, err
 }
 
-func before(all []group.Generation, digest string) int {
+// rollbackTarget returns the number of the generation to go back to. It is 0 if there is none.
+func rollbackTarget(all []group.Generation, digest string) int {
 	i := slices.IndexFunc(all, func(g group.Generation) bool {
 		return g.Outcome == group.Proved && g.Kept && (g.Digest != digest || g.Pins.Differ(all[0].Pins))
 	})
@@ -69,36 +70,37 @@ func before(all []group.Generation, digest string) int {
 	return all[i].Number
 }
 
-// generate writes a new generation down, or the newest once more where only the text it comes from has changed. It comes before
-// what is wanted is written: a daemon that is killed between the two does the same again. So does Conclude, and one that was killed
-// there is made up for here.
-func (s *Store) generate(w *Wanted, f file) error {
+// recordGeneration adds a new generation to the history. If only the text of the file has changed,
+// it updates the newest one. It is called before the wanted group is written: if the daemon is
+// killed in between, the next one does the same again. It also completes a RecordOutcome or a Pin,
+// if the daemon was killed between their two writes.
+func (s *Store) recordGeneration(w *Wanted, f file) error {
 	all, err := s.History(w.Group.Name)
 	if err != nil {
 		return err
 	}
 	text := textSum(f.bundle.HCL)
 	newest := len(all) > 0 && all[0].Number == w.Generation
-	if newest && all[0].Digest == w.Group.Digest && all[0].Outcome == group.Proved {
-		w.Proved = true
-	}
-	if newest && all[0].Digest == w.Group.Digest {
+	same := newest && all[0].Digest == w.Group.Digest
+	if same {
+		w.Proved = w.Proved || all[0].Outcome == group.Proved
 		w.Pins = w.Pins.Merge(&w.Group, all[0].Pins)
 	}
-	if newest && all[0].Text == text && all[0].Digest == w.Group.Digest && maps.Equal(all[0].Pins, w.Pins) {
-		return s.tidy(w.Group.Name, all)
+	if same && all[0].Text == text && maps.Equal(all[0].Pins, w.Pins) {
+		return s.dropDefinitions(w.Group.Name, all)
 	}
-	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), group.Definition{Group: w.Group, Bundle: s.whole(f)}); err != nil {
+	d := group.Definition{Group: w.Group, Bundle: s.fullBundle(f)}
+	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), d); err != nil {
 		return err
 	}
 	g := group.Generation{
-		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial, Text: text, Change: text, Kept: true,
-		Pins: w.Pins,
+		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial,
+		Text: text, Change: text, Kept: true, Pins: w.Pins,
+	}
+	if same {
+		g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why
 	}
 	if newest {
-		if all[0].Digest == g.Digest {
-			g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why
-		}
 		all = all[1:]
 	} else if len(all) > 0 && all[0].Outcome != group.Proved {
 		all[0].Outcome = group.Replaced
@@ -109,9 +111,10 @@ func (s *Store) generate(w *Wanted, f file) error {
 	return s.writeHistory(w.Group.Name, append([]group.Generation{g}, all...))
 }
 
-// whole is a file's bundle with everything that was read for it. A path makes the files count, also of one that was put into the
-// folder by hand.
-func (s *Store) whole(f file) group.Bundle {
+// fullBundle returns a file's bundle with every file that was read for it. The bundle of a file
+// that was put into the folder by hand has no Path: it gets the one in the folder, to which its
+// names are relative.
+func (s *Store) fullBundle(f file) group.Bundle {
 	b := f.bundle
 	b.Files = f.read
 	if b.Path == "" {
@@ -120,37 +123,33 @@ func (s *Store) whole(f file) group.Bundle {
 	return b
 }
 
-// writeHistory lets go of what is too old.
+// writeHistory writes the history without the generations and definitions that are too old.
 func (s *Store) writeHistory(name string, all []group.Generation) error {
-	back := before(all, all[0].Digest)
+	back := rollbackTarget(all, all[0].Digest)
 	var left []group.Generation
 	for i, g := range all {
-		needed := i < kept || g.Number == back
+		needed := i < maxDefinitions || g.Number == back
 		g.Kept = g.Kept && needed
-		if i < recorded || needed {
+		if i < maxGenerations || needed {
 			left = append(left, g)
 		}
 	}
 	if err := s.writeJSON(s.historyPath(name), left); err != nil {
 		return err
 	}
-	return s.tidy(name, left)
+	return s.dropDefinitions(name, left)
 }
 
-// tidy removes the definitions that the history of a group keeps no more, also those of which a daemon that was killed has only
-// written that.
-func (s *Store) tidy(name string, all []group.Generation) error {
-	definitions, err := s.definitions(name)
-	for _, path := range definitions {
-		if !slices.ContainsFunc(all, func(g group.Generation) bool { return g.Kept && s.definitionPath(name, g.Number) == path }) {
-			err = errors.Join(err, s.drop(path))
-		}
-	}
-	return err
+// dropDefinitions removes the definitions that the history no longer keeps. A daemon that was
+// killed may have written the history and left some.
+func (s *Store) dropDefinitions(name string, all []group.Generation) error {
+	return s.dropMatching(s.definitionsPattern(name), func(path string) bool {
+		return slices.ContainsFunc(all, func(g group.Generation) bool { return g.Kept && s.definitionPath(name, g.Number) == path })
+	})
 }
 
-// Conclude writes down what became of a generation, where it is still the newest.
-func (s *Store) Conclude(name string, number int, o group.Outcome, why string) error {
+// RecordOutcome records the outcome of a generation, if it is still the newest.
+func (s *Store) RecordOutcome(name string, number int, o group.Outcome, why string) error {
 	all, err := s.History(name)
 	if err != nil || len(all) == 0 || all[0].Number != number {
 		return err
@@ -167,41 +166,21 @@ func (s *Store) Conclude(name string, number int, o group.Outcome, why string) e
 	return s.writeJSON(s.wantedPath(name), w)
 }
 
-// forgetHistory drops all generations of a group. The history goes first: what it has no more can't be asked for.
+// forgetHistory removes all generations of a group. The history goes first, so that it never has a
+// generation whose definition is gone.
 func (s *Store) forgetHistory(group string) error {
-	err := s.drop(s.historyPath(group))
-	definitions, globErr := s.definitions(group)
-	err = errors.Join(err, globErr)
-	for _, path := range definitions {
-		err = errors.Join(err, s.drop(path))
-	}
-	return err
+	return errors.Join(s.drop(s.historyPath(group)), s.dropDefinitions(group, nil))
 }
-
-func (s *Store) historyPath(group string) string {
-	return filepath.Join(s.layout.StateDir, "history", group+".json")
-}
-
-// definitions are the files of all that are there of a group.
-func (s *Store) definitions(group string) ([]string, error) {
-	return filepath.Glob(filepath.Join(s.generationsDir(), group+".*.json"))
-}
-
-// definitionPath relies on a group's name having no dot.
-func (s *Store) definitionPath(group string, number int) string {
-	return filepath.Join(s.generationsDir(), group+"."+strconv.Itoa(number)+".json")
-}
-
-func (s *Store) generationsDir() string { return filepath.Join(s.layout.StateDir, "generations") }
 
 func textSum(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 
-// Change is the sum of the file that brought the newest generation of a group. It tells groups that were changed together from others,
-// also where a daemon was killed between them; of a daemon that knew no such sum it is empty.
-func (s *Store) Change(group string) (string, error) {
+// ChangeSum returns the sum of the file that brought the newest generation of a group. Groups with
+// equal sums were changed together, even if a daemon was killed in between. It is empty if the
+// generation is of a daemon that recorded no sums.
+func (s *Store) ChangeSum(group string) (string, error) {
 	all, err := s.History(group)
 	if err != nil || len(all) == 0 {
 		return "", err
@@ -209,5 +188,6 @@ func (s *Store) Change(group string) (string, error) {
 	return all[0].Change, nil
 }
 
-// Revertible says that there is a point in going back: what an operator went back to, or was put back, is no news.
+// Revertible reports whether a failed rollout of w is to be reverted. A rollback or a revert is
+// not: its definition is not new.
 func (w Wanted) Revertible() bool { return w.By == group.ByApply || w.By == group.ByFile }

@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// A daemon that is killed at any write of a new generation leaves what the next one makes the same of. Each of the files is put
-// back as it was before the change, as if the kill had come before it was written.
+// A daemon is killed at any write of a new generation. The next one makes the same generation. The
+// test puts files back as they were before the change, as if the kill had come before their writes.
 func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 	second := hosttest.Edited(hosttest.Job, "once:1", "once:2")
 	for _, lost := range [][]string{
@@ -29,7 +29,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Load()
-			if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+			if err := s.RecordOutcome("job", 1, group.Proved, ""); err != nil {
 				t.Fatal(err)
 			}
 			before := map[string][]byte{}
@@ -39,7 +39,9 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			if _, err := s.Install(applied("job.hcl", second), group.Origin{By: group.ByApply}); err != nil {
 				t.Fatal(err)
 			}
-			before["applied/job.hcl.json"], _ = os.ReadFile(filepath.Join(l.StateDir, "applied/job.hcl.json")) // it is written twice
+			// This file is written twice, so its version between the two is the one before the
+			// kill.
+			before["applied/job.hcl.json"], _ = os.ReadFile(filepath.Join(l.StateDir, "applied/job.hcl.json"))
 			want := loaded(s)
 			history, err := s.History("job")
 			if err != nil {
@@ -64,7 +66,7 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range again {
-				again[i].At = history[i].At // it was accepted once more
+				again[i].At = history[i].At // the generation was accepted again
 			}
 			if diff := cmp.Diff(history, again); diff != "" {
 				t.Errorf("history (-want +got):\n%s", diff)
@@ -72,18 +74,18 @@ func TestGenerationsSurviveAKillAtAnyWrite(t *testing.T) {
 			if d, err := next.Definition("job", 2); err != nil || string(d.Bundle.HCL) != second {
 				t.Errorf("generation 2: %v\n%s", err, d.Bundle.HCL)
 			}
-			if number, d, err := next.Before("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != hosttest.Job {
-				t.Errorf("the generation before is %d: %v", number, err)
+			if number, d, err := next.RollbackTarget("job", digestOf(next)); err != nil || number != 1 || string(d.Bundle.HCL) != hosttest.Job {
+				t.Errorf("the rollback target is generation %d: %v", number, err)
 			}
 		})
 	}
 }
 
-// digestOf is the digest of what is wanted of the job.
+// digestOf returns the digest of the wanted job.
 func digestOf(s *store.Store) string { return s.Load().Wanted[0].Group.Digest }
 
-// A state folder of a daemon that kept no history: what it wanted is taken over as it is.
-func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
+// A daemon that kept no history has left a state folder. What it wanted does not change.
+func TestGenerationsOfADaemonWithoutHistory(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
 	if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(hosttest.Job), 0o600); err != nil {
@@ -104,7 +106,8 @@ func TestGenerationsOfADaemonThatKeptNone(t *testing.T) {
 	}
 }
 
-// A generation that has proved itself is not on trial again where only half of that could be written down.
+// A proved generation is not on trial again if the daemon was killed between the two writes of its
+// outcome.
 func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
@@ -117,7 +120,7 @@ func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Conclude("job", 1, group.Proved, ""); err != nil {
+	if err := s.RecordOutcome("job", 1, group.Proved, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(wanted, before, 0o600); err != nil {
@@ -128,9 +131,9 @@ func TestProofSurvivesAKillBetweenItsWrites(t *testing.T) {
 	}
 }
 
-// Whether groups were changed together does not depend on the time it took to write them down, nor on a daemon that was killed in
-// between.
-func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
+// Groups that were changed together have the same sum. Neither the time between their writes nor a
+// kill between them matters.
+func TestChangeSum(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
 	install := func(s *store.Store, text string) {
@@ -144,7 +147,7 @@ func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
 	again := hosttest.Edited(hosttest.Shop, `web:1"`, `web:1"`+"\n    command = [\"/bin/web\"]")
 	both := hosttest.Edited(hosttest.Job, "once:1", "once:2") + again
 	if at := killedAt(l, 8, func(s *store.Store) { install(s, both) }); at != "write generations" {
-		t.Errorf("killed before %q, which is not between the two groups", at)
+		t.Errorf("killed before %q: want a kill between the writes of the two groups", at)
 	}
 	s = store.New(l)
 	s.Load()
@@ -156,14 +159,14 @@ func TestGroupsThatAreChangedTogetherAreKnown(t *testing.T) {
 		return all[0].Change
 	}
 	if change("job") != change("shop") {
-		t.Error("they were changed together, and it doesn't tell")
+		t.Error("the groups were changed together, but their sums differ")
 	}
 	install(s, both+"# a remark\n")
 	if change("job") != change("shop") {
-		t.Error("a remark tells them apart")
+		t.Error("the sums differ after a remark")
 	}
 	install(s, hosttest.Edited(hosttest.Job, "once:1", "once:3")+again)
 	if change("job") == change("shop") {
-		t.Error("one of them was changed alone, and it doesn't tell")
+		t.Error("one group was changed alone, but their sums are equal")
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
@@ -27,30 +28,28 @@ func (s *Store) Pin(group string, number int, p group.ImageDigests) error {
 }
 
 // DigestsAt returns the digests of a generation. They are nil if it is unknown.
-func (s *Store) DigestsAt(group string, number int) (group.ImageDigests, error) {
-	all, err := s.History(group)
-	for _, g := range all {
-		if g.Number == number {
-			return g.Pins, err
-		}
-	}
-	return nil, err
+func (s *Store) DigestsAt(name string, number int) (group.ImageDigests, error) {
+	return s.newestDigests(name, func(g group.Generation) bool { return g.Number == number })
 }
 
-// DigestsWith returns the digests of the newest generation with that definition.
-func (s *Store) DigestsWith(group, digest string) (group.ImageDigests, error) {
-	all, err := s.History(group)
-	for _, g := range all {
-		if g.Digest == digest {
-			return g.Pins, err
-		}
+// DigestsWith returns the digests of the newest generation with that definition. They are nil if
+// there is none.
+func (s *Store) DigestsWith(name, digest string) (group.ImageDigests, error) {
+	return s.newestDigests(name, func(g group.Generation) bool { return g.Digest == digest })
+}
+
+// newestDigests returns the digests of the newest generation that matches.
+func (s *Store) newestDigests(name string, matches func(group.Generation) bool) (group.ImageDigests, error) {
+	all, err := s.History(name)
+	if i := slices.IndexFunc(all, matches); i >= 0 {
+		return all[i].Pins, err
 	}
 	return nil, err
 }
 
 // digestsIn returns the digests of all groups that a file is known to define.
 func (s *Store) digestsIn(file string) (map[string]group.ImageDigests, error) {
-	known, err := s.known()
+	known, err := s.readWanted()
 	out := map[string]group.ImageDigests{}
 	for name, w := range known {
 		if w.File == file && w.Pins != nil {

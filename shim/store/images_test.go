@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// A daemon that is killed between the two writes of a pin makes up for the other.
+// A daemon is killed between the two writes of Pin. The next one makes the second write.
 func TestPinsSurviveAKillBetweenTheirWrites(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()

@@ -19,11 +19,11 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// errKilled ends a daemon in the middle of what it does to its store.
+// errKilled ends a daemon in the middle of a change of its store.
 var errKilled = errors.New("killed")
 
-// killedAt does something with a store, of which the daemon is killed before the nth change of a file. It says which that was;
-// nothing if there are not so many.
+// killedAt calls do with a store whose daemon is killed before the nth change of a file. It returns
+// that change, or nothing if there are fewer.
 func killedAt(l layout.Layout, n int, do func(s *store.Store)) (at string) {
 	s := store.New(l)
 	s.Begin = func(change string) {
@@ -41,8 +41,9 @@ func killedAt(l layout.Layout, n int, do func(s *store.Store)) (at string) {
 	return at
 }
 
-// half leaves what a daemon leaves that is killed while it writes a file, whichever that was.
-func half(t *testing.T, l layout.Layout) {
+// writeUnfinished writes every temporary file that a daemon may leave if it is killed during a
+// write.
+func writeUnfinished(t *testing.T, l layout.Layout) {
 	t.Helper()
 	for _, path := range []string{
 		"state/wanted/.job.json1", "state/history/.job.json1", "state/generations/.job.2.json1", "state/applied/.job.hcl.json1",
@@ -55,7 +56,7 @@ func half(t *testing.T, l layout.Layout) {
 	}
 }
 
-// loadAndForget is a load after which the groups that are to go are gone.
+// loadAndForget loads, and forgets the groups that are gone.
 func loadAndForget(s *store.Store) store.Loaded {
 	l := s.Load()
 	for _, w := range l.Gone {
@@ -66,8 +67,8 @@ func loadAndForget(s *store.Store) store.Loaded {
 	return l
 }
 
-// kept is all that the next daemon finds, in words, and the files that there are.
-func kept(t *testing.T, l layout.Layout) (lines []string) {
+// contents returns what the next daemon finds, in words, and the names of all files.
+func contents(t *testing.T, l layout.Layout) (lines []string) {
 	t.Helper()
 	s := store.New(l)
 	loadAndForget(s)
@@ -78,24 +79,26 @@ func kept(t *testing.T, l layout.Layout) (lines []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lives, err := s.Restarts(name)
+		restarts, err := s.Restarts(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, fmt.Sprintf("%s: pins %v, lives %d", name, w.Pins, len(lives)))
-		lines = append(lines, fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v", name, w.Generation, w.File,
-			w.By, w.Group.Containers[len(w.Group.Containers)-1].Image, w.Proved, w.Stopped, w.Setback, ended != nil, w.Broken))
+		lines = append(lines, fmt.Sprintf("%s: pins %v, restarts of %d", name, w.Pins, len(restarts)))
+		image := w.Group.Containers[len(w.Group.Containers)-1].Image
+		lines = append(lines, fmt.Sprintf("%s: generation %d of %s by %s, image %s, proved %v, stopped %v, setback %+v, ended %v, broken %v",
+			name, w.Generation, w.File, w.By, image, w.Proved, w.Stopped, w.Setback, ended != nil, w.Broken))
 		history, err := s.History(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, g := range history {
 			d, err := s.Definition(name, g.Number)
-			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v", name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.Pins, d.Bundle.HCL, err))
+			lines = append(lines, fmt.Sprintf("%s: %d by %s %s %s kept %v, pins %v, %q, %v",
+				name, g.Number, g.By, g.Outcome, g.Why, g.Kept, g.Pins, d.Bundle.HCL, err))
 		}
 	}
 	for _, w := range loaded.Gone {
-		lines = append(lines, "to go: "+w.Group.Name)
+		lines = append(lines, "gone: "+w.Group.Name)
 	}
 	for _, p := range loaded.Problems {
 		lines = append(lines, "problem: "+p.Err.Error())
@@ -111,92 +114,95 @@ func kept(t *testing.T, l layout.Layout) (lines []string) {
 	return lines
 }
 
-// A daemon that is killed before, within or after any of the changes that it makes to its files leaves what the next one takes
-// either for all of what was asked for, or for nothing of it; and no file that nobody knows.
-func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
+// A daemon is killed before, within or after any change of its files. The next one finds either all
+// of the requested change or none of it, and no unknown file.
+func TestStoreSurvivesAKillAtAnyChange(t *testing.T) {
 	must := func(err error) {
 		if err != nil {
 			t.Helper()
 			t.Fatal(err)
 		}
 	}
-	install := func(by group.Cause, files ...string) func(*store.Store) {
+	install := func(o group.Origin, files ...string) func(*store.Store) {
 		return func(s *store.Store) {
-			_, err := s.Install(applied(files...), group.Origin{By: by, Why: map[bool]string{true: "not ready"}[by == group.ByRevert]})
+			_, err := s.Install(applied(files...), o)
 			must(err)
 			s.Load()
 		}
+	}
+	apply := func(files ...string) func(*store.Store) { return install(group.Origin{By: group.ByApply}, files...) }
+	pin := func(by group.Cause, digest string) func(*store.Store) {
+		pins := map[string]group.ImageDigests{"job": {"registry.example/once:1": digest}}
+		return install(group.Origin{By: by, Pins: pins}, "job.hcl", hosttest.Job)
 	}
 	conclude := func(number int, o group.Outcome) func(*store.Store) {
-		return func(s *store.Store) { must(s.Conclude("job", number, o, "")) }
+		return func(s *store.Store) { must(s.RecordOutcome("job", number, o, "")) }
 	}
-	pinned := func(by group.Cause, digest string) func(*store.Store) {
-		return func(s *store.Store) {
-			_, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: by, Pins: map[string]group.ImageDigests{"job": {"registry.example/once:1": digest}}})
-			must(err)
-			s.Load()
-		}
+	image := func(tag string) string { return hosttest.Edited(hosttest.Job, "once:1", "once:"+tag) }
+	apply1, apply2 := apply("job.hcl", hosttest.Job), apply("job.hcl", image("2"))
+	proved1, proved2 := conclude(1, group.Proved), conclude(2, group.Proved)
+	revert1 := install(group.Origin{By: group.ByRevert, Why: "not ready"}, "job.hcl", hosttest.Job)
+	load := func(s *store.Store) { s.Load() }
+	remove := func(s *store.Store) { must(s.Remove("job", false)); loadAndForget(s) }
+	setStopped := func(stopped bool) func(*store.Store) {
+		return func(s *store.Store) { must(s.SetStopped("job", stopped)) }
 	}
-	lives := restart.Records{"once": {Ended: true}}
-	job2 := hosttest.Edited(hosttest.Job, "once:1", "once:2")
+	setEnded := func(e *group.Ended) func(*store.Store) {
+		return func(s *store.Store) { must(s.SetEnded("job", e)) }
+	}
+	setRestarts := func(r restart.Records) func(*store.Store) {
+		return func(s *store.Store) { must(s.SetRestarts("job", r)) }
+	}
+	groupEnded, containerEnded := &group.Ended{Generation: 1}, restart.Records{"once": {Ended: true}}
 	edit := func(l layout.Layout, text string) {
 		must(os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600))
 	}
+	type steps = []func(*store.Store)
 	for _, tt := range []struct {
 		name   string
-		before []func(*store.Store)
+		before steps
 		hand   func(l layout.Layout) // optional: what an operator does to the folder
 		do     func(*store.Store)
 	}{
-		{"applied", nil, nil, install(group.ByApply, "job.hcl", hosttest.Job)},
-		{"two files", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, install(group.ByApply, "job.hcl", job2, "shop.hcl", hosttest.Shop)},
-		{"another definition", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved)}, nil, install(group.ByApply, "job.hcl", job2)},
-		{"a remark", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, install(group.ByApply, "job.hcl", hosttest.Job+"# mind\n")},
-		{"taken back", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved), install(group.ByApply, "job.hcl", job2)}, nil,
-			install(group.ByRevert, "job.hcl", hosttest.Job)},
-		{"rolled back", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved), install(group.ByApply, "job.hcl", job2), conclude(2, group.Proved)}, nil,
-			install(group.ByRollback, "job.hcl", hosttest.Job)},
-		{"the one that was taken back, again", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), install(group.ByApply, "job.hcl", job2), install(group.ByRevert, "job.hcl", hosttest.Job)}, nil,
-			install(group.ByApply, "job.hcl", hosttest.Job)},
-		{"an old generation is let go of", []func(*store.Store){
-			install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved), install(group.ByApply, "job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:2")),
-			conclude(2, group.Proved), install(group.ByApply, "job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:3")), install(group.ByApply, "job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:4")),
-		}, nil, install(group.ByApply, "job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:5"))},
-		{"a moved tag", []func(*store.Store){pinned(group.ByApply, "sha256:a"), conclude(1, group.Proved)}, nil, pinned(group.ByApply, "sha256:b")},
-		{"a moved tag, rolled back", []func(*store.Store){pinned(group.ByApply, "sha256:a"), conclude(1, group.Proved), pinned(group.ByApply, "sha256:b"), conclude(2, group.Proved)}, nil,
-			pinned(group.ByRollback, "sha256:a")},
-		{"images of a generation that had none noted", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, func(s *store.Store) {
+		{"applied", nil, nil, apply1},
+		{"two files", steps{apply1}, nil, apply("job.hcl", image("2"), "shop.hcl", hosttest.Shop)},
+		{"another definition", steps{apply1, proved1}, nil, apply2},
+		{"a remark", steps{apply1}, nil, apply("job.hcl", hosttest.Job+"# mind\n")},
+		{"taken back", steps{apply1, proved1, apply2}, nil, revert1},
+		{"rolled back", steps{apply1, proved1, apply2, proved2}, nil,
+			install(group.Origin{By: group.ByRollback}, "job.hcl", hosttest.Job)},
+		{"applied again after it was taken back", steps{apply1, apply2, revert1}, nil, apply1},
+		{"more generations than are kept", steps{
+			apply1, proved1, apply2, proved2, apply("job.hcl", image("3")), apply("job.hcl", image("4")),
+		}, nil, apply("job.hcl", image("5"))},
+		{"a moved tag", steps{pin(group.ByApply, "sha256:a"), proved1}, nil, pin(group.ByApply, "sha256:b")},
+		{"a moved tag, rolled back", steps{pin(group.ByApply, "sha256:a"), proved1, pin(group.ByApply, "sha256:b"), proved2}, nil,
+			pin(group.ByRollback, "sha256:a")},
+		{"digests of a generation that had none", steps{apply1}, nil, func(s *store.Store) {
 			must(s.Pin("job", 1, group.ImageDigests{"registry.example/once:1": "sha256:a"}))
 		}},
-		{"proved", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, conclude(1, group.Proved)},
-		{"not ready", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, conclude(1, group.NotReady)},
-		{"edited by hand", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, func(l layout.Layout) { edit(l, job2) }, func(s *store.Store) { s.Load() }},
-		{"edited by hand as it was before it was taken back", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved),
-			install(group.ByApply, "job.hcl", job2), install(group.ByRevert, "job.hcl", hosttest.Job)}, func(l layout.Layout) {
-			edit(l, hosttest.Edited(hosttest.Job, "once:1", "once:3"))
+		{"proved", steps{apply1}, nil, proved1},
+		{"not ready", steps{apply1}, nil, conclude(1, group.NotReady)},
+		{"edited by hand", steps{apply1}, func(l layout.Layout) { edit(l, image("2")) }, load},
+		{"edited by hand to what it was before it was taken back", steps{apply1, proved1, apply2, revert1}, func(l layout.Layout) {
+			edit(l, image("3"))
 			store.New(l).Load()
 			edit(l, hosttest.Job)
-		}, func(s *store.Store) { s.Load() }},
-		{"renamed by hand", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, func(l layout.Layout) {
+		}, load},
+		{"renamed by hand", steps{apply1}, func(l layout.Layout) {
 			must(os.Rename(filepath.Join(l.GroupsDir, "job.hcl"), filepath.Join(l.GroupsDir, "new.hcl")))
-		}, func(s *store.Store) { s.Load() }},
-		{"taken away by hand", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, func(l layout.Layout) {
+		}, load},
+		{"removed by hand", steps{apply1}, func(l layout.Layout) {
 			must(os.Remove(filepath.Join(l.GroupsDir, "job.hcl")))
 		}, func(s *store.Store) { loadAndForget(s) }},
-		{"removed", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), conclude(1, group.Proved), install(group.ByApply, "job.hcl", job2)}, nil,
-			func(s *store.Store) { must(s.Remove("job", false)); loadAndForget(s) }},
-		{"removed after its end", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), func(s *store.Store) {
-			must(errors.Join(s.SetRestarts("job", lives), s.SetEnded("job", &group.Ended{Generation: 1})))
-		}}, nil, func(s *store.Store) { must(s.Remove("job", false)); loadAndForget(s) }},
-		{"one of its containers has ended", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, func(s *store.Store) { must(s.SetRestarts("job", lives)) }},
-		{"none has", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), func(s *store.Store) { must(s.SetRestarts("job", lives)) }}, nil,
-			func(s *store.Store) { must(s.SetRestarts("job", nil)) }},
-		{"stopped", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, func(s *store.Store) { must(s.SetStopped("job", true)) }},
-		{"started", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), func(s *store.Store) { must(s.SetStopped("job", true)) }}, nil,
-			func(s *store.Store) { must(s.SetStopped("job", false)) }},
-		{"ended", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job)}, nil, func(s *store.Store) { must(s.SetEnded("job", &group.Ended{Generation: 1})) }},
-		{"to run again", []func(*store.Store){install(group.ByApply, "job.hcl", hosttest.Job), func(s *store.Store) { must(s.SetEnded("job", &group.Ended{Generation: 1})) }}, nil,
-			func(s *store.Store) { must(s.SetEnded("job", nil)) }},
+		{"removed", steps{apply1, proved1, apply2}, nil, remove},
+		{"removed after its end", steps{apply1, setRestarts(containerEnded), setEnded(groupEnded)}, nil, remove},
+		{"a container has ended", steps{apply1}, nil, setRestarts(containerEnded)},
+		{"no container has ended any more", steps{apply1, setRestarts(containerEnded)}, nil, setRestarts(nil)},
+		{"stopped", steps{apply1}, nil, setStopped(true)},
+		{"started", steps{apply1, setStopped(true)}, nil, setStopped(false)},
+		{"ended", steps{apply1}, nil, setEnded(groupEnded)},
+		{"started after its end", steps{apply1, setEnded(groupEnded)}, nil, setEnded(nil)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel() // it waits for the disk
@@ -211,14 +217,14 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 				}
 				return l
 			}
-			old := kept(t, prepared())
+			old := contents(t, prepared())
 			l := prepared()
 			tt.do(store.New(l))
-			whole := kept(t, l)
+			whole := contents(t, l)
 			if tt.hand == nil && slices.Equal(old, whole) {
 				t.Fatalf("it changes nothing:\n%s", strings.Join(old, "\n"))
 			}
-			var noted bool // from here on, what was asked for is not lost any more
+			var committed bool // from here on, the next daemon completes the change
 			for n := 1; ; n++ {
 				l := prepared()
 				at := killedAt(l, n, tt.do)
@@ -228,12 +234,12 @@ func TestStoreOfADaemonKilledAtAnyChange(t *testing.T) {
 					}
 					return
 				}
-				half(t, l)
-				got := kept(t, l)
+				writeUnfinished(t, l)
+				got := contents(t, l)
 				switch {
 				case slices.Equal(got, whole):
-					noted = true
-				case noted || !slices.Equal(got, old):
+					committed = true
+				case committed || !slices.Equal(got, old):
 					t.Errorf("killed at change %d, %s (-whole +now):\n%s", n, at, cmp.Diff(whole, got))
 				}
 			}

@@ -15,52 +15,53 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Loaded is what the store says is wanted.
+// A Loaded is the result of a Load.
 type Loaded struct {
 	Wanted   []Wanted
-	New      []Wanted // of Wanted, those that are of another generation than before, or were uninstalled
-	Gone     []Wanted // groups that were wanted and are in no file any more; known until they are forgotten
+	New      []Wanted // those of Wanted that have a new generation, or were uninstalled before
+	Gone     []Wanted // groups that are in no file any more. They stay in Gone until Forget
 	Problems []group.FileProblem
 }
 
-// Complete says that everything was read, so that a group that is not wanted is known not to be.
+// Complete reports whether everything was read. Only then is a group that is not in Wanted known to
+// be unwanted.
 func (l Loaded) Complete() bool { return len(l.Problems) == 0 }
 
-// Load reads the folder. It never fails: what can't be read is a problem, and its groups stay as they were last good.
+// Load reads the folder. It never fails: a file that can't be read becomes one of the Problems, and
+// its groups keep their last good definition.
 func (s *Store) Load() Loaded {
 	l := &loading{store: s}
-	if err := errors.Join(s.makeFolders(), s.finish()); err != nil {
+	err := errors.Join(s.makeFolders(), s.finishIntent())
+	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
 	}
-	if err := s.sweepUnfinished(); err != nil {
+	if err := s.dropUnfinished(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
-	known, err := s.known()
-	if err != nil {
+	if l.previous, err = s.readWanted(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
-	l.known = known
 	names, err := s.names()
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
-		for _, w := range known {
-			l.keep(w, err)
+		for _, w := range l.previous {
+			l.keepGroup(w, err)
 		}
 		return l.done()
 	}
-	if err := s.sweep(names); err != nil {
+	if err := s.dropApplied(names); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
 	l.read(names)
 	return l.done()
 }
 
-// A loading is a Load under way.
+// A loading is the state of one Load.
 type loading struct {
-	store *Store
-	known map[string]Wanted
-	files []file
-	out   Loaded
+	store    *Store
+	previous map[string]Wanted // the last good definitions, by group
+	files    []file
+	out      Loaded
 }
 
 // A file is one group file as it is now.
@@ -69,8 +70,8 @@ type file struct {
 	groups []spec.Group
 	bundle group.Bundle
 	origin group.Origin
-	read   map[string][]byte // what the file names, by absolute path
-	err    error             // not nil: not usable, and why
+	read   map[string][]byte // the files that it names, by absolute path
+	err    error             // not nil: why it is unusable
 }
 
 func (l *loading) read(names []string) {
@@ -81,47 +82,49 @@ func (l *loading) read(names []string) {
 		}
 		l.files = append(l.files, f)
 	}
-	l.settleConflicts()
+	l.rejectConflicts()
 	for _, f := range l.files {
 		if f.err != nil {
 			l.problem(l.store.filePath(f.name), f.err)
 			l.keepFile(f)
 			continue
 		}
-		l.use(f)
+		l.acceptFile(f)
 	}
-	l.leave(names)
+	l.findGone(names)
 }
 
-// settleConflicts makes a file unusable that can't be had beside others. What was there before wins, then the order of names.
-func (l *loading) settleConflicts() {
-	var taken []spec.Group
-	for _, w := range l.known {
+// rejectConflicts makes a file unusable if its groups conflict with those of others. Unchanged
+// files win, then the order of names counts.
+func (l *loading) rejectConflicts() {
+	var accepted []spec.Group
+	for _, w := range l.previous {
 		if f := l.file(w.File); f != nil && f.err != nil {
-			taken = append(taken, w.Group)
+			accepted = append(accepted, w.Group)
 		}
 	}
-	settle := func(unchanged bool) {
+	check := func(unchanged bool) {
 		for i := range l.files {
 			f := &l.files[i]
 			if f.err != nil || l.unchanged(*f) != unchanged {
 				continue
 			}
-			if diags := l.store.conflicts(append(slices.Clone(taken), f.groups...)); diags.HasErrors() {
+			if diags := l.store.conflicts(append(slices.Clone(accepted), f.groups...)); diags.HasErrors() {
 				f.err = &FileError{Diags: diags}
 				continue
 			}
-			taken = append(taken, f.groups...)
+			accepted = append(accepted, f.groups...)
 		}
 	}
-	settle(true)
-	settle(false)
+	check(true)
+	check(false)
 }
 
-// unchanged says that the file defines just what it did when it was last good.
+// unchanged reports whether all groups of the file are defined as they were when the file was last
+// good.
 func (l *loading) unchanged(f file) bool {
 	for _, g := range f.groups {
-		if w, ok := l.known[g.Name]; !ok || w.File != f.name || w.Group.Digest != g.Digest {
+		if w, ok := l.previous[g.Name]; !ok || w.File != f.name || w.Group.Digest != g.Digest {
 			return false
 		}
 	}
@@ -136,30 +139,31 @@ func (l *loading) file(name string) *file {
 	return &l.files[i]
 }
 
-// use takes a file over, and notes when all of it is written down.
-func (l *loading) use(f file) {
+// acceptFile makes the groups of a file wanted, and marks the file as used once all of them are on
+// disk.
+func (l *loading) acceptFile(f file) {
 	before := len(l.out.Problems)
 	for _, g := range f.groups {
-		l.want(g, f)
+		l.acceptGroup(g, f)
 	}
 	if f.origin.Used || len(l.out.Problems) > before {
 		return
 	}
-	if err := l.store.use(f.name); err != nil {
+	if err := l.store.markUsed(f.name); err != nil {
 		l.problem(l.store.appliedPath(f.name), err)
 	}
 }
 
-// want takes a definition over, and writes it down when it is another one.
-func (l *loading) want(g spec.Group, f file) {
-	before, known := l.known[g.Name]
+// acceptGroup makes a group wanted, and writes it if it has changed.
+func (l *loading) acceptGroup(g spec.Group, f file) {
+	before, known := l.previous[g.Name]
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
 	w.Pins = f.origin.Pins[g.Name].Merge(&g, before.Pins)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.Differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
-		if f.origin.Used { // also where the text is that of then again
+		if f.origin.Used { // edited by hand, even if the text is again that of the origin
 			w.By = group.ByFile
 		}
 		if known && w.By == group.ByRevert {
@@ -167,13 +171,13 @@ func (l *loading) want(g spec.Group, f file) {
 		}
 	}
 	if w.By == "" {
-		w.By = f.origin.By // it was written down by a daemon that knew no causes
+		w.By = f.origin.By // an older daemon wrote it, without a cause
 	}
 	if f.origin.By != group.ByRevert && w.Setback != nil {
-		w.Setback = nil // somebody has put just this definition there: no more is to be said
+		w.Setback = nil // an operator has put this very definition there
 		changed = true
 	}
-	if err := l.store.generate(&w, f); err != nil {
+	if err := l.store.recordGeneration(&w, f); err != nil {
 		l.problem(l.store.historyPath(g.Name), err)
 	}
 	if changed || before.File != f.name || !maps.Equal(w.Pins, before.Pins) {
@@ -187,40 +191,43 @@ func (l *loading) want(g spec.Group, f file) {
 	}
 }
 
-func (l *loading) keep(w Wanted, why error) {
+// keepGroup makes a group wanted as it was last good.
+func (l *loading) keepGroup(w Wanted, why error) {
 	w.Broken = why
 	l.out.Wanted = append(l.out.Wanted, w)
 }
 
-// keepFile keeps the groups that the file had when it was last good, but those that a good file has now.
+// keepFile keeps the groups that a broken file had when it was last good, except those that a good
+// file defines now.
 func (l *loading) keepFile(f file) {
-	for _, w := range l.known {
+	for _, w := range l.previous {
 		if w.File == f.name && !l.defined(w.Group.Name) {
-			l.keep(w, f.err)
+			l.keepGroup(w, f.err)
 		}
 	}
 }
 
-// leave lets go of the groups that are in no file any more. A broken file that was never good may be the renamed one of a
-// file that has vanished: then they stay until it is mended.
-func (l *loading) leave(names []string) {
-	renamed := l.brokenNewcomer()
-	for _, w := range l.known {
+// findGone finds the groups that are in no file any more. A broken file that was never good may be
+// a vanished file under a new name. The groups of vanished files then stay until it is corrected.
+func (l *loading) findGone(names []string) {
+	renamed := l.newBrokenFile()
+	for _, w := range l.previous {
 		name := w.Group.Name
 		if l.defined(name) || slices.ContainsFunc(l.out.Wanted, func(o Wanted) bool { return o.Group.Name == name }) {
 			continue
 		}
 		if renamed != nil && w.File != "" && !slices.Contains(names, w.File) {
-			l.keep(w, renamed)
+			l.keepGroup(w, renamed)
 			continue
 		}
 		l.out.Gone = append(l.out.Gone, w)
 	}
 }
 
-func (l *loading) brokenNewcomer() error {
+// newBrokenFile returns the error of a broken file that was never good. It is nil if there is none.
+func (l *loading) newBrokenFile() error {
 	for _, f := range l.files {
-		known := slices.ContainsFunc(slices.Collect(maps.Values(l.known)), func(w Wanted) bool { return w.File == f.name })
+		known := slices.ContainsFunc(slices.Collect(maps.Values(l.previous)), func(w Wanted) bool { return w.File == f.name })
 		if f.err != nil && !known {
 			return f.err
 		}
@@ -228,7 +235,7 @@ func (l *loading) brokenNewcomer() error {
 	return nil
 }
 
-// defined says whether a usable file defines the group.
+// defined reports whether a usable file defines the group.
 func (l *loading) defined(group string) bool {
 	return slices.ContainsFunc(l.files, func(f file) bool {
 		return f.err == nil && slices.ContainsFunc(f.groups, func(g spec.Group) bool { return g.Name == group })
@@ -261,8 +268,9 @@ func (s *Store) names() ([]string, error) {
 	return names, nil
 }
 
-// known reads the last good definitions. What could be read is returned beside an error.
-func (s *Store) known() (map[string]Wanted, error) {
+// readWanted returns the last good definitions, by group. With an error it returns those that it
+// could read.
+func (s *Store) readWanted() (map[string]Wanted, error) {
 	known := map[string]Wanted{}
 	entries, err := os.ReadDir(filepath.Dir(s.wantedPath("x")))
 	if err != nil {
@@ -286,9 +294,10 @@ func (s *Store) known() (map[string]Wanted, error) {
 	return known, hint.Join(errs)
 }
 
-// List returns the last good definitions, by name, as they are on disk. It changes nothing, and needs no daemon.
+// List returns the last good definitions in the order of the groups' names. It only reads the disk,
+// so it works while no daemon runs.
 func (s *Store) List() ([]Wanted, error) {
-	known, err := s.known()
+	known, err := s.readWanted()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // no daemon has been here
 	}

@@ -4,44 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
-// Restarts is what was written down of the lives of a group's containers. What nothing was written down of has an empty history.
+// Restarts returns the saved records of how a group's containers have ended. They are nil if there
+// are none.
 func (s *Store) Restarts(group string) (restart.Records, error) {
-	h, err := disk.ReadJSON[restart.Records](s.livesPath(group))
+	h, err := disk.ReadJSON[restart.Records](s.restartsPath(group))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, &hint.Error{
 			Err:  fmt.Errorf("read how the containers of group %s have ended: %w", group, err),
-			Hint: fmt.Sprintf("\"sallyport start %s\" starts what does not run, whatever is written there", group),
+			Hint: fmt.Sprintf("\"sallyport start %s\" starts its containers regardless", group),
 		}
 	}
 	return h, nil
 }
 
-// SetRestarts writes down what is to be known of the lives of a group's containers. Where it fails, what was written down before stays,
-// unless it would mislead.
+// SetRestarts saves how a group's containers have ended. If that fails, the earlier records stay,
+// unless they contradict the new ones.
 func (s *Store) SetRestarts(group string, h restart.Records) error {
-	path := s.livesPath(group)
-	noted := h.ToSave()
-	if len(noted) == 0 {
+	path := s.restartsPath(group)
+	saved := h.ToSave()
+	if len(saved) == 0 {
 		if err := s.drop(path); err != nil {
 			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
 		}
 		return nil
 	}
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = s.writeJSON(path, noted)
-	}
+	err := s.writeJSONInFolder(path, saved)
 	if err == nil {
 		return nil
 	}
@@ -49,8 +45,4 @@ func (s *Store) SetRestarts(group string, h restart.Records) error {
 		err = errors.Join(err, s.drop(path))
 	}
 	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)
-}
-
-func (s *Store) livesPath(group string) string {
-	return filepath.Join(s.layout.StateDir, "lives", group+".json")
 }

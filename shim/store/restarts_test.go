@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
-// What can't be written down takes what was true with it only where that has become untrue.
-func TestLivesThatCantBeWrittenKeepWhatIsTrue(t *testing.T) {
+// Records that can't be written leave the earlier ones, unless those have become untrue.
+func TestSetRestartsThatFails(t *testing.T) {
 	zero := uint32(0)
 	ended := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ExitStatus: &zero}
 	taken := restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Taken: true}
@@ -23,13 +23,13 @@ func TestLivesThatCantBeWrittenKeepWhatIsTrue(t *testing.T) {
 		kept     bool
 	}{
 		{"it has ended in a row", ended, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, ExitStatus: &zero, Row: 1}, true},
-		{"it has been made anew", ended, remade, true},
+		{"it was created again", ended, remade, true},
 		{"it has another definition", ended, restart.Record{Digest: "e", CreatedAt: hosttest.Noon.Add(1)}, true},
-		{"the group begins from nothing", ended, restart.Record{Digest: "d"}, false},
+		{"the group starts from nothing", ended, restart.Record{Digest: "d"}, false},
 		{"it was taken, and runs on", taken, runs, false},
-		{"it was taken, and has been made anew", taken, remade, true},
-		{"it was condemned, and runs on", condemned, runs, false},
-		{"it was condemned, and has ended", condemned, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, Condemned: "its live probe failed", Row: 1}, true},
+		{"it was taken, and was created again", taken, remade, true},
+		{"its probe failed, and runs on", condemned, runs, false},
+		{"its probe failed, and has ended", condemned, restart.Record{Digest: "d", CreatedAt: hosttest.Noon, Ended: true, Condemned: "its live probe failed", Row: 1}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, l := newStore(t)
@@ -46,7 +46,7 @@ func TestLivesThatCantBeWrittenKeepWhatIsTrue(t *testing.T) {
 			}
 			full = true
 			if err := s.SetRestarts("job", restart.Records{"migrate": ended, "web": tt.now, "new": runs}); err == nil {
-				t.Fatal("it was written")
+				t.Fatal("SetRestarts did not fail")
 			}
 			h, err := s.Restarts("job")
 			if err != nil || h["migrate"].Ended != tt.kept {

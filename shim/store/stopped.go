@@ -10,7 +10,7 @@ import (
 // outlasts boots. The error for a group that no file defines is ErrNoGroup, also while the group is
 // being removed.
 func (s *Store) SetStopped(name string, stopped bool) error {
-	known, err := s.known()
+	known, err := s.readWanted()
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (s *Store) SetStopped(name string, stopped bool) error {
 	}
 	w.Stopped = stopped
 	if err := s.writeJSON(s.wantedPath(name), w); err != nil {
-		return fmt.Errorf("write down what becomes of group %s: %w", name, err)
+		return fmt.Errorf("write down whether group %s is stopped: %w", name, err)
 	}
 	return nil
 }

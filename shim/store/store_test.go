@@ -24,7 +24,7 @@ func newStore(t *testing.T) (*store.Store, layout.Layout) {
 	return store.New(l), l
 }
 
-// applied returns files, given as name, text, name, text, as an operator applies them.
+// applied returns bundles as an operator applies them. files are names and texts in turn.
 func applied(files ...string) []group.Bundle {
 	var out []group.Bundle
 	for i := 0; i < len(files); i += 2 {
@@ -33,7 +33,8 @@ func applied(files ...string) []group.Bundle {
 	return out
 }
 
-// loaded is what a load found, in words: "shop 1 shop.hcl", "- job" for one that is to go, "! path" for a problem.
+// loaded returns the result of a load, in words: "shop 1 shop.hcl", "- job" for a group that is
+// gone, "! path" for a problem.
 func loaded(s *store.Store) []string {
 	l := s.Load()
 	out := []string{}
@@ -55,7 +56,7 @@ func loaded(s *store.Store) []string {
 
 func TestStoreLoad(t *testing.T) {
 	const rival = "\ngroup \"job\" {\n  egress = \"none\"\n  app \"other\" { image = \"registry.example/other:1\" }\n}\n"
-	type files map[string]string // name -> text; empty: away with it
+	type files map[string]string // texts by name. An empty text removes the file
 	for _, tt := range []struct {
 		name  string
 		first files
@@ -102,14 +103,15 @@ func TestStoreLoad(t *testing.T) {
 				t.Errorf("loaded (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.want, loaded(store.New(l))); diff != "" {
-				t.Errorf("loaded by the next (-want +got):\n%s", diff)
+				t.Errorf("loaded by the next daemon (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// What a runner is writing while the folder is read again is not what a daemon before was killed over.
-func TestStoreLoadLeavesWhatIsBeingWritten(t *testing.T) {
+// A later load keeps the temporary file of a runner. Only the first removes those of an earlier
+// daemon.
+func TestStoreLoadKeepsFilesBeingWritten(t *testing.T) {
 	s, l := newStore(t)
 	before, under := filepath.Join(l.StateDir, "lives", ".job.json1"), filepath.Join(l.StateDir, "lives", ".job.json2")
 	if err := os.MkdirAll(filepath.Dir(before), 0o700); err != nil {
@@ -122,14 +124,14 @@ func TestStoreLoadLeavesWhatIsBeingWritten(t *testing.T) {
 		s.Load()
 	}
 	if _, err := os.Stat(before); !os.IsNotExist(err) {
-		t.Errorf("what was left unfinished is still there: %v", err)
+		t.Errorf("the unfinished file of the earlier daemon is still there: %v", err)
 	}
 	if _, err := os.Stat(under); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestStoreIsWrittenByRunnersWhileItLoads(t *testing.T) {
+func TestStoreLoadsWhileRunnersWrite(t *testing.T) {
 	s, _ := newStore(t)
 	s.Load()
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -145,8 +147,8 @@ func TestStoreIsWrittenByRunnersWhileItLoads(t *testing.T) {
 		}
 	}()
 	for n := range 200 {
-		lives, ended := s.SetRestarts("shop", restart.Records{"web": {Row: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
-		if err := errors.Join(lives, ended); err != nil {
+		restarts, ended := s.SetRestarts("shop", restart.Records{"web": {Row: n + 1}}), s.SetEnded("shop", &group.Ended{Generation: n, State: group.Completed})
+		if err := errors.Join(restarts, ended); err != nil {
 			t.Error(err)
 			break
 		}
@@ -223,25 +225,25 @@ func TestStoreFinishesAnInstallationCutShort(t *testing.T) {
 	if _, err := s.Install(applied("a.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
 		t.Fatal(err)
 	}
-	// What a machine that lost power after the note was written leaves: neither file, and the note.
+	// The machine lost power after the intent was written: there is neither file, only the intent.
 	for _, path := range []string{filepath.Join(l.GroupsDir, "a.hcl"), filepath.Join(l.StateDir, "applied", "a.hcl.json")} {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	note := `{"put":[{"name":"a.hcl","path":"/home/op/a.hcl","hcl":"` + base64(hosttest.Job) + `"},{"name":"b.hcl","path":"/x/b.hcl","hcl":"` + base64(hosttest.Shop) + `"}]}`
-	if err := os.WriteFile(filepath.Join(l.StateDir, "install.json"), []byte(note), 0o600); err != nil {
+	intent := `{"put":[{"name":"a.hcl","path":"/home/op/a.hcl","hcl":"` + base64(hosttest.Job) + `"},{"name":"b.hcl","path":"/x/b.hcl","hcl":"` + base64(hosttest.Shop) + `"}]}`
+	if err := os.WriteFile(filepath.Join(l.StateDir, "install.json"), []byte(intent), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"job 1 a.hcl", "shop 1 b.hcl"}, loaded(s)); diff != "" {
 		t.Errorf("loaded (-want +got):\n%s", diff)
 	}
 	if _, err := os.Stat(filepath.Join(l.StateDir, "install.json")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the note is still there: %v", err)
+		t.Errorf("the intent is still there: %v", err)
 	}
 }
 
-func TestStoreThatCantBeReadKeepsWhatItCan(t *testing.T) {
+func TestStoreKeepsGroupsItCantRead(t *testing.T) {
 	s, l := newStore(t)
 	if _, err := s.Install(applied("a.hcl", hosttest.Job, "b.hcl", hosttest.Shop), group.Origin{By: group.ByApply}); err != nil {
 		t.Fatal(err)
@@ -255,7 +257,7 @@ func TestStoreThatCantBeReadKeepsWhatItCan(t *testing.T) {
 		t.Errorf("loaded %q", got)
 	}
 	if s.Load(); len(s.Load().Problems) != 0 {
-		t.Errorf("what was written anew is still broken: %v", s.Load().Problems)
+		t.Errorf("problems after the file was written again: %v", s.Load().Problems)
 	}
 }
 
@@ -263,7 +265,7 @@ func TestStoreNames(t *testing.T) {
 	s, _ := newStore(t)
 	for _, name := range []string{"", "a", "a.hcl~", ".a.hcl", "#a.hcl", "../a.hcl", "b/a.hcl", "/a.hcl", ".hcl"} {
 		if _, err := s.Read(group.Bundle{Name: name, HCL: []byte(hosttest.Job)}); err == nil {
-			t.Errorf("%q was taken for a name", name)
+			t.Errorf("name %q was accepted", name)
 		}
 	}
 }
