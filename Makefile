@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS   += --no-print-directory
 
-# sudo's PATH seldom has Go on it.
+# The PATH under sudo seldom has Go on it.
 GO := $(firstword $(shell PATH="$$PATH:/usr/local/go/bin:/usr/lib/go/bin:/snap/bin" command -v go) go)
 
 STATICCHECK_VERSION := v0.8.2
@@ -45,7 +45,7 @@ BENCH_NEEDS := perf:linux-perf
 ##@ Two commands
 
 .PHONY: demo
-demo: deps build images $(STATIC)/payments $(STATIC)/web ## Show it all with the checkout example; needs root, leaves nothing
+demo: deps build images $(STATIC)/payments $(STATIC)/web ## Run the checkout example with comments; needs root, leaves nothing
 	@$(give-back)
 	@examples/checkout/demo.sh
 
@@ -60,7 +60,7 @@ build: | go ## Build bin/sallyport
 	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
 
 .PHONY: failpoint
-failpoint: | go ## Build build/sallyport-failpoint, which kills itself where the crash tests want it
+failpoint: | go ## Build build/sallyport-failpoint, which kills itself at chosen points, for the crash tests
 	@$(GO) build -trimpath -tags failpoint -o $(SALLYPORT_FAILPOINT_BIN) ./cmd/sallyport
 
 .PHONY: images
@@ -74,17 +74,17 @@ deps: ## Install what Sallyport needs to run, where it is missing (Debian, root)
 	@$(call need,$(RUN_NEEDS))
 
 .PHONY: deps-test
-deps-test: $(TOOLS)/docker-registry ## Install what the tests need on top of it
+deps-test: $(TOOLS)/docker-registry ## Install what the tests need in addition
 	@$(call need,$(TEST_NEEDS))
 
 .PHONY: deps-bench
-deps-bench: ## Install what the benchmarks need on top of that
+deps-bench: ## Install what the benchmarks need in addition
 	@$(call need,$(BENCH_NEEDS))
 
 ##@ Checks and tests
 
 .PHONY: lint
-lint: fmt vet staticcheck tidy ## Run all checks that need no test
+lint: fmt vet staticcheck tidy ## Run all checks that are no tests
 
 .PHONY: fmt
 fmt: | go ## Check formatting
@@ -101,7 +101,7 @@ staticcheck: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## Run staticcheck
 	@$< -tags failpoint ./cmd/...
 
 .PHONY: tidy
-tidy: | go ## Check that go.mod and go.sum are what go mod tidy makes of them
+tidy: | go ## Check that go mod tidy would change nothing
 	@$(GO) mod tidy -diff
 
 .PHONY: vuln
@@ -110,7 +110,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilit
 	case $$status in \
 	0) ;; \
 	3) exit 3 ;; \
-	*) echo "vuln: nothing was checked: the vulnerability database can't be reached from here" ;; \
+	*) echo "vuln: nothing was checked, because the vulnerability database can't be reached from here" ;; \
 	esac
 
 .PHONY: test-unit
@@ -127,9 +127,9 @@ test-root: build images newest ## Run the tests that need root: namespaces, rule
 integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
 	@$(GO) test -count 1 -timeout 15m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
-# TestPromiseChurn starts, restarts and kills so often, in so many slices, each on a machine of its own. That takes a quarter of
-# an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does SOAK_ACTIONS things
-# to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile.
+# TestPromiseChurn does STARTS starts, RESTARTS restarts and KILLS kills in SLICES slices, each on a machine of its own. That takes
+# a quarter of an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does
+# SOAK_ACTIONS things to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile.
 STARTS       ?= 1000
 RESTARTS     ?= 1000
 KILLS        ?= 200
@@ -139,33 +139,33 @@ SOAK_ACTIONS ?= 40
 SOAK_KILLS   ?= 100
 
 .PHONY: soak
-soak: build failpoint images ## Start, restart and kill for long, with members that try to leave all the time; needs root
+soak: build failpoint images ## Start, restart and kill many times while members try to leave; needs root
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestPromiseChurn$$' ./integration/promise \
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \
 		-groups $(SOAK_GROUPS) -actions $(SOAK_ACTIONS) -kills $(SOAK_KILLS)
 
 # The older daemon is built from this repository's history. A shallow clone lacks it.
-OLDER ?= a1ad2b4
+OLDER ?= f178dc0
 
 .PHONY: test-upgrade
-test-upgrade: build newest ## Have the daemon take over what that of commit OLDER runs; needs root and the history
+test-upgrade: build newest ## Check that the daemon takes over the groups of the daemon of commit OLDER; needs root and the history
 	@rm -rf $(BUILD)/older && mkdir -p $(BUILD)/older
 	@git -c safe.directory='*' archive $(OLDER) | tar x -C $(BUILD)/older
 	@cd $(BUILD)/older && $(GO) build -trimpath -o sallyport ./cmd/sallyport
 	@SALLYPORT_OLDER_BIN=$(BUILD)/older/sallyport $(GO) test -count 1 -timeout 5m -run '^TestUpgrade$$' ./integration/life
 
-# A whole machine, with systemd, pure cgroup v2, a clock and a power switch of its own. Its image stays in VMHOST_HOME.
+# A whole machine in qemu, with systemd, a pure cgroup v2, a clock and a power switch. Its image stays in VMHOST_HOME.
 export VMHOST_HOME ?= $(BUILD)/vmhost
 
 .PHONY: test-host
-test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar ## Run what needs a real host in a Debian machine of its own, in qemu; needs root
+test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
 	@cp integration/host/life.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/busybox.tar $(BUILD)/host/build/images
 	@VMHOST_TIMEOUT=1500 integration/host/vmhost run $(BUILD)/host ./life.sh
 
 .PHONY: bench
-bench: deps-bench build images newest ## Measure start-up, memory, and what the door costs a packet; needs root, some ten minutes
+bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes about ten minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration/life ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
@@ -260,7 +260,7 @@ missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 endef
 
-# with-lists,COMMAND: runs it, and if apt does not know the package or its version any more, once more with new lists.
+# with-lists,COMMAND: runs the command. If it fails, updates apt's lists and runs it again: the version may be gone.
 define with-lists
 { $(1) 2>/dev/null || { [ "$$(id -u)" != 0 ] || apt-get update -qq; $(1); }; }
 endef

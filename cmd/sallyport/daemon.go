@@ -87,18 +87,18 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	lookout := network.NewDrift()
+	drift := network.NewDrift()
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Log: log,
-			Drift: lookout, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
+			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		},
-		Store: store.New(l), Watcher: client, Changes: lookout,
+		Store: store.New(l), Watcher: client, Changes: drift,
 	}, environ))
 	if err != nil {
 		return err
 	}
-	poller, err := denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
+	denied, err := denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string
 	g.Go(func() error {
 		select {
 		case <-keeper.Ready(): // before, the keeper knows no groups
-			return poller.Run(ctx)
+			return denied.Run(ctx)
 		case <-ctx.Done():
 			return nil
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
-// store's files, and the calls "hold", "release", "probe" and "discard".
+// store's files, and the calls "retain", "release", "probe" and "discard".
 func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	if f == nil {
 		return config
@@ -32,8 +32,8 @@ type failpointImages struct {
 }
 
 func (h failpointImages) Retain(ctx context.Context, group string, generation int, image host.Image) error {
-	h.failpoint.begin("hold")
-	defer h.failpoint.end("hold")
+	h.failpoint.begin("retain")
+	defer h.failpoint.end("retain")
 	return h.ImageKeeper.Retain(ctx, group, generation, image)
 }
 

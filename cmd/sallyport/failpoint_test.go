@@ -16,7 +16,7 @@ func TestFailpoint(t *testing.T) {
 	tests := []struct {
 		file string
 		what []string // each begins and ends
-		want int      // how many begins and ends come before the death. -1 means that it lives.
+		want int      // how many begins and ends come before the death. -1: it survives
 	}{
 		{"", []string{"create"}, -1},
 		{"before:create:1", []string{"seal", "create"}, 2},

@@ -1,8 +1,8 @@
 // Command sallyport runs groups of containers, each behind its ambassador. The one binary has a
 // verb for the daemon and the operator's verbs.
 //
-// What bites: the self-test of the rules starts this binary again for its probes. So main calls
-// probe.Main before it reads the command line.
+// What bites: the self-test of the rules starts this binary again for its helper processes. So
+// main calls helper.Main before it reads the command line.
 package main
 
 import (

@@ -43,9 +43,10 @@ group "grown" {
 }
 `
 
-// TestUpgrade lets the daemon take over what an older one runs, without a restart. The older one
-// knew no probes, updates, limits of groups or persistent volumes. The first use of these changes
-// only what it is about. `make test-upgrade` builds the older one.
+// TestUpgrade lets the daemon take over what an older one runs, without a restart. Then the file
+// gets probes, updates, limits of the group and a persistent volume, which the first release did
+// not know. Their first use changes only what it is about. `make test-upgrade` builds the older
+// one.
 func TestUpgrade(t *testing.T) {
 	older := os.Getenv("SALLYPORT_OLDER_BIN")
 	if older == "" {

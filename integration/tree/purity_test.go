@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// purePackages compute values from values, and touch nothing else. shim/plan and shim/oci belong
-// here.
+// purePackages compute values from values, and touch nothing else.
 //
 // spec doesn't: it imports io/fs to tell apart the errors of the function that reads files for it.
 var purePackages = []string{"shim/oci", "shim/plan", "shim/promise", "shim/reach", "shim/restart"}

@@ -1,5 +1,6 @@
 // Package tree holds the tests that judge the repository itself: which package imports which, what
-// the root holds, how comments read. They need no root, only Go and git.
+// the root holds, how comments read, whether documents name what exists. They need no root, only Go
+// and git.
 package tree
 
 import (
@@ -95,8 +96,7 @@ func goFiles(t *testing.T) (files []goFile) {
 
 // A listedPackage is a package as `go list -json` prints it.
 type listedPackage struct {
-	ImportPath                         string
-	Dir                                string
+	ImportPath, Name, Dir              string
 	GoFiles                            []string
 	Imports, TestImports, XTestImports []string
 	Deps                               []string
@@ -107,7 +107,7 @@ type listedPackage struct {
 func listPackages(t *testing.T) (pkgs []listedPackage) {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-tags", "failpoint",
-		"-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "./...")
+		"-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "./...")
 	cmd.Dir = root
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

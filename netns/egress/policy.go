@@ -1,7 +1,6 @@
 // Package egress keeps the promise inside one network namespace: who may leave it and who may be
 // reached. It is one nftables table that is replaced atomically. The identity of a process is the
-// cgroup in which its sockets were created. ENFORCEMENT.md has the reasons for the rules and their
-// order.
+// cgroup in which its sockets were created. RULES.md has the reasons for the rules and their order.
 //
 // Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the
 // rules.

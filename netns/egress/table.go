@@ -112,7 +112,7 @@ func filter(hook *nftables.ChainHook) *ruleset.Base {
 	return &ruleset.Base{Type: nftables.ChainTypeFilter, Hook: hook, Priority: nftables.ChainPriorityFilter, Policy: nftables.ChainPolicyDrop}
 }
 
-// outputRules are rules 1 to 7 of ENFORCEMENT's first table. Their comments have the numbers.
+// outputRules are rules 1 to 7 of the first table of RULES.md. Their comments have the numbers.
 //
 // A member may bind an address that is not its own (IPV6_FREEBIND needs no capability). The
 // kernel's answers to its packets go to that address, so they would leave. So rule 3 drops such
@@ -158,8 +158,9 @@ func directOutput(p Policy) (rules []ruleset.Rule) {
 	return append(rules, ruleset.NewRule("the kernel's own", ruleset.Count(kernelOut), ruleset.Accept()))
 }
 
-// inputRules are rules 1 to 6 of ENFORCEMENT's second table, with one more before the ambassador's:
-// no TCP connection may be opened to a port that is not published, whichever process listens there.
+// inputRules are rules 1 to 6 of the second table of RULES.md, with one more before the
+// ambassador's: no TCP connection may be opened to a port that is not published, whichever process
+// listens there.
 func inputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.FromLoopback(), ruleset.Accept())
 	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())

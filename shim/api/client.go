@@ -11,8 +11,8 @@ import (
 
 // A Client calls the daemon at a socket. It keeps no connection between calls, needs no closing,
 // and may be used by several goroutines. Errors are the daemon's, with its hint ([hint.Error]).
-// errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer] and [group.ErrNoGeneration] in them, and
-// the error of a ctx that has ended.
+// errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer] and [group.ErrNoGeneration] in them,
+// and the error of a ctx that has ended.
 type Client struct {
 	socket string
 }

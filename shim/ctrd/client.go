@@ -26,7 +26,7 @@ const (
 	redial = 2 * time.Second
 )
 
-// A Config says which containerd a [Client] speaks to, and for whom.
+// A Config selects the containerd that a [Client] speaks to, and the instance that it speaks for.
 type Config struct {
 	Address  string        // required: containerd's socket, an absolute path
 	Layout   layout.Layout // required

@@ -213,8 +213,8 @@ func (c *Client) addSnapshot(ctx context.Context, record containers.Container, p
 	return snapshots.Prepare(ctx, record.SnapshotKey, parent)
 }
 
-// rootfs puts a snapshot's mounts into a request. A device that an image contains can't be opened,
-// where the type of the mount has an option for that.
+// rootfs puts a snapshot's mounts into a request. Overlay mounts get nodev, so that a device that
+// an image contains can't be opened.
 func rootfs(mounts []mount.Mount) []*types.Mount {
 	var list []*types.Mount
 	for _, m := range mounts {

@@ -84,8 +84,8 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	}
 }
 
-// execTarget returns a container's task, and the process of its program. An exec'd process gets
-// what that process has.
+// execTarget returns a container's task, and the process of its program. An exec'd process gets the
+// same rights.
 func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *specs.Process, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()

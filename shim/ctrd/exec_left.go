@@ -26,7 +26,7 @@ import (
 func (c *Client) EndLeftExecs(ctx context.Context) {
 	left, err := os.ReadDir(c.execsDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		c.log.Warn("what was exec'd before is not looked for", "error", err)
+		c.log.Warn("exec'd processes of earlier daemons are not looked for", "error", err)
 	}
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -49,7 +49,7 @@ func (c *Client) EndLeftExecs(ctx context.Context) {
 			ctx, cancel := c.ctx(ctx, cleanupTimeout)
 			defer cancel()
 			if err := c.endExec(ctx, folder); err != nil && !errdefs.IsCanceled(err) {
-				c.log.Warn("a process of the daemon before may live", "container", folder.container, "exec", folder.exec, "error", err)
+				c.log.Warn("an exec'd process of an earlier daemon may still run", "container", folder.container, "exec", folder.exec, "error", err)
 			}
 		})
 	}

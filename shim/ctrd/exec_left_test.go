@@ -83,7 +83,7 @@ func TestRootExecLeft(t *testing.T) {
 					}
 				}
 				if ps := r.ps("app") + r.ps("other"); strings.Contains(ps, "2222") {
-					t.Errorf("it lives:\n%s", ps)
+					t.Errorf("it still runs:\n%s", ps)
 				}
 				r.noExecs()
 			})

@@ -169,7 +169,7 @@ func TestRootExecCancelled(t *testing.T) {
 		}
 		ps, _ := r.exec("app", "ps")
 		if strings.Contains(ps, "trap") {
-			t.Errorf("the process lives:\n%s", ps)
+			t.Errorf("the process still runs:\n%s", ps)
 		}
 		if err := unix.Kill(int(r.state("app").PID), 0); err != nil {
 			t.Errorf("the container's program: %v", err)
@@ -192,7 +192,7 @@ func TestRootExecCancelledInStart(t *testing.T) {
 			}
 		}
 		if ps := r.ps("app"); strings.Contains(ps, "2222") {
-			t.Errorf("it lives:\n%s", ps)
+			t.Errorf("it still runs:\n%s", ps)
 		}
 		r.noExecs()
 	})

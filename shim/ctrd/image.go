@@ -167,7 +167,7 @@ func (c *Client) leased(ctx context.Context, id string) (_ context.Context, end 
 	}, nil
 }
 
-// image returns containerd's image of what Image or Recall returned, for the host's platform.
+// image returns containerd's image for what Image or Restore returned, for the host's platform.
 func (c *Client) image(ctx context.Context, img host.Image) (containerd.Image, error) {
 	c.images.mu.Lock()
 	known := c.images.byName[img.Name]

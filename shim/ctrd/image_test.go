@@ -224,7 +224,7 @@ func (c *Client) forget() {
 	c.images.byName = nil
 }
 
-// collect makes containerd collect what nothing holds, now.
+// collect makes containerd collect everything without a reference, now.
 func (c *Client) collect(t *testing.T) {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)

@@ -18,8 +18,8 @@ import (
 )
 
 // A leftover is a part of a task that containerd doesn't know. It is the bundle, which prevents
-// another task of the same id, or the state that the runtime has, possibly with a process. A call
-// that was cut off leaves it. When a daemon is killed, all its calls are cut off. Every version of
+// another task of the same id, or the state that the runtime has, possibly with a process. An
+// interrupted call leaves it. When a daemon is killed, all its calls are cut off. Every version of
 // containerd cleans up after such a call while the shim still works on it. If the clean-up fails,
 // containerd forgets the task.
 type leftover struct {
@@ -81,7 +81,7 @@ func (s *leftover) Error() string {
 // would. If the shim is gone or has lost it too, it goes through the runtime. It removes the bundle
 // last, when no process can be in it.
 func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *leftover) error {
-	c.log.Warn("containerd has lost a task, removing it without", "container", id, "bundle", s.bundle, "runtime", s.runtime)
+	c.log.Warn("containerd has lost a task, removing it without containerd", "container", id, "bundle", s.bundle, "runtime", s.runtime)
 	// The runtime writes its log into it, and fails without it.
 	if err := os.MkdirAll(filepath.Join(s.bundle, "rootfs"), 0o711); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *le
 		err = c.removeInShim(ctx, shimGroup, id)
 	}
 	if err != nil {
-		c.log.Warn("the shim keeps a task that is no more", "container", id, "error", err)
+		c.log.Warn("the shim still has a task that is gone", "container", id, "error", err)
 	}
 	return removeBundle(s.bundle)
 }

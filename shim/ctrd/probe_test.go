@@ -91,7 +91,7 @@ func TestRootProbe(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		// An exec'd process is held like the program itself.
+		// An exec'd process has the same limits as the program itself.
 		out, _ := r.exec("shell", "cat /proc/self/status")
 		checkStatus(t, out)
 		out, status := r.exec("shell", "mount -t tmpfs none /tmp")

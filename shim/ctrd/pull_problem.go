@@ -39,16 +39,16 @@ func pullProblem(src source, err error) error {
 			"%s sent nothing for %v: %w", src.host, stallTimeout, err)
 	case errors.As(err, &authority):
 		return problem("add its authority to this host (/usr/local/share/ca-certificates, update-ca-certificates) and restart the daemon",
-			"%s shows a certificate of an authority this host doesn't know: %w", src.host, err)
+			"%s presents a certificate of an authority that this host doesn't know: %w", src.host, err)
 	case errors.As(err, &hostname), errors.As(err, &invalid):
 		return problem("give the registry a valid certificate for this name, and see whether this host's clock is right",
-			"%s shows a certificate that isn't valid: %w", src.host, err)
+			"%s presents a certificate that isn't valid: %w", src.host, err)
 	case errors.As(err, &noTLS), err != nil && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return problem("give the registry a certificate: without one only a registry on this host's loopback is spoken to",
+		return problem("give the registry a certificate: plain HTTP is used only for a registry on this host's loopback",
 			"%s doesn't speak TLS: %w", src.host, err)
 	case errors.Is(err, docker.ErrInvalidAuthorization), errors.As(err, &status) && refused(status.StatusCode):
 		return problem("check the name; an image that needs a login can be brought as an archive (oci-archive:/path.tar)",
-			"%s doesn't give it to us: %w", src.host, err)
+			"%s refuses access to it: %w", src.host, err)
 	case errdefs.IsNotFound(err):
 		return problem("check its name and tag", "%s doesn't have it, or not for this platform: %w", src.host, err)
 	case errors.As(err, &dns), errors.As(err, &network):

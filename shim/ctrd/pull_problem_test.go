@@ -26,16 +26,16 @@ func TestPullProblem(t *testing.T) {
 		name string
 		err  error
 		want string // after "image r.example/app:1: "
-		hint string // empty: not a Problem
+		hint string // empty: no hint.Error
 	}{
 		{"stalled", errStalled, "r.example sent nothing for 1m0s", "the next try goes on"},
-		{"unknown authority", get(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "r.example shows a certificate of an authority", "update-ca-certificates"},
-		{"another name", get(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "r.example"}), "r.example shows a certificate that isn't valid", "clock"},
-		{"expired", get(x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}), "r.example shows a certificate that isn't valid", "clock"},
+		{"unknown authority", get(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "r.example presents a certificate of an authority", "update-ca-certificates"},
+		{"another name", get(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "r.example"}), "r.example presents a certificate that isn't valid", "clock"},
+		{"expired", get(x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}), "r.example presents a certificate that isn't valid", "clock"},
 		{"plain http", get(errors.New("http: server gave HTTP response to HTTPS client")), "r.example doesn't speak TLS", "loopback"},
 		{"no tls at all", get(tls.RecordHeaderError{Msg: "x"}), "r.example doesn't speak TLS", "loopback"},
-		{"login", fmt.Errorf("x: %w", docker.ErrInvalidAuthorization), "r.example doesn't give it to us", "login"},
-		{"forbidden", remoteerrors.ErrUnexpectedStatus{StatusCode: 403, Status: "403 Forbidden"}, "r.example doesn't give it to us", "login"},
+		{"login", fmt.Errorf("x: %w", docker.ErrInvalidAuthorization), "r.example refuses access to it", "login"},
+		{"forbidden", remoteerrors.ErrUnexpectedStatus{StatusCode: 403, Status: "403 Forbidden"}, "r.example refuses access to it", "login"},
 		{"not there", fmt.Errorf("x: %w", errdefs.ErrNotFound), "r.example doesn't have it", "name and tag"},
 		{"no such host", get(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "r.example"}}), "r.example can't be reached", "archive"},
 		{"refused", get(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), "r.example can't be reached", "archive"},

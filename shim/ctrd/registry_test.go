@@ -87,11 +87,11 @@ func TestRootRegistryProblems(t *testing.T) {
 		tls.Config.ErrorLog = log.New(io.Discard, "", 0)
 		tls.StartTLS()
 		defer tls.Close()
-		checkProblem(t, c, tls.Listener.Addr().String()+"/busybox:1", "an authority this host doesn't know")
+		checkProblem(t, c, tls.Listener.Addr().String()+"/busybox:1", "an authority that this host doesn't know")
 
 		login := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 		defer login.Close()
-		checkProblem(t, c, login.Listener.Addr().String()+"/busybox:1", "doesn't give it to us")
+		checkProblem(t, c, login.Listener.Addr().String()+"/busybox:1", "refuses access to it")
 
 		closed := httptest.NewServer(nil)
 		closed.Close()

@@ -19,9 +19,9 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by its
-// digest, even if its tag has another meaning by now. An archive at its path is used if it still
-// has that image.
+// Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by
+// its digest, even if its tag has another meaning by now. An archive at its path is used if it
+// still has that image.
 func (c *Client) Restore(ctx context.Context, ref, sum string) (host.Image, error) {
 	src, err := parseSource(ref)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 		case !errdefs.IsNotFound(err): // the registry may have it, so the hint is about the registry
 			return nil, err
 		}
-		return nil, imageGone(src.ref, id, err, "apply the file again: what its image names mean now is taken then")
+		return nil, imageGone(src.ref, id, err, "apply the file again, which takes the images that its names mean now")
 	}
 	img, err := c.archiveImage(ctx, src)
 	if err == nil && img.Target().Digest == id {
@@ -66,10 +66,10 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 	}
 	if err == nil {
 		err = fmt.Errorf("archive %s has another image by now", src.path)
-	} else if _, told := errors.AsType[*hint.Error](err); !told { // it has nothing to do with the archive
+	} else if _, hinted := errors.AsType[*hint.Error](err); !hinted { // it has nothing to do with the archive
 		return nil, err
 	}
-	return nil, imageGone(src.ref, id, err, "put the archive back that had it, or apply the file again: what is at its path now is taken then")
+	return nil, imageGone(src.ref, id, err, "put back the archive that had it, or apply the file again, which takes the archive that is at its path now")
 }
 
 func imageGone(name string, id digest.Digest, why error, hint_ string) error {

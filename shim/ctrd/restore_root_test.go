@@ -35,7 +35,7 @@ func (c *Client) pullAnew(t *testing.T, ref string) host.Image {
 	return mustImage(t, c, ref)
 }
 
-func mustRecall(t *testing.T, c *Client, img host.Image) host.Image {
+func mustRestore(t *testing.T, c *Client, img host.Image) host.Image {
 	t.Helper()
 	c.forget()
 	again, err := c.Restore(t.Context(), img.Ref, img.Digest)
@@ -43,7 +43,7 @@ func mustRecall(t *testing.T, c *Client, img host.Image) host.Image {
 		t.Fatal(err)
 	}
 	if again.Ref != img.Ref || again.Digest != img.Digest {
-		t.Errorf("recalled %+v, want %+v", again, img)
+		t.Errorf("restored %+v, want %+v", again, img)
 	}
 	checkUsable(t, c, again)
 	return again
@@ -56,7 +56,7 @@ func expectMeans(t *testing.T, c *Client, ref, want string) {
 	}
 }
 
-func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
+func TestRootAMovedTagIsRestoredByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
 		push(t, registry, "one", "1", busyboxImage(t))
@@ -67,7 +67,7 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 			old := mustImage(t, c, ref)
 			expectMeans(t, c, ref, old.Digest)
 			c.mustHold(t, "shop", 1, old)
-			if again := mustRecall(t, c, old); again.Name != old.Name {
+			if again := mustRestore(t, c, old); again.Name != old.Name {
 				t.Errorf("before the tag has moved it is called %q, want %q", again.Name, old.Name)
 			}
 			push(t, registry, name, "1", busyboxImage(t, withEnv("MOVED="+name)))
@@ -79,17 +79,17 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 			c.mustHold(t, "shop", 2, moved)
 			c.collect(t)
 
-			mustRecall(t, c, old)
-			mustRecall(t, c, moved)
+			mustRestore(t, c, old)
+			mustRestore(t, c, moved)
 			ctx, cancel := c.ctx(t.Context(), callTimeout)
 			err := c.client.ImageService().Delete(ctx, moved.Name, images.SynchronousDelete())
 			cancel()
 			if err != nil {
 				t.Fatal(err)
 			}
-			mustRecall(t, c, old)
+			mustRestore(t, c, old)
 			if now := mustImage(t, c, ref); now.Digest != moved.Digest {
-				t.Errorf("to recall what it was has changed what %s means: %+v", ref, now)
+				t.Errorf("restoring the earlier image has changed what %s means: %+v", ref, now)
 			}
 
 			// An image that is not retained is pulled by its digest, which the registry still has.
@@ -98,7 +98,7 @@ func TestRootAMovedTagIsRecalledByItsDigest(t *testing.T) {
 			if c.here(t, old) {
 				t.Error("an image that is not retained was not collected, so this test can't fail")
 			}
-			if again := mustRecall(t, c, old); again.Name != registry+"/"+name+"@"+old.Digest {
+			if again := mustRestore(t, c, old); again.Name != registry+"/"+name+"@"+old.Digest {
 				t.Errorf("pulled by its digest it is called %q", again.Name)
 			}
 			c.mustRelease(t, "shop", 2)
@@ -122,22 +122,22 @@ func TestRootAnImageThatWasPulledByItsDigestOutlivesItsName(t *testing.T) {
 		if c.here(t, old) {
 			t.Fatal("it need not be pulled by its digest, so that this test can't fail")
 		}
-		again := mustRecall(t, c, old)
+		again := mustRestore(t, c, old)
 		c.mustHold(t, "shop", 1, again)
 		link.Close()
 		c.unname(t)
-		mustRecall(t, c, old)
+		mustRestore(t, c, old)
 		c.mustRelease(t, "shop", 1)
 		c.unname(t)
 		if c.here(t, old) {
-			t.Error("it is still here although nothing holds it")
+			t.Error("it is still here although nothing retains it")
 		}
 	})
 }
 
 // If an image can't be had again, the hint would help. A registry that is away has another hint
 // than one that lost the image.
-func TestRootAnImageThatCantBeRecalled(t *testing.T) {
+func TestRootAnImageThatCantBeRestored(t *testing.T) {
 	const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	eachServer(t, func(t *testing.T, c *Client) {
 		away := httptest.NewServer(nil)
@@ -159,7 +159,7 @@ func TestRootAnImageThatCantBeRecalled(t *testing.T) {
 	})
 }
 
-func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
+func TestRootAReplacedArchiveIsRestoredByItsDigest(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		write := func(version string) host.Image {
@@ -184,7 +184,7 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 
 		app := script("app", spec.App, "echo $VERSION")
 		r := newHarness(t, c, path, app)
-		r.image = mustRecall(t, c, first)
+		r.image = mustRestore(t, c, first)
 		c.forget() // a daemon that begins in between
 		r.run()
 		r.says("app", "1\n") // the shim may write it after the end
@@ -195,13 +195,13 @@ func TestRootAReplacedArchiveIsRecalledByItsDigest(t *testing.T) {
 		_, err := c.Restore(t.Context(), first.Ref, first.Digest)
 		problem, ok := errors.AsType[*hint.Error](err)
 		if !ok || !strings.Contains(err.Error(), "image "+first.Ref+": "+first.Digest+" is not on this host any more: archive "+path+" has another image by now") ||
-			!errors.Is(err, host.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put the archive back that had it, or apply the file again") {
+			!errors.Is(err, host.ErrImageGone) || !strings.HasPrefix(problem.Hint, "put back the archive that had it, or apply the file again") {
 			t.Errorf("once it is gone: %v", err)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("VERSION=1")))
-		mustRecall(t, c, first)
+		mustRestore(t, c, first)
 	})
 }

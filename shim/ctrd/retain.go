@@ -24,13 +24,13 @@ func leaseID(group string, generation int) string {
 	return "sallyport." + group + "." + strconv.Itoa(generation)
 }
 
-// Retain implements [runner.ImageKeeper], by a lease for each generation. The manifest or index in the lease
-// keeps everything that the image consists of, its root filesystem included.
+// Retain implements [runner.ImageKeeper], by a lease for each generation. The manifest or index in
+// the lease keeps everything that the image consists of, its root filesystem included.
 func (c *Client) Retain(ctx context.Context, group string, generation int, image host.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	if err := c.retain(ctx, group, generation, image); err != nil {
-		return c.unanswered(fmt.Errorf("hold image %s: %w", image.Ref, err))
+		return c.unanswered(fmt.Errorf("retain image %s: %w", image.Ref, err))
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (c *Client) restoreName(ctx context.Context, name string) (restored bool, e
 	if err != nil || found.Digest == "" {
 		return false, err
 	}
-	c.log.Info("an image that is held has its name again", "image", name, "digest", found.Digest)
+	c.log.Info("a retained image has its name again", "image", name, "digest", found.Digest)
 	return true, c.putImage(ctx, images.Image{
 		Name:   name,
 		Target: ocispec.Descriptor{MediaType: found.Labels[retainedLabel+name], Digest: found.Digest, Size: found.Size},
@@ -126,7 +126,7 @@ func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
 	defer cancel()
 	all, err := c.client.LeasesService().List(ctx, "labels."+strconv.Quote(labelGroup))
 	if err != nil {
-		return nil, c.unanswered(fmt.Errorf("list what images are held for: %w", err))
+		return nil, c.unanswered(fmt.Errorf("list retained images: %w", err))
 	}
 	held := map[string][]int{}
 	for _, l := range all {

@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// unname removes every name of containerd's images, as a prune does, and lets containerd collect
-// what nothing holds.
+// unname removes every name of containerd's images, as a prune does. Then containerd collects
+// everything without a reference.
 func (c *Client) unname(t *testing.T) {
 	t.Helper()
 	ctx, cancel := c.ctx(t.Context(), callTimeout)
@@ -69,11 +69,11 @@ func expectHeld(t *testing.T, c *Client, want map[string][]int) {
 	t.Helper()
 	got, err := c.Retained(t.Context())
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("held (-want +got), error %v:\n%s", err, diff)
+		t.Errorf("retained (-want +got), error %v:\n%s", err, diff)
 	}
 }
 
-func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
+func TestRootRetainedImagesOutliveTheirNames(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
 		push(t, registry, "busybox", "1", busyboxImage(t))
@@ -108,7 +108,7 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 		c.unname(t)
 		for _, img := range held {
 			if c.here(t, img) {
-				t.Errorf("%s is still here although nothing holds it", img.Ref)
+				t.Errorf("%s is still here although nothing retains it", img.Ref)
 			}
 		}
 		if again := mustImage(t, c, held[0].Ref); again.Digest == held[0].Digest {
@@ -119,7 +119,7 @@ func TestRootHeldImagesOutliveTheirNames(t *testing.T) {
 
 // A daemon is killed between the calls that retain an image. The next daemon knows of the part that
 // is there. It can release it, and it can complete it.
-func TestRootAHoldThatWasCutOff(t *testing.T) {
+func TestRootARetentionThatWasCutOff(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		registry := startRegistry(t)
 		push(t, registry, "busybox", "1", busyboxImage(t))
@@ -151,7 +151,7 @@ func TestRootAHoldThatWasCutOff(t *testing.T) {
 	})
 }
 
-func TestRootAHeldImageNeedsNoArchive(t *testing.T) {
+func TestRootARetainedImageNeedsNoArchive(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		path := busyboxArchive(t)
 		img := mustImage(t, c, archive.OCIPrefix+path)

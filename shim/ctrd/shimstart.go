@@ -22,12 +22,12 @@ type shimStarts struct {
 // A shimStart is a first call that is running.
 type shimStart struct {
 	once sync.Once
-	told chan struct{}
-	up   bool // there is a shim; read after told is closed
+	done chan struct{}
+	up   bool // there is a shim; read after done is closed
 }
 
 func (s *shimStart) tell(up bool) {
-	s.once.Do(func() { s.up = up; close(s.told) })
+	s.once.Do(func() { s.up = up; close(s.done) })
 }
 
 // do calls create, which starts the group's shim if there is none. listening reports whether there
@@ -42,7 +42,7 @@ func (s *shimStarts) do(ctx context.Context, group string, listening func() bool
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-start.told:
+		case <-start.done:
 		}
 		if start.up {
 			return create()
@@ -59,7 +59,7 @@ func (s *shimStarts) join(group string) (start *shimStart, first bool) {
 	if s.first == nil {
 		s.first = make(map[string]*shimStart)
 	}
-	start = &shimStart{told: make(chan struct{})}
+	start = &shimStart{done: make(chan struct{})}
 	s.first[group] = start
 	return start, true
 }

@@ -62,8 +62,8 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A countingSection reports each piece that is read of it. It can seek, so that an import goes on
-// where an earlier one stopped.
+// A countingSection reports each piece that is read of it. It can seek, so that an import continues
+// at the end of an earlier one.
 type countingSection struct {
 	*io.SectionReader
 	moved func()

@@ -15,7 +15,7 @@ var runtimeHints = []struct {
 	parts []string
 	hint  string
 }{
-	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or say its whole path"},
+	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path"},
 	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program: correct command"},
 	{[]string{"container process: exec:", "permission denied"}, "the container's user may not run the program: correct its mode in the image, or user"},
 	{[]string{"exec format error"}, "the program is for another kind of processor: build the image for this host"},

@@ -32,7 +32,7 @@ func TestRuntimeProblem(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			err := runtimeProblem("create", "g.web", tt.err)
 			if err.Error() != tt.want {
-				t.Errorf("says\n%q, want\n%q", err, tt.want)
+				t.Errorf("error\n%q, want\n%q", err, tt.want)
 			}
 			if !errors.Is(err, tt.err) {
 				t.Error("the cause is lost")

@@ -58,7 +58,7 @@ func imageUser(root, name string) (specs.User, error) {
 	if err != nil {
 		return specs.User{}, &hint.Error{
 			Err:  fmt.Errorf("user %q: %w", name, err),
-			Hint: "say user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd",
+			Hint: "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd",
 		}
 	}
 	u := specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid)}

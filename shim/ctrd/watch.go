@@ -10,7 +10,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 )
 
-// These are the pauses between attempts to hear events. The longest is also how late a containerd
+// These are the pauses between attempts to receive events. After the longest at most, a containerd
 // that came back is noticed.
 const (
 	watchAgain    = 100 * time.Millisecond

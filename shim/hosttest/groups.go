@@ -13,8 +13,8 @@ import (
 // Noon is the time at which tests of pure code take place.
 var Noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// Checkout returns the group of docs/design.md: an app, a sidecar, an ambassador and a volume.
-// edits change it before it gets its digests.
+// Checkout returns a group with an app, a sidecar, an ambassador and a volume. edits change it
+// before it gets its digests.
 func Checkout(edits ...func(*spec.Group)) *spec.Group {
 	g := &spec.Group{
 		Name: "checkout", Egress: spec.EgressAmbassador,

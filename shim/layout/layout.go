@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Layout has the places of everything that one instance keeps on the host (docs/design.md, "On
-// the host"). Two instances with disjoint layouts don't see each other.
+// A Layout has the places of one Sallyport instance on the host. docs/design.md lists them, under
+// "On the host". Two instances with disjoint layouts don't see each other.
 type Layout struct {
 	GroupsDir  string // required: group files, *.hcl
 	RunDir     string // required: socket, namespaces, volumes, generated files; empty after a boot

@@ -9,8 +9,8 @@ import (
 )
 
 // createMounts lists the kernel's filesystems, then volumes, then files, so that a file shows
-// inside a volume. Within each of these the outer path comes first. own are the sources on the host
-// that are the group's.
+// inside a volume. Within each of these the outer path comes first. own lists the
+// sources on the host that the group made.
 func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 	var volumes []specs.Mount
 	for _, m := range in.Container.Mounts {

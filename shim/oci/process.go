@@ -21,7 +21,7 @@ func createProcess(in Input) (*specs.Process, error) {
 	if len(args) == 0 {
 		return nil, &hint.Error{
 			Err:  fmt.Errorf("container %q has no command, and neither has its image", in.Container.Name),
-			Hint: "say command = [\"/path/of/the/program\"] in its block",
+			Hint: "add command = [\"/path/of/the/program\"] to its block",
 		}
 	}
 	caps, err := createCapabilities(in.Container, in.User.UID != 0)
@@ -56,8 +56,8 @@ func commandLine(c spec.Container, image ocispec.ImageConfig) []string {
 	return slices.Concat(command, args)
 }
 
-// environment returns the image's entries in their order, then the file's, sorted. The last entry
-// of a name wins. There is always a PATH.
+// environment returns the image's entries in their order, then the file's, sorted. For two
+// entries of a name the last one wins. There is always a PATH.
 func environment(own map[string]string, image []string) []string {
 	env := []string{defaultPath}
 	set := func(entry string) {

@@ -29,7 +29,7 @@ func TestOCIArchive(t *testing.T) {
 		name  string
 		files []ctrdtest.File
 		want  digest.Digest
-		err   string // of a Problem
+		err   string // of a hint.Error
 	}{
 		{name: "one image", files: ctrdtest.OCIFiles(t, ctrdtest.Index(here), here), want: here.Manifest.Digest},
 		{name: "paths with a dot", files: dotted(ctrdtest.OCIFiles(t, ctrdtest.Index(here), here)), want: here.Manifest.Digest},

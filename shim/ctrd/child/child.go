@@ -29,7 +29,7 @@ const (
 	sunPath    = 107                  // bytes of a unix socket's path
 )
 
-// A Config says where a private containerd lives.
+// A Config is the place of a private containerd.
 type Config struct {
 	Root   string       // required: images, snapshots and containers; survives a boot
 	State  string       // required: socket, config, log, and what runs; best on a tmpfs

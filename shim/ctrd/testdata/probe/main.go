@@ -1,6 +1,6 @@
-// Command probe tries, one after another, what a container may and may not do, and prints the outcome of each:
-// its name, then "ok" or the name of the error. On a host it would do harm, so it runs as the first process of a PID
-// namespace only.
+// Command probe tries, one after another, what a container may and may not do. For each it prints
+// its name, then "ok" or the name of the error. On a host it would do harm, so it runs as the first
+// process of a PID namespace only.
 package main
 
 import (
