@@ -93,5 +93,7 @@ func (h *Host) Changed(groups []string) (changed []string) {
 	return changed
 }
 
-// Amiss implements [runner.Drift].
-func (h *Host) Amiss(part host.Part, _ *spec.Group) []string { return []string{"its " + string(part)} }
+// DescribeDrift implements [runner.Drift].
+func (h *Host) DescribeDrift(part host.Part, _ *spec.Group) []string {
+	return []string{"its " + string(part)}
+}

@@ -29,7 +29,7 @@ var partOf = map[plan.Kind]host.Part{plan.Seal: host.PartNamespace, plan.Admit: 
 
 func (r *Runner) describeDrift(part host.Part, want *spec.Group) []string {
 	if d := r.config.Drift; d != nil {
-		return d.Amiss(part, want)
+		return d.DescribeDrift(part, want)
 	}
 	return []string{"its network"}
 }

@@ -29,9 +29,9 @@ type ImageKeeper interface {
 // A Drift describes what others have changed on the host. Implemented by [network.Drift]; in memory
 // by shimtest.Host.
 type Drift interface {
-	// Amiss returns, in an operator's words, what of the part is not as the group wants it: "the
+	// DescribeDrift returns, in an operator's words, what of the part is not as the group wants it: "the
 	// host's rules for it".
-	Amiss(part host.Part, want *spec.Group) []string
+	DescribeDrift(part host.Part, want *spec.Group) []string
 }
 
 // Network makes a group's network namespace, its rules and its link. Every method is idempotent: a

@@ -127,8 +127,8 @@ func (l *Drift) lookInto(group string, m *mark) error {
 	return err
 }
 
-// Amiss implements [runner.Drift].
-func (l *Drift) Amiss(part host.Part, want *spec.Group) []string {
+// DescribeDrift implements [runner.Drift].
+func (l *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
 	switch part {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
