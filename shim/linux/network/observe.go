@@ -183,7 +183,7 @@ func countersOf(c egress.Counters) host.Counters {
 		MembersTCP:         host.Count(c.MembersTCP),
 		MembersOther:       host.Count(c.MembersOther),
 		MembersIn:          host.Count(c.MembersIn),
-		MembersIntercepted: host.Count(c.MembersLed),
+		MembersIntercepted: host.Count(c.MembersIntercepted),
 		KernelOut:          host.Count(c.KernelOut),
 		KernelIn:           host.Count(c.KernelIn),
 		UnknownOut:         host.Count(c.UnknownOut),
