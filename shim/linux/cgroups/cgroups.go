@@ -44,15 +44,15 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 // Limited implements [runner.Cgroups].
 func (h *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 	for _, k := range h.knobs(want.Resources) {
-		content, err := os.ReadFile(k.at(h.mount(k), h.layout.GroupCgroup(want.Name)))
+		content, err := os.ReadFile(k.path(h.mount(k), h.layout.GroupCgroup(want.Name)))
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && k.bound == "":
+		case errors.Is(err, fs.ErrNotExist) && k.limit == "":
 		case errors.Is(err, fs.ErrNotExist):
 			return host.Absent
 		case err != nil:
 			h.log.Warn("bounds could not be looked at", "group", want.Name, "error", err)
 			return host.Unknown
-		case !k.holds(string(content)):
+		case !k.matches(string(content)):
 			return host.Absent
 		}
 	}
@@ -62,35 +62,35 @@ func (h *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 // Limit implements [runner.Cgroups].
 func (h *Cgroups) Limit(_ context.Context, want *spec.Group) error {
 	cgroup, knobs := h.layout.GroupCgroup(want.Name), h.knobs(want.Resources)
-	if err := h.prepare(cgroup, knobs); err != nil {
+	if err := h.makeCgroup(cgroup, knobs); err != nil {
 		return err
 	}
 	// v1 takes no bound on memory above that on memory and swap, nor the other way around: what was refused is asked again.
 	var refused []knob
 	for _, k := range knobs {
-		if h.turn(k, cgroup) != nil {
+		if h.set(k, cgroup) != nil {
 			refused = append(refused, k)
 		}
 	}
 	for _, k := range refused {
-		if err := h.turn(k, cgroup); err != nil {
-			return explainBound(k, cgroup, err)
+		if err := h.set(k, cgroup); err != nil {
+			return explainLimit(k, cgroup, err)
 		}
 	}
 	return nil
 }
 
-// turn writes a knob's file, unless what is to be in it is.
-func (h *Cgroups) turn(k knob, cgroup string) error {
-	path := k.at(h.mount(k), cgroup)
+// set writes a knob's file, unless what is to be in it is.
+func (h *Cgroups) set(k knob, cgroup string) error {
+	path := k.path(h.mount(k), cgroup)
 	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && k.bound == "" || err == nil && k.holds(string(content)) {
+	if errors.Is(err, fs.ErrNotExist) && k.limit == "" || err == nil && k.matches(string(content)) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return writeKnob(path, k.want())
+	return writeKnob(path, k.value())
 }
 
 // writeKnob writes in one go and makes no file: below a cgroup there is what the kernel has.
@@ -113,7 +113,7 @@ func (h *Cgroups) knobs(r spec.Resources) []knob {
 	}
 	for _, k := range knobsV2(r) {
 		if !h.inV1(k.controller) {
-			out = append(out, h.weighed(k))
+			out = append(out, h.forScheduler(k))
 		}
 	}
 	return out
@@ -126,8 +126,8 @@ func (h *Cgroups) inV1(controller string) bool {
 	return h.v1[controller] != ""
 }
 
-// weighed is the knob, or BFQ's where only that scheduler shares the disks.
-func (h *Cgroups) weighed(k knob) knob {
+// forScheduler is the knob, or BFQ's where only that scheduler shares the disks.
+func (h *Cgroups) forScheduler(k knob) knob {
 	if k.controller != "io" {
 		return k
 	}
@@ -145,11 +145,11 @@ func (h *Cgroups) mount(k knob) string {
 	return h.v2
 }
 
-// prepare makes the cgroup wherever it is to have a bound.
-func (h *Cgroups) prepare(cgroup string, knobs []knob) error {
+// makeCgroup makes the cgroup wherever it is to have a bound.
+func (h *Cgroups) makeCgroup(cgroup string, knobs []knob) error {
 	var enable []string
 	for _, k := range knobs {
-		if k.bound == "" {
+		if k.limit == "" {
 			continue
 		}
 		if err := os.MkdirAll(filepath.Join(h.mount(k), cgroup), 0o755); err != nil {
@@ -167,7 +167,7 @@ func (h *Cgroups) enable(cgroup string, controllers []string) error {
 	dir := h.v2
 	for _, below := range strings.Split(strings.Trim(cgroup, "/"), "/") {
 		for _, c := range controllers {
-			if err := handDown(dir, c); err != nil {
+			if err := enableBelow(dir, c); err != nil {
 				return err
 			}
 		}
@@ -176,7 +176,7 @@ func (h *Cgroups) enable(cgroup string, controllers []string) error {
 	return nil
 }
 
-func handDown(dir, controller string) error {
+func enableBelow(dir, controller string) error {
 	path := filepath.Join(dir, "cgroup.subtree_control")
 	on, err := os.ReadFile(path)
 	if err == nil && slices.Contains(strings.Fields(string(on)), controller) {
@@ -201,7 +201,7 @@ func handDown(dir, controller string) error {
 }
 
 // explain says what a refused bound means.
-func explainBound(k knob, cgroup string, err error) error {
+func explainLimit(k knob, cgroup string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(k.file, "weight"):
 		return &hint.Error{Err: host.ErrNoIOWeight, Hint: host.NoIOWeightHint}

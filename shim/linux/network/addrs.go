@@ -13,24 +13,24 @@ import (
 func (n *Network) pair(group string) (addrs.Pair, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if pair, ok := n.given[group]; ok {
+	if pair, ok := n.assigned[group]; ok {
 		return pair, nil
 	}
 	own, _, err := netns.LinkAddresses(n.linkName(group))
 	if err != nil {
 		return addrs.Pair{}, err
 	}
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	if !ok {
-		if pair, err = n.pick(group); err != nil {
+		if pair, err = n.choosePair(group); err != nil {
 			return pair, err
 		}
 	}
-	n.given[group] = pair
+	n.assigned[group] = pair
 	return pair, nil
 }
 
-func (n *Network) holding(own []netip.Addr) (addrs.Pair, bool) {
+func (n *Network) findPair(own []netip.Addr) (addrs.Pair, bool) {
 	for _, a := range own {
 		if pair, ok := n.pool.Holding(a); ok {
 			return pair, true
@@ -39,8 +39,8 @@ func (n *Network) holding(own []netip.Addr) (addrs.Pair, bool) {
 	return addrs.Pair{}, false
 }
 
-// pick chooses addresses that no link of the host has, nor is about to get.
-func (n *Network) pick(group string) (addrs.Pair, error) {
+// choosePair chooses addresses that no link of the host has, nor is about to get.
+func (n *Network) choosePair(group string) (addrs.Pair, error) {
 	if err := n.checkRoutes(); err != nil {
 		return addrs.Pair{}, err
 	}
@@ -52,7 +52,7 @@ func (n *Network) pick(group string) (addrs.Pair, error) {
 	for _, a := range all {
 		used[a] = true
 	}
-	for _, pair := range n.given {
+	for _, pair := range n.assigned {
 		used[pair.Host4] = true
 	}
 	pair, err := n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })

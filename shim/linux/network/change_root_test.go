@@ -13,11 +13,11 @@ import (
 
 // Ports that are published, and destinations that are allowed, change while flows of others go on.
 func TestRootPublishAndAllowChangeUnderFlows(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	front := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(s.out.Host4, port) }
 	to, forbidden := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr4, 444)
-	inside, outside := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443")), listen(t, s.world, to)
-	admin, other := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:9000")), listen(t, s.world, forbidden)
+	inside, outside := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443")), listen(t, s.remote, to)
+	admin, other := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:9000")), listen(t, s.remote, forbidden)
 	for _, l := range []*netnstest.Socket{inside, outside, admin, other} {
 		defer l.Close()
 	}
@@ -26,13 +26,13 @@ func TestRootPublishAndAllowChangeUnderFlows(t *testing.T) {
 		from *netnstest.Helper
 		to   netip.AddrPort
 		at   *netnstest.Socket
-	}{{s.world, front(8443), inside}, {s.ambassador, to, outside}} {
+	}{{s.remote, front(8443), inside}, {s.ambassador, to, outside}} {
 		c := must(x.from.TCP(x.to.Addr()))(t)
 		defer c.Close()
-		if err := c.Connect(x.to, patience); err != nil {
+		if err := c.Connect(x.to, longWait); err != nil {
 			t.Fatal(err)
 		}
-		a := must(x.at.Accept(patience))(t)
+		a := must(x.at.Accept(longWait))(t)
 		defer a.Close()
 		ends = append(ends, [2]*netnstest.Socket{c, a}, [2]*netnstest.Socket{a, c})
 	}
@@ -53,27 +53,27 @@ func TestRootPublishAndAllowChangeUnderFlows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s.group.Ambassador().Publish, s.group.Ambassador().Allow = tt.publish, tt.allow
-		up(t, s.net, s.group)
+		bringUp(t, s.net, s.group)
 		for _, way := range ends {
 			if err := way[0].Send("on"); err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 			}
-			if got, _, err := way[1].Receive(patience); got != "on" || err != nil {
+			if got, _, err := way[1].Receive(longWait); got != "on" || err != nil {
 				t.Errorf("%s: a flow that was open received %q, %v", tt.name, got, err)
 			}
 		}
-		if err := exchange(t, s.world, front(8443), inside); err != nil {
+		if err := exchange(t, s.remote, front(8443), inside); err != nil {
 			t.Errorf("%s: the port that stays: %v", tt.name, err)
 		}
 		for _, port := range []uint16{9001, 9002} {
 			if port == tt.adminAt {
-				if err := exchange(t, s.world, front(port), admin); err != nil {
+				if err := exchange(t, s.remote, front(port), admin); err != nil {
 					t.Errorf("%s: port %d: %v", tt.name, port, err)
 				}
 				continue
 			}
-			c := must(s.world.TCP(to.Addr()))(t)
-			if err := c.Connect(front(port), short); err == nil {
+			c := must(s.remote.TCP(to.Addr()))(t)
+			if err := c.Connect(front(port), shortWait); err == nil {
 				t.Errorf("%s: port %d leads somewhere", tt.name, port)
 			}
 			c.Close()

@@ -19,22 +19,22 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ask has a probe send one datagram, and try to open one connection, to each address.
-func ask(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
+// tryToSend has a probe send one datagram, and try to open one connection, to each address.
+func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 	t.Helper()
 	for _, a := range to {
 		udp := must(p.UDP(a.Addr()))(t)
 		_ = udp.SendTo(a, "x")
 		tcp := must(p.TCP(a.Addr()))(t)
-		_ = tcp.Connect(a, short)
+		_ = tcp.Connect(a, shortWait)
 		if err := errors.Join(udp.Close(), tcp.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// denials compares what was refused, without the number of bytes.
-func (s *stage) denials(want ...host.Denial) {
+// expectDenials compares what was refused, without the number of bytes.
+func (s *harness) expectDenials(want ...host.Denial) {
 	s.t.Helper()
 	got, err := s.net.Denials(s.group.Name)
 	if err != nil {
@@ -56,19 +56,19 @@ func denial(container, protocol string, to netip.AddrPort, packets uint64) host.
 
 // What is refused is known by container, protocol and destination; what passes is not.
 func TestRootDenials(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	v4, v6 := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr6, 443)
-	ask(t, s.ambassador, v4, v6)
-	s.denials()
+	tryToSend(t, s.ambassador, v4, v6)
+	s.expectDenials()
 
-	ask(t, s.member, v4, v6)
+	tryToSend(t, s.member, v4, v6)
 	for _, a := range []netip.Addr{v4.Addr(), v6.Addr()} {
 		icmp := must(s.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
 		_ = icmp.SendTo(netip.AddrPortFrom(a, 0), string(echoRequest(a)))
 	}
 	shipper := s.container(spec.Sidecar, "shipper")
-	ask(t, shipper, v4)
-	ask(t, shipper, v4)
+	tryToSend(t, shipper, v4)
+	tryToSend(t, shipper, v4)
 	want := []host.Denial{
 		denial("shipper", "tcp", v4, 2),
 		denial("shipper", "udp", v4, 2),
@@ -77,23 +77,23 @@ func TestRootDenials(t *testing.T) {
 		denial("web", "tcp", v4, 1), denial("web", "tcp", v6, 1),
 		denial("web", "udp", v4, 1), denial("web", "udp", v6, 1),
 	}
-	s.denials(want...)
+	s.expectDenials(want...)
 
 	// A change of policy keeps them, and so does a container's end.
 	s.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
-	up(t, s.net, s.group)
-	s.denials(want...)
+	bringUp(t, s.net, s.group)
+	s.expectDenials(want...)
 	shipper.Kill()
 	cgroup := s.net.layout.CgroupPath(s.group.Name, spec.Sidecar, "shipper")
 	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return s.net.cgroups.Remove(cgroup) == nil })
-	s.denials(want...)
+	s.expectDenials(want...)
 
 	// One that comes back under its name goes on with its counts, and the ambassador has an allow list to break now.
-	ask(t, s.container(spec.Sidecar, "shipper"), v4)
-	ask(t, s.ambassador, v6)
+	tryToSend(t, s.container(spec.Sidecar, "shipper"), v4)
+	tryToSend(t, s.ambassador, v6)
 	want[0].Packets, want[1].Packets = 3, 3
 	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
-	s.denials(want...)
+	s.expectDenials(want...)
 
 	// Another process knows those that are there.
 	again, err := newNetwork(t, s.net.layout).Denials(s.group.Name)
@@ -108,9 +108,9 @@ func TestRootDenials(t *testing.T) {
 // A member that tries thousands of destinations fills its places and no more, is refused at once to the last, and the
 // ambassador does not notice.
 func TestRootDenialsUnderAFlood(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	l := listen(t, s.world, to)
+	l := listen(t, s.remote, to)
 	defer l.Close()
 	const destinations = 5000
 	c := must(s.member.UDP(to.Addr()))(t)
@@ -132,7 +132,7 @@ func TestRootDenialsUnderAFlood(t *testing.T) {
 		t.Errorf("%d destinations are remembered, %v; want at most 1024", len(got), err)
 	}
 	tcp := must(s.member.TCP(to.Addr()))(t)
-	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
 		t.Errorf("after the flood: %v after %s, want a refusal at once", err, tcp.Took)
 	}
 	counts, err := s.net.Counters(s.group.Name)
@@ -146,11 +146,11 @@ func TestRootDenialsUnderAFlood(t *testing.T) {
 func TestNamesAreBounded(t *testing.T) {
 	n := &Network{names: map[string]cgroupNames{"g": {}}}
 	n.cgroups.V2 = t.TempDir()
-	for id := range uint64(mostNames + 1) {
+	for id := range uint64(maxNames + 1) {
 		n.names["g"][id] = fmt.Sprint("c", id)
 	}
 	found := []egress.Denial{{Cgroup: 7, Protocol: unix.IPPROTO_TCP}}
-	if got := n.named("g", found); len(got) != 1 || got[0].Container != "c7" {
+	if got := n.withNames("g", found); len(got) != 1 || got[0].Container != "c7" {
 		t.Errorf("denials are %v, want one of c7", got)
 	}
 	if diff := cmp.Diff(cgroupNames{7: "c7"}, n.names["g"]); diff != "" {

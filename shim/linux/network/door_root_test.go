@@ -12,11 +12,11 @@ import (
 )
 
 func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	other := testGroup("other", func(g *spec.Group) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 9443, Port: 443, Protocol: "tcp"}}
 	})
-	up(t, s.net, other)
+	bringUp(t, s.net, other)
 	t.Cleanup(func() { _ = s.net.Remove(t.Context(), other.Name) })
 	ns := must(s.net.open(other.Name))(t)
 	defer ns.Close()
@@ -48,18 +48,18 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 			}
 			c := must(s.ambassador.TCP(to.Addr()))(t)
 			defer c.Close()
-			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) {
+			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("TCP: %v after %s, want a refusal", err, c.Took)
 			}
 			u := must(s.ambassador.UDP(to.Addr()))(t)
 			defer u.Close()
-			if err := u.Connect(to, patience); err != nil {
+			if err := u.Connect(to, longWait); err != nil {
 				t.Fatal(err)
 			}
 			if err := u.Send("x"); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := u.Receive(patience); err == nil || errors.Is(err, unix.ETIMEDOUT) {
+			if _, _, err := u.Receive(longWait); err == nil || errors.Is(err, unix.ETIMEDOUT) {
 				t.Errorf("UDP: %v, want a refusal", err)
 			}
 		})
@@ -71,7 +71,7 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 		{Prefix: s.out.Host4.String() + "/32", Port: 9443, Protocol: "tcp"},
 		{Prefix: "2001:db8:f::/64", Protocol: "tcp"},
 	}
-	up(t, s.net, s.group)
+	bringUp(t, s.net, s.group)
 	for _, tt := range []struct {
 		name, listen, to string
 		owner            *netnstest.Helper
@@ -80,9 +80,9 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 		{name: "the host, allowed", owner: s.host, listen: "0.0.0.0:5000", to: netip.AddrPortFrom(s.out.Host4, 5000).String()},
 		{name: "the host, IPv6, allowed", owner: s.host, listen: "[::]:5001", to: netip.AddrPortFrom(s.out.Host6, 5001).String()},
 		{name: "another group's published port, allowed", owner: neighbour, listen: "0.0.0.0:443", to: netip.AddrPortFrom(s.out.Host4, 9443).String()},
-		{name: "outside, IPv6, allowed", owner: s.world, listen: "[::]:5003", to: netip.AddrPortFrom(s.out.Addr6, 5003).String()},
+		{name: "outside, IPv6, allowed", owner: s.remote, listen: "[::]:5003", to: netip.AddrPortFrom(s.out.Addr6, 5003).String()},
 		{name: "the host, another port", owner: s.host, listen: "0.0.0.0:5002", to: netip.AddrPortFrom(s.out.Host4, 5002).String(), refused: true},
-		{name: "outside, not named", owner: s.world, listen: "0.0.0.0:5004", to: netip.AddrPortFrom(s.out.Addr4, 5004).String(), refused: true},
+		{name: "outside, not named", owner: s.remote, listen: "0.0.0.0:5004", to: netip.AddrPortFrom(s.out.Addr4, 5004).String(), refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, tt.owner, netip.MustParseAddrPort(tt.listen))
@@ -97,8 +97,8 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 
 // With an allow list the ambassador still answers on what it publishes, but opens nothing from there.
 func TestRootAllowListLetsRepliesPass(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) {
-		published(g)
+	s := newHarness(t, func(g *spec.Group) {
+		withPublish(g)
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
 	})
 	for name, addr := range s.families() {
@@ -107,13 +107,13 @@ func TestRootAllowListLetsRepliesPass(t *testing.T) {
 			if addr.Is6() {
 				host = s.out.Host6
 			}
-			l := listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			l := listen(t, s.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer l.Close()
-			if err := exchange(t, s.world, netip.AddrPortFrom(host, 8443), l); err != nil {
+			if err := exchange(t, s.remote, netip.AddrPortFrom(host, 8443), l); err != nil {
 				t.Errorf("published port: %v", err)
 			}
 			// A datagram from a published port that answers nothing passes the namespace and is stopped by the host.
-			sink := must(s.world.UDP(addr))(t)
+			sink := must(s.remote.UDP(addr))(t)
 			defer sink.Close()
 			at := netip.AddrPortFrom(addr, 9999)
 			if err := sink.Bind(at); err != nil {
@@ -125,7 +125,7 @@ func TestRootAllowListLetsRepliesPass(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = u.SendTo(at, "smuggled")
-			if got, _, err := sink.Receive(short); err == nil {
+			if got, _, err := sink.Receive(shortWait); err == nil {
 				t.Errorf("the world received %q", got)
 			}
 		})
@@ -133,7 +133,7 @@ func TestRootAllowListLetsRepliesPass(t *testing.T) {
 }
 
 func TestRootPortInUse(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	l := listen(t, s.host, netip.MustParseAddrPort("127.0.0.1:8443"))
 	defer l.Close()
 	for _, tt := range []struct {

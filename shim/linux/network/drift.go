@@ -15,67 +15,67 @@ import (
 // it does not: they cost a look that finds nothing.
 type Drift struct {
 	network *Network
-	host    sightings
-	groups  map[string]*sightings
+	host    baseline
+	groups  map[string]*baseline
 }
 
 // Sightings are what a part of the network has looked like. What differs from how it was at rest counts as changed each time,
 // for it may have been put back and changed again in between; after a few times that is the rest.
-type sightings struct {
-	rest, last mark
-	times      int // that it looked like last, in a row
+type baseline struct {
+	settled, last fingerprint
+	repeats       int // that it looked like last, in a row
 }
 
-const restTimes = 3
+const settleAfter = 3
 
-func (s *sightings) see(m mark) (changed bool) {
+func (s *baseline) update(m fingerprint) (changed bool) {
 	if m != s.last {
-		s.last, s.times = m, 0
+		s.last, s.repeats = m, 0
 	}
-	changed = m.changed(s.rest)
-	if s.times++; s.times >= restTimes {
-		s.rest = m
+	changed = m.differs(s.settled)
+	if s.repeats++; s.repeats >= settleAfter {
+		s.settled = m
 	}
 	return changed
 }
 
-// A mark is how a part of the network looked.
-type mark struct {
-	rules ruleset.Generation
-	known bool // the rules are as we last saw or made them
-	print netns.Fingerprint
-	peer  netns.Fingerprint // of the host's end
-	on    bool              // forwarding; the fence
-	err   string            // nothing could be looked at
+// A fingerprint is how a part of the network looked.
+type fingerprint struct {
+	rules      ruleset.Generation
+	rulesKnown bool // the rules are as we last saw or made them
+	links      netns.Fingerprint
+	hostEnd    netns.Fingerprint // of the host's end
+	on         bool              // forwarding; the fence
+	err        string            // nothing could be looked at
 }
 
 // NewDrift returns a Drift that has seen nothing yet: its first Changed returns every group.
 func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
 
-// changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
-func (m mark) changed(before mark) bool {
-	if !m.known && (before.known || m.rules != before.rules) {
+// differs says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
+func (m fingerprint) differs(before fingerprint) bool {
+	if !m.rulesKnown && (before.rulesKnown || m.rules != before.rules) {
 		return true
 	}
-	m.rules, m.known, before.rules, before.known = ruleset.Generation{}, false, ruleset.Generation{}, false
+	m.rules, m.rulesKnown, before.rules, before.rulesKnown = ruleset.Generation{}, false, ruleset.Generation{}, false
 	return m != before
 }
 
 // Changed implements [keeper.Changes].
 func (l *Drift) Changed(groups []string) []string {
 	prints, err := netns.HostFingerprints()
-	all := l.host.see(l.lookAtHost())
+	all := l.host.update(l.fingerprintHost())
 	var changed []string
-	seen := make(map[string]*sightings, len(groups))
+	seen := make(map[string]*baseline, len(groups))
 	for _, group := range groups {
-		m := l.look(group)
-		if m.peer = prints[l.network.linkName(group)]; err != nil {
+		m := l.fingerprintGroup(group)
+		if m.hostEnd = prints[l.network.linkName(group)]; err != nil {
 			m.err = err.Error()
 		}
 		if seen[group] = l.groups[group]; seen[group] == nil {
-			seen[group] = &sightings{}
+			seen[group] = &baseline{}
 		}
-		if seen[group].see(m) || all {
+		if seen[group].update(m) || all {
 			changed = append(changed, group)
 		}
 	}
@@ -83,41 +83,41 @@ func (l *Drift) Changed(groups []string) []string {
 	return changed
 }
 
-// calm makes all marks of known rules the same.
-func (m *mark) calm() {
-	if m.known {
+// ignoreKnownRules makes all marks of known rules the same.
+func (m *fingerprint) ignoreKnownRules() {
+	if m.rulesKnown {
 		m.rules = ruleset.Generation{}
 	}
 }
 
-func (l *Drift) lookAtHost() (m mark) {
+func (l *Drift) fingerprintHost() (m fingerprint) {
 	var err error
-	if m.known, m.rules, err = l.network.uplink.Unchanged(); err != nil {
+	if m.rulesKnown, m.rules, err = l.network.uplink.Unchanged(); err != nil {
 		m.err = err.Error()
 	}
-	m.calm()
+	m.ignoreKnownRules()
 	m.on = l.network.uplink.Forwards()
 	return m
 }
 
-func (l *Drift) look(group string) (m mark) {
-	if err := l.lookInto(group, &m); err != nil {
-		return mark{err: err.Error()}
+func (l *Drift) fingerprintGroup(group string) (m fingerprint) {
+	if err := l.readGroup(group, &m); err != nil {
+		return fingerprint{err: err.Error()}
 	}
 	return m
 }
 
-func (l *Drift) lookInto(group string, m *mark) error {
+func (l *Drift) readGroup(group string, m *fingerprint) error {
 	ns, err := l.network.open(group)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	if m.known, m.rules, err = egress.Unchanged(ns); err != nil {
+	if m.rulesKnown, m.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
-	m.calm()
-	if m.print, err = netns.FingerprintOf(ns); err != nil {
+	m.ignoreKnownRules()
+	if m.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
 	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
@@ -137,16 +137,16 @@ func (l *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
 	case host.PartLimits:
 		return []string{"the bounds of its cgroup"}
 	case host.PartLink:
-		return l.amissOutside(want)
+		return l.describeLink(want)
 	}
 	return nil
 }
 
-// amissOutside says what of the link and the host's side of it is not as wanted.
-func (l *Drift) amissOutside(want *spec.Group) []string {
+// describeLink says what of the link and the host's side of it is not as wanted.
+func (l *Drift) describeLink(want *spec.Group) []string {
 	n := l.network
 	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	if err != nil || !ok {
 		return []string{"its link"}
 	}

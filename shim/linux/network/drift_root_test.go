@@ -20,7 +20,7 @@ func TestRootLookout(t *testing.T) {
 	g, other := testGroup("checkout", nil), testGroup("till", nil)
 	for _, g := range []*spec.Group{g, other} {
 		defer removeGroup(t, n, g.Name)
-		up(t, n, g)
+		bringUp(t, n, g)
 	}
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
@@ -28,9 +28,9 @@ func TestRootLookout(t *testing.T) {
 	l := n.NewDrift()
 	rest := func() {
 		t.Helper()
-		for range restTimes {
+		for range settleAfter {
 			for _, g := range []*spec.Group{g, other} {
-				up(t, n, g)
+				bringUp(t, n, g)
 				n.Observe(t.Context(), g.Name, g)
 			}
 			l.Changed(names)
@@ -72,7 +72,7 @@ func TestRootLookout(t *testing.T) {
 
 	rest()
 	g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
-	up(t, n, g)
+	bringUp(t, n, g)
 	if got := l.Changed(names); slices.Contains(got, other.Name) {
 		t.Errorf("what we did to %s is said to have changed %s", g.Name, other.Name)
 	}
@@ -95,7 +95,7 @@ func BenchmarkRootIdle(b *testing.B) {
 		defer removeGroup(b, n, g.Name)
 	}
 	l := n.NewDrift()
-	for range restTimes {
+	for range settleAfter {
 		l.Changed(names)
 	}
 	b.Run("lookout", func(b *testing.B) {

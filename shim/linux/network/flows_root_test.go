@@ -12,10 +12,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// short is how long to wait for what must not come.
-const short = 150 * time.Millisecond
+// shortWait is how long to wait for what must not come.
+const shortWait = 150 * time.Millisecond
 
-func published(g *spec.Group) {
+func withPublish(g *spec.Group) {
 	g.Ambassador().Publish = []spec.Publish{
 		{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"},
 		{Name: "dns", Host: 8053, Port: 53, Protocol: "udp"},
@@ -23,7 +23,7 @@ func published(g *spec.Group) {
 	}
 }
 
-func any4or6(like netip.Addr) netip.Addr {
+func unspecified(like netip.Addr) netip.Addr {
 	if like.Is4() {
 		return netip.IPv4Unspecified()
 	}
@@ -31,15 +31,15 @@ func any4or6(like netip.Addr) netip.Addr {
 }
 
 func TestRootPublishedPorts(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	tests := []struct {
 		name string
 		from *netnstest.Helper
 		to   string
 		port uint16 // where the ambassador listens
 	}{
-		{"from outside, IPv4", s.world, "198.51.100.1:8443", 443},
-		{"from outside, IPv6", s.world, "[2001:db8:f::1]:8443", 443},
+		{"from outside, IPv4", s.remote, "198.51.100.1:8443", 443},
+		{"from outside, IPv6", s.remote, "[2001:db8:f::1]:8443", 443},
 		{"from the host, its own IPv4", s.host, "198.51.100.1:8443", 443},
 		{"from the host, its own IPv6", s.host, "[2001:db8:f::1]:8443", 443},
 		{"from the host, 127.0.0.1", s.host, "127.0.0.1:8443", 443},
@@ -48,7 +48,7 @@ func TestRootPublishedPorts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			to := netip.MustParseAddrPort(tt.to)
-			l := listen(t, s.ambassador, netip.AddrPortFrom(any4or6(to.Addr()), tt.port))
+			l := listen(t, s.ambassador, netip.AddrPortFrom(unspecified(to.Addr()), tt.port))
 			defer l.Close()
 			if err := exchange(t, tt.from, to, l); err != nil {
 				t.Error(err)
@@ -61,31 +61,31 @@ func TestRootPublishedPorts(t *testing.T) {
 		if err := l.Bind(netip.MustParseAddrPort("0.0.0.0:53")); err != nil {
 			t.Fatal(err)
 		}
-		c := must(s.world.UDP(s.out.Addr4))(t)
+		c := must(s.remote.UDP(s.out.Addr4))(t)
 		defer c.Close()
-		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8053), patience); err != nil {
+		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8053), longWait); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Send("ask"); err != nil {
 			t.Fatal(err)
 		}
-		got, from, err := l.Receive(patience)
+		got, from, err := l.Receive(longWait)
 		if err != nil || got != "ask" {
 			t.Fatalf("the ambassador received %q: %v", got, err)
 		}
 		if err := l.SendTo(from, "answer"); err != nil {
 			t.Fatal(err)
 		}
-		if got, _, err := c.Receive(patience); err != nil || got != "answer" {
+		if got, _, err := c.Receive(longWait); err != nil || got != "answer" {
 			t.Errorf("the world received %q: %v", got, err)
 		}
 	})
 	t.Run("published at one address is not published at another", func(t *testing.T) {
 		l := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:8001"))
 		defer l.Close()
-		c := must(s.world.TCP(s.out.Host4))(t)
+		c := must(s.remote.TCP(s.out.Host4))(t)
 		defer c.Close()
-		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8001), short); err == nil {
+		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8001), shortWait); err == nil {
 			t.Error("connected")
 		}
 	})
@@ -93,7 +93,7 @@ func TestRootPublishedPorts(t *testing.T) {
 
 // From the outside only the ambassador is reached, and only where it publishes; from the host, too.
 func TestRootInboundToOthersIsRefused(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	s.routeToGroup()
 	for name, addr := range s.families() {
 		group, hostAddr := s.groupAddr(addr), s.out.Host4
@@ -107,19 +107,19 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 			to     netip.AddrPort
 			from   *netnstest.Helper
 		}{
-			{"a member on the published port", s.member, 443, netip.AddrPortFrom(hostAddr, 8443), s.world},
-			{"a member by the group's address", s.member, 8080, netip.AddrPortFrom(group, 8080), s.world},
+			{"a member on the published port", s.member, 443, netip.AddrPortFrom(hostAddr, 8443), s.remote},
+			{"a member by the group's address", s.member, 8080, netip.AddrPortFrom(group, 8080), s.remote},
 			{"a member by the group's address, from the host", s.member, 8080, netip.AddrPortFrom(group, 8080), s.host},
-			{"the ambassador's port that is not published", s.ambassador, 9001, netip.AddrPortFrom(group, 9001), s.world},
+			{"the ambassador's port that is not published", s.ambassador, 9001, netip.AddrPortFrom(group, 9001), s.remote},
 			{"the ambassador's port that is not published, from the host", s.ambassador, 9001, netip.AddrPortFrom(group, 9001), s.host},
 		}
 		for _, tt := range tests {
 			t.Run(name+", "+tt.name, func(t *testing.T) {
-				l := listen(t, tt.owner, netip.AddrPortFrom(any4or6(addr), tt.listen))
+				l := listen(t, tt.owner, netip.AddrPortFrom(unspecified(addr), tt.listen))
 				defer l.Close()
 				c := must(tt.from.TCP(addr))(t)
 				defer c.Close()
-				if err := c.Connect(tt.to, short); err == nil {
+				if err := c.Connect(tt.to, shortWait); err == nil {
 					t.Error("connected")
 				}
 				if _, err := l.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
@@ -130,15 +130,15 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 		t.Run(name+", a member's UDP socket on the published port", func(t *testing.T) {
 			l := must(s.member.UDP(addr))(t)
 			defer l.Close()
-			if err := l.Bind(netip.AddrPortFrom(any4or6(addr), 53)); err != nil {
+			if err := l.Bind(netip.AddrPortFrom(unspecified(addr), 53)); err != nil {
 				t.Fatal(err)
 			}
-			c := must(s.world.UDP(addr))(t)
+			c := must(s.remote.UDP(addr))(t)
 			defer c.Close()
 			if err := c.SendTo(netip.AddrPortFrom(hostAddr, 8053), "x"); err != nil {
 				t.Fatal(err)
 			}
-			if got, _, err := l.Receive(short); err == nil {
+			if got, _, err := l.Receive(shortWait); err == nil {
 				t.Errorf("the member received %q", got)
 			}
 		})
@@ -153,7 +153,7 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 }
 
 // routeToGroup tells the outside a way to the group's addresses, as an attacker on the same network would know it.
-func (s *stage) routeToGroup() {
+func (s *harness) routeToGroup() {
 	s.t.Helper()
 	for _, family := range s.families() {
 		host := s.out.Host4
@@ -166,20 +166,20 @@ func (s *stage) routeToGroup() {
 
 // What an ambassador closes is closed on the other side as well, though no socket sends the last ACK.
 func TestRootClosesLeaveNothingBehind(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	l := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
 	to := netip.AddrPortFrom(s.out.Host4, 8443)
 	const closes = 50
 	for range closes {
-		c := must(s.world.TCP(to.Addr()))(t)
-		if err := c.Connect(to, patience); err != nil {
+		c := must(s.remote.TCP(to.Addr()))(t)
+		if err := c.Connect(to, longWait); err != nil {
 			t.Fatal(err)
 		}
-		a := must(l.Accept(patience))(t)
+		a := must(l.Accept(longWait))(t)
 		if err := a.Close(); err != nil { // the active close
 			t.Fatal(err)
 		}
-		if got, _, err := c.Receive(patience); err != nil || got != "" {
+		if got, _, err := c.Receive(longWait); err != nil || got != "" {
 			t.Fatalf("received %q: %v, want the end", got, err)
 		}
 		if err := c.Close(); err != nil {
@@ -189,17 +189,17 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 	netnstest.Eventually(t, "no connection of the world is left in LAST-ACK", func() bool {
 		return len(netnstest.Connections(t, s.out.NS, netnstest.LastAck)) == 0
 	})
-	c := must(s.world.TCP(to.Addr()))(t)
-	if err := c.Connect(to, patience); err != nil {
+	c := must(s.remote.TCP(to.Addr()))(t)
+	if err := c.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	must(l.Accept(patience))(t)
+	must(l.Accept(longWait))(t)
 	s.ambassador.Kill()
-	if got, _, err := c.Receive(patience); got != "" || errors.Is(err, unix.ETIMEDOUT) {
+	if got, _, err := c.Receive(longWait); got != "" || errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("after the ambassador was killed the world received %q: %v, want an end", got, err)
 	}
-	c2 := must(s.world.TCP(to.Addr()))(t)
-	if err := c2.Connect(to, short); err == nil {
+	c2 := must(s.remote.TCP(to.Addr()))(t)
+	if err := c2.Connect(to, shortWait); err == nil {
 		t.Error("connected to a dead ambassador")
 	}
 }
@@ -207,13 +207,13 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 // A caller may come again from a port whose last connection the ambassador has closed: its SYN meets that connection's
 // TIME-WAIT, not the listener. A member that has taken the port meanwhile is not called instead.
 func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	to := netip.AddrPortFrom(s.out.Host4, 8443)
 	from := netip.AddrPortFrom(s.out.Addr4, 50000)
 	at := netip.MustParseAddrPort("0.0.0.0:443")
 	call := func(wait time.Duration) (*netnstest.Socket, error) {
 		t.Helper()
-		c := must(s.world.TCP(to.Addr()))(t)
+		c := must(s.remote.TCP(to.Addr()))(t)
 		if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), c.Bind(from)); err != nil {
 			t.Fatal(err)
 		}
@@ -221,15 +221,15 @@ func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 	}
 	l := listen(t, s.ambassador, at)
 	for i := range 3 {
-		c, err := call(patience)
+		c, err := call(longWait)
 		if err != nil {
 			t.Fatalf("call %d: %v", i, err)
 		}
-		a := must(l.Accept(patience))(t)
+		a := must(l.Accept(longWait))(t)
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got, _, err := c.Receive(patience); err != nil || got != "" {
+		if got, _, err := c.Receive(longWait); err != nil || got != "" {
 			t.Fatalf("received %q: %v, want the end", got, err)
 		}
 		if err := c.Close(); err != nil {
@@ -244,7 +244,7 @@ func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 	}
 	l = listen(t, s.member, at)
 	defer l.Close()
-	if _, err := call(short); err == nil {
+	if _, err := call(shortWait); err == nil {
 		t.Error("connected to the member")
 	}
 	if _, err := l.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {

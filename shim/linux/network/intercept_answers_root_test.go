@@ -15,32 +15,32 @@ import (
 // member closed with the ambassador still sending, or was killed. In the control the kernel's answers carry no mark, and one of
 // them is seen outside.
 func TestRootInterceptAnswersStayInside(t *testing.T) {
-	s := newStage(t, intercepting)
+	s := newHarness(t, withIntercept)
 	lo := netnstest.NewCapture(t, s.ns, "lo")
 	outside := func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP }
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
-			s.endAllWays(addr)
-			s.answer(addr, lo)
-			s.silent()
+			s.openAndEndConnections(addr)
+			s.makeKernelAnswer(addr, lo)
+			s.expectNothingSent()
 			for _, family := range []string{"ipv4", "ipv6"} {
 				netnstest.Sysctl(t, s.ns, family+"/fwmark_reflect", "0")
 			}
-			s.answer(addr, lo)
+			s.makeKernelAnswer(addr, lo)
 			if f := s.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
 				t.Errorf("control: a segment to %s", f.Dst)
 			}
 			s.drain()
-			up(t, s.net, s.group)
-			s.answer(addr, lo)
-			s.silent()
+			bringUp(t, s.net, s.group)
+			s.makeKernelAnswer(addr, lo)
+			s.expectNothingSent()
 		})
 	}
 }
 
-// endAllWays opens connections of members that are led, and ends them.
-func (s *stage) endAllWays(addr netip.Addr) {
+// openAndEndConnections opens connections of members that are led, and ends them.
+func (s *harness) openAndEndConnections(addr netip.Addr) {
 	s.t.Helper()
 	l := s.interceptor(addr)
 	defer l.Close()
@@ -65,18 +65,18 @@ func (s *stage) endAllWays(addr netip.Addr) {
 	}
 }
 
-func (s *stage) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
+func (s *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
 	s.t.Helper()
 	member = must(p.TCP(addr))(s.t)
-	if err := member.Connect(netip.AddrPortFrom(addr, 443), patience); err != nil {
+	if err := member.Connect(netip.AddrPortFrom(addr, 443), longWait); err != nil {
 		s.t.Fatal(err)
 	}
-	return member, must(l.Accept(patience))(s.t)
+	return member, must(l.Accept(longWait))(s.t)
 }
 
-// answer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
+// makeKernelAnswer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
 // the first answer was lost.
-func (s *stage) answer(addr netip.Addr, lo *netnstest.Capture) {
+func (s *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
 	s.t.Helper()
 	l := s.interceptor(addr)
 	defer l.Close()

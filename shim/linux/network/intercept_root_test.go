@@ -17,7 +17,7 @@ import (
 
 const interceptPort = 15001
 
-func intercepting(g *spec.Group) { g.Ambassador().Intercept = interceptPort }
+func withIntercept(g *spec.Group) { g.Ambassador().Intercept = interceptPort }
 
 func loopbackOf(like netip.Addr) netip.Addr {
 	if like.Is4() {
@@ -27,13 +27,13 @@ func loopbackOf(like netip.Addr) netip.Addr {
 }
 
 // interceptor is the ambassador's listener that members are led to.
-func (s *stage) interceptor(like netip.Addr) *netnstest.Socket {
+func (s *harness) interceptor(like netip.Addr) *netnstest.Socket {
 	s.t.Helper()
 	return listen(s.t, s.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
 }
 
 // tracked lists the connections that the kernel tracks in the group's namespace.
-func (s *stage) tracked() (out []string) {
+func (s *harness) tracked() (out []string) {
 	s.t.Helper()
 	listed := true
 	netnstest.In(s.t, s.ns, func() error {
@@ -61,19 +61,19 @@ func (s *stage) tracked() (out []string) {
 // A member's TCP to anywhere comes to the ambassador, which learns for whom it was meant. Nothing of it is seen outside, and all
 // that is not TCP is refused as ever.
 func TestRootIntercept(t *testing.T) {
-	s := newStage(t, intercepting)
+	s := newHarness(t, withIntercept)
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
 			to := netip.AddrPortFrom(addr, 443)
-			outside := listen(t, s.world, to)
+			outside := listen(t, s.remote, to)
 			defer outside.Close()
 			if err := exchange(t, s.ambassador, to, outside); err != nil {
 				t.Fatalf("control: the ambassador does not get through: %v", err)
 			}
 			s.drain()
 			for _, where := range []netip.AddrPort{to, netip.AddrPortFrom(addr, interceptPort), netip.AddrPortFrom(addr.Next(), 1)} {
-				s.led(where)
+				s.expectIntercepted(where)
 			}
 			if _, err := outside.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
 				t.Errorf("the world accepts a member: %v", err)
@@ -81,7 +81,7 @@ func TestRootIntercept(t *testing.T) {
 			// Nobody listens: refused at once, as by a closed port.
 			c := must(s.member.TCP(addr))(t)
 			defer c.Close()
-			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
+			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
 				t.Errorf("without a listener: %v after %s, want a refusal at once", err, c.Took)
 			}
 			// Talk inside the group is not led anywhere.
@@ -91,34 +91,34 @@ func TestRootIntercept(t *testing.T) {
 			if err := exchange(t, s.member, own, l); err != nil {
 				t.Errorf("to the group's own address: %v", err)
 			}
-			s.silent()
+			s.expectNothingSent()
 			ask := must(s.member.UDP(addr))(t)
 			defer ask.Close()
 			if err := ask.SendTo(to, "x"); err == nil {
 				t.Error("UDP was sent")
 			}
-			s.silent()
+			s.expectNothingSent()
 		})
 	}
 	s.t = t
-	s.denials(denial("web", "udp", netip.AddrPortFrom(s.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(s.out.Addr6, 443), 1))
+	s.expectDenials(denial("web", "udp", netip.AddrPortFrom(s.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(s.out.Addr6, 443), 1))
 	if c := must(s.net.Counters(s.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
 		t.Errorf("counters are %+v; want TCP of members led and none refused", c)
 	}
 }
 
-// led fails unless a connection of the member's to an address comes to the ambassador and works.
-func (s *stage) led(to netip.AddrPort) {
+// expectIntercepted fails unless a connection of the member's to an address comes to the ambassador and works.
+func (s *harness) expectIntercepted(to netip.AddrPort) {
 	s.t.Helper()
 	l := s.interceptor(to.Addr())
 	defer l.Close()
 	c := must(s.member.TCP(to.Addr()))(s.t)
 	defer c.Close()
-	if err := c.Connect(to, patience); err != nil {
+	if err := c.Connect(to, longWait); err != nil {
 		s.t.Errorf("connect to %s: %v", to, err)
 		return
 	}
-	a := must(l.Accept(patience))(s.t)
+	a := must(l.Accept(longWait))(s.t)
 	defer a.Close()
 	if got, err := a.OriginalDest(); err != nil || got != to {
 		s.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
@@ -127,7 +127,7 @@ func (s *stage) led(to netip.AddrPort) {
 		if err := way[0].Send("word"); err != nil {
 			s.t.Error(err)
 		}
-		if got, _, err := way[1].Receive(patience); got != "word" || err != nil {
+		if got, _, err := way[1].Receive(longWait); got != "word" || err != nil {
 			s.t.Errorf("received %q, %v", got, err)
 		}
 	}
@@ -135,7 +135,7 @@ func (s *stage) led(to netip.AddrPort) {
 
 // The kernel tracks what members are led by, and nothing of the ambassador's, nor what is said inside the group.
 func TestRootInterceptTracksMembersAlone(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { intercepting(g); published(g) })
+	s := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
@@ -144,14 +144,14 @@ func TestRootInterceptTracksMembersAlone(t *testing.T) {
 				host = s.out.Host6
 			}
 			to := netip.AddrPortFrom(addr, 443)
-			outside, inside := listen(t, s.world, to), listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			outside, inside := listen(t, s.remote, to), listen(t, s.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer outside.Close()
 			defer inside.Close()
 			l := s.interceptor(addr)
 			before := len(s.tracked())
 			if err := errors.Join(
 				exchange(t, s.ambassador, to, outside),
-				exchange(t, s.world, netip.AddrPortFrom(host, 8443), inside),
+				exchange(t, s.remote, netip.AddrPortFrom(host, 8443), inside),
 				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), 443), inside),
 				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort), l),
 			); err != nil {
@@ -165,7 +165,7 @@ func TestRootInterceptTracksMembersAlone(t *testing.T) {
 			if got := s.tracked(); len(got) != before {
 				t.Errorf("tracked, of what is not to be:\n%s", strings.Join(got, "\n"))
 			}
-			s.led(to)
+			s.expectIntercepted(to)
 			if got := s.tracked(); len(got) != before+1 {
 				t.Errorf("control: %d connections are tracked after one was led, %d before", len(got), before)
 			}
@@ -175,34 +175,34 @@ func TestRootInterceptTracksMembersAlone(t *testing.T) {
 
 // Interception comes and goes while all run on: a flow that was led ends with it, and the ambassador's own go on.
 func TestRootInterceptComesAndGoes(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	outside := listen(t, s.world, to)
+	outside := listen(t, s.remote, to)
 	defer outside.Close()
 	flow := must(s.ambassador.TCP(to.Addr()))(t)
-	if err := flow.Connect(to, patience); err != nil {
+	if err := flow.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	far := must(outside.Accept(patience))(t)
+	far := must(outside.Accept(longWait))(t)
 	for range 2 {
 		for _, port := range []uint16{0, interceptPort} {
 			s.group.Ambassador().Intercept = port
-			up(t, s.net, s.group)
+			bringUp(t, s.net, s.group)
 			if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
 				t.Errorf("intercept %d: rules are %v", port, got)
 			}
 			if err := flow.Send("on"); err != nil {
 				t.Error(err)
 			}
-			if got, _, err := far.Receive(patience); got != "on" || err != nil {
+			if got, _, err := far.Receive(longWait); got != "on" || err != nil {
 				t.Errorf("intercept %d: a flow of the ambassador's: %q, %v", port, got, err)
 			}
 			if port != 0 {
-				s.led(to)
+				s.expectIntercepted(to)
 				continue
 			}
 			c := must(s.member.TCP(to.Addr()))(t)
-			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) {
+			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("not intercepting: %v, want a refusal", err)
 			}
 			c.Close()
@@ -212,29 +212,29 @@ func TestRootInterceptComesAndGoes(t *testing.T) {
 	l := s.interceptor(to.Addr())
 	defer l.Close()
 	c := must(s.member.TCP(to.Addr()))(t)
-	if err := c.Connect(to, patience); err != nil {
+	if err := c.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	a := must(l.Accept(patience))(t)
-	intercepting(s.group)
+	a := must(l.Accept(longWait))(t)
+	withIntercept(s.group)
 	s.group.Ambassador().Intercept = 0
-	up(t, s.net, s.group)
+	bringUp(t, s.net, s.group)
 	_ = c.Send("no more")
-	if _, _, err := c.Receive(patience); !errors.Is(err, unix.ECONNRESET) {
+	if _, _, err := c.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("a flow that was led, with nothing to lead it: %v, want a reset", err)
 	}
 	_ = a.Send("no more")
-	s.silent()
+	s.expectNothingSent()
 }
 
 // Somebody who turns the reflecting of marks off opens a way for the kernel's answers: it is noticed, and put right.
 func TestRootInterceptNoticesReflectionOff(t *testing.T) {
-	s := newStage(t, intercepting)
+	s := newHarness(t, withIntercept)
 	netnstest.Sysctl(t, s.ns, "ipv6/fwmark_reflect", "0")
 	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
 		t.Errorf("rules are %v, want absent", got)
 	}
-	up(t, s.net, s.group)
+	bringUp(t, s.net, s.group)
 	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
 		t.Errorf("rules are %v after mending, want present", got)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-const ledMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
+const interceptMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
 
 // segment is a TCP header without options, and without a checksum: nobody is to receive it.
 func segment(from, to uint16, flags byte) string {
@@ -29,9 +29,9 @@ func segment(from, to uint16, flags byte) string {
 // What a member might try so as to be led outside instead. Each returns; what it sent is judged by the capture.
 var interceptTricks = []struct {
 	name string
-	try  func(t *testing.T, s *stage, addr netip.Addr)
+	try  func(t *testing.T, s *harness, addr netip.Addr)
 }{
-	{"bound to eth0", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"bound to eth0", func(t *testing.T, s *harness, addr netip.Addr) {
 		for _, to := range []netip.AddrPort{
 			netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(addr, interceptPort),
 			netip.AddrPortFrom(loopbackOf(addr), interceptPort), netip.AddrPortFrom(loopbackOf(addr), 443),
@@ -40,7 +40,7 @@ var interceptTricks = []struct {
 			if err := errors.Join(tcp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0"), udp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0")); err != nil {
 				t.Fatal(err)
 			}
-			if err := tcp.Connect(to, short); err == nil {
+			if err := tcp.Connect(to, shortWait); err == nil {
 				t.Errorf("connected to %s", to)
 			}
 			_ = udp.SendTo(to, "x")
@@ -48,7 +48,7 @@ var interceptTricks = []struct {
 			udp.Close()
 		}
 	}},
-	{"another's address", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"another's address", func(t *testing.T, s *harness, addr netip.Addr) {
 		level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
 		if addr.Is4() {
 			level, freebind = unix.SOL_IP, unix.IP_FREEBIND
@@ -58,39 +58,39 @@ var interceptTricks = []struct {
 			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(addr.Next(), 0))); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Connect(to, short); err == nil {
+			if err := c.Connect(to, shortWait); err == nil {
 				t.Errorf("connected to %s", to)
 			}
 			c.Close()
 		}
 	}},
-	{"a loopback address", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"a loopback address", func(t *testing.T, s *harness, addr netip.Addr) {
 		c := must(s.member.TCP(addr))(t)
 		defer c.Close()
 		if err := c.Bind(netip.AddrPortFrom(loopbackOf(addr), 0)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Connect(netip.AddrPortFrom(addr, 443), short); err == nil {
+		if err := c.Connect(netip.AddrPortFrom(addr, 443), shortWait); err == nil {
 			t.Error("connected")
 		}
 	}},
-	{"UDP to the port", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"UDP to the port", func(t *testing.T, s *harness, addr netip.Addr) {
 		c := must(s.member.UDP(addr))(t)
 		defer c.Close()
 		if err := c.SendTo(netip.AddrPortFrom(addr, interceptPort), "x"); err == nil {
 			t.Error("was sent")
 		}
 	}},
-	{"the rules' own mark", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"the rules' own mark", func(t *testing.T, s *harness, addr netip.Addr) {
 		tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
 		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 		for _, c := range []*netnstest.Socket{tcp, udp, icmp} {
 			defer c.Close()
-			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, ledMark); err != nil {
+			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, interceptMark); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), short) // led, like any other
+		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), shortWait) // led, like any other
 		if err := udp.SendTo(netip.AddrPortFrom(addr, 53), "x"); err == nil {
 			t.Error("UDP was sent")
 		}
@@ -98,10 +98,10 @@ var interceptTricks = []struct {
 			t.Error("ICMP was sent")
 		}
 	}},
-	{"segments of no connection", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"segments of no connection", func(t *testing.T, s *harness, addr netip.Addr) {
 		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
-		for _, marked := range []int{0, ledMark} {
+		for _, marked := range []int{0, interceptMark} {
 			if err := raw.SetInt(unix.SOL_SOCKET, unix.SO_MARK, marked); err != nil {
 				t.Fatal(err)
 			}
@@ -114,11 +114,11 @@ var interceptTricks = []struct {
 			}
 		}
 	}},
-	{"segments on a flow that is led", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"segments on a flow that is led", func(t *testing.T, s *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
 		c := must(s.member.TCP(addr))(t)
 		defer c.Close()
-		if err := c.Connect(to, patience); err != nil {
+		if err := c.Connect(to, longWait); err != nil {
 			t.Fatal(err)
 		}
 		own := must(c.Local())(t)
@@ -128,11 +128,11 @@ var interceptTricks = []struct {
 			_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(own.Port(), 443, flags))
 		}
 	}},
-	{"no socket at all", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"no socket at all", func(t *testing.T, s *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
 		for range 4 { // each ends in the middle of a connection
 			p := s.container(spec.App, "short-lived")
-			if err := must(p.TCP(addr))(t).Connect(to, patience); err != nil {
+			if err := must(p.TCP(addr))(t).Connect(to, longWait); err != nil {
 				t.Fatal(err)
 			}
 			p.Kill()
@@ -142,7 +142,7 @@ var interceptTricks = []struct {
 
 // Nothing that a member does with interception in force is seen outside: with the fence, and by the rules alone.
 func TestRootInterceptTricks(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { intercepting(g); published(g) })
+	s := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	s.routeToGroup()
 	for _, fence := range []string{"with the fence", "by the rules alone"} {
 		if fence == "by the rules alone" {
@@ -166,7 +166,7 @@ func TestRootInterceptTricks(t *testing.T) {
 						a.Close()
 					}
 					l.Close()
-					s.silent()
+					s.expectNothingSent()
 				})
 			}
 		}
@@ -176,7 +176,7 @@ func TestRootInterceptTricks(t *testing.T) {
 // With the ambassador away a member may listen on its port, and is led to itself: inside the group, where it could talk to itself
 // before. Outside nothing is seen.
 func TestRootInterceptPortTakenByAMember(t *testing.T) {
-	s := newStage(t, intercepting)
+	s := newHarness(t, withIntercept)
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
@@ -185,7 +185,7 @@ func TestRootInterceptPortTakenByAMember(t *testing.T) {
 			if err := exchange(t, s.member, netip.AddrPortFrom(addr, 443), l); err != nil {
 				t.Error(err)
 			}
-			s.silent()
+			s.expectNothingSent()
 		})
 	}
 }

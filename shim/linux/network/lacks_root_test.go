@@ -18,9 +18,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// refusedLink fails unless connecting the group is one error with a hint, and has made neither a link nor the host's table. The
+// expectNoLink fails unless connecting the group is one error with a hint, and has made neither a link nor the host's table. The
 // group stays shut.
-func refusedLink(t *testing.T, n *Network, g *spec.Group, want string) {
+func expectNoLink(t *testing.T, n *Network, g *spec.Group, want string) {
 	t.Helper()
 	defer removeGroup(t, n, g.Name)
 	if err := errors.Join(n.Seal(t.Context(), g.Name), n.Admit(t.Context(), g)); err != nil {
@@ -44,7 +44,7 @@ func TestRootOverlappingRoute(t *testing.T) {
 	layout.Prefix4 = "198.51.100.0/24"
 	n := newNetwork(t, layout)
 	netnstest.NewOutside(t) // and with it a route to 198.51.100.0/24
-	refusedLink(t, n, testGroup("checkout", nil), "198.51.100.0/24 overlaps 198.51.100.0/24")
+	expectNoLink(t, n, testGroup("checkout", nil), "198.51.100.0/24 overlaps 198.51.100.0/24")
 	conn := must(ruleset.Open(0))(t)
 	defer conn.Close()
 	if there, err := ruleset.Exists(conn, layout.Table); there || err != nil {
@@ -60,12 +60,12 @@ func TestRootPoolIsFull(t *testing.T) {
 	for i := uint64(0); i < n.pool.Size(); i++ {
 		g := testGroup(string(rune('a'+i)), nil)
 		groups = append(groups, g)
-		up(t, n, g)
+		bringUp(t, n, g)
 	}
-	refusedLink(t, n, testGroup("more", nil), "no free addresses are left in 10.209.0.0/30")
+	expectNoLink(t, n, testGroup("more", nil), "no free addresses are left in 10.209.0.0/30")
 	removeGroup(t, n, groups[0].Name)
 	more := testGroup("more", nil)
-	up(t, n, more) // control: there is room again
+	bringUp(t, n, more) // control: there is room again
 	for _, g := range append(groups[1:], more) {
 		removeGroup(t, n, g.Name)
 	}
@@ -85,9 +85,9 @@ func TestRootHostWithoutIPv6(t *testing.T) {
 	if err := n.SelfTest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g := testGroup("checkout", func(g *spec.Group) { intercepting(g); published(g) })
+	g := testGroup("checkout", func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	defer removeGroup(t, n, g.Name)
-	up(t, n, g)
+	bringUp(t, n, g)
 	got := n.Observe(t.Context(), g.Name, g)
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Present}, presences(got)); diff != "" {
 		t.Errorf("namespace, rules, link (-want +got):\n%s", diff)

@@ -16,9 +16,9 @@ import (
 
 // A group's egress may change while it runs: the members' way out opens, closes, and closes to everybody.
 func TestRootEgressChanges(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	l := listen(t, s.world, to)
+	l := listen(t, s.remote, to)
 	defer l.Close()
 	for _, tt := range []struct {
 		egress             spec.Egress
@@ -56,14 +56,14 @@ func TestRootFenceTakenAwayIsNoticed(t *testing.T) {
 	n := newNetwork(t, testLayout(t))
 	g := testGroup("checkout", nil)
 	defer removeGroup(t, n, g.Name)
-	up(t, n, g)
+	bringUp(t, n, g)
 	if err := egress.Unfence(n.cgroups, n.layout.CgroupParent(g.Name, spec.App)); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.Observe(t.Context(), g.Name, g).Rules; got != host.Absent {
 		t.Errorf("rules are %v without the fence, want absent", got)
 	}
-	up(t, n, g)
+	bringUp(t, n, g)
 	if got := n.Observe(t.Context(), g.Name, g).Rules; got != host.Present {
 		t.Errorf("rules are %v after mending, want present", got)
 	}
@@ -74,7 +74,7 @@ func TestRootObserveUnknown(t *testing.T) {
 	n := newNetwork(t, testLayout(t))
 	g := testGroup("checkout", nil)
 	defer removeGroup(t, n, g.Name)
-	up(t, n, g)
+	bringUp(t, n, g)
 	real := n.cgroups.V2
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {

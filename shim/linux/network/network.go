@@ -37,10 +37,10 @@ type Network struct {
 	cgroups cgroup.Hierarchies
 
 	mu            sync.Mutex
-	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	assigned      map[string]addrs.Pair // handed out by this process; its link may not be made yet
 	routesChecked bool
 	names         map[string]cgroupNames // by group; see [Network.Denials]
-	doors         map[string]uint64      // by group: the cgroup of its ambassador, or of its last one
+	ambassadors   map[string]uint64      // by group: the cgroup of its ambassador, or of its last one
 }
 
 // New checks the configuration and finds the cgroup hierarchies; it changes nothing.
@@ -68,7 +68,7 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Network{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
+	return &Network{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{}}, nil
 }
 
 func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
@@ -119,7 +119,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	fence := egress.Fence
-	if !fenced(want) {
+	if !wantsFence(want) {
 		fence = egress.Unfence
 	}
 	if err := fence(n.cgroups, n.layout.CgroupParent(want.Name, spec.App)); err != nil {
@@ -155,7 +155,7 @@ func (n *Network) disconnect(group string) error {
 	err := errors.Join(netns.RemoveLink(link), n.uplink.Delete(link))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.given, group)
+	delete(n.assigned, group)
 	return err
 }
 
@@ -190,7 +190,7 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 func (n *Network) Remove(ctx context.Context, group string) error {
 	n.mu.Lock()
 	delete(n.names, group)
-	delete(n.doors, group)
+	delete(n.ambassadors, group)
 	n.mu.Unlock()
 	return errors.Join(
 		n.disconnect(group),
@@ -201,12 +201,12 @@ func (n *Network) Remove(ctx context.Context, group string) error {
 
 // A process that was killed leaves its cgroup a moment after its end is known.
 const (
-	leaveWithin = 500 * time.Millisecond
-	leaveEvery  = 10 * time.Millisecond
+	cgroupEmptyTimeout = 500 * time.Millisecond
+	cgroupEmptyPoll    = 10 * time.Millisecond
 )
 
 func (n *Network) removeCgroups(ctx context.Context, group string) error {
-	deadline := time.Now().Add(leaveWithin)
+	deadline := time.Now().Add(cgroupEmptyTimeout)
 	for {
 		err := n.cgroups.Remove(group)
 		if err == nil {
@@ -219,7 +219,7 @@ func (n *Network) removeCgroups(ctx context.Context, group string) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(leaveEvery):
+		case <-time.After(cgroupEmptyPoll):
 		}
 	}
 }

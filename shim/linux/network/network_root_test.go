@@ -16,10 +16,10 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-const patience = 2 * time.Second
+const longWait = 2 * time.Second
 
-// A stage is a host with a world outside and one group that is up.
-type stage struct {
+// A harness is a host with a world outside and one group that is up.
+type harness struct {
 	t          *testing.T
 	net        *Network
 	out        *netnstest.Outside
@@ -27,7 +27,7 @@ type stage struct {
 	ns         *os.File
 	ambassador *netnstest.Helper
 	member     *netnstest.Helper
-	world      *netnstest.Helper // outside
+	remote     *netnstest.Helper // outside
 	host       *netnstest.Helper
 	capture    *netnstest.Capture
 }
@@ -53,7 +53,7 @@ func testGroup(name string, edit func(*spec.Group)) *spec.Group {
 	return g
 }
 
-func up(t *testing.T, n *Network, g *spec.Group) {
+func bringUp(t *testing.T, n *Network, g *spec.Group) {
 	t.Helper()
 	for _, step := range []func() error{
 		func() error { return n.Seal(t.Context(), g.Name) },
@@ -66,51 +66,51 @@ func up(t *testing.T, n *Network, g *spec.Group) {
 	}
 }
 
-func newStage(t *testing.T, edit func(*spec.Group)) *stage {
+func newHarness(t *testing.T, edit func(*spec.Group)) *harness {
 	t.Helper()
 	netnstest.Root(t)
 	n, err := New(Config{Layout: testLayout(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{t: t, net: n, out: netnstest.NewOutside(t), group: testGroup("checkout", edit)}
+	s := &harness{t: t, net: n, out: netnstest.NewOutside(t), group: testGroup("checkout", edit)}
 	t.Cleanup(func() { // after the probes have ended
 		if err := n.Remove(t.Context(), s.group.Name); err != nil && t.Context().Err() == nil {
 			t.Error(err)
 		}
 	})
-	up(t, n, s.group)
+	bringUp(t, n, s.group)
 	if s.ns, err = n.open(s.group.Name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.ns.Close() })
 	s.ambassador = s.container(spec.Ambassador, "proxy")
 	s.member = s.container(spec.App, "web")
-	s.world = netnstest.NewHelper(t, s.out.NS, "")
+	s.remote = netnstest.NewHelper(t, s.out.NS, "")
 	s.host = netnstest.NewHelper(t, nil, "")
 	s.capture = netnstest.NewCapture(t, nil, n.linkName(s.group.Name))
 	return s
 }
 
 // container starts a probe as the runtime starts a container: in a cgroup of its own below the group's.
-func (s *stage) container(role spec.Role, name string) *netnstest.Helper {
+func (s *harness) container(role spec.Role, name string) *netnstest.Helper {
 	s.t.Helper()
 	cgroup := s.net.layout.CgroupPath(s.group.Name, role, name)
 	must(s.net.cgroups.Make(cgroup))(s.t)
 	return netnstest.NewHelper(s.t, s.ns, cgroup)
 }
 
-func (s *stage) nft(command string) {
+func (s *harness) nft(command string) {
 	s.t.Helper()
 	netnstest.NFT(s.t, s.ns, command+"\n", "-f", "-")
 }
 
-func (s *stage) families() map[string]netip.Addr {
+func (s *harness) families() map[string]netip.Addr {
 	return map[string]netip.Addr{"IPv4": s.out.Addr4, "IPv6": s.out.Addr6}
 }
 
 // groupAddr is the group's own address of the family.
-func (s *stage) groupAddr(like netip.Addr) netip.Addr {
+func (s *harness) groupAddr(like netip.Addr) netip.Addr {
 	s.t.Helper()
 	pair, err := s.net.pair(s.group.Name)
 	if err != nil {
@@ -122,9 +122,9 @@ func (s *stage) groupAddr(like netip.Addr) netip.Addr {
 	return pair.Group6
 }
 
-// silent fails if the group has sent anything since the last look, but for neighbour discovery. It has the ambassador send a
+// expectNothingSent fails if the group has sent anything since the last look, but for neighbour discovery. It has the ambassador send a
 // datagram first: once that is seen, so is all before it.
-func (s *stage) silent() {
+func (s *harness) expectNothingSent() {
 	s.t.Helper()
 	mark := netip.AddrPortFrom(s.out.Addr4, 7)
 	sock := must(s.ambassador.UDP(mark.Addr()))(s.t)
@@ -169,10 +169,10 @@ func exchange(t testing.TB, from *netnstest.Helper, to netip.AddrPort, listener 
 	t.Helper()
 	c := must(from.TCP(to.Addr()))(t)
 	defer c.Close()
-	if err := c.Connect(to, patience); err != nil {
+	if err := c.Connect(to, longWait); err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
-	a, err := listener.Accept(patience)
+	a, err := listener.Accept(longWait)
 	if err != nil {
 		return fmt.Errorf("accept: %w", err)
 	}
@@ -180,25 +180,25 @@ func exchange(t testing.TB, from *netnstest.Helper, to netip.AddrPort, listener 
 	if err := c.Send("ask"); err != nil {
 		return err
 	}
-	if got, _, err := a.Receive(patience); err != nil || got != "ask" {
+	if got, _, err := a.Receive(longWait); err != nil || got != "ask" {
 		return fmt.Errorf("received %q: %w", got, err)
 	}
 	if err := a.Send("answer"); err != nil {
 		return err
 	}
-	if got, _, err := c.Receive(patience); err != nil || got != "answer" {
+	if got, _, err := c.Receive(longWait); err != nil || got != "answer" {
 		return fmt.Errorf("received %q: %w", got, err)
 	}
 	return nil
 }
 
 func TestRootMembersAreRefusedAtOnce(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
 			to := netip.AddrPortFrom(addr, 443)
-			l := listen(t, s.world, to)
+			l := listen(t, s.remote, to)
 			defer l.Close()
 
 			if err := exchange(t, s.ambassador, to, l); err != nil {
@@ -208,7 +208,7 @@ func TestRootMembersAreRefusedAtOnce(t *testing.T) {
 
 			tcp := must(s.member.TCP(addr))(t)
 			defer tcp.Close()
-			if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) {
+			if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("TCP: %v, want a refusal", err)
 			}
 			if tcp.Took > 100*time.Millisecond {
@@ -225,7 +225,7 @@ func TestRootMembersAreRefusedAtOnce(t *testing.T) {
 			if err := icmp.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); err == nil {
 				t.Error("ICMP was sent")
 			}
-			s.silent()
+			s.expectNothingSent()
 
 			raw := must(s.ambassador.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 			defer raw.Close()
@@ -248,7 +248,7 @@ func TestRootMembersAreRefusedAtOnce(t *testing.T) {
 }
 
 // drain waits until the connections just closed have said all they have to say.
-func (s *stage) drain() {
+func (s *harness) drain() {
 	s.t.Helper()
 	mark := netip.AddrPortFrom(s.out.Addr4, 8)
 	sock := must(s.ambassador.UDP(mark.Addr()))(s.t)

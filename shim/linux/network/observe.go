@@ -74,7 +74,7 @@ func (n *Network) links() ([]string, error) {
 
 // Observe implements [runner.Network].
 func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s host.NetState) {
-	n.learn(group) // every container is looked at soon after its start, and may be gone when its denials are asked for
+	n.recordNames(group) // every container is looked at soon after its start, and may be gone when its denials are asked for
 	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
 	if s.Pinned = presence(pinned); err != nil {
 		s.Pinned = n.unknown(group, err)
@@ -118,7 +118,7 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	return host.Present, presence(ok && stands == fenced(want))
+	return host.Present, presence(ok && stands == wantsFence(want))
 }
 
 func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {
@@ -127,7 +127,7 @@ func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []
 	if err != nil {
 		return n.unknown(group, err), nil
 	}
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	var shown []string
 	if ok {
 		for _, a := range pair.Group() {

@@ -15,13 +15,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func (s *stage) quota(bytes int64) {
+func (s *harness) setQuota(bytes int64) {
 	s.t.Helper()
 	s.group.Ambassador().Quota = bytes
-	up(s.t, s.net, s.group)
+	bringUp(s.t, s.net, s.group)
 }
 
-func (s *stage) spent() (used, quota uint64) {
+func (s *harness) spent() (used, quota uint64) {
 	s.t.Helper()
 	used, quota, err := s.net.Spent(s.group.Name)
 	if err != nil {
@@ -31,17 +31,17 @@ func (s *stage) spent() (used, quota uint64) {
 }
 
 // sink is an address outside that takes datagrams and answers none, not by an error either.
-func (s *stage) sink() netip.AddrPort {
+func (s *harness) sink() netip.AddrPort {
 	s.t.Helper()
 	at := netip.AddrPortFrom(s.out.Addr4, 9999)
-	if err := must(s.world.UDP(at.Addr()))(s.t).Bind(at); err != nil {
+	if err := must(s.remote.UDP(at.Addr()))(s.t).Bind(at); err != nil {
 		s.t.Fatal(err)
 	}
 	return at
 }
 
-// spend has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
-func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
+// sendUntilRefused has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
+func sendUntilRefused(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 	t.Helper()
 	udp := must(p.UDP(to.Addr()))(t)
 	defer udp.Close()
@@ -57,10 +57,10 @@ func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 
 // The door shuts when the quota is spent, both ways and at once, and opens again when the quota is raised: by what was added.
 func TestRootQuota(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	to := netip.AddrPortFrom(s.out.Addr4, 443)
 	sink := s.sink()
-	outside, inside := listen(t, s.world, to), listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
+	outside, inside := listen(t, s.remote, to), listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
 	defer outside.Close()
 	defer inside.Close()
 	front := netip.AddrPortFrom(s.out.Host4, 8443)
@@ -69,8 +69,8 @@ func TestRootQuota(t *testing.T) {
 	}
 
 	const first = 20000
-	s.quota(first)
-	if err := errors.Join(exchange(t, s.ambassador, to, outside), exchange(t, s.world, front, inside)); err != nil {
+	s.setQuota(first)
+	if err := errors.Join(exchange(t, s.ambassador, to, outside), exchange(t, s.remote, front, inside)); err != nil {
 		t.Fatal(err)
 	}
 	before, quota := s.spent()
@@ -83,37 +83,37 @@ func TestRootQuota(t *testing.T) {
 	}
 	flow := must(s.ambassador.TCP(to.Addr()))(t)
 	defer flow.Close()
-	if err := flow.Connect(to, patience); err != nil {
+	if err := flow.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	must(outside.Accept(patience))(t)
+	must(outside.Accept(longWait))(t)
 	open, _ := s.spent()
 	if open-before > 1000 { // the ends of the exchanges may be among it
 		t.Errorf("a handshake outside and 10 kB on loopback cost %d bytes; loopback is not counted", open-before)
 	}
 	const datagram = 1028
-	if sent := spend(t, s.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
+	if sent := sendUntilRefused(t, s.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
 		t.Errorf("%d datagrams left with %d bytes to go", sent, first-open)
 	}
-	s.shut(to, front, flow, inside)
+	s.expectShut(to, front, flow, inside)
 	if used, quota := s.spent(); used != first || quota != first {
 		t.Errorf("%d of %d is spent, want all", used, quota)
 	}
-	s.denials()
+	s.expectDenials()
 
 	// Asking on and on while the door is shut costs nothing of what is added later.
 	for range 50 {
-		spend(t, s.ambassador, sink)
+		sendUntilRefused(t, s.ambassador, sink)
 	}
-	s.quota(first + 5*datagram + 500)
-	if sent := spend(t, s.ambassador, sink); sent < 5 || sent > 6 {
+	s.setQuota(first + 5*datagram + 500)
+	if sent := sendUntilRefused(t, s.ambassador, sink); sent < 5 || sent > 6 {
 		t.Errorf("%d datagrams left after the quota was raised by five and a half", sent)
 	}
-	s.quota(0)
+	s.setQuota(0)
 	if err := exchange(t, s.ambassador, to, outside); err != nil {
 		t.Errorf("without a quota: %v", err)
 	}
-	s.quota(first) // less than has passed
+	s.setQuota(first) // less than has passed
 	if err := exchange(t, s.ambassador, to, outside); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("with the quota back: %v, want a refusal", err)
 	}
@@ -122,21 +122,21 @@ func TestRootQuota(t *testing.T) {
 	}
 }
 
-// shut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
-func (s *stage) shut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
+// expectShut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
+func (s *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
 	s.t.Helper()
 	tcp := must(s.ambassador.TCP(to.Addr()))(s.t)
 	defer tcp.Close()
-	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
 		s.t.Errorf("TCP: %v after %s, want a refusal at once", err, tcp.Took)
 	}
 	_ = flow.Send("more")
-	if _, _, err := flow.Receive(patience); !errors.Is(err, unix.ECONNRESET) {
+	if _, _, err := flow.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
 		s.t.Errorf("a flow that was open: %v, want a reset", err)
 	}
-	c := must(s.world.TCP(front.Addr()))(s.t)
+	c := must(s.remote.TCP(front.Addr()))(s.t)
 	defer c.Close()
-	if err := c.Connect(front, short); err == nil {
+	if err := c.Connect(front, shortWait); err == nil {
 		s.t.Error("a caller from outside was let in")
 	}
 	if err := exchange(s.t, s.member, netip.MustParseAddrPort("127.0.0.1:443"), inside); err != nil {
@@ -150,7 +150,7 @@ func (s *stage) shut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
 
 // Whoever changes the quota by hand finds it changed back, with what was spent.
 func TestRootQuotaChangedByHand(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
+	s := newHarness(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
 	udp := must(s.ambassador.UDP(s.out.Addr4))(t)
 	if err := udp.SendTo(s.sink(), "x"); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestRootQuotaChangedByHand(t *testing.T) {
 		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
 			t.Errorf("after %q the rules are %v", change, got)
 		}
-		up(t, s.net, s.group)
+		bringUp(t, s.net, s.group)
 		if used, quota := s.spent(); used != 29 || quota != 50000 {
 			t.Errorf("after %q %d of %d is spent, want 29 of 50000", change, used, quota)
 		}

@@ -13,16 +13,16 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// crossed is how many bytes have crossed the group's link, out of the group and into it.
-func (s *stage) crossed() (out, in uint64) {
+// linkBytes is how many bytes have crossed the group's link, out of the group and into it.
+func (s *harness) linkBytes() (out, in uint64) {
 	s.t.Helper()
 	link := must(netlink.LinkByName(s.net.linkName(s.group.Name)))(s.t)
 	stats := link.Attrs().Statistics
 	return stats.RxBytes, stats.TxBytes
 }
 
-// blast sends 3 MB in datagrams of 1000 bytes, and returns how long that took. What is too much is lost on the way.
-func blast(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Duration {
+// sendBurst sends 3 MB in datagrams of 1000 bytes, and returns how long that took. What is too much is lost on the way.
+func sendBurst(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Duration {
 	t.Helper()
 	udp := must(from.UDP(to.Addr()))(t)
 	defer udp.Close()
@@ -35,7 +35,7 @@ func blast(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Duratio
 
 // A rate bounds what crosses the link, in each direction by itself; without one all of it does.
 func TestRootRate(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	sink := s.sink()
 	inside := must(s.ambassador.UDP(s.out.Addr4))(t)
 	if err := inside.Bind(netip.MustParseAddrPort("0.0.0.0:53")); err != nil {
@@ -58,13 +58,13 @@ func TestRootRate(t *testing.T) {
 		{"none again", spec.Rate{}},
 	} {
 		s.group.Ambassador().Rate = tt.rate
-		up(t, s.net, s.group)
+		bringUp(t, s.net, s.group)
 		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Link; got != host.Present {
 			t.Errorf("%s: the link is %v", tt.name, got)
 		}
-		out, in := s.crossed()
-		took := blast(t, s.ambassador, sink) + blast(t, s.world, front)
-		outNow, inNow := s.crossed()
+		out, in := s.linkBytes()
+		took := sendBurst(t, s.ambassador, sink) + sendBurst(t, s.remote, front)
+		outNow, inNow := s.linkBytes()
 		for direction, x := range map[string]struct {
 			bounded int64
 			bytes   uint64

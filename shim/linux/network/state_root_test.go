@@ -112,7 +112,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 		g.Ambassador().Rate = spec.Rate{Out: 2e6, In: 10e6}
 	})
 	defer removeGroup(t, n, g.Name)
-	up(t, n, g)
+	bringUp(t, n, g)
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	tests := []struct {
@@ -153,7 +153,7 @@ func TestRootDamageIsNoticedAndMended(t *testing.T) {
 			if diff := cmp.Diff(tt.want, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 			}
-			up(t, n, g)
+			bringUp(t, n, g)
 			all := [3]host.Presence{host.Present, host.Present, host.Present}
 			if diff := cmp.Diff(all, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("after mending (-want +got):\n%s", diff)
@@ -202,7 +202,7 @@ func TestRootHalfMadeIsRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := testGroup("half", nil)
-			up(t, n, g)
+			bringUp(t, n, g)
 			if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Present}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 				t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 			}
@@ -217,8 +217,8 @@ func TestRootTwoInstancesDoNotSeeEachOther(t *testing.T) {
 	layout.Table, layout.CgroupRoot, layout.Prefix4, layout.Prefix6 = "sallyport2", layout.CgroupRoot+"/second", "10.210.0.0/16", "fd5a:11e0:9028::/64"
 	b := newNetwork(t, layout)
 	g := testGroup("checkout", nil)
-	up(t, a, g)
-	up(t, b, g)
+	bringUp(t, a, g)
+	bringUp(t, b, g)
 	removeGroup(t, b, g.Name)
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Present}, presences(a.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("the other instance removed its group of the same name (-want +got):\n%s", diff)

@@ -12,11 +12,11 @@ import (
 
 // An app that binds the ambassador's 4-tuple neither sends on its flow nor answers on it.
 func TestRootFourTupleTrick(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
-			server := must(s.world.UDP(addr))(t)
+			server := must(s.remote.UDP(addr))(t)
 			defer server.Close()
 			at := netip.AddrPortFrom(addr, 53)
 			if err := server.Bind(at); err != nil {
@@ -25,7 +25,7 @@ func TestRootFourTupleTrick(t *testing.T) {
 			own := netip.AddrPortFrom(s.groupAddr(addr), 40000)
 			open := func(p *netnstest.Helper) *netnstest.Socket {
 				c := must(p.UDP(addr))(t)
-				if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), c.Bind(own), c.Connect(at, patience)); err != nil {
+				if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), c.Bind(own), c.Connect(at, longWait)); err != nil {
 					t.Fatal(err)
 				}
 				return c
@@ -35,7 +35,7 @@ func TestRootFourTupleTrick(t *testing.T) {
 			if err := honest.Send("honest"); err != nil {
 				t.Fatal(err)
 			}
-			got, from, err := server.Receive(patience)
+			got, from, err := server.Receive(longWait)
 			if err != nil || got != "honest" {
 				t.Fatalf("control: received %q: %v", got, err)
 			}
@@ -50,17 +50,17 @@ func TestRootFourTupleTrick(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got, _, err := thief.Receive(short); err == nil {
+			if got, _, err := thief.Receive(shortWait); err == nil {
 				t.Errorf("the member received %q on the ambassador's flow", got)
 			}
-			s.silent()
+			s.expectNothingSent()
 		})
 	}
 }
 
 // A member can't make the namespace itself forward: by way of loopback, with forwarding turned on behind our back.
 func TestRootNamespaceDoesNotForward(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	netnstest.Sysctl(t, s.ns, "ipv4/ip_forward", "1")
 	netnstest.Sysctl(t, s.ns, "ipv6/conf/all/forwarding", "1")
 	netnstest.Sysctl(t, s.ns, "ipv4/conf/lo/accept_local", "1")
@@ -75,14 +75,14 @@ func TestRootNamespaceDoesNotForward(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = c.SendTo(netip.AddrPortFrom(addr, 53), "by way of lo")
-			s.silent()
+			s.expectNothingSent()
 		})
 	}
 }
 
 // The resets by which a member is refused don't leave either, whatever source address it claims.
 func TestRootForeignSourceAddress(t *testing.T) {
-	s := newStage(t, nil)
+	s := newHarness(t, nil)
 	for name, claimed := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
@@ -95,10 +95,10 @@ func TestRootForeignSourceAddress(t *testing.T) {
 			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(claimed, 0))); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Connect(netip.AddrPortFrom(claimed.Next(), 443), short); err == nil {
+			if err := c.Connect(netip.AddrPortFrom(claimed.Next(), 443), shortWait); err == nil {
 				t.Error("connected")
 			}
-			s.silent()
+			s.expectNothingSent()
 		})
 	}
 }
@@ -106,7 +106,7 @@ func TestRootForeignSourceAddress(t *testing.T) {
 // A member that shares the ambassador's port and has every packet given to itself is given none: the rules take these packets
 // for the ambassador's, the fence knows better.
 func TestRootSharedPort(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
 			host := s.out.Host4
@@ -115,7 +115,7 @@ func TestRootSharedPort(t *testing.T) {
 			}
 			share := func(p *netnstest.Helper) *netnstest.Socket {
 				l := must(p.UDP(addr))(t)
-				if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), l.Bind(netip.AddrPortFrom(any4or6(addr), 53))); err != nil {
+				if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), l.Bind(netip.AddrPortFrom(unspecified(addr), 53))); err != nil {
 					t.Fatal(err)
 				}
 				return l
@@ -126,7 +126,7 @@ func TestRootSharedPort(t *testing.T) {
 			send := func() {
 				t.Helper()
 				for range 32 { // each from another port, so that some are taken for the ambassador's
-					c := must(s.world.UDP(addr))(t)
+					c := must(s.remote.UDP(addr))(t)
 					if err := c.SendTo(netip.AddrPortFrom(host, 8053), "x"); err != nil {
 						t.Fatal(err)
 					}
@@ -134,14 +134,14 @@ func TestRootSharedPort(t *testing.T) {
 				}
 			}
 			send()
-			if _, _, err := honest.Receive(patience); err != nil {
+			if _, _, err := honest.Receive(longWait); err != nil {
 				t.Errorf("control: the ambassador receives nothing: %v", err)
 			}
 			if err := thief.PickAlways(1); err != nil {
 				t.Fatal(err)
 			}
 			send()
-			if got, _, err := thief.Receive(short); err == nil {
+			if got, _, err := thief.Receive(shortWait); err == nil {
 				t.Errorf("the member received %q", got)
 			}
 		})
@@ -150,7 +150,7 @@ func TestRootSharedPort(t *testing.T) {
 
 // With every rule of the namespace gone members still neither send nor receive.
 func TestRootFenceStandsWithoutRules(t *testing.T) {
-	s := newStage(t, published)
+	s := newHarness(t, withPublish)
 	netnstest.NFT(t, s.ns, "", "flush", "ruleset")
 	for name, addr := range s.families() {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestRootFenceStandsWithoutRules(t *testing.T) {
 			defer tcp.Close()
 			defer udp.Close()
 			defer icmp.Close()
-			if err := tcp.Connect(to, short); err == nil {
+			if err := tcp.Connect(to, shortWait); err == nil {
 				t.Error("TCP connected")
 			}
 			if err := udp.SendTo(to, "x"); !errors.Is(err, unix.EPERM) {
@@ -174,18 +174,18 @@ func TestRootFenceStandsWithoutRules(t *testing.T) {
 			if err := icmp.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); !errors.Is(err, unix.EPERM) {
 				t.Errorf("ICMP: %v, want EPERM", err)
 			}
-			s.silent()
-			l := listen(t, s.member, netip.AddrPortFrom(any4or6(addr), 443))
-			c := must(s.world.TCP(addr))(t)
-			if err := c.Connect(netip.AddrPortFrom(host, 8443), short); err == nil {
+			s.expectNothingSent()
+			l := listen(t, s.member, netip.AddrPortFrom(unspecified(addr), 443))
+			c := must(s.remote.TCP(addr))(t)
+			if err := c.Connect(netip.AddrPortFrom(host, 8443), shortWait); err == nil {
 				t.Error("a member was reached")
 			}
 			if err := errors.Join(l.Close(), c.Close()); err != nil {
 				t.Fatal(err)
 			}
-			l = listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			l = listen(t, s.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer l.Close()
-			if err := exchange(t, s.world, netip.AddrPortFrom(host, 8443), l); err != nil {
+			if err := exchange(t, s.remote, netip.AddrPortFrom(host, 8443), l); err != nil {
 				t.Errorf("control: the ambassador is not reached: %v", err)
 			}
 			s.drain()

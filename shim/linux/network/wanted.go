@@ -41,8 +41,8 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	return p, err
 }
 
-// fenced says whether the group's members are kept to loopback by a fence on their cgroup as well.
-func fenced(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
+// wantsFence says whether the group's members are kept to loopback by a fence on their cgroup as well.
+func wantsFence(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
 
 // endpoints is the wanted allow list. It binds the ambassador; where everybody may leave there is none.
 func endpoints(want *spec.Group) ([]egress.Endpoint, error) {

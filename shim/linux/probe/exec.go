@@ -13,46 +13,46 @@ import (
 )
 
 const (
-	// startsAtOnce is how many programs of exec probes may start at the same time: each start is two processes of runc's. A
+	// maxStarts is how many programs of exec probes may start at the same time: each start is two processes of runc's. A
 	// daemon that adopts fifty groups would otherwise keep the host busy for longer than their timeouts.
-	startsAtOnce = 4
-	// longestTurn is when the next may start although one has not come to its end: what a start costs is over by then.
-	longestTurn = time.Second
-	// startWithin is how long containerd may take to start one. That says nothing about the container.
-	startWithin = 30 * time.Second
+	maxStarts = 4
+	// longestStart is when the next may start although one has not come to its end: what a start costs is over by then.
+	longestStart = time.Second
+	// startTimeout is how long containerd may take to start one. That says nothing about the container.
+	startTimeout = 30 * time.Second
 )
 
-var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host.ErrNotAsked, startWithin)
+var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host.ErrNotAsked, startTimeout)
 
-// run succeeds when the command ends with status 0. Its timeout runs from when it has started.
-func (h *Prober) run(ctx context.Context, group, container string, p spec.Probe) error {
-	what := "exec " + excerpt(strings.Join(p.Exec, " "), longestExcerpt)
+// runExec succeeds when the command ends with status 0. Its timeout runs from when it has started.
+func (h *Prober) runExec(ctx context.Context, group, container string, p spec.Probe) error {
+	what := "exec " + excerpt(strings.Join(p.Exec, " "), maxExcerpt)
 	select {
-	case h.turns <- struct{}{}:
+	case h.starting <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	turn := time.AfterFunc(longestTurn, func() { <-h.turns })
+	turn := time.AfterFunc(longestStart, func() { <-h.starting })
 	defer func() {
 		if turn.Stop() {
-			<-h.turns
+			<-h.starting
 		}
 	}()
 
 	asked, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	limit := time.AfterFunc(startWithin, func() { end(errNotStarted) })
+	limit := time.AfterFunc(startTimeout, func() { end(errNotStarted) })
 	defer func() { limit.Stop() }()
 	var output tail
 	status, err := h.exec.Exec(asked, host.ExecRequest{
 		Group: group, Container: container, Args: p.Exec, Stdout: &output, Stderr: &output,
 		Started: func() {
 			if limit.Stop() {
-				limit = time.AfterFunc(p.Timeout, func() { end(&unanswered{p.Timeout}) })
+				limit = time.AfterFunc(p.Timeout, func() { end(&timeoutError{p.Timeout}) })
 			}
 		},
 	})
-	if late, ok := errors.AsType[*unanswered](context.Cause(asked)); ok {
+	if late, ok := errors.AsType[*timeoutError](context.Cause(asked)); ok {
 		return fmt.Errorf("%s: no end within %s", what, late.timeout)
 	}
 	switch {
@@ -63,7 +63,7 @@ func (h *Prober) run(ctx context.Context, group, container string, p spec.Probe)
 	case status == 0:
 		return nil
 	}
-	if said := excerpt(output.line(), longestExcerpt); said != "" {
+	if said := excerpt(output.line(), maxExcerpt); said != "" {
 		return fmt.Errorf("%s: status %d: %s", what, status, said)
 	}
 	return fmt.Errorf("%s: status %d", what, status)
@@ -75,13 +75,13 @@ type tail struct {
 	text []byte
 }
 
-const longestTail = 1 << 10
+const maxTail = 1 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.text = append(t.text, p[max(0, len(p)-longestTail):]...)
-	t.text = t.text[max(0, len(t.text)-longestTail):]
+	t.text = append(t.text, p[max(0, len(p)-maxTail):]...)
+	t.text = t.text[max(0, len(t.text)-maxTail):]
 	return len(p), nil
 }
 

@@ -135,11 +135,11 @@ func TestRunTakesTurns(t *testing.T) {
 			}
 			done <- time.Since(began)
 		}
-		for range startsAtOnce {
+		for range maxStarts {
 			go probe("slow")
 		}
 		synctest.Wait()
-		for range 40 - startsAtOnce {
+		for range 40 - maxStarts {
 			go probe("web")
 		}
 		var first, last time.Duration
@@ -152,7 +152,7 @@ func TestRunTakesTurns(t *testing.T) {
 		if first != time.Second+time.Millisecond || last != time.Hour {
 			t.Errorf("the first ended after %s, the last after %s", first, last)
 		}
-		if most.Load() != 2*startsAtOnce {
+		if most.Load() != 2*maxStarts {
 			t.Errorf("%d ran at once", most.Load())
 		}
 	})
@@ -160,8 +160,8 @@ func TestRunTakesTurns(t *testing.T) {
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	p := New(layout.Layout{}, execFunc(func(ctx context.Context, req host.ExecRequest) (uint32, error) { return 0, nil }))
-	for range startsAtOnce {
-		p.turns <- struct{}{}
+	for range maxStarts {
+		p.starting <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -15,9 +15,9 @@ import (
 
 // What is read of an answer: enough of its body for the error to quote, and for a server to get rid of a short one.
 const (
-	longestHeader = 64 << 10
-	longestBody   = 10 << 10
-	mostRedirects = 10
+	maxHeader    = 64 << 10
+	maxBody      = 10 << 10
+	maxRedirects = 10
 )
 
 func httpURL(p *spec.HTTPProbe) string {
@@ -39,14 +39,14 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 	req.Header.Set("Accept", "*/*")
 	client := http.Client{
 		Transport: &http.Transport{
-			DialContext: dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: longestHeader,
+			DialContext: dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(to *http.Request, before []*http.Request) error {
 			if to.URL.Scheme != "http" || to.URL.Host != req.URL.Host {
 				return http.ErrUseLastResponse
 			}
-			if len(before) > mostRedirects {
-				return fmt.Errorf("it redirects more than %d times", mostRedirects)
+			if len(before) > maxRedirects {
+				return fmt.Errorf("it redirects more than %d times", maxRedirects)
 			}
 			return nil
 		},
@@ -59,19 +59,19 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 		return err
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, longestBody)) // the status is the answer
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // the status is the answer
 	if resp.StatusCode >= 200 && resp.StatusCode < 400 {
 		return nil
 	}
 	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if said := excerpt(string(body), longestExcerpt); !echoes(said, status) {
+	if said := excerpt(string(body), maxExcerpt); !repeatsStatus(said, status) {
 		return fmt.Errorf("%s: %s", status, said)
 	}
 	return errors.New(status)
 }
 
-// echoes says that a body tells no more than the status does, as those of most libraries: "404 page not found".
-func echoes(body, status string) bool {
+// repeatsStatus says that a body tells no more than the status does, as those of most libraries: "404 page not found".
+func repeatsStatus(body, status string) bool {
 	known := strings.Fields(strings.ToLower(status) + " page")
 	for word := range strings.FieldsSeq(strings.ToLower(body)) {
 		if !slices.Contains(known, strings.Trim(word, ".,:;!")) {

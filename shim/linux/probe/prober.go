@@ -24,22 +24,22 @@ import (
 // socket of its own and without a process: 127.0.0.1 and, where that is refused, ::1. It goes nowhere else, whatever a redirect
 // says. For exec it runs the command in the container.
 type Prober struct {
-	layout layout.Layout
-	exec   host.Execer
-	turns  chan struct{} // a token for each program of an exec probe that may start at the same time
+	layout   layout.Layout
+	exec     host.Execer
+	starting chan struct{} // a token for each program of an exec probe that may start at the same time
 }
 
 // New asks nobody yet.
 func New(l layout.Layout, exec host.Execer) *Prober {
-	return &Prober{layout: l, exec: exec, turns: make(chan struct{}, startsAtOnce)}
+	return &Prober{layout: l, exec: exec, starting: make(chan struct{}, maxStarts)}
 }
 
 // Probe implements [probes.Prober].
 func (h *Prober) Probe(ctx context.Context, group, container string, p spec.Probe) error {
 	if p.Exec != nil {
-		return h.run(ctx, group, container, p)
+		return h.runExec(ctx, group, container, p)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, &unanswered{p.Timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, &timeoutError{p.Timeout})
 	defer cancel()
 	return askOver(ctx, p, func(_ context.Context, _, _ string) (net.Conn, error) { // a library's context may outlive the try
 		return netns.DialLoopback(ctx, h.layout.NetnsPath(group), portOf(p))
@@ -50,11 +50,11 @@ func (h *Prober) Probe(ctx context.Context, group, container string, p spec.Prob
 func askOver(ctx context.Context, p spec.Probe, dial dialer) error {
 	switch {
 	case p.HTTP != nil:
-		return answer(ctx, "GET "+httpURL(p.HTTP), askHTTP(ctx, p.HTTP, dial))
+		return resultError(ctx, "GET "+httpURL(p.HTTP), askHTTP(ctx, p.HTTP, dial))
 	case p.GRPC != nil:
-		return answer(ctx, grpcTarget(p.GRPC), askGRPC(ctx, p.GRPC, dial))
+		return resultError(ctx, grpcTarget(p.GRPC), askGRPC(ctx, p.GRPC, dial))
 	default:
-		return answer(ctx, "connect to "+loopback(p.TCP.Port), askTCP(ctx, dial))
+		return resultError(ctx, "connect to "+loopback(p.TCP.Port), askTCP(ctx, dial))
 	}
 }
 
@@ -84,15 +84,15 @@ func portOf(p spec.Probe) uint16 {
 // loopback is where a port is asked, as far as an operator need know.
 func loopback(port uint16) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// An unanswered is the cause of a context that ended because a probe's timeout was over.
-type unanswered struct{ timeout time.Duration }
+// An timeoutError is the cause of a context that ended because a probe's timeout was over.
+type timeoutError struct{ timeout time.Duration }
 
-func (t *unanswered) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
+func (t *timeoutError) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
 
-// answer is what a try comes to that was to do what: the libraries' errors without the words that are theirs, and apart those that
+// resultError is what a try comes to that was to do what: the libraries' errors without the words that are theirs, and apart those that
 // the container has no part in.
-func answer(ctx context.Context, what string, err error) error {
-	late, isLate := errors.AsType[*unanswered](context.Cause(ctx))
+func resultError(ctx context.Context, what string, err error) error {
+	late, isLate := errors.AsType[*timeoutError](context.Cause(ctx))
 	errno, isErrno := errors.AsType[unix.Errno](err)
 	switch {
 	case err == nil:
@@ -106,7 +106,7 @@ func answer(ctx context.Context, what string, err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: it hung up without an answer", what)
 	default:
-		return fmt.Errorf("%s: %s", what, excerpt(err.Error(), longestError))
+		return fmt.Errorf("%s: %s", what, excerpt(err.Error(), maxError))
 	}
 }
 
@@ -125,6 +125,6 @@ func excerpt(text string, most int) string {
 }
 
 const (
-	longestExcerpt = 160 // characters of what a container said
-	longestError   = 240 // of an error that may have an excerpt in it
+	maxExcerpt = 160 // characters of what a container said
+	maxError   = 240 // of an error that may have an excerpt in it
 )

@@ -24,11 +24,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// probeTime is how long a probe and what it asks may take.
-const probeTime = 2 * time.Second
+// probeTimeout is how long a probe and what it asks may take.
+const probeTimeout = 2 * time.Second
 
-// A probed is a group on a real host whose processes are asked.
-type probed struct {
+// A harness is a group on a real host whose processes are asked.
+type harness struct {
 	t          *testing.T
 	layout     layout.Layout
 	net        *network.Network
@@ -40,17 +40,17 @@ type probed struct {
 	capture    *netnstest.Capture // of the group's link
 }
 
-// probedLayout is of one instance that is alone on the host.
-func probedLayout(runDir string) layout.Layout {
+// testLayout is of one instance that is alone on the host.
+func testLayout(runDir string) layout.Layout {
 	return layout.Layout{
 		RunDir: runDir, CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
 	}
 }
 
-func newProbed(t *testing.T) *probed {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	netnstest.Root(t)
-	s := &probed{t: t, layout: probedLayout(t.TempDir()), out: netnstest.NewOutside(t)}
+	s := &harness{t: t, layout: testLayout(t.TempDir()), out: netnstest.NewOutside(t)}
 	s.group = &spec.Group{Name: "checkout", Egress: spec.EgressAmbassador, Containers: []spec.Container{
 		{Name: "proxy", Role: spec.Ambassador}, {Name: "web", Role: spec.App},
 	}}
@@ -84,7 +84,7 @@ func newProbed(t *testing.T) *probed {
 }
 
 // container starts a process as the runtime starts a container: in a cgroup of its own below the group's.
-func (s *probed) container(role spec.Role, name string) *netnstest.Helper {
+func (s *harness) container(role spec.Role, name string) *netnstest.Helper {
 	s.t.Helper()
 	path := s.layout.CgroupPath(s.group.Name, role, name)
 	cgroups, err := cgroup.FindHierarchies()
@@ -98,7 +98,7 @@ func (s *probed) container(role spec.Role, name string) *netnstest.Helper {
 }
 
 // listen has a process of the group listen.
-func (s *probed) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
+func (s *harness) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
 	s.t.Helper()
 	l, err := who.TCP(at.Addr())
 	if err != nil {
@@ -110,9 +110,9 @@ func (s *probed) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Soc
 	return l
 }
 
-// silent fails if the group has sent anything, but for neighbour discovery. It has the ambassador send a datagram first: once that
+// expectNothingSent fails if the group has sent anything, but for neighbour discovery. It has the ambassador send a datagram first: once that
 // is seen, so is all before it.
-func (s *probed) silent() {
+func (s *harness) expectNothingSent() {
 	s.t.Helper()
 	mark := netip.AddrPortFrom(s.out.Addr4, 7)
 	sock, err := s.ambassador.UDP(mark.Addr())
@@ -147,7 +147,7 @@ func TestRootProbesGetThrough(t *testing.T) {
 		{"direct", func(g *spec.Group) { g.Egress = spec.EgressDirect }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newProbed(t)
+			s := newHarness(t)
 			if tt.edit != nil {
 				tt.edit(s.group)
 			}
@@ -160,24 +160,24 @@ func TestRootProbesGetThrough(t *testing.T) {
 				if err := h.Probe(t.Context(), s.group.Name, "web", tcpProbe(7000)); err != nil {
 					t.Errorf("the %s: %v", role, err)
 				}
-				if _, err := l.Accept(probeTime); err != nil {
+				if _, err := l.Accept(probeTimeout); err != nil {
 					t.Errorf("the %s was not asked: %v", role, err)
 				}
 				l.Close()
 			}
 			if tt.leaves {
-				s.silent()
+				s.expectNothingSent()
 			}
 		})
 	}
 }
 
 func tcpProbe(port uint16) spec.Probe {
-	return spec.Probe{Kind: "ready", TCP: &spec.TCPProbe{Port: port}, Timeout: probeTime}
+	return spec.Probe{Kind: "ready", TCP: &spec.TCPProbe{Port: port}, Timeout: probeTimeout}
 }
 
-// serveIn listens on the loopback of the group, as nobody's process.
-func (s *probed) serveIn(port string) net.Listener {
+// listenInGroup listens on the loopback of the group, as nobody's process.
+func (s *harness) listenInGroup(port string) net.Listener {
 	s.t.Helper()
 	var l net.Listener
 	netnstest.In(s.t, s.ns, func() (err error) {
@@ -188,20 +188,20 @@ func (s *probed) serveIn(port string) net.Listener {
 }
 
 func TestRootProbesAsk(t *testing.T) {
-	s := newProbed(t)
+	s := newHarness(t)
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/well" {
 			http.Error(w, "a headache", http.StatusServiceUnavailable)
 		}
 	})}
 	defer web.Close()
-	go web.Serve(s.serveIn("8080"))
+	go web.Serve(s.listenInGroup("8080"))
 	rpc := grpc.NewServer()
 	defer rpc.Stop()
 	said := health.NewServer()
 	said.SetServingStatus("unwell", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	grpc_health_v1.RegisterHealthServer(rpc, said)
-	go rpc.Serve(s.serveIn("9090"))
+	go rpc.Serve(s.listenInGroup("9090"))
 
 	h := New(s.layout, nil)
 	for _, tt := range []struct {
@@ -233,7 +233,7 @@ func TestRootProbesAsk(t *testing.T) {
 // BenchmarkRootProbe is what a probe that succeeds costs the daemon.
 func BenchmarkRootProbe(b *testing.B) {
 	netnstest.Root(b)
-	layout := probedLayout(b.TempDir())
+	layout := testLayout(b.TempDir())
 	n, err := network.New(network.Config{Layout: layout})
 	if err != nil {
 		b.Fatal(err)
@@ -257,7 +257,7 @@ func BenchmarkRootProbe(b *testing.B) {
 	go web.Serve(l)
 	h := New(layout, nil)
 	for name, p := range map[string]spec.Probe{
-		"tcp": tcpProbe(8080), "http": {HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}, Timeout: probeTime},
+		"tcp": tcpProbe(8080), "http": {HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}, Timeout: probeTimeout},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -32,13 +32,13 @@ func dialTo(addr net.Addr) dialer {
 	}
 }
 
-// plenty is a timeout that is not over before there is an answer, however busy the machine.
-const plenty = 30 * time.Second
+// longTimeout is a timeout that is not over before there is an answer, however busy the machine.
+const longTimeout = 30 * time.Second
 
-// askedWithin asks as a Prober does.
-func askedWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
+// askWithin asks as a Prober does.
+func askWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &unanswered{timeout})
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &timeoutError{timeout})
 	defer cancel()
 	return hint.Text(askOver(ctx, p, dial))
 }
@@ -75,7 +75,7 @@ func TestAskHTTP(t *testing.T) {
 		{
 			"a long reason", "/", func(w http.ResponseWriter, r *http.Request) {
 				http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
-			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", longestExcerpt) + "…",
+			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", maxExcerpt) + "…",
 		},
 		{"a redirect on the port is followed", "/", redirect("/", "/unwell"), "GET http://127.0.0.1:8080/: status 500 Internal Server Error"},
 		{"a redirect to elsewhere is not", "/", redirect("/", "http://192.0.2.1/unwell"), ""},
@@ -97,7 +97,7 @@ func TestAskHTTP(t *testing.T) {
 			s := httptest.NewServer(tt.serve)
 			defer s.Close()
 			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: tt.path}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(s.Listener.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, longTimeout, p, dialTo(s.Listener.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -123,7 +123,7 @@ func TestAskHTTPWithoutEnd(t *testing.T) {
 			}))
 			defer s.Close()
 			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -167,7 +167,7 @@ func TestAskGRPC(t *testing.T) {
 			}
 			go func() { _ = s.Serve(l) }()
 			p := spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080, Service: tt.service}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(l.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, longTimeout, p, dialTo(l.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -206,10 +206,10 @@ func TestAskGRPCOfWhoHangsUp(t *testing.T) {
 					calls++
 					return dialTo(l.Addr())(ctx, network, addr)
 				}
-				if said := askedWithin(t, plenty, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); said == "" {
+				if said := askWithin(t, longTimeout, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); said == "" {
 					t.Error("it is well")
 				}
-				if calls > mostCalls {
+				if calls > maxDials {
 					t.Fatalf("called %d times", calls)
 				}
 			}
@@ -236,18 +236,18 @@ func TestAskWhoDoesNotAnswer(t *testing.T) {
 		timeout time.Duration
 		want    string
 	}{
-		{"tcp, accepted", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, dialTo(mute.Addr()), plenty, ""},
-		{"tcp, refused", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, refused, plenty, "connect to 127.0.0.1:8080: connection refused"},
-		{"tcp, unasked", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, unasked, plenty, "connect to 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"tcp, accepted", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, dialTo(mute.Addr()), longTimeout, ""},
+		{"tcp, refused", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, refused, longTimeout, "connect to 127.0.0.1:8080: connection refused"},
+		{"tcp, unasked", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, unasked, longTimeout, "connect to 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 		{"http, mute", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "GET http://127.0.0.1:8080: no answer within 100ms"},
-		{"http, refused", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, refused, plenty, "GET http://127.0.0.1:8080: connection refused"},
-		{"http, unasked", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, unasked, plenty, "GET http://127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"http, refused", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, refused, longTimeout, "GET http://127.0.0.1:8080: connection refused"},
+		{"http, unasked", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, unasked, longTimeout, "GET http://127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 		{"grpc, mute", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "grpc health of 127.0.0.1:8080: no answer within 100ms"},
-		{"grpc, refused", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, refused, plenty, "grpc health of 127.0.0.1:8080: connection refused"},
-		{"grpc, unasked", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, unasked, plenty, "grpc health of 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"grpc, refused", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, refused, longTimeout, "grpc health of 127.0.0.1:8080: connection refused"},
+		{"grpc, unasked", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, unasked, longTimeout, "grpc health of 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, askedWithin(t, tt.timeout, tt.p, tt.dial)); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, tt.timeout, tt.p, tt.dial)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -255,10 +255,10 @@ func TestAskWhoDoesNotAnswer(t *testing.T) {
 }
 
 func TestAnswerKeepsApartWhoCouldNotBeAsked(t *testing.T) {
-	if err := answer(t.Context(), "x", fmt.Errorf("%w: no port", netns.ErrNoSocket)); !errors.Is(err, host.ErrNotAsked) {
+	if err := resultError(t.Context(), "x", fmt.Errorf("%w: no port", netns.ErrNoSocket)); !errors.Is(err, host.ErrNotAsked) {
 		t.Errorf("%v is held against the container", err)
 	}
-	if err := answer(t.Context(), "x", unix.ECONNREFUSED); errors.Is(err, host.ErrNotAsked) {
+	if err := resultError(t.Context(), "x", unix.ECONNREFUSED); errors.Is(err, host.ErrNotAsked) {
 		t.Errorf("%v is not held against the container", err)
 	}
 }

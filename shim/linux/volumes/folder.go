@@ -22,10 +22,10 @@ func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.
 	if err := makePersistent(kept, v); err != nil {
 		return err
 	}
-	if owner, mode, err := madeFor(kept); err != nil {
+	if owner, mode, err := lastOwnership(kept); err != nil {
 		return err
 	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(v) {
-		if err := give(kept, v); err != nil {
+		if err := setOwnership(kept, v); err != nil {
 			return err
 		}
 	}
@@ -56,7 +56,7 @@ func makePersistent(kept string, v spec.Volume) error {
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return err
 	}
-	if err := give(unfinished, v); err != nil {
+	if err := setOwnership(unfinished, v); err != nil {
 		return err
 	}
 	return os.Rename(unfinished, kept)
@@ -74,7 +74,7 @@ func (h *Volumes) Discard(_ context.Context, group string) error {
 		}
 	}
 	all := filepath.Dir(h.layout.PersistentPath(group, "x"))
-	if err := bare(all); err != nil {
+	if err := checkNoMounts(all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
 	if err := os.RemoveAll(all); err != nil {
@@ -86,8 +86,8 @@ func (h *Volumes) Discard(_ context.Context, group string) error {
 	return nil
 }
 
-// bare says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
-func bare(dir string) error {
+// checkNoMounts says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
+func checkNoMounts(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(dir)))
 	if err != nil || len(mounts) == 0 {
 		return err

@@ -65,15 +65,15 @@ func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error
 	case err != nil:
 		return nil, fmt.Errorf("host path: %w", err)
 	}
-	if err := h.judge(want, v, folder); err != nil {
+	if err := h.checkFolder(want, v, folder); err != nil {
 		folder.Close()
 		return nil, err
 	}
 	return folder, nil
 }
 
-// judge says why the opened folder can't be the volume; nil when it can.
-func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error {
+// checkFolder says why the opened folder can't be the volume; nil when it can.
+func (h *Volumes) checkFolder(want *spec.Group, v spec.Volume, folder *os.File) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
 		return fmt.Errorf("host path %s: %w", v.HostPath, err)
@@ -85,14 +85,14 @@ func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error 
 	if why := spec.HostPathRefused(where, readOnly(want, v.Name)); why != "" {
 		return &hint.Error{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
 	}
-	if kernels, err := ofTheKernel(folder); err != nil || kernels {
+	if kernels, err := isKernelFilesystem(folder); err != nil || kernels {
 		return &hint.Error{
-			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errOfTheKernel)),
+			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errKernelFiles)),
 			Hint: "name a folder that holds nothing but the group's data",
 		}
 	}
 	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {
-		if own = realPath(own); own != "" && (within(where, own) || within(own, where)) {
+		if own = realPath(own); own != "" && (isWithin(where, own) || isWithin(own, where)) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: Sallyport keeps its own files in %s", leads, own),
 				Hint: "choose a folder that has none of Sallyport's in it; for one that Sallyport keeps, write persistent = true",
@@ -100,7 +100,7 @@ func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error 
 		}
 	}
 	for _, socket := range h.sockets {
-		if socket = realPath(socket); within(socket, where) {
+		if socket = realPath(socket); isWithin(socket, where) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
 				Hint: "who talks to that starts processes outside the group; choose a folder that has no such socket in it",
@@ -110,10 +110,10 @@ func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error 
 	return h.checkLinks(want, v.HostPath, where)
 }
 
-var errOfTheKernel = errors.New("the files in it are the kernel's")
+var errKernelFiles = errors.New("the files in it are the kernel's")
 
-// ofTheKernel says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
-func ofTheKernel(folder *os.File) (bool, error) {
+// isKernelFilesystem says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
+func isKernelFilesystem(folder *os.File) (bool, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(folder.Fd()), &st); err != nil {
 		return false, err
@@ -134,7 +134,7 @@ func realPath(path string) string {
 	return path
 }
 
-// within says whether path is dir or below it.
-func within(path, dir string) bool {
+// isWithin says whether path is dir or below it.
+func isWithin(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

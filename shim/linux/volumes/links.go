@@ -13,13 +13,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// mostLinks is how many links the kernel follows on one path.
-const mostLinks = 40
+// maxLinks is how many links the kernel follows on one path.
+const maxLinks = 40
 
 // checkLinks says why a host path that led to where, when it was opened, must not be followed there: a link on it stands in a
 // folder that containers write to, so that one of them may have chosen the place.
 func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
-	real, links, err := follow(path)
+	real, links, err := resolveLinks(path)
 	if err != nil {
 		return fmt.Errorf("host path %s: %w", path, err)
 	}
@@ -29,7 +29,7 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	if len(links) == 0 {
 		return nil
 	}
-	written, err := h.written(want)
+	written, err := h.writableFolders(want)
 	if err != nil {
 		return err
 	}
@@ -48,9 +48,9 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	return nil
 }
 
-// written are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
+// writableFolders are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
 // that are mounted.
-func (h *Volumes) written(want *spec.Group) ([]string, error) {
+func (h *Volumes) writableFolders(want *spec.Group) ([]string, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(h.root())))
 	if err != nil {
 		return nil, fmt.Errorf("look at volumes: %w", err)
@@ -67,8 +67,8 @@ func (h *Volumes) written(want *spec.Group) ([]string, error) {
 	return all, nil
 }
 
-// follow is where a path leads to, and the links that it leads by, each without a link in its own path.
-func follow(path string) (real string, links []string, err error) {
+// resolveLinks is where a path leads to, and the links that it leads by, each without a link in its own path.
+func resolveLinks(path string) (real string, links []string, err error) {
 	real = "/"
 	for rest := path; rest != ""; {
 		var name string
@@ -82,7 +82,7 @@ func follow(path string) (real string, links []string, err error) {
 			real = at
 			continue
 		}
-		if links = append(links, at); len(links) > mostLinks {
+		if links = append(links, at); len(links) > maxLinks {
 			return "", nil, unix.ELOOP
 		}
 		to, err := os.Readlink(at)

@@ -10,12 +10,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// madeAttr is kept on a volume's folder: the owner and the mode that we gave it last, whatever its containers made of them since.
+// ownershipAttr is kept on a volume's folder: the owner and the mode that we gave it last, whatever its containers made of them since.
 // Only the host's root sees it.
-const madeAttr = "trusted.sallyport.made"
+const ownershipAttr = "trusted.sallyport.made"
 
-// give makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [madeFor].
-func give(path string, v spec.Volume) error {
+// setOwnership makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [lastOwnership].
+func setOwnership(path string, v spec.Volume) error {
 	uid, gid, mode, err := v.Ownership()
 	if err != nil {
 		return err
@@ -26,17 +26,17 @@ func give(path string, v spec.Volume) error {
 	if err := unix.Chmod(path, mode); err != nil { // after the owner, whose change takes bits away; not subject to the umask
 		return err
 	}
-	err = unix.Setxattr(path, madeAttr, []byte(v.OwnershipText()), 0)
+	err = unix.Setxattr(path, ownershipAttr, []byte(v.OwnershipText()), 0)
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return &os.PathError{Op: "setxattr", Path: path, Err: err}
 	}
 	return nil
 }
 
-// madeFor is the owner and the mode that a volume's folder was last given, or, where that is not noted, those it has.
-func madeFor(path string) (owner string, mode uint32, err error) {
+// lastOwnership is the owner and the mode that a volume's folder was last given, or, where that is not noted, those it has.
+func lastOwnership(path string) (owner string, mode uint32, err error) {
 	note := make([]byte, 64)
-	n, err := unix.Getxattr(path, madeAttr, note)
+	n, err := unix.Getxattr(path, ownershipAttr, note)
 	switch {
 	case err == nil:
 		if _, err := fmt.Sscanf(string(note[:n]), "%s %o", &owner, &mode); err == nil {

@@ -38,7 +38,7 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 		if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 			return err
 		}
-		return give(path, v)
+		return setOwnership(path, v)
 	}
 	if !have.SameSize(v) {
 		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
@@ -53,7 +53,7 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 		}
 	}
 	if !have.SameOwnership(v) {
-		return give(path, v)
+		return setOwnership(path, v)
 	}
 	return nil
 }

@@ -29,9 +29,9 @@ import (
 // A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
 // may change them, and are let.
 type Volumes struct {
-	layout  layout.Layout
-	sockets []string
-	making  sync.RWMutex // held for reading from a folder's making to the mount on it
+	layout    layout.Layout
+	sockets   []string
+	mountLock sync.RWMutex // held for reading from a folder's making to the mount on it
 }
 
 // New returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
@@ -58,17 +58,17 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 			groups = append(groups, e.Name())
 			continue
 		}
-		if err := h.tidy(e.Name()); err != nil {
+		if err := h.removeEmptyFolders(e.Name()); err != nil {
 			return nil, fmt.Errorf("list volumes: %w", err)
 		}
 	}
 	return groups, nil
 }
 
-// tidy removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
-func (h *Volumes) tidy(group string) error {
-	h.making.Lock()
-	defer h.making.Unlock()
+// removeEmptyFolders removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
+func (h *Volumes) removeEmptyFolders(group string) error {
+	h.mountLock.Lock()
+	defer h.mountLock.Unlock()
 	if mounts, err := h.mounts(group); err != nil || len(mounts) > 0 {
 		return err
 	}
@@ -92,7 +92,7 @@ func (h *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]
 	}
 	var out []spec.Volume
 	for _, m := range mounts {
-		v, err := h.look(group, m, want)
+		v, err := h.describe(group, m, want)
 		if err != nil {
 			return nil, fmt.Errorf("look at volume %s: %w", filepath.Base(m.Mountpoint), err)
 		}
@@ -102,8 +102,8 @@ func (h *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]
 	return out, nil
 }
 
-// look says what is mounted as a volume.
-func (h *Volumes) look(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
+// describe says what is mounted as a volume.
+func (h *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
 	v.Name = filepath.Base(m.Mountpoint)
 	switch {
 	case isTmpfs(m):
@@ -121,7 +121,7 @@ func (h *Volumes) look(group string, m *mountinfo.Info, want *spec.Group) (v spe
 		return v, nil
 	}
 	if err == nil {
-		v.Owner, v.Mode, err = madeFor(m.Mountpoint)
+		v.Owner, v.Mode, err = lastOwnership(m.Mountpoint)
 	}
 	return v, err
 }
@@ -143,8 +143,8 @@ func (h *Volumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) err
 		return nil
 	}
 	path := h.layout.VolumePath(want.Name, v.Name)
-	h.making.RLock()
-	defer h.making.RUnlock()
+	h.mountLock.RLock()
+	defer h.mountLock.RUnlock()
 	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
 		return err
 	}
@@ -176,7 +176,7 @@ func (h *Volumes) Remove(_ context.Context, group, volume string) error {
 	if err := disk.Remove(path); err != nil {
 		return fmt.Errorf("remove volume %s: %w", volume, err)
 	}
-	return h.tidy(group)
+	return h.removeEmptyFolders(group)
 }
 
 // unmount takes every mount off a path.
