@@ -9,12 +9,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A knob is a file of a cgroup, and what is to be in it.
+// A knob is one file of a cgroup, with the value that it must have.
 type knob struct {
 	controller string
 	file       string
-	unlimited  string // without a bound
-	limit      string // empty: without
+	unlimited  string // the value without a limit
+	limit      string // the value with one; empty: no limit is wanted
 }
 
 func (k knob) value() string {
@@ -24,9 +24,9 @@ func (k knob) value() string {
 	return k.limit
 }
 
-// matches says whether what was read from the file is what is to be in it.
+// matches reports whether content, read from the file, is the wanted value.
 func (k knob) matches(content string) bool {
-	first, _, _ := strings.Cut(content, "\n") // of weights, those of single disks follow
+	first, _, _ := strings.Cut(content, "\n") // the weights of single disks follow
 	got := strings.TrimPrefix(first, "default ")
 	if n, err := strconv.ParseInt(got, 10, 64); err == nil && n >= unlimitedV1 {
 		got = "-1"
@@ -34,12 +34,13 @@ func (k knob) matches(content string) bool {
 	return got == k.value()
 }
 
-// unlimitedV1 is where v1's memory begins to have no bound: the largest number of whole pages.
+// unlimitedV1 is a memory limit of v1 that means no limit. The kernel shows the largest number of
+// whole pages, which is above it.
 const unlimitedV1 = 1 << 62
 
 const cpuPeriod = 100_000 // µs; the kernel's own default
 
-// knobsV2 are the files of a v2 cgroup.
+// knobsV2 returns the files of a v2 cgroup.
 func knobsV2(r spec.Resources) []knob {
 	k := []knob{
 		{"cpu", "cpu.max", "max " + number(cpuPeriod), ""},
@@ -57,7 +58,7 @@ func knobsV2(r spec.Resources) []knob {
 	return k
 }
 
-// knobsV1 are the files in the v1 hierarchies of a hybrid host.
+// knobsV1 returns the files in the v1 hierarchies of a hybrid host.
 func knobsV1(r spec.Resources) []knob {
 	k := []knob{
 		{"cpu", "cpu.cfs_period_us", number(cpuPeriod), ""},
@@ -71,7 +72,7 @@ func knobsV1(r spec.Resources) []knob {
 		k[1].limit = quota(r.CPU)
 	}
 	if r.Swap != nil {
-		k[3].limit = wholePages(r.Memory + *r.Swap) // of both together
+		k[3].limit = wholePages(r.Memory + *r.Swap) // memsw limits the sum
 	}
 	if r.IOWeight != 0 {
 		k[5].limit = number(int64(min(r.IOWeight, maxBFQWeight)))
@@ -79,14 +80,14 @@ func knobsV1(r spec.Resources) []knob {
 	return k
 }
 
-// maxBFQWeight is the most that BFQ knows.
+// maxBFQWeight is the largest weight that BFQ takes.
 const maxBFQWeight = 1000
 
 var page = int64(os.Getpagesize())
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// nonZero is a bound that is not 0; that is none.
+// nonZero returns n as a limit. Zero means no limit.
 func nonZero(n int64) string {
 	if n == 0 {
 		return ""
@@ -94,10 +95,10 @@ func nonZero(n int64) string {
 	return number(n)
 }
 
-// wholePages is a bound of memory as the kernel rounds it.
+// wholePages returns a memory limit as the kernel rounds it: down to whole pages.
 func wholePages(n int64) string { return nonZero(n / page * page) }
 
 func quota(cpu float64) string { return number(int64(cpu * cpuPeriod)) }
 
-// path is the knob's file in the cgroup, below the mount of its hierarchy.
+// path returns the path of the knob's file in the cgroup, below the mount of its hierarchy.
 func (k knob) path(mount, cgroup string) string { return filepath.Join(mount, cgroup, k.file) }

@@ -34,19 +34,19 @@ func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 }
 
 // expectDenials compares what was refused, without the number of bytes.
-func (s *harness) expectDenials(want ...host.Denial) {
-	s.t.Helper()
-	got, err := s.net.Denials(s.group.Name)
+func (h *harness) expectDenials(want ...host.Denial) {
+	h.t.Helper()
+	got, err := h.net.Denials(h.group.Name)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	for _, d := range got {
 		if d.Bytes < 20*d.Packets {
-			s.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
+			h.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
 		}
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(host.Denial{}, "Bytes"), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
-		s.t.Errorf("denials (-want +got):\n%s", diff)
+		h.t.Errorf("denials (-want +got):\n%s", diff)
 	}
 }
 
@@ -56,17 +56,17 @@ func denial(container, protocol string, to netip.AddrPort, packets uint64) host.
 
 // What is refused is known by container, protocol and destination; what passes is not.
 func TestRootDenials(t *testing.T) {
-	s := newHarness(t, nil)
-	v4, v6 := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr6, 443)
-	tryToSend(t, s.ambassador, v4, v6)
-	s.expectDenials()
+	h := newHarness(t, nil)
+	v4, v6 := netip.AddrPortFrom(h.out.Addr4, 443), netip.AddrPortFrom(h.out.Addr6, 443)
+	tryToSend(t, h.ambassador, v4, v6)
+	h.expectDenials()
 
-	tryToSend(t, s.member, v4, v6)
+	tryToSend(t, h.member, v4, v6)
 	for _, a := range []netip.Addr{v4.Addr(), v6.Addr()} {
-		icmp := must(s.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
+		icmp := must(h.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
 		_ = icmp.SendTo(netip.AddrPortFrom(a, 0), string(echoRequest(a)))
 	}
-	shipper := s.container(spec.Sidecar, "shipper")
+	shipper := h.container(spec.Sidecar, "shipper")
 	tryToSend(t, shipper, v4)
 	tryToSend(t, shipper, v4)
 	want := []host.Denial{
@@ -77,30 +77,30 @@ func TestRootDenials(t *testing.T) {
 		denial("web", "tcp", v4, 1), denial("web", "tcp", v6, 1),
 		denial("web", "udp", v4, 1), denial("web", "udp", v6, 1),
 	}
-	s.expectDenials(want...)
+	h.expectDenials(want...)
 
 	// A change of policy keeps them, and so does a container's end.
-	s.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
-	bringUp(t, s.net, s.group)
-	s.expectDenials(want...)
+	h.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
+	bringUp(t, h.net, h.group)
+	h.expectDenials(want...)
 	shipper.Kill()
-	cgroup := s.net.layout.CgroupPath(s.group.Name, spec.Sidecar, "shipper")
-	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return s.net.cgroups.Remove(cgroup) == nil })
-	s.expectDenials(want...)
+	cgroup := h.net.layout.CgroupPath(h.group.Name, spec.Sidecar, "shipper")
+	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return h.net.cgroups.Remove(cgroup) == nil })
+	h.expectDenials(want...)
 
 	// One that comes back under its name goes on with its counts, and the ambassador has an allow list to break now.
-	tryToSend(t, s.container(spec.Sidecar, "shipper"), v4)
-	tryToSend(t, s.ambassador, v6)
+	tryToSend(t, h.container(spec.Sidecar, "shipper"), v4)
+	tryToSend(t, h.ambassador, v6)
 	want[0].Packets, want[1].Packets = 3, 3
 	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
-	s.expectDenials(want...)
+	h.expectDenials(want...)
 
 	// Another process knows those that are there.
-	again, err := newNetwork(t, s.net.layout).Denials(s.group.Name)
+	again, err := newNetwork(t, h.net.layout).Denials(h.group.Name)
 	if err != nil || len(again) != len(want)+2 || again[0].Container != "" {
 		t.Errorf("a new process reads %v, %v; want the first life of the shipper without its name", again, err)
 	}
-	if _, err := s.net.Denials("nobody"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := h.net.Denials("nobody"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("denials of a group that is not there: %v, want os.ErrNotExist", err)
 	}
 }
@@ -108,12 +108,12 @@ func TestRootDenials(t *testing.T) {
 // A member that tries thousands of destinations fills its places and no more, is refused at once to the last, and the
 // ambassador does not notice.
 func TestRootDenialsUnderAFlood(t *testing.T) {
-	s := newHarness(t, nil)
-	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	l := listen(t, s.remote, to)
+	h := newHarness(t, nil)
+	to := netip.AddrPortFrom(h.out.Addr4, 443)
+	l := listen(t, h.remote, to)
 	defer l.Close()
 	const destinations = 5000
-	c := must(s.member.UDP(to.Addr()))(t)
+	c := must(h.member.UDP(to.Addr()))(t)
 	var slowest time.Duration
 	for i := range destinations {
 		addr := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0xcb007100+uint32(i))))
@@ -122,20 +122,20 @@ func TestRootDenialsUnderAFlood(t *testing.T) {
 		}
 		slowest = max(slowest, c.Took)
 		if i%1000 == 0 {
-			if err := exchange(t, s.ambassador, to, l); err != nil {
+			if err := exchange(t, h.ambassador, to, l); err != nil {
 				t.Fatalf("the ambassador, after %d destinations: %v", i, err)
 			}
 		}
 	}
-	got, err := s.net.Denials(s.group.Name)
+	got, err := h.net.Denials(h.group.Name)
 	if err != nil || len(got) == 0 || len(got) > 1024 {
 		t.Errorf("%d destinations are remembered, %v; want at most 1024", len(got), err)
 	}
-	tcp := must(s.member.TCP(to.Addr()))(t)
+	tcp := must(h.member.TCP(to.Addr()))(t)
 	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
 		t.Errorf("after the flood: %v after %s, want a refusal at once", err, tcp.Took)
 	}
-	counts, err := s.net.Counters(s.group.Name)
+	counts, err := h.net.Counters(h.group.Name)
 	if err != nil || counts.MembersOther.Packets != destinations || counts.MembersTCP.Packets != 1 {
 		t.Errorf("counters are %+v, %v; want every packet counted", counts, err)
 	}

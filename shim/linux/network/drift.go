@@ -28,13 +28,13 @@ type baseline struct {
 
 const settleAfter = 3
 
-func (s *baseline) update(m fingerprint) (changed bool) {
-	if m != s.last {
-		s.last, s.repeats = m, 0
+func (b *baseline) update(f fingerprint) (changed bool) {
+	if f != b.last {
+		b.last, b.repeats = f, 0
 	}
-	changed = m.differs(s.settled)
-	if s.repeats++; s.repeats >= settleAfter {
-		s.settled = m
+	changed = f.differs(b.settled)
+	if b.repeats++; b.repeats >= settleAfter {
+		b.settled = f
 	}
 	return changed
 }
@@ -53,74 +53,74 @@ type fingerprint struct {
 func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
 
 // differs says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
-func (m fingerprint) differs(before fingerprint) bool {
-	if !m.rulesKnown && (before.rulesKnown || m.rules != before.rules) {
+func (f fingerprint) differs(before fingerprint) bool {
+	if !f.rulesKnown && (before.rulesKnown || f.rules != before.rules) {
 		return true
 	}
-	m.rules, m.rulesKnown, before.rules, before.rulesKnown = ruleset.Generation{}, false, ruleset.Generation{}, false
-	return m != before
+	f.rules, f.rulesKnown, before.rules, before.rulesKnown = ruleset.Generation{}, false, ruleset.Generation{}, false
+	return f != before
 }
 
 // Changed implements [keeper.Changes].
-func (l *Drift) Changed(groups []string) []string {
+func (d *Drift) Changed(groups []string) []string {
 	prints, err := netns.HostFingerprints()
-	all := l.host.update(l.fingerprintHost())
+	all := d.host.update(d.fingerprintHost())
 	var changed []string
 	seen := make(map[string]*baseline, len(groups))
 	for _, group := range groups {
-		m := l.fingerprintGroup(group)
-		if m.hostEnd = prints[l.network.linkName(group)]; err != nil {
-			m.err = err.Error()
+		f := d.fingerprintGroup(group)
+		if f.hostEnd = prints[d.network.linkName(group)]; err != nil {
+			f.err = err.Error()
 		}
-		if seen[group] = l.groups[group]; seen[group] == nil {
+		if seen[group] = d.groups[group]; seen[group] == nil {
 			seen[group] = &baseline{}
 		}
-		if seen[group].update(m) || all {
+		if seen[group].update(f) || all {
 			changed = append(changed, group)
 		}
 	}
-	l.groups = seen
+	d.groups = seen
 	return changed
 }
 
 // ignoreKnownRules makes all marks of known rules the same.
-func (m *fingerprint) ignoreKnownRules() {
-	if m.rulesKnown {
-		m.rules = ruleset.Generation{}
+func (f *fingerprint) ignoreKnownRules() {
+	if f.rulesKnown {
+		f.rules = ruleset.Generation{}
 	}
 }
 
-func (l *Drift) fingerprintHost() (m fingerprint) {
+func (d *Drift) fingerprintHost() (f fingerprint) {
 	var err error
-	if m.rulesKnown, m.rules, err = l.network.uplink.Unchanged(); err != nil {
-		m.err = err.Error()
+	if f.rulesKnown, f.rules, err = d.network.uplink.Unchanged(); err != nil {
+		f.err = err.Error()
 	}
-	m.ignoreKnownRules()
-	m.on = l.network.uplink.Forwards()
-	return m
+	f.ignoreKnownRules()
+	f.on = d.network.uplink.Forwards()
+	return f
 }
 
-func (l *Drift) fingerprintGroup(group string) (m fingerprint) {
-	if err := l.readGroup(group, &m); err != nil {
+func (d *Drift) fingerprintGroup(group string) (f fingerprint) {
+	if err := d.readGroup(group, &f); err != nil {
 		return fingerprint{err: err.Error()}
 	}
-	return m
+	return f
 }
 
-func (l *Drift) readGroup(group string, m *fingerprint) error {
-	ns, err := l.network.open(group)
+func (d *Drift) readGroup(group string, f *fingerprint) error {
+	ns, err := d.network.open(group)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	if m.rulesKnown, m.rules, err = egress.Unchanged(ns); err != nil {
+	if f.rulesKnown, f.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
-	m.ignoreKnownRules()
-	if m.links, err = netns.FingerprintOf(ns); err != nil {
+	f.ignoreKnownRules()
+	if f.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
-	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
+	f.on, err = egress.Fenced(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (l *Drift) readGroup(group string, m *fingerprint) error {
 }
 
 // DescribeDrift implements [runner.Drift].
-func (l *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
+func (d *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
 	switch part {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
@@ -137,14 +137,14 @@ func (l *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
 	case host.PartLimits:
 		return []string{"the bounds of its cgroup"}
 	case host.PartLink:
-		return l.describeLink(want)
+		return d.describeLink(want)
 	}
 	return nil
 }
 
 // describeLink says what of the link and the host's side of it is not as wanted.
-func (l *Drift) describeLink(want *spec.Group) []string {
-	n := l.network
+func (d *Drift) describeLink(want *spec.Group) []string {
+	n := d.network
 	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
 	pair, ok := n.findPair(own)
 	if err != nil || !ok {

@@ -25,7 +25,7 @@ func TestRootLookout(t *testing.T) {
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	names, one := []string{g.Name, other.Name}, []string{g.Name}
-	l := n.NewDrift()
+	d := n.NewDrift()
 	rest := func() {
 		t.Helper()
 		for range settleAfter {
@@ -33,9 +33,9 @@ func TestRootLookout(t *testing.T) {
 				bringUp(t, n, g)
 				n.Observe(t.Context(), g.Name, g)
 			}
-			l.Changed(names)
+			d.Changed(names)
 		}
-		if got := l.Changed(names); got != nil {
+		if got := d.Changed(names); got != nil {
 			t.Fatalf("changed at rest: %v", got)
 		}
 	}
@@ -64,7 +64,7 @@ func TestRootLookout(t *testing.T) {
 			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v: %s", tt.command, err, out)
 			}
-			if diff := cmp.Diff(tt.want, l.Changed(names)); diff != "" {
+			if diff := cmp.Diff(tt.want, d.Changed(names)); diff != "" {
 				t.Errorf("changed (-want +got):\n%s", diff)
 			}
 		})
@@ -73,12 +73,12 @@ func TestRootLookout(t *testing.T) {
 	rest()
 	g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 	bringUp(t, n, g)
-	if got := l.Changed(names); slices.Contains(got, other.Name) {
+	if got := d.Changed(names); slices.Contains(got, other.Name) {
 		t.Errorf("what we did to %s is said to have changed %s", g.Name, other.Name)
 	}
-	dropped := l.Changed([]string{other.Name})
-	if len(dropped) > 0 || len(l.groups) != 1 {
-		t.Errorf("a group that is gone: changed %v, %d remembered", dropped, len(l.groups))
+	dropped := d.Changed([]string{other.Name})
+	if len(dropped) > 0 || len(d.groups) != 1 {
+		t.Errorf("a group that is gone: changed %v, %d remembered", dropped, len(d.groups))
 	}
 }
 
@@ -94,13 +94,13 @@ func BenchmarkRootIdle(b *testing.B) {
 		}
 		defer removeGroup(b, n, g.Name)
 	}
-	l := n.NewDrift()
+	d := n.NewDrift()
 	for range settleAfter {
-		l.Changed(names)
+		d.Changed(names)
 	}
 	b.Run("lookout", func(b *testing.B) {
 		for b.Loop() {
-			l.Changed(names)
+			d.Changed(names)
 		}
 	})
 	b.Run("doors", func(b *testing.B) {

@@ -25,13 +25,13 @@ func TestSightings(t *testing.T) {
 		{"can't be looked at", []fingerprint{blind, blind, blind, blind, good}, []bool{true, true, true, false, true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &baseline{}
+			b := &baseline{}
 			for range settleAfter {
-				s.update(good)
+				b.update(good)
 			}
 			var got []bool
-			for _, m := range tt.see {
-				got = append(got, s.update(m))
+			for _, f := range tt.see {
+				got = append(got, b.update(f))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("changed (-want +got):\n%s", diff)

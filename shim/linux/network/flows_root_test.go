@@ -31,24 +31,24 @@ func unspecified(like netip.Addr) netip.Addr {
 }
 
 func TestRootPublishedPorts(t *testing.T) {
-	s := newHarness(t, withPublish)
+	h := newHarness(t, withPublish)
 	tests := []struct {
 		name string
 		from *netnstest.Helper
 		to   string
 		port uint16 // where the ambassador listens
 	}{
-		{"from outside, IPv4", s.remote, "198.51.100.1:8443", 443},
-		{"from outside, IPv6", s.remote, "[2001:db8:f::1]:8443", 443},
-		{"from the host, its own IPv4", s.host, "198.51.100.1:8443", 443},
-		{"from the host, its own IPv6", s.host, "[2001:db8:f::1]:8443", 443},
-		{"from the host, 127.0.0.1", s.host, "127.0.0.1:8443", 443},
-		{"from the host, one address", s.host, "127.0.0.1:8001", 8001},
+		{"from outside, IPv4", h.remote, "198.51.100.1:8443", 443},
+		{"from outside, IPv6", h.remote, "[2001:db8:f::1]:8443", 443},
+		{"from the host, its own IPv4", h.host, "198.51.100.1:8443", 443},
+		{"from the host, its own IPv6", h.host, "[2001:db8:f::1]:8443", 443},
+		{"from the host, 127.0.0.1", h.host, "127.0.0.1:8443", 443},
+		{"from the host, one address", h.host, "127.0.0.1:8001", 8001},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			to := netip.MustParseAddrPort(tt.to)
-			l := listen(t, s.ambassador, netip.AddrPortFrom(unspecified(to.Addr()), tt.port))
+			l := listen(t, h.ambassador, netip.AddrPortFrom(unspecified(to.Addr()), tt.port))
 			defer l.Close()
 			if err := exchange(t, tt.from, to, l); err != nil {
 				t.Error(err)
@@ -56,14 +56,14 @@ func TestRootPublishedPorts(t *testing.T) {
 		})
 	}
 	t.Run("UDP from outside", func(t *testing.T) {
-		l := must(s.ambassador.UDP(s.out.Addr4))(t)
+		l := must(h.ambassador.UDP(h.out.Addr4))(t)
 		defer l.Close()
 		if err := l.Bind(netip.MustParseAddrPort("0.0.0.0:53")); err != nil {
 			t.Fatal(err)
 		}
-		c := must(s.remote.UDP(s.out.Addr4))(t)
+		c := must(h.remote.UDP(h.out.Addr4))(t)
 		defer c.Close()
-		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8053), longWait); err != nil {
+		if err := c.Connect(netip.AddrPortFrom(h.out.Host4, 8053), longWait); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Send("ask"); err != nil {
@@ -81,11 +81,11 @@ func TestRootPublishedPorts(t *testing.T) {
 		}
 	})
 	t.Run("published at one address is not published at another", func(t *testing.T) {
-		l := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:8001"))
+		l := listen(t, h.ambassador, netip.MustParseAddrPort("0.0.0.0:8001"))
 		defer l.Close()
-		c := must(s.remote.TCP(s.out.Host4))(t)
+		c := must(h.remote.TCP(h.out.Host4))(t)
 		defer c.Close()
-		if err := c.Connect(netip.AddrPortFrom(s.out.Host4, 8001), shortWait); err == nil {
+		if err := c.Connect(netip.AddrPortFrom(h.out.Host4, 8001), shortWait); err == nil {
 			t.Error("connected")
 		}
 	})
@@ -93,12 +93,12 @@ func TestRootPublishedPorts(t *testing.T) {
 
 // From the outside only the ambassador is reached, and only where it publishes; from the host, too.
 func TestRootInboundToOthersIsRefused(t *testing.T) {
-	s := newHarness(t, withPublish)
-	s.routeToGroup()
-	for name, addr := range s.families() {
-		group, hostAddr := s.groupAddr(addr), s.out.Host4
+	h := newHarness(t, withPublish)
+	h.routeToGroup()
+	for name, addr := range h.families() {
+		group, hostAddr := h.groupAddr(addr), h.out.Host4
 		if addr.Is6() {
-			hostAddr = s.out.Host6
+			hostAddr = h.out.Host6
 		}
 		tests := []struct {
 			name   string
@@ -107,11 +107,11 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 			to     netip.AddrPort
 			from   *netnstest.Helper
 		}{
-			{"a member on the published port", s.member, 443, netip.AddrPortFrom(hostAddr, 8443), s.remote},
-			{"a member by the group's address", s.member, 8080, netip.AddrPortFrom(group, 8080), s.remote},
-			{"a member by the group's address, from the host", s.member, 8080, netip.AddrPortFrom(group, 8080), s.host},
-			{"the ambassador's port that is not published", s.ambassador, 9001, netip.AddrPortFrom(group, 9001), s.remote},
-			{"the ambassador's port that is not published, from the host", s.ambassador, 9001, netip.AddrPortFrom(group, 9001), s.host},
+			{"a member on the published port", h.member, 443, netip.AddrPortFrom(hostAddr, 8443), h.remote},
+			{"a member by the group's address", h.member, 8080, netip.AddrPortFrom(group, 8080), h.remote},
+			{"a member by the group's address, from the host", h.member, 8080, netip.AddrPortFrom(group, 8080), h.host},
+			{"the ambassador's port that is not published", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.remote},
+			{"the ambassador's port that is not published, from the host", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.host},
 		}
 		for _, tt := range tests {
 			t.Run(name+", "+tt.name, func(t *testing.T) {
@@ -128,12 +128,12 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 			})
 		}
 		t.Run(name+", a member's UDP socket on the published port", func(t *testing.T) {
-			l := must(s.member.UDP(addr))(t)
+			l := must(h.member.UDP(addr))(t)
 			defer l.Close()
 			if err := l.Bind(netip.AddrPortFrom(unspecified(addr), 53)); err != nil {
 				t.Fatal(err)
 			}
-			c := must(s.remote.UDP(addr))(t)
+			c := must(h.remote.UDP(addr))(t)
 			defer c.Close()
 			if err := c.SendTo(netip.AddrPortFrom(hostAddr, 8053), "x"); err != nil {
 				t.Fatal(err)
@@ -143,9 +143,9 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 			}
 		})
 		t.Run(name+", control inside the group", func(t *testing.T) {
-			l := listen(t, s.member, netip.AddrPortFrom(group, 8080))
+			l := listen(t, h.member, netip.AddrPortFrom(group, 8080))
 			defer l.Close()
-			if err := exchange(t, s.ambassador, netip.AddrPortFrom(group, 8080), l); err != nil {
+			if err := exchange(t, h.ambassador, netip.AddrPortFrom(group, 8080), l); err != nil {
 				t.Error(err)
 			}
 		})
@@ -153,25 +153,25 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 }
 
 // routeToGroup tells the outside a way to the group's addresses, as an attacker on the same network would know it.
-func (s *harness) routeToGroup() {
-	s.t.Helper()
-	for _, family := range s.families() {
-		host := s.out.Host4
+func (h *harness) routeToGroup() {
+	h.t.Helper()
+	for _, family := range h.families() {
+		host := h.out.Host4
 		if family.Is6() {
-			host = s.out.Host6
+			host = h.out.Host6
 		}
-		netnstest.Route(s.t, s.out.NS, s.groupAddr(family), host)
+		netnstest.Route(h.t, h.out.NS, h.groupAddr(family), host)
 	}
 }
 
 // What an ambassador closes is closed on the other side as well, though no socket sends the last ACK.
 func TestRootClosesLeaveNothingBehind(t *testing.T) {
-	s := newHarness(t, withPublish)
-	l := listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
-	to := netip.AddrPortFrom(s.out.Host4, 8443)
+	h := newHarness(t, withPublish)
+	l := listen(t, h.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
+	to := netip.AddrPortFrom(h.out.Host4, 8443)
 	const closes = 50
 	for range closes {
-		c := must(s.remote.TCP(to.Addr()))(t)
+		c := must(h.remote.TCP(to.Addr()))(t)
 		if err := c.Connect(to, longWait); err != nil {
 			t.Fatal(err)
 		}
@@ -187,18 +187,18 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	netnstest.Eventually(t, "no connection of the world is left in LAST-ACK", func() bool {
-		return len(netnstest.Connections(t, s.out.NS, netnstest.LastAck)) == 0
+		return len(netnstest.Connections(t, h.out.NS, netnstest.LastAck)) == 0
 	})
-	c := must(s.remote.TCP(to.Addr()))(t)
+	c := must(h.remote.TCP(to.Addr()))(t)
 	if err := c.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
 	must(l.Accept(longWait))(t)
-	s.ambassador.Kill()
+	h.ambassador.Kill()
 	if got, _, err := c.Receive(longWait); got != "" || errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("after the ambassador was killed the world received %q: %v, want an end", got, err)
 	}
-	c2 := must(s.remote.TCP(to.Addr()))(t)
+	c2 := must(h.remote.TCP(to.Addr()))(t)
 	if err := c2.Connect(to, shortWait); err == nil {
 		t.Error("connected to a dead ambassador")
 	}
@@ -207,19 +207,19 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 // A caller may come again from a port whose last connection the ambassador has closed: its SYN meets that connection's
 // TIME-WAIT, not the listener. A member that has taken the port meanwhile is not called instead.
 func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
-	s := newHarness(t, withPublish)
-	to := netip.AddrPortFrom(s.out.Host4, 8443)
-	from := netip.AddrPortFrom(s.out.Addr4, 50000)
+	h := newHarness(t, withPublish)
+	to := netip.AddrPortFrom(h.out.Host4, 8443)
+	from := netip.AddrPortFrom(h.out.Addr4, 50000)
 	at := netip.MustParseAddrPort("0.0.0.0:443")
 	call := func(wait time.Duration) (*netnstest.Socket, error) {
 		t.Helper()
-		c := must(s.remote.TCP(to.Addr()))(t)
+		c := must(h.remote.TCP(to.Addr()))(t)
 		if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), c.Bind(from)); err != nil {
 			t.Fatal(err)
 		}
 		return c, c.Connect(to, wait)
 	}
-	l := listen(t, s.ambassador, at)
+	l := listen(t, h.ambassador, at)
 	for i := range 3 {
 		c, err := call(longWait)
 		if err != nil {
@@ -236,13 +236,13 @@ func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		netnstest.Eventually(t, "the connection is in TIME-WAIT", func() bool {
-			return len(netnstest.Connections(t, s.ns, netnstest.TimeWait)) == 1 && len(netnstest.Connections(t, s.out.NS, netnstest.LastAck)) == 0
+			return len(netnstest.Connections(t, h.ns, netnstest.TimeWait)) == 1 && len(netnstest.Connections(t, h.out.NS, netnstest.LastAck)) == 0
 		})
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = listen(t, s.member, at)
+	l = listen(t, h.member, at)
 	defer l.Close()
 	if _, err := call(shortWait); err == nil {
 		t.Error("connected to the member")

@@ -15,42 +15,42 @@ import (
 // member closed with the ambassador still sending, or was killed. In the control the kernel's answers carry no mark, and one of
 // them is seen outside.
 func TestRootInterceptAnswersStayInside(t *testing.T) {
-	s := newHarness(t, withIntercept)
-	lo := netnstest.NewCapture(t, s.ns, "lo")
+	h := newHarness(t, withIntercept)
+	lo := netnstest.NewCapture(t, h.ns, "lo")
 	outside := func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP }
-	for name, addr := range s.families() {
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			s.openAndEndConnections(addr)
-			s.makeKernelAnswer(addr, lo)
-			s.expectNothingSent()
+			h.t = t
+			h.openAndEndConnections(addr)
+			h.makeKernelAnswer(addr, lo)
+			h.expectNothingSent()
 			for _, family := range []string{"ipv4", "ipv6"} {
-				netnstest.Sysctl(t, s.ns, family+"/fwmark_reflect", "0")
+				netnstest.Sysctl(t, h.ns, family+"/fwmark_reflect", "0")
 			}
-			s.makeKernelAnswer(addr, lo)
-			if f := s.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
+			h.makeKernelAnswer(addr, lo)
+			if f := h.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
 				t.Errorf("control: a segment to %s", f.Dst)
 			}
-			s.drain()
-			bringUp(t, s.net, s.group)
-			s.makeKernelAnswer(addr, lo)
-			s.expectNothingSent()
+			h.drain()
+			bringUp(t, h.net, h.group)
+			h.makeKernelAnswer(addr, lo)
+			h.expectNothingSent()
 		})
 	}
 }
 
 // openAndEndConnections opens connections of members that are led, and ends them.
-func (s *harness) openAndEndConnections(addr netip.Addr) {
-	s.t.Helper()
-	l := s.interceptor(addr)
+func (h *harness) openAndEndConnections(addr netip.Addr) {
+	h.t.Helper()
+	l := h.interceptor(addr)
 	defer l.Close()
 	for _, late := range []bool{false, true} {
 		for _, end := range []func(p *netnstest.Helper, c *netnstest.Socket){
 			func(_ *netnstest.Helper, c *netnstest.Socket) { c.Close() },
 			func(p *netnstest.Helper, _ *netnstest.Socket) { p.Kill() },
 		} {
-			p := s.container(spec.App, "short-lived")
-			c, a := s.open(p, l, addr)
+			p := h.container(spec.App, "short-lived")
+			c, a := h.open(p, l, addr)
 			if late {
 				_ = a.Send("unread")
 			}
@@ -65,32 +65,32 @@ func (s *harness) openAndEndConnections(addr netip.Addr) {
 	}
 }
 
-func (s *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
-	s.t.Helper()
-	member = must(p.TCP(addr))(s.t)
+func (h *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
+	h.t.Helper()
+	member = must(p.TCP(addr))(h.t)
 	if err := member.Connect(netip.AddrPortFrom(addr, 443), longWait); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	return member, must(l.Accept(longWait))(s.t)
+	return member, must(l.Accept(longWait))(h.t)
 }
 
 // makeKernelAnswer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
 // the first answer was lost.
-func (s *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
-	s.t.Helper()
-	l := s.interceptor(addr)
+func (h *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
+	h.t.Helper()
+	l := h.interceptor(addr)
 	defer l.Close()
-	c, a := s.open(s.member, l, addr)
-	own := must(c.Local())(s.t)
+	c, a := h.open(h.member, l, addr)
+	own := must(c.Local())(h.t)
 	c.Close()
 	a.Close()
 	end := lo.Wait(func(f netnstest.Frame) bool {
 		return f.Src == netip.AddrPortFrom(addr, 443) && f.Dst == own && flagsOf(f)&0x01 != 0
 	})
-	raw := must(s.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(s.t)
+	raw := must(h.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(h.t)
 	defer raw.Close()
 	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(end))); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 }
 

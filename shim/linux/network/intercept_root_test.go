@@ -27,16 +27,16 @@ func loopbackOf(like netip.Addr) netip.Addr {
 }
 
 // interceptor is the ambassador's listener that members are led to.
-func (s *harness) interceptor(like netip.Addr) *netnstest.Socket {
-	s.t.Helper()
-	return listen(s.t, s.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
+func (h *harness) interceptor(like netip.Addr) *netnstest.Socket {
+	h.t.Helper()
+	return listen(h.t, h.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
 }
 
 // tracked lists the connections that the kernel tracks in the group's namespace.
-func (s *harness) tracked() (out []string) {
-	s.t.Helper()
+func (h *harness) tracked() (out []string) {
+	h.t.Helper()
 	listed := true
-	netnstest.In(s.t, s.ns, func() error {
+	netnstest.In(h.t, h.ns, func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/nf_conntrack")
 		if errors.Is(err, os.ErrNotExist) {
 			listed = false
@@ -51,9 +51,9 @@ func (s *harness) tracked() (out []string) {
 	switch {
 	case listed:
 	case os.Getenv("CI") != "":
-		s.t.Fatal(missing)
+		h.t.Fatal(missing)
 	default:
-		s.t.Skip(missing)
+		h.t.Skip(missing)
 	}
 	return out
 }
@@ -61,112 +61,112 @@ func (s *harness) tracked() (out []string) {
 // A member's TCP to anywhere comes to the ambassador, which learns for whom it was meant. Nothing of it is seen outside, and all
 // that is not TCP is refused as ever.
 func TestRootIntercept(t *testing.T) {
-	s := newHarness(t, withIntercept)
-	for name, addr := range s.families() {
+	h := newHarness(t, withIntercept)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
+			h.t = t
 			to := netip.AddrPortFrom(addr, 443)
-			outside := listen(t, s.remote, to)
+			outside := listen(t, h.remote, to)
 			defer outside.Close()
-			if err := exchange(t, s.ambassador, to, outside); err != nil {
+			if err := exchange(t, h.ambassador, to, outside); err != nil {
 				t.Fatalf("control: the ambassador does not get through: %v", err)
 			}
-			s.drain()
+			h.drain()
 			for _, where := range []netip.AddrPort{to, netip.AddrPortFrom(addr, interceptPort), netip.AddrPortFrom(addr.Next(), 1)} {
-				s.expectIntercepted(where)
+				h.expectIntercepted(where)
 			}
 			if _, err := outside.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
 				t.Errorf("the world accepts a member: %v", err)
 			}
 			// Nobody listens: refused at once, as by a closed port.
-			c := must(s.member.TCP(addr))(t)
+			c := must(h.member.TCP(addr))(t)
 			defer c.Close()
 			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
 				t.Errorf("without a listener: %v after %s, want a refusal at once", err, c.Took)
 			}
 			// Talk inside the group is not led anywhere.
-			own := netip.AddrPortFrom(s.groupAddr(addr), 8080)
-			l := listen(t, s.ambassador, own)
+			own := netip.AddrPortFrom(h.groupAddr(addr), 8080)
+			l := listen(t, h.ambassador, own)
 			defer l.Close()
-			if err := exchange(t, s.member, own, l); err != nil {
+			if err := exchange(t, h.member, own, l); err != nil {
 				t.Errorf("to the group's own address: %v", err)
 			}
-			s.expectNothingSent()
-			ask := must(s.member.UDP(addr))(t)
+			h.expectNothingSent()
+			ask := must(h.member.UDP(addr))(t)
 			defer ask.Close()
 			if err := ask.SendTo(to, "x"); err == nil {
 				t.Error("UDP was sent")
 			}
-			s.expectNothingSent()
+			h.expectNothingSent()
 		})
 	}
-	s.t = t
-	s.expectDenials(denial("web", "udp", netip.AddrPortFrom(s.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(s.out.Addr6, 443), 1))
-	if c := must(s.net.Counters(s.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
+	h.t = t
+	h.expectDenials(denial("web", "udp", netip.AddrPortFrom(h.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(h.out.Addr6, 443), 1))
+	if c := must(h.net.Counters(h.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
 		t.Errorf("counters are %+v; want TCP of members led and none refused", c)
 	}
 }
 
 // expectIntercepted fails unless a connection of the member's to an address comes to the ambassador and works.
-func (s *harness) expectIntercepted(to netip.AddrPort) {
-	s.t.Helper()
-	l := s.interceptor(to.Addr())
+func (h *harness) expectIntercepted(to netip.AddrPort) {
+	h.t.Helper()
+	l := h.interceptor(to.Addr())
 	defer l.Close()
-	c := must(s.member.TCP(to.Addr()))(s.t)
+	c := must(h.member.TCP(to.Addr()))(h.t)
 	defer c.Close()
 	if err := c.Connect(to, longWait); err != nil {
-		s.t.Errorf("connect to %s: %v", to, err)
+		h.t.Errorf("connect to %s: %v", to, err)
 		return
 	}
-	a := must(l.Accept(longWait))(s.t)
+	a := must(l.Accept(longWait))(h.t)
 	defer a.Close()
 	if got, err := a.OriginalDest(); err != nil || got != to {
-		s.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
+		h.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
 	}
 	for _, way := range [][2]*netnstest.Socket{{c, a}, {a, c}} {
 		if err := way[0].Send("word"); err != nil {
-			s.t.Error(err)
+			h.t.Error(err)
 		}
 		if got, _, err := way[1].Receive(longWait); got != "word" || err != nil {
-			s.t.Errorf("received %q, %v", got, err)
+			h.t.Errorf("received %q, %v", got, err)
 		}
 	}
 }
 
 // The kernel tracks what members are led by, and nothing of the ambassador's, nor what is said inside the group.
 func TestRootInterceptTracksMembersAlone(t *testing.T) {
-	s := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
-	for name, addr := range s.families() {
+	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			host := s.out.Host4
+			h.t = t
+			host := h.out.Host4
 			if addr.Is6() {
-				host = s.out.Host6
+				host = h.out.Host6
 			}
 			to := netip.AddrPortFrom(addr, 443)
-			outside, inside := listen(t, s.remote, to), listen(t, s.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
+			outside, inside := listen(t, h.remote, to), listen(t, h.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer outside.Close()
 			defer inside.Close()
-			l := s.interceptor(addr)
-			before := len(s.tracked())
+			l := h.interceptor(addr)
+			before := len(h.tracked())
 			if err := errors.Join(
-				exchange(t, s.ambassador, to, outside),
-				exchange(t, s.remote, netip.AddrPortFrom(host, 8443), inside),
-				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), 443), inside),
-				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort), l),
+				exchange(t, h.ambassador, to, outside),
+				exchange(t, h.remote, netip.AddrPortFrom(host, 8443), inside),
+				exchange(t, h.member, netip.AddrPortFrom(loopbackOf(addr), 443), inside),
+				exchange(t, h.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort), l),
 			); err != nil {
 				t.Fatal(err)
 			}
-			_ = must(s.ambassador.UDP(addr))(t).SendTo(netip.AddrPortFrom(addr, 53), "x")
-			s.drain()
+			_ = must(h.ambassador.UDP(addr))(t).SendTo(netip.AddrPortFrom(addr, 53), "x")
+			h.drain()
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.tracked(); len(got) != before {
+			if got := h.tracked(); len(got) != before {
 				t.Errorf("tracked, of what is not to be:\n%s", strings.Join(got, "\n"))
 			}
-			s.expectIntercepted(to)
-			if got := s.tracked(); len(got) != before+1 {
+			h.expectIntercepted(to)
+			if got := h.tracked(); len(got) != before+1 {
 				t.Errorf("control: %d connections are tracked after one was led, %d before", len(got), before)
 			}
 		})
@@ -175,20 +175,20 @@ func TestRootInterceptTracksMembersAlone(t *testing.T) {
 
 // Interception comes and goes while all run on: a flow that was led ends with it, and the ambassador's own go on.
 func TestRootInterceptComesAndGoes(t *testing.T) {
-	s := newHarness(t, nil)
-	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	outside := listen(t, s.remote, to)
+	h := newHarness(t, nil)
+	to := netip.AddrPortFrom(h.out.Addr4, 443)
+	outside := listen(t, h.remote, to)
 	defer outside.Close()
-	flow := must(s.ambassador.TCP(to.Addr()))(t)
+	flow := must(h.ambassador.TCP(to.Addr()))(t)
 	if err := flow.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
 	far := must(outside.Accept(longWait))(t)
 	for range 2 {
 		for _, port := range []uint16{0, interceptPort} {
-			s.group.Ambassador().Intercept = port
-			bringUp(t, s.net, s.group)
-			if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
+			h.group.Ambassador().Intercept = port
+			bringUp(t, h.net, h.group)
+			if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
 				t.Errorf("intercept %d: rules are %v", port, got)
 			}
 			if err := flow.Send("on"); err != nil {
@@ -198,44 +198,44 @@ func TestRootInterceptComesAndGoes(t *testing.T) {
 				t.Errorf("intercept %d: a flow of the ambassador's: %q, %v", port, got, err)
 			}
 			if port != 0 {
-				s.expectIntercepted(to)
+				h.expectIntercepted(to)
 				continue
 			}
-			c := must(s.member.TCP(to.Addr()))(t)
+			c := must(h.member.TCP(to.Addr()))(t)
 			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("not intercepting: %v, want a refusal", err)
 			}
 			c.Close()
 		}
 	}
-	s.drain()
-	l := s.interceptor(to.Addr())
+	h.drain()
+	l := h.interceptor(to.Addr())
 	defer l.Close()
-	c := must(s.member.TCP(to.Addr()))(t)
+	c := must(h.member.TCP(to.Addr()))(t)
 	if err := c.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
 	a := must(l.Accept(longWait))(t)
-	withIntercept(s.group)
-	s.group.Ambassador().Intercept = 0
-	bringUp(t, s.net, s.group)
+	withIntercept(h.group)
+	h.group.Ambassador().Intercept = 0
+	bringUp(t, h.net, h.group)
 	_ = c.Send("no more")
 	if _, _, err := c.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("a flow that was led, with nothing to lead it: %v, want a reset", err)
 	}
 	_ = a.Send("no more")
-	s.expectNothingSent()
+	h.expectNothingSent()
 }
 
 // Somebody who turns the reflecting of marks off opens a way for the kernel's answers: it is noticed, and put right.
 func TestRootInterceptNoticesReflectionOff(t *testing.T) {
-	s := newHarness(t, withIntercept)
-	netnstest.Sysctl(t, s.ns, "ipv6/fwmark_reflect", "0")
-	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
+	h := newHarness(t, withIntercept)
+	netnstest.Sysctl(t, h.ns, "ipv6/fwmark_reflect", "0")
+	if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Absent {
 		t.Errorf("rules are %v, want absent", got)
 	}
-	bringUp(t, s.net, s.group)
-	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
+	bringUp(t, h.net, h.group)
+	if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
 		t.Errorf("rules are %v after mending, want present", got)
 	}
 }

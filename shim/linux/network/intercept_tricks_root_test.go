@@ -29,14 +29,14 @@ func segment(from, to uint16, flags byte) string {
 // What a member might try so as to be led outside instead. Each returns; what it sent is judged by the capture.
 var interceptTricks = []struct {
 	name string
-	try  func(t *testing.T, s *harness, addr netip.Addr)
+	try  func(t *testing.T, h *harness, addr netip.Addr)
 }{
-	{"bound to eth0", func(t *testing.T, s *harness, addr netip.Addr) {
+	{"bound to eth0", func(t *testing.T, h *harness, addr netip.Addr) {
 		for _, to := range []netip.AddrPort{
 			netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(addr, interceptPort),
 			netip.AddrPortFrom(loopbackOf(addr), interceptPort), netip.AddrPortFrom(loopbackOf(addr), 443),
 		} {
-			tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
+			tcp, udp := must(h.member.TCP(addr))(t), must(h.member.UDP(addr))(t)
 			if err := errors.Join(tcp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0"), udp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0")); err != nil {
 				t.Fatal(err)
 			}
@@ -48,13 +48,13 @@ var interceptTricks = []struct {
 			udp.Close()
 		}
 	}},
-	{"another's address", func(t *testing.T, s *harness, addr netip.Addr) {
+	{"another's address", func(t *testing.T, h *harness, addr netip.Addr) {
 		level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
 		if addr.Is4() {
 			level, freebind = unix.SOL_IP, unix.IP_FREEBIND
 		}
 		for _, to := range []netip.AddrPort{netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(loopbackOf(addr), interceptPort)} {
-			c := must(s.member.TCP(addr))(t)
+			c := must(h.member.TCP(addr))(t)
 			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(addr.Next(), 0))); err != nil {
 				t.Fatal(err)
 			}
@@ -64,8 +64,8 @@ var interceptTricks = []struct {
 			c.Close()
 		}
 	}},
-	{"a loopback address", func(t *testing.T, s *harness, addr netip.Addr) {
-		c := must(s.member.TCP(addr))(t)
+	{"a loopback address", func(t *testing.T, h *harness, addr netip.Addr) {
+		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
 		if err := c.Bind(netip.AddrPortFrom(loopbackOf(addr), 0)); err != nil {
 			t.Fatal(err)
@@ -74,16 +74,16 @@ var interceptTricks = []struct {
 			t.Error("connected")
 		}
 	}},
-	{"UDP to the port", func(t *testing.T, s *harness, addr netip.Addr) {
-		c := must(s.member.UDP(addr))(t)
+	{"UDP to the port", func(t *testing.T, h *harness, addr netip.Addr) {
+		c := must(h.member.UDP(addr))(t)
 		defer c.Close()
 		if err := c.SendTo(netip.AddrPortFrom(addr, interceptPort), "x"); err == nil {
 			t.Error("was sent")
 		}
 	}},
-	{"the rules' own mark", func(t *testing.T, s *harness, addr netip.Addr) {
-		tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
-		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+	{"the rules' own mark", func(t *testing.T, h *harness, addr netip.Addr) {
+		tcp, udp := must(h.member.TCP(addr))(t), must(h.member.UDP(addr))(t)
+		icmp := must(h.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 		for _, c := range []*netnstest.Socket{tcp, udp, icmp} {
 			defer c.Close()
 			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, interceptMark); err != nil {
@@ -98,8 +98,8 @@ var interceptTricks = []struct {
 			t.Error("ICMP was sent")
 		}
 	}},
-	{"segments of no connection", func(t *testing.T, s *harness, addr netip.Addr) {
-		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+	{"segments of no connection", func(t *testing.T, h *harness, addr netip.Addr) {
+		raw := must(h.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
 		for _, marked := range []int{0, interceptMark} {
 			if err := raw.SetInt(unix.SOL_SOCKET, unix.SO_MARK, marked); err != nil {
@@ -114,24 +114,24 @@ var interceptTricks = []struct {
 			}
 		}
 	}},
-	{"segments on a flow that is led", func(t *testing.T, s *harness, addr netip.Addr) {
+	{"segments on a flow that is led", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
-		c := must(s.member.TCP(addr))(t)
+		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
 		if err := c.Connect(to, longWait); err != nil {
 			t.Fatal(err)
 		}
 		own := must(c.Local())(t)
-		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+		raw := must(h.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
 		for _, flags := range []byte{0x02, 0x10, 0x12, 0x04, 0x11} {
 			_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(own.Port(), 443, flags))
 		}
 	}},
-	{"no socket at all", func(t *testing.T, s *harness, addr netip.Addr) {
+	{"no socket at all", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
 		for range 4 { // each ends in the middle of a connection
-			p := s.container(spec.App, "short-lived")
+			p := h.container(spec.App, "short-lived")
 			if err := must(p.TCP(addr))(t).Connect(to, longWait); err != nil {
 				t.Fatal(err)
 			}
@@ -142,21 +142,21 @@ var interceptTricks = []struct {
 
 // Nothing that a member does with interception in force is seen outside: with the fence, and by the rules alone.
 func TestRootInterceptTricks(t *testing.T) {
-	s := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
-	s.routeToGroup()
+	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
+	h.routeToGroup()
 	for _, fence := range []string{"with the fence", "by the rules alone"} {
 		if fence == "by the rules alone" {
-			if err := egress.Unfence(s.net.cgroups, s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
+			if err := egress.Unfence(h.net.cgroups, h.net.layout.CgroupParent(h.group.Name, spec.App)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for name, addr := range s.families() {
+		for name, addr := range h.families() {
 			for _, tt := range interceptTricks {
 				t.Run(fence+", "+name+", "+tt.name, func(t *testing.T) {
-					s.t = t
-					l := s.interceptor(addr)
-					s.capture.Forget()
-					tt.try(t, s, addr)
+					h.t = t
+					l := h.interceptor(addr)
+					h.capture.Forget()
+					tt.try(t, h, addr)
 					for { // what was led is answered, and closed
 						a, err := l.Accept(0)
 						if err != nil {
@@ -166,7 +166,7 @@ func TestRootInterceptTricks(t *testing.T) {
 						a.Close()
 					}
 					l.Close()
-					s.expectNothingSent()
+					h.expectNothingSent()
 				})
 			}
 		}
@@ -176,16 +176,16 @@ func TestRootInterceptTricks(t *testing.T) {
 // With the ambassador away a member may listen on its port, and is led to itself: inside the group, where it could talk to itself
 // before. Outside nothing is seen.
 func TestRootInterceptPortTakenByAMember(t *testing.T) {
-	s := newHarness(t, withIntercept)
-	for name, addr := range s.families() {
+	h := newHarness(t, withIntercept)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			l := listen(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort))
+			h.t = t
+			l := listen(t, h.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort))
 			defer l.Close()
-			if err := exchange(t, s.member, netip.AddrPortFrom(addr, 443), l); err != nil {
+			if err := exchange(t, h.member, netip.AddrPortFrom(addr, 443), l); err != nil {
 				t.Error(err)
 			}
-			s.expectNothingSent()
+			h.expectNothingSent()
 		})
 	}
 }

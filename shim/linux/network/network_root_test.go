@@ -73,48 +73,48 @@ func newHarness(t *testing.T, edit func(*spec.Group)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &harness{t: t, net: n, out: netnstest.NewOutside(t), group: testGroup("checkout", edit)}
+	h := &harness{t: t, net: n, out: netnstest.NewOutside(t), group: testGroup("checkout", edit)}
 	t.Cleanup(func() { // after the probes have ended
-		if err := n.Remove(t.Context(), s.group.Name); err != nil && t.Context().Err() == nil {
+		if err := n.Remove(t.Context(), h.group.Name); err != nil && t.Context().Err() == nil {
 			t.Error(err)
 		}
 	})
-	bringUp(t, n, s.group)
-	if s.ns, err = n.open(s.group.Name); err != nil {
+	bringUp(t, n, h.group)
+	if h.ns, err = n.open(h.group.Name); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.ns.Close() })
-	s.ambassador = s.container(spec.Ambassador, "proxy")
-	s.member = s.container(spec.App, "web")
-	s.remote = netnstest.NewHelper(t, s.out.NS, "")
-	s.host = netnstest.NewHelper(t, nil, "")
-	s.capture = netnstest.NewCapture(t, nil, n.linkName(s.group.Name))
-	return s
+	t.Cleanup(func() { h.ns.Close() })
+	h.ambassador = h.container(spec.Ambassador, "proxy")
+	h.member = h.container(spec.App, "web")
+	h.remote = netnstest.NewHelper(t, h.out.NS, "")
+	h.host = netnstest.NewHelper(t, nil, "")
+	h.capture = netnstest.NewCapture(t, nil, n.linkName(h.group.Name))
+	return h
 }
 
 // container starts a probe as the runtime starts a container: in a cgroup of its own below the group's.
-func (s *harness) container(role spec.Role, name string) *netnstest.Helper {
-	s.t.Helper()
-	cgroup := s.net.layout.CgroupPath(s.group.Name, role, name)
-	must(s.net.cgroups.Make(cgroup))(s.t)
-	return netnstest.NewHelper(s.t, s.ns, cgroup)
+func (h *harness) container(role spec.Role, name string) *netnstest.Helper {
+	h.t.Helper()
+	cgroup := h.net.layout.CgroupPath(h.group.Name, role, name)
+	must(h.net.cgroups.Make(cgroup))(h.t)
+	return netnstest.NewHelper(h.t, h.ns, cgroup)
 }
 
-func (s *harness) nft(command string) {
-	s.t.Helper()
-	netnstest.NFT(s.t, s.ns, command+"\n", "-f", "-")
+func (h *harness) nft(command string) {
+	h.t.Helper()
+	netnstest.NFT(h.t, h.ns, command+"\n", "-f", "-")
 }
 
-func (s *harness) families() map[string]netip.Addr {
-	return map[string]netip.Addr{"IPv4": s.out.Addr4, "IPv6": s.out.Addr6}
+func (h *harness) families() map[string]netip.Addr {
+	return map[string]netip.Addr{"IPv4": h.out.Addr4, "IPv6": h.out.Addr6}
 }
 
 // groupAddr is the group's own address of the family.
-func (s *harness) groupAddr(like netip.Addr) netip.Addr {
-	s.t.Helper()
-	pair, err := s.net.pair(s.group.Name)
+func (h *harness) groupAddr(like netip.Addr) netip.Addr {
+	h.t.Helper()
+	pair, err := h.net.pair(h.group.Name)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	if like.Is4() {
 		return pair.Group4
@@ -124,20 +124,20 @@ func (s *harness) groupAddr(like netip.Addr) netip.Addr {
 
 // expectNothingSent fails if the group has sent anything since the last look, but for neighbour discovery. It has the ambassador send a
 // datagram first: once that is seen, so is all before it.
-func (s *harness) expectNothingSent() {
-	s.t.Helper()
-	mark := netip.AddrPortFrom(s.out.Addr4, 7)
-	sock := must(s.ambassador.UDP(mark.Addr()))(s.t)
+func (h *harness) expectNothingSent() {
+	h.t.Helper()
+	mark := netip.AddrPortFrom(h.out.Addr4, 7)
+	sock := must(h.ambassador.UDP(mark.Addr()))(h.t)
 	defer sock.Close()
 	if err := sock.SendTo(mark, "mark"); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	isMark := func(f netnstest.Frame) bool { return !f.Sent && f.Dst == mark }
-	s.capture.Wait(isMark)
-	for _, f := range s.capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol != 0 && !isMark(f) && !discovery(f) }) {
-		s.t.Errorf("the group sent protocol %d from %s to %s: %x", f.Protocol, f.Src, f.Dst, f.Bytes)
+	h.capture.Wait(isMark)
+	for _, f := range h.capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol != 0 && !isMark(f) && !discovery(f) }) {
+		h.t.Errorf("the group sent protocol %d from %s to %s: %x", f.Protocol, f.Src, f.Dst, f.Bytes)
 	}
-	s.capture.Forget()
+	h.capture.Forget()
 }
 
 func discovery(f netnstest.Frame) bool {
@@ -193,20 +193,20 @@ func exchange(t testing.TB, from *netnstest.Helper, to netip.AddrPort, listener 
 }
 
 func TestRootMembersAreRefusedAtOnce(t *testing.T) {
-	s := newHarness(t, nil)
-	for name, addr := range s.families() {
+	h := newHarness(t, nil)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
+			h.t = t
 			to := netip.AddrPortFrom(addr, 443)
-			l := listen(t, s.remote, to)
+			l := listen(t, h.remote, to)
 			defer l.Close()
 
-			if err := exchange(t, s.ambassador, to, l); err != nil {
+			if err := exchange(t, h.ambassador, to, l); err != nil {
 				t.Fatalf("control: the ambassador does not get through: %v", err)
 			}
-			s.drain()
+			h.drain()
 
-			tcp := must(s.member.TCP(addr))(t)
+			tcp := must(h.member.TCP(addr))(t)
 			defer tcp.Close()
 			if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("TCP: %v, want a refusal", err)
@@ -214,31 +214,31 @@ func TestRootMembersAreRefusedAtOnce(t *testing.T) {
 			if tcp.Took > 100*time.Millisecond {
 				t.Errorf("TCP was refused after %s, not at once", tcp.Took)
 			}
-			udp := must(s.member.UDP(addr))(t)
+			udp := must(h.member.UDP(addr))(t)
 			defer udp.Close()
 			if err := udp.SendTo(to, "x"); err == nil {
 				t.Error("UDP was sent")
 			}
 			t.Logf("refused: TCP %s, UDP %s", tcp.Took, udp.Took)
-			icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+			icmp := must(h.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 			defer icmp.Close()
 			if err := icmp.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); err == nil {
 				t.Error("ICMP was sent")
 			}
-			s.expectNothingSent()
+			h.expectNothingSent()
 
-			raw := must(s.ambassador.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+			raw := must(h.ambassador.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 			defer raw.Close()
 			if err := raw.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); err != nil {
 				t.Errorf("control: ICMP of the ambassador: %v", err)
 			}
-			s.capture.Wait(func(f netnstest.Frame) bool {
+			h.capture.Wait(func(f netnstest.Frame) bool {
 				return !f.Sent && int(f.Protocol) == icmpProtocol(addr) && f.Dst.Addr() == addr
 			})
-			s.drain()
+			h.drain()
 		})
 	}
-	c, err := s.net.Counters(s.group.Name)
+	c, err := h.net.Counters(h.group.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,16 +248,16 @@ func TestRootMembersAreRefusedAtOnce(t *testing.T) {
 }
 
 // drain waits until the connections just closed have said all they have to say.
-func (s *harness) drain() {
-	s.t.Helper()
-	mark := netip.AddrPortFrom(s.out.Addr4, 8)
-	sock := must(s.ambassador.UDP(mark.Addr()))(s.t)
+func (h *harness) drain() {
+	h.t.Helper()
+	mark := netip.AddrPortFrom(h.out.Addr4, 8)
+	sock := must(h.ambassador.UDP(mark.Addr()))(h.t)
 	defer sock.Close()
 	if err := sock.SendTo(mark, "mark"); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	s.capture.Wait(func(f netnstest.Frame) bool { return !f.Sent && f.Dst == mark })
-	s.capture.Forget()
+	h.capture.Wait(func(f netnstest.Frame) bool { return !f.Sent && f.Dst == mark })
+	h.capture.Forget()
 }
 
 func domain(a netip.Addr) int {

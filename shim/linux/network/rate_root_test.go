@@ -14,9 +14,9 @@ import (
 )
 
 // linkBytes is how many bytes have crossed the group's link, out of the group and into it.
-func (s *harness) linkBytes() (out, in uint64) {
-	s.t.Helper()
-	link := must(netlink.LinkByName(s.net.linkName(s.group.Name)))(s.t)
+func (h *harness) linkBytes() (out, in uint64) {
+	h.t.Helper()
+	link := must(netlink.LinkByName(h.net.linkName(h.group.Name)))(h.t)
 	stats := link.Attrs().Statistics
 	return stats.RxBytes, stats.TxBytes
 }
@@ -35,13 +35,13 @@ func sendBurst(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Dur
 
 // A rate bounds what crosses the link, in each direction by itself; without one all of it does.
 func TestRootRate(t *testing.T) {
-	s := newHarness(t, withPublish)
-	sink := s.sink()
-	inside := must(s.ambassador.UDP(s.out.Addr4))(t)
+	h := newHarness(t, withPublish)
+	sink := h.sink()
+	inside := must(h.ambassador.UDP(h.out.Addr4))(t)
 	if err := inside.Bind(netip.MustParseAddrPort("0.0.0.0:53")); err != nil {
 		t.Fatal(err)
 	}
-	front := netip.AddrPortFrom(s.out.Host4, 8053)
+	front := netip.AddrPortFrom(h.out.Host4, 8053)
 	const (
 		rate = 800_000         // bits a second
 		held = 8<<10 + 24<<10  // what passes at once, and what waits
@@ -57,14 +57,14 @@ func TestRootRate(t *testing.T) {
 		{"both", spec.Rate{Out: rate, In: rate}},
 		{"none again", spec.Rate{}},
 	} {
-		s.group.Ambassador().Rate = tt.rate
-		bringUp(t, s.net, s.group)
-		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Link; got != host.Present {
+		h.group.Ambassador().Rate = tt.rate
+		bringUp(t, h.net, h.group)
+		if got := h.net.Observe(t.Context(), h.group.Name, h.group).Link; got != host.Present {
 			t.Errorf("%s: the link is %v", tt.name, got)
 		}
-		out, in := s.linkBytes()
-		took := sendBurst(t, s.ambassador, sink) + sendBurst(t, s.remote, front)
-		outNow, inNow := s.linkBytes()
+		out, in := h.linkBytes()
+		took := sendBurst(t, h.ambassador, sink) + sendBurst(t, h.remote, front)
+		outNow, inNow := h.linkBytes()
 		for direction, x := range map[string]struct {
 			bounded int64
 			bytes   uint64

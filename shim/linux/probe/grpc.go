@@ -16,10 +16,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// maxMessage bounds what is taken of an answer, which is a few bytes.
+// maxMessage limits the size of an answer. A real one has a few bytes.
 const maxMessage = 4 << 10
 
-// maxDials is how often one try connects: grpc calls again, without end and at once, whoever hangs up on it before it has asked.
+// maxDials is how often one attempt connects. If a server hangs up before grpc has asked, grpc
+// connects again at once, and without end.
 const maxDials = 3
 
 var errHungUp = fmt.Errorf("it hung up %d times without an answer", maxDials)
@@ -34,7 +35,7 @@ func grpcTarget(p *spec.GRPCProbe) string {
 // askGRPC succeeds when the health service says SERVING.
 func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 	var mu sync.Mutex
-	var refused error // by the dialer: what grpc makes of it is long
+	var refused error // the dialer's error: grpc wraps it in a long text
 	calls := 0
 	conn, err := grpc.NewClient("passthrough:///"+loopback(p.Port),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -17,15 +17,15 @@ import (
 )
 
 // mountPersistent makes the folder of a persistent volume where there is none, and mounts it, unless it is what is mounted, have.
-func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.Volume) error {
-	kept := h.layout.PersistentPath(group, v.Name)
-	if err := makePersistent(kept, v); err != nil {
+func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spec.Volume) error {
+	kept := v.layout.PersistentPath(group, vol.Name)
+	if err := makePersistent(kept, vol); err != nil {
 		return err
 	}
 	if owner, mode, err := lastOwnership(kept); err != nil {
 		return err
-	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(v) {
-		if err := setOwnership(kept, v); err != nil {
+	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(vol) {
+		if err := setOwnership(kept, vol); err != nil {
 			return err
 		}
 	}
@@ -41,7 +41,7 @@ func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.
 }
 
 // makePersistent makes the folder, which has its name only when it has its owner and its mode.
-func makePersistent(kept string, v spec.Volume) error {
+func makePersistent(kept string, vol spec.Volume) error {
 	if _, err := os.Lstat(kept); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -49,22 +49,22 @@ func makePersistent(kept string, v spec.Volume) error {
 	if err := os.MkdirAll(group, 0o700); err != nil {
 		return err
 	}
-	unfinished := filepath.Join(group, "."+v.Name)  // no volume is called so
-	if err := disk.Remove(unfinished); err != nil { // of a daemon that was killed here
+	unfinished := filepath.Join(group, "."+vol.Name) // no volume is called so
+	if err := disk.Remove(unfinished); err != nil {  // of a daemon that was killed here
 		return err
 	}
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return err
 	}
-	if err := setOwnership(unfinished, v); err != nil {
+	if err := setOwnership(unfinished, vol); err != nil {
 		return err
 	}
 	return os.Rename(unfinished, kept)
 }
 
 // Discard implements [runner.Volumes].
-func (h *Volumes) Discard(_ context.Context, group string) error {
-	mounts, err := h.mounts(group)
+func (v *Volumes) Discard(_ context.Context, group string) error {
+	mounts, err := v.mounts(group)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (h *Volumes) Discard(_ context.Context, group string) error {
 			return fmt.Errorf("delete the volumes of %s: %s is in use", group, filepath.Base(m.Mountpoint))
 		}
 	}
-	all := filepath.Dir(h.layout.PersistentPath(group, "x"))
+	all := filepath.Dir(v.layout.PersistentPath(group, "x"))
 	if err := checkNoMounts(all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}

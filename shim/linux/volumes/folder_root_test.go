@@ -19,7 +19,7 @@ func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
 	data := spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"}
 	ensure(t, v, data)
 	inside := filepath.Join(l.VolumePath("g", "data"), "record")
-	write(t, inside, "1")
+	writeFile(t, inside, "1")
 	if err := v.Discard(ctx, "g"); err == nil {
 		t.Error("a volume that is mounted was deleted")
 	}
@@ -46,8 +46,8 @@ func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
 func TestRootDiscardFollowsNoLink(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
-	write(t, filepath.Join(outside, "kept"), "x")
+	outside := makeFolder(t, filepath.Join(t.TempDir(), "outside"))
+	writeFile(t, filepath.Join(outside, "kept"), "x")
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
 	if err := os.Symlink(outside, filepath.Join(l.VolumePath("g", "data"), "link")); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestRootDiscardFollowsNoLink(t *testing.T) {
 // TestRootPersistentVolumeHalfMade is a daemon that was killed before the folder had its owner.
 func TestRootPersistentVolumeHalfMade(t *testing.T) {
 	v, l := newVolumes(t)
-	folder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
+	makeFolder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"})
 	if got := ownerOf(t, l.PersistentPath("g", "data")); got != "65532:65532 750" {
 		t.Errorf("it is %s", got)
@@ -76,13 +76,13 @@ func TestRootPersistentVolumeHalfMade(t *testing.T) {
 func TestRootDiscardCrossesNoMount(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
-	write(t, filepath.Join(outside, "kept"), "x")
+	outside := makeFolder(t, filepath.Join(t.TempDir(), "outside"))
+	writeFile(t, filepath.Join(outside, "kept"), "x")
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
 	}
-	at := folder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
+	at := makeFolder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
 	if err := unix.Mount(outside, at, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -17,14 +17,14 @@ import (
 )
 
 // Check implements [runner.Volumes].
-func (h *Volumes) Check(_ context.Context, want *spec.Group) error {
-	for _, v := range want.Volumes {
-		if v.HostPath == "" {
+func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
+	for _, vol := range want.Volumes {
+		if vol.HostPath == "" {
 			continue
 		}
-		folder, err := h.openHostPath(want, v)
+		folder, err := v.openHostPath(want, vol)
 		if err != nil {
-			return fmt.Errorf("volume %s: %w", v.Name, err)
+			return fmt.Errorf("volume %s: %w", vol.Name, err)
 		}
 		folder.Close()
 	}
@@ -43,8 +43,8 @@ func readOnly(g *spec.Group, volume string) bool {
 	return true
 }
 
-func (h *Volumes) mountHostPath(path string, want *spec.Group, v spec.Volume) error {
-	folder, err := h.openHostPath(want, v)
+func (v *Volumes) mountHostPath(path string, want *spec.Group, vol spec.Volume) error {
+	folder, err := v.openHostPath(want, vol)
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,8 @@ func (h *Volumes) mountHostPath(path string, want *spec.Group, v spec.Volume) er
 
 // openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
 // may lead elsewhere a moment later.
-func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error) {
-	path := v.HostPath
+func (v *Volumes) openHostPath(want *spec.Group, vol spec.Volume) (*os.File, error) {
+	path := vol.HostPath
 	folder, err := openFolder(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,7 +65,7 @@ func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error
 	case err != nil:
 		return nil, fmt.Errorf("host path: %w", err)
 	}
-	if err := h.checkFolder(want, v, folder); err != nil {
+	if err := v.checkFolder(want, vol, folder); err != nil {
 		folder.Close()
 		return nil, err
 	}
@@ -73,16 +73,16 @@ func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error
 }
 
 // checkFolder says why the opened folder can't be the volume; nil when it can.
-func (h *Volumes) checkFolder(want *spec.Group, v spec.Volume, folder *os.File) error {
+func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
-		return fmt.Errorf("host path %s: %w", v.HostPath, err)
+		return fmt.Errorf("host path %s: %w", vol.HostPath, err)
 	}
-	leads := "host path " + v.HostPath
-	if where != v.HostPath {
+	leads := "host path " + vol.HostPath
+	if where != vol.HostPath {
 		leads += " leads to " + where + ", and it"
 	}
-	if why := spec.HostPathRefused(where, readOnly(want, v.Name)); why != "" {
+	if why := spec.HostPathRefused(where, readOnly(want, vol.Name)); why != "" {
 		return &hint.Error{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
 	}
 	if kernels, err := isKernelFilesystem(folder); err != nil || kernels {
@@ -91,7 +91,7 @@ func (h *Volumes) checkFolder(want *spec.Group, v spec.Volume, folder *os.File) 
 			Hint: "name a folder that holds nothing but the group's data",
 		}
 	}
-	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {
+	for _, own := range []string{v.layout.RunDir, v.layout.StateDir, v.layout.LogDir, v.layout.GroupsDir} {
 		if own = realPath(own); own != "" && (isWithin(where, own) || isWithin(own, where)) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: Sallyport keeps its own files in %s", leads, own),
@@ -99,7 +99,7 @@ func (h *Volumes) checkFolder(want *spec.Group, v spec.Volume, folder *os.File) 
 			}
 		}
 	}
-	for _, socket := range h.sockets {
+	for _, socket := range v.sockets {
 		if socket = realPath(socket); isWithin(socket, where) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
@@ -107,7 +107,7 @@ func (h *Volumes) checkFolder(want *spec.Group, v spec.Volume, folder *os.File) 
 			}
 		}
 	}
-	return h.checkLinks(want, v.HostPath, where)
+	return v.checkLinks(want, vol.HostPath, where)
 }
 
 var errKernelFiles = errors.New("the files in it are the kernel's")

@@ -18,7 +18,7 @@ const maxLinks = 40
 
 // checkLinks says why a host path that led to where, when it was opened, must not be followed there: a link on it stands in a
 // folder that containers write to, so that one of them may have chosen the place.
-func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
+func (v *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	real, links, err := resolveLinks(path)
 	if err != nil {
 		return fmt.Errorf("host path %s: %w", path, err)
@@ -29,7 +29,7 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	if len(links) == 0 {
 		return nil
 	}
-	written, err := h.writableFolders(want)
+	written, err := v.writableFolders(want)
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,8 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 
 // writableFolders are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
 // that are mounted.
-func (h *Volumes) writableFolders(want *spec.Group) ([]string, error) {
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(h.root())))
+func (v *Volumes) writableFolders(want *spec.Group) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(v.root())))
 	if err != nil {
 		return nil, fmt.Errorf("look at volumes: %w", err)
 	}
@@ -59,9 +59,9 @@ func (h *Volumes) writableFolders(want *spec.Group) ([]string, error) {
 	for _, m := range mounts {
 		all = append(all, m.Mountpoint)
 	}
-	for _, v := range want.Volumes {
-		if v.HostPath != "" && !readOnly(want, v.Name) {
-			all = append(all, v.HostPath)
+	for _, vol := range want.Volumes {
+		if vol.HostPath != "" && !readOnly(want, vol.Name) {
+			all = append(all, vol.HostPath)
 		}
 	}
 	return all, nil

@@ -15,8 +15,8 @@ import (
 const ownershipAttr = "trusted.sallyport.made"
 
 // setOwnership makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [lastOwnership].
-func setOwnership(path string, v spec.Volume) error {
-	uid, gid, mode, err := v.Ownership()
+func setOwnership(path string, vol spec.Volume) error {
+	uid, gid, mode, err := vol.Ownership()
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func setOwnership(path string, v spec.Volume) error {
 	if err := unix.Chmod(path, mode); err != nil { // after the owner, whose change takes bits away; not subject to the umask
 		return err
 	}
-	err = unix.Setxattr(path, ownershipAttr, []byte(v.OwnershipText()), 0)
+	err = unix.Setxattr(path, ownershipAttr, []byte(vol.OwnershipText()), 0)
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return &os.PathError{Op: "setxattr", Path: path, Err: err}
 	}

@@ -27,10 +27,10 @@ func tmpfsSize(path string) (int64, error) {
 }
 
 // mountTmpfs mounts an ephemeral volume, or gives the one that is there, have, its size and owner; what is in it stays.
-func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
-	options := fmt.Sprintf("size=%d", v.Size)
+func mountTmpfs(path string, vol spec.Volume, have *spec.Volume) error {
+	options := fmt.Sprintf("size=%d", vol.Size)
 	if have == nil {
-		uid, gid, mode, err := v.Ownership()
+		uid, gid, mode, err := vol.Ownership()
 		if err != nil {
 			return err
 		}
@@ -38,13 +38,13 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 		if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 			return err
 		}
-		return setOwnership(path, v)
+		return setOwnership(path, vol)
 	}
-	if !have.SameSize(v) {
+	if !have.SameSize(vol) {
 		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
 		if errors.Is(err, unix.EINVAL) {
 			return &hint.Error{
-				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(v.Size)),
+				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(vol.Size)),
 				Hint: "make room in the volume, or remove the group and apply it again",
 			}
 		}
@@ -52,8 +52,8 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 			return err
 		}
 	}
-	if !have.SameOwnership(v) {
-		return setOwnership(path, v)
+	if !have.SameOwnership(vol) {
+		return setOwnership(path, vol)
 	}
 	return nil
 }

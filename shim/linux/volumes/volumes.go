@@ -40,8 +40,8 @@ func New(l layout.Layout, sockets ...string) *Volumes {
 }
 
 // Groups implements [runner.Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
-func (h *Volumes) Groups(context.Context) ([]string, error) {
-	entries, err := os.ReadDir(h.root())
+func (v *Volumes) Groups(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(v.root())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -50,7 +50,7 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 	}
 	var groups []string
 	for _, e := range entries {
-		mounts, err := h.mounts(e.Name())
+		mounts, err := v.mounts(e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +58,7 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 			groups = append(groups, e.Name())
 			continue
 		}
-		if err := h.removeEmptyFolders(e.Name()); err != nil {
+		if err := v.removeEmptyFolders(e.Name()); err != nil {
 			return nil, fmt.Errorf("list volumes: %w", err)
 		}
 	}
@@ -66,13 +66,13 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 }
 
 // removeEmptyFolders removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
-func (h *Volumes) removeEmptyFolders(group string) error {
-	h.mountLock.Lock()
-	defer h.mountLock.Unlock()
-	if mounts, err := h.mounts(group); err != nil || len(mounts) > 0 {
+func (v *Volumes) removeEmptyFolders(group string) error {
+	v.mountLock.Lock()
+	defer v.mountLock.Unlock()
+	if mounts, err := v.mounts(group); err != nil || len(mounts) > 0 {
 		return err
 	}
-	dir := filepath.Dir(h.layout.VolumePath(group, "x"))
+	dir := filepath.Dir(v.layout.VolumePath(group, "x"))
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 		return err
@@ -85,98 +85,98 @@ func (h *Volumes) removeEmptyFolders(group string) error {
 }
 
 // Observe implements [runner.Volumes].
-func (h *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
-	mounts, err := h.mounts(group)
+func (v *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
+	mounts, err := v.mounts(group)
 	if err != nil {
 		return nil, err
 	}
 	var out []spec.Volume
 	for _, m := range mounts {
-		v, err := h.describe(group, m, want)
+		vol, err := v.describe(group, m, want)
 		if err != nil {
 			return nil, fmt.Errorf("look at volume %s: %w", filepath.Base(m.Mountpoint), err)
 		}
-		out = append(out, v)
+		out = append(out, vol)
 	}
 	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
 // describe says what is mounted as a volume.
-func (h *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
-	v.Name = filepath.Base(m.Mountpoint)
+func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (vol spec.Volume, err error) {
+	vol.Name = filepath.Base(m.Mountpoint)
 	switch {
 	case isTmpfs(m):
-		v.Size, err = tmpfsSize(m.Mountpoint)
-	case sameFolder(m.Mountpoint, h.layout.PersistentPath(group, v.Name)):
-		v.Persistent = true
+		vol.Size, err = tmpfsSize(m.Mountpoint)
+	case sameFolder(m.Mountpoint, v.layout.PersistentPath(group, vol.Name)):
+		vol.Persistent = true
 	default:
-		v.HostPath = m.Root
+		vol.HostPath = m.Root
 		if want == nil {
-			return v, nil
+			return vol, nil
 		}
-		if w := spec.FindVolume(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
-			v.HostPath = w.HostPath
+		if w := spec.FindVolume(want.Volumes, vol.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
+			vol.HostPath = w.HostPath
 		}
-		return v, nil
+		return vol, nil
 	}
 	if err == nil {
-		v.Owner, v.Mode, err = lastOwnership(m.Mountpoint)
+		vol.Owner, vol.Mode, err = lastOwnership(m.Mountpoint)
 	}
-	return v, err
+	return vol, err
 }
 
 // Ensure implements [runner.Volumes]. Making a tmpfs smaller than what is in it is an error.
-func (h *Volumes) Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error {
-	have, err := h.Observe(ctx, want.Name, want)
+func (v *Volumes) Ensure(ctx context.Context, want *spec.Group, vol spec.Volume) error {
+	have, err := v.Observe(ctx, want.Name, want)
 	if err != nil {
 		return err
 	}
-	if err := h.ensure(want, v, spec.FindVolume(have, v.Name)); err != nil {
-		return fmt.Errorf("mount volume %s: %w", v.Name, err)
+	if err := v.ensure(want, vol, spec.FindVolume(have, vol.Name)); err != nil {
+		return fmt.Errorf("mount volume %s: %w", vol.Name, err)
 	}
 	return nil
 }
 
-func (h *Volumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) error {
-	if have != nil && have.Satisfies(v) {
+func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) error {
+	if have != nil && have.Satisfies(vol) {
 		return nil
 	}
-	path := h.layout.VolumePath(want.Name, v.Name)
-	h.mountLock.RLock()
-	defer h.mountLock.RUnlock()
-	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
+	path := v.layout.VolumePath(want.Name, vol.Name)
+	v.mountLock.RLock()
+	defer v.mountLock.RUnlock()
+	if err := os.MkdirAll(v.root(), 0o700); err != nil { // what is in a volume is for its containers
 		return err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
 	switch {
-	case v.HostPath != "":
-		return h.mountHostPath(path, want, v)
-	case have != nil && !have.SameKind(v):
+	case vol.HostPath != "":
+		return v.mountHostPath(path, want, vol)
+	case have != nil && !have.SameKind(vol):
 		if err := unmount(path); err != nil {
 			return err
 		}
 		have = nil
 	}
-	if v.Persistent {
-		return h.mountPersistent(path, want.Name, v, have)
+	if vol.Persistent {
+		return v.mountPersistent(path, want.Name, vol, have)
 	}
-	return mountTmpfs(path, v, have)
+	return mountTmpfs(path, vol, have)
 }
 
 // Remove implements [runner.Volumes]. It unmounts even what somebody looks into, and takes the folder away that it was mounted on, and
 // the group's with the last.
-func (h *Volumes) Remove(_ context.Context, group, volume string) error {
-	path := h.layout.VolumePath(group, volume)
+func (v *Volumes) Remove(_ context.Context, group, volume string) error {
+	path := v.layout.VolumePath(group, volume)
 	if err := unmount(path); err != nil {
 		return fmt.Errorf("unmount volume %s: %w", volume, err)
 	}
 	if err := disk.Remove(path); err != nil {
 		return fmt.Errorf("remove volume %s: %w", volume, err)
 	}
-	return h.removeEmptyFolders(group)
+	return v.removeEmptyFolders(group)
 }
 
 // unmount takes every mount off a path.
@@ -192,11 +192,11 @@ func unmount(path string) error {
 	}
 }
 
-func (h *Volumes) root() string { return filepath.Dir(filepath.Dir(h.layout.VolumePath("x", "x"))) }
+func (v *Volumes) root() string { return filepath.Dir(filepath.Dir(v.layout.VolumePath("x", "x"))) }
 
 // mounts lists what is mounted as a volume of the group; of mounts on one another, the one that is seen.
-func (h *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(h.layout.VolumePath(group, "x")))
+func (v *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(v.layout.VolumePath(group, "x")))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

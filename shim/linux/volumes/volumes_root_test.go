@@ -50,7 +50,7 @@ func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 			t.Error(err)
 		}
 		for _, g := range groups {
-			for _, vol := range observed(t, v, g, nil) {
+			for _, vol := range observe(t, v, g, nil) {
 				if err := v.Remove(context.Background(), g, vol.Name); err != nil {
 					t.Error(err)
 				}
@@ -60,7 +60,7 @@ func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 	return v, l
 }
 
-func observed(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) []spec.Volume {
+func observe(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) []spec.Volume {
 	t.Helper()
 	got, err := v.Observe(context.Background(), group, want)
 	if err != nil {
@@ -69,8 +69,8 @@ func observed(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) 
 	return got
 }
 
-// alone is a group that has one volume, to which its app writes.
-func alone(v spec.Volume) *spec.Group {
+// groupWith is a group that has one volume, to which its app writes.
+func groupWith(v spec.Volume) *spec.Group {
 	return &spec.Group{Name: "g", Volumes: []spec.Volume{v}, Containers: []spec.Container{
 		{Name: "web", Role: spec.App, Mounts: []spec.Mount{{Volume: v.Name, Path: "/v"}}},
 	}}
@@ -78,13 +78,13 @@ func alone(v spec.Volume) *spec.Group {
 
 func ensure(t *testing.T, v *volumes.Volumes, vol spec.Volume) {
 	t.Helper()
-	if err := v.Ensure(context.Background(), alone(vol), vol); err != nil {
+	if err := v.Ensure(context.Background(), groupWith(vol), vol); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// folder is a new folder of the host.
-func folder(t *testing.T, path string) string {
+// makeFolder is a new folder of the host.
+func makeFolder(t *testing.T, path string) string {
 	t.Helper()
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func folder(t *testing.T, path string) string {
 	return path
 }
 
-func write(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -109,8 +109,8 @@ func ownerOf(t *testing.T, path string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// as runs a line of shell as another user, with dir open as descriptor 3: like a container, it need not find its way there.
-func as(t *testing.T, uid uint32, dir, line string) error {
+// runAs runs a line of shell as another user, with dir open as descriptor 3: like a container, it need not find its way there.
+func runAs(t *testing.T, uid uint32, dir, line string) error {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
@@ -160,10 +160,10 @@ func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
 				t.Errorf("it is %s, want %s", got, tt.want)
 			}
 			if tt.writer != 0 {
-				if err := as(t, tt.writer, path, "echo x > /proc/self/fd/3/new"); err != nil {
+				if err := runAs(t, tt.writer, path, "echo x > /proc/self/fd/3/new"); err != nil {
 					t.Errorf("its owner can't write in it: %v", err)
 				}
-				if err := as(t, 4242, path, "echo x > /proc/self/fd/3/other"); err == nil {
+				if err := runAs(t, 4242, path, "echo x > /proc/self/fd/3/other"); err == nil {
 					t.Error("somebody else can write in it")
 				}
 			}
@@ -171,7 +171,7 @@ func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
 			if err := os.Chmod(path, 0o711); err != nil {
 				t.Fatal(err)
 			}
-			before := observed(t, v, "g", nil)
+			before := observe(t, v, "g", nil)
 			ensure(t, v, tt.volume)
 			if got := ownerOf(t, path); !strings.HasSuffix(got, " 711") {
 				t.Errorf("%s: the mode that a container gave it was taken back", got)
@@ -181,7 +181,7 @@ func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
 			if got := ownerOf(t, path); got != "7:8 770" {
 				t.Errorf("with another owner and mode in its definition it is %s", got)
 			}
-			if cmp.Equal(before, observed(t, v, "g", nil)) {
+			if cmp.Equal(before, observe(t, v, "g", nil)) {
 				t.Error("the change can't be seen")
 			}
 		})
@@ -190,8 +190,8 @@ func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
 
 func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 	v, l := newVolumes(t)
-	host := folder(t, filepath.Join(t.TempDir(), "conf"))
-	other := folder(t, filepath.Join(t.TempDir(), "other"))
+	host := makeFolder(t, filepath.Join(t.TempDir(), "conf"))
+	other := makeFolder(t, filepath.Join(t.TempDir(), "other"))
 	kinds := []spec.Volume{
 		{Name: "v", Size: 1 << 20},
 		{Name: "v", Persistent: true},
@@ -202,12 +202,12 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		ensure(t, v, kind)
-		write(t, filepath.Join(l.VolumePath("g", "v"), "seen"), "x")
+		writeFile(t, filepath.Join(l.VolumePath("g", "v"), "seen"), "x")
 		ensure(t, v, kind)
 		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "v"), "seen")); err != nil {
 			t.Errorf("%+v: a second time takes away what is in it: %v", kind, err)
 		}
-		got := observed(t, v, "g", alone(kind))
+		got := observe(t, v, "g", groupWith(kind))
 		if len(got) != 1 || got[0].Persistent != kind.Persistent || got[0].HostPath != kind.HostPath || (got[0].Size != 0) != (kind.Size != 0) {
 			t.Errorf("%+v is seen as %+v", kind, got)
 		}
@@ -229,7 +229,7 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 func TestRootVolumesRemove(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	host := folder(t, filepath.Join(t.TempDir(), "conf"))
+	host := makeFolder(t, filepath.Join(t.TempDir(), "conf"))
 	for _, vol := range []spec.Volume{{Name: "logs", Size: 1 << 20}, {Name: "data", Persistent: true}, {Name: "conf", HostPath: host}} {
 		ensure(t, v, vol)
 	}
@@ -258,9 +258,9 @@ func TestRootVolumesRemove(t *testing.T) {
 func TestRootVolumesTidy(t *testing.T) {
 	v, l := newVolumes(t)
 	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
-	folder(t, l.VolumePath("g", "half"))
-	folder(t, l.VolumePath("left", "half"))
-	write(t, folder(t, l.VolumePath("full", "half"))+"/kept", "kept")
+	makeFolder(t, l.VolumePath("g", "half"))
+	makeFolder(t, l.VolumePath("left", "half"))
+	writeFile(t, makeFolder(t, l.VolumePath("full", "half"))+"/kept", "kept")
 	if groups, err := v.Groups(context.Background()); !cmp.Equal(groups, []string{"g"}) || err != nil {
 		t.Errorf("groups %q, error %v", groups, err)
 	}
