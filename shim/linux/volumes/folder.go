@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// mountPersistent makes the folder of a persistent volume where there is none, and mounts it, unless it is what is mounted, have.
+// mountPersistent makes the folder of a persistent volume if it is missing, and mounts it. If have is
+// not nil, the volume is mounted already.
 func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spec.Volume) error {
 	kept := v.layout.PersistentPath(group, vol.Name)
 	if err := makePersistent(kept, vol); err != nil {
@@ -40,7 +41,8 @@ func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spe
 	return mountFolder(folder, path)
 }
 
-// makePersistent makes the folder, which has its name only when it has its owner and its mode.
+// makePersistent makes the folder of a persistent volume. The folder gets its name after its owner
+// and its mode.
 func makePersistent(kept string, vol spec.Volume) error {
 	if _, err := os.Lstat(kept); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -49,8 +51,8 @@ func makePersistent(kept string, vol spec.Volume) error {
 	if err := os.MkdirAll(group, 0o700); err != nil {
 		return err
 	}
-	unfinished := filepath.Join(group, "."+vol.Name) // no volume is called so
-	if err := disk.Remove(unfinished); err != nil {  // of a daemon that was killed here
+	unfinished := filepath.Join(group, "."+vol.Name) // no volume has such a name
+	if err := disk.Remove(unfinished); err != nil {  // left by a daemon that was killed here
 		return err
 	}
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
@@ -86,7 +88,8 @@ func (v *Volumes) Discard(_ context.Context, group string) error {
 	return nil
 }
 
-// checkNoMounts says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
+// checkNoMounts returns an error if there is a mount below dir. Its content is not ours, so dir
+// must not be deleted.
 func checkNoMounts(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(dir)))
 	if err != nil || len(mounts) == 0 {
@@ -94,18 +97,19 @@ func checkNoMounts(dir string) error {
 	}
 	at := mounts[0].Mountpoint
 	return &hint.Error{
-		Err:  fmt.Errorf("there is a mount on %s, and what is in it would be deleted too", at),
+		Err:  fmt.Errorf("there is a mount on %s, and its content would be deleted too", at),
 		Hint: "unmount it first: umount " + at,
 	}
 }
 
-// openFolder opens a folder to be mounted, and nothing else of that name. It follows links.
+// openFolder opens a folder in order to mount it. It follows links. Anything but a folder is an
+// error.
 func openFolder(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
-// mountFolder mounts the opened folder at path, in place of what is mounted there. What is mounted below it is left out, now
-// and later: it was not looked at.
+// mountFolder mounts the opened folder at path, in place of any mount there. Mounts below the
+// folder are left out, now and later, because nothing has checked them.
 func mountFolder(folder *os.File, path string) error {
 	tree, err := unix.OpenTree(int(folder.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -122,7 +126,8 @@ func mountFolder(folder *os.File, path string) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-// sameFolder says that both paths lead to one folder, through whatever mounts and links. What is not there is not the same.
+// sameFolder reports whether both paths lead to one folder, through any mounts and links. An absent
+// folder is not the same as another.
 func sameFolder(a, b string) bool {
 	fa, err := os.Stat(a)
 	if err != nil {

@@ -21,14 +21,14 @@ func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
 	inside := filepath.Join(l.VolumePath("g", "data"), "record")
 	writeFile(t, inside, "1")
 	if err := v.Discard(ctx, "g"); err == nil {
-		t.Error("a volume that is mounted was deleted")
+		t.Error("a mounted volume was deleted")
 	}
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
 	}
 	ensure(t, v, data)
 	if got, err := os.ReadFile(inside); string(got) != "1" || err != nil {
-		t.Errorf("after rm and apply there is %q in it, error %v", got, err)
+		t.Errorf("after rm and apply its file has %q, error %v", got, err)
 	}
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
@@ -60,16 +60,16 @@ func TestRootDiscardFollowsNoLink(t *testing.T) {
 	}
 }
 
-// TestRootPersistentVolumeHalfMade is a daemon that was killed before the folder had its owner.
-func TestRootPersistentVolumeHalfMade(t *testing.T) {
+// A daemon was killed before the folder had its owner.
+func TestRootUnfinishedPersistentVolume(t *testing.T) {
 	v, l := newVolumes(t)
 	makeFolder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"})
 	if got := ownerOf(t, l.PersistentPath("g", "data")); got != "65532:65532 750" {
-		t.Errorf("it is %s", got)
+		t.Errorf("it is %s, want 65532:65532 750", got)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the half is still there: %v", err)
+		t.Errorf("the unfinished folder still exists: %v", err)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestRootDiscardCrossesNoMount(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "kept")); err != nil {
-		t.Errorf("what is mounted there was deleted: %v", err)
+		t.Errorf("the content of the mount was deleted: %v", err)
 	}
 	if err := v.Discard(ctx, "g"); err != nil {
 		t.Error(err)

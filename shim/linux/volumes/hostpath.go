@@ -31,7 +31,7 @@ func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
 	return nil
 }
 
-// readOnly says that no container of the group writes to the volume.
+// readOnly reports whether no container of the group may write to the volume.
 func readOnly(g *spec.Group, volume string) bool {
 	for _, c := range g.Containers {
 		for _, m := range c.Mounts {
@@ -52,8 +52,8 @@ func (v *Volumes) mountHostPath(path string, want *spec.Group, vol spec.Volume) 
 	return mountFolder(folder, path)
 }
 
-// openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
-// may lead elsewhere a moment later.
+// openHostPath opens the host's folder for a volume, if it may be one. It checks the opened folder
+// and not the path, which may lead elsewhere a moment later.
 func (v *Volumes) openHostPath(want *spec.Group, vol spec.Volume) (*os.File, error) {
 	path := vol.HostPath
 	folder, err := openFolder(path)
@@ -72,7 +72,7 @@ func (v *Volumes) openHostPath(want *spec.Group, vol spec.Volume) (*os.File, err
 	return folder, nil
 }
 
-// checkFolder says why the opened folder can't be the volume; nil when it can.
+// checkFolder returns an error if the opened folder can't be the volume.
 func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
@@ -85,7 +85,7 @@ func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File
 	if why := spec.HostPathRefused(where, readOnly(want, vol.Name)); why != "" {
 		return &hint.Error{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
 	}
-	if kernels, err := isKernelFilesystem(folder); err != nil || kernels {
+	if isKernel, err := isKernelFilesystem(folder); err != nil || isKernel {
 		return &hint.Error{
 			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errKernelFiles)),
 			Hint: "name a folder that holds nothing but the group's data",
@@ -95,7 +95,7 @@ func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File
 		if own = realPath(own); own != "" && (isWithin(where, own) || isWithin(own, where)) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: Sallyport keeps its own files in %s", leads, own),
-				Hint: "choose a folder that has none of Sallyport's in it; for one that Sallyport keeps, write persistent = true",
+				Hint: "choose a folder without files of Sallyport; for one that Sallyport keeps, write persistent = true",
 			}
 		}
 	}
@@ -103,7 +103,7 @@ func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File
 		if socket = realPath(socket); isWithin(socket, where) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
-				Hint: "who talks to that starts processes outside the group; choose a folder that has no such socket in it",
+				Hint: "a process that can use the socket starts processes outside the group; choose a folder without such a socket",
 			}
 		}
 	}
@@ -112,7 +112,8 @@ func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File
 
 var errKernelFiles = errors.New("the files in it are the kernel's")
 
-// isKernelFilesystem says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
+// isKernelFilesystem reports whether a folder is on a filesystem that is an interface of the
+// kernel, such as /proc. It does not matter where that is mounted.
 func isKernelFilesystem(folder *os.File) (bool, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(folder.Fd()), &st); err != nil {
@@ -126,7 +127,7 @@ func isKernelFilesystem(folder *os.File) (bool, error) {
 	return false, nil
 }
 
-// realPath is a path without links, as far as it leads.
+// realPath returns a path without links. If it can't be resolved, it is returned as it is.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -134,7 +135,7 @@ func realPath(path string) string {
 	return path
 }
 
-// isWithin says whether path is dir or below it.
+// isWithin reports whether path is dir or below it.
 func isWithin(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

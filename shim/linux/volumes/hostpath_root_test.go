@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
+func TestRootHostPathRefused(t *testing.T) {
 	v, l := newVolumes(t)
 	dir := t.TempDir()
 	link := func(name, to string) string {
@@ -29,15 +29,15 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 	writeFile(t, file, "x")
 	for _, tt := range []struct {
 		name, path string
-		says       []string
+		want       []string // in the error
 	}{
 		{"absent", filepath.Join(dir, "none"), []string{"host path " + filepath.Join(dir, "none") + " does not exist"}},
 		{"a file", file, []string{"host path " + file + " is not a folder"}},
 		{"a link to nothing", link("nothing", "/srv/nothing-at-all"), []string{"does not exist"}},
 		{"the root", "/", []string{"host path / can't be a volume"}},
-		{"a link to the kernel's", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
+		{"a link to a folder of the kernel", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
 		{"a link to a link above the sockets", link("upper", link("run", "/run")), []string{"leads to /run, and it can't be a volume"}},
-		{"a link to what the host obeys", link("etc", "/etc"), []string{"leads to /etc, and it can't be a volume"}},
+		{"a link to the host's configuration", link("etc", "/etc"), []string{"leads to /etc, and it can't be a volume"}},
 		{"our run folder", makeFolder(t, filepath.Join(l.RunDir, "x")), []string{"Sallyport keeps its own files in " + l.RunDir}},
 		{"our state", l.StateDir, []string{"Sallyport keeps its own files in " + l.StateDir}},
 		{"a link to our logs", link("log", l.LogDir), []string{"leads to " + l.LogDir, "Sallyport keeps its own files"}},
@@ -50,7 +50,7 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 				if !errors.As(err, &p) || p.Hint == "" {
 					t.Fatalf("error %v", err)
 				}
-				for _, words := range append(tt.says, "volume conf") {
+				for _, words := range append(tt.want, "volume conf") {
 					if !strings.Contains(err.Error(), words) {
 						t.Errorf("%q doesn't say %q", err, words)
 					}
@@ -63,7 +63,7 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 	}
 }
 
-func TestRootHostPathThatIsOnlyRead(t *testing.T) {
+func TestRootHostPathReadOnly(t *testing.T) {
 	v, l := newVolumes(t)
 	link := filepath.Join(t.TempDir(), "etc")
 	if err := os.Symlink("/etc", link); err != nil {
@@ -80,7 +80,7 @@ func TestRootHostPathThatIsOnlyRead(t *testing.T) {
 	}
 }
 
-func TestRootHostPathLeavesOutWhatIsMountedBelow(t *testing.T) {
+func TestRootHostPathLeavesOutMountsBelow(t *testing.T) {
 	v, l := newVolumes(t)
 	host := makeFolder(t, filepath.Join(t.TempDir(), "srv"))
 	for _, name := range []string{"before", "after"} {
@@ -101,12 +101,12 @@ func TestRootHostPathLeavesOutWhatIsMountedBelow(t *testing.T) {
 	writeFile(t, filepath.Join(host, "shown"), "x")
 	for file, want := range map[string]bool{"shown": true, "before/hidden": false, "after/hidden": false} {
 		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), file)); (err == nil) != want {
-			t.Errorf("%s is to be there: %v; error %v", file, want, err)
+			t.Errorf("%s: error %v, want it to exist: %v", file, err, want)
 		}
 	}
 }
 
-func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
+func TestRootHostPathReplacedFolder(t *testing.T) {
 	v, l := newVolumes(t)
 	dir := t.TempDir()
 	host := makeFolder(t, filepath.Join(dir, "srv"))
@@ -119,19 +119,20 @@ func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
 	makeFolder(t, host)
 	writeFile(t, filepath.Join(host, "new"), "x")
 	if got := observe(t, v, "g", want); got[0].HostPath == host {
-		t.Fatalf("another folder is at the path, and nobody sees it: %+v", got)
+		t.Fatalf("Observe does not notice another folder at the path: %+v", got)
 	}
 	ensure(t, v, vol)
 	if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), "new")); err != nil {
 		t.Error(err)
 	}
 	if got := observe(t, v, "g", want); len(got) != 1 || got[0].HostPath != host {
-		t.Errorf("seen as %+v", got)
+		t.Errorf("observed as %+v", got)
 	}
 }
 
-// A container that writes to a volume must not choose by a link what another volume is.
-func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
+// A container may make a link in a volume that it writes to. The link must not choose the folder of
+// another volume.
+func TestRootHostPathThroughLinkInVolume(t *testing.T) {
 	v, _ := newVolumes(t)
 	ctx, dir := context.Background(), t.TempDir()
 	data, other := makeFolder(t, filepath.Join(dir, "data")), makeFolder(t, filepath.Join(dir, "other"))
@@ -151,7 +152,7 @@ func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
 		if err := v.Check(ctx, both); err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
 			t.Errorf("%s in one group: %v", path, err)
 		}
-		ensure(t, v, outer) // another group's as well as this one's
+		ensure(t, v, outer) // as for another group
 		for _, err := range []error{v.Check(ctx, groupWith(inner)), v.Ensure(ctx, groupWith(inner), inner)} {
 			if err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
 				t.Errorf("%s while the other is mounted: %v", path, err)
@@ -161,7 +162,7 @@ func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := v.Check(ctx, groupWith(inner)); err != nil {
-			t.Errorf("%s, where nobody writes: %v", path, err)
+			t.Errorf("%s, while no container writes to it: %v", path, err)
 		}
 	}
 	ensure(t, v, outer)
@@ -171,7 +172,7 @@ func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
 	}
 }
 
-func TestRootHostPathIsJudgedByWhatIsThere(t *testing.T) {
+func TestRootHostPathRefusedByContent(t *testing.T) {
 	_, l := newVolumes(t)
 	dir := t.TempDir()
 	sockets := makeFolder(t, filepath.Join(dir, "elsewhere"))
@@ -185,14 +186,14 @@ func TestRootHostPathIsJudgedByWhatIsThere(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for path, says := range map[string]string{
+	for path, want := range map[string]string{
 		sockets:                        "the control socket " + filepath.Join(sockets, "containerd.sock") + " is in it",
 		dir:                            "the control socket",
 		kernels:                        "the files in it are the kernel's",
 		filepath.Join(kernels, "self"): "the files in it are the kernel's",
 	} {
-		if err := v.Check(context.Background(), groupWith(spec.Volume{Name: "conf", HostPath: path})); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", path, err)
+		if err := v.Check(context.Background(), groupWith(spec.Volume{Name: "conf", HostPath: path})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}
 }

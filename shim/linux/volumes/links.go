@@ -13,11 +13,12 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// maxLinks is how many links the kernel follows on one path.
+// maxLinks is how many links the kernel follows on one path (MAXSYMLINKS).
 const maxLinks = 40
 
-// checkLinks says why a host path that led to where, when it was opened, must not be followed there: a link on it stands in a
-// folder that containers write to, so that one of them may have chosen the place.
+// checkLinks returns an error if a host path must not be followed to where, the place that it led
+// to when it was opened. A link of the path may be in a folder that containers write to. Then a
+// container may have chosen the place.
 func (v *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	real, links, err := resolveLinks(path)
 	if err != nil {
@@ -48,8 +49,8 @@ func (v *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	return nil
 }
 
-// writableFolders are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
-// that are mounted.
+// writableFolders returns the folders that containers may write to: the mounted volumes of every
+// group, and the host paths of the wanted group.
 func (v *Volumes) writableFolders(want *spec.Group) ([]string, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(v.root())))
 	if err != nil {
@@ -67,13 +68,14 @@ func (v *Volumes) writableFolders(want *spec.Group) ([]string, error) {
 	return all, nil
 }
 
-// resolveLinks is where a path leads to, and the links that it leads by, each without a link in its own path.
+// resolveLinks returns where a path leads and the links that it leads through. No path of a link
+// has a link in it.
 func resolveLinks(path string) (real string, links []string, err error) {
 	real = "/"
 	for rest := path; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
-		at := filepath.Join(real, name) // also for .. and for nothing
+		at := filepath.Join(real, name) // also if name is .. or empty
 		info, err := os.Lstat(at)
 		if err != nil {
 			return "", nil, err

@@ -10,11 +10,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ownershipAttr is kept on a volume's folder: the owner and the mode that we gave it last, whatever its containers made of them since.
-// Only the host's root sees it.
+// ownershipAttr is an extended attribute of a volume's folder. It has the owner and the mode that
+// we gave the folder last, even if its containers have changed them since. Only the host's root can
+// read it.
 const ownershipAttr = "trusted.sallyport.made"
 
-// setOwnership makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [lastOwnership].
+// setOwnership sets the owner and mode of a volume's folder and notes them in [ownershipAttr]. It is
+// no error if the filesystem has no such attributes; see [lastOwnership].
 func setOwnership(path string, vol spec.Volume) error {
 	uid, gid, mode, err := vol.Ownership()
 	if err != nil {
@@ -23,7 +25,7 @@ func setOwnership(path string, vol spec.Volume) error {
 	if err := os.Chown(path, uid, gid); err != nil {
 		return err
 	}
-	if err := unix.Chmod(path, mode); err != nil { // after the owner, whose change takes bits away; not subject to the umask
+	if err := unix.Chmod(path, mode); err != nil { // after chown, which clears bits; the umask has no effect
 		return err
 	}
 	err = unix.Setxattr(path, ownershipAttr, []byte(vol.OwnershipText()), 0)
@@ -33,7 +35,8 @@ func setOwnership(path string, vol spec.Volume) error {
 	return nil
 }
 
-// lastOwnership is the owner and the mode that a volume's folder was last given, or, where that is not noted, those it has.
+// lastOwnership returns the owner and the mode that we gave a volume's folder last. Without a note
+// it returns those that the folder has.
 func lastOwnership(path string) (owner string, mode uint32, err error) {
 	note := make([]byte, 64)
 	n, err := unix.Getxattr(path, ownershipAttr, note)

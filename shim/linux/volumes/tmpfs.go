@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// tmpfsSource is what our tmpfs are called in the list of mounts.
+// tmpfsSource is the source of our tmpfs mounts in the list of mounts.
 const tmpfsSource = "sallyport"
 
 func isTmpfs(m *mountinfo.Info) bool {
@@ -26,7 +26,8 @@ func tmpfsSize(path string) (int64, error) {
 	return int64(st.Blocks) * st.Bsize, nil
 }
 
-// mountTmpfs mounts an ephemeral volume, or gives the one that is there, have, its size and owner; what is in it stays.
+// mountTmpfs mounts an ephemeral volume, or gives the mounted one, have, its size and owner. The
+// content stays. A nil have means that none is mounted.
 func mountTmpfs(path string, vol spec.Volume, have *spec.Volume) error {
 	options := fmt.Sprintf("size=%d", vol.Size)
 	if have == nil {

@@ -1,3 +1,7 @@
+// Package volumes mounts the volumes of groups on a real host.
+//
+// What bites: containers write to a volume, so its content is never trusted. The daemon follows no
+// link in it and deletes through no mount in it.
 package volumes
 
 import (
@@ -19,27 +23,30 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Volumes makes the volumes of a real host. Whatever its kind, each is a mount of its own at Layout.VolumePath, where the
-// daemon is, so that it is there as long as the group and not as long as a container:
+// Volumes mounts the volumes of a real host. A volume of any kind is a mount of its own at
+// Layout.VolumePath, in the daemon's mount namespace. So it lasts as long as the group, and not
+// only as long as a container:
 //
 //	ephemeral   a tmpfs
-//	persistent  a folder below Layout.StateDir, kept when the group is gone
-//	host path   a folder of the host, without what else is mounted below it
+//	persistent  a folder below Layout.StateDir, kept when the group is removed
+//	host path   a folder of the host, without the mounts below it
 //
-// A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
-// may change them, and are let.
+// A volume gets its owner and mode when it is made, and when the definition asks for others. In
+// between its containers may change them.
 type Volumes struct {
 	layout    layout.Layout
 	sockets   []string
-	mountLock sync.RWMutex // held for reading from a folder's making to the mount on it
+	mountLock sync.RWMutex // held for reading from making a folder until a mount is on it
 }
 
-// New returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
+// New returns the volumes of the layout. It makes nothing. A folder that contains one of the
+// control sockets can't be a volume.
 func New(l layout.Layout, sockets ...string) *Volumes {
 	return &Volumes{layout: l, sockets: sockets}
 }
 
-// Groups implements [runner.Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
+// Groups implements [runner.Volumes]. It removes folders without a mount. A daemon leaves one if it
+// is killed between making the folder and mounting on it.
 func (v *Volumes) Groups(context.Context) ([]string, error) {
 	entries, err := os.ReadDir(v.root())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,7 +72,8 @@ func (v *Volumes) Groups(context.Context) ([]string, error) {
 	return groups, nil
 }
 
-// removeEmptyFolders removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
+// removeEmptyFolders removes the folders of a group without mounts. A folder that is not empty
+// stays.
 func (v *Volumes) removeEmptyFolders(group string) error {
 	v.mountLock.Lock()
 	defer v.mountLock.Unlock()
@@ -102,7 +110,7 @@ func (v *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]
 	return out, nil
 }
 
-// describe says what is mounted as a volume.
+// describe returns the volume that is mounted by m.
 func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (vol spec.Volume, err error) {
 	vol.Name = filepath.Base(m.Mountpoint)
 	switch {
@@ -145,7 +153,7 @@ func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) e
 	path := v.layout.VolumePath(want.Name, vol.Name)
 	v.mountLock.RLock()
 	defer v.mountLock.RUnlock()
-	if err := os.MkdirAll(v.root(), 0o700); err != nil { // what is in a volume is for its containers
+	if err := os.MkdirAll(v.root(), 0o700); err != nil { // the content is for the containers alone
 		return err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
@@ -166,8 +174,8 @@ func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) e
 	return mountTmpfs(path, vol, have)
 }
 
-// Remove implements [runner.Volumes]. It unmounts even what somebody looks into, and takes the folder away that it was mounted on, and
-// the group's with the last.
+// Remove implements [runner.Volumes]. It unmounts a volume even while a process uses it. It also
+// removes the folder that the volume was mounted on and, with the last one, the group's folder.
 func (v *Volumes) Remove(_ context.Context, group, volume string) error {
 	path := v.layout.VolumePath(group, volume)
 	if err := unmount(path); err != nil {
@@ -179,7 +187,7 @@ func (v *Volumes) Remove(_ context.Context, group, volume string) error {
 	return v.removeEmptyFolders(group)
 }
 
-// unmount takes every mount off a path.
+// unmount removes every mount at a path.
 func unmount(path string) error {
 	for { // one mount may lie on another
 		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
@@ -194,7 +202,8 @@ func unmount(path string) error {
 
 func (v *Volumes) root() string { return filepath.Dir(filepath.Dir(v.layout.VolumePath("x", "x"))) }
 
-// mounts lists what is mounted as a volume of the group; of mounts on one another, the one that is seen.
+// mounts returns the mounts that are volumes of the group. If one covers another, only the upper
+// one is in the list.
 func (v *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(v.layout.VolumePath(group, "x")))
 	if errors.Is(err, fs.ErrNotExist) {
