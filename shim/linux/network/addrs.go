@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// pair returns the addresses of a group's link: those it has, else new ones.
+// pair returns the addresses of a group's link. A link without any gets new ones.
 func (n *Network) pair(group string) (addrs.Pair, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -30,6 +30,7 @@ func (n *Network) pair(group string) (addrs.Pair, error) {
 	return pair, nil
 }
 
+// findPair returns the pair that one of the addresses belongs to.
 func (n *Network) findPair(own []netip.Addr) (addrs.Pair, bool) {
 	for _, a := range own {
 		if pair, ok := n.pool.Holding(a); ok {
@@ -39,7 +40,7 @@ func (n *Network) findPair(own []netip.Addr) (addrs.Pair, bool) {
 	return addrs.Pair{}, false
 }
 
-// choosePair chooses addresses that no link of the host has, nor is about to get.
+// choosePair chooses addresses that no link of the host has or is about to get.
 func (n *Network) choosePair(group string) (addrs.Pair, error) {
 	if err := n.checkRoutes(); err != nil {
 		return addrs.Pair{}, err
@@ -62,12 +63,13 @@ func (n *Network) choosePair(group string) (addrs.Pair, error) {
 	return pair, err
 }
 
-// checkRoutes finds a route of the host's that leads into our prefixes, once: with many links there are many routes to read.
+// checkRoutes returns an error if a route of the host leads into our prefixes. It reads the routes
+// only until it has found none: with many links there are many routes.
 func (n *Network) checkRoutes() error {
 	if n.routesChecked {
 		return nil
 	}
-	routes, err := netns.Routes(aliasPrefix)
+	routes, err := netns.Routes(LinkAliasPrefix)
 	if err != nil {
 		return err
 	}

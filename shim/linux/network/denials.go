@@ -13,17 +13,18 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number twice, and each start of a
-// container makes another.
+// cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number
+// twice. Each start of a container makes a new cgroup.
 type cgroupNames map[uint64]string
 
-// maxNames is how many are kept before those are forgotten that are gone and were refused nothing: far more than the kernel
-// remembers denials of.
+// maxNames is how many names are kept of one group. Above it, the names of containers that are gone
+// and were refused nothing are forgotten. It is far more than the kernel remembers denials of.
 const maxNames = 4096
 
-// Denials lists what the containers of a group were refused, by container, protocol and destination. The kernel remembers a
-// destination until an hour after its last packet, and 1024 of each family. What the host refused the group, and not the rules in
-// its namespace, is its ambassador's. A group without rules is os.ErrNotExist.
+// Denials returns what the containers of a group were refused, by container, protocol and
+// destination. The kernel remembers a destination until an hour after its last packet, and 1024 of
+// each family. Packets that the host's rules refused, and not those of the namespace, count for the
+// ambassador. If the group has no rules, the error is os.ErrNotExist.
 func (n *Network) Denials(group string) ([]host.Denial, error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -38,15 +39,16 @@ func (n *Network) Denials(group string) ([]host.Denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.recordNames(group) // after reading: a container that was refused something had its cgroup before
-	door := n.ambassadorCgroup(group)
+	n.recordNames(group) // after reading, so that a container that was refused something has its cgroup
+	ambassador := n.ambassadorCgroup(group)
 	for _, x := range refused[n.linkName(group)] {
-		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
+		found = append(found, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
 	}
 	return n.withNames(group, found), nil
 }
 
-// ambassadorCgroup is the cgroup of a group's ambassador, or of the last one that was seen; 0 where none was.
+// ambassadorCgroup returns the number of the cgroup of a group's ambassador. If there is none now,
+// it returns the last one that was seen. Zero means that none was ever seen.
 func (n *Network) ambassadorCgroup(group string) uint64 {
 	parent := n.layout.CgroupParent(group, spec.Ambassador)
 	children, _ := n.cgroups.Children(parent)
@@ -60,8 +62,9 @@ func (n *Network) ambassadorCgroup(group string) uint64 {
 	return n.ambassadors[group]
 }
 
-// Spent says how many bytes of its quota a group's ambassador has spent, at most all of them, and the quota, 0 where it has none.
-// A group without a namespace is os.ErrNotExist.
+// Spent returns how many bytes of its quota a group's ambassador has used, and the quota. used is
+// never above quota. A quota of zero means that it has none. If the group has no namespace, the
+// error is os.ErrNotExist.
 func (n *Network) Spent(group string) (used, quota uint64, err error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -71,7 +74,8 @@ func (n *Network) Spent(group string) (used, quota uint64, err error) {
 	return egress.ReadSpent(ns)
 }
 
-// withNames puts denials under the names of containers; those of one container's several lives become one.
+// withNames adds up denials by the names of containers. The denials of a container and of its
+// earlier starts become one.
 func (n *Network) withNames(group string, found []egress.Denial) []host.Denial {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -100,7 +104,8 @@ func (n *Network) withNames(group string, found []egress.Denial) []host.Denial {
 	return out
 }
 
-// recordNames reads the names of the containers that a group has now. One that can't be read keeps none: its denials are shown without.
+// recordNames reads the names of the containers that a group has now. The denials of a container
+// that can't be read have no name.
 func (n *Network) recordNames(group string) {
 	now := n.currentNames(group)
 	if len(now) == 0 {
@@ -116,6 +121,7 @@ func (n *Network) recordNames(group string) {
 	}
 }
 
+// currentNames returns the names of the containers that a group has now.
 func (n *Network) currentNames(group string) cgroupNames {
 	out := cgroupNames{}
 	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
@@ -133,7 +139,7 @@ func (n *Network) currentNames(group string) cgroupNames {
 	return out
 }
 
-// usedNames are the names of containers that are there, or were refused something.
+// usedNames returns the names of containers that exist or were refused something.
 func (n *Network) usedNames(group string, names cgroupNames, found []egress.Denial) cgroupNames {
 	out := n.currentNames(group)
 	for _, x := range found {

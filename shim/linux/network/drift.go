@@ -11,23 +11,27 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Drift is the [Lookout] of a real host. Our own changes of rules it tells from others', those of links and addresses
-// it does not: they cost a look that finds nothing.
+// A Drift detects what others change on a real host. Calls of Changed must not overlap.
+//
+// It distinguishes our own changes of rules from those of others. It does not distinguish changes
+// of links and addresses: ours cost one reconciliation that finds nothing to do.
 type Drift struct {
 	network *Network
 	host    baseline
 	groups  map[string]*baseline
 }
 
-// Sightings are what a part of the network has looked like. What differs from how it was at rest counts as changed each time,
-// for it may have been put back and changed again in between; after a few times that is the rest.
+// A baseline remembers the fingerprints of a part of the network. A fingerprint that differs from
+// the settled one counts as a change each time: the part may have been restored and changed again
+// in between. After [settleAfter] times in a row it is the settled one.
 type baseline struct {
 	settled, last fingerprint
-	repeats       int // that it looked like last, in a row
+	repeats       int // how many times in a row last was seen
 }
 
 const settleAfter = 3
 
+// update takes the current fingerprint and reports whether the part has changed.
 func (b *baseline) update(f fingerprint) (changed bool) {
 	if f != b.last {
 		b.last, b.repeats = f, 0
@@ -39,20 +43,21 @@ func (b *baseline) update(f fingerprint) (changed bool) {
 	return changed
 }
 
-// A fingerprint is how a part of the network looked.
+// A fingerprint identifies a state of one part of the network: the host's part, or a group's.
 type fingerprint struct {
 	rules      ruleset.Generation
-	rulesKnown bool // the rules are as we last saw or made them
-	links      netns.Fingerprint
-	hostEnd    netns.Fingerprint // of the host's end
-	on         bool              // forwarding; the fence
-	err        string            // nothing could be looked at
+	rulesKnown bool              // the rules are as we last saw or made them
+	links      netns.Fingerprint // of the group's namespace
+	hostEnd    netns.Fingerprint // of the host's end of the group's link
+	on         bool              // the host forwards; the group's fence is attached
+	err        string            // why the part could not be read
 }
 
-// NewDrift returns a Drift that has seen nothing yet: its first Changed returns every group.
+// NewDrift returns a Drift without a baseline. Its first Changed returns every group.
 func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
 
-// differs says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
+// differs reports whether the part may differ from what is wanted. Known rules don't count: we have
+// seen them since the change, or made it.
 func (f fingerprint) differs(before fingerprint) bool {
 	if !f.rulesKnown && (before.rulesKnown || f.rules != before.rules) {
 		return true
@@ -83,7 +88,7 @@ func (d *Drift) Changed(groups []string) []string {
 	return changed
 }
 
-// ignoreKnownRules makes all marks of known rules the same.
+// ignoreKnownRules gives all fingerprints with known rules the same generation.
 func (f *fingerprint) ignoreKnownRules() {
 	if f.rulesKnown {
 		f.rules = ruleset.Generation{}
@@ -135,14 +140,14 @@ func (d *Drift) DescribeDrift(part host.Part, want *spec.Group) []string {
 	case host.PartRules:
 		return []string{"the rules in its namespace, or the fence around its members"}
 	case host.PartLimits:
-		return []string{"the bounds of its cgroup"}
+		return []string{"the limits of its cgroup"}
 	case host.PartLink:
 		return d.describeLink(want)
 	}
 	return nil
 }
 
-// describeLink says what of the link and the host's side of it is not as wanted.
+// describeLink describes how the link and the host's side of it differ from what is wanted.
 func (d *Drift) describeLink(want *spec.Group) []string {
 	n := d.network
 	own, _, err := netns.LinkAddresses(n.linkName(want.Name))

@@ -33,7 +33,7 @@ func expectNoLink(t *testing.T, n *Network, g *spec.Group, want string) {
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Absent}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 	}
-	if links, err := netns.Links(aliasPrefix + g.Name); err != nil || len(links) > 0 {
+	if links, err := netns.Links(LinkAliasPrefix + g.Name); err != nil || len(links) > 0 {
 		t.Errorf("links made: %v, %v", links, err)
 	}
 }
