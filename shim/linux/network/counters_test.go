@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Every counter of the kernel's rules has its own number in the status, under the same field name.
+// Every counter of the rules is in the status, under the same field name.
 func TestCountersOf(t *testing.T) {
 	var c egress.Counters
 	fields := reflect.ValueOf(&c).Elem()

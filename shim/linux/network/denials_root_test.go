@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// tryToSend has a probe send one datagram, and try to open one connection, to each address.
+// tryToSend sends one datagram to each address and tries to open one connection.
 func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 	t.Helper()
 	for _, a := range to {
@@ -33,7 +33,7 @@ func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 	}
 }
 
-// expectDenials compares what was refused, without the number of bytes.
+// expectDenials compares the denials of the group. It ignores the number of bytes.
 func (h *harness) expectDenials(want ...host.Denial) {
 	h.t.Helper()
 	got, err := h.net.Denials(h.group.Name)
@@ -54,7 +54,8 @@ func denial(container, protocol string, to netip.AddrPort, packets uint64) host.
 	return host.Denial{Container: container, Protocol: protocol, Destination: to, Packets: packets}
 }
 
-// What is refused is known by container, protocol and destination; what passes is not.
+// Packets that are refused are listed by container, protocol and destination. Others are not
+// listed.
 func TestRootDenials(t *testing.T) {
 	h := newHarness(t, nil)
 	v4, v6 := netip.AddrPortFrom(h.out.Addr4, 443), netip.AddrPortFrom(h.out.Addr6, 443)
@@ -79,7 +80,7 @@ func TestRootDenials(t *testing.T) {
 	}
 	h.expectDenials(want...)
 
-	// A change of policy keeps them, and so does a container's end.
+	// A change of policy keeps the denials. So does the end of a container.
 	h.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
 	bringUp(t, h.net, h.group)
 	h.expectDenials(want...)
@@ -88,25 +89,48 @@ func TestRootDenials(t *testing.T) {
 	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return h.net.cgroups.Remove(cgroup) == nil })
 	h.expectDenials(want...)
 
-	// One that comes back under its name goes on with its counts, and the ambassador has an allow list to break now.
+	// A container that starts again adds to its counts. The ambassador now has an allow list to
+	// violate.
 	tryToSend(t, h.container(spec.Sidecar, "shipper"), v4)
 	tryToSend(t, h.ambassador, v6)
 	want[0].Packets, want[1].Packets = 3, 3
 	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
 	h.expectDenials(want...)
 
-	// Another process knows those that are there.
+	// Another process knows the names of the containers that exist.
 	again, err := newNetwork(t, h.net.layout).Denials(h.group.Name)
 	if err != nil || len(again) != len(want)+2 || again[0].Container != "" {
-		t.Errorf("a new process reads %v, %v; want the first life of the shipper without its name", again, err)
+		t.Errorf("a new process reads %v, %v; want the first start of the shipper without its name", again, err)
 	}
-	if _, err := h.net.Denials("nobody"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("denials of a group that is not there: %v, want os.ErrNotExist", err)
+	if _, err := h.net.Denials("absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("denials of an absent group: %v, want os.ErrNotExist", err)
 	}
 }
 
-// A member that tries thousands of destinations fills its places and no more, is refused at once to the last, and the
-// ambassador does not notice.
+// The host's rules refuse packets that those of the namespace let pass. They count for the
+// ambassador, even after it has ended.
+func TestRootDenialsOfTheHost(t *testing.T) {
+	h := newHarness(t, nil)
+	ssh, metadata := netip.AddrPortFrom(h.out.Host4, 22), netip.MustParseAddrPort("[fd00:ec2::254]:80")
+	tryToSend(t, h.ambassador, netip.AddrPortFrom(h.out.Addr4, 443)) // control: this passes
+	h.expectDenials()
+
+	tryToSend(t, h.ambassador, ssh, metadata)
+	tryToSend(t, h.member, ssh)
+	want := []host.Denial{
+		denial("proxy", "tcp", ssh, 1), denial("proxy", "tcp", metadata, 1),
+		denial("proxy", "udp", ssh, 1), denial("proxy", "udp", metadata, 1),
+		denial("web", "tcp", ssh, 1), denial("web", "udp", ssh, 1),
+	}
+	h.expectDenials(want...)
+	h.ambassador.Kill()
+	cgroup := h.net.layout.CgroupParent(h.group.Name, spec.Ambassador) + "/proxy"
+	netnstest.Eventually(t, "the ambassador's cgroup is gone", func() bool { return h.net.cgroups.Remove(cgroup) == nil })
+	h.expectDenials(want...)
+}
+
+// If a member tries thousands of destinations, the kernel remembers at most 1024 of them. Each packet
+// is still refused at once and counted. The ambassador is not affected.
 func TestRootDenialsUnderAFlood(t *testing.T) {
 	h := newHarness(t, nil)
 	to := netip.AddrPortFrom(h.out.Addr4, 443)
@@ -139,11 +163,12 @@ func TestRootDenialsUnderAFlood(t *testing.T) {
 	if err != nil || counts.MembersOther.Packets != destinations || counts.MembersTCP.Packets != 1 {
 		t.Errorf("counters are %+v, %v; want every packet counted", counts, err)
 	}
-	t.Logf("%d remembered, slowest refusal %s", len(got), slowest)
+	t.Logf("%d remembered, slowest refusal after %s", len(got), slowest)
 }
 
-// Names are kept of containers that are there or were refused something, however many starts there were.
-func TestNamesAreBounded(t *testing.T) {
+// The names of containers that exist or were refused something are kept, after any number of
+// starts.
+func TestNamesAreLimited(t *testing.T) {
 	n := &Network{names: map[string]cgroupNames{"g": {}}}
 	n.cgroups.V2 = t.TempDir()
 	for id := range uint64(maxNames + 1) {

@@ -14,8 +14,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A lookout tells of what others do, once it has seen the groups at rest, and not of what we do to another group's rules.
-func TestRootLookout(t *testing.T) {
+// A Drift detects changes by others, once it has seen the groups settled. Our change of one group's
+// rules is no change of another group.
+func TestRootDrift(t *testing.T) {
 	n := newNetwork(t, testLayout(t))
 	g, other := testGroup("checkout", nil), testGroup("till", nil)
 	for _, g := range []*spec.Group{g, other} {
@@ -26,7 +27,7 @@ func TestRootLookout(t *testing.T) {
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	names, one := []string{g.Name, other.Name}, []string{g.Name}
 	d := n.NewDrift()
-	rest := func() {
+	settle := func() {
 		t.Helper()
 		for range settleAfter {
 			for _, g := range []*spec.Group{g, other} {
@@ -36,7 +37,7 @@ func TestRootLookout(t *testing.T) {
 			d.Changed(names)
 		}
 		if got := d.Changed(names); got != nil {
-			t.Fatalf("changed at rest: %v", got)
+			t.Fatalf("changed although settled: %v", got)
 		}
 	}
 	for _, tt := range []struct {
@@ -48,7 +49,7 @@ func TestRootLookout(t *testing.T) {
 		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
 		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
 		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
-		{"another's rules", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
+		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
 		{"link down", []string{"ip", "link", "set", link, "down"}, one},
 		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},
 		{"link deleted", []string{"ip", "link", "del", link}, one},
@@ -60,7 +61,7 @@ func TestRootLookout(t *testing.T) {
 		{"namespace unpinned", []string{"umount", ns}, one},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rest()
+			settle()
 			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v: %s", tt.command, err, out)
 			}
@@ -70,19 +71,19 @@ func TestRootLookout(t *testing.T) {
 		})
 	}
 
-	rest()
+	settle()
 	g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
 	bringUp(t, n, g)
 	if got := d.Changed(names); slices.Contains(got, other.Name) {
-		t.Errorf("what we did to %s is said to have changed %s", g.Name, other.Name)
+		t.Errorf("our change of %s is taken for a change of %s", g.Name, other.Name)
 	}
 	dropped := d.Changed([]string{other.Name})
 	if len(dropped) > 0 || len(d.groups) != 1 {
-		t.Errorf("a group that is gone: changed %v, %d remembered", dropped, len(d.groups))
+		t.Errorf("after a group is gone: changed %v, %d remembered", dropped, len(d.groups))
 	}
 }
 
-// BenchmarkRootIdle is what is asked each second about 20 groups that are at rest.
+// BenchmarkRootIdle measures the checks that are made each second for 20 settled groups.
 func BenchmarkRootIdle(b *testing.B) {
 	n := newNetwork(b, layout.Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"})
 	var names []string
@@ -98,12 +99,12 @@ func BenchmarkRootIdle(b *testing.B) {
 	for range settleAfter {
 		d.Changed(names)
 	}
-	b.Run("lookout", func(b *testing.B) {
+	b.Run("drift", func(b *testing.B) {
 		for b.Loop() {
 			d.Changed(names)
 		}
 	})
-	b.Run("doors", func(b *testing.B) {
+	b.Run("denials", func(b *testing.B) {
 		for b.Loop() {
 			for _, name := range names {
 				if _, err := n.Denials(name); err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What the kernel answers for a member's connection that is over stays inside: that the ambassador's end came late, that the
-// member closed with the ambassador still sending, or was killed. In the control the kernel's answers carry no mark, and one of
-// them is seen outside.
+// The kernel answers for a member's connection that is over: if the ambassador closes late, if it
+// still sends after the member has closed, or if the member was killed. These answers stay inside.
+// In the control the answers carry no mark, and one of them is seen outside.
 func TestRootInterceptAnswersStayInside(t *testing.T) {
 	h := newHarness(t, withIntercept)
 	lo := netnstest.NewCapture(t, h.ns, "lo")
@@ -39,7 +39,7 @@ func TestRootInterceptAnswersStayInside(t *testing.T) {
 	}
 }
 
-// openAndEndConnections opens connections of members that are led, and ends them.
+// openAndEndConnections opens intercepted connections and ends them in different ways.
 func (h *harness) openAndEndConnections(addr netip.Addr) {
 	h.t.Helper()
 	l := h.interceptor(addr)
@@ -65,6 +65,7 @@ func (h *harness) openAndEndConnections(addr netip.Addr) {
 	}
 }
 
+// open opens an intercepted connection of the member p.
 func (h *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
 	h.t.Helper()
 	member = must(p.TCP(addr))(h.t)
@@ -74,8 +75,8 @@ func (h *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr
 	return member, must(l.Accept(longWait))(h.t)
 }
 
-// makeKernelAnswer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
-// the first answer was lost.
+// makeKernelAnswer makes the kernel answer for a member's connection in TIME-WAIT. The ambassador's
+// FIN comes a second time, as if the first answer was lost.
 func (h *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
 	h.t.Helper()
 	l := h.interceptor(addr)
@@ -84,12 +85,12 @@ func (h *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
 	own := must(c.Local())(h.t)
 	c.Close()
 	a.Close()
-	end := lo.Wait(func(f netnstest.Frame) bool {
+	fin := lo.Wait(func(f netnstest.Frame) bool {
 		return f.Src == netip.AddrPortFrom(addr, 443) && f.Dst == own && flagsOf(f)&0x01 != 0
 	})
 	raw := must(h.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(h.t)
 	defer raw.Close()
-	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(end))); err != nil {
+	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(fin))); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -108,8 +109,8 @@ func flagsOf(f netnstest.Frame) byte {
 	return transport(f)[13]
 }
 
-// asSent is the packet of a frame on loopback as the ambassador had sent it: from its own address, and with the checksum that was
-// left to the link.
+// asSent returns the packet of a loopback frame as the ambassador sent it: with the ambassador's
+// own source address. It computes the checksum, which the kernel leaves to the link.
 func asSent(f netnstest.Frame) []byte {
 	src, dst := loopbackOf(f.Src.Addr()).AsSlice(), f.Dst.Addr().AsSlice()
 	offset := 14 + 8
@@ -123,7 +124,7 @@ func asSent(f netnstest.Frame) []byte {
 	pseudo := binary.BigEndian.AppendUint32(append(src, dst...), uint32(len(segment)))
 	pseudo = append(binary.BigEndian.AppendUint32(pseudo, unix.IPPROTO_TCP), segment...)
 	var sum uint32
-	for i := 0; i < len(pseudo); i += 2 { // a header with its options: an even number
+	for i := 0; i < len(pseudo); i += 2 { // an even number of bytes: a header with its options
 		sum += uint32(binary.BigEndian.Uint16(pseudo[i:]))
 	}
 	for sum > 0xffff {

@@ -26,13 +26,13 @@ func loopbackOf(like netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// interceptor is the ambassador's listener that members are led to.
+// interceptor returns the ambassador's listener for intercepted connections.
 func (h *harness) interceptor(like netip.Addr) *netnstest.Socket {
 	h.t.Helper()
 	return listen(h.t, h.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
 }
 
-// tracked lists the connections that the kernel tracks in the group's namespace.
+// tracked returns the connections that the kernel tracks in the group's namespace.
 func (h *harness) tracked() (out []string) {
 	h.t.Helper()
 	listed := true
@@ -47,7 +47,7 @@ func (h *harness) tracked() (out []string) {
 		}
 		return err
 	})
-	const missing = "this kernel does not list what it tracks"
+	const missing = "this kernel does not list tracked connections"
 	switch {
 	case listed:
 	case os.Getenv("CI") != "":
@@ -58,8 +58,8 @@ func (h *harness) tracked() (out []string) {
 	return out
 }
 
-// A member's TCP to anywhere comes to the ambassador, which learns for whom it was meant. Nothing of it is seen outside, and all
-// that is not TCP is refused as ever.
+// A member's TCP connection to any destination comes to the ambassador, which can read the
+// destination. Nothing of it is seen outside. Other protocols are refused as without interception.
 func TestRootIntercept(t *testing.T) {
 	h := newHarness(t, withIntercept)
 	for name, addr := range h.families() {
@@ -76,15 +76,15 @@ func TestRootIntercept(t *testing.T) {
 				h.expectIntercepted(where)
 			}
 			if _, err := outside.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
-				t.Errorf("the world accepts a member: %v", err)
+				t.Errorf("the remote host accepted a member: %v", err)
 			}
-			// Nobody listens: refused at once, as by a closed port.
+			// Without a listener the connection is refused at once, as by a closed port.
 			c := must(h.member.TCP(addr))(t)
 			defer c.Close()
 			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
 				t.Errorf("without a listener: %v after %s, want a refusal at once", err, c.Took)
 			}
-			// Talk inside the group is not led anywhere.
+			// Connections inside the group are not intercepted.
 			own := netip.AddrPortFrom(h.groupAddr(addr), 8080)
 			l := listen(t, h.ambassador, own)
 			defer l.Close()
@@ -103,11 +103,12 @@ func TestRootIntercept(t *testing.T) {
 	h.t = t
 	h.expectDenials(denial("web", "udp", netip.AddrPortFrom(h.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(h.out.Addr6, 443), 1))
 	if c := must(h.net.Counters(h.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
-		t.Errorf("counters are %+v; want TCP of members led and none refused", c)
+		t.Errorf("counters are %+v; want TCP of members intercepted and none refused", c)
 	}
 }
 
-// expectIntercepted fails unless a connection of the member's to an address comes to the ambassador and works.
+// expectIntercepted fails unless a member's connection to the address comes to the ambassador and
+// works.
 func (h *harness) expectIntercepted(to netip.AddrPort) {
 	h.t.Helper()
 	l := h.interceptor(to.Addr())
@@ -121,7 +122,7 @@ func (h *harness) expectIntercepted(to netip.AddrPort) {
 	a := must(l.Accept(longWait))(h.t)
 	defer a.Close()
 	if got, err := a.OriginalDest(); err != nil || got != to {
-		h.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
+		h.t.Errorf("the ambassador reads the original destination %s, %v; want %s", got, err, to)
 	}
 	for _, way := range [][2]*netnstest.Socket{{c, a}, {a, c}} {
 		if err := way[0].Send("word"); err != nil {
@@ -133,7 +134,8 @@ func (h *harness) expectIntercepted(to netip.AddrPort) {
 	}
 }
 
-// The kernel tracks what members are led by, and nothing of the ambassador's, nor what is said inside the group.
+// The kernel tracks the intercepted connections. It tracks neither the ambassador's own nor those
+// inside the group.
 func TestRootInterceptTracksMembersAlone(t *testing.T) {
 	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	for name, addr := range h.families() {
@@ -163,18 +165,19 @@ func TestRootInterceptTracksMembersAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := h.tracked(); len(got) != before {
-				t.Errorf("tracked, of what is not to be:\n%s", strings.Join(got, "\n"))
+				t.Errorf("tracked, although not intercepted:\n%s", strings.Join(got, "\n"))
 			}
 			h.expectIntercepted(to)
 			if got := h.tracked(); len(got) != before+1 {
-				t.Errorf("control: %d connections are tracked after one was led, %d before", len(got), before)
+				t.Errorf("control: %d connections are tracked after one was intercepted, %d before", len(got), before)
 			}
 		})
 	}
 }
 
-// Interception comes and goes while all run on: a flow that was led ends with it, and the ambassador's own go on.
-func TestRootInterceptComesAndGoes(t *testing.T) {
+// Interception is turned on and off while the group runs. An intercepted flow ends with it. The
+// ambassador's own flows go on.
+func TestRootInterceptTurnedOnAndOff(t *testing.T) {
 	h := newHarness(t, nil)
 	to := netip.AddrPortFrom(h.out.Addr4, 443)
 	outside := listen(t, h.remote, to)
@@ -195,7 +198,7 @@ func TestRootInterceptComesAndGoes(t *testing.T) {
 				t.Error(err)
 			}
 			if got, _, err := far.Receive(longWait); got != "on" || err != nil {
-				t.Errorf("intercept %d: a flow of the ambassador's: %q, %v", port, got, err)
+				t.Errorf("intercept %d: a flow of the ambassador received %q, %v", port, got, err)
 			}
 			if port != 0 {
 				h.expectIntercepted(to)
@@ -221,13 +224,13 @@ func TestRootInterceptComesAndGoes(t *testing.T) {
 	bringUp(t, h.net, h.group)
 	_ = c.Send("no more")
 	if _, _, err := c.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("a flow that was led, with nothing to lead it: %v, want a reset", err)
+		t.Errorf("an intercepted flow, after interception was turned off: %v, want a reset", err)
 	}
 	_ = a.Send("no more")
 	h.expectNothingSent()
 }
 
-// Somebody who turns the reflecting of marks off opens a way for the kernel's answers: it is noticed, and put right.
+// Without fwmark_reflect the kernel's answers could leave. A change of it is noticed and repaired.
 func TestRootInterceptNoticesReflectionOff(t *testing.T) {
 	h := newHarness(t, withIntercept)
 	netnstest.Sysctl(t, h.ns, "ipv6/fwmark_reflect", "0")
@@ -236,6 +239,6 @@ func TestRootInterceptNoticesReflectionOff(t *testing.T) {
 	}
 	bringUp(t, h.net, h.group)
 	if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
-		t.Errorf("rules are %v after mending, want present", got)
+		t.Errorf("rules are %v after repair, want present", got)
 	}
 }

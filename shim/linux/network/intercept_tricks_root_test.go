@@ -13,20 +13,22 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-const interceptMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
+const interceptMark = 0x5a11 // the mark of the rules; a test's member has every capability and may set it
 
-// segment is a TCP header without options, and without a checksum: nobody is to receive it.
+// segment returns a TCP header without options. It has no checksum, because no socket is to receive
+// it.
 func segment(from, to uint16, flags byte) string {
 	b := binary.BigEndian.AppendUint16(nil, from)
 	b = binary.BigEndian.AppendUint16(b, to)
 	b = binary.BigEndian.AppendUint32(b, 1000) // sequence
-	b = binary.BigEndian.AppendUint32(b, 2000) // acknowledged
+	b = binary.BigEndian.AppendUint32(b, 2000) // acknowledgement
 	b = append(b, 5<<4, flags)
 	b = binary.BigEndian.AppendUint16(b, 65535) // window
 	return string(append(b, 0, 0, 0, 0))
 }
 
-// What a member might try so as to be led outside instead. Each returns; what it sent is judged by the capture.
+// interceptTricks are attempts of a member to get outside instead of being intercepted. The capture
+// shows whether one succeeds.
 var interceptTricks = []struct {
 	name string
 	try  func(t *testing.T, h *harness, addr netip.Addr)
@@ -48,7 +50,7 @@ var interceptTricks = []struct {
 			udp.Close()
 		}
 	}},
-	{"another's address", func(t *testing.T, h *harness, addr netip.Addr) {
+	{"a foreign source address", func(t *testing.T, h *harness, addr netip.Addr) {
 		level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
 		if addr.Is4() {
 			level, freebind = unix.SOL_IP, unix.IP_FREEBIND
@@ -64,7 +66,7 @@ var interceptTricks = []struct {
 			c.Close()
 		}
 	}},
-	{"a loopback address", func(t *testing.T, h *harness, addr netip.Addr) {
+	{"a loopback source address", func(t *testing.T, h *harness, addr netip.Addr) {
 		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
 		if err := c.Bind(netip.AddrPortFrom(loopbackOf(addr), 0)); err != nil {
@@ -74,7 +76,7 @@ var interceptTricks = []struct {
 			t.Error("connected")
 		}
 	}},
-	{"UDP to the port", func(t *testing.T, h *harness, addr netip.Addr) {
+	{"UDP to the ambassador's port", func(t *testing.T, h *harness, addr netip.Addr) {
 		c := must(h.member.UDP(addr))(t)
 		defer c.Close()
 		if err := c.SendTo(netip.AddrPortFrom(addr, interceptPort), "x"); err == nil {
@@ -90,7 +92,7 @@ var interceptTricks = []struct {
 				t.Fatal(err)
 			}
 		}
-		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), shortWait) // led, like any other
+		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), shortWait) // intercepted, like any other
 		if err := udp.SendTo(netip.AddrPortFrom(addr, 53), "x"); err == nil {
 			t.Error("UDP was sent")
 		}
@@ -114,7 +116,7 @@ var interceptTricks = []struct {
 			}
 		}
 	}},
-	{"segments on a flow that is led", func(t *testing.T, h *harness, addr netip.Addr) {
+	{"segments on an intercepted flow", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
 		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
@@ -128,9 +130,9 @@ var interceptTricks = []struct {
 			_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(own.Port(), 443, flags))
 		}
 	}},
-	{"no socket at all", func(t *testing.T, h *harness, addr netip.Addr) {
+	{"a killed process", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
-		for range 4 { // each ends in the middle of a connection
+		for range 4 { // each is killed during a connection
 			p := h.container(spec.App, "short-lived")
 			if err := must(p.TCP(addr))(t).Connect(to, longWait); err != nil {
 				t.Fatal(err)
@@ -140,7 +142,8 @@ var interceptTricks = []struct {
 	}},
 }
 
-// Nothing that a member does with interception in force is seen outside: with the fence, and by the rules alone.
+// With interception nothing that a member sends is seen outside. This holds with the fence, and by
+// the rules alone.
 func TestRootInterceptTricks(t *testing.T) {
 	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	h.routeToGroup()
@@ -157,7 +160,7 @@ func TestRootInterceptTricks(t *testing.T) {
 					l := h.interceptor(addr)
 					h.capture.Forget()
 					tt.try(t, h, addr)
-					for { // what was led is answered, and closed
+					for { // answer and close each intercepted connection
 						a, err := l.Accept(0)
 						if err != nil {
 							break
@@ -173,8 +176,8 @@ func TestRootInterceptTricks(t *testing.T) {
 	}
 }
 
-// With the ambassador away a member may listen on its port, and is led to itself: inside the group, where it could talk to itself
-// before. Outside nothing is seen.
+// Without an ambassador a member may listen on its port and accept intercepted connections. They
+// stay inside the group, where members can connect to each other anyway. Nothing is seen outside.
 func TestRootInterceptPortTakenByAMember(t *testing.T) {
 	h := newHarness(t, withIntercept)
 	for name, addr := range h.families() {

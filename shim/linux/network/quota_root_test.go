@@ -30,7 +30,7 @@ func (h *harness) spent() (used, quota uint64) {
 	return used, quota
 }
 
-// sink is an address outside that takes datagrams and answers none, not by an error either.
+// sink returns an address outside that takes datagrams. It never answers, not even with an error.
 func (h *harness) sink() netip.AddrPort {
 	h.t.Helper()
 	at := netip.AddrPortFrom(h.out.Addr4, 9999)
@@ -40,7 +40,8 @@ func (h *harness) sink() netip.AddrPort {
 	return at
 }
 
-// sendUntilRefused has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
+// sendUntilRefused sends datagrams of 1000 bytes until one is refused. It returns how many were
+// sent.
 func sendUntilRefused(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 	t.Helper()
 	udp := must(p.UDP(to.Addr()))(t)
@@ -55,7 +56,8 @@ func sendUntilRefused(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sen
 	return sent
 }
 
-// The door shuts when the quota is spent, both ways and at once, and opens again when the quota is raised: by what was added.
+// When the quota is spent, the door shuts at once in both directions. When the quota is raised, it
+// opens for the bytes that were added.
 func TestRootQuota(t *testing.T) {
 	h := newHarness(t, withPublish)
 	to := netip.AddrPortFrom(h.out.Addr4, 443)
@@ -88,12 +90,12 @@ func TestRootQuota(t *testing.T) {
 	}
 	must(outside.Accept(longWait))(t)
 	open, _ := h.spent()
-	if open-before > 1000 { // the ends of the exchanges may be among it
+	if open-before > 1000 { // it may include the last packets of the exchanges
 		t.Errorf("a handshake outside and 10 kB on loopback cost %d bytes; loopback is not counted", open-before)
 	}
 	const datagram = 1028
 	if sent := sendUntilRefused(t, h.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
-		t.Errorf("%d datagrams left with %d bytes to go", sent, first-open)
+		t.Errorf("%d datagrams were sent with %d bytes of the quota left", sent, first-open)
 	}
 	h.expectShut(to, front, flow, inside)
 	if used, quota := h.spent(); used != first || quota != first {
@@ -101,28 +103,29 @@ func TestRootQuota(t *testing.T) {
 	}
 	h.expectDenials()
 
-	// Asking on and on while the door is shut costs nothing of what is added later.
+	// Attempts while the door is shut do not count against bytes that are added later.
 	for range 50 {
 		sendUntilRefused(t, h.ambassador, sink)
 	}
 	h.setQuota(first + 5*datagram + 500)
 	if sent := sendUntilRefused(t, h.ambassador, sink); sent < 5 || sent > 6 {
-		t.Errorf("%d datagrams left after the quota was raised by five and a half", sent)
+		t.Errorf("%d datagrams were sent after the quota was raised by five and a half", sent)
 	}
 	h.setQuota(0)
 	if err := exchange(t, h.ambassador, to, outside); err != nil {
 		t.Errorf("without a quota: %v", err)
 	}
-	h.setQuota(first) // less than has passed
+	h.setQuota(first) // less than what has passed
 	if err := exchange(t, h.ambassador, to, outside); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("with the quota back: %v, want a refusal", err)
 	}
-	if _, _, err := h.net.Spent("nobody"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a group that is not there: %v, want os.ErrNotExist", err)
+	if _, _, err := h.net.Spent("absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an absent group: %v, want os.ErrNotExist", err)
 	}
 }
 
-// expectShut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
+// expectShut fails if anything passes the door: a new flow, an open one, or a caller from outside.
+// Connections inside the group still work.
 func (h *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
 	h.t.Helper()
 	tcp := must(h.ambassador.TCP(to.Addr()))(h.t)
@@ -132,12 +135,12 @@ func (h *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.S
 	}
 	_ = flow.Send("more")
 	if _, _, err := flow.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
-		h.t.Errorf("a flow that was open: %v, want a reset", err)
+		h.t.Errorf("an open flow: %v, want a reset", err)
 	}
 	c := must(h.remote.TCP(front.Addr()))(h.t)
 	defer c.Close()
 	if err := c.Connect(front, shortWait); err == nil {
-		h.t.Error("a caller from outside was let in")
+		h.t.Error("a caller from outside connected")
 	}
 	if err := exchange(h.t, h.member, netip.MustParseAddrPort("127.0.0.1:443"), inside); err != nil {
 		h.t.Errorf("inside the group: %v", err)
@@ -148,7 +151,7 @@ func (h *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.S
 	}
 }
 
-// Whoever changes the quota by hand finds it changed back, with what was spent.
+// A quota that was changed by hand is restored. The spent bytes are kept.
 func TestRootQuotaChangedByHand(t *testing.T) {
 	h := newHarness(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
 	udp := must(h.ambassador.UDP(h.out.Addr4))(t)
@@ -170,7 +173,7 @@ func TestRootQuotaChangedByHand(t *testing.T) {
 			t.Errorf("after %q %d of %d is spent, want 29 of 50000", change, used, quota)
 		}
 		if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
-			t.Errorf("after mending %q the rules are %v", change, got)
+			t.Errorf("after the repair of %q the rules are %v", change, got)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// linkBytes is how many bytes have crossed the group's link, out of the group and into it.
+// linkBytes returns how many bytes have crossed the group's link, out of the group and into it.
 func (h *harness) linkBytes() (out, in uint64) {
 	h.t.Helper()
 	link := must(netlink.LinkByName(h.net.linkName(h.group.Name)))(h.t)
@@ -21,7 +21,8 @@ func (h *harness) linkBytes() (out, in uint64) {
 	return stats.RxBytes, stats.TxBytes
 }
 
-// sendBurst sends 3 MB in datagrams of 1000 bytes, and returns how long that took. What is too much is lost on the way.
+// sendBurst sends 3 MB in datagrams of 1000 bytes and returns how long that took. Datagrams above
+// the rate are lost.
 func sendBurst(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Duration {
 	t.Helper()
 	udp := must(from.UDP(to.Addr()))(t)
@@ -33,7 +34,8 @@ func sendBurst(t *testing.T, from *netnstest.Helper, to netip.AddrPort) time.Dur
 	return time.Since(start)
 }
 
-// A rate bounds what crosses the link, in each direction by itself; without one all of it does.
+// A rate limits the traffic of the link, in each direction separately. Without a rate all of it
+// passes.
 func TestRootRate(t *testing.T) {
 	h := newHarness(t, withPublish)
 	sink := h.sink()
@@ -44,8 +46,8 @@ func TestRootRate(t *testing.T) {
 	front := netip.AddrPortFrom(h.out.Host4, 8053)
 	const (
 		rate = 800_000         // bits a second
-		held = 8<<10 + 24<<10  // what passes at once, and what waits
-		all  = 3000 * 1000 / 2 // most of a blast
+		held = 8<<10 + 24<<10  // bytes that pass at once, and that wait
+		all  = 3000 * 1000 / 2 // most of a burst
 	)
 	for _, tt := range []struct {
 		name string
@@ -66,14 +68,14 @@ func TestRootRate(t *testing.T) {
 		took := sendBurst(t, h.ambassador, sink) + sendBurst(t, h.remote, front)
 		outNow, inNow := h.linkBytes()
 		for direction, x := range map[string]struct {
-			bounded int64
-			bytes   uint64
+			limit int64
+			bytes uint64
 		}{"out": {tt.rate.Out, outNow - out}, "in": {tt.rate.In, inNow - in}} {
 			most := uint64(held + 2*rate/8*took.Seconds()) // twice the rate: a wide margin
-			if x.bounded != 0 && (x.bytes > most || x.bytes < held/4) {
+			if x.limit != 0 && (x.bytes > most || x.bytes < held/4) {
 				t.Errorf("%s: %d bytes went %s in %s, want at most %d", tt.name, x.bytes, direction, took, most)
 			}
-			if x.bounded == 0 && x.bytes < all {
+			if x.limit == 0 && x.bytes < all {
 				t.Errorf("control, %s: only %d bytes went %s", tt.name, x.bytes, direction)
 			}
 		}

@@ -11,18 +11,19 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// The ambassador reaches neither the host nor other groups, unless its allow list names them.
 func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
-	s := newHarness(t, nil)
+	h := newHarness(t, nil)
 	other := testGroup("other", func(g *spec.Group) {
 		g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 9443, Port: 443, Protocol: "tcp"}}
 	})
-	bringUp(t, s.net, other)
-	t.Cleanup(func() { _ = s.net.Remove(t.Context(), other.Name) })
-	ns := must(s.net.open(other.Name))(t)
+	bringUp(t, h.net, other)
+	t.Cleanup(func() { _ = h.net.Remove(t.Context(), other.Name) })
+	ns := must(h.net.open(other.Name))(t)
 	defer ns.Close()
-	neighbour := netnstest.NewHelper(t, ns, s.net.layout.CgroupParent(other.Name, spec.Ambassador))
-	pair := must(s.net.pair(other.Name))(t)
-	own := must(s.net.pair(s.group.Name))(t)
+	neighbour := netnstest.NewHelper(t, ns, h.net.layout.CgroupParent(other.Name, spec.Ambassador))
+	pair := must(h.net.pair(other.Name))(t)
+	own := must(h.net.pair(h.group.Name))(t)
 
 	targets := []struct {
 		name   string
@@ -30,12 +31,12 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 		listen string
 		to     string
 	}{
-		{"a service of the host", s.host, "0.0.0.0:5000", netip.AddrPortFrom(s.out.Host4, 5000).String()},
-		{"a service of the host, IPv6", s.host, "[::]:5001", netip.AddrPortFrom(s.out.Host6, 5001).String()},
-		{"a service of the host by the link", s.host, "0.0.0.0:5002", netip.AddrPortFrom(own.Host4, 5002).String()},
+		{"a service of the host", h.host, "0.0.0.0:5000", netip.AddrPortFrom(h.out.Host4, 5000).String()},
+		{"a service of the host, IPv6", h.host, "[::]:5001", netip.AddrPortFrom(h.out.Host6, 5001).String()},
+		{"a service of the host by the link", h.host, "0.0.0.0:5002", netip.AddrPortFrom(own.Host4, 5002).String()},
 		{"another group by its address", neighbour, "0.0.0.0:443", netip.AddrPortFrom(pair.Group4, 443).String()},
 		{"another group by its address, IPv6", neighbour, "[::]:444", netip.AddrPortFrom(pair.Group6, 444).String()},
-		{"another group by its published port", neighbour, "0.0.0.0:443", netip.AddrPortFrom(s.out.Host4, 9443).String()},
+		{"another group by its published port", neighbour, "0.0.0.0:443", netip.AddrPortFrom(h.out.Host4, 9443).String()},
 		{"metadata", nil, "", "169.254.169.254:80"},
 		{"metadata, IPv6", nil, "", "[fd00:ec2::254]:80"},
 	}
@@ -46,12 +47,12 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 				l := listen(t, tt.owner, netip.MustParseAddrPort(tt.listen))
 				defer l.Close()
 			}
-			c := must(s.ambassador.TCP(to.Addr()))(t)
+			c := must(h.ambassador.TCP(to.Addr()))(t)
 			defer c.Close()
 			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("TCP: %v after %s, want a refusal", err, c.Took)
 			}
-			u := must(s.ambassador.UDP(to.Addr()))(t)
+			u := must(h.ambassador.UDP(to.Addr()))(t)
 			defer u.Close()
 			if err := u.Connect(to, longWait); err != nil {
 				t.Fatal(err)
@@ -65,76 +66,78 @@ func TestRootAmbassadorIsKeptFromHostAndGroups(t *testing.T) {
 		})
 	}
 
-	// The same, named by the allow list, is let through; what it does not name is refused in the namespace already.
-	s.group.Ambassador().Allow = []spec.Allow{
-		{Prefix: s.out.Host4.String() + "/32", Port: 5000, Protocol: "tcp"},
-		{Prefix: s.out.Host4.String() + "/32", Port: 9443, Protocol: "tcp"},
+	// The rules let through what the allow list names. The rest is refused in the namespace.
+	h.group.Ambassador().Allow = []spec.Allow{
+		{Prefix: h.out.Host4.String() + "/32", Port: 5000, Protocol: "tcp"},
+		{Prefix: h.out.Host4.String() + "/32", Port: 9443, Protocol: "tcp"},
 		{Prefix: "2001:db8:f::/64", Protocol: "tcp"},
 	}
-	bringUp(t, s.net, s.group)
+	bringUp(t, h.net, h.group)
 	for _, tt := range []struct {
 		name, listen, to string
 		owner            *netnstest.Helper
 		refused          bool
 	}{
-		{name: "the host, allowed", owner: s.host, listen: "0.0.0.0:5000", to: netip.AddrPortFrom(s.out.Host4, 5000).String()},
-		{name: "the host, IPv6, allowed", owner: s.host, listen: "[::]:5001", to: netip.AddrPortFrom(s.out.Host6, 5001).String()},
-		{name: "another group's published port, allowed", owner: neighbour, listen: "0.0.0.0:443", to: netip.AddrPortFrom(s.out.Host4, 9443).String()},
-		{name: "outside, IPv6, allowed", owner: s.remote, listen: "[::]:5003", to: netip.AddrPortFrom(s.out.Addr6, 5003).String()},
-		{name: "the host, another port", owner: s.host, listen: "0.0.0.0:5002", to: netip.AddrPortFrom(s.out.Host4, 5002).String(), refused: true},
-		{name: "outside, not named", owner: s.remote, listen: "0.0.0.0:5004", to: netip.AddrPortFrom(s.out.Addr4, 5004).String(), refused: true},
+		{name: "the host, allowed", owner: h.host, listen: "0.0.0.0:5000", to: netip.AddrPortFrom(h.out.Host4, 5000).String()},
+		{name: "the host, IPv6, allowed", owner: h.host, listen: "[::]:5001", to: netip.AddrPortFrom(h.out.Host6, 5001).String()},
+		{name: "another group's published port, allowed", owner: neighbour, listen: "0.0.0.0:443", to: netip.AddrPortFrom(h.out.Host4, 9443).String()},
+		{name: "outside, IPv6, allowed", owner: h.remote, listen: "[::]:5003", to: netip.AddrPortFrom(h.out.Addr6, 5003).String()},
+		{name: "the host, another port, not allowed", owner: h.host, listen: "0.0.0.0:5002", to: netip.AddrPortFrom(h.out.Host4, 5002).String(), refused: true},
+		{name: "outside, not allowed", owner: h.remote, listen: "0.0.0.0:5004", to: netip.AddrPortFrom(h.out.Addr4, 5004).String(), refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, tt.owner, netip.MustParseAddrPort(tt.listen))
 			defer l.Close()
-			err := exchange(t, s.ambassador, netip.MustParseAddrPort(tt.to), l)
+			err := exchange(t, h.ambassador, netip.MustParseAddrPort(tt.to), l)
 			if tt.refused && !errors.Is(err, unix.ECONNREFUSED) || !tt.refused && err != nil {
-				t.Errorf("exchange: %v, refusal wanted: %v", err, tt.refused)
+				t.Errorf("exchange: %v, want a refusal: %v", err, tt.refused)
 			}
 		})
 	}
 }
 
-// With an allow list the ambassador still answers on what it publishes, but opens nothing from there.
+// With an allow list the ambassador still answers on its published ports. It can't open a flow from
+// them.
 func TestRootAllowListLetsRepliesPass(t *testing.T) {
-	s := newHarness(t, func(g *spec.Group) {
+	h := newHarness(t, func(g *spec.Group) {
 		withPublish(g)
 		g.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
 	})
-	for name, addr := range s.families() {
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			host := s.out.Host4
+			host := h.out.Host4
 			if addr.Is6() {
-				host = s.out.Host6
+				host = h.out.Host6
 			}
-			l := listen(t, s.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
+			l := listen(t, h.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer l.Close()
-			if err := exchange(t, s.remote, netip.AddrPortFrom(host, 8443), l); err != nil {
+			if err := exchange(t, h.remote, netip.AddrPortFrom(host, 8443), l); err != nil {
 				t.Errorf("published port: %v", err)
 			}
-			// A datagram from a published port that answers nothing passes the namespace and is stopped by the host.
-			sink := must(s.remote.UDP(addr))(t)
+			// A datagram from a published port passes the namespace even if it is no answer. The
+			// host stops it.
+			sink := must(h.remote.UDP(addr))(t)
 			defer sink.Close()
 			at := netip.AddrPortFrom(addr, 9999)
 			if err := sink.Bind(at); err != nil {
 				t.Fatal(err)
 			}
-			u := must(s.ambassador.UDP(addr))(t)
+			u := must(h.ambassador.UDP(addr))(t)
 			defer u.Close()
-			if err := u.Bind(netip.AddrPortFrom(s.groupAddr(addr), 53)); err != nil {
+			if err := u.Bind(netip.AddrPortFrom(h.groupAddr(addr), 53)); err != nil {
 				t.Fatal(err)
 			}
 			_ = u.SendTo(at, "smuggled")
 			if got, _, err := sink.Receive(shortWait); err == nil {
-				t.Errorf("the world received %q", got)
+				t.Errorf("the remote host received %q", got)
 			}
 		})
 	}
 }
 
 func TestRootPortInUse(t *testing.T) {
-	s := newHarness(t, nil)
-	l := listen(t, s.host, netip.MustParseAddrPort("127.0.0.1:8443"))
+	h := newHarness(t, nil)
+	l := listen(t, h.host, netip.MustParseAddrPort("127.0.0.1:8443"))
 	defer l.Close()
 	for _, tt := range []struct {
 		name    string
@@ -148,9 +151,9 @@ func TestRootPortInUse(t *testing.T) {
 		{"another protocol", spec.Publish{Host: 8443, Protocol: "udp"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			holder, err := s.net.PortInUse(tt.publish)
+			holder, err := h.net.PortInUse(tt.publish)
 			if err != nil || (holder != "") != tt.taken {
-				t.Errorf("holder %q, %v; taken wanted: %v", holder, err, tt.taken)
+				t.Errorf("holder %q, %v; want one: %v", holder, err, tt.taken)
 			}
 			t.Log(holder)
 		})

@@ -23,6 +23,7 @@ func withPublish(g *spec.Group) {
 	}
 }
 
+// unspecified returns the address 0.0.0.0 or ::.
 func unspecified(like netip.Addr) netip.Addr {
 	if like.Is4() {
 		return netip.IPv4Unspecified()
@@ -36,7 +37,7 @@ func TestRootPublishedPorts(t *testing.T) {
 		name string
 		from *netnstest.Helper
 		to   string
-		port uint16 // where the ambassador listens
+		port uint16 // the ambassador's
 	}{
 		{"from outside, IPv4", h.remote, "198.51.100.1:8443", 443},
 		{"from outside, IPv6", h.remote, "[2001:db8:f::1]:8443", 443},
@@ -77,7 +78,7 @@ func TestRootPublishedPorts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, _, err := c.Receive(longWait); err != nil || got != "answer" {
-			t.Errorf("the world received %q: %v", got, err)
+			t.Errorf("the remote host received %q: %v", got, err)
 		}
 	})
 	t.Run("published at one address is not published at another", func(t *testing.T) {
@@ -91,7 +92,7 @@ func TestRootPublishedPorts(t *testing.T) {
 	})
 }
 
-// From the outside only the ambassador is reached, and only where it publishes; from the host, too.
+// From outside and from the host only the ambassador is reached, and only on its published ports.
 func TestRootInboundToOthersIsRefused(t *testing.T) {
 	h := newHarness(t, withPublish)
 	h.routeToGroup()
@@ -110,8 +111,8 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 			{"a member on the published port", h.member, 443, netip.AddrPortFrom(hostAddr, 8443), h.remote},
 			{"a member by the group's address", h.member, 8080, netip.AddrPortFrom(group, 8080), h.remote},
 			{"a member by the group's address, from the host", h.member, 8080, netip.AddrPortFrom(group, 8080), h.host},
-			{"the ambassador's port that is not published", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.remote},
-			{"the ambassador's port that is not published, from the host", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.host},
+			{"a port of the ambassador that is not published", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.remote},
+			{"a port of the ambassador that is not published, from the host", h.ambassador, 9001, netip.AddrPortFrom(group, 9001), h.host},
 		}
 		for _, tt := range tests {
 			t.Run(name+", "+tt.name, func(t *testing.T) {
@@ -123,7 +124,7 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 					t.Error("connected")
 				}
 				if _, err := l.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
-					t.Errorf("accept: %v, want nobody", err)
+					t.Errorf("accept: %v, want no caller", err)
 				}
 			})
 		}
@@ -152,7 +153,8 @@ func TestRootInboundToOthersIsRefused(t *testing.T) {
 	}
 }
 
-// routeToGroup tells the outside a way to the group's addresses, as an attacker on the same network would know it.
+// routeToGroup adds routes to the group's addresses outside, as an attacker on the same network
+// would.
 func (h *harness) routeToGroup() {
 	h.t.Helper()
 	for _, family := range h.families() {
@@ -164,7 +166,8 @@ func (h *harness) routeToGroup() {
 	}
 }
 
-// What an ambassador closes is closed on the other side as well, though no socket sends the last ACK.
+// If the ambassador closes a connection, the other side closes as well. No socket sends the last
+// ACK, so this needs the rules to let the kernel's own pass.
 func TestRootClosesLeaveNothingBehind(t *testing.T) {
 	h := newHarness(t, withPublish)
 	l := listen(t, h.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
@@ -186,7 +189,7 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	netnstest.Eventually(t, "no connection of the world is left in LAST-ACK", func() bool {
+	netnstest.Eventually(t, "no remote connection is left in LAST-ACK", func() bool {
 		return len(netnstest.Connections(t, h.out.NS, netnstest.LastAck)) == 0
 	})
 	c := must(h.remote.TCP(to.Addr()))(t)
@@ -196,7 +199,7 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 	must(l.Accept(longWait))(t)
 	h.ambassador.Kill()
 	if got, _, err := c.Receive(longWait); got != "" || errors.Is(err, unix.ETIMEDOUT) {
-		t.Errorf("after the ambassador was killed the world received %q: %v, want an end", got, err)
+		t.Errorf("after the ambassador was killed the remote host received %q: %v, want the end", got, err)
 	}
 	c2 := must(h.remote.TCP(to.Addr()))(t)
 	if err := c2.Connect(to, shortWait); err == nil {
@@ -204,8 +207,9 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// A caller may come again from a port whose last connection the ambassador has closed: its SYN meets that connection's
-// TIME-WAIT, not the listener. A member that has taken the port meanwhile is not called instead.
+// A caller may come again from a port whose last connection the ambassador has closed. Its SYN
+// meets the TIME-WAIT of that connection and not the listener. If a member has taken the port
+// meanwhile, the caller must not reach it.
 func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 	h := newHarness(t, withPublish)
 	to := netip.AddrPortFrom(h.out.Host4, 8443)
@@ -248,6 +252,6 @@ func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 		t.Error("connected to the member")
 	}
 	if _, err := l.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
-		t.Errorf("accept of the member: %v, want nobody", err)
+		t.Errorf("accept of the member: %v, want no caller", err)
 	}
 }
