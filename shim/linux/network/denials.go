@@ -39,7 +39,8 @@ func (n *Network) Denials(group string) ([]host.Denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.recordNames(group) // after reading, so that a container that was refused something has its cgroup
+	// The names come after the denials: a container has its cgroup before it is refused something.
+	n.recordNames(group)
 	ambassador := n.ambassadorCgroup(group)
 	for _, x := range refused[n.linkName(group)] {
 		found = append(found, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
