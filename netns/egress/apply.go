@@ -75,19 +75,19 @@ func Remove(ns *os.File) error {
 // Counters are the counts of the rules of one namespace since its table was made. Loopback is not
 // counted. A change of policy keeps the counts.
 type Counters struct {
-	AmbassadorOut    ruleset.Counter `json:"ambassador_out"`     // left
-	AmbassadorDenied ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
-	AmbassadorIn     ruleset.Counter `json:"ambassador_in"`      // arrived
-	Quota            ruleset.Counter `json:"quota_denied"`       // of the ambassador, after its quota was spent
-	MembersOut       ruleset.Counter `json:"members_out"`        // left; egress direct only
-	MembersTCP       ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
-	MembersOther     ruleset.Counter `json:"members_other_denied"`
-	MembersIn        ruleset.Counter `json:"members_in_denied"`
-	MembersLed       ruleset.Counter `json:"members_led"` // TCP redirected to the ambassador
-	KernelOut        ruleset.Counter `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
-	KernelIn         ruleset.Counter `json:"kernel_in"`
-	UnknownOut       ruleset.Counter `json:"unknown_out_denied"` // no cgroup of the group
-	UnknownIn        ruleset.Counter `json:"unknown_in_denied"`  // no process of the group that it could be for
+	AmbassadorOut      ruleset.Counter `json:"ambassador_out"`     // left
+	AmbassadorDenied   ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
+	AmbassadorIn       ruleset.Counter `json:"ambassador_in"`      // arrived
+	Quota              ruleset.Counter `json:"quota_denied"`       // of the ambassador, after its quota was spent
+	MembersOut         ruleset.Counter `json:"members_out"`        // left; egress direct only
+	MembersTCP         ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
+	MembersOther       ruleset.Counter `json:"members_other_denied"`
+	MembersIn          ruleset.Counter `json:"members_in_denied"`
+	MembersIntercepted ruleset.Counter `json:"members_led"` // TCP redirected to the ambassador
+	KernelOut          ruleset.Counter `json:"kernel_out"`  // handshakes, last ACKs, resets and neighbour discovery
+	KernelIn           ruleset.Counter `json:"kernel_in"`
+	UnknownOut         ruleset.Counter `json:"unknown_out_denied"` // no cgroup of the group
+	UnknownIn          ruleset.Counter `json:"unknown_in_denied"`  // no process of the group that it could be for
 }
 
 // ReadCounters reads the counters of a namespace. Without our table the error is os.ErrNotExist.
@@ -103,7 +103,7 @@ func ReadCounters(ns *os.File) (Counters, error) {
 	}
 	return Counters{
 		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied],
-		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied], MembersLed: t[membersLed],
+		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied], MembersIntercepted: t[membersLed],
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil
 }

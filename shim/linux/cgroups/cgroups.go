@@ -1,3 +1,7 @@
+// Package cgroups puts the limits of groups in force, in the cgroups of a real host.
+//
+// What bites: on a hybrid host a controller is in a v1 hierarchy or in v2's, and the two have
+// different files for the same limit.
 package cgroups
 
 import (
@@ -20,16 +24,16 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Cgroups are the cgroups of a real host. Each controller is in one hierarchy: v2's, or on a hybrid host one of v1's. The
-// group's cgroup has the same path in all of them.
+// Cgroups are the cgroups of a real host. Each controller is in one hierarchy: v2's or, on a hybrid
+// host, one of v1's. The group's cgroup has the same path in all of them.
 type Cgroups struct {
 	layout layout.Layout
 	log    *slog.Logger
-	v2     string            // where it is mounted
-	v1     map[string]string // controller -> where its hierarchy is mounted
+	v2     string            // mount point
+	v1     map[string]string // controller -> mount point of its hierarchy
 }
 
-// New finds the hierarchies; it changes nothing. A nil log discards.
+// New finds the hierarchies. It changes nothing. A nil log discards.
 func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -42,17 +46,17 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 }
 
 // Limited implements [runner.Cgroups].
-func (h *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
-	for _, k := range h.knobs(want.Resources) {
-		content, err := os.ReadFile(k.at(h.mount(k), h.layout.GroupCgroup(want.Name)))
+func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
+	for _, k := range c.knobs(want.Resources) {
+		content, err := os.ReadFile(k.path(c.mount(k), c.layout.GroupCgroup(want.Name)))
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && k.bound == "":
+		case errors.Is(err, fs.ErrNotExist) && k.limit == "":
 		case errors.Is(err, fs.ErrNotExist):
 			return host.Absent
 		case err != nil:
-			h.log.Warn("bounds could not be looked at", "group", want.Name, "error", err)
+			c.log.Warn("the limits could not be read", "group", want.Name, "error", err)
 			return host.Unknown
-		case !k.holds(string(content)):
+		case !k.matches(string(content)):
 			return host.Absent
 		}
 	}
@@ -60,40 +64,42 @@ func (h *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 }
 
 // Limit implements [runner.Cgroups].
-func (h *Cgroups) Limit(_ context.Context, want *spec.Group) error {
-	cgroup, knobs := h.layout.GroupCgroup(want.Name), h.knobs(want.Resources)
-	if err := h.prepare(cgroup, knobs); err != nil {
+func (c *Cgroups) Limit(_ context.Context, want *spec.Group) error {
+	cgroup, knobs := c.layout.GroupCgroup(want.Name), c.knobs(want.Resources)
+	if err := c.makeCgroup(cgroup, knobs); err != nil {
 		return err
 	}
-	// v1 takes no bound on memory above that on memory and swap, nor the other way around: what was refused is asked again.
+	// v1 refuses a memory limit above the limit on memory and swap, and the reverse. What was
+	// refused is written again after the rest.
 	var refused []knob
 	for _, k := range knobs {
-		if h.turn(k, cgroup) != nil {
+		if c.set(k, cgroup) != nil {
 			refused = append(refused, k)
 		}
 	}
 	for _, k := range refused {
-		if err := h.turn(k, cgroup); err != nil {
-			return explainBound(k, cgroup, err)
+		if err := c.set(k, cgroup); err != nil {
+			return explainLimit(k, cgroup, err)
 		}
 	}
 	return nil
 }
 
-// turn writes a knob's file, unless what is to be in it is.
-func (h *Cgroups) turn(k knob, cgroup string) error {
-	path := k.at(h.mount(k), cgroup)
+// set writes the knob's file unless it has the value already.
+func (c *Cgroups) set(k knob, cgroup string) error {
+	path := k.path(c.mount(k), cgroup)
 	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && k.bound == "" || err == nil && k.holds(string(content)) {
+	if errors.Is(err, fs.ErrNotExist) && k.limit == "" || err == nil && k.matches(string(content)) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return writeKnob(path, k.want())
+	return writeKnob(path, k.value())
 }
 
-// writeKnob writes in one go and makes no file: below a cgroup there is what the kernel has.
+// writeKnob writes the content with one call. It creates no file: the kernel alone makes those of a
+// cgroup.
 func writeKnob(path, content string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -103,71 +109,72 @@ func writeKnob(path, content string) error {
 	return errors.Join(err, f.Close())
 }
 
-// knobs are those of this host's hierarchies.
-func (h *Cgroups) knobs(r spec.Resources) []knob {
+// knobs returns the knobs of this host's hierarchies.
+func (c *Cgroups) knobs(r spec.Resources) []knob {
 	var out []knob
 	for _, k := range knobsV1(r) {
-		if h.v1[k.controller] != "" {
+		if c.v1[k.controller] != "" {
 			out = append(out, k)
 		}
 	}
 	for _, k := range knobsV2(r) {
-		if !h.inV1(k.controller) {
-			out = append(out, h.weighed(k))
+		if !c.inV1(k.controller) {
+			out = append(out, c.forScheduler(k))
 		}
 	}
 	return out
 }
 
-func (h *Cgroups) inV1(controller string) bool {
+func (c *Cgroups) inV1(controller string) bool {
 	if controller == "io" {
 		controller = "blkio"
 	}
-	return h.v1[controller] != ""
+	return c.v1[controller] != ""
 }
 
-// weighed is the knob, or BFQ's where only that scheduler shares the disks.
-func (h *Cgroups) weighed(k knob) knob {
+// forScheduler returns k, or the knob of BFQ if only that scheduler weighs I/O here. The file
+// io.cost.qos exists in the topmost cgroup alone.
+func (c *Cgroups) forScheduler(k knob) knob {
 	if k.controller != "io" {
 		return k
 	}
-	if _, err := os.Stat(filepath.Join(h.v2, "io.cost.qos")); err == nil { // in the topmost cgroup alone
+	if _, err := os.Stat(filepath.Join(c.v2, "io.cost.qos")); err == nil {
 		return k
 	}
 	k.file = "io.bfq.weight"
 	return k
 }
 
-func (h *Cgroups) mount(k knob) string {
-	if mount := h.v1[k.controller]; mount != "" {
+func (c *Cgroups) mount(k knob) string {
+	if mount := c.v1[k.controller]; mount != "" {
 		return mount
 	}
-	return h.v2
+	return c.v2
 }
 
-// prepare makes the cgroup wherever it is to have a bound.
-func (h *Cgroups) prepare(cgroup string, knobs []knob) error {
+// makeCgroup makes the cgroup in each hierarchy where it gets a limit.
+func (c *Cgroups) makeCgroup(cgroup string, knobs []knob) error {
 	var enable []string
 	for _, k := range knobs {
-		if k.bound == "" {
+		if k.limit == "" {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Join(h.mount(k), cgroup), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(c.mount(k), cgroup), 0o755); err != nil {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
-		if h.v1[k.controller] == "" && !slices.Contains(enable, k.controller) {
+		if c.v1[k.controller] == "" && !slices.Contains(enable, k.controller) {
 			enable = append(enable, k.controller)
 		}
 	}
-	return h.enable(cgroup, enable)
+	return c.enable(cgroup, enable)
 }
 
-// enable has the controllers handed down from the top of the v2 hierarchy to the cgroup.
-func (h *Cgroups) enable(cgroup string, controllers []string) error {
-	dir := h.v2
+// enable enables the controllers from the top of the v2 hierarchy down to the cgroup.
+func (c *Cgroups) enable(cgroup string, controllers []string) error {
+	dir := c.v2
 	for _, below := range strings.Split(strings.Trim(cgroup, "/"), "/") {
-		for _, c := range controllers {
-			if err := handDown(dir, c); err != nil {
+		for _, controller := range controllers {
+			if err := enableBelow(dir, controller); err != nil {
 				return err
 			}
 		}
@@ -176,7 +183,8 @@ func (h *Cgroups) enable(cgroup string, controllers []string) error {
 	return nil
 }
 
-func handDown(dir, controller string) error {
+// enableBelow enables the controller for the cgroups below dir.
+func enableBelow(dir, controller string) error {
 	path := filepath.Join(dir, "cgroup.subtree_control")
 	on, err := os.ReadFile(path)
 	if err == nil && slices.Contains(strings.Fields(string(on)), controller) {
@@ -188,7 +196,7 @@ func handDown(dir, controller string) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return &hint.Error{
-			Err:  fmt.Errorf("cgroup %s has processes of its own, so those below it can't be bounded", dir),
+			Err:  fmt.Errorf("cgroup %s has processes of its own, so those below it can't be limited", dir),
 			Hint: "give the groups a cgroup above which there are no processes: --cgroup-root",
 		}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EINVAL):
@@ -200,8 +208,8 @@ func handDown(dir, controller string) error {
 	return err
 }
 
-// explain says what a refused bound means.
-func explainBound(k knob, cgroup string, err error) error {
+// explainLimit explains why the kernel refused a limit.
+func explainLimit(k knob, cgroup string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(k.file, "weight"):
 		return &hint.Error{Err: host.ErrNoIOWeight, Hint: host.NoIOWeightHint}

@@ -23,7 +23,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// newCgroups gives the cgroups of this host, with a root that no other test has; it is gone at the end.
+// newCgroups returns the cgroups of this host below a root that no other test has. The root is
+// removed at the end of the test.
 func newCgroups(t *testing.T) (*cgroups.Cgroups, layout.Layout) {
 	t.Helper()
 	netnstest.Root(t)
@@ -39,7 +40,7 @@ func newCgroups(t *testing.T) (*cgroups.Cgroups, layout.Layout) {
 	t.Cleanup(func() {
 		err := h.Remove(l.CgroupRoot)
 		for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			err = h.Remove(l.CgroupRoot) // what a test killed is gone a moment later
+			err = h.Remove(l.CgroupRoot) // a killed process leaves its cgroup a moment later
 		}
 		if err != nil {
 			t.Error(err)
@@ -51,15 +52,16 @@ func newCgroups(t *testing.T) (*cgroups.Cgroups, layout.Layout) {
 	return c, l
 }
 
-// cgroupsAt are the folders of a cgroup in every hierarchy that has it.
+// cgroupsAt returns the folders of a cgroup in every hierarchy that has it.
 func cgroupsAt(path string) []string {
 	v2, _ := filepath.Glob("/sys/fs/cgroup" + path)
 	v1, _ := filepath.Glob("/sys/fs/cgroup/*" + path)
 	return append(v2, v1...)
 }
 
-// bound reads one of the files, by the names that the hierarchies have for it; the first line.
-func bound(t *testing.T, cgroup string, files ...string) string {
+// readLimit returns the first line of the first file that exists. The files are the names that the
+// hierarchies have for one limit.
+func readLimit(t *testing.T, cgroup string, files ...string) string {
 	t.Helper()
 	for _, dir := range cgroupsAt(cgroup) {
 		for _, f := range files {
@@ -78,12 +80,12 @@ func TestRootLimitTheGroup(t *testing.T) {
 	ctx := context.Background()
 	swap := int64(16 << 20)
 	cgroup := l.GroupCgroup("g")
-	memory := func() string { return bound(t, cgroup, "memory.max", "memory.limit_in_bytes") }
+	memory := func() string { return readLimit(t, cgroup, "memory.max", "memory.limit_in_bytes") }
 	for _, tt := range []struct {
 		name   string
 		r      spec.Resources
 		memory string
-		swap   []string // either of v2 or of v1
+		swap   []string // the values of v2 and of v1
 		pids   string
 		cpu    []string
 		weight string
@@ -96,7 +98,7 @@ func TestRootLimitTheGroup(t *testing.T) {
 	} {
 		g := &spec.Group{Name: "g", Resources: tt.r}
 		if got := c.Limited(ctx, g); got != host.Absent {
-			t.Errorf("%s: before, the bounds are %v", tt.name, got)
+			t.Errorf("%s: before, the limits are %v, want absent", tt.name, got)
 		}
 		for range 2 {
 			if err := c.Limit(ctx, g); err != nil {
@@ -104,31 +106,31 @@ func TestRootLimitTheGroup(t *testing.T) {
 			}
 		}
 		if got := c.Limited(ctx, g); got != host.Present {
-			t.Errorf("%s: the bounds are %v", tt.name, got)
+			t.Errorf("%s: the limits are %v, want present", tt.name, got)
 		}
 		if got := memory(); tt.memory != "" && got != tt.memory {
-			t.Errorf("%s: memory %s", tt.name, got)
+			t.Errorf("%s: memory %s, want %s", tt.name, got, tt.memory)
 		}
-		if got := bound(t, cgroup, "memory.swap.max", "memory.memsw.limit_in_bytes"); !slices.Contains(tt.swap, got) {
-			t.Errorf("%s: swap %s", tt.name, got)
+		if got := readLimit(t, cgroup, "memory.swap.max", "memory.memsw.limit_in_bytes"); !slices.Contains(tt.swap, got) {
+			t.Errorf("%s: swap %s, want one of %q", tt.name, got, tt.swap)
 		}
-		if got := bound(t, cgroup, "pids.max"); got != tt.pids {
-			t.Errorf("%s: pids %s", tt.name, got)
+		if got := readLimit(t, cgroup, "pids.max"); got != tt.pids {
+			t.Errorf("%s: pids %s, want %s", tt.name, got, tt.pids)
 		}
-		if got := bound(t, cgroup, "cpu.max", "cpu.cfs_quota_us"); !slices.Contains(tt.cpu, got) {
-			t.Errorf("%s: cpu %s", tt.name, got)
+		if got := readLimit(t, cgroup, "cpu.max", "cpu.cfs_quota_us"); !slices.Contains(tt.cpu, got) {
+			t.Errorf("%s: cpu %s, want one of %q", tt.name, got, tt.cpu)
 		}
-		if got := bound(t, cgroup, "io.weight", "io.bfq.weight", "blkio.bfq.weight"); got != tt.weight {
-			t.Errorf("%s: weight %s", tt.name, got)
+		if got := readLimit(t, cgroup, "io.weight", "io.bfq.weight", "blkio.bfq.weight"); got != tt.weight {
+			t.Errorf("%s: weight %s, want %s", tt.name, got, tt.weight)
 		}
 	}
 }
 
-func TestRootLimitOfAGroupWithoutBoundsMakesNothing(t *testing.T) {
+func TestRootLimitWithoutLimitsMakesNothing(t *testing.T) {
 	c, l := newCgroups(t)
 	g := &spec.Group{Name: "g"}
 	if got := c.Limited(context.Background(), g); got != host.Present {
-		t.Errorf("the bounds are %v", got)
+		t.Errorf("the limits are %v, want present", got)
 	}
 	if err := c.Limit(context.Background(), g); err != nil {
 		t.Fatal(err)
@@ -138,7 +140,7 @@ func TestRootLimitOfAGroupWithoutBoundsMakesNothing(t *testing.T) {
 	}
 }
 
-func TestRootLimitsThatOthersChangeAreSeen(t *testing.T) {
+func TestRootLimitNoticesChangesOfOthers(t *testing.T) {
 	c, l := newCgroups(t)
 	ctx := context.Background()
 	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 17}}
@@ -154,15 +156,15 @@ func TestRootLimitsThatOthersChangeAreSeen(t *testing.T) {
 		}
 	}
 	if got := c.Limited(ctx, g); got != host.Absent {
-		t.Errorf("after somebody took a bound away they are %v", got)
+		t.Errorf("after another process removed a limit they are %v, want absent", got)
 	}
 	if err := c.Limit(ctx, g); err != nil || c.Limited(ctx, g) != host.Present {
-		t.Errorf("not put back: %v", err)
+		t.Errorf("the limit was not restored: %v", err)
 	}
 }
 
-// TestRootLimitHoldsAllOfTheGroup has two members, neither of which is bounded, share what the group has.
-func TestRootLimitHoldsAllOfTheGroup(t *testing.T) {
+// Two members without limits of their own share the limit of their group.
+func TestRootLimitIsSharedByMembers(t *testing.T) {
 	c, l := newCgroups(t)
 	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 2}}
 	if err := c.Limit(context.Background(), g); err != nil {
@@ -175,7 +177,7 @@ func TestRootLimitHoldsAllOfTheGroup(t *testing.T) {
 		}
 	}
 	if len(dirs) != 1 {
-		t.Fatalf("the bound is in %q", dirs)
+		t.Fatalf("the limit is in %q, want one folder", dirs)
 	}
 	join := func(member string) *exec.Cmd {
 		dir := filepath.Join(dirs[0], "members", member)
@@ -202,7 +204,7 @@ func TestRootLimitHoldsAllOfTheGroup(t *testing.T) {
 	}
 	for deadline := time.Now().Add(10 * time.Second); !full(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the first member is not two processes")
+			t.Fatal("the first member does not have two processes")
 		}
 	}
 	out, err := second.CombinedOutput()

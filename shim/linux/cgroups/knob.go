@@ -9,95 +9,96 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A knob is a file of a cgroup, and what is to be in it.
+// A knob is one file of a cgroup, with the value that it must have.
 type knob struct {
 	controller string
 	file       string
-	free       string // without a bound
-	bound      string // empty: without
+	unlimited  string // the value without a limit
+	limit      string // the value with one; empty: no limit is wanted
 }
 
-func (k knob) want() string {
-	if k.bound == "" {
-		return k.free
+func (k knob) value() string {
+	if k.limit == "" {
+		return k.unlimited
 	}
-	return k.bound
+	return k.limit
 }
 
-// holds says whether what was read from the file is what is to be in it.
-func (k knob) holds(content string) bool {
-	first, _, _ := strings.Cut(content, "\n") // of weights, those of single disks follow
+// matches reports whether content, read from the file, is the wanted value.
+func (k knob) matches(content string) bool {
+	first, _, _ := strings.Cut(content, "\n") // the weights of single disks follow
 	got := strings.TrimPrefix(first, "default ")
-	if n, err := strconv.ParseInt(got, 10, 64); err == nil && n >= endless {
+	if n, err := strconv.ParseInt(got, 10, 64); err == nil && n >= unlimitedV1 {
 		got = "-1"
 	}
-	return got == k.want()
+	return got == k.value()
 }
 
-// endless is where v1's memory begins to have no bound: the largest number of whole pages.
-const endless = 1 << 62
+// unlimitedV1 is a memory limit of v1 that means no limit. The kernel shows the largest number of
+// whole pages, which is above it.
+const unlimitedV1 = 1 << 62
 
 const cpuPeriod = 100_000 // µs; the kernel's own default
 
-// knobsV2 are the files of a v2 cgroup.
+// knobsV2 returns the files of a v2 cgroup.
 func knobsV2(r spec.Resources) []knob {
 	k := []knob{
 		{"cpu", "cpu.max", "max " + number(cpuPeriod), ""},
-		{"memory", "memory.max", "max", pages(r.Memory)},
+		{"memory", "memory.max", "max", wholePages(r.Memory)},
 		{"memory", "memory.swap.max", "max", ""},
-		{"pids", "pids.max", "max", atLeastOne(r.PIDs)},
-		{"io", "io.weight", "100", atLeastOne(int64(r.IOWeight))},
+		{"pids", "pids.max", "max", nonZero(r.PIDs)},
+		{"io", "io.weight", "100", nonZero(int64(r.IOWeight))},
 	}
 	if r.CPU != 0 {
-		k[0].bound = quota(r.CPU) + " " + number(cpuPeriod)
+		k[0].limit = quota(r.CPU) + " " + number(cpuPeriod)
 	}
 	if r.Swap != nil {
-		k[2].bound = number(*r.Swap / page * page)
+		k[2].limit = number(*r.Swap / page * page)
 	}
 	return k
 }
 
-// knobsV1 are the files in the v1 hierarchies of a hybrid host.
+// knobsV1 returns the files in the v1 hierarchies of a hybrid host.
 func knobsV1(r spec.Resources) []knob {
 	k := []knob{
 		{"cpu", "cpu.cfs_period_us", number(cpuPeriod), ""},
 		{"cpu", "cpu.cfs_quota_us", "-1", ""},
-		{"memory", "memory.limit_in_bytes", "-1", pages(r.Memory)},
+		{"memory", "memory.limit_in_bytes", "-1", wholePages(r.Memory)},
 		{"memory", "memory.memsw.limit_in_bytes", "-1", ""},
-		{"pids", "pids.max", "max", atLeastOne(r.PIDs)},
+		{"pids", "pids.max", "max", nonZero(r.PIDs)},
 		{"blkio", "blkio.bfq.weight", "100", ""},
 	}
 	if r.CPU != 0 {
-		k[1].bound = quota(r.CPU)
+		k[1].limit = quota(r.CPU)
 	}
 	if r.Swap != nil {
-		k[3].bound = pages(r.Memory + *r.Swap) // of both together
+		k[3].limit = wholePages(r.Memory + *r.Swap) // memsw limits the sum
 	}
 	if r.IOWeight != 0 {
-		k[5].bound = number(int64(min(r.IOWeight, maxBFQWeight)))
+		k[5].limit = number(int64(min(r.IOWeight, maxBFQWeight)))
 	}
 	return k
 }
 
-// maxBFQWeight is the most that BFQ knows.
+// maxBFQWeight is the largest weight that BFQ takes.
 const maxBFQWeight = 1000
 
 var page = int64(os.Getpagesize())
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// atLeastOne is a bound that is not 0; that is none.
-func atLeastOne(n int64) string {
+// nonZero returns n as a limit. Zero means no limit.
+func nonZero(n int64) string {
 	if n == 0 {
 		return ""
 	}
 	return number(n)
 }
 
-// pages is a bound of memory as the kernel rounds it.
-func pages(n int64) string { return atLeastOne(n / page * page) }
+// wholePages returns a memory limit as the kernel rounds it: down to whole pages.
+func wholePages(n int64) string { return nonZero(n / page * page) }
 
 func quota(cpu float64) string { return number(int64(cpu * cpuPeriod)) }
 
-// at is the knob's file in the cgroup, below the mount of its hierarchy.
-func (k knob) at(mount, cgroup string) string { return filepath.Join(mount, cgroup, k.file) }
+// path returns the path of the knob's file in the cgroup, below the mount of its hierarchy.
+func (k knob) path(mount, cgroup string) string { return filepath.Join(mount, cgroup, k.file) }

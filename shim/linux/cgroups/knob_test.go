@@ -16,7 +16,7 @@ func TestKnobs(t *testing.T) {
 		v2, v1 map[string]string
 	}{
 		{
-			"no bound", spec.Resources{},
+			"no limit", spec.Resources{},
 			map[string]string{"cpu.max": "max 100000", "memory.max": "max", "memory.swap.max": "max", "pids.max": "max", "io.weight": "100"},
 			map[string]string{
 				"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "-1", "memory.limit_in_bytes": "-1", "memory.memsw.limit_in_bytes": "-1",
@@ -24,7 +24,7 @@ func TestKnobs(t *testing.T) {
 			},
 		},
 		{
-			"every bound", spec.Resources{CPU: 1.5, Memory: 64<<20 + 1, Swap: &swap, PIDs: 17, IOWeight: 5000},
+			"every limit", spec.Resources{CPU: 1.5, Memory: 64<<20 + 1, Swap: &swap, PIDs: 17, IOWeight: 5000},
 			map[string]string{"cpu.max": "150000 100000", "memory.max": "67108864", "memory.swap.max": "16777216", "pids.max": "17", "io.weight": "5000"},
 			map[string]string{
 				"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "150000", "memory.limit_in_bytes": "67108864", "memory.memsw.limit_in_bytes": "83886080",
@@ -41,45 +41,45 @@ func TestKnobs(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.v2, turned(knobsV2(tt.r))); diff != "" {
+			if diff := cmp.Diff(tt.v2, values(knobsV2(tt.r))); diff != "" {
 				t.Errorf("v2 (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.v1, turned(knobsV1(tt.r))); diff != "" {
+			if diff := cmp.Diff(tt.v1, values(knobsV1(tt.r))); diff != "" {
 				t.Errorf("v1 (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func turned(knobs []knob) map[string]string {
+func values(knobs []knob) map[string]string {
 	out := map[string]string{}
 	for _, k := range knobs {
-		out[k.file] = k.want()
+		out[k.file] = k.value()
 	}
 	return out
 }
 
-func TestKnobHolds(t *testing.T) {
+func TestKnobMatches(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		knob    knob
 		content string
 		want    bool
 	}{
-		{"none in v2", knob{free: "max"}, "max\n", true},
-		{"one where none is to be", knob{free: "max"}, "17\n", false},
-		{"none in v1's memory", knob{free: "-1"}, "9223372036854771712\n", true},
-		{"none in v1's time", knob{free: "-1"}, "-1\n", true},
-		{"the right one", knob{free: "max", bound: "17"}, "17\n", true},
-		{"another", knob{free: "max", bound: "17"}, "170\n", false},
-		{"none where one is to be", knob{free: "-1", bound: "4096"}, "9223372036854771712\n", false},
-		{"two numbers", knob{free: "max 100000", bound: "50000 100000"}, "50000 100000\n", true},
-		{"another period", knob{free: "max 100000", bound: "50000 100000"}, "50000 50000\n", false},
-		{"a weight in v2, and one of a single disk", knob{free: "100", bound: "50"}, "default 50\n8:0 200\n", true},
-		{"a weight in v1", knob{free: "100", bound: "50"}, "50\n", true},
+		{"no limit in v2", knob{unlimited: "max"}, "max\n", true},
+		{"a limit where none is wanted", knob{unlimited: "max"}, "17\n", false},
+		{"no memory limit in v1", knob{unlimited: "-1"}, "9223372036854771712\n", true},
+		{"no CPU limit in v1", knob{unlimited: "-1"}, "-1\n", true},
+		{"the wanted limit", knob{unlimited: "max", limit: "17"}, "17\n", true},
+		{"another limit", knob{unlimited: "max", limit: "17"}, "170\n", false},
+		{"no limit where one is wanted", knob{unlimited: "-1", limit: "4096"}, "9223372036854771712\n", false},
+		{"two numbers", knob{unlimited: "max 100000", limit: "50000 100000"}, "50000 100000\n", true},
+		{"another period", knob{unlimited: "max 100000", limit: "50000 100000"}, "50000 50000\n", false},
+		{"a weight in v2 and one of a single disk", knob{unlimited: "100", limit: "50"}, "default 50\n8:0 200\n", true},
+		{"a weight in v1", knob{unlimited: "100", limit: "50"}, "50\n", true},
 	} {
-		if got := tt.knob.holds(tt.content); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
+		if got := tt.knob.matches(tt.content); got != tt.want {
+			t.Errorf("%s: matches is %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

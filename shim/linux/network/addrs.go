@@ -9,28 +9,29 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// pair returns the addresses of a group's link: those it has, else new ones.
+// pair returns the addresses of a group's link. A link without any gets new ones.
 func (n *Network) pair(group string) (addrs.Pair, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if pair, ok := n.given[group]; ok {
+	if pair, ok := n.assigned[group]; ok {
 		return pair, nil
 	}
 	own, _, err := netns.LinkAddresses(n.linkName(group))
 	if err != nil {
 		return addrs.Pair{}, err
 	}
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	if !ok {
-		if pair, err = n.pick(group); err != nil {
+		if pair, err = n.choosePair(group); err != nil {
 			return pair, err
 		}
 	}
-	n.given[group] = pair
+	n.assigned[group] = pair
 	return pair, nil
 }
 
-func (n *Network) holding(own []netip.Addr) (addrs.Pair, bool) {
+// findPair returns the pair that one of the addresses belongs to.
+func (n *Network) findPair(own []netip.Addr) (addrs.Pair, bool) {
 	for _, a := range own {
 		if pair, ok := n.pool.Holding(a); ok {
 			return pair, true
@@ -39,8 +40,8 @@ func (n *Network) holding(own []netip.Addr) (addrs.Pair, bool) {
 	return addrs.Pair{}, false
 }
 
-// pick chooses addresses that no link of the host has, nor is about to get.
-func (n *Network) pick(group string) (addrs.Pair, error) {
+// choosePair chooses addresses that no link of the host has or is about to get.
+func (n *Network) choosePair(group string) (addrs.Pair, error) {
 	if err := n.checkRoutes(); err != nil {
 		return addrs.Pair{}, err
 	}
@@ -52,7 +53,7 @@ func (n *Network) pick(group string) (addrs.Pair, error) {
 	for _, a := range all {
 		used[a] = true
 	}
-	for _, pair := range n.given {
+	for _, pair := range n.assigned {
 		used[pair.Host4] = true
 	}
 	pair, err := n.pool.Pick(group, func(a netip.Addr) bool { return used[a] })
@@ -62,12 +63,13 @@ func (n *Network) pick(group string) (addrs.Pair, error) {
 	return pair, err
 }
 
-// checkRoutes finds a route of the host's that leads into our prefixes, once: with many links there are many routes to read.
+// checkRoutes returns an error if a route of the host leads into our prefixes. After a check without
+// an error it does not read the routes again: with many links there are many.
 func (n *Network) checkRoutes() error {
 	if n.routesChecked {
 		return nil
 	}
-	routes, err := netns.Routes(aliasPrefix)
+	routes, err := netns.Routes(LinkAliasPrefix)
 	if err != nil {
 		return err
 	}

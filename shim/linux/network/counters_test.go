@@ -2,7 +2,6 @@ package network
 
 import (
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Every counter of the kernel's rules has its own number in the status, under the same field name.
+// Every counter of the rules is in the status, under the same field name.
 func TestCountersOf(t *testing.T) {
 	var c egress.Counters
 	fields := reflect.ValueOf(&c).Elem()
@@ -20,7 +19,7 @@ func TestCountersOf(t *testing.T) {
 		n := uint64(i + 1)
 		fields.Field(i).FieldByName("Packets").SetUint(n)
 		fields.Field(i).FieldByName("Bytes").SetUint(100 * n)
-		want[strings.Replace(fields.Type().Field(i).Name, "MembersLed", "MembersIntercepted", 1)] = n
+		want[fields.Type().Field(i).Name] = n
 	}
 	got := map[string]uint64{}
 	counters := reflect.ValueOf(countersOf(c))

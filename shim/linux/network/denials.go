@@ -13,17 +13,18 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number twice, and each start of a
-// container makes another.
+// cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number
+// twice. Each start of a container makes a new cgroup.
 type cgroupNames map[uint64]string
 
-// mostNames is how many are kept before those are forgotten that are gone and were refused nothing: far more than the kernel
-// remembers denials of.
-const mostNames = 4096
+// maxNames is how many names are kept of one group. Above it, the names of containers that are gone
+// and were refused nothing are forgotten. It is far more than the kernel remembers denials of.
+const maxNames = 4096
 
-// Denials lists what the containers of a group were refused, by container, protocol and destination. The kernel remembers a
-// destination until an hour after its last packet, and 1024 of each family. What the host refused the group, and not the rules in
-// its namespace, is its ambassador's. A group without rules is os.ErrNotExist.
+// Denials returns what the containers of a group were refused, by container, protocol and
+// destination. The kernel remembers a destination until an hour after its last packet, and 1024 of
+// each family. Packets that the host's rules refused, and not those of the namespace, count for the
+// ambassador. If the group has no rules, the error is os.ErrNotExist.
 func (n *Network) Denials(group string) ([]host.Denial, error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -38,30 +39,33 @@ func (n *Network) Denials(group string) ([]host.Denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.learn(group) // after reading: a container that was refused something had its cgroup before
-	door := n.doorCgroup(group)
+	// The names come after the denials: a container has its cgroup before it is refused something.
+	n.recordNames(group)
+	ambassador := n.ambassadorCgroup(group)
 	for _, x := range refused[n.linkName(group)] {
-		found = append(found, egress.Denial{Cgroup: door, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
+		found = append(found, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
 	}
-	return n.named(group, found), nil
+	return n.withNames(group, found), nil
 }
 
-// doorCgroup is the cgroup of a group's ambassador, or of the last one that was seen; 0 where none was.
-func (n *Network) doorCgroup(group string) uint64 {
+// ambassadorCgroup returns the number of the cgroup of a group's ambassador. If there is none now,
+// it returns the last one that was seen. Zero means that none was ever seen.
+func (n *Network) ambassadorCgroup(group string) uint64 {
 	parent := n.layout.CgroupParent(group, spec.Ambassador)
 	children, _ := n.cgroups.Children(parent)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, name := range children {
 		if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
-			n.doors[group] = c.ID
+			n.ambassadors[group] = c.ID
 		}
 	}
-	return n.doors[group]
+	return n.ambassadors[group]
 }
 
-// Spent says how many bytes of its quota a group's ambassador has spent, at most all of them, and the quota, 0 where it has none.
-// A group without a namespace is os.ErrNotExist.
+// Spent returns how many bytes of its quota a group's ambassador has used, and the quota. used is
+// never above quota. A quota of zero means that it has none. If the group has no namespace, the
+// error is os.ErrNotExist.
 func (n *Network) Spent(group string) (used, quota uint64, err error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -71,8 +75,9 @@ func (n *Network) Spent(group string) (used, quota uint64, err error) {
 	return egress.ReadSpent(ns)
 }
 
-// named puts denials under the names of containers; those of one container's several lives become one.
-func (n *Network) named(group string, found []egress.Denial) []host.Denial {
+// withNames adds up denials by the names of containers. The denials of a container and of its
+// earlier starts become one.
+func (n *Network) withNames(group string, found []egress.Denial) []host.Denial {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	names := n.names[group]
@@ -94,15 +99,16 @@ func (n *Network) named(group string, found []egress.Denial) []host.Denial {
 	slices.SortFunc(out, func(a, b host.Denial) int {
 		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
 	})
-	if len(names) > mostNames {
-		n.names[group] = n.worthKeeping(group, names, found)
+	if len(names) > maxNames {
+		n.names[group] = n.usedNames(group, names, found)
 	}
 	return out
 }
 
-// learn reads the names of the containers that a group has now. One that can't be read keeps none: its denials are shown without.
-func (n *Network) learn(group string) {
-	now := n.livingNames(group)
+// recordNames reads the names of the containers that a group has now. The denials of a container
+// that can't be read have no name.
+func (n *Network) recordNames(group string) {
+	now := n.currentNames(group)
 	if len(now) == 0 {
 		return
 	}
@@ -116,7 +122,8 @@ func (n *Network) learn(group string) {
 	}
 }
 
-func (n *Network) livingNames(group string) cgroupNames {
+// currentNames returns the names of the containers that a group has now.
+func (n *Network) currentNames(group string) cgroupNames {
 	out := cgroupNames{}
 	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
 		parent := n.layout.CgroupParent(group, role)
@@ -133,9 +140,9 @@ func (n *Network) livingNames(group string) cgroupNames {
 	return out
 }
 
-// worthKeeping are the names of containers that are there, or were refused something.
-func (n *Network) worthKeeping(group string, names cgroupNames, found []egress.Denial) cgroupNames {
-	out := n.livingNames(group)
+// usedNames returns the names of containers that exist or were refused something.
+func (n *Network) usedNames(group string, names cgroupNames, found []egress.Denial) cgroupNames {
+	out := n.currentNames(group)
 	for _, x := range found {
 		if name, ok := names[x.Cgroup]; ok {
 			out[x.Cgroup] = name

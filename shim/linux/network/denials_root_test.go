@@ -19,34 +19,34 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// ask has a probe send one datagram, and try to open one connection, to each address.
-func ask(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
+// tryToSend sends one datagram to each address and tries to open one connection.
+func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 	t.Helper()
 	for _, a := range to {
 		udp := must(p.UDP(a.Addr()))(t)
 		_ = udp.SendTo(a, "x")
 		tcp := must(p.TCP(a.Addr()))(t)
-		_ = tcp.Connect(a, short)
+		_ = tcp.Connect(a, shortWait)
 		if err := errors.Join(udp.Close(), tcp.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// denials compares what was refused, without the number of bytes.
-func (s *stage) denials(want ...host.Denial) {
-	s.t.Helper()
-	got, err := s.net.Denials(s.group.Name)
+// expectDenials compares the denials of the group. It ignores the number of bytes.
+func (h *harness) expectDenials(want ...host.Denial) {
+	h.t.Helper()
+	got, err := h.net.Denials(h.group.Name)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	for _, d := range got {
 		if d.Bytes < 20*d.Packets {
-			s.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
+			h.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
 		}
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(host.Denial{}, "Bytes"), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
-		s.t.Errorf("denials (-want +got):\n%s", diff)
+		h.t.Errorf("denials (-want +got):\n%s", diff)
 	}
 }
 
@@ -54,21 +54,22 @@ func denial(container, protocol string, to netip.AddrPort, packets uint64) host.
 	return host.Denial{Container: container, Protocol: protocol, Destination: to, Packets: packets}
 }
 
-// What is refused is known by container, protocol and destination; what passes is not.
+// Packets that are refused are listed by container, protocol and destination. Others are not
+// listed.
 func TestRootDenials(t *testing.T) {
-	s := newStage(t, nil)
-	v4, v6 := netip.AddrPortFrom(s.out.Addr4, 443), netip.AddrPortFrom(s.out.Addr6, 443)
-	ask(t, s.ambassador, v4, v6)
-	s.denials()
+	h := newHarness(t, nil)
+	v4, v6 := netip.AddrPortFrom(h.out.Addr4, 443), netip.AddrPortFrom(h.out.Addr6, 443)
+	tryToSend(t, h.ambassador, v4, v6)
+	h.expectDenials()
 
-	ask(t, s.member, v4, v6)
+	tryToSend(t, h.member, v4, v6)
 	for _, a := range []netip.Addr{v4.Addr(), v6.Addr()} {
-		icmp := must(s.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
+		icmp := must(h.member.Socket(domain(a), unix.SOCK_RAW, icmpProtocol(a)))(t)
 		_ = icmp.SendTo(netip.AddrPortFrom(a, 0), string(echoRequest(a)))
 	}
-	shipper := s.container(spec.Sidecar, "shipper")
-	ask(t, shipper, v4)
-	ask(t, shipper, v4)
+	shipper := h.container(spec.Sidecar, "shipper")
+	tryToSend(t, shipper, v4)
+	tryToSend(t, shipper, v4)
 	want := []host.Denial{
 		denial("shipper", "tcp", v4, 2),
 		denial("shipper", "udp", v4, 2),
@@ -77,43 +78,66 @@ func TestRootDenials(t *testing.T) {
 		denial("web", "tcp", v4, 1), denial("web", "tcp", v6, 1),
 		denial("web", "udp", v4, 1), denial("web", "udp", v6, 1),
 	}
-	s.denials(want...)
+	h.expectDenials(want...)
 
-	// A change of policy keeps them, and so does a container's end.
-	s.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
-	up(t, s.net, s.group)
-	s.denials(want...)
+	// A change of policy keeps the denials. So does the end of a container.
+	h.group.Ambassador().Allow = []spec.Allow{{Prefix: "203.0.113.7/32", Port: 1, Protocol: "tcp"}}
+	bringUp(t, h.net, h.group)
+	h.expectDenials(want...)
 	shipper.Kill()
-	cgroup := s.net.layout.CgroupPath(s.group.Name, spec.Sidecar, "shipper")
-	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return s.net.cgroups.Remove(cgroup) == nil })
-	s.denials(want...)
+	cgroup := h.net.layout.CgroupPath(h.group.Name, spec.Sidecar, "shipper")
+	netnstest.Eventually(t, "the container's cgroup is gone", func() bool { return h.net.cgroups.Remove(cgroup) == nil })
+	h.expectDenials(want...)
 
-	// One that comes back under its name goes on with its counts, and the ambassador has an allow list to break now.
-	ask(t, s.container(spec.Sidecar, "shipper"), v4)
-	ask(t, s.ambassador, v6)
+	// A container that starts again adds to its counts. The ambassador now has an allow list to
+	// violate.
+	tryToSend(t, h.container(spec.Sidecar, "shipper"), v4)
+	tryToSend(t, h.ambassador, v6)
 	want[0].Packets, want[1].Packets = 3, 3
 	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
-	s.denials(want...)
+	h.expectDenials(want...)
 
-	// Another process knows those that are there.
-	again, err := newNetwork(t, s.net.layout).Denials(s.group.Name)
+	// Another process knows the names of the containers that exist.
+	again, err := newNetwork(t, h.net.layout).Denials(h.group.Name)
 	if err != nil || len(again) != len(want)+2 || again[0].Container != "" {
-		t.Errorf("a new process reads %v, %v; want the first life of the shipper without its name", again, err)
+		t.Errorf("a new process reads %v, %v; want the first start of the shipper without its name", again, err)
 	}
-	if _, err := s.net.Denials("nobody"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("denials of a group that is not there: %v, want os.ErrNotExist", err)
+	if _, err := h.net.Denials("absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("denials of an absent group: %v, want os.ErrNotExist", err)
 	}
 }
 
-// A member that tries thousands of destinations fills its places and no more, is refused at once to the last, and the
-// ambassador does not notice.
+// The host's rules refuse packets that those of the namespace let pass. They count for the
+// ambassador, even after it has ended.
+func TestRootDenialsOfTheHost(t *testing.T) {
+	h := newHarness(t, nil)
+	ssh, metadata := netip.AddrPortFrom(h.out.Host4, 22), netip.MustParseAddrPort("[fd00:ec2::254]:80")
+	tryToSend(t, h.ambassador, netip.AddrPortFrom(h.out.Addr4, 443)) // control: this passes
+	h.expectDenials()
+
+	tryToSend(t, h.ambassador, ssh, metadata)
+	tryToSend(t, h.member, ssh)
+	want := []host.Denial{
+		denial("proxy", "tcp", ssh, 1), denial("proxy", "tcp", metadata, 1),
+		denial("proxy", "udp", ssh, 1), denial("proxy", "udp", metadata, 1),
+		denial("web", "tcp", ssh, 1), denial("web", "udp", ssh, 1),
+	}
+	h.expectDenials(want...)
+	h.ambassador.Kill()
+	cgroup := h.net.layout.CgroupParent(h.group.Name, spec.Ambassador) + "/proxy"
+	netnstest.Eventually(t, "the ambassador's cgroup is gone", func() bool { return h.net.cgroups.Remove(cgroup) == nil })
+	h.expectDenials(want...)
+}
+
+// If a member tries thousands of destinations, the kernel remembers at most 1024 of them. Each packet
+// is still refused at once and counted. The ambassador is not affected.
 func TestRootDenialsUnderAFlood(t *testing.T) {
-	s := newStage(t, nil)
-	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	l := listen(t, s.world, to)
+	h := newHarness(t, nil)
+	to := netip.AddrPortFrom(h.out.Addr4, 443)
+	l := listen(t, h.remote, to)
 	defer l.Close()
 	const destinations = 5000
-	c := must(s.member.UDP(to.Addr()))(t)
+	c := must(h.member.UDP(to.Addr()))(t)
 	var slowest time.Duration
 	for i := range destinations {
 		addr := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0xcb007100+uint32(i))))
@@ -122,35 +146,36 @@ func TestRootDenialsUnderAFlood(t *testing.T) {
 		}
 		slowest = max(slowest, c.Took)
 		if i%1000 == 0 {
-			if err := exchange(t, s.ambassador, to, l); err != nil {
+			if err := exchange(t, h.ambassador, to, l); err != nil {
 				t.Fatalf("the ambassador, after %d destinations: %v", i, err)
 			}
 		}
 	}
-	got, err := s.net.Denials(s.group.Name)
+	got, err := h.net.Denials(h.group.Name)
 	if err != nil || len(got) == 0 || len(got) > 1024 {
 		t.Errorf("%d destinations are remembered, %v; want at most 1024", len(got), err)
 	}
-	tcp := must(s.member.TCP(to.Addr()))(t)
-	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+	tcp := must(h.member.TCP(to.Addr()))(t)
+	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
 		t.Errorf("after the flood: %v after %s, want a refusal at once", err, tcp.Took)
 	}
-	counts, err := s.net.Counters(s.group.Name)
+	counts, err := h.net.Counters(h.group.Name)
 	if err != nil || counts.MembersOther.Packets != destinations || counts.MembersTCP.Packets != 1 {
 		t.Errorf("counters are %+v, %v; want every packet counted", counts, err)
 	}
-	t.Logf("%d remembered, slowest refusal %s", len(got), slowest)
+	t.Logf("%d remembered, slowest refusal after %s", len(got), slowest)
 }
 
-// Names are kept of containers that are there or were refused something, however many starts there were.
-func TestNamesAreBounded(t *testing.T) {
+// The names of containers that exist or were refused something are kept, after any number of
+// starts.
+func TestNamesAreLimited(t *testing.T) {
 	n := &Network{names: map[string]cgroupNames{"g": {}}}
 	n.cgroups.V2 = t.TempDir()
-	for id := range uint64(mostNames + 1) {
+	for id := range uint64(maxNames + 1) {
 		n.names["g"][id] = fmt.Sprint("c", id)
 	}
 	found := []egress.Denial{{Cgroup: 7, Protocol: unix.IPPROTO_TCP}}
-	if got := n.named("g", found); len(got) != 1 || got[0].Container != "c7" {
+	if got := n.withNames("g", found); len(got) != 1 || got[0].Container != "c7" {
 		t.Errorf("denials are %v, want one of c7", got)
 	}
 	if diff := cmp.Diff(cgroupNames{7: "c7"}, n.names["g"]); diff != "" {

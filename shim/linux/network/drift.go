@@ -11,116 +11,121 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Drift is the [Lookout] of a real host. Our own changes of rules it tells from others', those of links and addresses
-// it does not: they cost a look that finds nothing.
+// A Drift detects what others change on a real host. Calls of Changed must not overlap.
+//
+// It distinguishes our own changes of rules from those of others. It does not distinguish changes
+// of links and addresses: ours cost one reconciliation that finds nothing to do.
 type Drift struct {
 	network *Network
-	host    sightings
-	groups  map[string]*sightings
+	host    baseline
+	groups  map[string]*baseline
 }
 
-// Sightings are what a part of the network has looked like. What differs from how it was at rest counts as changed each time,
-// for it may have been put back and changed again in between; after a few times that is the rest.
-type sightings struct {
-	rest, last mark
-	times      int // that it looked like last, in a row
+// A baseline remembers the fingerprints of a part of the network. A fingerprint that differs from
+// the settled one counts as a change each time: the part may have been restored and changed again
+// in between. After [settleAfter] times in a row it is the settled one.
+type baseline struct {
+	settled, last fingerprint
+	repeats       int // how many times in a row last was seen
 }
 
-const restTimes = 3
+const settleAfter = 3
 
-func (s *sightings) see(m mark) (changed bool) {
-	if m != s.last {
-		s.last, s.times = m, 0
+// update takes the current fingerprint and reports whether the part has changed.
+func (b *baseline) update(f fingerprint) (changed bool) {
+	if f != b.last {
+		b.last, b.repeats = f, 0
 	}
-	changed = m.changed(s.rest)
-	if s.times++; s.times >= restTimes {
-		s.rest = m
+	changed = f.differs(b.settled)
+	if b.repeats++; b.repeats >= settleAfter {
+		b.settled = f
 	}
 	return changed
 }
 
-// A mark is how a part of the network looked.
-type mark struct {
-	rules ruleset.Generation
-	known bool // the rules are as we last saw or made them
-	print netns.Fingerprint
-	peer  netns.Fingerprint // of the host's end
-	on    bool              // forwarding; the fence
-	err   string            // nothing could be looked at
+// A fingerprint identifies a state of one part of the network: the host's part, or a group's.
+type fingerprint struct {
+	rules      ruleset.Generation
+	rulesKnown bool              // the rules are as we last saw or made them
+	links      netns.Fingerprint // of the group's namespace
+	hostEnd    netns.Fingerprint // of the host's end of the group's link
+	on         bool              // the host forwards; the group's fence is attached
+	err        string            // why the part could not be read
 }
 
-// NewDrift returns a Drift that has seen nothing yet: its first Changed returns every group.
+// NewDrift returns a Drift without a baseline. Its first Changed returns every group.
 func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
 
-// changed says that what it is the mark of may be other than wanted. Rules that are known are not, whoever changed them.
-func (m mark) changed(before mark) bool {
-	if !m.known && (before.known || m.rules != before.rules) {
+// differs reports whether the part may differ from what is wanted. Known rules don't count: we have
+// seen them since the change, or made it.
+func (f fingerprint) differs(before fingerprint) bool {
+	if !f.rulesKnown && (before.rulesKnown || f.rules != before.rules) {
 		return true
 	}
-	m.rules, m.known, before.rules, before.known = ruleset.Generation{}, false, ruleset.Generation{}, false
-	return m != before
+	f.rules, f.rulesKnown, before.rules, before.rulesKnown = ruleset.Generation{}, false, ruleset.Generation{}, false
+	return f != before
 }
 
 // Changed implements [keeper.Changes].
-func (l *Drift) Changed(groups []string) []string {
+func (d *Drift) Changed(groups []string) []string {
 	prints, err := netns.HostFingerprints()
-	all := l.host.see(l.lookAtHost())
+	all := d.host.update(d.fingerprintHost())
 	var changed []string
-	seen := make(map[string]*sightings, len(groups))
+	seen := make(map[string]*baseline, len(groups))
 	for _, group := range groups {
-		m := l.look(group)
-		if m.peer = prints[l.network.linkName(group)]; err != nil {
-			m.err = err.Error()
+		f := d.fingerprintGroup(group)
+		if f.hostEnd = prints[d.network.linkName(group)]; err != nil {
+			f.err = err.Error()
 		}
-		if seen[group] = l.groups[group]; seen[group] == nil {
-			seen[group] = &sightings{}
+		if seen[group] = d.groups[group]; seen[group] == nil {
+			seen[group] = &baseline{}
 		}
-		if seen[group].see(m) || all {
+		if seen[group].update(f) || all {
 			changed = append(changed, group)
 		}
 	}
-	l.groups = seen
+	d.groups = seen
 	return changed
 }
 
-// calm makes all marks of known rules the same.
-func (m *mark) calm() {
-	if m.known {
-		m.rules = ruleset.Generation{}
+// ignoreKnownRules gives all fingerprints with known rules the same generation.
+func (f *fingerprint) ignoreKnownRules() {
+	if f.rulesKnown {
+		f.rules = ruleset.Generation{}
 	}
 }
 
-func (l *Drift) lookAtHost() (m mark) {
+func (d *Drift) fingerprintHost() (f fingerprint) {
 	var err error
-	if m.known, m.rules, err = l.network.uplink.Unchanged(); err != nil {
-		m.err = err.Error()
+	if f.rulesKnown, f.rules, err = d.network.uplink.Unchanged(); err != nil {
+		f.err = err.Error()
 	}
-	m.calm()
-	m.on = l.network.uplink.Forwards()
-	return m
+	f.ignoreKnownRules()
+	f.on = d.network.uplink.Forwards()
+	return f
 }
 
-func (l *Drift) look(group string) (m mark) {
-	if err := l.lookInto(group, &m); err != nil {
-		return mark{err: err.Error()}
+func (d *Drift) fingerprintGroup(group string) (f fingerprint) {
+	if err := d.readGroup(group, &f); err != nil {
+		return fingerprint{err: err.Error()}
 	}
-	return m
+	return f
 }
 
-func (l *Drift) lookInto(group string, m *mark) error {
-	ns, err := l.network.open(group)
+func (d *Drift) readGroup(group string, f *fingerprint) error {
+	ns, err := d.network.open(group)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	if m.known, m.rules, err = egress.Unchanged(ns); err != nil {
+	if f.rulesKnown, f.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
-	m.calm()
-	if m.print, err = netns.FingerprintOf(ns); err != nil {
+	f.ignoreKnownRules()
+	if f.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
-	m.on, err = egress.Fenced(l.network.cgroups, l.network.layout.CgroupParent(group, spec.App))
+	f.on, err = egress.Fenced(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -128,25 +133,25 @@ func (l *Drift) lookInto(group string, m *mark) error {
 }
 
 // Describe implements [runner.Drift].
-func (l *Drift) Describe(part host.Part, want *spec.Group) []string {
+func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 	switch part {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
 	case host.PartRules:
 		return []string{"the rules in its namespace, or the fence around its members"}
 	case host.PartLimits:
-		return []string{"the bounds of its cgroup"}
+		return []string{"the limits of its cgroup"}
 	case host.PartLink:
-		return l.amissOutside(want)
+		return d.describeLink(want)
 	}
 	return nil
 }
 
-// amissOutside says what of the link and the host's side of it is not as wanted.
-func (l *Drift) amissOutside(want *spec.Group) []string {
-	n := l.network
+// describeLink describes how the link and the host's side of it differ from what is wanted.
+func (d *Drift) describeLink(want *spec.Group) []string {
+	n := d.network
 	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	if err != nil || !ok {
 		return []string{"its link"}
 	}

@@ -14,29 +14,30 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A lookout tells of what others do, once it has seen the groups at rest, and not of what we do to another group's rules.
-func TestRootLookout(t *testing.T) {
+// A Drift detects changes by others, once it has seen the groups settled. Our change of one group's
+// rules is no change of another group.
+func TestRootDrift(t *testing.T) {
 	n := newNetwork(t, testLayout(t))
 	g, other := testGroup("checkout", nil), testGroup("till", nil)
 	for _, g := range []*spec.Group{g, other} {
 		defer removeGroup(t, n, g.Name)
-		up(t, n, g)
+		bringUp(t, n, g)
 	}
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	names, one := []string{g.Name, other.Name}, []string{g.Name}
-	l := n.NewDrift()
-	rest := func() {
+	d := n.NewDrift()
+	settle := func() {
 		t.Helper()
-		for range restTimes {
+		for range settleAfter {
 			for _, g := range []*spec.Group{g, other} {
-				up(t, n, g)
+				bringUp(t, n, g)
 				n.Observe(t.Context(), g.Name, g)
 			}
-			l.Changed(names)
+			d.Changed(names)
 		}
-		if got := l.Changed(names); got != nil {
-			t.Fatalf("changed at rest: %v", got)
+		if got := d.Changed(names); got != nil {
+			t.Fatalf("changed although settled: %v", got)
 		}
 	}
 	for _, tt := range []struct {
@@ -48,7 +49,7 @@ func TestRootLookout(t *testing.T) {
 		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
 		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
 		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
-		{"another's rules", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
+		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
 		{"link down", []string{"ip", "link", "set", link, "down"}, one},
 		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},
 		{"link deleted", []string{"ip", "link", "del", link}, one},
@@ -60,29 +61,29 @@ func TestRootLookout(t *testing.T) {
 		{"namespace unpinned", []string{"umount", ns}, one},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rest()
+			settle()
 			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v: %s", tt.command, err, out)
 			}
-			if diff := cmp.Diff(tt.want, l.Changed(names)); diff != "" {
+			if diff := cmp.Diff(tt.want, d.Changed(names)); diff != "" {
 				t.Errorf("changed (-want +got):\n%s", diff)
 			}
 		})
 	}
 
-	rest()
+	settle()
 	g.Ambassador().Publish = []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}}
-	up(t, n, g)
-	if got := l.Changed(names); slices.Contains(got, other.Name) {
-		t.Errorf("what we did to %s is said to have changed %s", g.Name, other.Name)
+	bringUp(t, n, g)
+	if got := d.Changed(names); slices.Contains(got, other.Name) {
+		t.Errorf("our change of %s is taken for a change of %s", g.Name, other.Name)
 	}
-	dropped := l.Changed([]string{other.Name})
-	if len(dropped) > 0 || len(l.groups) != 1 {
-		t.Errorf("a group that is gone: changed %v, %d remembered", dropped, len(l.groups))
+	dropped := d.Changed([]string{other.Name})
+	if len(dropped) > 0 || len(d.groups) != 1 {
+		t.Errorf("after a group is gone: changed %v, %d remembered", dropped, len(d.groups))
 	}
 }
 
-// BenchmarkRootIdle is what is asked each second about 20 groups that are at rest.
+// BenchmarkRootIdle measures the checks that are made each second for 20 settled groups.
 func BenchmarkRootIdle(b *testing.B) {
 	n := newNetwork(b, layout.Layout{RunDir: b.TempDir(), CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64"})
 	var names []string
@@ -94,16 +95,16 @@ func BenchmarkRootIdle(b *testing.B) {
 		}
 		defer removeGroup(b, n, g.Name)
 	}
-	l := n.NewDrift()
-	for range restTimes {
-		l.Changed(names)
+	d := n.NewDrift()
+	for range settleAfter {
+		d.Changed(names)
 	}
-	b.Run("lookout", func(b *testing.B) {
+	b.Run("drift", func(b *testing.B) {
 		for b.Loop() {
-			l.Changed(names)
+			d.Changed(names)
 		}
 	})
-	b.Run("doors", func(b *testing.B) {
+	b.Run("denials", func(b *testing.B) {
 		for b.Loop() {
 			for _, name := range names {
 				if _, err := n.Denials(name); err != nil {

@@ -11,46 +11,46 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What the kernel answers for a member's connection that is over stays inside: that the ambassador's end came late, that the
-// member closed with the ambassador still sending, or was killed. In the control the kernel's answers carry no mark, and one of
-// them is seen outside.
+// The kernel answers for a member's connection that is over: if the ambassador closes late, if it
+// still sends after the member has closed, or if the member was killed. These answers stay inside.
+// In the control the answers carry no mark, and one of them is seen outside.
 func TestRootInterceptAnswersStayInside(t *testing.T) {
-	s := newStage(t, intercepting)
-	lo := netnstest.NewCapture(t, s.ns, "lo")
+	h := newHarness(t, withIntercept)
+	lo := netnstest.NewCapture(t, h.ns, "lo")
 	outside := func(f netnstest.Frame) bool { return !f.Sent && f.Protocol == unix.IPPROTO_TCP }
-	for name, addr := range s.families() {
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			s.endAllWays(addr)
-			s.answer(addr, lo)
-			s.silent()
+			h.t = t
+			h.openAndEndConnections(addr)
+			h.makeKernelAnswer(addr, lo)
+			h.expectNothingSent()
 			for _, family := range []string{"ipv4", "ipv6"} {
-				netnstest.Sysctl(t, s.ns, family+"/fwmark_reflect", "0")
+				netnstest.Sysctl(t, h.ns, family+"/fwmark_reflect", "0")
 			}
-			s.answer(addr, lo)
-			if f := s.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
+			h.makeKernelAnswer(addr, lo)
+			if f := h.capture.Wait(outside); f.Dst != netip.AddrPortFrom(addr, 443) {
 				t.Errorf("control: a segment to %s", f.Dst)
 			}
-			s.drain()
-			up(t, s.net, s.group)
-			s.answer(addr, lo)
-			s.silent()
+			h.drain()
+			bringUp(t, h.net, h.group)
+			h.makeKernelAnswer(addr, lo)
+			h.expectNothingSent()
 		})
 	}
 }
 
-// endAllWays opens connections of members that are led, and ends them.
-func (s *stage) endAllWays(addr netip.Addr) {
-	s.t.Helper()
-	l := s.interceptor(addr)
+// openAndEndConnections opens intercepted connections and ends them in different ways.
+func (h *harness) openAndEndConnections(addr netip.Addr) {
+	h.t.Helper()
+	l := h.interceptor(addr)
 	defer l.Close()
 	for _, late := range []bool{false, true} {
 		for _, end := range []func(p *netnstest.Helper, c *netnstest.Socket){
 			func(_ *netnstest.Helper, c *netnstest.Socket) { c.Close() },
 			func(p *netnstest.Helper, _ *netnstest.Socket) { p.Kill() },
 		} {
-			p := s.container(spec.App, "short-lived")
-			c, a := s.open(p, l, addr)
+			p := h.container(spec.App, "short-lived")
+			c, a := h.open(p, l, addr)
 			if late {
 				_ = a.Send("unread")
 			}
@@ -65,32 +65,33 @@ func (s *stage) endAllWays(addr netip.Addr) {
 	}
 }
 
-func (s *stage) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
-	s.t.Helper()
-	member = must(p.TCP(addr))(s.t)
-	if err := member.Connect(netip.AddrPortFrom(addr, 443), patience); err != nil {
-		s.t.Fatal(err)
+// open opens an intercepted connection of the member p.
+func (h *harness) open(p *netnstest.Helper, l *netnstest.Socket, addr netip.Addr) (member, ambassador *netnstest.Socket) {
+	h.t.Helper()
+	member = must(p.TCP(addr))(h.t)
+	if err := member.Connect(netip.AddrPortFrom(addr, 443), longWait); err != nil {
+		h.t.Fatal(err)
 	}
-	return member, must(l.Accept(patience))(s.t)
+	return member, must(l.Accept(longWait))(h.t)
 }
 
-// answer has the kernel answer for a connection of the member's in TIME-WAIT: the ambassador's end comes a second time, as when
-// the first answer was lost.
-func (s *stage) answer(addr netip.Addr, lo *netnstest.Capture) {
-	s.t.Helper()
-	l := s.interceptor(addr)
+// makeKernelAnswer makes the kernel answer for a member's connection in TIME-WAIT. The ambassador's
+// FIN comes a second time, as if the first answer was lost.
+func (h *harness) makeKernelAnswer(addr netip.Addr, lo *netnstest.Capture) {
+	h.t.Helper()
+	l := h.interceptor(addr)
 	defer l.Close()
-	c, a := s.open(s.member, l, addr)
-	own := must(c.Local())(s.t)
+	c, a := h.open(h.member, l, addr)
+	own := must(c.Local())(h.t)
 	c.Close()
 	a.Close()
-	end := lo.Wait(func(f netnstest.Frame) bool {
+	fin := lo.Wait(func(f netnstest.Frame) bool {
 		return f.Src == netip.AddrPortFrom(addr, 443) && f.Dst == own && flagsOf(f)&0x01 != 0
 	})
-	raw := must(s.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(s.t)
+	raw := must(h.ambassador.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_RAW))(h.t)
 	defer raw.Close()
-	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(end))); err != nil {
-		s.t.Fatal(err)
+	if err := raw.SendTo(netip.AddrPortFrom(own.Addr(), 0), string(asSent(fin))); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
@@ -108,8 +109,8 @@ func flagsOf(f netnstest.Frame) byte {
 	return transport(f)[13]
 }
 
-// asSent is the packet of a frame on loopback as the ambassador had sent it: from its own address, and with the checksum that was
-// left to the link.
+// asSent returns the packet of a loopback frame as the ambassador sent it: with the ambassador's
+// own source address. It computes the checksum, which the kernel leaves to the link.
 func asSent(f netnstest.Frame) []byte {
 	src, dst := loopbackOf(f.Src.Addr()).AsSlice(), f.Dst.Addr().AsSlice()
 	offset := 14 + 8
@@ -123,7 +124,7 @@ func asSent(f netnstest.Frame) []byte {
 	pseudo := binary.BigEndian.AppendUint32(append(src, dst...), uint32(len(segment)))
 	pseudo = append(binary.BigEndian.AppendUint32(pseudo, unix.IPPROTO_TCP), segment...)
 	var sum uint32
-	for i := 0; i < len(pseudo); i += 2 { // a header with its options: an even number
+	for i := 0; i < len(pseudo); i += 2 { // an even number of bytes: a header with its options
 		sum += uint32(binary.BigEndian.Uint16(pseudo[i:]))
 	}
 	for sum > 0xffff {

@@ -17,7 +17,7 @@ import (
 
 const interceptPort = 15001
 
-func intercepting(g *spec.Group) { g.Ambassador().Intercept = interceptPort }
+func withIntercept(g *spec.Group) { g.Ambassador().Intercept = interceptPort }
 
 func loopbackOf(like netip.Addr) netip.Addr {
 	if like.Is4() {
@@ -26,17 +26,17 @@ func loopbackOf(like netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// interceptor is the ambassador's listener that members are led to.
-func (s *stage) interceptor(like netip.Addr) *netnstest.Socket {
-	s.t.Helper()
-	return listen(s.t, s.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
+// interceptor returns the ambassador's listener for intercepted connections.
+func (h *harness) interceptor(like netip.Addr) *netnstest.Socket {
+	h.t.Helper()
+	return listen(h.t, h.ambassador, netip.AddrPortFrom(loopbackOf(like), interceptPort))
 }
 
-// tracked lists the connections that the kernel tracks in the group's namespace.
-func (s *stage) tracked() (out []string) {
-	s.t.Helper()
+// tracked returns the connections that the kernel tracks in the group's namespace.
+func (h *harness) tracked() (out []string) {
+	h.t.Helper()
 	listed := true
-	netnstest.In(s.t, s.ns, func() error {
+	netnstest.In(h.t, h.ns, func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/nf_conntrack")
 		if errors.Is(err, os.ErrNotExist) {
 			listed = false
@@ -47,195 +47,198 @@ func (s *stage) tracked() (out []string) {
 		}
 		return err
 	})
-	const missing = "this kernel does not list what it tracks"
+	const missing = "this kernel does not list tracked connections"
 	switch {
 	case listed:
 	case os.Getenv("CI") != "":
-		s.t.Fatal(missing)
+		h.t.Fatal(missing)
 	default:
-		s.t.Skip(missing)
+		h.t.Skip(missing)
 	}
 	return out
 }
 
-// A member's TCP to anywhere comes to the ambassador, which learns for whom it was meant. Nothing of it is seen outside, and all
-// that is not TCP is refused as ever.
+// A member's TCP connection to any destination comes to the ambassador, which can read the
+// destination. Nothing of it is seen outside. Other protocols are refused as without interception.
 func TestRootIntercept(t *testing.T) {
-	s := newStage(t, intercepting)
-	for name, addr := range s.families() {
+	h := newHarness(t, withIntercept)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
+			h.t = t
 			to := netip.AddrPortFrom(addr, 443)
-			outside := listen(t, s.world, to)
+			outside := listen(t, h.remote, to)
 			defer outside.Close()
-			if err := exchange(t, s.ambassador, to, outside); err != nil {
+			if err := exchange(t, h.ambassador, to, outside); err != nil {
 				t.Fatalf("control: the ambassador does not get through: %v", err)
 			}
-			s.drain()
+			h.drain()
 			for _, where := range []netip.AddrPort{to, netip.AddrPortFrom(addr, interceptPort), netip.AddrPortFrom(addr.Next(), 1)} {
-				s.led(where)
+				h.expectIntercepted(where)
 			}
 			if _, err := outside.Accept(0); !errors.Is(err, unix.ETIMEDOUT) {
-				t.Errorf("the world accepts a member: %v", err)
+				t.Errorf("the remote host accepted a member: %v", err)
 			}
-			// Nobody listens: refused at once, as by a closed port.
-			c := must(s.member.TCP(addr))(t)
+			// Without a listener the connection is refused at once, as by a closed port.
+			c := must(h.member.TCP(addr))(t)
 			defer c.Close()
-			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
+			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || c.Took > 100*time.Millisecond {
 				t.Errorf("without a listener: %v after %s, want a refusal at once", err, c.Took)
 			}
-			// Talk inside the group is not led anywhere.
-			own := netip.AddrPortFrom(s.groupAddr(addr), 8080)
-			l := listen(t, s.ambassador, own)
+			// Connections inside the group are not intercepted.
+			own := netip.AddrPortFrom(h.groupAddr(addr), 8080)
+			l := listen(t, h.ambassador, own)
 			defer l.Close()
-			if err := exchange(t, s.member, own, l); err != nil {
+			if err := exchange(t, h.member, own, l); err != nil {
 				t.Errorf("to the group's own address: %v", err)
 			}
-			s.silent()
-			ask := must(s.member.UDP(addr))(t)
+			h.expectNothingSent()
+			ask := must(h.member.UDP(addr))(t)
 			defer ask.Close()
 			if err := ask.SendTo(to, "x"); err == nil {
 				t.Error("UDP was sent")
 			}
-			s.silent()
+			h.expectNothingSent()
 		})
 	}
-	s.t = t
-	s.denials(denial("web", "udp", netip.AddrPortFrom(s.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(s.out.Addr6, 443), 1))
-	if c := must(s.net.Counters(s.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
-		t.Errorf("counters are %+v; want TCP of members led and none refused", c)
+	h.t = t
+	h.expectDenials(denial("web", "udp", netip.AddrPortFrom(h.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(h.out.Addr6, 443), 1))
+	if c := must(h.net.Counters(h.group.Name))(t); c.MembersIntercepted.Packets == 0 || c.MembersTCP.Packets != 0 {
+		t.Errorf("counters are %+v; want TCP of members intercepted and none refused", c)
 	}
 }
 
-// led fails unless a connection of the member's to an address comes to the ambassador and works.
-func (s *stage) led(to netip.AddrPort) {
-	s.t.Helper()
-	l := s.interceptor(to.Addr())
+// expectIntercepted fails unless a member's connection to the address comes to the ambassador and
+// works.
+func (h *harness) expectIntercepted(to netip.AddrPort) {
+	h.t.Helper()
+	l := h.interceptor(to.Addr())
 	defer l.Close()
-	c := must(s.member.TCP(to.Addr()))(s.t)
+	c := must(h.member.TCP(to.Addr()))(h.t)
 	defer c.Close()
-	if err := c.Connect(to, patience); err != nil {
-		s.t.Errorf("connect to %s: %v", to, err)
+	if err := c.Connect(to, longWait); err != nil {
+		h.t.Errorf("connect to %s: %v", to, err)
 		return
 	}
-	a := must(l.Accept(patience))(s.t)
+	a := must(l.Accept(longWait))(h.t)
 	defer a.Close()
 	if got, err := a.OriginalDest(); err != nil || got != to {
-		s.t.Errorf("the ambassador learns that it was meant for %s, %v; want %s", got, err, to)
+		h.t.Errorf("the ambassador reads the original destination %s, %v; want %s", got, err, to)
 	}
 	for _, way := range [][2]*netnstest.Socket{{c, a}, {a, c}} {
 		if err := way[0].Send("word"); err != nil {
-			s.t.Error(err)
+			h.t.Error(err)
 		}
-		if got, _, err := way[1].Receive(patience); got != "word" || err != nil {
-			s.t.Errorf("received %q, %v", got, err)
+		if got, _, err := way[1].Receive(longWait); got != "word" || err != nil {
+			h.t.Errorf("received %q, %v", got, err)
 		}
 	}
 }
 
-// The kernel tracks what members are led by, and nothing of the ambassador's, nor what is said inside the group.
+// The kernel tracks the intercepted connections. It tracks neither the ambassador's own nor those
+// inside the group.
 func TestRootInterceptTracksMembersAlone(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { intercepting(g); published(g) })
-	for name, addr := range s.families() {
+	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			host := s.out.Host4
+			h.t = t
+			host := h.out.Host4
 			if addr.Is6() {
-				host = s.out.Host6
+				host = h.out.Host6
 			}
 			to := netip.AddrPortFrom(addr, 443)
-			outside, inside := listen(t, s.world, to), listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			outside, inside := listen(t, h.remote, to), listen(t, h.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer outside.Close()
 			defer inside.Close()
-			l := s.interceptor(addr)
-			before := len(s.tracked())
+			l := h.interceptor(addr)
+			before := len(h.tracked())
 			if err := errors.Join(
-				exchange(t, s.ambassador, to, outside),
-				exchange(t, s.world, netip.AddrPortFrom(host, 8443), inside),
-				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), 443), inside),
-				exchange(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort), l),
+				exchange(t, h.ambassador, to, outside),
+				exchange(t, h.remote, netip.AddrPortFrom(host, 8443), inside),
+				exchange(t, h.member, netip.AddrPortFrom(loopbackOf(addr), 443), inside),
+				exchange(t, h.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort), l),
 			); err != nil {
 				t.Fatal(err)
 			}
-			_ = must(s.ambassador.UDP(addr))(t).SendTo(netip.AddrPortFrom(addr, 53), "x")
-			s.drain()
+			_ = must(h.ambassador.UDP(addr))(t).SendTo(netip.AddrPortFrom(addr, 53), "x")
+			h.drain()
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.tracked(); len(got) != before {
-				t.Errorf("tracked, of what is not to be:\n%s", strings.Join(got, "\n"))
+			if got := h.tracked(); len(got) != before {
+				t.Errorf("tracked, although not intercepted:\n%s", strings.Join(got, "\n"))
 			}
-			s.led(to)
-			if got := s.tracked(); len(got) != before+1 {
-				t.Errorf("control: %d connections are tracked after one was led, %d before", len(got), before)
+			h.expectIntercepted(to)
+			if got := h.tracked(); len(got) != before+1 {
+				t.Errorf("control: %d connections are tracked after one was intercepted, %d before", len(got), before)
 			}
 		})
 	}
 }
 
-// Interception comes and goes while all run on: a flow that was led ends with it, and the ambassador's own go on.
-func TestRootInterceptComesAndGoes(t *testing.T) {
-	s := newStage(t, nil)
-	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	outside := listen(t, s.world, to)
+// Interception is turned on and off while the group runs. An intercepted flow ends with it. The
+// ambassador's own flows go on.
+func TestRootInterceptTurnedOnAndOff(t *testing.T) {
+	h := newHarness(t, nil)
+	to := netip.AddrPortFrom(h.out.Addr4, 443)
+	outside := listen(t, h.remote, to)
 	defer outside.Close()
-	flow := must(s.ambassador.TCP(to.Addr()))(t)
-	if err := flow.Connect(to, patience); err != nil {
+	flow := must(h.ambassador.TCP(to.Addr()))(t)
+	if err := flow.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	far := must(outside.Accept(patience))(t)
+	far := must(outside.Accept(longWait))(t)
 	for range 2 {
 		for _, port := range []uint16{0, interceptPort} {
-			s.group.Ambassador().Intercept = port
-			up(t, s.net, s.group)
-			if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
+			h.group.Ambassador().Intercept = port
+			bringUp(t, h.net, h.group)
+			if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
 				t.Errorf("intercept %d: rules are %v", port, got)
 			}
 			if err := flow.Send("on"); err != nil {
 				t.Error(err)
 			}
-			if got, _, err := far.Receive(patience); got != "on" || err != nil {
-				t.Errorf("intercept %d: a flow of the ambassador's: %q, %v", port, got, err)
+			if got, _, err := far.Receive(longWait); got != "on" || err != nil {
+				t.Errorf("intercept %d: a flow of the ambassador received %q, %v", port, got, err)
 			}
 			if port != 0 {
-				s.led(to)
+				h.expectIntercepted(to)
 				continue
 			}
-			c := must(s.member.TCP(to.Addr()))(t)
-			if err := c.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) {
+			c := must(h.member.TCP(to.Addr()))(t)
+			if err := c.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("not intercepting: %v, want a refusal", err)
 			}
 			c.Close()
 		}
 	}
-	s.drain()
-	l := s.interceptor(to.Addr())
+	h.drain()
+	l := h.interceptor(to.Addr())
 	defer l.Close()
-	c := must(s.member.TCP(to.Addr()))(t)
-	if err := c.Connect(to, patience); err != nil {
+	c := must(h.member.TCP(to.Addr()))(t)
+	if err := c.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	a := must(l.Accept(patience))(t)
-	intercepting(s.group)
-	s.group.Ambassador().Intercept = 0
-	up(t, s.net, s.group)
+	a := must(l.Accept(longWait))(t)
+	withIntercept(h.group)
+	h.group.Ambassador().Intercept = 0
+	bringUp(t, h.net, h.group)
 	_ = c.Send("no more")
-	if _, _, err := c.Receive(patience); !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("a flow that was led, with nothing to lead it: %v, want a reset", err)
+	if _, _, err := c.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("an intercepted flow, after interception was turned off: %v, want a reset", err)
 	}
 	_ = a.Send("no more")
-	s.silent()
+	h.expectNothingSent()
 }
 
-// Somebody who turns the reflecting of marks off opens a way for the kernel's answers: it is noticed, and put right.
+// Without fwmark_reflect the kernel's answers could leave. A change of it is noticed and repaired.
 func TestRootInterceptNoticesReflectionOff(t *testing.T) {
-	s := newStage(t, intercepting)
-	netnstest.Sysctl(t, s.ns, "ipv6/fwmark_reflect", "0")
-	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
+	h := newHarness(t, withIntercept)
+	netnstest.Sysctl(t, h.ns, "ipv6/fwmark_reflect", "0")
+	if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Absent {
 		t.Errorf("rules are %v, want absent", got)
 	}
-	up(t, s.net, s.group)
-	if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
-		t.Errorf("rules are %v after mending, want present", got)
+	bringUp(t, h.net, h.group)
+	if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
+		t.Errorf("rules are %v after repair, want present", got)
 	}
 }

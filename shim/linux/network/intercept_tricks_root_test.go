@@ -13,34 +13,36 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-const ledMark = 0x5a11 // the rules' own, which a test's member may set: it has every capability
+const interceptMark = 0x5a11 // the mark of the rules; a test's member has every capability and may set it
 
-// segment is a TCP header without options, and without a checksum: nobody is to receive it.
+// segment returns a TCP header without options. It has no checksum, because no socket is to receive
+// it.
 func segment(from, to uint16, flags byte) string {
 	b := binary.BigEndian.AppendUint16(nil, from)
 	b = binary.BigEndian.AppendUint16(b, to)
 	b = binary.BigEndian.AppendUint32(b, 1000) // sequence
-	b = binary.BigEndian.AppendUint32(b, 2000) // acknowledged
+	b = binary.BigEndian.AppendUint32(b, 2000) // acknowledgement
 	b = append(b, 5<<4, flags)
 	b = binary.BigEndian.AppendUint16(b, 65535) // window
 	return string(append(b, 0, 0, 0, 0))
 }
 
-// What a member might try so as to be led outside instead. Each returns; what it sent is judged by the capture.
+// interceptTricks are attempts of a member to get outside instead of being intercepted. The capture
+// shows whether one succeeds.
 var interceptTricks = []struct {
 	name string
-	try  func(t *testing.T, s *stage, addr netip.Addr)
+	try  func(t *testing.T, h *harness, addr netip.Addr)
 }{
-	{"bound to eth0", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"bound to eth0", func(t *testing.T, h *harness, addr netip.Addr) {
 		for _, to := range []netip.AddrPort{
 			netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(addr, interceptPort),
 			netip.AddrPortFrom(loopbackOf(addr), interceptPort), netip.AddrPortFrom(loopbackOf(addr), 443),
 		} {
-			tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
+			tcp, udp := must(h.member.TCP(addr))(t), must(h.member.UDP(addr))(t)
 			if err := errors.Join(tcp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0"), udp.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0")); err != nil {
 				t.Fatal(err)
 			}
-			if err := tcp.Connect(to, short); err == nil {
+			if err := tcp.Connect(to, shortWait); err == nil {
 				t.Errorf("connected to %s", to)
 			}
 			_ = udp.SendTo(to, "x")
@@ -48,49 +50,49 @@ var interceptTricks = []struct {
 			udp.Close()
 		}
 	}},
-	{"another's address", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"a foreign source address", func(t *testing.T, h *harness, addr netip.Addr) {
 		level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
 		if addr.Is4() {
 			level, freebind = unix.SOL_IP, unix.IP_FREEBIND
 		}
 		for _, to := range []netip.AddrPort{netip.AddrPortFrom(addr, 443), netip.AddrPortFrom(loopbackOf(addr), interceptPort)} {
-			c := must(s.member.TCP(addr))(t)
+			c := must(h.member.TCP(addr))(t)
 			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(addr.Next(), 0))); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Connect(to, short); err == nil {
+			if err := c.Connect(to, shortWait); err == nil {
 				t.Errorf("connected to %s", to)
 			}
 			c.Close()
 		}
 	}},
-	{"a loopback address", func(t *testing.T, s *stage, addr netip.Addr) {
-		c := must(s.member.TCP(addr))(t)
+	{"a loopback source address", func(t *testing.T, h *harness, addr netip.Addr) {
+		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
 		if err := c.Bind(netip.AddrPortFrom(loopbackOf(addr), 0)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Connect(netip.AddrPortFrom(addr, 443), short); err == nil {
+		if err := c.Connect(netip.AddrPortFrom(addr, 443), shortWait); err == nil {
 			t.Error("connected")
 		}
 	}},
-	{"UDP to the port", func(t *testing.T, s *stage, addr netip.Addr) {
-		c := must(s.member.UDP(addr))(t)
+	{"UDP to the ambassador's port", func(t *testing.T, h *harness, addr netip.Addr) {
+		c := must(h.member.UDP(addr))(t)
 		defer c.Close()
 		if err := c.SendTo(netip.AddrPortFrom(addr, interceptPort), "x"); err == nil {
 			t.Error("was sent")
 		}
 	}},
-	{"the rules' own mark", func(t *testing.T, s *stage, addr netip.Addr) {
-		tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
-		icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+	{"the rules' own mark", func(t *testing.T, h *harness, addr netip.Addr) {
+		tcp, udp := must(h.member.TCP(addr))(t), must(h.member.UDP(addr))(t)
+		icmp := must(h.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 		for _, c := range []*netnstest.Socket{tcp, udp, icmp} {
 			defer c.Close()
-			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, ledMark); err != nil {
+			if err := c.SetInt(unix.SOL_SOCKET, unix.SO_MARK, interceptMark); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), short) // led, like any other
+		_ = tcp.Connect(netip.AddrPortFrom(addr, 443), shortWait) // intercepted, like any other
 		if err := udp.SendTo(netip.AddrPortFrom(addr, 53), "x"); err == nil {
 			t.Error("UDP was sent")
 		}
@@ -98,10 +100,10 @@ var interceptTricks = []struct {
 			t.Error("ICMP was sent")
 		}
 	}},
-	{"segments of no connection", func(t *testing.T, s *stage, addr netip.Addr) {
-		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+	{"segments of no connection", func(t *testing.T, h *harness, addr netip.Addr) {
+		raw := must(h.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
-		for _, marked := range []int{0, ledMark} {
+		for _, marked := range []int{0, interceptMark} {
 			if err := raw.SetInt(unix.SOL_SOCKET, unix.SO_MARK, marked); err != nil {
 				t.Fatal(err)
 			}
@@ -114,25 +116,25 @@ var interceptTricks = []struct {
 			}
 		}
 	}},
-	{"segments on a flow that is led", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"segments on an intercepted flow", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
-		c := must(s.member.TCP(addr))(t)
+		c := must(h.member.TCP(addr))(t)
 		defer c.Close()
-		if err := c.Connect(to, patience); err != nil {
+		if err := c.Connect(to, longWait); err != nil {
 			t.Fatal(err)
 		}
 		own := must(c.Local())(t)
-		raw := must(s.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
+		raw := must(h.member.Socket(domain(addr), unix.SOCK_RAW, unix.IPPROTO_TCP))(t)
 		defer raw.Close()
 		for _, flags := range []byte{0x02, 0x10, 0x12, 0x04, 0x11} {
 			_ = raw.SendTo(netip.AddrPortFrom(addr, 0), segment(own.Port(), 443, flags))
 		}
 	}},
-	{"no socket at all", func(t *testing.T, s *stage, addr netip.Addr) {
+	{"a killed process", func(t *testing.T, h *harness, addr netip.Addr) {
 		to := netip.AddrPortFrom(addr, 443)
-		for range 4 { // each ends in the middle of a connection
-			p := s.container(spec.App, "short-lived")
-			if err := must(p.TCP(addr))(t).Connect(to, patience); err != nil {
+		for range 4 { // each is killed during a connection
+			p := h.container(spec.App, "short-lived")
+			if err := must(p.TCP(addr))(t).Connect(to, longWait); err != nil {
 				t.Fatal(err)
 			}
 			p.Kill()
@@ -140,24 +142,25 @@ var interceptTricks = []struct {
 	}},
 }
 
-// Nothing that a member does with interception in force is seen outside: with the fence, and by the rules alone.
+// With interception nothing that a member sends is seen outside. This holds with the fence, and by
+// the rules alone.
 func TestRootInterceptTricks(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { intercepting(g); published(g) })
-	s.routeToGroup()
+	h := newHarness(t, func(g *spec.Group) { withIntercept(g); withPublish(g) })
+	h.routeToGroup()
 	for _, fence := range []string{"with the fence", "by the rules alone"} {
 		if fence == "by the rules alone" {
-			if err := egress.Unfence(s.net.cgroups, s.net.layout.CgroupParent(s.group.Name, spec.App)); err != nil {
+			if err := egress.Unfence(h.net.cgroups, h.net.layout.CgroupParent(h.group.Name, spec.App)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for name, addr := range s.families() {
+		for name, addr := range h.families() {
 			for _, tt := range interceptTricks {
 				t.Run(fence+", "+name+", "+tt.name, func(t *testing.T) {
-					s.t = t
-					l := s.interceptor(addr)
-					s.capture.Forget()
-					tt.try(t, s, addr)
-					for { // what was led is answered, and closed
+					h.t = t
+					l := h.interceptor(addr)
+					h.capture.Forget()
+					tt.try(t, h, addr)
+					for { // answer and close each intercepted connection
 						a, err := l.Accept(0)
 						if err != nil {
 							break
@@ -166,26 +169,26 @@ func TestRootInterceptTricks(t *testing.T) {
 						a.Close()
 					}
 					l.Close()
-					s.silent()
+					h.expectNothingSent()
 				})
 			}
 		}
 	}
 }
 
-// With the ambassador away a member may listen on its port, and is led to itself: inside the group, where it could talk to itself
-// before. Outside nothing is seen.
+// Without an ambassador a member may listen on its port and accept intercepted connections. They
+// stay inside the group, where members can connect to each other anyway. Nothing is seen outside.
 func TestRootInterceptPortTakenByAMember(t *testing.T) {
-	s := newStage(t, intercepting)
-	for name, addr := range s.families() {
+	h := newHarness(t, withIntercept)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			l := listen(t, s.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort))
+			h.t = t
+			l := listen(t, h.member, netip.AddrPortFrom(loopbackOf(addr), interceptPort))
 			defer l.Close()
-			if err := exchange(t, s.member, netip.AddrPortFrom(addr, 443), l); err != nil {
+			if err := exchange(t, h.member, netip.AddrPortFrom(addr, 443), l); err != nil {
 				t.Error(err)
 			}
-			s.silent()
+			h.expectNothingSent()
 		})
 	}
 }

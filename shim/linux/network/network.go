@@ -1,3 +1,8 @@
+// Package network makes the networks of groups on a real host: namespaces, rules, links and what
+// the host does for them.
+//
+// What bites: the rules name cgroups by number. A cgroup that is removed and made again has another
+// number, so the rules are no longer in force as wanted.
 package network
 
 import (
@@ -21,14 +26,15 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Config is what a Network works with.
+// A Config configures a Network.
 type Config struct {
 	Layout layout.Layout // required
 	Log    *slog.Logger  // optional: nil discards
 }
 
-// A Network is the [runner.Network] of a real host. It remembers nothing that it could not read from the host again, but for the
-// names of containers that are gone, and is safe for concurrent use with one call at a time for each group.
+// A Network is the [runner.Network] of a real host. It is safe for concurrent use, with one call at
+// a time for each group. Everything that it remembers it could read from the host again, except the
+// names of containers that are gone.
 type Network struct {
 	layout  layout.Layout
 	log     *slog.Logger
@@ -37,13 +43,13 @@ type Network struct {
 	cgroups cgroup.Hierarchies
 
 	mu            sync.Mutex
-	given         map[string]addrs.Pair // handed out by this process; its link may not be made yet
+	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet
 	routesChecked bool
 	names         map[string]cgroupNames // by group; see [Network.Denials]
-	doors         map[string]uint64      // by group: the cgroup of its ambassador, or of its last one
+	ambassadors   map[string]uint64      // by group: the cgroup of its ambassador, or of the last one
 }
 
-// New checks the configuration and finds the cgroup hierarchies; it changes nothing.
+// New checks the configuration and finds the cgroup hierarchies. It changes nothing.
 func New(c Config) (*Network, error) {
 	log := c.Log
 	if log == nil {
@@ -68,14 +74,17 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Network{layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups, given: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, doors: map[string]uint64{}}, nil
+	return &Network{
+		layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups,
+		assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
+	}, nil
 }
 
 func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
 	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6, Reserved: spec.ReservedPrefixes()}
 }
 
-// SelfTest proves that this host's kernel keeps the promise. No group may start where it fails.
+// SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start.
 func (n *Network) SelfTest(ctx context.Context) error {
 	err := egress.SelfTest(ctx, n.layout.CgroupRoot)
 	if lack, ok := errors.AsType[*egress.SelfTestError](err); ok {
@@ -87,10 +96,9 @@ func (n *Network) SelfTest(ctx context.Context) error {
 	return nil
 }
 
-// LinkAliasPrefix begins the alias of the host's end of every group's link. The group's name follows.
+// LinkAliasPrefix begins the alias of the host's end of every group's link. The group's name
+// follows.
 const LinkAliasPrefix = "sallyport:"
-
-const aliasPrefix = LinkAliasPrefix
 
 func (n *Network) linkName(group string) string { return netns.LinkName(n.layout.NetnsPath(group)) }
 
@@ -104,7 +112,8 @@ func (n *Network) Seal(_ context.Context, group string) error {
 		return err
 	}
 	defer ns.Close()
-	// Rules that are there deny all that the sealed ones deny, but for whom they admit; Admit puts the wanted ones in force.
+	// Existing rules may stay. They deny what the sealed ones deny, except to the cgroups that they
+	// admit. Admit puts the wanted ones in force.
 	if ok, err := egress.Denies(ns); err != nil || ok {
 		return err
 	}
@@ -119,7 +128,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	fence := egress.Fence
-	if !fenced(want) {
+	if !wantsFence(want) {
 		fence = egress.Unfence
 	}
 	if err := fence(n.cgroups, n.layout.CgroupParent(want.Name, spec.App)); err != nil {
@@ -136,7 +145,8 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	return n.disconnect(want.Name)
 }
 
-// explain says what a kernel lacks that has no word for the rules. That of the plain ones was proved by the self-test.
+// explain adds a hint if the kernel does not know an expression of the rules. The self-test has
+// proved that it knows those of a plain policy.
 func explain(err error, policy egress.Policy) error {
 	switch {
 	case !errors.Is(err, os.ErrNotExist):
@@ -149,13 +159,13 @@ func explain(err error, policy egress.Policy) error {
 	return err
 }
 
-// disconnect takes the link away, and what the host does for it.
+// disconnect removes the link and the host's entry for it.
 func (n *Network) disconnect(group string) error {
 	link := n.linkName(group)
 	err := errors.Join(netns.RemoveLink(link), n.uplink.Delete(link))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.given, group)
+	delete(n.assigned, group)
 	return err
 }
 
@@ -176,7 +186,8 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 	if err := n.uplink.Ensure(); err != nil {
 		return err
 	}
-	if err := n.uplink.Put(entry); err != nil { // before the link: it never carries a packet that the host does not judge
+	// The entry comes before the link, so that no packet passes the link without the host's rules.
+	if err := n.uplink.Put(entry); err != nil {
 		return err
 	}
 	err = netns.Apply(n.config(want, pair))
@@ -186,11 +197,12 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 	return err
 }
 
-// Remove implements [runner.Network]. It goes on where one part can't be removed, and returns all that could not.
+// Remove implements [runner.Network]. If one part can't be removed, it goes on with the others. It
+// returns the errors of all of them.
 func (n *Network) Remove(ctx context.Context, group string) error {
 	n.mu.Lock()
 	delete(n.names, group)
-	delete(n.doors, group)
+	delete(n.ambassadors, group)
 	n.mu.Unlock()
 	return errors.Join(
 		n.disconnect(group),
@@ -199,14 +211,14 @@ func (n *Network) Remove(ctx context.Context, group string) error {
 	)
 }
 
-// A process that was killed leaves its cgroup a moment after its end is known.
+// A killed process leaves its cgroup a moment after its end is known.
 const (
-	leaveWithin = 500 * time.Millisecond
-	leaveEvery  = 10 * time.Millisecond
+	cgroupEmptyTimeout = 500 * time.Millisecond
+	cgroupEmptyPoll    = 10 * time.Millisecond
 )
 
 func (n *Network) removeCgroups(ctx context.Context, group string) error {
-	deadline := time.Now().Add(leaveWithin)
+	deadline := time.Now().Add(cgroupEmptyTimeout)
 	for {
 		err := n.cgroups.Remove(group)
 		if err == nil {
@@ -219,7 +231,7 @@ func (n *Network) removeCgroups(ctx context.Context, group string) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(leaveEvery):
+		case <-time.After(cgroupEmptyPoll):
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (n *Network) Groups(context.Context) ([]string, error) {
 		return nil, err
 	}
 	for _, g := range below {
-		// The root may be a delegated cgroup with more in it than ours.
+		// The root may be a delegated cgroup that also has cgroups of others.
 		if n.hasCgroups(g) {
 			found[g] = true
 		}
@@ -48,6 +48,7 @@ func (n *Network) Groups(context.Context) ([]string, error) {
 	return groups, nil
 }
 
+// hasCgroups reports whether there is a cgroup for containers of the group.
 func (n *Network) hasCgroups(group string) bool {
 	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
 		if _, err := n.cgroups.Find(n.layout.CgroupParent(group, role)); err == nil {
@@ -57,15 +58,16 @@ func (n *Network) hasCgroups(group string) bool {
 	return false
 }
 
-// links lists the groups that have a link of this instance: the alias says the group, and the name that it is ours.
+// links returns the groups that have a link of this instance. The alias of a link has the group's
+// name. The link's own name shows whether it is of this instance.
 func (n *Network) links() ([]string, error) {
-	all, err := netns.Links(aliasPrefix)
+	all, err := netns.Links(LinkAliasPrefix)
 	if err != nil {
 		return nil, err
 	}
 	var groups []string
 	for _, l := range all {
-		if group := l.Alias[len(aliasPrefix):]; l.Name == n.linkName(group) {
+		if group := l.Alias[len(LinkAliasPrefix):]; l.Name == n.linkName(group) {
 			groups = append(groups, group)
 		}
 	}
@@ -74,7 +76,8 @@ func (n *Network) links() ([]string, error) {
 
 // Observe implements [runner.Network].
 func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s host.NetState) {
-	n.learn(group) // every container is looked at soon after its start, and may be gone when its denials are asked for
+	// A container may be gone when its denials are read. Observe is called soon after each start.
+	n.recordNames(group)
 	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
 	if s.Pinned = presence(pinned); err != nil {
 		s.Pinned = n.unknown(group, err)
@@ -118,7 +121,7 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	return host.Present, presence(ok && stands == fenced(want))
+	return host.Present, presence(ok && stands == wantsFence(want))
 }
 
 func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {
@@ -127,7 +130,7 @@ func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []
 	if err != nil {
 		return n.unknown(group, err), nil
 	}
-	pair, ok := n.holding(own)
+	pair, ok := n.findPair(own)
 	var shown []string
 	if ok {
 		for _, a := range pair.Group() {
@@ -157,12 +160,14 @@ func presence(ok bool) host.Presence {
 	return host.Absent
 }
 
+// unknown logs why a part of a group's network could not be read.
 func (n *Network) unknown(group string, err error) host.Presence {
-	n.log.Warn("network could not be looked at", "group", group, "error", err)
+	n.log.Warn("the network could not be read", "group", group, "error", err)
 	return host.Unknown
 }
 
-// Counters reads what the rules of a group counted: who left, who tried to. A group without rules is os.ErrNotExist.
+// Counters reads the counters of a group's rules. If the group has no rules, the error is
+// os.ErrNotExist.
 func (n *Network) Counters(group string) (host.Counters, error) {
 	ns, err := n.open(group)
 	if err != nil {
@@ -183,7 +188,7 @@ func countersOf(c egress.Counters) host.Counters {
 		MembersTCP:         host.Count(c.MembersTCP),
 		MembersOther:       host.Count(c.MembersOther),
 		MembersIn:          host.Count(c.MembersIn),
-		MembersIntercepted: host.Count(c.MembersLed),
+		MembersIntercepted: host.Count(c.MembersIntercepted),
 		KernelOut:          host.Count(c.KernelOut),
 		KernelIn:           host.Count(c.KernelIn),
 		UnknownOut:         host.Count(c.UnknownOut),
@@ -191,8 +196,9 @@ func countersOf(c egress.Counters) host.Counters {
 	}
 }
 
-// PortInUse says which process of the host holds the port that p would publish, "haproxy (pid 123)"; empty where none does.
-// Ports that groups publish are not looked at: two groups that want one are told apart by [spec.Conflicts].
+// PortInUse returns the process of the host that uses the port that p would publish: "haproxy
+// (pid 123)". An empty holder means that the port is free. It does not check the ports that groups
+// publish: [spec.Conflicts] finds two groups that want the same one.
 func (n *Network) PortInUse(p spec.Publish) (holder string, err error) {
 	var addr netip.Addr
 	if p.Address != "" {

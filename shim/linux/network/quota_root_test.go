@@ -15,33 +15,34 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func (s *stage) quota(bytes int64) {
-	s.t.Helper()
-	s.group.Ambassador().Quota = bytes
-	up(s.t, s.net, s.group)
+func (h *harness) setQuota(bytes int64) {
+	h.t.Helper()
+	h.group.Ambassador().Quota = bytes
+	bringUp(h.t, h.net, h.group)
 }
 
-func (s *stage) spent() (used, quota uint64) {
-	s.t.Helper()
-	used, quota, err := s.net.Spent(s.group.Name)
+func (h *harness) spent() (used, quota uint64) {
+	h.t.Helper()
+	used, quota, err := h.net.Spent(h.group.Name)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return used, quota
 }
 
-// sink is an address outside that takes datagrams and answers none, not by an error either.
-func (s *stage) sink() netip.AddrPort {
-	s.t.Helper()
-	at := netip.AddrPortFrom(s.out.Addr4, 9999)
-	if err := must(s.world.UDP(at.Addr()))(s.t).Bind(at); err != nil {
-		s.t.Fatal(err)
+// sink returns an address outside that takes datagrams. It never answers, not even with an error.
+func (h *harness) sink() netip.AddrPort {
+	h.t.Helper()
+	at := netip.AddrPortFrom(h.out.Addr4, 9999)
+	if err := must(h.remote.UDP(at.Addr()))(h.t).Bind(at); err != nil {
+		h.t.Fatal(err)
 	}
 	return at
 }
 
-// spend has the ambassador send datagrams of 1000 bytes until one is refused, and returns how many left.
-func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
+// sendUntilRefused sends datagrams of 1000 bytes until one is refused. It returns how many were
+// sent.
+func sendUntilRefused(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 	t.Helper()
 	udp := must(p.UDP(to.Addr()))(t)
 	defer udp.Close()
@@ -55,104 +56,106 @@ func spend(t *testing.T, p *netnstest.Helper, to netip.AddrPort) (sent int) {
 	return sent
 }
 
-// The door shuts when the quota is spent, both ways and at once, and opens again when the quota is raised: by what was added.
+// When the quota is spent, the door shuts at once in both directions. When the quota is raised, it
+// opens for the bytes that were added.
 func TestRootQuota(t *testing.T) {
-	s := newStage(t, published)
-	to := netip.AddrPortFrom(s.out.Addr4, 443)
-	sink := s.sink()
-	outside, inside := listen(t, s.world, to), listen(t, s.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
+	h := newHarness(t, withPublish)
+	to := netip.AddrPortFrom(h.out.Addr4, 443)
+	sink := h.sink()
+	outside, inside := listen(t, h.remote, to), listen(t, h.ambassador, netip.MustParseAddrPort("0.0.0.0:443"))
 	defer outside.Close()
 	defer inside.Close()
-	front := netip.AddrPortFrom(s.out.Host4, 8443)
-	if used, quota := s.spent(); used != 0 || quota != 0 {
+	front := netip.AddrPortFrom(h.out.Host4, 8443)
+	if used, quota := h.spent(); used != 0 || quota != 0 {
 		t.Errorf("without a quota %d of %d is spent", used, quota)
 	}
 
 	const first = 20000
-	s.quota(first)
-	if err := errors.Join(exchange(t, s.ambassador, to, outside), exchange(t, s.world, front, inside)); err != nil {
+	h.setQuota(first)
+	if err := errors.Join(exchange(t, h.ambassador, to, outside), exchange(t, h.remote, front, inside)); err != nil {
 		t.Fatal(err)
 	}
-	before, quota := s.spent()
+	before, quota := h.spent()
 	if before == 0 || before > 3000 || quota != first {
 		t.Errorf("%d of %d is spent by two short exchanges", before, quota)
 	}
-	loopback := must(s.ambassador.UDP(to.Addr()))(t)
+	loopback := must(h.ambassador.UDP(to.Addr()))(t)
 	for range 10 {
 		_ = loopback.SendTo(netip.MustParseAddrPort("127.0.0.1:9"), strings.Repeat("x", 1000))
 	}
-	flow := must(s.ambassador.TCP(to.Addr()))(t)
+	flow := must(h.ambassador.TCP(to.Addr()))(t)
 	defer flow.Close()
-	if err := flow.Connect(to, patience); err != nil {
+	if err := flow.Connect(to, longWait); err != nil {
 		t.Fatal(err)
 	}
-	must(outside.Accept(patience))(t)
-	open, _ := s.spent()
-	if open-before > 1000 { // the ends of the exchanges may be among it
+	must(outside.Accept(longWait))(t)
+	open, _ := h.spent()
+	if open-before > 1000 { // it may include the last packets of the exchanges
 		t.Errorf("a handshake outside and 10 kB on loopback cost %d bytes; loopback is not counted", open-before)
 	}
 	const datagram = 1028
-	if sent := spend(t, s.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
-		t.Errorf("%d datagrams left with %d bytes to go", sent, first-open)
+	if sent := sendUntilRefused(t, h.ambassador, sink); sent > int(first-open)/datagram || sent < int(first-open)/datagram-1 {
+		t.Errorf("%d datagrams were sent with %d bytes of the quota left", sent, first-open)
 	}
-	s.shut(to, front, flow, inside)
-	if used, quota := s.spent(); used != first || quota != first {
+	h.expectShut(to, front, flow, inside)
+	if used, quota := h.spent(); used != first || quota != first {
 		t.Errorf("%d of %d is spent, want all", used, quota)
 	}
-	s.denials()
+	h.expectDenials()
 
-	// Asking on and on while the door is shut costs nothing of what is added later.
+	// Attempts while the door is shut do not count against bytes that are added later.
 	for range 50 {
-		spend(t, s.ambassador, sink)
+		sendUntilRefused(t, h.ambassador, sink)
 	}
-	s.quota(first + 5*datagram + 500)
-	if sent := spend(t, s.ambassador, sink); sent < 5 || sent > 6 {
-		t.Errorf("%d datagrams left after the quota was raised by five and a half", sent)
+	h.setQuota(first + 5*datagram + 500)
+	if sent := sendUntilRefused(t, h.ambassador, sink); sent < 5 || sent > 6 {
+		t.Errorf("%d datagrams were sent after the quota was raised by five and a half", sent)
 	}
-	s.quota(0)
-	if err := exchange(t, s.ambassador, to, outside); err != nil {
+	h.setQuota(0)
+	if err := exchange(t, h.ambassador, to, outside); err != nil {
 		t.Errorf("without a quota: %v", err)
 	}
-	s.quota(first) // less than has passed
-	if err := exchange(t, s.ambassador, to, outside); !errors.Is(err, unix.ECONNREFUSED) {
+	h.setQuota(first) // less than what has passed
+	if err := exchange(t, h.ambassador, to, outside); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("with the quota back: %v, want a refusal", err)
 	}
-	if _, _, err := s.net.Spent("nobody"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a group that is not there: %v, want os.ErrNotExist", err)
+	if _, _, err := h.net.Spent("absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an absent group: %v, want os.ErrNotExist", err)
 	}
 }
 
-// shut fails unless nothing passes the door: new flows, a flow that is open, and callers from outside. Talk inside goes on.
-func (s *stage) shut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
-	s.t.Helper()
-	tcp := must(s.ambassador.TCP(to.Addr()))(s.t)
+// expectShut fails if anything passes the door: a new flow, an open one, or a caller from outside.
+// Connections inside the group still work.
+func (h *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
+	h.t.Helper()
+	tcp := must(h.ambassador.TCP(to.Addr()))(h.t)
 	defer tcp.Close()
-	if err := tcp.Connect(to, patience); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
-		s.t.Errorf("TCP: %v after %s, want a refusal at once", err, tcp.Took)
+	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
+		h.t.Errorf("TCP: %v after %s, want a refusal at once", err, tcp.Took)
 	}
 	_ = flow.Send("more")
-	if _, _, err := flow.Receive(patience); !errors.Is(err, unix.ECONNRESET) {
-		s.t.Errorf("a flow that was open: %v, want a reset", err)
+	if _, _, err := flow.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
+		h.t.Errorf("an open flow: %v, want a reset", err)
 	}
-	c := must(s.world.TCP(front.Addr()))(s.t)
+	c := must(h.remote.TCP(front.Addr()))(h.t)
 	defer c.Close()
-	if err := c.Connect(front, short); err == nil {
-		s.t.Error("a caller from outside was let in")
+	if err := c.Connect(front, shortWait); err == nil {
+		h.t.Error("a caller from outside connected")
 	}
-	if err := exchange(s.t, s.member, netip.MustParseAddrPort("127.0.0.1:443"), inside); err != nil {
-		s.t.Errorf("inside the group: %v", err)
+	if err := exchange(h.t, h.member, netip.MustParseAddrPort("127.0.0.1:443"), inside); err != nil {
+		h.t.Errorf("inside the group: %v", err)
 	}
-	counts := must(s.net.Counters(s.group.Name))(s.t)
+	counts := must(h.net.Counters(h.group.Name))(h.t)
 	if counts.Quota.Packets < 3 {
-		s.t.Errorf("%d packets were counted as refused for the quota", counts.Quota.Packets)
+		h.t.Errorf("%d packets were counted as refused for the quota", counts.Quota.Packets)
 	}
 }
 
-// Whoever changes the quota by hand finds it changed back, with what was spent.
+// A quota that was changed by hand is restored. The spent bytes are kept.
 func TestRootQuotaChangedByHand(t *testing.T) {
-	s := newStage(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
-	udp := must(s.ambassador.UDP(s.out.Addr4))(t)
-	if err := udp.SendTo(s.sink(), "x"); err != nil {
+	h := newHarness(t, func(g *spec.Group) { g.Ambassador().Quota = 50000 })
+	udp := must(h.ambassador.UDP(h.out.Addr4))(t)
+	if err := udp.SendTo(h.sink(), "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, change := range []string{
@@ -161,16 +164,16 @@ func TestRootQuotaChangedByHand(t *testing.T) {
 		"flush chain inet sallyport pass_out",
 		"insert rule inet sallyport pass_in accept",
 	} {
-		s.nft(change)
-		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Absent {
+		h.nft(change)
+		if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Absent {
 			t.Errorf("after %q the rules are %v", change, got)
 		}
-		up(t, s.net, s.group)
-		if used, quota := s.spent(); used != 29 || quota != 50000 {
+		bringUp(t, h.net, h.group)
+		if used, quota := h.spent(); used != 29 || quota != 50000 {
 			t.Errorf("after %q %d of %d is spent, want 29 of 50000", change, used, quota)
 		}
-		if got := s.net.Observe(t.Context(), s.group.Name, s.group).Rules; got != host.Present {
-			t.Errorf("after mending %q the rules are %v", change, got)
+		if got := h.net.Observe(t.Context(), h.group.Name, h.group).Rules; got != host.Present {
+			t.Errorf("after the repair of %q the rules are %v", change, got)
 		}
 	}
 }

@@ -10,37 +10,37 @@ import (
 	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
-// An app that binds the ambassador's 4-tuple neither sends on its flow nor answers on it.
+// A member that binds the ambassador's 4-tuple can neither send on that flow nor receive on it.
 func TestRootFourTupleTrick(t *testing.T) {
-	s := newStage(t, nil)
-	for name, addr := range s.families() {
+	h := newHarness(t, nil)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			server := must(s.world.UDP(addr))(t)
+			h.t = t
+			server := must(h.remote.UDP(addr))(t)
 			defer server.Close()
 			at := netip.AddrPortFrom(addr, 53)
 			if err := server.Bind(at); err != nil {
 				t.Fatal(err)
 			}
-			own := netip.AddrPortFrom(s.groupAddr(addr), 40000)
+			own := netip.AddrPortFrom(h.groupAddr(addr), 40000)
 			open := func(p *netnstest.Helper) *netnstest.Socket {
 				c := must(p.UDP(addr))(t)
-				if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), c.Bind(own), c.Connect(at, patience)); err != nil {
+				if err := errors.Join(c.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), c.Bind(own), c.Connect(at, longWait)); err != nil {
 					t.Fatal(err)
 				}
 				return c
 			}
-			honest := open(s.ambassador)
+			honest := open(h.ambassador)
 			defer honest.Close()
 			if err := honest.Send("honest"); err != nil {
 				t.Fatal(err)
 			}
-			got, from, err := server.Receive(patience)
+			got, from, err := server.Receive(longWait)
 			if err != nil || got != "honest" {
 				t.Fatalf("control: received %q: %v", got, err)
 			}
-			s.drain()
-			thief := open(s.member)
+			h.drain()
+			thief := open(h.member)
 			defer thief.Close()
 			if err := thief.Send("stolen"); err == nil {
 				t.Error("the member sent on the ambassador's flow")
@@ -50,83 +50,84 @@ func TestRootFourTupleTrick(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got, _, err := thief.Receive(short); err == nil {
+			if got, _, err := thief.Receive(shortWait); err == nil {
 				t.Errorf("the member received %q on the ambassador's flow", got)
 			}
-			s.silent()
+			h.expectNothingSent()
 		})
 	}
 }
 
-// A member can't make the namespace itself forward: by way of loopback, with forwarding turned on behind our back.
+// A member can't make the namespace forward its packets by way of loopback, even if forwarding was
+// turned on behind our back.
 func TestRootNamespaceDoesNotForward(t *testing.T) {
-	s := newStage(t, nil)
-	netnstest.Sysctl(t, s.ns, "ipv4/ip_forward", "1")
-	netnstest.Sysctl(t, s.ns, "ipv6/conf/all/forwarding", "1")
-	netnstest.Sysctl(t, s.ns, "ipv4/conf/lo/accept_local", "1")
-	netnstest.Sysctl(t, s.ns, "ipv4/conf/all/rp_filter", "0")
-	netnstest.Sysctl(t, s.ns, "ipv4/conf/lo/rp_filter", "0")
-	for name, addr := range s.families() {
+	h := newHarness(t, nil)
+	netnstest.Sysctl(t, h.ns, "ipv4/ip_forward", "1")
+	netnstest.Sysctl(t, h.ns, "ipv6/conf/all/forwarding", "1")
+	netnstest.Sysctl(t, h.ns, "ipv4/conf/lo/accept_local", "1")
+	netnstest.Sysctl(t, h.ns, "ipv4/conf/all/rp_filter", "0")
+	netnstest.Sysctl(t, h.ns, "ipv4/conf/lo/rp_filter", "0")
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			c := must(s.member.UDP(addr))(t)
+			h.t = t
+			c := must(h.member.UDP(addr))(t)
 			defer c.Close()
 			if err := c.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "lo"); err != nil {
 				t.Fatal(err)
 			}
 			_ = c.SendTo(netip.AddrPortFrom(addr, 53), "by way of lo")
-			s.silent()
+			h.expectNothingSent()
 		})
 	}
 }
 
-// The resets by which a member is refused don't leave either, whatever source address it claims.
+// The resets that refuse a member don't leave either, from any source address that it claims.
 func TestRootForeignSourceAddress(t *testing.T) {
-	s := newStage(t, nil)
-	for name, claimed := range s.families() {
+	h := newHarness(t, nil)
+	for name, claimed := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
+			h.t = t
 			level, freebind := unix.SOL_IPV6, unix.IPV6_FREEBIND
 			if claimed.Is4() {
 				level, freebind = unix.SOL_IP, unix.IP_FREEBIND
 			}
-			c := must(s.member.TCP(claimed))(t)
+			c := must(h.member.TCP(claimed))(t)
 			defer c.Close()
 			if err := errors.Join(c.SetInt(level, freebind, 1), c.Bind(netip.AddrPortFrom(claimed, 0))); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Connect(netip.AddrPortFrom(claimed.Next(), 443), short); err == nil {
+			if err := c.Connect(netip.AddrPortFrom(claimed.Next(), 443), shortWait); err == nil {
 				t.Error("connected")
 			}
-			s.silent()
+			h.expectNothingSent()
 		})
 	}
 }
 
-// A member that shares the ambassador's port and has every packet given to itself is given none: the rules take these packets
-// for the ambassador's, the fence knows better.
+// A member shares the ambassador's port and makes the kernel pick its socket for every packet. The
+// rules take these packets for the ambassador's. The fence drops them.
 func TestRootSharedPort(t *testing.T) {
-	s := newStage(t, published)
-	for name, addr := range s.families() {
+	h := newHarness(t, withPublish)
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			host := s.out.Host4
+			host := h.out.Host4
 			if addr.Is6() {
-				host = s.out.Host6
+				host = h.out.Host6
 			}
 			share := func(p *netnstest.Helper) *netnstest.Socket {
 				l := must(p.UDP(addr))(t)
-				if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), l.Bind(netip.AddrPortFrom(any4or6(addr), 53))); err != nil {
+				if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), l.Bind(netip.AddrPortFrom(unspecified(addr), 53))); err != nil {
 					t.Fatal(err)
 				}
 				return l
 			}
-			honest, thief := share(s.ambassador), share(s.member)
+			honest, thief := share(h.ambassador), share(h.member)
 			defer honest.Close()
 			defer thief.Close()
 			send := func() {
 				t.Helper()
-				for range 32 { // each from another port, so that some are taken for the ambassador's
-					c := must(s.world.UDP(addr))(t)
+				for range 32 { // each from another port, so that the rules take some for the ambassador's
+					c := must(h.remote.UDP(addr))(t)
 					if err := c.SendTo(netip.AddrPortFrom(host, 8053), "x"); err != nil {
 						t.Fatal(err)
 					}
@@ -134,38 +135,38 @@ func TestRootSharedPort(t *testing.T) {
 				}
 			}
 			send()
-			if _, _, err := honest.Receive(patience); err != nil {
+			if _, _, err := honest.Receive(longWait); err != nil {
 				t.Errorf("control: the ambassador receives nothing: %v", err)
 			}
 			if err := thief.PickAlways(1); err != nil {
 				t.Fatal(err)
 			}
 			send()
-			if got, _, err := thief.Receive(short); err == nil {
+			if got, _, err := thief.Receive(shortWait); err == nil {
 				t.Errorf("the member received %q", got)
 			}
 		})
 	}
 }
 
-// With every rule of the namespace gone members still neither send nor receive.
+// Without any rules in the namespace members still can neither send nor receive.
 func TestRootFenceStandsWithoutRules(t *testing.T) {
-	s := newStage(t, published)
-	netnstest.NFT(t, s.ns, "", "flush", "ruleset")
-	for name, addr := range s.families() {
+	h := newHarness(t, withPublish)
+	netnstest.NFT(t, h.ns, "", "flush", "ruleset")
+	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
-			s.t = t
-			host := s.out.Host4
+			h.t = t
+			host := h.out.Host4
 			if addr.Is6() {
-				host = s.out.Host6
+				host = h.out.Host6
 			}
 			to := netip.AddrPortFrom(addr, 443)
-			tcp, udp := must(s.member.TCP(addr))(t), must(s.member.UDP(addr))(t)
-			icmp := must(s.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
+			tcp, udp := must(h.member.TCP(addr))(t), must(h.member.UDP(addr))(t)
+			icmp := must(h.member.Socket(domain(addr), unix.SOCK_RAW, icmpProtocol(addr)))(t)
 			defer tcp.Close()
 			defer udp.Close()
 			defer icmp.Close()
-			if err := tcp.Connect(to, short); err == nil {
+			if err := tcp.Connect(to, shortWait); err == nil {
 				t.Error("TCP connected")
 			}
 			if err := udp.SendTo(to, "x"); !errors.Is(err, unix.EPERM) {
@@ -174,21 +175,21 @@ func TestRootFenceStandsWithoutRules(t *testing.T) {
 			if err := icmp.SendTo(netip.AddrPortFrom(addr, 0), string(echoRequest(addr))); !errors.Is(err, unix.EPERM) {
 				t.Errorf("ICMP: %v, want EPERM", err)
 			}
-			s.silent()
-			l := listen(t, s.member, netip.AddrPortFrom(any4or6(addr), 443))
-			c := must(s.world.TCP(addr))(t)
-			if err := c.Connect(netip.AddrPortFrom(host, 8443), short); err == nil {
+			h.expectNothingSent()
+			l := listen(t, h.member, netip.AddrPortFrom(unspecified(addr), 443))
+			c := must(h.remote.TCP(addr))(t)
+			if err := c.Connect(netip.AddrPortFrom(host, 8443), shortWait); err == nil {
 				t.Error("a member was reached")
 			}
 			if err := errors.Join(l.Close(), c.Close()); err != nil {
 				t.Fatal(err)
 			}
-			l = listen(t, s.ambassador, netip.AddrPortFrom(any4or6(addr), 443))
+			l = listen(t, h.ambassador, netip.AddrPortFrom(unspecified(addr), 443))
 			defer l.Close()
-			if err := exchange(t, s.world, netip.AddrPortFrom(host, 8443), l); err != nil {
+			if err := exchange(t, h.remote, netip.AddrPortFrom(host, 8443), l); err != nil {
 				t.Errorf("control: the ambassador is not reached: %v", err)
 			}
-			s.drain()
+			h.drain()
 		})
 	}
 }

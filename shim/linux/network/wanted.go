@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// policy is the wanted group's, with its cgroups found, or made, by name.
+// policy returns the policy of the wanted group. The function cgroup finds or makes its cgroups.
 func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgroup, error)) (p egress.Policy, err error) {
 	if p.Ambassador, err = cgroup(n.layout.CgroupParent(want.Name, spec.Ambassador)); err != nil {
 		return p, err
@@ -41,10 +41,12 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	return p, err
 }
 
-// fenced says whether the group's members are kept to loopback by a fence on their cgroup as well.
-func fenced(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
+// wantsFence reports whether a fence on the cgroup of the group's members keeps them to loopback,
+// in addition to the rules.
+func wantsFence(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
 
-// endpoints is the wanted allow list. It binds the ambassador; where everybody may leave there is none.
+// endpoints returns the wanted allow list. It applies to the ambassador. A group with direct egress
+// has none.
 func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
 	if want.Egress == spec.EgressDirect {
 		return nil, nil
@@ -60,13 +62,14 @@ func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
 	return out, nil
 }
 
+// config returns the wanted namespace and link.
 func (n *Network) config(want *spec.Group, pair addrs.Pair) netns.Config {
 	rate := rateOf(want)
 	return netns.Config{
 		Path: n.layout.NetnsPath(want.Name),
 		Link: &netns.Link{
 			Name:      n.linkName(want.Name),
-			Alias:     aliasPrefix + want.Name,
+			Alias:     LinkAliasPrefix + want.Name,
 			Host:      pair.Host(),
 			Group:     pair.Group(),
 			Localhost: publishedOnLocalhost(want),
@@ -76,7 +79,8 @@ func (n *Network) config(want *spec.Group, pair addrs.Pair) netns.Config {
 	}
 }
 
-// rateOf is the bound on what passes the ambassador's door. Where everybody may leave there is no door.
+// rateOf returns the limit on the traffic of the ambassador's door. A group with direct egress has
+// no door.
 func rateOf(want *spec.Group) spec.Rate {
 	if want.Egress == spec.EgressDirect {
 		return spec.Rate{}
@@ -84,6 +88,8 @@ func rateOf(want *spec.Group) spec.Rate {
 	return want.Door().Rate
 }
 
+// publishedOnLocalhost reports whether a port is published on a loopback address, or on all
+// addresses.
 func publishedOnLocalhost(want *spec.Group) bool {
 	return slices.ContainsFunc(want.Door().Publish, func(p spec.Publish) bool {
 		addr, err := netip.ParseAddr(p.Address)
@@ -91,6 +97,7 @@ func publishedOnLocalhost(want *spec.Group) bool {
 	})
 }
 
+// entry returns what the host has to do for the group's link.
 func (n *Network) entry(want *spec.Group, pair addrs.Pair) (e uplink.Entry, err error) {
 	e = uplink.Entry{Link: n.linkName(want.Name), Group: pair.Group()}
 	if e.Allow, err = endpoints(want); err != nil {

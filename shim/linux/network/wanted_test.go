@@ -3,17 +3,23 @@ package network
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/netns/addrs"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/reach"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What a kernel has no word for is explained by what the group asked for beyond the plain rules.
-func TestExplainWhatTheKernelLacks(t *testing.T) {
+// If the kernel does not know an expression, the hint names what the group uses beyond the plain
+// rules.
+func TestExplain(t *testing.T) {
 	unknown, other := fmt.Errorf("write table: %w", os.ErrNotExist), errors.New("no memory")
 	for _, tt := range []struct {
 		name   string
@@ -37,7 +43,7 @@ func TestExplainWhatTheKernelLacks(t *testing.T) {
 	}
 }
 
-// The bounds of the door are those of the ambassador, and of nobody where there is no door.
+// The rate is that of the ambassador. A group without a door has none.
 func TestRateOf(t *testing.T) {
 	rate := spec.Rate{Out: 1, In: 2}
 	limited := func(g *spec.Group) { g.Ambassador().Rate = rate }
@@ -52,5 +58,21 @@ func TestRateOf(t *testing.T) {
 		if got := rateOf(tt.group); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
+	}
+}
+
+// A plan and the kernel have the same reserved prefixes.
+func TestReservedPrefixesOfPlanAndKernel(t *testing.T) {
+	given := uplinkConfig("x", addrs.Pool{}).Reserved
+	if diff := cmp.Diff(spec.ReservedPrefixes(), given, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("the host's rules refuse other prefixes (-spec +rules):\n%s", diff)
+	}
+	for _, p := range given {
+		if !reach.Reserved(p) || !reach.Reserved(netip.PrefixFrom(p.Addr(), p.Addr().BitLen())) {
+			t.Errorf("a plan does not take %s for reserved", p)
+		}
+	}
+	if len(given) == 0 || reach.Reserved(netip.MustParsePrefix("192.0.2.0/24")) {
+		t.Error("nothing is reserved, or everything is")
 	}
 }

@@ -13,46 +13,50 @@ import (
 )
 
 const (
-	// startsAtOnce is how many programs of exec probes may start at the same time: each start is two processes of runc's. A
-	// daemon that adopts fifty groups would otherwise keep the host busy for longer than their timeouts.
-	startsAtOnce = 4
-	// longestTurn is when the next may start although one has not come to its end: what a start costs is over by then.
-	longestTurn = time.Second
-	// startWithin is how long containerd may take to start one. That says nothing about the container.
-	startWithin = 30 * time.Second
+	// maxStarts is how many programs of exec probes may start at the same time. Each start is two
+	// processes of runc. Without the limit, a daemon that takes over fifty groups would keep the
+	// host busy for longer than the timeouts of their probes.
+	maxStarts = 4
+	// longestStart is how long one program counts as starting, even if it still runs. What its
+	// start costs is over by then.
+	longestStart = time.Second
+	// startTimeout is how long containerd may take to start a program. A slow start does not count
+	// against the container.
+	startTimeout = 30 * time.Second
 )
 
-var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host.ErrNotAsked, startWithin)
+var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host.ErrNotAsked, startTimeout)
 
-// run succeeds when the command ends with status 0. Its timeout runs from when it has started.
-func (h *Prober) run(ctx context.Context, group, container string, p spec.Probe) error {
-	what := "exec " + excerpt(strings.Join(p.Exec, " "), longestExcerpt)
+// runExec succeeds when the command ends with status 0. The timeout begins when the command has
+// started.
+func (p *Prober) runExec(ctx context.Context, group, container string, probe spec.Probe) error {
+	what := "exec " + excerpt(strings.Join(probe.Exec, " "), maxExcerpt)
 	select {
-	case h.turns <- struct{}{}:
+	case p.starting <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	turn := time.AfterFunc(longestTurn, func() { <-h.turns })
+	token := time.AfterFunc(longestStart, func() { <-p.starting })
 	defer func() {
-		if turn.Stop() {
-			<-h.turns
+		if token.Stop() {
+			<-p.starting
 		}
 	}()
 
 	asked, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	limit := time.AfterFunc(startWithin, func() { end(errNotStarted) })
+	limit := time.AfterFunc(startTimeout, func() { end(errNotStarted) })
 	defer func() { limit.Stop() }()
 	var output tail
-	status, err := h.exec.Exec(asked, host.ExecRequest{
-		Group: group, Container: container, Args: p.Exec, Stdout: &output, Stderr: &output,
+	status, err := p.exec.Exec(asked, host.ExecRequest{
+		Group: group, Container: container, Args: probe.Exec, Stdout: &output, Stderr: &output,
 		Started: func() {
 			if limit.Stop() {
-				limit = time.AfterFunc(p.Timeout, func() { end(&unanswered{p.Timeout}) })
+				limit = time.AfterFunc(probe.Timeout, func() { end(&timeoutError{probe.Timeout}) })
 			}
 		},
 	})
-	if late, ok := errors.AsType[*unanswered](context.Cause(asked)); ok {
+	if late, ok := errors.AsType[*timeoutError](context.Cause(asked)); ok {
 		return fmt.Errorf("%s: no end within %s", what, late.timeout)
 	}
 	switch {
@@ -63,8 +67,8 @@ func (h *Prober) run(ctx context.Context, group, container string, p spec.Probe)
 	case status == 0:
 		return nil
 	}
-	if said := excerpt(output.line(), longestExcerpt); said != "" {
-		return fmt.Errorf("%s: status %d: %s", what, status, said)
+	if line := excerpt(output.line(), maxExcerpt); line != "" {
+		return fmt.Errorf("%s: status %d: %s", what, status, line)
 	}
 	return fmt.Errorf("%s: status %d", what, status)
 }
@@ -75,17 +79,17 @@ type tail struct {
 	text []byte
 }
 
-const longestTail = 1 << 10
+const maxTail = 1 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.text = append(t.text, p[max(0, len(p)-longestTail):]...)
-	t.text = t.text[max(0, len(t.text)-longestTail):]
+	t.text = append(t.text, p[max(0, len(p)-maxTail):]...)
+	t.text = t.text[max(0, len(t.text)-maxTail):]
 	return len(p), nil
 }
 
-// line is the last line that isn't blank.
+// line returns the last line that isn't blank.
 func (t *tail) line() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

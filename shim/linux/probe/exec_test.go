@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// execFunc is an Execer.
+// execFunc implements host.Execer.
 type execFunc func(ctx context.Context, req host.ExecRequest) (uint32, error)
 
 func (f execFunc) Exec(ctx context.Context, req host.ExecRequest) (uint32, error) { return f(ctx, req) }
@@ -27,7 +27,7 @@ func (f execFunc) Exec(ctx context.Context, req host.ExecRequest) (uint32, error
 var checkProbe = spec.Probe{Exec: []string{"check", "-q"}, Timeout: time.Second}
 
 func TestRun(t *testing.T) {
-	said := func(text string, status uint32) execFunc {
+	prints := func(text string, status uint32) execFunc {
 		return func(_ context.Context, req host.ExecRequest) (uint32, error) {
 			req.Started()
 			for chunk := range strings.SplitAfterSeq(text, "o") {
@@ -45,12 +45,12 @@ func TestRun(t *testing.T) {
 		exec  execFunc
 		want  string
 		took  time.Duration
-		blame bool // the container's
+		blame bool // the error counts against the container
 	}{
-		{"success", said("ok", 0), "", 0, false},
-		{"failure", said("", 3), "exec check -q: status 3", 0, true},
-		{"its last words", said("looking\nno disk\n\n", 1), "exec check -q: status 1: no disk", 0, true},
-		{"many words", said(strings.Repeat("o\n", 9000)+"no disk", 1), "exec check -q: status 1: no disk", 0, true},
+		{"success", prints("ok", 0), "", 0, false},
+		{"failure", prints("", 3), "exec check -q: status 3", 0, true},
+		{"the last line of its output", prints("looking\nno disk\n\n", 1), "exec check -q: status 1: no disk", 0, true},
+		{"a long output", prints(strings.Repeat("o\n", 9000)+"no disk", 1), "exec check -q: status 1: no disk", 0, true},
 		{
 			"no end", func(ctx context.Context, req host.ExecRequest) (uint32, error) {
 				req.Started()
@@ -71,7 +71,7 @@ func TestRun(t *testing.T) {
 			"exec check -q: it could not be asked: connection refused", 0, false,
 		},
 		{
-			"gone while it ran", func(_ context.Context, req host.ExecRequest) (uint32, error) {
+			"the container ended while the probe ran", func(_ context.Context, req host.ExecRequest) (uint32, error) {
 				req.Started()
 				return 0, errors.New("ttrpc: closed")
 			}, "exec check -q: it could not be asked: ttrpc: closed", 0, false,
@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
 				if blame := err != nil && !errors.Is(err, host.ErrNotAsked); blame != tt.blame {
-					t.Errorf("held against the container: %v", blame)
+					t.Errorf("error counts against the container: %v, want %v", blame, tt.blame)
 				}
 			})
 		})
@@ -107,8 +107,8 @@ func TestRunAsksTheContainer(t *testing.T) {
 	}
 }
 
-// A turn is over with the program, or after a second.
-func TestRunTakesTurns(t *testing.T) {
+// A program counts as starting until it ends, and for a second at most.
+func TestRunLimitsStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
 		p := New(layout.Layout{}, execFunc(func(ctx context.Context, req host.ExecRequest) (uint32, error) {
@@ -125,21 +125,21 @@ func TestRunTakesTurns(t *testing.T) {
 			}
 			return 0, nil
 		}))
-		patient := checkProbe
-		patient.Timeout = 2 * time.Hour
+		long := checkProbe
+		long.Timeout = 2 * time.Hour
 		began := time.Now()
 		done := make(chan time.Duration, 40)
 		probe := func(container string) {
-			if err := p.Probe(t.Context(), "shop", container, patient); err != nil {
+			if err := p.Probe(t.Context(), "shop", container, long); err != nil {
 				t.Error(err)
 			}
 			done <- time.Since(began)
 		}
-		for range startsAtOnce {
+		for range maxStarts {
 			go probe("slow")
 		}
 		synctest.Wait()
-		for range 40 - startsAtOnce {
+		for range 40 - maxStarts {
 			go probe("web")
 		}
 		var first, last time.Duration
@@ -152,16 +152,16 @@ func TestRunTakesTurns(t *testing.T) {
 		if first != time.Second+time.Millisecond || last != time.Hour {
 			t.Errorf("the first ended after %s, the last after %s", first, last)
 		}
-		if most.Load() != 2*startsAtOnce {
-			t.Errorf("%d ran at once", most.Load())
+		if most.Load() != 2*maxStarts {
+			t.Errorf("%d ran at once, want %d", most.Load(), 2*maxStarts)
 		}
 	})
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	p := New(layout.Layout{}, execFunc(func(ctx context.Context, req host.ExecRequest) (uint32, error) { return 0, nil }))
-	for range startsAtOnce {
-		p.turns <- struct{}{}
+	for range maxStarts {
+		p.starting <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

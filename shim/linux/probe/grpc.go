@@ -16,13 +16,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// longestMessage bounds what is taken of an answer, which is a few bytes.
-const longestMessage = 4 << 10
+// maxMessage limits the size of an answer. A real one has a few bytes.
+const maxMessage = 4 << 10
 
-// mostCalls is how often one try connects: grpc calls again, without end and at once, whoever hangs up on it before it has asked.
-const mostCalls = 3
+// maxDials is how often one attempt connects. If a server hangs up before grpc has asked, grpc
+// connects again at once, and without end.
+const maxDials = 3
 
-var errSentAway = fmt.Errorf("it hung up %d times without an answer", mostCalls)
+var errHungUp = fmt.Errorf("it hung up %d times without an answer", maxDials)
 
 func grpcTarget(p *spec.GRPCProbe) string {
 	if p.Service == "" {
@@ -34,15 +35,15 @@ func grpcTarget(p *spec.GRPCProbe) string {
 // askGRPC succeeds when the health service says SERVING.
 func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 	var mu sync.Mutex
-	var refused error // by the dialer: what grpc makes of it is long
+	var refused error // the dialer's error: grpc wraps it in a long text
 	calls := 0
 	conn, err := grpc.NewClient("passthrough:///"+loopback(p.Port),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if calls++; calls > mostCalls {
-				refused = errSentAway
+			if calls++; calls > maxDials {
+				refused = errHungUp
 				return nil, refused
 			}
 			var conn net.Conn
@@ -50,7 +51,7 @@ func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 			return conn, refused
 		}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithUserAgent("sallyport-probe"),
-		grpc.WithMaxHeaderListSize(longestHeader), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(longestMessage)))
+		grpc.WithMaxHeaderListSize(maxHeader), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 	case codes.NotFound:
 		return errors.New("its health service does not know the name")
 	default:
-		return errors.New(excerpt(status.Convert(err).Message(), longestExcerpt))
+		return errors.New(excerpt(status.Convert(err).Message(), maxExcerpt))
 	}
 	if resp.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 		return errors.New(resp.GetStatus().String())

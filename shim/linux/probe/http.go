@@ -13,15 +13,16 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// What is read of an answer: enough of its body for the error to quote, and for a server to get rid of a short one.
+// Limits on an answer. The body may be long enough to be quoted in the error, and for a server to
+// send a short one completely.
 const (
-	longestHeader = 64 << 10
-	longestBody   = 10 << 10
-	mostRedirects = 10
+	maxHeader    = 64 << 10
+	maxBody      = 10 << 10
+	maxRedirects = 10
 )
 
 func httpURL(p *spec.HTTPProbe) string {
-	u, err := url.ParseRequestURI(p.Path) // "//x" is a path, and nobody's name
+	u, err := url.ParseRequestURI(p.Path) // "//x" is a path and names no host
 	if err != nil {
 		u = &url.URL{Path: p.Path}
 	}
@@ -29,7 +30,8 @@ func httpURL(p *spec.HTTPProbe) string {
 	return u.String()
 }
 
-// askHTTP succeeds on a status from 200 to 399. A redirect that stays on the port is followed; another is an answer as it is.
+// askHTTP succeeds on a status from 200 to 399. It follows a redirect to the same port. Any other
+// redirect is itself the answer.
 func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(p), nil)
 	if err != nil {
@@ -39,39 +41,40 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 	req.Header.Set("Accept", "*/*")
 	client := http.Client{
 		Transport: &http.Transport{
-			DialContext: dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: longestHeader,
+			DialContext: dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(to *http.Request, before []*http.Request) error {
 			if to.URL.Scheme != "http" || to.URL.Host != req.URL.Host {
 				return http.ErrUseLastResponse
 			}
-			if len(before) > mostRedirects {
-				return fmt.Errorf("it redirects more than %d times", mostRedirects)
+			if len(before) > maxRedirects {
+				return fmt.Errorf("it redirects more than %d times", maxRedirects)
 			}
 			return nil
 		},
 	}
 	resp, err := client.Do(req)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err // around it is what answer says anyway
+		return wrapped.Err // resultError adds the method and the URL
 	}
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, longestBody)) // the status is the answer
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // the status alone decides
 	if resp.StatusCode >= 200 && resp.StatusCode < 400 {
 		return nil
 	}
 	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if said := excerpt(string(body), longestExcerpt); !echoes(said, status) {
-		return fmt.Errorf("%s: %s", status, said)
+	if text := excerpt(string(body), maxExcerpt); !repeatsStatus(text, status) {
+		return fmt.Errorf("%s: %s", status, text)
 	}
 	return errors.New(status)
 }
 
-// echoes says that a body tells no more than the status does, as those of most libraries: "404 page not found".
-func echoes(body, status string) bool {
+// repeatsStatus reports whether a body adds nothing to the status. The bodies of most libraries
+// don't: "404 page not found".
+func repeatsStatus(body, status string) bool {
 	known := strings.Fields(strings.ToLower(status) + " page")
 	for word := range strings.FieldsSeq(strings.ToLower(body)) {
 		if !slices.Contains(known, strings.Trim(word, ".,:;!")) {

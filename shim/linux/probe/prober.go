@@ -1,3 +1,7 @@
+// Package probe asks the probes of containers on a real host.
+//
+// What bites: an error that wraps [host.ErrNotAsked] means that the container was not asked. It
+// must not count against the container.
 package probe
 
 import (
@@ -20,48 +24,50 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Prober asks the containers of this host. For http, tcp and grpc it goes to the loopback of the group's namespace, from a
-// socket of its own and without a process: 127.0.0.1 and, where that is refused, ::1. It goes nowhere else, whatever a redirect
-// says. For exec it runs the command in the container.
+// A Prober asks the containers of this host. For http, tcp and grpc it connects to the loopback of
+// the group's namespace: to 127.0.0.1 and, if that is refused, to ::1. It uses a socket of its own
+// in the namespace, and no process. It connects to no other address, even if a redirect names one.
+// For exec it runs the command in the container.
 type Prober struct {
-	layout layout.Layout
-	exec   host.Execer
-	turns  chan struct{} // a token for each program of an exec probe that may start at the same time
+	layout   layout.Layout
+	exec     host.Execer
+	starting chan struct{} // holds a token for each exec probe that is starting; see [maxStarts]
 }
 
-// New asks nobody yet.
+// New returns a Prober. It asks no container yet.
 func New(l layout.Layout, exec host.Execer) *Prober {
-	return &Prober{layout: l, exec: exec, turns: make(chan struct{}, startsAtOnce)}
+	return &Prober{layout: l, exec: exec, starting: make(chan struct{}, maxStarts)}
 }
 
 // Probe implements [probes.Prober].
-func (h *Prober) Probe(ctx context.Context, group, container string, p spec.Probe) error {
-	if p.Exec != nil {
-		return h.run(ctx, group, container, p)
+func (p *Prober) Probe(ctx context.Context, group, container string, probe spec.Probe) error {
+	if probe.Exec != nil {
+		return p.runExec(ctx, group, container, probe)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, &unanswered{p.Timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, probe.Timeout, &timeoutError{probe.Timeout})
 	defer cancel()
-	return askOver(ctx, p, func(_ context.Context, _, _ string) (net.Conn, error) { // a library's context may outlive the try
-		return netns.DialLoopback(ctx, h.layout.NetnsPath(group), portOf(p))
+	// The dialer uses this ctx: the context of a library may outlive the attempt.
+	return askOver(ctx, probe, func(_ context.Context, _, _ string) (net.Conn, error) {
+		return netns.DialLoopback(ctx, p.layout.NetnsPath(group), portOf(probe))
 	})
 }
 
-// askOver asks over the network.
+// askOver asks over a connection of the dialer.
 func askOver(ctx context.Context, p spec.Probe, dial dialer) error {
 	switch {
 	case p.HTTP != nil:
-		return answer(ctx, "GET "+httpURL(p.HTTP), askHTTP(ctx, p.HTTP, dial))
+		return resultError(ctx, "GET "+httpURL(p.HTTP), askHTTP(ctx, p.HTTP, dial))
 	case p.GRPC != nil:
-		return answer(ctx, grpcTarget(p.GRPC), askGRPC(ctx, p.GRPC, dial))
+		return resultError(ctx, grpcTarget(p.GRPC), askGRPC(ctx, p.GRPC, dial))
 	default:
-		return answer(ctx, "connect to "+loopback(p.TCP.Port), askTCP(ctx, dial))
+		return resultError(ctx, "connect to "+loopback(p.TCP.Port), askTCP(ctx, dial))
 	}
 }
 
-// A dialer connects to a probe's port, whatever network and address it is given.
+// A dialer connects to a probe's port. It ignores the network and the address.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// askTCP succeeds when somebody accepts.
+// askTCP succeeds when the connection is accepted.
 func askTCP(ctx context.Context, dial dialer) error {
 	conn, err := dial(ctx, "", "")
 	if err != nil {
@@ -81,18 +87,18 @@ func portOf(p spec.Probe) uint16 {
 	}
 }
 
-// loopback is where a port is asked, as far as an operator need know.
+// loopback returns the address of a port for an error text. It does not mention ::1.
 func loopback(port uint16) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// An unanswered is the cause of a context that ended because a probe's timeout was over.
-type unanswered struct{ timeout time.Duration }
+// A timeoutError is the cause of a context that ended because a probe's timeout was over.
+type timeoutError struct{ timeout time.Duration }
 
-func (t *unanswered) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
+func (t *timeoutError) Error() string { return fmt.Sprintf("no answer within %s", t.timeout) }
 
-// answer is what a try comes to that was to do what: the libraries' errors without the words that are theirs, and apart those that
-// the container has no part in.
-func answer(ctx context.Context, what string, err error) error {
-	late, isLate := errors.AsType[*unanswered](context.Cause(ctx))
+// resultError returns the error of an attempt to do what. It drops the words that a library puts
+// around an error. If the container could not be asked, the error wraps [host.ErrNotAsked].
+func resultError(ctx context.Context, what string, err error) error {
+	late, isLate := errors.AsType[*timeoutError](context.Cause(ctx))
 	errno, isErrno := errors.AsType[unix.Errno](err)
 	switch {
 	case err == nil:
@@ -106,11 +112,12 @@ func answer(ctx context.Context, what string, err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: it hung up without an answer", what)
 	default:
-		return fmt.Errorf("%s: %s", what, excerpt(err.Error(), longestError))
+		return fmt.Errorf("%s: %s", what, excerpt(err.Error(), maxError))
 	}
 }
 
-// excerpt is the beginning of what a container said, in one line that no terminal acts on.
+// excerpt returns the first runes of a container's text, at most that many. It is one line without
+// control characters, so that no terminal acts on it.
 func excerpt(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsPrint(r) {
@@ -125,6 +132,6 @@ func excerpt(text string, most int) string {
 }
 
 const (
-	longestExcerpt = 160 // characters of what a container said
-	longestError   = 240 // of an error that may have an excerpt in it
+	maxExcerpt = 160 // characters of a container's text
+	maxError   = 240 // characters of an error that may have such an excerpt in it
 )

@@ -24,11 +24,11 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// probeTime is how long a probe and what it asks may take.
-const probeTime = 2 * time.Second
+// probeTimeout is the timeout of a probe, and of the server that it asks.
+const probeTimeout = 2 * time.Second
 
-// A probed is a group on a real host whose processes are asked.
-type probed struct {
+// A harness is a group on a real host whose processes are asked.
+type harness struct {
 	t          *testing.T
 	layout     layout.Layout
 	net        *network.Network
@@ -37,150 +37,152 @@ type probed struct {
 	out        *netnstest.Outside
 	ambassador *netnstest.Helper
 	member     *netnstest.Helper
-	capture    *netnstest.Capture // of the group's link
+	capture    *netnstest.Capture // on the group's link
 }
 
-// probedLayout is of one instance that is alone on the host.
-func probedLayout(runDir string) layout.Layout {
+// testLayout returns the layout of the only instance on the host.
+func testLayout(runDir string) layout.Layout {
 	return layout.Layout{
 		RunDir: runDir, CgroupRoot: netnstest.CgroupRoot(), Table: "sallyport", Prefix4: "10.209.0.0/16", Prefix6: "fd5a:11e0:9027::/64",
 	}
 }
 
-func newProbed(t *testing.T) *probed {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	netnstest.Root(t)
-	s := &probed{t: t, layout: probedLayout(t.TempDir()), out: netnstest.NewOutside(t)}
-	s.group = &spec.Group{Name: "checkout", Egress: spec.EgressAmbassador, Containers: []spec.Container{
+	h := &harness{t: t, layout: testLayout(t.TempDir()), out: netnstest.NewOutside(t)}
+	h.group = &spec.Group{Name: "checkout", Egress: spec.EgressAmbassador, Containers: []spec.Container{
 		{Name: "proxy", Role: spec.Ambassador}, {Name: "web", Role: spec.App},
 	}}
 	var err error
-	if s.net, err = network.New(network.Config{Layout: s.layout}); err != nil {
+	if h.net, err = network.New(network.Config{Layout: h.layout}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // after the probes have ended
-		if err := s.net.Remove(t.Context(), s.group.Name); err != nil && t.Context().Err() == nil {
+	t.Cleanup(func() { // after the helpers have ended
+		if err := h.net.Remove(t.Context(), h.group.Name); err != nil && t.Context().Err() == nil {
 			t.Error(err)
 		}
 	})
 	for _, step := range []func() error{
-		func() error { return s.net.Seal(t.Context(), s.group.Name) },
-		func() error { return s.net.Admit(t.Context(), s.group) },
-		func() error { return s.net.Connect(t.Context(), s.group) },
+		func() error { return h.net.Seal(t.Context(), h.group.Name) },
+		func() error { return h.net.Admit(t.Context(), h.group) },
+		func() error { return h.net.Connect(t.Context(), h.group) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	path := s.layout.NetnsPath(s.group.Name)
-	if s.ns, err = netns.Open(path); err != nil {
+	path := h.layout.NetnsPath(h.group.Name)
+	if h.ns, err = netns.Open(path); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.ns.Close() })
-	s.ambassador = s.container(spec.Ambassador, "proxy")
-	s.member = s.container(spec.App, "web")
-	s.capture = netnstest.NewCapture(t, nil, netns.LinkName(path))
-	return s
+	t.Cleanup(func() { h.ns.Close() })
+	h.ambassador = h.container(spec.Ambassador, "proxy")
+	h.member = h.container(spec.App, "web")
+	h.capture = netnstest.NewCapture(t, nil, netns.LinkName(path))
+	return h
 }
 
-// container starts a process as the runtime starts a container: in a cgroup of its own below the group's.
-func (s *probed) container(role spec.Role, name string) *netnstest.Helper {
-	s.t.Helper()
-	path := s.layout.CgroupPath(s.group.Name, role, name)
+// container starts a helper as the runtime starts a container: in a cgroup of its own below the
+// group's.
+func (h *harness) container(role spec.Role, name string) *netnstest.Helper {
+	h.t.Helper()
+	path := h.layout.CgroupPath(h.group.Name, role, name)
 	cgroups, err := cgroup.FindHierarchies()
 	if err == nil {
 		_, err = cgroups.Make(path)
 	}
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	return netnstest.NewHelper(s.t, s.ns, path)
+	return netnstest.NewHelper(h.t, h.ns, path)
 }
 
-// listen has a process of the group listen.
-func (s *probed) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
-	s.t.Helper()
+// listen makes a listener of a helper in the group.
+func (h *harness) listen(who *netnstest.Helper, at netip.AddrPort) *netnstest.Socket {
+	h.t.Helper()
 	l, err := who.TCP(at.Addr())
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	if err := errors.Join(l.SetInt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), l.Bind(at), l.Listen()); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return l
 }
 
-// silent fails if the group has sent anything, but for neighbour discovery. It has the ambassador send a datagram first: once that
-// is seen, so is all before it.
-func (s *probed) silent() {
-	s.t.Helper()
-	mark := netip.AddrPortFrom(s.out.Addr4, 7)
-	sock, err := s.ambassador.UDP(mark.Addr())
+// expectNothingSent fails if the group has sent anything except neighbour discovery. The ambassador
+// sends a datagram first. Once the capture has it, it has everything that was sent before.
+func (h *harness) expectNothingSent() {
+	h.t.Helper()
+	mark := netip.AddrPortFrom(h.out.Addr4, 7)
+	sock, err := h.ambassador.UDP(mark.Addr())
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	defer sock.Close()
 	if err := sock.SendTo(mark, "mark"); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	isMark := func(f netnstest.Frame) bool { return !f.Sent && f.Dst == mark }
 	discovers := func(f netnstest.Frame) bool {
 		return f.Protocol == unix.IPPROTO_ICMPV6 && len(f.Bytes) > 54 && (f.Bytes[54] == 135 || f.Bytes[54] == 136)
 	}
-	s.capture.Wait(isMark)
-	for _, f := range s.capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol != 0 && !isMark(f) && !discovers(f) }) {
-		s.t.Errorf("the group sent protocol %d from %s to %s: %x", f.Protocol, f.Src, f.Dst, f.Bytes)
+	h.capture.Wait(isMark)
+	for _, f := range h.capture.Frames(func(f netnstest.Frame) bool { return !f.Sent && f.Protocol != 0 && !isMark(f) && !discovers(f) }) {
+		h.t.Errorf("the group sent protocol %d from %s to %s: %x", f.Protocol, f.Src, f.Dst, f.Bytes)
 	}
 }
 
-// Probes get through under every policy, to members and to the ambassador, and nothing of them leaves the group.
+// Probes get through under every policy, to members and to the ambassador, and nothing of them
+// leaves the group.
 func TestRootProbesGetThrough(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		edit   func(*spec.Group)
-		leaves bool // the ambassador may, as the look for what came out needs
+		leaves bool // the ambassador may send, as expectNothingSent needs
 	}{
 		{"with an ambassador", nil, true},
-		{"with one that may call nobody", func(g *spec.Group) { g.Ambassador().Allow = []spec.Allow{} }, false},
+		{"with an ambassador that may send nothing", func(g *spec.Group) { g.Ambassador().Allow = []spec.Allow{} }, false},
 		{"with interception", func(g *spec.Group) { g.Ambassador().Intercept = 15001 }, true},
 		{"sealed", func(g *spec.Group) { g.Egress = spec.EgressNone }, false},
 		{"direct", func(g *spec.Group) { g.Egress = spec.EgressDirect }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newProbed(t)
+			h := newHarness(t)
 			if tt.edit != nil {
-				tt.edit(s.group)
+				tt.edit(h.group)
 			}
-			if err := s.net.Admit(t.Context(), s.group); err != nil {
+			if err := h.net.Admit(t.Context(), h.group); err != nil {
 				t.Fatal(err)
 			}
-			h := New(s.layout, nil)
-			for role, who := range map[string]*netnstest.Helper{"ambassador": s.ambassador, "member": s.member} {
-				l := s.listen(who, netip.MustParseAddrPort("127.0.0.1:7000"))
-				if err := h.Probe(t.Context(), s.group.Name, "web", tcpProbe(7000)); err != nil {
+			p := New(h.layout, nil)
+			for role, who := range map[string]*netnstest.Helper{"ambassador": h.ambassador, "member": h.member} {
+				l := h.listen(who, netip.MustParseAddrPort("127.0.0.1:7000"))
+				if err := p.Probe(t.Context(), h.group.Name, "web", tcpProbe(7000)); err != nil {
 					t.Errorf("the %s: %v", role, err)
 				}
-				if _, err := l.Accept(probeTime); err != nil {
+				if _, err := l.Accept(probeTimeout); err != nil {
 					t.Errorf("the %s was not asked: %v", role, err)
 				}
 				l.Close()
 			}
 			if tt.leaves {
-				s.silent()
+				h.expectNothingSent()
 			}
 		})
 	}
 }
 
 func tcpProbe(port uint16) spec.Probe {
-	return spec.Probe{Kind: "ready", TCP: &spec.TCPProbe{Port: port}, Timeout: probeTime}
+	return spec.Probe{Kind: "ready", TCP: &spec.TCPProbe{Port: port}, Timeout: probeTimeout}
 }
 
-// serveIn listens on the loopback of the group, as nobody's process.
-func (s *probed) serveIn(port string) net.Listener {
-	s.t.Helper()
+// listenInGroup listens on the loopback of the group, from a process outside its cgroups.
+func (h *harness) listenInGroup(port string) net.Listener {
+	h.t.Helper()
 	var l net.Listener
-	netnstest.In(s.t, s.ns, func() (err error) {
+	netnstest.In(h.t, h.ns, func() (err error) {
 		l, err = net.Listen("tcp", "127.0.0.1:"+port)
 		return err
 	})
@@ -188,52 +190,52 @@ func (s *probed) serveIn(port string) net.Listener {
 }
 
 func TestRootProbesAsk(t *testing.T) {
-	s := newProbed(t)
+	h := newHarness(t)
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/well" {
-			http.Error(w, "a headache", http.StatusServiceUnavailable)
+		if r.URL.Path != "/healthy" {
+			http.Error(w, "no database", http.StatusServiceUnavailable)
 		}
 	})}
 	defer web.Close()
-	go web.Serve(s.serveIn("8080"))
+	go web.Serve(h.listenInGroup("8080"))
 	rpc := grpc.NewServer()
 	defer rpc.Stop()
-	said := health.NewServer()
-	said.SetServingStatus("unwell", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	grpc_health_v1.RegisterHealthServer(rpc, said)
-	go rpc.Serve(s.serveIn("9090"))
+	server := health.NewServer()
+	server.SetServingStatus("down", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	grpc_health_v1.RegisterHealthServer(rpc, server)
+	go rpc.Serve(h.listenInGroup("9090"))
 
-	h := New(s.layout, nil)
+	p := New(h.layout, nil)
 	for _, tt := range []struct {
 		name, group string
 		p           spec.Probe
 		want        string
 	}{
-		{"http, well", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/well"}}, ""},
-		{"http, unwell", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: a headache"},
-		{"http, nobody", s.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8081, Path: "/"}}, "GET http://127.0.0.1:8081/: connection refused"},
-		{"grpc, well", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090}}, ""},
-		{"grpc, unwell", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090, Service: "unwell"}}, "grpc health of unwell at 127.0.0.1:9090: NOT_SERVING"},
-		{"grpc, nobody", s.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9091}}, "grpc health of 127.0.0.1:9091: connection refused"},
-		{"tcp, somebody", s.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, ""},
-		{"tcp, nobody", s.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8081}}, "connect to 127.0.0.1:8081: connection refused"},
+		{"http, healthy", h.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/healthy"}}, ""},
+		{"http, unhealthy", h.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: no database"},
+		{"http, no listener", h.group.Name, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8081, Path: "/"}}, "GET http://127.0.0.1:8081/: connection refused"},
+		{"grpc, healthy", h.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090}}, ""},
+		{"grpc, unhealthy", h.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9090, Service: "down"}}, "grpc health of down at 127.0.0.1:9090: NOT_SERVING"},
+		{"grpc, no listener", h.group.Name, spec.Probe{GRPC: &spec.GRPCProbe{Port: 9091}}, "grpc health of 127.0.0.1:9091: connection refused"},
+		{"tcp, a listener", h.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, ""},
+		{"tcp, no listener", h.group.Name, spec.Probe{TCP: &spec.TCPProbe{Port: 8081}}, "connect to 127.0.0.1:8081: connection refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.p.Timeout = 10 * time.Second
-			if err := h.Probe(t.Context(), tt.group, "web", tt.p); hint.Text(err) != tt.want || errors.Is(err, host.ErrNotAsked) {
+			if err := p.Probe(t.Context(), tt.group, "web", tt.p); hint.Text(err) != tt.want || errors.Is(err, host.ErrNotAsked) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
 	}
-	if err := h.Probe(t.Context(), "other", "web", tcpProbe(8080)); !errors.Is(err, host.ErrNotAsked) {
+	if err := p.Probe(t.Context(), "other", "web", tcpProbe(8080)); !errors.Is(err, host.ErrNotAsked) {
 		t.Errorf("a group without a namespace: %v", err)
 	}
 }
 
-// BenchmarkRootProbe is what a probe that succeeds costs the daemon.
+// BenchmarkRootProbe measures what a probe that succeeds costs the daemon.
 func BenchmarkRootProbe(b *testing.B) {
 	netnstest.Root(b)
-	layout := probedLayout(b.TempDir())
+	layout := testLayout(b.TempDir())
 	n, err := network.New(network.Config{Layout: layout})
 	if err != nil {
 		b.Fatal(err)
@@ -255,13 +257,13 @@ func BenchmarkRootProbe(b *testing.B) {
 	web := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	defer web.Close()
 	go web.Serve(l)
-	h := New(layout, nil)
+	prober := New(layout, nil)
 	for name, p := range map[string]spec.Probe{
-		"tcp": tcpProbe(8080), "http": {HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}, Timeout: probeTime},
+		"tcp": tcpProbe(8080), "http": {HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}, Timeout: probeTimeout},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if err := h.Probe(b.Context(), "shop", "web", p); err != nil {
+				if err := prober.Probe(b.Context(), "shop", "web", p); err != nil {
 					b.Fatal(err)
 				}
 			}

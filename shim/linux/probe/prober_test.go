@@ -25,20 +25,20 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// dialTo is a dialer that goes to a server of the test's own.
+// dialTo returns a dialer that connects to a server of the test.
 func dialTo(addr net.Addr) dialer {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
 	}
 }
 
-// plenty is a timeout that is not over before there is an answer, however busy the machine.
-const plenty = 30 * time.Second
+// longTimeout is longer than an answer takes, even on a busy machine.
+const longTimeout = 30 * time.Second
 
-// askedWithin asks as a Prober does.
-func askedWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
+// askWithin asks as a Prober does and returns the text of the error.
+func askWithin(t *testing.T, timeout time.Duration, p spec.Probe, dial dialer) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &unanswered{timeout})
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, &timeoutError{timeout})
 	defer cancel()
 	return hint.Text(askOver(ctx, p, dial))
 }
@@ -51,7 +51,7 @@ func TestAskHTTP(t *testing.T) {
 	}{
 		{"a status of success", "/healthz", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }, ""},
 		{
-			"what is asked", "/a%20b?c=%64", func(w http.ResponseWriter, r *http.Request) {
+			"the request", "/a%20b?c=%64", func(w http.ResponseWriter, r *http.Request) {
 				if got := r.Method + " " + r.RequestURI + " of " + r.Host + " by " + r.UserAgent(); got != "GET /a%20b?c=%64 of 127.0.0.1:8080 by sallyport-probe" {
 					http.Error(w, got, http.StatusBadRequest)
 				}
@@ -71,18 +71,18 @@ func TestAskHTTP(t *testing.T) {
 			}, "GET http://127.0.0.1:8080/: status 503 Service Unavailable: the database is \uFFFD[31mdown",
 		},
 		{"a failure whose body is its status", "/", http.NotFound, "GET http://127.0.0.1:8080/: status 404 Not Found"},
-		{"a failure without one", "/", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) }, "GET http://127.0.0.1:8080/: status 404 Not Found"},
+		{"a failure without a body", "/", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) }, "GET http://127.0.0.1:8080/: status 404 Not Found"},
 		{
 			"a long reason", "/", func(w http.ResponseWriter, r *http.Request) {
 				http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
-			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", longestExcerpt) + "…",
+			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", maxExcerpt) + "…",
 		},
 		{"a redirect on the port is followed", "/", redirect("/", "/unwell"), "GET http://127.0.0.1:8080/: status 500 Internal Server Error"},
-		{"a redirect to elsewhere is not", "/", redirect("/", "http://192.0.2.1/unwell"), ""},
-		{"nor one to another port", "/", redirect("/", "http://127.0.0.1:81/unwell"), ""},
-		{"nor one to TLS", "/", redirect("/", "https://127.0.0.1:8080/unwell"), ""},
+		{"a redirect to another host is not followed", "/", redirect("/", "http://192.0.2.1/unwell"), ""},
+		{"a redirect to another port is not followed", "/", redirect("/", "http://127.0.0.1:81/unwell"), ""},
+		{"a redirect to TLS is not followed", "/", redirect("/", "https://127.0.0.1:8080/unwell"), ""},
 		{"redirects without end", "/", redirect("/", "/"), "GET http://127.0.0.1:8080/: it redirects more than 10 times"},
-		{"hung up", "/", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, "GET http://127.0.0.1:8080/: it hung up without an answer"},
+		{"the server hangs up", "/", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, "GET http://127.0.0.1:8080/: it hung up without an answer"},
 		{
 			"no HTTP", "/", func(w http.ResponseWriter, r *http.Request) {
 				conn, _, err := w.(http.Hijacker).Hijack()
@@ -97,7 +97,7 @@ func TestAskHTTP(t *testing.T) {
 			s := httptest.NewServer(tt.serve)
 			defer s.Close()
 			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: tt.path}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(s.Listener.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, longTimeout, p, dialTo(s.Listener.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
@@ -107,7 +107,7 @@ func TestAskHTTP(t *testing.T) {
 func TestAskHTTPWithoutEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		status int // 0: none is sent
+		status int // 0: no status is sent
 		want   string
 	}{
 		{"no answer", 0, "GET http://127.0.0.1:8080/: no answer within 1s"},
@@ -123,14 +123,14 @@ func TestAskHTTPWithoutEnd(t *testing.T) {
 			}))
 			defer s.Close()
 			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// redirect leads from one path to a place, and is unwell everywhere else.
+// redirect redirects one path to a place. Every other path fails with status 500.
 func redirect(from, place string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != from {
@@ -143,14 +143,14 @@ func redirect(from, place string) http.HandlerFunc {
 }
 
 func TestAskGRPC(t *testing.T) {
-	said := health.NewServer()
-	said.SetServingStatus("down", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	server := health.NewServer()
+	server.SetServingStatus("down", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	for _, tt := range []struct {
 		name, service string
-		serves        bool // the health service
+		serves        bool // there is a health service
 		want          string
 	}{
-		{"all of it", "", true, ""},
+		{"the whole server", "", true, ""},
 		{"not serving", "down", true, "grpc health of down at 127.0.0.1:8080: NOT_SERVING"},
 		{"unknown service", "other", true, "grpc health of other at 127.0.0.1:8080: its health service does not know the name"},
 		{"no health service", "", false, "grpc health of 127.0.0.1:8080: it has no health service (grpc.health.v1.Health)"},
@@ -163,25 +163,25 @@ func TestAskGRPC(t *testing.T) {
 			s := grpc.NewServer()
 			defer s.Stop()
 			if tt.serves {
-				grpc_health_v1.RegisterHealthServer(s, said)
+				grpc_health_v1.RegisterHealthServer(s, server)
 			}
 			go func() { _ = s.Serve(l) }()
 			p := spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080, Service: tt.service}}
-			if diff := cmp.Diff(tt.want, askedWithin(t, plenty, p, dialTo(l.Addr()))); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, longTimeout, p, dialTo(l.Addr()))); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Who hangs up is not called over and over for as long as the probe's timeout allows.
-func TestAskGRPCOfWhoHangsUp(t *testing.T) {
+// A server that hangs up is dialled a few times, and not until the timeout of the probe is over.
+func TestAskGRPCOfServerThatHangsUp(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		say  func(*http2.Framer) error
+		send func(*http2.Framer) error // before it hangs up
 	}{
-		{"without a word", func(f *http2.Framer) error { return nil }},
-		{"sends it away", func(f *http2.Framer) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }},
+		{"at once", func(f *http2.Framer) error { return nil }},
+		{"after a GOAWAY", func(f *http2.Framer) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -197,27 +197,27 @@ func TestAskGRPCOfWhoHangsUp(t *testing.T) {
 					}
 					f := http2.NewFramer(conn, conn)
 					_, _ = io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
-					_ = errors.Join(f.WriteSettings(), f.WriteSettingsAck(), tt.say(f), conn.Close())
+					_ = errors.Join(f.WriteSettings(), f.WriteSettingsAck(), tt.send(f), conn.Close())
 				}
 			}()
-			for range 20 { // it is a race between its end and the question
-				calls := 0
+			for range 20 { // the end of the connection races with the request
+				dials := 0
 				dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-					calls++
+					dials++
 					return dialTo(l.Addr())(ctx, network, addr)
 				}
-				if said := askedWithin(t, plenty, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); said == "" {
-					t.Error("it is well")
+				if got := askWithin(t, longTimeout, spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dial); got == "" {
+					t.Error("the probe succeeded")
 				}
-				if calls > mostCalls {
-					t.Fatalf("called %d times", calls)
+				if dials > maxDials {
+					t.Fatalf("dialled %d times, want at most %d", dials, maxDials)
 				}
 			}
 		})
 	}
 }
 
-func TestAskWhoDoesNotAnswer(t *testing.T) {
+func TestAskWithoutAnswer(t *testing.T) {
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -236,29 +236,29 @@ func TestAskWhoDoesNotAnswer(t *testing.T) {
 		timeout time.Duration
 		want    string
 	}{
-		{"tcp, accepted", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, dialTo(mute.Addr()), plenty, ""},
-		{"tcp, refused", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, refused, plenty, "connect to 127.0.0.1:8080: connection refused"},
-		{"tcp, unasked", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, unasked, plenty, "connect to 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"tcp, accepted", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, dialTo(mute.Addr()), longTimeout, ""},
+		{"tcp, refused", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, refused, longTimeout, "connect to 127.0.0.1:8080: connection refused"},
+		{"tcp, unasked", spec.Probe{TCP: &spec.TCPProbe{Port: 8080}}, unasked, longTimeout, "connect to 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 		{"http, mute", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "GET http://127.0.0.1:8080: no answer within 100ms"},
-		{"http, refused", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, refused, plenty, "GET http://127.0.0.1:8080: connection refused"},
-		{"http, unasked", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, unasked, plenty, "GET http://127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"http, refused", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, refused, longTimeout, "GET http://127.0.0.1:8080: connection refused"},
+		{"http, unasked", spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080}}, unasked, longTimeout, "GET http://127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 		{"grpc, mute", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, dialTo(mute.Addr()), 100 * time.Millisecond, "grpc health of 127.0.0.1:8080: no answer within 100ms"},
-		{"grpc, refused", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, refused, plenty, "grpc health of 127.0.0.1:8080: connection refused"},
-		{"grpc, unasked", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, unasked, plenty, "grpc health of 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
+		{"grpc, refused", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, refused, longTimeout, "grpc health of 127.0.0.1:8080: connection refused"},
+		{"grpc, unasked", spec.Probe{GRPC: &spec.GRPCProbe{Port: 8080}}, unasked, longTimeout, "grpc health of 127.0.0.1:8080: it could not be asked: no socket in the namespace: too many open files"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, askedWithin(t, tt.timeout, tt.p, tt.dial)); diff != "" {
+			if diff := cmp.Diff(tt.want, askWithin(t, tt.timeout, tt.p, tt.dial)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestAnswerKeepsApartWhoCouldNotBeAsked(t *testing.T) {
-	if err := answer(t.Context(), "x", fmt.Errorf("%w: no port", netns.ErrNoSocket)); !errors.Is(err, host.ErrNotAsked) {
-		t.Errorf("%v is held against the container", err)
+func TestResultErrorOfContainerThatWasNotAsked(t *testing.T) {
+	if err := resultError(t.Context(), "x", fmt.Errorf("%w: no port", netns.ErrNoSocket)); !errors.Is(err, host.ErrNotAsked) {
+		t.Errorf("%v counts against the container", err)
 	}
-	if err := answer(t.Context(), "x", unix.ECONNREFUSED); errors.Is(err, host.ErrNotAsked) {
-		t.Errorf("%v is not held against the container", err)
+	if err := resultError(t.Context(), "x", unix.ECONNREFUSED); errors.Is(err, host.ErrNotAsked) {
+		t.Errorf("%v does not count against the container", err)
 	}
 }

@@ -16,16 +16,17 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// mountPersistent makes the folder of a persistent volume where there is none, and mounts it, unless it is what is mounted, have.
-func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.Volume) error {
-	kept := h.layout.PersistentPath(group, v.Name)
-	if err := makePersistent(kept, v); err != nil {
+// mountPersistent makes the folder of a persistent volume if it is missing, and mounts it. If have is
+// not nil, the volume is mounted already.
+func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spec.Volume) error {
+	kept := v.layout.PersistentPath(group, vol.Name)
+	if err := makePersistent(kept, vol); err != nil {
 		return err
 	}
-	if owner, mode, err := madeFor(kept); err != nil {
+	if owner, mode, err := lastOwnership(kept); err != nil {
 		return err
-	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(v) {
-		if err := give(kept, v); err != nil {
+	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(vol) {
+		if err := setOwnership(kept, vol); err != nil {
 			return err
 		}
 	}
@@ -40,8 +41,9 @@ func (h *Volumes) mountPersistent(path, group string, v spec.Volume, have *spec.
 	return mountFolder(folder, path)
 }
 
-// makePersistent makes the folder, which has its name only when it has its owner and its mode.
-func makePersistent(kept string, v spec.Volume) error {
+// makePersistent makes the folder of a persistent volume. The folder gets its name after its owner
+// and its mode.
+func makePersistent(kept string, vol spec.Volume) error {
 	if _, err := os.Lstat(kept); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -49,22 +51,22 @@ func makePersistent(kept string, v spec.Volume) error {
 	if err := os.MkdirAll(group, 0o700); err != nil {
 		return err
 	}
-	unfinished := filepath.Join(group, "."+v.Name)  // no volume is called so
-	if err := disk.Remove(unfinished); err != nil { // of a daemon that was killed here
+	unfinished := filepath.Join(group, "."+vol.Name) // no volume has such a name
+	if err := disk.Remove(unfinished); err != nil {  // left by a daemon that was killed here
 		return err
 	}
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return err
 	}
-	if err := give(unfinished, v); err != nil {
+	if err := setOwnership(unfinished, vol); err != nil {
 		return err
 	}
 	return os.Rename(unfinished, kept)
 }
 
 // Discard implements [runner.Volumes].
-func (h *Volumes) Discard(_ context.Context, group string) error {
-	mounts, err := h.mounts(group)
+func (v *Volumes) Discard(_ context.Context, group string) error {
+	mounts, err := v.mounts(group)
 	if err != nil {
 		return err
 	}
@@ -73,8 +75,8 @@ func (h *Volumes) Discard(_ context.Context, group string) error {
 			return fmt.Errorf("delete the volumes of %s: %s is in use", group, filepath.Base(m.Mountpoint))
 		}
 	}
-	all := filepath.Dir(h.layout.PersistentPath(group, "x"))
-	if err := bare(all); err != nil {
+	all := filepath.Dir(v.layout.PersistentPath(group, "x"))
+	if err := checkNoMounts(all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
 	if err := os.RemoveAll(all); err != nil {
@@ -86,26 +88,28 @@ func (h *Volumes) Discard(_ context.Context, group string) error {
 	return nil
 }
 
-// bare says why all that is below dir must not be deleted: somebody has mounted something there, and what is in that is not ours.
-func bare(dir string) error {
+// checkNoMounts returns an error if there is a mount below dir. Its content is not ours, so dir
+// must not be deleted.
+func checkNoMounts(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(dir)))
 	if err != nil || len(mounts) == 0 {
 		return err
 	}
 	at := mounts[0].Mountpoint
 	return &hint.Error{
-		Err:  fmt.Errorf("there is a mount on %s, and what is in it would be deleted too", at),
+		Err:  fmt.Errorf("there is a mount on %s, and its content would be deleted too", at),
 		Hint: "unmount it first: umount " + at,
 	}
 }
 
-// openFolder opens a folder to be mounted, and nothing else of that name. It follows links.
+// openFolder opens a folder in order to mount it. It follows links. Anything but a folder is an
+// error.
 func openFolder(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
-// mountFolder mounts the opened folder at path, in place of what is mounted there. What is mounted below it is left out, now
-// and later: it was not looked at.
+// mountFolder mounts the opened folder at path, in place of any mount there. Mounts below the
+// folder are left out, now and later, because nothing has checked them.
 func mountFolder(folder *os.File, path string) error {
 	tree, err := unix.OpenTree(int(folder.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -122,7 +126,8 @@ func mountFolder(folder *os.File, path string) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-// sameFolder says that both paths lead to one folder, through whatever mounts and links. What is not there is not the same.
+// sameFolder reports whether both paths lead to one folder, through any mounts and links. An absent
+// folder is not the same as another.
 func sameFolder(a, b string) bool {
 	fa, err := os.Stat(a)
 	if err != nil {

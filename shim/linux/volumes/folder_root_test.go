@@ -19,16 +19,16 @@ func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
 	data := spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"}
 	ensure(t, v, data)
 	inside := filepath.Join(l.VolumePath("g", "data"), "record")
-	write(t, inside, "1")
+	writeFile(t, inside, "1")
 	if err := v.Discard(ctx, "g"); err == nil {
-		t.Error("a volume that is mounted was deleted")
+		t.Error("a mounted volume was deleted")
 	}
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
 	}
 	ensure(t, v, data)
 	if got, err := os.ReadFile(inside); string(got) != "1" || err != nil {
-		t.Errorf("after rm and apply there is %q in it, error %v", got, err)
+		t.Errorf("after rm and apply its file has %q, error %v", got, err)
 	}
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
@@ -46,8 +46,8 @@ func TestRootPersistentVolumesOutliveTheirGroup(t *testing.T) {
 func TestRootDiscardFollowsNoLink(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
-	write(t, filepath.Join(outside, "kept"), "x")
+	outside := makeFolder(t, filepath.Join(t.TempDir(), "outside"))
+	writeFile(t, filepath.Join(outside, "kept"), "x")
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
 	if err := os.Symlink(outside, filepath.Join(l.VolumePath("g", "data"), "link")); err != nil {
 		t.Fatal(err)
@@ -60,29 +60,29 @@ func TestRootDiscardFollowsNoLink(t *testing.T) {
 	}
 }
 
-// TestRootPersistentVolumeHalfMade is a daemon that was killed before the folder had its owner.
-func TestRootPersistentVolumeHalfMade(t *testing.T) {
+// A daemon was killed before the folder had its owner.
+func TestRootUnfinishedPersistentVolume(t *testing.T) {
 	v, l := newVolumes(t)
-	folder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
+	makeFolder(t, filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data"))
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true, Owner: "65532:65532"})
 	if got := ownerOf(t, l.PersistentPath("g", "data")); got != "65532:65532 750" {
-		t.Errorf("it is %s", got)
+		t.Errorf("it is %s, want 65532:65532 750", got)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(l.PersistentPath("g", "data")), ".data")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the half is still there: %v", err)
+		t.Errorf("the unfinished folder still exists: %v", err)
 	}
 }
 
 func TestRootDiscardCrossesNoMount(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	outside := folder(t, filepath.Join(t.TempDir(), "outside"))
-	write(t, filepath.Join(outside, "kept"), "x")
+	outside := makeFolder(t, filepath.Join(t.TempDir(), "outside"))
+	writeFile(t, filepath.Join(outside, "kept"), "x")
 	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
 	if err := v.Remove(ctx, "g", "data"); err != nil {
 		t.Fatal(err)
 	}
-	at := folder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
+	at := makeFolder(t, filepath.Join(l.PersistentPath("g", "data"), "disk"))
 	if err := unix.Mount(outside, at, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestRootDiscardCrossesNoMount(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "kept")); err != nil {
-		t.Errorf("what is mounted there was deleted: %v", err)
+		t.Errorf("the content of the mount was deleted: %v", err)
 	}
 	if err := v.Discard(ctx, "g"); err != nil {
 		t.Error(err)

@@ -17,21 +17,21 @@ import (
 )
 
 // Check implements [runner.Volumes].
-func (h *Volumes) Check(_ context.Context, want *spec.Group) error {
-	for _, v := range want.Volumes {
-		if v.HostPath == "" {
+func (v *Volumes) Check(_ context.Context, want *spec.Group) error {
+	for _, vol := range want.Volumes {
+		if vol.HostPath == "" {
 			continue
 		}
-		folder, err := h.openHostPath(want, v)
+		folder, err := v.openHostPath(want, vol)
 		if err != nil {
-			return fmt.Errorf("volume %s: %w", v.Name, err)
+			return fmt.Errorf("volume %s: %w", vol.Name, err)
 		}
 		folder.Close()
 	}
 	return nil
 }
 
-// readOnly says that no container of the group writes to the volume.
+// readOnly reports whether no container of the group may write to the volume.
 func readOnly(g *spec.Group, volume string) bool {
 	for _, c := range g.Containers {
 		for _, m := range c.Mounts {
@@ -43,8 +43,8 @@ func readOnly(g *spec.Group, volume string) bool {
 	return true
 }
 
-func (h *Volumes) mountHostPath(path string, want *spec.Group, v spec.Volume) error {
-	folder, err := h.openHostPath(want, v)
+func (v *Volumes) mountHostPath(path string, want *spec.Group, vol spec.Volume) error {
+	folder, err := v.openHostPath(want, vol)
 	if err != nil {
 		return err
 	}
@@ -52,10 +52,10 @@ func (h *Volumes) mountHostPath(path string, want *spec.Group, v spec.Volume) er
 	return mountFolder(folder, path)
 }
 
-// openHostPath opens a folder of the host that a volume may be. What is judged is what has been opened, and not a path that
-// may lead elsewhere a moment later.
-func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error) {
-	path := v.HostPath
+// openHostPath opens the host's folder for a volume, if it may be one. It checks the opened folder
+// and not the path, which may lead elsewhere a moment later.
+func (v *Volumes) openHostPath(want *spec.Group, vol spec.Volume) (*os.File, error) {
+	path := vol.HostPath
 	folder, err := openFolder(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,55 +65,56 @@ func (h *Volumes) openHostPath(want *spec.Group, v spec.Volume) (*os.File, error
 	case err != nil:
 		return nil, fmt.Errorf("host path: %w", err)
 	}
-	if err := h.judge(want, v, folder); err != nil {
+	if err := v.checkFolder(want, vol, folder); err != nil {
 		folder.Close()
 		return nil, err
 	}
 	return folder, nil
 }
 
-// judge says why the opened folder can't be the volume; nil when it can.
-func (h *Volumes) judge(want *spec.Group, v spec.Volume, folder *os.File) error {
+// checkFolder returns an error if the opened folder can't be the volume.
+func (v *Volumes) checkFolder(want *spec.Group, vol spec.Volume, folder *os.File) error {
 	where, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()))
 	if err != nil {
-		return fmt.Errorf("host path %s: %w", v.HostPath, err)
+		return fmt.Errorf("host path %s: %w", vol.HostPath, err)
 	}
-	leads := "host path " + v.HostPath
-	if where != v.HostPath {
+	leads := "host path " + vol.HostPath
+	if where != vol.HostPath {
 		leads += " leads to " + where + ", and it"
 	}
-	if why := spec.HostPathRefused(where, readOnly(want, v.Name)); why != "" {
+	if why := spec.HostPathRefused(where, readOnly(want, vol.Name)); why != "" {
 		return &hint.Error{Err: fmt.Errorf("%s can't be a volume", leads), Hint: why}
 	}
-	if kernels, err := ofTheKernel(folder); err != nil || kernels {
+	if isKernel, err := isKernelFilesystem(folder); err != nil || isKernel {
 		return &hint.Error{
-			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errOfTheKernel)),
+			Err:  fmt.Errorf("%s can't be a volume: %w", leads, cmp.Or(err, errKernelFiles)),
 			Hint: "name a folder that holds nothing but the group's data",
 		}
 	}
-	for _, own := range []string{h.layout.RunDir, h.layout.StateDir, h.layout.LogDir, h.layout.GroupsDir} {
-		if own = realPath(own); own != "" && (within(where, own) || within(own, where)) {
+	for _, own := range []string{v.layout.RunDir, v.layout.StateDir, v.layout.LogDir, v.layout.GroupsDir} {
+		if own = realPath(own); own != "" && (isWithin(where, own) || isWithin(own, where)) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: Sallyport keeps its own files in %s", leads, own),
-				Hint: "choose a folder that has none of Sallyport's in it; for one that Sallyport keeps, write persistent = true",
+				Hint: "choose a folder without files of Sallyport; for one that Sallyport keeps, write persistent = true",
 			}
 		}
 	}
-	for _, socket := range h.sockets {
-		if socket = realPath(socket); within(socket, where) {
+	for _, socket := range v.sockets {
+		if socket = realPath(socket); isWithin(socket, where) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s can't be a volume: the control socket %s is in it", leads, socket),
-				Hint: "who talks to that starts processes outside the group; choose a folder that has no such socket in it",
+				Hint: "a process that can use the socket starts processes outside the group; choose a folder without such a socket",
 			}
 		}
 	}
-	return h.checkLinks(want, v.HostPath, where)
+	return v.checkLinks(want, vol.HostPath, where)
 }
 
-var errOfTheKernel = errors.New("the files in it are the kernel's")
+var errKernelFiles = errors.New("the files in it are the kernel's")
 
-// ofTheKernel says whether a folder is of a filesystem by which the kernel is asked and told, wherever that is mounted.
-func ofTheKernel(folder *os.File) (bool, error) {
+// isKernelFilesystem reports whether a folder is on a filesystem that is an interface of the
+// kernel, such as /proc. It does not matter where that is mounted.
+func isKernelFilesystem(folder *os.File) (bool, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(folder.Fd()), &st); err != nil {
 		return false, err
@@ -126,7 +127,7 @@ func ofTheKernel(folder *os.File) (bool, error) {
 	return false, nil
 }
 
-// realPath is a path without links, as far as it leads.
+// realPath returns a path without links. If it can't be resolved, it is returned as it is.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -134,7 +135,7 @@ func realPath(path string) string {
 	return path
 }
 
-// within says whether path is dir or below it.
-func within(path, dir string) bool {
+// isWithin reports whether path is dir or below it.
+func isWithin(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

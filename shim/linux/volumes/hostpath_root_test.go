@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
+func TestRootHostPathRefused(t *testing.T) {
 	v, l := newVolumes(t)
 	dir := t.TempDir()
 	link := func(name, to string) string {
@@ -26,51 +26,51 @@ func TestRootHostPathsThatCannotBeVolumes(t *testing.T) {
 		return path
 	}
 	file := filepath.Join(dir, "file")
-	write(t, file, "x")
+	writeFile(t, file, "x")
 	for _, tt := range []struct {
 		name, path string
-		says       []string
+		want       []string // in the error
 	}{
 		{"absent", filepath.Join(dir, "none"), []string{"host path " + filepath.Join(dir, "none") + " does not exist"}},
 		{"a file", file, []string{"host path " + file + " is not a folder"}},
 		{"a link to nothing", link("nothing", "/srv/nothing-at-all"), []string{"does not exist"}},
 		{"the root", "/", []string{"host path / can't be a volume"}},
-		{"a link to the kernel's", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
+		{"a link to a folder of the kernel", link("dev", "/dev"), []string{"leads to /dev, and it can't be a volume"}},
 		{"a link to a link above the sockets", link("upper", link("run", "/run")), []string{"leads to /run, and it can't be a volume"}},
-		{"a link to what the host obeys", link("etc", "/etc"), []string{"leads to /etc, and it can't be a volume"}},
-		{"our run folder", folder(t, filepath.Join(l.RunDir, "x")), []string{"Sallyport keeps its own files in " + l.RunDir}},
+		{"a link to the host's configuration", link("etc", "/etc"), []string{"leads to /etc, and it can't be a volume"}},
+		{"our run folder", makeFolder(t, filepath.Join(l.RunDir, "x")), []string{"Sallyport keeps its own files in " + l.RunDir}},
 		{"our state", l.StateDir, []string{"Sallyport keeps its own files in " + l.StateDir}},
 		{"a link to our logs", link("log", l.LogDir), []string{"leads to " + l.LogDir, "Sallyport keeps its own files"}},
 		{"above our group files", filepath.Dir(l.GroupsDir), []string{"Sallyport keeps its own files"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			vol := spec.Volume{Name: "conf", HostPath: tt.path}
-			for _, err := range []error{v.Check(context.Background(), alone(vol)), v.Ensure(context.Background(), alone(vol), vol)} {
+			for _, err := range []error{v.Check(context.Background(), groupWith(vol)), v.Ensure(context.Background(), groupWith(vol), vol)} {
 				var p *hint.Error
 				if !errors.As(err, &p) || p.Hint == "" {
 					t.Fatalf("error %v", err)
 				}
-				for _, words := range append(tt.says, "volume conf") {
+				for _, words := range append(tt.want, "volume conf") {
 					if !strings.Contains(err.Error(), words) {
 						t.Errorf("%q doesn't say %q", err, words)
 					}
 				}
 			}
-			if got := observed(t, v, "g", nil); len(got) > 0 {
+			if got := observe(t, v, "g", nil); len(got) > 0 {
 				t.Errorf("mounted: %+v", got)
 			}
 		})
 	}
 }
 
-func TestRootHostPathThatIsOnlyRead(t *testing.T) {
+func TestRootHostPathReadOnly(t *testing.T) {
 	v, l := newVolumes(t)
 	link := filepath.Join(t.TempDir(), "etc")
 	if err := os.Symlink("/etc", link); err != nil {
 		t.Fatal(err)
 	}
 	vol := spec.Volume{Name: "conf", HostPath: link}
-	want := alone(vol)
+	want := groupWith(vol)
 	want.Containers[0].Mounts[0].ReadOnly = true
 	if err := errors.Join(v.Check(context.Background(), want), v.Ensure(context.Background(), want, vol)); err != nil {
 		t.Fatal(err)
@@ -80,11 +80,11 @@ func TestRootHostPathThatIsOnlyRead(t *testing.T) {
 	}
 }
 
-func TestRootHostPathLeavesOutWhatIsMountedBelow(t *testing.T) {
+func TestRootHostPathLeavesOutMountsBelow(t *testing.T) {
 	v, l := newVolumes(t)
-	host := folder(t, filepath.Join(t.TempDir(), "srv"))
+	host := makeFolder(t, filepath.Join(t.TempDir(), "srv"))
 	for _, name := range []string{"before", "after"} {
-		at := folder(t, filepath.Join(host, name))
+		at := makeFolder(t, filepath.Join(host, name))
 		if name == "after" {
 			ensure(t, v, spec.Volume{Name: "conf", HostPath: host})
 		}
@@ -96,45 +96,46 @@ func TestRootHostPathLeavesOutWhatIsMountedBelow(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		write(t, filepath.Join(at, "hidden"), "x")
+		writeFile(t, filepath.Join(at, "hidden"), "x")
 	}
-	write(t, filepath.Join(host, "shown"), "x")
+	writeFile(t, filepath.Join(host, "shown"), "x")
 	for file, want := range map[string]bool{"shown": true, "before/hidden": false, "after/hidden": false} {
 		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), file)); (err == nil) != want {
-			t.Errorf("%s is to be there: %v; error %v", file, want, err)
+			t.Errorf("%s: error %v, want it to exist: %v", file, err, want)
 		}
 	}
 }
 
-func TestRootHostPathIsTheFolderOfToday(t *testing.T) {
+func TestRootHostPathReplacedFolder(t *testing.T) {
 	v, l := newVolumes(t)
 	dir := t.TempDir()
-	host := folder(t, filepath.Join(dir, "srv"))
+	host := makeFolder(t, filepath.Join(dir, "srv"))
 	vol := spec.Volume{Name: "conf", HostPath: host}
-	want := alone(vol)
+	want := groupWith(vol)
 	ensure(t, v, vol)
 	if err := os.Rename(host, filepath.Join(dir, "old")); err != nil {
 		t.Fatal(err)
 	}
-	folder(t, host)
-	write(t, filepath.Join(host, "new"), "x")
-	if got := observed(t, v, "g", want); got[0].HostPath == host {
-		t.Fatalf("another folder is at the path, and nobody sees it: %+v", got)
+	makeFolder(t, host)
+	writeFile(t, filepath.Join(host, "new"), "x")
+	if got := observe(t, v, "g", want); got[0].HostPath == host {
+		t.Fatalf("Observe does not notice another folder at the path: %+v", got)
 	}
 	ensure(t, v, vol)
 	if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), "new")); err != nil {
 		t.Error(err)
 	}
-	if got := observed(t, v, "g", want); len(got) != 1 || got[0].HostPath != host {
-		t.Errorf("seen as %+v", got)
+	if got := observe(t, v, "g", want); len(got) != 1 || got[0].HostPath != host {
+		t.Errorf("observed as %+v", got)
 	}
 }
 
-// A container that writes to a volume must not choose by a link what another volume is.
-func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
+// A container may make a link in a volume that it writes to. The link must not choose the folder of
+// another volume.
+func TestRootHostPathThroughLinkInVolume(t *testing.T) {
 	v, _ := newVolumes(t)
 	ctx, dir := context.Background(), t.TempDir()
-	data, other := folder(t, filepath.Join(dir, "data")), folder(t, filepath.Join(dir, "other"))
+	data, other := makeFolder(t, filepath.Join(dir, "data")), makeFolder(t, filepath.Join(dir, "other"))
 	sub := filepath.Join(data, "sub")
 	byOperator := filepath.Join(dir, "current")
 	for link, to := range map[string]string{sub: other, byOperator: sub, filepath.Join(dir, "fine"): other} {
@@ -145,14 +146,14 @@ func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
 	outer := spec.Volume{Name: "data", HostPath: data}
 	for _, path := range []string{sub, byOperator} {
 		inner := spec.Volume{Name: "sub", HostPath: path}
-		both := alone(inner)
+		both := groupWith(inner)
 		both.Volumes = append(both.Volumes, outer)
 		both.Containers[0].Mounts = append(both.Containers[0].Mounts, spec.Mount{Volume: "data", Path: "/data"})
 		if err := v.Check(ctx, both); err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
 			t.Errorf("%s in one group: %v", path, err)
 		}
-		ensure(t, v, outer) // another group's as well as this one's
-		for _, err := range []error{v.Check(ctx, alone(inner)), v.Ensure(ctx, alone(inner), inner)} {
+		ensure(t, v, outer) // as for another group
+		for _, err := range []error{v.Check(ctx, groupWith(inner)), v.Ensure(ctx, groupWith(inner), inner)} {
 			if err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
 				t.Errorf("%s while the other is mounted: %v", path, err)
 			}
@@ -160,23 +161,23 @@ func TestRootLinkInAVolumeLeadsNowhere(t *testing.T) {
 		if err := v.Remove(ctx, "g", "data"); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.Check(ctx, alone(inner)); err != nil {
-			t.Errorf("%s, where nobody writes: %v", path, err)
+		if err := v.Check(ctx, groupWith(inner)); err != nil {
+			t.Errorf("%s, while no container writes to it: %v", path, err)
 		}
 	}
 	ensure(t, v, outer)
 	fine := spec.Volume{Name: "fine", HostPath: filepath.Join(dir, "fine")}
-	if err := v.Check(ctx, alone(fine)); err != nil {
+	if err := v.Check(ctx, groupWith(fine)); err != nil {
 		t.Errorf("an operator's link: %v", err)
 	}
 }
 
-func TestRootHostPathIsJudgedByWhatIsThere(t *testing.T) {
+func TestRootHostPathRefusedByContent(t *testing.T) {
 	_, l := newVolumes(t)
 	dir := t.TempDir()
-	sockets := folder(t, filepath.Join(dir, "elsewhere"))
+	sockets := makeFolder(t, filepath.Join(dir, "elsewhere"))
 	v := volumes.New(l, filepath.Join(sockets, "containerd.sock"))
-	kernels := folder(t, filepath.Join(dir, "chroot", "proc"))
+	kernels := makeFolder(t, filepath.Join(dir, "chroot", "proc"))
 	if err := unix.Mount("proc", kernels, "proc", 0, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -185,14 +186,14 @@ func TestRootHostPathIsJudgedByWhatIsThere(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for path, says := range map[string]string{
+	for path, want := range map[string]string{
 		sockets:                        "the control socket " + filepath.Join(sockets, "containerd.sock") + " is in it",
 		dir:                            "the control socket",
 		kernels:                        "the files in it are the kernel's",
 		filepath.Join(kernels, "self"): "the files in it are the kernel's",
 	} {
-		if err := v.Check(context.Background(), alone(spec.Volume{Name: "conf", HostPath: path})); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", path, err)
+		if err := v.Check(context.Background(), groupWith(spec.Volume{Name: "conf", HostPath: path})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// mostLinks is how many links the kernel follows on one path.
-const mostLinks = 40
+// maxLinks is how many links the kernel follows on one path (MAXSYMLINKS).
+const maxLinks = 40
 
-// checkLinks says why a host path that led to where, when it was opened, must not be followed there: a link on it stands in a
-// folder that containers write to, so that one of them may have chosen the place.
-func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
-	real, links, err := follow(path)
+// checkLinks returns an error if a host path must not be followed to where, the place that it led
+// to when it was opened. A link of the path may be in a folder that containers write to. Then a
+// container may have chosen the place.
+func (v *Volumes) checkLinks(want *spec.Group, path, where string) error {
+	real, links, err := resolveLinks(path)
 	if err != nil {
 		return fmt.Errorf("host path %s: %w", path, err)
 	}
@@ -29,7 +30,7 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	if len(links) == 0 {
 		return nil
 	}
-	written, err := h.written(want)
+	written, err := v.writableFolders(want)
 	if err != nil {
 		return err
 	}
@@ -48,10 +49,10 @@ func (h *Volumes) checkLinks(want *spec.Group, path, where string) error {
 	return nil
 }
 
-// written are the folders that containers write to, as far as is known: those of the group that is wanted, and of every group all
-// that are mounted.
-func (h *Volumes) written(want *spec.Group) ([]string, error) {
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(h.root())))
+// writableFolders returns the folders that containers may write to: the mounted volumes of every
+// group, and the host paths of the wanted group.
+func (v *Volumes) writableFolders(want *spec.Group) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(realPath(v.root())))
 	if err != nil {
 		return nil, fmt.Errorf("look at volumes: %w", err)
 	}
@@ -59,21 +60,22 @@ func (h *Volumes) written(want *spec.Group) ([]string, error) {
 	for _, m := range mounts {
 		all = append(all, m.Mountpoint)
 	}
-	for _, v := range want.Volumes {
-		if v.HostPath != "" && !readOnly(want, v.Name) {
-			all = append(all, v.HostPath)
+	for _, vol := range want.Volumes {
+		if vol.HostPath != "" && !readOnly(want, vol.Name) {
+			all = append(all, vol.HostPath)
 		}
 	}
 	return all, nil
 }
 
-// follow is where a path leads to, and the links that it leads by, each without a link in its own path.
-func follow(path string) (real string, links []string, err error) {
+// resolveLinks returns where a path leads and the links that it leads through. No path of a link
+// has a link in it.
+func resolveLinks(path string) (real string, links []string, err error) {
 	real = "/"
 	for rest := path; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
-		at := filepath.Join(real, name) // also for .. and for nothing
+		at := filepath.Join(real, name) // also if name is .. or empty
 		info, err := os.Lstat(at)
 		if err != nil {
 			return "", nil, err
@@ -82,7 +84,7 @@ func follow(path string) (real string, links []string, err error) {
 			real = at
 			continue
 		}
-		if links = append(links, at); len(links) > mostLinks {
+		if links = append(links, at); len(links) > maxLinks {
 			return "", nil, unix.ELOOP
 		}
 		to, err := os.Readlink(at)

@@ -10,33 +10,36 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// madeAttr is kept on a volume's folder: the owner and the mode that we gave it last, whatever its containers made of them since.
-// Only the host's root sees it.
-const madeAttr = "trusted.sallyport.made"
+// ownershipAttr is an extended attribute of a volume's folder. It has the owner and the mode that
+// we gave the folder last, even if its containers have changed them since. Only the host's root can
+// read it.
+const ownershipAttr = "trusted.sallyport.made"
 
-// give makes a volume's folder its owner's, and notes so. A filesystem that can't keep the note is no error; see [madeFor].
-func give(path string, v spec.Volume) error {
-	uid, gid, mode, err := v.Ownership()
+// setOwnership sets the owner and mode of a volume's folder and notes them in [ownershipAttr]. It is
+// no error if the filesystem has no such attributes; see [lastOwnership].
+func setOwnership(path string, vol spec.Volume) error {
+	uid, gid, mode, err := vol.Ownership()
 	if err != nil {
 		return err
 	}
 	if err := os.Chown(path, uid, gid); err != nil {
 		return err
 	}
-	if err := unix.Chmod(path, mode); err != nil { // after the owner, whose change takes bits away; not subject to the umask
+	if err := unix.Chmod(path, mode); err != nil { // after chown, which clears bits; the umask has no effect
 		return err
 	}
-	err = unix.Setxattr(path, madeAttr, []byte(v.OwnershipText()), 0)
+	err = unix.Setxattr(path, ownershipAttr, []byte(vol.OwnershipText()), 0)
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return &os.PathError{Op: "setxattr", Path: path, Err: err}
 	}
 	return nil
 }
 
-// madeFor is the owner and the mode that a volume's folder was last given, or, where that is not noted, those it has.
-func madeFor(path string) (owner string, mode uint32, err error) {
+// lastOwnership returns the owner and the mode that we gave a volume's folder last. Without a note
+// it returns those that the folder has.
+func lastOwnership(path string) (owner string, mode uint32, err error) {
 	note := make([]byte, 64)
-	n, err := unix.Getxattr(path, madeAttr, note)
+	n, err := unix.Getxattr(path, ownershipAttr, note)
 	switch {
 	case err == nil:
 		if _, err := fmt.Sscanf(string(note[:n]), "%s %o", &owner, &mode); err == nil {

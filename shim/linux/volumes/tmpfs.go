@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// tmpfsSource is what our tmpfs are called in the list of mounts.
+// tmpfsSource is the source of our tmpfs mounts in the list of mounts.
 const tmpfsSource = "sallyport"
 
 func isTmpfs(m *mountinfo.Info) bool {
@@ -26,11 +26,12 @@ func tmpfsSize(path string) (int64, error) {
 	return int64(st.Blocks) * st.Bsize, nil
 }
 
-// mountTmpfs mounts an ephemeral volume, or gives the one that is there, have, its size and owner; what is in it stays.
-func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
-	options := fmt.Sprintf("size=%d", v.Size)
+// mountTmpfs mounts an ephemeral volume, or gives the mounted one, have, its size and owner. The
+// content stays. A nil have means that none is mounted.
+func mountTmpfs(path string, vol spec.Volume, have *spec.Volume) error {
+	options := fmt.Sprintf("size=%d", vol.Size)
 	if have == nil {
-		uid, gid, mode, err := v.Ownership()
+		uid, gid, mode, err := vol.Ownership()
 		if err != nil {
 			return err
 		}
@@ -38,13 +39,13 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 		if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 			return err
 		}
-		return give(path, v)
+		return setOwnership(path, vol)
 	}
-	if !have.SameSize(v) {
+	if !have.SameSize(vol) {
 		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
 		if errors.Is(err, unix.EINVAL) {
 			return &hint.Error{
-				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(v.Size)),
+				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(vol.Size)),
 				Hint: "make room in the volume, or remove the group and apply it again",
 			}
 		}
@@ -52,8 +53,8 @@ func mountTmpfs(path string, v spec.Volume, have *spec.Volume) error {
 			return err
 		}
 	}
-	if !have.SameOwnership(v) {
-		return give(path, v)
+	if !have.SameOwnership(vol) {
+		return setOwnership(path, vol)
 	}
 	return nil
 }

@@ -20,24 +20,24 @@ func TestRootTmpfs(t *testing.T) {
 		ensure(t, v, spec.Volume{Name: "logs", Size: size})
 		rounded := (size + int64(os.Getpagesize()) - 1) / int64(os.Getpagesize()) * int64(os.Getpagesize())
 		want := []spec.Volume{{Name: "logs", Size: rounded, Owner: "0:0", Mode: 0o1777}}
-		if diff := cmp.Diff(want, observed(t, v, "g", nil)); diff != "" {
-			t.Errorf("after %d bytes were asked for (-want +got):\n%s", size, diff)
+		if diff := cmp.Diff(want, observe(t, v, "g", nil)); diff != "" {
+			t.Errorf("volumes after Ensure with %d bytes (-want +got):\n%s", size, diff)
 		}
 		if size == 1<<20 {
-			write(t, filepath.Join(path, "kept"), "x")
+			writeFile(t, filepath.Join(path, "kept"), "x")
 		}
 	}
 	if _, err := os.Stat(filepath.Join(path, "kept")); err != nil {
-		t.Errorf("what was in it is gone: %v", err)
+		t.Errorf("its content is gone: %v", err)
 	}
 }
 
-func TestRootTmpfsIsNoSmallerThanWhatIsInIt(t *testing.T) {
+func TestRootTmpfsIsNoSmallerThanItsContent(t *testing.T) {
 	v, l := newVolumes(t)
 	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
-	write(t, filepath.Join(l.VolumePath("g", "logs"), "big"), string(make([]byte, 512<<10)))
+	writeFile(t, filepath.Join(l.VolumePath("g", "logs"), "big"), string(make([]byte, 512<<10)))
 	smaller := spec.Volume{Name: "logs", Size: 64 << 10}
-	err := v.Ensure(context.Background(), alone(smaller), smaller)
+	err := v.Ensure(context.Background(), groupWith(smaller), smaller)
 	var p *hint.Error
 	if !errors.As(err, &p) || err.Error() != "mount volume logs: 64KiB is less than what is in it" {
 		t.Errorf("error %v", err)

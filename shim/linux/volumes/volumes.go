@@ -1,3 +1,7 @@
+// Package volumes mounts the volumes of groups on a real host.
+//
+// What bites: containers write to a volume, so its content is never trusted. The daemon follows no
+// link in it and deletes through no mount in it.
 package volumes
 
 import (
@@ -19,29 +23,32 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Volumes makes the volumes of a real host. Whatever its kind, each is a mount of its own at Layout.VolumePath, where the
-// daemon is, so that it is there as long as the group and not as long as a container:
+// Volumes mounts the volumes of a real host. A volume of any kind is a mount of its own at
+// Layout.VolumePath, in the daemon's mount namespace. So it lasts as long as the group, and not
+// only as long as a container:
 //
 //	ephemeral   a tmpfs
-//	persistent  a folder below Layout.StateDir, kept when the group is gone
-//	host path   a folder of the host, without what else is mounted below it
+//	persistent  a folder below Layout.StateDir, kept when the group is removed
+//	host path   a folder of the host, without the mounts below it
 //
-// A volume's owner and mode are given to it when it is made, or when the definition asks for others. Between, its containers
-// may change them, and are let.
+// A volume gets its owner and mode when it is made, and when the definition asks for others. In
+// between its containers may change them.
 type Volumes struct {
-	layout  layout.Layout
-	sockets []string
-	making  sync.RWMutex // held for reading from a folder's making to the mount on it
+	layout    layout.Layout
+	sockets   []string
+	mountLock sync.RWMutex // held for reading from making a folder until a mount is on it
 }
 
-// New returns the volumes of the layout. It makes nothing. A folder with one of the control sockets in it is no volume.
+// New returns the volumes of the layout. It makes nothing. A folder that contains one of the
+// control sockets can't be a volume.
 func New(l layout.Layout, sockets ...string) *Volumes {
 	return &Volumes{layout: l, sockets: sockets}
 }
 
-// Groups implements [runner.Volumes]. A folder without a mount is what a daemon has left that was killed between the two; it goes.
-func (h *Volumes) Groups(context.Context) ([]string, error) {
-	entries, err := os.ReadDir(h.root())
+// Groups implements [runner.Volumes]. It removes folders without a mount. A daemon leaves one if it
+// is killed between making the folder and mounting on it.
+func (v *Volumes) Groups(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(v.root())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -50,7 +57,7 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 	}
 	var groups []string
 	for _, e := range entries {
-		mounts, err := h.mounts(e.Name())
+		mounts, err := v.mounts(e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -58,21 +65,22 @@ func (h *Volumes) Groups(context.Context) ([]string, error) {
 			groups = append(groups, e.Name())
 			continue
 		}
-		if err := h.tidy(e.Name()); err != nil {
+		if err := v.removeEmptyFolders(e.Name()); err != nil {
 			return nil, fmt.Errorf("list volumes: %w", err)
 		}
 	}
 	return groups, nil
 }
 
-// tidy removes the folders of a group that has no mounts. Nothing is in them, and what is stays.
-func (h *Volumes) tidy(group string) error {
-	h.making.Lock()
-	defer h.making.Unlock()
-	if mounts, err := h.mounts(group); err != nil || len(mounts) > 0 {
+// removeEmptyFolders removes the folders of a group without mounts. A folder that is not empty
+// stays.
+func (v *Volumes) removeEmptyFolders(group string) error {
+	v.mountLock.Lock()
+	defer v.mountLock.Unlock()
+	if mounts, err := v.mounts(group); err != nil || len(mounts) > 0 {
 		return err
 	}
-	dir := filepath.Dir(h.layout.VolumePath(group, "x"))
+	dir := filepath.Dir(v.layout.VolumePath(group, "x"))
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 		return err
@@ -85,101 +93,101 @@ func (h *Volumes) tidy(group string) error {
 }
 
 // Observe implements [runner.Volumes].
-func (h *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
-	mounts, err := h.mounts(group)
+func (v *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
+	mounts, err := v.mounts(group)
 	if err != nil {
 		return nil, err
 	}
 	var out []spec.Volume
 	for _, m := range mounts {
-		v, err := h.look(group, m, want)
+		vol, err := v.describe(group, m, want)
 		if err != nil {
 			return nil, fmt.Errorf("look at volume %s: %w", filepath.Base(m.Mountpoint), err)
 		}
-		out = append(out, v)
+		out = append(out, vol)
 	}
 	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
-// look says what is mounted as a volume.
-func (h *Volumes) look(group string, m *mountinfo.Info, want *spec.Group) (v spec.Volume, err error) {
-	v.Name = filepath.Base(m.Mountpoint)
+// describe returns the volume that is mounted by m.
+func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (vol spec.Volume, err error) {
+	vol.Name = filepath.Base(m.Mountpoint)
 	switch {
 	case isTmpfs(m):
-		v.Size, err = tmpfsSize(m.Mountpoint)
-	case sameFolder(m.Mountpoint, h.layout.PersistentPath(group, v.Name)):
-		v.Persistent = true
+		vol.Size, err = tmpfsSize(m.Mountpoint)
+	case sameFolder(m.Mountpoint, v.layout.PersistentPath(group, vol.Name)):
+		vol.Persistent = true
 	default:
-		v.HostPath = m.Root
+		vol.HostPath = m.Root
 		if want == nil {
-			return v, nil
+			return vol, nil
 		}
-		if w := spec.FindVolume(want.Volumes, v.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
-			v.HostPath = w.HostPath
+		if w := spec.FindVolume(want.Volumes, vol.Name); w != nil && w.HostPath != "" && sameFolder(m.Mountpoint, w.HostPath) {
+			vol.HostPath = w.HostPath
 		}
-		return v, nil
+		return vol, nil
 	}
 	if err == nil {
-		v.Owner, v.Mode, err = madeFor(m.Mountpoint)
+		vol.Owner, vol.Mode, err = lastOwnership(m.Mountpoint)
 	}
-	return v, err
+	return vol, err
 }
 
 // Ensure implements [runner.Volumes]. Making a tmpfs smaller than what is in it is an error.
-func (h *Volumes) Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error {
-	have, err := h.Observe(ctx, want.Name, want)
+func (v *Volumes) Ensure(ctx context.Context, want *spec.Group, vol spec.Volume) error {
+	have, err := v.Observe(ctx, want.Name, want)
 	if err != nil {
 		return err
 	}
-	if err := h.ensure(want, v, spec.FindVolume(have, v.Name)); err != nil {
-		return fmt.Errorf("mount volume %s: %w", v.Name, err)
+	if err := v.ensure(want, vol, spec.FindVolume(have, vol.Name)); err != nil {
+		return fmt.Errorf("mount volume %s: %w", vol.Name, err)
 	}
 	return nil
 }
 
-func (h *Volumes) ensure(want *spec.Group, v spec.Volume, have *spec.Volume) error {
-	if have != nil && have.Satisfies(v) {
+func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) error {
+	if have != nil && have.Satisfies(vol) {
 		return nil
 	}
-	path := h.layout.VolumePath(want.Name, v.Name)
-	h.making.RLock()
-	defer h.making.RUnlock()
-	if err := os.MkdirAll(h.root(), 0o700); err != nil { // what is in a volume is for its containers
+	path := v.layout.VolumePath(want.Name, vol.Name)
+	v.mountLock.RLock()
+	defer v.mountLock.RUnlock()
+	if err := os.MkdirAll(v.root(), 0o700); err != nil { // the content is for the containers alone
 		return err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
 	switch {
-	case v.HostPath != "":
-		return h.mountHostPath(path, want, v)
-	case have != nil && !have.SameKind(v):
+	case vol.HostPath != "":
+		return v.mountHostPath(path, want, vol)
+	case have != nil && !have.SameKind(vol):
 		if err := unmount(path); err != nil {
 			return err
 		}
 		have = nil
 	}
-	if v.Persistent {
-		return h.mountPersistent(path, want.Name, v, have)
+	if vol.Persistent {
+		return v.mountPersistent(path, want.Name, vol, have)
 	}
-	return mountTmpfs(path, v, have)
+	return mountTmpfs(path, vol, have)
 }
 
-// Remove implements [runner.Volumes]. It unmounts even what somebody looks into, and takes the folder away that it was mounted on, and
-// the group's with the last.
-func (h *Volumes) Remove(_ context.Context, group, volume string) error {
-	path := h.layout.VolumePath(group, volume)
+// Remove implements [runner.Volumes]. It unmounts a volume even while a process uses it. It also
+// removes the folder that the volume was mounted on and, with the last one, the group's folder.
+func (v *Volumes) Remove(_ context.Context, group, volume string) error {
+	path := v.layout.VolumePath(group, volume)
 	if err := unmount(path); err != nil {
 		return fmt.Errorf("unmount volume %s: %w", volume, err)
 	}
 	if err := disk.Remove(path); err != nil {
 		return fmt.Errorf("remove volume %s: %w", volume, err)
 	}
-	return h.tidy(group)
+	return v.removeEmptyFolders(group)
 }
 
-// unmount takes every mount off a path.
+// unmount removes every mount at a path.
 func unmount(path string) error {
 	for { // one mount may lie on another
 		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
@@ -192,11 +200,12 @@ func unmount(path string) error {
 	}
 }
 
-func (h *Volumes) root() string { return filepath.Dir(filepath.Dir(h.layout.VolumePath("x", "x"))) }
+func (v *Volumes) root() string { return filepath.Dir(filepath.Dir(v.layout.VolumePath("x", "x"))) }
 
-// mounts lists what is mounted as a volume of the group; of mounts on one another, the one that is seen.
-func (h *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(h.layout.VolumePath(group, "x")))
+// mounts returns the mounts that are volumes of the group. If one covers another, only the upper
+// one is in the list.
+func (v *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(v.layout.VolumePath(group, "x")))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -30,7 +30,8 @@ func needRoot(t *testing.T) {
 	t.Skip("this test needs root")
 }
 
-// newVolumes gives volumes of a layout that no other test has; what is mounted at the end is unmounted.
+// newVolumes returns the volumes of a layout that no other test has. It unmounts them at the end of
+// the test.
 func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 	t.Helper()
 	needRoot(t)
@@ -50,7 +51,7 @@ func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 			t.Error(err)
 		}
 		for _, g := range groups {
-			for _, vol := range observed(t, v, g, nil) {
+			for _, vol := range observe(t, v, g, nil) {
 				if err := v.Remove(context.Background(), g, vol.Name); err != nil {
 					t.Error(err)
 				}
@@ -60,7 +61,7 @@ func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 	return v, l
 }
 
-func observed(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) []spec.Volume {
+func observe(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) []spec.Volume {
 	t.Helper()
 	got, err := v.Observe(context.Background(), group, want)
 	if err != nil {
@@ -69,8 +70,8 @@ func observed(t *testing.T, v *volumes.Volumes, group string, want *spec.Group) 
 	return got
 }
 
-// alone is a group that has one volume, to which its app writes.
-func alone(v spec.Volume) *spec.Group {
+// groupWith returns a group with one volume. Its app may write to the volume.
+func groupWith(v spec.Volume) *spec.Group {
 	return &spec.Group{Name: "g", Volumes: []spec.Volume{v}, Containers: []spec.Container{
 		{Name: "web", Role: spec.App, Mounts: []spec.Mount{{Volume: v.Name, Path: "/v"}}},
 	}}
@@ -78,13 +79,13 @@ func alone(v spec.Volume) *spec.Group {
 
 func ensure(t *testing.T, v *volumes.Volumes, vol spec.Volume) {
 	t.Helper()
-	if err := v.Ensure(context.Background(), alone(vol), vol); err != nil {
+	if err := v.Ensure(context.Background(), groupWith(vol), vol); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// folder is a new folder of the host.
-func folder(t *testing.T, path string) string {
+// makeFolder makes a folder of the host and returns its path.
+func makeFolder(t *testing.T, path string) string {
 	t.Helper()
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		t.Fatal(err)
@@ -92,14 +93,14 @@ func folder(t *testing.T, path string) string {
 	return path
 }
 
-func write(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// ownerOf is a path's owner and mode as stat prints them: "0:0 1777".
+// ownerOf returns a path's owner and mode as stat prints them: "0:0 1777".
 func ownerOf(t *testing.T, path string) string {
 	t.Helper()
 	out, err := exec.Command("stat", "-c", "%u:%g %a", path).Output()
@@ -109,8 +110,9 @@ func ownerOf(t *testing.T, path string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// as runs a line of shell as another user, with dir open as descriptor 3: like a container, it need not find its way there.
-func as(t *testing.T, uid uint32, dir, line string) error {
+// runAs runs a line of shell as another user. It has dir open as descriptor 3. Like a container, it
+// needs no access to the path of dir.
+func runAs(t *testing.T, uid uint32, dir, line string) error {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
@@ -123,7 +125,7 @@ func as(t *testing.T, uid uint32, dir, line string) error {
 	return cmd.Run()
 }
 
-func TestRootVolumesOfAHostWithoutAny(t *testing.T) {
+func TestRootNoVolumes(t *testing.T) {
 	needRoot(t)
 	v := volumes.New(layout.Layout{RunDir: filepath.Join(t.TempDir(), "none"), StateDir: filepath.Join(t.TempDir(), "none")})
 	ctx := context.Background()
@@ -137,12 +139,12 @@ func TestRootVolumesOfAHostWithoutAny(t *testing.T) {
 	}
 }
 
-func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
+func TestRootVolumeOwnership(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		volume spec.Volume
-		want   string // as stat has it
-		writer uint32 // who can write in it, and nobody of another number
+		want   string // as stat prints it
+		writer uint32 // the only user who may write; 0: not tested
 	}{
 		{"ephemeral, for all", spec.Volume{Size: 1 << 20}, "0:0 1777", 0},
 		{"ephemeral, for one", spec.Volume{Size: 1 << 20, Owner: "65532:65532"}, "65532:65532 750", 65532},
@@ -160,38 +162,38 @@ func TestRootVolumesHaveTheOwnerTheyAreMadeFor(t *testing.T) {
 				t.Errorf("it is %s, want %s", got, tt.want)
 			}
 			if tt.writer != 0 {
-				if err := as(t, tt.writer, path, "echo x > /proc/self/fd/3/new"); err != nil {
-					t.Errorf("its owner can't write in it: %v", err)
+				if err := runAs(t, tt.writer, path, "echo x > /proc/self/fd/3/new"); err != nil {
+					t.Errorf("its owner can't write to it: %v", err)
 				}
-				if err := as(t, 4242, path, "echo x > /proc/self/fd/3/other"); err == nil {
-					t.Error("somebody else can write in it")
+				if err := runAs(t, 4242, path, "echo x > /proc/self/fd/3/other"); err == nil {
+					t.Error("another user can write to it")
 				}
 			}
-			// What its containers make of it is theirs, until the definition says something else.
+			// A change by its containers stays until the definition changes.
 			if err := os.Chmod(path, 0o711); err != nil {
 				t.Fatal(err)
 			}
-			before := observed(t, v, "g", nil)
+			before := observe(t, v, "g", nil)
 			ensure(t, v, tt.volume)
 			if got := ownerOf(t, path); !strings.HasSuffix(got, " 711") {
-				t.Errorf("%s: the mode that a container gave it was taken back", got)
+				t.Errorf("%s: the mode that a container had set was changed back", got)
 			}
 			tt.volume.Owner, tt.volume.Mode = "7:8", 0o770
 			ensure(t, v, tt.volume)
 			if got := ownerOf(t, path); got != "7:8 770" {
-				t.Errorf("with another owner and mode in its definition it is %s", got)
+				t.Errorf("after a change of the definition it is %s, want 7:8 770", got)
 			}
-			if cmp.Equal(before, observed(t, v, "g", nil)) {
-				t.Error("the change can't be seen")
+			if cmp.Equal(before, observe(t, v, "g", nil)) {
+				t.Error("Observe returns the same before and after the change")
 			}
 		})
 	}
 }
 
-func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
+func TestRootVolumesChangeKind(t *testing.T) {
 	v, l := newVolumes(t)
-	host := folder(t, filepath.Join(t.TempDir(), "conf"))
-	other := folder(t, filepath.Join(t.TempDir(), "other"))
+	host := makeFolder(t, filepath.Join(t.TempDir(), "conf"))
+	other := makeFolder(t, filepath.Join(t.TempDir(), "other"))
 	kinds := []spec.Volume{
 		{Name: "v", Size: 1 << 20},
 		{Name: "v", Persistent: true},
@@ -202,14 +204,14 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		ensure(t, v, kind)
-		write(t, filepath.Join(l.VolumePath("g", "v"), "seen"), "x")
+		writeFile(t, filepath.Join(l.VolumePath("g", "v"), "seen"), "x")
 		ensure(t, v, kind)
 		if _, err := os.Stat(filepath.Join(l.VolumePath("g", "v"), "seen")); err != nil {
-			t.Errorf("%+v: a second time takes away what is in it: %v", kind, err)
+			t.Errorf("%+v: a second Ensure removed its content: %v", kind, err)
 		}
-		got := observed(t, v, "g", alone(kind))
+		got := observe(t, v, "g", groupWith(kind))
 		if len(got) != 1 || got[0].Persistent != kind.Persistent || got[0].HostPath != kind.HostPath || (got[0].Size != 0) != (kind.Size != 0) {
-			t.Errorf("%+v is seen as %+v", kind, got)
+			t.Errorf("%+v is observed as %+v", kind, got)
 		}
 		var st unix.Statfs_t
 		if err := unix.Statfs(l.VolumePath("g", "v"), &st); err != nil || st.Flags&unix.ST_NOSUID == 0 || st.Flags&unix.ST_NODEV == 0 {
@@ -221,7 +223,7 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 	}
 	for _, kept := range []string{host, other, l.PersistentPath("g", "v")} {
 		if _, err := os.Stat(filepath.Join(kept, "seen")); err != nil {
-			t.Errorf("what was in %s went with the mount: %v", kept, err)
+			t.Errorf("the content of %s was deleted with the mount: %v", kept, err)
 		}
 	}
 }
@@ -229,7 +231,7 @@ func TestRootVolumesBecomeOfAnotherKind(t *testing.T) {
 func TestRootVolumesRemove(t *testing.T) {
 	v, l := newVolumes(t)
 	ctx := context.Background()
-	host := folder(t, filepath.Join(t.TempDir(), "conf"))
+	host := makeFolder(t, filepath.Join(t.TempDir(), "conf"))
 	for _, vol := range []spec.Volume{{Name: "logs", Size: 1 << 20}, {Name: "data", Persistent: true}, {Name: "conf", HostPath: host}} {
 		ensure(t, v, vol)
 	}
@@ -250,29 +252,30 @@ func TestRootVolumesRemove(t *testing.T) {
 		t.Errorf("groups %q, error %v", groups, err)
 	}
 	if _, err := os.Stat(filepath.Dir(l.VolumePath("g", "x"))); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the group's folder is still there: %v", err)
+		t.Errorf("the group's folder still exists: %v", err)
 	}
 }
 
-// What a daemon leaves that is killed between a folder and the mount on it goes when the next one looks for orphans.
-func TestRootVolumesTidy(t *testing.T) {
+// A daemon may be killed between making a folder and mounting on it. The next daemon removes the
+// folder when it looks for orphans.
+func TestRootGroupsRemovesEmptyFolders(t *testing.T) {
 	v, l := newVolumes(t)
 	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
-	folder(t, l.VolumePath("g", "half"))
-	folder(t, l.VolumePath("left", "half"))
-	write(t, folder(t, l.VolumePath("full", "half"))+"/kept", "kept")
+	makeFolder(t, l.VolumePath("g", "half"))
+	makeFolder(t, l.VolumePath("left", "half"))
+	writeFile(t, makeFolder(t, l.VolumePath("full", "half"))+"/kept", "kept")
 	if groups, err := v.Groups(context.Background()); !cmp.Equal(groups, []string{"g"}) || err != nil {
 		t.Errorf("groups %q, error %v", groups, err)
 	}
 	for path, want := range map[string]bool{l.VolumePath("g", "logs"): true, l.VolumePath("full", "half") + "/kept": true, filepath.Dir(l.VolumePath("left", "x")): false} {
 		if _, err := os.Stat(path); (err == nil) != want {
-			t.Errorf("%s: %v, want it there: %v", path, err, want)
+			t.Errorf("%s: %v, want it to exist: %v", path, err, want)
 		}
 	}
 	if err := v.Remove(context.Background(), "g", "logs"); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Dir(l.VolumePath("g", "x"))); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("with the last mount, the group's folder: %v", err)
+		t.Errorf("the group's folder after its last mount is removed: %v, want os.ErrNotExist", err)
 	}
 }

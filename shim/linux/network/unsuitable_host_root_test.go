@@ -18,9 +18,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// refusedLink fails unless connecting the group is one error with a hint, and has made neither a link nor the host's table. The
-// group stays shut.
-func refusedLink(t *testing.T, n *Network, g *spec.Group, want string) {
+// expectNoLink fails unless Connect returns an error with a hint and has made no link. The group
+// stays sealed off.
+func expectNoLink(t *testing.T, n *Network, g *spec.Group, want string) {
 	t.Helper()
 	defer removeGroup(t, n, g.Name)
 	if err := errors.Join(n.Seal(t.Context(), g.Name), n.Admit(t.Context(), g)); err != nil {
@@ -28,23 +28,24 @@ func refusedLink(t *testing.T, n *Network, g *spec.Group, want string) {
 	}
 	err := n.Connect(t.Context(), g)
 	if p, ok := errors.AsType[*hint.Error](err); !ok || p.Hint == "" || !strings.Contains(err.Error(), want) {
-		t.Errorf("Connect = %v, want a problem with a hint that says %q", err, want)
+		t.Errorf("Connect = %v, want an error with %q and a hint", err, want)
 	}
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Absent}, presences(n.Observe(t.Context(), g.Name, g))); diff != "" {
 		t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 	}
-	if links, err := netns.Links(aliasPrefix + g.Name); err != nil || len(links) > 0 {
+	if links, err := netns.Links(LinkAliasPrefix + g.Name); err != nil || len(links) > 0 {
 		t.Errorf("links made: %v, %v", links, err)
 	}
 }
 
-// A route of the host's that leads into the links' prefix is found before anything is made.
+// If a route of the host leads into the prefix of the links, Connect finds it before it makes
+// anything.
 func TestRootOverlappingRoute(t *testing.T) {
 	layout := testLayout(t)
 	layout.Prefix4 = "198.51.100.0/24"
 	n := newNetwork(t, layout)
-	netnstest.NewOutside(t) // and with it a route to 198.51.100.0/24
-	refusedLink(t, n, testGroup("checkout", nil), "198.51.100.0/24 overlaps 198.51.100.0/24")
+	netnstest.NewOutside(t) // this makes a route to 198.51.100.0/24
+	expectNoLink(t, n, testGroup("checkout", nil), "198.51.100.0/24 overlaps 198.51.100.0/24")
 	conn := must(ruleset.Open(0))(t)
 	defer conn.Close()
 	if there, err := ruleset.Exists(conn, layout.Table); there || err != nil {
@@ -60,18 +61,19 @@ func TestRootPoolIsFull(t *testing.T) {
 	for i := uint64(0); i < n.pool.Size(); i++ {
 		g := testGroup(string(rune('a'+i)), nil)
 		groups = append(groups, g)
-		up(t, n, g)
+		bringUp(t, n, g)
 	}
-	refusedLink(t, n, testGroup("more", nil), "no free addresses are left in 10.209.0.0/30")
+	expectNoLink(t, n, testGroup("more", nil), "no free addresses are left in 10.209.0.0/30")
 	removeGroup(t, n, groups[0].Name)
 	more := testGroup("more", nil)
-	up(t, n, more) // control: there is room again
+	bringUp(t, n, more) // control: there is room again
 	for _, g := range append(groups[1:], more) {
 		removeGroup(t, n, g.Name)
 	}
 }
 
-// On a host with IPv6 turned off groups have IPv4 alone, all of it works, and the daemon says so once.
+// On a host with IPv6 turned off groups have IPv4 alone. All of that works. The daemon logs it
+// once.
 func TestRootHostWithoutIPv6(t *testing.T) {
 	netnstest.Root(t)
 	const key = "ipv6/conf/default/disable_ipv6"
@@ -85,9 +87,9 @@ func TestRootHostWithoutIPv6(t *testing.T) {
 	if err := n.SelfTest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g := testGroup("checkout", func(g *spec.Group) { intercepting(g); published(g) })
+	g := testGroup("checkout", func(g *spec.Group) { withIntercept(g); withPublish(g) })
 	defer removeGroup(t, n, g.Name)
-	up(t, n, g)
+	bringUp(t, n, g)
 	got := n.Observe(t.Context(), g.Name, g)
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Present}, presences(got)); diff != "" {
 		t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
@@ -96,6 +98,6 @@ func TestRootHostWithoutIPv6(t *testing.T) {
 		t.Errorf("addresses are %v, want one of IPv4", got.Addrs)
 	}
 	if n := strings.Count(log.String(), "IPv6 turned off"); n != 1 {
-		t.Errorf("said %d times:\n%s", n, log.String())
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }
