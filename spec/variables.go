@@ -29,9 +29,9 @@ func VarsFromEnviron(environ []string) map[string]string {
 	return vars
 }
 
-// Variables returns the names of the variables that a group file declares, sorted. A caller with values
-// for several files can then give each file its own. In a file with syntax errors it finds what the
-// parser makes of it. A file that can't be parsed at all declares none.
+// Variables returns the names of the variables that a group file declares, sorted. A caller with
+// values for several files can then give each file its own. In a file with syntax errors it finds
+// what the parser makes of it. A file that can't be parsed at all declares none.
 func Variables(src []byte) []string {
 	if _, what := exceeds("", src); what != "" {
 		return nil

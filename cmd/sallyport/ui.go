@@ -122,7 +122,8 @@ func usage(err error, hint_ string) error {
 	return &usageError{&hint.Error{Err: err, Hint: hint_}}
 }
 
-// joinLines joins the lines of a text by "; ". Unlike [hint.OneLine] it keeps the other white space.
+// joinLines joins the lines of a text by "; ". Unlike [hint.OneLine] it keeps the other white
+// space.
 func joinLines(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

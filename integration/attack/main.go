@@ -1,16 +1,16 @@
 // Command attack tries to get a packet out of a group, one technique at a time. It runs in the
 // containers of the integration tests, as a member and, for the control, as the ambassador.
 //
-//	attack try TECHNIQUE HOST PORT    one attempt; prints a Result as JSON
-//	attack serve ADDR                 do what callers ask for, in a line: HOW TECHNIQUE HOST PORT.
-//	                                  HOW is self, child, orphan, or child386, a child that uses the
-//	                                  32-bit system calls
-//	attack loop HOST,... PORT PAUSE   connect and send, from the first instruction on, until killed
-//	attack flood THREADS              the same as fast as it goes, to a new destination each time
-//	attack visit HOST PORT PAUSE      ask for an echo again and again, and print the answers' number
-//	attack steady HOST PORT           keep a TCP and a UDP flow from a port that others may share
-//	attack listen PORT [NAME]         TCP and UDP echo on every address of both families. With a name
-//	                                  it shares its port.
+//	attack try TECHNIQUE HOST PORT  one attempt; prints a Result as JSON
+//	attack serve ADDR               do what callers ask for, in a line: HOW TECHNIQUE HOST PORT.
+//	                                HOW is self, child, orphan, or child386, a child that uses the
+//	                                32-bit system calls
+//	attack loop HOST,... PORT PAUSE connect and send, from the first instruction on, until killed
+//	attack flood THREADS            the same as fast as it goes, to a new destination each time
+//	attack visit HOST PORT PAUSE    ask for an echo again and again, and print the answers' number
+//	attack steady HOST PORT         keep a TCP and a UDP flow from a port that others may share
+//	attack listen PORT [NAME]       TCP and UDP echo on every address of both families. With a name
+//	                                it shares its port.
 //
 // What bites: an attempt that was refused exits 0 all the same. Whether something came out is for
 // the capture to say.

@@ -54,8 +54,8 @@ type soakGroup struct {
 }
 
 // TestLifeSoak applies, updates, stops, starts, restarts and removes groups at random. Meanwhile it
-// kills the daemon, containerd, the shims and the programs. In the end there is what was requested
-// last, all of it and nothing else. At no time does a packet of a member get out.
+// kills the daemon, containerd, the shims and the programs. In the end the last requests hold, all
+// of them and nothing else. At no time does a packet of a member get out.
 func TestLifeSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {

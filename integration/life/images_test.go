@@ -41,7 +41,7 @@ func TestImagesOfAGeneration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// expect tells the images apart by a program that only one of them has.
+			// expect distinguishes the images by a program that only one of them has.
 			expect := func(when string, generation int, attack bool) {
 				t.Helper()
 				machine.Eventually(t, 20*time.Second, when, func() error {

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim/group"
 )
 
-// grown is a group in the language of the first release. Its second argument is what later releases
-// added, the third what they added to its sidecar.
+// grown is a group in the language of the first release. Its second argument has the additions of
+// later releases, the third their additions to its sidecar.
 const grown = `
 group "grown" {
   %[2]s

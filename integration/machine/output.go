@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An Output is what a process has printed so far.
+// An Output holds the output of a process so far.
 type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

@@ -21,7 +21,8 @@ type Watch struct {
 // AmbassadorAddr returns the address that the nth ambassador sends to.
 func AmbassadorAddr(n int) string { return fmt.Sprintf("198.51.100.%d", 100+n) }
 
-// NewWatch listens on a host until the test ends. The links that the host has now belong to no group.
+// NewWatch listens on a host until the test ends. The links that the host has now belong to no
+// group.
 func NewWatch(t testing.TB, ns netns.NsHandle) *Watch {
 	t.Helper()
 	w := &Watch{Capture: &Capture{ns: ns, links: map[int]bool{}, ended: make(chan struct{})}, notLinks: map[int]bool{}, doors: map[byte]int{}}

@@ -97,7 +97,7 @@ func (o outcome) lacking() bool {
 // nowhere stands for the address in techniques that have no destination.
 const nowhere = "-"
 
-// An attackOrder is what an attacker is to do. Port 0 means RemotePort.
+// An attackOrder is an instruction for an attacker. Port 0 means RemotePort.
 type attackOrder struct {
 	how       string // self, child, orphan, child386
 	technique string

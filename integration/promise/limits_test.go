@@ -134,8 +134,8 @@ func (b *bulk) transfer(t testing.TB, ns netns.NsHandle, direction byte, d time.
 }
 
 // TestRate checks that the file limits how much passes in a second in each direction, and that its
-// next version applies to what runs. Without a rate ten times as much passes, so the rate is what
-// was measured.
+// next version applies to what runs. Without a rate ten times as much passes, so the test
+// measured the rate.
 func TestRate(t *testing.T) {
 	m := machine.New(t, "")
 	b := serveBulk(t, m.Network)

@@ -48,8 +48,8 @@ type try struct {
 	err error
 }
 
-// An outboundTest is what the tests of outbound techniques need: a group of attackers, a second one
-// with an init among its members, and the capture of what comes out of both.
+// An outboundTest is the setup of the tests of outbound techniques: a group of attackers, a second
+// one with an init among its members, and the capture of what comes out of both.
 type outboundTest struct {
 	*machine.Machine
 	ns      netns.NsHandle

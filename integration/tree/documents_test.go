@@ -128,8 +128,8 @@ func TestDocumentParts(t *testing.T) {
 	}
 }
 
-// section returns the text below a heading of the second level, up to the next one. It returns "" if
-// there is no such heading.
+// section returns the text below a heading of the second level, up to the next one. It returns ""
+// if there is no such heading.
 func section(text, heading string) string {
 	_, after, found := strings.Cut("\n"+text, "\n"+heading+"\n")
 	if !found {

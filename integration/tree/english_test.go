@@ -12,24 +12,21 @@ import (
 // commentColumns is how wide a line may be that holds only a comment. A tab counts tabColumns.
 const commentColumns, tabColumns = 100, 4
 
-// wideComments is how many wider ones the tree may have.
-const wideComments = 1216
-
 // phrases make a sentence hard to read, above all for readers who are not native speakers. Each has
 // a budget for all comments and documents together. Lower the budget when the tree has fewer.
 var phrases = []struct {
 	phrase string
 	budget int
 }{
-	{"says that", 71},
-	{"tells", 75},
-	{"told of", 26},
-	{"is what", 168},
-	{"are what", 20},
-	{"of which", 31},
-	{"nobody", 102},
-	{"somebody", 36},
-	{"whoever", 30},
+	{"says that", 0},
+	{"tells", 0},
+	{"told of", 0},
+	{"is what", 0},
+	{"are what", 0},
+	{"of which", 0},
+	{"nobody", 1}, // the user,
+	{"somebody", 0},
+	{"whoever", 0},
 }
 
 // isDocument reports whether the phrases count in a file that is not Go.
@@ -42,9 +39,8 @@ func TestCommentWidth(t *testing.T) {
 	for _, f := range goFiles(t) {
 		wide = append(wide, wideLines(f)...)
 	}
-	if len(wide) > wideComments {
-		t.Errorf("%d lines of comments are wider than %d columns, at most %d may be; wrap them:\n%s",
-			len(wide), commentColumns, wideComments, strings.Join(wide, "\n"))
+	if len(wide) > 0 {
+		t.Errorf("%d lines of comments are wider than %d columns; wrap them:\n%s", len(wide), commentColumns, strings.Join(wide, "\n"))
 	}
 }
 

@@ -85,7 +85,8 @@ var closedLaw = map[string][]string{
 	"shim/promise": {"github.com/opencontainers/runtime-spec/specs-go", "golang.org/x/sys/unix", modulePath + "/spec"},
 }
 
-// clientLaw lists what nothing that talks to the daemon may depend on, so that a client stays small.
+// clientLaw lists what nothing that talks to the daemon may depend on, so that a client stays
+// small.
 var clientLaw = []string{
 	modulePath + "/netns", modulePath + "/shim/keeper", modulePath + "/shim/runner", modulePath + "/shim/store",
 	modulePath + "/shim/journal", modulePath + "/shim/plan", "github.com/containerd", "github.com/google/nftables",

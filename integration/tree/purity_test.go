@@ -16,7 +16,7 @@ import (
 // spec doesn't: it imports io/fs to tell apart the errors of the function that reads files for it.
 var purePackages = []string{"shim/oci", "shim/plan", "shim/promise", "shim/reach", "shim/restart"}
 
-// impureImports are what a pure package may not import itself.
+// impureImports may not be imported by a pure package.
 var impureImports = []string{"context", "io/fs", "net", "os"}
 
 // clockCalls are the functions of package time that read the clock.

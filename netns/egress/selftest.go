@@ -236,7 +236,7 @@ func refused(p *helper.Process, to netip.AddrPort) error {
 	return nil
 }
 
-// isDenied reports whether the error is what a caller gets when its packet is dropped or rejected
+// isDenied reports whether a caller gets this error when its packet is dropped or rejected
 // on its way out.
 func isDenied(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ECONNREFUSED)

@@ -26,7 +26,7 @@ func Apply(conn *Conn, t Table) (changed bool, err error) {
 	if err := write(conn, t, found); err != nil {
 		return false, fmt.Errorf("write table %q: %w", t.Name, err)
 	}
-	// No other batch came in between: the table is what was written.
+	// No other batch came in between: the table is as it was written.
 	if after, err := conn.Generation(); err == nil && after.Follows(before) {
 		remember(after, t)
 	}

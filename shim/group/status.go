@@ -41,7 +41,7 @@ const (
 	Stopped   State = "stopped"   // by an operator, or by the failure of a container that stops the group; nothing runs
 )
 
-// A Status is what "ps" and "status" show for a group. Its JSON is part of the control socket's
+// A Status holds what "ps" and "status" show for a group. Its JSON is part of the control socket's
 // protocol.
 type Status struct {
 	Name       string            `json:"name"`
@@ -56,7 +56,7 @@ type Status struct {
 	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words; replaces the field of Door
 	Labels     map[string]string `json:"labels,omitempty"`
 	Containers []ContainerStatus `json:"containers"`
-	// Waiting is what the group waits for to become ready, on one line: "waits for proxy
+	// Waiting says on one line what the group needs to become ready: "waits for proxy
 	// (ambassador) to be ready: ...". It is empty if the group waits for nothing that comes about
 	// by itself.
 	Waiting string `json:"waiting,omitempty"`
@@ -100,7 +100,7 @@ func (st *ContainerStatus) Exit(status uint32, oom bool) {
 	st.ExitStatus, st.Signal, st.OOMKilled = &status, signalName(status), oom
 }
 
-// A Preview is what an apply would do to one group.
+// A Preview lists what an apply would do to one group.
 type Preview struct {
 	Group  string   `json:"group"`
 	Steps  []string `json:"steps"`           // the text of each step; empty: nothing to do

@@ -27,9 +27,9 @@
 //	                                                                    ▼
 //	                                                                   undo
 //
-// The keeper remembers nothing about the host. On disk is what is wanted ([store.Store]), with the
-// digests of its images ([group.ImageDigests]), and what happened ([journal.Journal]). So after a
-// keeper was killed between any two steps, the next one observes and goes on from there. A keeper
+// The keeper remembers nothing about the host. The disk has what is wanted ([store.Store]), with
+// the digests of its images ([group.ImageDigests]), and what happened ([journal.Journal]). So after
+// a keeper was killed between any two steps, the next one observes and goes on from there. A keeper
 // that is stopped leaves every group running.
 //
 // What bites: a runner without a wanted definition removes its group. A new runner runs only after

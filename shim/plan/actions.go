@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An action is what a plan does to one wanted container.
+// An action is done by a plan to one wanted container.
 type action int
 
 const (
@@ -38,7 +38,7 @@ func (c *containerPlan) created() bool { return c.action == actionCreate || c.re
 // toStart reports whether the container is to be started, now or in a later plan.
 func (c *containerPlan) toStart() bool { return c.action != actionKeep && c.action != actionKill }
 
-// A containersPlan is what a plan does to all containers of a group.
+// A containersPlan has the actions of a plan for all containers of a group.
 type containersPlan struct {
 	in       Input
 	wanted   []*containerPlan      // in the order of the group file

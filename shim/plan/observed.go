@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Observed is what one observation of the host found of a group.
+// Observed is the result of one observation of the host, for one group.
 type Observed struct {
 	Net           host.NetState
 	Limits        host.Presence // of the whole group: exactly the wanted ones are in force

@@ -148,7 +148,7 @@ func (p path) String() string {
 	}
 }
 
-// givenUp is what an operator gives up with a capability. Plan, status and doctor print it.
+// givenUp describes what an operator gives up with a capability. Plan, status and doctor print it.
 var givenUp = map[string]string{
 	"NET_ADMIN": "it can change the group's rules; what keeps members in is the fence alone",
 	"NET_RAW":   "it sees what members send on loopback, and sends packets of any form",

@@ -26,9 +26,9 @@ func Backoff(row int, chance float64) time.Duration {
 	return d + time.Duration(float64(d)*backoffExtra*chance)
 }
 
-// Records are what keepers have seen of the containers of one group, by name. The next keeper can't
-// see what happened before it. So each end is saved when it is seen, and each stop before it is
-// made ([store.Store.SetRestarts]). The JSON is that file's. No method changes the receiver.
+// Records hold what keepers have seen of the containers of one group, by name. The next keeper
+// can't see what happened before it. So each end is saved when it is seen, and each stop before it
+// is made ([store.Store.SetRestarts]). The JSON is that file's. No method changes the receiver.
 type Records map[string]Record
 
 // A Record is about one container. The zero value is a container that was never seen to start or

@@ -40,7 +40,7 @@ func restartedEvent(name, container string, last restart.Record) group.Event {
 	}
 }
 
-// recordState records a state if the group was not in it before. err is what is wrong in it. The
+// recordState records a state if the group was not in it before. err is the problem in it. The
 // state gone is not recorded for a group that had no state before.
 func (r *Runner) recordState(s group.State, err error) {
 	if s != r.recordedState && !(s == group.Gone && r.recordedState == "") {

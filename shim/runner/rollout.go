@@ -13,7 +13,7 @@ import (
 
 // judgeRollout decides what the reconciliation of seq means for the wanted generation, and acts on
 // it. A generation that has become ready in time is recorded as proved. One that has not is
-// reverted. why is what is wrong with the group: err, or the error for a late generation. again
+// reverted. why is the problem of the group: err, or the error for a late generation. again
 // reports whether the generation was reverted, so that something else is wanted by now.
 func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state group.State, err error) (why error, again bool) {
 	d, now := r.desiredNow()

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// updateStatus makes the status from an observation, and returns its state. err is what is wrong. A
-// nil err means nothing. busy reports whether steps are about to be done.
+// updateStatus makes the status from an observation, and returns its state. err is the problem. A
+// nil err means that there is none. busy reports whether steps are about to be done.
 func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	containers := r.addOutput(in, plan.ContainerStatuses(in))
 	r.mu.Lock()

@@ -63,8 +63,8 @@ func (n *Network) choosePair(group string) (addrs.Pair, error) {
 	return pair, err
 }
 
-// checkRoutes returns an error if a route of the host leads into our prefixes. After a check without
-// an error it does not read the routes again: with many links there are many.
+// checkRoutes returns an error if a route of the host leads into our prefixes. After a check
+// without an error it does not read the routes again: with many links there are many.
 func (n *Network) checkRoutes() error {
 	if n.routesChecked {
 		return nil

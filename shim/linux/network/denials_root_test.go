@@ -129,8 +129,8 @@ func TestRootDenialsOfTheHost(t *testing.T) {
 	h.expectDenials(want...)
 }
 
-// If a member tries thousands of destinations, the kernel remembers at most 1024 of them. Each packet
-// is still refused at once and counted. The ambassador is not affected.
+// If a member tries thousands of destinations, the kernel remembers at most 1024 of them. Each
+// packet is still refused at once and counted. The ambassador is not affected.
 func TestRootDenialsUnderAFlood(t *testing.T) {
 	h := newHarness(t, nil)
 	to := netip.AddrPortFrom(h.out.Addr4, 443)

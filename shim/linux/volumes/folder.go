@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// mountPersistent makes the folder of a persistent volume if it is missing, and mounts it. If have is
-// not nil, the volume is mounted already.
+// mountPersistent makes the folder of a persistent volume if it is missing, and mounts it. If have
+// is not nil, the volume is mounted already.
 func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spec.Volume) error {
 	kept := v.layout.PersistentPath(group, vol.Name)
 	if err := makePersistent(kept, vol); err != nil {

@@ -15,8 +15,8 @@ import (
 // read it.
 const ownershipAttr = "trusted.sallyport.made"
 
-// setOwnership sets the owner and mode of a volume's folder and notes them in [ownershipAttr]. It is
-// no error if the filesystem has no such attributes; see [lastOwnership].
+// setOwnership sets the owner and mode of a volume's folder and notes them in [ownershipAttr]. It
+// is no error if the filesystem has no such attributes; see [lastOwnership].
 func setOwnership(path string, vol spec.Volume) error {
 	uid, gid, mode, err := vol.Ownership()
 	if err != nil {
