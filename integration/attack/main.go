@@ -9,8 +9,8 @@
 //	attack flood THREADS            the same as fast as it goes, to a new destination each time
 //	attack visit HOST PORT PAUSE    ask for an echo again and again, and print the answers' number
 //	attack steady HOST PORT         keep a TCP and a UDP flow from a port that others may share
-//	attack listen PORT [NAME]       TCP and UDP echo on every address of both families. With a name
-//	                                it shares its port.
+//	attack listen PORT [NAME]       TCP and UDP echo on every address of both families. With a
+//	                                name it shares its port.
 //
 // What bites: an attempt that was refused exits 0 all the same. Whether something came out is for
 // the capture to say.
