@@ -18,19 +18,27 @@ func TestHierarchiesOfMounts(t *testing.T) {
 		err          error
 	}{
 		{name: "unified", mounts: "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
-			want: Hierarchies{V2: "/sys/fs/cgroup", Above: "/", Controllers: map[string]string{}}},
+			want: Hierarchies{V2: "/sys/fs/cgroup", Above: "/", V2Mounts: []string{"/sys/fs/cgroup"}, Controllers: map[string]string{}}},
 		{name: "hybrid", mounts: "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n" +
 			"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" +
 			"36 31 0:33 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n" +
 			"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
-			want: Hierarchies{V2: "/sys/fs/cgroup/unified", Above: "/",
+			want: Hierarchies{V2: "/sys/fs/cgroup/unified", Above: "/", V2Mounts: []string{"/sys/fs/cgroup/unified"},
 				V1: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"},
 				Controllers: map[string]string{"memory": "/sys/fs/cgroup/memory", "rw": "/sys/fs/cgroup/cpu,cpuacct",
 					"cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct"}}},
 		{name: "part of the hierarchy, at an odd place", mounts: `31 23 0:28 /docker/a\040b /mnt/c\134g rw - cgroup2 cgroup2 rw` + "\n",
-			want: Hierarchies{V2: `/mnt/c\g`, Above: "/docker/a b", Controllers: map[string]string{}}},
+			want: Hierarchies{V2: `/mnt/c\g`, Above: "/docker/a b", V2Mounts: []string{`/mnt/c\g`}, Controllers: map[string]string{}}},
 		{name: "v1 alone", mounts: "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup memory\n", err: ErrNoCgroup2,
 			want: Hierarchies{V1: []string{"/sys/fs/cgroup/memory"}, Controllers: map[string]string{"memory": "/sys/fs/cgroup/memory"}}},
+		{name: "a part of a v1 hierarchy is mounted a second time", mounts: "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup memory\n" +
+			"41 31 0:38 / /mnt/v2 rw - cgroup2 cgroup2 rw\n" +
+			"42 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n" +
+			"50 31 0:32 /g /mnt/part rw - cgroup cgroup memory\n",
+			want: Hierarchies{V2: "/mnt/v2", Above: "/", V2Mounts: []string{"/mnt/v2", "/sys/fs/cgroup"}, V1: []string{"/sys/fs/cgroup/memory", "/mnt/part"},
+				Controllers: map[string]string{"memory": "/sys/fs/cgroup/memory"}}},
+		{name: "only a part of a v1 hierarchy is mounted", mounts: "50 31 0:32 /g /mnt/part rw - cgroup cgroup memory\n", err: ErrNoCgroup2,
+			want: Hierarchies{V1: []string{"/mnt/part"}, Controllers: map[string]string{"memory": "/mnt/part"}}},
 		{name: "nothing", err: ErrNoCgroup2, want: Hierarchies{Controllers: map[string]string{}}},
 	}
 	for _, tt := range tests {

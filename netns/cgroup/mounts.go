@@ -13,13 +13,15 @@ var ErrNoCgroup2 = errors.New("no cgroup v2 hierarchy is mounted")
 
 // Hierarchies are the mount points of the host's cgroup file systems.
 type Hierarchies struct {
-	V2 string // mount point of the v2 hierarchy
+	V2 string // mount point of the v2 hierarchy. Of several the first
 	// Above is the path, from the root of the v2 hierarchy, of the cgroup mounted at V2. It is "/"
 	// except in some containers.
-	Above string
-	V1    []string // mount points of the v1 hierarchies of a hybrid host
-	// Controllers maps each v1 controller to the mount point of its hierarchy. Other mount options
-	// are keys as well.
+	Above    string
+	V2Mounts []string // all mount points of the v2 hierarchy
+	V1       []string // mount points of the v1 hierarchies of a hybrid host
+	// Controllers maps each v1 controller to the mount point of its hierarchy. A mount of only a
+	// part of it, such as a bind mount in a container's folder, is the last choice. Other mount
+	// options are keys as well.
 	Controllers map[string]string
 }
 
@@ -35,16 +37,20 @@ func FindHierarchies() (Hierarchies, error) {
 
 func fromMounts(mounts []*mountinfo.Info) (Hierarchies, error) {
 	h := Hierarchies{Controllers: map[string]string{}}
+	whole := map[string]bool{} // by controller: its mount shows all of the hierarchy
 	for _, m := range mounts {
 		switch m.FSType {
 		case "cgroup2":
+			h.V2Mounts = append(h.V2Mounts, m.Mountpoint)
 			if h.V2 == "" {
 				h.V2, h.Above = m.Mountpoint, m.Root
 			}
 		case "cgroup":
 			h.V1 = append(h.V1, m.Mountpoint)
 			for option := range strings.SplitSeq(m.VFSOptions, ",") {
-				h.Controllers[option] = m.Mountpoint
+				if m.Root == "/" || !whole[option] {
+					h.Controllers[option], whole[option] = m.Mountpoint, m.Root == "/"
+				}
 			}
 		}
 	}

@@ -38,8 +38,8 @@ const unifiedMount = "/sys/fs/cgroup"
 func findMounts() hostMounts {
 	h, _ := cgroup.FindHierarchies()
 	m := hostMounts{root: "/", memory: h.Controllers["memory"], blkio: h.Controllers["blkio"]}
-	if h.V2 == unifiedMount {
-		m.unified = h.V2
+	if slices.Contains(h.V2Mounts, unifiedMount) {
+		m.unified = unifiedMount
 	}
 	return m
 }

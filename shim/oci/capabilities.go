@@ -41,7 +41,7 @@ func checkCapabilities(c spec.Container) error {
 	for _, name := range c.Capabilities {
 		if !slices.Contains(spec.GrantableCapabilities(), name) {
 			return &hint.Error{
-				Err:  fmt.Errorf("container %q asks for the capability %s, which is a way around the group's rules", c.Name, name),
+				Err:  fmt.Errorf("container %q asks for the capability %s, which no container of a group can have", c.Name, name),
 				Hint: "take it out of the container's capabilities",
 			}
 		}
