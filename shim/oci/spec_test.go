@@ -182,7 +182,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 			in.Container.Resources.Memory, in.Container.Resources.Swap = 1<<20, new(int64)
 		}, `container "web": this host's kernel can't limit swap`, true},
 		{"a weight that can't be set", func(in *Input) { in.Container.Resources.IOWeight = 5 }, `container "web": this host has no disk weights`, true},
-		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which is a way around", true},
+		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"volume of another group", func(in *Input) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},
 	}
