@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
-
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
@@ -188,12 +186,12 @@ func doorLines(g group.Status) []string {
 		lines = append(lines, "rate: at most "+g.Rate.String())
 	}
 	if g.Quota != 0 {
-		text := fmt.Sprintf("quota: %s both ways together", units.BytesSize(float64(g.Quota)))
+		text := fmt.Sprintf("quota: %s both ways together", spec.FormatSize(int64(g.Quota)))
 		switch {
 		case g.QuotaUsed >= uint64(g.Quota):
 			text += ", spent: nothing passes; apply a larger quota to let traffic pass again"
 		case g.Counters != nil:
-			text += fmt.Sprintf(", %s of it spent", units.BytesSize(float64(g.QuotaUsed)))
+			text += fmt.Sprintf(", %s of it spent", spec.FormatSize(int64(g.QuotaUsed)))
 		}
 		lines = append(lines, text)
 	}
