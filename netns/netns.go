@@ -2,7 +2,7 @@
 // link to the host, addresses and routes. The namespace belongs to no process. A mount of its file
 // keeps it. It outlives every container in it and goes when it is unpinned.
 //
-// What bites: a thread moves into the namespace only to make it and to set and read its sysctls
+// Pitfall: a thread moves into the namespace only to make it and to set and read its sysctls
 // ([Apply], [ReflectMarks], [ReflectsMarks]), and to make the sockets of [DialLoopback]. Everything
 // else uses netlink sockets opened there. Paths under /proc/sys/net show the namespace of the
 // thread that opens them, never that of the file's owner.

@@ -1,7 +1,7 @@
 // Command sallyport runs groups of containers, each behind its ambassador. The one binary has a
 // verb for the daemon and the operator's verbs.
 //
-// What bites: the self-test of the rules starts this binary again for its helper processes. So
+// Pitfall: the self-test of the rules starts this binary again for its helper processes. So
 // main calls helper.Main before it reads the command line.
 package main
 

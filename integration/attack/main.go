@@ -12,7 +12,7 @@
 //	attack listen PORT [NAME]       TCP and UDP echo on every address of both families. With a
 //	                                name it shares its port.
 //
-// What bites: an attempt that was refused exits 0 all the same. Whether something came out is for
+// Pitfall: an attempt that was refused exits 0 all the same. Whether something came out is for
 // the capture to say.
 package main
 

@@ -2,7 +2,7 @@
 // are, programs of Debian's packages together with exactly the shared libraries that they need. It
 // needs no engine, no registry and no root.
 //
-// What bites: Debian's packages come from `apt-get download`, so the machine needs package lists.
+// Pitfall: Debian's packages come from `apt-get download`, so the machine needs package lists.
 // Run `apt-get update` first.
 package main
 

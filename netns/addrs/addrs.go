@@ -2,7 +2,7 @@
 // stores nothing: the addresses in use are read from the existing links. A group gets the same pair
 // again if that is free.
 //
-// What bites: one number picks the pair in both families, so the smaller prefix limits both.
+// Pitfall: one number picks the pair in both families, so the smaller prefix limits both.
 package addrs
 
 import (

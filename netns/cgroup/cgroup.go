@@ -1,7 +1,7 @@
 // Package cgroup finds the host's cgroup hierarchies, and makes, finds, lists and removes cgroups
 // in them. It is the only reader of the cgroup mounts.
 //
-// What bites: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made
+// Pitfall: the kernel's number for a cgroup belongs to one directory. A cgroup removed and made
 // again has another number.
 package cgroup
 

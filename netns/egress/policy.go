@@ -10,7 +10,7 @@
 // every restart. Refused packets are counted by container and destination in sets that the rules
 // fill themselves (denial.go).
 //
-// What bites: a rule has the number of a cgroup, not its path. A cgroup removed and made again has
+// Pitfall: a rule has the number of a cgroup, not its path. A cgroup removed and made again has
 // another number. Until [Apply] runs again, its packets are dropped. And no rule here may make the
 // kernel track connections in the namespace: no nat chain and no ct expression. The exception is
 // interception (intercept.go), which tracks the members' TCP alone.

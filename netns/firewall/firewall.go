@@ -5,7 +5,7 @@
 // pass. An accept in our table can't overrule a drop in another one. The other firewall's own rules
 // must therefore accept what comes from the groups' links and what goes to them.
 //
-// What bites: this package only reads. A rule that we put into another firewall's chain would
+// Pitfall: this package only reads. A rule that we put into another firewall's chain would
 // vanish when that firewall reloads its rules. Only its owner can make a rule last.
 package firewall
 

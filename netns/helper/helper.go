@@ -2,7 +2,7 @@
 // process of its own, which the kernel puts there before its first instruction. It reads calls from
 // a pipe. The self-test of the rules uses helpers, and so do the tests.
 //
-// What bites: the process is this very binary under another name, so main, or TestMain, has to call
+// Pitfall: the process is this very binary under another name, so main, or TestMain, has to call
 // [Main] first thing.
 package helper
 

@@ -1,6 +1,6 @@
 // Package netnsbench makes load in network namespaces and compares paths by it, for benchmarks.
 //
-// What bites: a load is a process of the test binary under another name, so TestMain has to call
+// Pitfall: a load is a process of the test binary under another name, so TestMain has to call
 // [Main] instead of [netnstest.Main].
 package netnsbench
 

@@ -2,7 +2,7 @@
 // namespaces of its own. There it makes further namespaces, links, helpers and captures. If a test
 // leaves something behind, its package fails.
 //
-// What bites: as root, [Main] starts the test binary a second time inside the namespaces. A
+// Pitfall: as root, [Main] starts the test binary a second time inside the namespaces. A
 // debugger attached to the first process sees nothing.
 package netnstest
 

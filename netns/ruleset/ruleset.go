@@ -1,7 +1,7 @@
 // Package ruleset handles one nftables table of the inet family as a value. The whole wanted table
 // is compared with the kernel's table. If they differ, it is replaced in one atomic batch.
 //
-// What bites: a table read back is compared rule by rule, but without `socket` expressions, which
+// Pitfall: a table read back is compared rule by rule, but without `socket` expressions, which
 // the nftables library can't read. A rule that differs only in the level of its cgroup match counts
 // as equal. A rule with another cgroup id does not.
 package ruleset

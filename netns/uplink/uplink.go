@@ -3,7 +3,7 @@
 // It is one nftables table whose rules never change. Groups are elements of its sets and maps, so
 // the cost of a packet does not grow with their number.
 //
-// What bites: this is the second layer. Flushing it cuts groups off or, at worst, lets an
+// Pitfall: this is the second layer. Flushing it cuts groups off or, at worst, lets an
 // ambassador talk to the host. It never lets a member out: the table inside the group's namespace
 // prevents that.
 package uplink

@@ -29,5 +29,5 @@
 // {"error":{...}}. If an error comes before everything else, its status code shows it too. Both
 // sides ignore fields, events and frames that they don't know.
 //
-// What bites: a caller that disconnects only stops waiting. What it had installed stays installed.
+// Pitfall: a caller that disconnects only stops waiting. What it had installed stays installed.
 package api

@@ -2,6 +2,6 @@
 // volumes, images and containers. It prints itself in an operator's words, fails where a test asks
 // for it, and records each violation of an [Invariant].
 //
-// What bites: a violation fails no call and no test. A test must check [Host.Violations] at its
+// Pitfall: a violation fails no call and no test. A test must check [Host.Violations] at its
 // end.
 package hosttest

@@ -32,6 +32,6 @@
 // a keeper was killed between any two steps, the next one observes and goes on from there. A keeper
 // that is stopped leaves every group running.
 //
-// What bites: a runner without a wanted definition removes its group. A new runner runs only after
+// Pitfall: a runner without a wanted definition removes its group. A new runner runs only after
 // its first Want, and a group whose file cannot be read keeps its last good definition.
 package keeper

@@ -2,6 +2,6 @@
 // container, unchanged, to one file in the group's log folder, even while no daemon runs. This
 // package finds the file's last lines and follows it.
 //
-// What bites: nothing here deletes. The output of a removed group stays, so that its last lines can
+// Pitfall: nothing here deletes. The output of a removed group stays, so that its last lines can
 // be read. A later group of the same name appends to it.
 package logs

@@ -54,6 +54,6 @@
 // ([host.Health]) are in memory alone. A new runner does not know them, and restarts nothing
 // because of that.
 //
-// What bites: unknown is not absent. A failed read must come back as [host.Unknown], or as an error
+// Pitfall: unknown is not absent. A failed read must come back as [host.Unknown], or as an error
 // of Observe. Otherwise the runner takes the group for gone and builds it a second time.
 package runner

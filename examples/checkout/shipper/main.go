@@ -1,7 +1,7 @@
 // Command shipper is the example's sidecar. It follows the app's log in the shared volume and posts
 // its lines to a log service. It reaches the service through the ambassador on localhost.
 //
-// What bites: a line is sent at least once. Lines that the service did not confirm are sent again,
+// Pitfall: a line is sent at least once. Lines that the service did not confirm are sent again,
 // and after a restart the shipper begins at the start of the file.
 package main
 

@@ -1,6 +1,6 @@
 // Package cgroups puts the limits of groups in force, in the cgroups of a real host.
 //
-// What bites: on a hybrid host a controller is in a v1 hierarchy or in v2's, and the two have
+// Pitfall: on a hybrid host a controller is in a v1 hierarchy or in v2's, and the two have
 // different files for the same limit.
 package cgroups
 

@@ -1,7 +1,7 @@
 // Package network makes the networks of groups on a real host: namespaces, rules, links and what
 // the host does for them.
 //
-// What bites: the rules name cgroups by number. A cgroup that is removed and made again has another
+// Pitfall: the rules name cgroups by number. A cgroup that is removed and made again has another
 // number, so the rules are no longer in force as wanted.
 package network
 

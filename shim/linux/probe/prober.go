@@ -1,6 +1,6 @@
 // Package probe asks the probes of containers on a real host.
 //
-// What bites: an error that wraps [host.ErrNotAsked] means that the container was not asked. It
+// Pitfall: an error that wraps [host.ErrNotAsked] means that the container was not asked. It
 // must not count against the container.
 package probe
 

@@ -1,6 +1,6 @@
 // Package volumes mounts the volumes of groups on a real host.
 //
-// What bites: containers write to a volume, so its content is never trusted. The daemon follows no
+// Pitfall: containers write to a volume, so its content is never trusted. The daemon follows no
 // link in it and deletes through no mount in it.
 package volumes
 
