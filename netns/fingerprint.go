@@ -28,7 +28,7 @@ func FingerprintOf(ns *os.File) (Fingerprint, error) {
 	if err != nil {
 		return 0, err
 	}
-	routes, err := h.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := Dump(func() ([]netlink.Route, error) { return h.RouteList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return 0, fmt.Errorf("list routes: %w", err)
 	}
@@ -62,10 +62,10 @@ func HostFingerprints() (map[string]Fingerprint, error) {
 }
 
 func linksAndAddrs(h *netlink.Handle) (links []netlink.Link, addrs map[int][]string, err error) {
-	if links, err = h.LinkList(); err != nil {
+	if links, err = Dump(h.LinkList); err != nil {
 		return nil, nil, fmt.Errorf("list links: %w", err)
 	}
-	list, err := h.AddrList(nil, netlink.FAMILY_ALL)
+	list, err := Dump(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("list addresses: %w", err)
 	}

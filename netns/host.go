@@ -13,7 +13,7 @@ type HostLink struct{ Name, Alias string }
 
 // Links lists the host's links whose alias has the prefix.
 func Links(aliasPrefix string) ([]HostLink, error) {
-	all, err := netlink.LinkList()
+	all, err := Dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -35,7 +35,7 @@ func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("find link %q: %w", name, err)
 	}
-	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	list, err := Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, true, fmt.Errorf("list addresses of link %q: %w", name, err)
 	}
@@ -47,7 +47,7 @@ func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
 
 // Addresses returns the addresses of all the host's links.
 func Addresses() ([]netip.Addr, error) {
-	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	list, err := Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -61,7 +61,7 @@ func Addresses() ([]netip.Addr, error) {
 // Routes lists the destinations of the host's routes, without those of links whose alias has the
 // prefix.
 func Routes(exceptAlias string) ([]netip.Prefix, error) {
-	links, err := netlink.LinkList()
+	links, err := Dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -69,7 +69,7 @@ func Routes(exceptAlias string) ([]netip.Prefix, error) {
 	for _, l := range links {
 		ours[l.Attrs().Index] = strings.HasPrefix(l.Attrs().Alias, exceptAlias)
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := Dump(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}

@@ -177,7 +177,7 @@ func routes(l Link, index int) []netlink.Route {
 
 // ensureAddrs gives the link exactly the addresses.
 func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error {
-	have, err := h.AddrList(link, netlink.FAMILY_ALL)
+	have, err := Dump(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -274,7 +274,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 
 // hasAddrs reports whether the link has exactly the addresses. It ignores link-local ones.
 func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, error) {
-	have, err := h.AddrList(link, netlink.FAMILY_ALL)
+	have, err := Dump(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return false, err
 	}
@@ -293,7 +293,7 @@ func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, er
 }
 
 func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
-	have, err := h.RouteList(nil, netlink.FAMILY_ALL)
+	have, err := Dump(func() ([]netlink.Route, error) { return h.RouteList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return false, err
 	}

@@ -26,7 +26,7 @@ func ensureNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, 
 }
 
 func hasNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) (bool, error) {
-	have, err := h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
+	have, err := Dump(func() ([]netlink.Neigh, error) { return h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL) })
 	if err != nil {
 		return false, err
 	}

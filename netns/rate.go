@@ -63,7 +63,7 @@ func rateError(err error) error {
 }
 
 func hasRate(h *netlink.Handle, link netlink.Link, bits uint64) (bool, error) {
-	have, err := h.QdiscList(link)
+	have, err := Dump(func() ([]netlink.Qdisc, error) { return h.QdiscList(link) })
 	if err != nil {
 		return false, fmt.Errorf("list queues: %w", err)
 	}

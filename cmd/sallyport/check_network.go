@@ -6,20 +6,21 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
 	"github.com/sallyport/sallyport/netns/firewall"
+	"github.com/sallyport/sallyport/netns/ruleset"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/linux/network"
 )
 
 func checkNFTables(context.Context) (string, error) {
-	conn, err := nftables.New()
+	conn, err := ruleset.Open(0)
 	if err == nil {
-		_, err = conn.ListTables()
+		defer conn.Close()
+		_, err = conn.Generation()
 	}
 	if err != nil {
 		return "", unmet("as root: modprobe nf_tables", "the kernel's nftables don't answer: %w", err)

@@ -11,7 +11,6 @@ package firewall
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/google/nftables/expr"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
 // A Verdict is how the host's other firewalls treat forwarded packets. The zero value means that
@@ -71,10 +71,15 @@ type firewall struct {
 }
 
 func read(ownTable string) ([]firewall, error) {
-	conn, err := nftables.New()
+	conn, err := ruleset.Open(0)
 	if err != nil {
 		return nil, err
 	}
+	defer conn.Close()
+	return ruleset.Read(conn, func(ruleset.Generation) ([]firewall, error) { return readAll(conn, ownTable) })
+}
+
+func readAll(conn *ruleset.Conn, ownTable string) ([]firewall, error) {
 	chains, err := conn.ListChains()
 	if err != nil {
 		return nil, fmt.Errorf("list chains: %w", err)
@@ -90,9 +95,6 @@ func read(ownTable string) ([]firewall, error) {
 				continue
 			}
 			rules, err := conn.GetRules(c.Table, c)
-			if errors.Is(err, os.ErrNotExist) {
-				continue // the chain was deleted in the meantime
-			}
 			if err != nil {
 				return nil, fmt.Errorf("list rules of chain %s: %w", c.Name, err)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/helper"
 )
@@ -82,7 +83,7 @@ func enter() error {
 // leftovers lists what tests must not leave behind.
 func leftovers() map[string]bool {
 	found := map[string]bool{}
-	links, _ := netlink.LinkList()
+	links, _ := netns.Dump(netlink.LinkList)
 	for _, l := range links {
 		found["link "+l.Attrs().Name] = true
 	}

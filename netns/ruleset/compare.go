@@ -1,12 +1,15 @@
 package ruleset
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
+
+	"github.com/sallyport/sallyport/netns"
 )
 
 // A likeness is how much of a table the kernel holds already.
@@ -39,18 +42,16 @@ func Matches(conn *Conn, t Table) (bool, error) {
 // Holds reports whether the kernel has all chains of the table, with their hooks and policies. It
 // compares neither rules nor what else is in the table.
 func Holds(conn *Conn, t Table) (bool, error) {
-	at, err := conn.Generation()
-	if err != nil {
-		return false, err
-	}
-	if known, ok := recall(at, t.Name); ok {
-		return holdsChains(known.chains(), t), nil
-	}
-	if ok, err := Exists(conn, t.Name); err != nil || !ok {
-		return false, err
-	}
-	got, err := readChains(conn, t)
-	return holdsChains(got, t), err
+	return Read(conn, func(at Generation) (bool, error) {
+		if known, ok := recall(at, t.Name); ok {
+			return holdsChains(known.chains(), t), nil
+		}
+		if ok, err := Exists(conn, t.Name); err != nil || !ok {
+			return false, err
+		}
+		got, err := readChains(conn, t)
+		return holdsChains(got, t), err
+	})
 }
 
 // Exists reports whether there is a table of that name.
@@ -65,38 +66,27 @@ func Exists(conn *Conn, name string) (bool, error) {
 	}
 }
 
-// mostReads is how often a table is read again because other tables change meanwhile.
-const mostReads = 5
-
-// compare reads the table at a generation, or recalls it. The kernel's lists are unreliable while
-// any table changes, also one of another program: then compare reads again.
+// compare reads the table at a generation, or recalls it. A table that looks as wanted is as
+// wanted, whatever other tables did meanwhile. One that looks different is read again.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
-	if at, err = conn.Generation(); err != nil {
-		return f, at, err
-	}
-	for range mostReads {
+	f, err = netns.Dump(func() (f finding, err error) {
+		if at, err = conn.Generation(); err != nil {
+			return f, err
+		}
 		if known, ok := recall(at, t.Name); ok {
 			f, err = compareKnown(conn, known, t)
 		} else {
 			f, err = compareAll(conn, t)
 		}
-		if err != nil || f.likeness == same {
-			break
+		if err == nil && f.likeness == same {
+			return f, nil
 		}
-		after, err := conn.Generation()
-		if err != nil || after == at {
-			return f, at, err
-		}
-		at = after
+		return f, cmp.Or(conn.changedSince(at), err)
+	})
+	if err == nil && f.likeness == same {
+		remember(at, t)
 	}
-	switch {
-	case err != nil:
-		return f, at, err
-	case f.likeness != same:
-		return f, at, errors.New("others change tables faster than this one can be read")
-	}
-	remember(at, t)
-	return f, at, nil
+	return f, at, err
 }
 
 func compareAll(conn *Conn, t Table) (finding, error) {
@@ -237,7 +227,7 @@ func sameSets(conn *Conn, t Table) (bool, error) {
 }
 
 func sameCounters(conn *Conn, t Table) (bool, error) {
-	counts, err := Counts(conn, t.Name)
+	counts, err := readCounts(conn, t.Name)
 	if err != nil || len(counts) != len(t.Counters) {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -17,15 +18,22 @@ type Counter struct {
 
 // Counts reads the named counters of a table. An absent table is os.ErrNotExist.
 func Counts(conn *Conn, table string) (map[string]Counter, error) {
-	switch ok, err := Exists(conn, table); {
-	case err != nil:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
-	case !ok:
-		return nil, fmt.Errorf("read counters of table %q: %w", table, os.ErrNotExist)
-	}
-	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	counts, err := Read(conn, func(Generation) (map[string]Counter, error) {
+		if ok, err := Exists(conn, table); err != nil || !ok {
+			return nil, cmp.Or(err, os.ErrNotExist)
+		}
+		return readCounts(conn, table)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read counters of table %q: %w", table, err)
+	}
+	return counts, nil
+}
+
+func readCounts(conn *Conn, table string) (map[string]Counter, error) {
+	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	if err != nil {
+		return nil, err
 	}
 	counts := make(map[string]Counter, len(objs))
 	for _, o := range objs {
@@ -47,13 +55,12 @@ type CountedElement struct {
 // is os.ErrNotExist. Packets go on filling the set meanwhile: the kernel may leave out an element
 // that is new.
 func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) {
-	switch ok, err := Exists(conn, table); {
-	case err != nil:
-		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
-	case !ok:
-		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, os.ErrNotExist)
-	}
-	elements, err := conn.GetSetElements(s.Handle(table))
+	elements, err := Read(conn, func(Generation) ([]nftables.SetElement, error) {
+		if ok, err := Exists(conn, table); err != nil || !ok {
+			return nil, cmp.Or(err, os.ErrNotExist)
+		}
+		return conn.GetSetElements(s.Handle(table))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, table, err)
 	}

@@ -42,7 +42,7 @@ func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
 
 // readQuotas reads the quotas of a table, by name.
 func readQuotas(conn *Conn, table string) (map[string]Quota, error) {
-	spent, err := Spent(conn, table)
+	spent, err := readSpent(conn, table)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,17 @@ type Expense struct {
 
 // Spent reads the quotas of a table by name.
 func Spent(conn *Conn, table string) (map[string]Expense, error) {
-	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	spent, err := Read(conn, func(Generation) (map[string]Expense, error) { return readSpent(conn, table) })
 	if err != nil {
 		return nil, fmt.Errorf("read quotas of table %q: %w", table, err)
+	}
+	return spent, nil
+}
+
+func readSpent(conn *Conn, table string) (map[string]Expense, error) {
+	objs, err := conn.GetNamedObjects(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+	if err != nil {
+		return nil, err
 	}
 	out := map[string]Expense{}
 	for _, o := range objs {

@@ -98,19 +98,25 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	if err != nil || at == u.knownAt {
 		return u.known, err
 	}
-	out := elements{}
-	if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
-		return out, err
-	}
-	for _, s := range u.entrySets() {
-		xs, err := conn.GetSetElements(s.Handle(u.config.Table))
-		if err != nil {
-			return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, u.config.Table, err)
+	out, err := ruleset.Read(conn, func(now ruleset.Generation) (elements, error) {
+		out := elements{}
+		at = now
+		if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
+			return out, err
 		}
-		out[s.Name] = xs
+		for _, s := range u.entrySets() {
+			xs, err := conn.GetSetElements(s.Handle(u.config.Table))
+			if err != nil {
+				return nil, fmt.Errorf("read set %q of table %q: %w", s.Name, u.config.Table, err)
+			}
+			out[s.Name] = xs
+		}
+		return out, nil
+	})
+	if err == nil {
+		u.known, u.knownAt = out, at
 	}
-	u.known, u.knownAt = out, at
-	return out, nil
+	return out, err
 }
 
 // diff returns the elements to add and to delete so that the table holds exactly the entry for its

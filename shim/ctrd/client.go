@@ -46,9 +46,10 @@ type Client struct {
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
+	turns   execTurns
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
-	leftoverAfter, shimAnswers time.Duration
+	leftoverAfter, shimAnswers, execStarts time.Duration
 }
 
 // New validates the config. The client connects at the first call, so containerd may come up later,
@@ -65,7 +66,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

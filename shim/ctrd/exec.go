@@ -3,15 +3,19 @@ package ctrd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim/hint"
@@ -24,18 +28,35 @@ import (
 // process may hold the output open.
 const drainTimeout = 2 * time.Second
 
+// execStarts is how long a process may take to start, once it is its turn. Only a shim that hangs
+// takes that long. Each Client has a value of its own, which tests shorten.
+const execStarts = time.Minute
+
 var _ host.Execer = (*Client)(nil)
 
 // Exec implements [host.Execer]. The process has user, capabilities, seccomp filter and cgroup of
-// the container's program. It is killed when ctx ends. Exec reads a blocking Stdin until its Read
-// returns, so the caller closes it.
+// the container's program. It waits for its turn to start. It is killed when ctx ends. Exec reads a
+// blocking Stdin until its Read returns, so the caller closes it.
 func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
 	id := spec.ID(req.Group, req.Container)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
 	defer cancel()
+	release, err := c.turns.take(ctx, c.shimGroup(req.Group))
+	if err != nil {
+		return 0, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	defer release()
+	phase := "while containerd was asked about the container"
 	defer func() {
-		if err != nil && ctx.Err() != nil { // containerd has several errors for it
-			status, err = 0, fmt.Errorf("exec in %s: %w", id, ctx.Err())
+		switch {
+		case err == nil:
+		case ctx.Err() != nil: // containerd has several errors for it
+			status, err = 0, fmt.Errorf("exec in %s: %s: %w", id, phase, ctx.Err())
+		case errors.Is(err, context.DeadlineExceeded):
+			err = &hint.Error{
+				Err:  fmt.Errorf("%w, %s", err, phase),
+				Hint: "the host is busy, or containerd or the group's shim hangs: try again, and see `sallyport doctor`",
+			}
 		}
 	}()
 	task, process, err := c.execTarget(ctx, id)
@@ -45,17 +66,22 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	process = oci.ExecProcess(process, req.Args, req.TTY)
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
+	phase = "while containerd made the process"
 	p, err := c.addExec(ctx, folder, task, process, stdin, req)
 	if err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
 	defer c.removeExec(ctx, folder, p)
+	phase = "while containerd started the process"
+	if err := c.startExec(ctx, folder); err != nil {
+		p.IO().Cancel()
+		return 0, runtimeProblem("exec in", id, err)
+	}
+	release()
+	phase = "while it ran"
 	exited, err := p.Wait(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("exec in %s: %w", id, err)
-	}
-	if err := c.startExec(ctx, p); err != nil {
-		return 0, runtimeProblem("exec in", id, err)
 	}
 	if req.Started != nil {
 		req.Started()
@@ -76,10 +102,7 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 				c.log.Debug("input not closed", "container", id, "error", err)
 			}
 		case exit := <-exited:
-			if err := ctx.Err(); err != nil {
-				return 0, err
-			}
-			return exit.ExitCode(), exit.Error()
+			return exit.ExitCode(), exit.Error() // also when ctx ended at the same moment
 		}
 	}
 }
@@ -142,11 +165,38 @@ func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd
 }
 
 // startExec goes on when ctx has ended. Cut off now, it would leave a process that neither
-// containerd nor its shim knows of.
-func (c *Client) startExec(ctx context.Context, p containerd.Process) error {
-	ctx, cancel := c.ctx(context.WithoutCancel(ctx), startTimeout)
+// containerd nor its shim knows of. If the answer is late or lost, the process may run all the
+// same: then that is a success. It doesn't call [containerd.Process.Start], which closes the
+// streams of such a process.
+func (c *Client) startExec(ctx context.Context, f execFolder) error {
+	limited, cancel := c.ctx(context.WithoutCancel(ctx), c.execStarts)
 	defer cancel()
-	return p.Start(ctx)
+	_, err := c.client.TaskService().Start(limited, &tasks.StartRequest{ContainerID: f.container, ExecID: f.exec})
+	if err = errgrpc.ToNative(err); err == nil || !host.Passing(err) {
+		return err
+	}
+	ctx, stop := c.cleanup(ctx)
+	defer stop()
+	for wait := lookAgain; ; wait = min(2*wait, time.Second) {
+		started, lookErr := c.execStarted(ctx, f)
+		switch {
+		case started:
+			return nil
+		case lookErr == nil, errdefs.IsNotFound(lookErr), pause(ctx, wait) != nil:
+			return err
+		}
+	}
+}
+
+// execStarted reports whether the program of a process has begun. It may have ended.
+func (c *Client) execStarted(ctx context.Context, f execFolder) (bool, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	r, err := c.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: f.container, ExecID: f.exec})
+	if err != nil {
+		return false, errgrpc.ToNative(err)
+	}
+	return r.Process.Pid != 0 && (r.Process.Status == task.Status_RUNNING || r.Process.Status == task.Status_STOPPED), nil
 }
 
 // removeExec kills the process if it lives. It returns when its output has been read.

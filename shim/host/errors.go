@@ -1,6 +1,10 @@
 package host
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"syscall"
+)
 
 // ErrNotAsked is wrapped by the errors of a Prober that could not ask: containerd or the host
 // itself is at fault. Such an error counts neither for nor against the container.
@@ -9,6 +13,25 @@ var ErrNotAsked = errors.New("it could not be asked")
 // ErrImageGone is the error for a pinned image that is not to be had any more, neither on this host
 // nor from its registry.
 var ErrImageGone = errors.New("not on this host any more")
+
+// passing are the errors of the kernel that mean "not now".
+var passing = []error{context.DeadlineExceeded, syscall.EINTR, syscall.EAGAIN, syscall.ETIMEDOUT, syscall.ENOBUFS}
+
+// Passing reports whether a failure may pass by itself: a busy host answered too late, a list
+// changed while it was read, or a service is being restarted. It doesn't mean that nothing was
+// done. The answer may have been lost.
+func Passing(err error) bool {
+	for _, p := range passing {
+		if errors.Is(err, p) {
+			return true
+		}
+	}
+	_, unavailable := errors.AsType[interface {
+		error
+		Unavailable() // as the errors of containerd have it
+	}](err)
+	return unavailable
+}
 
 // ErrNoIOWeight is the error for a kernel on which io_weight has no effect.
 var ErrNoIOWeight = errors.New("this host has no disk weights")

@@ -74,6 +74,10 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 			}
 		}
 	}
+	c.before = map[string]int{}
+	for _, g := range c.groups {
+		c.before[g.Name] = k.wantedNow(g.Name).Generation
+	}
 	if c.undos, err = k.config.Store.Install(c.files, o); err != nil {
 		return err
 	}
@@ -97,34 +101,42 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")
 
 // collectResults puts back the files with a group that could not be built. It returns one error for
-// all results.
+// all results. A group that was built meanwhile, by another attempt of its runner, has not failed.
 func (c *change) collectResults(ctx context.Context, results map[string]runner.Result, progress func(string)) error {
-	var errs []error
-	back := map[string]string{} // by file, the reason
-	for _, name := range slices.Sorted(maps.Keys(results)) {
-		o := results[name]
+	failures := map[string]error{}            // by group
+	unbuilt := map[string]map[string]string{} // by file and group, why
+	for name, o := range results {
 		if o.Err == nil {
 			o.Err = c.superseded(name, o.State)
 		}
 		if o.Err == nil {
 			continue
 		}
-		errs = append(errs, fmt.Errorf("group %s: %w", name, o.Err))
-		if o.Failed == "" {
-			continue
-		}
+		failures[name] = o.Err
 		for file, groups := range c.of {
-			if _, twice := back[file]; slices.Contains(groups, name) && !twice {
-				back[file] = hint.OneLine(o.Err.Error())
+			if o.Failed != "" && slices.Contains(groups, name) {
+				if unbuilt[file] == nil {
+					unbuilt[file] = map[string]string{}
+				}
+				unbuilt[file][name] = hint.OneLine(o.Err.Error())
 			}
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(back)) {
-		if err := c.undoFile(ctx, file, back[file], progress); err != nil {
-			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
+	var undoErrs []error
+	for _, file := range slices.Sorted(maps.Keys(unbuilt)) {
+		built, err := c.undoFile(ctx, file, unbuilt[file], progress)
+		for _, name := range built {
+			delete(failures, name)
+		}
+		if err != nil {
+			undoErrs = append(undoErrs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
-	err := hint.Join(errs)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(failures)) {
+		errs = append(errs, fmt.Errorf("group %s: %w", name, failures[name]))
+	}
+	err := hint.Join(append(errs, undoErrs...))
 	if err == nil {
 		return nil
 	}

@@ -115,10 +115,10 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 		{"a port that another group has", func(h *harness) { h.mustApply("other.hcl", edited(shop, `"shop"`, `"other"`)) }, []string{"shop.hcl", shop}, "8443", false},
 		{"a port that is taken", nil, []string{"shop.hcl", edited(shop, "8443", "22")}, "port 22/tcp of the host is taken by sshd", true},
 		{"a port that cannot be asked about", nil, []string{"shop.hcl", edited(shop, "8443", "23")}, "boom", false},
-		{"a create that fails", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop}, "create web (app): create web: boom", false},
-		{"a start that fails", func(h *harness) { h.host.FailNext("start web", errBoom) }, []string{"shop.hcl", shop}, "start web (app): start web: boom", false},
-		{"rules that can't be set", func(h *harness) { h.host.FailNext("admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
-		{"one file of two", func(h *harness) { h.host.FailNext("create web", errBoom) }, []string{"shop.hcl", shop + job}, "group shop: create web", false},
+		{"a create that fails", func(h *harness) { failAlways(h, "create web", errBoom) }, []string{"shop.hcl", shop}, "create web (app): create web: boom", false},
+		{"a start that fails", func(h *harness) { failAlways(h, "start web", errBoom) }, []string{"shop.hcl", shop}, "start web (app): start web: boom", false},
+		{"rules that can't be set", func(h *harness) { failAlways(h, "admit", errBoom) }, []string{"shop.hcl", shop}, "admit: boom", false},
+		{"one file of two", func(h *harness) { failAlways(h, "create web", errBoom) }, []string{"shop.hcl", shop + job}, "group shop: create web", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,7 @@ type change struct {
 	leaves  []string                         // the groups that the files defined before and no longer define
 	images  map[string]map[string]host.Image // by group and reference, after prepare
 	digests map[string]group.ImageDigests    // by group, as installed
+	before  map[string]int                   // by group, the generation before install; 0: there was none
 	undos   undos                            // after install
 }
 

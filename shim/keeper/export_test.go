@@ -12,4 +12,7 @@ func (k *Keeper) WithFolder(f func(ctx context.Context, dir string, settle time.
 	return k
 }
 
+// Lock takes the right to read and change the store.
+func (k *Keeper) Lock(ctx context.Context) (release func(), err error) { return k.lock(ctx) }
+
 var WatchFolder = watchFolder

@@ -106,8 +106,26 @@ func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, 
 			Hint: "mend the file and apply it again",
 		}
 	}
+	if job := k.completedOf(others); job != "" {
+		return group.Bundle{}, 0, nil, &hint.Error{
+			Err:  fmt.Errorf("its file has a job that has completed and would go back too: %s", job),
+			Hint: "mend the file and apply it again",
+		}
+	}
 	digests, err := k.digestsFor(d.Bundle, name, number)
 	return d.Bundle, number, digests, err
+}
+
+// completedOf returns the first of the groups that has completed. It is empty if none has.
+func (k *Keeper) completedOf(groups []string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, name := range groups {
+		if r := k.runners[name]; r != nil && r.Status().State == group.Completed {
+			return name
+		}
+	}
+	return ""
 }
 
 // digestsFor returns the image digests for a file that is put back because of one generation of one

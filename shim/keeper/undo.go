@@ -3,12 +3,14 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // undoTimeout limits how long Apply waits until a group that could not be built is back as it was
@@ -35,41 +37,61 @@ func (c *change) undoAll(why error) []error {
 	return errs
 }
 
-// undoFile puts one file back, and waits until its groups are as they were. It does nothing if
-// another file was installed in its place in the meantime.
-func (c *change) undoFile(ctx context.Context, file, why string, progress func(string)) error {
+// undoFile puts one file back, and waits until its groups are as they were. unbuilt has the groups
+// that could not be built, and why. undoFile does nothing if all of them were built meanwhile, or
+// if another file was installed in its place. built are the groups that were built meanwhile.
+func (c *change) undoFile(ctx context.Context, file string, unbuilt map[string]string, progress func(string)) (built []string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	waiter := runner.NewWaiter()
-	n, err := c.undo(ctx, file, why, waiter, progress)
+	n, built, err := c.undo(ctx, file, unbuilt, waiter, progress)
 	if err != nil || n == 0 {
-		return err
+		return built, err
 	}
 	results, err := waiter.Wait(ctx, n, progress, c.keeper.stopped)
 	if err != nil {
-		return err
+		return built, err
 	}
 	for _, r := range results {
 		if r.Err != nil {
-			return r.Err
+			return built, r.Err
 		}
 	}
-	return nil
+	return built, nil
 }
 
-// undo puts one file back, and returns the number of groups whose results waiter will get.
-func (c *change) undo(ctx context.Context, file, why string, waiter *runner.Waiter, progress func(string)) (int, error) {
+// undo puts one file back, and returns the number of groups whose results waiter will get. See
+// undoFile.
+func (c *change) undo(ctx context.Context, file string, unbuilt map[string]string, waiter *runner.Waiter, progress func(string)) (n int, built []string, err error) {
 	release, err := c.keeper.lock(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer release()
 	if !c.installed(file) {
-		return 0, nil
+		return 0, nil, nil
+	}
+	why := ""
+	for _, name := range slices.Sorted(maps.Keys(unbuilt)) {
+		switch {
+		case c.built(name):
+			built = append(built, name)
+		case why == "":
+			why = unbuilt[name]
+		}
+	}
+	if why == "" {
+		return 0, built, nil
+	}
+	if job := c.completedJob(file); job != "" {
+		return 0, built, &hint.Error{
+			Err:  fmt.Errorf("its job %s has completed meanwhile, so all of it stays", job),
+			Hint: "mend the file and apply it again; the job does not run again unless its own definition changes",
+		}
 	}
 	progress(file + ": put back as it was before")
 	if err := c.undos[file](why); err != nil {
-		return 0, err
+		return 0, built, err
 	}
 	waiters := map[string]*runner.Waiter{}
 	c.keeper.mu.Lock()
@@ -80,7 +102,42 @@ func (c *change) undo(ctx context.Context, file, why string, waiter *runner.Wait
 	}
 	c.keeper.mu.Unlock()
 	_ = c.keeper.load(nil, waiters) // logged, and kept for Problems
-	return len(waiters), nil
+	return len(waiters), built, nil
+}
+
+// built reports whether a group of the change is as wanted by now.
+func (c *change) built(name string) bool {
+	r := c.runnerOf(name)
+	return r != nil && r.Built()
+}
+
+// completedJob returns a group of the file that has this change's definition and has completed. It
+// is empty if there is none. Putting such a file back would lose that the job ran, or run the
+// definition before once more.
+func (c *change) completedJob(file string) string {
+	for _, name := range c.of[file] {
+		r := c.runnerOf(name)
+		if r == nil {
+			continue
+		}
+		if st := r.Status(); st.State == group.Completed && st.Generation != c.before[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// runnerOf returns the runner of a group that is about the definition of this change. It is nil if
+// there is none.
+func (c *change) runnerOf(name string) *runner.Runner {
+	i := slices.IndexFunc(c.groups, func(g spec.Group) bool { return g.Name == name })
+	c.keeper.mu.Lock()
+	r := c.keeper.runners[name]
+	c.keeper.mu.Unlock()
+	if i < 0 || r == nil || r.Status().Digest != c.groups[i].Digest {
+		return nil
+	}
+	return r
 }
 
 // installed reports whether the installed file is still the one of the change.

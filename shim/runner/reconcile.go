@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/restart"
@@ -42,6 +43,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		}
 		switch {
 		case len(steps) == 0:
+			r.noteBuilt(in, state, seq) // at once: what settled records waits for the right to the store
 			return r.settled(ctx, in, seq)
 		case done[steps[0].String()] == maxRepeats:
 			return r.failed(ctx, d, seq, steps[0], fmt.Errorf("repeated %d times without lasting effect: %s", maxRepeats, steps[0])), false
@@ -222,6 +224,11 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 	state := r.updateStatus(in, err, false)
 	r.recordState(state, err)
 	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
+	if until := r.buildsUntil(seq); s.Builds() && host.Passing(err) && until.After(in.Now) {
+		wait = min(wait, until.Sub(in.Now))
+		r.report(seq, "%s; trying again in %s", hint.OneLine(err.Error()), wait)
+		return r.config.Now().Add(wait) // the requests go on waiting
+	}
 	o := Result{State: state, Err: err}
 	if s.Builds() {
 		o.Failed = s.Kind

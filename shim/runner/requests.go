@@ -9,9 +9,10 @@ import (
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
-// maxNotReady is how long a call waits for a group whose probes keep it from being ready. A script
-// that applies a file must come to an end. If the group has a health_timeout, that decides instead.
-// maxNotReady is also the default health_timeout of auto_revert.
+// maxNotReady is how long a call waits for a group whose probes keep it from being ready, or one of
+// whose steps fails for now. A script that applies a file must come to an end. If the group has a
+// health_timeout, that decides instead about the probes. maxNotReady is also the default
+// health_timeout of auto_revert.
 const maxNotReady = 2 * time.Minute
 
 // A request waits for the result of the first reconciliation that began with seq or later.
@@ -40,6 +41,19 @@ func (r *Runner) FailWaiters(why error) {
 	for i := range r.requests {
 		r.requests[i].failure = why
 	}
+}
+
+// buildsUntil returns until when a step that fails for now is tried again before the requests up to
+// seq get its error. It is zero if there is no such request.
+func (r *Runner) buildsUntil(seq int) (end time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.requests {
+		if until := q.since.Add(maxNotReady); q.seq <= seq && (end.IsZero() || until.Before(end)) {
+			end = until
+		}
+	}
+	return end
 }
 
 // report passes a line to the requests up to seq.

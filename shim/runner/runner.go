@@ -33,6 +33,7 @@ type Runner struct {
 	mu            sync.Mutex
 	desired       desired
 	seq           int // of desired: grows by one with each change and each request
+	builtSeq      int // seq of the last observation that found all as wanted
 	requests      []request
 	status        group.Status
 	statusChanged chan struct{} // closed when status changes. Nil: nothing waits for it
@@ -98,6 +99,24 @@ func (r *Runner) Idle(seq int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.seq == seq
+}
+
+// Built reports whether the group was as wanted after the last thing that was asked of the runner:
+// it is running and ready, or it is a job that has completed well. A step may have failed before.
+func (r *Runner) Built() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.builtSeq == r.seq
+}
+
+// noteBuilt is for an observation after which there is nothing to do.
+func (r *Runner) noteBuilt(in plan.Input, state group.State, seq int) {
+	if plan.Problem(in) != nil || state != group.Running && state != group.Completed {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.builtSeq = seq
 }
 
 // Run reconciles the group until it is gone or ctx ends.
