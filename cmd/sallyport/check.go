@@ -65,6 +65,7 @@ func runRequired(ctx context.Context, checks []check) error {
 func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 	return []check{
 		{"root", true, checkRoot},
+		{"folders", true, func(context.Context) (string, error) { return checkFolders(l, rt) }},
 		{"kernel", true, checkKernel},
 		{"cgroup v2", true, checkCgroup2},
 		{"seccomp", true, checkSeccomp},
