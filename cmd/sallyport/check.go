@@ -70,6 +70,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 		{"cgroup v2", true, checkCgroup2},
 		{"seccomp", true, checkSeccomp},
 		{"runc", true, checkRunc},
+		{"runc escapes", false, checkEscapes},
 		{"containerd", false, func(ctx context.Context) (string, error) { return checkContainerd(ctx, l, rt) }},
 		{"containerd shim", false, checkContainerdShim},
 		{"nftables", true, checkNFTables},
