@@ -28,7 +28,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if len(args) == 0 {
 		return usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
 	}
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

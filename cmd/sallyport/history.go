@@ -20,7 +20,7 @@ type historyVerb struct {
 }
 
 func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type logsVerb struct {
 }
 
 func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type statusVerb struct {
 }
 
 func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
