@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -112,13 +113,15 @@ func TestTerminalIsSafe(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(wrong, []byte("group \""+evil+"\" { "+evil+" }\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{
+	lines := []string{
 		"ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "events", "events --json", "denials", "denials --json", "denials -f",
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
-	} {
+	}
+	checkVerbs(t, lines, "version", "daemon", "doctor") // the last two would change the host
+	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			out := onTerminal(t, socket, strings.NewReplacer("FILE", file, "WRONG", wrong, "EVIL", evil).Replace(line))
 			checkPlain(t, out)
@@ -134,6 +137,21 @@ func TestTerminalIsSafe(t *testing.T) {
 				t.Errorf("changed: %q", out)
 			}
 		})
+	}
+}
+
+// checkVerbs fails if a verb of the command line is neither in a line nor among the others.
+func checkVerbs(t *testing.T, lines []string, others ...string) {
+	t.Helper()
+	for _, line := range lines {
+		verb, _, _ := strings.Cut(line, " ")
+		others = append(others, verb)
+	}
+	verbs := reflect.TypeFor[cli]()
+	for i := range verbs.NumField() {
+		if _, ok := verbs.Field(i).Tag.Lookup("cmd"); ok && !slices.Contains(others, strings.ToLower(verbs.Field(i).Name)) {
+			t.Errorf("no command line for %s", verbs.Field(i).Name)
+		}
 	}
 }
 
