@@ -21,7 +21,7 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -65,10 +65,12 @@ func runRequired(ctx context.Context, checks []check) error {
 func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 	return []check{
 		{"root", true, checkRoot},
+		{"folders", true, func(context.Context) (string, error) { return checkFolders(l, rt) }},
 		{"kernel", true, checkKernel},
 		{"cgroup v2", true, checkCgroup2},
 		{"seccomp", true, checkSeccomp},
 		{"runc", true, checkRunc},
+		{"runc escapes", false, checkEscapes},
 		{"containerd", false, func(ctx context.Context) (string, error) { return checkContainerd(ctx, l, rt) }},
 		{"containerd shim", false, checkContainerdShim},
 		{"nftables", true, checkNFTables},

@@ -60,7 +60,7 @@ func unsafeTexts(ctx context.Context, in *instance, l layout.Layout) ([]string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
 	defer cancel()
-	if client, err := in.client(); err == nil {
+	if client, err := in.client(ctx); err == nil {
 		if groups, err := client.Status(ctx, ""); err == nil {
 			for _, g := range groups {
 				add(g.Name, g.Unsafe)

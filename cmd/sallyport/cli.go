@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -47,9 +46,10 @@ type cli struct {
 }
 
 // run is the whole program except the exit. It returns the exit status.
-func run(args []string) int {
-	ui := newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())
+func run(args []string, ui *ui) int {
+	defer ui.flush()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process, if the first does not
 
 	var c cli
@@ -65,7 +65,7 @@ func run(args []string) int {
 		}),
 		// The description has the defaults and the environment variables.
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
-		kong.Writers(ui.out, ui.err),
+		kong.Writers(ui.stdout, ui.stderr), // for help, which wraps at the width of a terminal
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

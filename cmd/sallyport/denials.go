@@ -21,7 +21,7 @@ type denialsVerb struct {
 
 // Run sums up the denials of the journal by container and destination.
 func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type eventsVerb struct {
 }
 
 func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -29,7 +28,7 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if len(args) == 0 {
 		return usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
 	}
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,22 +41,20 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	req := host.ExecRequest{
-		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY, Stdout: ui.out, Stderr: ui.err,
+		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY,
+		Stdout: content(ui.stdout, ui.out), Stderr: content(ui.stderr, ui.err),
 	}
 	if v.Interactive {
 		req.Stdin = io.Reader(ui.in)
 	}
 	if v.TTY {
-		stdout, ok := ui.out.(*os.File)
-		if !ok {
-			return noTerminal("standard output")
-		}
-		t, err := openTerminal(ui.in, stdout)
+		t, err := openTerminal(ui.in, ui.stdout)
 		if err != nil {
 			return err
 		}
 		defer t.restore()
 		req.Resize = t.sizes(ctx)
+		req.Stdout, req.Stderr = ui.stdout, ui.stderr // the command's terminal is the operator's
 	}
 	status, err := client.Exec(ctx, req)
 	if err != nil {

@@ -53,7 +53,7 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 	if !diags.HasErrors() {
 		diags = append(diags, spec.Conflicts(r.groups)...)
 	}
-	if err := spec.WriteDiagnostics(ui.err, contents, diags, ui.color); err != nil {
+	if err := spec.WriteDiagnostics(ui.stderr, contents, diags, ui.color); err != nil {
 		return reading{}, err
 	}
 	if diags.HasErrors() {

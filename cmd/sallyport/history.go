@@ -20,7 +20,7 @@ type historyVerb struct {
 }
 
 func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if v.JSON {
 			return ui.json(b)
 		}
-		_, err = ui.out.Write(b.HCL)
+		_, err = content(ui.stdout, ui.out).Write(b.HCL)
 		return err
 	}
 	all, err := client.History(ctx, v.Group)

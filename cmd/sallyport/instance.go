@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -74,11 +75,19 @@ func (in *instance) layout(p paths) (layout.Layout, error) {
 	return l, nil
 }
 
-// client returns a client of the instance's daemon.
-func (in *instance) client() (*api.Client, error) {
+// patience is how long a verb waits for a single answer. The tests shorten it.
+var patience = api.Patience
+
+// client returns a client of the instance's daemon. It asks the daemon for something small, so a
+// daemon that hangs is an error soon, even for a verb that then waits for long.
+func (in *instance) client(ctx context.Context) (*api.Client, error) {
 	l, err := in.layout(paths{})
 	if err != nil {
 		return nil, err
 	}
-	return api.NewClient(l.Socket()), nil
+	client := api.NewClient(l.Socket()).WithPatience(patience)
+	if _, err := client.Problems(ctx); err != nil {
+		return nil, interrupted(ctx, err, "")
+	}
+	return client, nil
 }

@@ -12,11 +12,12 @@ import (
 type logsVerb struct {
 	Target target `arg:"" name:"group[.container]" help:"A group, or one of its containers. Each line of a group begins with its container."`
 	Follow bool   `short:"f" help:"Continue with new output."`
+	Raw    bool   `help:"Print control characters to a terminal as they are. Into a file or a pipe, they always are."`
 	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
 }
 
 func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,11 @@ func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			}
 		}
 	}
-	out := bufio.NewWriter(ui.out)
+	to := content(ui.stdout, ui.out)
+	if v.Raw {
+		to = ui.stdout
+	}
+	out := bufio.NewWriter(to)
 	err = client.Logs(ctx, req, func(container, line string) error {
 		writeLine(out, width, container, line)
 		if v.Follow {

@@ -13,5 +13,5 @@ import (
 
 func main() {
 	helper.Main()
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(os.Args[1:], newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())))
 }

@@ -37,7 +37,7 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 		l, err := in.layout(paths{})
 		return keeper.Offline(l, r.groups), err
 	}
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return nil, err
 	}

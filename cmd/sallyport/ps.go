@@ -19,7 +19,7 @@ type psVerb struct {
 }
 
 func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

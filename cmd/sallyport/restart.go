@@ -11,7 +11,7 @@ type restartVerb struct {
 }
 
 func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

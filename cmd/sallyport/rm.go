@@ -26,7 +26,7 @@ type removal struct {
 // Run does the removals one after the other. It first looks up all groups, so that a mistake in the
 // last name removes nothing.
 func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

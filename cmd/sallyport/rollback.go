@@ -15,7 +15,7 @@ type rollbackVerb struct {
 
 // Run goes back and prints the file of the generation, which is then the installed one.
 func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type statusVerb struct {
 }
 
 func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,11 +50,11 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	}
 	fmt.Fprintln(&out)
 	fact := func(name, format string, args ...any) {
-		fmt.Fprintf(&out, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&out, "  %-11s %s\n", name, joinLines(fmt.Sprintf(format, args...)))
 	}
 	for _, line := range problem(g) {
 		name, text, _ := strings.Cut(line, ": ")
-		fact(name, "%s", joinLines(text))
+		fact(name, "%s", text)
 	}
 	if g.File != "" {
 		fact("file", "%s", g.File)

@@ -42,7 +42,7 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 // each calls do for one group after the other, if all of them exist.
 func each(ctx context.Context, in *instance, groups []string, do func(client *api.Client, group string) error) error {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}

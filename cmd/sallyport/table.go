@@ -34,7 +34,7 @@ func (t *table) writeTo(w io.Writer) error {
 	for _, r := range t.rows {
 		cells := make([]string, len(r.cells))
 		for i, cell := range r.cells {
-			cells[i] = orDash(cell)
+			cells[i] = orDash(strings.ReplaceAll(joinLines(cell), "\t", " "))
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}

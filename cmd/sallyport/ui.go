@@ -28,16 +28,31 @@ const (
 	statusOwn = 125
 )
 
-// A ui is a verb's connection to the operator.
+// A ui is a verb's connection to the operator. All text for people and all JSON goes to out and
+// err, which show what a terminal would act on. stdout and stderr are the files below them. They
+// are for the output of containers and for text that holds our own colours.
 type ui struct {
-	in       *os.File
-	out, err io.Writer
-	environ  []string
-	color    bool // of err
+	in             *os.File
+	out, err       io.Writer
+	stdout, stderr *os.File
+	environ        []string
+	color          bool // of stderr
 }
 
 func newUI(in, out, err *os.File, environ []string) *ui {
-	return &ui{in: in, out: out, err: err, environ: environ, color: term.IsTerminal(int(err.Fd())) && !noColor(environ)}
+	return &ui{
+		in: in, out: &visibleWriter{w: out}, err: &visibleWriter{w: err}, stdout: out, stderr: err,
+		environ: environ, color: term.IsTerminal(int(err.Fd())) && !noColor(environ),
+	}
+}
+
+// flush prints what out and err hold back.
+func (u *ui) flush() {
+	for _, w := range []io.Writer{u.out, u.err} {
+		if v, ok := w.(*visibleWriter); ok {
+			v.flush()
+		}
+	}
 }
 
 // noColor follows no-color.org: present and not empty.

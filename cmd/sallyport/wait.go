@@ -30,7 +30,7 @@ func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err error) {
-	client, err := in.client()
+	client, err := in.client(ctx)
 	if err != nil {
 		return 0, err
 	}

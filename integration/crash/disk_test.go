@@ -25,7 +25,7 @@ func newDisk(t *testing.T, server string) *machine.Machine {
 	if err := os.Mkdir(diskPath(m), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("disk", diskPath(m), "tmpfs", 0, "size=96m"); err != nil {
+	if err := unix.Mount("disk", diskPath(m), "tmpfs", 0, "size=96m,mode=700"); err != nil {
 		t.Fatal(err)
 	}
 	m.Unmount = func() {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 )
@@ -13,12 +14,27 @@ import (
 // and may be used by several goroutines. Errors are the daemon's, with its hint ([hint.Error]).
 // errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer] and [group.ErrNoGeneration] in them,
 // and the error of a ctx that has ended.
+//
+// A call with a single answer waits for [Patience] and then returns an error, since a daemon that
+// hangs would keep it waiting for ever. A call that streams waits as long as ctx allows.
 type Client struct {
-	socket string
+	socket   string
+	patience time.Duration
 }
 
+// Patience is how long a daemon may take for a single answer. It needs a millisecond on an idle
+// host. [Client.Preview] parses files and looks at the host, so it may take previewFactor times as
+// long.
+const (
+	Patience      = 10 * time.Second
+	previewFactor = 6
+)
+
 // NewClient returns a client for the daemon at socket. It does not connect.
-func NewClient(socket string) *Client { return &Client{socket} }
+func NewClient(socket string) *Client { return &Client{socket, Patience} }
+
+// WithPatience returns a client for the same daemon with a patience of its own.
+func (c *Client) WithPatience(patience time.Duration) *Client { return &Client{c.socket, patience} }
 
 // Version returns the daemon's version.
 func (c *Client) Version(ctx context.Context) (v VersionInfo, err error) {
@@ -57,7 +73,7 @@ func (c *Client) Problems(ctx context.Context) ([]FileProblem, error) {
 // Preview returns what Apply would do. It changes nothing.
 func (c *Client) Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error) {
 	var body previewsBody
-	err := c.ask(ctx, http.MethodPost, "/v1/preview", filesBody{files}, &body)
+	err := c.WithPatience(previewFactor*c.patience).ask(ctx, http.MethodPost, "/v1/preview", filesBody{files}, &body)
 	return body.Previews, err
 }
 

@@ -12,14 +12,30 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// ask sends a request that has a single answer.
+const seeLog = `see its log, with "journalctl -u sallyport" where it is a service; if it hangs, restart it: the groups run on meanwhile`
+
+// ask sends a request that has a single answer, and waits for it as long as the client's patience.
 func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	err := c.askFor(bounded, method, path, body, answer)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &hint.Error{
+			Err:  fmt.Errorf("the daemon at %s has not answered within %s", c.socket, c.patience),
+			Hint: seeLog,
+		}
+	}
+	return err
+}
+
+func (c *Client) askFor(ctx context.Context, method, path string, body, answer any) error {
 	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
 		return err
@@ -143,7 +159,16 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
 	switch {
 	case err == nil:
+		if err := c.checkServer(conn); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
 		return conn, nil
+	case errors.Is(err, unix.EAGAIN): // unix(7): the queue of the socket is full
+		return nil, &hint.Error{
+			Err:  fmt.Errorf("the daemon at %s takes no more connections", c.socket),
+			Hint: seeLog,
+		}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
 		return nil, &hint.Error{
 			Err:  fmt.Errorf("no daemon answers at %s", c.socket),
@@ -153,6 +178,22 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		return nil, onlyRoot(c.socket)
 	}
 	return nil, fmt.Errorf("reach the daemon: %w", err)
+}
+
+// checkServer refuses a socket of another user than root or our own. A stranger's could be in a
+// folder that he has prepared, and a group file may hold secrets.
+func (c *Client) checkServer(conn net.Conn) error {
+	uid, err := peer(conn.(*net.UnixConn)) // of the process that called listen
+	if err != nil {
+		return fmt.Errorf("find out whose daemon it is: %w", err)
+	}
+	if uid != 0 && uid != uint32(os.Geteuid()) {
+		return &hint.Error{
+			Err:  fmt.Errorf("what answers at %s is no daemon of root's: it belongs to uid %d", c.socket, uid),
+			Hint: "name the folder of a daemon of root's, with --root or --run-dir",
+		}
+	}
+	return nil
 }
 
 // lost returns the error for a request whose answer is missing or incomplete.
