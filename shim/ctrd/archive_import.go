@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -17,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // stampLabel has the stamp of the file that an image was imported from. It distinguishes the files
@@ -34,7 +34,7 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	if err != nil {
 		return nil, err
 	}
-	fi, err := os.Stat(src.path)
+	fi, err := hostfile.Stat(src.path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!gone || last == nil) {
 		return nil, archive.Unreadable(src.path, err)

@@ -13,9 +13,9 @@ import (
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // The prefixes by which a group file names an archive.
@@ -36,7 +36,7 @@ type Archive struct {
 	Path  string
 	Stamp string // the file's, as the function Stamp returns it
 
-	file  *os.File
+	file  *hostfile.File
 	size  int64
 	parts map[string]*io.SectionReader
 	links map[string]string
@@ -59,7 +59,7 @@ type Image struct {
 // Open reads the headers of the archive and seeks past the contents. An archive that ends too early
 // shows in its headers. The caller closes the archive.
 func Open(path string) (*Archive, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
+	f, err := hostfile.Open("", path)
 	if err != nil {
 		return nil, Unreadable(path, err)
 	}
@@ -84,20 +84,14 @@ func Unreadable(path string, err error) error {
 func (a *Archive) Close() error { return a.file.Close() }
 
 func (a *Archive) scan() error {
-	fi, err := a.file.Stat()
-	if err != nil {
-		return fmt.Errorf("archive %s: %w", a.Path, err)
-	}
-	if !fi.Mode().IsRegular() {
-		return Unreadable(a.Path, errors.New("not a regular file"))
-	}
-	a.size, a.Stamp = fi.Size(), Stamp(fi)
+	a.size, a.Stamp = a.file.Info().Size(), Stamp(a.file.Info())
 	if err := a.refuseCompressed(); err != nil {
 		return err
 	}
 	var last *tar.Header
 	var at int64
-	for r := tar.NewReader(a.file); ; {
+	whole := io.NewSectionReader(a.file, 0, a.size)
+	for r := tar.NewReader(whole); ; {
 		h, err := r.Next()
 		switch {
 		case err == io.EOF:
@@ -112,7 +106,7 @@ func (a *Archive) scan() error {
 		case err != nil:
 			return a.Damaged(fmt.Errorf("not a tar archive: %w", err))
 		}
-		if at, err = a.file.Seek(0, io.SeekCurrent); err != nil {
+		if at, err = whole.Seek(0, io.SeekCurrent); err != nil {
 			return fmt.Errorf("archive %s: %w", a.Path, err)
 		}
 		last = h

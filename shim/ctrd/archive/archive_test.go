@@ -156,7 +156,7 @@ func TestArchiveIsNoPipe(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := Open(path); err == nil || !strings.Contains(err.Error(), "regular file") {
+	if a, err := Open(path); err == nil || !strings.Contains(err.Error(), "it is a named pipe") {
 		t.Errorf("archive %v, error %v", a, err)
 	}
 }
