@@ -99,12 +99,12 @@ func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	if err != nil || record.Labels[stampLabel] == archive.Stamp(fi) {
 		return record.Target.Digest.String(), nil
 	}
-	a, err := archive.Open(src.path)
+	a, err := archive.Open(ctx, src.path)
 	if err != nil {
 		return "", err
 	}
 	defer a.Close()
-	chosen, err := archived(a, src.kind)
+	chosen, err := archived(ctx, a, src.kind)
 	if err != nil {
 		return "", err
 	}
