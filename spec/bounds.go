@@ -8,11 +8,13 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
+// MaxGroupFile limits the size of a group file in bytes.
+const MaxGroupFile = 256 << 10
+
 // Limits on the HCL parser's input. The parser recurses with the input, and the daemon dies when
 // its stack runs out. Measured: 256 KiB of minus signs need more than the gigabyte of stack that Go
 // allows.
 const (
-	maxFileBytes = 256 << 10
 	maxNesting   = 64   // brackets within brackets
 	maxOperators = 1000 // in one expression, beside each other
 )
@@ -23,8 +25,8 @@ var exorbitant = regexp.MustCompile(`[eE][+-]?[0-9]{4,}$|^.{65,}$`)
 // exceeds returns the place and the description of the first violation of the limits. An empty
 // description means that there is none.
 func exceeds(name string, src []byte) (at hcl.Range, what string) {
-	if len(src) > maxFileBytes {
-		return startOf(name), fmt.Sprintf("A group file is at most %d KiB long; this one has %d KiB. Move long contents to files of their own and name them: file \"/path\" { source = ... }.", maxFileBytes>>10, len(src)>>10)
+	if len(src) > MaxGroupFile {
+		return startOf(name), fmt.Sprintf("A group file is at most %d KiB long; this one has %d KiB. Move long contents to files of their own and name them: file \"/path\" { source = ... }.", MaxGroupFile>>10, len(src)>>10)
 	}
 	// The parser reports the scanner's mistakes again, so they are dropped here.
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)

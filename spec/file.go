@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// maxPlacedFile limits a file block's contents, which are kept with the group's definition.
-const maxPlacedFile = 1 << 20
+// MaxPlacedFile limits a file block's contents in bytes. They are kept with the group's definition.
+const MaxPlacedFile = 1 << 20
 
 const defaultMode = 0o444
 
@@ -39,8 +39,8 @@ func (d *groupDecoder) files(container *hclsyntax.Block, taken map[string]hcl.Ra
 		default:
 			d.errorf(r.at, "A file without contents", "Name the file to place (source = \"name\", relative to this group file) or write what is in it (content = \"...\").")
 		}
-		if len(f.Content) > maxPlacedFile {
-			d.errorf(r.at, "File too large", "The file has %d KiB; a placed file has at most %d KiB. Put larger ones into the image.", len(f.Content)>>10, maxPlacedFile>>10)
+		if len(f.Content) > MaxPlacedFile {
+			d.errorf(r.at, "File too large", "The file has %d KiB; a placed file has at most %d KiB. Put larger ones into the image.", len(f.Content)>>10, MaxPlacedFile>>10)
 		}
 		all = append(all, f)
 	}

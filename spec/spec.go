@@ -18,7 +18,8 @@ type Source struct {
 	// go before SALLYPORT_VAR_x. A name that the file does not declare is an error.
 	Vars map[string]string
 	// ReadFile reads a file that the group file names (`file { source = ... }`), by absolute path.
-	// A missing file is an [fs.ErrNotExist]. If ReadFile is nil, naming a file is an error;
+	// A missing file is an [fs.ErrNotExist]. ReadFile reads at most [MaxPlacedFile] bytes, and
+	// returns an error for more. If ReadFile is nil, naming a file is an error;
 	// os.ReadFile is not used.
 	ReadFile func(path string) ([]byte, error)
 }

@@ -122,7 +122,7 @@ func TestHostileFilesAreBounded(t *testing.T) {
 		name, text string
 		refused    bool // before the parser sees it
 	}{
-		{"too large", strings.Repeat("# a comment\n", maxFileBytes/10), true},
+		{"too large", strings.Repeat("# a comment\n", MaxGroupFile/10), true},
 		{"brackets", wrap(fill("[")), true},
 		{"minus signs", wrap(fill("-") + "1"), true},
 		{"exclamation marks", wrap(fill("!") + "true"), true},

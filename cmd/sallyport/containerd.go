@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/ctrd"
 	"github.com/sallyport/sallyport/shim/ctrd/child"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
@@ -32,7 +32,7 @@ type runtimeFlags struct {
 // choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier
 // choice, even while that containerd is down, because our containers are in it.
 func (f runtimeFlags) choose(l layout.Layout) (string, error) {
-	before, err := os.ReadFile(choiceFile(l))
+	before, err := hostfile.Read(l.StateDir, choiceFile(l), maxChoice)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read which containerd was used before: %w", err)
 	}
@@ -50,11 +50,14 @@ func (f runtimeFlags) choose(l layout.Layout) (string, error) {
 // remember stores a choice for the next start. A flag replaces an earlier choice. A choice that is
 // already stored is not written again, since a full disk might have no room for it.
 func remember(l layout.Layout, choice string) error {
-	if before, err := os.ReadFile(choiceFile(l)); err == nil && strings.TrimSpace(string(before)) == choice {
+	if before, err := hostfile.Read(l.StateDir, choiceFile(l), maxChoice); err == nil && strings.TrimSpace(string(before)) == choice {
 		return nil
 	}
 	return renameio.WriteFile(choiceFile(l), []byte(choice+"\n"), 0o600)
 }
+
+// maxChoice limits the size of the file with the choice, in bytes.
+const maxChoice = 4 << 10
 
 func choiceFile(l layout.Layout) string { return filepath.Join(l.StateDir, "containerd.choice") }
 

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -34,7 +34,7 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 	}
 	contents := make(map[string][]byte, len(paths))
 	for _, path := range paths {
-		if contents[path], err = os.ReadFile(path); err != nil {
+		if contents[path], err = hostfile.Read(filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
 			return reading{}, usage(err, "")
 		}
 	}
@@ -82,7 +82,7 @@ func readOne(path string, src []byte, flags, environ map[string]string) (group.B
 	groups, diags := spec.Parse(spec.Source{
 		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars,
 		ReadFile: func(name string) ([]byte, error) {
-			content, err := os.ReadFile(name)
+			content, err := hostfile.Read(filepath.Dir(abs), name, spec.MaxPlacedFile)
 			if err == nil {
 				b.Files = set(b.Files, name, content)
 			}
@@ -97,7 +97,7 @@ func readOne(path string, src []byte, flags, environ map[string]string) (group.B
 func expand(args []string) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
-		info, err := os.Stat(arg)
+		info, err := hostfile.Stat(arg)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, usage(fmt.Errorf("%s: no such file or folder", arg), "")
@@ -132,13 +132,13 @@ func expand(args []string) ([]string, error) {
 
 // filesIn lists a folder's group files.
 func filesIn(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := hostfile.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var paths []string
 	for _, e := range entries {
-		if spec.IsGroupFile(e.Name()) && !e.IsDir() {
+		if spec.IsGroupFile(e.Name()) {
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}

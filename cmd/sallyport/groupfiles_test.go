@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func TestExpand(t *testing.T) {
 		{"a.hcl e", "", "a.hcl and e/a.hcl would be installed under the same name"},
 		{"a.hcl a.hcl", "", "same name"},
 		{"none", "", "none: no group file in this folder"},
-		{"f", "", "f: no group file in this folder"},
+		{"f", "f/x.hcl", ""}, // a folder, which reading refuses
 		{"nowhere", "", "nowhere: no such file or folder"},
 		{"d/c.txt", "", "d/c.txt: not a group file"},
 	} {
@@ -42,5 +43,36 @@ func TestExpand(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.err)
 			}
 		})
+	}
+}
+
+// A container that may write to the folder of a source puts a link there, to a file that only root
+// can read.
+func TestReadOneFollowsNoLinkOfAContainer(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	if err := errors.Join(os.Mkdir(data, 0o755), os.WriteFile(filepath.Join(dir, "key"), []byte("secret"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range []string{"data/page", filepath.Join(data, "page")} {
+		src := []byte("group \"g\" {\n  egress = \"none\"\n  app \"a\" {\n    image = \"registry.example/a:1\"\n    file \"/x\" { source = \"" + source + "\" }\n  }\n}\n")
+		page := filepath.Join(data, "page")
+		for _, to := range []string{"", "../key", filepath.Join(dir, "key")} {
+			os.Remove(page)
+			err := os.Symlink(to, page)
+			if to == "" {
+				err = os.WriteFile(page, []byte("page"), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _, diags := readOne(filepath.Join(dir, "g.hcl"), src, nil, nil)
+			switch {
+			case to == "" && (diags.HasErrors() || string(b.Files[page]) != "page"):
+				t.Errorf("the control: %v", diags)
+			case to != "" && (!strings.Contains(diags.Error(), "leads out of its folder") || len(b.Files) > 0):
+				t.Errorf("with a link to %s: %v, files %q", to, diags, b.Files)
+			}
+		}
 	}
 }

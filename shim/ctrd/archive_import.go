@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -17,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // stampLabel has the stamp of the file that an image was imported from. It distinguishes the files
@@ -34,7 +34,7 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	if err != nil {
 		return nil, err
 	}
-	fi, err := os.Stat(src.path)
+	fi, err := hostfile.Stat(src.path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!gone || last == nil) {
 		return nil, archive.Unreadable(src.path, err)
@@ -69,12 +69,12 @@ func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, err
 // openAndImport imports the archive's image, unless it is present, and records that the path means
 // it.
 func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Image, error) {
-	a, err := archive.Open(src.path)
+	a, err := archive.Open(ctx, src.path)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	chosen, err := archived(a, src.kind)
+	chosen, err := archived(ctx, a, src.kind)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +98,11 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 }
 
 // archived chooses the host's image from an archive of that kind.
-func archived(a *archive.Archive, kind sourceKind) (*archive.Image, error) {
+func archived(ctx context.Context, a *archive.Archive, kind sourceKind) (*archive.Image, error) {
 	if kind == fromDockerArchive {
-		return a.DockerImage(platforms.Default())
+		return a.DockerImage(ctx, platforms.Default())
 	}
-	return a.OCIImage(platforms.Default())
+	return a.OCIImage(ctx, platforms.Default())
 }
 
 // importImage writes an image into containerd, unpacks it, and gives it its name last. A failure

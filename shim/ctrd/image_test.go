@@ -141,7 +141,7 @@ func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {
 func TestRootImageProblems(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		checkProblem(t, c, "oci-archive:/no/such.tar", "archive /no/such.tar: no such file or directory")
-		checkProblem(t, c, "docker-archive:"+t.TempDir(), "not a regular file")
+		checkProblem(t, c, "docker-archive:"+t.TempDir(), "it is a folder")
 		checkProblem(t, c, "Not A Ref", "invalid reference format")
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -17,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by
@@ -95,16 +95,16 @@ func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	if src.kind == fromRegistry {
 		return record.Target.Digest.String(), nil
 	}
-	fi, err := os.Stat(src.path)
+	fi, err := hostfile.Stat(src.path)
 	if err != nil || record.Labels[stampLabel] == archive.Stamp(fi) {
 		return record.Target.Digest.String(), nil
 	}
-	a, err := archive.Open(src.path)
+	a, err := archive.Open(ctx, src.path)
 	if err != nil {
 		return "", err
 	}
 	defer a.Close()
-	chosen, err := archived(a, src.kind)
+	chosen, err := archived(ctx, a, src.kind)
 	if err != nil {
 		return "", err
 	}

@@ -12,10 +12,16 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // FileMode is the mode of all files. They may hold secrets, so only their owner can read them.
 const FileMode = 0o600
+
+// maxRead limits what ReadJSON reads, in bytes. The largest file has all of an apply, which is at
+// most 64 MiB of JSON, and a group's definition beside it.
+const maxRead = 256 << 20
 
 // WriteFile replaces the file with one that has this content.
 func WriteFile(path string, data []byte) error {
@@ -33,7 +39,7 @@ func WriteJSON(path string, v any) error {
 
 // ReadJSON reads a file that WriteJSON has written. The error for a missing file is fs.ErrNotExist.
 func ReadJSON[T any](path string) (v T, err error) {
-	data, err := os.ReadFile(path)
+	data, err := hostfile.Read(filepath.Dir(path), path, maxRead)
 	if err != nil {
 		return v, err
 	}

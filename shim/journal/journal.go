@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
@@ -148,6 +149,9 @@ func (f *eventFile) open() error {
 		return err
 	}
 	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() { // a pipe would block a write when it is full
+		err = fmt.Errorf("%s is not a plain file: take it away", f.newPath())
+	}
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
@@ -191,14 +195,14 @@ func (f *eventFile) rotate() error {
 // newReader returns a reader of the events that the two files have now, the old file first.
 func (f *eventFile) newReader() (*eventReader, error) {
 	r := &eventReader{}
-	old, err := os.Open(f.oldPath())
+	old, err := hostfile.Open(filepath.Dir(f.path), f.oldPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err == nil {
 		r.add(old, f.maxSize)
 	}
-	now, err := os.Open(f.newPath())
+	now, err := hostfile.Open(filepath.Dir(f.path), f.newPath())
 	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}

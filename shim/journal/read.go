@@ -6,15 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // An eventReader reads the events of some files, one file after the other. It skips lines that are
 // no events, such as torn ones.
 type eventReader struct {
-	files   []*os.File
+	files   []*hostfile.File
 	parts   []io.Reader
 	lines   *bufio.Reader // nil before the first readNext
 	next    group.Event
@@ -24,7 +24,7 @@ type eventReader struct {
 // maxLine is longer than any line that Record writes.
 const maxLine = 16 << 10
 
-func (r *eventReader) add(f *os.File, size int64) {
+func (r *eventReader) add(f *hostfile.File, size int64) {
 	r.files = append(r.files, f)
 	r.parts = append(r.parts, io.NewSectionReader(f, 0, size))
 }

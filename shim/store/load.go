@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -253,15 +253,16 @@ func (l *loading) done() Loaded {
 	return l.out
 }
 
-// names lists the group files of the folder.
+// names lists the group files of the folder, and whatever else has the name of one. Reading that
+// returns an error.
 func (s *Store) names() ([]string, error) {
-	entries, err := os.ReadDir(s.layout.GroupsDir)
+	entries, err := hostfile.ReadDir(s.layout.GroupsDir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if spec.IsGroupFile(e.Name()) && !e.IsDir() {
+		if spec.IsGroupFile(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
@@ -272,7 +273,7 @@ func (s *Store) names() ([]string, error) {
 // could read.
 func (s *Store) readWanted() (map[string]Wanted, error) {
 	known := map[string]Wanted{}
-	entries, err := os.ReadDir(filepath.Dir(s.wantedPath("x")))
+	entries, err := hostfile.ReadDir(filepath.Dir(s.wantedPath("x")))
 	if err != nil {
 		return known, err
 	}

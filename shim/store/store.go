@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -83,15 +84,15 @@ func (s *Store) Read(b group.Bundle) ([]spec.Group, error) {
 		return nil, err
 	}
 	if b.Path == "" {
-		return s.readAs(s.filePath(b.Name), b, filesOf(b))
+		return s.readAs(s.filePath(b.Name), b, s.filesOf(b))
 	}
-	return s.readAs(b.Path, b, filesOf(b))
+	return s.readAs(b.Path, b, s.filesOf(b))
 }
 
 // readInstalled parses a file of the folder. Its diagnostics name the file in the folder, since
 // that is the one to correct, not the one it was applied from. read has the files that it names.
 func (s *Store) readInstalled(b group.Bundle) (groups []spec.Group, read map[string][]byte, err error) {
-	readFile := filesOf(b)
+	readFile := s.filesOf(b)
 	groups, err = s.readAs(s.filePath(b.Name), b, func(path string) ([]byte, error) {
 		content, err := readFile(path)
 		if err != nil {
@@ -107,26 +108,30 @@ func (s *Store) readInstalled(b group.Bundle) (groups []spec.Group, read map[str
 }
 
 func (s *Store) readAs(name string, b group.Bundle, readFile func(string) ([]byte, error)) ([]spec.Group, error) {
-	dir := filepath.Dir(name)
-	if b.Path != "" {
-		dir = filepath.Dir(b.Path)
-	}
-	groups, diags := s.Parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
+	groups, diags := s.Parse(spec.Source{Name: name, Dir: s.dirOf(b), Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
 	if diags.HasErrors() {
 		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}
 	return groups, nil
 }
 
+// dirOf returns the folder to which the paths of the bundle are relative.
+func (s *Store) dirOf(b group.Bundle) string {
+	if b.Path == "" {
+		return s.layout.GroupsDir
+	}
+	return filepath.Dir(b.Path)
+}
+
 // filesOf returns a function that reads the files that the bundle was applied with. A file that was
 // put into the folder by hand was applied with none, and an edited one may name more. These are
 // read from the disk.
-func filesOf(b group.Bundle) func(path string) ([]byte, error) {
+func (s *Store) filesOf(b group.Bundle) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
 		if content, ok := b.Files[path]; ok {
 			return content, nil
 		}
-		return os.ReadFile(path)
+		return hostfile.Read(s.dirOf(b), path, spec.MaxPlacedFile)
 	}
 }
 
@@ -146,7 +151,7 @@ func (s *Store) bundle(name string) (group.Bundle, group.Origin, error) {
 		return a.Bundle, a.Origin, fmt.Errorf("read what %s was applied with: %w", name, err)
 	}
 	a.Name = name
-	a.HCL, err = os.ReadFile(s.filePath(name))
+	a.HCL, err = hostfile.Read(s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
 	if a.Text != textSum(a.HCL) {
 		a.Origin = group.Origin{By: group.ByFile, Used: a.Used}
 	}

@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +14,9 @@ import (
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // The prefixes by which a group file names an archive.
@@ -24,8 +25,14 @@ const (
 	DockerPrefix = "docker-archive:"
 )
 
-// jsonLimit bounds what is read into memory from an archive: indexes, manifests, configurations.
-const jsonLimit = 8 << 20
+// What is read into memory from an archive: indexes, manifests, configurations.
+const (
+	jsonLimit  = 8 << 20  // bytes of one of them
+	jsonBudget = 64 << 20 // bytes of all of them
+)
+
+// maxParts bounds the files and links of an archive.
+const maxParts = 100_000
 
 // maxLinks bounds a chain of links inside an archive.
 const maxLinks = 8
@@ -36,11 +43,12 @@ type Archive struct {
 	Path  string
 	Stamp string // the file's, as the function Stamp returns it
 
-	file  *os.File
+	file  *hostfile.File
 	size  int64
 	parts map[string]*io.SectionReader
 	links map[string]string
-	ended bool // with the marker that ends a tar
+	ended bool  // with the marker that ends a tar
+	json  int64 // bytes of JSON that have been read
 }
 
 // A Blob is one piece of an image, and where its bytes are.
@@ -58,13 +66,13 @@ type Image struct {
 
 // Open reads the headers of the archive and seeks past the contents. An archive that ends too early
 // shows in its headers. The caller closes the archive.
-func Open(path string) (*Archive, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for someone to write
+func Open(ctx context.Context, path string) (*Archive, error) {
+	f, err := hostfile.Open("", path)
 	if err != nil {
 		return nil, Unreadable(path, err)
 	}
 	a := &Archive{Path: path, file: f, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
-	if err := a.scan(); err != nil {
+	if err := a.scan(ctx); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -83,23 +91,21 @@ func Unreadable(path string, err error) error {
 // Close closes the file; what was read from the archive can't be read any more.
 func (a *Archive) Close() error { return a.file.Close() }
 
-func (a *Archive) scan() error {
-	fi, err := a.file.Stat()
-	if err != nil {
-		return fmt.Errorf("archive %s: %w", a.Path, err)
-	}
-	if !fi.Mode().IsRegular() {
-		return Unreadable(a.Path, errors.New("not a regular file"))
-	}
-	a.size, a.Stamp = fi.Size(), Stamp(fi)
+func (a *Archive) scan(ctx context.Context) error {
+	a.size, a.Stamp = a.file.Info().Size(), Stamp(a.file.Info())
 	if err := a.refuseCompressed(); err != nil {
 		return err
 	}
 	var last *tar.Header
 	var at int64
-	for r := tar.NewReader(a.file); ; {
+	whole := io.NewSectionReader(a.file, 0, a.size)
+	for r := tar.NewReader(whole); ; {
 		h, err := r.Next()
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case len(a.parts)+len(a.links) > maxParts:
+			return a.Damaged(fmt.Errorf("it has more than %d files", maxParts))
 		case err == io.EOF:
 			marker := make([]byte, 2*512)
 			_, err := a.file.ReadAt(marker, a.size-int64(len(marker)))
@@ -112,7 +118,7 @@ func (a *Archive) scan() error {
 		case err != nil:
 			return a.Damaged(fmt.Errorf("not a tar archive: %w", err))
 		}
-		if at, err = a.file.Seek(0, io.SeekCurrent); err != nil {
+		if at, err = whole.Seek(0, io.SeekCurrent); err != nil {
 			return fmt.Errorf("archive %s: %w", a.Path, err)
 		}
 		last = h
@@ -145,28 +151,40 @@ func (a *Archive) refuseCompressed() error {
 
 // part finds a file in the archive, through links. It returns nil if there is none.
 func (a *Archive) part(name string) *io.SectionReader {
+	p := a.parts[a.resolve(name)]
+	if p == nil {
+		return nil
+	}
+	return io.NewSectionReader(p, 0, p.Size())
+}
+
+// resolve returns the name to which the links of the archive lead from a name.
+func (a *Archive) resolve(name string) string {
 	name = path.Clean(name)
 	for range maxLinks {
-		if p := a.parts[name]; p != nil {
-			return io.NewSectionReader(p, 0, p.Size())
-		}
 		to, ok := a.links[name]
-		if !ok {
-			return nil
+		if !ok || a.parts[name] != nil {
+			break
 		}
 		name = to
 	}
-	return nil
+	return name
 }
 
 // read returns a small file of the archive.
-func (a *Archive) read(name string) ([]byte, error) {
+func (a *Archive) read(ctx context.Context, name string) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	p := a.part(name)
 	if p == nil {
 		return nil, a.lacks(name)
 	}
 	if p.Size() > jsonLimit {
 		return nil, a.Damaged(fmt.Errorf("%s has %d bytes, more than an index, manifest or configuration may", blobName(name), p.Size()))
+	}
+	if a.json += p.Size(); a.json > jsonBudget {
+		return nil, a.Damaged(fmt.Errorf("its indexes, manifests and configurations have more than %d MiB", jsonBudget>>20))
 	}
 	b, err := io.ReadAll(p)
 	if err != nil {
@@ -176,8 +194,8 @@ func (a *Archive) read(name string) ([]byte, error) {
 }
 
 // decode reads a small JSON file of the archive into v.
-func (a *Archive) decode(name string, v any) error {
-	b, err := a.read(name)
+func (a *Archive) decode(ctx context.Context, name string, v any) error {
+	b, err := a.read(ctx, name)
 	if err != nil {
 		return err
 	}

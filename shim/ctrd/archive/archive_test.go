@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -110,8 +111,8 @@ func TestDockerArchive(t *testing.T) {
 		{name: "neither", files: nil, err: "is no docker archive: it has no manifest.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := chooseIn(t, ctrdtest.Tar(t, tt.files), func(a *Archive, _ platforms.MatchComparer) (*Image, error) {
-				return a.DockerImage(platforms.Default())
+			got, err := chooseIn(t, ctrdtest.Tar(t, tt.files), func(a *Archive, ctx context.Context, _ platforms.MatchComparer) (*Image, error) {
+				return a.DockerImage(ctx, platforms.Default())
 			})
 			var want digest.Digest
 			if got != nil {
@@ -156,7 +157,7 @@ func TestArchiveIsNoPipe(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := Open(path); err == nil || !strings.Contains(err.Error(), "regular file") {
+	if a, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "it is a named pipe") {
 		t.Errorf("archive %v, error %v", a, err)
 	}
 }
@@ -180,7 +181,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add(ctrdtest.Tar(f, []ctrdtest.File{{Name: "manifest.json", Body: []byte(`[{"Config":"c","Layers":["l"]}]`)}, {Name: "c", Body: ctrdtest.JSON(f, img.Config)}, {Name: "l", Body: img.Layers[0]}}))
 	f.Add(ctrdtest.Tar(f, nested(f, img)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, choose := range []func(*Archive, platforms.MatchComparer) (*Image, error){(*Archive).OCIImage, (*Archive).DockerImage} {
+		for _, choose := range []func(*Archive, context.Context, platforms.MatchComparer) (*Image, error){(*Archive).OCIImage, (*Archive).DockerImage} {
 			img, err := chooseIn(t, b, choose)
 			if (img == nil) == (err == nil) {
 				t.Errorf("%v, %v", img, err)
@@ -190,18 +191,18 @@ func FuzzArchive(f *testing.F) {
 }
 
 // chooseIn opens a file with these bytes as an archive and chooses its image.
-func chooseIn(t testing.TB, file []byte, choose func(*Archive, platforms.MatchComparer) (*Image, error)) (*Image, error) {
+func chooseIn(t testing.TB, file []byte, choose func(*Archive, context.Context, platforms.MatchComparer) (*Image, error)) (*Image, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(path)
+	a, err := Open(t.Context(), path)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	return choose(a, amd64)
+	return choose(a, t.Context(), amd64)
 }
 
 func checkChoice(t *testing.T, img *Image, err error, want digest.Digest, text string) {
@@ -300,12 +301,12 @@ func TestDockerManifestIsValid(t *testing.T) {
 	img := tinyImage(t, runtime.GOARCH, "one")
 	path := filepath.Join(t.TempDir(), "d.tar")
 	ctrdtest.WriteDocker(t, path, img, "a:1")
-	a, err := Open(path)
+	a, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	got, err := a.DockerImage(platforms.Default())
+	got, err := a.DockerImage(t.Context(), platforms.Default())
 	if err != nil {
 		t.Fatal(err)
 	}

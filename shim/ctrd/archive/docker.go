@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,24 +24,32 @@ const dockerManifest = "manifest.json"
 // A dockerEntry is one image in a dockerManifest.
 type dockerEntry struct {
 	Config   string
-	RepoTags []string
-	Layers   []string
+	RepoTags list[string]
+	Layers   list[string]
+}
+
+// A dockerConfig is an image configuration with what is needed of it.
+type dockerConfig struct {
+	ocispec.Platform
+	RootFS struct {
+		DiffIDs list[digest.Digest] `json:"diff_ids"`
+	} `json:"rootfs"`
 }
 
 // DockerImage returns the one image of a docker archive, with the manifest that such an archive
 // lacks. The configuration has the digests of the plain layers, so these are not read.
-func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
-	entry, err := a.dockerEntry()
+func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer) (*Image, error) {
+	entry, err := a.dockerEntry(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config, err := a.read(entry.Config)
+	config, err := a.read(ctx, entry.Config)
 	if err != nil {
 		return nil, err
 	}
-	var cfg ocispec.Image
-	if err := a.decode(entry.Config, &cfg); err != nil {
-		return nil, err
+	var cfg dockerConfig
+	if err := json.Unmarshal(config, &cfg); err != nil {
+		return nil, a.Damaged(fmt.Errorf("%s: %w", blobName(entry.Config), err))
 	}
 	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
 		return nil, &hint.Error{
@@ -54,8 +63,9 @@ func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: images.MediaTypeDockerSchema2Manifest}
 	m.Config = describeBytes(images.MediaTypeDockerSchema2Config, config)
 	img := &Image{Blobs: []Blob{inMemory(m.Config, config)}}
+	known := map[string]digest.Digest{} // of compressed layers, by resolved name
 	for i, name := range entry.Layers {
-		b, err := a.dockerLayer(name, cfg.RootFS.DiffIDs[i])
+		b, err := a.dockerLayer(ctx, name, cfg.RootFS.DiffIDs[i], known)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +82,7 @@ func (a *Archive) DockerImage(want platforms.MatchComparer) (*Image, error) {
 }
 
 // dockerEntry is the archive's one image.
-func (a *Archive) dockerEntry() (dockerEntry, error) {
+func (a *Archive) dockerEntry(ctx context.Context) (dockerEntry, error) {
 	if a.part(dockerManifest) == nil {
 		if a.part(ocispec.ImageIndexFile) != nil {
 			return dockerEntry{}, &hint.Error{
@@ -82,8 +92,8 @@ func (a *Archive) dockerEntry() (dockerEntry, error) {
 		}
 		return dockerEntry{}, a.notAnArchive("docker", dockerManifest)
 	}
-	var entries []dockerEntry
-	if err := a.decode(dockerManifest, &entries); err != nil {
+	var entries list[dockerEntry]
+	if err := a.decode(ctx, dockerManifest, &entries); err != nil {
 		return dockerEntry{}, err
 	}
 	switch len(entries) {
@@ -102,8 +112,9 @@ func (a *Archive) dockerEntry() (dockerEntry, error) {
 	}
 }
 
-// dockerLayer finds a layer. A compressed layer has a digest of its own, and is read for it.
-func (a *Archive) dockerLayer(name string, diffID digest.Digest) (Blob, error) {
+// dockerLayer finds a layer. A compressed layer has a digest of its own, and is read for it, unless
+// it is known.
+func (a *Archive) dockerLayer(ctx context.Context, name string, diffID digest.Digest, known map[string]digest.Digest) (Blob, error) {
 	if err := diffID.Validate(); err != nil {
 		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", diffID, err))
 	}
@@ -117,9 +128,13 @@ func (a *Archive) dockerLayer(name string, diffID digest.Digest) (Blob, error) {
 	} else if n < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
 		return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: diffID, Size: p.Size()}, Bytes: p}, nil
 	}
-	id, err := digest.FromReader(io.NewSectionReader(p, 0, p.Size()))
-	if err != nil {
-		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+	id := known[a.resolve(name)]
+	if id == "" {
+		var err error
+		if id, err = digest.FromReader(untilDone{ctx, io.NewSectionReader(p, 0, p.Size())}); err != nil {
+			return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+		}
+		known[a.resolve(name)] = id
 	}
 	return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: id, Size: p.Size()}, Bytes: p}, nil
 }

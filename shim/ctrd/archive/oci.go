@@ -1,31 +1,35 @@
 package archive
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// maxIndexes bounds how deep indexes may lie in indexes.
-const maxIndexes = 4
+const (
+	maxIndexes = 4    // how deep indexes may lie in indexes
+	maxNamed   = 1000 // manifests and indexes that all indexes of an archive may name
+)
 
 // A candidate is an image of an archive that could be the one meant.
 type candidate struct {
 	desc     ocispec.Descriptor
-	manifest ocispec.Manifest
+	manifest manifest
 	platform ocispec.Platform
 	names    []string
 }
 
 // OCIImage returns the image for a platform from an OCI archive, after checking that all of it is
 // there.
-func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
+func (a *Archive) OCIImage(ctx context.Context, want platforms.MatchComparer) (*Image, error) {
 	if a.part(ocispec.ImageIndexFile) == nil {
 		if a.part(dockerManifest) != nil {
 			return nil, &hint.Error{
@@ -35,31 +39,30 @@ func (a *Archive) OCIImage(want platforms.MatchComparer) (*Image, error) {
 		}
 		return nil, a.notAnArchive("OCI", ocispec.ImageIndexFile)
 	}
-	var index ocispec.Index
-	if err := a.decode(ocispec.ImageIndexFile, &index); err != nil {
+	s := search{a: a, seen: map[digest.Digest]bool{}}
+	if err := s.index(ctx, ocispec.ImageIndexFile, nil, maxIndexes); err != nil {
 		return nil, err
 	}
-	found, err := a.candidates(index, nil, maxIndexes)
+	chosen, err := a.choose(s.found, want)
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := a.choose(found, want)
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := a.blob(chosen.desc)
+	last, err := a.blob(chosen.desc)
 	if err != nil {
 		return nil, err
 	}
 	img := &Image{Manifest: chosen.desc}
 	for _, d := range append([]ocispec.Descriptor{chosen.manifest.Config}, chosen.manifest.Layers...) {
+		if images.IsIndexType(d.MediaType) || images.IsManifestType(d.MediaType) { // containerd would follow what it names
+			return nil, a.Damaged(fmt.Errorf("its manifest names the %s %s as a part of an image", d.MediaType, d.Digest))
+		}
 		b, err := a.blob(d)
 		if err != nil {
 			return nil, err
 		}
 		img.Blobs = append(img.Blobs, b)
 	}
-	img.Blobs = append(img.Blobs, manifest)
+	img.Blobs = append(img.Blobs, last)
 	return img, nil
 }
 
@@ -82,41 +85,62 @@ func blobPath(d ocispec.Descriptor) string {
 	return "blobs/" + strings.Replace(d.Digest.String(), ":", "/", 1)
 }
 
-// candidates returns the images that an index names, and the indexes in it. Attestations and their
-// like are no images.
-func (a *Archive) candidates(index ocispec.Index, names []string, depth int) ([]candidate, error) {
-	var found []candidate
-	for _, d := range index.Manifests {
+// An index is an image index with what is needed of it.
+type index struct {
+	Manifests list[ocispec.Descriptor] `json:"manifests"`
+}
+
+// A manifest is an image manifest with what is needed of it.
+type manifest struct {
+	Config ocispec.Descriptor       `json:"config"`
+	Layers list[ocispec.Descriptor] `json:"layers"`
+}
+
+// A search collects the images that an archive's indexes name. It follows each digest once: indexes
+// that name each other would be followed for ever.
+type search struct {
+	a     *Archive
+	seen  map[digest.Digest]bool
+	named int // manifests and indexes, by all indexes
+	found []candidate
+}
+
+// index collects the images that an index names, and those of the indexes in it. Attestations and
+// their like are no images.
+func (s *search) index(ctx context.Context, file string, names []string, depth int) error {
+	var in index
+	if err := s.a.decode(ctx, file, &in); err != nil {
+		return err
+	}
+	if s.named += len(in.Manifests); s.named > maxNamed {
+		return s.a.Damaged(fmt.Errorf("its indexes name more than %d manifests", maxNamed))
+	}
+	for _, d := range in.Manifests {
 		if err := d.Digest.Validate(); err != nil {
-			return nil, a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
+			return s.a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
 		}
-		if d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != "" {
+		if s.seen[d.Digest] || d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != "" {
 			continue
 		}
+		s.seen[d.Digest] = true
 		names := append(slices.Clone(names), refNames(d)...)
 		switch {
 		case images.IsIndexType(d.MediaType):
 			if depth == 0 {
-				return nil, a.Damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
+				return s.a.Damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
 			}
-			var inner ocispec.Index
-			if err := a.decode(blobPath(d), &inner); err != nil {
-				return nil, err
+			if err := s.index(ctx, blobPath(d), names, depth-1); err != nil {
+				return err
 			}
-			deeper, err := a.candidates(inner, names, depth-1)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, deeper...)
 		case images.IsManifestType(d.MediaType):
 			c := candidate{desc: d, names: names}
-			if err := a.describe(&c); err != nil {
-				return nil, err
+			if err := s.a.describe(ctx, &c); err != nil {
+				return err
 			}
-			found = append(found, c)
+			s.found = append(s.found, c)
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // refNames returns the names of a descriptor.
@@ -130,21 +154,21 @@ func refNames(d ocispec.Descriptor) []string {
 }
 
 // describe reads a candidate's manifest and finds its platform, which an index need not have.
-func (a *Archive) describe(c *candidate) error {
+func (a *Archive) describe(ctx context.Context, c *candidate) error {
 	if c.desc.Platform != nil {
 		c.platform = platforms.Normalize(*c.desc.Platform)
 	}
 	if a.part(blobPath(c.desc)) == nil && c.desc.Platform != nil {
 		return nil // another platform's, left out; or the chosen one, which is then found missing
 	}
-	if err := a.decode(blobPath(c.desc), &c.manifest); err != nil {
+	if err := a.decode(ctx, blobPath(c.desc), &c.manifest); err != nil {
 		return err
 	}
 	if c.desc.Platform != nil {
 		return nil
 	}
 	var p ocispec.Platform
-	if err := a.decode(blobPath(c.manifest.Config), &p); err != nil {
+	if err := a.decode(ctx, blobPath(c.manifest.Config), &p); err != nil {
 		return err
 	}
 	c.platform = platforms.Normalize(p)
