@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -24,11 +25,25 @@ func checkResolvers(context.Context) (string, error) {
 			hint: "name servers in the group's network block: dns { servers = [\"192.0.2.53\"] }",
 		}
 	}
-	var all []string
+	return resolversText(servers)
+}
+
+// resolversText lists the name servers. A note names those that the host's rules refuse.
+func resolversText(servers []netip.Addr) (string, error) {
+	var all, refused []string
 	for _, s := range servers {
 		all = append(all, s.String())
+		if reach.Reserved(netip.PrefixFrom(s, s.BitLen())) {
+			refused = append(refused, s.String())
+		}
 	}
-	return strings.Join(all, ", "), nil
+	if len(refused) == 0 {
+		return strings.Join(all, ", "), nil
+	}
+	return "", &note{
+		text: strings.Join(all, ", ") + ". Cloud metadata or link-local, so refused to ambassadors: " + strings.Join(refused, ", "),
+		hint: "other name servers in the group's network block: dns { servers = [\"192.0.2.53\"] }. Or name them in allow, with all other destinations",
+	}
 }
 
 // daemonTimeout bounds doctor's question to a daemon that may not run.

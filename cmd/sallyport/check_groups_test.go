@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +43,19 @@ func TestNoteIsNoFailure(t *testing.T) {
 	want := result{Name: "resolvers", OK: true, Note: true, Found: "none", Hint: "name some"}
 	if diff := cmp.Diff(want, c.result(t.Context())); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A name server of the host that no ambassador reaches without an allow list is noted.
+func TestResolversText(t *testing.T) {
+	public, azure := netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("168.63.129.16")
+	if found, err := resolversText([]netip.Addr{public}); err != nil || found != "192.0.2.53" {
+		t.Errorf("found %q, %v", found, err)
+	}
+	_, err := resolversText([]netip.Addr{public, azure})
+	n, ok := errors.AsType[*note](err)
+	if !ok || !strings.HasSuffix(n.text, "refused to ambassadors: 168.63.129.16") || n.hint == "" {
+		t.Errorf("%v, want a note that names 168.63.129.16 alone as refused", err)
 	}
 }
 

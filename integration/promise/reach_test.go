@@ -2,9 +2,11 @@ package promise
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netns"
 
@@ -48,13 +50,20 @@ group "favoured" {
     command = ["/attack", "serve", "127.0.0.1:7003"]
     allow = [
       "192.0.2.1:8500/tcp", "192.0.2.1:8500/udp", "[2001:db8:1::1]:8500/tcp", "[2001:db8:1::1]:8500/udp",
-      "169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp",
+      "169.254.169.254:80/tcp", "168.63.129.16:80/tcp", "100.100.100.200:80/tcp", "192.0.0.192:80/tcp",
+      "[fd00:ec2::254]:80/tcp", "[fd20:ce::254]:80/tcp",
+      "[64:ff9b::a9fe:a9fe]:80/tcp", "[64:ff9b::a83f:8110]:80/tcp",
     ]
   }
 }
 `
 
-const metadata4, metadata6 = "169.254.169.254", "fd00:ec2::254"
+// The metadata services of AWS, Azure, Alibaba, Oracle and Google, and two of them by NAT64.
+var (
+	metadata4  = []string{"169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
+	metadata6  = []string{"fd00:ec2::254", "fd20:ce::254"}
+	metadata64 = []string{"64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110"}
+)
 
 // A place is an address that members, and some ambassadors, don't reach.
 type place struct {
@@ -85,7 +94,8 @@ func TestPromiseReach(t *testing.T) {
 		{what: "a service of the remote host", addrs: []string{machine.Remote4, machine.Remote6}, port: machine.RemotePort, protos: both, door: answered, favoured: silent},
 		{what: "a name server", addrs: []string{machine.Remote4, machine.Remote6}, port: 53, protos: both, door: answered, favoured: silent},
 		{what: "a service of the host", addrs: []string{machine.Host4, machine.Host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.Remote, who: "the remote host"},
-		{what: "metadata", addrs: []string{metadata4, metadata6}, port: 80, protos: tcp, door: silent, favoured: answered},
+		{what: "metadata", addrs: slices.Concat(metadata4, metadata6), port: 80, protos: tcp, door: silent, favoured: answered},
+		{what: "metadata by NAT64", addrs: metadata64, port: 80, protos: tcp, door: silent, favoured: answered},
 		{what: "another group's published port", addrs: []string{machine.Host4, machine.Host6}, port: 8500, protos: both, door: silent, favoured: answered},
 		{what: "another group's ambassador", addrs: others, port: 7444, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
 		{what: "another group's app", addrs: others, port: 9000, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
@@ -162,14 +172,18 @@ func forEachPlace(m *machine.Machine, places []place, do func(p place, proto, ad
 // keep them closed.
 func metadataService(t testing.TB, m *machine.Machine) {
 	t.Helper()
-	machine.MustInNetns(t, m.Remote, func() error { return machine.OwnAddress(metadata4+"/32", metadata6+"/128") })
-	machine.MustInNetns(t, m.Host, func() error {
-		if err := machine.AddRoute(metadata4+"/32", "192.0.2.2"); err != nil {
-			return err
+	for _, a := range slices.Concat(metadata4, metadata6, metadata64) {
+		one, by := a+"/32", "192.0.2.2"
+		if family(a) == "v6" {
+			one, by = a+"/128", "2001:db8:1::2"
 		}
-		return machine.AddRoute(metadata6+"/128", "2001:db8:1::2")
-	})
-	if !machine.Reached(t, m.Host, "tcp", metadata4, machine.RemotePort) || !machine.Reached(t, m.Host, "tcp", metadata6, machine.RemotePort) {
-		t.Fatal("the test's own metadata service doesn't answer the host")
+		machine.MustInNetns(t, m.Remote, func() error { return machine.OwnAddress(one) })
+		machine.MustInNetns(t, m.Host, func() error { return machine.AddRoute(one, by) })
+		machine.Eventually(t, 5*time.Second, "the test's own metadata service answers the host", func() error {
+			if !machine.Reached(t, m.Host, "tcp", a, machine.RemotePort) {
+				return fmt.Errorf("no answer from %s", a)
+			}
+			return nil
+		})
 	}
 }

@@ -52,6 +52,33 @@ func AddAddress(t testing.TB, ns *os.File, link, addr string) {
 	})
 }
 
+// Neighbour enters the hardware address of the other end of a link for addresses of that end, as
+// package netns does for the links of groups.
+func Neighbour(t testing.TB, at, other End, addrs ...netip.Addr) {
+	t.Helper()
+	var mac net.HardwareAddr
+	in(t, other.NS, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(other.Name)
+		if err == nil {
+			mac = link.Attrs().HardwareAddr
+		}
+		return err
+	})
+	in(t, at.NS, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(at.Name)
+		if err != nil {
+			return err
+		}
+		for _, a := range addrs {
+			n := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: a.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT}
+			if err := h.NeighSet(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Bridge makes a bridge with the addresses in a namespace, and puts the links into it.
 func Bridge(t testing.TB, bridge End, links ...string) {
 	t.Helper()

@@ -51,6 +51,15 @@ func IIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
 }
 
+// iifKind is NFT_META_IIFKIND (Linux 5.6), which no library names.
+const iifKind expr.MetaKey = 26
+
+// IIFKind matches packets that come by a virtual interface of a kind: meta iifkind "vrf". A
+// physical interface has no kind.
+func IIFKind(kind string) []expr.Any {
+	return []expr.Any{meta(iifKind), compareTo(expr.CmpOpEq, InterfaceName(kind)...)}
+}
+
 // loopback is the index of lo in every network namespace.
 const loopback = 1
 

@@ -42,6 +42,7 @@ var written = map[string][][]expr.Any{
 	"HopLimit":           {HopLimit(255)},
 	"ICMPType":           {ICMPType(3, 3), ICMPType(11, 12)},
 	"ICMPv6Type":         {ICMPv6Type(1, 4)},
+	"IIFKind":            {IIFKind("vrf")},
 	"IIFName":            {IIFName("eth0")},
 	"In":                 {In("plain", FieldDest4, FieldL4Proto, FieldDPort), In("names", FieldIIFName), In("cgroups", FieldCgroup(1))},
 	"Jump":               {Jump("other")},

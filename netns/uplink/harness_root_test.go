@@ -52,8 +52,11 @@ func newHarness(t *testing.T) *harness {
 func (s *harness) join(link, near4, near6, far4, far6 string) (*os.File, *netnstest.Helper) {
 	s.t.Helper()
 	ns := netnstest.NewNamespace(s.t)
-	netnstest.Join(s.t, netnstest.End{NS: own(s.t), Name: link, Addrs: []string{near4, near6}},
-		netnstest.End{NS: ns, Name: "eth0", Addrs: []string{far4, far6}})
+	near := netnstest.End{NS: own(s.t), Name: link, Addrs: []string{near4, near6}}
+	far := netnstest.End{NS: ns, Name: "eth0", Addrs: []string{far4, far6}}
+	netnstest.Join(s.t, near, far)
+	netnstest.Neighbour(s.t, near, far, netip.MustParsePrefix(far4).Addr(), netip.MustParsePrefix(far6).Addr())
+	netnstest.Neighbour(s.t, far, near, netip.MustParsePrefix(near4).Addr(), netip.MustParsePrefix(near6).Addr())
 	s.t.Cleanup(func() {
 		if err := netns.RemoveLink(link); err != nil {
 			s.t.Error(err)

@@ -21,7 +21,7 @@ func TestRootSecondLayer(t *testing.T) {
 	s := newHarness(t)
 	// The outside has the addresses of the metadata services, and the host has link-local ones:
 	// only the rules stop the packets.
-	for _, metadata := range []string{"169.254.169.254", "fd00:ec2::254"} {
+	for _, metadata := range []string{"169.254.169.254", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"} {
 		a := netip.MustParseAddr(metadata)
 		by := s.out.Addr4
 		if a.Is6() {
@@ -42,6 +42,7 @@ func TestRootSecondLayer(t *testing.T) {
 		{name: "outside, IPv6", to: port(s.out.Addr6), at: s.outside, passes: true},
 		{name: "metadata", to: "169.254.169.254:5000", at: s.outside},
 		{name: "metadata, IPv6", to: "[fd00:ec2::254]:5000", at: s.outside},
+		{name: "metadata by NAT64", to: "[64:ff9b::a9fe:a9fe]:5000", at: s.outside},
 		{name: "link-local", to: "[fe80::1]:5000", at: s.host},
 		{name: "the host", to: port(s.out.Host4), at: s.host},
 		{name: "the host, IPv6", to: port(s.out.Host6), at: s.host},

@@ -25,6 +25,7 @@ const (
 	ported         = "ported" // protocols that have ports
 	refuse         = "refuse"
 	listed         = "listed"
+	fromLink       = "loopback_from_link"
 	chainRefused   = "refused"
 	chainSpoofed   = "spoofed"
 	chainStray     = "stray"
@@ -39,6 +40,10 @@ var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6
 // the rules that keep the group from the host, see the address that the ambassador asked for.
 // Packets to a group are judged at the end of their path, which forwarded packets share with those
 // of the host's own processes.
+//
+// Counters and sets are the table's shape. A table of another shape is made anew, without its
+// elements. So a rule that is added here counts with one of the counters there are: then a newer
+// daemon changes rules and chains in place.
 func createTable(c Config) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
 		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
@@ -48,6 +53,8 @@ func createTable(c Config) ruleset.Table {
 		Counters: []string{chainRefused, chainSpoofed, chainStray, chainUninvited},
 		Sets:     createSets(),
 		Chains: []ruleset.Chain{
+			{Name: "loopback", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: loopbackRules()},
+			{Name: fromLink, Rules: fromLinkRules()},
 			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
 			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
@@ -80,13 +87,47 @@ func createSets() []ruleset.Set {
 	return append(sets, refusals.Sets()...)
 }
 
+// Addresses that never leave a host (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
+var (
+	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
+	loopback6 = netip.MustParsePrefix("::1/128")
+)
+
+// solicitedNodes are the multicast addresses that neighbour solicitations go to (RFC 4291, section
+// 2.7.1). Their scope is one link, so the host does not forward them.
+var solicitedNodes = netip.MustParsePrefix("ff02::1:ff00:0/104")
+
+// loopbackRules find packets with a loopback address that came by a link. The kernel drops these as
+// martian, but IPv4's only after prerouting, where a rewritten destination hides them.
+func loopbackRules() []ruleset.Rule {
+	var rules []ruleset.Rule
+	for _, p := range []netip.Prefix{loopback4, loopback6} {
+		rules = append(rules,
+			ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(fromLink)),
+			ruleset.NewRule("", ruleset.SourceIn(p), ruleset.Goto(fromLink)))
+	}
+	return rules
+}
+
+// fromLinkRules drop a packet with a loopback address, unless the host has sent it itself. Packets
+// that stay in a VRF come by its device, and not by lo.
+func fromLinkRules() []ruleset.Rule {
+	return []ruleset.Rule{
+		ruleset.NewRule("", ruleset.FromLoopback(), ruleset.Accept()),
+		ruleset.NewRule("the loopback of a VRF", ruleset.IIFKind("vrf"), ruleset.Accept()),
+		ruleset.NewRule("", ruleset.Count(chainStray), ruleset.Drop()),
+	}
+}
+
 func fromGroups(c Config) []ruleset.Rule {
 	v4, v6 := ruleset.Family(unix.NFPROTO_IPV4), ruleset.Family(unix.NFPROTO_IPV6)
 	rules := []ruleset.Rule{
 		ruleset.NewRule("not from a group", ruleset.NotIn(links, ruleset.FieldIIFName), ruleset.Accept()),
-		ruleset.NewRule("", ruleset.NeighbourDiscovery(), ruleset.Accept()),
 		ruleset.NewRule("another's address", v4, ruleset.NotIn(source4, ruleset.FieldIIFName, ruleset.FieldSource4), ruleset.Count(chainSpoofed), ruleset.Drop()),
 		ruleset.NewRule("another's address", v6, ruleset.NotIn(source6, ruleset.FieldIIFName, ruleset.FieldSource6), ruleset.Count(chainSpoofed), ruleset.Drop()),
+		// Connection tracking ignores these. The host forwards none of what passes here.
+		ruleset.NewRule("to the host", ruleset.NeighbourDiscovery(), ruleset.ToLocal(), ruleset.Accept()),
+		ruleset.NewRule("to the link", ruleset.NeighbourDiscovery(), ruleset.DestIn(solicitedNodes), ruleset.Accept()),
 		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
 		ruleset.NewRule("has an allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(listed)),
@@ -119,9 +160,26 @@ func toGroups() []ruleset.Rule {
 	return append(rules, ruleset.NewRule("", ruleset.Count(chainUninvited), ruleset.Drop()))
 }
 
-// publishRules send published ports to their groups. A port at one address of the host comes before
-// a port at all addresses.
+// publishRules send published ports to their groups. They never rewrite a loopback address: a
+// packet that comes here with one has not been sent by the host to itself. See [loopbackRules].
 func publishRules() []ruleset.Rule {
+	return append([]ruleset.Rule{staysOnLoopback(loopback4), staysOnLoopback(loopback6)}, toPublished()...)
+}
+
+// publishHereRules are the same for packets of the host's own processes, which may call 127.0.0.1.
+// They leave ::1 alone. The kernel drops replies to ::1 that arrive on a link, so with DNAT callers
+// would time out. Without it they get a refusal and fall back to 127.0.0.1.
+func publishHereRules() []ruleset.Rule {
+	return append([]ruleset.Rule{staysOnLoopback(loopback6)}, toPublished()...)
+}
+
+func staysOnLoopback(p netip.Prefix) ruleset.Rule {
+	return ruleset.NewRule("stays on the loopback", ruleset.DestIn(p), ruleset.Accept())
+}
+
+// toPublished rewrites what comes for a published port. A port at one address of the host comes
+// before a port at all addresses.
+func toPublished() []ruleset.Rule {
 	rule := func(family byte, to string, fields ...ruleset.Field) ruleset.Rule {
 		return ruleset.NewRule("", ruleset.Family(family), ruleset.DestinationNAT(family, to, fields...))
 	}
@@ -134,14 +192,6 @@ func publishRules() []ruleset.Rule {
 	}
 }
 
-// publishHereRules are the same for packets of the host's own processes. They leave ::1 alone. The
-// kernel drops replies to ::1 that arrive on a link, so with DNAT callers would time out. Without
-// it they get a refusal and fall back to 127.0.0.1.
-func publishHereRules() []ruleset.Rule {
-	loopback := ruleset.NewRule("stays on the loopback", ruleset.DestIn(netip.MustParsePrefix("::1/128")), ruleset.Accept())
-	return append([]ruleset.Rule{loopback}, publishRules()...)
-}
-
 // masqueradeRules give the packets of groups the host's address on their way out. They also give
 // packets from the host's own loopback to a published port an address that the group can answer.
 func masqueradeRules(c Config) []ruleset.Rule {
@@ -151,5 +201,5 @@ func masqueradeRules(c Config) []ruleset.Rule {
 			rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(p), ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Masquerade()))
 		}
 	}
-	return append(rules, ruleset.NewRule("", ruleset.SourceIn(netip.MustParsePrefix("127.0.0.0/8")), ruleset.In(links, ruleset.FieldOIFName), ruleset.Masquerade()))
+	return append(rules, ruleset.NewRule("", ruleset.SourceIn(loopback4), ruleset.In(links, ruleset.FieldOIFName), ruleset.Masquerade()))
 }

@@ -3,6 +3,7 @@ package uplink
 import (
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,7 +14,8 @@ import (
 
 func config(table string) Config {
 	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64"),
-		Reserved: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128")}}
+		Reserved: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128"),
+			netip.MustParsePrefix("64:ff9b::a9fe:0/112")}}
 }
 
 func newUplink(t *testing.T, table string) *Uplink {
@@ -122,6 +124,33 @@ func TestRootTableListsAsItsFile(t *testing.T) {
 	}
 	put(t, u, one)
 	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
+}
+
+// A newer daemon takes over the table of an older one with its entries and counts. No group has to
+// be entered again, so its published ports and its protection never pause.
+func TestRootOlderTableIsTakenOver(t *testing.T) {
+	netnstest.Root(t)
+	older, err := os.ReadFile("testdata/host_older.nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := strings.Replace(string(older), "counter refused { }", "counter refused { packets 7 bytes 700 }", 1)
+	netnstest.NFT(t, own(t), counted, "-f", "-")
+	u := newUplink(t, "sallyport")
+	defer drop(t, u)
+	one, two := entries()
+	if err := u.Ensure(); err != nil {
+		t.Fatal(err)
+	}
+	if !inForce(t, u, one) || !inForce(t, u, two) {
+		t.Error("entries of the older table are gone")
+	}
+	netnstest.ListsAs(t, own(t), "sallyport", "testdata/host.nft", nil)
+	conn := must(ruleset.Open(0))(t)
+	defer conn.Close()
+	if got := must(ruleset.Counts(conn, "sallyport"))(t)[chainRefused].Packets; got != 7 {
+		t.Errorf("%d packets are counted as refused, want the 7 of before", got)
+	}
 }
 
 func TestRootDelete(t *testing.T) {

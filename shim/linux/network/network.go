@@ -81,8 +81,10 @@ func New(c Config) (*Network, error) {
 	}, nil
 }
 
+// uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.
 func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
-	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6, Reserved: spec.ReservedPrefixes()}
+	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
+		Reserved: append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))}
 }
 
 // SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start.
