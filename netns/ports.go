@@ -99,8 +99,8 @@ func ReservedPorts(ns *os.File) (p Ports, err error) {
 	return p, err
 }
 
-// sysctlPage is what the kernel reads of one write (proc_do_large_bitmap). It would cut a longer one
-// within a number.
+// sysctlPage is the most that the kernel reads of one write (proc_do_large_bitmap). It would cut a
+// longer one within a number.
 const sysctlPage = 4096 - 1
 
 // writeReserved sets the ports in the calling thread's namespace. The first write replaces the set,

@@ -99,8 +99,8 @@ func TestRootMembersCantBindTheAmbassadorsPorts(t *testing.T) {
 	}
 }
 
-// Callers of a published port all reach the ambassador, whatever a member tries before and after the
-// ambassador has bound it. The control lets the member bind, and a caller gets no answer.
+// Callers of a published port all reach the ambassador, whatever a member tries before and after
+// the ambassador has bound it. The control lets the member bind, and a caller gets no answer.
 func TestRootCallersAllReachTheAmbassador(t *testing.T) {
 	h := newHarness(t, withPublish)
 	for name, addr := range h.families() {
@@ -109,8 +109,8 @@ func TestRootCallersAllReachTheAmbassador(t *testing.T) {
 			hostAddr = h.out.Host6
 		}
 		at := netip.AddrPortFrom(unspecified(addr), 443)
-		// compete has the member try on both sides of the ambassador, and returns the first failure of
-		// 15 callers.
+		// compete has the member try on both sides of the ambassador, and returns the first failure
+		// of 15 callers.
 		compete := func() (failed error) {
 			var all []*netnstest.Socket
 			defer func() {
@@ -213,8 +213,8 @@ func TestRootTheKernelChoosesNoPortOfTheAmbassador(t *testing.T) {
 	}
 }
 
-// The closed ports are those of the definition, while the group runs. A port that stays is closed at
-// every moment.
+// The closed ports are those of the definition, while the group runs. A port that stays is closed
+// at every moment.
 func TestRootClosedPortsFollowTheDefinition(t *testing.T) {
 	h := newHarness(t, withPublish)
 	at := netip.MustParseAddrPort("0.0.0.0:443")
@@ -270,8 +270,8 @@ func TestRootClosedPortsFollowTheDefinition(t *testing.T) {
 	}
 }
 
-// A running group of an older daemon, whose fence has no ports, gets them without a restart. So does
-// one whose ports somebody has changed.
+// A running group of an older daemon, whose fence has no ports, gets them without a restart. So
+// does one whose ports an operator has changed.
 func TestRootPortsOfAnOlderGroupAreClosed(t *testing.T) {
 	h := newHarness(t, withPorts)
 	members := h.net.layout.CgroupParent(h.group.Name, spec.App)
