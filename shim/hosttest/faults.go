@@ -57,7 +57,8 @@ func Operations() []string {
 // Containers has the names of the containers of groups in random walks.
 var Containers = []string{"proxy", "fetch", "migrate", "shipper", "store", "api", "web"}
 
-// Hide makes the state of a container's task unknown. show ends that.
+// Hide makes the state of a container's task unknown. show ends that. After a boot it does nothing,
+// because the task is gone.
 func (h *Host) Hide(group, name string) (show func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,13 +66,16 @@ func (h *Host) Hide(group, name string) (show func()) {
 	if c == nil {
 		return func() {}
 	}
-	task := c.state.Task
+	task, boots := c.state.Task, h.boots
 	c.state.Task = host.TaskUnknown
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if c.state.Task == host.TaskUnknown {
-			c.state.Task = task
+		if c.state.Task != host.TaskUnknown {
+			return
+		}
+		if c.state.Task = task; h.boots != boots {
+			c.state.Task = host.TaskNone
 		}
 	}
 }
@@ -106,6 +110,7 @@ func (h *Host) Unpin(group string) {
 func (h *Host) Reboot() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.boots++
 	h.nets, h.volumes = map[string]*network{}, map[string]map[string]volume{}
 	h.limits = map[string]spec.Resources{}
 	for _, c := range h.containers {

@@ -30,6 +30,7 @@ type Host struct {
 	retaining         bool                                 // the images of containers have to be retained
 	limiting          bool                                 // groups need their limits before their programs start
 	containers        map[string]*container
+	boots             int               // how often the host was booted since
 	created           time.Duration     // one nanosecond for each container ever created
 	images            map[string]string // reference -> digest. Other references have a digest made from them
 	missing           map[string]bool

@@ -173,10 +173,11 @@ func settled(in plan.Input) bool {
 	return plan.StateOf(in, group.Running) != group.Degraded && plan.Blocked(in) == ""
 }
 
-// downForGood reports whether all was observed, and the complaint is about something that has
-// failed and does not start again.
+// downForGood reports whether all was observed, and the group is not whole because of a container
+// that has ended and does not start again: it has failed, or others wait for it.
 func downForGood(in plan.Input) bool {
-	return in.Observed.Unknown(in.ToRun()) == nil && plan.Problem(in) != nil
+	return in.Observed.Unknown(in.ToRun()) == nil &&
+		(plan.Problem(in) != nil || strings.Contains(plan.Blocked(in), " to be ready: it ended with "))
 }
 
 // check fails the test if the host recorded a violation.
