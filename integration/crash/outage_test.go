@@ -127,3 +127,65 @@ func TestRuncMissing(t *testing.T) {
 		t.Errorf("running: %v, then %v", before, now)
 	}
 }
+
+// TestRunFolderEmptied deletes every file of the run folder, as a careless script does, under a
+// daemon that runs and between two. The daemon answers again within seconds, each later one finds
+// the containerd that runs, and no container is restarted.
+func TestRunFolderEmptied(t *testing.T) {
+	for name, server := range machine.Servers(t) {
+		t.Run(name, func(t *testing.T) {
+			m := machine.New(t, server)
+			m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
+			before := m.Pids("pair")
+			// What is mounted there stays: a script can't delete it.
+			empty := func() {
+				t.Helper()
+				_ = exec.Command("find", filepath.Join(m.Root, "run"), "-xdev", "-mindepth", "1", "!", "-type", "d", "-delete").Run()
+				if left, _ := filepath.Glob(filepath.Join(m.Root, "run", "*.sock")); len(left) > 0 {
+					t.Fatalf("left: %q", left)
+				}
+			}
+			same := func(when string) {
+				t.Helper()
+				machine.Eventually(t, 20*time.Second, when+": the daemon answers, and the same processes run", func() error {
+					if _, err := m.Try("ps"); err != nil {
+						return err
+					}
+					if now := m.Pids("pair"); !maps.Equal(before, now) {
+						return fmt.Errorf("the group was %v, and is %v", before, now)
+					}
+					return nil
+				})
+			}
+			empty()
+			same("while the daemon runs")
+			m.Apply("steady.hcl", fmt.Sprintf(steady, machine.AttackImage))
+			for _, end := range []struct {
+				name string
+				do   func()
+			}{{"stopped", m.Stop}, {"killed", m.Kill}} {
+				end.do()
+				empty()
+				m.Start()
+				same(end.name)
+				m.AwaitRunning("pair", "steady")
+				m.Run("exec", "pair.side", "/bin/true")
+			}
+			// Those containers end with that containerd. Another comes up, and they with it.
+			steadys := m.Pids("steady")
+			m.KillContainerd()
+			machine.Eventually(t, time.Minute, "the groups have other processes", func() error {
+				for group, before := range map[string]map[string]uint32{"pair": before, "steady": steadys} {
+					now := m.Pids(group)
+					for name, pid := range before {
+						if now[name] == 0 || now[name] == pid {
+							return fmt.Errorf("%s was %v, and is %v", group, before, now)
+						}
+					}
+				}
+				return nil
+			})
+			m.AwaitRunning("pair", "steady")
+		})
+	}
+}

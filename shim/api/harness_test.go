@@ -161,7 +161,18 @@ type daemon struct {
 // startDaemon starts a daemon with cfg. Fakes replace what cfg lacks.
 func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	t.Helper()
-	d := &daemon{keeper: &fakeKeeper{}, socket: filepath.Join(t.TempDir(), "s.sock"), log: &buffer{}}
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, cfg, path, l)
+}
+
+// serveOn is startDaemon with a listener of the test's.
+func serveOn(t *testing.T, cfg ServerConfig, path string, l net.Listener) *daemon {
+	t.Helper()
+	d := &daemon{keeper: &fakeKeeper{}, socket: path, log: &buffer{}}
 	d.Client = NewClient(d.socket)
 	if k, ok := cfg.Keeper.(*fakeKeeper); ok {
 		d.keeper = k
@@ -178,10 +189,6 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server, err := NewServer(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := Listen(d.socket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,6 +36,15 @@ func Listen(path string) (net.Listener, error) {
 			Hint: "choose a shorter run folder",
 		}
 	}
+	l := &listener{path: path, admitted: []uint32{0, uint32(os.Geteuid())}, every: lookEvery}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// bind opens a socket at path.
+func bind(path string) (*net.UnixListener, error) {
 	if err := clearSocket(path); err != nil {
 		return nil, err
 	}
@@ -47,7 +59,9 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
-	return &listener{Listener: l, admitted: []uint32{0, uint32(os.Geteuid())}}, nil
+	unixListener := l.(*net.UnixListener)
+	unixListener.SetUnlinkOnClose(false) // the path may be another's by then
+	return unixListener, nil
 }
 
 // clearSocket removes the socket of a daemon that was killed.
@@ -77,16 +91,122 @@ func clearSocket(path string) error {
 	return nil
 }
 
-// A listener accepts only connections of the admitted users.
+// lookEvery is the pause between two looks at the socket's path.
+const lookEvery = time.Second
+
+// A listener accepts only connections of the admitted users. While [listener.keep] runs, it opens
+// its socket anew when the path is gone, or is another file: a script may empty /run.
 type listener struct {
-	net.Listener
+	path     string
 	admitted []uint32
 	refused  func(uid uint32) // optional; set before the first Accept
+	every    time.Duration
+
+	mu     sync.Mutex
+	socket *net.UnixListener
+	file   fs.FileInfo // the socket's at path
+	closed bool
+}
+
+var _ net.Listener = (*listener)(nil)
+
+// open opens a socket at the path, and closes the one before.
+func (l *listener) open() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return net.ErrClosed
+	}
+	socket, err := bind(l.path)
+	if err != nil {
+		return err
+	}
+	file, err := os.Lstat(l.path)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the control socket: %w", err), socket.Close())
+	}
+	before := l.socket
+	l.socket, l.file = socket, file
+	if before != nil {
+		_ = before.Close() // Accept goes on with the new one
+	}
+	return nil
+}
+
+// atPath reports whether the path is the open socket's. An error means that this is unknown.
+func (l *listener) atPath() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, err := os.Lstat(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(now, l.file), err
+}
+
+// keep looks at the path until ctx ends, and opens the socket anew when it is not there any more.
+func (l *listener) keep(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(l.every)
+	defer tick.Stop()
+	last := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		there, err := l.atPath()
+		if err == nil && !there {
+			if err = os.MkdirAll(filepath.Dir(l.path), 0o711); err == nil {
+				err = l.open()
+			}
+			if err == nil {
+				log.Warn("the control socket was gone, it is open again", "socket", l.path)
+			}
+		}
+		if text := hint.Text(err); err != nil && text != last && ctx.Err() == nil {
+			log.Error("the control socket is gone", "socket", l.path, "error", text)
+		}
+		last = hint.Text(err)
+	}
+}
+
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
+// Close removes the socket from its path, if it is still there.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return net.ErrClosed
+	}
+	l.closed = true
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
+		_ = os.Remove(l.path)
+	}
+	return l.socket.Close()
+}
+
+// current returns the open socket. It is nil after Close.
+func (l *listener) current() *net.UnixListener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	return l.socket
 }
 
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		socket := l.current()
+		if socket == nil {
+			return nil, net.ErrClosed
+		}
+		conn, err := socket.Accept()
+		if err != nil && socket != l.current() { // another was opened, or this one closed
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

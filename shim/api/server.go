@@ -101,6 +101,11 @@ var errStopping = &hint.Error{
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if ours, ok := l.(*listener); ok {
 		ours.refused = func(uid uint32) { s.Log.Warn("control socket: only root is admitted", "uid", uid) }
+		kept, end := context.WithCancel(ctx)
+		var keeping sync.WaitGroup
+		defer keeping.Wait()
+		defer end()
+		keeping.Go(func() { ours.keep(kept, s.Log) })
 	}
 	// The cause shows a request that the daemon has ended it, rather than its caller.
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))

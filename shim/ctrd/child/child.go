@@ -23,6 +23,7 @@ const (
 	childGrace = 10 * time.Second       // from SIGTERM to SIGKILL
 	outputCap  = 1 << 20                // bytes of its log that are kept
 	trimEvery  = time.Minute
+	lookEvery  = time.Second          // pause between looks at whether its socket is still there
 	readyPoll  = 5 * time.Millisecond // pause between looks for its socket
 	atOnce     = 2 * time.Second      // ending within this counts as ending at once
 	tries      = 3                    // after ending at once this often in a row, Ready gives up
@@ -40,10 +41,16 @@ type Config struct {
 // A Child is a private containerd, for a machine where none is configured. It ends with the daemon.
 // Containers go on running without it. A containerd that outlived a killed daemon is found by its
 // socket and taken over.
+//
+// If the state folder is emptied, its sockets get their paths back, now or at the next start.
+// Such a containerd stays when the daemon ends: what the next one would need to find the containers
+// that run was in that folder. It is the next daemon's, until it ends by itself or the host does.
 type Child struct {
 	cfg    Config
 	log    *slog.Logger
 	binary string
+
+	regained []*os.File // the sockets' files; only for the goroutine of Run
 
 	mu     sync.Mutex
 	deaths int    // in a row, each at once
@@ -134,6 +141,11 @@ func (c *Child) obtain() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p == nil {
+		if p, err = c.findLost(); err != nil {
+			return nil, err
+		}
+	}
 	if p != nil {
 		c.log.Info("took over a private containerd", "pid", p.pid)
 		return p, nil
@@ -159,10 +171,62 @@ func (c *Child) obtain() (*process, error) {
 	return p, nil
 }
 
-// mind keeps the log of the process short, and returns when the process has ended. It ends the
-// process when ctx ends.
+// findLost returns a running containerd of ours whose files are gone. It returns nil if there is
+// none. One that can't be reached again is ended: two can't share the root folder.
+func (c *Child) findLost() (*process, error) {
+	p, err := scanProcess(c.path("config.toml"))
+	if p == nil || err != nil {
+		return nil, err
+	}
+	if err = c.regain(p); err == nil {
+		return p, nil
+	}
+	c.log.Warn("a private containerd that runs can't be reached, ending it", "pid", p.pid, "error", err)
+	defer p.close()
+	return nil, p.end(childGrace)
+}
+
+// regain gives the sockets of the process their paths back, where they are gone.
+func (c *Child) regain(p *process) error {
+	if pid, err := peer(c.Address()); err == nil && pid == p.pid {
+		return nil
+	}
+	if err := os.MkdirAll(c.cfg.State, 0o711); err != nil {
+		return err
+	}
+	c.forgetSockets()
+	for _, path := range []string{c.Address() + ".ttrpc", c.Address()} {
+		file, err := p.regain(path)
+		if err != nil {
+			return err
+		}
+		c.regained = append(c.regained, file)
+	}
+	c.log.Warn("the private containerd's sockets were gone, they are there again", "pid", p.pid, "socket", c.Address())
+	return nil
+}
+
+// forgetSockets closes the files of sockets that are not needed any more.
+func (c *Child) forgetSockets() {
+	for _, file := range c.regained {
+		_ = file.Close()
+	}
+	c.regained = nil
+}
+
+// emptied reports whether the state folder lost what a containerd in it was started with.
+func (c *Child) emptied() bool {
+	_, err := os.Stat(c.path("config.toml"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// mind keeps the log of the process short and its sockets at their paths, and returns when the
+// process has ended. It ends the process when ctx ends, unless the state folder was emptied.
 func (c *Child) mind(ctx context.Context, p *process) error {
 	defer p.close()
+	defer c.forgetSockets()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
@@ -172,7 +236,18 @@ func (c *Child) mind(ctx context.Context, p *process) error {
 		select {
 		case <-p.done:
 			return nil
+		case <-look.C:
+			if _, err := os.Stat(c.Address()); err == nil {
+				continue
+			}
+			if err := c.regain(p); err != nil && !errors.Is(err, os.ErrNotExist) { // it doesn't listen yet
+				c.log.Warn("the private containerd's sockets are gone", "pid", p.pid, "error", err)
+			}
 		case <-ctx.Done():
+			if c.emptied() {
+				c.log.Warn("the private containerd goes on: its state folder was emptied, and without it the containers would end", "pid", p.pid)
+				return nil
+			}
 			if err := p.end(childGrace); err != nil {
 				return err
 			}
