@@ -42,6 +42,29 @@ func (d Door) Fixed() Door {
 	return d
 }
 
+// AmbassadorPorts returns the ports that the file gives to the ambassador: published ones, those of
+// upstreams, that of `intercept`, and port 53 if it answers DNS queries. They may repeat.
+func (g *Group) AmbassadorPorts() []uint16 {
+	a := g.Ambassador()
+	if a == nil {
+		return nil
+	}
+	var ports []uint16
+	for _, p := range a.Publish {
+		ports = append(ports, p.Port)
+	}
+	for _, u := range a.Upstreams {
+		ports = append(ports, u.Listen)
+	}
+	if a.Intercept != 0 {
+		ports = append(ports, a.Intercept)
+	}
+	if g.DNS == DNSAmbassador {
+		ports = append(ports, dnsPort)
+	}
+	return ports
+}
+
 // Shown returns the part of the door that a group's status shows. The status has a text for what
 // Unsafe gives up.
 func (d Door) Shown() Door {

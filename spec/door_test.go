@@ -89,3 +89,23 @@ func TestDoorFixedLeavesTheDoorAlone(t *testing.T) {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
 }
+
+// Every port that the file gives the ambassador is the ambassador's. Ports of members are not.
+func TestAmbassadorPorts(t *testing.T) {
+	g := Group{DNS: DNSAmbassador, Containers: []Container{{Name: "web", Role: App}, {Name: "proxy", Role: Ambassador}}}
+	g.Ambassador().Door = Door{
+		Publish:   []Publish{{Host: 8443, Port: 443}, {Host: 8053, Port: 53}},
+		Upstreams: []Upstream{{Listen: 9001}},
+		Intercept: 15001,
+	}
+	if diff := cmp.Diff([]uint16{443, 53, 9001, 15001, 53}, g.AmbassadorPorts()); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	g.DNS, g.Ambassador().Door = DNSNone, Door{}
+	if got := g.AmbassadorPorts(); len(got) > 0 {
+		t.Errorf("ports of an ambassador without any: %v", got)
+	}
+	if got := (&Group{DNS: DNSAmbassador, Containers: g.Containers[:1]}).AmbassadorPorts(); len(got) > 0 {
+		t.Errorf("ports without an ambassador: %v", got)
+	}
+}

@@ -14,7 +14,8 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// DropFence detaches every program that filters packets of the sockets of a cgroup.
+// DropFence detaches every program that filters packets of the sockets of a cgroup, or refuses
+// ports to them.
 func DropFence(t testing.TB, cgroup string) {
 	t.Helper()
 	dir, err := os.Open(cgroup)
@@ -22,8 +23,10 @@ func DropFence(t testing.TB, cgroup string) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	for _, direction := range []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress} {
-		found, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: direction})
+	for _, hook := range []ebpf.AttachType{
+		ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind,
+	} {
+		found, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: hook})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +35,7 @@ func DropFence(t testing.TB, cgroup string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = link.RawDetachProgram(link.RawDetachProgramOptions{Target: int(dir.Fd()), Program: p, Attach: direction})
+			err = link.RawDetachProgram(link.RawDetachProgramOptions{Target: int(dir.Fd()), Program: p, Attach: hook})
 			p.Close()
 			if err != nil {
 				t.Fatal(err)

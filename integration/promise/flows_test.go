@@ -2,6 +2,7 @@ package promise
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/integration/machine"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 const flowsTitle = "5. To speak on the ambassador's flows, and in its place"
@@ -96,6 +98,7 @@ func TestPromiseFlows(t *testing.T) {
 	for _, c := range calls {
 		c.Close()
 	}
+	tryBinding(m, s)
 	trySharedPort(m, s)
 }
 
@@ -171,26 +174,99 @@ func reuse(_, _ string, c syscall.RawConn) (err error) {
 	return err
 }
 
+// tryBinding lets a member try to listen on the published port too: beside the ambassador, while it
+// is gone, and when it is back. The member is refused each time, and then all of 15 callers reach
+// the ambassador.
+func tryBinding(m *machine.Machine, s *section) {
+	m.T.Helper()
+	ns := m.Netns("g")
+	refused := func(when string) {
+		m.T.Helper()
+		if o := ask(m.T, ns, 7001, attackOrder{"self", "squat", nowhere, 0}); !strings.Contains(o.Error, unix.EPERM.Error()) {
+			m.T.Errorf("%s the member listens on the ambassador's port: %q, want %v", when, o.Error, unix.EPERM)
+		}
+	}
+	refused("beside the ambassador")
+	before := killAmbassador(m)
+	refused("while the ambassador is gone")
+	awaitAmbassador(m, before)
+	refused("when the ambassador is back")
+	for _, addr := range []string{machine.Host4, machine.Host6} {
+		for _, proto := range []string{"tcp", "udp"} {
+			machine.Eventually(m.T, 5*time.Second, "the ambassador listens", func() error {
+				if who := whoAnswers(m, proto, addr); who != "ambassador" {
+					return fmt.Errorf("%q answers", who)
+				}
+				return nil
+			})
+			r := row{technique: proto + " callers of the port that it tries to share", family: family(addr), who: "app", expected: answered, seen: answered, told: "refused", control: "the same when it shares the port"}
+			for range 15 {
+				if whoAnswers(m, proto, addr) != "ambassador" {
+					r.seen = silent
+				}
+			}
+			s.add(r)
+		}
+	}
+}
+
+func killAmbassador(m *machine.Machine) (pid uint32) {
+	m.T.Helper()
+	pid = m.Pids("g")["amb"]
+	unix.Kill(int(pid), unix.SIGKILL)
+	return pid
+}
+
+func awaitAmbassador(m *machine.Machine, before uint32) {
+	m.T.Helper()
+	machine.Eventually(m.T, 20*time.Second, "the ambassador is back", func() error {
+		if now := m.Pids("g")["amb"]; now == 0 || now == before {
+			return fmt.Errorf("its process is %d", now)
+		}
+		return nil
+	})
+}
+
+// shareBehindTheFence lets a member listen on the published port all the same: while the fence is
+// down, for which the daemon stands still. Some callers don't reach the ambassador then.
+func shareBehindTheFence(m *machine.Machine) {
+	m.T.Helper()
+	told := len(m.Events("g", group.EventDrift))
+	thaw := m.Freeze()
+	machine.DropFence(m.T, m.CgroupV2("g/members"))
+	o := ask(m.T, m.Netns("g"), 7001, attackOrder{"self", "squat", nowhere, 0})
+	thaw()
+	if o.Error != "" {
+		m.T.Fatalf("the member can't listen on the ambassador's port: %s", o.Error)
+	}
+	machine.Eventually(m.T, putBackWithin, "the fence is put back", func() error {
+		if len(m.Events("g", group.EventDrift)) == told {
+			return errors.New("no event")
+		}
+		return nil
+	})
+	for _, proto := range []string{"tcp", "udp"} {
+		lost := false
+		for range 15 {
+			lost = lost || whoAnswers(m, proto, machine.Host4) != "ambassador"
+		}
+		if !lost {
+			m.T.Errorf("control: all %s callers reach the ambassador although a member shares its port", proto)
+		}
+	}
+}
+
 // trySharedPort lets a member listen on the published port too. It calls that port over and over
 // while the ambassador is killed and comes back. The member never answers.
 func trySharedPort(m *machine.Machine, s *section) {
 	m.T.Helper()
 	ns := m.Netns("g")
-	if o := ask(m.T, ns, 7001, attackOrder{"self", "squat", nowhere, 0}); o.Error != "" {
-		m.T.Fatalf("the member can't listen on the ambassador's port: %s", o.Error)
-	}
+	shareBehindTheFence(m)
 	var answers sync.Map
 	stop := callRepeatedly(m, &answers)
 	for range 2 {
 		m.Run("restart", "g.amb")
-		before := m.Pids("g")["amb"]
-		unix.Kill(int(before), unix.SIGKILL)
-		machine.Eventually(m.T, 20*time.Second, "the ambassador is back", func() error {
-			if now := m.Pids("g")["amb"]; now == 0 || now == before {
-				return fmt.Errorf("its process is %d", now)
-			}
-			return nil
-		})
+		awaitAmbassador(m, killAmbassador(m))
 	}
 	stop()
 	defer m.Freeze()()

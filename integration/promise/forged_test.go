@@ -1,7 +1,6 @@
 package promise
 
 import (
-	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +15,7 @@ const forgedTitle = "2. By another's address, for the kernel to answer"
 // listener, would then go out to the remote host. The control is the same without rules.
 func TestPromiseForgedSource(t *testing.T) {
 	m := machine.New(t, "")
-	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage))
+	applyTwoPorts(m)
 	ns, seen, s := m.Netns("g"), machine.NewCapture(t, m.Host), newSection(t, forgedTitle)
 	type forged struct {
 		technique, to, what string

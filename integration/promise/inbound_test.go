@@ -12,7 +12,8 @@ import (
 )
 
 // twoPorts has two published ports. The ambassador listens on 7444, and not on 7443, where a member
-// listens instead. A second member listens on a port of its own.
+// listens instead. The member does so before the port is published, because it can't later. A
+// second member listens on a port of its own.
 const twoPorts = `
 group "g" {
   app "app" {
@@ -30,15 +31,7 @@ group "g" {
   ambassador "amb" {
     image   = "%[1]s"
     command = ["/attack", "listen", "7444"]
-    publish "squatted" {
-      host = 8443
-      port = 7443
-    }
-    publish "squatted-udp" {
-      host     = 8443
-      port     = 7443
-      protocol = "udp"
-    }
+    %[2]s
     publish "held" {
       host = 8444
       port = 7444
@@ -51,6 +44,31 @@ group "g" {
   }
 }
 `
+
+const squatted = `publish "squatted" {
+      host = 8443
+      port = 7443
+    }
+    publish "squatted-udp" {
+      host     = 8443
+      port     = 7443
+      protocol = "udp"
+    }`
+
+// applyTwoPorts returns when the squatter listens and its port is published.
+func applyTwoPorts(m *machine.Machine) {
+	m.T.Helper()
+	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage, ""))
+	machine.Eventually(m.T, 5*time.Second, "the squatter listens", func() error {
+		for _, proto := range []string{"tcp", "udp"} {
+			if !machine.Reached(m.T, m.Netns("g"), proto, "127.0.0.1", 7443) {
+				return fmt.Errorf("not over %s", proto)
+			}
+		}
+		return nil
+	})
+	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage, squatted))
+}
 
 const inboundTitle = "5. To be reached from outside"
 
@@ -71,7 +89,7 @@ type inboundTry struct {
 // ambassador's port beside theirs.
 func TestPromiseInbound(t *testing.T) {
 	m := machine.New(t, "")
-	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage))
+	applyTwoPorts(m)
 	s, seen := newSection(t, inboundTitle), machine.NewCapture(t, m.Host)
 	own := m.Status("g").Addrs
 	var knocks, bare []inboundTry

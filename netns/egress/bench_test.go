@@ -91,7 +91,7 @@ func (b *bench) do(steps ...func() error) func() {
 
 func (p *pair) apply() error   { _, err := egress.Apply(p.group, p.policy); return err }
 func (p *pair) remove() error  { return egress.Remove(p.group) }
-func (p *pair) fence() error   { return egress.Fence(p.hierarchies, p.members) }
+func (p *pair) fence() error   { return egress.Fence(p.hierarchies, p.members, nil) }
 func (p *pair) unfence() error { return egress.Unfence(p.hierarchies, p.members) }
 
 func (p *pair) bare() func()  { return p.do(p.remove, p.unfence) }

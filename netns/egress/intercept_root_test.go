@@ -38,7 +38,7 @@ func TestRootInterceptIsNotCalledBack(t *testing.T) {
 	// With SYN cookies the answer has no socket for the fence either. The kernel sends them for a
 	// listener without a backlog.
 	netnstest.Sysctl(t, out.NS, "ipv4/tcp_syncookies", "2")
-	if err := egress.Fence(h, path.Join(netnstest.CgroupRoot(), "g/members")); err != nil {
+	if err := egress.Fence(h, path.Join(netnstest.CgroupRoot(), "g/members"), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range []struct {

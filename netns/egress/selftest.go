@@ -137,7 +137,7 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 // fenced checks the fence by itself, with the rules gone.
 func (t selfTest) fenced(ns *os.File, member, ambassador *helper.Process, near, far []netip.Addr) error {
 	const hint = "CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL are needed, and CAP_BPF or CAP_SYS_ADMIN"
-	if err := Fence(t.hierarchies, t.members); err != nil {
+	if err := Fence(t.hierarchies, t.members, netns.PortsOf(testPort)); err != nil {
 		return &SelfTestError{What: "the members' cgroup can't be fenced", Err: err, Hint: hint}
 	}
 	if err := Remove(ns); err != nil {
@@ -156,6 +156,42 @@ func (t selfTest) fenced(ns *os.File, member, ambassador *helper.Process, near, 
 		}
 		if err := passed(ambassador, to); err != nil {
 			return &SelfTestError{What: "the fence holds the ambassador", Err: err, Hint: hint}
+		}
+		if err := t.portClosed(member, ambassador, to.Addr()); err != nil {
+			return &SelfTestError{What: "the fence does not keep the ambassador's ports", Err: err, Hint: hint}
+		}
+	}
+	if err := netns.ReservePorts(ns, netns.PortsOf(testPort)); err != nil {
+		return &SelfTestError{What: "ports can't be reserved", Err: err, Hint: "/proc/sys/net has to be writable"}
+	}
+	return nil
+}
+
+// testPort is closed to the member. The next one is not.
+const testPort = 4711
+
+// portClosed checks that the member can't bind the port, that the ambassador can, and that the
+// member can bind another one.
+func (t selfTest) portClosed(member, ambassador *helper.Process, like netip.Addr) error {
+	wildcard := netip.IPv4Unspecified()
+	if like.Is6() {
+		wildcard = netip.IPv6Unspecified()
+	}
+	for _, open := range []func(*helper.Process, netip.Addr) (*helper.Socket, error){(*helper.Process).TCP, (*helper.Process).UDP} {
+		for _, x := range []struct {
+			who  *helper.Process
+			port uint16
+			want error
+		}{{member, testPort, unix.EPERM}, {ambassador, testPort, nil}, {member, testPort + 1, nil}} {
+			s, err := open(x.who, like)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			at := netip.AddrPortFrom(wildcard, x.port)
+			if err := s.Bind(at); !errors.Is(err, x.want) {
+				return fmt.Errorf("bind %s: %v instead of %v", at, answer(err), answer(x.want))
+			}
 		}
 	}
 	return nil

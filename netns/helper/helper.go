@@ -171,6 +171,12 @@ func (s *Socket) Call(r Request) (Reply, error) {
 	return got, err
 }
 
+// Bind gives the socket an address of its own. Port 0 means a free one.
+func (s *Socket) Bind(at netip.AddrPort) error {
+	_, err := s.Call(Request{Name: callBind, Addr: at})
+	return err
+}
+
 // Connect connects. A stream that is not connected after the timeout is unix.ETIMEDOUT.
 func (s *Socket) Connect(to netip.AddrPort, timeout time.Duration) error {
 	_, err := s.Call(Request{Name: callConnect, Addr: to, Timeout: timeout})

@@ -39,6 +39,7 @@ type Call func(Request) (Reply, error)
 const (
 	callHello   = "hello"
 	callSocket  = "socket"
+	callBind    = "bind"
 	callConnect = "connect"
 	callSendTo  = "sendto"
 	callClose   = "close"
@@ -49,6 +50,9 @@ var calls = map[string]Call{
 	callSocket: func(r Request) (Reply, error) {
 		fd, err := unix.Socket(r.Ints[0], r.Ints[1]|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, r.Ints[2])
 		return Reply{Socket: fd}, err
+	},
+	callBind: func(r Request) (Reply, error) {
+		return Reply{}, unix.Bind(r.Socket, Sockaddr(r.Socket, r.Addr))
 	},
 	callConnect: func(r Request) (Reply, error) {
 		return Reply{}, connect(r.Socket, Sockaddr(r.Socket, r.Addr), r.Timeout)

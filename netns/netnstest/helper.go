@@ -71,12 +71,6 @@ func (h *Helper) UDP(like netip.Addr) (*Socket, error) {
 	return &Socket{s, h}, err
 }
 
-// Bind gives the socket an address of its own. Port 0 means a free one.
-func (s *Socket) Bind(at netip.AddrPort) error {
-	_, err := s.Call(helper.Request{Name: callBind, Addr: at})
-	return err
-}
-
 // Listen lets a bound stream accept.
 func (s *Socket) Listen() error {
 	_, err := s.Call(helper.Request{Name: callListen})

@@ -11,7 +11,6 @@ import (
 
 // The calls that only tests make. Their names are part of errors.
 const (
-	callBind         = "bind"
 	callListen       = "listen"
 	callAccept       = "accept"
 	callSend         = "send"
@@ -25,9 +24,6 @@ const (
 
 // registerCalls adds them to the calls of a helper that is this test binary.
 func registerCalls() {
-	helper.Register(callBind, func(r helper.Request) (helper.Reply, error) {
-		return helper.Reply{}, unix.Bind(r.Socket, helper.Sockaddr(r.Socket, r.Addr))
-	})
 	helper.Register(callListen, func(r helper.Request) (helper.Reply, error) {
 		return helper.Reply{}, unix.Listen(r.Socket, 128)
 	})

@@ -49,7 +49,9 @@ type fingerprint struct {
 	rulesKnown bool              // the rules are as we last saw or made them
 	links      netns.Fingerprint // of the group's namespace
 	hostEnd    netns.Fingerprint // of the host's end of the group's link
-	on         bool              // the host forwards; the group's fence is attached
+	on         bool              // the host forwards
+	fence      string            // the programs at the hooks of the group's members
+	reserved   string            // ports of the group's namespace
 	err        string            // why the part could not be read
 }
 
@@ -125,7 +127,12 @@ func (d *Drift) readGroup(group string, f *fingerprint) error {
 	if f.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
-	f.on, err = egress.Fenced(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
+	reserved, err := netns.ReservedPorts(ns)
+	if err != nil {
+		return err
+	}
+	f.reserved = reserved.String()
+	f.fence, err = egress.FencePrint(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -138,7 +145,7 @@ func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
 	case host.PartRules:
-		return []string{"the rules in its namespace, or the fence around its members"}
+		return []string{"the rules in its namespace, the fence around its members, or the ports closed to them"}
 	case host.PartLimits:
 		return []string{"the limits of its cgroup"}
 	case host.PartLink:

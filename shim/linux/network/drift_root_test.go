@@ -49,6 +49,7 @@ func TestRootDrift(t *testing.T) {
 		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
 		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
 		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
+		{"reserved ports", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=444"), one},
 		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
 		{"link down", []string{"ip", "link", "set", link, "down"}, one},
 		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/spec"
@@ -101,6 +102,14 @@ func (h *harness) container(role spec.Role, name string) *netnstest.Helper {
 	cgroup := h.net.layout.CgroupPath(h.group.Name, role, name)
 	must(h.net.cgroups.Make(cgroup))(h.t)
 	return netnstest.NewHelper(h.t, h.ns, cgroup)
+}
+
+// letMembersBind opens the ambassador's ports to the members, to test what stands behind that.
+func (h *harness) letMembersBind() {
+	h.t.Helper()
+	if err := egress.Fence(h.net.cgroups, h.net.layout.CgroupParent(h.group.Name, spec.App), nil); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *harness) nft(command string) {

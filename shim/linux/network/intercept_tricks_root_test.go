@@ -176,10 +176,11 @@ func TestRootInterceptTricks(t *testing.T) {
 	}
 }
 
-// Without an ambassador a member may listen on its port and accept intercepted connections. They
-// stay inside the group, where members can connect to each other anyway. Nothing is seen outside.
+// A member that has the ambassador's port from before may accept intercepted connections. They stay
+// inside the group, where members can connect to each other anyway. Nothing is seen outside.
 func TestRootInterceptPortTakenByAMember(t *testing.T) {
 	h := newHarness(t, withIntercept)
+	h.letMembersBind()
 	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
 			h.t = t

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,22 +128,42 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
-	fence := egress.Fence
-	if !wantsFence(want) {
-		fence = egress.Unfence
-	}
-	if err := fence(n.cgroups, n.layout.CgroupParent(want.Name, spec.App)); err != nil {
-		return err
-	}
 	ns, err := n.open(want.Name)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	if _, err = egress.Apply(ns, policy); err != nil || want.Egress != spec.EgressNone {
+	before, err := netns.ReservedPorts(ns)
+	if err != nil {
+		return err
+	}
+	// While the rules change, the ports before and after are closed.
+	ports := closedPorts(want)
+	wide := ports.Union(before)
+	if err := n.closePorts(ns, want, wide); err != nil {
+		return err
+	}
+	if _, err := egress.Apply(ns, policy); err != nil {
 		return explain(err, policy)
 	}
+	if !slices.Equal(wide, ports) {
+		if err := n.closePorts(ns, want, ports); err != nil {
+			return err
+		}
+	}
+	if want.Egress != spec.EgressNone {
+		return nil
+	}
 	return n.disconnect(want.Name)
+}
+
+// closePorts puts up the wanted fence, with these ports in it, and reserves them.
+func (n *Network) closePorts(ns *os.File, want *spec.Group, ports netns.Ports) error {
+	members := n.layout.CgroupParent(want.Name, spec.App)
+	if !wantsFence(want) {
+		return errors.Join(egress.Unfence(n.cgroups, members), netns.ReservePorts(ns, ports))
+	}
+	return errors.Join(egress.Fence(n.cgroups, members, ports), netns.ReservePorts(ns, ports))
 }
 
 // explain adds a hint if the kernel does not know an expression of the rules. The self-test has

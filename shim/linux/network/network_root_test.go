@@ -127,6 +127,8 @@ func TestRootDamageIsNoticedAndRepaired(t *testing.T) {
 		{"a rule added in front", inside("nft", "insert rule inet sallyport output accept"), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"published ports emptied", inside("nft", "flush", "set", "inet", egress.TableName, "published"), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"allow list widened", inside("nft", "add element inet sallyport allow_host4 { 0.0.0.0/0 . tcp }"), [3]host.Presence{host.Present, host.Absent, host.Present}},
+		{"the ambassador's ports not reserved", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports="), [3]host.Presence{host.Present, host.Absent, host.Present}},
+		{"a port more reserved", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=443,444"), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"the host's table deleted", []string{"nft", "delete", "table", "inet", n.layout.Table}, [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"the host's rules flushed", []string{"nft", "flush", "ruleset"}, [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"a published port lost", []string{"nft", "delete element inet sallyport publish4 { tcp . 8443 }"}, [3]host.Presence{host.Present, host.Present, host.Absent}},

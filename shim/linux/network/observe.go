@@ -117,11 +117,27 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	stands, err := egress.Fenced(n.cgroups, n.layout.CgroupParent(group, spec.App))
+	if ok {
+		ok, err = n.portsClosed(ns, want)
+	}
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	return host.Present, presence(ok && stands == wantsFence(want))
+	return host.Present, presence(ok)
+}
+
+// portsClosed reports whether the fence is as wanted and the ambassador's ports are reserved.
+func (n *Network) portsClosed(ns *os.File, want *spec.Group) (bool, error) {
+	ports := closedPorts(want)
+	reserved, err := netns.ReservedPorts(ns)
+	if err != nil || !slices.Equal(reserved, ports) {
+		return false, err
+	}
+	members := n.layout.CgroupParent(want.Name, spec.App)
+	if !wantsFence(want) {
+		return egress.Unfenced(n.cgroups, members)
+	}
+	return egress.Fenced(n.cgroups, members, ports)
 }
 
 func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {

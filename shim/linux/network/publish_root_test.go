@@ -95,6 +95,7 @@ func TestRootPublishedPorts(t *testing.T) {
 // From outside and from the host only the ambassador is reached, and only on its published ports.
 func TestRootInboundToOthersIsRefused(t *testing.T) {
 	h := newHarness(t, withPublish)
+	h.letMembersBind()
 	h.routeToGroup()
 	for name, addr := range h.families() {
 		group, hostAddr := h.groupAddr(addr), h.out.Host4
@@ -208,10 +209,11 @@ func TestRootClosesLeaveNothingBehind(t *testing.T) {
 }
 
 // A caller may come again from a port whose last connection the ambassador has closed. Its SYN
-// meets the TIME-WAIT of that connection and not the listener. If a member has taken the port
-// meanwhile, the caller must not reach it.
+// meets the TIME-WAIT of that connection and not the listener. If a member has the port all the
+// same, the caller must not reach it.
 func TestRootCallerReturnsDuringTimeWait(t *testing.T) {
 	h := newHarness(t, withPublish)
+	h.letMembersBind()
 	to := netip.AddrPortFrom(h.out.Host4, 8443)
 	from := netip.AddrPortFrom(h.out.Addr4, 50000)
 	at := netip.MustParseAddrPort("0.0.0.0:443")

@@ -105,9 +105,11 @@ func TestRootForeignSourceAddress(t *testing.T) {
 }
 
 // A member shares the ambassador's port and makes the kernel pick its socket for every packet. The
-// rules take these packets for the ambassador's. The fence drops them.
+// rules take these packets for the ambassador's. The fence drops them. The member has bound the
+// port before it was the ambassador's.
 func TestRootSharedPort(t *testing.T) {
 	h := newHarness(t, withPublish)
+	h.letMembersBind()
 	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {
 			host := h.out.Host4
@@ -152,6 +154,7 @@ func TestRootSharedPort(t *testing.T) {
 // Without any rules in the namespace members still can neither send nor receive.
 func TestRootFenceStandsWithoutRules(t *testing.T) {
 	h := newHarness(t, withPublish)
+	h.letMembersBind()
 	netnstest.NFT(t, h.ns, "", "flush", "ruleset")
 	for name, addr := range h.families() {
 		t.Run(name, func(t *testing.T) {

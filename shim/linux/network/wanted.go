@@ -41,6 +41,10 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	return p, err
 }
 
+// closedPorts returns the ports that belong to the group's ambassador and are closed to its
+// members.
+func closedPorts(want *spec.Group) netns.Ports { return netns.PortsOf(want.AmbassadorPorts()...) }
+
 // wantsFence reports whether a fence on the cgroup of the group's members keeps them to loopback,
 // in addition to the rules.
 func wantsFence(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
