@@ -3,7 +3,9 @@ package life
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,6 +70,7 @@ func TestUpgrade(t *testing.T) {
 			if diff := cmp.Diff(before, m.Pids("grown")); diff != "" {
 				t.Errorf("the upgrade restarted containers (-before +after):\n%s", diff)
 			}
+			machine.Eventually(t, 10*time.Second, "the ambassador's port is closed to members", func() error { return expectReserved(m, "8080") })
 			if g := m.Status("grown"); g.State != group.Running || g.Error != "" {
 				t.Errorf("the group is %s: %s", g.State, g.Error)
 			}
@@ -90,4 +93,16 @@ func TestUpgrade(t *testing.T) {
 			m.Run("rm", "--volumes", "grown")
 		})
 	}
+}
+
+// expectReserved returns an error unless the kernel keeps exactly these ports of the group for the
+// ambassador. An older daemon reserves none.
+func expectReserved(m *machine.Machine, ports string) error {
+	return machine.InNetns(m.Netns("grown"), func() error {
+		got, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
+		if err == nil && strings.TrimSpace(string(got)) != ports {
+			err = fmt.Errorf("reserved are %q", got)
+		}
+		return err
+	})
 }
