@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
@@ -23,9 +21,35 @@ const FileMode = 0o600
 // most 64 MiB of JSON, and a group's definition beside it.
 const maxRead = 256 << 20
 
+// TempPrefix begins the names of the temporary files that WriteFile makes beside the file. Digits
+// follow it.
+const TempPrefix = ".sallyport-"
+
 // WriteFile replaces the file with one that has this content.
-func WriteFile(path string, data []byte) error {
-	return renameio.WriteFile(path, data, FileMode, renameio.WithTempDir(filepath.Dir(path)))
+func WriteFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if err := f.Chmod(FileMode); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	f.Close() // all of it is on disk
+	return nil
 }
 
 // WriteJSON replaces the file with v as JSON.

@@ -62,6 +62,7 @@ func (c *change) check() error {
 		w := wanted[name]
 		here, replaced := c.of[w.File]
 		switch {
+		case w.Missing && !replaced: // it gives way
 		case !replaced:
 			all = append(all, w.Group)
 		case !slices.Contains(here, name):

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +34,35 @@ func (k *Keeper) watchFiles(ctx context.Context) error {
 	return nil
 }
 
-// watchFolder calls changed once a folder that has changed has been quiet for the settling time. It
-// ends when ctx ends. It returns an error if the folder is gone or cannot be watched.
+// loadAgain loads the folder when a group may have been missing for long enough.
+func (k *Keeper) loadAgain(ctx context.Context) error {
+	for {
+		var timer *time.Timer
+		select {
+		case <-ctx.Done():
+			return nil
+		case after := <-k.again:
+			timer = time.NewTimer(after)
+		}
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		if err := k.Load(ctx); err != nil && ctx.Err() == nil {
+			k.config.Log.Debug("loaded what could be: " + hint.OneLine(err.Error()))
+		}
+	}
+}
+
+// maxUnsettled is how long a folder that keeps changing is waited for, in settling times. Someone
+// may rewrite a note in it all the time.
+const maxUnsettled = 5
+
+// watchFolder calls changed once a folder that has changed has been quiet for the settling time, or
+// has changed for maxUnsettled of them. It ends when ctx ends. It returns an error if the folder is
+// gone or cannot be watched.
 func watchFolder(ctx context.Context, dir string, settle time.Duration, changed func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -46,18 +74,31 @@ func watchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 	}
 	quiet := time.NewTimer(settle) // set from the start, for changes before the watch began
 	defer quiet.Stop()
+	var since time.Time // of the first change that changed was not called for
+	unsettled := func() {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		quiet.Reset(min(settle, max(0, maxUnsettled*settle-now.Sub(since))))
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-w.Errors:
+			if errors.Is(err, fsnotify.ErrEventOverflow) { // there were too many changes to list
+				unsettled()
+				continue
+			}
 			return fmt.Errorf("watch %s: %w", dir, err)
 		case e := <-w.Events:
 			if e.Name == dir && e.Has(fsnotify.Remove|fsnotify.Rename) {
 				return fmt.Errorf("watch %s: the folder is gone", dir)
 			}
-			quiet.Reset(settle)
+			unsettled()
 		case <-quiet.C:
+			since = time.Time{}
 			changed()
 		}
 	}

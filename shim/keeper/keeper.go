@@ -25,6 +25,9 @@ type Config struct {
 	// Settle is how long the folder of the group files must be quiet before it is read again.
 	// Optional: 0 is 200 ms.
 	Settle time.Duration
+	// RemovalDelay is how long a file must be gone from the folder before its groups are removed.
+	// Optional: 0 is 2 s.
+	RemovalDelay time.Duration
 	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
 	DriftInterval time.Duration
 }
@@ -43,10 +46,11 @@ type Keeper struct {
 	machine runner.Machine
 	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
-	storeLoaded chan struct{} // closed when the store has been loaded
-	observed    chan struct{} // closed when all groups have been observed once
-	stopped     chan struct{} // closed when Run ends
-	storeLock   chan struct{} // its holder may read and change the store, see lock
+	storeLoaded chan struct{}      // closed when the store has been loaded
+	observed    chan struct{}      // closed when all groups have been observed once
+	stopped     chan struct{}      // closed when Run ends
+	storeLock   chan struct{}      // its holder may read and change the store, see lock
+	again       chan time.Duration // has the time after which to load again
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
@@ -69,6 +73,10 @@ func New(c Config) (*Keeper, error) {
 	if c.Settle == 0 {
 		c.Settle = 200 * time.Millisecond
 	}
+	if c.RemovalDelay == 0 {
+		c.RemovalDelay = 2 * time.Second
+	}
+	c.Store.RemovalDelay = c.RemovalDelay
 	if c.DriftInterval == 0 {
 		c.DriftInterval = time.Second
 	}
@@ -80,6 +88,7 @@ func New(c Config) (*Keeper, error) {
 		observed:    make(chan struct{}),
 		stopped:     make(chan struct{}),
 		storeLock:   make(chan struct{}, 1),
+		again:       make(chan time.Duration, 1),
 		runners:     map[string]*runner.Runner{},
 		wanted:      map[string]store.Wanted{},
 	}, nil
@@ -108,6 +117,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 	g.Go(func() error { return k.waitObserved(ctx) })
 	g.Go(func() error { return k.watchFiles(ctx) })
+	g.Go(func() error { return k.loadAgain(ctx) })
 	g.Go(func() error { return k.sweepOrphans(ctx) })
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })

@@ -139,7 +139,11 @@ func bundles(files ...string) []group.Bundle {
 	return out
 }
 
-// write writes a file into the folder by hand. remove removes one. Both let the keeper notice.
+// removalDelay is how long a file must be gone.
+const removalDelay = 2 * time.Second
+
+// write writes a file into the folder by hand. remove removes one for good. Both let the keeper
+// notice.
 func (h *harness) write(name, text string) {
 	h.t.Helper()
 	if err := os.WriteFile(filepath.Join(h.layout.GroupsDir, name), []byte(text), 0o600); err != nil {
@@ -154,6 +158,7 @@ func (h *harness) remove(name string) {
 		h.t.Fatal(err)
 	}
 	h.notice()
+	h.wait(removalDelay)
 }
 
 func (h *harness) notice() {

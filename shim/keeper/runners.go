@@ -19,6 +19,12 @@ import (
 // names the files that cannot be used.
 func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[string]*runner.Waiter) error {
 	l := k.config.Store.Load()
+	if l.Again > 0 {
+		select {
+		case k.again <- l.Again:
+		default: // the load that comes first will ask again
+		}
+	}
 	var errs []error
 	for _, p := range l.Problems {
 		k.config.Log.Warn("not used: "+hint.OneLine(p.Err.Error()), "path", p.Path)

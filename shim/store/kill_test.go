@@ -42,12 +42,14 @@ func killedAt(l layout.Layout, n int, do func(s *store.Store)) (at string) {
 }
 
 // writeUnfinished writes every temporary file that a daemon may leave if it is killed during a
-// write.
+// write, and in the state folder those of an earlier version.
 func writeUnfinished(t *testing.T, l layout.Layout) {
 	t.Helper()
 	for _, path := range []string{
 		"state/wanted/.job.json1", "state/history/.job.json1", "state/generations/.job.2.json1", "state/applied/.job.hcl.json1",
-		"state/ended/.job.json1", "state/lives/.job.json1", "state/.install.json1", "groups.d/.job.hcl1",
+		"state/ended/.job.json1", "state/lives/.job.json1", "state/.install.json1",
+		"state/wanted/.sallyport-1", "state/history/.sallyport-1", "state/generations/.sallyport-1", "state/applied/.sallyport-1",
+		"state/ended/.sallyport-1", "state/lives/.sallyport-1", "state/.sallyport-1", "groups.d/.sallyport-1",
 	} {
 		path = filepath.Join(filepath.Dir(l.StateDir), path)
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil && !os.IsNotExist(err) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
@@ -21,6 +22,8 @@ type Loaded struct {
 	New      []Wanted // those of Wanted that have a new generation, or were uninstalled before
 	Gone     []Wanted // groups that are in no file any more. They stay in Gone until Forget
 	Problems []group.FileProblem
+	// Again is when to load again, because a group is missing from the files. 0 means that none is.
+	Again time.Duration
 }
 
 // Complete reports whether everything was read. Only then is a group that is not in Wanted known to
@@ -35,9 +38,12 @@ func (s *Store) Load() Loaded {
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
 	}
-	if err := s.dropUnfinished(); err != nil {
-		l.problem(s.layout.StateDir, err)
+	if !s.loaded {
+		if err := s.dropUnfinished(); err != nil {
+			l.problem(s.layout.StateDir, err)
+		}
 	}
+	defer func() { s.loaded = true }()
 	if l.previous, err = s.readWanted(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
@@ -49,10 +55,15 @@ func (s *Store) Load() Loaded {
 		}
 		return l.done()
 	}
+	l.read(names)
+	for _, w := range l.out.Wanted {
+		if w.Missing {
+			names = append(names, w.File)
+		}
+	}
 	if err := s.dropApplied(names); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
-	l.read(names)
 	return l.done()
 }
 
@@ -220,8 +231,52 @@ func (l *loading) findGone(names []string) {
 			l.keepGroup(w, renamed)
 			continue
 		}
+		if l.mayComeBack(w) {
+			w.Missing = true
+			l.out.Wanted = append(l.out.Wanted, w)
+			continue
+		}
 		l.out.Gone = append(l.out.Gone, w)
 	}
+	maps.DeleteFunc(l.store.missing, func(name string, _ time.Time) bool {
+		_, known := l.previous[name]
+		return !known || l.defined(name)
+	})
+}
+
+// mayComeBack reports whether a group that no file defines may only be missing for a moment: its
+// file was removed or edited in the folder, less than the delay ago, and nothing that is wanted now
+// needs its place.
+func (l *loading) mayComeBack(w Wanted) bool {
+	s := l.store
+	if f := l.file(w.File); !s.loaded || w.File == "" || f != nil && f.origin.By != group.ByFile {
+		return false
+	}
+	since, known := s.missing[w.Group.Name]
+	if !known {
+		if s.missing == nil {
+			s.missing = map[string]time.Time{}
+		}
+		since = s.now()
+		s.missing[w.Group.Name] = since
+	}
+	left := s.RemovalDelay - s.now().Sub(since)
+	if left <= 0 {
+		return false
+	}
+	var others []spec.Group
+	for _, o := range l.out.Wanted {
+		if !o.Missing {
+			others = append(others, o.Group)
+		}
+	}
+	if s.conflicts(append(others, w.Group)).HasErrors() {
+		return false
+	}
+	if l.out.Again == 0 || left < l.out.Again {
+		l.out.Again = left
+	}
+	return true
 }
 
 // newBrokenFile returns the error of a broken file that was never good. It is nil if there is none.

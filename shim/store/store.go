@@ -41,13 +41,18 @@ type Store struct {
 	// Begin and End are called for each file that is written or removed, with a text such as
 	// "write wanted" or "remove install.json". Optional.
 	Begin, End func(change string)
+	// RemovalDelay is how long a group must be missing from files that were removed or edited by
+	// hand before it is gone. An editor or a copy may be replacing its file. It does not hold for
+	// the first Load, which may be that of a host that has booted. Optional: 0 means no delay.
+	RemovalDelay time.Duration
 	// Parse reads a group file. New sets it to spec.Parse.
 	Parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 
 	layout    layout.Layout
 	conflicts func([]spec.Group) hcl.Diagnostics
 	now       func() time.Time
-	cleaned   bool // the first Load has removed the temporary files of an earlier daemon
+	loaded    bool                 // Load was called. The first has removed the temporary files of an earlier daemon
+	missing   map[string]time.Time // by group: since when it is missing from the files
 }
 
 // New returns the store in the layout's GroupsDir and StateDir. It reads and writes neither.
@@ -74,6 +79,8 @@ type Wanted struct {
 	Setback    *group.Reversion   `json:"setback,omitempty"` // the generation that was taken back for this one
 	Pins       group.ImageDigests `json:"pins,omitempty"`    // the digests of its image references in this generation
 	Purge      bool               `json:"purge,omitempty"`   // uninstalled, and its persistent volumes go with it
+	// Missing reports that no file defines the group now. It is gone if that lasts.
+	Missing bool `json:"-"`
 	// Broken is not nil if the file is unusable now. Group is the last good definition then.
 	Broken error `json:"-"`
 }
@@ -183,7 +190,8 @@ func (s *Store) Forget(group string) error {
 	return errors.Join(s.forgetHistory(group), s.SetEnded(group, nil), s.SetRestarts(group, nil), s.drop(s.wantedPath(group)))
 }
 
-// dropApplied removes the applied records of all files but the named ones.
+// dropApplied removes the applied records of all files but the named ones. The record of a file
+// that is missing for a moment has its variables. So that file has to be among the named ones.
 func (s *Store) dropApplied(names []string) error {
 	return s.dropMatching(s.appliedPath("*"), func(path string) bool {
 		return slices.Contains(names, strings.TrimSuffix(filepath.Base(path), ".json"))
@@ -191,16 +199,18 @@ func (s *Store) dropApplied(names []string) error {
 }
 
 // dropUnfinished removes the temporary files of a daemon that was killed while it wrote one. Only
-// the first Load does this. A later one would remove the files that runners are writing.
+// the first Load does this. A later one would remove the files that runners are writing. In the
+// folder of group files, nothing but a file with our prefix and digits is ours. In the other
+// folders, an earlier version has left files with other names.
 func (s *Store) dropUnfinished() (err error) {
-	if s.cleaned {
-		return nil
-	}
-	s.cleaned = true
+	const temporary = disk.TempPrefix + "[0-9]*"
 	for _, pattern := range []string{
 		s.appliedPath(".*") + "*", s.wantedPath(".*") + "*", s.historyPath(".*") + "*", s.endedPath(".*") + "*",
 		s.restartsPath(".*") + "*", filepath.Join(s.generationsDir(), ".*"),
-		filepath.Join(s.layout.StateDir, ".install.json*"), s.filePath(".*.hcl[0-9]*"),
+		filepath.Join(filepath.Dir(s.appliedPath("x")), temporary), filepath.Join(filepath.Dir(s.wantedPath("x")), temporary),
+		filepath.Join(filepath.Dir(s.historyPath("x")), temporary), filepath.Join(filepath.Dir(s.endedPath("x")), temporary),
+		filepath.Join(filepath.Dir(s.restartsPath("x")), temporary),
+		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary), s.filePath(temporary),
 	} {
 		err = errors.Join(err, s.dropMatching(pattern, func(string) bool { return false }))
 	}

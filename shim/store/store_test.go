@@ -131,6 +131,29 @@ func TestStoreLoadKeepsFilesBeingWritten(t *testing.T) {
 	}
 }
 
+// Operators' files in the folder are never deleted. Ours have a prefix of their own.
+func TestStoreLoadKeepsFilesOfOperators(t *testing.T) {
+	_, l := newStore(t)
+	if err := os.MkdirAll(l.GroupsDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	theirs := []string{".a.hcl2", ".a.hcl.2026", ".a.hcl.swp", ".sallyport-notes", ".hcl1", "a.hcl~"}
+	for _, name := range append([]string{".sallyport-123"}, theirs...) {
+		if err := os.WriteFile(filepath.Join(l.GroupsDir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.New(l).Load()
+	for _, name := range theirs {
+		if _, err := os.Stat(filepath.Join(l.GroupsDir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(l.GroupsDir, ".sallyport-123")); !os.IsNotExist(err) {
+		t.Errorf("the control, our own temporary file, is still there: %v", err)
+	}
+}
+
 func TestStoreLoadsWhileRunnersWrite(t *testing.T) {
 	s, _ := newStore(t)
 	s.Load()
