@@ -74,7 +74,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 		{"containerd", false, func(ctx context.Context) (string, error) { return checkContainerd(ctx, l, rt) }},
 		{"containerd shim", false, checkContainerdShim},
 		{"nftables", true, checkNFTables},
-		{"forwarding", false, checkForwarding},
+		{"forwarding", false, func(context.Context) (string, error) { return checkForwarding(l.ForwardingPath()) }},
 		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
 		{"resolvers", false, checkResolvers},

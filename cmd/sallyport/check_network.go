@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/netns/addrs"
 	"github.com/sallyport/sallyport/netns/firewall"
 	"github.com/sallyport/sallyport/netns/ruleset"
+	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/linux/network"
 )
@@ -29,22 +33,45 @@ func checkNFTables(context.Context) (string, error) {
 }
 
 // checkForwarding checks that the host routes, or that routing can be switched on for the first
-// group.
-func checkForwarding(context.Context) (string, error) {
-	found := "on"
+// group. record is the file with the links that are kept apart since then.
+func checkForwarding(record string) (string, error) {
+	strangers, err := uplink.ReadStrangers(record)
+	if err != nil {
+		return "", err
+	}
+	on := true
 	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
 		path := "/proc/sys/" + name
 		value, err := os.ReadFile(path)
 		if err != nil || strings.TrimSpace(string(value)) == "1" {
 			continue // without the file this family is off, and there is nothing to forward
 		}
-		found = "switched on for the first group that is connected"
+		on = false
 		if err := unix.Access(path, unix.W_OK); err != nil {
 			key := strings.ReplaceAll(name, "/", ".")
 			return "", unmet("sysctl -w "+key+"=1, where that is allowed", "%s is off and can't be switched on: %w", key, err)
 		}
 	}
-	return found, nil
+	return forwardingText(on, strangers, record), nil
+}
+
+// forwardingText describes who turned forwarding on, and what the host forwards besides the packets
+// of groups.
+func forwardingText(on bool, strangers uplink.Strangers, record string) string {
+	if !on {
+		return "switched on for the first group that is connected; links that are there then don't reach each other through it"
+	}
+	links := map[string]bool{}
+	for _, names := range strangers {
+		for _, name := range names {
+			links[name] = true
+		}
+	}
+	if len(links) == 0 {
+		return "on, and not by Sallyport: what the host forwards between its other links is up to its own rules"
+	}
+	return fmt.Sprintf("on since the first group; what is forwarded between %s is dropped until %s is removed",
+		strings.Join(slices.Sorted(maps.Keys(links)), ", "), record)
 }
 
 // checkForwardPolicy looks for another firewall that drops forwarded packets.

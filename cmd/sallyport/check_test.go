@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/netns/firewall"
+	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
@@ -51,6 +52,24 @@ func TestCheckPrefixesRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error with %s and a hint", err, c.want)
 			}
 		})
+	}
+}
+
+func TestForwardingText(t *testing.T) {
+	kept := uplink.Strangers{"ipv4": {"eth1", "eth0"}, "ipv6": {"eth0"}}
+	for _, c := range []struct {
+		name      string
+		on        bool
+		strangers uplink.Strangers
+		want      string
+	}{
+		{"off", false, nil, "switched on for the first group that is connected; links that are there then don't reach each other through it"},
+		{"on before", true, nil, "on, and not by Sallyport: what the host forwards between its other links is up to its own rules"},
+		{"on by us", true, kept, "on since the first group; what is forwarded between eth0, eth1 is dropped until /run/s/forwarding is removed"},
+	} {
+		if got := forwardingText(c.on, c.strangers, "/run/s/forwarding"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ var titles = []string{
 	familiesTitle,
 	tamperTitle,
 	inboundTitle,
+	loopbackTitle,
 	flowsTitle,
 	reachTitle,
 	churnTitle,

@@ -70,6 +70,42 @@ func applyTwoPorts(m *machine.Machine) {
 	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage, squatted))
 }
 
+// atLoopback has a port that is published at 127.0.0.1, and one that is published everywhere.
+const atLoopback = `
+group "g" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "9000"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "7444"]
+    publish "here" {
+      address = "127.0.0.1"
+      host    = 8444
+      port    = 7444
+    }
+    publish "here-udp" {
+      address  = "127.0.0.1"
+      host     = 8444
+      port     = 7444
+      protocol = "udp"
+    }
+    publish "everywhere" {
+      host = 8445
+      port = 7444
+    }
+    publish "everywhere-udp" {
+      host     = 8445
+      port     = 7444
+      protocol = "udp"
+    }
+  }
+}
+`
+
+const loopbackTitle = "5. By a loopback address of the host"
+
 const inboundTitle = "5. To be reached from outside"
 
 // An inboundTry is one attempt from outside.
@@ -118,6 +154,47 @@ func TestPromiseInbound(t *testing.T) {
 	tryInbound(m, s, seen, knocks, func() {})
 	defer m.Freeze()()
 	tryInbound(m, s, seen, bare, func() { machine.DropTables(t, m.Host) })
+}
+
+// TestPromiseLoopback is about ports published at 127.0.0.1 and at all addresses. The remote host
+// puts a loopback address of the host on the wire. The controls are the host itself, and the remote
+// host by the host's real address.
+func TestPromiseLoopback(t *testing.T) {
+	m := machine.New(t, "")
+	m.Apply("g.hcl", fmt.Sprintf(atLoopback, machine.AttackImage))
+	s := newSection(t, loopbackTitle)
+	machine.MustInNetns(t, m.Remote, machine.WireLoopback)
+	for _, proto := range []string{"tcp", "udp"} {
+		for _, c := range []struct {
+			what, who string
+			reached   func() bool
+			expected  string
+		}{
+			{"127.0.0.1, published there", "the host", func() bool { return machine.Reached(t, m.Host, proto, "127.0.0.1", 8444) }, answered},
+			{"127.0.0.1, published at all addresses", "the host", func() bool { return machine.Reached(t, m.Host, proto, "127.0.0.1", 8445) }, answered},
+			{"the host, published at all addresses", "the remote host", func() bool { return machine.Reached(t, m.Remote, proto, machine.Host4, 8445) }, answered},
+			{"127.0.0.1, published there", "the remote host", func() bool { return machine.ReachedOnWire(t, m.Remote, proto, "127.0.0.1", 8444) }, silent},
+			{"127.0.0.1, published at all addresses", "the remote host", func() bool { return machine.ReachedOnWire(t, m.Remote, proto, "127.0.0.1", 8445) }, silent},
+			{"the host, published at all addresses, on the wire", "the remote host", func() bool { return machine.ReachedOnWire(t, m.Remote, proto, machine.Host4, 8445) }, answered},
+		} {
+			r := row{technique: proto + " to " + c.what, family: "v4", who: c.who, expected: c.expected, seen: silent}
+			if c.expected == answered {
+				machine.Eventually(t, 10*time.Second, r.technique, func() error {
+					if !c.reached() {
+						return fmt.Errorf("%s is not answered", c.who)
+					}
+					return nil
+				})
+				r.seen = answered
+			} else {
+				r.control = "the host; the remote host by the host's address"
+				if c.reached() {
+					r.seen = answered
+				}
+			}
+			s.add(r)
+		}
+	}
 }
 
 // tryInbound makes all attempts at once, and repeats that until all those answer that should. It

@@ -46,6 +46,11 @@ func NotOIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpNeq, InterfaceName(name)...)}
 }
 
+// OIFName matches the outgoing interface: oifname "name".
+func OIFName(name string) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyOIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
+}
+
 // IIFName matches the incoming interface: iifname "name".
 func IIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}

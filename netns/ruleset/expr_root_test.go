@@ -53,6 +53,7 @@ var written = map[string][][]expr.Any{
 	"NotIn":              {NotIn("plain6", FieldSource6, FieldL4Proto, FieldSPort), NotIn("names", FieldOIFName), NotIn("addresses", FieldSource4), NotIn("addresses6", FieldDest6)},
 	"NotOIFName":         {NotOIFName("lo")},
 	"NotToLocal":         {NotToLocal()},
+	"OIFName":            {OIFName("eth0")},
 	"Over":               {Over("q")},
 	"Reject":             {Reject()},
 	"RejectTCP":          {L4Proto(unix.IPPROTO_TCP), RejectTCP()},

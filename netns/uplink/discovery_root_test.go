@@ -40,18 +40,18 @@ func TestRootNeighbourDiscoveryStaysOnTheLink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before := s.spoofed()
 	for _, kind := range []byte{solicitation, advertisement} {
 		for _, from := range []netip.Addr{foreign, own6} {
-			before := s.spoofed()
 			send(kind, from, s.out.Addr6, s.out.Addr6)
-			if from == foreign && s.spoofed() != before+1 {
-				t.Errorf("type %d from %s was not counted as spoofed", kind, from)
-			}
 		}
 	}
 	send(echo, own6, s.out.Addr6, netip.Addr{})
 	// The link keeps the order: the echo request comes after all that went before.
 	outside.Wait(func(f netnstest.Frame) bool { return !f.Sent && icmp(f, echo) })
+	if got := s.spoofed() - before; got < 2 { // the group's kernel may send more from fe80::/10
+		t.Errorf("%d packets were counted as spoofed, want the two from %s", got, foreign)
+	}
 	// The host's own questions to the outside have the hop limit 255; a forwarded packet has less.
 	for _, f := range outside.Frames(func(f netnstest.Frame) bool {
 		return !f.Sent && (icmp(f, solicitation) || icmp(f, advertisement)) && (f.Src.Addr() == foreign || f.Dst.Addr() == s.out.Addr6 && f.Bytes[21] != 255)

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -169,15 +170,18 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 	return nil
 }
 
-// remove deletes what belongs to a link, and the table where no other link is left. Published ports
-// that lead to no group's address go as well: they belong to the link "".
+// remove deletes what belongs to a link. Where no other link is left, it turns off forwarding and
+// deletes the table; see [Uplink.stopForwarding]. Published ports that lead to no group's address
+// go as well: they belong to the link "".
 func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	all, err := u.read(conn)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return linkOf(x.Key) != link }) {
-		return ruleset.Delete(conn, u.config.Table)
+		if left, err := u.stopForwarding(); err != nil || !left {
+			return errors.Join(err, ruleset.Delete(conn, u.config.Table))
+		}
 	}
 	if gone := all.of(func(l string) bool { return l == "" || l == link }); len(gone) > 0 {
 		if err := u.change(conn, nil, gone); err != nil {

@@ -44,7 +44,7 @@ var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6
 // Counters and sets are the table's shape. A table of another shape is made anew, without its
 // elements. So a rule that is added here counts with one of the counters there are: then a newer
 // daemon changes rules and chains in place.
-func createTable(c Config) ruleset.Table {
+func createTable(c Config, strangers Strangers) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
 		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
 	}
@@ -52,7 +52,7 @@ func createTable(c Config) ruleset.Table {
 		Name:     c.Table,
 		Counters: []string{chainRefused, chainSpoofed, chainStray, chainUninvited},
 		Sets:     createSets(),
-		Chains: []ruleset.Chain{
+		Chains: append([]ruleset.Chain{
 			{Name: "loopback", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: loopbackRules()},
 			{Name: fromLink, Rules: fromLinkRules()},
 			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
@@ -62,7 +62,7 @@ func createTable(c Config) ruleset.Table {
 			{Name: "masquerading", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
 			{Name: listed, Rules: append(allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept()), ruleset.NewRule("", ruleset.Goto(refuse)))},
 			{Name: refuse, Rules: refuseRules()},
-		},
+		}, strangers.chains(base(nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter))...),
 	}
 }
 

@@ -7,7 +7,8 @@ import "github.com/sallyport/sallyport/netns/ruleset"
 // and compared, including its entries: other programs of a host change their tables all day.
 func (u *Uplink) Unchanged() (unchanged bool, at ruleset.Generation, err error) {
 	err = u.locked(func(conn *ruleset.Conn) error {
-		if unchanged, at, err = conn.Unchanged(u.config.Table); err != nil || unchanged {
+		if unchanged, at, err = conn.Unchanged(u.config.Table); err != nil || unchanged || u.outdated {
+			unchanged = unchanged && !u.outdated
 			return err
 		}
 		unchanged, err = u.compareKnown(conn)

@@ -22,6 +22,10 @@ type Config struct {
 	Table   string       // required: name of the inet table
 	Prefix4 netip.Prefix // required: the links' addresses are out of it
 	Prefix6 netip.Prefix // optional
+	// Forwarding is the file that remembers which links could not reach each other before
+	// [Uplink.Ensure] turned forwarding on, until the host boots again: see [ReadStrangers]. Who
+	// removes it lets them. Empty means that all of them may.
+	Forwarding string
 	// Reserved are addresses that no group reaches unless its allow list names them, such as
 	// metadata services. Required.
 	Reserved []netip.Prefix
@@ -32,6 +36,10 @@ type Uplink struct {
 	config Config
 	table  ruleset.Table
 	mu     sync.Mutex // held while one caller reads, compares and writes
+
+	strangers Strangers       // that the table was made for
+	forwarded map[string]bool // families that the host forwarded before; see findStrangers
+	outdated  bool            // the table was made anew and is not in force yet
 
 	known   elements // as of knownAt
 	knownAt ruleset.Generation
@@ -63,19 +71,35 @@ func New(c Config) (*Uplink, error) {
 	if len(c.Reserved) == 0 {
 		return nil, errors.New("uplink: no reserved prefixes: groups would reach metadata services")
 	}
-	return &Uplink{config: c, table: createTable(c)}, nil
+	return &Uplink{config: c, table: createTable(c, nil), forwarded: map[string]bool{}}, nil
 }
 
-// Ensure makes the table and turns forwarding on. A correct table is left alone. Entries survive as
-// long as its shape is right.
+// Ensure makes the table and then turns forwarding on. A correct table is left alone. Entries
+// survive as long as its shape is right.
 func (u *Uplink) Ensure() error {
-	if err := forward(u.config.Prefix6.IsValid()); err != nil {
+	return u.locked(func(conn *ruleset.Conn) error {
+		if err := u.findStrangers(); err != nil {
+			return err
+		}
+		if err := u.refresh(); err != nil {
+			return err
+		}
+		if _, err := ruleset.Apply(conn, u.table); err != nil {
+			return err
+		}
+		u.outdated = false
+		return forward(u.families())
+	})
+}
+
+// refresh makes the table's value anew if the file of strangers has changed.
+func (u *Uplink) refresh() error {
+	now, err := ReadStrangers(u.config.Forwarding)
+	if err != nil || now.equal(u.strangers) {
 		return err
 	}
-	return u.locked(func(conn *ruleset.Conn) error {
-		_, err := ruleset.Apply(conn, u.table)
-		return err
-	})
+	u.strangers, u.table, u.outdated = now, createTable(u.config, now), true
+	return nil
 }
 
 // InForce reports whether the host forwards, and the table is whole and holds exactly this entry
@@ -118,8 +142,10 @@ func (u *Uplink) Put(e Entry) error {
 	})
 }
 
-// Delete deletes the entry of a link, and the table with its last link. An absent entry is no
-// error.
+// Delete deletes the entry of a link. With the last link it turns off the forwarding that
+// [Uplink.Ensure] turned on, and deletes the table. If links were made meanwhile, others may rely
+// on forwarding: then it stays on, and the table stays, to keep strangers apart. An absent entry is
+// no error.
 func (u *Uplink) Delete(link string) error {
 	return u.locked(func(conn *ruleset.Conn) error { return u.remove(conn, link) })
 }
@@ -127,6 +153,9 @@ func (u *Uplink) Delete(link string) error {
 func (u *Uplink) locked(f func(*ruleset.Conn) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if err := u.refresh(); err != nil {
+		return err
+	}
 	conn, err := ruleset.Open(0)
 	if err != nil {
 		return err

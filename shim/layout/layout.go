@@ -57,6 +57,10 @@ func (l Layout) DenialsPath(group string) string {
 	return filepath.Join(l.RunDir, "seen", group+".json")
 }
 
+// ForwardingPath returns the file with the links that could not reach each other before a daemon
+// turned forwarding on. A boot removes it, as it turns forwarding off.
+func (l Layout) ForwardingPath() string { return filepath.Join(l.RunDir, "forwarding") }
+
 // CgroupPath returns a container's cgroup, from the root of the hierarchy.
 func (l Layout) CgroupPath(group string, role spec.Role, container string) string {
 	return filepath.Join(l.CgroupParent(group, role), container)

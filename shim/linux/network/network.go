@@ -71,7 +71,7 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	up, err := uplink.New(uplinkConfig(c.Layout.Table, pool))
+	up, err := uplink.New(uplinkConfig(c.Layout, pool))
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +82,8 @@ func New(c Config) (*Network, error) {
 }
 
 // uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.
-func uplinkConfig(table string, pool addrs.Pool) uplink.Config {
-	return uplink.Config{Table: table, Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
+func uplinkConfig(l layout.Layout, pool addrs.Pool) uplink.Config {
+	return uplink.Config{Table: l.Table, Forwarding: l.ForwardingPath(), Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
 		Reserved: append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))}
 }
 
