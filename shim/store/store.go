@@ -4,6 +4,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,7 +112,7 @@ func (s *Store) readAs(name string, b group.Bundle, readFile func(string) ([]byt
 	if b.Path != "" {
 		dir = filepath.Dir(b.Path)
 	}
-	groups, diags := s.Parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
+	groups, diags := s.Parse(spec.Source{Name: name, Dir: dir, Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile, Stop: group.StopEvaluation(context.Background())})
 	if diags.HasErrors() {
 		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}
