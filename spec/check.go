@@ -12,8 +12,8 @@ import (
 
 // checkFile reports every name, shape and label that doesn't belong where it stands. It leaves the
 // insides of the groups to checkGroup.
-func checkFile(body *hclsyntax.Body, refusals []refusal, rep *report) {
-	c := checker{refusals, rep}
+func checkFile(body *hclsyntax.Body, refusals []refusal, m *meter, rep *report) {
+	c := checker{refusals, m, rep}
 	c.names(fileKind, body)
 	for _, b := range body.Blocks {
 		if b.Type != "group" {
@@ -23,14 +23,15 @@ func checkFile(body *hclsyntax.Body, refusals []refusal, rep *report) {
 }
 
 // checkGroup does the same for one group, and then refuses the features that don't work yet.
-func checkGroup(group *hclsyntax.Block, refusals []refusal, rep *report) {
-	c := checker{refusals, rep}
+func checkGroup(group *hclsyntax.Block, refusals []refusal, m *meter, rep *report) {
+	c := checker{refusals, m, rep}
 	c.block(fileKind, group)
 	c.refuse("group", group.Body)
 }
 
 type checker struct {
 	refusals []refusal
+	meter    *meter
 	*report
 }
 

@@ -26,6 +26,7 @@ func (n names) with(root string, values map[string]cty.Value) names {
 // mistakes.
 type scope struct {
 	*report
+	meter   *meter
 	names   names
 	damaged bool // declarations may be missing after a syntax error, so unknown names are not reported
 
@@ -37,7 +38,7 @@ type scope struct {
 // eval returns the expression's value, which is wholly known. It returns false if there is none.
 func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 	known := s.checkCalls(expr)
-	ctx := &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{}}
+	variables := map[string]cty.Value{}
 	used := names{}
 	for _, t := range expr.Variables() {
 		root, name, value, ok := s.resolve(t)
@@ -55,9 +56,9 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 		return cty.DynamicVal, false
 	}
 	for root, values := range used {
-		ctx.Variables[root] = cty.ObjectVal(values)
+		variables[root] = cty.ObjectVal(values)
 	}
-	v, diags := expr.Value(ctx)
+	v, diags := s.meter.eval(expr, variables)
 	s.diags = append(s.diags, diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		s.unresolved = true

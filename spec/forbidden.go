@@ -151,7 +151,7 @@ func (c checker) forbid(parent, name string, at hcl.Range, value hclsyntax.Expre
 		}
 	case *hclsyntax.ObjectConsExpr:
 		for _, pair := range v.Items {
-			if key, diags := pair.KeyExpr.Value(nil); !diags.HasErrors() && key.Type() == cty.String && !key.IsNull() && key.IsKnown() {
+			if key, diags := c.meter.eval(pair.KeyExpr, nil); !diags.HasErrors() && key.Type() == cty.String && !key.IsNull() && key.IsKnown() {
 				c.forbid(parent, key.AsString(), pair.KeyExpr.Range(), pair.ValueExpr)
 			}
 		}

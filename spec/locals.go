@@ -22,10 +22,10 @@ type locals struct {
 }
 
 // declareLocals fills in names["local"]. names["var"] has to be there already.
-func (n names) declareLocals(body *hclsyntax.Body, damaged bool, rep *report) {
+func (n names) declareLocals(body *hclsyntax.Body, damaged bool, m *meter, rep *report) {
 	n["local"] = map[string]cty.Value{}
 	l := locals{
-		scope: scope{report: rep, names: n, damaged: damaged},
+		scope: scope{report: rep, meter: m, names: n, damaged: damaged},
 		defs:  map[string]*hclsyntax.Attribute{},
 		done:  map[string]bool{},
 	}

@@ -9,7 +9,14 @@ import (
 )
 
 // A report collects the mistakes of one file or one group.
-type report struct{ diags hcl.Diagnostics }
+type report struct {
+	diags hcl.Diagnostics
+	at    map[int]int // how many mistakes begin at each byte
+}
+
+// maxMistakesAt limits the mistakes that are reported at one place. A list that is computed has one
+// place for all its elements.
+const maxMistakesAt = 10
 
 // errorf reports a mistake: a short summary, and a detail with what to do about it.
 func (r *report) errorf(at hcl.Range, summary, detail string, args ...any) {
@@ -22,6 +29,12 @@ func (r *report) warnf(at hcl.Range, summary, detail string, args ...any) {
 }
 
 func (r *report) add(severity hcl.DiagnosticSeverity, at hcl.Range, summary, detail string) {
+	if r.at == nil {
+		r.at = map[int]int{}
+	}
+	if r.at[at.Start.Byte]++; r.at[at.Start.Byte] > maxMistakesAt {
+		return
+	}
 	r.diags = append(r.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
 }
 

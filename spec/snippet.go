@@ -8,7 +8,10 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-const snippetWidth = 140 // how many characters of a source line are shown
+const (
+	snippetWidth = 140       // how many characters of a source line are shown
+	snippetBytes = 256 << 10 // of a file. A longer one has one mistake, which is in its first line
+)
 
 // A sourceFile is one file, prepared for showing places in it.
 type sourceFile struct {
@@ -18,6 +21,7 @@ type sourceFile struct {
 
 func newSourceFile(name string, src []byte) *sourceFile {
 	body, _ := readSyntax(name, src, &report{})
+	src = src[:min(len(src), snippetBytes)]
 	return &sourceFile{lines: strings.Split(string(src), "\n"), body: body}
 }
 

@@ -22,6 +22,10 @@ type Source struct {
 	// returns an error for more. If ReadFile is nil, naming a file is an error;
 	// os.ReadFile is not used.
 	ReadFile func(path string) ([]byte, error)
+	// Stop is asked often while the file is evaluated, and before each call of a function. An error
+	// ends the evaluation, and is a mistake of the file. A nil Stop means that only the limits that
+	// count end it.
+	Stop func() error
 }
 
 // Parse reads one group file. It returns the groups whose own block has no error. diags holds every
@@ -33,23 +37,23 @@ func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
 
 // parse is Parse with another list of refused features.
 func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
-	file := &report{}
+	file, m := &report{}, newMeter(src.Stop)
 	body, damage := readSyntax(src.Name, src.Bytes, file)
 	if body == nil {
 		return nil, file.sorted()
 	}
-	checkFile(body, refusals, file)
+	checkFile(body, refusals, m, file)
 
 	known := names{}
-	known.declareVariables(body, src.Vars, damage, file)
-	known.declareLocals(body, damage, file)
+	known.declareVariables(body, src.Vars, damage, m, file)
+	known.declareLocals(body, damage, m, file)
 
 	var groups []Group
 	seen := map[string]hcl.Range{}
 	for _, block := range blocksOf(body, "group") {
 		own := &report{}
-		g, ok := decodeGroup(block, src, known, damage, own)
-		checkGroup(block, refusals, own)
+		g, ok := decodeGroup(block, src, known, damage, m, own)
+		checkGroup(block, refusals, m, own)
 		if name, labelled := label(block); labelled {
 			own.unique(seen, "group", name, block.LabelRanges[0])
 		}
@@ -58,6 +62,7 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 		}
 		file.append(own)
 	}
+	m.report(file)
 	// An empty or half-written file must not count as one that removes its groups.
 	if !damage && len(blocksOf(body, "group")) == 0 {
 		file.errorf(startOf(src.Name), "No group in this file", "A group file holds at least one group. To remove a group that runs, remove the file, or use: sallyport rm NAME.")

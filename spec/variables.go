@@ -52,6 +52,7 @@ func Variables(src []byte) []string {
 
 // A variable is one variable block.
 type variable struct {
+	meter    *meter
 	name     string
 	ty       cty.Type
 	defaults *typeexpr.Defaults // for optional attributes inside the type
@@ -59,7 +60,7 @@ type variable struct {
 }
 
 // declareVariables fills in names["var"], and reports values for undeclared variables.
-func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, damaged bool, rep *report) {
+func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, damaged bool, m *meter, rep *report) {
 	vars, seen := map[string]cty.Value{}, map[string]hcl.Range{}
 	for _, b := range blocksOf(body, "variable") {
 		name, ok := label(b)
@@ -71,7 +72,7 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 			continue
 		}
 		value, isGiven := given[name]
-		vars[name] = decodeVariable(name, b, value, isGiven, rep)
+		vars[name] = decodeVariable(name, b, value, isGiven, m, rep)
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := seen[name]; !ok && !damaged {
@@ -82,14 +83,14 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 	n["var"] = vars
 }
 
-func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, rep *report) cty.Value {
-	r := reader{&scope{report: rep, names: names{}}, b.Body, b.DefRange()}
+func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, m *meter, rep *report) cty.Value {
+	r := reader{&scope{report: rep, meter: m, names: names{}}, b.Body, b.DefRange()}
 	_, _, _ = r.text("description", optional)
-	v := variable{name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange()}
+	v := variable{meter: m, name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange()}
 	typed := false
 	if attr, ok := b.Body.Attributes["type"]; ok {
 		var diags hcl.Diagnostics
-		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(m.inside(attr.Expr))
 		rep.diags = append(rep.diags, diags...)
 		if diags.HasErrors() {
 			return cty.DynamicVal
@@ -153,7 +154,7 @@ func (v variable) parse(given string) (cty.Value, error) {
 	if diags.HasErrors() {
 		return cty.DynamicVal, plainError(diags)
 	}
-	value, diags := expr.Value(nil)
+	value, diags := v.meter.tree(expr, walked).Value(nil)
 	if diags.HasErrors() {
 		return cty.DynamicVal, plainError(diags)
 	}
@@ -161,6 +162,9 @@ func (v variable) parse(given string) (cty.Value, error) {
 }
 
 func (v variable) convert(value cty.Value) (cty.Value, error) {
+	if !v.meter.conversion(value, v.ty, v.defaults, v.typeAt) {
+		return cty.DynamicVal, nil
+	}
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
@@ -169,6 +173,40 @@ func (v variable) convert(value cty.Value) (cty.Value, error) {
 		return cty.DynamicVal, err
 	}
 	return converted, nil
+}
+
+// conversion counts the conversion of a value to a variable's type. It returns false after a limit
+// has been reached. at is the place of the type, because a value that was given is in no file.
+func (m *meter) conversion(value cty.Value, ty cty.Type, defaults *typeexpr.Defaults, at hcl.Range) bool {
+	before := m.elements
+	m.walk(value, 0)
+	elements := before - m.elements
+	switch {
+	case strings.Contains(typeexpr.TypeString(ty), "set("):
+		m.pairs(elements, valuesOfElement)
+	case !ty.IsPrimitiveType():
+		m.pairs(elements, typesOfElement)
+	}
+	before = m.elements
+	m.defaults(defaults)
+	m.take(elements*(before-m.elements), 0)
+	if m.over != nil {
+		m.over.at, m.over.placed = at, true
+	}
+	return m.over == nil
+}
+
+// defaults counts the values that can be added to each element of a value.
+func (m *meter) defaults(d *typeexpr.Defaults) {
+	if d == nil {
+		return
+	}
+	for _, v := range d.DefaultValues {
+		m.walk(v, 0)
+	}
+	for _, inner := range d.Children {
+		m.defaults(inner)
+	}
 }
 
 // plainError returns the first mistake as an error. It has no place, because the value is in no

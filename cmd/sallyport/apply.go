@@ -17,7 +17,7 @@ type applyVerb struct {
 // Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
 // plan verb shows the changes beforehand.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	r, err := v.read(ui)
+	r, err := v.read(ctx, ui)
 	if err != nil {
 		return err
 	}

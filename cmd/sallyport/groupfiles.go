@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,7 +28,7 @@ type reading struct {
 
 // read reads and checks the group files. It prints every mistake in them. The error then only
 // carries the exit status.
-func (a *groupArgs) read(ui *ui) (reading, error) {
+func (a *groupArgs) read(ctx context.Context, ui *ui) (reading, error) {
 	paths, err := expand(a.Paths)
 	if err != nil {
 		return reading{}, err
@@ -45,7 +46,7 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 	var diags hcl.Diagnostics
 	environ := spec.VarsFromEnviron(ui.environ)
 	for _, path := range paths {
-		bundle, groups, ds := readOne(path, contents[path], a.Var, environ)
+		bundle, groups, ds := readOne(ctx, path, contents[path], a.Var, environ)
 		r.bundles = append(r.bundles, bundle)
 		r.groups = append(r.groups, groups...)
 		diags = append(diags, ds...)
@@ -64,7 +65,7 @@ func (a *groupArgs) read(ui *ui) (reading, error) {
 
 // readOne parses one file. The bundle has everything that the file was parsed with, so the daemon
 // gets the same result from it.
-func readOne(path string, src []byte, flags, environ map[string]string) (group.Bundle, []spec.Group, hcl.Diagnostics) {
+func readOne(ctx context.Context, path string, src []byte, flags, environ map[string]string) (group.Bundle, []spec.Group, hcl.Diagnostics) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return group.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
@@ -80,7 +81,7 @@ func readOne(path string, src []byte, flags, environ map[string]string) (group.B
 		}
 	}
 	groups, diags := spec.Parse(spec.Source{
-		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars,
+		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars, Stop: group.StopEvaluation(ctx),
 		ReadFile: func(name string) ([]byte, error) {
 			content, err := hostfile.Read(filepath.Dir(abs), name, spec.MaxPlacedFile)
 			if err == nil {

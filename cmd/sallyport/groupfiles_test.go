@@ -66,7 +66,7 @@ func TestReadOneFollowsNoLinkOfAContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, _, diags := readOne(filepath.Join(dir, "g.hcl"), src, nil, nil)
+			b, _, diags := readOne(t.Context(), filepath.Join(dir, "g.hcl"), src, nil, nil)
 			switch {
 			case to == "" && (diags.HasErrors() || string(b.Files[page]) != "page"):
 				t.Errorf("the control: %v", diags)

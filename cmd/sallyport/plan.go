@@ -18,7 +18,7 @@ type planVerb struct {
 }
 
 func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	r, err := v.read(ui)
+	r, err := v.read(ctx, ui)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,17 @@
 package main
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 type validateVerb struct {
 	groupArgs
 }
 
 // Run prints one line for each valid group.
-func (v *validateVerb) Run(ui *ui) error {
-	r, err := v.read(ui)
+func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
+	r, err := v.read(ctx, ui)
 	if err != nil {
 		return err
 	}

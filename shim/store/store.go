@@ -4,6 +4,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -115,7 +116,7 @@ func (s *Store) readInstalled(b group.Bundle) (groups []spec.Group, read map[str
 }
 
 func (s *Store) readAs(name string, b group.Bundle, readFile func(string) ([]byte, error)) ([]spec.Group, error) {
-	groups, diags := s.Parse(spec.Source{Name: name, Dir: s.dirOf(b), Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile})
+	groups, diags := s.Parse(spec.Source{Name: name, Dir: s.dirOf(b), Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile, Stop: group.StopEvaluation(context.Background())})
 	if diags.HasErrors() {
 		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
 	}
