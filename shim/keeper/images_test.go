@@ -72,7 +72,7 @@ func TestAGroupIsNotForgottenWhileItsImagesAreRetained(t *testing.T) {
 
 func TestNothingIsCreatedWithoutRetention(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
-		h.host.FailNext("retain web:1", errBoom)
+		failAlways(h, "retain web:1", errBoom)
 		if _, err := h.apply("shop.hcl", fmt.Sprintf(withTwo, 1)); err == nil || !strings.Contains(err.Error(), errBoom.Error()) {
 			t.Errorf("error %v", err)
 		}
