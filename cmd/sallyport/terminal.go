@@ -42,10 +42,11 @@ func (t *terminal) sizes(ctx context.Context) <-chan host.WinSize {
 	sizes := make(chan host.WinSize, 1)
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, unix.SIGWINCH)
+	fd := int(t.out.Fd()) // asked for here: the file may be closed before the goroutine has ended
 	go func() {
 		defer signal.Stop(changed)
 		for {
-			if width, height, err := term.GetSize(int(t.out.Fd())); err == nil {
+			if width, height, err := term.GetSize(fd); err == nil {
 				select {
 				case <-sizes:
 				default:
