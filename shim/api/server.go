@@ -93,7 +93,7 @@ const (
 
 var errStopping = &hint.Error{
 	Err:  errors.New("the daemon is stopping"),
-	Hint: "the groups continue to run; see \"sallyport status\" when the daemon is back",
+	Hint: "the groups continue to run; see \"sallyport ps\" when the daemon is back",
 }
 
 // Serve answers on l until ctx ends, and closes l. At the end it sends every waiting request an

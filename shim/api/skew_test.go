@@ -87,7 +87,7 @@ func TestBodyTooLarge(t *testing.T) {
 // A Client handles answers that no Server of this version sends.
 func TestClientUnderstands(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-	const hungUp = `what was installed stays installed; see "sallyport status" when the daemon is back`
+	const hungUp = `what was installed stays installed; see "sallyport ps" when the daemon is back`
 	for _, tt := range []struct {
 		name, answer string
 		want, hint   string // "": no error

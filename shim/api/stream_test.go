@@ -46,7 +46,7 @@ func TestDaemonStops(t *testing.T) {
 	d.stop()
 	receive(t, "the end of the wait", ended)
 	checkProblem(t, receive(t, "the client", answered), "the daemon is stopping",
-		`the groups continue to run; see "sallyport status" when the daemon is back`)
+		`the groups continue to run; see "sallyport ps" when the daemon is back`)
 }
 
 func TestProgressIsSentAtOnce(t *testing.T) {

@@ -207,7 +207,7 @@ func lost(ctx context.Context, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return &hint.Error{
 			Err:  errors.New("the daemon closed the connection before it was done"),
-			Hint: `what was installed stays installed; see "sallyport status" when the daemon is back`,
+			Hint: `what was installed stays installed; see "sallyport ps" when the daemon is back`,
 		}
 	}
 	return fmt.Errorf("read the daemon's answer: %w", err)

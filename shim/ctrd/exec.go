@@ -128,7 +128,7 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
 	}
 	if p == nil || taskState(p) != host.TaskRunning {
-		return nil, nil, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "see `sallyport status` for why"}
+		return nil, nil, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
 	}
 	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
 	if err != nil {
