@@ -63,10 +63,11 @@ first_boot() {
   sleep 15
   check "after a restart of containerd the same processes run" "$before" "$(lives)"
 
-  local pid; pid=$(field '.containers[] | select(.name == "a") | .pid')
+  local pid place; pid=$(field '.containers[] | select(.name == "a") | .pid'); place=$(stat -c %i $cgroup/members/a)
   kill -9 "$pid"; date -s "-1 hour" > /dev/null
   back() { local now; now=$(field '.containers[] | select(.name == "a") | .pid'); running && [ "$now" != "$pid" ]; }
   await "what was killed comes back, with the clock an hour back" back
+  check "its cgroup stays" "$place" "$(stat -c %i $cgroup/members/a)"
   check "what the init wrote" two "$(cat $volume/data/word)"
   sallyport stop resting; check "stop" 0 $?
   echo b > /proc/sysrq-trigger # loses everything that is not on the disk
@@ -81,7 +82,8 @@ limits() {
   local app; app=$(cd $cgroup && find . -name memory.max -path '*members*' | xargs grep -lx 33554432 | head -1 | xargs -r dirname)
   check "memory of the app" 33554432 "$(value "$app/memory.max")"
   check "swap of the app" 0 "$(value "$app/memory.swap.max")"
-  check "io weight of the app" "default 300" "$(value "$app/io.weight")"
+  check "the runtime's cgroup is below one that stays" leaf "$(basename "$app")"
+  check "io weight of the app" "default 300" "$(value "$app/../io.weight")"
 }
 
 after_the_cut() {

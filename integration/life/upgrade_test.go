@@ -3,6 +3,7 @@ package life
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,8 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("the group is %s: %s", g.State, g.Error)
 			}
 
+			placed := expectPlacedAnew(m, before)
+
 			m.Apply("grown.hcl", fmt.Sprintf(grown, machine.AttackImage,
 				`update { health_timeout = "30s" }
                  resources { pids = 100 }
@@ -82,6 +85,7 @@ func TestUpgrade(t *testing.T) {
 				`mount "kept" { path = "/kept" }
                  probe "ready" { exec = ["/bin/true"] }`))
 			after := m.Pids("grown")
+			before["app"] = placed["app"]
 			for _, c := range []string{"app", "amb"} {
 				if before[c] != after[c] {
 					t.Errorf("%s was replaced by words about others: process %d, then %d", c, before[c], after[c])
@@ -93,6 +97,36 @@ func TestUpgrade(t *testing.T) {
 			m.Run("rm", "--volumes", "grown")
 		})
 	}
+}
+
+// expectPlacedAnew restarts the app of an older daemon, whose processes are directly in what is the
+// cgroup of the container now. It gets its place below one that stays, and nothing else is touched.
+func expectPlacedAnew(m *machine.Machine, before map[string]uint32) (pids map[string]uint32) {
+	m.T.Helper()
+	const cgroup = "grown/members/app"
+	expectIn := func(path string) {
+		m.T.Helper()
+		text, err := os.ReadFile(filepath.Join(m.CgroupV2(path), "cgroup.procs"))
+		if got, want := strings.TrimSpace(string(text)), fmt.Sprint(m.Pids("grown")["app"]); err != nil || got != want {
+			m.T.Errorf("in %s is process %q, %v; want the app's, %s", path, got, err, want)
+		}
+	}
+	expectIn(cgroup)
+	m.Run("restart", "grown.app")
+	expectIn(cgroup + "/leaf")
+	id := inode(m, cgroup)
+	m.Run("restart", "grown.app")
+	expectIn(cgroup + "/leaf")
+	if now := inode(m, cgroup); now != id {
+		m.T.Errorf("the app's cgroup was %d before its restart, and is %d", id, now)
+	}
+	pids = m.Pids("grown")
+	for _, c := range []string{"side", "amb"} {
+		if before[c] != pids[c] {
+			m.T.Errorf("%s was touched by a restart of the app: process %d, then %d", c, before[c], pids[c])
+		}
+	}
+	return pids
 }
 
 // expectReserved returns an error unless the kernel keeps exactly these ports of the group for the

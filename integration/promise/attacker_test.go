@@ -166,7 +166,7 @@ func execAttack(m *machine.Machine, what attackOrder) (o outcome, err error) {
 // namespace.
 func asRoot(m *machine.Machine, ns netns.NsHandle, what attackOrder) outcome {
 	m.T.Helper()
-	dir, err := os.Open(m.CgroupV2("g/ambassador/amb"))
+	dir, err := os.Open(m.CgroupV2("g/ambassador/amb/leaf"))
 	if err != nil {
 		m.T.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (r *outboundTest) state(t testing.TB) (all []string) {
 			return err
 		})
 	}
-	inside, err := os.ReadFile(filepath.Join(r.CgroupV2("g/ambassador/amb"), "cgroup.procs"))
+	inside, err := os.ReadFile(filepath.Join(r.CgroupV2("g/ambassador/amb/leaf"), "cgroup.procs"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,6 +72,18 @@ func (h Hierarchies) Children(path string) ([]string, error) {
 	return names, nil
 }
 
+// Populated reports whether a process is in a cgroup or below it. Nothing is in an absent one.
+func (h Hierarchies) Populated(path string) (bool, error) {
+	events, err := os.ReadFile(filepath.Join(h.V2, path, "cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) { // removed while it was open
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for processes in cgroup %q: %w", path, err)
+	}
+	return !strings.Contains(string(events), "populated 0\n"), nil
+}
+
 // Remove deletes a cgroup and those below it in v2 and, on a hybrid host, what the runtime left at
 // the same path of the v1 hierarchies. It deletes empty cgroups only. If processes are left in one,
 // the error names them. An absent cgroup is no error. V2 comes last, because leftovers are looked

@@ -17,16 +17,15 @@ func lookAtHost() oci.HostFacts {
 	m := findMounts()
 	return oci.HostFacts{
 		SwapLimit: m.swapLimit(),
-		IOWeight:  m.ioWeight(),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
 	}
 }
 
 // hostMounts are the directories that the facts are read from.
 type hostMounts struct {
-	root          string // of /proc and /sys
-	memory, blkio string // where v1 has these controllers; empty where it does not
-	unified       string // where v2 is mounted, if the runtimes use it; see [unifiedMount]
+	root    string // of /proc and /sys
+	memory  string // where v1 has this controller; empty where it does not
+	unified string // where v2 is mounted, if the runtimes use it; see [unifiedMount]
 }
 
 // unifiedMount is where the runtimes look for v2. On a hybrid host v2 is mounted elsewhere, and
@@ -37,7 +36,7 @@ const unifiedMount = "/sys/fs/cgroup"
 // abilities.
 func findMounts() hostMounts {
 	h, _ := cgroup.FindHierarchies()
-	m := hostMounts{root: "/", memory: h.Controllers["memory"], blkio: h.Controllers["blkio"]}
+	m := hostMounts{root: "/", memory: h.Controllers["memory"]}
 	if slices.Contains(h.V2Mounts, unifiedMount) {
 		m.unified = unifiedMount
 	}
@@ -51,22 +50,6 @@ func (m hostMounts) swapLimit() bool {
 		return true
 	}
 	return slices.Contains(m.controllers(), "memory") && exists(m.root, "proc/swaps")
-}
-
-// ioWeight returns how the host takes a share of the disks. The files for it are in every cgroup
-// but the topmost.
-func (m hostMounts) ioWeight() oci.IOWeight {
-	switch {
-	case exists(m.blkio, "blkio.bfq.io_service_bytes"), exists(m.blkio, "*", "blkio.weight"):
-		return oci.BlkioWeight
-	case !slices.Contains(m.controllers(), "io"):
-		return ""
-	case exists(m.unified, "io.cost.qos"):
-		return oci.CostWeight
-	case exists(m.unified, "*", string(oci.BFQWeight)), exists(m.root, "sys/module/bfq"):
-		return oci.BFQWeight
-	}
-	return ""
 }
 
 // controllers are those of a unified hierarchy.

@@ -11,7 +11,7 @@ import (
 // limitFiles are the files in which a container finds its limits, on a unified host and on a hybrid
 // one.
 const limitFiles = "memory.max memory/memory.limit_in_bytes memory.swap.max memory/memory.memsw.limit_in_bytes pids.max pids/pids.max " +
-	"cpu.max cpu/cpu.cfs_quota_us io.weight io.bfq.weight blkio/blkio.weight blkio/blkio.bfq.weight"
+	"cpu.max cpu/cpu.cfs_quota_us"
 
 func TestRootLimits(t *testing.T) {
 	archive := busyboxArchive(t)
@@ -19,7 +19,7 @@ func TestRootLimits(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		line := "cd /sys/fs/cgroup; for f in " + limitFiles + "; do test -f $f && echo $f $(cat $f); done; exit 0"
 		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
-		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17, IOWeight: 200}
+		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17}
 		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
 		r := newHarness(t, c, archive, all, noSwap)
 		r.run()
@@ -29,7 +29,6 @@ func TestRootLimits(t *testing.T) {
 				{"memory.swap.max 16777216", "memory/memory.memsw.limit_in_bytes 83886080"},
 				{"pids.max 17", "pids/pids.max 17"},
 				{"cpu.max 50000 100000", "cpu/cpu.cfs_quota_us 50000"},
-				{"io.weight default 200", "io.bfq.weight default 200", "blkio/blkio.weight 200", "blkio/blkio.bfq.weight 200"},
 			},
 			"noswap": {{"memory.swap.max 0", "memory/memory.memsw.limit_in_bytes 67108864"}},
 		} {
@@ -59,6 +58,19 @@ func TestRootOOMKillIsSeen(t *testing.T) {
 		}
 		if _, s := r.ended("failed"); s.OOMKilled || s.ExitStatus != 137 {
 			t.Errorf("one that ended by itself was killed for memory: %v, status %d", s.OOMKilled, s.ExitStatus)
+		}
+
+		// The cgroup of the container stays, and has counted the kill of the first start.
+		r.group.Container("hog").Command = failed.Command
+		if err := c.Remove(t.Context(), "g", "hog"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Create(t.Context(), r.request("hog")); err != nil {
+			t.Fatal(err)
+		}
+		r.start("hog")
+		if _, s := r.ended("hog"); s.OOMKilled || s.ExitStatus != 137 {
+			t.Errorf("its next start ended by itself, and was killed for memory: %v, status %d", s.OOMKilled, s.ExitStatus)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"github.com/sallyport/sallyport/shim/host"
@@ -50,13 +51,13 @@ func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerSta
 				continue
 			}
 		}
-		states = append(states, c.withProcess(state, p))
+		states = append(states, c.withProcess(state, r, p))
 	}
 	return states, nil
 }
 
 // withProcess adds the state of a container's task. A nil process means that there is no task.
-func (c *Client) withProcess(s host.ContainerState, p *task.Process) host.ContainerState {
+func (c *Client) withProcess(s host.ContainerState, record containers.Container, p *task.Process) host.ContainerState {
 	if p == nil {
 		s.Task = host.TaskNone
 		return s
@@ -73,7 +74,7 @@ func (c *Client) withProcess(s host.ContainerState, p *task.Process) host.Contai
 		if p.ExitedAt != nil {
 			s.ExitedAt = p.ExitedAt.AsTime()
 		}
-		s.OOMKilled = oomKilled(c.cfg.Layout, s)
+		s.OOMKilled = oomKilled(record)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -30,7 +31,7 @@ func TestWithProcess(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.Group, tt.want.Name = "shop", "web"
-			got := c.withProcess(host.ContainerState{Group: "shop", Name: "web"}, tt.p)
+			got := c.withProcess(host.ContainerState{Group: "shop", Name: "web"}, containers.Container{}, tt.p)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -56,8 +56,8 @@ func TestRootLife(t *testing.T) {
 		if s := r.state("proxy"); s.Task != host.TaskRunning || time.Since(s.StartedAt).Abs() > time.Minute {
 			t.Errorf("a started container is %+v", s)
 		}
-		checkCgroup(t, c, r.state("proxy"), "/g/ambassador/proxy")
-		checkCgroup(t, c, r.state("ship"), "/g/members/ship")
+		checkCgroup(t, c, r.state("proxy"), "/g/ambassador/proxy/leaf")
+		checkCgroup(t, c, r.state("ship"), "/g/members/ship/leaf")
 
 		r.start("web")
 		out, s := r.ended("web")

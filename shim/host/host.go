@@ -35,8 +35,9 @@ type NetState struct {
 	Pinned Presence
 	// Namespace means that one is pinned, and has at least the rules that deny everything.
 	Namespace Presence
-	// Rules means that exactly the wanted policy is in force, against the living cgroups. With a
-	// nil want it means any rules of ours.
+	// Rules means that exactly the wanted policy is in force, against the living cgroups, and that
+	// exactly the containers of the definition have one. With a nil want it means any rules of
+	// ours.
 	Rules Presence
 	// Link means that link, addresses, routes and the host's entries are exactly the wanted ones.
 	// With a nil want it means any link of ours.

@@ -54,10 +54,11 @@ type Host struct {
 // A network is a group's namespace and the things in it.
 type network struct {
 	pinned bool
-	number int    // of the namespace
-	sealed bool   // everything is denied in it, except for the policy
-	policy string // in force. Empty: none
-	link   string // its settings. Empty: no link
+	number int             // of the namespace
+	sealed bool            // everything is denied in it, except for the policy
+	policy string          // in force. Empty: none
+	link   string          // its settings. Empty: no link
+	placed map[string]bool // containers that have a cgroup
 }
 
 // A container is a container and its task.

@@ -3,6 +3,7 @@ package hosttest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func (n *Network) Observe(_ context.Context, group string, want *spec.Group) hos
 		Link: presence(net.link != ""),
 	}
 	if want != nil {
-		st.Rules = presence(net.pinned && net.sealed && net.policy == policyOf(want))
+		st.Rules = presence(net.pinned && net.sealed && net.policy == policyOf(want) && maps.Equal(net.placed, h.places(want)))
 		if want.Egress != spec.EgressNone {
 			st.Link = presence(net.pinned && net.link == linkOf(want))
 		}
@@ -74,7 +75,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		if !net.pinned || !net.sealed {
 			(*Host)(n).violated(Ruled, "%s was admitted before everything was denied", want.Name)
 		}
-		net.policy = policyOf(want)
+		net.policy, net.placed = policyOf(want), (*Host)(n).places(want)
 		if want.Egress == spec.EgressNone {
 			net.link = ""
 		}
@@ -112,6 +113,21 @@ func (n *Network) Remove(_ context.Context, group string) error {
 	delete(h.nets, group)
 	delete(h.limits, group)
 	return f.err
+}
+
+// places returns the containers that are to have a cgroup: those of the definition, and others as
+// long as they exist. The caller holds mu.
+func (h *Host) places(want *spec.Group) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range want.Containers {
+		names[c.Name] = true
+	}
+	for _, c := range h.containers {
+		if c.state.Group == want.Name {
+			names[c.state.Name] = true
+		}
+	}
+	return names
 }
 
 // change does one idempotent operation on a group's network.

@@ -61,8 +61,16 @@ func (l Layout) DenialsPath(group string) string {
 // turned forwarding on. A boot removes it, as it turns forwarding off.
 func (l Layout) ForwardingPath() string { return filepath.Join(l.RunDir, "forwarding") }
 
-// CgroupPath returns a container's cgroup, from the root of the hierarchy.
+// CgroupPath returns the cgroup that the runtime makes for a container and removes with it, from
+// the root of the hierarchy. Below the container's own cgroup it can't take that one along.
 func (l Layout) CgroupPath(group string, role spec.Role, container string) string {
+	return filepath.Join(l.ContainerCgroup(group, role, container), "leaf")
+}
+
+// ContainerCgroup returns the cgroup of a container of the definition. It stays while the container
+// is restarted or replaced, so a rule can name it. Older daemons let the runtime make this one and
+// put the processes directly into it.
+func (l Layout) ContainerCgroup(group string, role spec.Role, container string) string {
 	return filepath.Join(l.CgroupParent(group, role), container)
 }
 

@@ -27,6 +27,8 @@ func TestPlaces(t *testing.T) {
 		"cgroup, sidecar":    "/sallyport/shop/members/shipper",
 		"cgroup, init":       "/sallyport/shop/members/migrate",
 		"cgroup, app":        "/sallyport/shop/members/web",
+		"leaf, ambassador":   "/sallyport/shop/ambassador/proxy/leaf",
+		"leaf, app":          "/sallyport/shop/members/web/leaf",
 	}
 	got := map[string]string{
 		"socket":             l.Socket(),
@@ -39,10 +41,12 @@ func TestPlaces(t *testing.T) {
 		"forwarding":         l.ForwardingPath(),
 		"denials":            l.DenialsPath("shop"),
 		"cgroup":             l.GroupCgroup("shop"),
-		"cgroup, ambassador": l.CgroupPath("shop", spec.Ambassador, "proxy"),
-		"cgroup, sidecar":    l.CgroupPath("shop", spec.Sidecar, "shipper"),
-		"cgroup, init":       l.CgroupPath("shop", spec.Init, "migrate"),
-		"cgroup, app":        l.CgroupPath("shop", spec.App, "web"),
+		"cgroup, ambassador": l.ContainerCgroup("shop", spec.Ambassador, "proxy"),
+		"cgroup, sidecar":    l.ContainerCgroup("shop", spec.Sidecar, "shipper"),
+		"cgroup, init":       l.ContainerCgroup("shop", spec.Init, "migrate"),
+		"cgroup, app":        l.ContainerCgroup("shop", spec.App, "web"),
+		"leaf, ambassador":   l.CgroupPath("shop", spec.Ambassador, "proxy"),
+		"leaf, app":          l.CgroupPath("shop", spec.App, "web"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)

@@ -37,9 +37,8 @@ type File struct{ Source, Path string }
 
 // HostFacts are abilities of the host that a spec may ask for only if they exist.
 type HostFacts struct {
-	SwapLimit bool     // a limit on swap can be set
-	IOWeight  IOWeight // how a share of the disks is set; empty: it can't be
-	ResetOOM  bool     // an OOM score can be set to 0 even if the shim's is lower
+	SwapLimit bool // a limit on swap can be set
+	ResetOOM  bool // an OOM score can be set to 0 even if the shim's is lower
 }
 
 // CreateSpec builds a container's OCI spec. It is pure, but for the architecture that it was

@@ -32,7 +32,7 @@ func testInput(name string, role spec.Role, edit func(*Input)) Input {
 		Image:     ocispec.ImageConfig{Entrypoint: []string{"/bin/server"}, Cmd: []string{"--serve"}, Env: []string{"PATH=/bin", "LANG=C"}},
 		ShimGroup: "checkout",
 		Netns:     "/run/sallyport/netns/checkout",
-		Cgroup:    "/sallyport/checkout/members/" + name,
+		Cgroup:    "/sallyport/checkout/members/" + name + "/leaf",
 		Volumes:   map[string]string{"logs": "/run/sallyport/volumes/checkout/logs", "outer": "/run/sallyport/volumes/checkout/outer"},
 	}
 	edit(&in)
@@ -58,29 +58,26 @@ func specCases() []specCase {
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/var/log/web", ReadOnly: true}, {Volume: "outer", Path: "/var"}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []File{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
-			in.Host = HostFacts{SwapLimit: true, IOWeight: BlkioWeight, ResetOOM: true}
+			in.Host = HostFacts{SwapLimit: true, ResetOOM: true}
 		})},
 		{"ambassador", testInput("proxy", spec.Ambassador, func(in *Input) {
-			in.Cgroup = "/sallyport/checkout/ambassador/proxy"
+			in.Cgroup = "/sallyport/checkout/ambassador/proxy/leaf"
 			in.ShimGroup = "sallyport_host"
 			in.Image.WorkingDir = "/var/lib/haproxy"
 			in.User = specs.User{UID: 99, GID: 99}
 			in.Container.Resources.CPU = 0.001
-			in.Container.Resources.IOWeight = 5000
-			in.Host.IOWeight = CostWeight
 			in.Container.Resources.Memory = 1 << 20
 			in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"}
 		})},
 		{"unsafe ambassador", testInput("proxy", spec.Ambassador, func(in *Input) {
-			in.Cgroup = "/sallyport/checkout/ambassador/proxy"
+			in.Cgroup = "/sallyport/checkout/ambassador/proxy/leaf"
 			in.Container.Capabilities = []string{"AUDIT_WRITE", "SYS_NICE"}
 			in.Container.Unsafe.Capabilities = []string{"NET_RAW", "NET_ADMIN"}
 			in.User = specs.User{UID: 99, GID: 99}
 		})},
 		{"no capabilities", testInput("migrate", spec.Init, func(in *Input) {
 			in.Container.Capabilities = []string{}
-			in.Container.Resources = spec.Resources{Memory: 64 << 20, IOWeight: 1}
-			in.Host = HostFacts{IOWeight: BFQWeight}
+			in.Container.Resources = spec.Resources{Memory: 64 << 20}
 			in.Image = ocispec.ImageConfig{Cmd: []string{"/bin/migrate"}}
 		})},
 		{"every capability", testInput("logs", spec.Sidecar, func(in *Input) {
@@ -181,7 +178,6 @@ func TestCreateSpecRefuses(t *testing.T) {
 		{"swap that can't be limited", func(in *Input) {
 			in.Container.Resources.Memory, in.Container.Resources.Swap = 1<<20, new(int64)
 		}, `container "web": this host's kernel can't limit swap`, true},
-		{"a weight that can't be set", func(in *Input) { in.Container.Resources.IOWeight = 5 }, `container "web": this host has no disk weights`, true},
 		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"volume of another group", func(in *Input) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/shim/host"
@@ -11,11 +12,17 @@ import (
 // limits returns the step that sets the group's limits. Unknown limits are set again before
 // something starts.
 func (in Input) limits(starts bool) []Step {
-	again := in.Observed.Limits == host.Unknown && starts && in.Want.Resources != spec.Resources{}
+	again := in.Observed.Limits == host.Unknown && starts && limited(in.Want)
 	if !in.rulesAssured() || in.Observed.Limits != host.Absent && !again {
 		return nil
 	}
 	return []Step{{Kind: Limit, Group: in.Group, Want: in.Want}}
+}
+
+// limited reports whether the group has limits of its own, or a container has a disk weight. The
+// runtime sets the other limits of containers.
+func limited(g *spec.Group) bool {
+	return g.Resources != spec.Resources{} || slices.ContainsFunc(g.Containers, func(c spec.Container) bool { return c.Resources.IOWeight != 0 })
 }
 
 // limitText returns the limits in an operator's words.
@@ -40,6 +47,11 @@ func limitText(g *spec.Group) string {
 	}
 	if r.IOWeight != 0 {
 		words = append(words, fmt.Sprintf("disk weight %d", r.IOWeight))
+	}
+	for _, c := range g.Containers {
+		if c.Resources.IOWeight != 0 {
+			words = append(words, fmt.Sprintf("disk weight %d for %s", c.Resources.IOWeight, c.Name))
+		}
 	}
 	if len(words) == 0 {
 		return "limit " + g.Name + " to nothing: it has no limits of its own any more"

@@ -20,6 +20,7 @@ func TestPlanLimits(t *testing.T) {
 	swap := int64(64 << 20)
 	all := hosttest.Checkout(limited(spec.Resources{CPU: 1.5, Memory: 512 << 20, Swap: &swap, PIDs: 100, IOWeight: 50}))
 	noSwap := hosttest.Checkout(limited(spec.Resources{Memory: 512 << 20, Swap: new(int64)}))
+	weighed := hosttest.Checkout(hosttest.EditContainer("web", func(c *spec.Container) { c.Resources.IOWeight = 300 }))
 	changed := hosttest.Checkout(limited(all.Resources), hosttest.EditContainer("web", hosttest.Command("/bin/new")))
 	var got strings.Builder
 	for _, tt := range []struct {
@@ -33,6 +34,8 @@ func TestPlanLimits(t *testing.T) {
 		{"with another app", plan.Input{Want: changed, Observed: seen(hosttest.Checkout(), limits(absent))}},
 		{"unknown", plan.Input{Want: all, Observed: seen(all, limits(unknown))}},
 		{"unknown, and something is to start", plan.Input{Want: all, Observed: seen(all, limits(unknown), task("web", host.TaskCreated))}},
+		{"a container's disk weight is missing", plan.Input{Want: weighed, Observed: seen(weighed, limits(absent))}},
+		{"a container's disk weight is unknown, and something is to start", plan.Input{Want: weighed, Observed: seen(weighed, limits(unknown), task("web", host.TaskCreated))}},
 		{"the network is unknown", plan.Input{Want: all, Observed: seen(all, limits(absent), net(unknown, unknown, unknown, unknown))}},
 	} {
 		tt.in.Now, tt.in.Layout = noon, fixedLayout

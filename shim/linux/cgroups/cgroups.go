@@ -1,4 +1,6 @@
-// Package cgroups puts the limits of groups in force, in the cgroups of a real host.
+// Package cgroups puts the limits of groups in force, in the cgroups of a real host. The runtime
+// sets a container's own limits, but for its disk weight: a weight counts among siblings, and the
+// container's siblings are one level above what the runtime makes.
 //
 // Pitfall: on a hybrid host a controller is in a v1 hierarchy or in v2's, and the two have
 // different files for the same limit.
@@ -13,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -47,17 +50,19 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 
 // Limited implements [runner.Cgroups].
 func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
-	for _, k := range c.knobs(want.Resources) {
-		content, err := os.ReadFile(k.path(c.mount(k), c.layout.GroupCgroup(want.Name)))
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && k.limit == "":
-		case errors.Is(err, fs.ErrNotExist):
-			return host.Absent
-		case err != nil:
-			c.log.Warn("the limits could not be read", "group", want.Name, "error", err)
-			return host.Unknown
-		case !k.matches(string(content)):
-			return host.Absent
+	for _, p := range c.places(want) {
+		for _, k := range p.knobs {
+			content, err := os.ReadFile(k.path(c.mount(k), p.cgroup))
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && k.limit == "":
+			case errors.Is(err, fs.ErrNotExist):
+				return host.Absent
+			case err != nil:
+				c.log.Warn("the limits could not be read", "group", want.Name, "error", err)
+				return host.Unknown
+			case !k.matches(string(content)):
+				return host.Absent
+			}
 		}
 	}
 	return host.Present
@@ -65,7 +70,46 @@ func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 
 // Limit implements [runner.Cgroups].
 func (c *Cgroups) Limit(_ context.Context, want *spec.Group) error {
-	cgroup, knobs := c.layout.GroupCgroup(want.Name), c.knobs(want.Resources)
+	for _, p := range c.places(want) {
+		if err := c.limit(p.cgroup, p.knobs); err != nil {
+			return explain(p.container, err)
+		}
+	}
+	return nil
+}
+
+// A place is a cgroup with the knobs that are ours in it.
+type place struct {
+	cgroup    string
+	container string // whose it is; empty: the group's
+	knobs     []knob
+}
+
+// places returns the cgroup of the group, and those of its containers.
+func (c *Cgroups) places(want *spec.Group) []place {
+	all := []place{{c.layout.GroupCgroup(want.Name), "", c.knobs(want.Resources)}}
+	for _, x := range want.Containers {
+		weight := slices.DeleteFunc(c.knobs(spec.Resources{IOWeight: x.Resources.IOWeight}), func(k knob) bool {
+			return k.controller != "io" && k.controller != "blkio"
+		})
+		all = append(all, place{c.layout.ContainerCgroup(want.Name, x.Role, x.Name), x.Name, weight})
+	}
+	return all
+}
+
+// explain names the container whose limit could not be set.
+func explain(container string, err error) error {
+	if container == "" {
+		return err
+	}
+	if h, ok := errors.AsType[*hint.Error](err); ok {
+		return &hint.Error{Err: fmt.Errorf("container %q: %w", container, h.Err), Hint: h.Hint}
+	}
+	return fmt.Errorf("container %q: %w", container, err)
+}
+
+// limit puts the limits of one cgroup in force.
+func (c *Cgroups) limit(cgroup string, knobs []knob) error {
 	if err := c.makeCgroup(cgroup, knobs); err != nil {
 		return err
 	}
@@ -142,6 +186,9 @@ func (c *Cgroups) forScheduler(k knob) knob {
 		return k
 	}
 	k.file = "io.bfq.weight"
+	if n, err := strconv.Atoi(k.limit); err == nil && n > maxBFQWeight {
+		k.limit = number(maxBFQWeight)
+	}
 	return k
 }
 

@@ -126,6 +126,56 @@ func TestRootLimitTheGroup(t *testing.T) {
 	}
 }
 
+// A weight counts among siblings, so a container's is set where its neighbours are. The group's own
+// cgroup keeps the kernel's.
+func TestRootWeighTheContainers(t *testing.T) {
+	c, l := newCgroups(t)
+	ctx := context.Background()
+	g := &spec.Group{Name: "g", Containers: []spec.Container{
+		{Name: "proxy", Role: spec.Ambassador, Resources: spec.Resources{IOWeight: 300, Memory: 64 << 20, PIDs: 17}},
+		{Name: "web", Role: spec.App, Resources: spec.Resources{IOWeight: 50}},
+		{Name: "api", Role: spec.App},
+	}}
+	weight := func(cgroup string) string {
+		t.Helper()
+		return readLimit(t, cgroup, "io.weight", "io.bfq.weight", "blkio.bfq.weight")
+	}
+	proxy, web := l.ContainerCgroup("g", spec.Ambassador, "proxy"), l.ContainerCgroup("g", spec.App, "web")
+	for _, want := range []string{"50", "500", "100"} {
+		if got := c.Limited(ctx, g); got != host.Absent {
+			t.Errorf("before weight %s the limits are %v, want absent", want, got)
+		}
+		for range 2 {
+			if err := c.Limit(ctx, g); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.Limited(ctx, g); got != host.Present {
+			t.Errorf("with weight %s the limits are %v, want present", want, got)
+		}
+		if got := weight(web); got != want {
+			t.Errorf("web has weight %s, want %s", got, want)
+		}
+		if got := weight(proxy); got != "300" {
+			t.Errorf("proxy has weight %s, want 300", got)
+		}
+		g.Containers[1].Resources.IOWeight = map[string]uint16{"50": 500}[want]
+	}
+	if got := weight(l.GroupCgroup("g")); got != "100" {
+		t.Errorf("the group has weight %s, want the kernel's own", got)
+	}
+	if made := cgroupsAt(l.ContainerCgroup("g", spec.App, "api")); len(made) > 0 {
+		t.Errorf("made for a container without a weight: %q", made)
+	}
+	for _, dir := range cgroupsAt(proxy) {
+		for file, none := range map[string]string{"memory.max": "max", "pids.max": "max"} {
+			if b, err := os.ReadFile(filepath.Join(dir, file)); err == nil && strings.TrimSpace(string(b)) != none {
+				t.Errorf("%s of the container's cgroup is %s: the runtime sets it below", file, b)
+			}
+		}
+	}
+}
+
 func TestRootLimitWithoutLimitsMakesNothing(t *testing.T) {
 	c, l := newCgroups(t)
 	g := &spec.Group{Name: "g"}

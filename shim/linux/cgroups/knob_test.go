@@ -1,6 +1,8 @@
 package cgroups
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +59,30 @@ func values(knobs []knob) map[string]string {
 		out[k.file] = k.value()
 	}
 	return out
+}
+
+// On a unified host without io.cost.qos only BFQ weighs, whose scale ends at 1000.
+func TestWeightForScheduler(t *testing.T) {
+	c := &Cgroups{v2: t.TempDir()}
+	weigh := func(weight uint16) string {
+		for _, k := range c.knobs(spec.Resources{IOWeight: weight}) {
+			if k.controller == "io" {
+				return k.file + " " + k.value()
+			}
+		}
+		return "no weight"
+	}
+	for weight, want := range map[uint16]string{0: "io.bfq.weight 100", 50: "io.bfq.weight 50", 10000: "io.bfq.weight 1000"} {
+		if got := weigh(weight); got != want {
+			t.Errorf("weight %d: %s, want %s", weight, got, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.v2, "io.cost.qos"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := weigh(10000); got != "io.weight 10000" {
+		t.Errorf("with io.cost.qos: %s", got)
+	}
 }
 
 func TestKnobMatches(t *testing.T) {

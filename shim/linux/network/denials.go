@@ -14,7 +14,8 @@ import (
 )
 
 // cgroupNames are the names of containers by the number of their cgroup. The kernel gives no number
-// twice. Each start of a container makes a new cgroup.
+// twice. A container that leaves the definition and comes back has a new one, and so has each start
+// of a container that an older daemon made.
 type cgroupNames map[uint64]string
 
 // maxNames is how many names are kept of one group. Above it, the names of containers that are gone
@@ -51,12 +52,11 @@ func (n *Network) Denials(group string) ([]host.Denial, error) {
 // ambassadorCgroup returns the number of the cgroup of a group's ambassador. If there is none now,
 // it returns the last one that was seen. Zero means that none was ever seen.
 func (n *Network) ambassadorCgroup(group string) uint64 {
-	parent := n.layout.CgroupParent(group, spec.Ambassador)
-	children, _ := n.cgroups.Children(parent)
+	all, _ := n.containerCgroups(group)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, name := range children {
-		if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
+	for _, c := range all {
+		if path.Dir(c.path) == n.layout.CgroupParent(group, spec.Ambassador) {
 			n.ambassadors[group] = c.ID
 		}
 	}
@@ -125,17 +125,9 @@ func (n *Network) recordNames(group string) {
 // currentNames returns the names of the containers that a group has now.
 func (n *Network) currentNames(group string) cgroupNames {
 	out := cgroupNames{}
-	for _, role := range []spec.Role{spec.Ambassador, spec.App} {
-		parent := n.layout.CgroupParent(group, role)
-		children, err := n.cgroups.Children(parent)
-		if err != nil {
-			continue
-		}
-		for _, name := range children {
-			if c, err := n.cgroups.Find(path.Join(parent, name)); err == nil {
-				out[c.ID] = name
-			}
-		}
+	all, _ := n.containerCgroups(group)
+	for _, c := range all {
+		out[c.ID] = c.name
 	}
 	return out
 }

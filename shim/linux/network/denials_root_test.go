@@ -36,7 +36,12 @@ func tryToSend(t *testing.T, p *netnstest.Helper, to ...netip.AddrPort) {
 // expectDenials compares the denials of the group. It ignores the number of bytes.
 func (h *harness) expectDenials(want ...host.Denial) {
 	h.t.Helper()
-	got, err := h.net.Denials(h.group.Name)
+	h.expectDenialsIn(h.net, want...)
+}
+
+func (h *harness) expectDenialsIn(n *Network, want ...host.Denial) {
+	h.t.Helper()
+	got, err := n.Denials(h.group.Name)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -90,17 +95,25 @@ func TestRootDenials(t *testing.T) {
 	h.expectDenials(want...)
 
 	// A container that starts again adds to its counts. The ambassador now has an allow list to
-	// violate.
-	tryToSend(t, h.container(spec.Sidecar, "shipper"), v4)
+	// violate. Another process knows the names of all containers, also of those that have ended.
+	shipper = h.container(spec.Sidecar, "shipper")
+	tryToSend(t, shipper, v4)
 	tryToSend(t, h.ambassador, v6)
 	want[0].Packets, want[1].Packets = 3, 3
 	want = append([]host.Denial{denial("proxy", "tcp", v6, 1), denial("proxy", "udp", v6, 1)}, want...)
 	h.expectDenials(want...)
+	shipper.Kill()
+	h.expectDenialsIn(newNetwork(t, h.net.layout), want...)
 
-	// Another process knows the names of the containers that exist.
+	// Without the cgroup above the runtime's, as with an older daemon, a start has another number.
+	whole := h.net.layout.ContainerCgroup(h.group.Name, spec.Sidecar, "shipper")
+	netnstest.Eventually(t, "the cgroup above is gone", func() bool { return h.net.cgroups.Remove(whole) == nil })
+	tryToSend(t, h.container(spec.Sidecar, "shipper"), v4)
+	want[2].Packets, want[3].Packets = 4, 4
+	h.expectDenials(want...)
 	again, err := newNetwork(t, h.net.layout).Denials(h.group.Name)
 	if err != nil || len(again) != len(want)+2 || again[0].Container != "" {
-		t.Errorf("a new process reads %v, %v; want the first start of the shipper without its name", again, err)
+		t.Errorf("a new process reads %v, %v; want the earlier starts of the shipper without their name", again, err)
 	}
 	if _, err := h.net.Denials("absent"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("denials of an absent group: %v, want os.ErrNotExist", err)

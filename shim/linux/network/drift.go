@@ -51,6 +51,7 @@ type fingerprint struct {
 	hostEnd    netns.Fingerprint // of the host's end of the group's link
 	on         bool              // the host forwards
 	fence      string            // the programs at the hooks of the group's members
+	cgroups    string            // of the group's containers
 	reserved   string            // ports of the group's namespace
 	err        string            // why the part could not be read
 }
@@ -132,6 +133,9 @@ func (d *Drift) readGroup(group string, f *fingerprint) error {
 		return err
 	}
 	f.reserved = reserved.String()
+	if f.cgroups, err = d.network.cgroupPrint(group); err != nil {
+		return err
+	}
 	f.fence, err = egress.FencePrint(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -145,7 +149,7 @@ func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
 	case host.PartRules:
-		return []string{"the rules in its namespace, the fence around its members, or the ports closed to them"}
+		return []string{"the rules in its namespace, the fence around its members, the ports closed to them, or the cgroups of its containers"}
 	case host.PartLimits:
 		return []string{"the limits of its cgroup"}
 	case host.PartLink:

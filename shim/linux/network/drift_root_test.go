@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -50,6 +51,7 @@ func TestRootDrift(t *testing.T) {
 		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
 		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
 		{"reserved ports", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=444"), one},
+		{"a container's cgroup", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.ContainerCgroup(g.Name, spec.App, "web"))}, one},
 		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
 		{"link down", []string{"ip", "link", "set", link, "down"}, one},
 		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},

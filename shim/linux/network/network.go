@@ -130,6 +130,9 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
+	if err := n.place(want); err != nil {
+		return err
+	}
 	ns, err := n.open(want.Name)
 	if err != nil {
 		return err

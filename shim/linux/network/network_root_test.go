@@ -115,6 +115,7 @@ func TestRootDamageIsNoticedAndRepaired(t *testing.T) {
 	bringUp(t, n, g)
 	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
+	web := filepath.Join(n.cgroups.V2, n.layout.ContainerCgroup(g.Name, spec.App, "web"))
 	tests := []struct {
 		name    string
 		command []string
@@ -145,7 +146,9 @@ func TestRootDamageIsNoticedAndRepaired(t *testing.T) {
 		{"rate out replaced", inside("tc", "qdisc", "replace", "dev", "eth0", "root", "handle", "1:", "tbf", "rate", "2mbit", "burst", "8k", "latency", "75ms"), [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"address lost", inside("ip", "addr", "flush", "dev", "eth0"), [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"namespace unpinned", []string{"umount", ns}, [3]host.Presence{host.Absent, host.Absent, host.Absent}},
-		{"cgroups made anew", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.CgroupParent(g.Name, spec.App))}, [3]host.Presence{host.Present, host.Absent, host.Present}},
+		{"cgroups made anew", []string{"rmdir", web, filepath.Dir(web)}, [3]host.Presence{host.Present, host.Absent, host.Present}},
+		{"a container's cgroup removed", []string{"rmdir", web}, [3]host.Presence{host.Present, host.Absent, host.Present}},
+		{"a cgroup of no container", []string{"mkdir", "-p", filepath.Join(filepath.Dir(web), "old/leaf")}, [3]host.Presence{host.Present, host.Absent, host.Present}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

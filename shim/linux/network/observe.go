@@ -113,11 +113,14 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	ok, err := egress.InForce(ns, policy)
-	if err != nil {
-		return host.Present, n.unknown(group, err)
+	ok, err := n.placed(want)
+	if errors.Is(err, os.ErrNotExist) {
+		return host.Present, host.Absent
 	}
-	if ok {
+	if err == nil && ok {
+		ok, err = egress.InForce(ns, policy)
+	}
+	if err == nil && ok {
 		ok, err = n.portsClosed(ns, want)
 	}
 	if err != nil {
