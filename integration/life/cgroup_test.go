@@ -112,7 +112,7 @@ func TestContainerCgroups(t *testing.T) {
 	if again := inode(m, all["side"]); again == 0 || again == first["side"] {
 		t.Errorf("the cgroup of the sidecar was %d, and is %d after it came back", first["side"], again)
 	}
-	if said := m.Run("events", "g"); strings.Contains(said, "changed from outside") {
+	if said := m.Run("events", "g"); strings.Contains(said, "changed by others") {
 		t.Errorf("our own changes were taken for those of others:\n%s", said)
 	}
 	m.Run("rm", "g")
