@@ -78,6 +78,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
 		{"resolvers", false, checkResolvers},
+		{"shared counts", false, checkCounts},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
 	}
 }

@@ -18,7 +18,27 @@ func lookAtHost() oci.HostFacts {
 	return oci.HostFacts{
 		SwapLimit: m.swapLimit(),
 		ResetOOM:  hasCapability(unix.CAP_SYS_RESOURCE),
+
+		PendingSignals: hostLimit(unix.RLIMIT_SIGPENDING),
+		QueueBytes:     hostLimit(unix.RLIMIT_MSGQUEUE),
 	}
+}
+
+// hostLimit returns the limit on a resource that processes of the host have: that of the first
+// process or, if it is lower, our own. Without CAP_SYS_RESOURCE none above ours can be
+// set. Zero means that there is none.
+func hostLimit(resource int) uint64 {
+	least := uint64(unix.RLIM_INFINITY)
+	for _, pid := range []int{0, 1} {
+		var l unix.Rlimit
+		if err := unix.Prlimit(pid, resource, nil, &l); err == nil {
+			least = min(least, l.Cur)
+		}
+	}
+	if least == unix.RLIM_INFINITY {
+		return 0
+	}
+	return least
 }
 
 // hostMounts are the directories that the facts are read from.

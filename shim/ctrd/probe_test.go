@@ -163,9 +163,16 @@ func TestRootProbe32(t *testing.T) {
 
 func buildProbe(t *testing.T, goarch string) []byte {
 	t.Helper()
+	_, content := buildProgram(t, "probe", goarch)
+	return content
+}
+
+// buildProgram builds a program of testdata. It returns its path and what is in it.
+func buildProgram(t *testing.T, name, goarch string) (path string, content []byte) {
+	t.Helper()
 	ctrdtest.NeedRoot(t)
-	path := filepath.Join(t.TempDir(), "probe")
-	cmd := exec.Command("go", "build", "-o", path, "./testdata/probe")
+	path = filepath.Join(t.TempDir(), name)
+	cmd := exec.Command("go", "build", "-o", path, "./testdata/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -174,7 +181,7 @@ func buildProbe(t *testing.T, goarch string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return path, b
 }
 
 // The container's surroundings as its program sees them.

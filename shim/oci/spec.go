@@ -35,10 +35,15 @@ type Input struct {
 // A File is a file of the host and where the container sees it.
 type File struct{ Source, Path string }
 
-// HostFacts are abilities of the host that a spec may ask for only if they exist.
+// HostFacts are abilities of the host that a spec may ask for only if they exist, and its limits.
 type HostFacts struct {
 	SwapLimit bool // a limit on swap can be set
 	ResetOOM  bool // an OOM score can be set to 0 even if the shim's is lower
+
+	// The host's limits on counts that containers share with it, see [sharedLimits]. Zero means
+	// that it has none.
+	PendingSignals uint64
+	QueueBytes     uint64 // of POSIX message queues
 }
 
 // CreateSpec builds a container's OCI spec. It is pure, but for the architecture that it was

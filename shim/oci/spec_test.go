@@ -58,7 +58,7 @@ func specCases() []specCase {
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/var/log/web", ReadOnly: true}, {Volume: "outer", Path: "/var"}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []File{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
-			in.Host = HostFacts{SwapLimit: true, ResetOOM: true}
+			in.Host = HostFacts{SwapLimit: true, ResetOOM: true, PendingSignals: 1001, QueueBytes: 819200}
 		})},
 		{"ambassador", testInput("proxy", spec.Ambassador, func(in *Input) {
 			in.Cgroup = "/sallyport/checkout/ambassador/proxy/leaf"
