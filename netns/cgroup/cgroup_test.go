@@ -146,3 +146,23 @@ func TestRemoveRefusesTheRoot(t *testing.T) {
 		h.RemoveIfEmpty(path)
 	}
 }
+
+func TestPopulated(t *testing.T) {
+	h := fake(t, "v2/g/members/web", "v2/g/members/old", "v2/g/odd")
+	for path, events := range map[string]string{"g/members/web": "populated 1\nfrozen 0\n", "g/members/old": "populated 0\nfrozen 0\n"} {
+		if err := os.WriteFile(filepath.Join(h.V2, path, "cgroup.events"), []byte(events), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(h.V2, "g/odd/cgroup.events"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/g/members/web": true, "/g/members/old": false, "/absent": false} {
+		if got, err := h.Populated(path); err != nil || got != want {
+			t.Errorf("%s is populated: %v, %v; want %v", path, got, err, want)
+		}
+	}
+	if _, err := h.Populated("/g/odd"); err == nil {
+		t.Error("a cgroup that can't be read has no processes")
+	}
+}

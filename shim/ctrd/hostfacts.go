@@ -25,8 +25,8 @@ func lookAtHost() oci.HostFacts {
 }
 
 // hostLimit returns the limit on a resource that processes of the host have: that of the first
-// process or, if it is lower, our own. Without CAP_SYS_RESOURCE none above ours can be
-// set. Zero means that there is none.
+// process or, if it is lower, our own. Without CAP_SYS_RESOURCE none above ours can be set. Zero
+// means that there is none.
 func hostLimit(resource int) uint64 {
 	least := uint64(unix.RLIM_INFINITY)
 	for _, pid := range []int{0, 1} {

@@ -23,7 +23,7 @@ func TestRootSharedCounts(t *testing.T) {
 	ctrdtest.NeedRoot(t)
 	archive := busyboxArchive(t)
 	binary, program := buildProgram(t, "hog", "amd64")
-	// The needs are what an honest program of the host wants when the containers have all they get.
+	// A need is how much a program of the host wants when the containers have all they get.
 	for _, tt := range []struct {
 		what             string
 		resource         int

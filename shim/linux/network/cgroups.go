@@ -48,15 +48,20 @@ func (n *Network) placed(want *spec.Group) (bool, error) {
 	return len(left) == 0, err
 }
 
-// place makes the cgroup of each container of the definition, and removes those of others in which
-// no process is left. An older daemon's containers are in such a cgroup themselves: it is used as
-// it is, and made anew when the runtime has removed it with its container.
-func (n *Network) place(want *spec.Group) error {
+// makeCgroups makes the cgroup of each container of the definition. An older daemon's containers
+// are in such a cgroup themselves: it is used as it is, and made anew when the runtime has removed
+// it with its container.
+func (n *Network) makeCgroups(want *spec.Group) error {
 	for _, c := range want.Containers {
 		if _, err := n.cgroups.Make(n.layout.ContainerCgroup(want.Name, c.Role, c.Name)); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// removeLeftCgroups removes the cgroups that containers of earlier definitions have left.
+func (n *Network) removeLeftCgroups(want *spec.Group) error {
 	left, err := n.leftCgroups(want)
 	for _, at := range left {
 		err = errors.Join(err, n.cgroups.Remove(at))
@@ -65,6 +70,7 @@ func (n *Network) place(want *spec.Group) error {
 }
 
 // leftCgroups returns the paths of the cgroups that containers of earlier definitions have left.
+// One with a process in it is not left yet.
 func (n *Network) leftCgroups(want *spec.Group) (left []string, err error) {
 	wanted := map[string]bool{}
 	for _, c := range want.Containers {

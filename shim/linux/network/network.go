@@ -130,7 +130,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
-	if err := n.place(want); err != nil {
+	if err := n.makeCgroups(want); err != nil {
 		return err
 	}
 	ns, err := n.open(want.Name)
@@ -156,10 +156,11 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 			return err
 		}
 	}
+	err = n.removeLeftCgroups(want)
 	if want.Egress != spec.EgressNone {
-		return nil
+		return err
 	}
-	return n.disconnect(want.Name)
+	return errors.Join(err, n.disconnect(want.Name))
 }
 
 // closePorts puts up the wanted fence, with these ports in it, and reserves them.
