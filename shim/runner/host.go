@@ -46,9 +46,10 @@ type Network interface {
 	Observe(ctx context.Context, group string, want *spec.Group) host.NetState
 	// Seal pins the namespace, raises its loopback and denies everything else.
 	Seal(ctx context.Context, group string) error
-	// Admit makes the group's cgroups and puts the wanted policy in force. With EgressNone it also
-	// removes the link that an earlier definition left. As long as that link exists, Observe
-	// returns Link Present.
+	// Admit makes the group's cgroups, with one for each container, and puts the wanted policy in
+	// force. Then it removes the cgroups that containers of earlier definitions left. With
+	// EgressNone it also removes the link that an earlier definition left. As long as that link
+	// exists, Observe returns Link Present.
 	Admit(ctx context.Context, want *spec.Group) error
 	// Connect makes the link, its addresses and routes, and the host's entries (NAT, published
 	// ports). It is not called for EgressNone.
