@@ -16,7 +16,7 @@ var importLaw = []importRule{
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim/hint"}, {pkg: "shim/logs"},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
-	{pkg: "shim/disk", may: []string{"shim/hostfile"}},
+	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},
 	{pkg: "shim/layout", may: []string{"spec"}},
 	{pkg: "shim/host", may: []string{"spec", "shim/hint"}},
 	{pkg: "shim/group", may: []string{"spec", "shim/host", "shim/hint"}},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // An Error is an error with advice for the operator.
@@ -27,6 +29,36 @@ func Of(err error) string {
 
 // OneLine returns the text with each run of white space, line breaks included, as one space.
 func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Limits for [Excerpt], in bytes.
+const (
+	Short = 160 // for a name, or a line of output
+	Long  = 320 // for an error of a library or of another program, which may quote several
+)
+
+// Excerpt returns the beginning of a text, at most that many bytes. It is for text that a container,
+// an image or an archive chose, before it goes into an error, an event or a status. It is one line
+// without control characters, so that no terminal acts on it.
+func Excerpt(text string, most int) string {
+	cut := len(text) > 4*most // a rune has 4 bytes at most, so what is looked at is bounded too
+	if cut {
+		text = text[:4*most]
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, OneLine(text))
+	if len(text) <= most && !cut {
+		return text
+	}
+	end := min(len(text), most-len("…"))
+	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
 
 // Text returns the error's text. It is empty for a nil error.
 func Text(err error) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/shim/hint"
@@ -42,6 +43,29 @@ func TestOneLine(t *testing.T) {
 	} {
 		if got := hint.OneLine(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string
+		most             int
+	}{
+		{"nothing", "", "", 10},
+		{"short", "no disk", "no disk", 10},
+		{"as long as it may be", "0123456789", "0123456789", 10},
+		{"too long", "0123456789x", "0123456…", 10},
+		{"a rune is kept whole", "01234éééééé", "01234é…", 10},
+		{"white space does not count", " a\r\n\tb " + strings.Repeat(" ", 20), "a b", 10},
+		{"what is cut off before that is told", strings.Repeat(" ", 200) + "b", "…", 10},
+		{"no control sequences", "\x1b[2Jx\x07", "\ufffd[2Jx\ufffd", 20},
+		{"not UTF-8", "a\xffb", "a\ufffdb", 20},
+		{"a megabyte", strings.Repeat("x", 1<<20), strings.Repeat("x", 157) + "…", hint.Short},
+	} {
+		got := hint.Excerpt(tt.text, tt.most)
+		if got != tt.want || len(got) > tt.most {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

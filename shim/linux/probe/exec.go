@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -30,7 +31,7 @@ var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host
 // runExec succeeds when the command ends with status 0. The timeout begins when the command has
 // started.
 func (p *Prober) runExec(ctx context.Context, group, container string, probe spec.Probe) error {
-	what := "exec " + excerpt(strings.Join(probe.Exec, " "), maxExcerpt)
+	what := "exec " + hint.Excerpt(strings.Join(probe.Exec, " "), hint.Short)
 	select {
 	case p.starting <- struct{}{}:
 	case <-ctx.Done():
@@ -67,7 +68,7 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	case status == 0:
 		return nil
 	}
-	if line := excerpt(output.line(), maxExcerpt); line != "" {
+	if line := hint.Excerpt(output.line(), hint.Short); line != "" {
 		return fmt.Errorf("%s: status %d: %s", what, status, line)
 	}
 	return fmt.Errorf("%s: status %d", what, status)

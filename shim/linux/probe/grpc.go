@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -69,7 +70,7 @@ func askGRPC(ctx context.Context, p *spec.GRPCProbe, dial dialer) error {
 	case codes.NotFound:
 		return errors.New("its health service does not know the name")
 	default:
-		return errors.New(excerpt(status.Convert(err).Message(), maxExcerpt))
+		return errors.New(hint.Excerpt(status.Convert(err).Message(), hint.Short))
 	}
 	if resp.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 		return errors.New(resp.GetStatus().String())

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -66,7 +67,7 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 		return nil
 	}
 	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if text := excerpt(string(body), maxExcerpt); !repeatsStatus(text, status) {
+	if text := hint.Excerpt(string(body), hint.Short); !repeatsStatus(text, status) {
 		return fmt.Errorf("%s: %s", status, text)
 	}
 	return errors.New(status)

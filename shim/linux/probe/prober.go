@@ -10,10 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -112,26 +109,6 @@ func resultError(ctx context.Context, what string, err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: it hung up without an answer", what)
 	default:
-		return fmt.Errorf("%s: %s", what, excerpt(err.Error(), maxError))
+		return fmt.Errorf("%s: %s", what, hint.Excerpt(err.Error(), hint.Long))
 	}
 }
-
-// excerpt returns the first runes of a container's text, at most that many. It is one line without
-// control characters, so that no terminal acts on it.
-func excerpt(text string, most int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, hint.OneLine(text))
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return text
-}
-
-const (
-	maxExcerpt = 160 // characters of a container's text
-	maxError   = 240 // characters of an error that may have such an excerpt in it
-)

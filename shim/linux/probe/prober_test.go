@@ -75,7 +75,7 @@ func TestAskHTTP(t *testing.T) {
 		{
 			"a long reason", "/", func(w http.ResponseWriter, r *http.Request) {
 				http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
-			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", maxExcerpt) + "…",
+			}, "GET http://127.0.0.1:8080/: status 502 Bad Gateway: " + strings.Repeat("x", hint.Short-len("…")) + "…",
 		},
 		{"a redirect on the port is followed", "/", redirect("/", "/unwell"), "GET http://127.0.0.1:8080/: status 500 Internal Server Error"},
 		{"a redirect to another host is not followed", "/", redirect("/", "http://192.0.2.1/unwell"), ""},

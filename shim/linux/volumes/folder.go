@@ -65,7 +65,7 @@ func makePersistent(kept string, vol spec.Volume) error {
 }
 
 // Discard implements [runner.Volumes].
-func (v *Volumes) Discard(_ context.Context, group string) error {
+func (v *Volumes) Discard(ctx context.Context, group string) error {
 	mounts, err := v.mounts(group)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (v *Volumes) Discard(_ context.Context, group string) error {
 	if err := checkNoMounts(all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
-	if err := os.RemoveAll(all); err != nil {
+	if err := disk.RemoveAll(ctx, all); err != nil {
 		return fmt.Errorf("delete the volumes of %s: %w", group, err)
 	}
 	if err := disk.Remove(filepath.Dir(all)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {

@@ -100,3 +100,42 @@ func TestRootDiscardCrossesNoMount(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A container can nest folders deeper than a path is long, and than a process may have files open.
+func TestRootDiscardDeep(t *testing.T) {
+	v, l := newVolumes(t)
+	// A tmpfs makes 150,000 folders in a second.
+	if err := unix.Mount("sallyport-test", l.StateDir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(l.StateDir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	ensure(t, v, spec.Volume{Name: "data", Persistent: true})
+	at, err := unix.Open(l.VolumePath("g", "data"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 150_000 {
+		err := unix.Mkdirat(at, "d", 0o700)
+		below, err2 := unix.Openat(at, "d", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err := errors.Join(err, err2, unix.Close(at)); err != nil {
+			t.Fatal(err)
+		}
+		at = below
+	}
+	unix.Close(at)
+	if err := v.Remove(t.Context(), "g", "data"); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Discard(t.Context(), "g"); err != nil && len(err.Error()) > 1000 {
+		t.Fatalf("an error of %d bytes: %.200s", len(err.Error()), err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(l.StateDir); len(left) > 0 || err != nil {
+		t.Errorf("left: %v, error %v", left, err)
+	}
+}

@@ -1,0 +1,208 @@
+package disk
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/hint"
+)
+
+// RemoveAll removes a file, or a folder with everything in it. It is no error if there is none. What
+// is in the folder may have been made by a container. So it may be nested deeper than a path is
+// long (PATH_MAX), and os.RemoveAll has a descriptor open for each level. RemoveAll has three open
+// at most. It follows no link and enters no mount: a mount is an error.
+//
+// A cancelled ctx ends it in between. Another call goes on with the rest.
+func RemoveAll(ctx context.Context, path string) error {
+	parent, name := filepath.Split(filepath.Clean(path))
+	fd, err := unix.Open(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	r := remover{here: fd, buf: make([]byte, 8<<10)}
+	defer func() { unix.Close(r.here) }()
+	if err := r.run(ctx, name); err != nil {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}
+
+// A remover empties one folder after the other. It goes down into a folder that is not empty, and
+// up again by its "..".
+type remover struct {
+	here    int     // the folder that it is in
+	above   []level // the folders that here is in, outermost first
+	buf     []byte
+	removed bool // something was removed since a folder was found not empty after all
+}
+
+// A level is a folder that the remover has gone down from.
+type level struct {
+	dev, ino uint64
+	name     string // of the folder that it has gone down into
+	next     int64  // offset of the entry after that
+}
+
+// errBusy is for a folder that is never empty.
+var errBusy = errors.New("something puts files into it while it is being removed")
+
+// run removes the entry of that name from the folder that the remover is in.
+func (r *remover) run(ctx context.Context, name string) error {
+	full, err := r.remove(name, unix.DT_UNKNOWN)
+	if err != nil || !full {
+		return err
+	}
+	if err := r.down(level{name: name}); err != nil {
+		return err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		below, err := r.empty()
+		if err != nil {
+			return err
+		}
+		if below.name != "" {
+			if err := r.down(below); err != nil {
+				return err
+			}
+			continue
+		}
+		left, err := r.up()
+		if err != nil {
+			return err
+		}
+		switch full, err := r.remove(left.name, unix.DT_DIR); {
+		case err != nil:
+			return err
+		case full && !r.removed:
+			return r.at(left.name, errBusy)
+		case full: // some filesystems skip entries while others are removed
+			r.removed = false
+			if err := r.down(left); err != nil {
+				return err
+			}
+			continue
+		case len(r.above) == 0:
+			return nil
+		}
+		if _, err := unix.Seek(r.here, left.next, unix.SEEK_SET); err != nil {
+			return r.at(left.name, err)
+		}
+	}
+}
+
+// empty removes the entries of the folder that the remover is in, up to the first folder that is
+// not empty. It returns that, or no name.
+func (r *remover) empty() (level, error) {
+	for {
+		n, err := unix.Getdents(r.here, r.buf)
+		if err != nil {
+			return level{}, r.at("", err)
+		}
+		if n == 0 {
+			return level{}, nil
+		}
+		for rest := r.buf[:n]; len(rest) > 0; {
+			// struct linux_dirent64: inode, offset of the next entry, length, type, name
+			next := int64(binary.NativeEndian.Uint64(rest[8:]))
+			length, kind := binary.NativeEndian.Uint16(rest[16:]), rest[18]
+			name, _, _ := strings.Cut(string(rest[19:length]), "\x00")
+			rest = rest[length:]
+			if name == "." || name == ".." {
+				continue
+			}
+			if full, err := r.remove(name, kind); err != nil || full {
+				return level{name: name, next: next}, err
+			}
+		}
+	}
+}
+
+// remove removes an entry of the folder that the remover is in. It reports whether the entry is a
+// folder that is not empty, which stays. kind is one of unix.DT_UNKNOWN and the others.
+func (r *remover) remove(name string, kind uint8) (full bool, err error) {
+	err = unix.EISDIR
+	if kind != unix.DT_DIR {
+		err = unix.Unlinkat(r.here, name, 0)
+	}
+	if errors.Is(err, unix.EISDIR) {
+		err = unix.Unlinkat(r.here, name, unix.AT_REMOVEDIR)
+	}
+	switch {
+	case err == nil:
+		r.removed = true
+		return false, nil
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
+		return true, nil
+	}
+	return false, r.at(name, err)
+}
+
+// down goes into a folder of the one that the remover is in.
+func (r *remover) down(to level) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(r.here, &st); err != nil {
+		return r.at(to.name, err)
+	}
+	to.dev, to.ino = st.Dev, st.Ino
+	fd, err := r.open(to.name, unix.RESOLVE_BENEATH)
+	if err != nil {
+		return r.at(to.name, err)
+	}
+	unix.Close(r.here)
+	r.here, r.above = fd, append(r.above, to)
+	return nil
+}
+
+// up goes to the folder that the remover has come from, and returns its level. It is an error if
+// somebody has moved the folder in between.
+func (r *remover) up() (level, error) {
+	last := r.above[len(r.above)-1]
+	fd, err := r.open("..", 0)
+	if err != nil {
+		return level{}, r.at("..", err)
+	}
+	unix.Close(r.here)
+	r.here, r.above = fd, r.above[:len(r.above)-1]
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return level{}, r.at("..", err)
+	}
+	if st.Dev != last.dev || st.Ino != last.ino {
+		return level{}, r.at(last.name, errors.New("it was moved while it was being removed"))
+	}
+	return last, nil
+}
+
+func (r *remover) open(name string, resolve uint64) (int, error) {
+	return unix.Openat2(r.here, name, &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: resolve | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
+	})
+}
+
+// at adds to an error the name that it is about, and how deep that is. The whole path may be longer
+// than anyone reads.
+func (r *remover) at(name string, err error) error {
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) {
+		err = &hint.Error{Err: fmt.Errorf("a filesystem is mounted there: %w", err), Hint: "unmount it first: findmnt lists what is mounted"}
+	}
+	where := hint.Excerpt(name, hint.Short)
+	if len(r.above) > 0 {
+		where = fmt.Sprintf("%s, %d folders deep", where, len(r.above))
+	}
+	return fmt.Errorf("%s: %w", where, err)
+}
