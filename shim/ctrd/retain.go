@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -26,34 +27,38 @@ func leaseID(group string, generation int) string {
 
 // Retain implements [runner.ImageKeeper], by a lease for each generation. The manifest or index in
 // the lease keeps everything that the image consists of, its root filesystem included.
+//
+// containerd syncs its database at each write. So only what is missing is written.
 func (c *Client) Retain(ctx context.Context, group string, generation int, image host.Image) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	if err := c.retain(ctx, group, generation, image); err != nil {
+	err := c.addToLease(ctx, group, generation, image.Digest)
+	if err == nil {
+		err = c.noteNames(ctx, image)
+	}
+	if err != nil {
 		return c.unanswered(fmt.Errorf("retain image %s: %w", image.Ref, err))
 	}
 	return nil
 }
 
-func (c *Client) retain(ctx context.Context, group string, generation int, image host.Image) error {
-	names, err := namesOf(image)
-	if err != nil {
+// addToLease adds the content to the lease of a generation. It makes the lease if there is none.
+func (c *Client) addToLease(ctx context.Context, group string, generation int, content string) error {
+	service, lease := c.client.LeasesService(), leases.Lease{ID: leaseID(group, generation)}
+	resource := leases.Resource{ID: content, Type: "content"}
+	has, err := service.ListResources(ctx, lease)
+	if errdefs.IsNotFound(err) {
+		_, err = service.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{
+			labelGroup: group, labelGeneration: strconv.Itoa(generation),
+		}))
+		if errdefs.IsAlreadyExists(err) { // another image of the group was faster
+			err = nil
+		}
+	}
+	if err != nil || slices.Contains(has, resource) {
 		return err
 	}
-	service := c.client.LeasesService()
-	lease, err := service.Create(ctx, leases.WithID(leaseID(group, generation)), leases.WithLabels(map[string]string{
-		labelGroup: group, labelGeneration: strconv.Itoa(generation),
-	}))
-	if errdefs.IsAlreadyExists(err) {
-		lease, err = leases.Lease{ID: leaseID(group, generation)}, nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := service.AddResource(ctx, lease, leases.Resource{ID: image.Digest, Type: "content"}); err != nil {
-		return err
-	}
-	return c.noteNames(ctx, image, names)
+	return service.AddResource(ctx, lease, resource)
 }
 
 // namesOf returns containerd's names for the image: its own, by its digest, and its reference's.
@@ -74,27 +79,53 @@ func namesOf(image host.Image) ([]string, error) {
 	return []string{bySum, src.name}, err
 }
 
-// noteNames writes the names on the image's content, for [Client.restoreName]. If containerd
+// noteNames writes the image's names on its content, for [Client.restoreName]. If containerd
 // doesn't have a name any more, or it means another image by now, the media type is unknown, and an
 // earlier note stays.
-func (c *Client) noteNames(ctx context.Context, image host.Image, names []string) error {
+func (c *Client) noteNames(ctx context.Context, image host.Image) error {
+	names, err := namesOf(image)
+	if err != nil {
+		return err
+	}
+	note := content.Info{Digest: digest.Digest(image.Digest), Labels: map[string]string{}}
+	var fields []string
 	for _, name := range names {
 		record, err := c.client.ImageService().Get(ctx, name)
-		if errdefs.IsNotFound(err) || err == nil && record.Target.Digest.String() != image.Digest {
+		if errdefs.IsNotFound(err) || err == nil && record.Target.Digest != note.Digest {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		label := retainedLabel + name
-		_, err = c.client.ContentStore().Update(ctx, content.Info{
-			Digest: record.Target.Digest, Labels: map[string]string{label: record.Target.MediaType},
-		}, "labels."+label)
-		if err != nil && !errdefs.IsNotFound(err) {
+		last, err := c.lastNoted(ctx, name)
+		if err != nil {
 			return err
 		}
+		if label := retainedLabel + name; last.Digest != note.Digest || last.Labels[label] != record.Target.MediaType {
+			note.Labels[label] = record.Target.MediaType
+			fields = append(fields, "labels."+label)
+		}
 	}
-	return nil
+	if len(fields) == 0 {
+		return nil
+	}
+	_, err = c.client.ContentStore().Update(ctx, note, fields...)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// lastNoted returns the content that had this name noted on it last. Its digest is empty if there is
+// none.
+func (c *Client) lastNoted(ctx context.Context, name string) (last content.Info, err error) {
+	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
+		if last.Digest == "" || i.UpdatedAt.After(last.UpdatedAt) {
+			last = i
+		}
+		return nil
+	}, "labels."+strconv.Quote(retainedLabel+name))
+	return last, err
 }
 
 // restoreName makes the name of a retained image again after it was deleted. If several images had
@@ -102,13 +133,7 @@ func (c *Client) noteNames(ctx context.Context, image host.Image, names []string
 func (c *Client) restoreName(ctx context.Context, name string) (restored bool, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	var found content.Info
-	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
-		if found.Digest == "" || i.UpdatedAt.After(found.UpdatedAt) {
-			found = i
-		}
-		return nil
-	}, "labels."+strconv.Quote(retainedLabel+name))
+	found, err := c.lastNoted(ctx, name)
 	if err != nil || found.Digest == "" {
 		return false, err
 	}

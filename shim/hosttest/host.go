@@ -27,6 +27,7 @@ type Host struct {
 	absent            map[string]bool                      // paths of the host that don't exist
 	limits            map[string]spec.Resources            // of whole groups
 	retained          map[string]map[int]map[string]string // references of images, by group, generation and digest
+	retentions        []string                             // each call that retained an image
 	retaining         bool                                 // the images of containers have to be retained
 	limiting          bool                                 // groups need their limits before their programs start
 	containers        map[string]*container

@@ -26,6 +26,7 @@ func (k *ImageKeeper) Retain(_ context.Context, group string, generation int, im
 	h := (*Host)(k)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.retentions = append(h.retentions, fmt.Sprintf("%s %d: %s", group, generation, image.Digest))
 	f := h.begin("retain " + image.Ref)
 	if f.err != nil && !f.after {
 		return f.err
@@ -129,6 +130,14 @@ func (h *Host) RetainedImages() (lines []string) {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// Retentions returns a line for each call that retained an image, or tried to, in order. The lines
+// are as those of RetainedImages.
+func (h *Host) Retentions() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.retentions)
 }
 
 // SetImage makes a reference resolve to another digest.

@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,40 @@ func TestImagesOfKeptGenerationsAreRetained(t *testing.T) {
 		}
 		h.remove("shop.hcl")
 		expectRetained(t, h)
+	})
+}
+
+const ofOneImage = `group "shop" {
+  egress = "none"
+  init "first" { image = "web:1" }
+  sidecar "side" { image = "web:1" }
+  app "web" {
+    image = "web:1"
+    env   = { N = "%d" }
+  }
+  app "api" { image = "api:1" }
+}`
+
+// Retaining an image makes containerd write to disk.
+func TestAnImageIsRetainedOnceAGeneration(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		expect := func(when string, want ...string) {
+			t.Helper()
+			got := h.host.Retentions()
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", when, diff)
+			}
+		}
+		h.host.ExitAtOnce("shop", "first", 0)
+		h.mustApply("shop.hcl", fmt.Sprintf(ofOneImage, 1))
+		expect("applied", "shop 1: sha256:api:1", "shop 1: sha256:web:1")
+		h.mustApply("shop.hcl", fmt.Sprintf(ofOneImage, 2))
+		both := []string{"shop 1: sha256:api:1", "shop 1: sha256:web:1", "shop 2: sha256:api:1", "shop 2: sha256:web:1"}
+		expect("applied again", both...)
+		h.host.Exit("shop", "web", 1)
+		h.wait(time.Minute)
+		expect("after an app's end", both...)
 	})
 }
 

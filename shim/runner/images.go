@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
@@ -45,6 +46,55 @@ func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
 	}
 }
 
+// A retention is what this runner has retained for one generation.
+type retention struct {
+	mu         sync.Mutex
+	generation int
+	images     map[host.Image]bool // without their names
+}
+
+// retain retains an image for a generation, once.
+func (r *Runner) retain(ctx context.Context, generation int, image host.Image) error {
+	if r.machine.images == nil {
+		return nil
+	}
+	t := &r.retention
+	t.mu.Lock() // also while containerd is asked: all containers of the image are created at once
+	defer t.mu.Unlock()
+	if t.generation != generation || t.images == nil {
+		t.generation, t.images = generation, map[host.Image]bool{}
+	}
+	image.Name = "" // only some callers know it
+	if t.images[image] {
+		return nil
+	}
+	if err := r.machine.images.Retain(ctx, r.group, generation, image); err != nil {
+		return err
+	}
+	t.images[image] = true
+	return nil
+}
+
+// forget makes the next call of retain ask the host again.
+func (t *retention) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.images = nil
+}
+
+// retainedImage returns a function that makes an image present, as [desired.image], and retains it.
+// So the image is not collected while a container of it is made.
+func (r *Runner) retainedImage(d desired) func(context.Context, string) (host.Image, error) {
+	image := d.image(r.machine)
+	return func(ctx context.Context, ref string) (host.Image, error) {
+		i, err := image(ctx, ref)
+		if err != nil {
+			return i, err
+		}
+		return i, r.retain(ctx, d.generation(), i)
+	}
+}
+
 // retainImages retains the images of the group's containers, once for each generation. It also
 // releases the generations that can no longer be rolled back to. Images of new containers are
 // retained before the containers are created. So this is about the containers that a new generation
@@ -54,7 +104,7 @@ func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 	if now != seq || r.machine.images == nil || in.ToRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
 		return
 	}
-	err := r.machine.retain(ctx, in, d.generation())
+	err := r.retainFound(ctx, in, d.generation())
 	if err == nil {
 		err = r.releaseOld(ctx, d.generation())
 	}
@@ -67,14 +117,14 @@ func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 	r.retained = d.generation()
 }
 
-// retain retains the images that the containers were made from, for a generation.
-func (m Machine) retain(ctx context.Context, in plan.Input, generation int) error {
+// retainFound retains the images that the containers were made from, for a generation.
+func (r *Runner) retainFound(ctx context.Context, in plan.Input, generation int) error {
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.Container(c.Name)
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.OtherImage(&c, s) {
 			continue
 		}
-		if err := m.images.Retain(ctx, in.Group, generation, host.Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
+		if err := r.retain(ctx, generation, host.Image{Ref: c.Image, Digest: s.ImageDigest}); err != nil {
 			return err
 		}
 	}

@@ -72,7 +72,8 @@ func (m Machine) observeLimits(ctx context.Context, want *spec.Group) host.Prese
 // cleanUpTime limits what is done after a step failed or was cancelled.
 const cleanUpTime = 30 * time.Second
 
-// Execute does one step. images makes the image of a reference present on the host and returns it.
+// Execute does one step. images makes the image of a reference present on the host, so that it stays
+// there, and returns it.
 func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
 	switch s.Kind {
 	case plan.Seal:
@@ -119,7 +120,12 @@ func each(s plan.Step, verb string, do func(plan.Target) error) error {
 // createAll creates every target or none. If one cannot be created, the others are removed again.
 func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
 	err := each(s, "create", func(t plan.Target) error {
-		return m.createOne(ctx, s.Want, s.Want.Container(t.Name), generation, images)
+		c := s.Want.Container(t.Name)
+		image, err := images(ctx, c.Image)
+		if err != nil {
+			return err
+		}
+		return m.runtime.Create(ctx, host.CreateRequest{Group: s.Want, Container: *c, Image: image, Generation: generation})
 	})
 	if err == nil {
 		return nil
@@ -130,20 +136,6 @@ func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, ima
 		return fmt.Errorf("%w (and what was created is still there: %w)", err, left)
 	}
 	return err
-}
-
-func (m Machine) createOne(ctx context.Context, g *spec.Group, c *spec.Container, generation int,
-	images func(context.Context, string) (host.Image, error)) error {
-	image, err := images(ctx, c.Image)
-	if err != nil {
-		return err
-	}
-	if m.images != nil { // before the container, so that its image is not collected while it is made
-		if err := m.images.Retain(ctx, g.Name, generation, image); err != nil {
-			return err
-		}
-	}
-	return m.runtime.Create(ctx, host.CreateRequest{Group: g, Container: *c, Image: image, Generation: generation})
 }
 
 // Groups returns every group that has anything on the host.

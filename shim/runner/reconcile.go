@@ -117,7 +117,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.machine.Execute(ctx, s, d.generation(), d.image(r.machine))
+	err := r.machine.Execute(ctx, s, d.generation(), r.retainedImage(d))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
@@ -191,6 +191,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 			d, _ := r.desiredNow()
 			return r.failed(ctx, d, seq, plan.Step{}, err), false
 		}
+		r.retention.forget()
 		gone = r.owner.Drop(ctx, r, seq)
 	}
 	if !r.rollout.Undecided(in.Update()) {

@@ -59,6 +59,7 @@ type Runner struct {
 	revertErr     error             // why a late generation could not be reverted
 	repairs       repairs
 	retained      int // the generation whose images are all retained
+	retention     retention
 }
 
 // A desired holds what a runner was asked for.
@@ -225,8 +226,9 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	return nil, undone, nil
 }
 
-// forgetImages makes the next step resolve the references again.
+// forgetImages makes the next step resolve the references again, and retain what they mean.
 func (r *Runner) forgetImages() {
+	r.retention.forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.desired.images = nil
