@@ -116,8 +116,8 @@ func (c *Client) noteNames(ctx context.Context, image host.Image) error {
 	return err
 }
 
-// lastNoted returns the content that had this name noted on it last. Its digest is empty if there is
-// none.
+// lastNoted returns the content that had this name noted on it last. Its digest is empty if there
+// is none.
 func (c *Client) lastNoted(ctx context.Context, name string) (last content.Info, err error) {
 	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
 		if last.Digest == "" || i.UpdatedAt.After(last.UpdatedAt) {

@@ -13,10 +13,10 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// RemoveAll removes a file, or a folder with everything in it. It is no error if there is none. What
-// is in the folder may have been made by a container. So it may be nested deeper than a path is
-// long (PATH_MAX), and os.RemoveAll has a descriptor open for each level. RemoveAll has three open
-// at most. It follows no link and enters no mount: a mount is an error.
+// RemoveAll removes a file, or a folder with everything in it. It is no error if there is none. A
+// container may have made the folder's content. So it may be nested deeper than a path is long
+// (PATH_MAX), and os.RemoveAll has a descriptor open for each level. RemoveAll has two open at
+// most. It follows no link and enters no mount: a mount is an error.
 //
 // A cancelled ctx ends it in between. Another call goes on with the rest.
 func RemoveAll(ctx context.Context, path string) error {
@@ -168,7 +168,7 @@ func (r *remover) down(to level) error {
 }
 
 // up goes to the folder that the remover has come from, and returns its level. It is an error if
-// somebody has moved the folder in between.
+// the folder was moved in between.
 func (r *remover) up() (level, error) {
 	last := r.above[len(r.above)-1]
 	fd, err := r.open("..", 0)

@@ -36,9 +36,9 @@ const (
 	Long  = 320 // for an error of a library or of another program, which may quote several
 )
 
-// Excerpt returns the beginning of a text, at most that many bytes. It is for text that a container,
-// an image or an archive chose, before it goes into an error, an event or a status. It is one line
-// without control characters, so that no terminal acts on it.
+// Excerpt returns the beginning of a text, at most that many bytes. It is for text that a
+// container, an image or an archive chose, before it goes into an error, an event or a status. The
+// result is one line without control characters, so that no terminal acts on it.
 func Excerpt(text string, most int) string {
 	cut := len(text) > 4*most // a rune has 4 bytes at most, so what is looked at is bounded too
 	if cut {

@@ -46,7 +46,7 @@ func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
 	}
 }
 
-// A retention is what this runner has retained for one generation.
+// A retention has the images that this runner has retained for one generation.
 type retention struct {
 	mu         sync.Mutex
 	generation int

@@ -72,8 +72,8 @@ func (m Machine) observeLimits(ctx context.Context, want *spec.Group) host.Prese
 // cleanUpTime limits what is done after a step failed or was cancelled.
 const cleanUpTime = 30 * time.Second
 
-// Execute does one step. images makes the image of a reference present on the host, so that it stays
-// there, and returns it.
+// Execute does one step. images makes the image of a reference present on the host, so that it
+// stays there, and returns it.
 func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
 	switch s.Kind {
 	case plan.Seal:
