@@ -207,7 +207,7 @@ func (c *Client) addSnapshot(ctx context.Context, record containers.Container, p
 	if !errdefs.IsAlreadyExists(err) {
 		return mounts, err
 	}
-	if err := snapshots.Remove(ctx, record.SnapshotKey); err != nil {
+	if err := c.removeSnapshot(ctx, record.SnapshotKey); err != nil {
 		return nil, err
 	}
 	return snapshots.Prepare(ctx, record.SnapshotKey, parent)

@@ -3,12 +3,16 @@ package ctrd
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
+	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -91,13 +95,59 @@ func (c *Client) deleteTask(ctx context.Context, id string) error {
 	return err
 }
 
+// removeSnapshot removes a container's writable layer, which nothing has mounted any more.
 func (c *Client) removeSnapshot(ctx context.Context, key string) error {
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.emptyLayer(ctx, snapshotter, key); err != nil {
 		return err
 	}
 	if err := c.client.SnapshotService(snapshotter).Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
 	return nil
+}
+
+// emptyLayer deletes what the container has written. containerd would do that with os.RemoveAll,
+// which has a descriptor open for each level of folders. If a container nests them too deeply for
+// that, containerd logs it, reports success, and leaves them on the disk for good.
+func (c *Client) emptyLayer(ctx context.Context, snapshotter, key string) error {
+	mounts, err := c.client.SnapshotService(snapshotter).Mounts(ctx, key)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	layer := writableLayer(mounts)
+	if layer == "" {
+		return nil
+	}
+	if err := disk.RemoveAll(ctx, layer); err != nil {
+		if ctx.Err() != nil {
+			return err // another call goes on with it
+		}
+		c.log.Warn("part of a container's layer stays on the disk", "container", key, "error", err)
+	}
+	return nil
+}
+
+// writableLayer returns the folder that a container's writes go to. It is empty if there is none,
+// which depends on the snapshotter.
+func writableLayer(mounts []mount.Mount) string {
+	if len(mounts) != 1 {
+		return ""
+	}
+	m := mounts[0]
+	if m.Type == "bind" && slices.Contains(m.Options, "rw") { // an image without layers
+		return m.Source
+	}
+	for _, o := range m.Options {
+		if upper, ok := strings.CutPrefix(o, "upperdir="); ok && m.Type == "overlay" {
+			return upper
+		}
+	}
+	return ""
 }
