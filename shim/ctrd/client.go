@@ -106,11 +106,12 @@ func (c *Client) ctx(ctx context.Context, d time.Duration) (context.Context, con
 	return context.WithTimeout(ctx, d)
 }
 
-// unanswered makes a [hint.Error] of an error that means that containerd isn't there.
+// unanswered makes a [hint.Error] of an error that means that containerd isn't there. Other errors
+// are bounded: containerd quotes names of an image's files, for example.
 func (c *Client) unanswered(err error) error {
 	var problem *hint.Error
 	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
-		return err
+		return hint.Bound(err)
 	}
 	return &hint.Error{
 		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),

@@ -56,7 +56,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) error {
 	files := createFiles(req.Group, req.Container, resolvers)
 	record, err := c.record(ctx, req, image, files)
 	if err != nil {
-		return fmt.Errorf("create %s: %w", id, err)
+		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // an image's list of users is quoted
 	}
 	record.Snapshotter = snapshotter
 	if err := c.addRecord(ctx, req, record); err != nil {
@@ -68,7 +68,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) error {
 		if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {
 			c.log.Warn("container that couldn't be made is not wholly removed", "container", id, "error", err)
 		}
-		return err
+		return hint.Bound(err)
 	}
 	return nil
 }

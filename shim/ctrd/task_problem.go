@@ -30,7 +30,7 @@ var runtimeHints = []struct {
 
 // runtimeProblem words the error of a runtime for its operator.
 func runtimeProblem(act, id string, err error) error {
-	worded := &runtimeError{words: act + " " + id + ": " + withoutLayers(err.Error()), cause: err}
+	worded := &runtimeError{words: act + " " + id + ": " + hint.Excerpt(withoutLayers(err.Error()), hint.Long), cause: err}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return worded
 	}

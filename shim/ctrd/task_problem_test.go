@@ -46,6 +46,10 @@ func TestRuntimeProblem(t *testing.T) {
 			}
 		})
 	}
+	long := runtimeProblem("create", "g.web", errors.New(created+"chdir to cwd "+strings.Repeat("\x1b/d", 20<<10)))
+	if len(long.Error()) > 400 || strings.Contains(long.Error(), "\x1b") || hint.Of(long) == "" {
+		t.Errorf("an error of %d bytes with hint %q: %.400q", len(long.Error()), hint.Of(long), long)
+	}
 	if err := runtimeProblem("start", "g.web", errdefs.ErrNotFound); !errdefs.IsNotFound(err) {
 		t.Errorf("%v is not the kind it was", err)
 	}

@@ -60,6 +60,27 @@ func Excerpt(text string, most int) string {
 	return text[:end] + "…"
 }
 
+// longest is how long the text of a [Bound] error may be, in bytes.
+const longest = 480
+
+// Bound returns an error with the beginning of err's text, and all else of err. It is for errors of
+// libraries and other programs. They quote without limit the names and words of a container, an
+// image or an archive. An err that is short enough, or nil, is returned as it is.
+func Bound(err error) error {
+	if err == nil || len(err.Error()) <= longest {
+		return err
+	}
+	return &bounded{Excerpt(err.Error(), longest), err}
+}
+
+type bounded struct {
+	text string
+	err  error
+}
+
+func (b *bounded) Error() string { return b.text }
+func (b *bounded) Unwrap() error { return b.err }
+
 // Text returns the error's text. It is empty for a nil error.
 func Text(err error) string {
 	if err == nil {

@@ -70,6 +70,22 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
+func TestBound(t *testing.T) {
+	for _, err := range []error{nil, io.EOF, errors.New(strings.Repeat("x", 480))} {
+		if got := hint.Bound(err); got != err {
+			t.Errorf("%v becomes %v", err, got)
+		}
+	}
+	long := fmt.Errorf("unpack: %w: %s", &hint.Error{Err: io.EOF, Hint: "read less"}, strings.Repeat("\x1b", 40<<10))
+	got := hint.Bound(long)
+	if len(got.Error()) > 480 || !strings.HasPrefix(got.Error(), "unpack: EOF: ") || strings.Contains(got.Error(), "\x1b") {
+		t.Errorf("it becomes %q", got)
+	}
+	if !errors.Is(got, io.EOF) || hint.Of(got) != "read less" {
+		t.Errorf("it is no io.EOF with a hint any more: %v", got)
+	}
+}
+
 func TestJoin(t *testing.T) {
 	if err := hint.Join(nil); err != nil {
 		t.Errorf("no errors are joined to %v", err)
