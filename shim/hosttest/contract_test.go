@@ -27,7 +27,7 @@ func fixture() contract.Fixture {
 			return h.Namespace(group), err
 		},
 		Mount: func(group, volume string) error {
-			return h.Volumes().Ensure(context.Background(), &spec.Group{Name: group}, spec.Volume{Name: volume, Size: 1 << 20})
+			return h.Volumes().Ensure(context.Background(), &spec.Group{Name: group}, spec.Volume{Name: volume, Size: 1 << 20}, nil)
 		},
 		Ran: func(group, name string) bool {
 			_, err := h.Report(fixedLayout, group, name)

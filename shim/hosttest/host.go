@@ -24,6 +24,8 @@ type Host struct {
 	pinned            int                                  // namespaces ever pinned: each has a number
 	volumes           map[string]map[string]volume         // mounted, by group and name
 	persistent        map[string]map[string]bool           // persistent volumes that exist, by group and name
+	mountedEver       int                                  // ephemeral volumes: the content of each has a number
+	unsavable         bool                                 // no process can give back a volume that was unmounted
 	absent            map[string]bool                      // paths of the host that don't exist
 	limits            map[string]spec.Resources            // of whole groups
 	retained          map[string]map[int]map[string]string // references of images, by group, generation and digest
@@ -76,6 +78,7 @@ type container struct {
 	answers     map[string]verdict // by kind of probe, since its start
 
 	mounted      map[string]contract.Mount // by path, since it was created
+	contents     map[string]int            // by volume, the number of its content
 	capabilities []string
 }
 

@@ -99,16 +99,17 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 		if err != nil {
 			return err
 		}
-		mounts := map[string]contract.Mount{}
+		mounts, contents := map[string]contract.Mount{}, map[string]int{}
 		for _, m := range c.Mounts {
 			if _, ok := h.volumes[req.Group.Name][m.Volume]; !ok {
 				return fmt.Errorf("volume %s: not mounted", m.Volume)
 			}
+			contents[m.Volume] = h.volumes[req.Group.Name][m.Volume].content
 			mounts[m.Path] = contract.Mount{Volume: m.Volume, ReadOnly: m.ReadOnly}
 		}
 		h.created++
 		h.containers[id] = &container{
-			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, capabilities: capabilities,
+			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, contents: contents, capabilities: capabilities,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
 				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),

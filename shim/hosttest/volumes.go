@@ -16,7 +16,10 @@ import (
 type Volumes Host
 
 // A volume is a mounted volume.
-type volume struct{ spec.Volume }
+type volume struct {
+	spec.Volume
+	content int // the number of its content. Those of a persistent volume and of a host path have 0
+}
 
 // line returns the volume as a line of [Host.String].
 func (v volume) line(group string) string {
@@ -67,7 +70,56 @@ func (h *Host) checkPath(v spec.Volume) error {
 	return nil
 }
 
-func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) error {
+// Outdated goes by the content that a container found when it was created.
+func (v *Volumes) Outdated(_ context.Context, want *spec.Group, pids map[string]uint32) (map[string][]string, error) {
+	h := (*Host)(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	outdated := map[string][]string{}
+	for name := range pids {
+		c := h.containers[spec.ID(want.Name, name)]
+		if c == nil {
+			continue
+		}
+		for _, vol := range slices.Sorted(maps.Keys(c.contents)) {
+			if now, ok := h.volumes[want.Name][vol]; ok && now.content != c.contents[vol] {
+				outdated[name] = append(outdated[name], vol)
+			}
+		}
+	}
+	return outdated, nil
+}
+
+// content returns the number of what is in a volume after it was mounted: of what a user still has,
+// or else of something new. The caller holds mu.
+func (h *Host) content(group string, vol spec.Volume, users []uint32) int {
+	if vol.Persistent || vol.HostPath != "" {
+		return 0
+	}
+	for _, c := range h.containers {
+		if n := c.contents[vol.Name]; c.state.Group == group && n != 0 && slices.Contains(users, c.state.PID) && !h.unsavable {
+			return n
+		}
+	}
+	h.mountedEver++
+	return h.mountedEver
+}
+
+// Unmount unmounts a volume, as umount does. Containers that have it go on with it.
+func (h *Host) Unmount(group, volume string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.volumes[group], volume)
+}
+
+// LoseUnmounted makes ephemeral volumes that are unmounted from now on irrecoverable.
+func (h *Host) LoseUnmounted() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unsavable = true
+}
+
+func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume, users []uint32) error {
 	h, group := (*Host)(v), want.Name
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,7 +139,11 @@ func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume) e
 	if old, ok := h.volumes[group][vol.Name]; ok && (old.Persistent != vol.Persistent || old.HostPath != vol.HostPath) {
 		h.checkUnused(group, vol.Name)
 	}
-	h.volumes[group][vol.Name] = volume{vol}
+	now := volume{Volume: vol, content: h.volumes[group][vol.Name].content}
+	if old, ok := h.volumes[group][vol.Name]; !ok || !old.SameKind(vol) {
+		now.content = h.content(group, vol, users)
+	}
+	h.volumes[group][vol.Name] = now
 	if vol.Persistent {
 		h.persistent[group][vol.Name] = true
 	}

@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,64 @@ func TestDriftIsPutBackAtOnce(t *testing.T) {
 				h.wait(5 * time.Second)
 				h.did()
 				expectEvents()
+			})
+		})
+	}
+}
+
+const withSpool = `group "shop" {
+  egress = "none"
+  app "web" {
+    image = "web:1"
+    mount "spool" { path = "/spool" }
+  }
+  sidecar "ship" {
+    image = "ship:1"
+    mount "spool" { path = "/spool" }
+  }
+  sidecar "other" { image = "ship:1" }
+  volume "spool" {}
+}`
+
+// Containers that hold different volumes of one name would not see each other's files.
+func TestVolumesThatOthersHaveUnmounted(t *testing.T) {
+	const putBack = ": gone or changed by others, put back"
+	for _, tt := range []struct {
+		name   string
+		change func(h *harness)
+		did    []string
+		events []string
+	}{
+		{"a container still has it", func(h *harness) { h.host.Unmount("shop", "spool") }, []string{"mount spool"}, []string{
+			"shop drift: volume spool" + putBack,
+		}},
+		{"no container can give it back", func(h *harness) {
+			h.host.LoseUnmounted()
+			h.host.Unmount("shop", "spool")
+		}, []string{"create ship", "create web", "mount spool", "remove ship", "remove web", "start ship", "start web", "stop ship", "stop web"}, []string{
+			"shop drift: volume spool; volume spool under ship (sidecar), which is replaced (what it had in the volume is lost); " +
+				"volume spool under web (app), which is replaced (what it had in the volume is lost)" + putBack,
+		}},
+		{"no container runs", func(h *harness) {
+			h.host.Unmount("shop", "spool")
+			h.host.Reboot()
+		}, []string{"admit", "create other", "create ship", "create web", "mount spool", "seal", "start other", "start ship", "start web"}, []string{
+			"shop state: degraded", "shop drift: its namespace; volume spool with what was in it" + putBack, "shop state: running",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withJournal(t, func(t *testing.T, h *harness, expectEvents func(...string)) {
+				h.mustApply("shop.hcl", withSpool)
+				h.wait(5 * time.Second)
+				expectEvents("shop accepted: generation 1, by apply of shop.hcl", "shop state: starting", "shop state: running")
+				h.did()
+				tt.change(h)
+				h.wait(40 * time.Second)                                 // until the host is observed again
+				did := slices.Sorted(slices.Values(h.host.Operations())) // some are done at the same time
+				if diff := cmp.Diff(tt.did, did); diff != "" {
+					t.Errorf("operations (-want +got):\n%s", diff)
+				}
+				expectEvents(tt.events...)
 			})
 		})
 	}

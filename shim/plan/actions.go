@@ -95,11 +95,10 @@ func (in Input) containers() containersPlan {
 
 // actionFor decides about one container. lost means that containers run in a lost namespace.
 func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) action {
-	hasTask := s.Task == host.TaskRunning || s.Task == host.TaskCreated
 	switch {
 	case s.Task == "" || s.Task == host.TaskNone:
 		return actionCreate
-	case in.outdated(c, s), lost && hasTask:
+	case in.outdated(c, s), hasTask(s) && (lost || in.volumeOutdated(c.Name)):
 		return actionReplace
 	case s.Task == host.TaskCreated:
 		return actionStart

@@ -54,30 +54,5 @@ func (in Input) rulesAssured() bool {
 
 // namespaceLost reports whether containers have processes in a namespace whose pin is gone.
 func (in Input) namespaceLost() bool {
-	return in.Observed.Net.Pinned == host.Absent && slices.ContainsFunc(in.Observed.Containers, func(s host.ContainerState) bool {
-		return s.Task == host.TaskRunning || s.Task == host.TaskCreated
-	})
-}
-
-// volumes returns the steps for volumes. Missing and different volumes are mounted. Size and owner
-// of the others are set. Volumes that are not wanted are unmounted, once no container can use them.
-func (in Input) volumes() []Step {
-	if in.Observed.VolumesErr != nil || in.Observed.ContainersErr != nil || !in.rulesAssured() {
-		return nil
-	}
-	var steps []Step
-	for _, v := range in.Want.Volumes {
-		if have := spec.FindVolume(in.Observed.Volumes, v.Name); have == nil || !have.Satisfies(v) {
-			steps = append(steps, Step{Kind: Mount, Group: in.Group, Want: in.Want, Volume: v})
-		}
-	}
-	if in.Observed.containersUnknown() {
-		return steps
-	}
-	for _, v := range in.Observed.Volumes {
-		if spec.FindVolume(in.Want.Volumes, v.Name) == nil {
-			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
-		}
-	}
-	return steps
+	return in.Observed.Net.Pinned == host.Absent && slices.ContainsFunc(in.Observed.Containers, hasTask)
 }

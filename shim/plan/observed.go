@@ -19,6 +19,9 @@ type Observed struct {
 	VolumesErr    error         // not nil: the volumes are unknown, and why
 	Containers    []host.ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why
+
+	// Outdated has, by container, the volumes that it has an earlier mount of.
+	Outdated map[string][]string
 }
 
 // Nothing returns the observation of a host that has nothing of the group. A plan without a host

@@ -90,6 +90,7 @@ func planUp(in Input) []Step {
 		steps, remove = in.takeDown(remove), nil
 	}
 	steps = append(steps, in.network()...)
+	steps = append(steps, in.keptVolumes()...)
 	steps = append(steps, in.takeDown(remove)...)
 	steps = append(steps, in.volumes()...)
 	steps = append(steps, in.limits(len(create)+len(p.starts) > 0)...)

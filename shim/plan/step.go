@@ -33,6 +33,7 @@ type Step struct {
 	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Start
 	Cgroup  string      // Admit: the cgroup that the rules name
 	Volume  spec.Volume // Mount, Unmount
+	Users   []uint32    // Mount: a process of each container that may have the volume
 	Targets []Target    // Create, Start, Stop, Remove
 }
 

@@ -11,18 +11,34 @@ import (
 )
 
 // detectDrift notes what others have changed. Drift is when all was as wanted after the last
-// reconciliation, nothing else is wanted since, and there are steps now that restore the network or
-// the limits.
+// reconciliation, nothing else is wanted since, and there are steps now that restore the network,
+// the limits or the volumes. A container with an earlier mount of a volume is always drift.
 func (r *Runner) detectDrift(in plan.Input, seq int, steps []plan.Step) {
-	if in.ToRun() == nil || seq != r.settledSeq || len(r.drift) > 0 {
+	if in.ToRun() == nil {
 		return
 	}
-	for i, s := range steps {
-		follows := i > 0 && s.Kind == plan.Admit && steps[i-1].Kind == plan.Seal // new rules admit no member yet
-		if part, ok := partOf[s.Kind]; ok && !follows {
-			r.drift = append(r.drift, r.describeDrift(part, s.Want)...)
+	if seq == r.settledSeq && len(r.drift) == 0 {
+		r.drift = r.changedByOthers(in, steps)
+	}
+	for _, text := range in.OutdatedVolumes() { // also if nothing was ever as wanted under this daemon
+		if !slices.Contains(r.drift, text) {
+			r.drift = append(r.drift, text)
 		}
 	}
+}
+
+// changedByOthers returns in an operator's words what the steps restore.
+func (r *Runner) changedByOthers(in plan.Input, steps []plan.Step) (found []string) {
+	for i, s := range steps {
+		if s.Kind == plan.Mount {
+			found = append(found, in.VolumeChange(s))
+		}
+		follows := i > 0 && s.Kind == plan.Admit && steps[i-1].Kind == plan.Seal // new rules admit no member yet
+		if part, ok := partOf[s.Kind]; ok && !follows {
+			found = append(found, r.describeDrift(part, s.Want)...)
+		}
+	}
+	return found
 }
 
 // partOf has the part of the host that each kind of step restores.

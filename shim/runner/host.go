@@ -68,10 +68,15 @@ type Volumes interface {
 	// Check returns why the group cannot have its volumes on this host. It makes nothing. A nil
 	// error means that it can, or that Ensure decides.
 	Check(ctx context.Context, want *spec.Group) error
+	// Outdated returns, for each container with a process in pids, the volumes that it has an
+	// earlier mount of: another one than new containers get. A volume is left out if it is not
+	// mounted now, or if its mount in the container can't be found.
+	Outdated(ctx context.Context, want *spec.Group, pids map[string]uint32) (map[string][]string, error)
 	// Ensure mounts a volume of the group, or gives a mounted one its size, owner and mode. The
 	// contents of a mounted volume stay. A persistent volume also keeps the contents of its last
-	// mount.
-	Ensure(ctx context.Context, want *spec.Group, v spec.Volume) error
+	// mount. users are processes of the containers that mount the volume. If others have unmounted
+	// an ephemeral one, and a user still has it, that one is mounted again, with its contents.
+	Ensure(ctx context.Context, want *spec.Group, v spec.Volume, users []uint32) error
 	// Remove unmounts one volume. An absent one is no error.
 	Remove(ctx context.Context, group, volume string) error
 	// Discard deletes the contents of the group's persistent volumes. None of them is mounted.

@@ -38,7 +38,40 @@ func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) pl
 	wg.Go(func() { o.Volumes, o.VolumesErr = m.volumes.Observe(ctx, group, want) })
 	wg.Go(func() { o.Containers, o.ContainersErr = m.runtime.Observe(ctx, group) })
 	wg.Wait()
+	o.Outdated = m.observeOutdated(ctx, group, want, o)
 	return o
+}
+
+// observeOutdated asks which containers have an earlier mount of a volume. What it can't find out
+// counts as up to date.
+func (m Machine) observeOutdated(ctx context.Context, group string, want *spec.Group, o plan.Observed) map[string][]string {
+	if want == nil || o.VolumesErr != nil || o.ContainersErr != nil {
+		return nil
+	}
+	pids := map[string]uint32{}
+	for _, s := range o.Containers {
+		if c := want.Container(s.Name); c != nil && len(c.Mounts) > 0 && s.Digest == c.Digest && s.PID != 0 {
+			pids[s.Name] = s.PID
+		}
+	}
+	if len(pids) == 0 {
+		return nil
+	}
+	outdated, err := m.volumes.Outdated(ctx, want, pids)
+	if err != nil || len(outdated) == 0 {
+		return nil
+	}
+	// A process that has ended meanwhile may have left its number to another one.
+	now, err := m.runtime.Observe(ctx, group)
+	if err != nil {
+		return nil
+	}
+	for name := range outdated {
+		if !slices.ContainsFunc(now, func(s host.ContainerState) bool { return s.Name == name && s.PID == pids[name] }) {
+			delete(outdated, name)
+		}
+	}
+	return outdated
 }
 
 // observeNet observes the network. For a group that is to be removed it also asks whether anything
@@ -87,7 +120,7 @@ func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, image
 	case plan.Limit:
 		return m.cgroups.Limit(ctx, s.Want)
 	case plan.Mount:
-		return m.volumes.Ensure(ctx, s.Want, s.Volume)
+		return m.volumes.Ensure(ctx, s.Want, s.Volume, s.Users)
 	case plan.Unmount:
 		return m.volumes.Remove(ctx, s.Group, s.Volume.Name)
 	case plan.Create:

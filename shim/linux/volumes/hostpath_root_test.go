@@ -45,7 +45,7 @@ func TestRootHostPathRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			vol := spec.Volume{Name: "conf", HostPath: tt.path}
-			for _, err := range []error{v.Check(context.Background(), groupWith(vol)), v.Ensure(context.Background(), groupWith(vol), vol)} {
+			for _, err := range []error{v.Check(context.Background(), groupWith(vol)), v.Ensure(context.Background(), groupWith(vol), vol, nil)} {
 				var p *hint.Error
 				if !errors.As(err, &p) || p.Hint == "" {
 					t.Fatalf("error %v", err)
@@ -72,7 +72,7 @@ func TestRootHostPathReadOnly(t *testing.T) {
 	vol := spec.Volume{Name: "conf", HostPath: link}
 	want := groupWith(vol)
 	want.Containers[0].Mounts[0].ReadOnly = true
-	if err := errors.Join(v.Check(context.Background(), want), v.Ensure(context.Background(), want, vol)); err != nil {
+	if err := errors.Join(v.Check(context.Background(), want), v.Ensure(context.Background(), want, vol, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(l.VolumePath("g", "conf"), "passwd")); err != nil {
@@ -153,7 +153,7 @@ func TestRootHostPathThroughLinkInVolume(t *testing.T) {
 			t.Errorf("%s in one group: %v", path, err)
 		}
 		ensure(t, v, outer) // as for another group
-		for _, err := range []error{v.Check(ctx, groupWith(inner)), v.Ensure(ctx, groupWith(inner), inner)} {
+		for _, err := range []error{v.Check(ctx, groupWith(inner)), v.Ensure(ctx, groupWith(inner), inner, nil)} {
 			if err == nil || !strings.Contains(err.Error(), "by the link "+sub) {
 				t.Errorf("%s while the other is mounted: %v", path, err)
 			}

@@ -26,23 +26,27 @@ func tmpfsSize(path string) (int64, error) {
 	return int64(st.Blocks) * st.Bsize, nil
 }
 
-// mountTmpfs mounts an ephemeral volume, or gives the mounted one, have, its size and owner. The
-// content stays. A nil have means that none is mounted.
-func mountTmpfs(path string, vol spec.Volume, have *spec.Volume) error {
-	options := fmt.Sprintf("size=%d", vol.Size)
-	if have == nil {
-		uid, gid, mode, err := vol.Ownership()
-		if err != nil {
-			return err
-		}
-		options += fmt.Sprintf(",uid=%d,gid=%d,mode=%o", uid, gid, mode)
-		if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-			return err
-		}
-		return setOwnership(path, vol)
+// mountTmpfs mounts a new ephemeral volume.
+func mountTmpfs(path, id string, vol spec.Volume) error {
+	uid, gid, mode, err := vol.Ownership()
+	if err != nil {
+		return err
 	}
+	options := fmt.Sprintf("size=%d,uid=%d,gid=%d,mode=%o", vol.Size, uid, gid, mode)
+	if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return err
+	}
+	if err := noteVolume(path, id); err != nil {
+		return err
+	}
+	return setOwnership(path, vol)
+}
+
+// changeTmpfs gives an ephemeral volume, which is mounted as have, its size and owner. The content
+// stays.
+func changeTmpfs(path string, vol spec.Volume, have *spec.Volume) error {
 	if !have.SameSize(vol) {
-		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, options)
+		err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_REMOUNT, fmt.Sprintf("size=%d", vol.Size))
 		if errors.Is(err, unix.EINVAL) {
 			return &hint.Error{
 				Err:  fmt.Errorf("%s is less than what is in it", spec.FormatSize(vol.Size)),

@@ -37,7 +37,7 @@ func TestRootTmpfsIsNoSmallerThanItsContent(t *testing.T) {
 	ensure(t, v, spec.Volume{Name: "logs", Size: 1 << 20})
 	writeFile(t, filepath.Join(l.VolumePath("g", "logs"), "big"), string(make([]byte, 512<<10)))
 	smaller := spec.Volume{Name: "logs", Size: 64 << 10}
-	err := v.Ensure(context.Background(), groupWith(smaller), smaller)
+	err := v.Ensure(context.Background(), groupWith(smaller), smaller, nil)
 	var p *hint.Error
 	if !errors.As(err, &p) || err.Error() != "mount volume logs: 64KiB is less than what is in it" {
 		t.Errorf("error %v", err)

@@ -94,6 +94,10 @@ func (v *Volumes) removeEmptyFolders(group string) error {
 
 // Observe implements [runner.Volumes].
 func (v *Volumes) Observe(_ context.Context, group string, want *spec.Group) ([]spec.Volume, error) {
+	return v.observe(group, want)
+}
+
+func (v *Volumes) observe(group string, want *spec.Group) ([]spec.Volume, error) {
 	mounts, err := v.mounts(group)
 	if err != nil {
 		return nil, err
@@ -119,7 +123,7 @@ func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v
 	case sameFolder(m.Mountpoint, v.layout.PersistentPath(group, vol.Name)):
 		vol.Persistent = true
 	default:
-		vol.HostPath = m.Root
+		vol.HostPath = m.Source + ":" + m.Root // not m.Root alone: another mount may hide that path by now
 		if want == nil {
 			return vol, nil
 		}
@@ -135,20 +139,24 @@ func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v
 }
 
 // Ensure implements [runner.Volumes]. Making a tmpfs smaller than what is in it is an error.
-func (v *Volumes) Ensure(ctx context.Context, want *spec.Group, vol spec.Volume) error {
-	have, err := v.Observe(ctx, want.Name, want)
-	if err != nil {
-		return err
-	}
-	if err := v.ensure(want, vol, spec.FindVolume(have, vol.Name)); err != nil {
+func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume, users []uint32) error {
+	if err := v.ensure(want, vol, users); err != nil {
 		return fmt.Errorf("mount volume %s: %w", vol.Name, err)
 	}
 	return nil
 }
 
-func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) error {
-	if have != nil && have.Satisfies(vol) {
-		return nil
+func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, users []uint32) error {
+	if vol.HostPath != "" { // what is mounted stays if the host path can't be
+		folder, err := v.openHostPath(want, vol)
+		if err != nil {
+			return err
+		}
+		folder.Close()
+	}
+	have, err := v.uncover(want, vol)
+	if err != nil || have != nil && have.Satisfies(vol) {
+		return err
 	}
 	path := v.layout.VolumePath(want.Name, vol.Name)
 	v.mountLock.RLock()
@@ -162,16 +170,16 @@ func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, have *spec.Volume) e
 	switch {
 	case vol.HostPath != "":
 		return v.mountHostPath(path, want, vol)
-	case have != nil && !have.SameKind(vol):
-		if err := unmount(path); err != nil {
-			return err
-		}
-		have = nil
-	}
-	if vol.Persistent {
+	case vol.Persistent:
 		return v.mountPersistent(path, want.Name, vol, have)
+	case have != nil:
+		return changeTmpfs(path, vol, have)
 	}
-	return mountTmpfs(path, vol, have)
+	id := volumeID(want.Name, vol.Name)
+	if again, err := remount(path, id, users); err != nil || again {
+		return err // the next observation compares size and owner
+	}
+	return mountTmpfs(path, id, vol)
 }
 
 // Remove implements [runner.Volumes]. It unmounts a volume even while a process uses it. It also

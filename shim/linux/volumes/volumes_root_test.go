@@ -79,7 +79,7 @@ func groupWith(v spec.Volume) *spec.Group {
 
 func ensure(t *testing.T, v *volumes.Volumes, vol spec.Volume) {
 	t.Helper()
-	if err := v.Ensure(context.Background(), groupWith(vol), vol); err != nil {
+	if err := v.Ensure(context.Background(), groupWith(vol), vol, nil); err != nil {
 		t.Fatal(err)
 	}
 }
