@@ -159,10 +159,11 @@ test-upgrade: build newest ## Check that the daemon takes over the groups of the
 export VMHOST_HOME ?= $(BUILD)/vmhost
 
 .PHONY: test-host
-test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
+test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/attack.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
-	@cp integration/host/life.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/busybox.tar $(BUILD)/host/build/images
-	@VMHOST_TIMEOUT=1500 integration/host/vmhost run $(BUILD)/host ./life.sh
+	@cp integration/host/life.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
+	@$(GO) test -c -o $(BUILD)/host/egress.test ./netns/egress && $(GO) test -c -o $(BUILD)/host/network.test ./shim/linux/network
+	@VMHOST_TIMEOUT=2000 integration/host/vmhost run $(BUILD)/host ./life.sh
 
 .PHONY: bench
 bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes about ten minutes
@@ -216,6 +217,11 @@ build/images/squid.tar: $(TOOLS)/mkimage | build/images
 
 build/images/busybox.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)
+
+# The attackers of integration/promise, for the machine in qemu.
+build/images/attack.tar: $(wildcard integration/attack/*.go) $(TOOLS)/mkimage | build/images
+	@$(GO) build -trimpath -o $(STATIC)/attack ./integration/attack
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox $(STATIC)/attack:/attack)
 
 build/images $(TOOLS):
 	@mkdir -p $@

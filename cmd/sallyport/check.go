@@ -80,6 +80,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
+		{"abstract sockets", false, func(ctx context.Context) (string, error) { return checkAbstract(ctx, l) }},
 	}
 }
 

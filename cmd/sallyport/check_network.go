@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/firewall"
 	"github.com/sallyport/sallyport/netns/ruleset"
 	"github.com/sallyport/sallyport/netns/uplink"
@@ -105,13 +106,39 @@ func warnOfForwardPolicy(ownTable string, log *slog.Logger) {
 	}
 }
 
-// checkSelf proves that the rules hold on this kernel.
-func checkSelf(ctx context.Context, l layout.Layout) (string, error) {
+// selfTest proves that the rules hold on this kernel.
+func selfTest(ctx context.Context, l layout.Layout) (egress.Verdict, error) {
 	network, err := network.New(network.Config{Layout: l})
 	if err != nil {
-		return "", err
+		return egress.Verdict{}, err
 	}
-	return "the ambassador gets through, members are refused", network.SelfTest(ctx)
+	return network.SelfTest(ctx)
+}
+
+func checkSelf(ctx context.Context, l layout.Layout) (string, error) {
+	_, err := selfTest(ctx, l)
+	return "the ambassador gets through, members are refused", err
+}
+
+// checkAbstract finds out whether this kernel keeps abstract unix sockets of ambassador and members
+// apart.
+func checkAbstract(ctx context.Context, l layout.Layout) (string, error) {
+	v, err := selfTest(ctx, l)
+	if err != nil {
+		return "", &note{"not known: the self-test has failed", ""}
+	}
+	return abstractText(v)
+}
+
+func abstractText(v egress.Verdict) (string, error) {
+	if v.Joined == nil {
+		return "ambassador and members don't reach each other over them", nil
+	}
+	return "", &note{
+		"abstract unix sockets join ambassador and members, so each may hand its sockets to the other: " + v.Joined.Error(),
+		"boot a kernel of 6.0 or later that has CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF, with bpf in lsm= on its command line; " +
+			"/sys/kernel/security/lsm lists what is active",
+	}
 }
 
 // checkPrefixes looks for routes of the host that overlap the addresses of the groups' links.

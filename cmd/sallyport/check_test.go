@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/firewall"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -118,5 +119,23 @@ func TestResult(t *testing.T) {
 	}
 	if problem, ok := errors.AsType[*hint.Error](runRequired(t.Context(), []check{ok, optional, failing})); !ok || problem.Hint != "boot another" {
 		t.Errorf("the failed required check is not the daemon's error: %v", problem)
+	}
+}
+
+// A kernel that can't separate abstract unix sockets is a note with its reason and what to do.
+func TestAbstractSockets(t *testing.T) {
+	for _, x := range []struct {
+		verdict egress.Verdict
+		note    bool
+		want    string
+	}{
+		{egress.Verdict{}, false, "don't reach each other"},
+		{egress.Verdict{Joined: errors.New("no BTF")}, true, "no BTF"},
+	} {
+		c := check{name: "abstract sockets", run: func(context.Context) (string, error) { return abstractText(x.verdict) }}
+		r := c.result(t.Context())
+		if !r.OK || r.Note != x.note || (r.Hint != "") != x.note || !strings.Contains(r.Found, x.want) {
+			t.Errorf("%+v: %+v", x, r)
+		}
 	}
 }

@@ -51,18 +51,22 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		}
 		defer lock.release()
 	}
-	if _, err := checkSelf(ctx, l); err != nil {
+	verdict, err := selfTest(ctx, l)
+	if err != nil {
 		return err
 	}
 	spareMemory(ui.environ)
 	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
 	warnOfForwardPolicy(l.Table, log)
-	return v.keep(ctx, l, ui.environ, log)
+	if _, err := abstractText(verdict); err != nil {
+		log.Warn(err.Error())
+	}
+	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, ui.environ, log)
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
 // have ended, the private containerd last.
-func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, environ []string
 		return err
 	}
 	defer client.Close()
-	network, err := network.New(network.Config{Layout: l, Log: log})
+	network, err := network.New(net)
 	if err != nil {
 		return err
 	}

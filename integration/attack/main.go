@@ -9,6 +9,8 @@
 //	attack flood THREADS            the same as fast as it goes, to a new destination each time
 //	attack visit HOST PORT PAUSE    ask for an echo again and again, and print the answers' number
 //	attack steady HOST PORT         keep a TCP and a UDP flow from a port that others may share
+//	attack offer FIRST              wait at abstract unix sockets for callers, exchange sockets
+//	                                with them and send by theirs
 //	attack listen PORT [NAME]       TCP and UDP echo on every address of both families. With a
 //	                                name it shares its port.
 //
@@ -65,6 +67,8 @@ func run(args []string) error {
 		visit(args[0], port(args[1]), pause(args[2]))
 	case verb == "steady" && len(args) == 2:
 		return steady(args[0], port(args[1]))
+	case verb == "offer" && len(args) == 1:
+		return offer(port(args[0]))
 	case verb == "listen" && len(args) == 1:
 		return listen(net.ListenConfig{}, port(args[0]), "", nil)
 	case verb == "listen" && len(args) == 2:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # life.sh - tests that need a real host. `make test-host` runs it as root in a throw-away Debian machine. It tests limits on a
-# pure cgroup v2, a clock that jumps, a restart of systemd's own containerd, and a power cut. The machine boots twice. Each check
+# pure cgroup v2, abstract unix sockets, a clock that jumps, a restart of systemd's own containerd, and a power cut. The machine boots twice. Each check
 # prints a line, and the last line counts them.
 set -uo pipefail
 
@@ -29,12 +29,47 @@ await() {
 SECONDS_UP=180
 up() { cut -d. -f1 /proc/uptime; } # unlike the clock it never jumps
 
-daemon() { sallyport daemon >> /var/log/daemon.log 2>&1 & await "the daemon answers" answers; }
+daemon() { ./bin/sallyport daemon >> /var/log/daemon.log 2>&1 & daemon_pid=$!; await "the daemon answers" answers; }
 answers() { sallyport ps > /dev/null 2>&1; }
 field() { sallyport status d --json | jq -r "$1"; }
 running() { [ "$(field .state)" = running ]; }
 lives() { field '[.containers[] | select(.name != "once") | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
 value() { tr -s '\n ' ' ' < "$cgroup/$1" | sed 's/ $//'; }
+
+# apart: Debian's kernel can separate abstract unix sockets. Not every kernel on which the other tests run can.
+apart() {
+  check "doctor on abstract sockets" "true null" "$(sallyport doctor --json | jq -r '.[] | select(.name == "abstract sockets") | "\(.ok) \(.note)"')"
+  local tests
+  for tests in egress.test:TestRootSeparate:3 network.test:TestRootAbstract:1; do
+    "./${tests%%:*}" -test.v -test.run "$(cut -d: -f2 <<< "$tests")" > tests.log 2>&1
+    check "tests of ${tests%%:*} that passed" "${tests##*:}" "$(grep -c '^--- PASS' tests.log)" || cat tests.log
+  done
+
+  sallyport apply apart.hcl; check "apply of a group with abstract sockets" 0 $? || return
+  offered() { [ "$(for c in app side amb; do sallyport logs apart.$c; done | grep -c offering)" = 3 ]; }
+  await "all containers wait for callers" offered
+  # call FROM NAME: what the caller is told of each kind; the names of a container follow each other.
+  call() {
+    local name=$2 kind
+    for kind in ${3:-stream seqpacket dgram}; do
+      "$1" "abstract-$kind" 192.0.2.1 "$name" | jq -r '.error // "reached"'
+      name=$((name + 1))
+    done | paste -sd,
+  }
+  by() { sallyport exec "apart.$1" -- /attack try "${@:2}"; }
+  app() { by app "$@"; }
+  amb() { by amb "$@"; }
+  local one="operation not permitted"; local refused=$one,$one,$one
+  check "a member calls a member" reached,reached,reached "$(call app 200)"
+  check "a member calls the ambassador" "$refused" "$(call app 300)"
+  check "the ambassador calls a member" "$refused" "$(call amb 100)"
+  kill -9 "$daemon_pid"; wait "$daemon_pid" 2> /dev/null
+  direct() { ctr -n sallyport tasks exec --exec-id "t$RANDOM" "$(ctr -n sallyport containers ls -q | grep 'apart.*app')" /attack try "$@"; }
+  check "without a daemon a member calls the ambassador" "$one" "$(call direct 300 stream)"
+  check "without a daemon a member calls a member" reached "$(call direct 200 stream)"
+  daemon
+  sallyport rm apart; check "rm of the group with abstract sockets" 0 $?
+}
 
 # jump BY: the clock jumps, and it must have no effect.
 jump() {
@@ -48,6 +83,7 @@ jump() {
 first_boot() {
   check "this host has cgroup v2 and nothing else" cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
   daemon
+  apart
   sallyport apply life.hcl resting.hcl; check "apply" 0 $? || return
   limits
   jump "+1 hour"

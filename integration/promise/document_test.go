@@ -31,6 +31,8 @@ same on every machine.
 - *root there* is a process with every right, on the host, in the group's network namespace and, for packets, the ambassador's cgroup.
 - ¹ where the kernel has it (SCTP, DCCP, UDP-Lite, vsock, io_uring, 32-bit programs and the like). Elsewhere no process can do it,
   and the row holds as it stands.
+- ² where the kernel can separate abstract unix sockets (BPF LSM). ` + "`sallyport doctor`" + ` shows whether it can. Elsewhere the call
+  gets through, and packets are seen: SECURITY.md has that as a gap.
 `
 
 // titles are the document's sections, in order. The number is the class in the test list of
@@ -47,6 +49,7 @@ var titles = []string{
 	reachTitle,
 	churnTitle,
 	floodTitle,
+	abstractTitle,
 }
 
 // compare compares a section that ran with the document's. With -update it writes it there.

@@ -18,7 +18,7 @@ import (
 
 func TestRootSelfTest(t *testing.T) {
 	netnstest.Root(t)
-	if err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
+	if _, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -37,7 +37,7 @@ func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 		{"it matches the wrong one", func(p *egress.Policy) { p.Ambassador, p.Members = p.Members, p.Ambassador }, "a member is not refused: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
+			_, err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
 				tt.change(&p)
 				return egress.Apply(ns, p)
 			})

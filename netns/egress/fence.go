@@ -129,12 +129,17 @@ func load(s *ebpf.ProgramSpec) (program, error) {
 	if err != nil {
 		return program{}, fmt.Errorf("load program %s: %w", s.Name, err)
 	}
+	return described(p, s.Name, s.AttachType)
+}
+
+// described returns the program with its tag. If it can't be looked at, it is closed.
+func described(p *ebpf.Program, name string, hook ebpf.AttachType) (program, error) {
 	info, err := p.Info()
 	if err != nil {
 		p.Close()
-		return program{}, fmt.Errorf("look at program %s: %w", s.Name, err)
+		return program{}, fmt.Errorf("look at program %s: %w", name, err)
 	}
-	return program{p, s.AttachType, info.Tag}, nil
+	return program{p, hook, info.Tag}, nil
 }
 
 // Fence keeps every process in the cgroup and below it to loopback, and refuses it the closed
@@ -196,18 +201,15 @@ func Unfenced(h cgroup.Hierarchies, path string) (bool, error) {
 // FencePrint identifies the programs at the cgroup's hooks. It differs after each of them that was
 // attached, replaced or detached. An absent cgroup is os.ErrNotExist.
 func FencePrint(h cgroup.Hierarchies, path string) (string, error) {
-	var ids []ebpf.ProgramID
+	var all []ebpf.ProgramID
 	err := eachHook(h, path, func(_ *os.File, _ ebpf.AttachType, found []link.AttachedProgram) error {
-		for _, x := range found {
-			ids = append(ids, x.ID)
-		}
-		ids = append(ids, 0)
+		all = append(append(all, programIDs(found)...), 0)
 		return nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("look at fence of cgroup %q: %w", path, err)
 	}
-	return fmt.Sprint(ids), nil
+	return fmt.Sprint(all), nil
 }
 
 // eachProgram calls do for each program that a fence with these ports has.
@@ -259,7 +261,7 @@ func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachTy
 // eachOfOurs calls do for each attached program with one of our names.
 func eachOfOurs(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, *ebpf.Program) error) error {
 	return eachHook(h, path, func(dir *os.File, hook ebpf.AttachType, found []link.AttachedProgram) error {
-		return look(found, func(p *ebpf.Program, info *ebpf.ProgramInfo) error {
+		return lookAt(programIDs(found), func(p *ebpf.Program, info *ebpf.ProgramInfo) error {
 			if info.Name != filterName && info.Name != bindName {
 				return nil
 			}
@@ -274,17 +276,24 @@ func attached(dir *os.File, want program) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	err = look(got.Programs, func(_ *ebpf.Program, info *ebpf.ProgramInfo) error {
+	err = lookAt(programIDs(got.Programs), func(_ *ebpf.Program, info *ebpf.ProgramInfo) error {
 		ok = ok || info.Tag == want.tag
 		return nil
 	})
 	return ok, err
 }
 
-// look calls do for each program that is still there.
-func look(found []link.AttachedProgram, do func(*ebpf.Program, *ebpf.ProgramInfo) error) error {
-	for _, x := range found {
-		p, err := ebpf.NewProgramFromID(x.ID)
+func programIDs(programs []link.AttachedProgram) (ids []ebpf.ProgramID) {
+	for _, x := range programs {
+		ids = append(ids, x.ID)
+	}
+	return ids
+}
+
+// lookAt calls do for each program that is still there.
+func lookAt(ids []ebpf.ProgramID, do func(*ebpf.Program, *ebpf.ProgramInfo) error) error {
+	for _, id := range ids {
+		p, err := ebpf.NewProgramFromID(id)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 // A fencePair is a member and an ambassador in one namespace, without a fence.
 type fencePair struct {
 	h                  cgroup.Hierarchies
+	ns                 *os.File
 	members            string
 	member, ambassador *netnstest.Helper
 }
@@ -42,7 +43,7 @@ func newFencePair(t *testing.T) fencePair {
 		}
 		return netnstest.NewHelper(t, ns, path.Join(root, below))
 	}
-	return fencePair{h, path.Join(root, "g/members"), helperIn("g/members/web"), helperIn("g/ambassador/proxy")}
+	return fencePair{h, ns, path.Join(root, "g/members"), helperIn("g/members/web"), helperIn("g/ambassador/proxy")}
 }
 
 func (f fencePair) fence(t *testing.T, closed netns.Ports) {

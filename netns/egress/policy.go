@@ -3,7 +3,8 @@
 // cgroup in which its sockets were created. RULES.md has the reasons for the rules and their order.
 //
 // Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the
-// rules.
+// rules. On kernels that can, programs on both cgroups separate abstract unix sockets
+// (separate.go).
 //
 // Counters are by side (ambassador, members, the kernel, unknown) and by whether the packet passed.
 // A counter for each container would need the number of its cgroup in a rule, and that changes with

@@ -45,21 +45,29 @@ var (
 	testFar  = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 )
 
+// A Verdict is the outcome of the self-test on a kernel that keeps the promise.
+type Verdict struct {
+	// Joined is why abstract unix sockets join members and ambassador here. A nil error means that
+	// [Separate] keeps them apart.
+	Joined error
+}
+
 // SelfTest proves that the rules hold on this kernel, and then that the fence holds without them.
 // It makes a throw-away namespace with a link that leads nowhere. There a process in the members'
 // cgroup is refused and one in the ambassador's gets through, over TCP and UDP, over IPv4 and, if
-// the host has it, IPv6. The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if
-// the host lacks something. The process must call [helper.Main] first thing in main. It takes some
-// 20 ms.
-func SelfTest(ctx context.Context, cgroupRoot string) error {
+// the host has it, IPv6. Then it finds out whether this kernel can separate abstract unix sockets.
+// The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if the host lacks
+// something. The process must call [helper.Main] first thing in main. It takes some 20 ms, and the
+// first time 50 ms more for reading the kernel's types.
+func SelfTest(ctx context.Context, cgroupRoot string) (Verdict, error) {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
 
 // testSelf is SelfTest with another way to put the rules in force.
-func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (err error) {
+func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Policy) (bool, error)) (v Verdict, err error) {
 	h, err := cgroup.FindHierarchies()
 	if err != nil {
-		return &SelfTestError{What: "processes can't be told apart", Err: err,
+		return v, &SelfTestError{What: "processes can't be told apart", Err: err,
 			Hint: "mount cgroup v2, on a hybrid host beside v1: `mount -t cgroup2 none /sys/fs/cgroup/unified`"}
 	}
 	root := path.Join(cgroupRoot, fmt.Sprintf("selftest-%d", os.Getpid()))
@@ -73,18 +81,20 @@ func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Polic
 		policy.Members, err = h.Make(t.members)
 	}
 	if err != nil {
-		return &SelfTestError{What: "cgroups can't be made", Err: err, Hint: "run as root, with " + h.V2 + " writable"}
+		return v, &SelfTestError{What: "cgroups can't be made", Err: err, Hint: "run as root, with " + h.V2 + " writable"}
 	}
-	return t.run(ctx, policy)
+	err = t.run(ctx, policy)
+	return t.verdict, err
 }
 
 type selfTest struct {
 	hierarchies         cgroup.Hierarchies
 	apply               func(*os.File, Policy) (bool, error)
 	ambassador, members string
+	verdict             Verdict
 }
 
-func (t selfTest) run(ctx context.Context, policy Policy) error {
+func (t *selfTest) run(ctx context.Context, policy Policy) error {
 	dir, err := os.MkdirTemp("", "sallyport-selftest-")
 	if err != nil {
 		return err
@@ -131,7 +141,10 @@ func (t selfTest) run(ctx context.Context, policy Policy) error {
 	if err := t.counted(ns); err != nil {
 		return err
 	}
-	return t.fenced(ns, member, ambassador, near, far)
+	if err := t.fenced(ns, member, ambassador, near, far); err != nil {
+		return err
+	}
+	return t.separated(member, ambassador)
 }
 
 // fenced checks the fence by itself, with the rules gone.

@@ -183,6 +183,31 @@ func (s *Socket) Connect(to netip.AddrPort, timeout time.Duration) error {
 	return err
 }
 
+// BindUnix gives a unix socket a name: "@name" is abstract, and the empty name lets the kernel
+// choose one (autobind).
+func (s *Socket) BindUnix(name string) error {
+	_, err := s.Call(Request{Name: callBind, Unix: &name})
+	return err
+}
+
+// ConnectUnix connects to the unix socket with that name.
+func (s *Socket) ConnectUnix(name string) error {
+	_, err := s.Call(Request{Name: callConnect, Unix: &name})
+	return err
+}
+
+// SendToUnix writes one datagram to the unix socket with that name.
+func (s *Socket) SendToUnix(name, data string) error {
+	_, err := s.Call(Request{Name: callSendTo, Unix: &name, Data: []byte(data)})
+	return err
+}
+
+// Listen lets a bound stream accept.
+func (s *Socket) Listen() error {
+	_, err := s.Call(Request{Name: callListen})
+	return err
+}
+
 // SendTo writes one datagram.
 func (s *Socket) SendTo(to netip.AddrPort, data string) error {
 	_, err := s.Call(Request{Name: callSendTo, Data: []byte(data), Addr: to})

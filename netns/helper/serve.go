@@ -19,7 +19,8 @@ type Request struct {
 	Socket  int    `json:",omitempty"` // descriptor of the socket it is made on
 	Ints    []int
 	Addr    netip.AddrPort
-	Data    []byte `json:",omitempty"` // any bytes: a string would lose those that are no UTF-8
+	Unix    *string `json:",omitempty"` // name of a unix socket, in place of Addr; "@name" is abstract
+	Data    []byte  `json:",omitempty"` // any bytes: a string would lose those that are no UTF-8
 	Timeout time.Duration
 }
 
@@ -40,6 +41,7 @@ const (
 	callHello   = "hello"
 	callSocket  = "socket"
 	callBind    = "bind"
+	callListen  = "listen"
 	callConnect = "connect"
 	callSendTo  = "sendto"
 	callClose   = "close"
@@ -52,13 +54,14 @@ var calls = map[string]Call{
 		return Reply{Socket: fd}, err
 	},
 	callBind: func(r Request) (Reply, error) {
-		return Reply{}, unix.Bind(r.Socket, Sockaddr(r.Socket, r.Addr))
+		return Reply{}, unix.Bind(r.Socket, r.sockaddr())
 	},
+	callListen: func(r Request) (Reply, error) { return Reply{}, unix.Listen(r.Socket, 128) },
 	callConnect: func(r Request) (Reply, error) {
-		return Reply{}, connect(r.Socket, Sockaddr(r.Socket, r.Addr), r.Timeout)
+		return Reply{}, connect(r.Socket, r.sockaddr(), r.Timeout)
 	},
 	callSendTo: func(r Request) (Reply, error) {
-		return Reply{}, unix.Sendto(r.Socket, r.Data, unix.MSG_NOSIGNAL, Sockaddr(r.Socket, r.Addr))
+		return Reply{}, unix.Sendto(r.Socket, r.Data, unix.MSG_NOSIGNAL, r.sockaddr())
 	},
 	callClose: func(r Request) (Reply, error) { return Reply{}, unix.Close(r.Socket) },
 }
@@ -133,6 +136,13 @@ func Poll(fd int, events int16, timeout time.Duration) error {
 			return nil
 		}
 	}
+}
+
+func (r Request) sockaddr() unix.Sockaddr {
+	if r.Unix != nil {
+		return &unix.SockaddrUnix{Name: *r.Unix}
+	}
+	return Sockaddr(r.Socket, r.Addr)
 }
 
 // Sockaddr fits an address to the socket's family: an IPv4 one on an IPv6 socket is mapped.

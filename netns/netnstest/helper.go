@@ -71,12 +71,6 @@ func (h *Helper) UDP(like netip.Addr) (*Socket, error) {
 	return &Socket{s, h}, err
 }
 
-// Listen lets a bound stream accept.
-func (s *Socket) Listen() error {
-	_, err := s.Call(helper.Request{Name: callListen})
-	return err
-}
-
 // Accept waits for a connection. None within the timeout is unix.ETIMEDOUT.
 func (s *Socket) Accept(timeout time.Duration) (*Socket, error) {
 	r, err := s.Call(helper.Request{Name: callAccept, Timeout: timeout})
@@ -119,6 +113,21 @@ func (s *Socket) PickAlways(place int) error {
 func (s *Socket) Local() (netip.AddrPort, error) {
 	r, err := s.Call(helper.Request{Name: callLocal})
 	return r.Addr, err
+}
+
+// LocalUnix returns the name of a unix socket, as [helper.Socket.BindUnix] takes it.
+func (s *Socket) LocalUnix() (string, error) {
+	r, err := s.Call(helper.Request{Name: callLocalUnix})
+	return string(r.Data), err
+}
+
+// UnixPair makes two unix sockets that are connected, without names.
+func (h *Helper) UnixPair(kind int) (a, b *Socket, err error) {
+	r, err := h.Call(helper.Request{Name: callUnixPair, Ints: []int{kind}})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Socket{h.SocketAt(r.Socket), h}, &Socket{h.SocketAt(int(r.Data[0])), h}, nil
 }
 
 // OriginalDest returns the destination of an accepted connection before NAT rewrote it:

@@ -11,7 +11,6 @@ import (
 
 // The calls that only tests make. Their names are part of errors.
 const (
-	callListen       = "listen"
 	callAccept       = "accept"
 	callSend         = "send"
 	callReceive      = "receive"
@@ -19,14 +18,13 @@ const (
 	callSetString    = "setsockopt string"
 	callPick         = "setsockopt SO_ATTACH_REUSEPORT_CBPF"
 	callLocal        = "getsockname"
+	callLocalUnix    = "getsockname unix"
+	callUnixPair     = "socketpair"
 	callOriginalDest = "getsockopt SO_ORIGINAL_DST"
 )
 
 // registerCalls adds them to the calls of a helper that is this test binary.
 func registerCalls() {
-	helper.Register(callListen, func(r helper.Request) (helper.Reply, error) {
-		return helper.Reply{}, unix.Listen(r.Socket, 128)
-	})
 	helper.Register(callAccept, accept)
 	helper.Register(callSend, func(r helper.Request) (helper.Reply, error) {
 		return helper.Reply{}, unix.Send(r.Socket, r.Data, unix.MSG_NOSIGNAL)
@@ -46,6 +44,17 @@ func registerCalls() {
 	helper.Register(callLocal, func(r helper.Request) (helper.Reply, error) {
 		sa, err := unix.Getsockname(r.Socket)
 		return helper.Reply{Addr: addrPort(sa)}, err
+	})
+	helper.Register(callLocalUnix, func(r helper.Request) (helper.Reply, error) {
+		sa, err := unix.Getsockname(r.Socket)
+		if err != nil {
+			return helper.Reply{}, err
+		}
+		return helper.Reply{Data: []byte(sa.(*unix.SockaddrUnix).Name)}, nil
+	})
+	helper.Register(callUnixPair, func(r helper.Request) (helper.Reply, error) {
+		pair, err := unix.Socketpair(unix.AF_UNIX, r.Ints[0]|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		return helper.Reply{Socket: pair[0], Data: []byte{byte(pair[1])}}, err
 	})
 	helper.Register(callOriginalDest, func(r helper.Request) (helper.Reply, error) {
 		addr, err := originalDest(r.Socket)

@@ -23,7 +23,7 @@ type Part string
 
 const (
 	PartNamespace Part = "namespace" // the network namespace, or all rules in it
-	PartRules     Part = "rules"     // the rules in the namespace, and the fence around its members
+	PartRules     Part = "rules"     // the rules in the namespace, the fence around its members, and what separates abstract sockets
 	PartLimits    Part = "limits"    // the limits of the group's cgroup
 	PartLink      Part = "link"      // the link, its addresses and routes, and the host's rules for it
 )

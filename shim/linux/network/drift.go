@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/ruleset"
 	"github.com/sallyport/sallyport/shim/host"
@@ -50,7 +51,7 @@ type fingerprint struct {
 	links      netns.Fingerprint // of the group's namespace
 	hostEnd    netns.Fingerprint // of the host's end of the group's link
 	on         bool              // the host forwards
-	fence      string            // the programs at the hooks of the group's members
+	fence      string            // the programs at the hooks of the group's members, and those that keep abstract sockets apart
 	cgroups    string            // of the group's containers
 	reserved   string            // ports of the group's namespace
 	err        string            // why the part could not be read
@@ -137,6 +138,13 @@ func (d *Drift) readGroup(group string, f *fingerprint) error {
 		return err
 	}
 	f.fence, err = egress.FencePrint(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
+	if err == nil {
+		err = d.network.eachSide(group, func(h cgroup.Hierarchies, path string) error {
+			programs, err := egress.SeparationPrint(h, path)
+			f.fence += programs
+			return err
+		})
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -149,7 +157,8 @@ func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 	case host.PartNamespace:
 		return []string{"its namespace, or all rules in it"}
 	case host.PartRules:
-		return []string{"the rules in its namespace, the fence around its members, the ports closed to them, or the cgroups of its containers"}
+		return []string{"the rules in its namespace, the fence around its members, the ports closed to them, " +
+			"what keeps abstract sockets apart, or the cgroups of its containers"}
 	case host.PartLimits:
 		return []string{"the limits of its cgroup"}
 	case host.PartLink:

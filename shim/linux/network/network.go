@@ -30,18 +30,22 @@ import (
 // A Config configures a Network.
 type Config struct {
 	Layout layout.Layout // required
-	Log    *slog.Logger  // optional: nil discards
+	// Separate keeps abstract unix sockets of ambassador and members apart. It needs a kernel that
+	// can, as [Network.SelfTest] finds out.
+	Separate bool
+	Log      *slog.Logger // optional: nil discards
 }
 
 // A Network is the [runner.Network] of a real host. It is safe for concurrent use, with one call at
 // a time for each group. Everything that it remembers it could read from the host again, except the
 // names of containers that are gone.
 type Network struct {
-	layout  layout.Layout
-	log     *slog.Logger
-	pool    addrs.Pool
-	uplink  *uplink.Uplink
-	cgroups cgroup.Hierarchies
+	layout   layout.Layout
+	separate bool
+	log      *slog.Logger
+	pool     addrs.Pool
+	uplink   *uplink.Uplink
+	cgroups  cgroup.Hierarchies
 
 	mu            sync.Mutex
 	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet
@@ -76,7 +80,7 @@ func New(c Config) (*Network, error) {
 		return nil, err
 	}
 	return &Network{
-		layout: c.Layout, log: log, pool: pool, uplink: up, cgroups: cgroups,
+		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups,
 		assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
 	}, nil
 }
@@ -87,16 +91,17 @@ func uplinkConfig(l layout.Layout, pool addrs.Pool) uplink.Config {
 		Reserved: append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))}
 }
 
-// SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start.
-func (n *Network) SelfTest(ctx context.Context) error {
-	err := egress.SelfTest(ctx, n.layout.CgroupRoot)
+// SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start. The
+// verdict has what differs from kernel to kernel.
+func (n *Network) SelfTest(ctx context.Context) (egress.Verdict, error) {
+	v, err := egress.SelfTest(ctx, n.layout.CgroupRoot)
 	if lack, ok := errors.AsType[*egress.SelfTestError](err); ok {
-		return &hint.Error{Err: fmt.Errorf("self-test: %w", err), Hint: lack.Hint}
+		return v, &hint.Error{Err: fmt.Errorf("self-test: %w", err), Hint: lack.Hint}
 	}
 	if err != nil {
-		return fmt.Errorf("self-test: %w", err)
+		return v, fmt.Errorf("self-test: %w", err)
 	}
-	return nil
+	return v, nil
 }
 
 // LinkAliasPrefix begins the alias of the host's end of every group's link. The group's name
@@ -167,9 +172,18 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 func (n *Network) closePorts(ns *os.File, want *spec.Group, ports netns.Ports) error {
 	members := n.layout.CgroupParent(want.Name, spec.App)
 	if !wantsFence(want) {
-		return errors.Join(egress.Unfence(n.cgroups, members), netns.ReservePorts(ns, ports))
+		return errors.Join(egress.Unfence(n.cgroups, members), n.eachSide(want.Name, egress.Join), netns.ReservePorts(ns, ports))
 	}
-	return errors.Join(egress.Fence(n.cgroups, members, ports), netns.ReservePorts(ns, ports))
+	return errors.Join(egress.Fence(n.cgroups, members, ports), n.eachSide(want.Name, egress.Separate), netns.ReservePorts(ns, ports))
+}
+
+// eachSide calls do for the cgroups of the ambassador and of the members, if their abstract sockets
+// are to be kept apart.
+func (n *Network) eachSide(group string, do func(cgroup.Hierarchies, string) error) error {
+	if !n.separate {
+		return nil
+	}
+	return errors.Join(do(n.cgroups, n.layout.CgroupParent(group, spec.Ambassador)), do(n.cgroups, n.layout.CgroupParent(group, spec.App)))
 }
 
 // explain adds a hint if the kernel does not know an expression of the rules. The self-test has

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/host"
@@ -138,9 +139,28 @@ func (n *Network) portsClosed(ns *os.File, want *spec.Group) (bool, error) {
 	}
 	members := n.layout.CgroupParent(want.Name, spec.App)
 	if !wantsFence(want) {
-		return egress.Unfenced(n.cgroups, members)
+		ok, err := egress.Unfenced(n.cgroups, members)
+		if err != nil || !ok {
+			return false, err
+		}
+		return n.bothSides(want.Name, egress.Joined)
 	}
-	return egress.Fenced(n.cgroups, members, ports)
+	ok, err := egress.Fenced(n.cgroups, members, ports)
+	if err != nil || !ok {
+		return false, err
+	}
+	return n.bothSides(want.Name, egress.Separated)
+}
+
+// bothSides is [Network.eachSide] for a question. It reports whether both answers are yes.
+func (n *Network) bothSides(group string, ask func(cgroup.Hierarchies, string) (bool, error)) (bool, error) {
+	all := true
+	err := n.eachSide(group, func(h cgroup.Hierarchies, path string) error {
+		ok, err := ask(h, path)
+		all = all && ok
+		return err
+	})
+	return all && err == nil, err
 }
 
 func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {

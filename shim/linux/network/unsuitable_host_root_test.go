@@ -84,7 +84,7 @@ func TestRootHostWithoutIPv6(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.SelfTest(t.Context()); err != nil {
+	if _, err := n.SelfTest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	g := testGroup("checkout", func(g *spec.Group) { withIntercept(g); withPublish(g) })
