@@ -40,7 +40,7 @@ var takenAway = []struct {
 	},
 	{
 		[]string{"userns", "userns_mode", "user_namespace", "user_ns", "host_users", "uid_map", "gid_map"},
-		"A group file can't choose user namespaces: in a user namespace of its own a process holds capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that are a way around the group's rules.",
+		"A group file can't choose user namespaces. With the containerd and runc of distributions, volumes and files would be nobody's in one, and each image would be copied. All capabilities that are a way around the group's rules are taken away already.",
 	},
 	{
 		[]string{"cgroup", "cgroups", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode"},

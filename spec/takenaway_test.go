@@ -25,7 +25,7 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 		network  = "In the host's namespace, or another one, there are no such rules"
 		memory   = "Memory shared with processes outside the group"
 		uts      = "Each container has a UTS namespace of its own"
-		users    = "in a user namespace of its own a process holds capabilities"
+		users    = "A group file can't choose user namespaces"
 		device   = "A device can be a way out that no rule sees"
 		hostDev  = "holds devices and settings that are ways around the group's rules"
 		control  = "A process that talks to it can start processes outside the group"
