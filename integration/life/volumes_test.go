@@ -44,8 +44,8 @@ group "sharing" {
 }
 `
 
-// TestVolumesThatOthersChange checks that all containers of a group go on to share each volume, with
-// its content, after others have unmounted one and mounted over another.
+// TestVolumesThatOthersChange checks that all containers of a group go on to share each volume,
+// with its content, after others have unmounted one and mounted over another.
 func TestVolumesThatOthersChange(t *testing.T) {
 	m := machine.New(t, "")
 	disk := filepath.Join(m.Root, "disk")

@@ -13,8 +13,9 @@ func (in Input) volumesKnown() bool {
 	return in.Observed.VolumesErr == nil && in.Observed.ContainersErr == nil && in.rulesAssured()
 }
 
-// keptVolumes returns the steps that mount the missing volumes of containers that run. They are done
-// before any container is stopped: it may be the last to have a volume that others have unmounted.
+// keptVolumes returns the steps that mount the missing volumes of containers that run. They are
+// done before any container is stopped: it may be the last to have a volume that others have
+// unmounted.
 func (in Input) keptVolumes() (steps []Step) {
 	if !in.volumesKnown() {
 		return nil
@@ -74,8 +75,8 @@ func (in Input) volumes() []Step {
 	return steps
 }
 
-// volumeOutdated reports whether the container has an earlier mount of a volume, so that it does not
-// see what the others write. It is false while a volume is not as wanted: that comes first, and
+// volumeOutdated reports whether the container has an earlier mount of a volume, so that it does
+// not see what the others write. It is false while a volume is not as wanted: that comes first, and
 // this container may have the volume's content.
 func (in Input) volumeOutdated(name string) bool {
 	if len(in.Observed.Outdated[name]) == 0 || in.Observed.VolumesErr != nil {
@@ -99,8 +100,8 @@ func (in Input) VolumeChange(s Step) string {
 	return text
 }
 
-// OutdatedVolumes returns in an operator's words which containers are replaced because of an earlier
-// mount.
+// OutdatedVolumes returns in an operator's words which containers are replaced because of an
+// earlier mount.
 func (in Input) OutdatedVolumes() (texts []string) {
 	if in.ToRun() == nil {
 		return nil

@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// volumeAttr is an extended attribute of an ephemeral volume's root, "GROUP/VOLUME". Only the host's
-// root can write it. So it says which volume a mount in a container is, independently of where the
-// container has it.
+// volumeAttr is an extended attribute of an ephemeral volume's root, "GROUP/VOLUME". Only the
+// host's root can write it. So it says which volume a mount in a container is, independently of
+// where the container has it.
 const volumeAttr = "trusted.sallyport.volume"
 
 func volumeID(group, volume string) string { return group + "/" + volume }
@@ -115,8 +115,9 @@ func remount(path, id string, users []uint32) (bool, error) {
 	return false, nil
 }
 
-// cloneMount returns a copy of a mount in the mount namespace of a process. open_tree(2) copies only
-// mounts of the caller's own namespace. So a thread enters that of the process, and ends in it.
+// cloneMount returns a copy of a mount in the mount namespace of a process. open_tree(2) copies
+// only mounts of the caller's own namespace. So a thread enters that of the process, and ends in
+// it.
 func cloneMount(pid uint32, path string) (tree int, err error) {
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
 	if err != nil {
@@ -148,7 +149,7 @@ func attach(tree int, path string) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-// uncover removes the mounts that others have made over a volume, as far as one below is what is
+// uncover removes the mounts that others have made over a volume, as far as one below is
 // wanted. It returns what is mounted then, or nil.
 func (v *Volumes) uncover(want *spec.Group, vol spec.Volume) (*spec.Volume, error) {
 	for {

@@ -30,8 +30,8 @@ func (u user) path(name string) string {
 	return filepath.Join(fmt.Sprintf("/proc/%d/root", u.pid), u.at, name)
 }
 
-// startUser starts a process that has the group's volume, mounted read-only or not, and nothing else
-// of the group.
+// startUser starts a process that has the group's volume, mounted read-only or not, and nothing
+// else of the group.
 func startUser(t *testing.T, l layout.Layout, volume, options string) user {
 	t.Helper()
 	at := makeFolder(t, filepath.Join(t.TempDir(), "inside"))
@@ -67,7 +67,8 @@ func umount(t *testing.T, path string) {
 	}
 }
 
-// outdated returns the outdated volumes of a container that mounts the volume where the user has it.
+// outdated returns the outdated volumes of a container that mounts the volume where the user has
+// it.
 func outdated(t *testing.T, v *volumes.Volumes, vol spec.Volume, u user) []string {
 	t.Helper()
 	want := groupWith(vol)
