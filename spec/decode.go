@@ -95,7 +95,7 @@ func containersOf(group *hclsyntax.Block) []*hclsyntax.Block {
 
 // checkRoles reports a group without an app, or with two doors.
 func (d *groupDecoder) checkRoles(block *hclsyntax.Block) {
-	if len(blocksOf(block.Body, string(App))) == 0 {
+	if len(blocksOf(block.Body, string(App))) == 0 && !meant(block, string(App)) {
 		d.errorf(block.DefRange(), "No app in this group", "A group exists for its app, and this one has none. Add one: app \"NAME\" { image = \"...\" }.")
 	}
 	doors := blocksOf(block.Body, string(Ambassador))
@@ -119,6 +119,8 @@ func (d *groupDecoder) egress(r reader, block *hclsyntax.Block) Egress {
 		return "" // reported
 	case !given && len(door) > 0:
 		return EgressAmbassador
+	case !given && (meant(block, string(Ambassador)) || meant(block, "egress")):
+		return "" // checkGroup reports the name
 	case !given:
 		d.errorf(block.DefRange(), "Who may leave this group?", "This group has no ambassador and no egress line. %s", threeChoices)
 	case !slices.Contains(all, text):

@@ -4,11 +4,21 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"strings"
 )
 
 const mebibyte = 1 << 20
 
 var sizeUnits = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": mebibyte, "GiB": 1 << 30, "TiB": 1 << 40}
+
+// sizeSlips are other systems' names for the units, in lower case.
+var sizeSlips = map[string]string{
+	"b": "B", "byte": "B", "bytes": "B",
+	"k": "KiB", "kb": "KiB", "ki": "KiB", "kib": "KiB",
+	"m": "MiB", "mb": "MiB", "mi": "MiB", "mib": "MiB",
+	"g": "GiB", "gb": "GiB", "gi": "GiB", "gib": "GiB",
+	"t": "TiB", "tb": "TiB", "ti": "TiB", "tib": "TiB",
+}
 
 var written = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)$`)
 
@@ -40,6 +50,9 @@ func parseSize(s string) (bytes int64, problem string) {
 	if !known {
 		if parts[2] == "" {
 			return 0, "has no unit. " + form
+		}
+		if meant := sizeSlips[strings.ToLower(parts[2])]; meant != "" {
+			return 0, fmt.Sprintf("has an unknown unit. Did you mean %q? %s", parts[1]+meant, form)
 		}
 		return 0, "has an unknown unit. " + form
 	}

@@ -20,7 +20,7 @@ type sourceFile struct {
 }
 
 func newSourceFile(name string, src []byte) *sourceFile {
-	body, _ := readSyntax(name, src, &report{})
+	body, _, _ := readSyntax(name, src, &report{})
 	src = src[:min(len(src), snippetBytes)]
 	return &sourceFile{lines: strings.Split(string(src), "\n"), body: body}
 }

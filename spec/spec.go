@@ -38,7 +38,7 @@ func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
 // parse is Parse with another list of refused features.
 func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	file, m := &report{}, newMeter(src.Stop)
-	body, damage := readSyntax(src.Name, src.Bytes, file)
+	body, damage, left := readSyntax(src.Name, src.Bytes, file)
 	if body == nil {
 		return nil, file.sorted()
 	}
@@ -57,7 +57,7 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 		if name, labelled := label(block); labelled {
 			own.unique(seen, "group", name, block.LabelRanges[0])
 		}
-		if ok && !own.hasErrors() {
+		if ok && !own.hasErrors() && !left.within(block.Range()) {
 			groups = append(groups, g)
 		}
 		file.append(own)
@@ -67,5 +67,5 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	if !damage && len(blocksOf(body, "group")) == 0 {
 		file.errorf(startOf(src.Name), "No group in this file", "A group file holds at least one group. To remove a group that runs, remove the file, or use: sallyport rm NAME.")
 	}
-	return groups, file.sorted()
+	return groups, left.withoutFollowUps(body, file.sorted())
 }

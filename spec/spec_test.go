@@ -32,7 +32,8 @@ func TestParseReturnsGroupsWithoutMistakes(t *testing.T) {
 		{"bad variable, used by one", "variable \"v\" {}\n" + fmt.Sprintf(sealed+sealed, "one", "x:${var.v}", "two", "x"), []string{"two"}},
 		{"bad local, used by one", "locals { v = nope.x }\n" + fmt.Sprintf(sealed+sealed, "one", "x", "two", "${local.v}"), []string{"one"}},
 		{"unknown attribute in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n nope = 1\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
-		{"syntax error after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \n}\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one"}},
+		{"syntax error after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \n}\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one", "three"}},
+		{"unclosed block after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one"}},
 		{"not supported yet in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n secret \"s\" {}\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
 	}
 	for _, tt := range tests {

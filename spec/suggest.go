@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // maxCandidates limits how many names are compared for each mistake. Otherwise a file full of
@@ -25,6 +26,20 @@ func nearest(given string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// meant reports whether an unknown name in a block is most likely a slip for the given one. What
+// lacks that name is then no mistake of its own.
+func meant(block *hclsyntax.Block, name string) bool {
+	k := kinds[block.Type]
+	known := slices.Concat(k.attrs, k.blocks)
+	slip := func(given string) bool { return !slices.Contains(known, given) && nearest(given, known) == name }
+	for given := range block.Body.Attributes {
+		if slip(given) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(block.Body.Blocks, func(b *hclsyntax.Block) bool { return slip(b.Type) })
 }
 
 // distance returns the number of slips between two names. Two neighbours that changed places are
