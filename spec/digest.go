@@ -1,10 +1,13 @@
 package spec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -21,17 +24,22 @@ func (g *Group) seal() {
 }
 
 // containerDigest returns the digest over everything that can't change while the container runs.
-func (g *Group) containerDigest(c Container) string {
+func (g *Group) containerDigest(c Container) string { return digest(g.fixedPart(c)) }
+
+// A fixedPart is everything about a container that can't change while it runs.
+type fixedPart struct {
+	Container
+	Volumes []Volume `json:"volumes,omitempty"`
+	DNS     DNS      `json:"dns,omitempty"`
+	Servers []string `json:"servers,omitempty"`
+	Names   []string `json:"names,omitempty"`
+}
+
+func (g *Group) fixedPart(c Container) fixedPart {
 	c.Digest = ""
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
 	c.Door = c.Door.Fixed()
-	fixed := struct {
-		Container
-		Volumes []Volume `json:"volumes,omitempty"`
-		DNS     DNS      `json:"dns,omitempty"`
-		Servers []string `json:"servers,omitempty"`
-		Names   []string `json:"names,omitempty"`
-	}{Container: c}
+	fixed := fixedPart{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
 	} else {
@@ -43,7 +51,51 @@ func (g *Group) containerDigest(c Container) string {
 			fixed.Volumes = append(fixed.Volumes, v)
 		}
 	}
-	return digest(fixed)
+	return fixed
+}
+
+// fixedWords are the words of a group file for the JSON names of a fixedPart that differ from them.
+var fixedWords = map[string]string{
+	"mounts": "mount", "files": "file", "volumes": "volume", "servers": "servers of dns",
+	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block",
+}
+
+// Changes returns what differs between a container of the group and that of an earlier definition,
+// as far as it replaces the container. The words are those of a group file, sorted.
+func (g *Group) Changes(before *Group, name string) []string {
+	now, was := g.Container(name), before.Container(name)
+	if now == nil || was == nil {
+		return nil
+	}
+	a, b := fieldsOf(g.fixedPart(*now)), fieldsOf(before.fixedPart(*was))
+	var words []string
+	for field := range mergeKeys(a, b) {
+		if a[field] != b[field] {
+			words = append(words, cmp.Or(fixedWords[field], field))
+		}
+	}
+	slices.Sort(words)
+	return words
+}
+
+// fieldsOf returns the JSON of each field of a value.
+func fieldsOf(v any) map[string]string {
+	text, err := json.Marshal(v)
+	fields := map[string]json.RawMessage{}
+	if err = errors.Join(err, json.Unmarshal(text, &fields)); err != nil {
+		panic(fmt.Sprintf("spec: encode %T: %v", v, err)) // all types of this package encode
+	}
+	texts := map[string]string{}
+	for name, raw := range fields {
+		texts[name] = string(raw)
+	}
+	return texts
+}
+
+func mergeKeys(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 // digest returns the sha256 of the JSON of a value. Fields are in the order of their declaration,

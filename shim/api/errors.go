@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A wireError is an error on its way to the client. Of the errors that it wraps, only the hint and
@@ -23,6 +24,8 @@ var sentinels = map[string]error{
 	"no_container":  group.ErrNoContainer,
 	"no_generation": group.ErrNoGeneration,
 	"file":          group.ErrFile,
+	"no_program":    host.ErrNoProgram,
+	"cannot_run":    host.ErrCannotRun,
 }
 
 func encodeError(err error) wireError {

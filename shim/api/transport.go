@@ -21,6 +21,9 @@ import (
 
 const seeLog = `see its log, with "journalctl -u sallyport" where it is a service; if it hangs, restart it: the groups run on meanwhile`
 
+// ErrNoDaemon is the error for a socket that nothing listens at.
+var ErrNoDaemon = errors.New("no daemon answers")
+
 // ask sends a request that has a single answer, and waits for it as long as the client's patience.
 func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
@@ -171,7 +174,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
 		return nil, &hint.Error{
-			Err:  fmt.Errorf("no daemon answers at %s", c.socket),
+			Err:  fmt.Errorf("%w at %s", ErrNoDaemon, c.socket),
 			Hint: `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`,
 		}
 	case errors.Is(err, fs.ErrPermission):

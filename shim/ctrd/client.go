@@ -86,7 +86,8 @@ func (c *Client) Close() error {
 
 // Version returns the version of the server, such as "2.4.2". If the server doesn't answer, the
 // error is a [hint.Error].
-func (c *Client) Version(ctx context.Context) (string, error) {
+func (c *Client) Version(ctx context.Context) (_ string, err error) {
+	defer c.explain(ctx, "", &err)
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	v, err := c.client.Version(ctx)
@@ -113,8 +114,12 @@ func (c *Client) unanswered(err error) error {
 	if errors.As(err, &problem) || !errdefs.IsUnavailable(err) && !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
 		return hint.Bound(err)
 	}
-	return &hint.Error{
-		Err:  fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err),
-		Hint: "see whether containerd runs and the socket's path is right",
+	if listenerOf(c.cfg.Address) != 0 {
+		return c.silentContainerd(err)
 	}
+	advice := "see whether containerd runs and the socket's path is right"
+	if c.private() {
+		advice = "the daemon starts its containerd again by itself; if that takes longer, see the daemon's log"
+	}
+	return &hint.Error{Err: fmt.Errorf("containerd at %s doesn't answer: %w", c.cfg.Address, err), Hint: advice}
 }

@@ -37,7 +37,8 @@ const (
 
 // Create implements [runner.Runtime]. It makes as few calls of containerd as possible: record,
 // snapshot, task. The record comes first, because it keeps containerd from collecting the snapshot.
-func (c *Client) Create(ctx context.Context, req host.CreateRequest) error {
+func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error) {
+	defer c.explain(ctx, req.Group.Name, &err)
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
 	id := spec.ID(req.Group.Name, req.Container.Name)

@@ -39,6 +39,7 @@ var _ host.Execer = (*Client)(nil)
 // blocking Stdin until its Read returns, so the caller closes it.
 func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
 	id := spec.ID(req.Group, req.Container)
+	defer c.explain(ctx, req.Group, &err)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
 	defer cancel()
 	release, err := c.turns.take(ctx, c.shimGroup(req.Group))
@@ -53,10 +54,7 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 		case ctx.Err() != nil: // containerd has several errors for it
 			status, err = 0, fmt.Errorf("exec in %s: %s: %w", id, phase, ctx.Err())
 		case errors.Is(err, context.DeadlineExceeded):
-			err = &hint.Error{
-				Err:  fmt.Errorf("%w, %s", err, phase),
-				Hint: "the host is busy, or containerd or the group's shim hangs: try again, and see `sallyport doctor`",
-			}
+			err = fmt.Errorf("%w, %s", err, phase)
 		}
 	}()
 	task, process, err := c.execTarget(ctx, id)
@@ -102,7 +100,13 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 				c.log.Debug("input not closed", "container", id, "error", err)
 			}
 		case exit := <-exited:
-			return exit.ExitCode(), exit.Error() // also when ctx ended at the same moment
+			if err := exit.Error(); err != nil { // the shim has ended, or containerd has
+				return 0, &hint.Error{
+					Err:  fmt.Errorf("the command in %s is lost, as the shim or containerd has ended: %w", id, errgrpc.ToNative(err)),
+					Hint: "run it again; \"sallyport events " + req.Group + "\" shows whether its containers were started again",
+				}
+			}
+			return exit.ExitCode(), nil // also when ctx ended at the same moment
 		}
 	}
 }
@@ -126,6 +130,9 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 	p, err := c.process(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+	}
+	if p != nil && taskState(p) == host.TaskUnknown {
+		return nil, nil, fmt.Errorf("exec in %s: containerd doesn't know its state: %w", id, errdefs.ErrUnavailable)
 	}
 	if p == nil || taskState(p) != host.TaskRunning {
 		return nil, nil, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}

@@ -39,7 +39,8 @@ type imageHandles struct {
 // Image makes the image that a group file names present and unpacked. An image that is present is
 // not pulled again, even if its tag has another meaning by now. An archive that has changed is
 // another image. Several callers share one pull.
-func (c *Client) Image(ctx context.Context, ref string) (host.Image, error) {
+func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error) {
+	defer c.explain(ctx, "", &err)
 	src, err := parseSource(ref)
 	if err != nil {
 		return host.Image{}, err

@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -15,7 +16,9 @@ import (
 
 // Observe implements [runner.Runtime]. It doesn't list containers without our label, which others
 // have put into the namespace.
-func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerState, error) {
+func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerState, err error) {
+	defer c.explain(ctx, "", &err)
+	whole := ctx
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	filter := "labels." + strconv.Quote(labelGroup)
@@ -38,6 +41,16 @@ func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerSta
 			processes[p.ID] = p
 		}
 	}
+	whys := map[string]error{} // by group
+	unknown := func(state host.ContainerState, err error) host.ContainerState {
+		why, asked := whys[state.Group]
+		if !asked {
+			why = c.shimProblem(whole, state.Group)
+			whys[state.Group] = why
+		}
+		state.Task, state.Why = host.TaskUnknown, cmp.Or(why, err)
+		return state
+	}
 	var states []host.ContainerState
 	for _, r := range records {
 		state := fromLabels(r.Labels)
@@ -46,12 +59,14 @@ func (c *Client) Observe(ctx context.Context, group string) ([]host.ContainerSta
 		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {
 				c.log.Warn("task not seen", "container", r.ID, "error", err)
-				state.Task = host.TaskUnknown
-				states = append(states, state)
+				states = append(states, unknown(state, err))
 				continue
 			}
 		}
-		states = append(states, c.withProcess(state, r, p))
+		if state = c.withProcess(state, r, p); state.Task == host.TaskUnknown {
+			state = unknown(state, nil)
+		}
+		states = append(states, state)
 	}
 	return states, nil
 }

@@ -34,7 +34,8 @@ func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // Start implements [runner.Runtime].
-func (c *Client) Start(ctx context.Context, group, container string) error {
+func (c *Client) Start(ctx context.Context, group, container string) (err error) {
+	defer c.explain(ctx, group, &err)
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
 	id := spec.ID(group, container)
@@ -48,7 +49,8 @@ func (c *Client) Start(ctx context.Context, group, container string) error {
 }
 
 // Stop implements [runner.Runtime].
-func (c *Client) Stop(ctx context.Context, group, container string, stop spec.Stop) error {
+func (c *Client) Stop(ctx context.Context, group, container string, stop spec.Stop) (err error) {
+	defer c.explain(ctx, group, &err)
 	ctx, cancel := c.ctx(ctx, stop.Timeout+killTimeout+callTimeout)
 	defer cancel()
 	id := spec.ID(group, container)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // runtimeHints are the hints for what an OCI runtime reports of a container it can't make. A
@@ -14,19 +15,27 @@ import (
 var runtimeHints = []struct {
 	parts []string
 	hint  string
+	kind  error // nil: the error is of no kind that a caller asks for
 }{
-	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path"},
-	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program: correct command"},
-	{[]string{"container process: exec:", "permission denied"}, "the container's user may not run the program: correct its mode in the image, or user"},
-	{[]string{"exec format error"}, "the program is for another kind of processor: build the image for this host"},
-	{[]string{"chdir to cwd"}, "workdir must be a folder that the container's user may enter"},
-	{[]string{"mkdir", "not a directory"}, "the path of a mount, a file or the workdir goes through a file of the image: choose another"},
-	{[]string{"to rootfs", "not a directory"}, "a file can't be placed over a folder, nor a volume over a file: choose another path"},
-	{[]string{`exec: "runc"`}, "install runc, or put it on the PATH that containerd was started with"},
-	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd"},
-	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with"},
-	{[]string{"cgroup"}, "see `sallyport doctor` for what is wrong with the host's cgroups"},
+	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path", host.ErrNoProgram},
+	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program: correct command", host.ErrNoProgram},
+	{[]string{"container process: exec:", "permission denied"}, "the container's user may not run the program: correct its mode in the image, or user", host.ErrCannotRun},
+	{[]string{"exec format error"}, "the program is for another kind of processor: build the image for this host", host.ErrCannotRun},
+	// A runtime that may start no thread or process ends in one of these ways.
+	{[]string{"resource temporarily unavailable"}, tooManyProcesses, nil},
+	{[]string{"read init-p: connection reset by peer"}, tooManyProcesses, nil},
+	{[]string{"can't get final child's PID from pipe"}, tooManyProcesses, nil},
+	{[]string{"pthread_create failed"}, tooManyProcesses, nil},
+	{[]string{"chdir to cwd"}, "workdir must be a folder that the container's user may enter", nil},
+	{[]string{"mkdir", "not a directory"}, "the path of a mount, a file or the workdir goes through a file of the image: choose another", nil},
+	{[]string{"to rootfs", "not a directory"}, "a file can't be placed over a folder, nor a volume over a file: choose another path", nil},
+	{[]string{`exec: "runc"`}, "install runc, or put it on the PATH that containerd was started with", nil},
+	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd", nil},
+	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with", nil},
+	{[]string{"cgroup"}, "see `sallyport doctor` for what is wrong with the host's cgroups", nil},
 }
+
+const tooManyProcesses = "most likely the group, or the container, may have no more processes: raise pids in its resources, or end some"
 
 // runtimeProblem words the error of a runtime for its operator.
 func runtimeProblem(act, id string, err error) error {
@@ -36,6 +45,7 @@ func runtimeProblem(act, id string, err error) error {
 	}
 	for _, h := range runtimeHints {
 		if containsAll(err.Error(), h.parts) {
+			worded.kind = h.kind
 			return &hint.Error{Err: worded, Hint: h.hint}
 		}
 	}
@@ -46,10 +56,12 @@ func runtimeProblem(act, id string, err error) error {
 type runtimeError struct {
 	words string
 	cause error
+	kind  error // nil: none
 }
 
-func (e *runtimeError) Error() string { return e.words }
-func (e *runtimeError) Unwrap() error { return e.cause }
+func (e *runtimeError) Error() string        { return e.words }
+func (e *runtimeError) Unwrap() error        { return e.cause }
+func (e *runtimeError) Is(target error) bool { return e.kind != nil && e.kind == target }
 
 // withoutLayers removes what each layer between the runtime and us puts around the runtime's own
 // words.

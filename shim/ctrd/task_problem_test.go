@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestRuntimeProblem(t *testing.T) {
@@ -49,6 +50,25 @@ func TestRuntimeProblem(t *testing.T) {
 	long := runtimeProblem("create", "g.web", errors.New(created+"chdir to cwd "+strings.Repeat("\x1b/d", 20<<10)))
 	if len(long.Error()) > 400 || strings.Contains(long.Error(), "\x1b") || hint.Of(long) == "" {
 		t.Errorf("an error of %d bytes with hint %q: %.400q", len(long.Error()), hint.Of(long), long)
+	}
+	for text, kind := range map[string]error{
+		`exec: "web": executable file not found in $PATH`:             host.ErrNoProgram,
+		`exec: "/x": stat /x: no such file or directory`:              host.ErrNoProgram,
+		`exec: "/etc": permission denied`:                             host.ErrCannotRun,
+		`exec /x: exec format error`:                                  host.ErrCannotRun,
+		`can't get final child's PID from pipe: EOF: unknown`:         nil,
+		"read init-p: connection reset by peer":                       nil,
+		"fork/exec /proc/self/fd/6: resource temporarily unavailable": nil,
+	} {
+		err := runtimeProblem("exec in", "g.web", errors.New(created+text))
+		for _, k := range []error{host.ErrNoProgram, host.ErrCannotRun} {
+			if errors.Is(err, k) != (k == kind) {
+				t.Errorf("%s: %v is it: %v", text, k, errors.Is(err, k))
+			}
+		}
+		if kind == nil && !strings.Contains(hint.Of(err), "raise pids") {
+			t.Errorf("%s: hint %q", text, hint.Of(err))
+		}
 	}
 	if err := runtimeProblem("start", "g.web", errdefs.ErrNotFound); !errdefs.IsNotFound(err) {
 		t.Errorf("%v is not the kind it was", err)

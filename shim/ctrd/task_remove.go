@@ -28,7 +28,8 @@ const (
 // Remove implements [runner.Runtime]. The root filesystem stays while a task's processes may live.
 // The record goes last. So what a removal leaves that failed or was cut off is observed, and
 // removed again.
-func (c *Client) Remove(ctx context.Context, group, container string) error {
+func (c *Client) Remove(ctx context.Context, group, container string) (err error) {
+	defer c.explain(ctx, group, &err)
 	ctx, cancel := c.ctx(ctx, removeTimeout)
 	defer cancel()
 	id := spec.ID(group, container)

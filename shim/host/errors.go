@@ -14,6 +14,12 @@ var ErrNotAsked = errors.New("it could not be asked")
 // nor from its registry.
 var ErrImageGone = errors.New("not on this host any more")
 
+// ErrNoProgram is the error for a command whose program the container doesn't have.
+var ErrNoProgram = errors.New("no such program")
+
+// ErrCannotRun is the error for a command whose program is there and can't be run.
+var ErrCannotRun = errors.New("the program can't be run")
+
 // passing are the errors of the kernel that mean "not now".
 var passing = []error{context.DeadlineExceeded, syscall.EINTR, syscall.EAGAIN, syscall.ETIMEDOUT, syscall.ENOBUFS}
 

@@ -93,4 +93,5 @@ type ContainerState struct {
 	ExitedAt    time.Time // while stopped
 	OOMKilled   bool      // while stopped: the kernel killed one of its processes for memory
 	StartedAt   time.Time // while running, if known
+	Why         error     // while unknown, if known: why
 }

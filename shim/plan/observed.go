@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -52,11 +53,7 @@ func (o Observed) Unknown(want *spec.Group) error {
 	if o.ContainersErr != nil {
 		errs = append(errs, fmt.Errorf("look at its containers: %w", o.ContainersErr))
 	}
-	for _, c := range o.Containers {
-		if c.Task == host.TaskUnknown {
-			errs = append(errs, fmt.Errorf("containerd does not know the state of %s (%s)", c.Name, c.Role))
-		}
-	}
+	errs = append(errs, o.unknownContainers()...)
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
 	}
@@ -68,6 +65,31 @@ func (o Observed) Unknown(want *spec.Group) error {
 		errs = append(errs, errors.New("its network could not be looked at"))
 	}
 	return hint.Join(errs)
+}
+
+// unknownContainers returns an error for each reason why the state of containers is unknown. Those
+// of one shim have one.
+func (o Observed) unknownContainers() (errs []error) {
+	var whys []error
+	names := map[string][]string{} // by the text of a reason
+	for _, c := range o.Containers {
+		if c.Task != host.TaskUnknown {
+			continue
+		}
+		text := hint.Text(c.Why)
+		if names[text] == nil {
+			whys = append(whys, c.Why)
+		}
+		names[text] = append(names[text], fmt.Sprintf("%s (%s)", c.Name, c.Role))
+	}
+	for _, why := range whys {
+		err := fmt.Errorf("containerd does not know the state of %s", strings.Join(names[hint.Text(why)], ", "))
+		if why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // containersUnknown reports whether there may be processes that were not observed.

@@ -136,6 +136,12 @@ func (r Record) IsOf(c host.ContainerState) bool {
 	return !r.CreatedAt.IsZero() && r.CreatedAt.Equal(c.CreatedAt)
 }
 
+// Lost reports whether the last run of that definition has no end on record, and the keeper did not
+// stop it. It makes sense when the container is started again: its task went away with its shim.
+func (r Record) Lost(digest string) bool {
+	return r.Digest == digest && !r.StartedAt.IsZero() && !r.Ended && !r.Replacing && r.ProbeFailure == ""
+}
+
 // seen returns the record as one of the given container. If the container that is on record ended
 // or was stopped and this is another one, a keeper has started it and died before it could save
 // that.

@@ -192,3 +192,24 @@ func TestAnotherDigestBeginsANewRecord(t *testing.T) {
 		t.Error("the given records were changed")
 	}
 }
+
+// A run without an end on record, which the keeper did not stop, is lost.
+func TestLost(t *testing.T) {
+	run := restart.Record{Digest: "d", StartedAt: time.Unix(1, 0)}
+	for name, tt := range map[string]struct {
+		edit func(*restart.Record)
+		want bool
+	}{
+		"a run":                 {func(*restart.Record) {}, true},
+		"another definition":    {func(r *restart.Record) { r.Digest = "e" }, false},
+		"never started":         {func(r *restart.Record) { r.StartedAt = time.Time{} }, false},
+		"its end was seen":      {func(r *restart.Record) { r.Ended = true }, false},
+		"the keeper stopped it": {func(r *restart.Record) { r.Replacing = true }, false},
+		"stopped for its probe": {func(r *restart.Record) { r.ProbeFailure = "x" }, false},
+	} {
+		r := run
+		if tt.edit(&r); r.Lost("d") != tt.want {
+			t.Errorf("%s: %v", name, r.Lost("d"))
+		}
+	}
+}

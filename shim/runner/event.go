@@ -40,6 +40,14 @@ func restartedEvent(name, container string, last restart.Record) group.Event {
 	}
 }
 
+// lostEvent returns the event of a container that was started again and whose end was not seen.
+func lostEvent(name, container string) group.Event {
+	return group.Event{
+		Group: name, Container: container, Kind: group.EventRestarted,
+		Text: "its processes are gone and left no exit status: its shim has ended, or was killed; started again",
+	}
+}
+
 // recordState records a state if the group was not in it before. err is the problem in it. The
 // state gone is not recorded for a group that had no state before.
 func (r *Runner) recordState(s group.State, err error) {

@@ -133,6 +133,8 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 		case plan.Start:
 			if last := r.records[t.Name]; last.Ended && last.Digest == d.wanted.Group.Container(t.Name).Digest {
 				r.record(restartedEvent(r.group, t.Name, last))
+			} else if last.Lost(d.wanted.Group.Container(t.Name).Digest) {
+				r.record(lostEvent(r.group, t.Name))
 			}
 			r.records = r.records.Started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}

@@ -1,0 +1,50 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/shim/host"
+)
+
+// Replaced returns a line for each container that exists and is replaced by the plan, with why.
+func Replaced(in Input) (lines []string) {
+	if in.ToRun() == nil {
+		return nil
+	}
+	for _, c := range in.containers().wanted {
+		if c.action == actionReplace {
+			lines = append(lines, c.Title()+": "+in.whyReplaced(c))
+		}
+	}
+	return lines
+}
+
+// whyReplaced returns what differs from the container that is there.
+func (in Input) whyReplaced(c *containerPlan) string {
+	switch {
+	case in.Restart[c.Name]:
+		return "it is restarted"
+	case c.state.Digest != c.Digest:
+		return in.definitionChanged(c)
+	case in.OtherImage(c.Container, c.state):
+		return "its image has another digest"
+	case c.state.Task == host.TaskStopped:
+		return "its replacement was interrupted"
+	default:
+		return "its namespace is lost"
+	}
+}
+
+// definitionChanged names the parts that have changed, if the definition of the container that is
+// there is known.
+func (in Input) definitionChanged(c *containerPlan) string {
+	if in.Previous != nil {
+		if was := in.Previous.Container(c.Name); was != nil && was.Digest == c.state.Digest {
+			if words := in.Want.Changes(in.Previous, c.Name); len(words) > 0 {
+				return "changed: " + strings.Join(words, ", ")
+			}
+		}
+	}
+	return fmt.Sprintf("its definition is not that of generation %d, which it was made from", c.state.Generation)
+}
