@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -77,6 +78,11 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 	c.before = map[string]int{}
 	for _, g := range c.groups {
 		c.before[g.Name] = k.wantedNow(g.Name).Generation
+	}
+	c.added = map[string]bool{}
+	for _, b := range c.files {
+		_, err := k.config.Store.Bundle(b.Name)
+		c.added[b.Name] = errors.Is(err, fs.ErrNotExist)
 	}
 	if c.undos, err = k.config.Store.Install(c.files, o); err != nil {
 		return err

@@ -187,6 +187,21 @@ func TestApplyThatCantBuildGoesBackToTheDefinitionBefore(t *testing.T) {
 	})
 }
 
+// A new file had nothing before, so it is not put back.
+func TestApplyThatCantBuildANewFile(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		failAlways(h, "create web", errBoom)
+		lines, err := h.apply("shop.hcl", shop)
+		if err == nil || len(h.installed()) > 0 {
+			t.Fatalf("error %v, installed %v, progress %q", err, h.installed(), lines)
+		}
+		text := strings.Join(lines, "\n")
+		if !strings.Contains(text, "shop.hcl: removed again, as it is new") || strings.Contains(text, "before") {
+			t.Errorf("progress:\n%s", text)
+		}
+	})
+}
+
 func TestApplyReportsAnEndAtOnce(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.host.ExitAtOnce("shop", "web", 3)
@@ -285,8 +300,9 @@ func TestPreviewChangesNothing(t *testing.T) {
 					"connect shop, publish 9443/tcp to port 443",
 					"stop web (app), grace 10s", "remove web (app)", "create web (app)", "start web (app)",
 				},
-				Opens:  []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"},
-				Closes: []string{"the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"},
+				Replaces: []string{"web (app): changed: command"},
+				Opens:    []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"},
+				Closes:   []string{"the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"},
 			},
 			{Group: "job", Steps: []string{"stop once (app), grace 10s", "remove once (app)", "disconnect job, unpin its namespace"}},
 		}

@@ -26,6 +26,7 @@ type change struct {
 	images  map[string]map[string]host.Image // by group and reference, after prepare
 	digests map[string]group.ImageDigests    // by group, as installed
 	before  map[string]int                   // by group, the generation before install; 0: there was none
+	added   map[string]bool                  // by file name: the folder had no such file before install
 	undos   undos                            // after install
 }
 

@@ -25,11 +25,7 @@ func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[strin
 		default: // the load that comes first will ask again
 		}
 	}
-	var errs []error
-	for _, p := range l.Problems {
-		k.config.Log.Warn("not used: "+hint.OneLine(p.Err.Error()), "path", p.Path)
-		errs = append(errs, fmt.Errorf("%s: %w", p.Path, p.Err))
-	}
+	k.logProblems(l.Problems)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
@@ -51,6 +47,37 @@ func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[strin
 		if !wanted && !gone && l.Complete() {
 			r.Want(nil, nil, waiters[name])
 		}
+	}
+	return joinProblems(l.Problems)
+}
+
+// mostProblems is how many files are named in the log and in an error. A script can leave thousands
+// of broken ones in the folder.
+const mostProblems = 10
+
+// logProblems logs the files that can't be used and could before, or had another mistake.
+func (k *Keeper) logProblems(now []group.FileProblem) {
+	before := map[string]string{}
+	for _, p := range k.Problems() {
+		before[p.Path] = p.Err.Error()
+	}
+	now = slices.DeleteFunc(slices.Clone(now), func(p group.FileProblem) bool { return before[p.Path] == p.Err.Error() })
+	for _, p := range now[:min(mostProblems, len(now))] {
+		k.config.Log.Warn("not used: "+hint.OneLine(p.Err.Error()), "path", p.Path)
+	}
+	if more := len(now) - mostProblems; more > 0 {
+		k.config.Log.Warn("not used are more files: see sallyport ps --all", "files", more)
+	}
+}
+
+// joinProblems returns one error for all files that can't be used. It names the first ones.
+func joinProblems(all []group.FileProblem) error {
+	var errs []error
+	for _, p := range all[:min(mostProblems, len(all))] {
+		errs = append(errs, fmt.Errorf("%s: %w", p.Path, p.Err))
+	}
+	if more := len(all) - mostProblems; more > 0 {
+		errs = append(errs, fmt.Errorf("and %d more files; \"sallyport ps --all\" lists them", more))
 	}
 	return hint.Join(errs)
 }

@@ -89,7 +89,11 @@ func (c *change) undo(ctx context.Context, file string, unbuilt map[string]strin
 			Hint: "mend the file and apply it again; the job does not run again unless its own definition changes",
 		}
 	}
-	progress(file + ": put back as it was before")
+	if c.added[file] {
+		progress(file + ": removed again, as it is new")
+	} else {
+		progress(file + ": put back as it was before")
+	}
 	if err := c.undos[file](why); err != nil {
 		return 0, built, err
 	}
