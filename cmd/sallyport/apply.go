@@ -17,7 +17,7 @@ type applyVerb struct {
 // Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
 // plan verb shows the changes beforehand.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	r, err := v.read(ctx, ui)
+	r, err := v.read(ctx, ui, mostMistakes)
 	if err != nil {
 		return err
 	}
@@ -33,8 +33,9 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	start := time.Now()
-	progress := func(line string) { ui.notef("%s", line) }
-	if err := client.Apply(ctx, r.bundles, progress); err != nil {
+	progress := ui.wait("for the daemon, which checks the files and gets their images")
+	err = client.Apply(ctx, r.bundles, progress.line)
+	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
 	took := time.Since(start).Round(time.Millisecond)
@@ -51,7 +52,7 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			return &hint.Error{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
 		if g.State == group.Stopped {
-			fmt.Fprintf(ui.out, "%s stays stopped; run it with \"sallyport start %s\"\n", g.Name, g.Name)
+			fmt.Fprintln(ui.out, ui.again.text(fmt.Sprintf("%s stays stopped; run it with \"sallyport start %s\"", g.Name, g.Name)))
 			continue
 		}
 		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/reach"
 	"github.com/sallyport/sallyport/shim/store"
@@ -48,6 +51,31 @@ func resolversText(servers []netip.Addr) (string, error) {
 
 // daemonTimeout bounds doctor's question to a daemon that may not run.
 const daemonTimeout = 2 * time.Second
+
+// daemonResults has a line for the daemon, and one for the group files that it can't use. No daemon
+// is no failure: doctor is also for a host that has none yet.
+func daemonResults(ctx context.Context, in *instance) []result {
+	l, err := in.layout(paths{})
+	if err != nil {
+		return []result{{Name: "daemon", Error: err.Error()}}
+	}
+	client := api.NewClient(l.Socket()).WithPatience(patience)
+	problems, err := client.Problems(ctx)
+	switch {
+	case errors.Is(err, api.ErrNoDaemon):
+		return []result{{Name: "daemon", OK: true, Note: true, Found: err.Error(), Hint: hint.Of(err)}}
+	case err != nil:
+		return []result{{Name: "daemon", Error: err.Error(), Hint: hint.Of(err)}}
+	}
+	results := []result{{Name: "daemon", OK: true, Found: "answers at " + l.Socket()}}
+	if len(problems) == 0 {
+		return append(results, result{Name: "group files", OK: true, Found: "all are used"})
+	}
+	return append(results, result{
+		Name: "group files", Error: fmt.Sprintf("%s can't be used; the first is %s: %s", plural(len(problems), "file"), problems[0].Path, problems[0].Error),
+		Hint: "mend or remove them; \"sallyport ps --all\" lists them",
+	})
+}
 
 // unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the
 // daemon. If none answers, it reads what the last one stored.

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,8 +17,9 @@ the ambassador reaches the world.
 
 Group files are HCL. "sallyport daemon" keeps the groups as the installed files define them. Flags of
 the instance and of the daemon can also come from the environment, such as SALLYPORT_RUN_DIR for --run-dir.
-Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "wait" exits with the status
-of the job, or with 125 if wait itself fails.`
+Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "exec" exits with the status
+of the command: 127 if there is no such program, 126 if it can't be run, 125 if exec itself fails. "wait"
+exits with the status of the job, or with 125 if wait itself fails.`
 
 // cli is the command line. Each verb is a struct with a Run method, in a file of its own.
 type cli struct {
@@ -53,6 +56,10 @@ func run(args []string, ui *ui) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process, if the first does not
 
 	var c cli
+	helpTo, helpStatus := ui.stdout, 0
+	if len(args) == 0 { // a script may have lost its arguments
+		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
+	}
 	parser := kong.Must(&c,
 		kong.Name("sallyport"),
 		kong.Description(about),
@@ -65,19 +72,32 @@ func run(args []string, ui *ui) int {
 		}),
 		// The description has the defaults and the environment variables.
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
-		kong.Writers(ui.stdout, ui.stderr), // for help, which wraps at the width of a terminal
+		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
+		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
-	command, err := parser.Parse(longVar(args))
+	command, err := parser.Parse(longVar(asVerb(args)))
 	if err != nil {
 		err, verb := usage(err, helpFor(err)), verbOf(err)
-		if verb == "wait" {
+		if verb == "wait" || verb == "exec" {
 			err = &ownFailure{err}
 		}
 		return ui.fail(err)
 	}
+	ui.again = newRetyper(parser.Model, &c.Instance, ui.environ)
 	return ui.fail(command.Run())
+}
+
+// asVerb accepts "--version" and "help", which other tools have.
+func asVerb(args []string) []string {
+	switch {
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
 }
 
 // helpFor returns the hint to the help of the verb that the mistake is in.

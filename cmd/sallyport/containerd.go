@@ -79,7 +79,12 @@ func checkContainerd(ctx context.Context, l layout.Layout, f runtimeFlags) (stri
 		if err != nil {
 			return "", err
 		}
-		return "the daemon starts a private one at " + child.Address(), nil
+		conn, err := net.Dial("unix", child.Address())
+		if err != nil {
+			return "the daemon starts a private one at " + child.Address(), nil
+		}
+		_ = conn.Close()
+		choice = child.Address()
 	}
 	client, err := ctrd.New(ctrd.Config{Address: choice, Layout: l})
 	if err != nil {

@@ -22,11 +22,15 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	add := func(r result) {
 		results = append(results, r)
 		if !v.JSON {
+			r.Hint = ui.again.text(r.Hint)
 			writeResult(ui.out, r)
 		}
 	}
 	for _, c := range hostChecks(l, v.runtimeFlags) {
 		add(c.result(ctx))
+	}
+	for _, r := range daemonResults(ctx, in) {
+		add(r)
 	}
 	for _, r := range unsafeResults(ctx, in, l) {
 		add(r)

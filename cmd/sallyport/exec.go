@@ -19,26 +19,38 @@ type execVerb struct {
 	Command     []string `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
 }
 
-// Run exits with the status of the command.
+// Run exits with the status of the command. A failure of exec itself has a status of its own, so
+// that scripts can distinguish them.
 func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	status, err := v.exec(ctx, ui, in)
+	if err != nil {
+		return &ownFailure{err}
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}
+
+func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint32, err error) {
 	args := v.Command
 	if args[0] == "--" {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
+		return 0, usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
 	}
 	client, err := in.client(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	groups, err := client.Status(ctx, v.Target.group)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	container, err := pick(v.Target, groups)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req := host.ExecRequest{
 		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY,
@@ -50,20 +62,17 @@ func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.TTY {
 		t, err := openTerminal(ui.in, ui.stdout)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer t.restore()
 		req.Resize = t.sizes(ctx)
 		req.Stdout, req.Stderr = ui.stdout, ui.stderr // the command's terminal is the operator's
 	}
-	status, err := client.Exec(ctx, req)
+	status, err = client.Exec(ctx, req)
 	if err != nil {
-		return interrupted(ctx, err, "")
+		return 0, interrupted(ctx, err, "")
 	}
-	if status != 0 {
-		return exitStatus(status)
-	}
-	return nil
+	return status, nil
 }
 
 // pick returns the container that is named, or the group's only app.

@@ -26,9 +26,12 @@ type reading struct {
 	groups  []spec.Group
 }
 
-// read reads and checks the group files. It prints every mistake in them. The error then only
-// carries the exit status.
-func (a *groupArgs) read(ctx context.Context, ui *ui) (reading, error) {
+// mostMistakes is how many mistakes are printed. The rest often follows from the first.
+const mostMistakes = 20
+
+// read reads and checks the group files. It prints the mistakes in them, at most so many. The error
+// then only carries the exit status.
+func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error) {
 	paths, err := expand(a.Paths)
 	if err != nil {
 		return reading{}, err
@@ -54,13 +57,28 @@ func (a *groupArgs) read(ctx context.Context, ui *ui) (reading, error) {
 	if !diags.HasErrors() {
 		diags = append(diags, spec.Conflicts(r.groups)...)
 	}
-	if err := spec.WriteDiagnostics(ui.stderr, contents, diags, ui.color); err != nil {
+	printed := diags[:min(most, len(diags))]
+	if err := spec.WriteDiagnostics(ui.stderr, contents, printed, ui.color); err != nil {
 		return reading{}, err
+	}
+	if rest := diags[len(printed):]; len(rest) > 0 {
+		ui.notef("%s more, in %s; \"sallyport validate --all FILE\" shows them", plural(len(rest), "mistake"), plural(filesOf(rest), "file"))
 	}
 	if diags.HasErrors() {
 		return reading{}, exitStatus(statusUsage)
 	}
 	return r, nil
+}
+
+// filesOf counts the files that the mistakes are in.
+func filesOf(diags hcl.Diagnostics) int {
+	files := map[string]bool{}
+	for _, d := range diags {
+		if d.Subject != nil {
+			files[d.Subject.Filename] = true
+		}
+	}
+	return len(files)
 }
 
 // readOne parses one file. The bundle has everything that the file was parsed with, so the daemon

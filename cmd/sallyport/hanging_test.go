@@ -54,7 +54,7 @@ func TestHangingDaemon(t *testing.T) {
 			ui.err = &stderr
 			status := run(argsOf(socket, strings.ReplaceAll(line, "FILE", file)), ui)
 			wantStatus := statusFailed
-			if line == "wait web" {
+			if line == "wait web" || line == "exec web -- true" {
 				wantStatus = statusOwn
 			}
 			if status != wantStatus {

@@ -22,14 +22,14 @@ type instance struct {
 // paths are the daemon's folders and names on the host. The socket's folder is in instance, since
 // every verb needs it. Empty fields take the defaults.
 type paths struct {
-	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"Folder of the daemon's state and of a private containerd (default /var/lib/sallyport)."`
-	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport)."`
-	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Folder of the installed group files (default /etc/sallyport/groups.d)."`
-	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the root of the hierarchy (default /sallyport)."`
-	Table      string `placeholder:"NAME" env:"SALLYPORT_TABLE" help:"Name of the host's nftables table (default sallyport)."`
-	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16)."`
-	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64)."`
-	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"Namespace of the containers in containerd (default sallyport)."`
+	StateDir   string `placeholder:"DIR" env:"SALLYPORT_STATE_DIR" help:"Folder of the daemon's state and of a private containerd (default /var/lib/sallyport, or DIR/state with --root)."`
+	LogDir     string `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport, or DIR/log with --root)."`
+	GroupsDir  string `placeholder:"DIR" env:"SALLYPORT_GROUPS_DIR" help:"Folder of the installed group files (default /etc/sallyport/groups.d, or DIR/groups.d with --root)."`
+	CgroupRoot string `placeholder:"PATH" env:"SALLYPORT_CGROUP_ROOT" help:"Cgroup of the groups, from the root of the hierarchy (default /sallyport; with --root, one made from DIR)."`
+	Table      string `placeholder:"NAME" env:"SALLYPORT_TABLE" help:"Name of the host's nftables table (default sallyport; with --root, one made from DIR)."`
+	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16; with --root, a /20 chosen by DIR)."`
+	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64; with --root, another one chosen by DIR)."`
+	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"Namespace of the containers in containerd (default sallyport; with --root, one made from DIR)."`
 }
 
 // layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,

@@ -18,7 +18,7 @@ type planVerb struct {
 }
 
 func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	r, err := v.read(ctx, ui)
+	r, err := v.read(ctx, ui, mostMistakes)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func writePreviews(w io.Writer, previews []group.Preview) error {
 		}
 		for _, step := range p.Steps {
 			fmt.Fprintf(&out, "    %s\n", step)
+		}
+		for _, line := range p.Replaces {
+			fmt.Fprintf(&out, "  ~ replaces %s\n", line)
 		}
 		for _, opens := range p.Opens {
 			fmt.Fprintf(&out, "  + opens   %s\n", opens)

@@ -13,7 +13,7 @@ func TestWritePreviews(t *testing.T) {
 	previews := []group.Preview{
 		{Group: "a"},
 		{Group: "b", Error: "containerd does\nnot answer"},
-		{Group: "c", Steps: []string{"restart web (app): image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
+		{Group: "c", Steps: []string{"restart web (app): image"}, Replaces: []string{"web (app): changed: env, image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "d", Opens: []string{"x"}},
 		{Group: "e", Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
@@ -22,6 +22,7 @@ func TestWritePreviews(t *testing.T) {
 b: the plan may be incomplete: containerd does; not answer
 c: 1 step
     restart web (app): image
+  ~ replaces web (app): changed: env, image
   + opens   proxy may reach 203.0.113.0/24:443/tcp
   - closes  port 80
 d: 0 steps

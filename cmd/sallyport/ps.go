@@ -15,6 +15,7 @@ import (
 )
 
 type psVerb struct {
+	All  bool `help:"List all group files that are not used, not only the first ones."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
@@ -30,6 +31,7 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]group.Status{}, groups...))
 	}
+	ui.retype(groups)
 	if err := writeGroups(ui.out, groups, time.Now()); err != nil {
 		return err
 	}
@@ -37,16 +39,38 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	warnOfFiles(ui, problems, groups)
+	most := mostFiles
+	if v.All {
+		most = len(problems)
+	}
+	warnOfFiles(ui, problems, groups, most)
 	return nil
 }
 
-// warnOfFiles warns of unused files, except those that belong to a group of the table.
-func warnOfFiles(ui *ui, problems []api.FileProblem, groups []group.Status) {
-	for _, p := range problems {
-		if !slices.ContainsFunc(groups, func(g group.Status) bool { return g.File == filepath.Base(p.Path) }) {
-			ui.notef("warning: %s is not used: %s", p.Path, p.Error)
-		}
+// mostFiles is how many unused files ps lists. A script can leave thousands in the folder.
+const mostFiles = 5
+
+// warnOfFiles warns of unused files, except those that belong to a group of the table. It prints at
+// most so many, and the number of the others.
+func warnOfFiles(ui *ui, problems []api.FileProblem, groups []group.Status, most int) {
+	shown := map[string]bool{}
+	for _, g := range groups {
+		shown[g.File] = true
+	}
+	problems = slices.DeleteFunc(problems, func(p api.FileProblem) bool { return shown[filepath.Base(p.Path)] })
+	for _, p := range problems[:min(most, len(problems))] {
+		ui.notef("warning: %s is not used: %s", p.Path, p.Error)
+	}
+	if more := len(problems) - most; more > 0 {
+		ui.notef("warning: %s more are not used; \"sallyport ps --all\" lists all, \"sallyport validate FILE\" shows the mistakes of one",
+			plural(more, "file"))
+	}
+}
+
+// retype completes the commands in what the daemon advises.
+func (u *ui) retype(groups []group.Status) {
+	for i := range groups {
+		groups[i].Hint = u.again.text(groups[i].Hint)
 	}
 }
 

@@ -16,8 +16,9 @@ func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	start := time.Now()
-	progress := func(line string) { ui.notef("%s", line) }
-	if err := client.Restart(ctx, v.Target.group, v.Target.container, progress); err != nil {
+	progress := ui.wait(forTurn)
+	err = client.Restart(ctx, v.Target.group, v.Target.container, progress.line)
+	if progress.end(); err != nil {
 		return interrupted(ctx, err, "the restart may continue; see \"sallyport ps\"")
 	}
 	fmt.Fprintf(ui.out, "%s restarted (%s)\n", v.Target, time.Since(start).Round(time.Millisecond))

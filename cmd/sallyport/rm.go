@@ -35,7 +35,9 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	for _, r := range removals {
-		if err := r.remove(ctx, func(line string) { ui.notef("%s", line) }); err != nil {
+		progress := ui.wait(forTurn)
+		err := r.remove(ctx, progress.line)
+		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the removal continues; see \"sallyport ps\"")
 		}
 		for _, name := range r.groups {

@@ -24,7 +24,9 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	began := time.Now()
-	if err := client.Rollback(ctx, v.Group, v.To, func(line string) { ui.notef("%s", line) }); err != nil {
+	progress := ui.wait("for the daemon, which gets the images of that generation")
+	err = client.Rollback(ctx, v.Group, v.To, progress.line)
+	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
 	took := time.Since(began).Round(time.Millisecond)

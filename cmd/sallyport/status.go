@@ -39,7 +39,8 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(g)
 	}
-	return writeGroup(ui.out, g, time.Now())
+	ui.retype(groups)
+	return writeGroup(ui.out, groups[0], time.Now())
 }
 
 func writeGroup(w io.Writer, g group.Status, now time.Time) error {

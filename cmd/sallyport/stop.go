@@ -16,7 +16,9 @@ type stopVerb struct {
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.Groups, func(client *api.Client, name string) error {
-		if err := client.Stop(ctx, name, func(line string) { ui.notef("%s", line) }); err != nil {
+		progress := ui.wait(forTurn)
+		err := client.Stop(ctx, name, progress.line)
+		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s is %s\n", name, group.Stopped)
@@ -32,13 +34,18 @@ type startVerb struct {
 func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
 		began := time.Now()
-		if err := client.Start(ctx, group, func(line string) { ui.notef("%s", line) }); err != nil {
+		progress := ui.wait(forTurn)
+		err := client.Start(ctx, group, progress.line)
+		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the start continues; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
 		return nil
 	})
 }
+
+// forTurn names the wait of these verbs before the daemon's first line.
+const forTurn = "for the daemon, which makes one change after the other"
 
 // each calls do for one group after the other, if all of them exist.
 func each(ctx context.Context, in *instance, groups []string, do func(client *api.Client, group string) error) error {

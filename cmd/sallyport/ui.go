@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // Results go to standard output. Everything else goes to standard error, one line each, with the
@@ -23,9 +24,11 @@ import (
 const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a file is wrong
-	// statusOwn is the status for every failure of a verb that otherwise exits with another
-	// program's status. docker run and env use it too.
-	statusOwn = 125
+	// The rest are for a verb that otherwise exits with another program's status. A shell, env(1)
+	// and docker run have the same.
+	statusOwn       = 125 // the verb itself has failed
+	statusCannotRun = 126 // the program can't be run
+	statusNoProgram = 127 // there is no such program
 )
 
 // A ui is a verb's connection to the operator. All text for people and all JSON goes to out and
@@ -36,7 +39,8 @@ type ui struct {
 	out, err       io.Writer
 	stdout, stderr *os.File
 	environ        []string
-	color          bool // of stderr
+	color          bool     // of stderr
+	again          *retyper // completes the commands in messages; nil: they are complete
 }
 
 func newUI(in, out, err *os.File, environ []string) *ui {
@@ -65,7 +69,7 @@ func noColor(environ []string) bool {
 
 // notef prints a message that is not part of the result.
 func (u *ui) notef(format string, args ...any) {
-	fmt.Fprintf(u.err, "sallyport: %s\n", joinLines(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(u.err, "sallyport: %s\n", u.again.text(joinLines(fmt.Sprintf(format, args...))))
 }
 
 // json prints a result for programs.
@@ -89,6 +93,12 @@ func (u *ui) fail(err error) int {
 		u.notef("hint: %s", hint)
 	}
 	if _, ok := errors.AsType[*ownFailure](err); ok {
+		switch {
+		case errors.Is(err, host.ErrNoProgram):
+			return statusNoProgram
+		case errors.Is(err, host.ErrCannotRun):
+			return statusCannotRun
+		}
 		return statusOwn
 	}
 	if _, ok := errors.AsType[*usageError](err); ok || errors.Is(err, group.ErrFile) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 func TestFail(t *testing.T) {
@@ -27,6 +28,9 @@ func TestFail(t *testing.T) {
 		{"no such container", group.ErrNoContainer, 1, "sallyport: error: no such container\nsallyport: hint: \"sallyport status GROUP\" lists its containers\n"},
 		{"a mistake in the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
 		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
+		{"exec itself failed", &ownFailure{errors.New("no answer")}, 125, "sallyport: error: no answer\n"},
+		{"exec found a program that it can't run", &ownFailure{fmt.Errorf("x: %w", host.ErrCannotRun)}, 126, "sallyport: error: x: the program can't be run\n"},
+		{"exec found no program", &ownFailure{fmt.Errorf("x: %w", host.ErrNoProgram)}, 127, "sallyport: error: x: no such program\n"},
 		{"status of a command", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

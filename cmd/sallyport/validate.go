@@ -3,15 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 type validateVerb struct {
 	groupArgs
+	All bool `help:"Print all mistakes, not only the first 20."`
 }
 
 // Run prints one line for each valid group.
 func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
-	r, err := v.read(ctx, ui)
+	most := mostMistakes
+	if v.All {
+		most = math.MaxInt
+	}
+	r, err := v.read(ctx, ui, most)
 	if err != nil {
 		return err
 	}
