@@ -175,6 +175,27 @@ func (m *Machine) Try(args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// All runs a command and returns all that it printed, with any exit status.
+func (m *Machine) All(args ...string) string {
+	m.T.Helper()
+	cmd := exec.Command(m.Binary, append([]string{"--root", m.Root}, args...)...)
+	var out Output
+	cmd.Stdout, cmd.Stderr = &out, &out
+	_ = InNetns(m.Host, cmd.Run)
+	return out.String()
+}
+
+// ExitStatus returns the exit status in an error of Try. It is -1 if there is none in it.
+func ExitStatus(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
 // Run is Try, and fails the test with its error.
 func (m *Machine) Run(args ...string) string {
 	m.T.Helper()

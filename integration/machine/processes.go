@@ -75,6 +75,18 @@ func (m *Machine) Shims() (pids []int) {
 	return pids
 }
 
+// ShimsOf lists the processes of a group's shims.
+func (m *Machine) ShimsOf(group string) (pids []int) {
+	for _, p := range Processes(m.Root) {
+		var pid int
+		if strings.Contains(p, "containerd-shim-runc-v2 ") && strings.Contains(p, "-id "+group+".") {
+			fmt.Sscanf(p, "process %d", &pid)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // FreezeContainerd stops the daemon's containerd. The returned function lets it go on.
 func (m *Machine) FreezeContainerd(t testing.TB) (thaw func()) {
 	t.Helper()
