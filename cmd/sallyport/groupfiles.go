@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -56,6 +58,9 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 	}
 	if !diags.HasErrors() {
 		diags = append(diags, spec.Conflicts(r.groups)...)
+	}
+	if len(diags) > most { // then those that have to be corrected first
+		slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Severity, b.Severity) })
 	}
 	printed := diags[:min(most, len(diags))]
 	if err := spec.WriteDiagnostics(ui.stderr, contents, printed, ui.color); err != nil {

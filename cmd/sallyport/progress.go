@@ -6,8 +6,8 @@ import (
 )
 
 // quiet is how long the daemon may send no line before the operator reads what a verb waits for. It
-// is more than the usual grace of a stop. The pause doubles each time. The tests shorten it.
-var quiet = 15 * time.Second
+// is more than the usual grace of a stop. The pause doubles each time.
+const quiet = 15 * time.Second
 
 // A progress prints the daemon's lines while a verb waits for it. A verb that waits for long and
 // prints nothing looks as if it hung.
