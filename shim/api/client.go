@@ -12,8 +12,9 @@ import (
 
 // A Client calls the daemon at a socket. It keeps no connection between calls, needs no closing,
 // and may be used by several goroutines. Errors are the daemon's, with its hint ([hint.Error]).
-// errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer] and [group.ErrNoGeneration] in them,
-// and the error of a ctx that has ended.
+// errors.Is finds [group.ErrNoGroup], [group.ErrNoContainer], [group.ErrNoGeneration],
+// [host.ErrNoProgram], [host.ErrCannotRun] and [ErrNoDaemon] in them, and the error of a ctx that
+// has ended.
 //
 // A call with a single answer waits for [Patience] and then returns an error, since a daemon that
 // hangs would keep it waiting for ever. A call that streams waits as long as ctx allows.
