@@ -129,7 +129,8 @@ integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(S
 
 # TestPromiseChurn does STARTS starts, RESTARTS restarts and KILLS kills in SLICES slices, each on a machine of its own. That takes
 # a quarter of an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does
-# SOAK_ACTIONS things to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile.
+# SOAK_ACTIONS things to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile. TestRandomOrders does ORDERS orders.
+# SALLYPORT_ORDERS_SEED repeats those of an earlier run.
 STARTS       ?= 1000
 RESTARTS     ?= 1000
 KILLS        ?= 200
@@ -137,6 +138,7 @@ SLICES       ?= 10
 SOAK_GROUPS  ?= 20
 SOAK_ACTIONS ?= 40
 SOAK_KILLS   ?= 100
+ORDERS       ?= 200
 
 .PHONY: soak
 soak: build failpoint images ## Start, restart and kill many times while members try to leave; needs root
@@ -144,6 +146,11 @@ soak: build failpoint images ## Start, restart and kill many times while members
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \
 		-groups $(SOAK_GROUPS) -actions $(SOAK_ACTIONS) -kills $(SOAK_KILLS)
+	@$(MAKE) orders
+
+.PHONY: orders
+orders: build failpoint images ## Fill the disk, damage state, kill, stop, apply and remove in random orders; needs root
+	@$(GO) test -count 1 -timeout 120m -v -run '^TestRandomOrders$$' ./integration/crash -orders $(ORDERS) -damage
 
 # The older daemon is built from this repository's history. A shallow clone lacks it.
 OLDER ?= f178dc0
