@@ -134,6 +134,7 @@ func newOrders(t *testing.T) *orders {
 		for file := range orderFiles {
 			m.Try("rm", file+".hcl")
 		}
+		o.removeSetAside()
 	})
 	m.Start()
 	return o
@@ -162,6 +163,7 @@ func (o *orders) order(n int, rnd *rand.Rand) {
 	for file := range o.wishes {
 		o.remove(file)
 	}
+	o.removeSetAside()
 	o.CheckNoGroup(o.T)
 }
 

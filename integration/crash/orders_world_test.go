@@ -289,6 +289,14 @@ func groupsOf(wishes map[string]*wish) (groups []string) {
 	return groups
 }
 
+// removeSetAside removes the damaged files that a daemon keeps for its operator.
+func (o *orders) removeSetAside() {
+	found, _ := filepath.Glob(filepath.Join(o.Root, "state", "*", "*.damaged"))
+	for _, path := range found {
+		os.RemoveAll(path)
+	}
+}
+
 // names lists the files of a folder below the root that have a suffix, and are not hidden.
 func (o *orders) names(dir, suffix string) (names []string) {
 	entries, _ := os.ReadDir(filepath.Join(o.Root, dir))

@@ -34,11 +34,14 @@ func (c *Client) explain(ctx context.Context, group string, err *error) {
 		}
 		return
 	}
-	if group == "" {
-		return
+	if group != "" {
+		if why := c.shimProblem(ctx, group); why != nil {
+			*err = &hint.Error{Err: fmt.Errorf("%w (%w)", why, *err), Hint: hint.Of(why)}
+			return
+		}
 	}
-	if why := c.shimProblem(ctx, group); why != nil {
-		*err = &hint.Error{Err: fmt.Errorf("%w (%w)", why, *err), Hint: hint.Of(why)}
+	if errors.Is(*err, context.DeadlineExceeded) {
+		*err = &hint.Error{Err: *err, Hint: "the host is busy: see what uses its processors, memory and disks, and try again"}
 	}
 }
 
