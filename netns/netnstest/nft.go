@@ -51,19 +51,20 @@ func NFT(t testing.TB, ns *os.File, stdin string, args ...string) string {
 var (
 	elements = regexp.MustCompile(`(?s)elements = \{(.*?)\}`)
 	spaces   = regexp.MustCompile(`\s+`)
-	chains   = regexp.MustCompile(`(?ms)^\tchain .*?^\t\}\n`)
+	parts    = regexp.MustCompile(`(?ms)^\t\w+ \w+ \{\n.*?^\t\}\n`)
+	anySize  = regexp.MustCompile(`(?m)^\t\tsize 65535\n`) // shown only after a rule has filled the set
 )
 
-// normal sorts the elements of sets, which the kernel lists in any order, and the chains, which it
-// lists as they were made.
+// normal sorts the elements of sets, which the kernel lists in any order, and the counters, sets and
+// chains, which it lists as they were made.
 func normal(listing string) string {
 	var found []string
-	listing = chains.ReplaceAllStringFunc(listing, func(chain string) string {
-		found = append(found, chain)
+	listing = parts.ReplaceAllStringFunc(anySize.ReplaceAllString(listing, ""), func(part string) string {
+		found = append(found, strings.TrimSpace(part)+"\n")
 		return ""
 	})
 	slices.Sort(found)
-	listing += strings.Join(found, "")
+	listing = strings.ReplaceAll(listing, "\n\n", "\n") + strings.Join(found, "")
 	return elements.ReplaceAllStringFunc(listing, func(s string) string {
 		list := strings.Split(spaces.ReplaceAllString(elements.FindStringSubmatch(s)[1], " "), ",")
 		for i := range list {

@@ -12,8 +12,10 @@ import (
 )
 
 // Apply makes the kernel's table the wanted one, in one batch that takes effect whole or not at
-// all. An equal table is left alone. If only rules or elements differ, the chains, the counters and
-// their counts stay.
+// all. An equal table is left alone. What is as wanted stays: chains, counters with their counts,
+// and elements of open sets. If a set is of another kind, or a chain is hooked elsewhere, the whole
+// table is made anew. Then counts and elements are carried over, except those of sets that count:
+// the nftables library can't write their counts.
 func Apply(conn *Conn, t Table) (changed bool, err error) {
 	found, before, err := compare(conn, t)
 	if err != nil {
@@ -50,25 +52,27 @@ func write(conn *Conn, t Table, found finding) error {
 		return repair(conn, t, found)
 	}
 	table := t.handle()
+	var kept contents
 	if found.likeness == different {
+		var err error
+		if kept, err = readContents(conn, t, found); err != nil {
+			return err
+		}
 		conn.DelTable(table)
 	}
 	conn.AddTable(table)
 	for _, name := range t.Counters {
-		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+		conn.AddObj(counterHandle(table, name, kept.counts[name]))
 	}
 	for _, q := range t.Quotas {
-		conn.AddObj(q.handle(table, 0))
+		conn.AddObj(q.handle(table, q.spent(kept.counts)))
 	}
 	for _, s := range t.Sets {
-		h := s.Handle(t.Name)
-		if err := conn.AddSet(h, nil); err != nil {
-			return fmt.Errorf("set %q: %w", s.Name, err)
-		}
+		elements := s.Elements
 		if s.Open {
-			continue
+			elements = kept.elements[s.Name]
 		}
-		if err := AddElements(conn, h, s.Elements); err != nil {
+		if err := addSet(conn, s.Handle(t.Name), elements); err != nil {
 			return err
 		}
 	}
@@ -83,16 +87,70 @@ func write(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// repair changes only the rules, elements, quotas and chains that differ. Adding costs little. For
+func counterHandle(table *nftables.Table, name string, starts Counter) *nftables.NamedObj {
+	return &nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{Packets: starts.Packets, Bytes: starts.Bytes}}
+}
+
+func addSet(conn *Conn, h *nftables.Set, elements []nftables.SetElement) error {
+	if err := conn.AddSet(h, nil); err != nil {
+		return fmt.Errorf("set %q: %w", h.Name, err)
+	}
+	return AddElements(conn, h, elements)
+}
+
+// contents are what a table holds that no rule has: counts and the elements of open sets.
+type contents struct {
+	counts   map[string]Counter
+	elements map[string][]nftables.SetElement
+}
+
+// readContents reads what a table that is made anew begins with.
+func readContents(conn *Conn, t Table, found finding) (contents, error) {
+	return Read(conn, func(Generation) (contents, error) {
+		counts, err := readCounts(conn, t.Name)
+		if err != nil {
+			return contents{}, err
+		}
+		c := contents{counts, map[string][]nftables.SetElement{}}
+		for _, s := range t.Sets {
+			if !s.Open || !found.sets[s.Name] {
+				continue
+			}
+			all, err := conn.GetSetElements(s.Handle(t.Name))
+			if err != nil {
+				return contents{}, err
+			}
+			for _, e := range all {
+				if e.Counter == nil {
+					c.elements[s.Name] = append(c.elements[s.Name], nftables.SetElement{Key: e.Key, KeyEnd: e.KeyEnd, Val: e.Val})
+				}
+			}
+		}
+		return c, nil
+	})
+}
+
+// repair changes only the sets, counters, rules, elements, quotas and chains that differ. Adding costs little. For
 // each deletion the kernel waits for grace periods before it frees memory, and others wait for the
 // kernel. Sets, quotas and chains are made before the rules that name them, and deleted after
 // those.
 func repair(conn *Conn, t Table, found finding) error {
+	for _, name := range t.Counters {
+		if !found.counters[name] {
+			conn.AddObj(counterHandle(t.handle(), name, Counter{}))
+		}
+	}
 	for _, s := range t.Sets {
+		h := s.Handle(t.Name)
+		if _, there := found.sets[s.Name]; !there {
+			if err := addSet(conn, h, s.Elements); err != nil {
+				return err
+			}
+			continue
+		}
 		if s.Open {
 			continue
 		}
-		h := s.Handle(t.Name)
 		add, del := Diff(found.elements[s.Name], s.Elements)
 		if err := DeleteElements(conn, h, del); err != nil {
 			return err
@@ -122,8 +180,8 @@ func repair(conn *Conn, t Table, found finding) error {
 	return conn.Commit()
 }
 
-// deleteUnwanted deletes the chains and quotas that are not wanted. No wanted rule names one of
-// them.
+// deleteUnwanted deletes the chains, sets, counters and quotas that are not wanted. No wanted rule
+// names one of them. A map may name a chain.
 func deleteUnwanted(conn *Conn, t Table, found finding) {
 	wanted := t.chains()
 	var unwanted []*nftables.Chain
@@ -135,8 +193,18 @@ func deleteUnwanted(conn *Conn, t Table, found finding) {
 	for _, c := range unwanted { // they may name each other
 		conn.FlushChain(c)
 	}
+	for name := range found.sets {
+		if !slices.ContainsFunc(t.Sets, func(s Set) bool { return s.Name == name }) {
+			conn.DelSet(&nftables.Set{Table: t.handle(), Name: name})
+		}
+	}
 	for _, c := range unwanted {
 		conn.DelChain(c)
+	}
+	for name := range found.counters {
+		if !slices.Contains(t.Counters, name) {
+			conn.DeleteObject(counterHandle(t.handle(), name, Counter{}))
+		}
 	}
 	for name := range found.quotas {
 		if !slices.ContainsFunc(t.Quotas, func(q Quota) bool { return q.Name == name }) {

@@ -17,8 +17,8 @@ type likeness int
 
 const (
 	absent    likeness = iota
-	different          // there, with other sets or counters, or a chain hooked elsewhere
-	sameShape          // the same but for rules, elements, quotas or whole chains
+	different          // there, with a set of another kind, or a chain hooked elsewhere
+	sameShape          // what has the same name is of the same kind
 	same
 )
 
@@ -30,6 +30,13 @@ type finding struct {
 	elements map[string][]nftables.SetElement
 	chains   map[string]bool // those that exist
 	quotas   map[string]Quota
+	sets     map[string]bool // those that exist: whether one is of the wanted kind
+	counters map[string]bool // those that exist
+}
+
+func newFinding() finding {
+	return finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{},
+		chains: map[string]bool{}, quotas: map[string]Quota{}, sets: map[string]bool{}, counters: map[string]bool{}}
 }
 
 // Matches reports whether the kernel holds exactly this table. It does not compare the elements of
@@ -93,21 +100,27 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	if ok, err := Exists(conn, t.Name); err != nil || !ok {
 		return finding{likeness: absent}, err
 	}
-	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}, chains: map[string]bool{}}
+	f := newFinding()
 	got, err := readChains(conn, t)
 	if err != nil {
 		return f, err
 	}
-	for _, shape := range []func(*Conn, Table) (bool, error){sameSets, sameCounters} {
-		if ok, err := shape(conn, t); err != nil || !ok {
-			return finding{likeness: different}, err
-		}
+	if err := f.readSets(conn, t); err != nil {
+		return f, err
+	}
+	counts, err := readCounts(conn, t.Name)
+	if err != nil {
+		return f, err
+	}
+	for name := range counts {
+		f.counters[name] = true
 	}
 	if f.quotas, err = readQuotas(conn, t.Name); err != nil {
 		return f, err
 	}
 	if !f.compareShape(got, t) {
-		return finding{likeness: different}, nil
+		f.likeness = different
+		return f, nil
 	}
 	for _, c := range t.Chains {
 		if !f.chains[c.Name] {
@@ -123,7 +136,7 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 		}
 	}
 	for _, s := range t.Sets {
-		if s.Open {
+		if s.Open || !f.sets[s.Name] {
 			continue
 		}
 		elements, err := conn.GetSetElements(s.Handle(t.Name))
@@ -138,9 +151,26 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	return f, nil
 }
 
-// compareShape compares chains and quotas, which can be added and deleted one by one. It returns
-// false if a chain has another hook than wanted: the kernel can't move a chain.
+// compareShape compares chains, sets, counters and quotas, which can be added and deleted one by one.
+// It returns false if a chain has another hook than wanted, or a set is of another kind: the kernel
+// can change neither.
 func (f *finding) compareShape(got map[string]Base, t Table) bool {
+	if len(f.sets) != len(t.Sets) || len(f.counters) != len(t.Counters) {
+		f.likeness = sameShape
+	}
+	for _, s := range t.Sets {
+		switch asWanted, there := f.sets[s.Name]; {
+		case !there:
+			f.likeness = sameShape
+		case !asWanted:
+			return false
+		}
+	}
+	for _, name := range t.Counters {
+		if !f.counters[name] {
+			f.likeness = sameShape
+		}
+	}
 	for name := range got {
 		f.chains[name] = true
 	}
@@ -206,37 +236,27 @@ func (c Chain) base() Base {
 
 func sameBase(a, b Base) bool { return reflect.DeepEqual(a, b) }
 
-func sameSets(conn *Conn, t Table) (bool, error) {
-	if len(t.Sets) == 0 {
-		return true, nil
-	}
+// readSets finds the sets that exist. Anonymous sets belong to one rule and go with it.
+func (f *finding) readSets(conn *Conn, t Table) error {
 	got, err := conn.GetSets(t.handle())
-	if err != nil || len(got) != len(t.Sets) {
-		return false, err
+	if err != nil {
+		return err
 	}
-	for _, want := range t.Sets {
-		i := slices.IndexFunc(got, func(s *nftables.Set) bool { return s.Name == want.Name })
-		if i < 0 || got[i].Interval != want.Interval || got[i].IsMap != (want.Data != nil) ||
-			got[i].Dynamic != want.Dynamic || got[i].Timeout != want.Timeout || got[i].Size != want.Size ||
-			got[i].KeyType.GetNFTMagic() != want.Key.GetNFTMagic() ||
-			want.Data != nil && got[i].DataType.GetNFTMagic() != want.Data.GetNFTMagic() {
-			return false, nil
+	for _, s := range got {
+		if s.Anonymous {
+			continue
 		}
+		i := slices.IndexFunc(t.Sets, func(want Set) bool { return want.Name == s.Name })
+		f.sets[s.Name] = i >= 0 && t.Sets[i].sameKind(s)
 	}
-	return true, nil
+	return nil
 }
 
-func sameCounters(conn *Conn, t Table) (bool, error) {
-	counts, err := readCounts(conn, t.Name)
-	if err != nil || len(counts) != len(t.Counters) {
-		return false, err
-	}
-	for _, name := range t.Counters {
-		if _, ok := counts[name]; !ok {
-			return false, nil
-		}
-	}
-	return true, nil
+func (s Set) sameKind(got *nftables.Set) bool {
+	return got.Interval == s.Interval && got.IsMap == (s.Data != nil) &&
+		got.Dynamic == s.Dynamic && got.Timeout == s.Timeout && s.sameSize(got.Size) &&
+		got.KeyType.GetNFTMagic() == s.Key.GetNFTMagic() &&
+		(s.Data == nil || got.DataType.GetNFTMagic() == s.Data.GetNFTMagic())
 }
 
 // Diff returns the elements to add to a set and those to delete from it. An element whose data

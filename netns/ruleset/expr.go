@@ -128,6 +128,12 @@ func TCPFlags(mask, want byte) []expr.Any {
 		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(mask), compareTo(expr.CmpOpEq, want))
 }
 
+// OpensNoTCP matches TCP packets that open no connection: tcp flags & (syn | ack) != syn.
+func OpensNoTCP() []expr.Any {
+	return append(L4Proto(unix.IPPROTO_TCP),
+		payload(expr.PayloadBaseTransportHeader, 13, 1), bits(SYN|ACK), compareTo(expr.CmpOpNeq, SYN))
+}
+
 // CarriesPayload matches packets with at least one byte behind the transport header: @ih,0,8
 // 0x0-0xff. The comparison always holds. Without such a byte the load fails, and with it the rule.
 func CarriesPayload() []expr.Any {
@@ -288,6 +294,9 @@ func Jump(chain string) []expr.Any {
 func Goto(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
 }
+
+// Return continues behind the jump to this chain.
+func Return() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}} }
 
 // RejectTCP answers with a reset. The caller sees it at once. With an ICMP error it would send its
 // SYN again first.

@@ -54,9 +54,12 @@ var written = map[string][][]expr.Any{
 	"NotOIFName":         {NotOIFName("lo")},
 	"NotToLocal":         {NotToLocal()},
 	"OIFName":            {OIFName("eth0")},
+	"OpensNoTCP":         {OpensNoTCP()},
 	"Over":               {Over("q")},
 	"Reject":             {Reject()},
 	"RejectTCP":          {L4Proto(unix.IPPROTO_TCP), RejectTCP()},
+	"Remember":           {Remember("remembered", 0, FieldDest4, FieldDPort, FieldSPort), Remember("remembered", time.Second, FieldDest4, FieldDPort, FieldSPort)},
+	"Return":             {Return()},
 	"SetMark":            {SetMark(7)},
 	"SourceIn":           {SourceIn(netip.MustParsePrefix("127.0.0.0/8")), SourceIn(netip.MustParsePrefix("::1/128"))},
 	"SourcePort":         {SourcePort(443)},
@@ -105,7 +108,7 @@ func everything() Table {
 		Sets: []Set{
 			NewSet("plain", addr4, proto, port), NewSet("plain6", addr6, proto, port), NewSet("names", nftables.TypeIFName),
 			NewSet("addresses", addr4), NewSet("addresses6", addr6), NewSet("cgroups", nftables.TypeCGroupV2),
-			NewDynamicSet("dynamic", 8, time.Hour, nftables.TypeIFName, proto, addr4, port),
+			NewDynamicSet("dynamic", 8, time.Hour, nftables.TypeIFName, proto, addr4, port), NewDynamicSet("remembered", 0, time.Hour, addr4, port, port),
 			NewMap("ports4", fields{proto, port}, fields{addr4, port}), NewMap("ports6", fields{proto, port}, fields{addr6, port}),
 		},
 		Chains: []Chain{

@@ -3,6 +3,7 @@ package ruleset
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -64,6 +65,12 @@ func NotIn(set string, fields ...Field) []expr.Any {
 // adds the packet to its counter: update @set { fields counter }.
 func Update(set string, fields ...Field) []expr.Any {
 	return append(load(fields), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}})
+}
+
+// Remember adds the fields to a dynamic set as a key, or restarts the timeout of an existing key:
+// update @set { fields timeout T }. A timeout of 0 is the set's.
+func Remember(set string, timeout time.Duration, fields ...Field) []expr.Any {
+	return append(load(fields), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: timeout})
 }
 
 // DestinationNAT rewrites the destination to the address and port that the map has for the fields.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -108,15 +109,22 @@ func recall(at Generation, name string) (Table, bool) {
 // compareKnown compares with the table that the kernel is known to hold. It reads only chains that
 // differ, for their handles.
 func compareKnown(conn *Conn, known, t Table) (finding, error) {
-	if !reflect.DeepEqual(known.shape(), t.shape()) {
-		return finding{likeness: different}, nil
+	f := newFinding()
+	elements := map[string][]nftables.SetElement{}
+	for _, s := range known.Sets {
+		i := slices.IndexFunc(t.Sets, func(want Set) bool { return want.Name == s.Name })
+		f.sets[s.Name] = i >= 0 && reflect.DeepEqual(s.kind(), t.Sets[i].kind())
+		elements[s.Name] = s.Elements
 	}
-	f := finding{likeness: same, rules: map[string][]*nftables.Rule{}, elements: map[string][]nftables.SetElement{}, chains: map[string]bool{}, quotas: map[string]Quota{}}
+	for _, name := range known.Counters {
+		f.counters[name] = true
+	}
 	for _, q := range known.Quotas {
 		f.quotas[q.Name] = q
 	}
 	if !f.compareShape(known.chains(), t) {
-		return finding{likeness: different}, nil
+		f.likeness = different
+		return f, nil
 	}
 	rules := map[string][]Rule{}
 	for _, c := range known.Chains {
@@ -132,24 +140,19 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 		}
 		f.likeness, f.rules[c.Name] = sameShape, rules
 	}
-	for i, s := range t.Sets {
-		f.elements[s.Name] = known.Sets[i].Elements
-		if add, del := Diff(known.Sets[i].Elements, s.Elements); len(add)+len(del) > 0 && !s.Open {
+	for _, s := range t.Sets {
+		f.elements[s.Name] = elements[s.Name]
+		if add, del := Diff(elements[s.Name], s.Elements); len(add)+len(del) > 0 && !s.Open {
 			f.likeness = sameShape
 		}
 	}
 	return f, nil
 }
 
-// shape returns what can't be changed in place: the counters, and the sets without their elements.
-// Chains are compared by [finding.compareShape].
-func (t Table) shape() Table {
-	out := Table{Name: t.Name, Counters: t.Counters}
-	for _, s := range t.Sets {
-		s.Elements = nil
-		out.Sets = append(out.Sets, s)
-	}
-	return out
+// kind returns the set without its elements: what can't be changed.
+func (s Set) kind() Set {
+	s.Elements = nil
+	return s
 }
 
 // chains returns the bases of all chains; see [readChains].

@@ -31,13 +31,18 @@ func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
 				return err
 			}
 		}
-		var spent uint64
-		for _, c := range q.Counted {
-			spent += counts[c].Bytes
-		}
-		conn.AddObj(q.handle(t.handle(), min(spent, q.Bytes))) // the kernel accepts no more
+		conn.AddObj(q.handle(t.handle(), q.spent(counts)))
 	}
 	return nil
+}
+
+// spent returns what a new quota begins with, at most all of it: the kernel accepts no more.
+func (q Quota) spent(counts map[string]Counter) uint64 {
+	var sum uint64
+	for _, c := range q.Counted {
+		sum += counts[c].Bytes
+	}
+	return min(sum, q.Bytes)
 }
 
 // readQuotas reads the quotas of a table, by name.

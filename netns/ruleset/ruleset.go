@@ -43,13 +43,22 @@ type Set struct {
 	Data     *nftables.SetDatatype
 	// Elements are exactly the elements of the set. Ignored if Open is set.
 	Elements []nftables.SetElement
-	// Open means that elements change independently of the table: [Apply] leaves them alone while
-	// the table's shape stays.
+	// Open means that elements change independently of the table: [Apply] leaves them alone.
 	Open bool
 	// Dynamic means that rules fill it; see [NewDynamicSet].
 	Dynamic bool
 	Timeout time.Duration // of an element that no packet updates; 0: none
-	Size    uint32        // the most elements; 0: no bound
+	Size    uint32        // the most elements; 0: no bound, or [DynamicSize] if rules fill it
+}
+
+// DynamicSize is the most elements of a set that rules fill and that has no other size. The kernel
+// shows it once a rule fills the set (nft_dynset_init), and allocates memory as the set grows. For a
+// set with a size it allocates a table for all elements at once (nft_rhash_init): 2 MB for 65,535.
+const DynamicSize = 0xffff
+
+// sameSize reports whether the kernel's size is the wanted one.
+func (s Set) sameSize(got uint32) bool {
+	return got == s.Size || s.Dynamic && s.Size == 0 && got == DynamicSize
 }
 
 // A Chain is a base chain if Base is set. Otherwise rules jump to it.
@@ -90,9 +99,9 @@ func NewSet(name string, fields ...nftables.SetDatatype) Set {
 	return Set{Name: name, Key: nftables.MustConcatSetType(fields...), Concat: true}
 }
 
-// NewDynamicSet returns a set that rules fill by [Update]. It holds at most size elements. An
-// element that no packet updates for the timeout is removed. While the set is full, a packet that
-// would add an element does not match the rule.
+// NewDynamicSet returns a set that rules fill by [Update] or [Remember]. It holds at most size
+// elements; 0 means [DynamicSize]. An element that no packet updates for the timeout is removed.
+// While the set is full, a packet that would add an element does not match the rule.
 func NewDynamicSet(name string, size uint32, timeout time.Duration, fields ...nftables.SetDatatype) Set {
 	s := NewSet(name, fields...)
 	s.Open, s.Dynamic, s.Timeout, s.Size = true, true, timeout, size
