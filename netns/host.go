@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // A HostLink is the host's end of a link.
@@ -81,6 +82,40 @@ func Routes(exceptAlias string) ([]netip.Prefix, error) {
 		addr, ok := netip.AddrFromSlice(r.Dst.IP)
 		if ones, _ := r.Dst.Mask.Size(); ok {
 			out = append(out, netip.PrefixFrom(addr.Unmap(), ones))
+		}
+	}
+	return out, nil
+}
+
+// A LocalRoute is a route of the kernel's own table for addresses that are not those of one other
+// host.
+type LocalRoute struct {
+	Prefix netip.Prefix
+	Type   int // unix.RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST or RTN_MULTICAST
+}
+
+// LocalRoutes lists the routes of the kernel's own table.
+func LocalRoutes() ([]LocalRoute, error) {
+	only := &netlink.Route{Table: unix.RT_TABLE_LOCAL}
+	routes, err := Dump(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_ALL, only, netlink.RT_FILTER_TABLE)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list local routes: %w", err)
+	}
+	var out []LocalRoute
+	for _, r := range routes {
+		switch r.Type {
+		case unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST:
+		default:
+			continue
+		}
+		if r.Dst == nil {
+			continue
+		}
+		addr, ok := netip.AddrFromSlice(r.Dst.IP)
+		if ones, _ := r.Dst.Mask.Size(); ok {
+			out = append(out, LocalRoute{netip.PrefixFrom(addr.Unmap(), ones), r.Type})
 		}
 	}
 	return out, nil
