@@ -25,7 +25,7 @@ import (
 // ErrUnsupported means that the kernel has no way to list flows (CONFIG_NF_CT_NETLINK).
 var ErrUnsupported = errors.New("the kernel can't list the connections that it tracks")
 
-// A Flow is what the kernel tracks of one connection, or of the datagrams between two ends. Ports
+// A Flow is one connection that the kernel tracks, or the datagrams between two ends. Ports
 // are 0 for protocols that have none.
 type Flow struct {
 	Protocol byte // unix.IPPROTO_TCP

@@ -62,9 +62,7 @@ func (e elements) of(belongs func(link string) bool) elements {
 	owner := map[netip.Addr]string{}
 	for _, set := range []string{source4, source6} {
 		for _, x := range e[set] {
-			if a, ok := netip.AddrFromSlice(x.Key[16:]); ok {
-				owner[a] = linkOf(x.Key)
-			}
+			owner[sourceOf(x)] = linkOf(x.Key)
 		}
 	}
 	out := elements{}
@@ -178,12 +176,16 @@ func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	if err != nil {
 		return err
 	}
+	gone := all.of(func(l string) bool { return l == "" || l == link })
+	if err := u.expect(conn, sources(gone)...); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return linkOf(x.Key) != link }) {
 		if left, err := u.stopForwarding(); err != nil || !left {
 			return errors.Join(err, ruleset.Delete(conn, u.config.Table))
 		}
 	}
-	if gone := all.of(func(l string) bool { return l == "" || l == link }); len(gone) > 0 {
+	if len(gone) > 0 {
 		if err := u.change(conn, nil, gone); err != nil {
 			return err
 		}

@@ -62,13 +62,7 @@ func (s Strangers) write(path string) error {
 			fmt.Fprintln(&text, strings.Join(append([]string{f.name}, links...), " "))
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path+".new", []byte(text.String()), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return writeFile(path, text.String())
 }
 
 func (s Strangers) equal(o Strangers) bool {

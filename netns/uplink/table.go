@@ -130,6 +130,9 @@ func fromGroups(c Config) []ruleset.Rule {
 		ruleset.NewRule("to the link", ruleset.NeighbourDiscovery(), ruleset.DestIn(solicitedNodes), ruleset.Accept()),
 		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
+		// Connection tracking takes such a packet for the first of a flow, so a connection that was
+		// published once would go on as one that the group opened.
+		ruleset.NewRule("of no connection", ruleset.OpensNoTCP(), ruleset.Count(chainStray), ruleset.RejectTCP()),
 		ruleset.NewRule("has an allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(listed)),
 	}
 	for _, p := range append(slices.Clone(c.Reserved), c.Prefix4, c.Prefix6) {

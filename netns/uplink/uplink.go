@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/netns/ruleset"
@@ -26,6 +27,10 @@ type Config struct {
 	// [Uplink.Ensure] turned forwarding on, until the host boots again: see [ReadStrangers]. Who
 	// removes it lets them. Empty means that all of them may.
 	Forwarding string
+	// Unjudged is the file with the addresses whose rules have changed and whose flows have not
+	// been judged since; see flows.go. It must not outlive a boot. Empty means that only this
+	// process remembers them.
+	Unjudged string
 	// Reserved are addresses that no group reaches unless its allow list names them, such as
 	// metadata services. Required.
 	Reserved []netip.Prefix
@@ -43,6 +48,9 @@ type Uplink struct {
 
 	known   elements // as of knownAt
 	knownAt ruleset.Generation
+
+	pending      []netip.Addr // see unjudged
+	unjudgedRead bool         // pending has what the file had
 }
 
 // An Entry has the rights of one link. A link's name is that of its host's end.
@@ -84,12 +92,31 @@ func (u *Uplink) Ensure() error {
 		if err := u.refresh(); err != nil {
 			return err
 		}
-		if _, err := ruleset.Apply(conn, u.table); err != nil {
+		if err := u.apply(conn); err != nil {
 			return err
 		}
 		u.outdated = false
+		if err := u.judge(conn, withEntry); err != nil {
+			return err
+		}
 		return forward(u.families())
 	})
+}
+
+// apply puts the table in force. If it differed, the flows of all groups are to be judged.
+func (u *Uplink) apply(conn *ruleset.Conn) error {
+	if ok, err := ruleset.Matches(conn, u.table); err != nil || ok {
+		return err
+	}
+	all, err := u.read(conn)
+	if err != nil {
+		return err
+	}
+	if err := u.expect(conn, sources(all)...); err != nil {
+		return err
+	}
+	_, err = ruleset.Apply(conn, u.table)
+	return err
 }
 
 // refresh makes the table's value anew if the file of strangers has changed.
@@ -102,8 +129,8 @@ func (u *Uplink) refresh() error {
 	return nil
 }
 
-// InForce reports whether the host forwards, and the table is whole and holds exactly this entry
-// for the entry's link.
+// InForce reports whether the host forwards, the table is whole and holds exactly this entry for
+// the entry's link, and no flow of the group may be left that the rules refuse.
 func (u *Uplink) InForce(e Entry) (bool, error) {
 	if !u.Forwards() {
 		return false, nil
@@ -118,36 +145,51 @@ func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 			return err
 		}
 		add, del, err := u.diff(conn, e)
-		ok = len(add)+len(del) == 0
+		if ok = len(add)+len(del) == 0; err != nil || !ok {
+			return err
+		}
+		pending, err := u.unjudged(conn)
+		ok = !slices.ContainsFunc(pending, func(a netip.Addr) bool { return slices.Contains(e.Group, a) })
 		return err
 	})
-	return ok, err
+	return ok && err == nil, err
 }
 
-// Put makes this the only entry of the link, in one batch. The table must exist: call
-// [Uplink.Ensure] before.
+// Put makes this the only entry of the link, in one batch, and then deletes the flows that the
+// rules refuse now. The table must exist: call [Uplink.Ensure] before.
 func (u *Uplink) Put(e Entry) error {
 	if err := e.validate(); err != nil {
 		return err
 	}
 	return u.locked(func(conn *ruleset.Conn) error {
 		add, del, err := u.diff(conn, e)
-		if err != nil || len(add)+len(del) == 0 {
+		if err != nil {
 			return err
 		}
-		if err := u.change(conn, add, del); err != nil {
-			return fmt.Errorf("table %q, link %q: %w", u.config.Table, e.Link, err)
+		own := append(sources(del), e.Group...)
+		if len(add)+len(del) > 0 {
+			if err := u.expect(conn, own...); err != nil {
+				return err
+			}
+			if err := u.change(conn, add, del); err != nil {
+				return fmt.Errorf("table %q, link %q: %w", u.config.Table, e.Link, err)
+			}
 		}
-		return nil
+		return u.judge(conn, func(a netip.Addr, hasEntry bool) bool { return hasEntry || slices.Contains(own, a) })
 	})
 }
 
-// Delete deletes the entry of a link. With the last link it turns off the forwarding that
-// [Uplink.Ensure] turned on, and deletes the table. If links were made meanwhile, others may rely
-// on forwarding: then it stays on, and the table stays, to keep strangers apart. An absent entry is
-// no error.
+// Delete deletes the entry of a link and the flows of its group. With the last link it turns off
+// the forwarding that [Uplink.Ensure] turned on, and deletes the table. If links were made
+// meanwhile, others may rely on forwarding: then it stays on, and the table stays, to keep
+// strangers apart. An absent entry is no error.
 func (u *Uplink) Delete(link string) error {
-	return u.locked(func(conn *ruleset.Conn) error { return u.remove(conn, link) })
+	return u.locked(func(conn *ruleset.Conn) error {
+		if err := u.remove(conn, link); err != nil {
+			return err
+		}
+		return u.judge(conn, anyAddress)
+	})
 }
 
 func (u *Uplink) locked(f func(*ruleset.Conn) error) error {

@@ -61,6 +61,10 @@ func (l Layout) DenialsPath(group string) string {
 // turned forwarding on. A boot removes it, as it turns forwarding off.
 func (l Layout) ForwardingPath() string { return filepath.Join(l.RunDir, "forwarding") }
 
+// UnjudgedPath returns the file with the addresses of groups whose rules have changed and whose
+// open flows have not been compared with them yet. It does not outlive a boot.
+func (l Layout) UnjudgedPath() string { return filepath.Join(l.RunDir, "unjudged") }
+
 // CgroupPath returns the cgroup that the runtime makes for a container and removes with it, from
 // the root of the hierarchy. Below the container's own cgroup it can't take that one along.
 func (l Layout) CgroupPath(group string, role spec.Role, container string) string {
