@@ -79,6 +79,7 @@ type Counters struct {
 	AmbassadorDenied   ruleset.Counter `json:"ambassador_denied"`  // not on its allow list
 	AmbassadorIn       ruleset.Counter `json:"ambassador_in"`      // arrived
 	Quota              ruleset.Counter `json:"quota_denied"`       // of the ambassador, after its quota was spent
+	FlowsFull          ruleset.Counter `json:"flows_full"`         // UDP of the ambassador, while it had too many flows open
 	MembersOut         ruleset.Counter `json:"members_out"`        // left; egress direct only
 	MembersTCP         ruleset.Counter `json:"members_tcp_denied"` // refused with a reset
 	MembersOther       ruleset.Counter `json:"members_other_denied"`
@@ -102,7 +103,7 @@ func ReadCounters(ns *os.File) (Counters, error) {
 		return Counters{}, err
 	}
 	return Counters{
-		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied],
+		AmbassadorOut: t[ambassadorOut], AmbassadorDenied: t[ambassadorDenied], AmbassadorIn: t[ambassadorIn], Quota: t[quotaDenied], FlowsFull: t[flowsFull],
 		MembersOut: t[membersOut], MembersTCP: t[membersTCPDenied], MembersOther: t[membersDenied], MembersIn: t[membersInDenied], MembersIntercepted: t[membersLed],
 		KernelOut: t[kernelOut], KernelIn: t[kernelIn], UnknownOut: t[unknownOutDenied], UnknownIn: t[unknownInDenied],
 	}, nil

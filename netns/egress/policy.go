@@ -47,7 +47,10 @@ type Policy struct {
 	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is
 	// redirected to it. 0 means refused.
 	Intercept uint16
-	Quota     uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
+	// Opened are flows that are open already. They are remembered if the namespace has no memory of
+	// flows yet, as that of an older daemon. Otherwise they are ignored.
+	Opened []Flow
+	Quota  uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.

@@ -10,12 +10,10 @@ import (
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
-// If the ambassador has a quota, packets that would pass go through chains of their own. Packets
-// without a socket (handshakes, last ACKs) and loopback are exempt.
+// If the ambassador has a quota, packets that would pass are counted against it ([passChains]).
+// Packets without a socket (handshakes, last ACKs) and loopback are exempt.
 const (
 	quotaPrefix = "quota_"
-	passOutName = "pass_out"
-	passInName  = "pass_in"
 	spent       = "spent"
 )
 
@@ -29,41 +27,13 @@ func createQuota(p Policy) ruleset.Quota {
 	return ruleset.Quota{Name: fmt.Sprint(quotaPrefix, p.Quota), Bytes: p.Quota, Counted: []string{ambassadorOut, ambassadorIn}}
 }
 
-// passOut returns the verdict for packets that the ambassador may send.
-func passOut(p Policy) []ruleset.Expr {
-	if p.limited() {
-		return ruleset.Goto(passOutName)
-	}
-	return append(ruleset.Count(ambassadorOut), ruleset.Accept()...)
-}
-
-// passIn returns the verdict for packets to the ambassador.
-func passIn(p Policy) []ruleset.Expr {
-	if p.limited() {
-		return ruleset.Goto(passInName)
-	}
-	return append(ruleset.Count(ambassadorIn), ruleset.Accept()...)
-}
-
-// quotaChains let no packet pass when the quota is spent. What the ambassador sends then is refused
-// at once, as elsewhere. But no destination is recorded, because the refusal is not about the
-// destination.
-func quotaChains(p Policy) []ruleset.Chain {
-	over := ruleset.Over(createQuota(p).Name)
-	return []ruleset.Chain{
-		{Name: passOutName, Rules: []ruleset.Rule{
-			ruleset.NewRule("", over, ruleset.Goto(spent)),
-			ruleset.NewRule("", ruleset.Count(ambassadorOut), ruleset.Accept()),
-		}},
-		{Name: passInName, Rules: []ruleset.Rule{
-			ruleset.NewRule("", over, ruleset.Count(quotaDenied), ruleset.Drop()),
-			ruleset.NewRule("", ruleset.Count(ambassadorIn), ruleset.Accept()),
-		}},
-		{Name: spent, Rules: []ruleset.Rule{
-			ruleset.NewRule("", ruleset.Count(quotaDenied)),
-			ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
-			ruleset.NewRule("", ruleset.Reject()),
-		}},
+// spentRules refuse at once what the ambassador sends when its quota is spent, as elsewhere. But no
+// destination is recorded, because the refusal is not about the destination.
+func spentRules() []ruleset.Rule {
+	return []ruleset.Rule{
+		ruleset.NewRule("", ruleset.Count(quotaDenied)),
+		ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
+		ruleset.NewRule("", ruleset.Reject()),
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	ambassadorDenied = "ambassador_denied"
 	ambassadorIn     = "ambassador_in"
 	quotaDenied      = "quota_denied"
+	flowsFull        = "flows_full"
 	membersOut       = "members_out"
 	membersTCPDenied = "members_tcp_denied"
 	membersDenied    = "members_other_denied"
@@ -49,7 +50,7 @@ var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6
 func createTable(p Policy) ruleset.Table {
 	t := ruleset.Table{
 		Name: TableName,
-		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, quotaDenied, membersOut, membersTCPDenied, membersDenied,
+		Counters: []string{ambassadorOut, ambassadorDenied, ambassadorIn, quotaDenied, flowsFull, membersOut, membersTCPDenied, membersDenied,
 			membersInDenied, membersLed, kernelOut, kernelIn, unknownOutDenied, unknownInDenied},
 		Sets: createSets(p),
 		Chains: []ruleset.Chain{
@@ -77,9 +78,9 @@ func createTable(p Policy) ruleset.Table {
 			{Name: newFlow, Rules: newFlowRules(p)},
 		},
 	}
+	t.Chains = append(t.Chains, passChains(p)...)
 	if p.limited() {
 		t.Quotas = []ruleset.Quota{createQuota(p)}
-		t.Chains = append(t.Chains, quotaChains(p)...)
 	}
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
@@ -130,7 +131,7 @@ func outputRules(p Policy) []ruleset.Rule {
 	default:
 		return []ruleset.Rule{loopback, drop}
 	}
-	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), passOut(p))
+	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(passOut))
 	if len(p.Allow) > 0 {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
@@ -147,10 +148,11 @@ func outputRules(p Policy) []ruleset.Rule {
 		drop)
 }
 
-// directOutput lets every packet out. The first two rules only count.
+// directOutput lets every packet out. The first two rules only count, and remember whom the
+// ambassador calls, for a later policy.
 func directOutput(p Policy) (rules []ruleset.Rule) {
 	if p.Ambassador.ID != 0 {
-		rules = append(rules, ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Count(ambassadorOut), ruleset.Accept()))
+		rules = append(rules, ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(passOut)))
 	}
 	if p.Members.ID != 0 {
 		rules = append(rules, ruleset.NewRule("3: members may leave", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersOut), ruleset.Accept()))
@@ -177,7 +179,7 @@ func inputRules(p Policy) []ruleset.Rule {
 	rules := []ruleset.Rule{
 		loopback,
 		unpublished,
-		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), passIn(p)),
+		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(passIn)),
 		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
 		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
 		// If a caller returns while its last connection is in TIME-WAIT, that is the socket found,
@@ -208,15 +210,21 @@ func icmpErrors() []ruleset.Rule {
 // datagram from a published port passes to any destination. The host's side tracks connections, and
 // stops it there if it is no reply.
 func doorRules(p Policy) []ruleset.Rule {
+	if !p.admits() {
+		return nil
+	}
 	return []ruleset.Rule{
 		ruleset.NewRule("a new connection", ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN), ruleset.Goto(newFlow)),
-		ruleset.NewRule("a reply", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), passOut(p)),
+		ruleset.NewRule("a reply", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldSPort), ruleset.Goto(passOut)),
 		ruleset.NewRule("", ruleset.Goto(newFlow)),
 	}
 }
 
 func newFlowRules(p Policy) []ruleset.Rule {
-	rules := allowed.Rules(nil, passOut(p))
+	if !p.admits() {
+		return nil
+	}
+	rules := allowed.Rules(nil, ruleset.Goto(passOut))
 	return append(rules, ruleset.NewRule("", ruleset.Goto(refuseAmbassador)))
 }
 
@@ -231,7 +239,8 @@ func createSets(p Policy) []ruleset.Set {
 	for i := range sets {
 		sets[i].Elements = elements[sets[i].Name]
 	}
-	return append(append([]ruleset.Set{ports}, sets...), denials.Sets()...)
+	sets = append(append([]ruleset.Set{ports}, sets...), denials.Sets()...)
+	return append(sets, flowSets(p)...)
 }
 
 func comparePorts(a, b Port) int {

@@ -55,8 +55,8 @@ var (
 	anySize  = regexp.MustCompile(`(?m)^\t\tsize 65535\n`) // shown only after a rule has filled the set
 )
 
-// normal sorts the elements of sets, which the kernel lists in any order, and the counters, sets and
-// chains, which it lists as they were made.
+// normal sorts the elements of sets, which the kernel lists in any order, and the counters, sets
+// and chains, which it lists as they were made.
 func normal(listing string) string {
 	var found []string
 	listing = parts.ReplaceAllStringFunc(anySize.ReplaceAllString(listing, ""), func(part string) string {

@@ -69,7 +69,7 @@ func write(conn *Conn, t Table, found finding) error {
 	}
 	for _, s := range t.Sets {
 		elements := s.Elements
-		if s.Open {
+		if s.Open && found.sets[s.Name] {
 			elements = kept.elements[s.Name]
 		}
 		if err := addSet(conn, s.Handle(t.Name), elements); err != nil {
@@ -98,7 +98,7 @@ func addSet(conn *Conn, h *nftables.Set, elements []nftables.SetElement) error {
 	return AddElements(conn, h, elements)
 }
 
-// contents are what a table holds that no rule has: counts and the elements of open sets.
+// contents are the counts and the elements of open sets of a table.
 type contents struct {
 	counts   map[string]Counter
 	elements map[string][]nftables.SetElement
@@ -130,10 +130,10 @@ func readContents(conn *Conn, t Table, found finding) (contents, error) {
 	})
 }
 
-// repair changes only the sets, counters, rules, elements, quotas and chains that differ. Adding costs little. For
-// each deletion the kernel waits for grace periods before it frees memory, and others wait for the
-// kernel. Sets, quotas and chains are made before the rules that name them, and deleted after
-// those.
+// repair changes only the sets, counters, rules, elements, quotas and chains that differ. Adding
+// costs little. For each deletion the kernel waits for grace periods before it frees memory, and
+// others wait for the kernel. Sets, quotas and chains are made before the rules that name them, and
+// deleted after those.
 func repair(conn *Conn, t Table, found finding) error {
 	for _, name := range t.Counters {
 		if !found.counters[name] {

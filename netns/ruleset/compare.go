@@ -73,6 +73,20 @@ func Exists(conn *Conn, name string) (bool, error) {
 	}
 }
 
+// HasSet reports whether a table has a set of that name.
+func HasSet(conn *Conn, table, set string) (bool, error) {
+	return Read(conn, func(at Generation) (bool, error) {
+		if known, ok := recall(at, table); ok {
+			return slices.ContainsFunc(known.Sets, func(s Set) bool { return s.Name == set }), nil
+		}
+		if ok, err := Exists(conn, table); err != nil || !ok {
+			return false, err
+		}
+		got, err := conn.GetSets(&nftables.Table{Name: table, Family: nftables.TableFamilyINet})
+		return slices.ContainsFunc(got, func(s *nftables.Set) bool { return s.Name == set }), err
+	})
+}
+
 // compare reads the table at a generation, or recalls it. A table that looks as wanted is as
 // wanted, whatever other tables did meanwhile. One that looks different is read again.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
@@ -151,9 +165,9 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	return f, nil
 }
 
-// compareShape compares chains, sets, counters and quotas, which can be added and deleted one by one.
-// It returns false if a chain has another hook than wanted, or a set is of another kind: the kernel
-// can change neither.
+// compareShape compares chains, sets, counters and quotas, which can be added and deleted one by
+// one. It returns false if a chain has another hook than wanted, or a set is of another kind: the
+// kernel can change neither.
 func (f *finding) compareShape(got map[string]Base, t Table) bool {
 	if len(f.sets) != len(t.Sets) || len(f.counters) != len(t.Counters) {
 		f.likeness = sameShape

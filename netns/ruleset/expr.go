@@ -257,13 +257,16 @@ func SetMark(mark uint32) []expr.Any {
 }
 
 // SourcePort matches TCP packets from a port.
-func SourcePort(port uint16) []expr.Any { return tcpPort(0, port) }
+func SourcePort(port uint16) []expr.Any { return protocolPort(unix.IPPROTO_TCP, 0, port) }
 
 // DestPort matches TCP packets to a port.
-func DestPort(port uint16) []expr.Any { return tcpPort(2, port) }
+func DestPort(port uint16) []expr.Any { return protocolPort(unix.IPPROTO_TCP, 2, port) }
 
-func tcpPort(offset uint32, port uint16) []expr.Any {
-	return append(L4Proto(unix.IPPROTO_TCP), payload(expr.PayloadBaseTransportHeader, offset, 2), compareTo(expr.CmpOpEq, Port(port)...))
+// UDPTo matches UDP packets to a port.
+func UDPTo(port uint16) []expr.Any { return protocolPort(unix.IPPROTO_UDP, 2, port) }
+
+func protocolPort(protocol byte, offset uint32, port uint16) []expr.Any {
+	return append(L4Proto(protocol), payload(expr.PayloadBaseTransportHeader, offset, 2), compareTo(expr.CmpOpEq, Port(port)...))
 }
 
 // Redirect sends a TCP connection that begins here to a port of the loopback: redirect to.

@@ -70,6 +70,7 @@ var written = map[string][][]expr.Any{
 	"ToLoopback":         {ToLoopback()},
 	"ToMulticast":        {ToMulticast()},
 	"ToUnicast":          {ToUnicast()},
+	"UDPTo":              {UDPTo(53)},
 	"Untrack":            {Untrack()},
 	"Update":             {Update("dynamic", FieldIIFName, FieldL4Proto, FieldDest4, FieldDPort), Update("dynamic", FieldIIFName, FieldL4Proto, FieldDest4, FieldNoPort)},
 }

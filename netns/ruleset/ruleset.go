@@ -41,7 +41,8 @@ type Set struct {
 	Concat   bool                 // the key has several fields
 	Interval bool                 // elements are ranges: KeyEnd is set on each
 	Data     *nftables.SetDatatype
-	// Elements are exactly the elements of the set. Ignored if Open is set.
+	// Elements are exactly the elements of the set. If Open is set, they are those that it begins
+	// with.
 	Elements []nftables.SetElement
 	// Open means that elements change independently of the table: [Apply] leaves them alone.
 	Open bool
@@ -52,8 +53,9 @@ type Set struct {
 }
 
 // DynamicSize is the most elements of a set that rules fill and that has no other size. The kernel
-// shows it once a rule fills the set (nft_dynset_init), and allocates memory as the set grows. For a
-// set with a size it allocates a table for all elements at once (nft_rhash_init): 2 MB for 65,535.
+// shows it once a rule fills the set (nft_dynset_init), and allocates memory as the set grows. For
+// a set with a size it allocates a table for all elements at once (nft_rhash_init): 2 MB for
+// 65,535.
 const DynamicSize = 0xffff
 
 // sameSize reports whether the kernel's size is the wanted one.
