@@ -57,7 +57,7 @@ func TestCounterLines(t *testing.T) {
 	n := func(packets uint64) host.Count { return host.Count{Packets: packets} }
 	everything := &host.Counters{
 		AmbassadorOut: n(1), AmbassadorDenied: n(2), AmbassadorIn: n(3), MembersOut: n(4), MembersTCP: n(5), MembersOther: n(6),
-		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersIntercepted: n(10), Quota: n(11),
+		MembersIn: n(7), UnknownOut: n(8), UnknownIn: n(9), MembersIntercepted: n(10), Quota: n(11), FlowsFull: n(12),
 	}
 	for _, c := range []struct {
 		name     string
@@ -75,6 +75,7 @@ func TestCounterLines(t *testing.T) {
 			"members: 10 led to the ambassador",
 			"ambassador: 1 out, 3 in, 2 refused by allow",
 			"ambassador: 11 refused because the quota is spent",
+			"ambassador: 12 refused because it had too many UDP flows open",
 			"unknown: 17 dropped, neither from nor to a process of the group",
 		}},
 		{"sealed", spec.EgressNone, everything, []string{

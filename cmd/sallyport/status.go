@@ -160,6 +160,9 @@ func counterLines(e spec.Egress, c *host.Counters) []string {
 		if n := c.Quota.Packets; n > 0 {
 			lines = append(lines, fmt.Sprintf("ambassador: %d refused because the quota is spent", n))
 		}
+		if n := c.FlowsFull.Packets; n > 0 {
+			lines = append(lines, fmt.Sprintf("ambassador: %d refused because it had too many UDP flows open", n))
+		}
 	}
 	if n := c.UnknownOut.Packets + c.UnknownIn.Packets; n > 0 {
 		lines = append(lines, fmt.Sprintf("unknown: %d dropped, neither from nor to a process of the group", n))

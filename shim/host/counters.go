@@ -8,6 +8,7 @@ type Counters struct {
 	AmbassadorDenied   Count `json:"ambassador_denied"`  // not on its allow list
 	AmbassadorIn       Count `json:"ambassador_in"`      // arrived
 	Quota              Count `json:"quota_denied"`       // from and to the ambassador, after its quota was used up
+	FlowsFull          Count `json:"flows_full"`         // UDP of the ambassador, while it had too many flows open
 	MembersOut         Count `json:"members_out"`        // left; egress direct only
 	MembersTCP         Count `json:"members_tcp_denied"` // refused with a reset
 	MembersOther       Count `json:"members_other_denied"`

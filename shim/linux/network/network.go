@@ -17,9 +17,12 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/conntrack"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -87,7 +90,7 @@ func New(c Config) (*Network, error) {
 
 // uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.
 func uplinkConfig(l layout.Layout, pool addrs.Pool) uplink.Config {
-	return uplink.Config{Table: l.Table, Forwarding: l.ForwardingPath(), Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
+	return uplink.Config{Table: l.Table, Forwarding: l.ForwardingPath(), Unjudged: l.UnjudgedPath(), Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
 		Reserved: append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))}
 }
 
@@ -125,7 +128,11 @@ func (n *Network) Seal(_ context.Context, group string) error {
 	if ok, err := egress.Denies(ns); err != nil || ok {
 		return err
 	}
-	_, err = egress.Apply(ns, egress.Policy{Mode: egress.Sealed})
+	policy := egress.Policy{Mode: egress.Sealed}
+	if policy.Opened, err = n.opened(ns, group); err != nil {
+		return err
+	}
+	_, err = egress.Apply(ns, policy)
 	return err
 }
 
@@ -143,6 +150,9 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	defer ns.Close()
+	if policy.Opened, err = n.opened(ns, want.Name); err != nil {
+		return err
+	}
 	before, err := netns.ReservedPorts(ns)
 	if err != nil {
 		return err
@@ -166,6 +176,41 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	return errors.Join(err, n.disconnect(want.Name))
+}
+
+// opened returns the UDP flows that the group has open, as the host tracks them, if its rules don't
+// remember them: those of an older daemon, or none.
+func (n *Network) opened(ns *os.File, group string) ([]egress.Flow, error) {
+	if ok, err := egress.Remembers(ns); err != nil || ok {
+		return nil, err
+	}
+	own, _, err := netns.LinkAddresses(n.linkName(group))
+	if err != nil {
+		return nil, err
+	}
+	pair, ok := n.findPair(own)
+	if !ok {
+		return nil, nil
+	}
+	flows, err := conntrack.With(pair.Group()...)
+	if err != nil {
+		return nil, explainFlows(err)
+	}
+	var out []egress.Flow
+	for _, f := range flows {
+		if f.Protocol == unix.IPPROTO_UDP && slices.Contains(pair.Group(), f.From.Addr()) {
+			out = append(out, egress.Flow{Remote: f.To, Port: f.From.Port()})
+		}
+	}
+	return out, nil
+}
+
+// explainFlows adds a hint if the kernel can't list the flows that it tracks.
+func explainFlows(err error) error {
+	if errors.Is(err, conntrack.ErrUnsupported) {
+		return &hint.Error{Err: err, Hint: "CONFIG_NF_CT_NETLINK is needed; try `modprobe nf_conntrack_netlink`"}
+	}
+	return err
 }
 
 // closePorts puts up the wanted fence, with these ports in it, and reserves them.
@@ -203,7 +248,7 @@ func explain(err error, policy egress.Policy) error {
 // disconnect removes the link and the host's entry for it.
 func (n *Network) disconnect(group string) error {
 	link := n.linkName(group)
-	err := errors.Join(netns.RemoveLink(link), n.uplink.Delete(link))
+	err := errors.Join(netns.RemoveLink(link), explainFlows(n.uplink.Delete(link)))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.assigned, group)
@@ -225,11 +270,11 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	if err := n.uplink.Ensure(); err != nil {
-		return err
+		return explainFlows(err)
 	}
 	// The entry comes before the link, so that no packet passes the link without the host's rules.
 	if err := n.uplink.Put(entry); err != nil {
-		return err
+		return explainFlows(err)
 	}
 	err = netns.Apply(n.config(want, pair))
 	if errors.Is(err, netns.ErrNoRate) {

@@ -223,6 +223,7 @@ func countersOf(c egress.Counters) host.Counters {
 		AmbassadorDenied:   host.Count(c.AmbassadorDenied),
 		AmbassadorIn:       host.Count(c.AmbassadorIn),
 		Quota:              host.Count(c.Quota),
+		FlowsFull:          host.Count(c.FlowsFull),
 		MembersOut:         host.Count(c.MembersOut),
 		MembersTCP:         host.Count(c.MembersTCP),
 		MembersOther:       host.Count(c.MembersOther),
