@@ -46,6 +46,7 @@ var titles = []string{
 	inboundTitle,
 	loopbackTitle,
 	flowsTitle,
+	outlivedTitle,
 	reachTitle,
 	churnTitle,
 	floodTitle,
