@@ -53,7 +53,7 @@ func Open(c Config) (*Journal, error) {
 		c.MaxFileSize = 1 << 20
 	}
 	dir := c.Layout.EventsDir()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	denials, err := openEventFile(filepath.Join(dir, "denials"), c.MaxFileSize)
@@ -65,6 +65,16 @@ func Open(c Config) (*Journal, error) {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), denials.close())
 	}
 	return &Journal{now: c.Now, denials: denials, others: others, followers: map[*follower]struct{}{}}, nil
+}
+
+// makeFolder makes the folder of the journal. What stands in its place is set aside.
+func makeFolder(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		if _, err := (disk.Disk{}).SetAside(dir); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(dir, 0o700)
 }
 
 // Close closes the journal. Each Events call that follows it returns an error.
@@ -130,33 +140,78 @@ func (f *eventFile) oldPath() string { return f.path + ".old.jsonl" }
 
 func openEventFile(path string, maxSize int64) (*eventFile, error) {
 	f := &eventFile{path: path, maxSize: maxSize}
-	if err := f.open(); err != nil {
-		return nil, err
-	}
-	last := make([]byte, 1)
-	if f.size > 0 {
-		if _, err := f.file.ReadAt(last, f.size-1); err != nil {
-			return nil, errors.Join(err, f.close())
-		}
-		f.torn = last[0] != '\n'
-	}
-	return f, nil
+	return f, f.open()
 }
 
+// open opens the new file, and makes it if it is missing.
 func (f *eventFile) open() error {
+	if err := errors.Join(setOddAside(f.oldPath()), setOddAside(f.newPath())); err != nil {
+		return err
+	}
 	file, err := os.OpenFile(f.newPath(), os.O_RDWR|os.O_CREATE|os.O_APPEND, disk.FileMode)
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() { // a pipe would block a write when it is full
-		err = fmt.Errorf("%s is not a plain file: take it away", f.newPath())
-	}
-	if err != nil {
+	if err := f.measure(file); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	f.file, f.size, f.torn = file, info.Size(), false
+	f.file = file
 	return nil
+}
+
+// measure finds out the size of the new file, and whether its last line is incomplete.
+func (f *eventFile) measure(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	torn := false
+	if info.Size() > 0 {
+		last := make([]byte, 1)
+		if _, err := file.ReadAt(last, info.Size()-1); err != nil {
+			return err
+		}
+		torn = last[0] != '\n'
+	}
+	f.size, f.torn = info.Size(), torn
+	return nil
+}
+
+// setOddAside sets aside what is no plain file: a folder can't be written, and a pipe would block a
+// write when it is full.
+func setOddAside(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() {
+		return nil // opening it shows what is wrong
+	}
+	_, err = disk.Disk{}.SetAside(path)
+	return err
+}
+
+// restore opens the new file again if another or none is in its place, such as after the folder was
+// emptied. The events in the old descriptor are lost.
+func (f *eventFile) restore() error {
+	here, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := setOddAside(f.oldPath()); err != nil {
+		return err
+	}
+	if there, err := os.Stat(f.newPath()); err == nil && os.SameFile(here, there) {
+		if there.Size() == f.size {
+			return nil
+		}
+		return f.measure(f.file)
+	}
+	before := f.file
+	if err := makeFolder(filepath.Dir(f.path)); err != nil {
+		return err
+	}
+	if err := f.open(); err != nil {
+		return err
+	}
+	return before.Close()
 }
 
 func (f *eventFile) close() error { return f.file.Close() }
@@ -165,6 +220,9 @@ func (f *eventFile) close() error { return f.file.Close() }
 func (f *eventFile) append(lines []byte) error {
 	if len(lines) == 0 {
 		return nil
+	}
+	if err := f.restore(); err != nil {
+		return err
 	}
 	if f.size > 0 && f.size+int64(len(lines)) > f.maxSize {
 		if err := f.rotate(); err != nil {
@@ -194,6 +252,9 @@ func (f *eventFile) rotate() error {
 
 // newReader returns a reader of the events that the two files have now, the old file first.
 func (f *eventFile) newReader() (*eventReader, error) {
+	if err := f.restore(); err != nil {
+		return nil, err
+	}
 	r := &eventReader{}
 	old, err := hostfile.Open(filepath.Dir(f.path), f.oldPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
@@ -207,6 +209,87 @@ func TestJournalKilledDuringRotation(t *testing.T) {
 	h.record(event("a", group.EventState, "after"))
 	if got := strings.Join(h.texts(group.EventQuery{}), " "); got != "before after" {
 		t.Errorf("it has %q", got)
+	}
+}
+
+// The file was full in the middle of an event when it became the old one. The next file's first
+// event is not taken for the rest of that.
+func TestJournalTornBeforeTheTurn(t *testing.T) {
+	h := newHarness(t)
+	h.record(event("a", group.EventState, "before"))
+	if err := h.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(h.path("others.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.path("others.old.jsonl"), append(whole, whole[:20]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(h.path("others.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	h.record(event("a", group.EventState, "first"), event("a", group.EventState, "second"))
+	if got := strings.Join(h.texts(group.EventQuery{}), " "); got != "before first second" {
+		t.Errorf("it has %q", got)
+	}
+}
+
+// Whatever happens to one of its files, before it is opened or while it is open, the journal has
+// the events that follow.
+func TestJournalWithDamagedFiles(t *testing.T) {
+	damages := map[string]func(path string) error{
+		"missing":   os.Remove,
+		"empty":     func(path string) error { return os.Truncate(path, 0) },
+		"truncated": func(path string) error { return os.Truncate(path, 30) },
+		"garbage":   func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("\xff\x00{"), 5000), 0o600) },
+		"a folder": func(path string) error {
+			return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "more"), 0o700))
+		},
+		"a pipe": func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)) },
+		"newer":  func(path string) error { return os.WriteFile(path, []byte(`{"kind":"odd","version":9}`), 0o600) },
+	}
+	for what, damage := range damages {
+		for _, name := range []string{"denials.jsonl", "denials.old.jsonl", "others.jsonl", "others.old.jsonl", ""} {
+			for _, running := range []bool{false, true} {
+				if name == "" && what != "missing" {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s %s, running %v", name, what, running), func(t *testing.T) {
+					h := newHarness(t)
+					h.config.MaxFileSize = 2000
+					h.reopen()
+					for i := range 30 {
+						h.record(event("a", group.EventDenied, fmt.Sprint(i)), event("a", group.EventState, fmt.Sprint(i)))
+					}
+					if !running {
+						if err := h.journal.Close(); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if name == "" {
+						if err := os.RemoveAll(h.config.Layout.EventsDir()); err != nil {
+							t.Fatal(err)
+						}
+					} else if err := damage(h.path(name)); err != nil {
+						t.Fatal(err)
+					}
+					if !running {
+						h.open()
+					}
+					h.texts(group.EventQuery{})
+					h.record(event("a", group.EventDenied, "denied"), event("a", group.EventState, "entered"))
+					for kind, want := range map[group.EventKind]string{group.EventDenied: "denied", group.EventState: "entered"} {
+						got := h.texts(group.EventQuery{Kinds: []group.EventKind{kind}})
+						if len(got) == 0 || got[len(got)-1] != want {
+							t.Errorf("%s: %q", kind, got)
+						}
+					}
+				})
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hostfile"
@@ -24,9 +25,10 @@ type eventReader struct {
 // maxLine is longer than any line that Record writes.
 const maxLine = 16 << 10
 
+// add adds a file, which begins a line: the one before may end with a torn line.
 func (r *eventReader) add(f *hostfile.File, size int64) {
 	r.files = append(r.files, f)
-	r.parts = append(r.parts, io.NewSectionReader(f, 0, size))
+	r.parts = append(r.parts, io.NewSectionReader(f, 0, size), strings.NewReader("\n"))
 }
 
 func (r *eventReader) close() error {
