@@ -78,7 +78,11 @@ func (s *Server) status(r *http.Request) (any, error) {
 func (s *Server) problems(*http.Request) (any, error) {
 	body := problemsBody{Problems: []FileProblem{}}
 	for _, p := range s.Keeper.Problems() {
-		body.Problems = append(body.Problems, FileProblem{p.Path, p.Err.Error()})
+		text := p.Err.Error()
+		if h := hint.Of(p.Err); h != "" {
+			text += "; " + h
+		}
+		body.Problems = append(body.Problems, FileProblem{p.Path, text})
 	}
 	return body, nil
 }

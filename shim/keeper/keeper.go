@@ -144,11 +144,13 @@ func (k *Keeper) Load(ctx context.Context) error {
 	return k.load(nil, nil)
 }
 
-// Problems returns the files that cannot be used, as of the last load.
+// Problems returns the files that cannot be used, as of the last load, and the damaged ones that
+// were set aside.
 func (k *Keeper) Problems() []group.FileProblem {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Clone(k.loaded.Problems)
+	problems := slices.Clone(k.loaded.Problems)
+	k.mu.Unlock()
+	return append(problems, k.config.Store.Aside()...)
 }
 
 // Status returns the status of one group, or, if group is "", of every group, sorted by name. The

@@ -25,6 +25,10 @@ func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[strin
 		default: // the load that comes first will ask again
 		}
 	}
+	for _, m := range l.Mended {
+		k.config.Log.Warn(m.Text, "group", m.Group)
+		k.config.Record(group.Event{Group: m.Group, Kind: group.EventMended, Text: m.Text})
+	}
 	k.logProblems(l.Problems)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -80,6 +84,13 @@ func joinProblems(all []group.FileProblem) error {
 		errs = append(errs, fmt.Errorf("and %d more files; \"sallyport ps --all\" lists them", more))
 	}
 	return hint.Join(errs)
+}
+
+// known reports whether the last load had the same problem, so that it was logged.
+func (k *Keeper) known(p group.FileProblem) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.loaded.Problems, func(o group.FileProblem) bool { return o.Path == p.Path && o.Err.Error() == p.Err.Error() })
 }
 
 // setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A

@@ -50,6 +50,8 @@ type Config struct {
 type RecordStore interface {
 	// Ended returns how the generation has ended by itself. Nil means that it has not.
 	Ended(group string, generation int) (*group.Ended, error)
+	// KnowsEnd reports whether there is a record of that, even of another generation.
+	KnowsEnd(group string) bool
 	// SetEnded saves how the group has ended. A nil e forgets it.
 	SetEnded(group string, e *group.Ended) error
 	// Restarts returns how the group's containers have ended. Nothing saved is empty records.

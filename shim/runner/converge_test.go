@@ -50,6 +50,7 @@ func (m *memoryRecords) Ended(_ string, generation int) (*group.Ended, error) {
 }
 
 func (m *memoryRecords) SetEnded(_ string, e *group.Ended) error { m.ended = e; return nil }
+func (m *memoryRecords) KnowsEnd(string) bool                    { return m.ended != nil }
 
 func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.saved, nil }
 

@@ -2,6 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -214,6 +216,9 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	}
 	e, err = r.config.Records.Ended(r.group, d.wanted.Generation)
 	if !d.forgetEnd {
+		if r.endLost(err) {
+			e, err = r.restoreEnd(d)
+		}
 		return e, false, err
 	}
 	undone = e != nil
@@ -224,6 +229,24 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 	defer r.mu.Unlock()
 	r.desired.forgetEnd, r.desired.start = false, false // asked for again only after the group can end again
 	return nil, undone, nil
+}
+
+// endLost reports whether the record of a job's end is lost: the journal has that the job has
+// completed. Without the record, the job would run once more. err is that of reading it.
+func (r *Runner) endLost(err error) bool {
+	return r.recordedState == group.Completed && (errors.Is(err, store.ErrDamaged) || err == nil && !r.config.Records.KnowsEnd(r.group))
+}
+
+// restoreEnd makes the record of a job's end again.
+func (r *Runner) restoreEnd(d desired) (*group.Ended, error) {
+	e := &group.Ended{Generation: d.generation(), State: group.Completed, At: r.config.Now(), Exits: map[string]group.Exit{}}
+	if err := r.config.Records.SetEnded(r.group, e); err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("how the group has ended was lost. It had completed and stays so: \"sallyport start %s\" runs it again", r.group)
+	r.log.Warn(text, "group", r.group)
+	r.record(group.Event{Group: r.group, Kind: group.EventMended, Text: text})
+	return e, nil
 }
 
 // forgetImages makes the next step resolve the references again, and retain what they mean.

@@ -13,6 +13,9 @@ import (
 // Ended returns how the group's generation has ended by itself. Nil means that it has not.
 func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 	e, err := disk.ReadJSON[group.Ended](s.endedPath(name))
+	if err == nil && e.At.IsZero() {
+		err = disk.Damaged(s.endedPath(name), "it has no time")
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -27,16 +30,24 @@ func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 	return &e, nil
 }
 
-// SetEnded writes down how the group has ended. Nil means that it has not.
-func (s *Store) SetEnded(group string, e *group.Ended) error {
+// KnowsEnd reports whether there is a record of how the group has ended, even an outdated one. A
+// group that has completed has one until it is forgotten.
+func (s *Store) KnowsEnd(group string) bool { return exists(s.endedPath(group)) }
+
+// SetEnded writes down how the group has ended. Nil means that it has not: a record that there is
+// becomes that of no generation.
+func (s *Store) SetEnded(name string, e *group.Ended) error {
 	if e == nil {
-		if err := s.drop(s.endedPath(group)); err != nil {
-			return fmt.Errorf("forget how group %s has ended: %w", group, err)
+		if !s.KnowsEnd(name) {
+			return nil
+		}
+		if err := s.writeJSON(s.endedPath(name), group.Ended{At: s.now()}, durable); err != nil {
+			return fmt.Errorf("forget how group %s has ended: %w", name, err)
 		}
 		return nil
 	}
-	if err := s.writeJSONInFolder(s.endedPath(group), e); err != nil {
-		return fmt.Errorf("write down how group %s has ended: %w", group, err)
+	if err := s.writeJSONInFolder(s.endedPath(name), e); err != nil {
+		return fmt.Errorf("write down how group %s has ended: %w", name, err)
 	}
 	return nil
 }

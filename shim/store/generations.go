@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 const (
@@ -18,29 +20,66 @@ const (
 	maxDefinitions = 4  // definitions of them that stay on disk, besides the rollback target
 )
 
+// A definition is a file of a generation.
+type definition struct {
+	group.Definition
+	// Record is the generation as it was accepted. It is nil in a file of an older daemon.
+	Record *group.Generation `json:"record,omitempty"`
+}
+
 // History returns the generations of a group, the newest first. It is empty for an unknown group.
 func (s *Store) History(name string) ([]group.Generation, error) {
-	all, err := disk.ReadJSON[[]group.Generation](s.historyPath(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	w, err := s.readWantedFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrDamaged) {
 		return nil, fmt.Errorf("read the history of group %s: %w", name, err)
 	}
-	return all, nil
+	return s.history(name, w)
+}
+
+// history is History with the wanted generation at hand.
+func (s *Store) history(name string, w Wanted) ([]group.Generation, error) {
+	all, err := s.readHistoryFile(name)
+	if errors.Is(err, disk.ErrDamaged) || errors.Is(err, fs.ErrNotExist) && w.Generation > 1 {
+		all, err = s.mendHistory(name, w)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the history of group %s: %w", name, err)
+	}
+	return bounded(withNewest(all, w)), nil
+}
+
+// withNewest returns the history with the record of the wanted generation. What the generation is
+// comes from there, and its outcome from the history. A generation that another one followed has
+// had no outcome before that, if the history has none.
+func withNewest(all []group.Generation, w Wanted) []group.Generation {
+	if w.Record == nil || len(all) > 0 && all[0].Number > w.Record.Number {
+		return all
+	}
+	newest := *w.Record
+	if len(all) > 0 && all[0].Number == newest.Number {
+		newest.Outcome, newest.Why = all[0].Outcome, all[0].Why
+		all = all[1:]
+	}
+	return append([]group.Generation{newest}, all...)
 }
 
 // Definition returns what a generation was made from. The error is [group.ErrNoGeneration] if it is
 // not kept.
 func (s *Store) Definition(name string, number int) (group.Definition, error) {
-	d, err := disk.ReadJSON[group.Definition](s.definitionPath(name, number))
+	d, err := s.readDefinition(name, number)
 	if errors.Is(err, fs.ErrNotExist) {
-		return d, group.ErrNoGeneration
+		return d.Definition, group.ErrNoGeneration
+	}
+	if errors.Is(err, disk.ErrDamaged) {
+		return d.Definition, &hint.Error{
+			Err:  fmt.Errorf("generation %d of group %s is lost: %w", number, name, err),
+			Hint: fmt.Sprintf("\"sallyport history %s\" shows the others", name),
+		}
 	}
 	if err != nil {
-		return d, fmt.Errorf("read generation %d of group %s: %w", number, name, err)
+		return d.Definition, fmt.Errorf("read generation %d of group %s: %w", number, name, err)
 	}
-	return d, nil
+	return d.Definition, nil
 }
 
 // RollbackTarget returns the number and the definition of the generation to go back to from the one
@@ -70,16 +109,16 @@ func rollbackTarget(all []group.Generation, digest string) int {
 	return all[i].Number
 }
 
-// recordGeneration adds a new generation to the history. If only the text of the file has changed,
-// it updates the newest one. It is called before the wanted group is written: if the daemon is
-// killed in between, the next one does the same again. It also completes a RecordOutcome or a Pin,
-// if the daemon was killed between their two writes.
-func (s *Store) recordGeneration(w *Wanted, f file) error {
-	all, err := s.History(w.Group.Name)
+// recordGeneration gives w the record of its generation, and writes the definition. If only the
+// text of the file has changed, it updates the record. The record goes into the history with its
+// outcome, or when another generation follows. It is called before the wanted group is written: if
+// the daemon is killed in between, the next one does the same again.
+func (s *Store) recordGeneration(w *Wanted, before Wanted, f file) error {
+	all, err := s.history(w.Group.Name, before)
 	if err != nil {
 		return err
 	}
-	text := textSum(f.bundle.HCL)
+	text := textSum(f.Bundle.HCL)
 	newest := len(all) > 0 && all[0].Number == w.Generation
 	same := newest && all[0].Digest == w.Group.Digest
 	if same {
@@ -87,11 +126,10 @@ func (s *Store) recordGeneration(w *Wanted, f file) error {
 		w.Pins = w.Pins.Merge(&w.Group, all[0].ImageDigests)
 	}
 	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) {
+		if _, err := os.Lstat(s.definitionPath(w.Group.Name, w.Generation)); errors.Is(err, fs.ErrNotExist) {
+			return s.writeDefinition(*w, f, all[0])
+		}
 		return s.dropDefinitions(w.Group.Name, all)
-	}
-	d := group.Definition{Group: w.Group, Bundle: s.fullBundle(f)}
-	if err := s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), d); err != nil {
-		return err
 	}
 	g := group.Generation{
 		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial,
@@ -100,22 +138,40 @@ func (s *Store) recordGeneration(w *Wanted, f file) error {
 	if same {
 		g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why
 	}
-	if newest {
+	if err := s.writeDefinition(*w, f, g); err != nil {
+		return err
+	}
+	ended := !newest && len(all) > 0 && all[0].Outcome != group.Proved
+	switch {
+	case newest:
 		all = all[1:]
-	} else if len(all) > 0 && all[0].Outcome != group.Proved {
+	case ended && w.Setback != nil:
+		all[0].Outcome, all[0].Why = group.TakenBack, w.Setback.Why
+	case ended:
 		all[0].Outcome = group.Replaced
-		if w.Setback != nil {
-			all[0].Outcome, all[0].Why = group.TakenBack, w.Setback.Why
+	}
+	all = bounded(append([]group.Generation{g}, all...))
+	if ended {
+		if err := s.writeJSON(s.historyPath(w.Group.Name), all[1:], whole); err != nil {
+			return err
 		}
 	}
-	return s.writeHistory(w.Group.Name, append([]group.Generation{g}, all...))
+	w.Record = &g
+	return s.dropDefinitions(w.Group.Name, all)
+}
+
+// writeDefinition writes the definition of the newest generation. It is lazy, since the file in the
+// folder has the same text. If it is missing, the next Load writes it.
+func (s *Store) writeDefinition(w Wanted, f file, g group.Generation) error {
+	d := definition{group.Definition{Group: w.Group, Bundle: s.fullBundle(f)}, &g}
+	return s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), d, lazy)
 }
 
 // fullBundle returns a file's bundle with every file that was read for it. The bundle of a file
 // that was put into the folder by hand has no Path: it gets the one in the folder, to which its
 // names are relative.
 func (s *Store) fullBundle(f file) group.Bundle {
-	b := f.bundle
+	b := f.Bundle
 	b.Files = f.read
 	if b.Path == "" {
 		b.Path = s.filePath(b.Name)
@@ -123,10 +179,13 @@ func (s *Store) fullBundle(f file) group.Bundle {
 	return b
 }
 
-// writeHistory writes the history without the generations and definitions that are too old.
-func (s *Store) writeHistory(name string, all []group.Generation) error {
+// bounded returns the history without the generations that are too old, and marks the definitions
+// that are kept.
+func bounded(all []group.Generation) (left []group.Generation) {
+	if len(all) == 0 {
+		return nil
+	}
 	back := rollbackTarget(all, all[0].Digest)
-	var left []group.Generation
 	for i, g := range all {
 		needed := i < maxDefinitions || g.Number == back
 		g.Kept = g.Kept && needed
@@ -134,10 +193,7 @@ func (s *Store) writeHistory(name string, all []group.Generation) error {
 			left = append(left, g)
 		}
 	}
-	if err := s.writeJSON(s.historyPath(name), left); err != nil {
-		return err
-	}
-	return s.dropDefinitions(name, left)
+	return left
 }
 
 // dropDefinitions removes the definitions that the history no longer keeps. A daemon that was
@@ -155,21 +211,17 @@ func (s *Store) RecordOutcome(name string, number int, o group.Outcome, why stri
 		return err
 	}
 	all[0].Outcome, all[0].Why = o, why
-	if err := s.writeHistory(name, all); err != nil || o != group.Proved {
+	all = bounded(all)
+	if err := s.writeJSON(s.historyPath(name), all, whole); err != nil {
 		return err
 	}
-	w, err := disk.ReadJSON[Wanted](s.wantedPath(name))
-	if err != nil || w.Generation != number {
-		return err
-	}
-	w.Proved = true
-	return s.writeJSON(s.wantedPath(name), w)
+	return s.dropDefinitions(name, all)
 }
 
 // forgetHistory removes all generations of a group. The history goes first, so that it never has a
 // generation whose definition is gone.
 func (s *Store) forgetHistory(group string) error {
-	return errors.Join(s.drop(s.historyPath(group)), s.dropDefinitions(group, nil))
+	return errors.Join(s.drop(s.historyPath(group), durable), s.dropDefinitions(group, nil))
 }
 
 func textSum(text []byte) string {

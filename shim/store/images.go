@@ -1,30 +1,28 @@
 package store
 
 import (
-	"errors"
 	"slices"
 
-	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
 // Pin adds digests to a generation, if it is still the newest. It keeps those that the generation
 // has.
 func (s *Store) Pin(group string, number int, p group.ImageDigests) error {
-	all, err := s.History(group)
-	if err != nil {
-		return err
-	}
-	w, err := disk.ReadJSON[Wanted](s.wantedPath(group))
+	w, err := s.readWantedFile(group)
 	if err != nil || w.Generation != number {
 		return err
 	}
-	if len(all) > 0 && all[0].Number == number {
-		all[0].ImageDigests = all[0].ImageDigests.Merge(&w.Group, p)
-		err = s.writeJSON(s.historyPath(group), all)
+	all, err := s.history(group, w)
+	if err != nil {
+		return err
 	}
 	w.Pins = w.Pins.Merge(&w.Group, p)
-	return errors.Join(err, s.writeJSON(s.wantedPath(group), w))
+	if len(all) > 0 && all[0].Number == number {
+		all[0].ImageDigests = all[0].ImageDigests.Merge(&w.Group, p)
+		w.Record = &all[0]
+	}
+	return s.writeJSON(s.wantedPath(group), w, whole)
 }
 
 // DigestsAt returns the digests of a generation. They are nil if it is unknown.

@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -11,17 +9,11 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-// A daemon is killed between the two writes of Pin. The next one makes the second write.
-func TestPinsSurviveAKillBetweenTheirWrites(t *testing.T) {
+// The next daemon has the digests of a generation that had none, in one file.
+func TestPins(t *testing.T) {
 	s, l := newStore(t)
 	s.Load()
 	if _, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
-		t.Fatal(err)
-	}
-	s.Load()
-	wanted := filepath.Join(l.StateDir, "wanted", "job.json")
-	before, err := os.ReadFile(wanted)
-	if err != nil {
 		t.Fatal(err)
 	}
 	ref := s.Load().Wanted[0].Group.Containers[0].Image
@@ -34,14 +26,13 @@ func TestPinsSurviveAKillBetweenTheirWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprint(group.ImageDigests{ref: "sha256:a"})
-	if got := fmt.Sprint(s.Load().Wanted[0].Pins); got != want {
-		t.Errorf("pins %s, want %s", got, want)
-	}
-	if err := os.WriteFile(wanted, before, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	next := store.New(l).Load().Wanted[0]
-	if got := fmt.Sprint(next.Pins); got != want || next.Generation != 1 {
-		t.Errorf("the next daemon has pins %s of generation %d, want %s", got, next.Generation, want)
+	for _, s := range []*store.Store{s, store.New(l)} {
+		next := s.Load().Wanted[0]
+		if got := fmt.Sprint(next.Pins); got != want || next.Generation != 1 {
+			t.Errorf("pins %s of generation %d, want %s", got, next.Generation, want)
+		}
+		if all, err := s.History("job"); err != nil || len(all) != 1 || fmt.Sprint(all[0].ImageDigests) != want {
+			t.Errorf("history %+v, error %v", all, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,33 +10,54 @@ import (
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/hostfile"
+	"github.com/sallyport/sallyport/spec"
 )
 
-// Install puts the files into the folder, all or none, even if the machine loses power meanwhile.
+// Install puts the files into the folder, all or none, even if the machine loses power meanwhile,
+// or the disk is full. With an error, none of them counts, now or later. Without one, all of them
+// count, even if they are not in the folder yet: Load then has a problem.
+//
 // undo has, by file name, a function that restores the file as it was before. Its argument is the
 // reason for the revert.
 func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]func(why string) error, err error) {
 	undo = map[string]func(string) error{}
 	for _, b := range files {
 		var before intent
-		old, err := s.Bundle(b.Name)
+		old, err := s.bundle(b.Name)
+		if err == nil && !old.applied || errors.Is(err, disk.ErrDamaged) {
+			if lost := s.restoreLost(b.Name); lost != nil {
+				undo[b.Name] = func(string) error { return lost }
+				continue
+			}
+			old, err = s.bundle(b.Name)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			before.Delete = []string{b.Name}
 		case err != nil:
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
-			before.Put = []group.Bundle{old}
+			before.Put = []group.Bundle{old.Bundle}
 			if before.Origin.ImageDigests, err = s.digestsIn(b.Name); err != nil {
 				return nil, fmt.Errorf("install %s: %w", b.Name, err)
 			}
 		}
 		undo[b.Name] = func(why string) error {
 			before.Origin.By, before.Origin.Why = group.ByRevert, why
-			return s.carryOut(before)
+			return s.takeBack(before)
 		}
 	}
 	return undo, s.carryOut(intent{Put: files, Origin: o})
+}
+
+// restoreLost makes the applied record of a file again, if it had one.
+func (s *Store) restoreLost(file string) error {
+	known, err := s.readWanted()
+	if err != nil {
+		return err
+	}
+	return s.restoreApplied(file, known)
 }
 
 // Remove removes the file of a group. It refuses if the file has other groups too. With purge the
@@ -84,45 +106,154 @@ func (s *Store) RemoveFile(file string, purge bool) (groups []string, err error)
 	return groups, s.carryOut(intent{Delete: []string{file}, Purge: purge})
 }
 
-// An intent is a change of the folder that is carried out wholly or not at all.
+// An intent is a change of the folder that is carried out wholly or not at all:
+//
+//	refused ◄── install.json can't be written
+//	   ▲
+//	 carryOut ──► accepted: install.json is on disk ──► in the folder ──► install.json is removed
+//	                   │                                   ▲
+//	                   └──► pending: the disk is full ─────┘ with the next Load or change
+//
+// An accepted change counts, whether or not it is in the folder. No change is begun while one is
+// pending.
 type intent struct {
+	ID     string         `json:"id,omitempty"` // empty: an older daemon's
 	Put    []group.Bundle `json:"put,omitempty"`
 	Delete []string       `json:"delete,omitempty"`
 	Origin group.Origin   `json:"origin,omitzero"` // of the files in Put
 	Purge  bool           `json:"purge,omitempty"` // also the persistent volumes of the files in Delete
 }
 
-// carryOut writes the intent down first, so that Load can finish it after a power cut.
+// carryOut writes the intent down first. With an error, the change does not happen.
 func (s *Store) carryOut(in intent) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	in.ID = s.newID()
+	if err := s.writeIntent(in); err != nil {
+		return fmt.Errorf("write the intent of an installation: %w", err)
+	}
+	s.pending = append(s.pending, in)
+	_ = s.finishIntents() // it counts already. Load tries again, and reports what is in the way
+	return nil
+}
+
+// takeBack carries out an intent that restores what was before. It counts even if it can't be
+// written down, since the other definition was refused. Then the refused intent goes, if it is not
+// in the folder yet. What is in the folder stays there until there is space, and a daemon that
+// starts before that finds it.
+func (s *Store) takeBack(before intent) error {
+	err := s.carryOut(before)
+	if err == nil {
+		return nil
+	}
+	if s.pendingOnly(before) && s.drop(s.intentPath(), durable) == nil {
+		s.pending = nil
+	}
+	before.ID = s.newID()
+	s.pending = append(s.pending, before)
+	_ = s.finishIntents()
+	return nil
+}
+
+// pendingOnly reports whether every pending change is about files of the intent alone.
+func (s *Store) pendingOnly(in intent) bool {
+	names := in.names()
+	return !slices.ContainsFunc(s.pending, func(p intent) bool {
+		return slices.ContainsFunc(p.names(), func(name string) bool { return !slices.Contains(names, name) })
+	})
+}
+
+// names returns the files of the intent.
+func (in intent) names() []string {
+	names := slices.Clone(in.Delete)
+	for _, b := range in.Put {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+// begin makes sure that no change is pending.
+func (s *Store) begin() error {
 	if err := s.makeFolders(); err != nil {
 		return err
 	}
-	if err := s.writeJSON(s.intentPath(), in); err != nil {
-		return fmt.Errorf("write the intent of an installation: %w", err)
+	if err := s.finishIntents(); err != nil {
+		return &hint.Error{
+			Err:  fmt.Errorf("the change before is not in %s yet: %w", s.layout.GroupsDir, err),
+			Hint: "free space on its disk and on that of " + s.layout.StateDir + ", and try again",
+		}
 	}
-	return s.finishIntent()
+	return nil
 }
 
-// finishIntent carries out the intent on disk, if there is one.
-func (s *Store) finishIntent() error {
-	in, err := disk.ReadJSON[intent](s.intentPath())
-	if errors.Is(err, fs.ErrNotExist) {
+// writeIntent writes the intent, or leaves none. If the write fails and the file can't be removed,
+// a later daemon would carry it out. So it is accepted then.
+func (s *Store) writeIntent(in intent) error {
+	err := s.writeJSON(s.intentPath(), in, durable)
+	if err == nil {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("read the intent of an installation: %w", err)
+	if dropErr := s.drop(s.intentPath(), durable); dropErr == nil {
+		return err
 	}
+	if now, readErr := disk.ReadJSON[intent](s.intentPath()); readErr == nil && now.ID == in.ID {
+		return nil
+	}
+	return err
+}
+
+// finishIntents carries out the pending changes, and the intent that an earlier daemon has left.
+func (s *Store) finishIntents() error {
+	if len(s.pending) == 0 {
+		in, err := disk.ReadJSON[intent](s.intentPath())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case errors.Is(err, disk.ErrDamaged):
+			return s.setAside(s.intentPath(), "", "a change that was being installed is lost: apply its files again")
+		case err != nil:
+			return fmt.Errorf("read the intent of an installation: %w", err)
+		}
+		s.pending = []intent{in}
+	}
+	for len(s.pending) > 0 {
+		if err := s.finish(s.pending[0]); err != nil {
+			return err
+		}
+		if err := s.dropIntent(s.pending[0]); err != nil {
+			return err
+		}
+		s.pending = s.pending[1:]
+	}
+	return nil
+}
+
+// dropIntent removes the intent of a change that is whole in the folder. A power cut may bring it
+// back. That does nothing if it only puts files there, since each has the ID by then.
+func (s *Store) dropIntent(in intent) error {
+	if in.ID != "" && len(in.Delete) == 0 {
+		return s.drop(s.intentPath(), whole)
+	}
+	return s.drop(s.intentPath(), durable)
+}
+
+// finish makes the folder as the intent wants it. It does nothing to a file that has its ID.
+func (s *Store) finish(in intent) error {
 	for _, b := range in.Put {
-		if err := s.put(b, in.Origin); err != nil {
+		if a, err := s.readApplied(b.Name); err == nil && in.ID != "" && a.ID == in.ID {
+			continue
+		}
+		if err := s.put(b, in); err != nil {
 			return fmt.Errorf("install %s: %w", b.Name, err)
 		}
 	}
 	for _, name := range in.Delete {
-		if err := errors.Join(s.markUninstalled(name, in.Purge), s.drop(s.filePath(name)), s.drop(s.appliedPath(name))); err != nil {
+		if err := errors.Join(s.markUninstalled(name, in.Purge), s.drop(s.filePath(name), durable), s.drop(s.appliedPath(name), durable)); err != nil {
 			return fmt.Errorf("uninstall %s: %w", name, err)
 		}
 	}
-	return s.drop(s.intentPath())
+	return nil
 }
 
 // markUninstalled records that a file's groups are in no file any more. Without this record, Load
@@ -137,18 +268,21 @@ func (s *Store) markUninstalled(name string, purge bool) error {
 			continue
 		}
 		w.File, w.Purge = "", purge
-		if err := s.writeJSON(s.wantedPath(group), w); err != nil {
+		if err := s.writeJSON(s.wantedPath(group), w, durable); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) put(b group.Bundle, o group.Origin) error {
+// put writes a file, and then its applied record: with that, the file is installed.
+func (s *Store) put(b group.Bundle, in intent) error {
 	text := b.HCL
-	b.HCL = nil
-	if err := s.writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: o, Text: textSum(text)}); err != nil {
-		return err
+	if now, err := hostfile.Read(s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
+		if err := s.write(s.filePath(b.Name), text, durable); err != nil {
+			return err
+		}
 	}
-	return s.write(s.filePath(b.Name), text)
+	b.HCL = nil
+	return s.writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: in.Origin, Text: textSum(text), ID: in.ID}, durable)
 }

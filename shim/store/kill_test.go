@@ -155,7 +155,7 @@ func TestStoreSurvivesAKillAtAnyChange(t *testing.T) {
 	setRestarts := func(r restart.Records) func(*store.Store) {
 		return func(s *store.Store) { must(s.SetRestarts("job", r)) }
 	}
-	groupEnded, containerEnded := &group.Ended{Generation: 1}, restart.Records{"once": {Ended: true}}
+	groupEnded, containerEnded := &group.Ended{Generation: 1, At: hosttest.Noon}, restart.Records{"once": {Ended: true}}
 	edit := func(l layout.Layout, text string) {
 		must(os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600))
 	}

@@ -22,9 +22,14 @@ type Loaded struct {
 	New      []Wanted // those of Wanted that have a new generation, or were uninstalled before
 	Gone     []Wanted // groups that are in no file any more. They stay in Gone until Forget
 	Problems []group.FileProblem
-	// Again is when to load again, because a group is missing from the files. 0 means that none is.
+	Mended   []Mended // what was damaged or lost, and how it was restored
+	// Again is when to load again, because a group is missing from the files, or a change is not in
+	// the folder yet. 0 means neither.
 	Again time.Duration
 }
+
+// pendingAgain is when to try again to put a change into the folder.
+const pendingAgain = 10 * time.Second
 
 // Complete reports whether everything was read. Only then is a group that is not in Wanted known to
 // be unwanted.
@@ -34,9 +39,13 @@ func (l Loaded) Complete() bool { return len(l.Problems) == 0 }
 // its groups keep their last good definition.
 func (s *Store) Load() Loaded {
 	l := &loading{store: s}
-	err := errors.Join(s.makeFolders(), s.finishIntent())
+	err := s.makeFolders()
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
+	}
+	if err := s.finishIntents(); err != nil {
+		l.problem(s.intentPath(), s.notInFolder(err))
+		l.out.Again = pendingAgain
 	}
 	if !s.loaded {
 		if err := s.dropUnfinished(); err != nil {
@@ -44,9 +53,10 @@ func (s *Store) Load() Loaded {
 		}
 	}
 	defer func() { s.loaded = true }()
-	if l.previous, err = s.readWanted(); err != nil {
+	if l.previous, err = s.mend(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
+	l.uninstallPending()
 	names, err := s.names()
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
@@ -60,6 +70,9 @@ func (s *Store) Load() Loaded {
 		if w.Missing {
 			names = append(names, w.File)
 		}
+	}
+	for _, w := range l.out.Gone {
+		names = append(names, w.File)
 	}
 	if err := s.dropApplied(names); err != nil {
 		l.problem(s.layout.StateDir, err)
@@ -77,10 +90,9 @@ type loading struct {
 
 // A file is one group file as it is now.
 type file struct {
+	installed
 	name   string
 	groups []spec.Group
-	bundle group.Bundle
-	origin group.Origin
 	read   map[string][]byte // the files that it names, by absolute path
 	err    error             // not nil: why it is unusable
 }
@@ -88,8 +100,13 @@ type file struct {
 func (l *loading) read(names []string) {
 	for _, name := range names {
 		f := file{name: name}
-		if f.bundle, f.origin, f.err = l.store.bundle(name); f.err == nil {
-			f.groups, f.read, f.err = l.store.readInstalled(f.bundle)
+		if f.installed, f.err = l.store.bundle(name); !f.applied && f.err == nil || errors.Is(f.err, disk.ErrDamaged) {
+			if f.err = l.store.restoreApplied(name, l.previous); f.err == nil {
+				f.installed, f.err = l.store.bundle(name)
+			}
+		}
+		if f.err == nil {
+			f.groups, f.read, f.err = l.store.readInstalled(f.Bundle)
 		}
 		l.files = append(l.files, f)
 	}
@@ -157,7 +174,7 @@ func (l *loading) acceptFile(f file) {
 	for _, g := range f.groups {
 		l.acceptGroup(g, f)
 	}
-	if f.origin.Used || len(l.out.Problems) > before {
+	if f.Used || f.id != "" || len(l.out.Problems) > before {
 		return
 	}
 	if err := l.store.markUsed(f.name); err != nil {
@@ -168,33 +185,44 @@ func (l *loading) acceptFile(f file) {
 // acceptGroup makes a group wanted, and writes it if it has changed.
 func (l *loading) acceptGroup(g spec.Group, f file) {
 	before, known := l.previous[g.Name]
+	if !known && exists(l.store.wantedPath(g.Name)) {
+		return // it can't be read now, which is one of the problems
+	}
+	origin := f.originFor(before)
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
-	w.Pins = f.origin.ImageDigests[g.Name].Merge(&g, before.Pins)
+	w.Pins = origin.ImageDigests[g.Name].Merge(&g, before.Pins)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.Differ(before.Pins)
 	if changed {
-		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, f.origin.By, false, nil
-		if f.origin.Used { // edited by hand, even if the text is again that of the origin
+		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, origin.By, false, nil
+		if origin.Used { // edited by hand, even if the text is again that of the origin
 			w.By = group.ByFile
 		}
 		if known && w.By == group.ByRevert {
-			w.Setback = &group.Reversion{Generation: before.Generation, Why: f.origin.Why}
+			w.Setback = &group.Reversion{Generation: before.Generation, Why: origin.Why}
 		}
 	}
 	if w.By == "" {
-		w.By = f.origin.By // an older daemon wrote it, without a cause
+		w.By = origin.By // an older daemon wrote it, without a cause
 	}
-	if f.origin.By != group.ByRevert && w.Setback != nil {
+	if origin.By != group.ByRevert && w.Setback != nil {
 		w.Setback = nil // an operator has put this very definition there
 		changed = true
 	}
-	if err := l.store.recordGeneration(&w, f); err != nil {
+	if f.id != "" || before.File != f.name {
+		w.Install = f.id
+	}
+	if err := l.store.recordGeneration(&w, before, f); err != nil {
 		l.problem(l.store.historyPath(g.Name), err)
 	}
-	if changed || before.File != f.name || !maps.Equal(w.Pins, before.Pins) {
-		if err := l.store.writeJSON(l.store.wantedPath(g.Name), w); err != nil {
+	if changed || before.File != f.name || before.Install != w.Install || before.Record != w.Record || !maps.Equal(w.Pins, before.Pins) || before.stub {
+		w.stub = false
+		if err := l.store.writeJSON(l.store.wantedPath(g.Name), w, whole); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}
+	}
+	if err := l.store.markStopped(w, l.store.marked(g.Name)); err != nil {
+		l.problem(l.store.stoppedPath(g.Name), err)
 	}
 	l.out.Wanted = append(l.out.Wanted, w)
 	if w.Generation != before.Generation || before.File == "" {
@@ -202,8 +230,12 @@ func (l *loading) acceptGroup(g spec.Group, f file) {
 	}
 }
 
-// keepGroup makes a group wanted as it was last good.
+// keepGroup makes a group wanted as it was last good. Nothing is done to one whose definition is
+// lost.
 func (l *loading) keepGroup(w Wanted, why error) {
+	if w.stub {
+		return
+	}
 	w.Broken = why
 	l.out.Wanted = append(l.out.Wanted, w)
 }
@@ -249,7 +281,7 @@ func (l *loading) findGone(names []string) {
 // needs its place.
 func (l *loading) mayComeBack(w Wanted) bool {
 	s := l.store
-	if f := l.file(w.File); !s.loaded || w.File == "" || f != nil && f.origin.By != group.ByFile {
+	if f := l.file(w.File); !s.loaded || w.File == "" || f != nil && f.By != group.ByFile {
 		return false
 	}
 	since, known := s.missing[w.Group.Name]
@@ -305,6 +337,7 @@ func (l *loading) done() Loaded {
 	byName := func(a, b Wanted) int { return strings.Compare(a.Group.Name, b.Group.Name) }
 	slices.SortFunc(l.out.Wanted, byName)
 	slices.SortFunc(l.out.Gone, byName)
+	l.out.Mended, l.store.mended = l.store.mended, nil
 	return l.out
 }
 
@@ -321,7 +354,26 @@ func (s *Store) names() ([]string, error) {
 			names = append(names, e.Name())
 		}
 	}
+	for _, in := range s.pending {
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(in.names(), name) })
+		for _, b := range in.Put {
+			names = append(names, b.Name)
+		}
+	}
+	slices.Sort(names)
 	return names, nil
+}
+
+// uninstallPending makes the groups of pending removals as markUninstalled will.
+func (l *loading) uninstallPending() {
+	for _, in := range l.store.pending {
+		for name, w := range l.previous {
+			if slices.Contains(in.Delete, w.File) {
+				w.File, w.Purge = "", in.Purge
+				l.previous[name] = w
+			}
+		}
+	}
 }
 
 // readWanted returns the last good definitions, by group. With an error it returns those that it
@@ -337,7 +389,7 @@ func (s *Store) readWanted() (map[string]Wanted, error) {
 		if strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
-		w, err := disk.ReadJSON[Wanted](filepath.Join(filepath.Dir(s.wantedPath("x")), e.Name()))
+		w, err := s.readWantedFile(strings.TrimSuffix(e.Name(), ".json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // forgotten since
 		}

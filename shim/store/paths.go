@@ -13,6 +13,8 @@ func (s *Store) appliedPath(file string) string { return s.statePath("applied", 
 
 func (s *Store) wantedPath(group string) string { return s.statePath("wanted", group) }
 
+func (s *Store) stoppedPath(group string) string { return s.statePath("stopped", group) }
+
 func (s *Store) historyPath(group string) string { return s.statePath("history", group) }
 
 func (s *Store) endedPath(group string) string { return s.statePath("ended", group) }

@@ -32,7 +32,7 @@ func (s *Store) SetRestarts(group string, h restart.Records) error {
 	path := s.restartsPath(group)
 	saved := h.ToSave()
 	if len(saved) == 0 {
-		if err := s.drop(path); err != nil {
+		if err := s.drop(path, durable); err != nil {
 			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
 		}
 		return nil
@@ -42,7 +42,7 @@ func (s *Store) SetRestarts(group string, h restart.Records) error {
 		return nil
 	}
 	if was, readErr := s.Restarts(group); readErr != nil || h.Contradicts(was) {
-		err = errors.Join(err, s.drop(path))
+		err = errors.Join(err, s.drop(path, durable))
 	}
 	return fmt.Errorf("write down how the containers of group %s have ended: %w", group, err)
 }

@@ -22,8 +22,22 @@ func (s *Store) SetStopped(name string, stopped bool) error {
 		return nil
 	}
 	w.Stopped = stopped
-	if err := s.writeJSON(s.wantedPath(name), w); err != nil {
+	if err := s.writeJSON(s.wantedPath(name), w, durable); err != nil {
 		return fmt.Errorf("write down whether group %s is stopped: %w", name, err)
 	}
-	return nil
+	return nil // the Load that follows calls markStopped
+}
+
+// markStopped makes the mark of a stopped group agree with what is wanted of it. The mark counts
+// only if the wanted file is lost: then an operator's stop holds all the same.
+func (s *Store) markStopped(w Wanted, marked bool) error {
+	path := s.stoppedPath(w.Group.Name)
+	switch {
+	case w.Stopped == marked:
+		return nil
+	case w.Stopped:
+		return s.writeJSON(path, true, durable)
+	default:
+		return s.drop(path, durable)
+	}
 }

@@ -1,15 +1,30 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sallyport/sallyport/shim/disk"
 )
 
-func (s *Store) writeJSON(path string, v any) error {
-	return s.touch("write", path, func() error { return disk.WriteJSON(path, v) })
+// A care is how much a power cut may take of a change.
+type care int
+
+const (
+	durable care = iota // nothing, once the call has returned
+	whole               // undo it, for what can be made again
+	lazy                // undo it, or leave an empty file, for what can be made again without the old content
+)
+
+func (s *Store) writeJSON(path string, v any, c care) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.write(path, data, c)
 }
 
 // writeJSONInFolder makes the folder first, if it is missing.
@@ -17,31 +32,37 @@ func (s *Store) writeJSONInFolder(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return s.writeJSON(path, v)
+	return s.writeJSON(path, v, durable)
 }
 
-func (s *Store) write(path string, data []byte) error {
-	return s.touch("write", path, func() error { return disk.WriteFile(path, data) })
+func (s *Store) write(path string, data []byte, c care) error {
+	return s.touch("write", path, c, func() error {
+		if c == lazy {
+			return s.Disk.WriteUnsynced(path, data)
+		}
+		return s.Disk.WriteFile(path, data)
+	})
 }
 
-func (s *Store) drop(path string) error {
-	return s.touch("remove", path, func() error { return disk.Remove(path) })
+func (s *Store) drop(path string, c care) error {
+	return s.touch("remove", path, c, func() error { return s.Disk.Remove(path) })
 }
 
-// dropMatching removes the files that match the pattern, except those that keep reports.
+// dropMatching removes the files that match the pattern, except those that keep reports. A power
+// cut may bring them back, and then the next Load removes them.
 func (s *Store) dropMatching(pattern string, keep func(path string) bool) error {
 	paths, err := filepath.Glob(pattern)
 	for _, path := range paths {
 		if !keep(path) {
-			err = errors.Join(err, s.drop(path))
+			err = errors.Join(err, s.drop(path, whole))
 		}
 	}
 	return err
 }
 
 // touch changes one file, and calls Begin and End with the verb and the name of the file's folder.
-// When it returns nil, the change survives a power cut.
-func (s *Store) touch(verb, path string, do func() error) error {
+// A folder that stands in the place of a file of the state folder is set aside.
+func (s *Store) touch(verb, path string, c care, do func() error) error {
 	what := filepath.Base(filepath.Dir(path))
 	if path == s.intentPath() {
 		what = filepath.Base(path)
@@ -50,11 +71,25 @@ func (s *Store) touch(verb, path string, do func() error) error {
 		s.Begin(verb + " " + what)
 	}
 	err := do()
-	if err == nil {
-		err = disk.SyncFolder(filepath.Dir(path))
+	if err != nil && s.isFolder(path) {
+		if _, asideErr := s.Disk.SetAside(path); asideErr != nil {
+			err = errors.Join(err, asideErr)
+		} else {
+			err = do()
+		}
+	}
+	if err == nil && c == durable {
+		err = s.Disk.SyncFolder(filepath.Dir(path))
 	}
 	if s.End != nil {
 		s.End(verb + " " + what)
 	}
 	return err
+}
+
+// isFolder reports whether there is a folder in the place of a file of the state folder. A folder
+// among the group files is the operator's.
+func (s *Store) isFolder(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir() && strings.HasPrefix(path, s.layout.StateDir+"/") && !strings.Contains(path, disk.AsideSuffix)
 }
