@@ -79,6 +79,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags) []check {
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},
+		{"state files", false, func(context.Context) (string, error) { return checkState(l) }},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
 		{"abstract sockets", false, func(ctx context.Context) (string, error) { return checkAbstract(ctx, l) }},
 	}

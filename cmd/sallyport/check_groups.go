@@ -49,6 +49,21 @@ func resolversText(servers []netip.Addr) (string, error) {
 	}
 }
 
+// checkState looks for damaged files of the state folder that a daemon has set aside.
+func checkState(l layout.Layout) (string, error) {
+	var paths []string
+	for _, p := range store.New(l).Aside() {
+		paths = append(paths, p.Path)
+	}
+	if len(paths) == 0 {
+		return "no damaged file was set aside", nil
+	}
+	return "", &note{
+		text: "damaged, and set aside: " + strings.Join(paths, ", ") + ". \"sallyport events\" has what was done",
+		hint: "look at them, and then type: rm -r " + strings.Join(paths, " "),
+	}
+}
+
 // daemonTimeout bounds doctor's question to a daemon that may not run.
 const daemonTimeout = 2 * time.Second
 

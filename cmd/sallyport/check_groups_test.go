@@ -72,7 +72,7 @@ func TestUnsafeResults(t *testing.T) {
 		t.Errorf("on a host that never had a daemon (-want +got)\n%s", diff)
 	}
 	for name, given := range map[string][]string{"plain": nil, "open": {"NET_ADMIN"}} {
-		write(t, filepath.Join(l.StateDir, "wanted", name+".json"), store.Wanted{Group: spec.Group{Name: name, Containers: []spec.Container{
+		write(t, filepath.Join(l.StateDir, "wanted", name+".json"), store.Wanted{Generation: 1, Group: spec.Group{Name: name, Containers: []spec.Container{
 			{Name: "proxy", Role: spec.Ambassador, Door: spec.Door{Unsafe: spec.Unsafe{Capabilities: given}}},
 		}}})
 	}

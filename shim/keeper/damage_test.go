@@ -150,7 +150,7 @@ func (h *damagedHost) files(pattern string) (all []string) {
 	return all
 }
 
-// told returns all that an operator is told of damage: problems, errors of groups, events.
+// told returns all that an operator reads about damage: problems, errors of groups, events.
 func (h *damagedHost) told() (all []string) {
 	h.t.Helper()
 	for _, p := range h.keeper.Problems() {
@@ -206,9 +206,10 @@ func (h *damagedHost) typeIn(told []string) {
 	}
 }
 
-// The files of each kind below the state folder are damaged in each way, while no daemon runs, before a boot, and
-// under a running daemon. Groups that run go on, and those that are stopped stay so. It is told,
-// what it tells to type mends it, and the generations that follow get numbers of their own.
+// The files of each kind below the state folder are damaged in each way, while no daemon runs,
+// before a boot, and under a running daemon. Groups that run go on, and those that are stopped stay
+// so. The damage is reported once, what the report says to type mends it, and the generations that
+// follow get numbers of their own.
 func TestDamagedState(t *testing.T) {
 	var files []string
 	synctest.Test(t, func(t *testing.T) {

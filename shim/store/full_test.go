@@ -53,7 +53,7 @@ func TestInstallAllOrNone(t *testing.T) {
 				t.Parallel()
 				results := map[bool]int{}
 				for n := 1; ; n++ {
-					s, l := newStore(t)
+					s, l := newStoreInMemory(t)
 					if _, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
 						t.Fatal(err)
 					}
@@ -113,7 +113,7 @@ func TestTakenBackOnAFullDisk(t *testing.T) {
 		{"", "job.hcl", "- job"},
 	} {
 		for n := 1; ; n++ {
-			s, l := newStore(t)
+			s, l := newStoreInMemory(t)
 			s.Load()
 			want := tt.want
 			if tt.before != "" {
@@ -163,7 +163,7 @@ func TestSyncsOfAnApply(t *testing.T) {
 		{"two files", []string{"job.hcl", hosttest.Job, "shop.hcl", hosttest.Shop}, 14},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, _ := newStore(t)
+			s, _ := newStoreInMemory(t)
 			s.Load()
 			install := func(files ...string) {
 				if _, err := s.Install(applied(files...), group.Origin{By: group.ByApply}); err != nil {
@@ -211,6 +211,18 @@ func TestSyncsOfAnApply(t *testing.T) {
 // newStoreIn is newStore with the state in another folder.
 func newStoreIn(t *testing.T, state string) (*store.Store, layout.Layout) {
 	l := layout.Layout{GroupsDir: filepath.Join(t.TempDir(), "groups.d"), StateDir: filepath.Join(state, "state")}
+	return store.New(l), l
+}
+
+// newStoreInMemory is newStore in memory, on a host that has such a folder. A sync takes
+// milliseconds on a busy disk.
+func newStoreInMemory(t *testing.T) (*store.Store, layout.Layout) {
+	dir, err := os.MkdirTemp("/dev/shm", "sallyport-test-")
+	if err != nil {
+		return newStore(t)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
 	return store.New(l), l
 }
 

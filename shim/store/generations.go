@@ -152,7 +152,7 @@ func (s *Store) recordGeneration(w *Wanted, before Wanted, f file) error {
 	}
 	all = bounded(append([]group.Generation{g}, all...))
 	if ended {
-		if err := s.writeJSON(s.historyPath(w.Group.Name), all[1:], whole); err != nil {
+		if err := s.writeJSON(s.historyPath(w.Group.Name), all[1:], durable); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Store) newestDigests(name string, matches func(group.Generation) bool) 
 
 // digestsIn returns the digests of all groups that a file is known to define.
 func (s *Store) digestsIn(file string) (map[string]group.ImageDigests, error) {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	out := map[string]group.ImageDigests{}
 	for name, w := range known {
 		if w.File == file && w.Pins != nil {

@@ -53,7 +53,7 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 
 // restoreLost makes the applied record of a file again, if it had one.
 func (s *Store) restoreLost(file string) error {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Store) restoreLost(file string) error {
 // group's persistent volumes are removed as well. The error is [group.ErrNoGroup] if no known file
 // has the group.
 func (s *Store) Remove(groupName string, purge bool) error {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Store) Remove(groupName string, purge bool) error {
 // RemoveFile removes a file with all its groups, and returns their names. With purge their
 // persistent volumes are removed as well. It is an error if no known group is defined in the file.
 func (s *Store) RemoveFile(file string, purge bool) (groups []string, err error) {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func (s *Store) finish(in intent) error {
 // markUninstalled records that a file's groups are in no file any more. Without this record, Load
 // would keep them if there is a broken file, which may be theirs under another name.
 func (s *Store) markUninstalled(name string, purge bool) error {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	if err != nil {
 		return err
 	}

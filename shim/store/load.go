@@ -221,9 +221,6 @@ func (l *loading) acceptGroup(g spec.Group, f file) {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}
 	}
-	if err := l.store.markStopped(w, l.store.marked(g.Name)); err != nil {
-		l.problem(l.store.stoppedPath(g.Name), err)
-	}
 	l.out.Wanted = append(l.out.Wanted, w)
 	if w.Generation != before.Generation || before.File == "" {
 		l.out.New = append(l.out.New, w)
@@ -258,6 +255,9 @@ func (l *loading) findGone(names []string) {
 		name := w.Group.Name
 		if l.defined(name) || slices.ContainsFunc(l.out.Wanted, func(o Wanted) bool { return o.Group.Name == name }) {
 			continue
+		}
+		if w.stub && slices.ContainsFunc(l.files, func(f file) bool { return f.err != nil }) {
+			continue // it may be in that file
 		}
 		if renamed != nil && w.File != "" && !slices.Contains(names, w.File) {
 			l.keepGroup(w, renamed)
@@ -337,6 +337,11 @@ func (l *loading) done() Loaded {
 	byName := func(a, b Wanted) int { return strings.Compare(a.Group.Name, b.Group.Name) }
 	slices.SortFunc(l.out.Wanted, byName)
 	slices.SortFunc(l.out.Gone, byName)
+	for _, w := range l.out.Wanted {
+		if err := l.store.markStopped(w, l.store.marked(w.Group.Name)); err != nil {
+			l.problem(l.store.stoppedPath(w.Group.Name), err)
+		}
+	}
 	l.out.Mended, l.store.mended = l.store.mended, nil
 	return l.out
 }

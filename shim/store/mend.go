@@ -63,13 +63,10 @@ func (s *Store) Aside() (all []group.FileProblem) {
 	return all
 }
 
-// mend returns the last good definitions, by group, and makes damaged and lost files again. Only the
-// first call looks at every file.
+// mend returns the last good definitions, by group, and makes damaged and lost files again. Only
+// the first call looks at every file.
 func (s *Store) mend() (map[string]Wanted, error) {
-	numbers, err := s.definitionNumbers()
-	if err != nil {
-		return nil, err
-	}
+	numbers, numbersErr := s.definitionNumbers()
 	if !s.loaded {
 		s.setDefinitionsAside(numbers)
 	}
@@ -77,6 +74,9 @@ func (s *Store) mend() (map[string]Wanted, error) {
 	if err != nil {
 		s.setWantedAside()
 		known, err = s.readWanted()
+	}
+	if err = errors.Join(err, numbersErr); numbersErr != nil {
+		return known, err
 	}
 	for _, name := range s.traces(numbers) {
 		if _, ok := known[name]; ok || exists(s.wantedPath(name)) {
@@ -137,7 +137,7 @@ func (s *Store) definitionNumbers() (map[string][]int, error) {
 	return numbers, err
 }
 
-// traces returns the groups of which there is more than what is wanted.
+// traces returns the groups that have a definition, a history or the mark of a stopped one.
 func (s *Store) traces(numbers map[string][]int) (names []string) {
 	for name := range numbers {
 		names = append(names, name)

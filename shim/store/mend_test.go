@@ -22,7 +22,7 @@ variable "tag" { default = "1" }` + hosttest.Edited(hosttest.Job, `once:1"`, `on
 // itself.
 func newTagged(t *testing.T) (*store.Store, layout.Layout) {
 	t.Helper()
-	s, l := newStore(t)
+	s, l := newStoreInMemory(t)
 	s.Load()
 	applyTagged(t, s, "7")
 	if err := s.RecordOutcome("job", 1, group.Proved, ""); err != nil {
@@ -61,8 +61,8 @@ func lose(t *testing.T, l layout.Layout, names ...string) {
 	}
 }
 
-// A file was applied with a variable, and the record of that is lost. Its group stays as it is, even
-// if the file was edited meanwhile: the variable is taken from the generation.
+// A file was applied with a variable, and the record of that is lost. Its group stays as it is,
+// even if the file was edited meanwhile: the variable is taken from the generation.
 func TestLostVariables(t *testing.T) {
 	for _, text := range []string{tagged, tagged + "# a remark\n"} {
 		s, l := newTagged(t)
@@ -122,7 +122,7 @@ func TestLostVariablesForGood(t *testing.T) {
 
 // A file that was put into the folder by hand has no record of an apply, and misses none.
 func TestNothingIsLostOfAFilePutByHand(t *testing.T) {
-	s, l := newStore(t)
+	s, l := newStoreInMemory(t)
 	s.Load()
 	for _, text := range []string{tagged, hosttest.Edited(tagged, `default = "1"`, `default = "2"`)} {
 		if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600); err != nil {
@@ -184,7 +184,73 @@ func TestNumbersAreGivenOnce(t *testing.T) {
 	}
 }
 
-// An install.json that can't be read is set aside, and told of once. Later applies work.
+// A stop comes before anything has noticed that what is wanted is damaged.
+func TestStopOfADamagedGroup(t *testing.T) {
+	s, l := newTagged(t)
+	if err := os.WriteFile(filepath.Join(l.StateDir, "wanted", "job.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetStopped("job", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*store.Store{s, store.New(l)} {
+		if w := s.Load().Wanted; len(w) != 1 || !w[0].Stopped || w[0].Generation != 1 {
+			t.Errorf("wanted %+v", w)
+		}
+	}
+}
+
+// The definition of a group is lost wholly while its file is broken. Nothing is known of it, so
+// nothing is done to it. The control is the same without the broken file: it is gone.
+func TestNothingIsDoneToAGroupWhoseDefinitionIsLost(t *testing.T) {
+	for _, broken := range []bool{true, false} {
+		s, l := newTagged(t)
+		lose(t, l, "wanted/job.json", "generations/job.1.json")
+		path := filepath.Join(l.GroupsDir, "job.hcl")
+		err := os.Remove(path)
+		if broken {
+			err = os.WriteFile(path, []byte("group {"), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = store.New(l)
+		got := s.Load()
+		if len(got.Wanted) != 0 || len(got.Gone) > 0 == broken || got.Complete() == broken {
+			t.Errorf("broken %v: wanted %+v, gone %+v, problems %v", broken, got.Wanted, got.Gone, got.Problems)
+		}
+		if err := os.WriteFile(path, []byte(tagged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Load(); len(got.Wanted) != 1 || got.Wanted[0].Generation != 1 {
+			t.Errorf("broken %v: mended: wanted %+v", broken, got.Wanted)
+		}
+	}
+}
+
+// A file stands in the place of a folder.
+func TestAFileInThePlaceOfAFolder(t *testing.T) {
+	for _, folder := range []string{"applied", "wanted", "history", "generations", "stopped"} {
+		s, l := newTagged(t)
+		path := filepath.Join(l.StateDir, folder)
+		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s = store.New(l)
+		got := s.Load()
+		if len(got.Wanted) != 1 || got.Wanted[0].Generation != 1 || len(got.Mended) == 0 || len(got.Problems) > 0 {
+			t.Errorf("%s: wanted %+v, mended %v, problems %v", folder, got.Wanted, got.Mended, got.Problems)
+		}
+		if got := image(t, s); got != "registry.example/once:7" {
+			t.Errorf("%s: image %s", folder, got)
+		}
+		if aside := s.Aside(); len(aside) != 1 {
+			t.Errorf("%s: set aside: %v", folder, aside)
+		}
+	}
+}
+
+// An install.json that can't be read is set aside, and reported once. Later applies work.
 func TestDamagedIntent(t *testing.T) {
 	for _, content := range []string{"", "{", "\xff\x00", "folder"} {
 		s, l := newTagged(t)

@@ -10,7 +10,7 @@ import (
 // outlasts boots. The error for a group that no file defines is ErrNoGroup, also while the group is
 // being removed.
 func (s *Store) SetStopped(name string, stopped bool) error {
-	known, err := s.readWanted()
+	known, err := s.mend()
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,8 @@ import (
 //
 // An apply syncs eight times: install.json, the file and its applied record with their folders, the
 // Wanted and, when the group has proved itself, the history. A power cut may undo the last two and
-// the definition. They are made again from the other three.
+// the definition. The next daemon makes them again from the file and its record, and the group
+// proves itself again.
 //
 // Its methods are not safe for concurrent use. The keeper calls one at a time. The methods for
 // ended and lives are safe: only the group's runner writes those files, and Load does not touch
@@ -273,6 +274,11 @@ func (s *Store) makeFolders() error {
 		filepath.Dir(s.appliedPath("x")), filepath.Dir(s.wantedPath("x")), filepath.Dir(s.stoppedPath("x")),
 		filepath.Dir(s.historyPath("x")), s.generationsDir(),
 	} {
+		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+			if err := s.setAside(dir, "", "a folder belongs there"); err != nil {
+				return err
+			}
+		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
