@@ -38,7 +38,7 @@ var importLaw = []importRule{
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/group",
-		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
+		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk"}},
 	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
 	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},

@@ -46,7 +46,7 @@ func (s *Store) SetEnded(name string, e *group.Ended) error {
 		}
 		return nil
 	}
-	if err := s.writeJSONInFolder(s.endedPath(name), e); err != nil {
+	if err := s.writeJSONInFolder(s.endedPath(name), e, durable); err != nil {
 		return fmt.Errorf("write down how group %s has ended: %w", name, err)
 	}
 	return nil

@@ -25,8 +25,8 @@ import (
 //	applied     from the newest definition of one of the file's groups
 //
 // A lost file is made again the same way. Where that can't be done, the group stays as it is, and
-// the error says what to type. The files ended and lives stay as they are: what they had decides
-// whether a job runs again, so an operator has to.
+// the error says what to type. The files ended and lives stay as they are here. What they had
+// decides whether a job runs again: the runner asks the journal, or the operator has to.
 
 // ErrDamaged is the error for a file that can't be read and never will be.
 var ErrDamaged = disk.ErrDamaged

@@ -27,17 +27,18 @@ func (s *Store) Restarts(group string) (restart.Records, error) {
 }
 
 // SetRestarts saves how a group's containers have ended. If that fails, the earlier records stay,
-// unless they contradict the new ones.
+// unless they contradict the new ones. A power cut may undo it: after that, all containers start
+// from nothing.
 func (s *Store) SetRestarts(group string, h restart.Records) error {
 	path := s.restartsPath(group)
 	saved := h.ToSave()
 	if len(saved) == 0 {
-		if err := s.drop(path, durable); err != nil {
+		if err := s.drop(path, whole); err != nil {
 			return fmt.Errorf("forget how the containers of group %s have ended: %w", group, err)
 		}
 		return nil
 	}
-	err := s.writeJSONInFolder(path, saved)
+	err := s.writeJSONInFolder(path, saved, whole)
 	if err == nil {
 		return nil
 	}

@@ -28,11 +28,11 @@ func (s *Store) writeJSON(path string, v any, c care) error {
 }
 
 // writeJSONInFolder makes the folder first, if it is missing.
-func (s *Store) writeJSONInFolder(path string, v any) error {
+func (s *Store) writeJSONInFolder(path string, v any, c care) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return s.writeJSON(path, v, durable)
+	return s.writeJSON(path, v, c)
 }
 
 func (s *Store) write(path string, data []byte, c care) error {
