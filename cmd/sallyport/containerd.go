@@ -32,7 +32,7 @@ type runtimeFlags struct {
 // choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier
 // choice, even while that containerd is down, because our containers are in it.
 func (f runtimeFlags) choose(l layout.Layout) (string, error) {
-	before, err := hostfile.Read(l.StateDir, choiceFile(l), maxChoice)
+	before, err := hostfile.Read(context.Background(), l.StateDir, choiceFile(l), maxChoice)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read which containerd was used before: %w", err)
 	}
@@ -50,7 +50,7 @@ func (f runtimeFlags) choose(l layout.Layout) (string, error) {
 // remember stores a choice for the next start. A flag replaces an earlier choice. A choice that is
 // already stored is not written again, since a full disk might have no room for it.
 func remember(l layout.Layout, choice string) error {
-	if before, err := hostfile.Read(l.StateDir, choiceFile(l), maxChoice); err == nil && strings.TrimSpace(string(before)) == choice {
+	if before, err := hostfile.Read(context.Background(), l.StateDir, choiceFile(l), maxChoice); err == nil && strings.TrimSpace(string(before)) == choice {
 		return nil
 	}
 	return renameio.WriteFile(choiceFile(l), []byte(choice+"\n"), 0o600)

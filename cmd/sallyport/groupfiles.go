@@ -34,13 +34,13 @@ const mostMistakes = 20
 // read reads and checks the group files. It prints the mistakes in them, at most so many. The error
 // then only carries the exit status.
 func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error) {
-	paths, err := expand(a.Paths)
+	paths, err := expand(ctx, a.Paths)
 	if err != nil {
 		return reading{}, err
 	}
 	contents := make(map[string][]byte, len(paths))
 	for _, path := range paths {
-		if contents[path], err = hostfile.Read(filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
+		if contents[path], err = hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
 			return reading{}, usage(err, "")
 		}
 	}
@@ -106,7 +106,7 @@ func readOne(ctx context.Context, path string, src []byte, flags, environ map[st
 	groups, diags := spec.Parse(spec.Source{
 		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars, Stop: group.StopEvaluation(ctx),
 		ReadFile: func(name string) ([]byte, error) {
-			content, err := hostfile.Read(filepath.Dir(abs), name, spec.MaxPlacedFile)
+			content, err := hostfile.Read(ctx, filepath.Dir(abs), name, spec.MaxPlacedFile)
 			if err == nil {
 				b.Files = set(b.Files, name, content)
 			}
@@ -118,10 +118,10 @@ func readOne(ctx context.Context, path string, src []byte, flags, environ map[st
 
 // expand replaces folders by the group files in them. The result is never empty. No two files in it
 // share a base name, since a file is installed under it.
-func expand(args []string) ([]string, error) {
+func expand(ctx context.Context, args []string) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
-		info, err := hostfile.Stat(arg)
+		info, err := hostfile.Stat(ctx, arg)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, usage(fmt.Errorf("%s: no such file or folder", arg), "")
@@ -131,7 +131,7 @@ func expand(args []string) ([]string, error) {
 			paths = append(paths, arg)
 			continue
 		}
-		found, err := filesIn(arg)
+		found, err := filesIn(ctx, arg)
 		if err != nil {
 			return nil, usage(err, "")
 		}
@@ -155,8 +155,8 @@ func expand(args []string) ([]string, error) {
 }
 
 // filesIn lists a folder's group files.
-func filesIn(dir string) ([]string, error) {
-	entries, err := hostfile.ReadDir(dir)
+func filesIn(ctx context.Context, dir string) ([]string, error) {
+	entries, err := hostfile.ReadDir(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

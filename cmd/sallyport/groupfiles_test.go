@@ -35,7 +35,7 @@ func TestExpand(t *testing.T) {
 		{"d/c.txt", "", "d/c.txt: not a group file"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			got, err := expand(strings.Fields(c.args))
+			got, err := expand(t.Context(), strings.Fields(c.args))
 			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}

@@ -34,7 +34,7 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	if err != nil {
 		return nil, err
 	}
-	fi, err := hostfile.Stat(src.path)
+	fi, err := hostfile.Stat(ctx, src.path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!gone || last == nil) {
 		return nil, archive.Unreadable(src.path, err)

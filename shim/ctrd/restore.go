@@ -95,7 +95,7 @@ func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	if src.kind == fromRegistry {
 		return record.Target.Digest.String(), nil
 	}
-	fi, err := hostfile.Stat(src.path)
+	fi, err := hostfile.Stat(ctx, src.path)
 	if err != nil || record.Labels[stampLabel] == archive.Stamp(fi) {
 		return record.Target.Digest.String(), nil
 	}

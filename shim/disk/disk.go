@@ -4,6 +4,7 @@
 package disk
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func WriteJSON(path string, v any) error {
 // ReadJSON reads a file that WriteJSON has written. The error for a missing file is fs.ErrNotExist,
 // and for one that is no JSON of this type [ErrDamaged].
 func ReadJSON[T any](path string) (v T, err error) {
-	data, err := hostfile.Read(filepath.Dir(path), path, maxRead)
+	data, err := hostfile.Read(context.Background(), filepath.Dir(path), path, maxRead)
 	if err != nil {
 		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
 			err = damaged{err}

@@ -1,6 +1,7 @@
 package hostfile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,15 +24,18 @@ type gate struct {
 	stuck map[string]int // by folder: calls that were given up and have not returned
 }
 
-// bounded returns the result of call, or an error when the gate's patience ends before it does. If
-// a call for the same folder hangs already, the error comes at once. drop, which may be nil, gets a
-// result that comes too late. Errors are [fs.PathError] of that operation and path.
-func bounded[T any](g *gate, folder, op, path string, call func() (T, error), drop func(T)) (T, error) {
+// bounded returns the result of call, or an error when ctx or the gate's patience ends before it
+// does. If a call for the same folder hangs already, the error comes at once. drop, which may be
+// nil, gets a result that comes too late. Errors are [fs.PathError] of that operation and path.
+func bounded[T any](ctx context.Context, g *gate, folder, op, path string, call func() (T, error), drop func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
 	var none T
+	if ctx.Err() != nil {
+		return none, pathError(op, path, context.Cause(ctx))
+	}
 	if err := g.enter(folder); err != nil {
 		return none, pathError(op, path, err)
 	}
@@ -53,23 +57,41 @@ func bounded[T any](g *gate, folder, op, path string, call func() (T, error), dr
 		}
 		g.back(folder)
 	}()
+	giveUp := func() (T, error) {
+		given.Lock()
+		defer given.Unlock()
+		select {
+		case r := <-done: // at the last moment
+			return r.value, r.err
+		default:
+		}
+		given.up = true
+		g.giveUp(folder)
+		return none, fmt.Errorf("the file system gave no answer for %v: check the mount that holds it", g.patience)
+	}
 	timer := time.NewTimer(g.patience)
-	defer timer.Stop()
 	select {
 	case r := <-done:
+		timer.Stop()
 		return r.value, pathError(op, path, r.err)
 	case <-timer.C:
+		value, err := giveUp()
+		return value, pathError(op, path, err)
+	case <-ctx.Done(): // which does not mean that the call hangs
 	}
-	given.Lock()
-	defer given.Unlock()
-	select {
-	case r := <-done: // at the last moment
-		return r.value, pathError(op, path, r.err)
-	default:
-	}
-	given.up = true
-	g.giveUp(folder)
-	return none, pathError(op, path, fmt.Errorf("the file system gave no answer for %v: check the mount that holds it", g.patience))
+	go func() {
+		defer timer.Stop()
+		var r result
+		select {
+		case r = <-done:
+		case <-timer.C:
+			r.value, r.err = giveUp()
+		}
+		if r.err == nil && drop != nil {
+			drop(r.value)
+		}
+	}()
+	return none, pathError(op, path, context.Cause(ctx))
 }
 
 // enter returns an error if a call for the folder would hang, or if too many calls hang.

@@ -1,11 +1,12 @@
 // Package hostfile reads files of the host that a group file, an operator or a state folder names.
 // Whatever is at the path, a read ends: pipes and devices are refused without waiting for them,
-// sizes are bounded, and a file system that does not answer is given up. A link can't lead to a
-// file that its folder does not hold.
+// sizes are bounded, and a file system that does not answer is given up, at once when ctx ends. A
+// link can't lead to a file that its folder does not hold.
 package hostfile
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -26,8 +27,8 @@ const maxEntries = 100_000
 // The folder itself may be reached through links. Below it, a link is followed only to what its own
 // folder holds. A name that is not below the folder is opened as [Open] does it. An empty folder
 // means that no name is below it.
-func Read(folder, name string, most int64) ([]byte, error) {
-	return bounded(&system, filepath.Dir(name), "read", name, func() ([]byte, error) {
+func Read(ctx context.Context, folder, name string, most int64) ([]byte, error) {
+	return bounded(ctx, &system, filepath.Dir(name), "read", name, func() ([]byte, error) {
 		f, size, err := open(folder, name)
 		if err != nil {
 			return nil, err
@@ -60,6 +61,7 @@ func kib(n int64) string {
 
 // A File is an open regular file. Its methods can be used by one goroutine at a time.
 type File struct {
+	ctx  context.Context // ends its reads
 	file *os.File
 	name string
 	info fs.FileInfo
@@ -67,13 +69,14 @@ type File struct {
 	lost bool   // a read failed, and may not have returned
 }
 
-// Open opens a regular file. In the folder, it follows links as [Read] does.
+// Open opens a regular file. In the folder, it follows links as [Read] does. When ctx ends, the
+// file can't be read any more.
 //
 // A name that is not below the folder is an absolute path. A link on it is followed if it leads to
 // what its own folder holds. A link to the folder of the file is also followed where no container
 // can have made it: in a folder that can't be a volume that containers write to.
-func Open(folder, name string) (*File, error) {
-	return bounded(&system, filepath.Dir(name), "open", name, func() (*File, error) {
+func Open(ctx context.Context, folder, name string) (*File, error) {
+	return bounded(ctx, &system, filepath.Dir(name), "open", name, func() (*File, error) {
 		f, _, err := open(folder, name)
 		if err != nil {
 			return nil, err
@@ -83,7 +86,7 @@ func Open(folder, name string) (*File, error) {
 			f.Close()
 			return nil, err
 		}
-		return &File{file: f, name: name, info: info}, nil
+		return &File{ctx: ctx, file: f, name: name, info: info}, nil
 	}, func(f *File) { f.Close() })
 }
 
@@ -102,7 +105,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		n   int
 		end bool
 	}
-	r, err := bounded(&system, filepath.Dir(f.name), "read", f.name, func() (read, error) {
+	r, err := bounded(f.ctx, &system, filepath.Dir(f.name), "read", f.name, func() (read, error) {
 		n, err := f.file.ReadAt(own, off)
 		if err == io.EOF {
 			return read{n, true}, nil
@@ -131,8 +134,8 @@ func (f *File) Close() error {
 }
 
 // ReadDir lists a folder. The folder may be reached through links.
-func ReadDir(folder string) ([]fs.DirEntry, error) {
-	return bounded(&system, filepath.Clean(folder), "list", folder, func() ([]fs.DirEntry, error) {
+func ReadDir(ctx context.Context, folder string) ([]fs.DirEntry, error) {
+	return bounded(ctx, &system, filepath.Clean(folder), "list", folder, func() ([]fs.DirEntry, error) {
 		f, err := os.OpenFile(folder, unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return nil, err
@@ -151,6 +154,6 @@ func ReadDir(folder string) ([]fs.DirEntry, error) {
 }
 
 // Stat describes what is at the path, through links.
-func Stat(path string) (fs.FileInfo, error) {
-	return bounded(&system, filepath.Dir(path), "stat", path, func() (fs.FileInfo, error) { return os.Stat(path) }, nil)
+func Stat(ctx context.Context, path string) (fs.FileInfo, error) {
+	return bounded(ctx, &system, filepath.Dir(path), "stat", path, func() (fs.FileInfo, error) { return os.Stat(path) }, nil)
 }

@@ -17,7 +17,7 @@ func TestRootReadRefusesADevice(t *testing.T) {
 	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Read("", path, most)
+	_, err := Read(t.Context(), "", path, most)
 	check(t, nil, err, "it is a device")
 }
 
@@ -28,17 +28,17 @@ func TestRootReadRefusesALinkOfAnotherUser(t *testing.T) {
 	put(t, filepath.Join(dir, "real"), "secret")
 	path := filepath.Join(dir, "file")
 	symlink(t, "real", path)
-	content, err := Read(dir, path, most)
+	content, err := Read(t.Context(), dir, path, most)
 	check(t, content, err, "") // the control: root's own link
 	if err := os.Lchown(path, 1000, 1000); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Read(dir, path, most)
+	_, err = Read(t.Context(), dir, path, most)
 	check(t, nil, err, "belongs to user 1000 and leads to a file of user 0")
 	if err := os.Chown(filepath.Join(dir, "real"), 1000, 1000); err != nil {
 		t.Fatal(err)
 	}
-	content, err = Read(dir, path, most)
+	content, err = Read(t.Context(), dir, path, most)
 	check(t, content, err, "")
 }
 
@@ -64,13 +64,13 @@ func TestRootDeadMount(t *testing.T) {
 		for system.hanging() { // the mount has failed by now, so they return
 		}
 	}()
-	_, err = Read(dir, filepath.Join(dir, "file"), most)
+	_, err = Read(t.Context(), dir, filepath.Join(dir, "file"), most)
 	check(t, nil, err, "gave no answer for 50ms")
-	_, err = Stat(filepath.Join(dir, "sub", "file"))
+	_, err = Stat(t.Context(), filepath.Join(dir, "sub", "file"))
 	check(t, nil, err, "gave no answer for 50ms")
-	_, err = Read(dir, filepath.Join(dir, "another"), most)
+	_, err = Read(t.Context(), dir, filepath.Join(dir, "another"), most)
 	check(t, nil, err, "gives no answer in "+dir)
-	content, err := Read("", alive, most)
+	content, err := Read(t.Context(), "", alive, most)
 	check(t, content, err, "")
 }
 

@@ -1,6 +1,7 @@
 package hostfile
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -105,10 +107,10 @@ func TestRead(t *testing.T) {
 			}
 			tt.make(t, dir, path)
 			for _, folder := range []string{dir, filepath.Dir(dir), "", "/somewhere/else"} {
-				content, err := Read(folder, path, most)
+				content, err := Read(t.Context(), folder, path, most)
 				check(t, content, err, tt.err)
 			}
-			f, err := Open(dir, path)
+			f, err := Open(t.Context(), dir, path)
 			if err == nil {
 				content := make([]byte, 6)
 				_, err = f.ReadAt(content, 0)
@@ -145,10 +147,10 @@ func TestReadFollowsNoLinkOutOfAFolderBelow(t *testing.T) {
 	symlink(t, "../web.key", filepath.Join(dir, "data", "x"))
 	symlink(t, "..", filepath.Join(dir, "data", "up"))
 	for _, name := range []string{"data/x", "data/up/web.key"} {
-		content, err := Read(dir, filepath.Join(dir, name), most)
+		content, err := Read(t.Context(), dir, filepath.Join(dir, name), most)
 		check(t, content, err, "leads out of its folder")
 	}
-	content, err := Read(dir, filepath.Join(dir, "web.key"), most)
+	content, err := Read(t.Context(), dir, filepath.Join(dir, "web.key"), most)
 	check(t, content, err, "")
 }
 
@@ -157,14 +159,14 @@ func TestReadInALinkedFolder(t *testing.T) {
 	dir, linked := t.TempDir(), filepath.Join(t.TempDir(), "linked")
 	put(t, filepath.Join(dir, "file"), "secret")
 	symlink(t, dir, linked)
-	content, err := Read(linked, filepath.Join(linked, "file"), most)
+	content, err := Read(t.Context(), linked, filepath.Join(linked, "file"), most)
 	check(t, content, err, "")
-	content, err = Read("/somewhere/else", filepath.Join(linked, "file"), most)
+	content, err = Read(t.Context(), "/somewhere/else", filepath.Join(linked, "file"), most)
 	check(t, content, err, "leads out of its folder")
 	t.Chdir(linked)
-	content, err = Read(".", "file", most)
+	content, err = Read(t.Context(), ".", "file", most)
 	check(t, content, err, "")
-	content, err = Read("", "file", most)
+	content, err = Read(t.Context(), "", "file", most)
 	check(t, content, err, "it is not an absolute path")
 }
 
@@ -173,7 +175,7 @@ func TestOpenFollowsTheLinksOfTheSystem(t *testing.T) {
 	if to, err := os.Readlink("/var/run"); err != nil || to != "/run" {
 		t.Skip("/var/run is no link to /run here")
 	}
-	if _, err := Open("", "/var/run/sallyport-none"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(t.Context(), "", "/var/run/sallyport-none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want that there is no such file", err)
 	}
 }
@@ -198,7 +200,7 @@ func TestReadOfAFileThatGrows(t *testing.T) {
 		}
 	}()
 	for {
-		content, err := Read("", path, most)
+		content, err := Read(t.Context(), "", path, most)
 		if err != nil {
 			check(t, nil, err, "at most 1 KiB")
 			break
@@ -213,7 +215,7 @@ func TestReadOfAFileThatGrows(t *testing.T) {
 
 // A size that fstat gives as 0 bounds nothing: files of /proc have it.
 func TestReadBoundsWhatHasNoSize(t *testing.T) {
-	if _, err := Read("", "/proc/self/smaps", 100); err == nil || !strings.Contains(err.Error(), "at most 0 KiB") {
+	if _, err := Read(t.Context(), "", "/proc/self/smaps", 100); err == nil || !strings.Contains(err.Error(), "at most 0 KiB") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -222,7 +224,7 @@ func TestReadDir(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "b"), "")
 	put(t, filepath.Join(dir, "a"), "")
-	entries, err := ReadDir(dir)
+	entries, err := ReadDir(t.Context(), dir)
 	if err != nil || len(entries) != 2 || entries[0].Name() != "a" {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -230,13 +232,13 @@ func TestReadDir(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadDir(pipe); !errors.Is(err, unix.ENOTDIR) {
+	if _, err := ReadDir(t.Context(), pipe); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("error %v, want ENOTDIR", err)
 	}
 }
 
 func TestReadAtReachesTheEnd(t *testing.T) {
-	f, err := Open("", put(t, filepath.Join(t.TempDir(), "file"), "secret"))
+	f, err := Open(t.Context(), "", put(t, filepath.Join(t.TempDir(), "file"), "secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,12 +255,12 @@ func TestGate(t *testing.T) {
 	g := &gate{patience: time.Millisecond}
 	hang, dropped := make(chan struct{}), make(chan int, 1)
 	call := func() (int, error) { <-hang; return 7, nil }
-	_, err := bounded(g, "/dead", "read", "/dead/a", call, func(n int) { dropped <- n })
+	_, err := bounded(t.Context(), g, "/dead", "read", "/dead/a", call, func(n int) { dropped <- n })
 	check(t, nil, err, "read /dead/a: the file system gave no answer for 1ms: check the mount that holds it")
 	g.patience = time.Hour
-	_, err = bounded(g, "/dead", "read", "/dead/b", func() (int, error) { t.Error("called"); return 0, nil }, nil)
+	_, err = bounded(t.Context(), g, "/dead", "read", "/dead/b", func() (int, error) { t.Error("called"); return 0, nil }, nil)
 	check(t, nil, err, "gives no answer in /dead")
-	if n, err := bounded(g, "/alive", "read", "/alive/a", func() (int, error) { return 1, nil }, nil); n != 1 || err != nil {
+	if n, err := bounded(t.Context(), g, "/alive", "read", "/alive/a", func() (int, error) { return 1, nil }, nil); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	close(hang)
@@ -267,7 +269,7 @@ func TestGate(t *testing.T) {
 	}
 	for g.hanging() {
 	}
-	if n, err := bounded(g, "/dead", "read", "/dead/b", func() (int, error) { return 2, nil }, nil); n != 2 || err != nil {
+	if n, err := bounded(t.Context(), g, "/dead", "read", "/dead/b", func() (int, error) { return 2, nil }, nil); n != 2 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }
@@ -278,15 +280,42 @@ func (g *gate) hanging() bool {
 	return len(g.stuck) > 0
 }
 
+// A caller that ends does not wait. Only a call that outlasts the patience counts as one that hangs.
+func TestGateEndsWithItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{patience: time.Minute}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		hang, dropped := make(chan struct{}), make(chan int, 1)
+		time.AfterFunc(time.Second, func() { cancel(errors.New("interrupted")) })
+		begun := time.Now()
+		_, err := bounded(ctx, g, "/slow", "read", "/slow/a", func() (int, error) { <-hang; return 7, nil }, func(n int) { dropped <- n })
+		check(t, nil, err, "read /slow/a: interrupted")
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if n, err := bounded(t.Context(), g, "/slow", "read", "/slow/b", func() (int, error) { return 1, nil }, nil); n != 1 || err != nil {
+			t.Errorf("another caller: %d, %v", n, err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		_, err = bounded(t.Context(), g, "/slow", "read", "/slow/b", func() (int, error) { t.Error("called"); return 0, nil }, nil)
+		check(t, nil, err, "gives no answer in /slow")
+		close(hang)
+		if n := <-dropped; n != 7 {
+			t.Errorf("dropped %d", n)
+		}
+	})
+}
+
 func TestGateBoundsWhatHangs(t *testing.T) {
 	g := &gate{patience: time.Millisecond}
 	hang := make(chan struct{})
 	for i := range maxStuck {
 		folder := "/dead/" + string(rune('a'+i))
-		_, err := bounded(g, folder, "read", folder+"/x", func() (int, error) { <-hang; return 0, nil }, nil)
+		_, err := bounded(t.Context(), g, folder, "read", folder+"/x", func() (int, error) { <-hang; return 0, nil }, nil)
 		check(t, nil, err, "gave no answer")
 	}
-	_, err := bounded(g, "/dead/z", "read", "/dead/z/x", func() (int, error) { t.Error("called"); return 0, nil }, nil)
+	_, err := bounded(t.Context(), g, "/dead/z", "read", "/dead/z/x", func() (int, error) { t.Error("called"); return 0, nil }, nil)
 	check(t, nil, err, "16 other reads get no answer from their file systems: check the mounts, such as that of /dead/a")
 	close(hang)
 	for g.hanging() {

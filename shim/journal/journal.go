@@ -256,14 +256,14 @@ func (f *eventFile) newReader() (*eventReader, error) {
 		return nil, err
 	}
 	r := &eventReader{}
-	old, err := hostfile.Open(filepath.Dir(f.path), f.oldPath())
+	old, err := hostfile.Open(context.Background(), filepath.Dir(f.path), f.oldPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err == nil {
 		r.add(old, f.maxSize)
 	}
-	now, err := hostfile.Open(filepath.Dir(f.path), f.newPath())
+	now, err := hostfile.Open(context.Background(), filepath.Dir(f.path), f.newPath())
 	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -278,7 +279,7 @@ func (s *Store) markUninstalled(name string, purge bool) error {
 // put writes a file, and then its applied record: with that, the file is installed.
 func (s *Store) put(b group.Bundle, in intent) error {
 	text := b.HCL
-	if now, err := hostfile.Read(s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
+	if now, err := hostfile.Read(context.Background(), s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
 		if err := s.write(s.filePath(b.Name), text, durable); err != nil {
 			return err
 		}

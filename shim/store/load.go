@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -349,7 +350,7 @@ func (l *loading) done() Loaded {
 // names lists the group files of the folder, and whatever else has the name of one. Reading that
 // returns an error.
 func (s *Store) names() ([]string, error) {
-	entries, err := hostfile.ReadDir(s.layout.GroupsDir)
+	entries, err := hostfile.ReadDir(context.Background(), s.layout.GroupsDir)
 	if err != nil {
 		return nil, err
 	}
@@ -385,7 +386,7 @@ func (l *loading) uninstallPending() {
 // could read.
 func (s *Store) readWanted() (map[string]Wanted, error) {
 	known := map[string]Wanted{}
-	entries, err := hostfile.ReadDir(filepath.Dir(s.wantedPath("x")))
+	entries, err := hostfile.ReadDir(context.Background(), filepath.Dir(s.wantedPath("x")))
 	if err != nil {
 		return known, err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -120,7 +121,7 @@ func (s *Store) markLost(name string, all []group.Generation) error {
 // definitionNumbers returns the generations that have a file, by group, the newest first. A damaged
 // one counts: its number was given.
 func (s *Store) definitionNumbers() (map[string][]int, error) {
-	entries, err := hostfile.ReadDir(s.generationsDir())
+	entries, err := hostfile.ReadDir(context.Background(), s.generationsDir())
 	numbers := map[string][]int{}
 	for _, e := range entries {
 		parts := strings.Split(e.Name(), ".")

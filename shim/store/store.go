@@ -159,7 +159,7 @@ func (s *Store) filesOf(b group.Bundle) func(path string) ([]byte, error) {
 		if content, ok := b.Files[path]; ok {
 			return content, nil
 		}
-		return hostfile.Read(s.dirOf(b), path, spec.MaxPlacedFile)
+		return hostfile.Read(context.Background(), s.dirOf(b), path, spec.MaxPlacedFile)
 	}
 }
 
@@ -196,7 +196,7 @@ func (s *Store) bundle(name string) (installed, error) {
 		return installed{}, fmt.Errorf("read what %s was applied with: %w", name, err)
 	}
 	a.Name = name
-	a.HCL, err = hostfile.Read(s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
+	a.HCL, err = hostfile.Read(context.Background(), s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
 	if a.Text != textSum(a.HCL) {
 		a.Origin = group.Origin{By: group.ByFile, Used: a.Used || a.ID != ""}
 		a.ID = ""

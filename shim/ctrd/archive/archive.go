@@ -67,7 +67,7 @@ type Image struct {
 // Open reads the headers of the archive and seeks past the contents. An archive that ends too early
 // shows in its headers. The caller closes the archive.
 func Open(ctx context.Context, path string) (*Archive, error) {
-	f, err := hostfile.Open("", path)
+	f, err := hostfile.Open(ctx, "", path)
 	if err != nil {
 		return nil, Unreadable(path, err)
 	}
