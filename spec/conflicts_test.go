@@ -1,6 +1,9 @@
 package spec
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,5 +81,101 @@ func TestConflictsShowTheLine(t *testing.T) {
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The index finds what a comparison of each group with each other one finds.
+func TestIndexFindsWhatAComparisonOfAllFinds(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[rnd.IntN(len(of))] }
+	random := func(n int) Group {
+		g := publishing(fmt.Sprintf("g%d", n))
+		if rnd.IntN(8) == 0 {
+			g.Name = fmt.Sprintf("g%d", rnd.IntN(n+1))
+		}
+		for range rnd.IntN(3) {
+			p := Publish{Name: "p", Address: pick("", "192.0.2.1", "192.0.2.2"), Host: uint16(rnd.IntN(6)), Protocol: pick("tcp", "udp")}
+			g.Containers[0].Publish = append(g.Containers[0].Publish, p)
+		}
+		for range rnd.IntN(2) {
+			g.Volumes = []Volume{{Name: "v", HostPath: pick("/srv", "/srv/a", "/srv/a/b", "/srv/c", "/data", "/srvx")}}
+			g.Containers = append(g.Containers, Container{Name: "c", Role: App, Mounts: []Mount{{Volume: "v", ReadOnly: rnd.IntN(2) == 0}}})
+			g.Containers[0].Mounts = []Mount{{Volume: "v", ReadOnly: rnd.IntN(2) == 0}}[:rnd.IntN(2)]
+		}
+		return g
+	}
+	found := 0
+	for range 2000 {
+		var there, more []Group
+		for n := range rnd.IntN(6) {
+			if g := random(n); len(comparedWithAll(there, []Group{g})) == 0 {
+				there = append(there, g)
+			}
+		}
+		for n := range rnd.IntN(4) {
+			more = append(more, random(n+3))
+		}
+		gone := func(name string) bool { return name == "g1" || name == "g4" }
+		var x Index
+		x.Add(there)
+		left := slices.DeleteFunc(slices.Clone(there), func(g Group) bool { return gone(g.Name) })
+		for _, tt := range []struct{ want, got []string }{
+			{comparedWithAll(there, more), texts(x.Conflicts(more, nil))},
+			{comparedWithAll(left, more), texts(x.Conflicts(more, gone))},
+			{comparedWithAll(nil, more), texts(Conflicts(more))},
+		} {
+			if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+				t.Fatalf("(-want +got):\n%s", diff)
+			}
+			found += len(tt.want)
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d conflicts", found)
+	}
+}
+
+// comparedWithAll returns the conflicts of each of the further groups with those before it.
+func comparedWithAll(there, more []Group) []string {
+	rep := &report{}
+	var claiming []*Group
+	for i := range there {
+		claiming = append(claiming, &there[i])
+	}
+next:
+	for i := range more {
+		g := &more[i]
+		for _, o := range claiming {
+			if o.Name == g.Name {
+				rep.errorf(g.Pos.rangeIn(), "Duplicate group", "There is already a group %q, at %s. Give one of the two another name, or remove it.", g.Name, o.Pos)
+				continue next
+			}
+		}
+		for _, p := range g.Door().Publish {
+			n := slices.IndexFunc(claiming, func(o *Group) bool { return slices.ContainsFunc(o.Door().Publish, p.overlaps) })
+			if n >= 0 {
+				rep.errorf(g.Pos.rangeIn(), "Host port used twice", "Port %d/%s of the host, which publish %q of group %q asks for, belongs to group %q (%s). Choose another port, or another address.", p.Host, p.Protocol, p.Name, g.Name, claiming[n].Name, claiming[n].Pos)
+			}
+		}
+		claiming = append(claiming, g)
+	}
+	all := slices.Concat(there, more)
+	for i := len(there); i < len(all); i++ {
+		rep.warnOfFirst(all[:i], &all[i])
+	}
+	return texts(rep.diags)
+}
+
+func (r *report) warnOfFirst(before []Group, g *Group) {
+	for _, a := range g.sharedFolders() {
+		for i := range before {
+			for _, b := range before[i].sharedFolders() {
+				if a.group.Name != b.group.Name && a.leaves() != b.leaves() && !(a.readOnly && b.readOnly) && (within(a.path, b.path) || within(b.path, a.path)) {
+					r.warnf(a.group.Pos.rangeIn(), "Groups share a folder of the host", "%s of group %q and %s of group %q both have %s. Through it one of them, which may leave its group, could hand the other a socket of its own (SCM_RIGHTS). Give each a folder of its own, or mount it read_only in both, unless you trust their programs not to.",
+						a.container.Name, a.group.Name, b.container.Name, b.group.Name, a.path)
+					return
+				}
+			}
+		}
 	}
 }
