@@ -27,7 +27,8 @@ import (
 // A group is running while all of it is ready. It is degraded if it was ready and is not, or if it
 // begins with a failure. A group that is wanted again while it is stopping starts from there. So
 // does one that has nothing running after a boot. "failed" is no state: any state can have an
-// error. What can't be observed changes no state. Nor does a daemon that stops or starts.
+// error. What can't be observed changes no state. Nor does a daemon that stops or starts, but a
+// group is shown as starting until the daemon has looked at it.
 type State string
 
 const (

@@ -280,7 +280,8 @@ func (g *gate) hanging() bool {
 	return len(g.stuck) > 0
 }
 
-// A caller that ends does not wait. Only a call that outlasts the patience counts as one that hangs.
+// A caller that ends does not wait. Only a call that outlasts the patience counts as one that
+// hangs.
 func TestGateEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{patience: time.Minute}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 
@@ -30,13 +29,18 @@ func (k *Keeper) Apply(ctx context.Context, files []group.Bundle, progress func(
 }
 
 func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin, progress func(line string)) error {
-	if err := k.waitLoaded(ctx); err != nil {
-		return err
-	}
 	if progress == nil {
 		progress = func(string) {}
 	}
-	c, err := k.read(files)
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return err
+	}
+	if k.folderUnread() { // it may be readable by now
+		if err := k.Load(ctx); ctx.Err() != nil {
+			return err
+		}
+	}
+	c, err := k.read(ctx, files)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin
 // and passes the definitions to the runners. waiter gets their results.
 func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Waiter) error {
 	k := c.keeper
-	release, err := k.lock(ctx)
+	release, err := c.lock(ctx, o.By == group.ByRollback) // an operator's apply replaces any file
 	if err != nil {
 		return err
 	}
@@ -68,21 +72,13 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 	if err := c.check(); err != nil {
 		return err
 	}
-	if o.By == group.ByRollback { // an operator's apply replaces any file
-		for _, b := range c.files {
-			if err := k.recordEdits(b.Name); err != nil {
-				return err
-			}
-		}
-	}
 	c.before = map[string]int{}
 	for _, g := range c.groups {
 		c.before[g.Name] = k.wantedNow(g.Name).Generation
 	}
 	c.added = map[string]bool{}
 	for _, b := range c.files {
-		_, err := k.config.Store.Bundle(b.Name)
-		c.added[b.Name] = errors.Is(err, fs.ErrNotExist)
+		c.added[b.Name] = !k.config.Store.Has(b.Name)
 	}
 	if c.undos, err = k.config.Store.Install(c.files, o); err != nil {
 		return err
@@ -94,7 +90,7 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 	for _, name := range c.leaves {
 		waiters[name] = waiter
 	}
-	loadErr := k.load(c.images, waiters)
+	loadErr := k.load(loading{texts: c.texts, images: c.images, waiters: waiters})
 	for _, g := range c.groups {
 		if w := k.wantedGroup(g.Name); w == nil || w.Digest != g.Digest {
 			err := fmt.Errorf("group %s was installed, but something else is wanted: %w", g.Name, cmp.Or(loadErr, errChangedMeanwhile))
@@ -102,6 +98,36 @@ func (c *change) install(ctx context.Context, o group.Origin, waiter *runner.Wai
 		}
 	}
 	return nil
+}
+
+// lock takes the right to the store. Before that, it reads the files that the change replaces, so
+// that nothing waits for their file system after it. With edits, what was changed in them by hand
+// goes into the history first, and a file that can't be used is an error.
+func (c *change) lock(ctx context.Context, edits bool) (release func(), err error) {
+	k := c.keeper
+	if !edits {
+		for _, name := range c.names() {
+			k.config.Store.Probe(ctx, name)
+		}
+		return k.lock(ctx)
+	}
+	r, release, err := k.lockRead(ctx, c.names()...)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.recordEdits(r, c.names()...); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// names returns the names of the files.
+func (c *change) names() (names []string) {
+	for _, b := range c.files {
+		names = append(names, b.Name)
+	}
+	return names
 }
 
 var errChangedMeanwhile = errors.New("its file was changed meanwhile")

@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -20,6 +19,7 @@ import (
 type change struct {
 	keeper  *Keeper
 	files   []group.Bundle
+	texts   []*store.Text                    // theirs
 	groups  []spec.Group                     // the groups that the files define
 	of      map[string][]string              // by file name, the groups that it defines or defined
 	leaves  []string                         // the groups that the files defined before and no longer define
@@ -32,21 +32,22 @@ type change struct {
 
 // read parses the files. It checks them against each other and against everything else that is
 // wanted.
-func (k *Keeper) read(files []group.Bundle) (*change, error) {
+func (k *Keeper) read(ctx context.Context, files []group.Bundle) (*change, error) {
 	c := &change{keeper: k, files: files, of: map[string][]string{}}
 	for _, b := range files {
 		if _, twice := c.of[b.Name]; twice {
 			return nil, twoFiles(b.Name)
 		}
-		groups, err := k.config.Store.Read(b)
+		t, err := k.config.Store.Read(ctx, b)
 		if err != nil {
 			return nil, err
 		}
 		c.of[b.Name] = []string{}
-		for _, g := range groups {
+		for _, g := range t.Groups {
 			c.of[b.Name] = append(c.of[b.Name], g.Name)
 		}
-		c.groups = append(c.groups, groups...)
+		c.texts = append(c.texts, t)
+		c.groups = append(c.groups, t.Groups...)
 	}
 	return c, c.check()
 }
@@ -55,27 +56,26 @@ func (k *Keeper) read(files []group.Bundle) (*change, error) {
 func (c *change) check() error {
 	k := c.keeper
 	k.mu.Lock()
-	wanted := maps.Clone(k.wanted)
-	k.mu.Unlock()
-	var all []spec.Group
+	defer k.mu.Unlock()
+	ours := map[string]bool{}
+	for _, g := range c.groups {
+		ours[g.Name] = true
+	}
 	c.leaves = nil
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		w := wanted[name]
-		here, replaced := c.of[w.File]
-		switch {
-		case w.Missing && !replaced: // it gives way
-		case !replaced:
-			all = append(all, w.Group)
-		case !slices.Contains(here, name):
-			if !slices.ContainsFunc(c.groups, func(g spec.Group) bool { return g.Name == name }) {
-				c.leaves = append(c.leaves, name)
-			}
+	for name, w := range k.wanted {
+		if _, replaced := c.of[w.File]; replaced && !ours[name] {
+			c.leaves = append(c.leaves, name)
 		}
 	}
-	if err := c.checkLeaves(wanted); err != nil {
+	slices.Sort(c.leaves)
+	if err := c.checkLeaves(); err != nil {
 		return err
 	}
-	if diags := k.config.Store.Conflicts(append(all, c.groups...)); diags.HasErrors() {
+	replaced := func(name string) bool {
+		_, replaced := c.of[k.wanted[name].File]
+		return replaced
+	}
+	if diags := k.loaded.Index.Conflicts(c.groups, replaced); diags.HasErrors() {
 		e := &store.FileError{Diags: diags, Files: map[string][]byte{}}
 		for _, b := range c.files {
 			e.Files[b.Path] = b.HCL
@@ -86,12 +86,12 @@ func (c *change) check() error {
 }
 
 // checkLeaves refuses a file that would remove groups only because its name is that of their file:
-// it comes from another folder than the installed file.
-func (c *change) checkLeaves(wanted map[string]store.Wanted) error {
+// it comes from another folder than the installed file. The caller holds mu.
+func (c *change) checkLeaves() error {
 	for _, name := range c.leaves {
-		file := wanted[name].File
-		old, err := c.keeper.config.Store.Bundle(file)
-		if err != nil || old.Path == "" {
+		file := c.keeper.wanted[name].File
+		old, ok := c.keeper.config.Store.Installed(file)
+		if !ok || old.Path == "" {
 			continue // gone, or put there by hand: it came from no folder
 		}
 		ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]

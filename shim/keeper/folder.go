@@ -15,11 +15,14 @@ import (
 // tried again. SIGHUP and apply still work meanwhile.
 func (k *Keeper) watchFiles(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
-			if err := k.Load(ctx); err != nil && ctx.Err() == nil {
-				k.config.Log.Debug("loaded what could be: " + hint.OneLine(err.Error()))
-			}
-		})
+		err := k.config.Store.ProbeFolder(ctx) // the watch would wait for a file system that gives no answer
+		if err == nil {
+			err = k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
+				if err := k.Load(ctx); err != nil && ctx.Err() == nil {
+					k.config.Log.Debug("loaded what could be: " + hint.OneLine(err.Error()))
+				}
+			})
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

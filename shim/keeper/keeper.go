@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,14 +38,21 @@ type Watcher interface {
 	Watch(ctx context.Context, changed func(group string)) error
 }
 
-// A Keeper keeps groups, each with a runner of its own. Its methods wait until Run has loaded the
-// store, except for New and Run.
+// A Keeper keeps groups, each with a runner of its own. Status, Problems, History, Definition,
+// Preview and Stop work from the moment when Known is closed. The other methods wait until Run has
+// loaded the group files.
+//
+// A goroutine holds at most two of its locks: the right to the store (see lock), and inside of that
+// mu. mu is held for a moment. With the right to the store, files of the state folder and of the
+// folder of group files are written. Neither is held while a group file, or what one names, is read
+// or evaluated.
 type Keeper struct {
 	config  Config
 	machine runner.Machine
 	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
-	storeLoaded chan struct{}      // closed when the store has been loaded
+	known       chan struct{}      // closed when the groups that the state folder has are known
+	storeLoaded chan struct{}      // closed when the group files have been loaded
 	observed    chan struct{}      // closed when all groups have been observed once
 	stopped     chan struct{}      // closed when Run ends
 	storeLock   chan struct{}      // its holder may read and change the store, see lock
@@ -84,6 +90,7 @@ func New(c Config) (*Keeper, error) {
 		config:      c,
 		machine:     runner.NewMachine(&c.Config),
 		folder:      watchFolder,
+		known:       make(chan struct{}),
 		storeLoaded: make(chan struct{}),
 		observed:    make(chan struct{}),
 		stopped:     make(chan struct{}),
@@ -109,21 +116,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Lock()
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
-	k.recordedStates = k.readStates()
-	k.storeLock <- struct{}{}
-	_ = k.load(nil, nil) // logged, and kept for Problems. The readable files count
-	<-k.storeLock
-	close(k.storeLoaded)
-
-	g.Go(func() error { return k.waitObserved(ctx) })
-	g.Go(func() error { return k.watchFiles(ctx) })
-	g.Go(func() error { return k.loadAgain(ctx) })
-	g.Go(func() error { return k.sweepOrphans(ctx) })
+	k.open()
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
 	}
 	if k.config.Changes != nil {
 		g.Go(func() error { return k.watchDrift(ctx) })
+	}
+	if k.firstLoad(ctx) {
+		g.Go(func() error { return k.waitObserved(ctx) })
+		g.Go(func() error { return k.watchFiles(ctx) })
+		g.Go(func() error { return k.loadAgain(ctx) })
+		g.Go(func() error { return k.sweepOrphans(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -136,12 +140,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 // change of the folder, and on SIGHUP. The error names the files that cannot be used. Their groups
 // keep their last good definition.
 func (k *Keeper) Load(ctx context.Context) error {
+	if err := k.waitLoaded(ctx); err != nil {
+		return err
+	}
+	r, err := k.config.Store.ReadFolder(ctx)
+	if err != nil {
+		return err
+	}
 	release, err := k.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return k.load(nil, nil)
+	return k.load(loading{reading: r})
 }
 
 // Problems returns the files that cannot be used, as of the last load, and the damaged ones that
@@ -153,51 +164,10 @@ func (k *Keeper) Problems() []group.FileProblem {
 	return append(problems, k.config.Store.Aside()...)
 }
 
-// Status returns the status of one group, or, if group is "", of every group, sorted by name. The
-// error for an unknown group is ErrNoGroup.
-func (k *Keeper) Status(groupName string) ([]group.Status, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if groupName != "" {
-		r, ok := k.runners[groupName]
-		if !ok {
-			return nil, group.ErrNoGroup
-		}
-		return []group.Status{r.Status()}, nil
-	}
-	out := make([]group.Status, 0, len(k.runners))
-	for _, name := range slices.Sorted(maps.Keys(k.runners)) {
-		out = append(out, k.runners[name].Status())
-	}
-	return out, nil
-}
-
-// lock waits until Run has loaded the store, and takes the right to read and change it. release
-// gives the right back.
-func (k *Keeper) lock(ctx context.Context) (release func(), err error) {
-	if err := k.waitLoaded(ctx); err != nil {
-		return nil, err
-	}
-	select {
-	case k.storeLock <- struct{}{}:
-		return func() { <-k.storeLock }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-k.stopped:
-		return nil, runner.ErrStopping
-	}
-}
-
-// waitLoaded waits until Run has loaded the store.
-func (k *Keeper) waitLoaded(ctx context.Context) error {
-	select {
-	case <-k.storeLoaded:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-k.stopped:
-		return runner.ErrStopping
-	}
+// folderUnread reports whether the folder of group files could not be listed.
+func (k *Keeper) folderUnread() bool {
+	dir := k.config.Store.Layout().GroupsDir
+	return slices.ContainsFunc(k.Problems(), func(p group.FileProblem) bool { return p.Path == dir })
 }
 
 // hostChanged wakes the runner of a group. If group is "", it wakes all runners, even those that

@@ -61,7 +61,7 @@ func newHarness(t *testing.T) *harness {
 // memoryDir returns a folder in memory, or one on the disk on a host that has no such folder. The
 // store syncs each file that it writes, more than 10,000 in these tests. On a busy disk each takes
 // milliseconds. The group files stay on the disk: a file block refuses a source below /dev.
-func memoryDir(t *testing.T) string {
+func memoryDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "sallyport-test-")
 	if err != nil {
@@ -358,6 +358,13 @@ func TestKeeperLeavesGroupsWhenTheFolderVanishes(t *testing.T) {
 		h.did()
 		if st := h.status("shop"); st.State != group.Running || st.Error == "" {
 			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+		if err := os.Rename(h.layout.GroupsDir+".away", h.layout.GroupsDir); err != nil {
+			t.Fatal(err)
+		}
+		h.mustApply("shop.hcl", newWeb) // before the watch is there again
+		if st := h.status("shop"); st.Generation != 2 || st.Error != "" {
+			t.Errorf("the folder is back: generation %d, error %q", st.Generation, st.Error)
 		}
 	})
 }

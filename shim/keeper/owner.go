@@ -73,13 +73,20 @@ func (k owner) Drop(ctx context.Context, r *runner.Runner, seq int) bool {
 		return false
 	}
 	defer release()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !r.Idle(seq) {
+	if !k.dropRunner(r, seq) {
 		return false
 	}
 	if err := k.config.Store.Forget(r.Group()); err != nil {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.Group())
+	}
+	return true
+}
+
+func (k owner) dropRunner(r *runner.Runner, seq int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !r.Idle(seq) {
+		return false
 	}
 	delete(k.runners, r.Group())
 	delete(k.recordedStates, r.Group()) // a later group of that name begins without a state

@@ -11,14 +11,15 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Preview returns what Apply would do, without changing or pulling anything. There is one entry per
+// Preview returns what Apply would do, without changing or pulling anything. Before the group files
+// have been loaded, it compares with what was wanted last. There is one entry per
 // group that the files define, then one per group that a file defines now and would no longer
 // define.
 func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error) {
-	if err := k.waitLoaded(ctx); err != nil {
+	if err := k.waitKnown(ctx); err != nil {
 		return nil, err
 	}
-	c, err := k.read(files)
+	c, err := k.read(ctx, files)
 	if err != nil {
 		return nil, err
 	}
@@ -35,15 +36,13 @@ func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 
 func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) group.Preview {
 	in := plan.Input{Group: name, Want: want, AssumeReady: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
-	k.mu.Lock()
-	if w, ok := k.wanted[name]; ok {
+	if w := k.wantedNow(name); w.Group.Name != "" {
 		in.Previous, in.Stopped = &w.Group, want != nil && w.Stopped
 		in.Digests = w.Pins
 		if want != nil && want.Digest == w.Group.Digest {
 			in.Ended, in.EndedErr = k.config.Store.Ended(name, w.Generation)
 		}
 	}
-	k.mu.Unlock()
 	if want != nil {
 		now := k.resolvedDigests(ctx, want, in.Digests)
 		if now.Differ(in.Digests) { // another generation, which has not ended

@@ -16,6 +16,9 @@ import (
 // meanwhile, the next one finishes it. The error for a group with neither a file nor volumes is
 // ErrNoGroup.
 func (k *Keeper) Purge(ctx context.Context, group string, progress func(line string)) error {
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return err
+	}
 	waiter := runner.NewWaiter()
 	if err := k.purge(ctx, group, waiter); err != nil {
 		return err
@@ -24,12 +27,12 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 }
 
 func (k *Keeper) purge(ctx context.Context, name string, waiter *runner.Waiter) error {
-	release, err := k.lock(ctx)
+	read, release, err := k.lockGroup(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group just added to the file by hand must not go with it
+	_ = k.load(loading{reading: read}) // a group just added to the file by hand must not go with it
 	err = k.config.Store.Remove(name, true)
 	if errors.Is(err, group.ErrNoGroup) {
 		return k.purgeRest(name, waiter)
@@ -37,7 +40,7 @@ func (k *Keeper) purge(ctx context.Context, name string, waiter *runner.Waiter) 
 	if err != nil {
 		return err
 	}
-	_ = k.load(nil, map[string]*runner.Waiter{name: waiter}) // logged, and kept for Problems
+	_ = k.load(loading{waiters: map[string]*runner.Waiter{name: waiter}}) // logged, and kept for Problems
 	return nil
 }
 

@@ -11,6 +11,9 @@ import (
 // Remove removes a group's file and waits until the group is gone. The error for an unknown group
 // is ErrNoGroup.
 func (k *Keeper) Remove(ctx context.Context, group string, progress func(line string)) error {
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return err
+	}
 	waiter := runner.NewWaiter()
 	if err := k.uninstall(ctx, group, waiter); err != nil {
 		return err
@@ -19,12 +22,12 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 }
 
 func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Waiter) error {
-	release, err := k.lock(ctx)
+	read, release, err := k.lockGroup(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group just added to the file by hand must not go with it
+	_ = k.load(loading{reading: read}) // a group just added to the file by hand must not go with it
 	err = k.config.Store.Remove(name, false)
 	if errors.Is(err, group.ErrNoGroup) {
 		return k.joinRemoval(name, waiter)
@@ -32,13 +35,16 @@ func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Wait
 	if err != nil {
 		return err
 	}
-	_ = k.load(nil, map[string]*runner.Waiter{name: waiter}) // logged, and kept for Problems
+	_ = k.load(loading{waiters: map[string]*runner.Waiter{name: waiter}}) // logged, and kept for Problems
 	return nil
 }
 
 // RemoveFile removes a file and waits until all its groups are gone. With volumes, the contents
 // of their persistent volumes are deleted too.
 func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, progress func(line string)) error {
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return err
+	}
 	waiter := runner.NewWaiter()
 	groups, err := k.uninstallFile(ctx, file, volumes, waiter)
 	if err != nil {
@@ -48,12 +54,12 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 }
 
 func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, waiter *runner.Waiter) ([]string, error) {
-	release, err := k.lock(ctx)
+	read, release, err := k.lockRead(ctx, file)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	_ = k.load(nil, nil) // a group just added to the file by hand goes with it
+	_ = k.load(loading{reading: read}) // a group just added to the file by hand goes with it
 	groups, err := k.config.Store.RemoveFile(file, volumes)
 	if err != nil {
 		return nil, err
@@ -62,7 +68,7 @@ func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, w
 	for _, group := range groups {
 		waiters[group] = waiter
 	}
-	_ = k.load(nil, waiters) // logged, and kept for Problems
+	_ = k.load(loading{waiters: waiters}) // logged, and kept for Problems
 	return groups, nil
 }
 

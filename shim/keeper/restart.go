@@ -11,7 +11,7 @@ import (
 // with all containers of the group, in order. The error is ErrNoGroup or ErrNoContainer if there is
 // no such group or container.
 func (k *Keeper) Restart(ctx context.Context, group, container string, progress func(line string)) error {
-	if err := k.waitLoaded(ctx); err != nil {
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
 		return err
 	}
 	waiter := runner.NewWaiter()

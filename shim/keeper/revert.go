@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // imageTimeout limits the preparation of a generation that is put back. Its images are usually on
@@ -27,7 +28,7 @@ func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why
 	if err != nil {
 		return err
 	}
-	c, err := k.read([]group.Bundle{b})
+	c, err := k.read(ctx, []group.Bundle{b})
 	if err != nil {
 		return err
 	}
@@ -40,12 +41,12 @@ func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why
 	if err != nil {
 		return err
 	}
-	release, err := k.lock(ctx)
+	read, release, err := k.lockRead(ctx, w.File)
 	if err != nil {
 		return err
 	}
 	defer release()
-	broken := k.recordEdits(w.File)
+	broken := k.recordEdits(read, w.File)
 	if now := k.wantedNow(w.Group.Name); now.Generation != w.Generation {
 		return nil
 	}
@@ -62,20 +63,15 @@ func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why
 	setback := group.Reversion{Generation: w.Generation, Why: text}
 	r.FailWaiters(setback.Problem(w.Group.Name))
 	k.config.Log.Warn(fmt.Sprintf("generation %d is taken back to %d: %s", w.Generation, number, text), "group", w.Group.Name)
-	_ = k.load(c.images, nil) // logged, and kept for Problems
+	_ = k.load(loading{texts: c.texts, images: c.images}) // logged, and kept for Problems
 	return nil
 }
 
 // revertTarget returns the file of the generation to go back to, its number, and the digests of its
 // images.
 func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, int, map[string]group.ImageDigests, error) {
-	release, err := k.lock(ctx)
-	if err != nil {
-		return group.Bundle{}, 0, nil, err
-	}
-	defer release()
-	store, name := k.config.Store, w.Group.Name
-	number, d, err := store.RollbackTarget(name, w.Group.Digest)
+	name := w.Group.Name
+	number, d, err := k.rollbackTarget(ctx, name, w.Group.Digest)
 	if errors.Is(err, group.ErrNoGeneration) {
 		return group.Bundle{}, 0, nil, &hint.Error{Err: errors.New("there is no generation before it that proved itself"), Hint: "mend the file and apply it again"}
 	}
@@ -83,11 +79,17 @@ func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, 
 		return group.Bundle{}, 0, nil, err
 	}
 	d.Bundle.Name = w.File
-	others, err := k.alsoChanged(d.Bundle, name)
+	t, err := k.config.Store.Read(ctx, d.Bundle)
 	if err != nil {
 		return group.Bundle{}, 0, nil, err
 	}
-	change, err := store.ChangeSum(name)
+	release, err := k.lock(ctx)
+	if err != nil {
+		return group.Bundle{}, 0, nil, err
+	}
+	defer release()
+	others := k.alsoChanged(w.File, t.Groups, name)
+	change, err := k.config.Store.ChangeSum(name)
 	if err != nil {
 		return group.Bundle{}, 0, nil, err
 	}
@@ -96,7 +98,7 @@ func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, 
 		if k.wantedGroup(other) == nil {
 			continue // removed by the same change
 		}
-		if c, err := store.ChangeSum(other); err != nil || c == "" || c != change {
+		if c, err := k.config.Store.ChangeSum(other); err != nil || c == "" || c != change {
 			apart = append(apart, other)
 		}
 	}
@@ -112,8 +114,18 @@ func (k owner) revertTarget(ctx context.Context, w store.Wanted) (group.Bundle, 
 			Hint: "mend the file and apply it again",
 		}
 	}
-	digests, err := k.digestsFor(d.Bundle, name, number)
+	digests, err := k.digestsFor(t.Groups, name, number)
 	return d.Bundle, number, digests, err
+}
+
+// rollbackTarget returns the generation to go back to.
+func (k *Keeper) rollbackTarget(ctx context.Context, name, digest string) (int, group.Definition, error) {
+	release, err := k.lock(ctx)
+	if err != nil {
+		return 0, group.Definition{}, err
+	}
+	defer release()
+	return k.config.Store.RollbackTarget(name, digest)
 }
 
 // completedOf returns the first of the groups that has completed. It is empty if none has.
@@ -128,15 +140,11 @@ func (k *Keeper) completedOf(groups []string) string {
 	return ""
 }
 
-// digestsFor returns the image digests for a file that is put back because of one generation of one
-// group. That group gets the digests of that generation. Other groups get those that they last had
-// with the definition in the file.
-func (k *Keeper) digestsFor(b group.Bundle, name string, number int) (map[string]group.ImageDigests, error) {
+// digestsFor returns the image digests for the groups of a file that is put back because of one
+// generation of one group. That group gets the digests of that generation. Other groups get those
+// that they last had with the definition in the file.
+func (k *Keeper) digestsFor(groups []spec.Group, name string, number int) (map[string]group.ImageDigests, error) {
 	store := k.config.Store
-	groups, err := store.Read(b)
-	if err != nil {
-		return nil, err
-	}
 	digests := map[string]group.ImageDigests{}
 	for _, g := range groups {
 		var err error

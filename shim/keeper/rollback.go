@@ -11,13 +11,14 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/reach"
+	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // History returns the generations of a group, the newest first. The error for an unknown group is
 // ErrNoGroup.
 func (k *Keeper) History(ctx context.Context, group string) ([]group.Generation, error) {
-	release, err := k.lock(ctx)
+	release, err := k.lockKnown(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (k *Keeper) History(ctx context.Context, group string) ([]group.Generation,
 // Definition returns what a generation of a group was made from. The error is ErrNoGroup or
 // ErrNoGeneration if there is no such group or generation.
 func (k *Keeper) Definition(ctx context.Context, name string, number int) (group.Definition, error) {
-	release, err := k.lock(ctx)
+	release, err := k.lockKnown(ctx)
 	if err != nil {
 		return group.Definition{}, err
 	}
@@ -52,6 +53,9 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	if progress == nil {
 		progress = func(string) {}
 	}
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return err
+	}
 	e, err := k.earlier(ctx, name, to)
 	if err != nil {
 		return err
@@ -61,7 +65,7 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 		return nil
 	}
 	progress(fmt.Sprintf("%s: back to generation %d", name, e.number))
-	for _, text := range k.describeOpened(e.bundle) {
+	for _, text := range k.describeOpened(e.groups) {
 		progress(text)
 	}
 	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, ImageDigests: e.digests}, progress)
@@ -78,65 +82,78 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 type earlier struct {
 	number  int
 	bundle  group.Bundle // replaces the installed file
+	groups  []spec.Group // that it defines
 	digests map[string]group.ImageDigests
 	wanted  bool // it is wanted already: nothing would change
 }
 
 // earlier returns the file that replaces the installed one.
 func (k *Keeper) earlier(ctx context.Context, name string, to int) (e earlier, err error) {
+	w, d, err := k.earlierDefinition(ctx, name, to, &e.number)
+	if err != nil {
+		return e, err
+	}
+	e.bundle = d.Bundle
+	t, err := k.config.Store.Read(ctx, e.bundle)
+	if err != nil {
+		return e, err
+	}
+	e.groups = t.Groups
 	release, err := k.lock(ctx)
 	if err != nil {
 		return e, err
 	}
 	defer release()
-	broken := k.recordEdits(k.wantedNow(name).File)
-	w := k.wantedNow(name)
-	switch {
-	case w.Group.Name == "":
-		return e, group.ErrNoGroup
-	case broken != nil:
-		return e, broken
-	}
-	var d group.Definition
-	if e.number = to; to == 0 {
-		e.number, d, err = k.config.Store.RollbackTarget(name, w.Group.Digest)
-	} else {
-		d, err = k.config.Store.Definition(name, to)
-	}
-	if err != nil {
-		return e, explainMissing(err, name, to)
-	}
-	d.Bundle.Name = w.File
-	e.bundle = d.Bundle
-	others, err := k.alsoChanged(e.bundle, name)
-	if err != nil {
-		return e, err
-	}
-	if len(others) > 0 {
+	if others := k.alsoChanged(w.File, e.groups, name); len(others) > 0 {
 		return e, &hint.Error{
 			Err:  fmt.Errorf("file %s has more groups, which would change too: %s", w.File, strings.Join(others, ", ")),
 			Hint: fmt.Sprintf("take what group %s was from \"sallyport history %s --file %d\", and apply that", name, name, e.number),
 		}
 	}
-	if e.digests, err = k.digestsFor(e.bundle, name, e.number); err != nil {
+	if e.digests, err = k.digestsFor(e.groups, name, e.number); err != nil {
 		return e, err
 	}
-	now, err := k.config.Store.Bundle(w.File)
-	e.wanted = err == nil && d.Group.Digest == w.Group.Digest && !e.digests[name].Differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
+	now, ok := k.config.Store.Installed(w.File)
+	e.wanted = ok && d.Group.Digest == w.Group.Digest && !e.digests[name].Differ(w.Pins) && string(now.HCL) == string(e.bundle.HCL)
 	return e, nil
 }
 
-// recordEdits loads the store before an installed file is replaced, so that an edit that was not
-// loaded yet goes into the history. The error is for a file that cannot be used: its text cannot be
-// kept there.
-func (k *Keeper) recordEdits(file string) error {
-	_ = k.load(nil, nil) // logged, and kept for Problems
+// earlierDefinition returns what is wanted of a group, after edits of its file, and the definition
+// of the earlier generation. It sets its number.
+func (k *Keeper) earlierDefinition(ctx context.Context, name string, to int, number *int) (w store.Wanted, d group.Definition, err error) {
+	read, release, err := k.lockGroup(ctx, name)
+	if err != nil {
+		return w, d, err
+	}
+	defer release()
+	broken := k.recordEdits(read, k.wantedNow(name).File)
+	w = k.wantedNow(name)
+	switch {
+	case w.Group.Name == "":
+		return w, d, group.ErrNoGroup
+	case broken != nil:
+		return w, d, broken
+	}
+	if *number = to; to == 0 {
+		*number, d, err = k.config.Store.RollbackTarget(name, w.Group.Digest)
+	} else {
+		d, err = k.config.Store.Definition(name, to)
+	}
+	d.Bundle.Name = w.File
+	return w, d, explainMissing(err, name, to)
+}
+
+// recordEdits loads what was read of installed files before they are replaced, so that an edit that
+// was not loaded yet goes into the history. The error is for a file that cannot be used: its text
+// cannot be kept there. The caller holds the right to the store.
+func (k *Keeper) recordEdits(r store.Reading, files ...string) error {
+	_ = k.load(loading{reading: r}) // logged, and kept for Problems
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, w := range k.wanted {
-		if w.File == file && w.Broken != nil {
+		if slices.Contains(files, w.File) && w.Broken != nil {
 			return &hint.Error{
-				Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", file),
+				Err:  fmt.Errorf("file %s can't be used as it is, and would be lost", w.File),
 				Hint: "keep a copy of it elsewhere, or mend it; then apply a file that is right",
 			}
 		}
@@ -144,10 +161,9 @@ func (k *Keeper) recordEdits(file string) error {
 	return nil
 }
 
-// describeOpened returns what may pass the border with this file and could not before, as lines
+// describeOpened returns what may pass the border with these groups and could not before, as lines
 // like "shop: opens ...".
-func (k *Keeper) describeOpened(b group.Bundle) (lines []string) {
-	groups, _ := k.config.Store.Read(b) // an unreadable file is reported by the installation
+func (k *Keeper) describeOpened(groups []spec.Group) (lines []string) {
 	for i := range groups {
 		opens, _ := reach.Difference(k.wantedGroup(groups[i].Name), &groups[i])
 		for _, text := range opens {
@@ -157,13 +173,9 @@ func (k *Keeper) describeOpened(b group.Bundle) (lines []string) {
 	return lines
 }
 
-// alsoChanged returns the groups, other than the given one, that the file would change, add or
-// remove if it replaced the installed file of its name.
-func (k *Keeper) alsoChanged(b group.Bundle, group string) ([]string, error) {
-	groups, err := k.config.Store.Read(b)
-	if err != nil {
-		return nil, err
-	}
+// alsoChanged returns the groups, other than the given one, that would change, come or go if the
+// installed file were replaced by one with these groups.
+func (k *Keeper) alsoChanged(file string, groups []spec.Group, group string) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var others []string
@@ -174,12 +186,12 @@ func (k *Keeper) alsoChanged(b group.Bundle, group string) ([]string, error) {
 	}
 	for name, w := range k.wanted {
 		defines := slices.ContainsFunc(groups, func(g spec.Group) bool { return g.Name == name })
-		if name != group && w.File == b.Name && !defines {
+		if name != group && w.File == file && !defines {
 			others = append(others, name)
 		}
 	}
 	slices.Sort(others)
-	return others, nil
+	return others
 }
 
 // explainMissing adds to the error for a missing generation what to do. number 0 means the

@@ -14,42 +14,52 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// load reads the store and passes what is wanted to every runner. The caller holds the right to the
-// store. images and waiters are those of a call in progress, by group. They may be nil. The error
-// names the files that cannot be used.
-func (k *Keeper) load(images map[string]map[string]host.Image, waiters map[string]*runner.Waiter) error {
-	l := k.config.Store.Load()
-	if l.Again > 0 {
-		select {
-		case k.again <- l.Again:
-		default: // the load that comes first will ask again
-		}
+// A loading holds all that load passes on. The zero value has nothing.
+type loading struct {
+	reading store.Reading // of files, taken without the right to the store
+	texts   []*store.Text // of files that were just installed
+	// Of a call in progress, by group.
+	images  map[string]map[string]host.Image
+	waiters map[string]*runner.Waiter
+}
+
+// load makes what was read the wanted state, and passes it to every runner. The caller holds the
+// right to the store. The error names the files that cannot be used.
+func (k *Keeper) load(in loading) error {
+	l := k.config.Store.Accept(in.reading, in.texts...)
+	switch {
+	case len(l.Reread) > 0:
+		k.loadLater(0)
+	case l.Again > 0:
+		k.loadLater(l.Again)
 	}
 	for _, m := range l.Mended {
 		k.config.Log.Warn(m.Text, "group", m.Group)
 		k.config.Record(group.Event{Group: m.Group, Kind: group.EventMended, Text: m.Text})
 	}
 	k.logProblems(l.Problems)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
 	for _, w := range l.New { // before a runner records its results
 		k.config.Record(generationEvent(w))
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
-		k.setWanted(w.Group.Name, w, w, images[w.Group.Name], waiters[w.Group.Name])
+		k.setWanted(w.Group.Name, w, w, in.images[w.Group.Name], in.waiters[w.Group.Name])
 	}
 	for i := range l.Gone {
 		w := &l.Gone[i]
-		k.setWanted(w.Group.Name, w, nil, nil, waiters[w.Group.Name])
+		k.setWanted(w.Group.Name, w, nil, nil, in.waiters[w.Group.Name])
+	}
+	gone := map[string]bool{}
+	for _, w := range l.Gone {
+		gone[w.Group.Name] = true
 	}
 	for name, r := range k.runners {
-		_, wanted := k.wanted[name]
-		gone := slices.ContainsFunc(l.Gone, func(w store.Wanted) bool { return w.Group.Name == name })
-		if !wanted && !gone && l.Complete() {
-			r.Want(nil, nil, waiters[name])
+		if _, wanted := k.wanted[name]; !wanted && !gone[name] && l.Complete() {
+			r.Want(nil, nil, in.waiters[name])
 		}
 	}
 	return joinProblems(l.Problems)
@@ -86,11 +96,12 @@ func joinProblems(all []group.FileProblem) error {
 	return hint.Join(errs)
 }
 
-// known reports whether the last load had the same problem, so that it was logged.
-func (k *Keeper) known(p group.FileProblem) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.ContainsFunc(k.loaded.Problems, func(o group.FileProblem) bool { return o.Path == p.Path && o.Err.Error() == p.Err.Error() })
+// loadLater has the folder read again after that time.
+func (k *Keeper) loadLater(after time.Duration) {
+	select {
+	case k.again <- after:
+	default: // the load that comes first will ask again
+	}
 }
 
 // setWanted passes what is wanted to the group's runner, and makes the runner if there is none. A

@@ -32,7 +32,11 @@ func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(l.GroupsDir, "g.hcl"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.load(nil, nil); err != nil {
+	r, err := k.config.Store.ReadFolder(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.load(loading{reading: r}); err != nil {
 		t.Fatal(err)
 	}
 	if len(started) != 1 {

@@ -22,6 +22,11 @@ func (k *Keeper) Start(ctx context.Context, group string, progress func(line str
 }
 
 func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, progress func(string)) error {
+	if !stopped { // a stop works before
+		if err := k.waitLoadedWith(ctx, progress); err != nil {
+			return err
+		}
+	}
 	waiter := runner.NewWaiter()
 	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
 		return err
@@ -44,7 +49,11 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 }
 
 func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, waiter *runner.Waiter) error {
-	release, err := k.lock(ctx)
+	lock := k.lock
+	if stopped {
+		lock = k.lockKnown
+	}
+	release, err := lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,10 +61,14 @@ func (k *Keeper) recordStopped(ctx context.Context, group string, stopped bool, 
 	if err := k.config.Store.SetStopped(group, stopped); err != nil {
 		return err
 	}
+	if !k.hasLoaded() {
+		k.stopKnown(group, waiter)
+		return nil
+	}
 	if !stopped {
 		k.startAgain(group)
 	}
-	_ = k.load(nil, map[string]*runner.Waiter{group: waiter}) // logged, and kept for Problems
+	_ = k.load(loading{waiters: map[string]*runner.Waiter{group: waiter}}) // logged, and kept for Problems
 	return nil
 }
 

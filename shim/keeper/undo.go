@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -26,14 +27,14 @@ type undos map[string]func(why string) error
 func (c *change) undoAll(why error) []error {
 	var errs []error
 	for file, back := range c.undos {
-		if !c.installed(file) {
+		if now, ok := c.keeper.config.Store.Installed(file); !ok || !c.is(now) {
 			continue
 		}
 		if err := back(hint.OneLine(why.Error())); err != nil {
 			errs = append(errs, fmt.Errorf("put %s back as it was: %w", file, err))
 		}
 	}
-	_ = c.keeper.load(nil, nil) // logged, and kept for Problems
+	_ = c.keeper.load(loading{}) // logged, and kept for Problems
 	return errs
 }
 
@@ -61,15 +62,39 @@ func (c *change) undoFile(ctx context.Context, file string, unbuilt map[string]s
 }
 
 // undo puts one file back, and returns the number of groups whose results waiter will get. See
-// undoFile.
+// undoFile. The text of the file may be one that was never read, and is read without the right to
+// the store.
 func (c *change) undo(ctx context.Context, file string, unbuilt map[string]string, waiter *runner.Waiter, progress func(string)) (n int, built []string, err error) {
-	release, err := c.keeper.lock(ctx)
+	done, built, err := c.putBack(ctx, file, unbuilt, progress)
+	if err != nil || !done {
+		return 0, built, err
+	}
+	r, release, err := c.keeper.lockRead(ctx, file)
 	if err != nil {
-		return 0, nil, err
+		return 0, built, err
 	}
 	defer release()
-	if !c.installed(file) {
-		return 0, nil, nil
+	waiters := map[string]*runner.Waiter{}
+	c.keeper.mu.Lock()
+	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
+		if c.keeper.runners[name] != nil {
+			waiters[name] = waiter
+		}
+	}
+	c.keeper.mu.Unlock()
+	_ = c.keeper.load(loading{reading: r, waiters: waiters}) // logged, and kept for Problems
+	return len(waiters), built, nil
+}
+
+// putBack puts one file back, and does not load it. done is false if there is a reason not to.
+func (c *change) putBack(ctx context.Context, file string, unbuilt map[string]string, progress func(string)) (done bool, built []string, err error) {
+	r, release, err := c.keeper.lockRead(ctx, file)
+	if err != nil {
+		return false, nil, err
+	}
+	defer release()
+	if now, ok := r.Bundle(file); !ok || !c.is(now) {
+		return false, nil, nil
 	}
 	why := ""
 	for _, name := range slices.Sorted(maps.Keys(unbuilt)) {
@@ -81,10 +106,10 @@ func (c *change) undo(ctx context.Context, file string, unbuilt map[string]strin
 		}
 	}
 	if why == "" {
-		return 0, built, nil
+		return false, built, nil
 	}
 	if job := c.completedJob(file); job != "" {
-		return 0, built, &hint.Error{
+		return false, built, &hint.Error{
 			Err:  fmt.Errorf("its job %s has completed meanwhile, so all of it stays", job),
 			Hint: "mend the file and apply it again; the job does not run again unless its own definition changes",
 		}
@@ -94,19 +119,8 @@ func (c *change) undo(ctx context.Context, file string, unbuilt map[string]strin
 	} else {
 		progress(file + ": put back as it was before")
 	}
-	if err := c.undos[file](why); err != nil {
-		return 0, built, err
-	}
-	waiters := map[string]*runner.Waiter{}
-	c.keeper.mu.Lock()
-	for _, name := range append(slices.Clone(c.of[file]), c.leaves...) {
-		if c.keeper.runners[name] != nil {
-			waiters[name] = waiter
-		}
-	}
-	c.keeper.mu.Unlock()
-	_ = c.keeper.load(nil, waiters) // logged, and kept for Problems
-	return len(waiters), built, nil
+	err = c.undos[file](why)
+	return err == nil, built, err
 }
 
 // built reports whether a group of the change is as wanted by now.
@@ -144,9 +158,8 @@ func (c *change) runnerOf(name string) *runner.Runner {
 	return r
 }
 
-// installed reports whether the installed file is still the one of the change.
-func (c *change) installed(file string) bool {
-	ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == file })]
-	now, err := c.keeper.config.Store.Bundle(file)
-	return err == nil && string(now.HCL) == string(ours.HCL)
+// is reports whether the installed file is still the one of the change.
+func (c *change) is(now group.Bundle) bool {
+	ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == now.Name })]
+	return bytes.Equal(now.HCL, ours.HCL)
 }

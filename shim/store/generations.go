@@ -113,16 +113,17 @@ func rollbackTarget(all []group.Generation, digest string) int {
 // text of the file has changed, it updates the record. The record goes into the history with its
 // outcome, or when another generation follows. It is called before the wanted group is written: if
 // the daemon is killed in between, the next one does the same again.
-func (s *Store) recordGeneration(w *Wanted, before Wanted, f file) error {
+func (s *Store) recordGeneration(w *Wanted, before Wanted, f *file) error {
 	all, err := s.history(w.Group.Name, before)
 	if err != nil {
 		return err
 	}
-	text := textSum(f.Bundle.HCL)
+	text := textSum(f.bundle.HCL)
 	newest := len(all) > 0 && all[0].Number == w.Generation
 	same := newest && all[0].Digest == w.Group.Digest
 	if same {
-		w.Proved = w.Proved || all[0].Outcome == group.Proved
+		s.noteProved(w.Group.Name, all[0])
+		w.Proved = s.isProved(*w)
 		w.Pins = w.Pins.Merge(&w.Group, all[0].ImageDigests)
 	}
 	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) {
@@ -161,8 +162,8 @@ func (s *Store) recordGeneration(w *Wanted, before Wanted, f file) error {
 }
 
 // writeDefinition writes the definition of the newest generation. It is lazy, since the file in the
-// folder has the same text. If it is missing, the next Load writes it.
-func (s *Store) writeDefinition(w Wanted, f file, g group.Generation) error {
+// folder has the same text. If it is missing, the next Accept writes it.
+func (s *Store) writeDefinition(w Wanted, f *file, g group.Generation) error {
 	d := definition{group.Definition{Group: w.Group, Bundle: s.fullBundle(f)}, &g}
 	return s.writeJSON(s.definitionPath(w.Group.Name, w.Generation), d, lazy)
 }
@@ -170,9 +171,9 @@ func (s *Store) writeDefinition(w Wanted, f file, g group.Generation) error {
 // fullBundle returns a file's bundle with every file that was read for it. The bundle of a file
 // that was put into the folder by hand has no Path: it gets the one in the folder, to which its
 // names are relative.
-func (s *Store) fullBundle(f file) group.Bundle {
-	b := f.Bundle
-	b.Files = f.read
+func (s *Store) fullBundle(f *file) group.Bundle {
+	b := f.bundle
+	b.Files = f.text.files()
 	if b.Path == "" {
 		b.Path = s.filePath(b.Name)
 	}
@@ -215,7 +216,23 @@ func (s *Store) RecordOutcome(name string, number int, o group.Outcome, why stri
 	if err := s.writeJSON(s.historyPath(name), all, whole); err != nil {
 		return err
 	}
+	s.noteProved(name, all[0])
 	return s.dropDefinitions(name, all)
+}
+
+// noteProved notes whether the newest generation of a group has proved itself. Only the history has
+// that on disk, and Accept does not read it again for a group that is as it was.
+func (s *Store) noteProved(name string, newest group.Generation) {
+	if newest.Outcome == group.Proved {
+		s.proved[name] = newest.Number
+	} else {
+		delete(s.proved, name)
+	}
+}
+
+// isProved reports whether the generation of a group has proved itself, as far as is known.
+func (s *Store) isProved(w Wanted) bool {
+	return w.Proved || s.proved[w.Group.Name] == w.Generation
 }
 
 // forgetHistory removes all generations of a group. The history goes first, so that it never has a

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,7 @@ import (
 
 // Install puts the files into the folder, all or none, even if the machine loses power meanwhile,
 // or the disk is full. With an error, none of them counts, now or later. Without one, all of them
-// count, even if they are not in the folder yet: Load then has a problem.
+// count, even if they are not in the folder yet: Accept then has a problem.
 //
 // undo has, by file name, a function that restores the file as it was before. Its argument is the
 // reason for the revert.
@@ -25,13 +24,13 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 	undo = map[string]func(string) error{}
 	for _, b := range files {
 		var before intent
-		old, err := s.bundle(b.Name)
-		if err == nil && !old.applied || errors.Is(err, disk.ErrDamaged) {
+		old, err := s.installedNow(b.Name)
+		if err == nil && !old.recorded || errors.Is(err, disk.ErrDamaged) {
 			if lost := s.restoreLost(b.Name); lost != nil {
 				undo[b.Name] = func(string) error { return lost }
 				continue
 			}
-			old, err = s.bundle(b.Name)
+			old, err = s.installedNow(b.Name)
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -39,7 +38,7 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 		case err != nil:
 			return nil, fmt.Errorf("install %s: %w", b.Name, err)
 		default:
-			before.Put = []group.Bundle{old.Bundle}
+			before.Put = []group.Bundle{old.bundle}
 			if before.Origin.ImageDigests, err = s.digestsIn(b.Name); err != nil {
 				return nil, fmt.Errorf("install %s: %w", b.Name, err)
 			}
@@ -58,7 +57,8 @@ func (s *Store) restoreLost(file string) error {
 	if err != nil {
 		return err
 	}
-	return s.restoreApplied(file, known)
+	_, _, err = s.restoreApplied(file, known)
+	return err
 }
 
 // Remove removes the file of a group. It refuses if the file has other groups too. With purge the
@@ -113,7 +113,7 @@ func (s *Store) RemoveFile(file string, purge bool) (groups []string, err error)
 //	   ▲
 //	 carryOut ──► accepted: install.json is on disk ──► in the folder ──► install.json is removed
 //	                   │                                   ▲
-//	                   └──► pending: the disk is full ─────┘ with the next Load or change
+//	                   └──► pending: the disk is full ─────┘ with the next Accept or change
 //
 // An accepted change counts, whether or not it is in the folder. No change is begun while one is
 // pending.
@@ -134,8 +134,8 @@ func (s *Store) carryOut(in intent) error {
 	if err := s.writeIntent(in); err != nil {
 		return fmt.Errorf("write the intent of an installation: %w", err)
 	}
-	s.pending = append(s.pending, in)
-	_ = s.finishIntents() // it counts already. Load tries again, and reports what is in the way
+	s.accepted(s.pending, in)
+	_ = s.finishIntents() // it counts already. Accept tries again, and reports what is in the way
 	return nil
 }
 
@@ -148,13 +148,39 @@ func (s *Store) takeBack(before intent) error {
 	if err == nil {
 		return nil
 	}
+	others := s.pending
 	if s.pendingOnly(before) && s.drop(s.intentPath(), durable) == nil {
-		s.pending = nil
+		others = nil
 	}
 	before.ID = s.newID()
-	s.pending = append(s.pending, before)
+	s.accepted(others, before)
 	_ = s.finishIntents()
 	return nil
+}
+
+// accepted makes an intent count, after the others that are pending. From now on a reading has its
+// files as it wants them, whether or not they are in the folder.
+func (s *Store) accepted(others []intent, in intent) {
+	s.setPending(append(slices.Clone(others), in))
+	for _, b := range in.Put {
+		s.notePut(installed{b, in.Origin, true, in.ID})
+	}
+	for _, name := range in.Delete {
+		s.noteRemoved(name)
+	}
+}
+
+func (s *Store) setPending(all []intent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = all
+}
+
+// pendingNow returns the pending changes. It is safe for concurrent use.
+func (s *Store) pendingNow() []intent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending
 }
 
 // pendingOnly reports whether every pending change is about files of the intent alone.
@@ -216,7 +242,7 @@ func (s *Store) finishIntents() error {
 		case err != nil:
 			return fmt.Errorf("read the intent of an installation: %w", err)
 		}
-		s.pending = []intent{in}
+		s.accepted(nil, in)
 	}
 	for len(s.pending) > 0 {
 		if err := s.finish(s.pending[0]); err != nil {
@@ -225,7 +251,7 @@ func (s *Store) finishIntents() error {
 		if err := s.dropIntent(s.pending[0]); err != nil {
 			return err
 		}
-		s.pending = s.pending[1:]
+		s.setPending(s.pending[1:])
 	}
 	return nil
 }
@@ -240,7 +266,13 @@ func (s *Store) dropIntent(in intent) error {
 }
 
 // finish makes the folder as the intent wants it. It does nothing to a file that has its ID.
+// It is an error if the folder's file system gives no answer.
 func (s *Store) finish(in intent) error {
+	ctx, cancel := soon()
+	defer cancel()
+	if err := s.ProbeFolder(ctx); err != nil {
+		return err
+	}
 	for _, b := range in.Put {
 		if a, err := s.readApplied(b.Name); err == nil && in.ID != "" && a.ID == in.ID {
 			continue
@@ -257,7 +289,7 @@ func (s *Store) finish(in intent) error {
 	return nil
 }
 
-// markUninstalled records that a file's groups are in no file any more. Without this record, Load
+// markUninstalled records that a file's groups are in no file any more. Without this record, Accept
 // would keep them if there is a broken file, which may be theirs under another name.
 func (s *Store) markUninstalled(name string, purge bool) error {
 	known, err := s.mend()
@@ -279,7 +311,9 @@ func (s *Store) markUninstalled(name string, purge bool) error {
 // put writes a file, and then its applied record: with that, the file is installed.
 func (s *Store) put(b group.Bundle, in intent) error {
 	text := b.HCL
-	if now, err := hostfile.Read(context.Background(), s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
+	ctx, cancel := soon()
+	defer cancel()
+	if now, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
 		if err := s.write(s.filePath(b.Name), text, durable); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,16 +18,20 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Loaded is the result of a Load.
+// A Loaded has the groups that are wanted after an Accept.
 type Loaded struct {
 	Wanted   []Wanted
 	New      []Wanted // those of Wanted that have a new generation, or were uninstalled before
 	Gone     []Wanted // groups that are in no file any more. They stay in Gone until Forget
 	Problems []group.FileProblem
 	Mended   []Mended // what was damaged or lost, and how it was restored
-	// Again is when to load again, because a group is missing from the files, or a change is not in
-	// the folder yet. 0 means neither.
+	// Again is when to read the folder again, because a group is missing from the files, or a
+	// change is not in the folder yet. 0 means neither.
 	Again time.Duration
+	// Reread has the files that were changed while they were read. They have to be read again.
+	Reread []string
+	// Index has the groups of Wanted that are not missing.
+	Index *spec.Index
 }
 
 // pendingAgain is when to try again to put a change into the folder.
@@ -34,12 +39,20 @@ const pendingAgain = 10 * time.Second
 
 // Complete reports whether everything was read. Only then is a group that is not in Wanted known to
 // be unwanted.
-func (l Loaded) Complete() bool { return len(l.Problems) == 0 }
+func (l Loaded) Complete() bool { return len(l.Problems) == 0 && len(l.Reread) == 0 }
 
-// Load reads the folder. It never fails: a file that can't be read becomes one of the Problems, and
-// its groups keep their last good definition.
-func (s *Store) Load() Loaded {
-	l := &loading{store: s}
+// Open finishes what an earlier daemon has begun. Call it before the first reading, if there may
+// have been one. What fails is tried again by each Accept, which reports it.
+func (s *Store) Open() error {
+	return errors.Join(s.makeFolders(), s.finishIntents(), s.dropUnfinished())
+}
+
+// Accept makes what was read the wanted state. texts are of bundles that were installed since the
+// last Accept. It never fails: a file that can't be used becomes one of the Problems, and its
+// groups keep their last good definition. It reads and writes only the store's own files, unless a
+// change is pending.
+func (s *Store) Accept(r Reading, texts ...*Text) Loaded {
+	l := &loading{store: s, byName: map[string]*candidate{}, defines: map[string]bool{}, wanted: map[string]bool{}, lost: map[string]error{}}
 	err := s.makeFolders()
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
@@ -48,25 +61,109 @@ func (s *Store) Load() Loaded {
 		l.problem(s.intentPath(), s.notInFolder(err))
 		l.out.Again = pendingAgain
 	}
-	if !s.loaded {
-		if err := s.dropUnfinished(); err != nil {
-			l.problem(s.layout.StateDir, err)
-		}
-	}
 	defer func() { s.loaded = true }()
 	if l.previous, err = s.mend(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
 	l.uninstallPending()
-	names, err := s.names()
-	if err != nil {
+	l.out.Reread = s.merge(r)
+	l.restoreRecords()
+	l.out.Reread = append(l.out.Reread, s.fill(texts)...)
+	slices.Sort(l.out.Reread)
+	l.out.Reread = slices.Compact(l.out.Reread)
+	if err := s.folder.err; err != nil {
 		l.problem(s.layout.GroupsDir, err)
 		for _, w := range l.previous {
 			l.keepGroup(w, err)
 		}
 		return l.done()
 	}
-	l.read(names)
+	l.evaluate()
+	if r.all {
+		l.dropApplied()
+	}
+	return l.done()
+}
+
+// A loading is the state of one Accept.
+type loading struct {
+	store    *Store
+	previous map[string]Wanted // the last good definitions, by group
+	files    []*candidate      // in the order of their names
+	byName   map[string]*candidate
+	defines  map[string]bool  // the groups that a usable file defines
+	wanted   map[string]bool  // the groups in out.Wanted
+	index    spec.Index       // of the groups in out.Wanted that are not missing
+	lost     map[string]error // by file: it was applied with what is not known any more
+	out      Loaded
+}
+
+// A candidate is a file of the folder, and whether it can be used beside the others.
+type candidate struct {
+	*file
+	err error // not nil: why it is unusable
+}
+
+// evaluate decides about every file. It looks only at files that are not settled in detail.
+func (l *loading) evaluate() {
+	for _, name := range slices.Sorted(maps.Keys(l.store.files)) { // only Accept changes it
+		f := l.store.files[name]
+		c := &candidate{f, f.err}
+		switch {
+		case l.lost[name] != nil:
+			c.err = l.lost[name]
+		case f.unread != "":
+			c.err = errUnread
+		}
+		l.files = append(l.files, c)
+		l.byName[name] = c
+	}
+	l.rejectConflicts()
+	for _, f := range l.files {
+		if f.err == nil {
+			for _, g := range f.groups {
+				l.defines[g.Name] = true
+			}
+		}
+	}
+	for _, f := range l.files {
+		switch {
+		case f.err == nil:
+			l.acceptFile(f)
+			continue
+		case f.err != errUnread:
+			l.problem(l.store.filePath(f.name), f.err)
+		}
+		l.keepFile(f)
+	}
+	l.findGone()
+}
+
+// restoreRecords makes lost records of what files were applied with again. Such a file is read
+// again with its record.
+func (l *loading) restoreRecords() {
+	for name, f := range l.store.files {
+		damaged := errors.Is(f.err, disk.ErrDamaged)
+		if !damaged && (f.recorded || f.settled || f.text == nil) {
+			continue
+		}
+		a, restored, err := l.store.restoreApplied(name, l.previous)
+		switch {
+		case err != nil:
+			l.lost[name] = err
+		case restored || damaged:
+			a.Name, a.Used = name, a.Used || !restored
+			l.store.notePut(a.with(f.bundle.HCL, restored))
+		}
+	}
+}
+
+// errUnread is for a file that was installed and is still to be read.
+var errUnread = errors.New("it is not read yet")
+
+// dropApplied removes the applied records of files that are not in the folder.
+func (l *loading) dropApplied() {
+	names := slices.Collect(maps.Keys(l.byName))
 	for _, w := range l.out.Wanted {
 		if w.Missing {
 			names = append(names, w.File)
@@ -75,74 +172,29 @@ func (s *Store) Load() Loaded {
 	for _, w := range l.out.Gone {
 		names = append(names, w.File)
 	}
-	if err := s.dropApplied(names); err != nil {
-		l.problem(s.layout.StateDir, err)
+	if err := l.store.dropApplied(names); err != nil {
+		l.problem(l.store.layout.StateDir, err)
 	}
-	return l.done()
-}
-
-// A loading is the state of one Load.
-type loading struct {
-	store    *Store
-	previous map[string]Wanted // the last good definitions, by group
-	files    []file
-	out      Loaded
-}
-
-// A file is one group file as it is now.
-type file struct {
-	installed
-	name   string
-	groups []spec.Group
-	read   map[string][]byte // the files that it names, by absolute path
-	err    error             // not nil: why it is unusable
-}
-
-func (l *loading) read(names []string) {
-	for _, name := range names {
-		f := file{name: name}
-		if f.installed, f.err = l.store.bundle(name); !f.applied && f.err == nil || errors.Is(f.err, disk.ErrDamaged) {
-			if f.err = l.store.restoreApplied(name, l.previous); f.err == nil {
-				f.installed, f.err = l.store.bundle(name)
-			}
-		}
-		if f.err == nil {
-			f.groups, f.read, f.err = l.store.readInstalled(f.Bundle)
-		}
-		l.files = append(l.files, f)
-	}
-	l.rejectConflicts()
-	for _, f := range l.files {
-		if f.err != nil {
-			l.problem(l.store.filePath(f.name), f.err)
-			l.keepFile(f)
-			continue
-		}
-		l.acceptFile(f)
-	}
-	l.findGone(names)
 }
 
 // rejectConflicts makes a file unusable if its groups conflict with those of others. Unchanged
 // files win, then the order of names counts.
 func (l *loading) rejectConflicts() {
-	var accepted []spec.Group
 	for _, w := range l.previous {
-		if f := l.file(w.File); f != nil && f.err != nil {
-			accepted = append(accepted, w.Group)
+		if f := l.byName[w.File]; f != nil && f.err != nil {
+			l.index.Add([]spec.Group{w.Group})
 		}
 	}
 	check := func(unchanged bool) {
-		for i := range l.files {
-			f := &l.files[i]
-			if f.err != nil || l.unchanged(*f) != unchanged {
+		for _, f := range l.files {
+			if f.err != nil || l.unchanged(f) != unchanged {
 				continue
 			}
-			if diags := l.store.conflicts(append(slices.Clone(accepted), f.groups...)); diags.HasErrors() {
+			if diags := l.index.Conflicts(f.groups, nil); diags.HasErrors() {
 				f.err = &FileError{Diags: diags}
 				continue
 			}
-			accepted = append(accepted, f.groups...)
+			l.index.Add(f.groups)
 		}
 	}
 	check(true)
@@ -151,7 +203,7 @@ func (l *loading) rejectConflicts() {
 
 // unchanged reports whether all groups of the file are defined as they were when the file was last
 // good.
-func (l *loading) unchanged(f file) bool {
+func (l *loading) unchanged(f *candidate) bool {
 	for _, g := range f.groups {
 		if w, ok := l.previous[g.Name]; !ok || w.File != f.name || w.Group.Digest != g.Digest {
 			return false
@@ -160,31 +212,53 @@ func (l *loading) unchanged(f file) bool {
 	return true
 }
 
-func (l *loading) file(name string) *file {
-	i := slices.IndexFunc(l.files, func(f file) bool { return f.name == name })
-	if i < 0 {
-		return nil
-	}
-	return &l.files[i]
-}
-
 // acceptFile makes the groups of a file wanted, and marks the file as used once all of them are on
 // disk.
-func (l *loading) acceptFile(f file) {
-	before := len(l.out.Problems)
-	for _, g := range f.groups {
-		l.acceptGroup(g, f)
-	}
-	if f.Used || f.id != "" || len(l.out.Problems) > before {
+func (l *loading) acceptFile(f *candidate) {
+	if f.settled && l.asAccepted(f) {
+		for _, g := range f.groups {
+			w := l.previous[g.Name]
+			w.Group = g
+			l.want(w)
+		}
 		return
 	}
-	if err := l.store.markUsed(f.name); err != nil {
-		l.problem(l.store.appliedPath(f.name), err)
+	before := len(l.out.Problems)
+	for _, g := range f.groups {
+		l.acceptGroup(g, f.file)
 	}
+	if len(l.out.Problems) > before {
+		return
+	}
+	if !f.origin.Used && f.id == "" {
+		if err := l.store.markUsed(f.name); err != nil {
+			l.problem(l.store.appliedPath(f.name), err)
+			return
+		}
+		f.origin = used(f.origin)
+	}
+	f.settled = true
+}
+
+// asAccepted reports whether the wanted files of all groups are as they were written when the file
+// was last accepted.
+func (l *loading) asAccepted(f *candidate) bool {
+	for _, g := range f.groups {
+		if w := l.previous[g.Name]; w.stub || f.id != "" && w.Install != f.id {
+			return false
+		}
+	}
+	return l.unchanged(f)
+}
+
+// want makes a group wanted.
+func (l *loading) want(w Wanted) {
+	l.out.Wanted = append(l.out.Wanted, w)
+	l.wanted[w.Group.Name] = true
 }
 
 // acceptGroup makes a group wanted, and writes it if it has changed.
-func (l *loading) acceptGroup(g spec.Group, f file) {
+func (l *loading) acceptGroup(g spec.Group, f *file) {
 	before, known := l.previous[g.Name]
 	if !known && exists(l.store.wantedPath(g.Name)) {
 		return // it can't be read now, which is one of the problems
@@ -222,7 +296,7 @@ func (l *loading) acceptGroup(g spec.Group, f file) {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}
 	}
-	l.out.Wanted = append(l.out.Wanted, w)
+	l.want(w)
 	if w.Generation != before.Generation || before.File == "" {
 		l.out.New = append(l.out.New, w)
 	}
@@ -234,15 +308,18 @@ func (l *loading) keepGroup(w Wanted, why error) {
 	if w.stub {
 		return
 	}
-	w.Broken = why
-	l.out.Wanted = append(l.out.Wanted, w)
+	if why != errUnread {
+		w.Broken = why
+	}
+	l.index.Add([]spec.Group{w.Group})
+	l.want(w)
 }
 
 // keepFile keeps the groups that a broken file had when it was last good, except those that a good
 // file defines now.
-func (l *loading) keepFile(f file) {
+func (l *loading) keepFile(f *candidate) {
 	for _, w := range l.previous {
-		if w.File == f.name && !l.defined(w.Group.Name) {
+		if w.File == f.name && !l.defines[w.Group.Name] {
 			l.keepGroup(w, f.err)
 		}
 	}
@@ -250,30 +327,30 @@ func (l *loading) keepFile(f file) {
 
 // findGone finds the groups that are in no file any more. A broken file that was never good may be
 // a vanished file under a new name. The groups of vanished files then stay until it is corrected.
-func (l *loading) findGone(names []string) {
+func (l *loading) findGone() {
 	renamed := l.newBrokenFile()
 	for _, w := range l.previous {
 		name := w.Group.Name
-		if l.defined(name) || slices.ContainsFunc(l.out.Wanted, func(o Wanted) bool { return o.Group.Name == name }) {
+		if l.defines[name] || l.wanted[name] {
 			continue
 		}
-		if w.stub && slices.ContainsFunc(l.files, func(f file) bool { return f.err != nil }) {
+		if w.stub && slices.ContainsFunc(l.files, func(f *candidate) bool { return f.err != nil }) {
 			continue // it may be in that file
 		}
-		if renamed != nil && w.File != "" && !slices.Contains(names, w.File) {
+		if renamed != nil && w.File != "" && l.byName[w.File] == nil {
 			l.keepGroup(w, renamed)
 			continue
 		}
 		if l.mayComeBack(w) {
 			w.Missing = true
-			l.out.Wanted = append(l.out.Wanted, w)
+			l.want(w)
 			continue
 		}
 		l.out.Gone = append(l.out.Gone, w)
 	}
 	maps.DeleteFunc(l.store.missing, func(name string, _ time.Time) bool {
 		_, known := l.previous[name]
-		return !known || l.defined(name)
+		return !known || l.defines[name]
 	})
 }
 
@@ -282,7 +359,7 @@ func (l *loading) findGone(names []string) {
 // needs its place.
 func (l *loading) mayComeBack(w Wanted) bool {
 	s := l.store
-	if f := l.file(w.File); !s.loaded || w.File == "" || f != nil && f.By != group.ByFile {
+	if f := l.byName[w.File]; !s.loaded || w.File == "" || f != nil && f.origin.By != group.ByFile {
 		return false
 	}
 	since, known := s.missing[w.Group.Name]
@@ -297,13 +374,7 @@ func (l *loading) mayComeBack(w Wanted) bool {
 	if left <= 0 {
 		return false
 	}
-	var others []spec.Group
-	for _, o := range l.out.Wanted {
-		if !o.Missing {
-			others = append(others, o.Group)
-		}
-	}
-	if s.conflicts(append(others, w.Group)).HasErrors() {
+	if l.index.Conflicts([]spec.Group{w.Group}, nil).HasErrors() {
 		return false
 	}
 	if l.out.Again == 0 || left < l.out.Again {
@@ -314,20 +385,16 @@ func (l *loading) mayComeBack(w Wanted) bool {
 
 // newBrokenFile returns the error of a broken file that was never good. It is nil if there is none.
 func (l *loading) newBrokenFile() error {
+	known := map[string]bool{}
+	for _, w := range l.previous {
+		known[w.File] = true
+	}
 	for _, f := range l.files {
-		known := slices.ContainsFunc(slices.Collect(maps.Values(l.previous)), func(w Wanted) bool { return w.File == f.name })
-		if f.err != nil && !known {
+		if f.err != nil && !known[f.name] {
 			return f.err
 		}
 	}
 	return nil
-}
-
-// defined reports whether a usable file defines the group.
-func (l *loading) defined(group string) bool {
-	return slices.ContainsFunc(l.files, func(f file) bool {
-		return f.err == nil && slices.ContainsFunc(f.groups, func(g spec.Group) bool { return g.Name == group })
-	})
 }
 
 func (l *loading) problem(path string, err error) {
@@ -344,30 +411,8 @@ func (l *loading) done() Loaded {
 		}
 	}
 	l.out.Mended, l.store.mended = l.store.mended, nil
+	l.out.Index = &l.index
 	return l.out
-}
-
-// names lists the group files of the folder, and whatever else has the name of one. Reading that
-// returns an error.
-func (s *Store) names() ([]string, error) {
-	entries, err := hostfile.ReadDir(context.Background(), s.layout.GroupsDir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if spec.IsGroupFile(e.Name()) {
-			names = append(names, e.Name())
-		}
-	}
-	for _, in := range s.pending {
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(in.names(), name) })
-		for _, b := range in.Put {
-			names = append(names, b.Name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
 }
 
 // uninstallPending makes the groups of pending removals as markUninstalled will.
@@ -406,6 +451,49 @@ func (s *Store) readWanted() (map[string]Wanted, error) {
 		known[w.Group.Name] = w
 	}
 	return known, hint.Join(errs)
+}
+
+// A wantedFile is a file of a wanted group, as it was read.
+type wantedFile struct {
+	info fs.FileInfo
+	Wanted
+}
+
+// readWantedFile reads the file of one group. It does not read a file again that is as it was. The
+// store replaces such a file and never writes into it, so a new one is another file.
+func (s *Store) readWantedFile(name string) (Wanted, error) {
+	path := s.wantedPath(name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Wanted{}, err
+	}
+	s.mu.Lock()
+	was, ok := s.wantedFiles[path]
+	s.mu.Unlock()
+	if ok && os.SameFile(was.info, info) && was.info.Size() == info.Size() && was.info.ModTime().Equal(info.ModTime()) {
+		return was.Wanted, nil
+	}
+	w, err := disk.ReadJSON[Wanted](path)
+	if err == nil && (w.Group.Name != name || w.Generation < 1) {
+		err = disk.Damaged(path, "it is not about group "+name)
+	}
+	if err != nil {
+		return Wanted{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wantedFiles == nil {
+		s.wantedFiles = map[string]wantedFile{}
+	}
+	s.wantedFiles[path] = wantedFile{info, w}
+	return w, nil
+}
+
+// forgetRead has a file of a wanted group read again. It is about to be replaced.
+func (s *Store) forgetRead(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.wantedFiles, path)
 }
 
 // List returns the last good definitions in the order of the groups' names. It only reads the disk,

@@ -38,7 +38,7 @@ type Mended struct {
 	Text  string // one line
 }
 
-// setAside gives a damaged file another name, and records that for the next Load.
+// setAside gives a damaged file another name, and records that for the next Accept.
 func (s *Store) setAside(path, group, text string) error {
 	aside, err := s.Disk.SetAside(path)
 	if err != nil {
@@ -87,19 +87,27 @@ func (s *Store) mend() (map[string]Wanted, error) {
 			known[name] = w
 		}
 	}
-	if s.loaded {
-		return known, err
+	if !s.loaded {
+		err = errors.Join(err, s.mendHistories(known))
 	}
 	for name, w := range known {
-		all, readErr := s.history(name, w)
-		if readErr == nil {
-			readErr = s.markLost(name, all)
-		}
-		if readErr != nil {
-			err = errors.Join(err, readErr)
-		}
+		w.Proved = s.isProved(w)
+		known[name] = w
 	}
 	return known, err
+}
+
+// mendHistories looks at the history of each group.
+func (s *Store) mendHistories(known map[string]Wanted) (err error) {
+	for name, w := range known {
+		all, readErr := s.history(name, w)
+		if readErr == nil && len(all) > 0 {
+			s.noteProved(name, all[0])
+			readErr = s.markLost(name, all)
+		}
+		err = errors.Join(err, readErr)
+	}
+	return err
 }
 
 // markLost records in the history which earlier generations have lost their definition.
@@ -273,12 +281,13 @@ func (s *Store) mendHistory(name string, w Wanted) ([]group.Generation, error) {
 }
 
 // restoreApplied makes the applied record of a file again, from the newest definition of one of its
-// groups. Its error is for a file that was applied with what is not known any more.
-func (s *Store) restoreApplied(name string, known map[string]Wanted) error {
+// groups. restored is false for a file that needs none, since it was put into the folder by hand.
+// The error is for a file that was applied with what is not known any more.
+func (s *Store) restoreApplied(name string, known map[string]Wanted) (a applied, restored bool, err error) {
 	path := s.appliedPath(name)
 	if exists(path) {
 		if err := s.setAside(path, "", "what the file was applied with is taken from the generations of its groups"); err != nil {
-			return err
+			return a, false, err
 		}
 	}
 	aside, _ := filepath.Glob(path + disk.AsideSuffix + "*")
@@ -303,17 +312,17 @@ func (s *Store) restoreApplied(name string, known map[string]Wanted) error {
 	}
 	if newest.Bundle.Name == "" {
 		if !lost {
-			return nil
+			return a, false, nil
 		}
-		return &hint.Error{
+		return a, false, &hint.Error{
 			Err:  fmt.Errorf("the variables and files that %s was applied with are lost", name),
 			Hint: "apply it again, with its variables; until then its groups stay as they are",
 		}
 	}
-	a := applied{Bundle: newest.Bundle, Origin: group.Origin{By: from.By, Used: true}, Text: textSum(newest.Bundle.HCL), ID: from.Install}
+	a = applied{Bundle: newest.Bundle, Origin: group.Origin{By: from.By, Used: true}, Text: textSum(newest.Bundle.HCL), ID: from.Install}
 	a.HCL = nil
 	s.mended = append(s.mended, Mended{from.Group.Name, fmt.Sprintf("what %s was applied with was lost, and is that of generation %d", name, from.Generation)})
-	return s.writeJSON(path, a, durable)
+	return a, true, s.writeJSON(path, a, durable)
 }
 
 // notInFolder explains why an accepted change is not in the folder.
@@ -322,14 +331,6 @@ func (s *Store) notInFolder(err error) error {
 		Err:  fmt.Errorf("a change counts, but is not in %s yet: %w", s.layout.GroupsDir, err),
 		Hint: "free space; the daemon tries again",
 	}
-}
-
-func (s *Store) readWantedFile(name string) (Wanted, error) {
-	w, err := disk.ReadJSON[Wanted](s.wantedPath(name))
-	if err == nil && (w.Group.Name != name || w.Generation < 1) {
-		return Wanted{}, disk.Damaged(s.wantedPath(name), "it is not about group "+name)
-	}
-	return w, err
 }
 
 func (s *Store) readHistoryFile(name string) ([]group.Generation, error) {

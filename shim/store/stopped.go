@@ -25,7 +25,7 @@ func (s *Store) SetStopped(name string, stopped bool) error {
 	if err := s.writeJSON(s.wantedPath(name), w, durable); err != nil {
 		return fmt.Errorf("write down whether group %s is stopped: %w", name, err)
 	}
-	return nil // the Load that follows calls markStopped
+	return nil // the Accept that follows calls markStopped
 }
 
 // markStopped makes the mark of a stopped group agree with what is wanted of it. The mark counts

@@ -1,6 +1,5 @@
 // Package store keeps what is wanted on disk. A change of the folder of group files happens wholly
-// or not at all, even if the machine loses power. Only Ended, KnowsEnd, SetEnded, Restarts and
-// SetRestarts are safe while another method runs.
+// or not at all, even if the machine loses power.
 package store
 
 import (
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -35,7 +36,7 @@ import (
 //	StateDir/ended/<group>.json   a group.Ended: how it has ended by itself
 //	StateDir/lives/<group>.json   a restart.Records: how its containers have ended
 //	StateDir/generations/<group>.<number>.json  a definition of one generation
-//	StateDir/install.json         an intent, only during an installation. Load carries it out
+//	StateDir/install.json         an intent, only during an installation. Accept carries it out
 //	StateDir/**.damaged           a file that could not be read, see mend
 //
 // An apply syncs eight times: install.json, the file and its applied record with their folders, the
@@ -43,9 +44,13 @@ import (
 // the definition. The next daemon makes them again from the file and its record, and the group
 // proves itself again.
 //
-// Its methods are not safe for concurrent use. The keeper calls one at a time. The methods for
-// ended and lives are safe: only the group's runner writes those files, and Load does not touch
-// them.
+// Group files are read and parsed apart from the rest, since a file system may not answer and a
+// file may take long to evaluate. Read, ReadFolder, ReadFiles and Probe do that, and are safe while
+// any method runs. Accept takes what they have read.
+//
+// The other methods are not safe for concurrent use. The keeper calls one at a time. The methods
+// for ended and lives are safe: only the group's runner writes those files, and Accept does not
+// touch them.
 type Store struct {
 	// Begin and End are called for each file that is written or removed, with a text such as
 	// "write wanted" or "remove install.json". Optional.
@@ -54,31 +59,39 @@ type Store struct {
 	Disk disk.Disk
 	// RemovalDelay is how long a group must be missing from files that were removed or edited by
 	// hand before it is gone. An editor or a copy may be replacing its file. It does not hold for
-	// the first Load, which may be that of a host that has booted. Optional: 0 means no delay.
+	// the first Accept, which may be that of a host that has booted. Optional: 0 means no delay.
 	RemovalDelay time.Duration
 	// Parse reads a group file. New sets it to spec.Parse.
 	Parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 
-	layout    layout.Layout
-	conflicts func([]spec.Group) hcl.Diagnostics
-	now       func() time.Time
-	loaded    bool                 // Load was called. The first has removed the temporary files of an earlier daemon
-	missing   map[string]time.Time // by group: since when it is missing from the files
-	pending   []intent             // accepted changes that are not whole in the folder yet, the oldest first
-	mended    []Mended             // since the last Load
-	newID     func() string        // of an installation
+	layout  layout.Layout
+	now     func() time.Time
+	loaded  bool                 // Accept was called
+	missing map[string]time.Time // by group: since when it is missing from the files
+	mended  []Mended             // since the last Accept
+	proved  map[string]int       // by group: the generation that the history has as proved
+	newID   func() string        // of an installation
+
+	clock atomic.Int64 // counts readings and changes, see Reading
+	mu    sync.Mutex   // held for a moment, never while anything is read, written or parsed
+	folder
+	pending    []intent // accepted changes that are not whole in the folder yet, the oldest first
+	recent     []*Text  // that were parsed, the newest last
+	recentSize int      // of those, in bytes
+
+	wantedFiles map[string]wantedFile // by path, as they were read
 }
 
 // New returns the store in the layout's GroupsDir and StateDir. It reads and writes neither.
 func New(l layout.Layout) *Store {
-	return &Store{layout: l, Parse: spec.Parse, conflicts: spec.Conflicts, now: time.Now, newID: rand.Text}
+	return &Store{
+		layout: l, Parse: spec.Parse, now: time.Now, newID: rand.Text, proved: map[string]int{},
+		folder: folder{files: map[string]*file{}, at: map[string]int64{}},
+	}
 }
 
 // Layout returns the layout that New was given.
 func (s *Store) Layout() layout.Layout { return s.layout }
-
-// Conflicts returns the reasons why the groups can't be on one host together.
-func (s *Store) Conflicts(groups []spec.Group) hcl.Diagnostics { return s.conflicts(groups) }
 
 // A Wanted is a group that is to exist.
 type Wanted struct {
@@ -106,81 +119,32 @@ type Wanted struct {
 	Broken error `json:"-"`
 }
 
-// Read parses a bundle. The error is a [*FileError] if the text is wrong.
-func (s *Store) Read(b group.Bundle) ([]spec.Group, error) {
-	if err := checkName(b.Name); err != nil {
-		return nil, err
-	}
-	if b.Path == "" {
-		return s.readAs(s.filePath(b.Name), b, s.filesOf(b))
-	}
-	return s.readAs(b.Path, b, s.filesOf(b))
-}
-
-// readInstalled parses a file of the folder. Its diagnostics name the file in the folder, since
-// that is the one to correct, not the one it was applied from. read has the files that it names.
-func (s *Store) readInstalled(b group.Bundle) (groups []spec.Group, read map[string][]byte, err error) {
-	readFile := s.filesOf(b)
-	groups, err = s.readAs(s.filePath(b.Name), b, func(path string) ([]byte, error) {
-		content, err := readFile(path)
-		if err != nil {
-			return nil, err
-		}
-		if read == nil {
-			read = map[string][]byte{}
-		}
-		read[path] = content
-		return content, nil
-	})
-	return groups, read, err
-}
-
-func (s *Store) readAs(name string, b group.Bundle, readFile func(string) ([]byte, error)) ([]spec.Group, error) {
-	groups, diags := s.Parse(spec.Source{Name: name, Dir: s.dirOf(b), Bytes: b.HCL, Vars: b.Vars, ReadFile: readFile, Stop: group.StopEvaluation(context.Background())})
-	if diags.HasErrors() {
-		return nil, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
-	}
-	return groups, nil
-}
-
-// dirOf returns the folder to which the paths of the bundle are relative.
-func (s *Store) dirOf(b group.Bundle) string {
-	if b.Path == "" {
-		return s.layout.GroupsDir
-	}
-	return filepath.Dir(b.Path)
-}
-
-// filesOf returns a function that reads the files that the bundle was applied with. A file that was
-// put into the folder by hand was applied with none, and an edited one may name more. These are
-// read from the disk.
-func (s *Store) filesOf(b group.Bundle) func(path string) ([]byte, error) {
-	return func(path string) ([]byte, error) {
-		if content, ok := b.Files[path]; ok {
-			return content, nil
-		}
-		return hostfile.Read(context.Background(), s.dirOf(b), path, spec.MaxPlacedFile)
-	}
-}
-
-// Bundle returns a file of the folder with what it was applied with. Path is empty for a file that
-// was put there by hand.
-func (s *Store) Bundle(name string) (group.Bundle, error) {
-	i, err := s.bundle(name)
-	return i.Bundle, err
-}
-
 // An installed is a file of the folder, with what it was applied with.
 type installed struct {
-	group.Bundle
-	group.Origin
-	applied bool   // there is a record of what it was applied with
-	id      string // of the installation that brought this very text. Empty: it was edited by hand, or an older daemon installed it
+	bundle   group.Bundle
+	origin   group.Origin
+	recorded bool   // there is a record of what it was applied with
+	id       string // of the installation that brought this very text. Empty: it was edited by hand, or an older daemon installed it
 }
 
-// bundle returns a file as it is wanted: a pending change counts already.
-func (s *Store) bundle(name string) (installed, error) {
-	for _, in := range slices.Backward(s.pending) {
+// installedNow reads a file of the folder while the store is changed. The caller has called
+// Probe or ReadFiles before, so this does not wait.
+func (s *Store) installedNow(name string) (installed, error) {
+	ctx, cancel := soon()
+	defer cancel()
+	return s.bundle(ctx, name)
+}
+
+// soon returns a context for what is read while the store is changed.
+func soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.Background(), time.Second, errors.New("the file system gives no answer"))
+}
+
+// bundle reads a file as it is wanted: a pending change counts already. Path is empty for a file
+// that was put into the folder by hand. If only the record of what it was applied with is damaged,
+// the error is ErrDamaged, and its text is there. It is safe for concurrent use.
+func (s *Store) bundle(ctx context.Context, name string) (installed, error) {
+	for _, in := range slices.Backward(s.pendingNow()) {
 		if i := slices.IndexFunc(in.Put, func(b group.Bundle) bool { return b.Name == name }); i >= 0 {
 			return installed{in.Put[i], in.Origin, true, in.ID}, nil
 		}
@@ -188,30 +152,36 @@ func (s *Store) bundle(name string) (installed, error) {
 			return installed{}, fmt.Errorf("%s: %w", s.filePath(name), fs.ErrNotExist)
 		}
 	}
-	a, err := s.readApplied(name)
-	recorded := err == nil
-	if errors.Is(err, fs.ErrNotExist) {
+	a, recordErr := s.readApplied(name)
+	text, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
+	switch {
+	case err != nil:
+	case errors.Is(recordErr, fs.ErrNotExist):
 		a.Used = true
-	} else if err != nil {
-		return installed{}, fmt.Errorf("read what %s was applied with: %w", name, err)
+	case recordErr != nil:
+		a, err = applied{}, fmt.Errorf("read what %s was applied with: %w", name, recordErr)
 	}
 	a.Name = name
-	a.HCL, err = hostfile.Read(context.Background(), s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
-	if a.Text != textSum(a.HCL) {
+	return a.with(text, recordErr == nil), err
+}
+
+// with returns the file that has the record and this text. recorded is false if there is no record.
+func (a applied) with(text []byte, recorded bool) installed {
+	a.HCL = text
+	if a.Text != textSum(text) {
 		a.Origin = group.Origin{By: group.ByFile, Used: a.Used || a.ID != ""}
 		a.ID = ""
 	}
-	return installed{a.Bundle, a.Origin, recorded, a.ID}, err
+	return installed{a.Bundle, a.Origin, recorded, a.ID}
 }
 
 // originFor returns the origin of a file for one of its groups. It is used if that group was
 // accepted from this very installation.
 func (i installed) originFor(w Wanted) group.Origin {
-	o := i.Origin
 	if i.id != "" && w.Install == i.id {
-		o.Used, o.ImageDigests = true, nil
+		return used(i.origin)
 	}
-	return o
+	return i.origin
 }
 
 // markUsed records that the wanted groups follow the origin of a file that an older daemon has
@@ -222,8 +192,14 @@ func (s *Store) markUsed(name string) error {
 	if err != nil {
 		return fmt.Errorf("read what %s was applied with: %w", name, err)
 	}
-	a.Used, a.ImageDigests = true, nil
+	a.Origin = used(a.Origin)
 	return s.writeJSON(s.appliedPath(name), a, durable)
+}
+
+// used returns the origin of a file that has become what is wanted.
+func used(o group.Origin) group.Origin {
+	o.Used, o.ImageDigests = true, nil
+	return o
 }
 
 // An applied is kept for each file that the store put into the folder: its bundle without HCL, and
@@ -237,6 +213,7 @@ type applied struct {
 
 // Forget removes all records of a group that is gone from the host.
 func (s *Store) Forget(group string) error {
+	delete(s.proved, group)
 	return errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.drop(s.stoppedPath(group), durable), s.drop(s.wantedPath(group), durable))
 }
 
@@ -249,9 +226,9 @@ func (s *Store) dropApplied(names []string) error {
 }
 
 // dropUnfinished removes the temporary files of a daemon that was killed while it wrote one. Only
-// the first Load does this. A later one would remove the files that runners are writing. In the
-// folder of group files, nothing but a file with our prefix and digits is ours. In the other
-// folders, an earlier version has left files with other names.
+// Open does this. Later, it would remove the files that runners are writing. In the folder of group
+// files, nothing but a file with our prefix and digits is ours. In the other folders, an earlier
+// version has left files with other names.
 func (s *Store) dropUnfinished() (err error) {
 	const temporary = disk.TempPrefix + "[0-9]*"
 	for _, pattern := range []string{
@@ -291,7 +268,7 @@ func (s *Store) makeFolders() error {
 	return os.MkdirAll(s.layout.GroupsDir, 0o755)
 }
 
-// checkName refuses a name that would lie outside the folder, or that Load would not read.
+// checkName refuses a name that would lie outside the folder, or that is not read.
 func checkName(name string) error {
 	if spec.IsGroupFile(name) && filepath.Base(name) == name {
 		return nil

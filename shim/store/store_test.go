@@ -35,8 +35,9 @@ func applied(files ...string) []group.Bundle {
 
 // loaded returns the result of a load, in words: "shop 1 shop.hcl", "- job" for a group that is
 // gone, "! path" for a problem.
-func loaded(s *store.Store) []string {
-	l := s.Load()
+func loaded(s *store.Store) []string { return inWords(s.Load()) }
+
+func inWords(l store.Loaded) []string {
 	out := []string{}
 	for _, w := range l.Wanted {
 		line := fmt.Sprintf("%s %d %s", w.Group.Name, w.Generation, w.File)
@@ -236,7 +237,7 @@ func TestStoreUndoPutsBackAFileOfTheOperators(t *testing.T) {
 	if err := undo["job.hcl"]("it did not work"); err != nil {
 		t.Fatal(err)
 	}
-	b, err := s.Bundle("job.hcl")
+	b, err := store.Bundle(s, "job.hcl")
 	if err != nil || b.Path != "" || string(b.HCL) != hosttest.Job {
 		t.Errorf("bundle %+v, error %v", b, err)
 	}
@@ -287,7 +288,7 @@ func TestStoreKeepsGroupsItCantRead(t *testing.T) {
 func TestStoreNames(t *testing.T) {
 	s, _ := newStore(t)
 	for _, name := range []string{"", "a", "a.hcl~", ".a.hcl", "#a.hcl", "../a.hcl", "b/a.hcl", "/a.hcl", ".hcl"} {
-		if _, err := s.Read(group.Bundle{Name: name, HCL: []byte(hosttest.Job)}); err == nil {
+		if _, err := s.Read(t.Context(), group.Bundle{Name: name, HCL: []byte(hosttest.Job)}); err == nil {
 			t.Errorf("name %q was accepted", name)
 		}
 	}
@@ -295,7 +296,7 @@ func TestStoreNames(t *testing.T) {
 
 func TestFileErrorShowsEverything(t *testing.T) {
 	s, _ := newStore(t)
-	_, err := s.Read(applied("a.hcl", hosttest.Edited(hosttest.Shop, "publish", "publsh", "mount", "mont"))[0])
+	_, err := s.Read(t.Context(), applied("a.hcl", hosttest.Edited(hosttest.Shop, "publish", "publsh", "mount", "mont"))[0])
 	var fe *store.FileError
 	if !errors.As(err, &fe) {
 		t.Fatalf("error %v", err)

@@ -49,7 +49,7 @@ func (s *Store) drop(path string, c care) error {
 }
 
 // dropMatching removes the files that match the pattern, except those that keep reports. A power
-// cut may bring them back, and then the next Load removes them.
+// cut may bring them back, and then the next Accept removes them.
 func (s *Store) dropMatching(pattern string, keep func(path string) bool) error {
 	paths, err := filepath.Glob(pattern)
 	for _, path := range paths {
@@ -67,6 +67,7 @@ func (s *Store) touch(verb, path string, c care, do func() error) error {
 	if path == s.intentPath() {
 		what = filepath.Base(path)
 	}
+	s.forgetRead(path)
 	if s.Begin != nil {
 		s.Begin(verb + " " + what)
 	}
