@@ -31,9 +31,13 @@ type daemonVerb struct {
 	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
-// Run refuses a host that can't keep the promise, before it makes anything. Then it keeps the
-// groups until ctx ends. The groups continue to run without it.
+// Run keeps the groups until ctx ends. The groups continue to run without it.
 func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	return endWithin(ctx, daemonGrace, func() error { return v.run(ctx, ui, in) })
+}
+
+// run refuses a host that can't keep the promise, before it makes anything.
+func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance) error {
 	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
@@ -65,7 +69,7 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
-// have ended, the private containerd last.
+// have ended, the private containerd last. A part that hangs is left behind.
 func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
@@ -134,15 +138,23 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	g.Go(func() error { return reload(ctx, hangup, keeper.Load, log) })
 	g.Go(func() error {
 		select {
-		case <-keeper.Ready():
+		case <-keeper.Known(): // the group files may take long to read
 			log.Info("daemon serves", "socket", l.Socket(), "containerd", address)
-			notifySystemd(log, "READY=1")
 		case <-ctx.Done(): // Serve closes the socket
 		}
 		return server.Serve(ctx, socket)
 	})
+	g.Go(func() error {
+		select {
+		case <-keeper.Ready():
+			log.Info("group files are read, and all groups were looked at")
+			notifySystemd(log, "READY=1")
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
-	return g.Wait()
+	return endWithin(ctx, partsGrace, g.Wait)
 }
 
 // daemonVersion returns the daemon's answer to a request for its version.

@@ -76,7 +76,12 @@ start_daemon() {
 	wait_for 30 "the daemon's socket" answers_or_ended
 	alive "$daemon_pid" || bad "the daemon ended"
 }
-answers_or_ended() { sallyport ps || ! alive "$daemon_pid"; }
+answers_or_ended() { answers || ! alive "$daemon_pid"; }
+# answers succeeds when the daemon has looked at all groups.
+answers() {
+	listed=$(sallyport ps) || return 1
+	case $listed in *"until the daemon has"*) return 1 ;; esac
+}
 
 # pids prints each container's process.
 pids() { sallyport status checkout --json | grep '"pid"'; }

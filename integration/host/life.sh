@@ -30,7 +30,7 @@ SECONDS_UP=180
 up() { cut -d. -f1 /proc/uptime; } # unlike the clock it never jumps
 
 daemon() { ./bin/sallyport daemon >> /var/log/daemon.log 2>&1 & daemon_pid=$!; await "the daemon answers" answers; }
-answers() { sallyport ps > /dev/null 2>&1; }
+answers() { local listed; listed=$(sallyport ps 2> /dev/null) && [[ $listed != *"until the daemon has"* ]]; }
 field() { sallyport status d --json | jq -r "$1"; }
 running() { [ "$(field .state)" = running ]; }
 lives() { field '[.containers[] | select(.name != "once") | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }

@@ -74,8 +74,15 @@ func NewIdle(t testing.TB, server string) *Machine {
 // folder, and name them by it.
 func (m *Machine) ContainerdNamespace() string { return filepath.Base(m.Root) }
 
-// Start runs the daemon and waits until it answers.
+// Start runs the daemon and waits until it answers and has looked at all groups.
 func (m *Machine) Start(env ...string) {
+	m.T.Helper()
+	m.Launch(env...)
+	m.awaitDaemon()
+}
+
+// Launch runs the daemon and does not wait for it.
+func (m *Machine) Launch(env ...string) {
 	m.T.Helper()
 	m.Daemon = exec.Command(m.Binary, m.DaemonArgs()...)
 	m.Out = &Output{}
@@ -84,8 +91,15 @@ func (m *Machine) Start(env ...string) {
 	if err := StartIn(m.Host, m.Daemon); err != nil {
 		m.T.Fatal(err)
 	}
+}
+
+func (m *Machine) awaitDaemon() {
+	m.T.Helper()
 	if err := Retry(20*time.Second, func() error {
-		_, err := m.Try("ps")
+		out, err := m.Try("ps")
+		if strings.Contains(out, "until the daemon has ") {
+			err = errors.New("it has not looked at all groups yet")
+		}
 		if err != nil && m.Exited() {
 			m.Kill()
 			m.T.Fatalf("the daemon ended:\n%s", m.Out)

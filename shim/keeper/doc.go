@@ -18,7 +18,8 @@
 //
 // A call that changes what is wanted has three parts. It changes the store while it holds the right
 // to it (lock). It passes the result to the runners (load). Then it waits until each of them has a
-// result ([runner.Waiter]). Only an apply does more. It first makes sure that the groups can be
+// result ([runner.Waiter]). Group files are read before the first part, since their file system may
+// not answer ([store.Reading]). Only an apply does more. It first makes sure that the groups can be
 // built, and in the end it puts back the files that could not be built. The type change has its
 // steps:
 //
