@@ -101,7 +101,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		},
-		Store: store.New(l), Watcher: client, Changes: drift,
+		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
 	}, environ))
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
-		Events: eventSource(journal.Events, keeper.Status), Version: daemonVersion(), Runtime: runtimeVersion(client), Log: log,
+		Events: eventSource(journal.Events, keeper.Status), Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Log: log,
 	})
 	if err != nil {
 		return err

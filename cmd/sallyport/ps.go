@@ -44,6 +44,7 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		most = len(problems)
 	}
 	warnOfFiles(ui, problems, groups, most)
+	warnOfDisks(ctx, ui, client)
 	return nil
 }
 

@@ -40,7 +40,11 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return ui.json(g)
 	}
 	ui.retype(groups)
-	return writeGroup(ui.out, groups[0], time.Now())
+	if err := writeGroup(ui.out, groups[0], time.Now()); err != nil {
+		return err
+	}
+	warnOfDisks(ctx, ui, client)
+	return nil
 }
 
 func writeGroup(w io.Writer, g group.Status, now time.Time) error {

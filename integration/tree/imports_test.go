@@ -98,6 +98,7 @@ var clientLaw = []string{
 // daemonFiles are the files of the command that hold the daemon and what checks its host. All other
 // files are those of a client.
 var daemonFiles = []string{
+	"check_disks.go",   // a check of doctor, and what the daemon answers
 	"check_groups.go",  // reads the store where no daemon answers
 	"check_kernel.go",  // a check of doctor
 	"check_network.go", // a check of doctor

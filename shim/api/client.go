@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A Client calls the daemon at a socket. It keeps no connection between calls, needs no closing,
@@ -69,6 +70,14 @@ func (c *Client) Problems(ctx context.Context) ([]FileProblem, error) {
 	var body problemsBody
 	err := c.ask(ctx, http.MethodGet, "/v1/problems", nil, &body)
 	return body.Problems, err
+}
+
+// Disks returns the disks that the daemon uses, and what fills those that are full. A daemon of an
+// earlier version returns an error.
+func (c *Client) Disks(ctx context.Context) ([]host.Disk, error) {
+	var body disksBody
+	err := c.ask(ctx, http.MethodGet, "/v1/disks", nil, &body)
+	return body.Disks, err
 }
 
 // Preview returns what Apply would do. It changes nothing.

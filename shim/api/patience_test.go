@@ -23,6 +23,7 @@ var singleAnswers = map[string]func(ctx context.Context, c *Client) error{
 	"version":  func(ctx context.Context, c *Client) error { _, err := c.Version(ctx); return err },
 	"status":   func(ctx context.Context, c *Client) error { _, err := c.Status(ctx, "web"); return err },
 	"problems": func(ctx context.Context, c *Client) error { _, err := c.Problems(ctx); return err },
+	"disks":    func(ctx context.Context, c *Client) error { _, err := c.Disks(ctx); return err },
 	"history":  func(ctx context.Context, c *Client) error { _, err := c.History(ctx, "web"); return err },
 	"file":     func(ctx context.Context, c *Client) error { _, err := c.File(ctx, "web", 1); return err },
 	"preview":  func(ctx context.Context, c *Client) error { _, err := c.Preview(ctx, twoFiles); return err },

@@ -58,7 +58,10 @@ type ServerConfig struct {
 	// Runtime returns the containerd that the daemon works with. It is called for each request for
 	// the version. Optional: if it is nil, the answer is Version alone.
 	Runtime func(ctx context.Context) string
-	Log     *slog.Logger // optional: nil discards
+	// Disks returns the disks that the daemon uses, and what fills those that are full. Optional:
+	// if it is nil, the answer has none.
+	Disks func(ctx context.Context) []host.Disk
+	Log   *slog.Logger // optional: nil discards
 }
 
 // A Server answers on the control socket.
@@ -153,6 +156,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/groups", s.answers(s.status)},
 		{"GET /v1/groups/{group}", s.answers(s.status)},
 		{"GET /v1/problems", s.answers(s.problems)},
+		{"GET /v1/disks", s.answers(s.disks)},
 		{"GET /v1/groups/{group}/history", s.answers(s.history)},
 		{"GET /v1/groups/{group}/history/{generation}", s.answers(s.definition)},
 		{"POST /v1/preview", s.answers(s.preview)},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // answers returns the handler for a verb with a single answer.
@@ -83,6 +84,14 @@ func (s *Server) problems(*http.Request) (any, error) {
 			text += "; " + h
 		}
 		body.Problems = append(body.Problems, FileProblem{p.Path, text})
+	}
+	return body, nil
+}
+
+func (s *Server) disks(r *http.Request) (any, error) {
+	body := disksBody{Disks: []host.Disk{}}
+	if s.Disks != nil {
+		body.Disks = append(body.Disks, s.Disks(r.Context())...)
 	}
 	return body, nil
 }

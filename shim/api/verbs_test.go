@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 var twoFiles = []group.Bundle{
@@ -23,6 +24,9 @@ var checkout = []group.Status{{Name: "checkout", State: group.Running, Container
 // generations is the history that the fakeKeeper returns.
 var generations = []group.Generation{{Number: 2, By: group.ByApply, Outcome: group.OnTrial, Kept: true}, {Number: 1, By: group.ByFile, Outcome: group.Proved}}
 
+// fullDisks are the disks that the server of the tests has.
+var fullDisks = []host.Disk{{Path: "/state", Full: true, Consumers: []host.Consumer{{Kind: host.LayerConsumer, Group: "checkout", Container: "web", Bytes: 9}}}}
+
 func TestVerbs(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -33,6 +37,7 @@ func TestVerbs(t *testing.T) {
 		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", Runtime: "containerd 1.6", PID: 9}, ""},
 		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
 		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
+		{"disks", func(ctx context.Context, c *Client) (any, error) { return c.Disks(ctx) }, fullDisks, ""},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
 		{"preview", func(ctx context.Context, c *Client) (any, error) { return c.Preview(ctx, twoFiles) },
 			[]group.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},
@@ -75,7 +80,7 @@ func TestVerbs(t *testing.T) {
 				}
 				return nil
 			}}
-			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}, Runtime: func(context.Context) string { return "containerd 1.6" }})
+			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}, Runtime: func(context.Context) string { return "containerd 1.6" }, Disks: func(context.Context) []host.Disk { return fullDisks }})
 			got, err := tt.run(t.Context(), d.Client)
 			if err != nil {
 				t.Fatal(err)

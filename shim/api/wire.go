@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // maxBody is the largest size of a request in bytes of JSON. It holds group files and the files
@@ -37,6 +38,9 @@ type (
 	}
 	problemsBody struct {
 		Problems []FileProblem `json:"problems"`
+	}
+	disksBody struct {
+		Disks []host.Disk `json:"disks"`
 	}
 	groupsBody struct {
 		Groups []group.Status `json:"groups"`

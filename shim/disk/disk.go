@@ -11,6 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hostfile"
 )
@@ -18,9 +21,9 @@ import (
 // FileMode is the mode of all files. They may hold secrets, so only their owner can read them.
 const FileMode = 0o600
 
-// maxRead limits what ReadJSON reads, in bytes. The largest file has all of an apply, which is at
+// MaxRead limits what ReadJSON reads, in bytes. The largest file has all of an apply, which is at
 // most 64 MiB of JSON, and a group's definition beside it.
-const maxRead = 256 << 20
+const MaxRead = 256 << 20
 
 // TempPrefix begins the names of the temporary files that WriteFile makes beside the file. Digits
 // follow it.
@@ -168,7 +171,7 @@ func WriteJSON(path string, v any) error {
 // ReadJSON reads a file that WriteJSON has written. The error for a missing file is fs.ErrNotExist,
 // and for one that is no JSON of this type [ErrDamaged].
 func ReadJSON[T any](path string) (v T, err error) {
-	data, err := hostfile.Read(context.Background(), filepath.Dir(path), path, maxRead)
+	data, err := hostfile.Read(context.Background(), filepath.Dir(path), path, MaxRead)
 	if err != nil {
 		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
 			err = damaged{err}
@@ -193,6 +196,12 @@ func (d damaged) Unwrap() error { return d.error }
 
 // Damaged returns an error that is [ErrDamaged], for content that can't be.
 func Damaged(path, why string) error { return damaged{fmt.Errorf("%s: %s", path, why)} }
+
+// Unwritable reports whether a write failed because of the disk, and not because of the file: it is
+// full, over its quota, read-only, or broken.
+func Unwritable(err error) bool {
+	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO}, func(e error) bool { return errors.Is(err, e) })
+}
 
 // Remove removes a file or an empty folder. It is no error if there is none.
 func Remove(path string) error { return Disk{}.Remove(path) }

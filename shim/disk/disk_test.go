@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/shim/disk"
 )
 
@@ -83,5 +85,16 @@ func TestRemove(t *testing.T) {
 	}
 	if err := disk.SyncFolder(dir); err != nil {
 		t.Errorf("sync a missing folder: %v", err)
+	}
+}
+
+func TestUnwritable(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.ENOSPC: true, unix.EDQUOT: true, unix.EROFS: true, unix.EIO: true,
+		unix.EISDIR: false, unix.ENOENT: false, unix.EACCES: false, nil: false,
+	} {
+		if got := disk.Unwritable(errors.Join(err, &fs.PathError{Op: "write", Path: "f", Err: err})); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }

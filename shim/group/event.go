@@ -20,6 +20,7 @@ const (
 	EventReverted  EventKind = "reverted"  // a generation did not prove itself, and the one before was put back
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
+	EventOutput    EventKind = "output"    // a container's output can't be written any more
 )
 
 // An Event is something that happened to a group. Its JSON is a line of the journal, and part of

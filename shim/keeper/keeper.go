@@ -20,6 +20,7 @@ type Config struct {
 	Store         *store.Store // required
 	Watcher       Watcher      // optional: without one, only timers and calls cause a reconciliation
 	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
+	Outputs       Outputs      // optional: without one, a container whose output is not copied may block
 
 	// Settle is how long the folder of the group files must be quiet before it is read again.
 	// Optional: 0 is 200 ms.
@@ -117,11 +118,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
 	k.open()
+	g.Go(func() error { return k.writeUnwritten(ctx) })
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
 	}
 	if k.config.Changes != nil {
 		g.Go(func() error { return k.watchDrift(ctx) })
+	}
+	if k.config.Outputs != nil {
+		g.Go(func() error { return k.watchOutputs(ctx) })
 	}
 	if k.firstLoad(ctx) {
 		g.Go(func() error { return k.waitObserved(ctx) })

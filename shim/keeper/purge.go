@@ -23,6 +23,7 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 	if err := k.purge(ctx, group, waiter); err != nil {
 		return err
 	}
+	k.reportUnwritten(progress)
 	return k.waitGroups(ctx, []string{group}, waiter, progress)
 }
 

@@ -18,6 +18,7 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 	if err := k.uninstall(ctx, group, waiter); err != nil {
 		return err
 	}
+	k.reportUnwritten(progress)
 	return k.waitGroups(ctx, []string{group}, waiter, progress)
 }
 
@@ -50,6 +51,7 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 	if err != nil {
 		return err
 	}
+	k.reportUnwritten(progress)
 	return k.waitGroups(ctx, groups, waiter, progress)
 }
 

@@ -13,7 +13,7 @@ import (
 // A runner that ran without a wanted definition would remove the group that it is to adopt.
 func TestRunnersStartWithAWantedDefinition(t *testing.T) {
 	dir := t.TempDir()
-	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
+	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run")}
 	k := &Keeper{config: Config{Store: store.New(l)}, runners: map[string]*runner.Runner{}}
 	var started []string
 	k.spawn = func(r *runner.Runner) {

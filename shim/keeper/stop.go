@@ -31,6 +31,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
 		return err
 	}
+	k.reportUnwritten(progress)
 	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
 		return err
 	}

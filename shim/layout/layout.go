@@ -57,6 +57,10 @@ func (l Layout) DenialsPath(group string) string {
 	return filepath.Join(l.RunDir, "seen", group+".json")
 }
 
+// UnwrittenDir returns the folder of what could not be written below StateDir, such as on a full
+// disk. A boot removes it.
+func (l Layout) UnwrittenDir() string { return filepath.Join(l.RunDir, "unwritten") }
+
 // ForwardingPath returns the file with the links that could not reach each other before a daemon
 // turned forwarding on. A boot removes it, as it turns forwarding off.
 func (l Layout) ForwardingPath() string { return filepath.Join(l.RunDir, "forwarding") }

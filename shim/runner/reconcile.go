@@ -79,6 +79,7 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
 	in.Observed = r.machine.Observe(ctx, r.group, in.ToRun())
+	in.Restart = d.uncopied.restarts(d.restart, in.Observed.Containers)
 	o, err := r.restoreRecords(in, d)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
 	if in.Observed.ContainersErr == nil {

@@ -70,6 +70,7 @@ type desired struct {
 	was       *spec.Group   // the definition before
 	images    map[string]host.Image
 	restart   map[string]bool
+	uncopied  Uncopied
 	purge     bool // with wanted nil: delete the persistent volumes too
 	forgetEnd bool // forget how the group has ended
 	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count

@@ -42,6 +42,9 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 		if err == nil && w.Setback != nil {
 			err = w.Setback.Problem(r.group)
 		}
+		if err == nil {
+			err = r.desired.uncopied.problem()
+		}
 		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
 	}
 	switch {

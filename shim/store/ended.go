@@ -12,7 +12,7 @@ import (
 
 // Ended returns how the group's generation has ended by itself. Nil means that it has not.
 func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
-	e, err := disk.ReadJSON[group.Ended](s.endedPath(name))
+	e, err := readJSON[group.Ended](s, s.endedPath(name))
 	if err == nil && e.At.IsZero() {
 		err = disk.Damaged(s.endedPath(name), "it has no time")
 	}
@@ -32,7 +32,7 @@ func (s *Store) Ended(name string, generation int) (*group.Ended, error) {
 
 // KnowsEnd reports whether there is a record of how the group has ended, even an outdated one. A
 // group that has completed has one until it is forgotten.
-func (s *Store) KnowsEnd(group string) bool { return exists(s.endedPath(group)) }
+func (s *Store) KnowsEnd(group string) bool { return s.exists(s.endedPath(group)) }
 
 // SetEnded writes down how the group has ended. Nil means that it has not: a record that there is
 // becomes that of no generation.
@@ -41,12 +41,12 @@ func (s *Store) SetEnded(name string, e *group.Ended) error {
 		if !s.KnowsEnd(name) {
 			return nil
 		}
-		if err := s.writeJSON(s.endedPath(name), group.Ended{At: s.now()}, durable); err != nil {
+		if err := s.keepJSON(s.endedPath(name), group.Ended{At: s.now()}, durable); err != nil {
 			return fmt.Errorf("forget how group %s has ended: %w", name, err)
 		}
 		return nil
 	}
-	if err := s.writeJSONInFolder(s.endedPath(name), e, durable); err != nil {
+	if err := s.keepJSON(s.endedPath(name), e, durable); err != nil {
 		return fmt.Errorf("write down how group %s has ended: %w", name, err)
 	}
 	return nil

@@ -210,20 +210,27 @@ func TestSyncsOfAnApply(t *testing.T) {
 
 // newStoreIn is newStore with the state in another folder.
 func newStoreIn(t *testing.T, state string) (*store.Store, layout.Layout) {
-	l := layout.Layout{GroupsDir: filepath.Join(t.TempDir(), "groups.d"), StateDir: filepath.Join(state, "state")}
+	dir := t.TempDir()
+	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(state, "state"), RunDir: filepath.Join(dir, "run")}
 	return store.New(l), l
 }
 
-// newStoreInMemory is newStore in memory, on a host that has such a folder. A sync takes
-// milliseconds on a busy disk.
+// newStoreInMemory is newStore in memory, on a host that has such a folder.
 func newStoreInMemory(t *testing.T) (*store.Store, layout.Layout) {
+	dir := memoryDir(t)
+	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run")}
+	return store.New(l), l
+}
+
+// memoryDir returns a folder in memory, if the host has such. A sync takes milliseconds on a busy
+// disk.
+func memoryDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "sallyport-test-")
 	if err != nil {
-		return newStore(t)
+		return t.TempDir()
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
-	return store.New(l), l
+	return dir
 }
 
 // A disk with any number of free blocks takes both files of an apply, or none.

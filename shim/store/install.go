@@ -45,7 +45,7 @@ func (s *Store) Install(files []group.Bundle, o group.Origin) (undo map[string]f
 		}
 		undo[b.Name] = func(why string) error {
 			before.Origin.By, before.Origin.Why = group.ByRevert, why
-			return s.takeBack(before)
+			return s.insist(before)
 		}
 	}
 	return undo, s.carryOut(intent{Put: files, Origin: o})
@@ -82,7 +82,7 @@ func (s *Store) Remove(groupName string, purge bool) error {
 			}
 		}
 	}
-	return s.carryOut(intent{Delete: []string{w.File}, Purge: purge})
+	return s.insist(intent{Delete: []string{w.File}, Purge: purge})
 }
 
 // RemoveFile removes a file with all its groups, and returns their names. With purge their
@@ -104,7 +104,7 @@ func (s *Store) RemoveFile(file string, purge bool) (groups []string, err error)
 		}
 	}
 	slices.Sort(groups)
-	return groups, s.carryOut(intent{Delete: []string{file}, Purge: purge})
+	return groups, s.insist(intent{Delete: []string{file}, Purge: purge})
 }
 
 // An intent is a change of the folder that is carried out wholly or not at all:
@@ -115,14 +115,17 @@ func (s *Store) RemoveFile(file string, purge bool) (groups []string, err error)
 //	                   │                                   ▲
 //	                   └──► pending: the disk is full ─────┘ with the next Accept or change
 //
-// An accepted change counts, whether or not it is in the folder. No change is begun while one is
-// pending.
+// An accepted change counts, whether or not it is in the folder. No installation is begun while a
+// change is pending. A removal is, and so is going back to what was before: each replaces what is
+// pending for the same files. So no two pending changes are about the same file, and a removal,
+// which needs no space, waits for none. install.json has all that are pending.
 type intent struct {
 	ID     string         `json:"id,omitempty"` // empty: an older daemon's
 	Put    []group.Bundle `json:"put,omitempty"`
 	Delete []string       `json:"delete,omitempty"`
 	Origin group.Origin   `json:"origin,omitzero"` // of the files in Put
 	Purge  bool           `json:"purge,omitempty"` // also the persistent volumes of the files in Delete
+	Then   []intent       `json:"then,omitempty"`  // the other pending changes
 }
 
 // carryOut writes the intent down first. With an error, the change does not happen.
@@ -134,39 +137,42 @@ func (s *Store) carryOut(in intent) error {
 	if err := s.writeIntent(in); err != nil {
 		return fmt.Errorf("write the intent of an installation: %w", err)
 	}
-	s.accepted(s.pending, in)
+	s.accepted([]intent{in}, in)
 	_ = s.finishIntents() // it counts already. Accept tries again, and reports what is in the way
 	return nil
 }
 
-// takeBack carries out an intent that restores what was before. It counts even if it can't be
-// written down, since the other definition was refused. Then the refused intent goes, if it is not
-// in the folder yet. What is in the folder stays there until there is space, and a daemon that
-// starts before that finds it.
-func (s *Store) takeBack(before intent) error {
-	err := s.carryOut(before)
-	if err == nil {
-		return nil
+// insist carries out an intent that a full disk can't refuse: a removal frees space, and for a
+// change that is taken back, only what was before is left. It is written down first, or kept under
+// the run folder, together with what is pending for other files.
+func (s *Store) insist(in intent) error {
+	if err := s.makeFolders(); err != nil && !disk.Unwritable(err) {
+		return err
 	}
-	others := s.pending
-	if s.pendingOnly(before) && s.drop(s.intentPath(), durable) == nil {
-		others = nil
+	if err := s.finishIntents(); err != nil && len(s.pending) == 0 {
+		return err // what an earlier daemon has left can't be read
 	}
-	before.ID = s.newID()
-	s.accepted(others, before)
+	in.ID = s.newID()
+	all := append(without(s.pending, in.names()), in)
+	if err := s.keepJSON(s.intentPath(), chain(all), durable); err != nil {
+		return fmt.Errorf("write the intent of an installation: %w", err)
+	}
+	s.accepted(all, in)
 	_ = s.finishIntents()
 	return nil
 }
 
-// accepted makes an intent count, after the others that are pending. From now on a reading has its
-// files as it wants them, whether or not they are in the folder.
-func (s *Store) accepted(others []intent, in intent) {
-	s.setPending(append(slices.Clone(others), in))
-	for _, b := range in.Put {
-		s.notePut(installed{b, in.Origin, true, in.ID})
-	}
-	for _, name := range in.Delete {
-		s.noteRemoved(name)
+// accepted makes changes count, and all that are pending now. From now on a reading has their files
+// as they want them, whether or not they are in the folder.
+func (s *Store) accepted(pending []intent, changes ...intent) {
+	s.setPending(pending)
+	for _, in := range changes {
+		for _, b := range in.Put {
+			s.notePut(installed{b, in.Origin, true, in.ID})
+		}
+		for _, name := range in.Delete {
+			s.noteRemoved(name)
+		}
 	}
 }
 
@@ -183,12 +189,23 @@ func (s *Store) pendingNow() []intent {
 	return s.pending
 }
 
-// pendingOnly reports whether every pending change is about files of the intent alone.
-func (s *Store) pendingOnly(in intent) bool {
-	names := in.names()
-	return !slices.ContainsFunc(s.pending, func(p intent) bool {
-		return slices.ContainsFunc(p.names(), func(name string) bool { return !slices.Contains(names, name) })
-	})
+// chain returns the intents as one, for install.json.
+func chain(all []intent) intent {
+	first := all[0]
+	first.Then = all[1:]
+	return first
+}
+
+// without returns the intents without what they do to the named files.
+func without(all []intent, names []string) (left []intent) {
+	for _, in := range all {
+		in.Put = slices.DeleteFunc(slices.Clone(in.Put), func(b group.Bundle) bool { return slices.Contains(names, b.Name) })
+		in.Delete = slices.DeleteFunc(slices.Clone(in.Delete), func(name string) bool { return slices.Contains(names, name) })
+		if len(in.Put)+len(in.Delete) > 0 {
+			left = append(left, in)
+		}
+	}
+	return left
 }
 
 // names returns the files of the intent.
@@ -200,12 +217,16 @@ func (in intent) names() []string {
 	return names
 }
 
-// begin makes sure that no change is pending.
+// begin makes sure that no change is pending, and that the disk has what install.json is.
 func (s *Store) begin() error {
 	if err := s.makeFolders(); err != nil {
 		return err
 	}
-	if err := s.finishIntents(); err != nil {
+	err := s.finishIntents()
+	if err == nil {
+		err = s.writeIfUnwritten(s.intentPath())
+	}
+	if err != nil {
 		return &hint.Error{
 			Err:  fmt.Errorf("the change before is not in %s yet: %w", s.layout.GroupsDir, err),
 			Hint: "free space on its disk and on that of " + s.layout.StateDir + ", and try again",
@@ -224,16 +245,16 @@ func (s *Store) writeIntent(in intent) error {
 	if dropErr := s.drop(s.intentPath(), durable); dropErr == nil {
 		return err
 	}
-	if now, readErr := disk.ReadJSON[intent](s.intentPath()); readErr == nil && now.ID == in.ID {
+	if now, readErr := readJSON[intent](s, s.intentPath()); readErr == nil && now.ID == in.ID {
 		return nil
 	}
 	return err
 }
 
-// finishIntents carries out the pending changes, and the intent that an earlier daemon has left.
+// finishIntents carries out the pending changes, and those that an earlier daemon has left.
 func (s *Store) finishIntents() error {
 	if len(s.pending) == 0 {
-		in, err := disk.ReadJSON[intent](s.intentPath())
+		in, err := readJSON[intent](s, s.intentPath())
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -242,27 +263,37 @@ func (s *Store) finishIntents() error {
 		case err != nil:
 			return fmt.Errorf("read the intent of an installation: %w", err)
 		}
-		s.accepted(nil, in)
+		all := append([]intent{in}, in.Then...)
+		all[0].Then = nil
+		s.accepted(all, all...)
 	}
-	for len(s.pending) > 0 {
-		if err := s.finish(s.pending[0]); err != nil {
-			return err
+	var left []intent
+	var errs []error
+	for _, in := range s.pending {
+		if err := s.finish(in); err != nil {
+			left, errs = append(left, in), append(errs, err)
 		}
-		if err := s.dropIntent(s.pending[0]); err != nil {
-			return err
-		}
-		s.setPending(s.pending[1:])
 	}
-	return nil
+	err := hint.Join(errs)
+	switch {
+	case len(left) == 0:
+		err = s.dropIntents()
+	case len(left) < len(s.pending): // one that is carried out must not be carried out again
+		err = errors.Join(err, s.keepJSON(s.intentPath(), chain(left), durable))
+	}
+	if len(left) > 0 || err == nil {
+		s.setPending(left)
+	}
+	return err
 }
 
-// dropIntent removes the intent of a change that is whole in the folder. A power cut may bring it
-// back. That does nothing if it only puts files there, since each has the ID by then.
-func (s *Store) dropIntent(in intent) error {
-	if in.ID != "" && len(in.Delete) == 0 {
-		return s.drop(s.intentPath(), whole)
+// dropIntents removes the intents of changes that are whole in the folder. A power cut may bring
+// them back. That does nothing if they only put files there, since each has the ID by then.
+func (s *Store) dropIntents() error {
+	if slices.ContainsFunc(s.pending, func(in intent) bool { return in.ID == "" || len(in.Delete) > 0 }) {
+		return s.keepDrop(s.intentPath(), durable)
 	}
-	return s.drop(s.intentPath(), durable)
+	return s.keepDrop(s.intentPath(), whole)
 }
 
 // finish makes the folder as the intent wants it. It does nothing to a file that has its ID.
@@ -301,7 +332,7 @@ func (s *Store) markUninstalled(name string, purge bool) error {
 			continue
 		}
 		w.File, w.Purge = "", purge
-		if err := s.writeJSON(s.wantedPath(group), w, durable); err != nil {
+		if err := s.keepJSON(s.wantedPath(group), w, durable); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -14,7 +13,6 @@ import (
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
-	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -53,6 +51,7 @@ func (s *Store) Open() error {
 // change is pending.
 func (s *Store) Accept(r Reading, texts ...*Text) Loaded {
 	l := &loading{store: s, byName: map[string]*candidate{}, defines: map[string]bool{}, wanted: map[string]bool{}, lost: map[string]error{}}
+	_ = s.WriteUnwritten() // what can't be written is read from its copy
 	err := s.makeFolders()
 	if err != nil {
 		l.problem(s.layout.GroupsDir, err)
@@ -260,7 +259,7 @@ func (l *loading) want(w Wanted) {
 // acceptGroup makes a group wanted, and writes it if it has changed.
 func (l *loading) acceptGroup(g spec.Group, f *file) {
 	before, known := l.previous[g.Name]
-	if !known && exists(l.store.wantedPath(g.Name)) {
+	if !known && l.store.exists(l.store.wantedPath(g.Name)) {
 		return // it can't be read now, which is one of the problems
 	}
 	origin := f.originFor(before)
@@ -292,7 +291,7 @@ func (l *loading) acceptGroup(g spec.Group, f *file) {
 	}
 	if changed || before.File != f.name || before.Install != w.Install || before.Record != w.Record || !maps.Equal(w.Pins, before.Pins) || before.stub {
 		w.stub = false
-		if err := l.store.writeJSON(l.store.wantedPath(g.Name), w, whole); err != nil {
+		if err := l.store.keepJSON(l.store.wantedPath(g.Name), w, whole); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}
 	}
@@ -431,16 +430,13 @@ func (l *loading) uninstallPending() {
 // could read.
 func (s *Store) readWanted() (map[string]Wanted, error) {
 	known := map[string]Wanted{}
-	entries, err := hostfile.ReadDir(context.Background(), filepath.Dir(s.wantedPath("x")))
+	names, err := s.namesIn(filepath.Dir(s.wantedPath("x")))
 	if err != nil {
 		return known, err
 	}
 	var errs []error
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		w, err := s.readWantedFile(strings.TrimSuffix(e.Name(), ".json"))
+	for _, name := range names {
+		w, err := s.readWantedFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // forgotten since
 		}
@@ -463,6 +459,9 @@ type wantedFile struct {
 // store replaces such a file and never writes into it, so a new one is another file.
 func (s *Store) readWantedFile(name string) (Wanted, error) {
 	path := s.wantedPath(name)
+	if _, unwritten := s.unwritten.get(path); unwritten {
+		return s.decodeWanted(name)
+	}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return Wanted{}, err
@@ -473,12 +472,9 @@ func (s *Store) readWantedFile(name string) (Wanted, error) {
 	if ok && os.SameFile(was.info, info) && was.info.Size() == info.Size() && was.info.ModTime().Equal(info.ModTime()) {
 		return was.Wanted, nil
 	}
-	w, err := disk.ReadJSON[Wanted](path)
-	if err == nil && (w.Group.Name != name || w.Generation < 1) {
-		err = disk.Damaged(path, "it is not about group "+name)
-	}
+	w, err := s.decodeWanted(name)
 	if err != nil {
-		return Wanted{}, err
+		return w, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -487,6 +483,14 @@ func (s *Store) readWantedFile(name string) (Wanted, error) {
 	}
 	s.wantedFiles[path] = wantedFile{info, w}
 	return w, nil
+}
+
+func (s *Store) decodeWanted(name string) (Wanted, error) {
+	w, err := readJSON[Wanted](s, s.wantedPath(name))
+	if err == nil && (w.Group.Name != name || w.Generation < 1) {
+		return Wanted{}, disk.Damaged(s.wantedPath(name), "it is not about group "+name)
+	}
+	return w, err
 }
 
 // forgetRead has a file of a wanted group read again. It is about to be replaced.

@@ -38,8 +38,13 @@ type Mended struct {
 	Text  string // one line
 }
 
-// setAside gives a damaged file another name, and records that for the next Accept.
+// setAside gives a damaged file another name, and records that for the next Accept. A damaged copy
+// under the run folder goes, and the file counts.
 func (s *Store) setAside(path, group, text string) error {
+	if copied, ok := s.unwritten.forget(path); ok {
+		s.mended = append(s.mended, Mended{group, fmt.Sprintf("%s was damaged and is removed: %s counts", copied, path)})
+		return nil
+	}
 	aside, err := s.Disk.SetAside(path)
 	if err != nil {
 		return &hint.Error{Err: fmt.Errorf("set the damaged %s aside: %w", path, err), Hint: "take it away: mv " + path + " " + path + disk.AsideSuffix}
@@ -80,7 +85,7 @@ func (s *Store) mend() (map[string]Wanted, error) {
 		return known, err
 	}
 	for _, name := range s.traces(numbers) {
-		if _, ok := known[name]; ok || exists(s.wantedPath(name)) {
+		if _, ok := known[name]; ok || s.exists(s.wantedPath(name)) {
 			continue
 		}
 		if w, ok := s.restoreWanted(name, numbers[name]); ok {
@@ -114,7 +119,7 @@ func (s *Store) mendHistories(known map[string]Wanted) (err error) {
 func (s *Store) markLost(name string, all []group.Generation) error {
 	var lost []string
 	for i, g := range all {
-		if i > 0 && g.Kept && !exists(s.definitionPath(name, g.Number)) {
+		if i > 0 && g.Kept && !s.exists(s.definitionPath(name, g.Number)) {
 			all[i].Kept = false
 			lost = append(lost, strconv.Itoa(g.Number))
 		}
@@ -151,11 +156,9 @@ func (s *Store) traces(numbers map[string][]int) (names []string) {
 	for name := range numbers {
 		names = append(names, name)
 	}
-	for _, pattern := range []string{s.historyPath("*"), s.stoppedPath("*")} {
-		paths, _ := filepath.Glob(pattern)
-		for _, path := range paths {
-			names = append(names, strings.TrimSuffix(filepath.Base(path), ".json"))
-		}
+	for _, path := range []string{s.historyPath("x"), s.stoppedPath("x")} {
+		found, _ := s.namesIn(filepath.Dir(path))
+		names = append(names, found...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -180,11 +183,10 @@ func (s *Store) setDefinitionsAside(numbers map[string][]int) {
 }
 
 func (s *Store) setWantedAside() {
-	paths, _ := filepath.Glob(s.wantedPath("*"))
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".json")
+	names, _ := s.namesIn(filepath.Dir(s.wantedPath("x")))
+	for _, name := range names {
 		if _, err := s.readWantedFile(name); errors.Is(err, disk.ErrDamaged) {
-			_ = s.setAside(path, name, "what is wanted of the group is taken from its generations and its file")
+			_ = s.setAside(s.wantedPath(name), name, "what is wanted of the group is taken from its generations and its file")
 		}
 	}
 }
@@ -222,7 +224,7 @@ func (s *Store) restoreWanted(name string, numbers []int) (Wanted, bool) {
 	case w.stub:
 		text = fmt.Sprintf("what is wanted of the group was lost, and so was generation %d: its file counts", w.Generation)
 	default:
-		if err := s.writeJSON(s.wantedPath(name), w, durable); err != nil {
+		if err := s.keepJSON(s.wantedPath(name), w, durable); err != nil {
 			text += ", which can't be written now: " + err.Error()
 		}
 	}
@@ -244,7 +246,7 @@ func wantedOf(w Wanted, g group.Generation) Wanted {
 // themselves is lost.
 func (s *Store) mendHistory(name string, w Wanted) ([]group.Generation, error) {
 	path := s.historyPath(name)
-	if exists(path) {
+	if s.exists(path) {
 		if err := s.setAside(path, name, "the history is made again from the generations that are kept"); err != nil {
 			return nil, err
 		}
@@ -285,7 +287,7 @@ func (s *Store) mendHistory(name string, w Wanted) ([]group.Generation, error) {
 // The error is for a file that was applied with what is not known any more.
 func (s *Store) restoreApplied(name string, known map[string]Wanted) (a applied, restored bool, err error) {
 	path := s.appliedPath(name)
-	if exists(path) {
+	if s.exists(path) {
 		if err := s.setAside(path, "", "what the file was applied with is taken from the generations of its groups"); err != nil {
 			return a, false, err
 		}
@@ -334,7 +336,7 @@ func (s *Store) notInFolder(err error) error {
 }
 
 func (s *Store) readHistoryFile(name string) ([]group.Generation, error) {
-	all, err := disk.ReadJSON[[]group.Generation](s.historyPath(name))
+	all, err := readJSON[[]group.Generation](s, s.historyPath(name))
 	for i, g := range all {
 		if g.Number < 1 || i > 0 && g.Number >= all[i-1].Number {
 			return nil, disk.Damaged(s.historyPath(name), "its generations are in no order")
@@ -348,7 +350,7 @@ func (s *Store) readHistoryFile(name string) ([]group.Generation, error) {
 
 func (s *Store) readDefinition(name string, number int) (definition, error) {
 	path := s.definitionPath(name, number)
-	d, err := disk.ReadJSON[definition](path)
+	d, err := readJSON[definition](s, path)
 	if err == nil && (d.Group.Name != name || len(d.Group.Containers) == 0 || d.Record != nil && d.Record.Number != number) {
 		return definition{}, disk.Damaged(path, fmt.Sprintf("it is not generation %d of group %s", number, name))
 	}
@@ -356,7 +358,7 @@ func (s *Store) readDefinition(name string, number int) (definition, error) {
 }
 
 func (s *Store) readApplied(file string) (applied, error) {
-	a, err := disk.ReadJSON[applied](s.appliedPath(file))
+	a, err := readJSON[applied](s, s.appliedPath(file))
 	if err == nil && a.Name != file {
 		return applied{}, disk.Damaged(s.appliedPath(file), "it is not about "+file)
 	}
@@ -364,10 +366,4 @@ func (s *Store) readApplied(file string) (applied, error) {
 }
 
 // marked reports whether the group has the mark of a stopped one.
-func (s *Store) marked(group string) bool { return exists(s.stoppedPath(group)) }
-
-// exists reports whether there is anything at the path.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
+func (s *Store) marked(group string) bool { return s.exists(s.stoppedPath(group)) }

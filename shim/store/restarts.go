@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/restart"
 )
@@ -13,7 +12,7 @@ import (
 // Restarts returns the saved records of how a group's containers have ended. They are nil if there
 // are none.
 func (s *Store) Restarts(group string) (restart.Records, error) {
-	h, err := disk.ReadJSON[restart.Records](s.restartsPath(group))
+	h, err := readJSON[restart.Records](s, s.restartsPath(group))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -38,7 +37,7 @@ func (s *Store) SetRestarts(group string, h restart.Records) error {
 		}
 		return nil
 	}
-	err := s.writeJSONInFolder(path, saved, whole)
+	err := s.keepJSON(path, saved, whole)
 	if err == nil {
 		return nil
 	}

@@ -22,7 +22,7 @@ func (s *Store) SetStopped(name string, stopped bool) error {
 		return nil
 	}
 	w.Stopped = stopped
-	if err := s.writeJSON(s.wantedPath(name), w, durable); err != nil {
+	if err := s.keepJSON(s.wantedPath(name), w, durable); err != nil {
 		return fmt.Errorf("write down whether group %s is stopped: %w", name, err)
 	}
 	return nil // the Accept that follows calls markStopped
@@ -36,8 +36,8 @@ func (s *Store) markStopped(w Wanted, marked bool) error {
 	case w.Stopped == marked:
 		return nil
 	case w.Stopped:
-		return s.writeJSON(path, true, durable)
+		return s.keepJSON(path, true, durable)
 	default:
-		return s.drop(path, durable)
+		return s.keepDrop(path, durable)
 	}
 }

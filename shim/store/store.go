@@ -1,5 +1,9 @@
 // Package store keeps what is wanted on disk. A change of the folder of group files happens wholly
 // or not at all, even if the machine loses power.
+//
+// What must succeed on a full disk is kept under the run folder until it can be written: that a
+// group is stopped or removed, what became of an accepted change, and how a group has ended. A
+// power cut before that loses it.
 package store
 
 import (
@@ -36,8 +40,9 @@ import (
 //	StateDir/ended/<group>.json   a group.Ended: how it has ended by itself
 //	StateDir/lives/<group>.json   a restart.Records: how its containers have ended
 //	StateDir/generations/<group>.<number>.json  a definition of one generation
-//	StateDir/install.json         an intent, only during an installation. Accept carries it out
+//	StateDir/install.json         the pending intents. Accept carries them out
 //	StateDir/**.damaged           a file that could not be read, see mend
+//	RunDir/unwritten/             files of StateDir that could not be written yet, see unwritten
 //
 // An apply syncs eight times: install.json, the file and its applied record with their folders, the
 // Wanted and, when the group has proved itself, the history. A power cut may undo the last two and
@@ -50,7 +55,7 @@ import (
 //
 // The other methods are not safe for concurrent use. The keeper calls one at a time. The methods
 // for ended and lives are safe: only the group's runner writes those files, and Accept does not
-// touch them.
+// touch them. WriteUnwritten and Unwritten are safe too.
 type Store struct {
 	// Begin and End are called for each file that is written or removed, with a text such as
 	// "write wanted" or "remove install.json". Optional.
@@ -64,13 +69,14 @@ type Store struct {
 	// Parse reads a group file. New sets it to spec.Parse.
 	Parse func(spec.Source) ([]spec.Group, hcl.Diagnostics)
 
-	layout  layout.Layout
-	now     func() time.Time
-	loaded  bool                 // Accept was called
-	missing map[string]time.Time // by group: since when it is missing from the files
-	mended  []Mended             // since the last Accept
-	proved  map[string]int       // by group: the generation that the history has as proved
-	newID   func() string        // of an installation
+	unwritten unwritten
+	layout    layout.Layout
+	now       func() time.Time
+	loaded    bool                 // Accept was called
+	missing   map[string]time.Time // by group: since when it is missing from the files
+	mended    []Mended             // since the last Accept
+	proved    map[string]int       // by group: the generation that the history has as proved
+	newID     func() string        // of an installation
 
 	clock atomic.Int64 // counts readings and changes, see Reading
 	mu    sync.Mutex   // held for a moment, never while anything is read, written or parsed
@@ -86,7 +92,8 @@ type Store struct {
 func New(l layout.Layout) *Store {
 	return &Store{
 		layout: l, Parse: spec.Parse, now: time.Now, newID: rand.Text, proved: map[string]int{},
-		folder: folder{files: map[string]*file{}, at: map[string]int64{}},
+		folder:    folder{files: map[string]*file{}, at: map[string]int64{}},
+		unwritten: unwritten{dir: l.UnwrittenDir(), stateDir: l.StateDir},
 	}
 }
 

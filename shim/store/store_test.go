@@ -20,7 +20,7 @@ import (
 
 func newStore(t *testing.T) (*store.Store, layout.Layout) {
 	dir := t.TempDir()
-	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state")}
+	l := layout.Layout{GroupsDir: filepath.Join(dir, "groups.d"), StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run")}
 	return store.New(l), l
 }
 

@@ -24,15 +24,7 @@ func (s *Store) writeJSON(path string, v any, c care) error {
 	if err != nil {
 		return err
 	}
-	return s.write(path, data, c)
-}
-
-// writeJSONInFolder makes the folder first, if it is missing.
-func (s *Store) writeJSONInFolder(path string, v any, c care) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return s.writeJSON(path, v, c)
+	return s.change(path, data, c, false)
 }
 
 func (s *Store) write(path string, data []byte, c care) error {
@@ -44,9 +36,7 @@ func (s *Store) write(path string, data []byte, c care) error {
 	})
 }
 
-func (s *Store) drop(path string, c care) error {
-	return s.touch("remove", path, c, func() error { return s.Disk.Remove(path) })
-}
+func (s *Store) drop(path string, c care) error { return s.change(path, nil, c, false) }
 
 // dropMatching removes the files that match the pattern, except those that keep reports. A power
 // cut may bring them back, and then the next Accept removes them.

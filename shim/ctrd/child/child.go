@@ -88,7 +88,10 @@ func New(cfg Config) (*Child, error) {
 }
 
 // Address is the socket that the private containerd serves.
-func (c *Child) Address() string { return c.path("containerd.sock") }
+func (c *Child) Address() string { return c.cfg.Address() }
+
+// Address is the socket that a private containerd of this configuration serves.
+func (c Config) Address() string { return filepath.Join(c.State, "containerd.sock") }
 
 // path returns the path of a file of ours in the state folder.
 func (c *Child) path(name string) string { return filepath.Join(c.cfg.State, name) }

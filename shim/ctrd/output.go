@@ -1,0 +1,154 @@
+package ctrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A container writes its output into two pipes, and its shim copies them into the log file. The
+// shim ends the copying at the first write that fails: copyPipes in containerd's
+// cmd/containerd-shim-runc-v2/process/io.go, the same from 1.6 to 2.4. It goes on holding the pipe,
+// so the container blocks for ever once the pipe is full.
+const (
+	outputLooks = 5                      // looks that must all find the same bytes, while the shim rests
+	outputTries = 25                     // looks at a shim that may be busy
+	outputPause = 200 * time.Millisecond // between two looks
+	outputProbe = 64 << 10               // bytes that a log folder must take before a container is started again
+)
+
+// EndedOutputs returns the containers whose output is not copied any more. pids has their
+// processes, by container. If there is one, unwritable is why the group's log folder still takes no
+// output, or nil.
+//
+// Copying has ended if bytes lie in a pipe and never get fewer, while no thread of the shim runs or
+// waits for a disk. It isn't seen before the container has written something more, nor while
+// another container of the same shim keeps it busy all the time. A program that
+// has closed one of its two outputs, or put another file in its place, is not judged: the shim then
+// ends the copying of both by itself.
+func (c *Client) EndedOutputs(ctx context.Context, group string, pids map[string]uint32) (ended []string, unwritable error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for name, pid := range pids {
+		all.Go(func() {
+			if c.outputEnded(ctx, int(pid)) {
+				mu.Lock()
+				defer mu.Unlock()
+				ended = append(ended, name)
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(ended)
+	if len(ended) > 0 {
+		unwritable = probeFolder(filepath.Dir(c.cfg.Layout.LogPath(group, "any")))
+	}
+	return ended, unwritable
+}
+
+func (c *Client) outputEnded(ctx context.Context, pid int) bool {
+	shim := parent(pid)
+	if shim == 0 || c.servedBy(shim) == "" {
+		return false
+	}
+	pipes := openOutputs(shim, pid)
+	defer pipes.close()
+	stuck := pipes.waiting()
+	for quiet, tries := 0, 0; quiet < outputLooks; tries++ {
+		if slices.Max(append(stuck, 0)) == 0 || tries == outputTries || pause(ctx, outputPause) != nil {
+			return false
+		}
+		for i, n := range pipes.waiting() {
+			if n < stuck[i] || stuck[i] == 0 {
+				n = 0 // it is read
+			}
+			stuck[i] = n
+		}
+		if resting(shim) {
+			quiet++
+		}
+	}
+	return slices.Max(stuck) > 0
+}
+
+// outputs are the ends that a shim reads of the pipes of one container: none, or both.
+type outputs []*os.File
+
+// openOutputs opens the pipes that are a process's standard output and error, through the shim: a
+// container chooses what its own descriptors are. It returns none if the shim doesn't read both.
+func openOutputs(shim, pid int) (pipes outputs) {
+	held := map[string]string{} // the shim's descriptors, by pipe
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", shim))
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "pipe:") {
+			held[to] = fd
+		}
+	}
+	for _, fd := range []string{"1", "2"} {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd))
+		if err != nil || held[to] == "" {
+			return pipes.close()
+		}
+		f, err := os.OpenFile(held[to], os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return pipes.close()
+		}
+		pipes = append(pipes, f)
+	}
+	return pipes
+}
+
+func (o outputs) close() outputs {
+	for _, f := range o {
+		_ = f.Close()
+	}
+	return nil
+}
+
+// waiting returns how many bytes lie in each pipe.
+func (o outputs) waiting() []int {
+	all := make([]int, len(o))
+	for i, f := range o {
+		if conn, err := f.SyscallConn(); err == nil {
+			_ = conn.Control(func(fd uintptr) { all[i], _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		}
+	}
+	return all
+}
+
+// resting reports whether no thread of a process runs, waits for a processor, or waits for a disk.
+func resting(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		end := strings.LastIndexByte(string(stat), ')') // the name before it may have parentheses
+		if end < 0 || !strings.HasPrefix(string(stat[end+1:]), " S") {
+			return false
+		}
+	}
+	return len(threads) > 0
+}
+
+// probeFolder reports why a folder takes no new bytes.
+func probeFolder(dir string) (err error) {
+	f, err := os.CreateTemp(dir, ".sallyport-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if _, err := f.Write(make([]byte, outputProbe)); err != nil {
+		return err
+	}
+	return f.Sync()
+}

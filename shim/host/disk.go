@@ -1,0 +1,44 @@
+package host
+
+// A Disk is a file system that has folders of the instance. The JSON crosses the control socket.
+type Disk struct {
+	Path       string `json:"path"` // one of the folders
+	Size       uint64 `json:"size"` // bytes
+	Free       uint64 `json:"free"` // bytes that root can use
+	Inodes     uint64 `json:"inodes,omitempty"`
+	FreeInodes uint64 `json:"free_inodes,omitempty"`
+	Full       bool   `json:"full,omitempty"` // almost no byte or no inode is free
+	// Consumers has what takes most of it, the largest first. It is empty if the disk is not full.
+	Consumers []Consumer `json:"consumers,omitempty"`
+}
+
+// LacksInodes reports whether a full disk has bytes, but no inodes.
+func (d Disk) LacksInodes() bool {
+	return d.Full && d.Inodes > 0 && d.FreeInodes < d.Inodes/100 && d.Free > d.Size/100
+}
+
+// A Consumer is something on a disk that takes space.
+type Consumer struct {
+	Kind      ConsumerKind `json:"kind"`
+	Group     string       `json:"group,omitempty"`
+	Container string       `json:"container,omitempty"` // of a layer, or of output
+	Volume    string       `json:"volume,omitempty"`
+	Path      string       `json:"path"`
+	Bytes     uint64       `json:"bytes"`             // allocated on the disk
+	Inodes    uint64       `json:"inodes"`            // files and folders
+	Partial   bool         `json:"partial,omitempty"` // it has more: counting all would take too long
+}
+
+// A ConsumerKind is a kind of Consumer.
+type ConsumerKind string
+
+const (
+	LayerConsumer   ConsumerKind = "layer"  // what a container has written to its root filesystem
+	OutputConsumer  ConsumerKind = "output" // what a container has printed
+	VolumeConsumer  ConsumerKind = "volume" // a persistent volume
+	RuntimeConsumer ConsumerKind = "images" // containerd's folder but for the layers: images above all
+	StateConsumer   ConsumerKind = "state"  // the daemon's own files
+)
+
+// A Layer is the writable layer of a container.
+type Layer struct{ Group, Container, Path string }

@@ -1,0 +1,49 @@
+package keeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/hint"
+)
+
+// unwrittenInterval is the time between two attempts to write what the store could not write.
+const unwrittenInterval = time.Second
+
+// writeUnwritten tries to write what the store could not write, until ctx ends.
+func (k *Keeper) writeUnwritten(ctx context.Context) error {
+	tick := time.NewTicker(unwrittenInterval)
+	defer tick.Stop()
+	waits := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if files, _ := k.config.Store.Unwritten(); files == 0 {
+			if waits {
+				k.config.Log.Info("the state that could not be written is on disk now")
+			}
+			waits = false
+			continue
+		}
+		if err := k.config.Store.WriteUnwritten(); err != nil && !waits {
+			k.config.Log.Warn("can't write the state, will do so when there is space: " + hint.OneLine(err.Error()))
+		}
+		waits = true
+	}
+}
+
+// reportUnwritten warns that what was just asked for may not be on disk. progress may be nil.
+func (k *Keeper) reportUnwritten(progress func(line string)) {
+	files, lost := k.config.Store.Unwritten()
+	if files == 0 || progress == nil {
+		return
+	}
+	if lost != nil {
+		progress("warning: the state can't be written to disk, and not to the run folder either. The daemon's end loses it: " + hint.OneLine(lost.Error()))
+		return
+	}
+	progress("warning: the state can't be written to disk now. It is kept in the run folder, and a power cut or a boot before it is written loses it")
+}

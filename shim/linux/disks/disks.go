@@ -1,0 +1,193 @@
+// Package disks finds what fills the disks of an instance.
+//
+// Pitfall: containers choose what is in their layers and volumes. Nothing there is opened or
+// followed but folders, and counting ends after a number of entries and a time.
+package disks
+
+import (
+	"cmp"
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/layout"
+)
+
+const (
+	maxEntries   = 50_000          // that are counted of one consumer
+	maxTime      = 3 * time.Second // for all consumers together
+	maxConsumers = 5               // that are returned of a disk
+	// entriesAtOnce are read of a folder at once.
+	entriesAtOnce = 256
+	// A disk is full with less than 1 % and less than scarce bytes free, or with less than 1 % of
+	// its inodes.
+	scarce = 1 << 30
+)
+
+// Find returns the disks of an instance. It looks for what fills them if one is full, for maxTime
+// at most. layers returns the containers' writable layers. It may be nil.
+func Find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) []host.Disk {
+	var disks []host.Disk
+	var devices []uint64
+	for _, path := range []string{l.StateDir, l.LogDir, l.GroupsDir, l.RunDir} {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) != nil || slices.Contains(devices, st.Dev) {
+			continue
+		}
+		if d, ok := look(path); ok {
+			disks, devices = append(disks, d), append(devices, st.Dev)
+		}
+	}
+	if !slices.ContainsFunc(disks, func(d host.Disk) bool { return d.Full }) {
+		return disks
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	for _, c := range consumers(ctx, l, layers) {
+		var st unix.Stat_t
+		if unix.Lstat(c.Path, &st) != nil {
+			continue
+		}
+		if i := slices.Index(devices, st.Dev); i >= 0 && disks[i].Full {
+			disks[i].Consumers = append(disks[i].Consumers, c)
+		}
+	}
+	for i := range disks {
+		disks[i].Consumers = largest(disks[i])
+	}
+	return disks
+}
+
+func look(path string) (host.Disk, bool) {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil || st.Blocks == 0 {
+		return host.Disk{}, false
+	}
+	block := uint64(st.Frsize)
+	d := host.Disk{Path: path, Size: st.Blocks * block, Free: st.Bfree * block, Inodes: st.Files, FreeInodes: st.Ffree}
+	d.Full = d.Free < d.Size/100 && d.Free < scarce || d.Inodes > 0 && d.FreeInodes < d.Inodes/100
+	return d, true
+}
+
+// largest returns the consumers that take most of what the disk lacks.
+func largest(d host.Disk) []host.Consumer {
+	slices.SortStableFunc(d.Consumers, func(a, b host.Consumer) int {
+		if d.LacksInodes() {
+			return cmp.Compare(b.Inodes, a.Inodes)
+		}
+		return cmp.Compare(b.Bytes, a.Bytes)
+	})
+	return d.Consumers[:min(len(d.Consumers), maxConsumers)]
+}
+
+// consumers measures everything that may fill a disk, what containers write first.
+func consumers(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) (all []host.Consumer) {
+	add := func(c host.Consumer, without ...string) {
+		c.Bytes, c.Inodes, c.Partial = measure(ctx, c.Path, without)
+		all = append(all, c)
+	}
+	for _, path := range glob(l.LogDir, "*", "*.log*") {
+		name, _, _ := strings.Cut(filepath.Base(path), ".log")
+		add(host.Consumer{Kind: host.OutputConsumer, Group: filepath.Base(filepath.Dir(path)), Container: name, Path: path})
+	}
+	runtimes := []string{filepath.Join(l.StateDir, "containerd")} // a private one
+	var layerPaths []string
+	if layers != nil {
+		asked, cancel := context.WithTimeout(ctx, maxTime/3)
+		defer cancel()
+		found, _ := layers(asked) // without an answer, the layers count as containerd's
+		for _, layer := range found {
+			add(host.Consumer{Kind: host.LayerConsumer, Group: layer.Group, Container: layer.Container, Path: layer.Path})
+			layerPaths = append(layerPaths, layer.Path)
+			// Such as /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs.
+			if root, _, ok := strings.Cut(layer.Path, "/io.containerd."); ok && !slices.Contains(runtimes, root) {
+				runtimes = append(runtimes, root)
+			}
+		}
+	}
+	volumes := filepath.Dir(filepath.Dir(l.PersistentPath("x", "y")))
+	for _, path := range glob(volumes, "*", "*") {
+		add(host.Consumer{Kind: host.VolumeConsumer, Group: filepath.Base(filepath.Dir(path)), Volume: filepath.Base(path), Path: path})
+	}
+	add(host.Consumer{Kind: host.StateConsumer, Path: l.StateDir}, append(runtimes, volumes, l.LogDir, l.RunDir)...)
+	for _, path := range runtimes {
+		add(host.Consumer{Kind: host.RuntimeConsumer, Path: path}, layerPaths...)
+	}
+	return all
+}
+
+// glob returns the paths that match below a folder, whose own name may have any characters.
+func glob(folder string, patterns ...string) (paths []string) {
+	names, _ := fs.Glob(os.DirFS(folder), filepath.Join(patterns...))
+	for _, name := range names {
+		paths = append(paths, filepath.Join(folder, name))
+	}
+	return paths
+}
+
+// measure counts what a file or a folder takes, without the named folders, and without what is
+// mounted below it. partial reports that there is more. A folder is read in parts: it may have
+// millions of files.
+func measure(ctx context.Context, path string, without []string) (bytes, inodes uint64, partial bool) {
+	var top unix.Stat_t
+	if unix.Lstat(path, &top) != nil {
+		return 0, 0, false
+	}
+	count := func(st unix.Stat_t) {
+		inodes++
+		bytes += uint64(st.Blocks) * 512 // st_blocks has this unit on every file system: stat(2)
+	}
+	count(top)
+	for folders := []string{path}; len(folders) > 0; {
+		dir := folders[len(folders)-1]
+		folders = folders[:len(folders)-1]
+		eachEntry(dir, func(name string) bool {
+			if inodes == maxEntries || ctx.Err() != nil {
+				folders, partial = nil, true
+				return false
+			}
+			at := filepath.Join(dir, name)
+			if slices.Contains(without, at) {
+				return true
+			}
+			var st unix.Stat_t
+			if err := unix.Lstat(at, &st); err != nil || st.Dev != top.Dev {
+				partial = partial || err == unix.ENAMETOOLONG // folders may be deeper than a path is long
+				return true
+			}
+			if count(st); st.Mode&unix.S_IFMT == unix.S_IFDIR {
+				folders = append(folders, at)
+			}
+			return true
+		})
+	}
+	return bytes, inodes, partial
+}
+
+// eachEntry calls do with the names in a folder until it returns false. What is no folder has none.
+func eachEntry(dir string, do func(name string) (more bool)) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	f := os.NewFile(uintptr(fd), dir)
+	defer f.Close()
+	for {
+		names, err := f.Readdirnames(entriesAtOnce)
+		for _, name := range names {
+			if !do(name) {
+				return
+			}
+		}
+		if err != nil {
+			return // io.EOF, or what can't be read
+		}
+	}
+}
