@@ -9,10 +9,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/disk"
 )
 
 // A lock keeps a second daemon out of a folder. The kernel releases it when the daemon ends, for
-// any reason. The file stays, and the process id in it is for people only.
+// any reason. The file stays, and the process id in it is for people only: on a full disk it may be
+// missing.
 type lock struct{ file *os.File }
 
 // takeLock takes the lock of an existing folder. The error names the daemon that holds it.
@@ -29,18 +32,22 @@ func takeLock(dir string) (*lock, error) {
 			"another daemon, process %s, keeps the groups of %s", strings.TrimSpace(string(pid)), dir)
 	}
 	if err == nil {
-		err = errors.Join(f.Truncate(0), writeAt0(f, fmt.Sprintf("%d\n", os.Getpid())))
+		err = writeWhole(f, fmt.Sprintf("%d\n", os.Getpid()))
 	}
-	if err != nil {
+	if err != nil && !disk.Unwritable(err) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	return &lock{f}, nil
 }
 
-func writeAt0(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
+// writeWhole replaces the content of a small file in its place. Freed first, its space could be
+// gone on a full disk.
+func writeWhole(f *os.File, text string) error {
+	if _, err := f.WriteAt([]byte(text), 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(text)))
 }
 
 func (l *lock) release() { l.file.Close() }
