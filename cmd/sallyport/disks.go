@@ -38,13 +38,13 @@ func warnOfDisks(ctx context.Context, ui *ui, client *api.Client) {
 // diskText describes a full disk on one line.
 func diskText(d host.Disk) string {
 	text := fmt.Sprintf("the disk of %s is full: %s of %s free", d.Path, spec.FormatSize(int64(d.Free)), spec.FormatSize(int64(d.Size)))
-	if d.LacksInodes() {
+	if d.FewFiles() {
 		text = fmt.Sprintf("the disk of %s has no room for more files: %d of %d inodes free", d.Path, d.FreeInodes, d.Inodes)
 	}
 	var largest []string
 	for _, c := range d.Consumers {
 		took := spec.FormatSize(int64(c.Bytes))
-		if d.LacksInodes() {
+		if d.FewFiles() {
 			took = plural(int(c.Inodes), "file")
 		}
 		if c.Partial {

@@ -19,7 +19,7 @@ import (
 // cmd/containerd-shim-runc-v2/process/io.go, the same from 1.6 to 2.4. It goes on holding the pipe,
 // so the container blocks for ever once the pipe is full.
 const (
-	outputLooks = 5                      // looks that must all find the same bytes, while the shim rests
+	outputLooks = 5                      // looks that must find no fewer bytes, while the shim rests
 	outputTries = 25                     // looks at a shim that may be busy
 	outputPause = 200 * time.Millisecond // between two looks
 	outputProbe = 64 << 10               // bytes that a log folder must take before a container is started again
@@ -31,9 +31,9 @@ const (
 //
 // Copying has ended if bytes lie in a pipe and never get fewer, while no thread of the shim runs or
 // waits for a disk. It isn't seen before the container has written something more, nor while
-// another container of the same shim keeps it busy all the time. A program that
-// has closed one of its two outputs, or put another file in its place, is not judged: the shim then
-// ends the copying of both by itself.
+// another container of the same shim keeps it busy all the time. A program that has closed one of
+// its two outputs, or put another file in its place, is not judged: the shim then ends the copying
+// of both by itself.
 func (c *Client) EndedOutputs(ctx context.Context, group string, pids map[string]uint32) (ended []string, unwritable error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup

@@ -4,18 +4,26 @@ package host
 type Disk struct {
 	Path       string `json:"path"` // one of the folders
 	Size       uint64 `json:"size"` // bytes
-	Free       uint64 `json:"free"` // bytes that root can use
+	Free       uint64 `json:"free"` // bytes that others than root can use
 	Inodes     uint64 `json:"inodes,omitempty"`
 	FreeInodes uint64 `json:"free_inodes,omitempty"`
-	Full       bool   `json:"full,omitempty"` // almost no byte or no inode is free
+	Full       bool   `json:"full,omitempty"` // it lacks bytes or inodes
 	// Consumers has what takes most of it, the largest first. It is empty if the disk is not full.
 	Consumers []Consumer `json:"consumers,omitempty"`
 }
 
-// LacksInodes reports whether a full disk has bytes, but no inodes.
-func (d Disk) LacksInodes() bool {
-	return d.Full && d.Inodes > 0 && d.FreeInodes < d.Inodes/100 && d.Free > d.Size/100
-}
+// scarce is how many free bytes are enough on a disk of any size.
+const scarce = 1 << 30
+
+// LacksBytes reports whether less than 1 % and less than 1 GiB is free.
+func (d Disk) LacksBytes() bool { return d.Free < d.Size/100 && d.Free < scarce }
+
+// LacksInodes reports whether less than 1 % of the inodes are free. Some file systems have no fixed
+// number of them.
+func (d Disk) LacksInodes() bool { return d.Inodes > 0 && d.FreeInodes < d.Inodes/100 }
+
+// FewFiles reports whether a disk is full because it lacks inodes alone.
+func (d Disk) FewFiles() bool { return d.LacksInodes() && !d.LacksBytes() }
 
 // A Consumer is something on a disk that takes space.
 type Consumer struct {

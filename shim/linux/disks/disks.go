@@ -26,9 +26,6 @@ const (
 	maxConsumers = 5               // that are returned of a disk
 	// entriesAtOnce are read of a folder at once.
 	entriesAtOnce = 256
-	// A disk is full with less than 1 % and less than scarce bytes free, or with less than 1 % of
-	// its inodes.
-	scarce = 1 << 30
 )
 
 // Find returns the disks of an instance. It looks for what fills them if one is full, for maxTime
@@ -71,15 +68,15 @@ func look(path string) (host.Disk, bool) {
 		return host.Disk{}, false
 	}
 	block := uint64(st.Frsize)
-	d := host.Disk{Path: path, Size: st.Blocks * block, Free: st.Bfree * block, Inodes: st.Files, FreeInodes: st.Ffree}
-	d.Full = d.Free < d.Size/100 && d.Free < scarce || d.Inodes > 0 && d.FreeInodes < d.Inodes/100
+	d := host.Disk{Path: path, Size: st.Blocks * block, Free: st.Bavail * block, Inodes: st.Files, FreeInodes: st.Ffree}
+	d.Full = d.LacksBytes() || d.LacksInodes()
 	return d, true
 }
 
 // largest returns the consumers that take most of what the disk lacks.
 func largest(d host.Disk) []host.Consumer {
 	slices.SortStableFunc(d.Consumers, func(a, b host.Consumer) int {
-		if d.LacksInodes() {
+		if d.FewFiles() {
 			return cmp.Compare(b.Inodes, a.Inodes)
 		}
 		return cmp.Compare(b.Bytes, a.Bytes)
