@@ -252,9 +252,7 @@ func (f *eventFile) rotate() error {
 
 // newReader returns a reader of the events that the two files have now, the old file first.
 func (f *eventFile) newReader() (*eventReader, error) {
-	if err := f.restore(); err != nil {
-		return nil, err
-	}
+	restoreErr := f.restore() // what can be read is read all the same
 	r := &eventReader{}
 	old, err := hostfile.Open(context.Background(), filepath.Dir(f.path), f.oldPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -265,7 +263,7 @@ func (f *eventFile) newReader() (*eventReader, error) {
 	}
 	now, err := hostfile.Open(context.Background(), filepath.Dir(f.path), f.newPath())
 	if err != nil {
-		return nil, errors.Join(err, r.close())
+		return nil, errors.Join(restoreErr, err, r.close())
 	}
 	r.add(now, f.size)
 	return r, nil
