@@ -3,6 +3,8 @@ package keeper_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,6 +241,25 @@ func TestKeeperServesBeforeItsFirstLoad(t *testing.T) {
 		h.end()
 		h.config = nil
 		h.begin()
+		h.checkStopped("shop")
+	})
+}
+
+// What is wanted of a group was damaged. The group is known and stopped before the first load.
+func TestADamagedGroupIsStoppedBeforeTheFirstLoad(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop, "slow.hcl", calm)
+		h.end()
+		if err := os.WriteFile(filepath.Join(h.layout.StateDir, "wanted", "shop.json"), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.put("slow.hcl", hangs)
+		answer := h.withHangs()
+		h.begin()
+		h.atOnce("stop", func() error { _, err := h.stop("shop"); return err })
+		h.checkStopped("shop")
+		answer()
+		h.wait(time.Second)
 		h.checkStopped("shop")
 	})
 }

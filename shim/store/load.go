@@ -42,7 +42,9 @@ func (l Loaded) Complete() bool { return len(l.Problems) == 0 && len(l.Reread) =
 // Open finishes what an earlier daemon has begun. Call it before the first reading, if there may
 // have been one. What fails is tried again by each Accept, which reports it.
 func (s *Store) Open() error {
-	return errors.Join(s.makeFolders(), s.finishIntents(), s.dropUnfinished())
+	err := errors.Join(s.makeFolders(), s.finishIntents(), s.dropUnfinished())
+	_, mendErr := s.mend() // so that List has the groups whose Wanted is lost
+	return errors.Join(err, mendErr)
 }
 
 // Accept makes what was read the wanted state. texts are of bundles that were installed since the
