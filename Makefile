@@ -150,7 +150,7 @@ soak: build failpoint images ## Start, restart and kill many times while members
 
 .PHONY: orders
 orders: build failpoint images ## Fill the disk, damage state, kill, stop, apply and remove in random orders; needs root
-	@$(GO) test -count 1 -timeout 120m -v -run '^TestRandomOrders$$' ./integration/crash -orders $(ORDERS) -damage
+	@$(GO) test -count 1 -timeout 120m -v -run '^TestRandomOrders$$' ./integration/crash -orders $(ORDERS)
 
 # The older daemon is built from this repository's history. A shallow clone lacks it.
 OLDER ?= f178dc0

@@ -25,7 +25,7 @@ import (
 var (
 	orderCount  = flag.Int("orders", 4, "orders of TestRandomOrders")
 	orderFirst  = flag.Int("first-order", 0, "the first order of TestRandomOrders")
-	orderDamage = flag.Bool("damage", false, "TestRandomOrders also damages files of the state")
+	orderDamage = flag.Bool("damage", true, "TestRandomOrders also damages files of the state")
 )
 
 // ordersOnOneMachine is how many orders follow each other on one machine. After one that went wrong

@@ -204,7 +204,7 @@ func TestStopOfADamagedGroup(t *testing.T) {
 // nothing is done to it. The control is the same without the broken file: it is gone.
 func TestNothingIsDoneToAGroupWhoseDefinitionIsLost(t *testing.T) {
 	for _, broken := range []bool{true, false} {
-		s, l := newTagged(t)
+		_, l := newTagged(t)
 		lose(t, l, "wanted/job.json", "generations/job.1.json")
 		path := filepath.Join(l.GroupsDir, "job.hcl")
 		err := os.Remove(path)
@@ -214,7 +214,7 @@ func TestNothingIsDoneToAGroupWhoseDefinitionIsLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s = store.New(l)
+		s := store.New(l)
 		got := s.Load()
 		if len(got.Wanted) != 0 || len(got.Gone) > 0 == broken || got.Complete() == broken {
 			t.Errorf("broken %v: wanted %+v, gone %+v, problems %v", broken, got.Wanted, got.Gone, got.Problems)
@@ -231,12 +231,12 @@ func TestNothingIsDoneToAGroupWhoseDefinitionIsLost(t *testing.T) {
 // A file stands in the place of a folder.
 func TestAFileInThePlaceOfAFolder(t *testing.T) {
 	for _, folder := range []string{"applied", "wanted", "history", "generations", "stopped"} {
-		s, l := newTagged(t)
+		_, l := newTagged(t)
 		path := filepath.Join(l.StateDir, folder)
 		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		s = store.New(l)
+		s := store.New(l)
 		got := s.Load()
 		if len(got.Wanted) != 1 || got.Wanted[0].Generation != 1 || len(got.Mended) == 0 || len(got.Problems) > 0 {
 			t.Errorf("%s: wanted %+v, mended %v, problems %v", folder, got.Wanted, got.Mended, got.Problems)
