@@ -30,6 +30,7 @@ type Config struct {
 	RemovalDelay time.Duration
 	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
 	DriftInterval time.Duration
+	Watchdog      Watchdog // optional: fed while the keeper's loops go on
 }
 
 // A Watcher reports changes that call for a reconciliation of a group. Watch blocks until ctx ends,
@@ -117,6 +118,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Lock()
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
 	k.mu.Unlock()
+	if k.config.Watchdog.Time > 0 {
+		g.Go(func() error { return k.feedWatchdog(ctx) })
+	}
 	k.open()
 	g.Go(func() error { return k.writeUnwritten(ctx) })
 	if w := k.config.Watcher; w != nil {

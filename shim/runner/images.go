@@ -119,6 +119,7 @@ func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 
 // retainFound retains the images that the containers were made from, for a generation.
 func (r *Runner) retainFound(ctx context.Context, in plan.Input, generation int) error {
+	defer r.progress.leave()()
 	for _, c := range in.Want.Containers {
 		s, ok := in.Observed.Container(c.Name)
 		if !ok || s.Digest != c.Digest || s.ImageDigest == "" || in.OtherImage(&c, s) {
@@ -145,6 +146,7 @@ func (m Machine) release(ctx context.Context, group string, kept ...int) error {
 	if m.images == nil {
 		return nil
 	}
+	defer m.progress.leave()()
 	retained, err := m.images.Retained(ctx)
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ type Machine struct {
 	volumes Volumes
 	cgroups Cgroups     // nil: groups have no limits
 	images  ImageKeeper // nil: images are kept by their names alone
+
+	progress *progress // of the runner that uses it. Nil: it is the keeper's
 }
 
 // NewMachine returns the machine of a configuration.
@@ -31,6 +33,7 @@ func NewMachine(c *Config) Machine {
 
 // Observe observes all parts of one group at the same time.
 func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) plan.Observed {
+	defer m.progress.leave()()
 	var o plan.Observed
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Net = m.observeNet(ctx, group, want) })
@@ -108,6 +111,7 @@ const cleanUpTime = 30 * time.Second
 // Execute does one step. images makes the image of a reference present on the host, so that it
 // stays there, and returns it.
 func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
+	defer m.progress.leave()()
 	switch s.Kind {
 	case plan.Seal:
 		return m.network.Seal(ctx, s.Group)

@@ -20,6 +20,7 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 	if r.config.LastOutput == nil {
 		return containers
 	}
+	defer r.progress.leave()()
 	for i := range containers {
 		st := &containers[i]
 		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.Records[st.Name].ProbeFailure == "" || st.Task == host.TaskRunning && st.EndsInARow == 0 {

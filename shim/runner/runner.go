@@ -22,11 +22,12 @@ import (
 // A Runner keeps one group. Only the goroutine of Run observes and acts. All others change what is
 // wanted, under mu, and wake it.
 type Runner struct {
-	group   string
-	machine Machine
-	config  *Config
-	log     *slog.Logger
-	owner   Owner
+	group    string
+	machine  Machine
+	config   *Config
+	log      *slog.Logger
+	owner    Owner
+	progress *progress
 
 	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
@@ -81,10 +82,11 @@ type desired struct {
 // without a wanted definition removes its group.
 func New(name string, last *store.Wanted, recorded group.State, c *Config, o Owner) *Runner {
 	r := &Runner{
-		group: name, machine: NewMachine(c), config: c, log: c.Log, owner: o,
+		group: name, machine: NewMachine(c), config: c, progress: &progress{now: c.Now}, log: c.Log, owner: o,
 		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
 		observed: make(chan struct{}), status: group.Status{Name: name, Containers: []group.ContainerStatus{}}, recordedState: recorded,
 	}
+	r.machine.progress = r.progress
 	r.probes = probes.New(name, probes.Config{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
 		r.desired.was, r.desired.purge = &last.Group, last.Purge
@@ -126,6 +128,8 @@ func (r *Runner) noteBuilt(in plan.Input, state group.State, seq int) {
 // Run reconciles the group until it is gone or ctx ends.
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.probes.Close()
+	r.progress.begin()
+	defer r.progress.end()
 	for {
 		next, gone := r.reconcile(ctx)
 		if gone || ctx.Err() != nil {
@@ -136,6 +140,7 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 func (r *Runner) sleep(ctx context.Context, until time.Time) {
+	defer r.progress.leave()()
 	timer := time.NewTimer(until.Sub(r.config.Now()))
 	defer timer.Stop()
 	wakeHost := r.wakeHost

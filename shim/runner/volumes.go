@@ -9,7 +9,9 @@ func (r *Runner) discardVolumes(ctx context.Context, seq int) error {
 		return nil
 	}
 	r.report(seq, "delete its persistent volumes")
-	if err := r.machine.volumes.Discard(ctx, r.group); err != nil {
+	back := r.progress.leave()
+	err := r.machine.volumes.Discard(ctx, r.group)
+	if back(); err != nil {
 		return err
 	}
 	r.log.Info("its persistent volumes are deleted", "group", r.group)
