@@ -26,6 +26,9 @@ type Config struct {
 	Layout      layout.Layout    // required: its StateDir
 	Now         func() time.Time // optional: nil means time.Now
 	MaxFileSize int64            // optional: bytes of each of the four files; 0 means 1 MiB
+	// Recorded is called with each event that was written, in their order. Others who record wait
+	// for it. Optional.
+	Recorded func(group.Event)
 }
 
 // A Journal keeps events as lines of JSON:
@@ -36,7 +39,8 @@ type Config struct {
 //
 // A file that is full replaces the old one. A Journal is safe for concurrent use.
 type Journal struct {
-	now func() time.Time
+	now      func() time.Time
+	recorded func(group.Event)
 
 	mu        sync.Mutex
 	denials   *eventFile
@@ -64,7 +68,10 @@ func Open(c Config) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), denials.close())
 	}
-	return &Journal{now: c.Now, denials: denials, others: others, followers: map[*follower]struct{}{}}, nil
+	if c.Recorded == nil {
+		c.Recorded = func(group.Event) {}
+	}
+	return &Journal{now: c.Now, recorded: c.Recorded, denials: denials, others: others, followers: map[*follower]struct{}{}}, nil
 }
 
 // makeFolder makes the folder of the journal. What stands in its place is set aside.
@@ -121,6 +128,7 @@ func (j *Journal) Record(events ...group.Event) error {
 	}
 	for _, e := range events {
 		j.notify(e)
+		j.recorded(e)
 	}
 	return nil
 }

@@ -421,3 +421,28 @@ func TestOpenFailsWithoutAFolder(t *testing.T) {
 		t.Error("Open did not fail below a file")
 	}
 }
+
+// Each event that was written is passed on once, in order and with its time.
+func TestRecordedGetsEachEvent(t *testing.T) {
+	h := newHarness(t)
+	var got []group.Event
+	h.config.Recorded = func(e group.Event) { got = append(got, e) }
+	if err := h.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	if err := h.journal.Record(
+		group.Event{Group: "web", Kind: group.EventState, State: group.Running, Text: "running"},
+		group.Event{Group: "web", Container: "a", Kind: group.EventDenied, Text: "1 packet\nto 192.0.2.1"},
+	); err != nil {
+		t.Fatal(err)
+	}
+	at := morning.Add(time.Second)
+	want := []group.Event{
+		{Time: at, Group: "web", Kind: group.EventState, State: group.Running, Text: "running"},
+		{Time: at, Group: "web", Container: "a", Kind: group.EventDenied, Text: "1 packet to 192.0.2.1"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
