@@ -39,7 +39,7 @@ export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
 # command:packages. The command is looked for, because the package may be another vendor's.
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static
+TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static systemd-analyze:systemd
 BENCH_NEEDS := perf:linux-perf
 
 ##@ Two commands
@@ -80,6 +80,29 @@ deps-test: $(TOOLS)/docker-registry ## Install what the tests need in addition
 .PHONY: deps-bench
 deps-bench: ## Install what the benchmarks need in addition
 	@$(call need,$(BENCH_NEEDS))
+
+##@ Install
+
+# Packagers set DESTDIR, and PREFIX=/usr. The units name the program by its full path.
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UNITS   := sallyport.service sallyport-containerd.service sallyport@.service
+
+.PHONY: install
+install: build ## Install the program, its systemd units and the folder of group files; enables and starts nothing
+	@$(give-back)
+	@install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/sallyport/groups.d
+	@install -m 755 bin/sallyport $(DESTDIR)$(BINDIR)/.sallyport.new && mv -f $(DESTDIR)$(BINDIR)/.sallyport.new $(DESTDIR)$(BINDIR)/sallyport
+	@for unit in $(UNITS); do sed 's,/usr/bin/sallyport,$(BINDIR)/sallyport,' cmd/sallyport/$$unit > $(DESTDIR)$(UNITDIR)/$$unit && chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
+	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || { systemctl daemon-reload; \
+		echo "type: systemctl enable --now sallyport; after an upgrade: systemctl restart sallyport"; }
+
+.PHONY: uninstall
+uninstall: ## Remove what install made; groups that run, their files and their state stay
+	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || systemctl disable --now sallyport.service
+	@rm -f $(DESTDIR)$(BINDIR)/sallyport $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
+	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || systemctl daemon-reload
 
 ##@ Checks and tests
 
@@ -168,9 +191,11 @@ export VMHOST_HOME ?= $(BUILD)/vmhost
 .PHONY: test-host
 test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/attack.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
-	@cp integration/host/life.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
+	@cp integration/host/*.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
 	@$(GO) test -c -o $(BUILD)/host/egress.test ./netns/egress && $(GO) test -c -o $(BUILD)/host/network.test ./shim/linux/network
+	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
 	@VMHOST_TIMEOUT=2000 integration/host/vmhost run $(BUILD)/host ./life.sh
+	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./service.sh
 
 .PHONY: bench
 bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes about ten minutes

@@ -44,8 +44,10 @@ type cli struct {
 	Stop     stopVerb     `cmd:"" group:"groups" help:"Stop groups until they are started again."`
 	Start    startVerb    `cmd:"" group:"groups" help:"Start stopped groups."`
 
-	Daemon daemonVerb `cmd:"" group:"host" help:"Keep the groups as their files define them. Needs root."`
-	Doctor doctorVerb `cmd:"" group:"host" help:"Check that this host has what Sallyport needs."`
+	Daemon     daemonVerb     `cmd:"" group:"host" help:"Keep the groups as their files define them. Needs root."`
+	Containerd containerdVerb `cmd:"" group:"host" help:"Run the private containerd, as a service of its own. Needs root."`
+	Follow     followVerb     `cmd:"" group:"host" help:"Follow a group as a unit of systemd."`
+	Doctor     doctorVerb     `cmd:"" group:"host" help:"Check that this host has what Sallyport needs."`
 }
 
 // run is the whole program except the exit. It returns the exit status.

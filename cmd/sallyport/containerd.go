@@ -25,8 +25,11 @@ const (
 
 // runtimeFlags choose the containerd that runs the containers.
 type runtimeFlags struct {
-	Containerd    string `placeholder:"SOCKET" env:"SALLYPORT_CONTAINERD" help:"Socket of the containerd to use, or private (default: the one used before, else /run/containerd/containerd.sock if it answers, else private)."`
-	ContainerdBin string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"Program to run as the private containerd (default: the containerd on PATH)."`
+	Containerd string `placeholder:"SOCKET" env:"SALLYPORT_CONTAINERD" help:"Socket of the containerd to use, or private (default: the one used before, else /run/containerd/containerd.sock if it answers, else private)."`
+	// ContainerdService is set by the daemon's unit: sallyport-containerd.service runs the private
+	// containerd then.
+	ContainerdService bool   `hidden:"" env:"SALLYPORT_CONTAINERD_SERVICE" help:"A private containerd is run by \"sallyport containerd\", never by the daemon."`
+	ContainerdBin     string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"Program to run as the private containerd (default: the containerd on PATH)."`
 }
 
 // choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier

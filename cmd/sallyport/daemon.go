@@ -49,7 +49,7 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	for _, dir := range []string{l.RunDir, l.StateDir} {
-		lock, err := takeLock(dir)
+		lock, err := takeDaemonLock(dir)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	spareMemory(ui.environ)
-	log := slog.New(slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: v.LogLevel}))
+	log := newLog(ui, v.LogLevel)
 	warnOfForwardPolicy(l.Table, log)
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
@@ -90,7 +90,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	if err != nil {
 		return err
 	}
-	journal, err := journal.Open(journal.Config{Layout: l})
+	journal, err := journal.Open(journal.Config{Layout: l, Recorded: logEvents(log)})
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		},
 		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
+		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {
 		return err
@@ -144,15 +145,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		}
 		return server.Serve(ctx, socket)
 	})
-	g.Go(func() error {
-		select {
-		case <-keeper.Ready():
-			log.Info("group files are read, and all groups were looked at")
-			notifySystemd(log, "READY=1")
-		case <-ctx.Done():
-		}
-		return nil
-	})
+	g.Go(func() error { notifyReady(ctx, keeper.Ready(), log); return nil })
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return endWithin(ctx, partsGrace, g.Wait)
 }

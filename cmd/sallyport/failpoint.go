@@ -19,7 +19,8 @@ import (
 // the next daemon makes of that.
 //
 // "before:create:2" is the moment when the second create begins, counted from then on. "during" is
-// a moment later, "after" is when it has ended. Three things are counted: the kinds of steps, the
+// a moment later, "after" is when it has ended. With "hang" the daemon doesn't die before the step:
+// its loop hangs there until the file is gone. Three things are counted: the kinds of steps, the
 // changes of the store's files ("write wanted"), and some calls (see failpoint_calls.go).
 //
 // The daemon reads the file each time, because the daemon that recovers from one death is the one
@@ -69,8 +70,21 @@ func (f *failpoint) begin(what string) {
 	if f.due("before", what) {
 		f.die()
 	}
+	if f.due("hang", what) {
+		f.hang()
+	}
 	if f.due("during", what) {
 		time.AfterFunc(failpointDelay, f.die)
+	}
+}
+
+// hang returns when the file is gone.
+func (f *failpoint) hang() {
+	for {
+		if _, err := os.Stat(f.path); err != nil {
+			return
+		}
+		time.Sleep(failpointDelay)
 	}
 }
 

@@ -15,21 +15,21 @@ import (
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	first, err := takeLock(dir)
+	first, err := takeDaemonLock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = takeLock(dir)
+	_, err = takeDaemonLock(dir)
 	if problem, ok := errors.AsType[*hint.Error](err); !ok || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), ",")) {
 		t.Errorf("a second lock: %v, hint %+v", err, problem)
 	}
-	other, err := takeLock(t.TempDir())
+	other, err := takeDaemonLock(t.TempDir())
 	if err != nil {
 		t.Fatalf("another folder: %v", err)
 	}
 	other.release()
 	first.release()
-	again, err := takeLock(dir)
+	again, err := takeDaemonLock(dir)
 	if err != nil {
 		t.Fatalf("after its release: %v", err)
 	}
@@ -43,7 +43,7 @@ func TestLockReplacesALongerID(t *testing.T) {
 	if err := os.WriteFile(path, []byte("12345678901234567890\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := takeLock(dir)
+	l, err := takeDaemonLock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +72,12 @@ func TestRootLockOnAFullDisk(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("control: the disk has space: %v", err)
 	}
-	l, err := takeLock(dir)
+	l, err := takeDaemonLock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.release()
-	if _, err := takeLock(dir); err == nil {
+	if _, err := takeDaemonLock(dir); err == nil {
 		t.Error("control: a second daemon has the lock too")
 	}
 }

@@ -34,10 +34,3 @@ func reload(ctx context.Context, hangup <-chan os.Signal, load func(context.Cont
 		notifySystemd(log, "READY=1")
 	}
 }
-
-// notifySystemd does nothing unless systemd started the daemon.
-func notifySystemd(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd not notified", "state", state, "error", err)
-	}
-}

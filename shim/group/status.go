@@ -66,6 +66,9 @@ type Status struct {
 	Error string    `json:"error,omitempty"`
 	Hint  string    `json:"hint,omitempty"`
 	Since time.Time `json:"since"` // when State was entered
+	// Ended reports whether the group has ended by itself: it is Completed, or a failure has
+	// Stopped it.
+	Ended bool `json:"ended,omitempty"`
 	// TrialEnds is when a new generation must be ready, by its update block. Zero means that it is
 	// ready, or that there is no limit.
 	TrialEnds time.Time `json:"trial_ends,omitzero"`

@@ -21,6 +21,7 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	st := group.Status{
 		Name: r.group, State: plan.StateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
 		Containers: containers, Waiting: plan.Blocked(in), Since: before.Since,
+		Ended: in.Ended != nil && !in.Stopped,
 	}
 	if st.State == group.Pending && busy {
 		st.State = group.Starting

@@ -1,0 +1,178 @@
+#!/bin/bash
+# service.sh - tests of Sallyport as a service of its host. `make test-host` runs it as root in a throw-away Debian machine without
+# a network. It installs what `make install` has installed into root/, puts a file into groups.d, and then does to the service what
+# happens in its life: restart, reload, kill, upgrade, stop, hang, reboot, power cut. The same processes run, or the same state
+# comes back. The machine boots three times. Each check prints a line, and the last line counts them.
+set -uo pipefail
+
+marks=service-marks # passed and failed; beside this script, which a power cut doesn't reach
+
+# check WHAT WANTED GOT...
+check() {
+  local what=$1 want=$2; shift 2
+  if [ "$*" = "$want" ]; then echo "ok    $what"; echo pass >> $marks; return; fi
+  echo "FAIL  $what: $*, want $want"; echo fail >> $marks
+  return 1
+}
+
+# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
+await() {
+  local what=$1 end=$((180 + $(up))); shift
+  until "$@" > /dev/null 2>&1; do
+    if [ "$(up)" -gt "$end" ]; then
+      check "$what" "in time" "not in 180 s"
+      sallyport status web; systemctl status --no-pager sallyport sallyport-containerd; return 1
+    fi
+    sleep 1
+  done
+  check "$what" yes yes
+}
+up() { cut -d. -f1 /proc/uptime; }
+
+answers() { sallyport ps; }
+field() { sallyport status "$1" --json | jq -r "$2"; }
+is() { [ "$(field "$1" .state)" = "$2" ]; }
+lives() { field web '[.containers[] | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
+daemon() { systemctl show -P MainPID sallyport; }
+another_daemon() { local now; now=$(daemon); [ "$now" != 0 ] && [ "$now" != "$1" ] && answers; }
+
+# same_after WHAT BEFORE: the processes are those of before, and the group runs.
+same_after() {
+  check "after $1 the same processes run" "$2" "$(lives)"
+  check "after $1 the group runs" running "$(field web .state)"
+  check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"
+}
+
+places() {
+  check "the daemon's unit has the daemon alone" "$(daemon)" "$(tr '\n' ' ' < /sys/fs/cgroup/system.slice/sallyport.service/cgroup.procs | sed 's/ $//')"
+  check "the shims are in the unit of the private containerd" 1 "$(grep -c "^0::/system.slice/sallyport-containerd.service" $(pgrep -f containerd-shim-runc-v2 | sed 's,.*,/proc/&/cgroup,') /dev/null | cut -d: -f2 | sort -u | tail -1)"
+  check "memory of the group" 134217728 "$(cat /sys/fs/cgroup/sallyport/web/memory.max)"
+}
+
+first_boot() {
+  cp -a root/. / && cp build/images/busybox.tar /srv
+  systemctl mask --now containerd.service 2> /dev/null
+  systemctl daemon-reload
+  check "the units are as systemd wants them" "" "$(systemd-analyze verify --man=no sallyport.service sallyport-containerd.service sallyport@web.service 2>&1 | grep sallyport)"
+  cp service.hcl /etc/sallyport/groups.d/
+  systemctl enable --now sallyport; check "the service starts" 0 $? || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
+  check "it runs" active "$(systemctl is-active sallyport)"
+  check "so does the private containerd" active "$(systemctl is-active sallyport-containerd)"
+  await "a file in groups.d becomes groups" is web running
+  await "both of them" is resting running
+  sallyport stop resting; check "stop of one" 0 $?
+  places
+
+  local before pid; before=$(lives)
+  systemctl restart sallyport; check "restart" 0 $?
+  same_after "a restart" "$before"
+  check "events are in the journal with their fields" "resting stopped" "$(journalctl -u sallyport EVENT=state GROUP=resting -o json | jq -rs 'last | "\(.GROUP) \(.MESSAGE | ltrimstr("resting: "))"')"
+  systemctl reload sallyport; check "reload" 0 $?
+  await "it is active again after a reload" systemctl is-active sallyport
+  systemctl daemon-reload
+  same_after "a reload" "$before"
+  pid=$(daemon); systemctl kill -s KILL --kill-whom=all sallyport
+  await "another daemon after a kill of everything in the unit" another_daemon "$pid"
+  same_after "a kill of everything in the unit" "$before"
+  pid=$(systemctl show -P MainPID sallyport-containerd); kill -9 "$pid" $(pgrep -f 'containerd --config /run/sallyport')
+  await "the private containerd is back after a kill" containerd_back "$pid"
+  await "the group is seen again" is web running
+  same_after "a kill of the private containerd" "$before"
+  systemctl restart sallyport-containerd; check "restart of the private containerd" 0 $?
+  await "the group is seen again" is web running
+  same_after "a restart of the private containerd" "$before"
+  cp /usr/bin/sallyport /usr/bin/.sallyport.new && mv /usr/bin/.sallyport.new /usr/bin/sallyport
+  systemctl try-restart sallyport; check "an upgrade" 0 $?
+  same_after "an upgrade" "$before"
+  local pids; pids=$(field web '[.containers[].pid] | join(" ")')
+  systemctl stop sallyport; check "stop" 0 $?
+  check "after a stop the daemon is gone" inactive "$(systemctl is-active sallyport)"
+  kill -0 $pids; check "after a stop the containers run" 0 $?
+  systemctl start sallyport; check "start" 0 $?
+  same_after "a stop and a start" "$before"
+  places
+  hang "$before"
+  unit_of_a_group
+  check "no daemon was killed by the watchdog but the one that hung" 1 "$(journalctl --no-pager -u sallyport | grep -c 'Watchdog timeout')"
+  date +%s > since; sync
+  systemctl reboot; sleep 600
+}
+containerd_back() { local now; now=$(systemctl show -P MainPID sallyport-containerd); [ "$now" != 0 ] && [ "$now" != "$1" ] && systemctl is-active sallyport-containerd; }
+
+# hang: a daemon that hangs is restarted.
+hang() {
+  mkdir -p /etc/systemd/system/sallyport.service.d
+  printf '[Service]\nWatchdogSec=40s\n' > /etc/systemd/system/sallyport.service.d/test.conf
+  systemctl daemon-reload; systemctl restart sallyport
+  local pid; pid=$(daemon)
+  kill -STOP "$pid"
+  await "a daemon that hangs is restarted" another_daemon "$pid"
+  same_after "a hang" "$1"
+  rm -r /etc/systemd/system/sallyport.service.d; systemctl daemon-reload; systemctl restart sallyport
+}
+
+# unit_of_a_group: sallyport@web.service follows the group, and other units can be ordered after it.
+unit_of_a_group() {
+  cat > /etc/systemd/system/after-web.service <<'E'
+[Unit]
+Requires=sallyport@web.service
+After=sallyport@web.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'sallyport status web --json | jq -r .state > /run/after-web'
+[Install]
+WantedBy=multi-user.target
+E
+  systemctl daemon-reload
+  systemctl enable sallyport@web after-web
+  systemctl start after-web; check "start of a unit after the group's" 0 $?
+  check "it saw the group" running "$(cat /run/after-web)"
+  check "the group's unit is active" active "$(unit_state)"
+  systemctl restart sallyport
+  check "also after a restart of the daemon" "active 0" "$(unit_state) $(systemctl show -P NRestarts sallyport@web)"
+  kill -9 "$(field web '.containers[] | select(.name == "p") | .pid')"
+  await "it is not active while the group is degraded" not_active
+  await "it is active when the group runs again" systemctl is-active sallyport@web
+  sallyport stop web; check "stop of the group" 0 $?
+  await "its unit is not active" not_active
+  sallyport start web; check "start of the group" 0 $?
+  await "its unit is active" systemctl is-active sallyport@web
+  systemctl stop sallyport@web; check "stop of the unit" 0 $?
+  check "the group is stopped" stopped "$(field web .state)"
+  systemctl start sallyport@web; check "start of the unit" 0 $?
+  check "the group runs" running "$(field web .state)"
+}
+unit_state() { systemctl is-active sallyport@web; }
+not_active() { [ "$(unit_state)" != active ]; }
+
+# after_boot HOW: the state is that of before the boot.
+after_boot() {
+  check "after $1 the service runs" active "$(systemctl is-active sallyport)"
+  await "after $1 the group comes back" is web running
+  await "after $1 the group's unit is active" systemctl is-active sallyport@web
+  await "after $1 a unit after it saw the group run" grep -qx running /run/after-web
+  check "its generation" 1 "$(field web .generation)"
+  check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"
+  check "after $1 no state of the group is recorded but these" "" "$(states | grep -vxE 'starting|running|degraded' | tr '\n' ' ')"
+  places
+}
+states() { sallyport events web --json | jq -r "select(.kind == \"state\" and (.time | sub(\"\\\\..*\"; \"Z\") | fromdate) > $(cat since)) | .state"; }
+
+case $VMHOST_BOOT in
+1) first_boot ;;
+2)
+  after_boot "a reboot"
+  check "a shutdown leaves the daemon no time to repair" "" "$(journalctl --no-pager -b -1 -u sallyport EVENT=drift -o cat)"
+  date +%s > since; sync
+  echo b > /proc/sysrq-trigger # loses everything that is not on the disk
+  sleep 60
+  ;;
+3)
+  after_boot "a power cut"
+  systemctl stop sallyport
+  ;;
+*) check "boots" 3 "$VMHOST_BOOT" ;;
+esac
+journalctl --no-pager -b -u sallyport -u sallyport-containerd | grep -E 'level=(WARN|ERROR)' | tail -8
+echo "service: $(grep -c pass $marks) passed, $(grep -c fail $marks) failed"
+! grep -q fail $marks
