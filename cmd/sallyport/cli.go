@@ -27,7 +27,7 @@ type cli struct {
 
 	Validate validateVerb `cmd:"" group:"offline" help:"Check group files. Needs neither root nor the daemon."`
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
-	Version  versionVerb  `cmd:"" group:"offline" help:"Show the version."`
+	Version  versionVerb  `cmd:"" group:"offline" help:"Show the versions of the command and of the daemon."`
 
 	Apply    applyVerb    `cmd:"" group:"groups" help:"Install group files and wait until their groups run."`
 	Rollback rollbackVerb `cmd:"" group:"groups" help:"Go back to an earlier generation of a group."`

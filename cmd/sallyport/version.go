@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,14 +16,38 @@ var version string
 
 type versionVerb struct{}
 
-func (v *versionVerb) Run(ui *ui) error {
-	info := versionInfo()
-	fmt.Fprintf(ui.out, "sallyport %s", info.Version)
-	if info.Revision != "" {
-		fmt.Fprintf(ui.out, " (%s)", info.Revision)
+// Run prints the version of the command, and on a line of its own that of the daemon. A daemon that
+// can't be asked is no error.
+func (v *versionVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	fmt.Fprintf(ui.out, "sallyport %s %s/%s\n", versionText(versionInfo()), runtime.GOOS, runtime.GOARCH)
+	client, err := in.client(ctx)
+	if err != nil {
+		fmt.Fprintf(ui.out, "daemon: %v\n", err)
+		return nil
 	}
-	fmt.Fprintf(ui.out, " %s %s/%s\n", info.Go, runtime.GOOS, runtime.GOARCH)
+	daemon, err := client.Version(ctx)
+	if err != nil {
+		fmt.Fprintf(ui.out, "daemon: %v\n", err)
+		return nil
+	}
+	fmt.Fprintf(ui.out, "daemon %s", versionText(daemon))
+	if daemon.Runtime != "" {
+		fmt.Fprintf(ui.out, ", %s", daemon.Runtime)
+	}
+	if daemon.PID != 0 {
+		fmt.Fprintf(ui.out, ", process %d", daemon.PID)
+	}
+	fmt.Fprintln(ui.out)
 	return nil
+}
+
+// versionText returns a version, the commit if it is known, and Go's version.
+func versionText(v api.VersionInfo) string {
+	text := v.Version
+	if v.Revision != "" {
+		text += " (" + v.Revision + ")"
+	}
+	return strings.TrimSpace(text + " " + v.Go)
 }
 
 // versionInfo returns what the toolchain wrote into the binary. A build outside a repository has no

@@ -114,13 +114,13 @@ func TestTerminalIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := []string{
-		"ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
+		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "events", "events --json", "denials", "denials --json", "denials -f",
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
-	checkVerbs(t, lines, "version", "daemon", "containerd", "follow", "doctor") // these change the host, or wait for a daemon
+	checkVerbs(t, lines, "daemon", "containerd", "follow", "doctor") // these change the host, or wait for a daemon
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			out := onTerminal(t, socket, strings.NewReplacer("FILE", file, "WRONG", wrong, "EVIL", evil).Replace(line))
@@ -205,7 +205,7 @@ func serveEvil(t *testing.T) (socket string) {
 	}
 	socket = filepath.Join(dir, "sallyport.sock")
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(dir, "calls")}}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: d.events})
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: d.events, Version: api.VersionInfo{Version: evil}})
 	if err != nil {
 		t.Fatal(err)
 	}
