@@ -50,6 +50,24 @@ type cli struct {
 	Doctor     doctorVerb     `cmd:"" group:"host" help:"Check that this host has what Sallyport needs."`
 }
 
+// newParser returns the parser of the command line. The manual pages and the completions are made
+// from its model.
+func newParser(c *cli, options ...kong.Option) *kong.Kong {
+	return kong.Must(c, append(options,
+		kong.Name("sallyport"),
+		kong.Description(about),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoAppDescFormat: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "groups", Title: "Groups:"},
+			{Key: "offline", Title: "Files:"},
+			{Key: "host", Title: "Host:"},
+			{Key: "instance", Title: "Instance:"},
+		}),
+		// The description has the defaults and the environment variables.
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
+	)...)
+}
+
 // run is the whole program except the exit. It returns the exit status.
 func run(args []string, ui *ui) int {
 	defer ui.flush()
@@ -62,18 +80,7 @@ func run(args []string, ui *ui) int {
 	if len(args) == 0 { // a script may have lost its arguments
 		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
 	}
-	parser := kong.Must(&c,
-		kong.Name("sallyport"),
-		kong.Description(about),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoAppDescFormat: true, WrapUpperBound: 110}),
-		kong.ExplicitGroups([]kong.Group{
-			{Key: "groups", Title: "Groups:"},
-			{Key: "offline", Title: "Files:"},
-			{Key: "host", Title: "Host:"},
-			{Key: "instance", Title: "Instance:"},
-		}),
-		// The description has the defaults and the environment variables.
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
+	parser := newParser(&c,
 		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
 		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
 		kong.Bind(ui, &c.Instance),

@@ -42,7 +42,8 @@ var importLaw = []importRule{
 	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
 	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},
-	{pkg: "cmd/...", may: []string{"spec", "shim/...", "netns/..."}},
+	{pkg: "cmd/sallyport/pages"}, // the daemon is built without it
+	{pkg: "cmd/...", may: []string{"spec", "shim/...", "netns/..."}, tests: []string{"cmd/sallyport/pages"}},
 	{pkg: "examples", tests: []string{"spec", "shim/keeper", "shim/layout"}},
 	{pkg: "examples/..."},
 	{pkg: "integration/attack"},
