@@ -11,8 +11,11 @@ GO := $(firstword $(shell PATH="$$PATH:/usr/local/go/bin:/usr/lib/go/bin:/snap/b
 
 STATICCHECK_VERSION := v0.8.2
 GOVULNCHECK_VERSION := v1.9.0
+NFPM_VERSION        := v2.45.2
+CYCLONEDX_VERSION   := v1.9.0
 CONTAINERD_VERSION  := v2.4.2
 
+BIN     := bin/sallyport
 BUILD   := $(CURDIR)/build
 TOOLS   := $(BUILD)/tools
 NEWEST  := $(BUILD)/containerd-newest
@@ -39,7 +42,7 @@ export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
 # command:packages. The command is looked for, because the package may be another vendor's.
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static systemd-analyze:systemd
+TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd
 BENCH_NEEDS := perf:linux-perf
 
 ##@ Two commands
@@ -57,7 +60,7 @@ test: deps deps-test lint test-unit images newest build test-root integration ##
 
 .PHONY: build
 build: | go ## Build bin/sallyport
-	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
+	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/sallyport
 
 .PHONY: failpoint
 failpoint: | go ## Build build/sallyport-failpoint, which kills itself at chosen points, for the crash tests
@@ -81,28 +84,84 @@ deps-test: $(TOOLS)/docker-registry ## Install what the tests need in addition
 deps-bench: ## Install what the benchmarks need in addition
 	@$(call need,$(BENCH_NEEDS))
 
-##@ Install
+##@ Install and packages
 
 # Packagers set DESTDIR, and PREFIX=/usr. The units name the program by its full path.
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-UNITS   := sallyport.service sallyport-containerd.service sallyport@.service
+SHARE   := $(PREFIX)/share
+UNITS   := $(notdir $(wildcard cmd/sallyport/*.service))
 
 .PHONY: install
-install: build ## Install the program, its systemd units and the folder of group files; enables and starts nothing
+install: build pages ## Install the program, its systemd units, manual pages and the folder of group files; enables and starts nothing
 	@$(give-back)
-	@install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/sallyport/groups.d
-	@install -m 755 bin/sallyport $(DESTDIR)$(BINDIR)/.sallyport.new && mv -f $(DESTDIR)$(BINDIR)/.sallyport.new $(DESTDIR)$(BINDIR)/sallyport
+	@install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SHARE)/{man,bash-completion,fish,zsh}
+	@install -d $(DESTDIR)/etc/sallyport/groups.d $(DESTDIR)/etc/default
+	@install -m 755 $(BIN) $(DESTDIR)$(BINDIR)/.sallyport.new && mv -f $(DESTDIR)$(BINDIR)/.sallyport.new $(DESTDIR)$(BINDIR)/sallyport
 	@for unit in $(UNITS); do sed 's,/usr/bin/sallyport,$(BINDIR)/sallyport,' cmd/sallyport/$$unit > $(DESTDIR)$(UNITDIR)/$$unit && chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
+	@cd $(BUILD)/pages && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(SHARE)/{} \;
+	@[ -e $(DESTDIR)/etc/default/sallyport ] || install -m 644 cmd/sallyport/package/default $(DESTDIR)/etc/default/sallyport
+	@for file in $(wildcard cmd/sallyport/sallyport.hcl); do \
+		[ -e $(DESTDIR)/etc/sallyport/sallyport.hcl ] || install -m 644 $$file $(DESTDIR)/etc/sallyport/sallyport.hcl; done
 	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || { systemctl daemon-reload; \
 		echo "type: systemctl enable --now sallyport; after an upgrade: systemctl restart sallyport"; }
 
 .PHONY: uninstall
-uninstall: ## Remove what install made; groups that run, their files and their state stay
+uninstall: pages ## Remove what install made; groups that run, their files and their state stay
 	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || systemctl disable --now sallyport.service
 	@rm -f $(DESTDIR)$(BINDIR)/sallyport $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
+	@cd $(BUILD)/pages && find . -type f -exec rm -f $(DESTDIR)$(SHARE)/{} \;
 	@[ -n "$(DESTDIR)" ] || ! [ -d /run/systemd/system ] || systemctl daemon-reload
+
+# Manual pages and completions, for this machine to run. GOARCH is the package's.
+.PHONY: pages
+pages: | go
+	@rm -rf $(BUILD)/pages
+	@GOARCH= $(GO) run -tags pages ./cmd/sallyport $(BUILD)/pages sallyport-group=spec/REFERENCE.md \
+		$(addprefix sallyport.hcl=,$(wildcard docs/configuration.md))
+
+ARCHES  := amd64 arm64
+RPM_amd64 := x86_64
+RPM_arm64 := aarch64
+RELEASE := $(BUILD)/release
+
+# v1.2.3-4-gabc, after the tag, is 1.2.3+4.gabc, and v1.2.3-rc.1, before it, is 1.2.3~rc.1. Without a tag the time of the commit
+# is first. So versions sort by age.
+SOURCE_DATE_EPOCH ?= $(shell git -c safe.directory='*' log -1 --format=%ct 2>/dev/null || echo 0)
+PACKAGE_VERSION   := $(shell echo '$(VERSION)' | sed -E '/^v[0-9]/!s/^/v0~$(SOURCE_DATE_EPOCH)+/; s/^v//; s/-dirty$$/+dirty/; s/-([0-9]+)-g/+\1.g/; s/-/~/')
+export SOURCE_DATE_EPOCH PACKAGE_VERSION
+
+.PHONY: package
+package: $(addprefix package-,$(ARCHES)) ## Build .deb and .rpm into build/release
+	@$(give-back)
+
+.PHONY: $(addprefix package-,$(ARCHES))
+$(addprefix package-,$(ARCHES)): package-%: $(TOOLS)/nfpm-$(NFPM_VERSION)
+	@umask 022; dir=$(BUILD)/package/$*; rm -rf $$dir; mkdir -p $$dir $(RELEASE); \
+	GOARCH=$* $(MAKE) install BIN=$$dir/sallyport DESTDIR=$$dir/root PREFIX=/usr; \
+	install -D -m 644 LICENSE $$dir/root/usr/share/doc/sallyport/copyright; \
+	find $$dir/root/usr/share/man -type f -exec gzip -9n {} +; \
+	cp -r cmd/sallyport/package $$dir/scripts; \
+	(cd $$dir && find root/etc -type f -printf '  - {src: %p, dst: /etc/%P, type: config|noreplace}\n' | sort >> scripts/nfpm.yaml); \
+	find $$dir -exec touch -h -d @$(SOURCE_DATE_EPOCH) {} +; \
+	rm -f $(RELEASE)/sallyport_*_$*.deb $(RELEASE)/sallyport-*.$(RPM_$*).rpm; \
+	for format in deb rpm; do \
+		(cd $$dir && ARCH=$* $< package -f scripts/nfpm.yaml -p $$format -t $(RELEASE)/ >/dev/null); \
+	done
+
+.PHONY: release
+release: package $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Build packages, archives, their CycloneDX lists of modules, and checksums
+	@umask 022; cd $(RELEASE); rm -f *.tar.gz *.cdx.json SHA256SUMS; \
+	for arch in $(ARCHES); do \
+		name=sallyport-$(PACKAGE_VERSION)-linux-$$arch; \
+		tar c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) --transform "s,^\.,$$name," \
+			-C $(BUILD)/package/$$arch/root . | gzip -9n > $$name.tar.gz; \
+		$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) bin -json -noserial -std -version $(PACKAGE_VERSION) $(BUILD)/package/$$arch/sallyport | \
+			sed "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$$(date -u -d @$(SOURCE_DATE_EPOCH) +%FT%TZ)\"/" > $$name.cdx.json; \
+	done; \
+	sha256sum -- *.deb *.rpm *.tar.gz *.cdx.json > SHA256SUMS
+	@$(give-back)
 
 ##@ Checks and tests
 
@@ -116,12 +175,12 @@ fmt: | go ## Check formatting
 .PHONY: vet
 vet: | go ## Run go vet
 	@$(GO) vet ./...
-	@$(GO) vet -tags failpoint ./cmd/...
+	@$(GO) vet -tags failpoint,pages ./cmd/...
 
 .PHONY: staticcheck
 staticcheck: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## Run staticcheck
 	@$< ./...
-	@$< -tags failpoint ./cmd/...
+	@$< -tags failpoint,pages ./cmd/...
 
 .PHONY: tidy
 tidy: | go ## Check that go mod tidy would change nothing
@@ -197,6 +256,21 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/a
 	@VMHOST_TIMEOUT=2000 integration/host/vmhost run $(BUILD)/host ./life.sh
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./service.sh
 
+# Two packages that differ in their versions alone.
+.PHONY: test-package
+test-package: $(VMHOST_HOME)/root.img build/images/busybox.tar ## Install, upgrade, remove and purge the Debian package in that machine; needs root
+	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/build/images
+	@for version in older.v0.0.1 newer.v0.0.2; do \
+		$(MAKE) package-amd64 VERSION=$${version#*.} PACKAGE_VERSION=$${version#*.v} RELEASE=$(BUILD)/host/release; \
+		mv $(BUILD)/host/release/*.deb $(BUILD)/host/$${version%%.*}.deb; \
+	done
+	@cp integration/host/package.* $(BUILD)/host && cp build/images/busybox.tar $(BUILD)/host/build/images
+	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./package.sh
+
+.PHONY: test-release
+test-release: $(TOOLS)/nfpm-$(NFPM_VERSION) $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Check that two builds of release are the same, and look into the packages
+	@VERSION=$(VERSION) TOOLS=$(TOOLS) cmd/sallyport/package/check.sh $(BUILD)/twice
+
 .PHONY: bench
 bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes about ten minutes
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration/life ./shim/ctrd
@@ -264,6 +338,12 @@ $(TOOLS)/mkimage: $(wildcard integration/mkimage/*.go) go.mod | go
 $(TOOLS)/staticcheck-$(STATICCHECK_VERSION): | go
 	@$(call install,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
 
+$(TOOLS)/nfpm-$(NFPM_VERSION): | go
+	@$(call install,github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION))
+
+$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION): | go
+	@$(call install,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION))
+
 $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION): | go
 	@$(call install,golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION))
 
@@ -305,7 +385,7 @@ endef
 
 # install,MODULE@VERSION: builds a tool into the file $@.
 define install
-dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; GOBIN=$$dir $(GO) install $(1); mkdir -p $(@D); mv "$$dir"/* $@
+dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; GOBIN=$$dir $(GO) install -trimpath $(1); mkdir -p $(@D); mv "$$dir"/* $@
 endef
 
 # give-back: under sudo, bin/ and build/ go to the user who ran sudo.
