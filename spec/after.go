@@ -53,7 +53,7 @@ func (d *groupDecoder) checkAfter(g *Group) {
 		case w.who == w.on:
 			d.errorf(w.at, "A sidecar after itself", "The sidecar %s would wait for itself, and never start. Take it out of the list.", quote(w.on))
 		case !ok:
-			d.errorf(w.at, "Unknown sidecar", "There is no sidecar %s.%s The group has %s.", quote(w.on), didYouMean(w.on, sidecars), list(sidecars))
+			d.errorf(w.at, "Unknown sidecar", "There is no sidecar %s.%s The group has %s.", quote(w.on), DidYouMean(w.on, sidecars), list(sidecars))
 		case role == App:
 			d.errorf(w.at, "Not a sidecar", "%s is an app, and apps start when every sidecar is ready: this one would wait for ever. Take it out of the list.", quote(w.on))
 		case role != Sidecar:

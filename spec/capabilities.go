@@ -77,7 +77,7 @@ func (d *groupDecoder) capabilities(role Role, r reader) []string {
 		case slices.Contains(otherCapabilities, name):
 			d.errorf(i.at, "Not allowed in a group", "No container of a group gets the capability %s: it acts on the whole host. Those that can be given are %s.", name, list(grantable))
 		default:
-			d.errorf(i.at, "Unknown capability", "%s is no capability.%s Those that can be given are %s.", quote(v.AsString()), didYouMean(name, grantable), list(grantable))
+			d.errorf(i.at, "Unknown capability", "%s is no capability.%s Those that can be given are %s.", quote(v.AsString()), DidYouMean(name, grantable), list(grantable))
 		}
 	}
 	slices.Sort(set)

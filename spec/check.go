@@ -139,7 +139,7 @@ func guess(k kind, name string) string {
 	if in := parents(name); len(in) > 0 {
 		return fmt.Sprintf(" It belongs in %s.", titles(in))
 	}
-	if suggestion := didYouMean(name, slices.Concat(k.attrs, k.blocks)); suggestion != "" {
+	if suggestion := DidYouMean(name, slices.Concat(k.attrs, k.blocks)); suggestion != "" {
 		return suggestion
 	}
 	if known := nearest(name, slices.Sorted(maps.Keys(foreign))); known != "" && len(k.blocks) > 0 {

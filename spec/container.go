@@ -147,7 +147,7 @@ func single(block *hclsyntax.Block, kind string) *hclsyntax.Block {
 func (r reader) oneOf(name string, words []string) (string, hcl.Range, bool) {
 	s, at, ok := r.text(name, optional)
 	if ok && !slices.Contains(words, s) {
-		r.errorf(at, "Invalid "+name, "%s is none of %s.%s", quote(s), list(words), didYouMean(s, words))
+		r.errorf(at, "Invalid "+name, "%s is none of %s.%s", quote(s), list(words), DidYouMean(s, words))
 		return "", at, false
 	}
 	return s, at, ok

@@ -124,7 +124,7 @@ func (d *groupDecoder) egress(r reader, block *hclsyntax.Block) Egress {
 	case !given:
 		d.errorf(block.DefRange(), "Who may leave this group?", "This group has no ambassador and no egress line. %s", threeChoices)
 	case !slices.Contains(all, text):
-		d.errorf(at, "Invalid egress", "%s is not a way out.%s It is one of %s.", quote(text), didYouMean(text, all), list(all))
+		d.errorf(at, "Invalid egress", "%s is not a way out.%s It is one of %s.", quote(text), DidYouMean(text, all), list(all))
 	case e == EgressAmbassador && len(door) == 0:
 		d.errorf(at, "No ambassador in this group", "Only the ambassador may leave this group, and it has none. %s", threeChoices)
 	case e == EgressNone && len(door) > 0:

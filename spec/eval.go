@@ -117,7 +117,7 @@ func (s *scope) unknownRoot(root string, at hcl.Range) {
 	case len(known) == 0:
 		s.errorf(at, "Not known here", "A variable's block can't refer to anything. Use a local for what is computed.")
 	default:
-		s.errorf(at, "Unknown reference", "Nothing is called %q.%s References begin with %s.", root, didYouMean(root, known), list(known))
+		s.errorf(at, "Unknown reference", "Nothing is called %q.%s References begin with %s.", root, DidYouMean(root, known), list(known))
 	}
 }
 
@@ -136,7 +136,7 @@ func (s *scope) unknownName(root, name string, values map[string]cty.Value, at h
 	if len(values) <= maxCandidates {
 		known = slices.Sorted(maps.Keys(values))
 	}
-	if suggestion := didYouMean(name, known); suggestion != "" {
+	if suggestion := DidYouMean(name, known); suggestion != "" {
 		detail += suggestion
 	} else {
 		detail += " " + fmt.Sprintf(d.how, name)
@@ -160,7 +160,7 @@ func (s *scope) checkCalls(expr hclsyntax.Expression) bool {
 			s.errorf(call.NameRange, "Unknown function", "There is no function %q: a group file has the same meaning on every machine and at any time. %s", call.Name, why)
 			return nil
 		}
-		suggestion := didYouMean(call.Name, functionNames)
+		suggestion := DidYouMean(call.Name, functionNames)
 		if suggestion == "" {
 			suggestion = " There are " + list(functionNames) + "."
 		}

@@ -70,7 +70,7 @@ func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 	if s, at, ok := r.text("signal", optional); ok {
 		name := signalName(s)
 		if name == "" {
-			d.errorf(at, "Invalid signal", "%s is no signal that ends a program.%s Write one such as \"SIGTERM\", \"SIGQUIT\" or \"SIGRTMIN+3\".", quote(s), didYouMean(s, signals))
+			d.errorf(at, "Invalid signal", "%s is no signal that ends a program.%s Write one such as \"SIGTERM\", \"SIGQUIT\" or \"SIGRTMIN+3\".", quote(s), DidYouMean(s, signals))
 		}
 		stop.Signal = name
 	}

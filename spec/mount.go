@@ -45,7 +45,7 @@ func (d *groupDecoder) checkVolume(name string, at hcl.Range) {
 	case len(declared) == 0:
 		d.errorf(at, "Unknown volume", "There is no volume %s: the group has none. Declare it in the group: volume %s { size = \"64MiB\" }", quote(name), quote(name))
 	default:
-		d.errorf(at, "Unknown volume", "There is no volume %s.%s The group has %s.", quote(name), didYouMean(name, declared), list(declared))
+		d.errorf(at, "Unknown volume", "There is no volume %s.%s The group has %s.", quote(name), DidYouMean(name, declared), list(declared))
 	}
 }
 

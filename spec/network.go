@@ -21,7 +21,7 @@ func (d *groupDecoder) readDNS(r reader, group *hclsyntax.Block) DNS {
 	case !ok || text == none:
 		return DNSNone
 	case !slices.Contains(words, text):
-		d.errorf(at, "Invalid dns", "%s can't answer the members' questions.%s \"dns\" is one of %s. The resolvers that the ambassador asks are in the group's network block: dns { servers = [\"192.0.2.53\"] }.", quote(text), didYouMean(text, words), list(words))
+		d.errorf(at, "Invalid dns", "%s can't answer the members' questions.%s \"dns\" is one of %s. The resolvers that the ambassador asks are in the group's network block: dns { servers = [\"192.0.2.53\"] }.", quote(text), DidYouMean(text, words), list(words))
 		return DNSNone
 	case len(blocksOf(group.Body, string(Ambassador))) == 0:
 		d.errorf(at, "No ambassador in this group", "The ambassador would answer the members' questions for names, and this group has none. Remove the line, or add one: ambassador \"NAME\" { image = \"...\" }.")

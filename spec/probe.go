@@ -41,7 +41,7 @@ func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
 			continue
 		}
 		if !slices.Contains(probeKinds, kind) {
-			d.errorf(b.LabelRanges[0], "Unknown probe", "There is no probe %s.%s A probe is one of %s.", quote(kind), didYouMean(kind, probeKinds), list(probeKinds))
+			d.errorf(b.LabelRanges[0], "Unknown probe", "There is no probe %s.%s A probe is one of %s.", quote(kind), DidYouMean(kind, probeKinds), list(probeKinds))
 			continue
 		}
 		if role == Init && kind == ProbeReady {
@@ -156,7 +156,7 @@ func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, tex
 				text = placed{v.AsString(), i.at}
 			}
 		default:
-			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, didYouMean(i.key, allowed), list(allowed))
+			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, DidYouMean(i.key, allowed), list(allowed))
 		}
 	}
 	if at := r.body.Attributes[name].Expr.Range(); !hasPort && !d.mentions(at) {

@@ -57,8 +57,8 @@ func distance(given, meant string) int {
 	return d
 }
 
-// didYouMean returns a sentence with a leading space, or "".
-func didYouMean(given string, candidates []string) string {
+// DidYouMean returns a sentence with a leading space, or "".
+func DidYouMean(given string, candidates []string) string {
 	if best := nearest(given, candidates); best != "" {
 		return fmt.Sprintf(" Did you mean %q?", best)
 	}

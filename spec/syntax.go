@@ -9,6 +9,15 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
+// Syntax parses another file of blocks and attributes, such as the daemon's configuration. It has
+// the limits of a group file, and its diagnostics. A nil body means that nothing in the file can be
+// trusted. After a syntax error the body lacks what can't be trusted.
+func Syntax(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
+	rep := &report{}
+	body, _, _ := readSyntax(name, src, rep)
+	return body, rep.diags
+}
+
 // readSyntax parses the file. A nil body means that nothing in it can be trusted. damage means that
 // there were syntax errors. If each is in an attribute on a line of its own, the body lacks those
 // attributes, and left has them. Otherwise the body has only the top-level blocks that end before

@@ -40,7 +40,7 @@ func (d *groupDecoder) unsafe(door *hclsyntax.Block) (u Unsafe) {
 		case slices.Contains(grantable, name):
 			d.errorf(i.at, "Not unsafe", "The capability %s gives nothing up. Move it to the ambassador's own capabilities, which are then all that it has.", name)
 		default:
-			d.errorf(i.at, "Unknown capability", "%s can't be given up.%s These can: %s.", quote(v.AsString()), didYouMean(name, unsafeCapabilities), list(unsafeCapabilities))
+			d.errorf(i.at, "Unknown capability", "%s can't be given up.%s These can: %s.", quote(v.AsString()), DidYouMean(name, unsafeCapabilities), list(unsafeCapabilities))
 		}
 	}
 	slices.Sort(u.Capabilities)

@@ -77,7 +77,7 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := seen[name]; !ok && !damaged {
 			rep.errorf(startOf(body.SrcRange.Filename), "Value for an unknown variable", "A value was given for the variable %s (with -var %s=... or %s%s), and this file declares no such variable.%s",
-				quote(name), name, envPrefix, name, didYouMean(name, slices.Sorted(maps.Keys(seen))))
+				quote(name), name, envPrefix, name, DidYouMean(name, slices.Sorted(maps.Keys(seen))))
 		}
 	}
 	n["var"] = vars

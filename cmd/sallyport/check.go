@@ -62,10 +62,10 @@ func runRequired(ctx context.Context, checks []check) error {
 // hostChecks lists the checks for a daemon with this layout. A cause comes before its consequences.
 // The self-test is not marked as required. The daemon runs it later by itself, because it must take
 // its lock before it makes anything.
-func hostChecks(l layout.Layout, rt runtimeFlags) []check {
+func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 	return []check{
 		{"root", true, checkRoot},
-		{"folders", true, func(context.Context) (string, error) { return checkFolders(l, rt) }},
+		{"folders", true, func(context.Context) (string, error) { return checkFolders(l, rt, conf) }},
 		{"kernel", true, checkKernel},
 		{"cgroup v2", true, checkCgroup2},
 		{"seccomp", true, checkSeccomp},

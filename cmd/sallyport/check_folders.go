@@ -16,7 +16,12 @@ import (
 
 // checkFolders checks that only root can change what the daemon reads and runs. Without it, a group
 // file that a stranger has prepared would run as root's.
-func checkFolders(l layout.Layout, rt runtimeFlags) (string, error) {
+func checkFolders(l layout.Layout, rt runtimeFlags, conf *configuration) (string, error) {
+	// It names a program that the daemon runs. If it does not exist, only root may be able to make
+	// it.
+	if err := checkOwned("configuration", conf.path, lookAt); err != nil {
+		return "", err
+	}
 	for _, dir := range []struct{ what, path string }{
 		{"run folder", l.RunDir}, {"state folder", l.StateDir}, {"groups folder", l.GroupsDir}, {"log folder", l.LogDir},
 	} {

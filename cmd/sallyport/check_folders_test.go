@@ -129,7 +129,8 @@ func TestRootFoldersOfStrangers(t *testing.T) {
 		GroupsDir: filepath.Join(root, "groups.d"), LogDir: filepath.Join(root, "log"),
 	}
 	rt := runtimeFlags{Containerd: privateContainerd}
-	if _, err := checkFolders(safe, rt); err != nil {
+	conf := &configuration{path: filepath.Join(root, "sallyport.hcl")}
+	if _, err := checkFolders(safe, rt, conf); err != nil {
 		t.Fatalf("root's own folders in /tmp are refused: %v", err)
 	}
 	strangers := filepath.Join(root, "strangers")
@@ -137,6 +138,7 @@ func TestRootFoldersOfStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(l *layout.Layout, rt *runtimeFlags){
+		"configuration":                 func(*layout.Layout, *runtimeFlags) { conf.path = filepath.Join(strangers, "sallyport.hcl") },
 		"run folder":                    func(l *layout.Layout, _ *runtimeFlags) { l.RunDir = strangers },
 		"state folder":                  func(l *layout.Layout, _ *runtimeFlags) { l.StateDir = strangers },
 		"groups folder":                 func(l *layout.Layout, _ *runtimeFlags) { l.GroupsDir = strangers },
@@ -144,11 +146,12 @@ func TestRootFoldersOfStrangers(t *testing.T) {
 		"folder of containerd's socket": func(_ *layout.Layout, rt *runtimeFlags) { rt.Containerd = strangers + "/containerd.sock" },
 	} {
 		l, rt := safe, rt
+		conf.path = filepath.Join(root, "sallyport.hcl")
 		change(&l, &rt)
-		if _, err := checkFolders(l, rt); err == nil || !strings.HasPrefix(err.Error(), what) {
+		if _, err := checkFolders(l, rt, conf); err == nil || !strings.HasPrefix(err.Error(), what) {
 			t.Errorf("%s: got %v", what, err)
 		}
-		if err := runRequired(t.Context(), onlyFolders(hostChecks(l, rt))); err == nil {
+		if err := runRequired(t.Context(), onlyFolders(hostChecks(l, rt, conf))); err == nil {
 			t.Errorf("%s: the daemon would start", what)
 		}
 	}

@@ -16,7 +16,8 @@ const about = `Runs groups of containers, each group in a network namespace of i
 the ambassador reaches the world.
 
 Group files are HCL. "sallyport daemon" keeps the groups as the installed files define them. Flags of
-the instance and of the daemon can also come from the environment, such as SALLYPORT_RUN_DIR for --run-dir.
+the instance and of the daemon can also come from the environment, such as SALLYPORT_RUN_DIR for --run-dir,
+or from the configuration file.
 Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "exec" exits with the status
 of the command: 127 if there is no such program, 126 if it can't be run, 125 if exec itself fails. "wait"
 exits with the status of the job, or with 125 if wait itself fails.`
@@ -25,7 +26,7 @@ exits with the status of the job, or with 125 if wait itself fails.`
 type cli struct {
 	Instance instance `embed:""`
 
-	Validate validateVerb `cmd:"" group:"offline" help:"Check group files. Needs neither root nor the daemon."`
+	Validate validateVerb `cmd:"" group:"offline" help:"Check group files, or the daemon's configuration. Needs neither root nor the daemon."`
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
 	Version  versionVerb  `cmd:"" group:"offline" help:"Show the versions of the command and of the daemon."`
 
@@ -76,17 +77,7 @@ func run(args []string, ui *ui) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process, if the first does not
 
 	var c cli
-	helpTo, helpStatus := ui.stdout, 0
-	if len(args) == 0 { // a script may have lost its arguments
-		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
-	}
-	parser := newParser(&c,
-		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
-		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
-		kong.Bind(ui, &c.Instance),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
-	command, err := parser.Parse(longVar(asVerb(args)))
+	command, err := c.parse(ctx, args, ui)
 	if err != nil {
 		err, verb := usage(err, helpFor(err)), verbOf(err)
 		if verb == "wait" || verb == "exec" {
@@ -94,8 +85,23 @@ func run(args []string, ui *ui) int {
 		}
 		return ui.fail(err)
 	}
-	ui.again = newRetyper(parser.Model, &c.Instance, ui.environ)
+	ui.again = newRetyper(command.Model, &c.Instance, ui.environ)
 	return ui.fail(command.Run())
+}
+
+// parse reads the command line, the environment and the configuration file.
+func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, error) {
+	helpTo, helpStatus := ui.stdout, 0
+	if len(args) == 0 { // a script may have lost its arguments
+		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
+	}
+	return newParser(c,
+		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
+		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
+		kong.Bind(ui, &c.Instance),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Resolvers(kong.ResolverFunc(c.Instance.resolve)),
+	).Parse(longVar(asVerb(args)))
 }
 
 // asVerb accepts "--version" and "help", which other tools have.

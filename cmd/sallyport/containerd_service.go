@@ -18,6 +18,9 @@ type containerdVerb struct {
 // in no cgroup of the daemon, and neither are its shims. So nothing that is done to the daemon's
 // service reaches a group.
 func (v *containerdVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	if err := in.conf.mustHold(ui); err != nil {
+		return err
+	}
 	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
@@ -25,7 +28,7 @@ func (v *containerdVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if _, err := checkRoot(ctx); err != nil {
 		return err
 	}
-	if _, err := checkFolders(l, v.runtimeFlags); err != nil {
+	if _, err := checkFolders(l, v.runtimeFlags, in.conf); err != nil {
 		return err
 	}
 	choice, err := v.choose(l)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -24,25 +25,23 @@ import (
 	"github.com/sallyport/sallyport/shim/store"
 )
 
-type daemonVerb struct {
-	paths
-	runtimeFlags
-	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
-	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
-}
+type daemonVerb struct{ daemonFlags }
 
 // Run keeps the groups until ctx ends. The groups continue to run without it.
-func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return endWithin(ctx, daemonGrace, func() error { return v.run(ctx, ui, in) })
+func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance, command *kong.Context) error {
+	return endWithin(ctx, daemonGrace, func() error { return v.run(ctx, ui, in, command) })
 }
 
 // run refuses a host that can't keep the promise, before it makes anything.
-func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance) error {
+func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kong.Context) error {
+	if err := in.conf.mustHold(ui); err != nil {
+		return err
+	}
 	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
 	}
-	if err := runRequired(ctx, hostChecks(l, v.runtimeFlags)); err != nil {
+	if err := runRequired(ctx, hostChecks(l, v.runtimeFlags, in.conf)); err != nil {
 		return err
 	}
 	if err := makeFolders(l); err != nil {
@@ -60,17 +59,24 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	spareMemory(ui.environ)
-	log := newLog(ui, v.LogLevel)
+	level := &slog.LevelVar{}
+	level.Set(v.LogLevel)
+	log := newLog(ui, level)
 	warnOfForwardPolicy(l.Table, log)
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
 	}
-	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, ui.environ, log)
+	now, err := in.settings(command, &v.daemonFlags)
+	if err != nil {
+		return err
+	}
+	conf := newConfigurationInForce(now, readAgain(command, lookAt), func(next *daemonFlags) error { level.Set(next.LogLevel); return nil }, log)
+	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, conf, ui.environ, log)
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
 // have ended, the private containerd last. A part that hangs is left behind.
-func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, environ []string, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, conf *configurationInForce, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -113,7 +119,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
-		Events: eventSource(journal.Events, keeper.Status), Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Log: log,
+		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Log: log,
 	})
 	if err != nil {
 		return err
@@ -136,7 +142,8 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			return nil
 		}
 	})
-	g.Go(func() error { return reload(ctx, hangup, keeper.Load, log) })
+	load := func(ctx context.Context) error { conf.reload(); return keeper.Load(ctx) }
+	g.Go(func() error { return reload(ctx, hangup, load, log) })
 	g.Go(func() error {
 		select {
 		case <-keeper.Known(): // the group files may take long to read

@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/alecthomas/kong"
 )
 
 type doctorVerb struct {
-	paths
-	runtimeFlags
+	daemonFlags
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Run runs every check, even after a failure, so that one run shows all that is missing.
-func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance, command *kong.Context) error {
 	l, err := in.layout(v.paths)
 	if err != nil {
 		return err
@@ -26,7 +27,14 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			writeResult(ui.out, r)
 		}
 	}
-	for _, c := range hostChecks(l, v.runtimeFlags) {
+	own, err := in.settings(command, &v.daemonFlags)
+	if err != nil {
+		return err
+	}
+	for _, r := range configurationResults(ctx, in, own) {
+		add(r)
+	}
+	for _, c := range hostChecks(l, v.runtimeFlags, in.conf) {
 		add(c.result(ctx))
 	}
 	for _, r := range daemonResults(ctx, in) {

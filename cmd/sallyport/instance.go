@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
@@ -16,7 +18,10 @@ import (
 // after the verb.
 type instance struct {
 	Root   string `placeholder:"DIR" env:"SALLYPORT_ROOT" group:"instance" help:"Keep everything of a second, isolated instance under DIR."`
+	Config string `placeholder:"FILE" env:"SALLYPORT_CONFIG" group:"instance" help:"Configuration of the daemon (default /etc/sallyport/sallyport.hcl, or DIR/sallyport.hcl with --root)."`
 	RunDir string `placeholder:"DIR" env:"SALLYPORT_RUN_DIR" group:"instance" help:"Folder of the control socket (default /run/sallyport, or DIR/run with --root)."`
+
+	conf *configuration // the file; nil until the command line is read
 }
 
 // paths are the daemon's folders and names on the host. The socket's folder is in instance, since
@@ -30,6 +35,14 @@ type paths struct {
 	Prefix4    string `name:"prefix4" placeholder:"CIDR" env:"SALLYPORT_PREFIX4" help:"IPv4 addresses for the groups' links (default 10.209.0.0/16; with --root, a /20 chosen by DIR)."`
 	Prefix6    string `name:"prefix6" placeholder:"CIDR" env:"SALLYPORT_PREFIX6" help:"IPv6 addresses for the groups' links (default fd5a:11e0:9027::/64; with --root, another one chosen by DIR)."`
 	Namespace  string `name:"containerd-namespace" placeholder:"NAME" env:"SALLYPORT_CONTAINERD_NAMESPACE" help:"Namespace of the containers in containerd (default sallyport; with --root, one made from DIR)."`
+}
+
+// daemonFlags configure the daemon. Each is also a setting of the configuration file.
+type daemonFlags struct {
+	paths
+	runtimeFlags
+	Shim     string     `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
+	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
 // layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,
@@ -87,7 +100,19 @@ func (in *instance) client(ctx context.Context) (*api.Client, error) {
 	}
 	client := api.NewClient(l.Socket()).WithPatience(patience)
 	if _, err := client.Problems(ctx); err != nil {
-		return nil, interrupted(ctx, err, "")
+		return nil, interrupted(ctx, in.explainAddress(err), "")
 	}
 	return client, nil
+}
+
+// explainAddress adds to the error of an unreachable daemon that the configuration, which may name
+// another run folder, can't be used. A verb that reaches the daemon needs nothing else of the file.
+func (in *instance) explainAddress(err error) error {
+	if in.conf == nil || in.RunDir != "" {
+		return err
+	}
+	if problem := in.conf.problem(); problem != nil {
+		return &hint.Error{Err: fmt.Errorf("%w; its run folder is unknown: %w", err, problem), Hint: "mend the configuration, or name the folder with --run-dir"}
+	}
+	return err
 }

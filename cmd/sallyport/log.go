@@ -12,7 +12,7 @@ import (
 
 // newLog returns the log of a service. Under systemd it goes to the journal, with fields. Otherwise
 // it is text on standard error.
-func newLog(ui *ui, level slog.Level) *slog.Logger {
+func newLog(ui *ui, level slog.Leveler) *slog.Logger {
 	text := slog.NewTextHandler(ui.err, &slog.HandlerOptions{Level: level})
 	if toJournal() {
 		return slog.New(&journalHandler{text: text, send: journal.Send})

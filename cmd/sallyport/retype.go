@@ -17,9 +17,12 @@ type retyper struct {
 // newRetyper returns nil if the instance is the default one, or comes from the environment, where
 // the next command finds it too.
 func newRetyper(model *kong.Application, in *instance, environ []string) *retyper {
-	flags := ""
+	flags, runDir := "", in.RunDir
+	if in.conf != nil && in.conf.file["run-dir"].Text == runDir { // the next command reads it, too
+		runDir = ""
+	}
 	for _, f := range []struct{ flag, value, env string }{
-		{"--root", in.Root, "SALLYPORT_ROOT"}, {"--run-dir", in.RunDir, "SALLYPORT_RUN_DIR"},
+		{"--root", in.Root, "SALLYPORT_ROOT"}, {"--config", in.Config, "SALLYPORT_CONFIG"}, {"--run-dir", runDir, "SALLYPORT_RUN_DIR"},
 	} {
 		if f.value != "" && envValue(environ, f.env) != f.value {
 			flags += " " + f.flag + " " + shellWord(f.value)

@@ -4,6 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/hostfile"
+	"github.com/sallyport/sallyport/spec"
 )
 
 type validateVerb struct {
@@ -11,8 +19,18 @@ type validateVerb struct {
 	All bool `help:"Print all mistakes, not only the first 20."`
 }
 
-// Run prints one line for each valid group.
+// Run prints one line for each valid group, and for each valid configuration of the daemon.
 func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
+	valid, err := v.validateConfigurations(ctx, ui)
+	if err != nil {
+		return err
+	}
+	for _, path := range valid {
+		fmt.Fprintf(ui.out, "%s: ok (the daemon's configuration)\n", path)
+	}
+	if len(valid) > 0 && len(v.Paths) == 0 {
+		return nil
+	}
 	most := mostMistakes
 	if v.All {
 		most = math.MaxInt
@@ -25,4 +43,30 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
 		fmt.Fprintf(ui.out, "%s: ok (%s, egress %s)\n", g.Name, plural(len(g.Containers), "container"), g.Egress)
 	}
 	return nil
+}
+
+// validateConfigurations takes the daemon's configurations out of the arguments, and returns their
+// paths. It prints every mistake in them. What can't be read stays, for an error of [groupArgs].
+func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui) (valid []string, err error) {
+	contents := map[string][]byte{}
+	var diags hcl.Diagnostics
+	v.Paths = slices.DeleteFunc(v.Paths, func(path string) bool {
+		if info, err := hostfile.Stat(ctx, path); err != nil || info.IsDir() {
+			return false
+		}
+		src, err := hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
+		if err != nil || !config.Is(path, src) {
+			return false
+		}
+		_, found := config.Parse(path, src)
+		contents[path], diags, valid = src, append(diags, found...), append(valid, path)
+		return true
+	})
+	if err := spec.WriteDiagnostics(ui.stderr, contents, diags, ui.color); err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		return nil, exitStatus(statusUsage)
+	}
+	return valid, nil
 }

@@ -15,6 +15,7 @@ var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim/hint"}, {pkg: "shim/logs"},
+	{pkg: "shim/config", may: []string{"spec"}},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
 	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},
 	{pkg: "shim/layout", may: []string{"spec"}},
@@ -74,7 +75,7 @@ var foreignLaw = []struct {
 	{path: "google.golang.org/grpc", only: []string{"shim/ctrd", "shim/linux/probe", "cmd/..."},
 		reason: "containerd and the grpc probe are called by it, and nothing else"},
 	// spec's diagnostics are HCL's, so all that knows a group depends on it.
-	{path: "github.com/hashicorp/hcl/v2", direct: true, only: []string{"spec", "shim/store", "cmd/..."},
+	{path: "github.com/hashicorp/hcl/v2", direct: true, only: []string{"spec", "shim/config", "shim/store", "cmd/..."},
 		reason: "others have the values of spec, and errors that are words already"},
 	{path: "github.com/zclconf/go-cty", direct: true, only: []string{"spec"}, reason: "HCL's values stay in spec"},
 	{path: "github.com/alecthomas/kong", only: []string{"cmd/..."}, reason: "the command line is the command's"},

@@ -7,6 +7,7 @@
 // The routes, with their query or body:
 //
 //	GET    /v1/version                             the daemon's version
+//	GET    /v1/configuration                       the daemon's configuration
 //	GET    /v1/groups                              status of all groups
 //	GET    /v1/groups/{group}                      status of one group
 //	GET    /v1/problems                            group files that can't be used, and why

@@ -58,6 +58,9 @@ type ServerConfig struct {
 	// Runtime returns the containerd that the daemon works with. It is called for each request for
 	// the version. Optional: if it is nil, the answer is Version alone.
 	Runtime func(ctx context.Context) string
+	// Configuration returns the daemon's configuration. Optional: if it is nil, the answer is
+	// empty.
+	Configuration func() Configuration
 	// Disks returns the disks that the daemon uses, and what fills those that are full. Optional:
 	// if it is nil, the answer has none.
 	Disks func(ctx context.Context) []host.Disk
@@ -153,6 +156,7 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"GET /v1/version", s.answers(s.version)},
+		{"GET /v1/configuration", s.answers(s.showConfiguration)},
 		{"GET /v1/groups", s.answers(s.status)},
 		{"GET /v1/groups/{group}", s.answers(s.status)},
 		{"GET /v1/problems", s.answers(s.problems)},

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/config"
+)
+
+// parsed reads a command line as run does.
+func parsed(t *testing.T, args ...string) (*cli, *kong.Context) {
+	t.Helper()
+	var c cli
+	command, err := c.parse(context.Background(), args, &ui{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &c, command
+}
+
+// rootWith returns an instance's folder with a configuration.
+func rootWith(t *testing.T, text string) (root, file string) {
+	t.Helper()
+	root = t.TempDir()
+	file = filepath.Join(root, config.FileName)
+	writeText(t, file, text)
+	return root, file
+}
+
+func writeText(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A flag goes before the environment, the environment before the file, the file before the default.
+func TestPrecedence(t *testing.T) {
+	root, file := rootWith(t, `
+log_level = "warn"
+folders {
+  run   = "/file/Run"
+  state = "/file/state"
+  logs  = "/file/logs"
+}
+containerd { shim = "host" }
+`)
+	t.Setenv("SALLYPORT_STATE_DIR", "/environ/state")
+	t.Setenv("SALLYPORT_LOG_DIR", "/environ/logs")
+	want := []api.Setting{
+		{Name: "log_level", Value: "error", Source: "--log-level"},
+		{Name: "folders.run", Value: "/file/Run", Source: file + ":4"},
+		{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"},
+		{Name: "folders.logs", Value: "/flag/logs", Source: "--log-dir"},
+		{Name: "containerd.shim", Value: "host", Source: file + ":8"},
+	}
+	for _, verb := range []string{"daemon", "doctor"} {
+		t.Run(verb, func(t *testing.T) {
+			c, command := parsed(t, "--root", root, verb, "--log-dir=/flag/logs", "--log-level=error")
+			flags := &c.Daemon.daemonFlags
+			if verb == "doctor" {
+				flags = &c.Doctor.daemonFlags
+			}
+			s, err := c.Instance.settings(command, flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, s.set); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			l, err := c.Instance.layout(flags.paths)
+			if err != nil || l.RunDir != "/file/Run" || l.StateDir != "/environ/state" || l.LogDir != "/flag/logs" || l.GroupsDir != root+"/groups.d" {
+				t.Errorf("layout %+v, %v", l, err)
+			}
+			if flags.Shim != "host" || flags.LogLevel != slog.LevelError {
+				t.Errorf("shim %s, level %s", flags.Shim, flags.LogLevel)
+			}
+		})
+	}
+	t.Run("a client finds the socket", func(t *testing.T) {
+		c, _ := parsed(t, "ps", "--root", root)
+		if l, err := c.Instance.layout(paths{}); err != nil || l.Socket() != "/file/Run/sallyport.sock" {
+			t.Errorf("socket %s, %v", l.Socket(), err)
+		}
+	})
+	t.Run("another file", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "other.hcl")
+		writeText(t, other, "containerd {\n  shim = \"group\"\n}\n")
+		t.Setenv("SALLYPORT_CONFIG", other)
+		c, _ := parsed(t, "daemon", "--root", root)
+		if c.Daemon.Shim != "group" || c.Instance.RunDir != "" {
+			t.Errorf("shim %s, run folder %s", c.Daemon.Shim, c.Instance.RunDir)
+		}
+	})
+	t.Run("a file that is named has to be there", func(t *testing.T) {
+		c, _ := parsed(t, "daemon", "--config", root+"/none.hcl")
+		if err := c.Instance.conf.problem(); err == nil || !strings.Contains(err.Error(), "none.hcl") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Every setting has a flag of the daemon and of doctor, and the default that it names.
+func TestSettingsAreFlags(t *testing.T) {
+	t.Setenv("SALLYPORT_CONFIG", os.DevNull+"/none") // a file of this machine must not count
+	c, command := parsed(t, "daemon")
+	_, doctor := parsed(t, "doctor")
+	c.Instance.conf = readConfiguration(t.Context(), "", t.TempDir())
+	s, err := c.Instance.settings(command, &c.Daemon.daemonFlags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range config.Settings {
+		if flagNamed(command, x.Flag) == nil || flagNamed(doctor, x.Flag) == nil {
+			t.Errorf("%s: no flag --%s", x.FullName(), x.Flag)
+		}
+		value, ok := s.effective[x.FullName()]
+		if !ok || value != x.Default {
+			t.Errorf("%s: the default is %q, and the file has %q", x.FullName(), value, x.Default)
+		}
+	}
+	if len(s.effective) != len(config.Settings) {
+		t.Errorf("%d settings in force, %d in the file", len(s.effective), len(config.Settings))
+	}
+}
+
+// The file that packages install is up to date, changes nothing, and is valid once its settings are
+// no comments any more.
+func TestSampleConfiguration(t *testing.T) {
+	const name = config.FileName
+	if *update {
+		writeText(t, name, config.Sample())
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config.Sample(), string(text)); diff != "" {
+		t.Errorf("%s (-settings +file), -update writes it:\n%s", name, diff)
+	}
+	if file, diags := config.Parse(name, text); len(file) > 0 || len(diags) > 0 {
+		t.Errorf("as it is: %v, %v", file, diags)
+	}
+	_, settings, _ := strings.Cut(string(text), "\n\n")
+	file, diags := config.Parse(name, []byte(regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(settings, "")))
+	if diags.HasErrors() || len(file) != len(config.Settings) {
+		t.Errorf("without the comments: %v, %v", file, diags)
+	}
+}
+
+// docs/configuration.md has one row for each setting, as the code has it.
+func TestConfigurationDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, command := parsed(t, "daemon")
+	var want []string
+	for _, s := range config.Settings {
+		value, reload := "`"+s.Default+"`", "restart"
+		if s.Default == "" {
+			value = ""
+		}
+		if s.Live {
+			reload = "reload"
+		}
+		want = append(want, fmt.Sprintf("| `%s` | `--%s`, `%s` | %s | %s | %s |",
+			s.FullName(), s.Flag, flagNamed(command, s.Flag).Envs[0], value, reload, s.About))
+	}
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `") {
+			got = append(got, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-settings +docs/configuration.md):\n%s", diff)
+	}
+}
+
+// rootsFiles is a host on which root owns every file.
+func rootsFiles(string) (inode, error) { return inode{}, nil }
+
+func TestReloadConfiguration(t *testing.T) {
+	root, file := rootWith(t, "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n")
+	t.Setenv("SALLYPORT_STATE_DIR", "/environ/state")
+	c, command := parsed(t, "--root", root, "daemon", "--table", "mine")
+	now, err := c.Instance.settings(command, &c.Daemon.daemonFlags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := c.Daemon.LogLevel
+	var log bytes.Buffer
+	look := rootsFiles
+	conf := newConfigurationInForce(now, readAgain(command, func(path string) (inode, error) { return look(path) }),
+		func(next *daemonFlags) error { level = next.LogLevel; return nil },
+		slog.New(slog.NewTextHandler(&log, nil)))
+	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
+	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
+	prefix := func(value string, line int) api.Setting {
+		return api.Setting{Name: "network.prefix4", Value: value, Source: fmt.Sprintf("%s:%d", file, line)}
+	}
+	logLevel := func(value string) api.Setting {
+		return api.Setting{Name: "log_level", Value: value, Source: file + ":1"}
+	}
+	started := api.Configuration{File: file, Settings: []api.Setting{logLevel("warn"), state, prefix("10.1.0.0/16", 3), table}}
+	for _, step := range []struct {
+		name, text string
+		look       func(string) (inode, error)
+		level      slog.Level
+		want       api.Configuration
+		log        string
+	}{
+		{"nothing changed", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, ""},
+		{"a setting that can change, and others that can't", "log_level = \"debug\"\nnetwork {\n\n  prefix4 = \"10.2.0.0/16\"\n  table = \"theirs\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, prefix("10.1.0.0/16", 3), table}, Restart: []api.Setting{prefix("10.2.0.0/16", 4)}},
+			"setting waits for a restart of the daemon"},
+		{"a mistake", "log_level = \"error\"\nnetwork {\n  prefix4 = 5\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, prefix("10.1.0.0/16", 3), table}, Restart: []api.Setting{prefix("10.2.0.0/16", 4)},
+				Problem: file + `:3:13: Wrong type: "prefix4" is text in quotes, without variables, functions or ${...}. Write: prefix4 = "10.209.0.0/16"`},
+			"configuration not read, so nothing of it changed"},
+		{"a stranger's file", "log_level = \"error\"\n", func(string) (inode, error) { return inode{uid: 1000}, nil }, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, prefix("10.1.0.0/16", 3), table}, Restart: []api.Setting{prefix("10.2.0.0/16", 4)},
+				Problem: "configuration " + file + ": / belongs to uid 1000, who could replace what the daemon runs"},
+			"configuration not read, so nothing of it changed"},
+		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
+	} {
+		log.Reset()
+		writeText(t, file, step.text)
+		look = step.look
+		conf.reload()
+		if diff := cmp.Diff(step.want, conf.show()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+		if level != step.level {
+			t.Errorf("%s: level %s, want %s", step.name, level, step.level)
+		}
+		if !strings.Contains(log.String(), step.log) || step.log == "" && log.Len() > 0 {
+			t.Errorf("%s: log %q", step.name, log.String())
+		}
+	}
+}
+
+// Without a daemon, doctor has what one would use, and the first mistake in the file.
+func TestConfigurationResults(t *testing.T) {
+	root, file := rootWith(t, "containerd {\n  shim = \"host\"\n}\n")
+	broken := filepath.Join(root, "broken.hcl")
+	writeText(t, broken, "folders {\n  stat = \"/srv\"\n  run = \"r\"\n}\n")
+	t.Setenv("SALLYPORT_TABLE", "theirs")
+	t.Setenv("SALLYPORT_STATE_DIR", "")
+	const none = "no daemon answers; one that starts now: "
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []result
+	}{
+		{"set", []string{"--prefix4=10.9.0.0/16"}, []result{
+			{OK: true, Found: none + `containerd.shim = "host" (` + file + `:2), network.prefix4 = "10.9.0.0/16" (--prefix4), network.table = "theirs" (SALLYPORT_TABLE); file ` + file}}},
+		{"mistakes", []string{"--config=" + broken}, []result{
+			{Error: broken + `:2:3: Unknown setting: There is no setting "stat" in the block folders. Did you mean "state"? Allowed are run, state, logs, groups. (and 1 more)`, Hint: "sallyport validate " + broken},
+			{OK: true, Found: none + `network.table = "theirs" (SALLYPORT_TABLE); file ` + broken}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, command := parsed(t, append([]string{"--root", root, "doctor"}, tt.args...)...)
+			own, err := c.Instance.settings(command, &c.Doctor.daemonFlags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range tt.want {
+				tt.want[i].Name = "configuration"
+			}
+			if diff := cmp.Diff(tt.want, configurationResults(t.Context(), &c.Instance, own)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

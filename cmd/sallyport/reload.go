@@ -1,0 +1,70 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/config"
+)
+
+// A configurationInForce is the configuration of a running daemon. A reload changes the settings
+// that can change while it runs. It is safe for concurrent use.
+type configurationInForce struct {
+	read  func() (settings, error)      // what a start of the daemon would read now
+	apply func(next *daemonFlags) error // puts the live settings in force, all or none
+	log   *slog.Logger
+	mu    sync.Mutex
+	now   settings
+	shown api.Configuration
+}
+
+// newConfigurationInForce begins with the settings that the daemon started with.
+func newConfigurationInForce(now settings, read func() (settings, error), apply func(*daemonFlags) error, log *slog.Logger) *configurationInForce {
+	return &configurationInForce{read: read, apply: apply, log: log, now: now, shown: api.Configuration{File: now.file, Settings: now.set}}
+}
+
+// show returns the configuration in force.
+func (c *configurationInForce) show() api.Configuration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown
+}
+
+// reload reads the configuration again. It applies what it can, and logs what waits for a restart.
+// After a mistake nothing changes.
+func (c *configurationInForce) reload() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next, err := c.read()
+	if err == nil {
+		err = c.apply(next.flags)
+	}
+	if err != nil {
+		c.log.Error("configuration not read, so nothing of it changed", "error", err, "hint", hintOf(err))
+		c.shown.Problem = err.Error()
+		return
+	}
+	shown := api.Configuration{File: next.file}
+	for _, s := range config.Settings {
+		name := s.FullName()
+		from := c.now
+		before, after := c.now.effective[name], next.effective[name]
+		switch {
+		case s.Live || before == after:
+			from = next
+			if before != after {
+				c.log.Info("setting changed", "setting", name, "value", after, "before", before)
+			}
+			c.now.effective[name] = after
+		default:
+			c.log.Warn("setting waits for a restart of the daemon", "setting", name, "value", after, "in force", before)
+			shown.Restart = append(shown.Restart, api.Setting{Name: name, Value: after, Source: next.source(name)})
+		}
+		if i := from.find(name); i >= 0 {
+			shown.Settings = append(shown.Settings, from.set[i])
+		}
+	}
+	c.now.set, c.shown = slices.Clone(shown.Settings), shown
+}

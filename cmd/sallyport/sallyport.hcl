@@ -1,0 +1,43 @@
+# The configuration of the Sallyport daemon. Every line is a comment that shows a default, or an
+# example where the description has the default. To change one, remove "# " from its line and from
+# those of its block. Flags and the environment go before this file.
+#
+#   sallyport validate /etc/sallyport/sallyport.hcl   checks it
+#   systemctl reload sallyport                        applies what can change while the daemon runs
+#   sallyport doctor                                  shows what is in force, and what waits for a restart
+
+# # Lowest level that the daemon logs: debug, info, warn or error.
+# log_level = "info"
+# # Cgroup of the groups, from the root of the hierarchy.
+# cgroup = "/sallyport"
+
+# folders {
+#   # Folder of the control socket and the namespaces. It is empty after a boot.
+#   run = "/run/sallyport"
+#   # Folder of the daemon's state, of persistent volumes and of a private containerd.
+#   state = "/var/lib/sallyport"
+#   # Folder of the containers' output.
+#   logs = "/var/log/sallyport"
+#   # Folder of the installed group files.
+#   groups = "/etc/sallyport/groups.d"
+# }
+
+# containerd {
+#   # Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.
+#   socket = "private"
+#   # Program to run as the private containerd. Default: the containerd on PATH.
+#   program = "/usr/bin/containerd"
+#   # Namespace of the containers in containerd.
+#   namespace = "sallyport"
+#   # One runc shim for each group, or one for the whole host, which takes less memory: group or host.
+#   shim = "group"
+# }
+
+# network {
+#   # IPv4 addresses for the groups' links. A group takes two of them.
+#   prefix4 = "10.209.0.0/16"
+#   # IPv6 addresses for the groups' links.
+#   prefix6 = "fd5a:11e0:9027::/64"
+#   # Name of the host's nftables table.
+#   table = "sallyport"
+# }

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Setting is one thing that an operator can set.
+type Setting struct {
+	Block   string // the block that it is in; "" if it is outside of blocks
+	Name    string
+	Flag    string // the daemon's flag, without dashes
+	Default string // without --root; "" if it is not one fixed text, and About has it
+	Example string // optional: shown where there is no Default
+	Live    bool   // a reload applies it; a change of any other waits for a restart
+	About   string // one line, for the file that packages install and for the documentation
+	check   func(text string) (problem string)
+}
+
+// FullName returns the name with its block: "folders.state".
+func (s Setting) FullName() string {
+	if s.Block == "" {
+		return s.Name
+	}
+	return s.Block + "." + s.Name
+}
+
+// example returns a value that is valid.
+func (s Setting) example() string {
+	if s.Example != "" {
+		return s.Example
+	}
+	return s.Default
+}
+
+// Settings lists every setting, block by block, in the order of the file that packages install.
+var Settings = []Setting{
+	{Name: "log_level", Flag: "log-level", Default: "info", Live: true,
+		About: "Lowest level that the daemon logs: debug, info, warn or error.", check: oneOf("debug", "info", "warn", "error")},
+	{Name: "cgroup", Flag: "cgroup-root", Default: "/sallyport",
+		About: "Cgroup of the groups, from the root of the hierarchy.", check: isPath},
+	{Block: "folders", Name: "run", Flag: "run-dir", Default: "/run/sallyport",
+		About: "Folder of the control socket and the namespaces. It is empty after a boot.", check: isPath},
+	{Block: "folders", Name: "state", Flag: "state-dir", Default: "/var/lib/sallyport",
+		About: "Folder of the daemon's state, of persistent volumes and of a private containerd.", check: isPath},
+	{Block: "folders", Name: "logs", Flag: "log-dir", Default: "/var/log/sallyport",
+		About: "Folder of the containers' output.", check: isPath},
+	{Block: "folders", Name: "groups", Flag: "groups-dir", Default: "/etc/sallyport/groups.d",
+		About: "Folder of the installed group files.", check: isPath},
+	{Block: "containerd", Name: "socket", Flag: "containerd", Example: "private",
+		About: "Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.", check: isSocket},
+	{Block: "containerd", Name: "program", Flag: "containerd-bin", Example: "/usr/bin/containerd",
+		About: "Program to run as the private containerd. Default: the containerd on PATH.", check: isPath},
+	{Block: "containerd", Name: "namespace", Flag: "containerd-namespace", Default: "sallyport",
+		About: "Namespace of the containers in containerd.", check: isNamespace},
+	{Block: "containerd", Name: "shim", Flag: "shim", Default: "group",
+		About: "One runc shim for each group, or one for the whole host, which takes less memory: group or host.", check: oneOf("group", "host")},
+	{Block: "network", Name: "prefix4", Flag: "prefix4", Default: "10.209.0.0/16",
+		About: "IPv4 addresses for the groups' links. A group takes two of them.", check: isPrefix(netip.Addr.Is4, 30, "10.209.0.0/16")},
+	{Block: "network", Name: "prefix6", Flag: "prefix6", Default: "fd5a:11e0:9027::/64",
+		About: "IPv6 addresses for the groups' links.", check: isPrefix(isIPv6, 126, "fd5a:11e0:9027::/64")},
+	{Block: "network", Name: "table", Flag: "table", Default: "sallyport",
+		About: "Name of the host's nftables table.", check: isTable},
+}
+
+// Sample returns the file that packages install: every setting as a comment, with its default.
+func Sample() string {
+	var text strings.Builder
+	text.WriteString(sampleHead)
+	for _, block := range append([]string{""}, blocks()...) {
+		indent := ""
+		if text.WriteByte('\n'); block != "" {
+			fmt.Fprintf(&text, "# %s {\n", block)
+			indent = "  "
+		}
+		for _, s := range Settings {
+			if s.Block == block {
+				fmt.Fprintf(&text, "#%s # %s\n# %s%s = %q\n", indent, s.About, indent, s.Name, s.example())
+			}
+		}
+		if block != "" {
+			text.WriteString("# }\n")
+		}
+	}
+	return text.String()
+}
+
+const sampleHead = `# The configuration of the Sallyport daemon. Every line is a comment that shows a default, or an
+# example where the description has the default. To change one, remove "# " from its line and from
+# those of its block. Flags and the environment go before this file.
+#
+#   sallyport validate /etc/sallyport/sallyport.hcl   checks it
+#   systemctl reload sallyport                        applies what can change while the daemon runs
+#   sallyport doctor                                  shows what is in force, and what waits for a restart
+`
+
+// find returns the setting of that name in the block.
+func find(block, name string) (Setting, bool) {
+	i := slices.IndexFunc(Settings, func(s Setting) bool { return s.Block == block && s.Name == name })
+	if i < 0 {
+		return Setting{}, false
+	}
+	return Settings[i], true
+}
+
+// blocks returns the names of the blocks in order.
+func blocks() (all []string) {
+	for _, s := range Settings {
+		if s.Block != "" && !slices.Contains(all, s.Block) {
+			all = append(all, s.Block)
+		}
+	}
+	return all
+}
+
+// blocksWith describes where a setting of that name belongs.
+func blocksWith(name string) (in []string) {
+	for _, s := range Settings {
+		if s.Name == name {
+			in = append(in, place(s.Block))
+		}
+	}
+	return in
+}
+
+// names returns what may be in a block. Outside of blocks these are settings and blocks.
+func names(block string) (all []string) {
+	for _, s := range Settings {
+		if s.Block == block {
+			all = append(all, s.Name)
+		}
+	}
+	if block == "" {
+		all = append(all, blocks()...)
+	}
+	return all
+}
+
+func oneOf(values ...string) func(string) string {
+	return func(text string) string {
+		if slices.Contains(values, text) {
+			return ""
+		}
+		return fmt.Sprintf("%q is none of %s. Choose one of these.", shorten(text), strings.Join(values, ", "))
+	}
+}
+
+func isPath(text string) string {
+	switch {
+	case !path.IsAbs(text):
+		return fmt.Sprintf("%q is not an absolute path. Write it from the root: \"/srv/sallyport\".", shorten(text))
+	case strings.ContainsRune(text, 0):
+		return "No path contains a NUL character. Take it out."
+	}
+	return ""
+}
+
+func isSocket(text string) string {
+	if text == "private" {
+		return ""
+	}
+	if isPath(text) != "" {
+		return fmt.Sprintf("%q is neither the absolute path of a socket, such as \"/run/containerd/containerd.sock\", nor \"private\".", shorten(text))
+	}
+	return ""
+}
+
+// namespace matches the names that containerd accepts (its package identifiers, which also limits
+// them to 76 bytes).
+var namespace = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$`)
+
+func isNamespace(text string) string {
+	if len(text) > 76 || !namespace.MatchString(text) {
+		return fmt.Sprintf("%q is no name of a namespace: use at most 76 letters and digits, with single \".\", \"_\" and \"-\" between them.", shorten(text))
+	}
+	return ""
+}
+
+// table is a name that the tool nft reads as one word (nft(8), LEXICAL CONVENTIONS).
+var table = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/\\_.-]*$`)
+
+func isTable(text string) string {
+	if len(text) > 128 || !table.MatchString(text) {
+		return fmt.Sprintf("%q is no name of a table: use a letter, and then at most 127 letters, digits, \"_\", \".\" and \"-\".", shorten(text))
+	}
+	return ""
+}
+
+func isIPv6(a netip.Addr) bool { return a.Is6() && !a.Is4In6() }
+
+// isPrefix checks a prefix as the daemon does: at most so many bits, so that it holds two links.
+func isPrefix(family func(netip.Addr) bool, most int, example string) func(string) string {
+	return func(text string) string {
+		p, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil || !family(p.Addr()):
+			return fmt.Sprintf("%q is no prefix of this family. Write it as %q.", shorten(text), example)
+		case p != p.Masked():
+			return fmt.Sprintf("%q has bits set behind its length. It would be %q.", text, p.Masked())
+		case p.Bits() > most:
+			return fmt.Sprintf("%q holds less than two links. Use a length of at most /%d.", text, most)
+		}
+		return ""
+	}
+}

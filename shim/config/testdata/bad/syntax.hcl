@@ -1,0 +1,7 @@
+folders {
+  run = "/run/x" # sound
+}
+
+network {
+  table = "x
+}

@@ -1,0 +1,2 @@
+log_level = "warn" # sound
+log_level = "info"
