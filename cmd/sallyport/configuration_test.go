@@ -200,12 +200,13 @@ func TestReloadConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	level := c.Daemon.LogLevel
+	level := &slog.LevelVar{}
+	level.Set(c.Daemon.LogLevel)
 	var log bytes.Buffer
 	look := rootsFiles
-	conf := newConfigurationInForce(now, readAgain(command, func(path string) (inode, error) { return look(path) }),
-		func(next *daemonFlags) error { level = next.LogLevel; return nil },
-		slog.New(slog.NewTextHandler(&log, nil)))
+	conf := newConfigurationInForce(now, readAgain(command, func(path string) (inode, error) { return look(path) }), level, slog.New(slog.NewTextHandler(&log, nil)))
+	var admitted api.Access
+	conf.admit = func(a api.Access) error { admitted = a; return nil }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -234,6 +235,14 @@ func TestReloadConfiguration(t *testing.T) {
 			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, prefix("10.1.0.0/16", 3), table}, Restart: []api.Setting{prefix("10.2.0.0/16", 4)},
 				Problem: "configuration " + file + ": / belongs to uid 1000, who could replace what the daemon runs"},
 			"configuration not read, so nothing of it changed"},
+		{"a group that is not there", "log_level = \"error\"\naccess {\n  readers = \"no-such-group-here\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, prefix("10.1.0.0/16", 3), table}, Restart: []api.Setting{prefix("10.2.0.0/16", 4)},
+				Problem: file + `:3: access.readers: this host has no group "no-such-group-here"`},
+			"configuration not read, so nothing of it changed"},
+		{"groups", "log_level = \"debug\"\naccess {\n  operators = \"0\"\n  readers   = \"7\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), {Name: "access.operators", Value: "0", Source: file + ":3"},
+				{Name: "access.readers", Value: "7", Source: file + ":4"}, state, prefix("10.1.0.0/16", 7), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -243,8 +252,11 @@ func TestReloadConfiguration(t *testing.T) {
 		if diff := cmp.Diff(step.want, conf.show()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
-		if level != step.level {
-			t.Errorf("%s: level %s, want %s", step.name, level, step.level)
+		if got := admitted.Operators != nil && *admitted.Operators == 0 && *admitted.Readers == 7; got != (step.name == "groups") {
+			t.Errorf("%s: admitted %+v", step.name, admitted)
+		}
+		if level.Level() != step.level {
+			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)
 		}
 		if !strings.Contains(log.String(), step.log) || step.log == "" && log.Len() > 0 {
 			t.Errorf("%s: log %q", step.name, log.String())

@@ -44,6 +44,14 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if err := runRequired(ctx, hostChecks(l, v.runtimeFlags, in.conf)); err != nil {
 		return err
 	}
+	now, err := in.settings(command, &v.daemonFlags)
+	if err != nil {
+		return err
+	}
+	access, err := now.access()
+	if err != nil {
+		return err
+	}
 	if err := makeFolders(l); err != nil {
 		return err
 	}
@@ -66,17 +74,13 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
 	}
-	now, err := in.settings(command, &v.daemonFlags)
-	if err != nil {
-		return err
-	}
-	conf := newConfigurationInForce(now, readAgain(command, lookAt), func(next *daemonFlags) error { level.Set(next.LogLevel); return nil }, log)
-	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, conf, ui.environ, log)
+	conf := newConfigurationInForce(now, readAgain(command, lookAt), level, log)
+	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, conf, access, ui.environ, log)
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
 // have ended, the private containerd last. A part that hangs is left behind.
-func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, conf *configurationInForce, environ []string, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, conf *configurationInForce, access api.Access, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -124,10 +128,11 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	if err != nil {
 		return err
 	}
-	socket, err := api.Listen(l.Socket())
+	socket, err := api.Listen(l.Socket(), access)
 	if err != nil {
 		return err
 	}
+	conf.admit = socket.Admit
 	hangup, stop := hangups()
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)

@@ -12,17 +12,33 @@ import (
 // A configurationInForce is the configuration of a running daemon. A reload changes the settings
 // that can change while it runs. It is safe for concurrent use.
 type configurationInForce struct {
-	read  func() (settings, error)      // what a start of the daemon would read now
-	apply func(next *daemonFlags) error // puts the live settings in force, all or none
+	read  func() (settings, error) // what a start of the daemon would read now
+	admit func(api.Access) error   // required before the first reload
+	level *slog.LevelVar
 	log   *slog.Logger
+
 	mu    sync.Mutex
 	now   settings
 	shown api.Configuration
 }
 
 // newConfigurationInForce begins with the settings that the daemon started with.
-func newConfigurationInForce(now settings, read func() (settings, error), apply func(*daemonFlags) error, log *slog.Logger) *configurationInForce {
-	return &configurationInForce{read: read, apply: apply, log: log, now: now, shown: api.Configuration{File: now.file, Settings: now.set}}
+func newConfigurationInForce(now settings, read func() (settings, error), level *slog.LevelVar, log *slog.Logger) *configurationInForce {
+	return &configurationInForce{read: read, level: level, log: log, now: now, shown: api.Configuration{File: now.file, Settings: now.set}}
+}
+
+// apply puts the settings in force that can change while the daemon runs. After an error nothing
+// has changed.
+func (c *configurationInForce) apply(next settings) error {
+	access, err := next.access()
+	if err != nil {
+		return err
+	}
+	if err := c.admit(access); err != nil {
+		return err
+	}
+	c.level.Set(next.flags.LogLevel)
+	return nil
 }
 
 // show returns the configuration in force.
@@ -39,7 +55,7 @@ func (c *configurationInForce) reload() {
 	defer c.mu.Unlock()
 	next, err := c.read()
 	if err == nil {
-		err = c.apply(next.flags)
+		err = c.apply(next)
 	}
 	if err != nil {
 		c.log.Error("configuration not read, so nothing of it changed", "error", err, "hint", hintOf(err))

@@ -11,6 +11,13 @@
 # # Cgroup of the groups, from the root of the hierarchy.
 # cgroup = "/sallyport"
 
+# access {
+#   # Unix group whose users may do on the control socket all that root may. So they are root. Default: none.
+#   operators = "sallyport"
+#   # Unix group whose users may see groups, events and denials there, and change nothing. Default: none.
+#   readers = "adm"
+# }
+
 # folders {
 #   # Folder of the control socket and the namespaces. It is empty after a boot.
 #   run = "/run/sallyport"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,7 +46,7 @@ func serve(env *testscript.Env, socket, calls string) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("unix", socket)
+	l, err := api.Listen(socket, api.Access{})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -209,7 +208,7 @@ func serveEvil(t *testing.T) (socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", socket)
+	l, err := api.Listen(socket, api.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}

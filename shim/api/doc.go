@@ -1,6 +1,7 @@
 // Package api is the control socket: its server, its client and the types that travel between them.
-// Root controls the daemon through it, with the command or any other program. It is HTTP and JSON
-// over a unix socket, so curl is enough:
+// Root controls the daemon through it, with the command or any other program. The configuration
+// can admit operators, who may do the same, and readers, who get what [Server] marks for them. It
+// is HTTP and JSON over a unix socket, so curl is enough:
 //
 //	curl --unix-socket /run/sallyport/sallyport.sock http://sallyport/v1/groups
 //

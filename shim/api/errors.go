@@ -70,8 +70,11 @@ func about(err error, groupName, container string) error {
 	return err
 }
 
-func onlyRoot(socket string) error {
-	return &hint.Error{Err: fmt.Errorf("the daemon at %s admits only root", socket), Hint: "run it again with sudo"}
+func notAdmitted(socket string) error {
+	return &hint.Error{
+		Err:  fmt.Errorf("the daemon at %s admits only root, and the groups that its configuration names", socket),
+		Hint: "run it again with sudo",
+	}
 }
 
 // A badRequest is a mistake in a request. Its cause is the client program, not the operator.

@@ -162,7 +162,7 @@ type daemon struct {
 func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s.sock")
-	l, err := Listen(path)
+	l, err := Listen(path, Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func startDaemon(t *testing.T, cfg ServerConfig) *daemon {
 }
 
 // serveOn is startDaemon with a listener of the test's.
-func serveOn(t *testing.T, cfg ServerConfig, path string, l net.Listener) *daemon {
+func serveOn(t *testing.T, cfg ServerConfig, path string, l *Listener) *daemon {
 	t.Helper()
 	d := &daemon{keeper: &fakeKeeper{}, socket: path, log: &buffer{}}
 	d.Client = NewClient(d.socket)

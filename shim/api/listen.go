@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -27,16 +26,17 @@ const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 // no daemon answers, and refuses if one answers. It does not prevent two daemons that start at the
 // same instant from both finding none: the caller must.
 //
-// The socket has mode 0600. Since a mode is easily changed, the listener also checks each peer: it
-// must be root or the daemon's own user.
-func Listen(path string) (net.Listener, error) {
+// The socket's group and mode let only those connect whom access admits, if one group can express
+// that. Since a mode is easily changed, the listener also checks each peer: it must be root, the
+// daemon's own user, or in a group of access.
+func Listen(path string, access Access) (*Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, &hint.Error{
 			Err:  fmt.Errorf("the path of the control socket has %d bytes, the kernel allows %d: %s", len(path), maxSocketPath, path),
 			Hint: "choose a shorter run folder",
 		}
 	}
-	l := &listener{path: path, admitted: []uint32{0, uint32(os.Geteuid())}, every: lookEvery}
+	l := &Listener{path: path, access: access, every: lookEvery}
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -94,24 +94,24 @@ func clearSocket(path string) error {
 // lookEvery is the pause between two looks at the socket's path.
 const lookEvery = time.Second
 
-// A listener accepts only connections of the admitted users. While [listener.keep] runs, it opens
-// its socket anew when the path is gone, or is another file: a script may empty /run.
-type listener struct {
-	path     string
-	admitted []uint32
-	refused  func(uid uint32) // optional; set before the first Accept
-	every    time.Duration
+// A Listener accepts only connections of admitted users. While [Listener.keep] runs, it opens its
+// socket anew when the path is gone, or is another file: a script may empty /run.
+type Listener struct {
+	path    string
+	refused func(uid uint32) // optional; set before the first Accept
+	every   time.Duration
 
 	mu     sync.Mutex
+	access Access
 	socket *net.UnixListener
 	file   fs.FileInfo // the socket's at path
 	closed bool
 }
 
-var _ net.Listener = (*listener)(nil)
+var _ net.Listener = (*Listener)(nil)
 
 // open opens a socket at the path, and closes the one before.
-func (l *listener) open() error {
+func (l *Listener) open() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -121,7 +121,10 @@ func (l *listener) open() error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Lstat(l.path)
+	var file fs.FileInfo
+	if err = l.access.grant(l.path); err == nil {
+		file, err = os.Lstat(l.path)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the control socket: %w", err), socket.Close())
 	}
@@ -134,7 +137,7 @@ func (l *listener) open() error {
 }
 
 // atPath reports whether the path is the open socket's. An error means that this is unknown.
-func (l *listener) atPath() (bool, error) {
+func (l *Listener) atPath() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, err := os.Lstat(l.path)
@@ -145,7 +148,7 @@ func (l *listener) atPath() (bool, error) {
 }
 
 // keep looks at the path until ctx ends, and opens the socket anew when it is not there any more.
-func (l *listener) keep(ctx context.Context, log *slog.Logger) {
+func (l *Listener) keep(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(l.every)
 	defer tick.Stop()
 	last := ""
@@ -171,10 +174,10 @@ func (l *listener) keep(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 // Close removes the socket from its path, if it is still there.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -188,7 +191,7 @@ func (l *listener) Close() error {
 }
 
 // current returns the open socket. It is nil after Close.
-func (l *listener) current() *net.UnixListener {
+func (l *Listener) current() *net.UnixListener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -197,7 +200,7 @@ func (l *listener) current() *net.UnixListener {
 	return l.socket
 }
 
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		socket := l.current()
 		if socket == nil {
@@ -210,12 +213,12 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peer(conn.(*net.UnixConn))
-		if err == nil && slices.Contains(l.admitted, uid) {
-			return conn, nil
+		peer, err := newPeer(conn.(*net.UnixConn))
+		if err == nil && l.rights(peer) != noRights {
+			return peer, nil
 		}
 		if err == nil && l.refused != nil {
-			l.refused(uid)
+			l.refused(peer.uid)
 		}
 		refuse(conn, l.Addr().String())
 	}
@@ -224,25 +227,8 @@ func (l *listener) Accept() (net.Conn, error) {
 // refuse answers any request with an error and closes the connection. It does not wait for the
 // client: the buffer of a new connection has room for this answer.
 func refuse(conn net.Conn, socket string) {
-	body, _ := json.Marshal(errorBody{encodeError(onlyRoot(socket))}) // marshalling strings can't fail
+	body, _ := json.Marshal(errorBody{encodeError(notAdmitted(socket))}) // marshalling strings can't fail
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	fmt.Fprintf(conn, "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
 	_ = conn.Close()
-}
-
-// peer returns the user that connected. The kernel recorded it at connect.
-func peer(conn *net.UnixConn) (uid uint32, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var cred *unix.Ucred
-	var sockopt error
-	err = raw.Control(func(fd uintptr) {
-		cred, sockopt = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err := errors.Join(err, sockopt); err != nil {
-		return 0, err
-	}
-	return cred.Uid, nil
 }

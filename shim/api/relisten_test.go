@@ -30,16 +30,16 @@ func TestSocketComesBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "run", "s.sock")
 			must(t, os.Mkdir(filepath.Dir(path), 0o711))
-			l, err := Listen(path)
+			l, err := Listen(path, Access{})
 			must(t, err)
-			l.(*listener).every = time.Millisecond
+			l.every = time.Millisecond
 			d := serveOn(t, ServerConfig{}, path, l)
 			_, err = d.Version(t.Context())
 			must(t, err)
 			for range 3 {
-				before := l.(*listener).current()
+				before := l.current()
 				tt.do(t, path)
-				for end := time.Now().Add(10 * time.Second); l.(*listener).current() == before; time.Sleep(time.Millisecond) {
+				for end := time.Now().Add(10 * time.Second); l.current() == before; time.Sleep(time.Millisecond) {
 					if time.Now().After(end) {
 						t.Fatal("there is no other socket within 10 s")
 					}
@@ -64,16 +64,16 @@ func TestSocketComesBack(t *testing.T) {
 // A daemon that took the path answers there: this one leaves it alone, also when it ends.
 func TestSocketOfAnotherStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	l, err := Listen(path)
+	l, err := Listen(path, Access{})
 	must(t, err)
 	must(t, os.Remove(path))
-	other, err := Listen(path)
+	other, err := Listen(path, Access{})
 	must(t, err)
 	defer other.Close()
-	if there, err := l.(*listener).atPath(); there || err != nil {
+	if there, err := l.atPath(); there || err != nil {
 		t.Errorf("the path is taken for the first one's: %v, %v", there, err)
 	}
-	if err := l.(*listener).open(); err == nil {
+	if err := l.open(); err == nil {
 		t.Error("it opened a socket where another daemon answers")
 	}
 	must(t, l.Close())

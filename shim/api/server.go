@@ -104,15 +104,13 @@ var errStopping = &hint.Error{
 
 // Serve answers on l until ctx ends, and closes l. At the end it sends every waiting request an
 // error, and returns nil when all connections are closed. It must be called only once.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	if ours, ok := l.(*listener); ok {
-		ours.refused = func(uid uint32) { s.Log.Warn("control socket: only root is admitted", "uid", uid) }
-		kept, end := context.WithCancel(ctx)
-		var keeping sync.WaitGroup
-		defer keeping.Wait()
-		defer end()
-		keeping.Go(func() { ours.keep(kept, s.Log) })
-	}
+func (s *Server) Serve(ctx context.Context, l *Listener) error {
+	l.refused = s.logRefused()
+	kept, end := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	defer end()
+	keeping.Go(func() { l.keep(kept, s.Log) })
 	// The cause shows a request that the daemon has ended it, rather than its caller.
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
@@ -121,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
+		ConnContext:       func(ctx context.Context, conn net.Conn) context.Context { return withRights(ctx, conn, l) },
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
@@ -145,9 +144,23 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// A route is a pattern of [http.ServeMux] and its handler.
+// logRefused returns a function that logs a refused user. One who tries again and again is logged
+// once a minute.
+func (s *Server) logRefused() func(uid uint32) {
+	var last uint32
+	var until time.Time
+	return func(uid uint32) {
+		if now := time.Now(); uid != last || now.After(until) {
+			last, until = uid, now.Add(time.Minute)
+			s.Log.Warn("control socket: a user was refused", "uid", uid)
+		}
+	}
+}
+
+// A route is a pattern of [http.ServeMux], the rights that it needs, and its handler.
 type route struct {
 	pattern string
+	needs   rights
 	handler http.Handler
 }
 
@@ -155,35 +168,35 @@ type route struct {
 // two.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET /v1/version", s.answers(s.version)},
-		{"GET /v1/configuration", s.answers(s.showConfiguration)},
-		{"GET /v1/groups", s.answers(s.status)},
-		{"GET /v1/groups/{group}", s.answers(s.status)},
-		{"GET /v1/problems", s.answers(s.problems)},
-		{"GET /v1/disks", s.answers(s.disks)},
-		{"GET /v1/groups/{group}/history", s.answers(s.history)},
-		{"GET /v1/groups/{group}/history/{generation}", s.answers(s.definition)},
-		{"POST /v1/preview", s.answers(s.preview)},
-		{"POST /v1/apply", s.streams(s.apply)},
-		{"POST /v1/groups/{group}/rollback", s.streams(s.rollback)},
-		{"DELETE /v1/groups/{group}", s.streams(s.remove)},
-		{"DELETE /v1/files/{file}", s.streams(s.removeFile)},
-		{"POST /v1/groups/{group}/restart", s.streams(s.restart)},
-		{"POST /v1/groups/{group}/stop", s.streams(ofGroup(s.Keeper.Stop))},
-		{"POST /v1/groups/{group}/start", s.streams(ofGroup(s.Keeper.Start))},
-		{"GET /v1/groups/{group}/wait", s.streams(s.wait)},
-		{"GET /v1/groups/{group}/logs", s.streams(s.logs)},
-		{"GET /v1/events", s.streams(s.events)},
-		{"POST /v1/exec", http.HandlerFunc(s.exec)},
+		{"GET /v1/version", readRights, s.answers(s.version)},
+		{"GET /v1/configuration", readRights, s.answers(s.showConfiguration)},
+		{"GET /v1/groups", readRights, s.answers(s.status)},
+		{"GET /v1/groups/{group}", readRights, s.answers(s.status)},
+		{"GET /v1/problems", readRights, s.answers(s.problems)},
+		{"GET /v1/disks", readRights, s.answers(s.disks)},
+		{"GET /v1/groups/{group}/history", readRights, s.answers(s.history)},
+		{"GET /v1/groups/{group}/history/{generation}", fullRights, s.answers(s.definition)},
+		{"POST /v1/preview", fullRights, s.answers(s.preview)},
+		{"POST /v1/apply", fullRights, s.streams(s.apply)},
+		{"POST /v1/groups/{group}/rollback", fullRights, s.streams(s.rollback)},
+		{"DELETE /v1/groups/{group}", fullRights, s.streams(s.remove)},
+		{"DELETE /v1/files/{file}", fullRights, s.streams(s.removeFile)},
+		{"POST /v1/groups/{group}/restart", fullRights, s.streams(s.restart)},
+		{"POST /v1/groups/{group}/stop", fullRights, s.streams(ofGroup(s.Keeper.Stop))},
+		{"POST /v1/groups/{group}/start", fullRights, s.streams(ofGroup(s.Keeper.Start))},
+		{"GET /v1/groups/{group}/wait", readRights, s.streams(s.wait)},
+		{"GET /v1/groups/{group}/logs", fullRights, s.streams(s.logs)},
+		{"GET /v1/events", readRights, s.streams(s.events)},
+		{"POST /v1/exec", fullRights, http.HandlerFunc(s.exec)},
 	}
 }
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
-		mux.Handle(r.pattern, r.handler)
+		mux.Handle(r.pattern, s.only(r.needs, r.handler))
 	}
-	mux.Handle("/", s.answers(s.unknown))
+	mux.Handle("/", s.only(readRights, s.answers(s.unknown)))
 	return mux
 }
 

@@ -178,7 +178,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			Hint: `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`,
 		}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, onlyRoot(c.socket)
+		return nil, notAdmitted(c.socket)
 	}
 	return nil, fmt.Errorf("reach the daemon: %w", err)
 }
@@ -186,11 +186,11 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 // checkServer refuses a socket of another user than root or our own. A stranger's could be in a
 // folder that he has prepared, and a group file may hold secrets.
 func (c *Client) checkServer(conn net.Conn) error {
-	uid, err := peer(conn.(*net.UnixConn)) // of the process that called listen
+	server, err := newPeer(conn.(*net.UnixConn)) // the process that called listen
 	if err != nil {
 		return fmt.Errorf("find out whose daemon it is: %w", err)
 	}
-	if uid != 0 && uid != uint32(os.Geteuid()) {
+	if uid := server.uid; uid != 0 && uid != uint32(os.Geteuid()) {
 		return &hint.Error{
 			Err:  fmt.Errorf("what answers at %s is no daemon of root's: it belongs to uid %d", c.socket, uid),
 			Hint: "name the folder of a daemon of root's, with --root or --run-dir",

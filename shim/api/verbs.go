@@ -73,6 +73,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 		}
 	}
 	groups, err := s.Keeper.Status(group)
+	if rightsOf(r) < fullRights {
+		groups = forReaders(groups)
+	}
 	return groupsBody{groups}, about(err, group, "")
 }
 

@@ -43,6 +43,10 @@ var Settings = []Setting{
 		About: "Lowest level that the daemon logs: debug, info, warn or error.", check: oneOf("debug", "info", "warn", "error")},
 	{Name: "cgroup", Flag: "cgroup-root", Default: "/sallyport",
 		About: "Cgroup of the groups, from the root of the hierarchy.", check: isPath},
+	{Block: "access", Name: "operators", Flag: "operators", Example: "sallyport", Live: true,
+		About: "Unix group whose users may do on the control socket all that root may. So they are root. Default: none.", check: isGroup},
+	{Block: "access", Name: "readers", Flag: "readers", Example: "adm", Live: true,
+		About: "Unix group whose users may see groups, events and denials there, and change nothing. Default: none.", check: isGroup},
 	{Block: "folders", Name: "run", Flag: "run-dir", Default: "/run/sallyport",
 		About: "Folder of the control socket and the namespaces. It is empty after a boot.", check: isPath},
 	{Block: "folders", Name: "state", Flag: "state-dir", Default: "/var/lib/sallyport",
@@ -147,6 +151,16 @@ func oneOf(values ...string) func(string) string {
 		}
 		return fmt.Sprintf("%q is none of %s. Choose one of these.", shorten(text), strings.Join(values, ", "))
 	}
+}
+
+// groupName matches what groupadd(8) accepts, and a number.
+var groupName = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_.-]*[$]?|[0-9]+)$`)
+
+func isGroup(text string) string {
+	if len(text) > 64 || !groupName.MatchString(text) {
+		return fmt.Sprintf("%q is no name of a unix group. Write a name of /etc/group, or a number.", shorten(text))
+	}
+	return ""
 }
 
 func isPath(text string) string {
