@@ -76,7 +76,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 		{"nftables", true, checkNFTables},
 		{"forwarding", false, func(context.Context) (string, error) { return checkForwarding(l.ForwardingPath()) }},
 		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
-		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l.Prefix4, l.Prefix6) }},
+		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l) }},
 		{"disks", false, func(ctx context.Context) (string, error) { return checkDisks(ctx, l, rt) }},
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},

@@ -142,8 +142,9 @@ func abstractText(v egress.Verdict) (string, error) {
 }
 
 // checkPrefixes looks for routes of the host that overlap the addresses of the groups' links.
-func checkPrefixes(prefix4, prefix6 string) (string, error) {
-	pool, err := addrs.New(prefix4, prefix6)
+// A note names groups that have others.
+func checkPrefixes(l layout.Layout) (string, error) {
+	pool, err := addrs.New(l.Prefix4, l.Prefix6)
 	if err != nil {
 		return "", unmet("write --prefix4 as 10.209.0.0/16 and --prefix6 as fd5a:11e0:9027::/64", "%w", err)
 	}
@@ -154,5 +155,17 @@ func checkPrefixes(prefix4, prefix6 string) (string, error) {
 	if err := pool.CheckRoutes(routes); err != nil {
 		return "", unmet("choose another with --prefix4 or --prefix6", "%w", err)
 	}
-	return strings.Join([]string{prefix4, prefix6}, ", "), nil
+	n, err := network.New(network.Config{Layout: l})
+	if err != nil {
+		return "", err
+	}
+	kept, err := n.KeepAddresses()
+	if err != nil {
+		return "", err
+	}
+	found := strings.Join([]string{l.Prefix4, l.Prefix6}, ", ")
+	if len(kept) > 0 {
+		return "", &note{text: found + ". Groups with addresses of an earlier pool: " + strings.Join(kept, ", "), hint: "they keep them until they are stopped and started: sallyport stop GROUP, then start"}
+	}
+	return found, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/netns/firewall"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 func TestNewEnough(t *testing.T) {
@@ -48,7 +49,7 @@ func TestCheckPrefixesRefuses(t *testing.T) {
 		{"bits behind the length", "10.209.0.0/16", "fd5a:11e0:9027::1/64", "fd5a:11e0:9027::1/64"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := checkPrefixes(c.prefix4, c.prefix6)
+			_, err := checkPrefixes(layout.Layout{Prefix4: c.prefix4, Prefix6: c.prefix6})
 			if err == nil || !strings.Contains(err.Error(), c.want) || hintOf(err) == "" {
 				t.Errorf("got %v, want an error with %s and a hint", err, c.want)
 			}

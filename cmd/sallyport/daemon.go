@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -95,6 +96,13 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	network, err := network.New(net)
 	if err != nil {
 		return err
+	}
+	kept, err := network.KeepAddresses()
+	if err != nil {
+		return err
+	}
+	if len(kept) > 0 {
+		log.Warn("groups keep addresses outside of the pool until they are stopped and started", "groups", strings.Join(kept, ", "))
 	}
 	cgroups, err := cgroups.New(l, log)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 )
 
 // ErrFull means that every pair is in use.
@@ -103,6 +104,36 @@ func (p Pool) Holding(a netip.Addr) (Pair, bool) {
 		return Pair{}, false
 	}
 	return p.pair(n), true
+}
+
+// PairOf returns the pair that has these ends of a group, one of each family at most. It need not
+// be in a pool.
+func PairOf(group ...netip.Addr) (pair Pair) {
+	for _, a := range group {
+		host := netip.PrefixFrom(a, a.BitLen()-1).Masked().Addr()
+		if a.Is4() {
+			pair.Host4, pair.Group4 = host, a
+		} else {
+			pair.Host6, pair.Group6 = host, a
+		}
+	}
+	return pair
+}
+
+// Gives reports whether all these ends of one group are of the same pair of the pool. That pair may
+// have one more.
+func (p Pool) Gives(group []netip.Addr) bool {
+	for _, a := range group {
+		pair, ok := p.Holding(a)
+		if !ok || pair.anyMissing(group) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p Pair) anyMissing(group []netip.Addr) bool {
+	return slices.ContainsFunc(group, func(a netip.Addr) bool { return !slices.Contains(p.Group(), a) })
 }
 
 // Contains reports whether an address is in one of the prefixes.

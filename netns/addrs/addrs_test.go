@@ -94,6 +94,9 @@ func TestPairs(t *testing.T) {
 				t.Fatalf("%s is of %v, want %v", a, back, pair)
 			}
 		}
+		if back := PairOf(pair.Group()...); back != pair || !p.Gives(pair.Group()) || !p.Gives(pair.Group()[:1]) {
+			t.Fatalf("%v comes back as %v, or is none of the pool's", pair, back)
+		}
 	})
 }
 
@@ -143,3 +146,28 @@ func TestCheckRoutes(t *testing.T) {
 }
 
 func equal(a, b netip.Addr) bool { return a == b }
+
+func TestGivesNot(t *testing.T) {
+	p := mustNew(t, "10.209.0.0/16", "fd00::/64")
+	for _, tt := range []struct {
+		name  string
+		group []string
+	}{
+		{"elsewhere", []string{"10.77.0.1", "fd77::1"}},
+		{"IPv4 elsewhere", []string{"10.77.0.1", "fd00::1"}},
+		{"IPv6 elsewhere", []string{"10.209.0.1", "fd77::1"}},
+		{"two pairs", []string{"10.209.0.1", "fd00::3"}},
+		{"the host's end", []string{"10.209.0.0"}},
+	} {
+		var group []netip.Addr
+		for _, a := range tt.group {
+			group = append(group, netip.MustParseAddr(a))
+		}
+		if p.Gives(group) {
+			t.Errorf("%s: %v is the pool's", tt.name, group)
+		}
+	}
+	if !p.Gives(nil) {
+		t.Error("no address is another pool's")
+	}
+}

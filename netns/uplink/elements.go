@@ -118,6 +118,24 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 	return out, err
 }
 
+// Sources returns the groups' addresses by link, as the table has them. Without a table there are
+// none.
+func (u *Uplink) Sources() (map[string][]netip.Addr, error) {
+	found := map[string][]netip.Addr{}
+	err := u.locked(func(conn *ruleset.Conn) error {
+		all, err := u.read(conn)
+		for _, set := range []string{source4, source6} {
+			for _, x := range all[set] {
+				if a, ok := netip.AddrFromSlice(x.Key[16:]); ok {
+					found[linkOf(x.Key)] = append(found[linkOf(x.Key)], a)
+				}
+			}
+		}
+		return err
+	})
+	return found, err
+}
+
 // diff returns the elements to add and to delete so that the table holds exactly the entry for its
 // link. Published ports that lead to one of the link's addresses belong to the link.
 func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error) {

@@ -69,7 +69,7 @@ func (r rights) mayOpen(link string, f conntrack.Flow) bool {
 		port := ruleset.Key(name, to.AsSlice(), []byte{f.Protocol}, ruleset.Port(f.To.Port()))
 		return r.holds(pick(to, allowed.Host4, allowed.Host6), host, to) || r.holds(pick(to, allowed.Port4, allowed.Port6), port, to)
 	}
-	for _, p := range append(slices.Clone(r.config.Reserved), r.config.Prefix4, r.config.Prefix6) {
+	for _, p := range slices.Concat(r.config.Reserved, r.config.prefixes()) {
 		if p.IsValid() && p.Contains(to) {
 			return false
 		}

@@ -66,6 +66,11 @@ func createTable(c Config, strangers Strangers) ruleset.Table {
 	}
 }
 
+// prefixes returns all that the groups' addresses are out of. Prefix6 may be invalid.
+func (c Config) prefixes() []netip.Prefix {
+	return append([]netip.Prefix{c.Prefix4, c.Prefix6}, c.Earlier...)
+}
+
 func createSets() []ruleset.Set {
 	ifname, addr4, addr6 := nftables.TypeIFName, nftables.TypeIPAddr, nftables.TypeIP6Addr
 	proto, port := nftables.TypeInetProto, nftables.TypeInetService
@@ -135,7 +140,7 @@ func fromGroups(c Config) []ruleset.Rule {
 		ruleset.NewRule("of no connection", ruleset.OpensNoTCP(), ruleset.Count(chainStray), ruleset.RejectTCP()),
 		ruleset.NewRule("has an allow list", ruleset.In(restricted, ruleset.FieldIIFName), ruleset.Goto(listed)),
 	}
-	for _, p := range append(slices.Clone(c.Reserved), c.Prefix4, c.Prefix6) {
+	for _, p := range slices.Concat(c.Reserved, c.prefixes()) {
 		if p.IsValid() {
 			rules = append(rules, ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(refuse)))
 		}
@@ -199,7 +204,7 @@ func toPublished() []ruleset.Rule {
 // packets from the host's own loopback to a published port an address that the group can answer.
 func masqueradeRules(c Config) []ruleset.Rule {
 	var rules []ruleset.Rule
-	for _, p := range []netip.Prefix{c.Prefix4, c.Prefix6} {
+	for _, p := range c.prefixes() {
 		if p.IsValid() {
 			rules = append(rules, ruleset.NewRule("", ruleset.SourceIn(p), ruleset.NotIn(links, ruleset.FieldOIFName), ruleset.Masquerade()))
 		}

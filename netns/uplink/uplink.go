@@ -23,6 +23,9 @@ type Config struct {
 	Table   string       // required: name of the inet table
 	Prefix4 netip.Prefix // required: the links' addresses are out of it
 	Prefix6 netip.Prefix // optional
+	// Earlier are prefixes of links that have addresses of an earlier configuration. They are
+	// treated as Prefix4 and Prefix6.
+	Earlier []netip.Prefix
 	// Forwarding is the file that remembers which links could not reach each other before
 	// [Uplink.Ensure] turned forwarding on, until the host boots again: see [ReadStrangers]. Who
 	// removes it lets them. Empty means that all of them may.

@@ -3,9 +3,11 @@ package network
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/addrs"
+	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
@@ -20,7 +22,7 @@ func (n *Network) pair(group string) (addrs.Pair, error) {
 	if err != nil {
 		return addrs.Pair{}, err
 	}
-	pair, ok := n.findPair(own)
+	pair, ok := n.findPair(group, own)
 	if !ok {
 		if pair, err = n.choosePair(group); err != nil {
 			return pair, err
@@ -30,8 +32,47 @@ func (n *Network) pair(group string) (addrs.Pair, error) {
 	return pair, nil
 }
 
-// findPair returns the pair that one of the addresses belongs to.
-func (n *Network) findPair(own []netip.Addr) (addrs.Pair, bool) {
+// KeepAddresses finds the groups whose links have other addresses than the pool would give them,
+// because an earlier daemon had another pool. Those links keep their addresses until they are
+// removed. It returns the names of the groups, sorted. It must be called before every other method.
+func (n *Network) KeepAddresses() ([]string, error) {
+	groups, err := n.links()
+	if err != nil {
+		return nil, err
+	}
+	sources, err := n.uplink.Sources()
+	if err != nil {
+		return nil, err
+	}
+	var kept []string
+	var prefixes []netip.Prefix
+	for _, group := range groups {
+		own := slices.DeleteFunc(sources[n.linkName(group)], func(a netip.Addr) bool { return a.Is6() && !n.pool.Prefix6.IsValid() })
+		if n.pool.Gives(own) {
+			continue
+		}
+		kept = append(kept, group)
+		n.earlier[group] = addrs.PairOf(own...)
+		for _, a := range own {
+			if !n.pool.Contains(a) {
+				prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()-1).Masked())
+			}
+		}
+	}
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	slices.Sort(kept)
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	n.uplink, err = uplink.New(uplinkConfig(n.layout, n.pool, prefixes))
+	return kept, err
+}
+
+// findPair returns the pair that one of the addresses of a group's link belongs to.
+func (n *Network) findPair(group string, own []netip.Addr) (addrs.Pair, bool) {
+	if pair, ok := n.earlier[group]; ok && slices.ContainsFunc(pair.Host(), func(a netip.Addr) bool { return slices.Contains(own, a) }) {
+		return pair, true
+	}
 	for _, a := range own {
 		if pair, ok := n.pool.Holding(a); ok {
 			return pair, true

@@ -171,7 +171,7 @@ func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 func (d *Drift) describeLink(want *spec.Group) []string {
 	n := d.network
 	own, _, err := netns.LinkAddresses(n.linkName(want.Name))
-	pair, ok := n.findPair(own)
+	pair, ok := n.findPair(want.Name, own)
 	if err != nil || !ok {
 		return []string{"its link"}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path"
 	"slices"
@@ -49,6 +50,7 @@ type Network struct {
 	pool     addrs.Pool
 	uplink   *uplink.Uplink
 	cgroups  cgroup.Hierarchies
+	earlier  map[string]addrs.Pair // by group; see [Network.KeepAddresses], which alone writes it
 
 	mu            sync.Mutex
 	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet
@@ -78,20 +80,27 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	up, err := uplink.New(uplinkConfig(c.Layout, pool))
+	up, err := uplink.New(uplinkConfig(c.Layout, pool, nil))
 	if err != nil {
 		return nil, err
 	}
 	return &Network{
 		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups,
-		assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
+		earlier: map[string]addrs.Pair{}, assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
 	}, nil
 }
 
 // uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.
-func uplinkConfig(l layout.Layout, pool addrs.Pool) uplink.Config {
+// earlier are prefixes of links whose addresses are not in the pool.
+func uplinkConfig(l layout.Layout, pool addrs.Pool, earlier []netip.Prefix) uplink.Config {
+	reserved := append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))
+	for _, p := range earlier {
+		if p.Addr().Is4() {
+			reserved = append(reserved, spec.NAT64(p))
+		}
+	}
 	return uplink.Config{Table: l.Table, Forwarding: l.ForwardingPath(), Unjudged: l.UnjudgedPath(), Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
-		Reserved: append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))}
+		Earlier: earlier, Reserved: reserved}
 }
 
 // SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start. The
@@ -188,7 +197,7 @@ func (n *Network) opened(ns *os.File, group string) ([]egress.Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	pair, ok := n.findPair(own)
+	pair, ok := n.findPair(group, own)
 	if !ok {
 		return nil, nil
 	}

@@ -169,7 +169,7 @@ func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []
 	if err != nil {
 		return n.unknown(group, err), nil
 	}
-	pair, ok := n.findPair(own)
+	pair, ok := n.findPair(group, own)
 	var shown []string
 	if ok {
 		for _, a := range pair.Group() {
