@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bufio"
 	"bytes"
 	"fmt"
@@ -66,7 +67,7 @@ func TestUnitsStartWhatThereIs(t *testing.T) {
 	for _, file := range unitFiles {
 		u := readUnit(t, file)
 		var c cli
-		parser := kong.Must(&c, kong.Name("sallyport"), kong.Exit(func(int) { t.Fatal("exits") }))
+		parser := kong.Must(&c, kong.Name("sallyport"), kong.Exit(func(int) { t.Fatal("exits") }), kong.BindTo(t.Context(), (*context.Context)(nil)))
 		for _, command := range slices.Concat(u["Service.ExecStart"], u["Service.ExecCondition"]) {
 			args := strings.Fields(command)
 			if args[0] != "/usr/bin/sallyport" { // make install puts the real path there
