@@ -124,10 +124,7 @@ func cloneMount(pid uint32, path string) (tree int, err error) {
 		return -1, err
 	}
 	defer ns.Close()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+	onOwnThread(func() {
 		if err = unix.Unshare(unix.CLONE_FS); err != nil {
 			return
 		}
@@ -135,9 +132,25 @@ func cloneMount(pid uint32, path string) (tree int, err error) {
 			return
 		}
 		tree, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	})
+	return tree, err
+}
+
+// onOwnThread runs do on a thread that ends afterwards. Go can't end the first thread of the
+// process: it would stay where do has left it. So that one waits for another.
+func onOwnThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			onOwnThread(do)
+			runtime.UnlockOSThread()
+			return
+		}
+		do()
 	}()
 	<-done
-	return tree, err
 }
 
 // attach moves a copy of a mount to a path. A container may have had it read-only.
