@@ -75,7 +75,11 @@ func (u *Uplink) setUnjudged(addresses []netip.Addr) error {
 	}
 	if u.config.Unjudged != "" {
 		if err := writeFile(u.config.Unjudged, text.String()); err != nil {
-			return fmt.Errorf("record whose flows are to be judged: %w", err)
+			// The disk is full, and rules don't wait for it. Without a file, the flows of all
+			// groups are judged.
+			if gone := os.Remove(u.config.Unjudged); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+				return fmt.Errorf("record whose flows are to be judged: %w", err)
+			}
 		}
 	}
 	u.pending = addresses

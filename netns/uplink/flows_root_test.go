@@ -72,6 +72,42 @@ func TestRootFlowsAreLeftToTheNextDaemon(t *testing.T) {
 	}
 }
 
+// Rules change although whose flows are to be judged can't be recorded, as on a full disk. The next
+// daemon judges those of all groups.
+func TestRootRulesDoNotWaitForADisk(t *testing.T) {
+	s := newHarness(t)
+	forgetFlows(t)
+	c := config("sallyport")
+	c.Unjudged = filepath.Join(t.TempDir(), "unjudged")
+	u := must(New(c))(t)
+	s.one.Publish = []Publish{{Protocol: "tcp", Host: 8443, Port: 443}, {Protocol: "tcp", Host: 8444, Port: 443}}
+	put(t, u, s.one, s.two)
+	open(t, s, 8443)
+	open(t, s, 8444)
+	if err := os.MkdirAll(filepath.Join(c.Unjudged+".new", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.one.Publish = s.one.Publish[1:]
+	put(t, u, s.one)
+	if got := ports(t); len(got) != 1 || got[0] != 8444 {
+		t.Errorf("flows to ports %v are open, want 8444 alone", got)
+	}
+	if _, err := os.Stat(c.Unjudged); err == nil {
+		t.Error("there is a file, with what was to be judged before")
+	}
+	if err := os.RemoveAll(c.Unjudged + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	next := must(New(c))(t)
+	if inForce(t, next, s.one) {
+		t.Error("the next daemon judges nothing")
+	}
+	put(t, next, s.one, s.two)
+	if !inForce(t, next, s.one) {
+		t.Error("not in force, although the flows are judged")
+	}
+}
+
 // The flows of a group whose entry is gone are not judged with those of another group.
 func TestRootFlowsOfAnEntryThatIsGone(t *testing.T) {
 	s := newHarness(t)

@@ -374,3 +374,31 @@ func TestRootFlowsAreRememberedFromTheHost(t *testing.T) {
 		})
 	}
 }
+
+// Rules come into force whether or not the host can list its flows: a door that stands open is
+// worse than a lost answer.
+func TestRootRulesDoNotWaitForFlows(t *testing.T) {
+	h := newHarness(t, nil)
+	h.net.flows = func(...netip.Addr) ([]conntrack.Flow, error) { return nil, conntrack.ErrUnsupported }
+	open := func() {
+		t.Helper()
+		netnstest.NFT(t, h.ns, "", "delete table inet sallyport")
+		if ok, err := egress.Denies(h.ns); ok || err != nil {
+			t.Fatalf("without a table, denies: %v, %v: this proves nothing", ok, err)
+		}
+	}
+	open()
+	if err := h.net.Seal(t.Context(), h.group.Name); err != nil {
+		t.Errorf("seal: %v", err)
+	}
+	if ok, err := egress.Denies(h.ns); !ok || err != nil {
+		t.Errorf("sealed, denies: %v, %v; want yes", ok, err)
+	}
+	open()
+	if err := h.net.Admit(t.Context(), h.group); err != nil {
+		t.Errorf("admit: %v", err)
+	}
+	if state := h.net.Observe(t.Context(), h.group.Name, h.group); state.Rules != host.Present {
+		t.Errorf("admitted: %+v", state)
+	}
+}

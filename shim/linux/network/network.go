@@ -50,7 +50,8 @@ type Network struct {
 	pool     addrs.Pool
 	uplink   *uplink.Uplink
 	cgroups  cgroup.Hierarchies
-	earlier  map[string]addrs.Pair // by group; see [Network.KeepAddresses], which alone writes it
+	flows    func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
+	earlier  map[string]addrs.Pair                         // by group; see [Network.KeepAddresses], which alone writes it
 
 	mu            sync.Mutex
 	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet
@@ -85,7 +86,7 @@ func New(c Config) (*Network, error) {
 		return nil, err
 	}
 	return &Network{
-		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups,
+		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups, flows: conntrack.With,
 		earlier: map[string]addrs.Pair{}, assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
 	}, nil
 }
@@ -137,11 +138,7 @@ func (n *Network) Seal(_ context.Context, group string) error {
 	if ok, err := egress.Denies(ns); err != nil || ok {
 		return err
 	}
-	policy := egress.Policy{Mode: egress.Sealed}
-	if policy.Opened, err = n.opened(ns, group); err != nil {
-		return err
-	}
-	_, err = egress.Apply(ns, policy)
+	_, err = egress.Apply(ns, egress.Policy{Mode: egress.Sealed, Opened: n.opened(ns, group)})
 	return err
 }
 
@@ -159,9 +156,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	defer ns.Close()
-	if policy.Opened, err = n.opened(ns, want.Name); err != nil {
-		return err
-	}
+	policy.Opened = n.opened(ns, want.Name)
 	before, err := netns.ReservedPorts(ns)
 	if err != nil {
 		return err
@@ -188,8 +183,21 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 }
 
 // opened returns the UDP flows that the group has open, as the host tracks them, if its rules don't
-// remember them: those of an older daemon, or none.
-func (n *Network) opened(ns *os.File, group string) ([]egress.Flow, error) {
+// remember them: those of an older daemon, or none. Rules don't wait for it: if the flows can't be
+// read, those that wait for an answer lose it.
+func (n *Network) opened(ns *os.File, group string) (out []egress.Flow) {
+	flows, err := n.unremembered(ns, group)
+	if err != nil {
+		n.log.Warn("the flows that are open could not be read", "group", group, "error", err)
+	}
+	for _, f := range flows {
+		out = append(out, egress.Flow{Remote: f.To, Port: f.From.Port()})
+	}
+	return out
+}
+
+// unremembered returns what the host tracks of UDP that the group has opened.
+func (n *Network) unremembered(ns *os.File, group string) ([]conntrack.Flow, error) {
 	if ok, err := egress.Remembers(ns); err != nil || ok {
 		return nil, err
 	}
@@ -201,17 +209,10 @@ func (n *Network) opened(ns *os.File, group string) ([]egress.Flow, error) {
 	if !ok {
 		return nil, nil
 	}
-	flows, err := conntrack.With(pair.Group()...)
-	if err != nil {
-		return nil, explainFlows(err)
-	}
-	var out []egress.Flow
-	for _, f := range flows {
-		if f.Protocol == unix.IPPROTO_UDP && slices.Contains(pair.Group(), f.From.Addr()) {
-			out = append(out, egress.Flow{Remote: f.To, Port: f.From.Port()})
-		}
-	}
-	return out, nil
+	flows, err := n.flows(pair.Group()...)
+	return slices.DeleteFunc(flows, func(f conntrack.Flow) bool {
+		return f.Protocol != unix.IPPROTO_UDP || !slices.Contains(pair.Group(), f.From.Addr())
+	}), err
 }
 
 // explainFlows adds a hint if the kernel can't list the flows that it tracks.
