@@ -110,7 +110,7 @@ func (u *Uplink) judge(conn *ruleset.Conn, due func(addr netip.Addr, hasEntry bo
 	if len(now) == 0 {
 		return nil
 	}
-	flows, err := conntrack.With(now...)
+	flows, err := u.flows(now...)
 	if err != nil {
 		return err
 	}

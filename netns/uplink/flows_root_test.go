@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -104,6 +105,36 @@ func TestRootRulesDoNotWaitForADisk(t *testing.T) {
 	}
 	put(t, next, s.one, s.two)
 	if !inForce(t, next, s.one) {
+		t.Error("not in force, although the flows are judged")
+	}
+}
+
+// The table and its entries come into force although the kernel can't list its flows. The caller
+// learns that these are not judged.
+func TestRootEntriesDoNotWaitForFlows(t *testing.T) {
+	s := newHarness(t)
+	forgetFlows(t)
+	c := config("sallyport")
+	c.Unjudged = filepath.Join(t.TempDir(), "unjudged")
+	put(t, s.uplink, s.one, s.two)
+	u := must(New(c))(t) // without a file: the flows of all are to be judged
+	u.flows = func(...netip.Addr) ([]conntrack.Flow, error) { return nil, conntrack.ErrUnsupported }
+	if err := u.Ensure(); err != nil {
+		t.Errorf("ensure: %v", err)
+	}
+	s.one.Publish = []Publish{{Protocol: "tcp", Host: 8445, Port: 443}}
+	if err := u.Put(s.one); !errors.Is(err, conntrack.ErrUnsupported) {
+		t.Errorf("put: %v, want that flows can't be listed", err)
+	}
+	if !inForce(t, s.uplink, s.one) {
+		t.Error("the table lacks the entry")
+	}
+	if inForce(t, u, s.one) {
+		t.Error("in force, with flows that nobody has judged")
+	}
+	u.flows = conntrack.With
+	put(t, u, s.one)
+	if !inForce(t, u, s.one) {
 		t.Error("not in force, although the flows are judged")
 	}
 }

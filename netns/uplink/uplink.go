@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sallyport/sallyport/netns/conntrack"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -52,8 +53,9 @@ type Uplink struct {
 	known   elements // as of knownAt
 	knownAt ruleset.Generation
 
-	pending      []netip.Addr // see unjudged
-	unjudgedRead bool         // pending has what the file had
+	flows        func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
+	pending      []netip.Addr                                  // see unjudged
+	unjudgedRead bool                                          // pending has what the file had
 }
 
 // An Entry has the rights of one link. A link's name is that of its host's end.
@@ -82,7 +84,7 @@ func New(c Config) (*Uplink, error) {
 	if len(c.Reserved) == 0 {
 		return nil, errors.New("uplink: no reserved prefixes: groups would reach metadata services")
 	}
-	return &Uplink{config: c, table: createTable(c, nil), forwarded: map[string]bool{}}, nil
+	return &Uplink{config: c, table: createTable(c, nil), forwarded: map[string]bool{}, flows: conntrack.With}, nil
 }
 
 // Ensure makes the table and then turns forwarding on. A correct table is left alone. Entries
@@ -99,9 +101,9 @@ func (u *Uplink) Ensure() error {
 			return err
 		}
 		u.outdated = false
-		if err := u.judge(conn, withEntry); err != nil {
-			return err
-		}
+		// Entries don't wait for flows. What is not judged now is not in force, and Put returns
+		// why.
+		_ = u.judge(conn, withEntry)
 		return forward(u.families())
 	})
 }
