@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -282,6 +284,41 @@ func TestRootInstallOnAFullDisk(t *testing.T) {
 	}
 	if results[true] == 0 || results[false] == 0 {
 		t.Errorf("%d applies were accepted and %d refused", results[true], results[false])
+	}
+}
+
+// The folder of group files is on a file system that gives no answer. The state folder is opened
+// all the same.
+func TestRootOpenWithADeadFolder(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	for _, groups := range []string{"none", "one"} {
+		s, l := newStore(t)
+		if groups == "one" {
+			if _, err := s.Install(applied("job.hcl", hosttest.Job), group.Origin{By: group.ByApply}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Load()
+		s = store.New(l)
+		fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Skip("the kernel has no FUSE: ", err)
+		}
+		if err := unix.Mount("dead", l.GroupsDir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)); err != nil {
+			t.Fatal(err)
+		}
+		opened := make(chan error, 1)
+		go func() { opened <- s.Open() }()
+		select {
+		case err = <-opened:
+		case <-time.After(5 * time.Second):
+			t.Errorf("with %s group, Open waits", groups)
+		}
+		if err := errors.Join(err, unix.Close(fuse), unix.Unmount(l.GroupsDir, unix.MNT_DETACH)); err != nil {
+			t.Errorf("with %s group: %v", groups, err)
+		}
 	}
 }
 

@@ -244,15 +244,24 @@ func (s *Store) dropUnfinished() (err error) {
 		filepath.Join(filepath.Dir(s.appliedPath("x")), temporary), filepath.Join(filepath.Dir(s.wantedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.historyPath("x")), temporary), filepath.Join(filepath.Dir(s.endedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.restartsPath("x")), temporary), filepath.Join(filepath.Dir(s.stoppedPath("x")), temporary),
-		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary), s.filePath(temporary),
+		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary),
 	} {
 		err = errors.Join(err, s.dropMatching(pattern, func(string) bool { return false }))
+	}
+	ctx, cancel := soon()
+	defer cancel()
+	entries, _ := hostfile.ReadDir(ctx, s.layout.GroupsDir) // the first reading reports the error
+	for _, e := range entries {
+		if ours, _ := filepath.Match(temporary, e.Name()); ours {
+			err = errors.Join(err, s.drop(s.filePath(e.Name()), whole))
+		}
 	}
 	return err
 }
 
 // makeFolders makes the missing folders. It does not make the folder of group files if there are
-// wanted groups: an empty folder would mean that they are to be removed.
+// wanted groups: an empty folder would mean that they are to be removed. It does not wait for the
+// file system of that folder.
 func (s *Store) makeFolders() error {
 	for _, dir := range []string{
 		filepath.Dir(s.appliedPath("x")), filepath.Dir(s.wantedPath("x")), filepath.Dir(s.stoppedPath("x")),
@@ -271,6 +280,11 @@ func (s *Store) makeFolders() error {
 		if paths, err := filepath.Glob(known + "*"); err != nil || len(paths) > 0 {
 			return err
 		}
+	}
+	ctx, cancel := soon()
+	defer cancel()
+	if _, err := hostfile.Stat(ctx, s.layout.GroupsDir); !errors.Is(err, fs.ErrNotExist) {
+		return nil // it is there, or the reading of it reports the error
 	}
 	return os.MkdirAll(s.layout.GroupsDir, 0o755)
 }
