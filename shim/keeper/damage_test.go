@@ -321,3 +321,33 @@ func testDamage(t *testing.T, pattern, what, how string) {
 		t.Errorf("the promise was broken:\n%s", strings.Join(v, "\n"))
 	}
 }
+
+// An apply fails while another one of the same text, with other variables, is accepted. That one
+// counts.
+func TestAnApplyWithOtherVariablesIsNotTakenBack(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("job.hcl", job)
+		apply := func(tag string, progress func(string)) error {
+			b := bundles("shop.hcl", tagged)
+			b[0].Vars = map[string]string{"tag": tag}
+			return h.keeper.Apply(t.Context(), b, progress)
+		}
+		h.host.FailNext("create web", errBoom)
+		var second error
+		begun := false
+		first := apply("1", func(line string) {
+			if !begun && strings.Contains(line, "create") {
+				begun = true
+				synctest.Wait() // the creation has failed
+				second = apply("2", nil)
+			}
+		})
+		if !begun || !errors.Is(first, errBoom) || second != nil {
+			t.Errorf("the first apply: %v; the second: %v", first, second)
+		}
+		st, err := h.keeper.Status("shop")
+		if err != nil || len(st) != 1 || !strings.HasSuffix(st[0].Containers[len(st[0].Containers)-1].Image, "web:2") {
+			t.Errorf("status %+v, %v", st, err)
+		}
+	})
+}

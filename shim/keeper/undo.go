@@ -158,8 +158,9 @@ func (c *change) runnerOf(name string) *runner.Runner {
 	return r
 }
 
-// is reports whether the installed file is still the one of the change.
+// is reports whether the installed file is still the one of the change, with its variables and the
+// files that it names.
 func (c *change) is(now group.Bundle) bool {
 	ours := c.files[slices.IndexFunc(c.files, func(b group.Bundle) bool { return b.Name == now.Name })]
-	return bytes.Equal(now.HCL, ours.HCL)
+	return bytes.Equal(now.HCL, ours.HCL) && now.Path == ours.Path && maps.Equal(now.Vars, ours.Vars) && maps.EqualFunc(now.Files, ours.Files, bytes.Equal)
 }
