@@ -264,6 +264,51 @@ func TestADamagedGroupIsStoppedBeforeTheFirstLoad(t *testing.T) {
 	})
 }
 
+// All that is known of a group is its history. It is stopped before the first load, and while its
+// file is broken. It starts from a file that is right, once it is asked to.
+func TestAGroupThatIsLostIsStopped(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		withHarness(t, func(t *testing.T, h *harness) {
+			h.mustApply("shop.hcl", shop, "slow.hcl", calm)
+			h.end()
+			for _, name := range []string{"wanted/shop.json", "generations/shop.1.json"} {
+				if err := os.Remove(filepath.Join(h.layout.StateDir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if broken {
+				h.put("shop.hcl", "group {")
+			}
+			h.put("slow.hcl", hangs)
+			answer := h.withHangs()
+			h.begin()
+			h.atOnce("stop", func() error { _, err := h.stop("shop"); return err })
+			check := func(when string) {
+				t.Helper()
+				if st := h.status("shop"); st.State != group.Stopped || strings.Contains(h.host.String(), "shop") {
+					t.Errorf("broken %v: %s: %+v\n%s", broken, when, st, h.host)
+				}
+			}
+			check("before the first load")
+			answer()
+			h.wait(time.Second)
+			check("after it")
+			if broken {
+				h.atOnce("stop again", func() error { _, err := h.stop("shop"); return err })
+				if err := h.start("shop"); err == nil || !strings.Contains(err.Error(), "is lost") {
+					t.Errorf("start while the file is broken: %v", err)
+				}
+				h.put("shop.hcl", shop)
+				h.notice()
+				h.checkStopped("shop")
+			}
+			if err := h.start("shop"); err != nil || h.host.Running("shop") != 3 {
+				t.Errorf("broken %v: start: %v\n%s", broken, err, h.host)
+			}
+		})
+	}
+}
+
 // A daemon that is ended during its first load ends, and has changed nothing.
 func TestKeeperEndsDuringItsFirstLoad(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {

@@ -88,7 +88,7 @@ func (k *Keeper) stopKnown(name string, waiter *runner.Waiter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w := k.wanted[name]
-	w.Stopped = true
+	w.Group.Name, w.Stopped = name, true // its definition may be lost
 	k.wanted[name] = w
 	k.setWanted(name, &w, &w, nil, waiter)
 }

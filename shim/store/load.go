@@ -242,10 +242,11 @@ func (l *loading) acceptFile(f *candidate) {
 }
 
 // asAccepted reports whether the wanted files of all groups are as they were written when the file
-// was last accepted.
+// was last accepted, and their definitions are there.
 func (l *loading) asAccepted(f *candidate) bool {
 	for _, g := range f.groups {
-		if w := l.previous[g.Name]; w.stub || f.id != "" && w.Install != f.id {
+		w := l.previous[g.Name]
+		if w.stub || f.id != "" && w.Install != f.id || !l.store.exists(l.store.definitionPath(g.Name, w.Generation)) {
 			return false
 		}
 	}
@@ -266,7 +267,7 @@ func (l *loading) acceptGroup(g spec.Group, f *file) {
 	}
 	origin := f.originFor(before)
 	w := before
-	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && before.File != "", false
+	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && (before.File != "" || before.stub), false
 	w.Pins = origin.ImageDigests[g.Name].Merge(&g, before.Pins)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.Differ(before.Pins)
 	if changed {
@@ -304,9 +305,9 @@ func (l *loading) acceptGroup(g spec.Group, f *file) {
 }
 
 // keepGroup makes a group wanted as it was last good. Nothing is done to one whose definition is
-// lost.
+// lost, unless it is stopped: it is taken down.
 func (l *loading) keepGroup(w Wanted, why error) {
-	if w.stub {
+	if w.stub && !w.Stopped {
 		return
 	}
 	if why != errUnread {
@@ -335,8 +336,9 @@ func (l *loading) findGone() {
 		if l.defines[name] || l.wanted[name] {
 			continue
 		}
-		if w.stub && slices.ContainsFunc(l.files, func(f *candidate) bool { return f.err != nil }) {
-			continue // it may be in that file
+		if i := slices.IndexFunc(l.files, func(f *candidate) bool { return f.err != nil }); w.stub && i >= 0 {
+			l.keepGroup(w, l.files[i].err) // it may be in that file
+			continue
 		}
 		if renamed != nil && w.File != "" && l.byName[w.File] == nil {
 			l.keepGroup(w, renamed)

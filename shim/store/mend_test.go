@@ -200,6 +200,69 @@ func TestStopOfADamagedGroup(t *testing.T) {
 	}
 }
 
+// All that is left of a stopped group is its mark and its file.
+func TestAStoppedGroupIsLostButForItsMark(t *testing.T) {
+	s, l := newTagged(t)
+	if err := s.SetStopped("job", true); err != nil {
+		t.Fatal(err)
+	}
+	s.Load()
+	lose(t, l, "wanted/job.json", "history/job.json", "generations/job.1.json")
+	for range 2 {
+		if w := store.New(l).Load().Wanted; len(w) != 1 || !w[0].Stopped {
+			t.Errorf("wanted %+v", w)
+		}
+	}
+}
+
+// Of a group whose file is broken, the definition is lost. A stop takes it down, and what is kept
+// of it is never taken for a definition.
+func TestStopOfAGroupWhoseDefinitionIsLost(t *testing.T) {
+	_, l := newTagged(t)
+	lose(t, l, "wanted/job.json", "generations/job.1.json")
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(l.GroupsDir, "job.hcl"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("group {")
+	s := store.New(l)
+	if w := s.Load().Wanted; len(w) != 0 {
+		t.Errorf("control: wanted %+v", w)
+	}
+	if err := s.SetStopped("job", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*store.Store{s, store.New(l)} {
+		if w := s.Load().Wanted; len(w) != 1 || !w[0].Stopped || w[0].Group.Name != "job" {
+			t.Errorf("wanted %+v", w)
+		}
+		if err := s.SetStopped("job", false); hint.Of(err) == "" {
+			t.Errorf("start: %v", err)
+		}
+	}
+	write(tagged)
+	s.Load()
+	write("group {")
+	for _, s := range []*store.Store{s, store.New(l)} {
+		if w := s.Load().Wanted; len(w) != 1 || !w[0].Stopped || len(w[0].Group.Containers) == 0 {
+			t.Errorf("mended and broken again: wanted %+v", w)
+		}
+	}
+}
+
+// A definition that is lost while the daemon runs is made again with the next load.
+func TestADefinitionIsLostMeanwhile(t *testing.T) {
+	s, l := newTagged(t)
+	lose(t, l, "generations/job.1.json")
+	if got := s.Load(); len(got.Problems) > 0 {
+		t.Errorf("problems %v", got.Problems)
+	}
+	if d, err := s.Definition("job", 1); err != nil || d.Bundle.Vars["tag"] != "7" {
+		t.Errorf("definition %+v, error %v", d, err)
+	}
+}
+
 // The definition of a group is lost wholly while its file is broken. Nothing is known of it, so
 // nothing is done to it. The control is the same without the broken file: it is gone.
 func TestNothingIsDoneToAGroupWhoseDefinitionIsLost(t *testing.T) {

@@ -531,3 +531,19 @@ func TestDamagedCopy(t *testing.T) {
 		d.checkWritten()
 	}
 }
+
+// The history of one group is lost and can't be made again on a full disk. Another group is stopped
+// before the first load.
+func TestStopBesideALostHistory(t *testing.T) {
+	d := newSmall(t)
+	d.install("job.hcl", hosttest.Job, "shop.hcl", hosttest.Shop)
+	d.install("job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:2"))
+	lose(t, d.layout, "history/job.json")
+	d.reopen()
+	d.full = true
+	_ = d.Open()
+	d.must(d.SetStopped("shop", true))
+	d.reopen()
+	d.full = false
+	d.check("with space", "job", "shop stopped")
+}
