@@ -154,7 +154,7 @@ func (s *Store) insist(in intent) error {
 	}
 	in.ID = s.newID()
 	all := append(without(s.pending, in.names()), in)
-	if err := s.keepJSON(s.intentPath(), chain(all), durable); err != nil {
+	if err := s.keepJSON(s.intentPath(), chain(all), durable); err != nil && !s.hasIntent(in.ID) {
 		return fmt.Errorf("write the intent of an installation: %w", err)
 	}
 	s.accepted(all, in)
@@ -245,10 +245,17 @@ func (s *Store) writeIntent(in intent) error {
 	if dropErr := s.drop(s.intentPath(), durable); dropErr == nil {
 		return err
 	}
-	if now, readErr := readJSON[intent](s, s.intentPath()); readErr == nil && now.ID == in.ID {
+	if s.hasIntent(in.ID) {
 		return nil
 	}
 	return err
+}
+
+// hasIntent reports whether install.json has the intent of that ID, so that a later daemon would
+// carry it out.
+func (s *Store) hasIntent(id string) bool {
+	now, err := readJSON[intent](s, s.intentPath())
+	return err == nil && (now.ID == id || slices.ContainsFunc(now.Then, func(in intent) bool { return in.ID == id }))
 }
 
 // finishIntents carries out the pending changes, and those that an earlier daemon has left.

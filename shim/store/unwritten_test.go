@@ -547,3 +547,24 @@ func TestStopBesideALostHistory(t *testing.T) {
 	d.full = false
 	d.check("with space", "job", "shop stopped")
 }
+
+// A removal fails once its intent is on disk. The command may fail or succeed, but a removal that
+// it has refused does not happen later.
+func TestARefusedRemovalDoesNotHappen(t *testing.T) {
+	d := newSmall(t)
+	d.install("job.hcl", hosttest.Job)
+	intent := filepath.Join(d.layout.StateDir, "install.json")
+	before, written := d.Disk.Before, false
+	d.Disk.Before = func(op disk.Op, path string) error {
+		written = written || op == disk.OpRename && path == intent
+		if op == disk.OpSyncFolder && written {
+			return &fs.PathError{Op: "open", Path: path, Err: unix.EMFILE}
+		}
+		return before(op, path)
+	}
+	err := d.Remove("job", false)
+	d.Disk.Before = before
+	if d.check("now", map[bool]string{true: "- job", false: "job"}[err == nil]); !written {
+		t.Error("control: nothing was written")
+	}
+}
