@@ -126,6 +126,9 @@ type intent struct {
 	Origin group.Origin   `json:"origin,omitzero"` // of the files in Put
 	Purge  bool           `json:"purge,omitempty"` // also the persistent volumes of the files in Delete
 	Then   []intent       `json:"then,omitempty"`  // the other pending changes
+	// Over has the sums of the texts that Put replaces, by file. It is empty for a file that is not
+	// there. Another text was put there by hand since, and stays. An older daemon has none.
+	Over map[string]string `json:"over,omitempty"`
 }
 
 // carryOut writes the intent down first. With an error, the change does not happen.
@@ -133,7 +136,7 @@ func (s *Store) carryOut(in intent) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	in.ID = s.newID()
+	in.ID, in.Over = s.newID(), s.over(in)
 	if err := s.writeIntent(in); err != nil {
 		return fmt.Errorf("write the intent of an installation: %w", err)
 	}
@@ -152,7 +155,7 @@ func (s *Store) insist(in intent) error {
 	if err := s.finishIntents(); err != nil && len(s.pending) == 0 {
 		return err // what an earlier daemon has left can't be read
 	}
-	in.ID = s.newID()
+	in.ID, in.Over = s.newID(), s.over(in)
 	all := append(without(s.pending, in.names()), in)
 	if err := s.keepJSON(s.intentPath(), chain(all), durable); err != nil && !s.hasIntent(in.ID) {
 		return fmt.Errorf("write the intent of an installation: %w", err)
@@ -160,6 +163,23 @@ func (s *Store) insist(in intent) error {
 	s.accepted(all, in)
 	_ = s.finishIntents()
 	return nil
+}
+
+// over returns the sums of the texts that the intent replaces, as far as they can be read.
+func (s *Store) over(in intent) map[string]string {
+	ctx, cancel := soon()
+	defer cancel()
+	sums := map[string]string{}
+	for _, b := range in.Put {
+		text, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile)
+		switch {
+		case err == nil:
+			sums[b.Name] = textSum(text)
+		case errors.Is(err, fs.ErrNotExist):
+			sums[b.Name] = ""
+		}
+	}
+	return sums
 }
 
 // accepted makes changes count, and all that are pending now. From now on a reading has their files
@@ -346,16 +366,28 @@ func (s *Store) markUninstalled(name string, purge bool) error {
 	return nil
 }
 
-// put writes a file, and then its applied record: with that, the file is installed.
+// put writes a file, and then its applied record: with that, the file is installed. A file that was
+// edited by hand since the change was accepted stays, as an edit of that change.
 func (s *Store) put(b group.Bundle, in intent) error {
 	text := b.HCL
 	ctx, cancel := soon()
 	defer cancel()
-	if now, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile); err != nil || !bytes.Equal(now, text) {
+	now, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(b.Name), spec.MaxGroupFile)
+	same := err == nil && bytes.Equal(now, text)
+	over, noted := in.Over[b.Name]
+	edited := err == nil && !same && noted && textSum(now) != over
+	if !same && !edited {
 		if err := s.write(s.filePath(b.Name), text, durable); err != nil {
 			return err
 		}
 	}
 	b.HCL = nil
-	return s.writeJSON(s.appliedPath(b.Name), applied{Bundle: b, Origin: in.Origin, Text: textSum(text), ID: in.ID}, durable)
+	a := applied{Bundle: b, Origin: in.Origin, Text: textSum(text), ID: in.ID}
+	if err := s.writeJSON(s.appliedPath(b.Name), a, durable); err != nil {
+		return err
+	}
+	if edited {
+		s.notePut(a.with(now, true))
+	}
+	return nil
 }

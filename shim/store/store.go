@@ -147,19 +147,21 @@ func soon() (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.Background(), time.Second, errors.New("the file system gives no answer"))
 }
 
-// bundle reads a file as it is wanted: a pending change counts already. Path is empty for a file
-// that was put into the folder by hand. If only the record of what it was applied with is damaged,
-// the error is ErrDamaged, and its text is there. It is safe for concurrent use.
+// bundle reads a file as it is wanted: a pending change counts already, until its file is there.
+// Path is empty for a file that was put into the folder by hand. If only the record of what it was
+// applied with is damaged, the error is ErrDamaged, and its text is there. It is safe for
+// concurrent use.
 func (s *Store) bundle(ctx context.Context, name string) (installed, error) {
-	for _, in := range slices.Backward(s.pendingNow()) {
-		if i := slices.IndexFunc(in.Put, func(b group.Bundle) bool { return b.Name == name }); i >= 0 {
+	pending := s.pendingNow()
+	a, recordErr := s.readApplied(name)
+	for _, in := range slices.Backward(pending) {
+		if i := slices.IndexFunc(in.Put, func(b group.Bundle) bool { return b.Name == name }); i >= 0 && (in.ID == "" || a.ID != in.ID) {
 			return installed{in.Put[i], in.Origin, true, in.ID}, nil
 		}
 		if slices.Contains(in.Delete, name) {
 			return installed{}, fmt.Errorf("%s: %w", s.filePath(name), fs.ErrNotExist)
 		}
 	}
-	a, recordErr := s.readApplied(name)
 	text, err := hostfile.Read(ctx, s.layout.GroupsDir, s.filePath(name), spec.MaxGroupFile)
 	switch {
 	case err != nil:

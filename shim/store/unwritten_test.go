@@ -568,3 +568,58 @@ func TestARefusedRemovalDoesNotHappen(t *testing.T) {
 		t.Error("control: nothing was written")
 	}
 }
+
+// A change is accepted while its folder takes nothing, and an operator edits its file by hand
+// before it does. What is asked for last counts. The control is without the edit.
+func TestAnEditWhileAChangeIsPending(t *testing.T) {
+	older, edit := hosttest.Edited(hosttest.Job, "once:1", "once:2"), hosttest.Edited(hosttest.Job, "once:1", "once:9")
+	for _, edited := range []bool{true, false} {
+		for _, restart := range []bool{true, false} {
+			d := newSmall(t)
+			d.install("job.hcl", hosttest.Job)
+			undo, err := d.Install(applied("job.hcl", older), group.Origin{By: group.ByApply})
+			d.must(err)
+			d.Load()
+			d.full = true
+			d.must(undo["job.hcl"]("not ready"))
+			d.Load()
+			want, by := hosttest.Job, group.ByRevert
+			if edited {
+				want, by = edit, group.ByFile
+				d.must(os.WriteFile(filepath.Join(d.layout.GroupsDir, "job.hcl"), []byte(edit), 0o600))
+			}
+			if restart {
+				d.reopen()
+			}
+			d.full = false
+			l := d.Load()
+			if b, err := store.Bundle(d.Store, "job.hcl"); err != nil || string(b.HCL) != want {
+				t.Errorf("edited %v, restart %v: %s, %v", edited, restart, b.HCL, err)
+			}
+			if len(l.Problems) > 0 || len(l.Wanted) != 1 || l.Wanted[0].By != by {
+				t.Errorf("edited %v, restart %v: wanted %+v, problems %v", edited, restart, l.Wanted, l.Problems)
+			}
+			d.checkWritten()
+		}
+	}
+}
+
+// The same with a file that was put there by hand, and an apply that is not in the folder yet.
+func TestAnEditOfAFilePutByHandWhileAnApplyIsPending(t *testing.T) {
+	d := newSmall(t)
+	d.Load()
+	path := filepath.Join(d.layout.GroupsDir, "job.hcl")
+	d.must(os.WriteFile(path, []byte(hosttest.Job), 0o600))
+	d.Load()
+	d.acceptedOnly("job.hcl", hosttest.Edited(hosttest.Job, "once:1", "once:2"), "shop.hcl", hosttest.Shop)
+	d.Load()
+	d.must(os.WriteFile(path, []byte(hosttest.Edited(hosttest.Job, "once:1", "once:9")), 0o600))
+	if l := d.Load(); len(l.Wanted) != 2 || l.Wanted[0].By != group.ByApply {
+		t.Errorf("control: wanted %+v, problems %v", l.Wanted, l.Problems)
+	}
+	d.full = false
+	if l := d.Load(); len(l.Wanted) != 2 || l.Wanted[0].By != group.ByFile || !strings.HasSuffix(l.Wanted[0].Group.Containers[0].Image, "once:9") || len(l.Problems) > 0 {
+		t.Errorf("with space: wanted %+v, problems %v", l.Wanted, l.Problems)
+	}
+	d.checkWritten()
+}
