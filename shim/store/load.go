@@ -294,6 +294,7 @@ func (l *loading) acceptGroup(g spec.Group, f *file) {
 	}
 	if changed || before.File != f.name || before.Install != w.Install || before.Record != w.Record || !maps.Equal(w.Pins, before.Pins) || before.stub {
 		w.stub = false
+		delete(l.store.stubs, g.Name)
 		if err := l.store.keepJSON(l.store.wantedPath(g.Name), w, whole); err != nil {
 			l.problem(l.store.wantedPath(g.Name), err)
 		}

@@ -221,7 +221,10 @@ func (s *Store) restoreWanted(name string, numbers []int) (Wanted, bool) {
 	}
 	text := fmt.Sprintf("what is wanted of the group was lost, and is that of generation %d", w.Generation)
 	switch {
+	case w.stub && s.stubs[name]:
+		return w, true
 	case w.stub:
+		s.stubs[name] = true
 		text = fmt.Sprintf("what is wanted of the group was lost, and so was generation %d: its file counts", w.Generation)
 	default:
 		if err := s.keepJSON(s.wantedPath(name), w, durable); err != nil {

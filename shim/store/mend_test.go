@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/hosttest"
@@ -227,8 +229,11 @@ func TestStopOfAGroupWhoseDefinitionIsLost(t *testing.T) {
 	}
 	write("group {")
 	s := store.New(l)
-	if w := s.Load().Wanted; len(w) != 0 {
-		t.Errorf("control: wanted %+v", w)
+	if got := s.Load(); len(got.Wanted) != 0 || len(got.Mended) != 1 {
+		t.Errorf("control: wanted %+v, mended %v", got.Wanted, got.Mended)
+	}
+	if again := s.Load(); len(again.Mended) > 0 {
+		t.Errorf("said twice: %v", again.Mended)
 	}
 	if err := s.SetStopped("job", true); err != nil {
 		t.Fatal(err)
@@ -248,6 +253,37 @@ func TestStopOfAGroupWhoseDefinitionIsLost(t *testing.T) {
 		if w := s.Load().Wanted; len(w) != 1 || !w[0].Stopped || len(w[0].Group.Containers) == 0 {
 			t.Errorf("mended and broken again: wanted %+v", w)
 		}
+	}
+}
+
+// A removed group is not forgotten wholly. What is left of it does not bring it back.
+func TestAGroupThatIsForgottenInPart(t *testing.T) {
+	s, _ := newTagged(t)
+	applyTagged(t, s, "8")
+	s.RemovalDelay = time.Hour
+	if err := s.Remove("job", false); err != nil {
+		t.Fatal(err)
+	}
+	s.Load()
+	broken := errors.New("broken")
+	s.Disk.Before = func(op disk.Op, path string) error {
+		if op == disk.OpRemove && strings.Contains(path, "generations") {
+			return broken
+		}
+		return nil
+	}
+	if err := s.Forget("job"); !errors.Is(err, broken) {
+		t.Errorf("control: forget: %v", err)
+	}
+	if got := s.Load(); len(got.Wanted) > 0 || len(got.Gone) != 1 {
+		t.Errorf("wanted %+v, gone %+v", got.Wanted, got.Gone)
+	}
+	s.Disk.Before = nil
+	if err := s.Forget("job"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Load(); len(got.Wanted)+len(got.Gone) > 0 {
+		t.Errorf("forgotten: wanted %+v, gone %+v", got.Wanted, got.Gone)
 	}
 }
 

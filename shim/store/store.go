@@ -76,6 +76,7 @@ type Store struct {
 	missing   map[string]time.Time // by group: since when it is missing from the files
 	mended    []Mended             // since the last Accept
 	proved    map[string]int       // by group: the generation that the history has as proved
+	stubs     map[string]bool      // the groups whose definition is lost, which mended has had
 	newID     func() string        // of an installation
 
 	clock atomic.Int64 // counts readings and changes, see Reading
@@ -91,7 +92,7 @@ type Store struct {
 // New returns the store in the layout's GroupsDir and StateDir. It reads and writes neither.
 func New(l layout.Layout) *Store {
 	return &Store{
-		layout: l, Parse: spec.Parse, now: time.Now, newID: rand.Text, proved: map[string]int{},
+		layout: l, Parse: spec.Parse, now: time.Now, newID: rand.Text, proved: map[string]int{}, stubs: map[string]bool{},
 		folder:    folder{files: map[string]*file{}, at: map[string]int64{}},
 		unwritten: unwritten{dir: l.UnwrittenDir(), stateDir: l.StateDir},
 	}
@@ -220,10 +221,16 @@ type applied struct {
 	ID   string `json:"id,omitempty"`   // of the installation. Empty: an older daemon's, whose Origin has Used
 }
 
-// Forget removes all records of a group that is gone from the host.
+// Forget removes all records of a group that is gone from the host. What is wanted of it goes last:
+// without that, the others would bring it back.
 func (s *Store) Forget(group string) error {
 	delete(s.proved, group)
-	return errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.drop(s.stoppedPath(group), durable), s.drop(s.wantedPath(group), durable))
+	delete(s.stubs, group)
+	err := errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.drop(s.stoppedPath(group), durable))
+	if err != nil {
+		return err
+	}
+	return s.drop(s.wantedPath(group), durable)
 }
 
 // dropApplied removes the applied records of all files but the named ones. The record of a file
