@@ -205,7 +205,3 @@ func Unwritable(err error) bool {
 
 // Remove removes a file or an empty folder. It is no error if there is none.
 func Remove(path string) error { return Disk{}.Remove(path) }
-
-// SyncFolder writes to disk which files are in the folder. It is no error if there is no such
-// folder.
-func SyncFolder(path string) error { return Disk{}.SyncFolder(path) }

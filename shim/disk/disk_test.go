@@ -77,13 +77,13 @@ func TestRemove(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := disk.SyncFolder(dir); err != nil {
+	if err := (disk.Disk{}).SyncFolder(dir); err != nil {
 		t.Error(err)
 	}
 	if err := disk.Remove(dir); err != nil {
 		t.Error(err)
 	}
-	if err := disk.SyncFolder(dir); err != nil {
+	if err := (disk.Disk{}).SyncFolder(dir); err != nil {
 		t.Errorf("sync a missing folder: %v", err)
 	}
 }
