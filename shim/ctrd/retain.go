@@ -119,13 +119,31 @@ func (c *Client) noteNames(ctx context.Context, image host.Image) error {
 // lastNoted returns the content that had this name noted on it last. Its digest is empty if there
 // is none.
 func (c *Client) lastNoted(ctx context.Context, name string) (last content.Info, err error) {
+	var noted []content.Info
 	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
+		noted = append(noted, i)
+		return nil
+	}, "labels."+strconv.Quote(retainedLabel+name))
+	if err != nil {
+		return last, err
+	}
+	if len(noted) == 1 {
+		return noted[0], nil
+	}
+	for _, i := range noted {
+		// The list of containerd 1.6 leaves out when it was updated.
+		i, err := c.client.ContentStore().Info(ctx, i.Digest)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return last, err
+		}
 		if last.Digest == "" || i.UpdatedAt.After(last.UpdatedAt) {
 			last = i
 		}
-		return nil
-	}, "labels."+strconv.Quote(retainedLabel+name))
-	return last, err
+	}
+	return last, nil
 }
 
 // restoreName makes the name of a retained image again after it was deleted. If several images had
