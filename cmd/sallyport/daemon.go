@@ -35,6 +35,9 @@ func (v *daemonVerb) Run(ctx context.Context, ui *ui, in *instance, command *kon
 
 // run refuses a host that can't keep the promise, before it makes anything.
 func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kong.Context) error {
+	if _, err := checkRoot(ctx); err != nil { // without root the configuration may not be readable
+		return err
+	}
 	if err := in.conf.mustHold(ui); err != nil {
 		return err
 	}

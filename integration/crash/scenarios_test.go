@@ -54,7 +54,7 @@ var scenarios = []scenario{
 		{"apply", slices.Concat(
 			points(stepping, "seal", "admit", "limit", "connect", "mount", "create"), points(whenever, "start"),
 			points("during", "start:2", "start:3", "start:4", "start:5", "probe"), points("before", installing...),
-			points("before", "retain:2", "write lives"), points("after", "write wanted", "write history"),
+			points("before", "retain", "write lives"), points("after", "write wanted", "write history"),
 		), func(c *crashTest, _ int) []request { return []request{c.brittle(1)} }},
 		{"update", slices.Concat(
 			points(stepping, "stop", "remove", "unmount", "admit", "limit", "connect", "mount", "create"), points(whenever, "start"),

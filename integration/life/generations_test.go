@@ -72,7 +72,7 @@ func TestGenerations(t *testing.T) {
 	}
 
 	said := m.Fails(1, "apply", m.Write("careful.hcl", neverReady()))
-	if err := machine.Contains(said, "generation 2 was taken back: not ready within 5s", "sallyport history careful --file 2"); err != nil {
+	if err := machine.Contains(said, "generation 2 was taken back: not ready within 5s", " history careful --file 2\""); err != nil {
 		t.Error(err)
 	}
 	goodAgain(3)

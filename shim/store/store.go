@@ -230,7 +230,29 @@ func (s *Store) Forget(group string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.forgetApplied(group); err != nil {
+		return err
+	}
 	return s.drop(s.wantedPath(group), durable)
+}
+
+// forgetApplied removes the applied record of a group's file, if the file is gone and no other
+// group was in it.
+func (s *Store) forgetApplied(group string) error {
+	all, err := s.readWanted()
+	if err != nil {
+		return nil // the next load of the whole folder removes it
+	}
+	file := all[group].File
+	if file == "" || s.Has(file) {
+		return nil
+	}
+	for name, w := range all {
+		if name != group && w.File == file {
+			return nil
+		}
+	}
+	return s.drop(s.appliedPath(file), durable)
 }
 
 // dropApplied removes the applied records of all files but the named ones. The record of a file
