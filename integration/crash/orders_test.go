@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -265,7 +266,7 @@ func (o *orders) accepted(args ...string) bool {
 		return false
 	case err == nil:
 		return true
-	case strings.Contains(err.Error(), " started and is "): // it was done, and something else is reported
+	case counts.MatchString(err.Error()):
 		return true
 	case strings.Contains(err.Error(), "signal: killed"):
 		o.T.Errorf("%q did not end within a minute", args)
@@ -275,6 +276,9 @@ func (o *orders) accepted(args ...string) bool {
 	}
 	return false
 }
+
+// counts matches the error of a command that counts, and is not done yet or did not do well.
+var counts = regexp.MustCompile(` started and is | stays (started|stopped|removed): `)
 
 // fileOfArgs returns the file that a command other than apply is about.
 func fileOfArgs(args []string) string {

@@ -19,7 +19,7 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 		return err
 	}
 	k.reportUnwritten(progress)
-	return k.waitGroups(ctx, []string{group}, waiter, progress)
+	return k.waitAccepted(ctx, []string{group}, waiter, progress, "stays removed")
 }
 
 func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Waiter) error {
@@ -52,7 +52,7 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 		return err
 	}
 	k.reportUnwritten(progress)
-	return k.waitGroups(ctx, groups, waiter, progress)
+	return k.waitAccepted(ctx, groups, waiter, progress, "stays removed")
 }
 
 func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, waiter *runner.Waiter) ([]string, error) {

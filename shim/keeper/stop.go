@@ -32,7 +32,11 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 		return err
 	}
 	k.reportUnwritten(progress)
-	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
+	becomes := "stays started"
+	if stopped {
+		becomes = "stays stopped"
+	}
+	if err := k.waitAccepted(ctx, []string{group}, waiter, progress, becomes); err != nil {
 		return err
 	}
 	k.mu.Lock()

@@ -194,3 +194,41 @@ func TestStartThatIsUndoneMeanwhileFails(t *testing.T) {
 		})
 	}
 }
+
+// A change that is recorded and fails for now has an error that reports what counts. The group
+// becomes so without another command.
+func TestFailingChangesCount(t *testing.T) {
+	for _, tt := range []struct {
+		name, operation, want string
+		prepare, do           func(h *harness) error
+		gone                  bool // from the host, in the end
+	}{
+		{"start", "create web", "group shop stays started: create web (app): create web: boom",
+			func(h *harness) error { _, err := h.stop("shop"); return err },
+			func(h *harness) error { return h.start("shop") }, false},
+		{"stop", "stop web", "group shop stays stopped: stop web (app): stop web: boom", nil,
+			func(h *harness) error { _, err := h.stop("shop"); return err }, true},
+		{"rm", "stop web", "group shop stays removed: stop web (app): stop web: boom", nil,
+			func(h *harness) error { return h.keeper.RemoveFile(context.Background(), "shop.hcl", false, nil) }, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.mustApply("shop.hcl", shop)
+				running := h.host.String()
+				if tt.prepare != nil {
+					if err := tt.prepare(h); err != nil {
+						t.Fatal(err)
+					}
+				}
+				h.host.FailNext(tt.operation, errBoom)
+				if err := tt.do(h); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+				time.Sleep(time.Minute)
+				if left := h.host.String(); (left == running) == tt.gone || strings.Contains(left, "shop") == tt.gone {
+					t.Errorf("after a minute:\n%s", left)
+				}
+			})
+		})
+	}
+}

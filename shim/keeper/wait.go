@@ -78,6 +78,13 @@ func appStatus(containers []group.ContainerStatus) uint32 {
 
 // waitGroups waits for the results of the groups. It returns one error for all of them.
 func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *runner.Waiter, progress func(string)) error {
+	return k.waitAccepted(ctx, groups, waiter, progress, "")
+}
+
+// waitAccepted waits for the results of a change that is recorded, and that no result takes back.
+// An error of a group reports that too: becomes is what the group does, as "stays stopped". It is
+// empty for a change that may be taken back.
+func (k *Keeper) waitAccepted(ctx context.Context, groups []string, waiter *runner.Waiter, progress func(string), becomes string) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
@@ -87,8 +94,13 @@ func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *runner
 	}
 	var errs []error
 	for _, group := range groups {
-		if err := outcomes[group].Err; err != nil {
+		err := outcomes[group].Err
+		switch {
+		case err == nil:
+		case becomes == "":
 			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
+		default:
+			errs = append(errs, fmt.Errorf("group %s %s: %w", group, becomes, err))
 		}
 	}
 	if err := hint.Join(errs); err != nil {
