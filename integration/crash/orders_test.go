@@ -220,10 +220,14 @@ func (o *orders) apply(files ...string) {
 	for _, file := range files {
 		args = append(args, o.Write(file+".hcl", orderFile(file)))
 	}
-	if !o.accepted(args...) {
+	back, ok := o.try(args...)
+	if !ok {
 		return
 	}
 	for _, file := range files {
+		if slices.Contains(back, file) {
+			continue
+		}
 		if o.wishes[file] == nil {
 			o.wishes[file] = &wish{stopped: map[string]bool{}}
 		}
@@ -256,6 +260,14 @@ func (o *orders) remove(file string) {
 // nothing.
 func (o *orders) accepted(args ...string) bool {
 	o.T.Helper()
+	_, ok := o.try(args...)
+	return ok
+}
+
+// try is accepted for a command about several files. back are those that it took back, because a
+// group of theirs can't be built. The others count.
+func (o *orders) try(args ...string) (back []string, ok bool) {
+	o.T.Helper()
 	before := o.look()
 	began := time.Now()
 	_, err := o.Try(args...)
@@ -263,22 +275,30 @@ func (o *orders) accepted(args ...string) bool {
 	switch known := o.wishes[fileOfArgs(args)] != nil; {
 	case err == nil && args[0] != "apply" && !known:
 		o.T.Errorf("%q was accepted, and there is no such group", args)
-		return false
+		return nil, false
 	case err == nil:
-		return true
+		return nil, true
 	case counts.MatchString(err.Error()):
-		return true
+		return nil, true
+	case takenBack.MatchString(err.Error()):
+		for _, found := range takenBack.FindAllStringSubmatch(err.Error(), -1) {
+			back = append(back, found[1])
+		}
+		return back, true
 	case strings.Contains(err.Error(), "signal: killed"):
 		o.T.Errorf("%q did not end within a minute", args)
 	}
 	if after := o.look(); !maps.Equal(before, after) {
 		o.T.Errorf("%q was refused, and changed something:\n%v\n%s", args, err, gocmp.Diff(before, after))
 	}
-	return false
+	return nil, false
 }
 
 // counts matches the error of a command that counts, and is not done yet or did not do well.
 var counts = regexp.MustCompile(` started and is | stays (started|stopped|removed): `)
+
+// takenBack matches the lines of an apply about the files that it takes back.
+var takenBack = regexp.MustCompile(`(\w+)\.hcl: (?:removed again|put back)`)
 
 // fileOfArgs returns the file that a command other than apply is about.
 func fileOfArgs(args []string) string {

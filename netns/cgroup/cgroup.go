@@ -27,11 +27,21 @@ type Cgroup struct {
 // Make creates a cgroup below the v2 root, with its parents, and returns it. An existing cgroup is
 // used.
 func (h Hierarchies) Make(path string) (Cgroup, error) {
-	if err := os.MkdirAll(filepath.Join(h.V2, path), 0o755); err != nil {
+	var err error
+	for range makeTries {
+		if err = os.MkdirAll(filepath.Join(h.V2, path), 0o755); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
 		return Cgroup{}, fmt.Errorf("make cgroup %q: %w", path, err)
 	}
 	return h.Find(path)
 }
+
+// makeTries is how often Make begins again because its parent was removed meanwhile, as
+// [Hierarchies.RemoveIfEmpty] does for another group.
+const makeTries = 100
 
 // Find returns a cgroup as rules name it. An absent cgroup is os.ErrNotExist.
 func (h Hierarchies) Find(path string) (Cgroup, error) {

@@ -166,3 +166,28 @@ func TestPopulated(t *testing.T) {
 		t.Error("a cgroup that can't be read has no processes")
 	}
 }
+
+// The parent goes with the last group, while another group makes its own cgroup.
+func TestMakeBesideRemoval(t *testing.T) {
+	h := Hierarchies{V2: t.TempDir()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 20_000 {
+			h.RemoveIfEmpty("sallyport")
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		if _, err := h.Make("sallyport/shop/members"); err != nil && strings.Contains(err.Error(), "make cgroup") {
+			t.Fatal(err)
+		}
+		if err := h.Remove("sallyport/shop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

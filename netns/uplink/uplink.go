@@ -91,21 +91,28 @@ func New(c Config) (*Uplink, error) {
 // survive as long as its shape is right.
 func (u *Uplink) Ensure() error {
 	return u.locked(func(conn *ruleset.Conn) error {
-		if err := u.findStrangers(); err != nil {
+		if err := u.ensure(conn); err != nil {
 			return err
 		}
-		if err := u.refresh(); err != nil {
-			return err
-		}
-		if err := u.apply(conn); err != nil {
-			return err
-		}
-		u.outdated = false
 		// Entries don't wait for flows. What is not judged now is not in force, and Put returns
 		// why.
 		_ = u.judge(conn, withEntry)
-		return forward(u.families())
+		return nil
 	})
+}
+
+func (u *Uplink) ensure(conn *ruleset.Conn) error {
+	if err := u.findStrangers(); err != nil {
+		return err
+	}
+	if err := u.refresh(); err != nil {
+		return err
+	}
+	if err := u.apply(conn); err != nil {
+		return err
+	}
+	u.outdated = false
+	return forward(u.families())
 }
 
 // apply puts the table in force. If it differed, the flows of all groups are to be judged.
@@ -160,13 +167,17 @@ func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 	return ok && err == nil, err
 }
 
-// Put makes this the only entry of the link, in one batch, and then deletes the flows that the
-// rules refuse now. The table must exist: call [Uplink.Ensure] before.
+// Put does what [Uplink.Ensure] does. Then it makes this the only entry of the link, in one batch,
+// and deletes the flows that the rules refuse now. No [Uplink.Delete] of another link comes in
+// between, which may delete the table.
 func (u *Uplink) Put(e Entry) error {
 	if err := e.validate(); err != nil {
 		return err
 	}
 	return u.locked(func(conn *ruleset.Conn) error {
+		if err := u.ensure(conn); err != nil {
+			return err
+		}
 		add, del, err := u.diff(conn, e)
 		if err != nil {
 			return err

@@ -185,6 +185,39 @@ func TestRootDelete(t *testing.T) {
 	}
 }
 
+// A group connects while another one, which may be the last, disconnects at any moment.
+func TestRootPutBesideDelete(t *testing.T) {
+	netnstest.Root(t)
+	u := newUplink(t, "sallyport")
+	defer drop(t, u)
+	one, _ := entries()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			if err := u.Delete("sp-sealed"); err != nil { // has no link, as a group without a way out
+				t.Error(err)
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		if err := u.Put(one); err != nil {
+			t.Fatal(err)
+		}
+		if !inForce(t, u, one) {
+			t.Fatal("the entry is not in force")
+		}
+		if err := u.Delete(one.Link); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRootTwoTables(t *testing.T) {
 	netnstest.Root(t)
 	a, b := newUplink(t, "sallyport"), newUplink(t, "sallyport2")

@@ -279,9 +279,6 @@ func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
-	if err := n.uplink.Ensure(); err != nil {
-		return explainFlows(err)
-	}
 	// The entry comes before the link, so that no packet passes the link without the host's rules.
 	if err := n.uplink.Put(entry); err != nil {
 		return explainFlows(err)
