@@ -82,7 +82,7 @@ func (k *Keeper) waitGroups(ctx context.Context, groups []string, waiter *runner
 }
 
 // waitAccepted waits for the results of a change that is recorded, and that no result takes back.
-// An error of a group reports that too: becomes is what the group does, as "stays stopped". It is
+// An error of a group reports that too, in the words of becomes, as "stays stopped". becomes is
 // empty for a change that may be taken back.
 func (k *Keeper) waitAccepted(ctx context.Context, groups []string, waiter *runner.Waiter, progress func(string), becomes string) error {
 	if progress == nil {
