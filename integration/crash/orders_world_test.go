@@ -291,7 +291,7 @@ func groupsOf(wishes map[string]*wish) (groups []string) {
 
 // removeSetAside removes the damaged files that a daemon keeps for its operator.
 func (o *orders) removeSetAside() {
-	found, _ := filepath.Glob(filepath.Join(o.Root, "state", "*", "*.damaged"))
+	found, _ := filepath.Glob(filepath.Join(o.Root, "state", "*", "*.damaged*"))
 	for _, path := range found {
 		os.RemoveAll(path)
 	}
