@@ -37,6 +37,7 @@ group "g" {
 		{"no mount", parse("", "1MiB"), []string{"mount", "volume"}},
 		{"a command and the environment", parse("command = [\"x\"]\n env = { A = \"b\" }\n mount \"v\" { path = \"/v\" }", "1MiB"), []string{"command", "env"}},
 		{"a file", parse("file \"/x\" { content = \"x\" }\n mount \"v\" { path = \"/v\" }", "1MiB"), []string{"file"}},
+		{"what it may write to", parse("read_only = true\n tmpfs \"/t\" {}\n mount \"v\" { path = \"/v\" }", "1MiB"), []string{"read_only", "tmpfs"}},
 		{"what it takes while it runs", parse("stop { timeout = \"1s\" }\n mount \"v\" { path = \"/v\" }", "1MiB"), nil},
 	} {
 		got := tt.now.Changes(&before, "a")

@@ -24,6 +24,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		WorkDir:      d.workDir(r),
 		User:         d.user(r),
 		Capabilities: d.capabilities(role, r),
+		ReadOnly:     r.flag("read_only"),
 		Resources:    d.resources(block),
 		Restart:      d.restart(role, block),
 		Stop:         d.stop(block),
@@ -32,7 +33,9 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	c.OnFailure = d.onFailure(r, role, c.Restart.Policy)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
+	c.Tmpfs = d.tmpfs(block, taken)
 	c.Files = d.files(block, taken)
+	d.checkFolders(&c, taken)
 	d.checkProgram(r, &c)
 	if role == Sidecar {
 		c.After = d.after(name, r)

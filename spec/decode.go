@@ -61,6 +61,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	d.checkRoles(block)
 	d.checkAfter(&g)
 	d.checkResources(&g, block)
+	d.checkTmpfs(&g, block)
 	d.checkUpdate(&g, block)
 	d.warnShared(&g, block)
 	if d.unresolved || rep.hasErrors() {

@@ -87,6 +87,9 @@ const rest = `group "g" {
     mount "conf" { path = "/conf" }
     mount "spool" { path = "/spool" }
     mount "own" { path = "/own" }
+    read_only = true
+    tmpfs "/tmp" {}
+    tmpfs "/run" { size = "1MiB" }
     probe "ready" {
       http     = { port = 8080 }
       interval = "5s"
@@ -175,6 +178,8 @@ func TestDigestKeepsWhatMeansTheSameInTheRest(t *testing.T) {
 		{"another way to write an owner", `"1000:1000"`, `"01000:1000"`},
 		{"another way to write a mode", `"0700"`, `"700"`},
 		{"default mode of an owner", `owner = "7:7"`, "owner = \"7:7\"\n mode = \"0750\"\n"},
+		{"defaults of a tmpfs", `tmpfs "/tmp" {}`, "tmpfs \"/tmp/\" {\n size = \"65536KiB\"\n mode = \"1777\"\n exec = false\n }"},
+		{"order of tmpfs blocks", "tmpfs \"/tmp\" {}\n    tmpfs \"/run\" { size = \"1MiB\" }", "tmpfs \"/run\" { size = \"1MiB\" }\n    tmpfs \"/tmp\" {}"},
 		{"default of a volume", `mode = "0700"`, "mode = \"0700\"\n persistent = false\n size = \"64MiB\"\n"},
 	}
 	for _, tt := range tests {
@@ -264,6 +269,13 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 		{"in memory from now on", "persistent = true\n    owner      = \"1000:1000\"", ``, []string{"web"}},
 		{"owner", `"1000:1000"`, `"1000:1001"`, []string{"web"}},
 		{"mode", `"0700"`, `"0750"`, []string{"web"}},
+		{"writable from now on", `read_only = true`, `read_only = false`, []string{"web"}},
+		{"no tmpfs", `tmpfs "/tmp" {}`, ``, []string{"web"}},
+		{"path of a tmpfs", `"/tmp"`, `"/var/tmp"`, []string{"web"}},
+		{"size of a tmpfs", `{ size = "1MiB" }`, `{ size = "2MiB" }`, []string{"web"}},
+		{"programs in a tmpfs", `"/tmp" {}`, `"/tmp" { exec = true }`, []string{"web"}},
+		{"owner of a tmpfs", `"/tmp" {}`, `"/tmp" { owner = "5:5" }`, []string{"web"}},
+		{"mode of a tmpfs", `"/tmp" {}`, `"/tmp" { mode = "0700" }`, []string{"web"}},
 		{"sidecar from now on", `init "first"`, `sidecar "first"`, []string{"first"}},
 	}
 	for _, tt := range tests {

@@ -10,6 +10,8 @@ const (
 	writeTimeout   = `Write: stop { timeout = "10s" }`
 	writeSwap      = `Write, beside the memory: resources { swap = "64MiB" }`
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
+	writeReadOnly  = `Write: read_only = true`
+	writeTmpfs     = `Write, for one container: tmpfs "/path" { size = "64MiB" }. For several, declare a volume in the group and mount it.`
 	oneOfRoles     = "A container is an app, a sidecar, an init or the ambassador."
 	fixedOrder     = `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars: after = ["NAME"].`
 	throughPublish = "The ambassador is the only way in: give it a publish block."
@@ -29,7 +31,6 @@ var foreign = map[string]string{
 	"expose":                           "Containers of a group reach each other on localhost without it; the world reaches the ambassador, through a publish block.",
 	"volumes":                          writeVolume,
 	"binds":                            writeVolume,
-	"tmpfs":                            writeVolume,
 	"volume_mounts":                    writeVolume,
 	"volume_mount":                     writeVolume,
 	"depends_on":                       fixedOrder,
@@ -97,7 +98,13 @@ var foreign = map[string]string{
 	"nameservers":                      byResolver,
 	"extra_hosts":                      byHosts,
 	"host_aliases":                     byHosts,
-	"security_context":                 "Write user = \"1000\" and capabilities = [...]. The rest is the same for every container, as the promise needs it.",
+	"read_only_root_filesystem":        writeReadOnly,
+	"read_only_rootfs":                 writeReadOnly,
+	"readonly_rootfs":                  writeReadOnly,
+	"readonly":                         writeReadOnly,
+	"empty_dir":                        writeTmpfs,
+	"tmpfs_options":                    writeTmpfs,
+	"security_context":                 "Write user = \"1000\", read_only = true and capabilities = [...]. The rest is the same for every container, as the promise needs it.",
 	"fs_group":                         "Write in the volume block: owner = \"1000:1000\"",
 	"bandwidth":                        "Write in the ambassador block: rate { out = \"2Mbit\" }",
 	"hostname":                         "Every container's host name is its group's name.",
@@ -107,6 +114,7 @@ const (
 	writeHostPath   = `For a folder of the host, write: host_path = "/srv/data"`
 	writePersistent = `For a volume that outlives its group, write: persistent = true`
 	writeOwner      = `Write: owner = "1000:1000"`
+	tmpfsLabel      = `The block's label is the path: tmpfs "/path" { ... }.`
 	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
 )
 
@@ -122,6 +130,11 @@ var foreignIn = map[string]map[string]string{
 	"mount": {
 		"host": mountsNoHost, "source": mountsNoHost, "bind": mountsNoHost, "host_path": mountsNoHost, "src": mountsNoHost,
 		"volume": "The block's label names the volume: mount \"NAME\" { ... }.",
+	},
+	"tmpfs": {
+		"path": tmpfsLabel, "target": tmpfsLabel, "destination": tmpfsLabel, "dst": tmpfsLabel,
+		"uid": writeOwner, "gid": writeOwner, "user": writeOwner,
+		"permissions": `Write: mode = "0750"`, "size_limit": `Write: size = "64MiB"`,
 	},
 	"probe": {
 		"command": "Write: exec = [\"...\"]", "cmd": "Write: exec = [\"...\"]",

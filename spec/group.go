@@ -64,14 +64,18 @@ type Container struct {
 	User string `json:"user,omitempty"`
 	// Capabilities are the container's exact set, in the form "CHOWN", and none of them is a way
 	// out. nil means [DefaultCapabilities].
-	Capabilities []string  `json:"capabilities"`
-	Mounts       []Mount   `json:"mounts,omitempty"`
-	Files        []File    `json:"files,omitempty"`
-	Resources    Resources `json:"resources,omitzero"`
-	Restart      Restart   `json:"restart,omitzero"`
-	OnFailure    OnFailure `json:"on_failure,omitempty"`
-	Stop         Stop      `json:"stop,omitzero"`
-	Probes       []Probe   `json:"probes,omitempty"`
+	Capabilities []string `json:"capabilities"`
+	// ReadOnly means that nothing can be written to the root file system. Mounts, Tmpfs, /dev/shm
+	// and the rest of /dev stay as they are.
+	ReadOnly  bool      `json:"read_only,omitempty"`
+	Mounts    []Mount   `json:"mounts,omitempty"`
+	Tmpfs     []Tmpfs   `json:"tmpfs,omitempty"`
+	Files     []File    `json:"files,omitempty"`
+	Resources Resources `json:"resources,omitzero"`
+	Restart   Restart   `json:"restart,omitzero"`
+	OnFailure OnFailure `json:"on_failure,omitempty"`
+	Stop      Stop      `json:"stop,omitzero"`
+	Probes    []Probe   `json:"probes,omitempty"`
 	// After are the sidecars to be ready before this one starts, sorted. Only a sidecar has them.
 	After []string `json:"after,omitempty"`
 
@@ -108,6 +112,16 @@ type Mount struct {
 	Volume   string `json:"volume"`
 	Path     string `json:"path"` // absolute, in the container
 	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// A Tmpfs is a file system in memory that one container has for itself. It is empty whenever the
+// container is started. What is in it counts in the container's memory.
+type Tmpfs struct {
+	Path  string `json:"path"`            // absolute, in the container
+	Size  int64  `json:"size"`            // bytes; the decoder fills in the default of 64 MiB
+	Owner string `json:"owner,omitempty"` // "uid:gid" in numbers; empty: root
+	Mode  uint32 `json:"mode,omitempty"`  // permission bits; 0: 1777 without an owner, 0750 with one
+	Exec  bool   `json:"exec,omitempty"`  // programs in it can be started
 }
 
 // A File is a file of the group file that is placed read-only into a container.

@@ -16,8 +16,8 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "on_failure"}
-	containerBlocks = []string{"mount", "file", "probe", "resources", "restart", "stop"}
+	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "read_only", "on_failure"}
+	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "restart", "stop"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
 
@@ -43,6 +43,7 @@ var kinds = map[string]kind{
 	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert"}},
 	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
+	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight"}},

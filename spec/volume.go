@@ -107,7 +107,7 @@ func (d *groupDecoder) owner(r reader) string {
 	case uidOK && !grouped:
 		d.errorf(at, "Invalid owner", "%s names a user and no group. Write both: %q.", quote(s), uid+":"+uid)
 	case userName.MatchString(user) && (!grouped || userName.MatchString(group)) && !allDigits(user+group):
-		d.errorf(at, "Invalid owner", "%s is a name, which may be another user in each container that shares the volume. Write the numbers: %s.", quote(s), example)
+		d.errorf(at, "Invalid owner", "%s is a name, which may be another user in each container. Write the numbers: %s.", quote(s), example)
 	default:
 		d.errorf(at, "Invalid owner", "%s is no owner. Write a user's number and a group's, each at most 4294967294: %s.", quote(s), example)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,12 +100,56 @@ func readReport(text string) (r contract.Report, err error) {
 	}
 	r.Mounts = map[string]contract.Mount{}
 	for _, m := range infos {
+		switch {
+		case m.Mountpoint == "/":
+			r.ReadOnly = strings.HasPrefix(m.Options, "ro,")
+		case m.FSType == "tmpfs" && m.Root == "/" && !kernels.MatchString(m.Mountpoint):
+			tmpfs, err := readTmpfs(m)
+			if err != nil {
+				return r, err
+			}
+			r.Tmpfs = append(r.Tmpfs, tmpfs)
+		}
 		if filepath.Base(filepath.Dir(filepath.Dir(m.Root))) != "volumes" { // a path of Layout.VolumePath
 			continue
 		}
 		r.Mounts[m.Mountpoint] = contract.Mount{Volume: filepath.Base(m.Root), ReadOnly: strings.HasPrefix(m.Options, "ro,")}
 	}
 	return r, nil
+}
+
+// kernels matches the places of the kernel's filesystems. Other tmpfs mounts are there.
+var kernels = regexp.MustCompile(`^/(dev|proc|sys)(/|$)`)
+
+// readTmpfs returns the options of a tmpfs. The kernel shows neither the mode 1777 nor an owner
+// that is root.
+func readTmpfs(m *mountinfo.Info) (spec.Tmpfs, error) {
+	t := spec.Tmpfs{Path: m.Mountpoint, Exec: !slices.Contains(strings.Split(m.Options, ","), "noexec")}
+	uid, gid := "0", "0"
+	for option := range strings.SplitSeq(m.VFSOptions, ",") {
+		name, value, _ := strings.Cut(option, "=")
+		var n uint64
+		var err error
+		switch name {
+		case "size":
+			n, err = strconv.ParseUint(strings.TrimSuffix(value, "k"), 10, 63)
+			t.Size = int64(n) << 10
+		case "mode":
+			n, err = strconv.ParseUint(value, 8, 32)
+			t.Mode = uint32(n)
+		case "uid":
+			uid = value
+		case "gid":
+			gid = value
+		}
+		if err != nil {
+			return t, fmt.Errorf("options %q of %s: %w", m.VFSOptions, m.Mountpoint, err)
+		}
+	}
+	if owner := uid + ":" + gid; owner != "0:0" {
+		t.Owner = owner
+	}
+	return t, nil
 }
 
 // cgroupOf looks where the rules look: in the v2 hierarchy.

@@ -91,6 +91,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Cgroup:    l.CgroupPath(group.Name, req.Container.Role, req.Container.Name),
 		Volumes:   make(map[string]string),
 		Files:     placeFiles(l.FilesPath(group.Name, req.Container.Name), files),
+		Modes:     modesFolder(l.FilesPath(group.Name, req.Container.Name)),
 		Host:      lookAtHost(),
 	}
 	for _, v := range group.Volumes {
@@ -142,6 +143,9 @@ func (c *Client) addRecord(ctx context.Context, req host.CreateRequest, record c
 func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
 	group, name, l := req.Group.Name, req.Container.Name, c.cfg.Layout
 	if err := writeFiles(l.FilesPath(group, name), files); err != nil {
+		return err
+	}
+	if err := makeModes(l.FilesPath(group, name), req.Container.Tmpfs); err != nil {
 		return err
 	}
 	logPath := l.LogPath(group, name)

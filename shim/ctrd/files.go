@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
@@ -105,6 +107,27 @@ func writeFiles(dir string, files []spec.File) error {
 		}
 		if err := os.Chmod(place.Source, mode); err != nil { // not subject to the umask
 			return fmt.Errorf("file %s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+// modesFolder returns the place of a container's [oci.Modes] in the folder of its files.
+func modesFolder(dir string) oci.Modes { return oci.Modes(filepath.Join(dir, "modes")) }
+
+// makeModes makes what a container's tmpfs mounts cover, in the folder of its files.
+func makeModes(dir string, mounts []spec.Tmpfs) error {
+	for _, t := range mounts {
+		_, _, mode, err := t.Ownership()
+		if err != nil {
+			return err
+		}
+		folder := modesFolder(dir).Folder(mode)
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return fmt.Errorf("folder below tmpfs %s: %w", t.Path, err)
+		}
+		if err := unix.Chmod(folder, mode); err != nil { // os.Chmod has another form of the sticky bit
+			return fmt.Errorf("folder below tmpfs %s: %w", t.Path, err)
 		}
 	}
 	return nil

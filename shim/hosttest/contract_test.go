@@ -135,6 +135,12 @@ func TestContractFindsBrokenRuntimes(t *testing.T) {
 				_ = f.Mount(req.Group.Name, m.Volume)
 			}
 		})},
+		{"a root file system that can be written", "a program has its memory and a root file system that is read-only",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.ReadOnly = false })},
+		{"a tmpfs is left out", "a program has its memory and a root file system that is read-only",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.Tmpfs = req.Container.Tmpfs[:1] })},
+		{"a root file system that is read-only without a wish", "a program can write to its root file system",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.ReadOnly = true })},
 		{"output goes elsewhere", "a program prints to its file", report(func(r *contract.Report) { r.Output = "/dev/null" })},
 		{"a capability that was not asked for", "a program can't do what rules can't see", report(func(r *contract.Report) { r.Capabilities = append(r.Capabilities, "NET_RAW") })},
 		{"no filter", "a program can't do what rules can't see", report(func(r *contract.Report) { r.Filtered = false })},

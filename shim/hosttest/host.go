@@ -79,6 +79,8 @@ type container struct {
 
 	mounted      map[string]contract.Mount // by path, since it was created
 	contents     map[string]int            // by volume, the number of its content
+	readOnly     bool                      // its root file system
+	tmpfs        []spec.Tmpfs
 	capabilities []string
 }
 

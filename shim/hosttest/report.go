@@ -24,6 +24,8 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 		Netns:        namespaceName(c.namespace),
 		Cgroup:       l.CgroupPath(c.state.Group, c.state.Role, c.state.Name),
 		Mounts:       maps.Clone(c.mounted),
+		ReadOnly:     c.readOnly,
+		Tmpfs:        slices.Clone(c.tmpfs),
 		Output:       l.LogPath(c.state.Group, c.state.Name),
 		Capabilities: slices.Clone(c.capabilities),
 		Filtered:     true,

@@ -3,16 +3,28 @@ package oci
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/spec"
 )
 
-// createMounts lists the kernel's filesystems, then volumes, then files, so that a file shows
-// inside a volume. Within each of these the outer path comes first. own lists the
+// createMounts lists the kernel's filesystems, then volumes and tmpfs mounts, then files, so that a
+// file shows inside a folder. Within each of these the outer path comes first. own lists the
 // sources on the host that the group made.
 func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
-	var volumes []specs.Mount
+	var folders []specs.Mount
+	for _, t := range in.Container.Tmpfs {
+		uid, gid, mode, err := t.Ownership()
+		if err != nil {
+			return nil, nil, fmt.Errorf("container %q: %w", in.Container.Name, err)
+		}
+		under := in.Modes.Folder(mode)
+		own = append(own, under)
+		folders = append(folders, bind(under, t.Path, "ro"), createTmpfs(t, uid, gid, mode))
+	}
 	for _, m := range in.Container.Mounts {
 		source, ok := in.Volumes[m.Volume]
 		if !ok {
@@ -23,7 +35,7 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 			access = "ro"
 		}
 		own = append(own, source)
-		volumes = append(volumes, bind(source, m.Path, access))
+		folders = append(folders, bind(source, m.Path, access))
 	}
 	var files []specs.Mount
 	for _, f := range in.Files {
@@ -31,14 +43,32 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 		files = append(files, bind(f.Source, f.Path, "ro"))
 	}
 	byPath := func(a, b specs.Mount) int { return cmp.Compare(a.Destination, b.Destination) }
-	slices.SortStableFunc(volumes, byPath)
+	slices.SortStableFunc(folders, byPath)
 	slices.SortStableFunc(files, byPath)
-	return slices.Concat(systemMounts, volumes, files), own, nil
+	return slices.Concat(systemMounts, folders, files), own, nil
 }
 
-func bind(source, path, access string) specs.Mount {
-	return specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"rbind", "rprivate", "nosuid", "nodev", access}}
+func bind(source, destination, access string) specs.Mount {
+	return specs.Mount{Destination: destination, Type: "bind", Source: source, Options: []string{"rbind", "rprivate", "nosuid", "nodev", access}}
 }
+
+// createTmpfs has docker's options: no devices, no setuid, and no programs unless the file wants
+// them. Before version 1.2 runc gives a tmpfs the mode of the folder that it covers, whatever the
+// options are. So each one covers an empty folder that has its mode.
+func createTmpfs(t spec.Tmpfs, uid, gid int, mode uint32) specs.Mount {
+	options := []string{"nosuid", "nodev"}
+	if !t.Exec {
+		options = append(options, "noexec")
+	}
+	options = append(options, fmt.Sprintf("size=%d", t.Size), fmt.Sprintf("mode=%o", mode), fmt.Sprintf("uid=%d", uid), fmt.Sprintf("gid=%d", gid))
+	return specs.Mount{Destination: t.Path, Type: "tmpfs", Source: "tmpfs", Options: options}
+}
+
+// Modes is a folder of the host that has an empty folder of each mode of a container's tmpfs.
+type Modes string
+
+// Folder returns the place of the folder with that mode.
+func (m Modes) Folder(mode uint32) string { return path.Join(string(m), fmt.Sprintf("%04o", mode)) }
 
 // systemMounts are the kernel's filesystems. The cgroup is among them because language runtimes
 // size their heaps and threads by it.

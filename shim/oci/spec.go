@@ -29,6 +29,7 @@ type Input struct {
 	Cgroup    string            // from the root of the hierarchy
 	Volumes   map[string]string // name of a volume -> its directory on the host
 	Files     []File            // bound read-only into the container
+	Modes     Modes             // required for a container that has a tmpfs
 	Host      HostFacts
 }
 
@@ -75,7 +76,7 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 	s := &specs.Spec{
 		Version:     ociVersion,
 		Process:     process,
-		Root:        &specs.Root{Path: "rootfs"},
+		Root:        &specs.Root{Path: "rootfs", Readonly: in.Container.ReadOnly},
 		Hostname:    in.Group,
 		Mounts:      mounts,
 		Annotations: map[string]string{ShimGroupAnnotation: in.ShimGroup},

@@ -33,6 +33,7 @@ func testInput(name string, role spec.Role, edit func(*Input)) Input {
 		ShimGroup: "checkout",
 		Netns:     "/run/sallyport/netns/checkout",
 		Cgroup:    "/sallyport/checkout/members/" + name + "/leaf",
+		Modes:     "/run/sallyport/files/checkout/" + Modes(name) + "/modes",
 		Volumes:   map[string]string{"logs": "/run/sallyport/volumes/checkout/logs", "outer": "/run/sallyport/volumes/checkout/outer"},
 	}
 	edit(&in)
@@ -79,6 +80,15 @@ func specCases() []specCase {
 			in.Container.Capabilities = []string{}
 			in.Container.Resources = spec.Resources{Memory: 64 << 20}
 			in.Image = ocispec.ImageConfig{Cmd: []string{"/bin/migrate"}}
+		})},
+		{"read only", testInput("web", spec.App, func(in *Input) {
+			in.Container.ReadOnly = true
+			in.Container.Tmpfs = []spec.Tmpfs{
+				{Path: "/run/web", Size: 1 << 20, Owner: "1000:1000"}, {Path: "/srv/outer/cache", Size: 1 << 20}, {Path: "/tmp", Size: 64 << 20, Exec: true, Mode: 0o700},
+			}
+			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/run/web/logs"}, {Volume: "outer", Path: "/srv/outer"}}
+			in.User = specs.User{UID: 1000, GID: 1000}
+			in.Files = []File{{"/run/sallyport/files/checkout/web/0", "/etc/hosts"}, {"/run/sallyport/files/checkout/web/1", "/tmp/conf"}}
 		})},
 		{"every capability", testInput("logs", spec.Sidecar, func(in *Input) {
 			in.Container.Capabilities = slices.Concat([]string{"AUDIT_WRITE", "IPC_LOCK", "SYS_NICE"}, spec.DefaultCapabilities)
@@ -180,6 +190,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 		}, `container "web": this host's kernel can't limit swap`, true},
 		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
+		{"owner that is no number", func(in *Input) { in.Container.Tmpfs = []spec.Tmpfs{{Path: "/tmp", Owner: "web:web"}} }, `owner "web:web" of`, false},
 		{"volume of another group", func(in *Input) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},
 	}
 	for _, tt := range tests {

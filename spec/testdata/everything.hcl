@@ -220,3 +220,26 @@ group "open" {
   egress = "direct"
   app "only" { image = local.image }
 }
+
+group "fixed" {
+  egress = "none"
+  app "web" {
+    image     = local.image
+    user      = "1000:1000"
+    read_only = true
+    tmpfs "/tmp" {}
+    tmpfs "/run/web/" {
+      size  = "1MiB"
+      owner = "01000:1000"
+      mode  = "0700"
+    }
+    tmpfs "/srv/plugins" {
+      mode = "1777"
+      exec = true
+    }
+    mount "data" { path = "/run/web/data" }
+    file "/etc/hosts" { content = "127.0.0.1 localhost\n" }
+    resources { memory = "32MiB" }
+  }
+  volume "data" {}
+}

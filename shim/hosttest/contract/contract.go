@@ -41,6 +41,8 @@ type Report struct {
 	Netns        string           // the name that Seal gave
 	Cgroup       string           // from the root of the hierarchy
 	Mounts       map[string]Mount // by path
+	ReadOnly     bool             // it can't write to its root file system
+	Tmpfs        []spec.Tmpfs     // sorted by path, without what the kernel gives by itself: mode 1777 of root
 	Output       string           // the file with what it prints
 	Capabilities []string         // all that it can ever have, without CAP_
 	Filtered     bool             // it is under a seccomp filter, and can't get more privileges
@@ -82,6 +84,8 @@ var Checks = []Check{
 	{"a program is in the cgroup of its role", checkCgroup},
 	{"a program has its volumes", checkVolumes},
 	{"without a volume there is no container", checkNoVolume},
+	{"a program has its memory and a root file system that is read-only", checkReadOnly},
+	{"a program can write to its root file system", checkWritable},
 	{"a program prints to its file", checkOutput},
 	{"a program can't do what rules can't see", checkDenied},
 	{"a container that asks for a way out is refused", checkRefused},
@@ -343,6 +347,39 @@ func checkVolumes(ctx context.Context, f Fixture, group string) error {
 	want := map[string]Mount{"/var/data": {Volume: "data"}, "/var/conf": {Volume: "conf", ReadOnly: true}}
 	if got := found["web"].Mounts; !maps.Equal(got, want) {
 		return fmt.Errorf("mounts are %+v, want %+v", got, want)
+	}
+	return nil
+}
+
+func checkReadOnly(ctx context.Context, f Fixture, group string) error {
+	want := []spec.Tmpfs{{Path: "/run/web", Size: 1 << 20, Owner: "7:8", Mode: 0o700}, {Path: "/tmp", Size: 2 << 20, Exec: true}}
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App, ReadOnly: true, Tmpfs: want})
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	found, err := t.reported("web")
+	if err != nil {
+		return err
+	}
+	if got := found["web"]; !got.ReadOnly || !slices.Equal(got.Tmpfs, want) {
+		return fmt.Errorf("read-only is %v and tmpfs %+v, want it read-only and %+v", got.ReadOnly, got.Tmpfs, want)
+	}
+	return nil
+}
+
+func checkWritable(ctx context.Context, f Fixture, group string) error {
+	t, err := newHarness(ctx, f, group, spec.Container{Name: "web", Role: spec.App})
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	found, err := t.reported("web")
+	if err != nil {
+		return err
+	}
+	if got := found["web"]; got.ReadOnly || len(got.Tmpfs) > 0 {
+		return fmt.Errorf("read-only is %v and tmpfs %+v, want neither", got.ReadOnly, got.Tmpfs)
 	}
 	return nil
 }
