@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/sallyport/sallyport/shim/ctrd"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -33,6 +35,16 @@ func diskSource(l layout.Layout, layers func(context.Context) ([]host.Layer, err
 			}
 		}
 		return last
+	}
+}
+
+// usageSource returns a function that finds what takes the room of the daemon. Callers share a run
+// that is under way, since it counts files.
+func usageSource(l layout.Layout, s disks.Sources) func(context.Context) host.Usage {
+	var runs singleflight.Group
+	return func(ctx context.Context) host.Usage {
+		found, _, _ := runs.Do("", func() (any, error) { return disks.Usage(context.WithoutCancel(ctx), l, s), nil })
+		return found.(host.Usage)
 	}
 }
 

@@ -37,6 +37,7 @@ type cli struct {
 	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups and their files."`
 	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`
 	Status   statusVerb   `cmd:"" group:"groups" help:"Show everything about a group."`
+	Df       dfVerb       `cmd:"" group:"groups" help:"Show what takes the room on the disks."`
 	Logs     logsVerb     `cmd:"" group:"groups" help:"Show the output of containers."`
 	Events   eventsVerb   `cmd:"" group:"groups" help:"Show the events of the groups."`
 	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`

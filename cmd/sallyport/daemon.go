@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/linux/cgroups"
+	"github.com/sallyport/sallyport/shim/linux/disks"
 	"github.com/sallyport/sallyport/shim/linux/network"
 	"github.com/sallyport/sallyport/shim/linux/probe"
 	"github.com/sallyport/sallyport/shim/linux/volumes"
@@ -116,10 +117,10 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	drift := network.NewDrift()
+	drift, mounted := network.NewDrift(), volumes.New(l, address)
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
-			Runtime: client, Network: network, Volumes: volumes.New(l, address), Cgroups: cgroups, Images: client, Log: log,
+			Runtime: client, Network: network, Volumes: mounted, Cgroups: cgroups, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 		},
 		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
@@ -135,6 +136,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Log: log,
+		Usage: usageSource(l, disks.Sources{Layers: client.Layers, Images: client.Images, Memory: mounted.InMemory, Groups: keeper.Groups}),
 	})
 	if err != nil {
 		return err

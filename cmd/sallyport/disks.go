@@ -63,6 +63,9 @@ func consumerText(c host.Consumer) string {
 	case host.LayerConsumer:
 		return fmt.Sprintf("files written by %s.%s", c.Group, c.Container)
 	case host.OutputConsumer:
+		if c.Removed {
+			return "output of the removed group " + c.Group
+		}
 		return fmt.Sprintf("output of %s.%s", c.Group, c.Container)
 	case host.VolumeConsumer:
 		return fmt.Sprintf("volume %s of %s", c.Volume, c.Group)
@@ -83,6 +86,9 @@ func diskHint(d host.Disk) string {
 	case host.LayerConsumer:
 		return fmt.Sprintf("\"sallyport stop %s\" deletes what its containers have written outside of volumes", c.Group)
 	case host.OutputConsumer:
+		if c.Removed {
+			return "keep what you need of it, then delete it: rm -r " + c.Path
+		}
 		return fmt.Sprintf("keep what you need of it, then empty it: truncate -s 0 %s", c.Path)
 	case host.VolumeConsumer:
 		return fmt.Sprintf("\"sallyport stop %s\" keeps it from growing; its data is in %s", c.Group, c.Path)

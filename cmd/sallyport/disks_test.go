@@ -18,6 +18,7 @@ func TestDiskText(t *testing.T) {
 	}
 	layer := host.Consumer{Kind: host.LayerConsumer, Group: "hog", Container: "app", Path: "/l", Bytes: 60 * mib, Inodes: 12, Partial: true}
 	output := host.Consumer{Kind: host.OutputConsumer, Group: "hog", Container: "app", Path: "/var/log/sallyport/hog/app.log", Bytes: 3 * mib / 2, Inodes: 1}
+	removed := host.Consumer{Kind: host.OutputConsumer, Group: "hog", Path: "/var/log/sallyport/.removed/hog@1", Bytes: 1 << 20, Removed: true}
 	volume := host.Consumer{Kind: host.VolumeConsumer, Group: "shop", Volume: "data", Path: "/v", Bytes: 4096, Inodes: 2900}
 	images := host.Consumer{Kind: host.RuntimeConsumer, Path: "/var/lib/containerd", Bytes: 30 * mib}
 	state := host.Consumer{Kind: host.StateConsumer, Path: "/var/lib/sallyport", Bytes: 8192}
@@ -35,6 +36,8 @@ func TestDiskText(t *testing.T) {
 			`"sallyport stop shop" keeps it from growing; its data is in /v`},
 		{"output", with(full, output), "the disk of /var/lib/sallyport is full: 4KiB of 96MiB free. Largest: output of hog.app 1.5MiB",
 			"keep what you need of it, then empty it: truncate -s 0 /var/log/sallyport/hog/app.log"},
+		{"output of a removed group", with(full, removed), "the disk of /var/lib/sallyport is full: 4KiB of 96MiB free. Largest: output of the removed group hog 1MiB",
+			"keep what you need of it, then delete it: rm -r /var/log/sallyport/.removed/hog@1"},
 		{"images", with(full, images), "the disk of /var/lib/sallyport is full: 4KiB of 96MiB free. Largest: images and the rest of /var/lib/containerd 30MiB",
 			"see what else is on this disk: du -x -d 2 /var/lib/sallyport"},
 		{"nothing of ours", full, "the disk of /var/lib/sallyport is full: 4KiB of 96MiB free", ""},

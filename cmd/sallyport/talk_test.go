@@ -42,7 +42,8 @@ func TestTalk(t *testing.T) {
 
 func serve(env *testscript.Env, socket, calls string) error {
 	d := &fakeDaemon{calls: calls}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"}})
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+		Usage: func(context.Context) host.Usage { return sampleUsage() }})
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	lines := []string{
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
-		"logs checkout", "logs checkout.web", "events", "events --json", "denials", "denials --json", "denials -f",
+		"logs checkout", "logs checkout.web", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
@@ -204,7 +204,7 @@ func serveEvil(t *testing.T) (socket string) {
 	}
 	socket = filepath.Join(dir, "sallyport.sock")
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(dir, "calls")}}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: d.events, Version: api.VersionInfo{Version: evil}})
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +222,18 @@ func serveEvil(t *testing.T) (socket string) {
 		}
 	})
 	return socket
+}
+
+func evilUsage(context.Context) host.Usage {
+	text := "evil" + evil
+	return host.Usage{
+		Disks: []host.DiskUsage{{Disk: host.Disk{Path: text}}}, Unknown: []string{text},
+		Consumers: []host.Consumer{
+			{Kind: host.VolumeConsumer, Group: "checkout", Volume: text}, {Kind: host.OutputConsumer, Group: "checkout", Container: text, Image: text},
+			{Kind: host.ConsumerKind(text), Group: text, Removed: true},
+		},
+		Images: host.Images{All: []host.ImageUsage{{Names: []string{text}, Groups: []string{"checkout", text}}, {Names: []string{text}}}, Remove: text},
+	}
 }
 
 type evilDaemon struct{ *fakeDaemon }

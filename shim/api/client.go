@@ -25,11 +25,12 @@ type Client struct {
 }
 
 // Patience is how long a daemon may take for a single answer. It needs a millisecond on an idle
-// host. [Client.Preview] parses files and looks at the host, so it may take previewFactor times as
-// long.
+// host. [Client.Preview] parses files and looks at the host, and [Client.Usage] counts files, so
+// they may take previewFactor and usageFactor times as long.
 const (
 	Patience      = 10 * time.Second
 	previewFactor = 6
+	usageFactor   = 2
 )
 
 // NewClient returns a client for the daemon at socket. It does not connect.
@@ -78,6 +79,14 @@ func (c *Client) Disks(ctx context.Context) ([]host.Disk, error) {
 	var body disksBody
 	err := c.ask(ctx, http.MethodGet, "/v1/disks", nil, &body)
 	return body.Disks, err
+}
+
+// Usage returns what takes the room of the instance. A daemon of an earlier version returns an
+// error.
+func (c *Client) Usage(ctx context.Context) (host.Usage, error) {
+	var body usageBody
+	err := c.WithPatience(usageFactor*c.patience).ask(ctx, http.MethodGet, "/v1/usage", nil, &body)
+	return body.Usage, err
 }
 
 // Preview returns what Apply would do. It changes nothing.

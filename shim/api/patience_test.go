@@ -24,6 +24,7 @@ var singleAnswers = map[string]func(ctx context.Context, c *Client) error{
 	"status":   func(ctx context.Context, c *Client) error { _, err := c.Status(ctx, "web"); return err },
 	"problems": func(ctx context.Context, c *Client) error { _, err := c.Problems(ctx); return err },
 	"disks":    func(ctx context.Context, c *Client) error { _, err := c.Disks(ctx); return err },
+	"usage":    func(ctx context.Context, c *Client) error { _, err := c.Usage(ctx); return err },
 	"history":  func(ctx context.Context, c *Client) error { _, err := c.History(ctx, "web"); return err },
 	"file":     func(ctx context.Context, c *Client) error { _, err := c.File(ctx, "web", 1); return err },
 	"preview":  func(ctx context.Context, c *Client) error { _, err := c.Preview(ctx, twoFiles); return err },
@@ -68,8 +69,11 @@ func TestPatience(t *testing.T) {
 			t.Run(what+", "+name, func(t *testing.T) {
 				c := NewClient(listenSilently(t, answer)).WithPatience(patience)
 				waited := patience
-				if name == "preview" {
+				switch name {
+				case "preview":
 					waited *= previewFactor
+				case "usage":
+					waited *= usageFactor
 				}
 				err := call(t.Context(), c)
 				checkProblem(t, err, fmt.Sprintf("the daemon at %s has not answered within %s", c.socket, waited), seeLog)

@@ -64,6 +64,9 @@ type ServerConfig struct {
 	// Disks returns the disks that the daemon uses, and what fills those that are full. Optional:
 	// if it is nil, the answer has none.
 	Disks func(ctx context.Context) []host.Disk
+	// Usage returns what takes the room of the instance. Optional: if it is nil, the answer is
+	// empty.
+	Usage func(ctx context.Context) host.Usage
 	Log   *slog.Logger // optional: nil discards
 }
 
@@ -174,6 +177,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/groups/{group}", readRights, s.answers(s.status)},
 		{"GET /v1/problems", readRights, s.answers(s.problems)},
 		{"GET /v1/disks", readRights, s.answers(s.disks)},
+		{"GET /v1/usage", readRights, s.answers(s.usage)},
 		{"GET /v1/groups/{group}/history", readRights, s.answers(s.history)},
 		{"GET /v1/groups/{group}/history/{generation}", fullRights, s.answers(s.definition)},
 		{"POST /v1/preview", fullRights, s.answers(s.preview)},

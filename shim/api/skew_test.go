@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // The daemon handles requests of newer and older clients, and requests that no Client makes.
@@ -128,5 +129,42 @@ func TestClientUnderstands(t *testing.T) {
 				t.Errorf("progress (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An earlier daemon has no usage, and a later one has kinds and fields that this client doesn't
+// know. One that has no source of it answers, too.
+func TestUsageOfOtherVersions(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		want         host.Usage
+		err, hint    string
+	}{
+		{"earlier", "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n" +
+			`{"error":{"message":"the daemon, version \"1.1\", does not know GET /v1/usage","hint":"use a command and a daemon of the same version"}}`,
+			host.Usage{}, `the daemon, version "1.1", does not know GET /v1/usage`, "use a command and a daemon of the same version"},
+		{"later", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" +
+			`{"usage":{"disks":[{"path":"/d","size":3,"taken":1,"new":1}],"consumers":[{"kind":"new","group":"g","bytes":1,"new":[]}],"new":{}},"new":1}`,
+			host.Usage{Disks: []host.DiskUsage{{Disk: host.Disk{Path: "/d", Size: 3}, Taken: 1}}, Consumers: []host.Consumer{{Kind: "new", Group: "g", Bytes: 1}}}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			socket := listenSilently(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.WriteString(conn, tt.answer)
+				}
+			})
+			got, err := NewClient(socket).Usage(t.Context())
+			if tt.err != "" {
+				checkProblem(t, err, tt.err, tt.hint)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("usage (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if _, err := startDaemon(t, ServerConfig{}).Usage(t.Context()); err != nil {
+		t.Errorf("without a source: %v", err)
 	}
 }

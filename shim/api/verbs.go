@@ -99,6 +99,13 @@ func (s *Server) disks(r *http.Request) (any, error) {
 	return body, nil
 }
 
+func (s *Server) usage(r *http.Request) (any, error) {
+	if s.Usage == nil {
+		return usageBody{}, nil
+	}
+	return usageBody{s.Usage(r.Context())}, nil
+}
+
 func (s *Server) preview(r *http.Request) (any, error) {
 	var body filesBody
 	if err := readJSON(r, &body); err != nil {

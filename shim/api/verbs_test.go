@@ -27,6 +27,14 @@ var generations = []group.Generation{{Number: 2, By: group.ByApply, Outcome: gro
 // fullDisks are the disks that the server of the tests has.
 var fullDisks = []host.Disk{{Path: "/state", Full: true, Consumers: []host.Consumer{{Kind: host.LayerConsumer, Group: "checkout", Container: "web", Bytes: 9}}}}
 
+// someUsage is the usage that the server of the tests has.
+var someUsage = host.Usage{
+	Disks:     []host.DiskUsage{{Disk: host.Disk{Path: "/state", Size: 9, Free: 3}, Taken: 5}},
+	Consumers: []host.Consumer{{Kind: host.OutputConsumer, Group: "gone", Path: "/log", Bytes: 5, Partial: true, Removed: true}},
+	Images:    host.Images{Path: "/images", All: []host.ImageUsage{{Names: []string{"web:1"}, Digest: "sha256:1", Own: 1, Common: 2, Groups: []string{"checkout"}}}, Shared: 2},
+	Unknown:   []string{"layers: no answer"},
+}
+
 func TestVerbs(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -38,6 +46,7 @@ func TestVerbs(t *testing.T) {
 		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
 		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
 		{"disks", func(ctx context.Context, c *Client) (any, error) { return c.Disks(ctx) }, fullDisks, ""},
+		{"usage", func(ctx context.Context, c *Client) (any, error) { return c.Usage(ctx) }, someUsage, ""},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},
 		{"preview", func(ctx context.Context, c *Client) (any, error) { return c.Preview(ctx, twoFiles) },
 			[]group.Preview{{Group: "checkout", Steps: []string{"start web"}, Opens: []string{"any"}}}, "plan a.hcl(A) b.hcl(B)"},
@@ -80,7 +89,8 @@ func TestVerbs(t *testing.T) {
 				}
 				return nil
 			}}
-			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}, Runtime: func(context.Context) string { return "containerd 1.6" }, Disks: func(context.Context) []host.Disk { return fullDisks }})
+			d := startDaemon(t, ServerConfig{Keeper: keeper, Version: VersionInfo{Version: "1.2", PID: 9}, Runtime: func(context.Context) string { return "containerd 1.6" }, Disks: func(context.Context) []host.Disk { return fullDisks },
+				Usage: func(context.Context) host.Usage { return someUsage }})
 			got, err := tt.run(t.Context(), d.Client)
 			if err != nil {
 				t.Fatal(err)

@@ -42,6 +42,9 @@ type (
 	disksBody struct {
 		Disks []host.Disk `json:"disks"`
 	}
+	usageBody struct {
+		Usage host.Usage `json:"usage"`
+	}
 	groupsBody struct {
 		Groups []group.Status `json:"groups"`
 	}

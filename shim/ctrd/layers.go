@@ -25,7 +25,7 @@ func (c *Client) Layers(ctx context.Context) ([]host.Layer, error) {
 			continue // removed meanwhile
 		}
 		s := fromLabels(r.Labels)
-		layer := host.Layer{Group: s.Group, Container: s.Name, Path: mounts[0].Source}
+		layer := host.Layer{Group: s.Group, Container: s.Name, Path: mounts[0].Source, Image: s.ImageDigest}
 		for _, option := range mounts[0].Options {
 			if upper, ok := strings.CutPrefix(option, "upperdir="); ok {
 				layer.Path = upper

@@ -31,10 +31,12 @@ type Consumer struct {
 	Group     string       `json:"group,omitempty"`
 	Container string       `json:"container,omitempty"` // of a layer, or of output
 	Volume    string       `json:"volume,omitempty"`
+	Image     string       `json:"image,omitempty"` // of a layer: the digest of its container's image
 	Path      string       `json:"path"`
 	Bytes     uint64       `json:"bytes"`             // allocated on the disk
 	Inodes    uint64       `json:"inodes"`            // files and folders
 	Partial   bool         `json:"partial,omitempty"` // it has more: counting all would take too long
+	Removed   bool         `json:"removed,omitempty"` // its group is removed; only in a [Usage] for all but output
 }
 
 // A ConsumerKind is a kind of Consumer.
@@ -46,7 +48,8 @@ const (
 	VolumeConsumer  ConsumerKind = "volume" // a persistent volume
 	RuntimeConsumer ConsumerKind = "images" // containerd's folder but for the layers: images above all
 	StateConsumer   ConsumerKind = "state"  // the daemon's own files
+	MemoryConsumer  ConsumerKind = "memory" // a volume in memory; only in a [Usage], and on no disk
 )
 
-// A Layer is the writable layer of a container.
-type Layer struct{ Group, Container, Path string }
+// A Layer is the writable layer of a container. Image is the digest of the container's image.
+type Layer struct{ Group, Container, Path, Image string }

@@ -31,17 +31,7 @@ const (
 // Find returns the disks of an instance. It looks for what fills them if one is full, for maxTime
 // at most. layers returns the containers' writable layers. It may be nil.
 func Find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) []host.Disk {
-	var disks []host.Disk
-	var devices []uint64
-	for _, path := range []string{l.StateDir, l.LogDir, l.GroupsDir, l.RunDir} {
-		var st unix.Stat_t
-		if unix.Stat(path, &st) != nil || slices.Contains(devices, st.Dev) {
-			continue
-		}
-		if d, ok := look(path); ok {
-			disks, devices = append(disks, d), append(devices, st.Dev)
-		}
-	}
+	disks, devices := look(folders(l))
 	if !slices.ContainsFunc(disks, func(d host.Disk) bool { return d.Full }) {
 		return disks
 	}
@@ -62,7 +52,26 @@ func Find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]
 	return disks
 }
 
-func look(path string) (host.Disk, bool) {
+// folders returns the folders of an instance that may be on disks of their own.
+func folders(l layout.Layout) []string {
+	return []string{l.StateDir, l.LogDir, l.GroupsDir, l.RunDir}
+}
+
+// look returns the disks that have the paths, each once, and their devices.
+func look(paths []string) (disks []host.Disk, devices []uint64) {
+	for _, path := range paths {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) != nil || slices.Contains(devices, st.Dev) {
+			continue
+		}
+		if d, ok := lookAt(path); ok {
+			disks, devices = append(disks, d), append(devices, st.Dev)
+		}
+	}
+	return disks, devices
+}
+
+func lookAt(path string) (host.Disk, bool) {
 	var st unix.Statfs_t
 	if unix.Statfs(path, &st) != nil || st.Blocks == 0 {
 		return host.Disk{}, false
@@ -84,24 +93,42 @@ func largest(d host.Disk) []host.Consumer {
 	return d.Consumers[:min(len(d.Consumers), maxConsumers)]
 }
 
+// A candidate is a consumer that is not measured yet.
+type candidate struct {
+	host.Consumer
+	without []string // folders that belong to others
+}
+
+func (c *candidate) measure(ctx context.Context) {
+	c.Bytes, c.Inodes, c.Partial = measure(ctx, c.Path, c.without)
+}
+
 // consumers measures everything that may fill a disk, what containers write first.
 func consumers(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) (all []host.Consumer) {
-	add := func(c host.Consumer, without ...string) {
-		c.Bytes, c.Inodes, c.Partial = measure(ctx, c.Path, without)
-		all = append(all, c)
+	asked, cancel := context.WithTimeout(ctx, maxTime/3)
+	candidates, _ := find(asked, l, layers) // without an answer, the layers count as containerd's
+	cancel()
+	for _, c := range candidates {
+		c.measure(ctx)
+		all = append(all, c.Consumer)
 	}
-	for _, path := range glob(l.LogDir, "*", "*.log*") {
-		name, _, _ := strings.Cut(filepath.Base(path), ".log")
-		add(host.Consumer{Kind: host.OutputConsumer, Group: filepath.Base(filepath.Dir(path)), Container: name, Path: path})
+	return all
+}
+
+// find lists everything that may fill a disk, what containers write first. The error is that of
+// layers, which gets ctx; the rest is listed all the same.
+func find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) (all []candidate, err error) {
+	add := func(c host.Consumer, without ...string) { all = append(all, candidate{c, without}) }
+	for _, path := range glob(l.LogDir, "*", "*") {
+		add(outputAt(path))
 	}
 	runtimes := []string{filepath.Join(l.StateDir, "containerd")} // a private one
 	var layerPaths []string
 	if layers != nil {
-		asked, cancel := context.WithTimeout(ctx, maxTime/3)
-		defer cancel()
-		found, _ := layers(asked) // without an answer, the layers count as containerd's
+		var found []host.Layer
+		found, err = layers(ctx)
 		for _, layer := range found {
-			add(host.Consumer{Kind: host.LayerConsumer, Group: layer.Group, Container: layer.Container, Path: layer.Path})
+			add(host.Consumer{Kind: host.LayerConsumer, Group: layer.Group, Container: layer.Container, Image: layer.Image, Path: layer.Path})
 			layerPaths = append(layerPaths, layer.Path)
 			// Such as /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs.
 			if root, _, ok := strings.Cut(layer.Path, "/io.containerd."); ok && !slices.Contains(runtimes, root) {
@@ -117,7 +144,25 @@ func consumers(ctx context.Context, l layout.Layout, layers func(context.Context
 	for _, path := range runtimes {
 		add(host.Consumer{Kind: host.RuntimeConsumer, Path: path}, layerPaths...)
 	}
-	return all
+	return all, err
+}
+
+// removedOutput is the folder, below that of all output, with the output of removed groups. It has
+// folders such as GROUP@SECONDS.
+const removedOutput = ".removed"
+
+// outputAt returns the consumer for a file of output, or for a folder with that of a removed group.
+// A container's name has no dot.
+func outputAt(path string) host.Consumer {
+	folder, base := filepath.Base(filepath.Dir(path)), filepath.Base(path)
+	c := host.Consumer{Kind: host.OutputConsumer, Group: folder, Path: path}
+	if folder == removedOutput {
+		c.Group, _, _ = strings.Cut(base, "@")
+		c.Removed = true
+		return c
+	}
+	c.Container, _, _ = strings.Cut(base, ".")
+	return c
 }
 
 // glob returns the paths that match below a folder, whose own name may have any characters.

@@ -1,0 +1,42 @@
+package host
+
+// A Usage lists what takes the room of an instance. The JSON crosses the control socket.
+type Usage struct {
+	Disks []DiskUsage `json:"disks"`
+	// Consumers has everything but images, what takes most first. A consumer in memory is on none
+	// of the disks.
+	Consumers []Consumer `json:"consumers"`
+	Images    Images     `json:"images"`
+	// Unknown has what could not be asked for, and why. Its numbers are missing.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// A DiskUsage is a disk, and how much of it the instance takes.
+type DiskUsage struct {
+	Disk
+	Taken uint64 `json:"taken"` // bytes
+}
+
+// Images are those that the containers' runtime has for the instance.
+type Images struct {
+	Path string       `json:"path,omitempty"` // the folder that they are in
+	All  []ImageUsage `json:"all"`            // the largest first
+	// Shared counts what several images have in common, once, in bytes. Images share layers.
+	Shared uint64 `json:"shared"`
+	// Other counts what belongs to no image: layers of an image that was deleted while a container
+	// has it, and content that is being pulled.
+	Other uint64 `json:"other,omitempty"`
+	// Remove is the command that deletes images, but for their names.
+	Remove string `json:"remove,omitempty"`
+}
+
+// An ImageUsage is an image on the host. Its size is Own and Common.
+type ImageUsage struct {
+	Names  []string `json:"names"` // the one for people first; empty if all were deleted
+	Digest string   `json:"digest"`
+	Own    uint64   `json:"own"`    // bytes that no other image has
+	Common uint64   `json:"common"` // bytes that other images have as well
+	// Groups are those that have a container of it, or a generation that can be gone back to. If
+	// there is none, nothing is lost with the image.
+	Groups []string `json:"groups,omitempty"`
+}
