@@ -254,6 +254,7 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 	}{
 		{"update", `auto_revert = true`, `auto_revert = false`, nil},
 		{"no update", "update {\n    auto_revert = true\n  }", ``, nil},
+		{"ends of an update", `auto_revert = true`, "auto_revert = true\n max_ends = 3\n", nil},
 		{"time of an update", `auto_revert = true`, "auto_revert = true\n health_timeout = \"1m\"\n", nil},
 		{"the group's resources", `"1GiB"`, `"2GiB"`, nil},
 		{"failure", `"stop-group"`, `"restart"`, nil},

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -176,7 +177,14 @@ type Update struct {
 	HealthTimeout time.Duration `json:"health_timeout,omitempty"`
 	// AutoRevert means that the generation before is put back if a new one isn't ready in time.
 	AutoRevert bool `json:"auto_revert,omitempty"`
+	// MaxEnds is how often one container may end before its generation is given up, although it
+	// has time left. Zero means 3: see [Update.MostEnds].
+	MaxEnds int `json:"max_ends,omitempty"`
 }
+
+// MostEnds returns at which end of one container its generation is given up. The default is 3, so
+// after the restarts that follow in one and two seconds. Each further one would take twice as long.
+func (u Update) MostEnds() int { return cmp.Or(u.MaxEnds, 3) }
 
 // Stop is a container's `stop` block. The decoder fills in the default timeout of 10 s.
 type Stop struct {

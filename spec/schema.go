@@ -40,7 +40,7 @@ var kinds = map[string]kind{
 	},
 	"network":   {title: "a network block", once: true, blocks: []string{"dns"}},
 	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
-	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert"}},
+	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert", "max_ends"}},
 	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},

@@ -12,10 +12,11 @@ const (
 	defaultHealthTimeout = 2 * time.Minute
 	minHealthTimeout     = time.Second
 	maxHealthTimeout     = 24 * time.Hour
+	maxMaxEnds           = 1000
 )
 
-// update reads when a new generation of the group counts as healthy, and whether it is taken back
-// otherwise.
+// update reads when a new generation of the group counts as healthy, when it is given up, and
+// whether it is then taken back.
 func (d *groupDecoder) update(group *hclsyntax.Block) (u Update) {
 	block := single(group, "update")
 	if block == nil {
@@ -28,6 +29,12 @@ func (d *groupDecoder) update(group *hclsyntax.Block) (u Update) {
 	}
 	if timeout, ok := r.duration("health_timeout", minHealthTimeout, maxHealthTimeout); ok {
 		u.HealthTimeout = timeout
+	}
+	if ends, _, ok := r.integer("max_ends", 1, maxMaxEnds, optional); ok {
+		u.MaxEnds = int(ends)
+	}
+	if r.has("max_ends") && !r.has("health_timeout") && !u.AutoRevert {
+		d.errorf(r.nameOf("max_ends"), "max_ends without a time", "\"max_ends\" ends the time of a new generation early, and there is no such time here. Add one: health_timeout = \"2m\".")
 	}
 	return u
 }

@@ -106,6 +106,21 @@ func TestGenerations(t *testing.T) {
 	if out := m.Run("exec", "careful.app", "--", "cat", "/proc/1/cmdline"); !strings.Contains(out, "1000") {
 		t.Errorf("after the rollback the app is %q", out)
 	}
+
+	// An app that keeps ending has two minutes, and is given up long before that.
+	failing := strings.NewReplacer(`"5s"`, `"2m"`, "touch /data/ready; exec sleep 1000", "echo no settings; exit 3").Replace(becomesReady())
+	began := time.Now()
+	said = m.Fails(1, "apply", m.Write("careful.hcl", failing))
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("apply took %v", took)
+	}
+	words := []string{"careful: app (app) ended with status 3; its last output: no settings", "generation 8 was taken back: app (app) ended 3 times, the last time with status 3"}
+	if err := machine.Contains(said, words...); err != nil {
+		t.Error(err)
+	}
+	if g := m.Status("careful"); g.State != group.Running || g.Generation != 9 || m.Pids("careful")["side"] != side {
+		t.Errorf("after an app that kept ending: %s, generation %d, error %q", g.State, g.Generation, g.Error)
+	}
 }
 
 // TestStopStays checks that a stopped group stays down after the daemon's end too, and keeps its

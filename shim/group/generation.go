@@ -55,7 +55,7 @@ type Outcome string
 const (
 	OnTrial   Outcome = "on trial"
 	Proved    Outcome = "proved"    // all of it was ready, once
-	NotReady  Outcome = "not ready" // not within its update block's health_timeout
+	NotReady  Outcome = "not ready" // not by its update block: too late, or a container kept ending
 	TakenBack Outcome = "taken back"
 	Replaced  Outcome = "replaced" // before it had proved itself
 )

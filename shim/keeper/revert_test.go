@@ -18,8 +18,14 @@ import (
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
-// careful is shop with an update block: it is reverted if it is not ready after a minute.
-var careful = strings.TrimSuffix(strings.TrimSpace(shop), "}") + "  update {\n    health_timeout = \"1m\"\n    auto_revert    = true\n  }\n}\n"
+// careful is shop with an update block: it is reverted if it is not ready after a minute, and not
+// earlier, however often a container ends.
+var careful = updated(`health_timeout = "1m"`, "auto_revert = true", "max_ends = 1000")
+
+// updated returns shop with an update block of these lines.
+func updated(lines ...string) string {
+	return strings.TrimSuffix(strings.TrimSpace(shop), "}") + "  update {\n    " + strings.Join(lines, "\n    ") + "\n  }\n}\n"
+}
 
 var careful2 = edited(careful, `web:1"`, `web:2"`)
 

@@ -24,6 +24,11 @@ type Rollout struct {
 	readySince time.Time // since when all of it has been ready; zero: it is not
 	healthy    bool      // it has proved itself
 	late       bool      // it was not ready in time; it still may become so
+	givenUp    error     // why it was late before its time was over. Nil: it was not
+
+	// before has, by container, the ends in a row that the rollout does not count: they were before
+	// it began.
+	before map[string]int
 }
 
 // A RolloutSample is the state of a generation in one reconciliation.
@@ -32,6 +37,7 @@ type RolloutSample struct {
 	Ready   bool // all of it is as it should be
 	Ended   bool // by itself and for good: nothing more will come
 	Stopped bool
+	GiveUp  error // why it is not worth waiting any longer, by [Rollout.GiveUp]
 }
 
 // A RolloutVerdict is the result of a rollout so far.
@@ -49,6 +55,48 @@ const minHealthyTime = 2 * time.Second
 
 // HealthyRollout returns the rollout of a generation that has proved itself already.
 func HealthyRollout(generation int) Rollout { return Rollout{generation: generation, healthy: true} }
+
+// Follow returns the rollout after one more observation, for [Rollout.GiveUp]. It is called before
+// anything is done for a new generation. Ends of its containers before that are not the
+// generation's, and neither are those before a restart or a start by an operator. As long as the
+// records of earlier ends can't be read, nothing is counted.
+func (t Rollout) Follow(generation int, in Input) Rollout {
+	if in.Want == nil || in.EndedErr != nil {
+		return t
+	}
+	if t.generation != generation {
+		t = Rollout{generation: generation}
+	}
+	first := t.before == nil
+	before := map[string]int{}
+	for i := range in.Want.Containers {
+		c := &in.Want.Containers[i]
+		if r := in.Records[c.Name]; r.Digest == c.Digest {
+			before[c.Name] = r.EndsInARow
+		}
+		if !first {
+			before[c.Name] = min(before[c.Name], t.before[c.Name])
+		}
+	}
+	t.before = before
+	return t
+}
+
+// GiveUp returns why the generation can't be expected to become ready: a container has failed and
+// is not started again, or has ended max_ends times in the rollout. Optional containers don't
+// count, nor do ends that are as they should be. A nil error means that it is worth waiting.
+func (t Rollout) GiveUp(in Input) error {
+	for c, s := range in.down() {
+		if in.outdated(c, s) {
+			continue
+		}
+		ends := in.Records[c.Name].EndsInARow - t.before[c.Name]
+		if !in.restarts(c, s) || ends >= in.Want.Update.MostEnds() {
+			return in.endError(c, s, ends)
+		}
+	}
+	return nil
+}
 
 // Observe returns the rollout after one more sample.
 func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now time.Time) (Rollout, RolloutVerdict) {
@@ -69,8 +117,8 @@ func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now tim
 	}
 	if !s.Ready {
 		t.readySince = time.Time{}
-		if !t.late && u.HealthTimeout > 0 && (s.Ended || now.Sub(t.began) >= u.HealthTimeout) {
-			t.late = true
+		if !t.late && u.HealthTimeout > 0 && (s.Ended || s.GiveUp != nil || now.Sub(t.began) >= u.HealthTimeout) {
+			t.late, t.givenUp = true, s.GiveUp
 			return t, RolloutLate
 		}
 		return t, RolloutPending
@@ -79,7 +127,7 @@ func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now tim
 		t.readySince = now
 	}
 	if s.Ended || now.Sub(t.readySince) >= minHealthyFor(u) {
-		t.healthy, t.late = true, false
+		t.healthy, t.late, t.givenUp = true, false, nil
 		return t, RolloutHealthy
 	}
 	return t, RolloutPending
@@ -140,8 +188,11 @@ func (in Input) Ready() bool {
 	return true
 }
 
-// Failing returns why a generation has not become ready.
-func (in Input) Failing(state group.State, err error) error {
+// Failing returns why a generation that is late has not become ready.
+func (t Rollout) Failing(in Input, state group.State, err error) error {
+	if t.givenUp != nil {
+		return cmp.Or(t.GiveUp(in), t.givenUp)
+	}
 	if err == nil {
 		err = &hint.Error{Err: errors.New(cmp.Or(Blocked(in), "it is "+string(state))), Hint: WaitingHint(in)}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -110,22 +111,61 @@ func Problem(in Input) error {
 	case in.Ended != nil:
 		return in.Ended.Problem(in.Want)
 	}
-	for i := range in.Want.Containers {
-		c := &in.Want.Containers[i]
-		s, ok := in.Observed.Container(c.Name)
-		if !ok || s.Task != host.TaskStopped || optional(c) {
-			continue
-		}
-		err := fmt.Errorf("%s ended with %s", c.Title(), in.exitOf(s))
-		logs := fmt.Sprintf("see \"sallyport logs %s.%s\"; ", in.Want.Name, c.Name)
-		if !in.endedForGood(c, s) {
-			return &hint.Error{Err: err, Hint: logs + "it is started again with growing waits"}
-		}
-		if in.failed(s) {
-			return &hint.Error{Err: err, Hint: logs + fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)}
-		}
+	for c, s := range in.down() {
+		return in.endError(c, s, 1)
 	}
 	return nil
+}
+
+// down yields the containers that have ended and keep the group from being as wanted. It yields
+// none if nothing is to run, and if it is not known what does.
+func (in Input) down() iter.Seq2[*spec.Container, host.ContainerState] {
+	return func(yield func(*spec.Container, host.ContainerState) bool) {
+		if in.ToRun() == nil || in.Observed.ContainersErr != nil {
+			return
+		}
+		for i := range in.Want.Containers {
+			c := &in.Want.Containers[i]
+			s, _ := in.Observed.Container(c.Name)
+			if s.Task != host.TaskStopped || optional(c) || in.endedWell(c, s) {
+				continue
+			}
+			if !yield(c, s) {
+				return
+			}
+		}
+	}
+}
+
+// endError returns the error for a container that is down. times is how often it has ended.
+func (in Input) endError(c *spec.Container, s host.ContainerState, times int) error {
+	err := fmt.Errorf("%s ended with %s", c.Title(), in.exitOf(s))
+	if times > 1 {
+		err = fmt.Errorf("%s ended %d times, the last time with %s", c.Title(), times, in.exitOf(s))
+	}
+	advice := "it is started again with growing waits"
+	if in.endedForGood(c, s) {
+		advice = fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)
+	}
+	return &hint.Error{Err: err, Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; %s", in.Want.Name, c.Name, advice)}
+}
+
+// An End is the end of a container that keeps its group from being as wanted.
+type End struct {
+	Container string
+	At        time.Time
+	Text      string // on one line: "web (app) ended with status 1"
+}
+
+// Ends returns the last end of each container that is down and keeps the group from being as
+// wanted.
+func Ends(in Input) (out []End) {
+	for c, s := range in.down() {
+		if !in.outdated(c, s) {
+			out = append(out, End{c.Name, in.Records[c.Name].EndedAt, hint.Text(in.endError(c, s, 1))})
+		}
+	}
+	return out
 }
 
 // Since estimates when a group entered its state, if this keeper has done nothing to it yet. For a

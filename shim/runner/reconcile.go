@@ -35,9 +35,11 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			}
 			continue
 		}
+		r.rollout = r.rollout.Follow(d.generation(), in)
 		steps := plan.Steps(in)
 		r.detectDrift(in, seq, steps)
 		state := r.updateStatus(in, r.lastError, len(steps) > 0)
+		r.reportEnds(in, seq)
 		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time that others change it again
 			r.recordState(state, nil)
 		}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -22,6 +23,8 @@ type request struct {
 	since       time.Time
 	lastWaiting string // the last line that it got about what the group waits for
 	failure     error  // why the request fails. Nil: it gets the result of the reconciliation
+
+	ends map[string]time.Time // by container, the last end that was reported to it
 }
 
 // addRequest needs mu.
@@ -65,6 +68,44 @@ func (r *Runner) report(seq int, format string, args ...any) {
 			q.waiter.addLine(r.group, format, args...)
 		}
 	}
+}
+
+// reportEnds reports the ends that keep the group from being as wanted to the requests up to seq,
+// once each, with the last line of output. That line is for the callers alone: it may hold secrets,
+// so it gets into no event and no error.
+func (r *Runner) reportEnds(in plan.Input, seq int) {
+	ends := plan.Ends(in)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.requests {
+		q := &r.requests[i]
+		for _, e := range ends {
+			if last, reported := q.ends[e.Container]; q.seq > seq || reported && last.Equal(e.At) {
+				continue
+			}
+			if q.ends == nil {
+				q.ends = map[string]time.Time{}
+			}
+			q.ends[e.Container] = e.At
+			q.waiter.addLine(r.group, "%s%s", e.Text, lastLine(r.status, e.Container))
+		}
+	}
+}
+
+// lastLine returns the last line of a container's output, to be added to its end. It is empty if
+// there is none.
+func lastLine(st group.Status, container string) string {
+	for _, c := range st.Containers {
+		if c.Name != container {
+			continue
+		}
+		for _, line := range slices.Backward(c.LastOutput) {
+			if text := hint.Excerpt(line, hint.Short); text != "" {
+				return "; its last output: " + text
+			}
+		}
+	}
+	return ""
 }
 
 // finish ends the requests up to seq.

@@ -29,6 +29,7 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 		Ready:   err == nil && (state == group.Completed || state == group.Running && in.Ready()),
 		Ended:   in.Ended != nil,
 		Stopped: in.Stopped,
+		GiveUp:  r.rollout.GiveUp(in),
 	}
 	var v plan.RolloutVerdict
 	r.rollout, v = r.rollout.Observe(g.Generation, g.Group.Update, s, in.Now)
@@ -38,7 +39,7 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 	if !r.rollout.Late() {
 		return err, false
 	}
-	late := in.Failing(state, err)
+	late := r.rollout.Failing(in, state, err)
 	if v == plan.RolloutLate {
 		r.revertErr = nil
 		if g.Group.Update.AutoRevert && g.Revertible() {

@@ -133,6 +133,7 @@ group "life" {
   update {
     auto_revert    = true
     health_timeout = "90s"
+    max_ends       = 5
   }
   resources {
     cpu       = 2

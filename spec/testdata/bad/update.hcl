@@ -44,3 +44,18 @@ group "i" {
   auto_revert = true
   app "a" { image = "x" }
 }
+
+group "j" {
+  egress = "none"
+  update { max_ends = 3 }
+  app "a" { image = "x" }
+}
+
+group "k" {
+  egress = "none"
+  update {
+    health_timeout = "1m"
+    max_ends       = 0
+  }
+  app "a" { image = "x" }
+}
