@@ -24,6 +24,7 @@ var runtimeHints = []struct {
 	// A runtime that may start no thread or process ends in one of these ways.
 	{[]string{"resource temporarily unavailable"}, tooManyProcesses, nil},
 	{[]string{"read init-p: connection reset by peer"}, tooManyProcesses, nil},
+	{[]string{"write init-p:"}, tooManyProcesses, nil},
 	{[]string{"can't get final child's PID from pipe"}, tooManyProcesses, nil},
 	{[]string{"pthread_create failed"}, tooManyProcesses, nil},
 	{[]string{"chdir to cwd"}, "workdir must be a folder that the container's user may enter", nil},

@@ -58,6 +58,7 @@ func TestRuntimeProblem(t *testing.T) {
 		`exec /x: exec format error`:                                  host.ErrCannotRun,
 		`can't get final child's PID from pipe: EOF: unknown`:         nil,
 		"read init-p: connection reset by peer":                       nil,
+		"error writing config to pipe: write init-p: broken pipe":     nil,
 		"fork/exec /proc/self/fd/6: resource temporarily unavailable": nil,
 	} {
 		err := runtimeProblem("exec in", "g.web", errors.New(created+text))
