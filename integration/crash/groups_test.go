@@ -117,20 +117,26 @@ group "fuse" {
 `
 )
 
-// wary is a group whose updates are reverted after five seconds. %[2]s is its word, and %[3]s its
-// command.
+// wary is a group whose updates are reverted when a container ends. %[2]s is its word, and %[3]s
+// and %[4]s are its commands.
 const wary = `
 group "wary" {
   egress = "none"
   update {
-    health_timeout = "5s"
+    health_timeout = "10s"
     auto_revert    = true
+    max_ends       = 1
   }
   app "app" {
     image   = "%[1]s"
     command = [%[3]s]
     env     = { WORD = "%[2]s" }
     probe "ready" { tcp = { port = 9000 } }
+    stop { signal = "SIGKILL" }
+  }
+  app "other" {
+    image   = "%[1]s"
+    command = [%[4]s]
     stop { signal = "SIGKILL" }
   }
 }
@@ -207,7 +213,7 @@ func (c *crashTest) fuse(version int) request {
 
 // waryText returns a version of the wary group. It reverts to the first one.
 func waryText(word string) string {
-	return fmt.Sprintf(wary, machine.AttackImage, word, `"/attack", "listen", "9000"`)
+	return fmt.Sprintf(wary, machine.AttackImage, word, `"/attack", "listen", "9000"`, `"/bin/sleep", "1000"`)
 }
 
 // waryUpdate requests a good version, another one each time.
@@ -223,10 +229,11 @@ func (c *crashTest) waryRollback() request {
 	return request{group: "wary", args: []string{"rollback", "wary"}, text: waryText("first"), met: func() error { return c.waryIs("first", "") }}
 }
 
-// waryBad requests a version that never becomes ready.
+// waryBad requests a version that never becomes ready: one app is not, and runs, and the other
+// ends.
 func (c *crashTest) waryBad(n int) request {
-	bad := fmt.Sprintf(wary, machine.AttackImage, fmt.Sprint("worse", n), `"/bin/sleep", "1000"`)
-	d := c.application("wary", bad, func([]string) error { return c.waryIs("first", "was taken back: not ready within 5s") })
+	bad := fmt.Sprintf(wary, machine.AttackImage, fmt.Sprint("worse", n), `"/bin/sleep", "1000"`, `"/bin/false"`)
+	d := c.application("wary", bad, func([]string) error { return c.waryIs("first", "was taken back: other (app) ended with status 1") })
 	d.text, d.transient = waryText("first"), true
 	return d
 }

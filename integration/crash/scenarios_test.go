@@ -87,7 +87,7 @@ var scenarios = []scenario{
 		), func(c *crashTest, _ int) []request { return []request{c.waryRollback()} }},
 		{"revert", slices.Concat(
 			points("before", "write install.json:2", "write groups.d:2", "write applied:2", "remove install.json:2", "write generations:2", "write history:2", "write wanted:2"),
-			points("before", "write history"), points("during", "stop:2", "create:2", "start:2"),
+			points("before", "write history"), points("during", "stop:2", "create:2", "start:3"),
 		), func(c *crashTest, n int) []request { return []request{c.waryBad(n)} }},
 	}},
 }
