@@ -23,6 +23,7 @@ import (
 // If a call was cut off and containerd has lost a task, the container can be made again, and be
 // removed wholly. The lost program has ended by then.
 func TestRootLeftover(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		lose func(t *testing.T, r *harness, s *server)
@@ -61,6 +62,7 @@ func TestRootLeftover(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel() // most of it is waiting, on a containerd of its own
 				s := newServer(t, binary)
 				r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
 				r.run()
@@ -86,6 +88,7 @@ func TestRootLeftover(t *testing.T) {
 
 // If containerd's own folders can't be known, the hint is to restart containerd, and that helps.
 func TestRootLeftoverUnseen(t *testing.T) {
+	t.Parallel()
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
@@ -123,6 +126,7 @@ func TestRootLeftoverUnseen(t *testing.T) {
 
 // A container of the same name that another containerd runs is no leftover.
 func TestRootLeftoverOfAnother(t *testing.T) {
+	t.Parallel()
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newHarness(t, c, archive, script("web", spec.App, "sleep 1000"))
@@ -142,6 +146,7 @@ func TestRootLeftoverOfAnother(t *testing.T) {
 
 // A shim without a task that was not asked to end is ended with the last container.
 func TestRootIdleShim(t *testing.T) {
+	t.Parallel()
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		s := newServer(t, binary)
