@@ -151,10 +151,10 @@ func TestWordsPidsLimit(t *testing.T) {
 	const hint = "raise pids in its resources"
 	// The runtime joins the group without asking. It is refused only if it starts a thread after
 	// that: about 1 exec in 30 with runc 1.1. One that is refused is a failure of exec itself.
-	machine.Eventually(t, time.Minute, "an exec is refused", func() error {
+	machine.Eventually(t, 2*time.Minute, "an exec is refused", func() error {
 		var refused atomic.Bool
 		var wait sync.WaitGroup
-		for range 4 {
+		for range 8 {
 			wait.Go(func() {
 				_, err := m.Try("exec", "full.side", "--", "/bin/true")
 				if err == nil {
