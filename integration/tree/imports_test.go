@@ -14,7 +14,7 @@ import (
 var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
-	{pkg: "shim/hint"}, {pkg: "shim/logs"},
+	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times"}}, {pkg: "shim/logs/times"},
 	{pkg: "shim/config", may: []string{"spec"}},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
 	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},
