@@ -69,7 +69,8 @@ func decodeHead(page []byte) (m mark, ok bool) {
 	return m, m.offset > 0
 }
 
-// appendRecord appends m as the difference from the mark before it. m.offset is above before.offset.
+// appendRecord appends m as the difference from the mark before it. m.offset is above
+// before.offset.
 func appendRecord(b []byte, before, m mark) []byte {
 	start := len(b)
 	b = binary.AppendUvarint(b, uint64(m.offset-before.offset)<<1|uint64(m.flags()))
@@ -96,8 +97,8 @@ func decodeRecord(b []byte, before mark) (m mark, length int) {
 }
 
 // check is the check byte of a record. The mark before is part of it, so that the rest of an
-// overwritten page doesn't pass. It is never 0, so that a record whose end is zeros doesn't: that is
-// how a power cut tears one.
+// overwritten page doesn't pass. It is never 0, so that a record whose end is zeros doesn't: that
+// is how a power cut tears one.
 func check(record []byte, before mark) byte {
 	var base [8]byte
 	binary.LittleEndian.PutUint64(base[:], uint64(before.offset)^uint64(before.millis))

@@ -2,6 +2,7 @@ package times
 
 import (
 	"io"
+	"math"
 	"os"
 	"sort"
 	"time"
@@ -17,7 +18,7 @@ type Marks struct {
 	heads []head
 	page  int // index in heads of the page that marks has; -1: none
 	marks []mark
-	last  int64 // offset of the last mark
+	last  mark
 }
 
 // A head is a page and its first mark.
@@ -50,7 +51,7 @@ func (m *Marks) Refresh() {
 		if len(m.heads) == 0 || m.heads[len(m.heads)-1].at != at.page {
 			m.heads = append(m.heads, head{at.page, k})
 		}
-		m.last = k.offset
+		m.last = k
 		return true
 	})
 }
@@ -60,18 +61,18 @@ func (m *Marks) Close() {
 	if m.f != nil {
 		_ = m.f.Close()
 	}
-	m.f, m.heads, m.page, m.marks, m.last = nil, nil, -1, nil, 0
+	m.f, m.heads, m.page, m.marks, m.last = nil, nil, -1, nil, mark{}
 }
 
-// Last returns the offset of the newest mark: bytes from there on have no time yet. 0 means that
-// there is none.
-func (m *Marks) Last() int64 { return m.last }
+// Last returns the offset and the time of the newest mark: bytes from there on have no time yet. 0
+// means that there is none.
+func (m *Marks) Last() (offset int64, at time.Time) { return m.last.offset, m.last.time() }
 
 // At returns when the byte at an offset was written. If exact is true, it is right to within a
 // second. If not, the byte was written at that time or before. The zero time means that nothing is
 // known.
 func (m *Marks) At(offset int64) (at time.Time, exact bool) {
-	if offset < 0 || offset >= m.last {
+	if offset < 0 || offset >= m.last.offset {
 		return time.Time{}, false
 	}
 	// The mark is in the page before the first one that begins above offset, or it begins that one.
@@ -115,5 +116,25 @@ func (m *Marks) Offset(t time.Time) (offset int64) {
 		}
 		return true
 	})
+	return offset
+}
+
+// Until returns where the output up to a time ends: all bytes from there on were written later. It
+// is [math.MaxInt64] if bytes without a mark may have been written by then.
+func (m *Marks) Until(t time.Time) (offset int64) {
+	if m.f == nil {
+		return math.MaxInt64
+	}
+	var last int64
+	_ = eachMark(m.f, func(k mark, _ place) bool {
+		if !k.time().After(t) || k.late && offset == last {
+			offset = k.offset
+		}
+		last = k.offset
+		return true
+	})
+	if offset == last {
+		return math.MaxInt64
+	}
 	return offset
 }

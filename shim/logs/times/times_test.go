@@ -2,6 +2,7 @@ package times
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -84,8 +85,8 @@ func TestAt(t *testing.T) {
 			t.Errorf("At(%d) = %v, %v, want %v, %v", tt.offset, got, exact, tt.want, tt.exact)
 		}
 	}
-	if m.Last() != 300 || w.Last() != 300 {
-		t.Errorf("Last: %d and %d, want 300", m.Last(), w.Last())
+	if last, when := m.Last(); last != 300 || !when.Equal(at(3.5)) || w.Last() != 300 {
+		t.Errorf("Last: %d at %v and %d, want 300", last, when, w.Last())
 	}
 	if err := w.Mark(400, at(4)); err != nil {
 		t.Fatal(err)
@@ -149,6 +150,46 @@ func TestOffset(t *testing.T) {
 	}
 }
 
+func TestUntil(t *testing.T) {
+	_, log := newIndex(t, mark{offset: 100, millis: at(1).UnixMilli()}, mark{offset: 200, millis: at(2).UnixMilli()},
+		mark{offset: 300, millis: at(60).UnixMilli(), late: true}, mark{offset: 400, millis: at(61).UnixMilli()},
+		mark{offset: 500, millis: at(-9).UnixMilli()}, mark{offset: 600, millis: at(-8).UnixMilli()}, mark{offset: 700, millis: at(99).UnixMilli()})
+	m := Read(log)
+	defer m.Close()
+	for _, tt := range []struct {
+		name string
+		t    time.Time
+		want int64
+	}{
+		{"before all", at(-100), 0},
+		{"a clock that was set back", at(-9), 500},
+		{"the same, a second later", at(-8), 600},
+		{"after all", at(100), math.MaxInt64},
+	} {
+		if got := m.Until(tt.t); got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
+	}
+
+	_, log = newIndex(t, mark{offset: 100, millis: at(1).UnixMilli()}, mark{offset: 200, millis: at(2).UnixMilli()},
+		mark{offset: 300, millis: at(60).UnixMilli(), late: true}, mark{offset: 400, millis: at(61).UnixMilli()})
+	m = Read(log)
+	defer m.Close()
+	for _, tt := range []struct {
+		name string
+		t    time.Time
+		want int64
+	}{
+		{"at a mark", at(1), 100},
+		{"between marks", at(1.5), 100},
+		{"while nothing watched: what may be of then", at(30), 300},
+	} {
+		if got := m.Until(tt.t); got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestNoIndex(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.Mkdir(filepath.Join(folder, "dir.times"), 0o755); err != nil {
@@ -159,7 +200,8 @@ func TestNoIndex(t *testing.T) {
 	}
 	for _, name := range []string{"missing", "dir", "garbage"} {
 		m := Read(filepath.Join(folder, name+".log"))
-		if got, exact := m.At(0); !got.IsZero() || exact || m.Offset(at(0)) != 0 || m.Last() != 0 {
+		got, exact := m.At(0)
+		if last, _ := m.Last(); !got.IsZero() || exact || m.Offset(at(0)) != 0 || m.Until(at(0)) != math.MaxInt64 || last != 0 {
 			t.Errorf("%s: got %v, %v", name, got, exact)
 		}
 		m.Close()
@@ -179,7 +221,7 @@ func TestTornEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for cut := range len(whole) + 1 {
-		if cut > 200 && cut < pageSize-200 || cut > pageSize+100 && cut < len(whole)-30 {
+		if cut > 80 && cut < pageSize-30 || cut > pageSize+40 && cut < len(whole)-20 {
 			continue // the same again
 		}
 		for _, torn := range [][]byte{whole[:cut], append(bytes.Clone(whole[:cut]), make([]byte, 5000)...)} {

@@ -146,7 +146,11 @@ func (w *Writer) rewrite(before, half int64) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			_ = os.Remove(name) // the disk may be full
+		}
+	}()
 	if err := w.copyTo(&pager{w: f}, before, half); err != nil {
 		return err
 	}
