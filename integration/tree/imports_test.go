@@ -14,7 +14,7 @@ import (
 var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
-	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times"}}, {pkg: "shim/logs/times"},
+	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed"},
 	{pkg: "shim/config", may: []string{"spec"}},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
 	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},
@@ -39,7 +39,7 @@ var importLaw = []importRule{
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/group",
-		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk"}},
+		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
 	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
 	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},
