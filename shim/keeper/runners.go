@@ -129,7 +129,9 @@ func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	tick := time.NewTicker(k.config.Resync)
 	defer tick.Stop()
 	for {
-		k.sweep(ctx)
+		if k.sweep(ctx) {
+			k.retireOutputs()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -138,24 +140,25 @@ func (k *Keeper) sweepOrphans(ctx context.Context) error {
 	}
 }
 
-func (k *Keeper) sweep(ctx context.Context) {
+// sweep reports whether it did so.
+func (k *Keeper) sweep(ctx context.Context) bool {
 	k.mu.Lock()
 	due := k.loaded.Complete() && !k.swept
 	k.mu.Unlock()
 	if !due {
-		return
+		return false
 	}
 	found, err := k.machine.Groups(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			k.config.Log.Warn("look for orphaned groups: " + err.Error())
 		}
-		return
+		return false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.loaded.Complete() { // the folder was read again in the meantime
-		return
+		return false
 	}
 	k.swept = true
 	for _, name := range found {
@@ -164,6 +167,36 @@ func (k *Keeper) sweep(ctx context.Context) {
 			k.setWanted(name, nil, nil, nil, nil)
 		}
 	}
+	return true
+}
+
+// retireOutputs moves the output away that removed groups have left: of a keeper that died before
+// it did so, or of an earlier version, which left it where it was.
+func (k *Keeper) retireOutputs() {
+	if k.config.Incarnations == nil {
+		return
+	}
+	groups, err := k.config.Incarnations.Groups()
+	if err != nil {
+		k.config.Log.Warn(err.Error())
+		return
+	}
+	for _, name := range groups {
+		if err := k.retireOutput(name); err != nil {
+			k.config.Log.Warn(err.Error(), "group", name)
+		}
+	}
+}
+
+// retireOutput does so for a group without a runner. It holds mu, so no runner begins meanwhile,
+// and without one no container does.
+func (k *Keeper) retireOutput(name string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, known := k.runners[name]; known || !k.loaded.Complete() {
+		return nil
+	}
+	return k.config.Incarnations.Retire(name)
 }
 
 // wantedGroup returns the wanted definition of a group. Nil means that none is wanted.

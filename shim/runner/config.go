@@ -40,6 +40,9 @@ type Config struct {
 	PortInUse func(spec.Publish) (holder string, err error)
 	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
 	LastOutput func(group, container string) []string
+	// Incarnations separates the output of groups with one name. Optional: nil leaves it all where
+	// it is.
+	Incarnations Incarnations
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step plan.Step)
 	// Trace is called after each step was tried, from the runners' goroutines. Optional.

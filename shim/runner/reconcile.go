@@ -35,6 +35,12 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			}
 			continue
 		}
+		switch moved, err := r.separateOutput(d, in.Observed); {
+		case err != nil:
+			return r.failed(ctx, d, seq, plan.Step{}, err), false
+		case moved:
+			continue // what else is in the group's log folder is made again
+		}
 		r.rollout = r.rollout.Follow(d.generation(), in)
 		steps := plan.Steps(in)
 		r.detectDrift(in, seq, steps)
@@ -191,6 +197,9 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		err := r.discardVolumes(ctx, seq)
 		if err == nil {
 			err = r.machine.release(ctx, r.group)
+		}
+		if err == nil {
+			err = r.retireOutput()
 		}
 		if err != nil {
 			d, _ := r.desiredNow()

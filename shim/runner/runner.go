@@ -48,6 +48,8 @@ type Runner struct {
 	saved         restart.Records   // as they are on disk. Nil: not known
 	saveFailure   string            // why the last save failed. Empty: it did not
 	output        map[string]output // by container
+	ending        bool              // its output is that of a group whose removal has begun
+	endingKnown   bool              // ending was read, or set
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
 	failures      int               // failed reconciliations in a row
