@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/shim/linux/network"
 	"github.com/sallyport/sallyport/shim/linux/probe"
 	"github.com/sallyport/sallyport/shim/linux/volumes"
+	"github.com/sallyport/sallyport/shim/logs/removed"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
 )
@@ -122,6 +123,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: mounted, Cgroups: cgroups, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
+			Incarnations: removed.Logs{Dir: l.LogDir},
 		},
 		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
@@ -135,7 +137,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
-		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Log: log,
+		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage: usageSource(l, disks.Sources{Layers: client.Layers, Images: client.Images, Memory: mounted.InMemory, Groups: keeper.Groups}),
 	})
 	if err != nil {

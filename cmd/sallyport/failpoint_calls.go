@@ -13,7 +13,8 @@ import (
 )
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
-// store's files, and the calls "retain", "release", "probe" and "discard".
+// store's files, and the calls "retain", "release", "probe", "discard" and
+// "retire".
 func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	if f == nil {
 		return config
@@ -23,6 +24,7 @@ func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	config.Images = failpointImages{config.Images, f}
 	config.Prober = failpointProber{config.Prober, f}
 	config.Volumes = failpointVolumes{config.Volumes, f}
+	config.Incarnations = failpointIncarnations{config.Incarnations, f}
 	return config
 }
 
@@ -63,4 +65,15 @@ func (v failpointVolumes) Discard(ctx context.Context, group string) error {
 	v.failpoint.begin("discard")
 	defer v.failpoint.end("discard")
 	return v.Volumes.Discard(ctx, group)
+}
+
+type failpointIncarnations struct {
+	runner.Incarnations
+	failpoint *failpoint
+}
+
+func (i failpointIncarnations) Retire(group string) error {
+	i.failpoint.begin("retire")
+	defer i.failpoint.end("retire")
+	return i.Incarnations.Retire(group)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -24,9 +25,15 @@ func lastOutput(l layout.Layout) func(group, container string) []string {
 		ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 		defer cancel()
 		var lines []string
-		file := logs.File{Container: container, Path: l.LogPath(group, container)}
-		_ = logs.Copy(ctx, []logs.File{file}, logs.Options{Tail: lastLines}, func(_, line string) error {
-			lines = append(lines, plainLine(line))
+		files, err := logs.Find(filepath.Dir(l.LogPath(group, container)), []string{container})
+		if err != nil {
+			return nil
+		}
+		opt := logs.Options{Tail: lastLines, Times: len(files) > 1} // times order the two streams
+		_ = logs.Copy(ctx, files, opt, func(line logs.Line) error {
+			if line.Missed == 0 {
+				lines = append(lines, plainLine(line.Text))
+			}
 			return nil
 		})
 		return lines[max(0, len(lines)-lastLines):] // a running container may have printed more in the meantime

@@ -2,46 +2,114 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs"
+	"github.com/sallyport/sallyport/shim/logs/removed"
 )
 
 // logSource reads the containers' output for the control socket. A group or container that doesn't
-// exist is an error, not an empty log. The containers come in the order of the group.
+// exist is an error, not an empty log. The containers come in the order of the group, or by name
+// for a group that was removed.
 func logSource(l layout.Layout, status func(group string) ([]group.Status, error)) api.LogSource {
-	return func(ctx context.Context, req api.LogRequest, emit func(container, line string) error) error {
-		groups, err := status(req.Group)
+	return func(ctx context.Context, req api.LogRequest, emit func(api.LogLine) error) error {
+		find := func() ([]logs.File, error) { return logFiles(l, status, req) }
+		if req.Removed {
+			find = func() ([]logs.File, error) { return removedLogFiles(l, req) }
+		}
+		files, err := find()
 		if err != nil {
 			return err
 		}
-		var names []string
-		for _, g := range groups {
-			for _, c := range g.Containers {
-				names = append(names, c.Name)
+		opt := logs.Options{
+			Follow: req.Follow, Tail: req.Tail, Since: req.Since, Until: req.Until, Times: req.Times || len(files) > 1,
+		}
+		return logs.Copy(ctx, files, opt, func(line logs.Line) error {
+			if !req.Times {
+				line.Time, line.Latest = time.Time{}, false
+			}
+			return emit(api.LogLine(line))
+		})
+	}
+}
+
+func logFiles(l layout.Layout, status func(group string) ([]group.Status, error), req api.LogRequest) ([]logs.File, error) {
+	groups, err := status(req.Group)
+	if errors.Is(err, group.ErrNoGroup) {
+		if _, ok, _ := (removed.Logs{Dir: l.LogDir}).Latest(req.Group); ok {
+			return nil, &hint.Error{Err: err, Hint: "\"sallyport logs --removed " + req.Group + "\" prints what the removed group has printed"}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, g := range groups {
+		for _, c := range g.Containers {
+			names = append(names, c.Name)
+		}
+	}
+	for _, name := range req.Containers {
+		if !slices.Contains(names, name) {
+			return nil, &hint.Error{
+				Err:  fmt.Errorf("group %q has no container %q", req.Group, name),
+				Hint: "see \"sallyport status " + req.Group + "\"",
 			}
 		}
-		for _, name := range req.Containers {
-			if !slices.Contains(names, name) {
-				return &hint.Error{
-					Err:  fmt.Errorf("group %q has no container %q", req.Group, name),
-					Hint: "see \"sallyport status " + req.Group + "\"",
-				}
+	}
+	if len(req.Containers) > 0 {
+		names = req.Containers
+	}
+	return logs.Find(filepath.Dir(l.LogPath(req.Group, "any")), names)
+}
+
+func removedLogFiles(l layout.Layout, req api.LogRequest) ([]logs.File, error) {
+	latest, ok, err := removed.Logs{Dir: l.LogDir}.Latest(req.Group)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, &hint.Error{
+			Err:  fmt.Errorf("no output of a removed group %q is kept", req.Group),
+			Hint: "\"sallyport logs --removed\" lists what is kept",
+		}
+	}
+	names := containersIn(latest.Dir)
+	for _, name := range req.Containers {
+		if !slices.Contains(names, name) {
+			return nil, &hint.Error{
+				Err:  fmt.Errorf("the removed group %q has no output of a container %q", req.Group, name),
+				Hint: "\"sallyport logs --removed\" lists what is kept",
 			}
 		}
-		if len(req.Containers) > 0 {
-			names = req.Containers
+	}
+	return logs.Find(latest.Dir, req.Containers)
+}
+
+// containersIn returns the containers with output in a folder.
+func containersIn(dir string) (names []string) {
+	files, _ := logs.Find(dir, nil)
+	for _, f := range files {
+		names = append(names, f.Container)
+	}
+	return slices.Compact(names)
+}
+
+// removedSource lists the output of removed groups for the control socket.
+func removedSource(l layout.Layout) func() ([]api.RemovedOutput, error) {
+	return func() (list []api.RemovedOutput, err error) {
+		all, err := removed.Logs{Dir: l.LogDir}.List()
+		for _, o := range all {
+			list = append(list, api.RemovedOutput{Group: o.Group, At: o.At, Containers: containersIn(o.Dir), Size: o.Size()})
 		}
-		files, err := logs.Find(filepath.Dir(l.LogPath(req.Group, "any")), names)
-		if err != nil {
-			return err
-		}
-		return logs.Copy(ctx, files, logs.Options{Follow: req.Follow, Tail: req.Tail}, emit)
+		return list, err
 	}
 }

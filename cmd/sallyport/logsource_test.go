@@ -39,8 +39,8 @@ func TestLogSource(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			err := source(t.Context(), c.req, func(container, line string) error {
-				got = append(got, container+" "+line)
+			err := source(t.Context(), c.req, func(line api.LogLine) error {
+				got = append(got, line.Container+" "+line.Text)
 				return nil
 			})
 			if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
@@ -52,7 +52,7 @@ func TestLogSource(t *testing.T) {
 		})
 	}
 	stop := errors.New("enough")
-	err := source(t.Context(), api.LogRequest{Group: "checkout"}, func(string, string) error { return stop })
+	err := source(t.Context(), api.LogRequest{Group: "checkout"}, func(api.LogLine) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("the reader's own error: %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 type rmVerb struct {
-	Targets []string `arg:"" name:"group|file.hcl" help:"Groups, or group files with all their groups."`
+	Targets []string `arg:"" name:"group|file.hcl" help:"Groups, or group files with all their groups. Their output is kept for a while, for \"logs --removed\"."`
 	Volumes bool     `help:"Also delete the data in their persistent volumes. A single group may already be removed."`
 }
 

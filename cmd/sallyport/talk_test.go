@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -42,7 +43,7 @@ func TestTalk(t *testing.T) {
 
 func serve(env *testscript.Env, socket, calls string) error {
 	d := &fakeDaemon{calls: calls}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
 		Usage: func(context.Context) host.Usage { return sampleUsage() }})
 	if err != nil {
 		return err
@@ -187,14 +188,51 @@ func (d *fakeDaemon) Status(name string) ([]group.Status, error) {
 	return all, nil
 }
 
-func (d *fakeDaemon) logs(_ context.Context, req api.LogRequest, emit func(container, line string) error) error {
-	if err := d.record("logs %s %v follow=%v tail=%d", req.Group, req.Containers, req.Follow, req.Tail); err != nil {
+// logs emits lines whose times show how those of several groups are merged.
+func (d *fakeDaemon) logs(_ context.Context, req api.LogRequest, emit func(api.LogLine) error) error {
+	if _, err := d.Status(req.Group); err != nil && !req.Removed {
 		return err
 	}
-	if len(req.Containers) == 0 {
-		return errors.Join(emit("proxy", "ready"), emit("web", "hello"))
+	text := fmt.Sprintf("logs %s %v follow=%v tail=%d", req.Group, req.Containers, req.Follow, req.Tail)
+	if !req.Since.IsZero() {
+		text += " since=" + req.Since.UTC().Format(time.DateTime)
 	}
-	return emit(req.Containers[0], "hello")
+	if !req.Until.IsZero() {
+		text += " until=" + req.Until.UTC().Format(time.DateTime)
+	}
+	if req.Times {
+		text += " times"
+	}
+	if req.Removed {
+		text += " removed"
+	}
+	if err := d.record("%s", text); err != nil {
+		return err
+	}
+	at := func(s int) time.Time {
+		if !req.Times {
+			return time.Time{}
+		}
+		return time.Date(2026, 11, 29, 12, 0, s, 0, time.UTC)
+	}
+	for _, l := range map[string][]api.LogLine{
+		"checkout": {
+			{Container: "proxy", Text: "ready", Time: at(1), Latest: req.Times}, {Container: "web", Text: "hello", Time: at(3)},
+			{Container: "web", Missed: 4096}, {Container: "web", Text: "bye", Time: at(5)},
+		},
+		"sealed": {{Container: "app", Stream: "stderr", Text: "sealed", Time: at(2)}, {Container: "app", Stream: "stdout", Text: "", Time: at(4)}, {Container: "raw", Text: "\xff\n"}},
+	}[req.Group] {
+		if len(req.Containers) == 0 && l.Container != "raw" || slices.Contains(req.Containers, l.Container) {
+			if err := emit(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *fakeDaemon) removed() ([]api.RemovedOutput, error) {
+	return []api.RemovedOutput{{Group: "old", At: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), Containers: []string{"app", "proxy"}, Size: 3 << 20}}, nil
 }
 
 // events emits those of two groups, one of them removed. With Follow it then waits.

@@ -95,7 +95,7 @@ const evil = "\x1b]0;evil\a\x1b[2J\u009b31m\x9b31m\x7f\b\u202e"
 // checkPlain fails if a terminal would act on the text. The colours of our own are allowed.
 func checkPlain(t *testing.T, text string) {
 	t.Helper()
-	text = regexp.MustCompile("\x1b\\[(1;31|0)m").ReplaceAllString(text, "")
+	text = regexp.MustCompile("\x1b\\[(1;31|3[1-6]|0)m").ReplaceAllString(text, "")
 	if i := strings.IndexFunc(text, func(r rune) bool {
 		return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 	}); i >= 0 || !utf8.ValidString(text) {
@@ -115,7 +115,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	lines := []string{
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
-		"logs checkout", "logs checkout.web", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
+		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
@@ -204,7 +204,7 @@ func serveEvil(t *testing.T) (socket string) {
 	}
 	socket = filepath.Join(dir, "sallyport.sock")
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(dir, "calls")}}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage})
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,8 +316,14 @@ func (evilDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, error) 
 	return 0, err
 }
 
-func (evilDaemon) logs(_ context.Context, _ api.LogRequest, emit func(container, line string) error) error {
-	return emit("web", strings.Repeat("大", 4000)+"evil"+evil) // longer than a buffer
+func (evilDaemon) logs(_ context.Context, _ api.LogRequest, emit func(api.LogLine) error) error {
+	return errors.Join(
+		emit(api.LogLine{Container: "web", Text: strings.Repeat("大", 4000) + "evil" + evil}), // longer than a buffer
+		emit(api.LogLine{Container: "evil" + evil, Stream: evil}), emit(api.LogLine{Container: "evil" + evil, Stream: evil, Missed: 1}))
+}
+
+func (evilDaemon) removed() ([]api.RemovedOutput, error) {
+	return []api.RemovedOutput{{Group: "evil" + evil, Containers: []string{evil}}}, nil
 }
 
 func (evilDaemon) events(_ context.Context, _ group.EventQuery, emit func(group.Event) error) error {

@@ -36,7 +36,7 @@ func TestRights(t *testing.T) {
 	s, err := NewServer(ServerConfig{
 		Keeper: chattyKeeper{&fakeKeeper{}},
 		Exec:   execFunc(func(context.Context, host.ExecRequest) (uint32, error) { return 0, nil }),
-		Logs:   func(context.Context, LogRequest, func(string, string) error) error { return nil },
+		Logs:   func(context.Context, LogRequest, func(LogLine) error) error { return nil },
 		Events: func(context.Context, group.EventQuery, func(group.Event) error) error { return nil },
 	})
 	if err != nil {
@@ -137,7 +137,7 @@ func tryEverything(c *Client) string {
 	_, err = c.Status(ctx, "")
 	note("status", err)
 	note("events", c.Events(ctx, group.EventQuery{}, func(group.Event) error { return nil }))
-	note("logs", c.Logs(ctx, LogRequest{Group: "checkout"}, func(string, string) error { return nil }))
+	note("logs", c.Logs(ctx, LogRequest{Group: "checkout"}, func(LogLine) error { return nil }))
 	_, err = c.File(ctx, "checkout", 1)
 	note("file", err)
 	note("stop", c.Stop(ctx, "checkout", nil))

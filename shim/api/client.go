@@ -103,8 +103,8 @@ func (c *Client) Apply(ctx context.Context, files []group.Bundle, progress func(
 	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, forward(progress))
 }
 
-// Remove uninstalls a group's file and waits until the group is gone. The containers' output is
-// kept, and so is the data in the group's persistent volumes.
+// Remove uninstalls a group's file and waits until the group is gone. The data in the group's
+// persistent volumes is kept, and the containers' output for a while (see [Client.Removed]).
 func (c *Client) Remove(ctx context.Context, group string, progress func(line string)) error {
 	if err := checkNames(group); err != nil {
 		return err
@@ -159,27 +159,6 @@ func (c *Client) steer(ctx context.Context, group, verb string, progress func(st
 		return err
 	}
 	return c.stream(ctx, http.MethodPost, groupPath(group)+"/"+verb, nil, forward(progress))
-}
-
-// Logs calls emit with each line of output, without its newline. A line may hold any bytes. An
-// error of emit ends Logs, which returns it unchanged. With Follow, Logs ends without an error when
-// ctx ends.
-func (c *Client) Logs(ctx context.Context, req LogRequest, emit func(container, line string) error) error {
-	if err := checkNames(req.Group, req.Containers...); err != nil {
-		return err
-	}
-	query := rangeQuery(req.Follow, req.Tail)
-	query["container"] = req.Containers
-	err := c.stream(ctx, http.MethodGet, groupPath(req.Group)+"/logs?"+query.Encode(), nil, func(ev event) error {
-		if ev.Container == "" {
-			return nil
-		}
-		return emit(ev.Container, ev.output())
-	})
-	if req.Follow && ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // Events calls emit with each requested event. An error of emit ends Events, which returns it

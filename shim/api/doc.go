@@ -25,9 +25,15 @@
 //	POST   /v1/groups/{group}/stop                 stop until start is requested (stream)
 //	POST   /v1/groups/{group}/start                start a stopped group (stream)
 //	GET    /v1/groups/{group}/wait                 exit status of a job, when complete (stream)
-//	GET    /v1/groups/{group}/logs                 ?container=NAME&follow=true&tail=N (stream)
-//	GET    /v1/events                              ?group=NAME&kind=KIND, and as logs (stream)
+//	GET    /v1/groups/{group}/logs                 its output, see below (stream)
+//	GET    /v1/removed                             the output that is kept of removed groups
+//	GET    /v1/removed/{group}/logs                that of the latest one with that name (stream)
+//	GET    /v1/events                              ?group=NAME&kind=KIND, and below (stream)
 //	POST   /v1/exec                                JSON, then the frames of frame.go
+//
+// The query for output is ?container=NAME&follow=true&tail=N&times=true&since=TIME&until=TIME, with
+// times of RFC 3339. The answer of a daemon that knows the last three has the header
+// Sallyport-Times. Events take follow and tail.
 //
 // A stream has one line of JSON for each thing that happens. The last line is {"done":true} or
 // {"error":{...}}. If an error comes before everything else, its status code shows it too. Both

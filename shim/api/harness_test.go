@@ -182,7 +182,7 @@ func serveOn(t *testing.T, cfg ServerConfig, path string, l *Listener) *daemon {
 		cfg.Exec = execFunc(func(context.Context, host.ExecRequest) (uint32, error) { return 0, nil })
 	}
 	if cfg.Logs == nil {
-		cfg.Logs = func(context.Context, LogRequest, func(string, string) error) error { return nil }
+		cfg.Logs = func(context.Context, LogRequest, func(LogLine) error) error { return nil }
 	}
 	if cfg.Events == nil {
 		cfg.Events = func(context.Context, group.EventQuery, func(group.Event) error) error { return nil }

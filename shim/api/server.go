@@ -43,7 +43,7 @@ type Execer interface {
 
 // A LogSource calls emit with each line that is requested, one call at a time. It returns after the
 // last line or when ctx ends, and then calls emit no more.
-type LogSource func(ctx context.Context, req LogRequest, emit func(container, line string) error) error
+type LogSource func(ctx context.Context, req LogRequest, emit func(LogLine) error) error
 
 // An EventSource calls emit with each event that is requested, as a LogSource does with lines.
 type EventSource func(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error
@@ -67,7 +67,10 @@ type ServerConfig struct {
 	// Usage returns what takes the room of the instance. Optional: if it is nil, the answer is
 	// empty.
 	Usage func(ctx context.Context) host.Usage
-	Log   *slog.Logger // optional: nil discards
+	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
+	// is nil, there is none.
+	Removed func() ([]RemovedOutput, error)
+	Log     *slog.Logger // optional: nil discards
 }
 
 // A Server answers on the control socket.
@@ -189,7 +192,9 @@ func (s *Server) routes() []route {
 		{"POST /v1/groups/{group}/stop", fullRights, s.streams(ofGroup(s.Keeper.Stop))},
 		{"POST /v1/groups/{group}/start", fullRights, s.streams(ofGroup(s.Keeper.Start))},
 		{"GET /v1/groups/{group}/wait", readRights, s.streams(s.wait)},
-		{"GET /v1/groups/{group}/logs", fullRights, s.streams(s.logs)},
+		{"GET /v1/groups/{group}/logs", fullRights, s.streams(s.logs(false))},
+		{"GET /v1/removed", fullRights, s.answers(s.removed)},
+		{"GET /v1/removed/{group}/logs", fullRights, s.streams(s.logs(true))},
 		{"GET /v1/events", readRights, s.streams(s.events)},
 		{"POST /v1/exec", fullRights, http.HandlerFunc(s.exec)},
 	}

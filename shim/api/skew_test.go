@@ -2,12 +2,16 @@ package api
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,6 +37,8 @@ func TestServerAnswers(t *testing.T) {
 		{"no name", "GET /v1/groups/%2e%2e%2fx/logs", "", 404, `{"error":{"code":"no_group","message":"group \"../x\": no such group"}}`},
 		{"no number", "GET /v1/groups/web/logs?tail=x", "", 400, `{"error":{"message":"tail=\"x\" is not a number of lines"}}`},
 		{"no generation", "POST /v1/groups/web/rollback?to=0", "", 400, `{"error":{"message":"\"0\" is not the number of a generation"}}`},
+		{"no time", "GET /v1/groups/web/logs?since=10m", "", 400, `{"error":{"message":"since=\"10m\" is not a time of RFC 3339"}}`},
+		{"no end", "GET /v1/groups/web/logs?follow=true&until=2026-11-29T12:00:00Z", "", 400, `{"error":{"message":"follow and until exclude each other"}}`},
 		{"neither true nor false", "GET /v1/groups/web/logs?follow=x", "", 400, `{"error":{"message":"follow=\"x\" is neither true nor false"}}`},
 		{"exec without upgrade", "POST /v1/exec", `{"group":"web","container":"app","args":["id"]}`, 426,
 			`{"error":{"message":"exec needs a connection that is upgraded to sallyport-exec-1"}}`},
@@ -85,6 +91,88 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
+// A client of an earlier version gets lines as it knows them: it ignores the other fields, and an
+// event without a container.
+func TestLogsForAnEarlierClient(t *testing.T) {
+	at := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, _ LogRequest, emit func(LogLine) error) error {
+		return errors.Join(
+			emit(LogLine{Container: "web", Stream: "stderr", Text: "one", Time: at}), emit(LogLine{Container: "web", Missed: 9}),
+			emit(LogLine{Container: "web", Text: "\xff"}),
+		)
+	}})
+	resp, err := d.browser().Get("http://x/v1/groups/web/logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var got []string
+	for lines := json.NewDecoder(resp.Body); ; {
+		var known struct { // the events of the version before times
+			Container, Line string
+			Raw             []byte
+		}
+		if err := lines.Decode(&known); err != nil {
+			break
+		}
+		if known.Container != "" {
+			got = append(got, known.Container+" "+known.Line+string(known.Raw))
+		}
+	}
+	if diff := cmp.Diff([]string{"web one", "web \xff"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A daemon of an earlier version ignores what it doesn't know of the query. Its lines would be
+// taken for those that were asked for.
+func TestLogsFromAnEarlierDaemon(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + `{"container":"web","line":"old"}` + "\n" + `{"done":true}`
+	for _, tt := range []struct {
+		req  LogRequest
+		want string // "": the line
+	}{
+		{LogRequest{Group: "web", Tail: 3}, ""},
+		{LogRequest{Group: "web", Times: true}, "which does not know when output was written"},
+		{LogRequest{Group: "web", Since: time.Unix(1, 0)}, "which does not know when output was written"},
+		{LogRequest{Group: "web", Until: time.Unix(1, 0)}, "which does not know when output was written"},
+	} {
+		var got []LogLine
+		err := answering(t, answer).Logs(t.Context(), tt.req, func(l LogLine) error { got = append(got, l); return nil })
+		if tt.want == "" {
+			if diff := cmp.Diff([]LogLine{{Container: "web", Text: "old"}}, got); err != nil || diff != "" {
+				t.Errorf("%+v: %v (-want +got):\n%s", tt.req, err, diff)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) || len(got) > 0 {
+			t.Errorf("%+v: got %v and %v", tt.req, got, err)
+		}
+	}
+}
+
+// answering returns a client of a socket that gives one answer to any request.
+func answering(t *testing.T, answer string) *Client {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, answer)
+		}
+	}()
+	return NewClient(socket)
+}
+
 // A Client handles answers that no Server of this version sends.
 func TestClientUnderstands(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
@@ -102,24 +190,8 @@ func TestClientUnderstands(t *testing.T) {
 		{"an error of another program", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", `the daemon answers "502 Bad Gateway" without a reason`, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			socket := filepath.Join(t.TempDir(), "s.sock")
-			l, err := net.Listen("unix", socket)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			go func() {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.WriteString(conn, tt.answer)
-				}
-			}()
 			var progress []string
-			err = NewClient(socket).Remove(t.Context(), "web", func(line string) { progress = append(progress, line) })
+			err := answering(t, tt.answer).Remove(t.Context(), "web", func(line string) { progress = append(progress, line) })
 			if tt.want != "" {
 				checkProblem(t, err, tt.want, tt.hint)
 			} else if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -97,40 +98,60 @@ func TestProgressAfterTheEnd(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	requests := make(chan LogRequest, 1)
-	lines := [][2]string{{"web", "plain"}, {"web", ""}, {"proxy", "\x00\xff\xfe \u2028<&>\r"}, {"web", strings.Repeat("é", 32<<10)}, {"web", "\xff"}}
-	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, req LogRequest, emit func(string, string) error) error {
+	at := time.Date(2026, 11, 29, 12, 0, 0, 1_000_000, time.UTC)
+	lines := []LogLine{
+		{Container: "web", Text: "plain"}, {Container: "web"}, {Container: "proxy", Text: "\x00\xff\xfe \u2028<&>\r"},
+		{Container: "web", Text: strings.Repeat("é", 32<<10)}, {Container: "web", Text: "\xff"},
+		{Container: "web", Text: "timed", Time: at}, {Container: "web", Text: "or before", Time: at, Latest: true},
+		{Container: "web", Stream: "stderr", Text: "apart", Time: at}, {Container: "web", Stream: "stderr", Missed: 4096}, {Container: "web", Missed: 1},
+	}
+	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, req LogRequest, emit func(LogLine) error) error {
 		requests <- req
 		for _, l := range lines {
-			if err := emit(l[0], l[1]); err != nil {
+			if err := emit(l); err != nil {
 				return err
 			}
 		}
 		return nil
 	}})
-	want := LogRequest{Group: "checkout", Containers: []string{"web", "proxy"}, Tail: -1}
-	var got [][2]string
-	err := d.Logs(t.Context(), want, func(container, line string) error {
-		got = append(got, [2]string{container, line})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, want := range []LogRequest{
+		{Group: "checkout", Containers: []string{"web", "proxy"}, Tail: -1},
+		{Group: "checkout", Times: true, Since: at, Until: at.Add(time.Nanosecond), Tail: 3},
+		{Group: "checkout", Removed: true, Since: at},
+	} {
+		var got []LogLine
+		if err := d.Logs(t.Context(), want, func(l LogLine) error { got = append(got, l); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(lines, got); diff != "" {
+			t.Errorf("lines (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, <-requests); diff != "" {
+			t.Errorf("request (-want +got):\n%s", diff)
+		}
 	}
-	if diff := cmp.Diff(lines, got); diff != "" {
-		t.Errorf("lines (-want +got):\n%s", diff)
+}
+
+func TestRemovedOutput(t *testing.T) {
+	want := []RemovedOutput{{Group: "web", At: time.Unix(1_790_000_000, 0).UTC(), Containers: []string{"app"}, Size: 4096}}
+	d := startDaemon(t, ServerConfig{Removed: func() ([]RemovedOutput, error) { return want, nil }})
+	got, err := d.Removed(t.Context())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if diff := cmp.Diff(want, <-requests); diff != "" {
-		t.Errorf("request (-want +got):\n%s", diff)
+	d = startDaemon(t, ServerConfig{})
+	if got, err := d.Removed(t.Context()); err != nil || len(got) > 0 {
+		t.Errorf("a daemon without: %v, %v", got, err)
 	}
 }
 
 func TestLogsFollow(t *testing.T) {
 	ended := make(chan struct{}, 1)
-	d := startDaemon(t, ServerConfig{Logs: func(ctx context.Context, req LogRequest, emit func(string, string) error) error {
+	d := startDaemon(t, ServerConfig{Logs: func(ctx context.Context, req LogRequest, emit func(LogLine) error) error {
 		if !req.Follow {
 			return errors.New("not asked to follow")
 		}
-		if err := emit("web", "one"); err != nil {
+		if err := emit(LogLine{Container: "web", Text: "one"}); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -138,7 +159,7 @@ func TestLogsFollow(t *testing.T) {
 		return nil
 	}})
 	follow := func(ctx context.Context, emit func()) error {
-		return d.Logs(ctx, LogRequest{Group: "web", Follow: true}, func(_, _ string) error { emit(); return nil })
+		return d.Logs(ctx, LogRequest{Group: "web", Follow: true}, func(LogLine) error { emit(); return nil })
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -148,7 +169,7 @@ func TestLogsFollow(t *testing.T) {
 	receive(t, "the end of the source", ended)
 
 	full := errors.New("disk full")
-	if err := d.Logs(t.Context(), LogRequest{Group: "web", Follow: true}, func(_, _ string) error { return full }); err != full {
+	if err := d.Logs(t.Context(), LogRequest{Group: "web", Follow: true}, func(LogLine) error { return full }); err != full {
 		t.Errorf("emit fails: got %v, want %v", err, full)
 	}
 	receive(t, "the end of the source", ended)
@@ -160,9 +181,9 @@ func TestLogsFollow(t *testing.T) {
 // The server has much output, and the caller disconnects after a little of it.
 func TestLogsToACallerThatHangsUp(t *testing.T) {
 	ended := make(chan error, 1)
-	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, _ LogRequest, emit func(string, string) error) (err error) {
+	d := startDaemon(t, ServerConfig{Logs: func(_ context.Context, _ LogRequest, emit func(LogLine) error) (err error) {
 		for err == nil {
-			err = emit("web", "line")
+			err = emit(LogLine{Container: "web", Text: "line"})
 		}
 		ended <- err
 		return err

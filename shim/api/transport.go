@@ -58,6 +58,11 @@ func (c *Client) stream(ctx context.Context, method, path string, body any, each
 		return err
 	}
 	defer r.close()
+	return r.events(ctx, each)
+}
+
+// events calls each with every event of a stream except the last.
+func (r *reply) events(ctx context.Context, each func(event) error) error {
 	events := json.NewDecoder(r.Body)
 	for {
 		var ev event

@@ -161,23 +161,6 @@ func (s *Server) restart(ctx context.Context, r *http.Request, out *stream) erro
 	return about(s.Keeper.Restart(ctx, group, container, out.progress), group, container)
 }
 
-func (s *Server) logs(ctx context.Context, r *http.Request, out *stream) error {
-	query := r.URL.Query()
-	req := LogRequest{Group: r.PathValue("group"), Containers: query["container"]}
-	if err := checkNames(req.Group, req.Containers...); err != nil {
-		return err
-	}
-	var err error
-	if req.Follow, req.Tail, err = parseRange(query); err != nil {
-		return err
-	}
-	err = s.Logs(ctx, req, func(container, line string) error { return out.send(ctx, lineEvent(container, line)) })
-	if err == nil {
-		err = ctx.Err() // following ends without an error when ctx ends, although more may come
-	}
-	return about(err, req.Group, "")
-}
-
 func (s *Server) events(ctx context.Context, r *http.Request, out *stream) error {
 	query := r.URL.Query()
 	q := group.EventQuery{Group: query.Get("group")}

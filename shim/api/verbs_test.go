@@ -204,7 +204,7 @@ func TestPanicInAVerb(t *testing.T) {
 
 func TestNewServerNeeds(t *testing.T) {
 	exec := execFunc(nil)
-	logs := func(context.Context, LogRequest, func(string, string) error) error { return nil }
+	logs := func(context.Context, LogRequest, func(LogLine) error) error { return nil }
 	for name, cfg := range map[string]ServerConfig{
 		"a Keeper":       {Exec: exec, Logs: logs},
 		"an Execer":      {Keeper: &fakeKeeper{}, Logs: logs},

@@ -2,7 +2,7 @@ package api
 
 import (
 	"regexp"
-	"unicode/utf8"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
@@ -21,16 +21,6 @@ type VersionInfo struct {
 	PID      int    `json:"pid,omitempty"`
 }
 
-// A LogRequest selects output of a group.
-type LogRequest struct {
-	Group      string
-	Containers []string // empty: all containers
-	Follow     bool     // continue until the caller ends it
-	// Tail is the number of lines of each container to begin with. 0 means all lines. A negative
-	// number means none, which makes sense with Follow only.
-	Tail int
-}
-
 // JSON bodies of requests and answers.
 type (
 	filesBody struct {
@@ -44,6 +34,9 @@ type (
 	}
 	usageBody struct {
 		Usage host.Usage `json:"usage"`
+	}
+	removedBody struct {
+		Removed []RemovedOutput `json:"removed"`
 	}
 	groupsBody struct {
 		Groups []group.Status `json:"groups"`
@@ -72,28 +65,18 @@ type (
 // An event is one line of a stream: progress, a line of output, an event of a group, the exit
 // status of a job, or the end.
 type event struct {
-	Progress   string       `json:"progress,omitempty"`
-	Container  string       `json:"container,omitempty"` // with Line or Raw
-	Line       string       `json:"line,omitempty"`
-	Raw        []byte       `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
-	Event      *group.Event `json:"event,omitempty"`
-	ExitStatus *uint32      `json:"exit_status,omitempty"`
-	Error      *wireError   `json:"error,omitempty"`
-	Done       bool         `json:"done,omitempty"`
-}
-
-func lineEvent(container, line string) event {
-	if utf8.ValidString(line) {
-		return event{Container: container, Line: line}
-	}
-	return event{Container: container, Raw: []byte(line)}
-}
-
-func (e event) output() string {
-	if e.Raw != nil {
-		return string(e.Raw)
-	}
-	return e.Line
+	Progress   string        `json:"progress,omitempty"`
+	Container  string        `json:"container,omitempty"` // with Line or Raw
+	Stream     string        `json:"stream,omitempty"`
+	Time       time.Time     `json:"time,omitzero"`
+	Latest     bool          `json:"latest,omitempty"`
+	Line       string        `json:"line,omitempty"`
+	Raw        []byte        `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
+	Missed     *missedOutput `json:"missed,omitempty"`
+	Event      *group.Event  `json:"event,omitempty"`
+	ExitStatus *uint32       `json:"exit_status,omitempty"`
+	Error      *wireError    `json:"error,omitempty"`
+	Done       bool          `json:"done,omitempty"`
 }
 
 var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)

@@ -8,80 +8,109 @@ import (
 // Options select the part of the files to read.
 type Options struct {
 	Follow bool // continue with later output, until ctx ends
-	// Tail is the number of lines of each file to begin with. 0 means all lines. A negative number
-	// means no line that is already there.
+	// Tail is the number of lines of each container to begin with. 0 means all lines. A negative
+	// number means no line that is already there.
 	Tail int
+	// Since and Until bound when the lines were written. Zero means no bound. A line whose time is
+	// not known well enough is in the range if it may be. Until needs Follow to be false.
+	Since, Until time.Time
+	Times        bool // lines have their time
 }
+
+// timed reports whether times are needed.
+func (o Options) timed() bool { return o.Times || !o.Since.IsZero() || !o.Until.IsZero() }
 
 // Copy calls emit with the lines of the files, one call at a time. A line may hold any bytes and
 // comes without its newline. A line of more than 64 KiB comes in pieces, and each piece counts as a
 // line. A file that doesn't exist has no lines.
 //
-// Without Follow, Copy reads the files one after the other, each up to its end at the time it was
-// opened. With Follow, lines come as they are written. A file that appears is read from its start,
-// and so is one that replaces an earlier file. A last line without a newline is held back until the
-// newline comes. The end of ctx ends Copy without an error. If a file is truncated and grows beyond
-// its old size between two reads, Copy can't distinguish it from a file that only grew.
+// The lines of one file come in their order. With Times, those of several files are in the order of
+// their times. Without, one file follows the other.
+//
+// The head of a file may be freed, before or while it is read. The rest of a line whose beginning
+// is freed is dropped. A [Line] with Missed reports what was freed after Copy had begun with the
+// file.
+//
+// Without Follow, Copy reads each file up to its end at the time it was opened. With Follow, it
+// goes on with lines as they are written. A file that appears is read from its start, and so is one
+// that replaces an earlier file. A last line without a newline is held back until the newline
+// comes. The end of ctx ends Copy without an error. If a file is truncated and grows beyond its old
+// size between two reads, Copy can't distinguish it from a file that only grew.
 //
 // An error of emit ends Copy, which returns it unchanged.
-func Copy(ctx context.Context, files []File, opt Options, emit func(container, line string) error) error {
+func Copy(ctx context.Context, files []File, opt Options, emit func(Line) error) error {
 	return copyFiles(ctx, files, opt, watchOptions{notify: true, poll: time.Second, check: 10 * time.Second}, emit)
 }
 
 func copyFiles(ctx context.Context, files []File, opt Options, watch watchOptions, emit emitFunc) error {
-	if !opt.Follow {
-		return dump(ctx, files, opt.Tail, emit)
-	}
-	err := follow(ctx, files, opt.Tail, watch, emit)
-	if ctx.Err() != nil {
+	err := copyAll(ctx, files, opt, watch, emit)
+	if opt.Follow && ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
-type emitFunc func(container, line string) error
-
-// dump copies the files one after the other.
-func dump(ctx context.Context, files []File, tail int, emit emitFunc) error {
+func copyAll(ctx context.Context, files []File, opt Options, watch watchOptions, emit emitFunc) error {
+	var w *watcher
+	if opt.Follow {
+		w = newWatcher(files, watch) // before the first read, so that later output wakes us
+		defer w.close()
+	}
+	var readers []*reader
+	defer func() {
+		for _, r := range readers {
+			r.close()
+		}
+	}()
 	for _, file := range files {
-		if err := dumpOne(ctx, file, tail, emit); err != nil {
+		r := newReader(file, opt)
+		readers = append(readers, r)
+		if err := r.open(); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func dumpOne(ctx context.Context, file File, tail int, emit emitFunc) error {
-	r := &reader{file: file, bounded: true} // a program may print faster than we read
-	defer r.close()
-	if err := r.open(tail); err != nil {
+	if err := dump(ctx, readers, opt, emit); err != nil || !opt.Follow {
 		return err
 	}
-	for more := true; more; {
+	return follow(ctx, readers, w, emit)
+}
+
+// dump copies what is there.
+func dump(ctx context.Context, readers []*reader, opt Options, emit emitFunc) error {
+	var all merged
+	for i := 0; i < len(readers); {
+		of := readers[i : i+1]
+		if i+1 < len(readers) && readers[i+1].file.Container == readers[i].file.Container {
+			of = readers[i : i+2] // its two streams
+		}
+		one, err := openContainer(of, opt)
+		if err != nil {
+			return err
+		}
+		all.sources, i = append(all.sources, one), i+len(of)
+	}
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var err error
-		if more, err = r.step(emit); err != nil {
+		line, ok, err := all.readLine()
+		if ok {
+			err2 := emit(line)
+			if err2 != nil {
+				return err2
+			}
+		}
+		if !ok || err != nil {
 			return err
 		}
 	}
-	return r.flush(emit)
 }
 
-// follow copies the existing lines, and after every wake-up the new ones. The files take turns, so
-// that a busy file does not keep the others waiting.
-func follow(ctx context.Context, files []File, tail int, watch watchOptions, emit emitFunc) error {
-	w := newWatcher(files, watch) // before the first read, so that later output wakes us
-	defer w.close()
-
-	readers := make([]*reader, len(files))
-	for i, file := range files {
-		readers[i] = &reader{file: file}
-		defer readers[i].close()
-		if err := readers[i].open(tail); err != nil {
-			return err
-		}
+// follow copies the new lines after every wake-up. The files take turns, so that a busy file does
+// not keep the others waiting.
+func follow(ctx context.Context, readers []*reader, w *watcher, emit emitFunc) error {
+	for _, r := range readers {
+		r.bounded = false
 	}
 	for {
 		again, unlinked := false, false

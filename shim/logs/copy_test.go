@@ -46,8 +46,8 @@ func TestCopy(t *testing.T) {
 				files = append(files, d.file(name))
 			}
 			var got []string
-			err := Copy(t.Context(), files, Options{Tail: tt.tail}, func(container, line string) error {
-				got = append(got, container+" "+short(line))
+			err := Copy(t.Context(), files, Options{Tail: tt.tail}, func(l Line) error {
+				got = append(got, l.Container+" "+short(l.Text))
 				return nil
 			})
 			if err != nil {
@@ -65,7 +65,7 @@ func TestCopyStopsAtTheEndItFound(t *testing.T) {
 	d := newFolder(t)
 	d.write("web", "one\ntwo\n")
 	n := 0
-	err := Copy(t.Context(), []File{d.file("web")}, Options{}, func(_, _ string) error {
+	err := Copy(t.Context(), []File{d.file("web")}, Options{}, func(Line) error {
 		n++
 		d.write("web", "more\n")
 		return nil
@@ -96,7 +96,7 @@ func TestCopyErrors(t *testing.T) {
 		{"a folder", t.Context(), "dir", `read the output of "dir": ` + d.file("dir").Path + " is not a regular file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Copy(tt.ctx, []File{d.file(tt.file)}, Options{}, func(_, _ string) error { return full })
+			err := Copy(tt.ctx, []File{d.file(tt.file)}, Options{}, func(Line) error { return full })
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}

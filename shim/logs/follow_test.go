@@ -23,9 +23,9 @@ func startFollower(t *testing.T, opt watchOptions, tail int, files ...File) *fol
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &follower{t, make(chan string), make(chan error, 1), cancel}
 	go func() {
-		f.done <- copyFiles(ctx, files, Options{Follow: true, Tail: tail}, opt, func(container, line string) error {
+		f.done <- copyFiles(ctx, files, Options{Follow: true, Tail: tail}, opt, func(l Line) error {
 			select {
-			case f.lines <- container + " " + short(line):
+			case f.lines <- text(l):
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -213,7 +213,7 @@ func TestFollowEndsWithEmit(t *testing.T) {
 	d := newFolder(t)
 	d.write("web", "one\n")
 	gone := errors.New("the reader is gone")
-	err := Copy(t.Context(), []File{d.file("web")}, Options{Follow: true}, func(_, _ string) error { return gone })
+	err := Copy(t.Context(), []File{d.file("web")}, Options{Follow: true}, func(Line) error { return gone })
 	if err != gone {
 		t.Errorf("got %v, want %v", err, gone)
 	}

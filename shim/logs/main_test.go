@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,4 +48,25 @@ func short(line string) string {
 		return line[:1] + "*" + itoa(len(line))
 	}
 	return line
+}
+
+// text returns a line as tests compare it: "web stderr: text".
+func text(l Line) string {
+	name := l.Container
+	if l.Stream != "" {
+		name += " " + l.Stream + ":"
+	}
+	if l.Missed > 0 {
+		return name + " missed " + itoa(int(l.Missed))
+	}
+	return name + " " + short(l.Text)
+}
+
+// free frees the first bytes of a container's file, a multiple of the block size.
+func (d folder) free(container string, size int64) {
+	d.t.Helper()
+	f, err := os.OpenFile(d.file(container).Path, os.O_WRONLY, 0)
+	d.must(err)
+	defer f.Close()
+	d.must(unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, 0, size))
 }

@@ -7,8 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/logs/times"
 )
 
 // maxLine is the length in bytes of the longest line that is emitted in one piece.
@@ -17,78 +20,245 @@ const maxLine = 64 << 10
 // A reader splits one file into lines. It owns the open file.
 type reader struct {
 	file    File
-	bounded bool        // stop at the end that the file had when it was opened
+	opt     Options
+	bounded bool        // stop at limit
+	limit   int64       // the end of what is read at first
+	whole   bool        // limit is the end of the file, so a line without a newline ends there
 	f       *os.File    // nil if there is no file yet
 	info    os.FileInfo // of f when it was opened
 	next    *os.File    // the file that replaced f, while the rest of f is read
-	pos     int64       // offset of the next byte to read
-	buf     []byte      // bytes that are read and not emitted: the beginning of a line
+	pos     int64       // offset of the first byte in buf, or of the next byte to read
+	buf     []byte      // bytes that are read and not emitted, in space
+	space   []byte
+
+	skip   bool  // the start of the line at pos is missing: drop its rest
+	missed int64 // bytes that were freed and are not reported
+	begun  bool  // the first bytes were there, so what is freed from now on is missed
+
+	marks *times.Marks
+	asked time.Time // when marks were last read
+	atEnd bool      // the last read came to the end of the file
+	live  bool      // the read before did, so this one got what was just written
 
 	unlinked bool // f is open, and there is no file at its path
 }
 
-// open opens the file and finds the offset of the last lines. If there is no file, f stays nil.
-func (r *reader) open(tail int) (err error) {
+// newReader returns a reader that is not open. It computes times if the options want them.
+func newReader(file File, opt Options) *reader {
+	return &reader{file: file, opt: opt, bounded: true, marks: &times.Marks{}}
+}
+
+// open opens the file and finds the range that the options select. If there is no file, f stays
+// nil.
+func (r *reader) open() (err error) {
 	r.f, r.info, err = openRegular(r.file.Path)
-	if err == nil && r.f != nil && tail != 0 {
-		r.pos, err = tailOffset(r.f, r.info.Size(), tail)
+	if err != nil || r.f == nil {
+		return r.wrap(err)
 	}
-	return r.wrap(err)
+	if r.opt.timed() {
+		r.marks, r.asked = times.Read(r.file.Path), time.Now()
+	}
+	return r.wrap(r.selectRange())
 }
 
-// step reads once and emits the complete lines. It reports whether there may be more to read now.
-func (r *reader) step(emit emitFunc) (more bool, err error) {
-	if r.f == nil {
-		return false, nil
+// selectRange sets pos and limit.
+func (r *reader) selectRange() error {
+	size := r.info.Size()
+	from, to := int64(0), size
+	if size > 0 {
+		from = dataFrom(r.f, 0, size)
 	}
-	if r.buf == nil {
-		r.buf = make([]byte, 0, maxLine+1) // with room for a line of maxLine bytes and its newline
-	}
-	free := r.buf[len(r.buf):cap(r.buf)]
-	if r.bounded {
-		free = free[:min(int64(len(free)), r.info.Size()-r.pos)]
-	}
-	if len(free) == 0 {
-		return false, nil // at the bound
-	}
-	n, err := r.f.ReadAt(free, r.pos)
-	r.pos += int64(n)
-	r.buf = r.buf[:len(r.buf)+n]
-	if err != nil && err != io.EOF {
-		return false, r.wrap(err)
-	}
-	return err == nil, r.cut(emit)
-}
-
-// cut emits the complete lines in buf and moves the rest to its front. At least one byte is then
-// free.
-func (r *reader) cut(emit emitFunc) error {
-	rest := r.buf
-	for {
-		line, after, whole := bytes.Cut(rest, []byte{'\n'})
-		if !whole {
-			if len(rest) <= maxLine {
-				break
+	first := from
+	if until := r.opt.Until; !until.IsZero() {
+		if end := r.marks.Until(until); end < to {
+			start, err := lineStart(r.f, from, max(from, end))
+			if err != nil {
+				return err
 			}
-			line, after = rest[:maxLine], rest[maxLine:]
+			to = start
 		}
-		if err := emit(r.file.Container, string(line)); err != nil {
+	}
+	if since := r.opt.Since; !since.IsZero() {
+		offset := to
+		if !r.info.ModTime().Before(since) {
+			offset = min(to, max(from, r.marks.Offset(since)))
+		}
+		start, err := lineStart(r.f, from, offset)
+		if err != nil {
 			return err
 		}
-		rest = after
+		first = start
 	}
-	r.buf = r.buf[:copy(r.buf, rest)]
+	if r.opt.Tail != 0 {
+		last, err := tailOffset(r.f, first, to, r.opt.Tail)
+		if err != nil {
+			return err
+		}
+		first = last
+	}
+	r.pos, r.limit, r.whole = first, to, to == size
+	r.skip = first == from && from > 0 && first < to
 	return nil
+}
+
+// readLine returns the next line. ok is false if there is none for now.
+func (r *reader) readLine() (line Line, ok bool, err error) {
+	for {
+		if line, ok := r.cut(); ok {
+			return line, true, nil
+		}
+		if n, err := r.fill(); n == 0 || err != nil {
+			return Line{}, false, err
+		}
+	}
+}
+
+// fill reads once. n is 0 at the end.
+func (r *reader) fill() (n int, err error) {
+	if r.f == nil {
+		return 0, nil
+	}
+	if r.space == nil {
+		r.space = make([]byte, maxLine+1) // with room for a line of maxLine bytes and its newline
+	}
+	r.buf = r.space[:copy(r.space, r.buf)]
+	free, at := r.space[len(r.buf):], r.pos+int64(len(r.buf))
+	if r.bounded {
+		free = free[:max(0, min(int64(len(free)), r.limit-at))]
+	}
+	if len(free) == 0 {
+		return 0, nil // at the bound
+	}
+	got, err := r.f.ReadAt(free, at)
+	if err != nil && err != io.EOF {
+		return 0, r.wrap(err)
+	}
+	r.live, r.atEnd = r.atEnd, err == io.EOF
+	if got == 0 {
+		r.begun = true
+		return 0, nil
+	}
+	// Only the head of a file is freed. So if this byte is still there now, all were when they were
+	// read.
+	if data := dataFrom(r.f, at, at+int64(got)); data > at {
+		if r.begun {
+			r.missed += data - r.pos
+		}
+		r.pos, r.buf, r.skip, r.atEnd = data, nil, true, false
+		return got, nil
+	}
+	r.begun = true
+	r.buf = r.space[:len(r.buf)+got]
+	return got, nil
+}
+
+// cut takes the next line from buf. After it has returned false, at least one byte of buf is free.
+func (r *reader) cut() (Line, bool) {
+	text, _, whole := bytes.Cut(r.buf, []byte{'\n'})
+	length := len(text) + 1
+	if r.skip {
+		r.skip, length = !whole, min(length, len(r.buf))
+		if r.missed > 0 {
+			r.missed += int64(length)
+		}
+		r.take(length)
+		if whole && r.missed > 0 {
+			missed := r.missed
+			r.missed = 0
+			return Line{Container: r.file.Container, Stream: r.file.Stream, Missed: missed}, true
+		}
+		if whole {
+			return r.cut()
+		}
+		return Line{}, false
+	}
+	if !whole {
+		if len(text) <= maxLine {
+			return Line{}, false
+		}
+		length = maxLine
+	}
+	return r.line(min(len(text), maxLine), length), true
+}
+
+// line takes the first length bytes from buf, as a line with that many bytes of text.
+func (r *reader) line(text, length int) Line {
+	l := Line{Container: r.file.Container, Stream: r.file.Stream, Text: string(r.buf[:text])}
+	l.Time, l.Latest = r.timeOf(r.pos + int64(length) - 1)
+	r.take(length)
+	return l
+}
+
+// take removes the first bytes from buf.
+func (r *reader) take(n int) {
+	r.buf = r.buf[n:]
+	r.pos += int64(n)
+}
+
+// timeOf returns when a byte was written. If the index doesn't have it yet, a line that was awaited
+// is of now, and another one is not newer than the file.
+func (r *reader) timeOf(offset int64) (at time.Time, latest bool) {
+	if !r.opt.timed() {
+		return time.Time{}, false
+	}
+	last, lastTime := r.marks.Last()
+	if offset < last {
+		at, exact := r.marks.At(offset)
+		return at, !exact
+	}
+	now := time.Now()
+	if r.live {
+		return now, false
+	}
+	if now.Sub(r.asked) > time.Second {
+		r.marks.Refresh()
+		r.asked = now
+		return r.timeOf(offset)
+	}
+	at = r.info.ModTime()
+	if r.opt.Follow {
+		if info, err := r.f.Stat(); err == nil {
+			at = info.ModTime()
+		}
+	}
+	return at, last == 0 || at.Sub(lastTime) > time.Second || at.Before(lastTime)
+}
+
+// rest returns a last line without a newline, or how much of it was freed.
+func (r *reader) rest() (Line, bool) {
+	if missed := r.missed; missed > 0 {
+		r.missed = 0
+		return Line{Container: r.file.Container, Stream: r.file.Stream, Missed: missed}, true
+	}
+	if len(r.buf) == 0 || r.skip {
+		return Line{}, false
+	}
+	return r.line(len(r.buf), len(r.buf)), true
 }
 
 // flush emits a last line without a newline.
 func (r *reader) flush(emit emitFunc) error {
-	if len(r.buf) == 0 {
-		return nil
+	if line, ok := r.rest(); ok {
+		return emit(line)
 	}
-	line := string(r.buf)
-	r.buf = r.buf[:0]
-	return emit(r.file.Container, line)
+	return nil
+}
+
+// step reads once and emits the complete lines. It reports whether there may be more to read now.
+func (r *reader) step(emit emitFunc) (more bool, err error) {
+	n, err := r.fill()
+	if n == 0 || err != nil {
+		return false, err
+	}
+	for {
+		line, ok := r.cut()
+		if !ok {
+			return !r.atEnd, nil
+		}
+		if err := emit(line); err != nil {
+			return false, err
+		}
+	}
 }
 
 // renew is called at the end of the file. If the file was truncated or replaced, it begins again at
@@ -96,13 +266,18 @@ func (r *reader) flush(emit emitFunc) error {
 // further, because its writer still has it open too.
 func (r *reader) renew(emit emitFunc) (more bool, err error) {
 	if r.next != nil { // and f was read to its end again after next was found
+		err := r.flush(emit)
 		_ = r.f.Close()
-		r.f, r.next, r.pos = r.next, nil, 0
-		return true, r.flush(emit)
+		r.f, r.next = r.next, nil
+		r.again()
+		return true, err
 	}
 	if r.f == nil {
-		err := r.open(0)
-		return r.f != nil, err
+		r.f, r.info, err = openRegular(r.file.Path)
+		if r.f != nil {
+			r.again()
+		}
+		return r.f != nil, r.wrap(err)
 	}
 	named, err := os.Stat(r.file.Path)
 	r.unlinked = errors.Is(err, fs.ErrNotExist)
@@ -118,14 +293,25 @@ func (r *reader) renew(emit emitFunc) (more bool, err error) {
 		return r.next != nil, r.wrap(err)
 	}
 	opened, err := r.f.Stat()
-	if err != nil || opened.Size() >= r.pos {
+	if err != nil || opened.Size() >= r.pos+int64(len(r.buf)) {
 		return false, r.wrap(err)
 	}
-	r.pos = 0
-	return true, r.flush(emit)
+	err = r.flush(emit)
+	r.again()
+	return true, err
+}
+
+// again begins at the start of f.
+func (r *reader) again() {
+	r.pos, r.buf, r.skip, r.missed, r.begun, r.atEnd = 0, nil, false, 0, false, false
+	if r.opt.timed() {
+		r.marks.Close()
+		r.marks, r.asked = times.Read(r.file.Path), time.Now()
+	}
 }
 
 func (r *reader) close() {
+	r.marks.Close()
 	for _, f := range []*os.File{r.f, r.next} {
 		if f != nil {
 			_ = f.Close()

@@ -35,7 +35,7 @@ func TestTailOffset(t *testing.T) {
 		{"long line whole", "a\n" + long + "z\n", 2, long + "z\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			off, err := tailOffset(strings.NewReader(tt.text), int64(len(tt.text)), tt.n)
+			off, err := tailOffset(strings.NewReader(tt.text), 0, int64(len(tt.text)), tt.n)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestTailOffsetLeavesTheLastLines(t *testing.T) {
 			s = strings.TrimSuffix(s, "\n")
 		}
 		n := rapid.IntRange(1, 8).Draw(t, "n")
-		off, err := tailOffset(strings.NewReader(s), int64(len(s)), n)
+		off, err := tailOffset(strings.NewReader(s), 0, int64(len(s)), n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestTailReadsOnlyTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &counter{ReaderAt: bytes.NewReader(text)}
-			if _, err := tailOffset(c, int64(len(text)), 2); err != nil {
+			if _, err := tailOffset(c, 0, int64(len(text)), 2); err != nil {
 				t.Fatal(err)
 			}
 			if c.n > 3*tailBlock {
@@ -109,7 +109,7 @@ func TestTailReadsOnlyTheEnd(t *testing.T) {
 }
 
 func TestTailOfATruncatedFile(t *testing.T) {
-	off, err := tailOffset(strings.NewReader("new\n"), 1<<20, 1)
+	off, err := tailOffset(strings.NewReader("new\n"), 0, 1<<20, 1)
 	if off != 0 || err != nil {
 		t.Errorf("got %d, %v; want 0", off, err)
 	}
@@ -124,7 +124,7 @@ func BenchmarkTail(b *testing.B) {
 	for _, n := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				err := Copy(b.Context(), []File{{"web", path}}, Options{Tail: n}, func(_, _ string) error { return nil })
+				err := Copy(b.Context(), []File{{Container: "web", Path: path}}, Options{Tail: n}, func(Line) error { return nil })
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// momentForms shows how a time may be written.
+const momentForms = `a duration such as 10m, 2h30m or 3d, or a time such as 15:04, 2026-01-31, "2026-01-31 15:04" or 2026-01-31T15:04:05+01:00`
+
+// parseMoment reads a time: so long ago, or a date or time of day, which is local without a zone. A
+// time of day alone is the last one that has passed.
+func parseMoment(text string, now time.Time) (time.Time, error) {
+	if ago, ok := parseAgo(text); ok {
+		return now.Add(-ago), nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at, nil
+	}
+	for _, form := range []string{"15:04", "15:04:05"} {
+		if of, err := time.Parse(form, text); err == nil {
+			at := time.Date(now.Year(), now.Month(), now.Day(), of.Hour(), of.Minute(), of.Second(), 0, now.Location())
+			if at.After(now) {
+				at = at.AddDate(0, 0, -1)
+			}
+			return at, nil
+		}
+	}
+	for _, form := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999"} {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("invalid time %q: use %s", text, momentForms)
+}
+
+// parseAgo reads a duration, which may begin with days.
+func parseAgo(text string) (ago time.Duration, ok bool) {
+	if days, rest, found := strings.Cut(text, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, false
+		}
+		if ago, text = time.Duration(n)*24*time.Hour, rest; text == "" {
+			return ago, true
+		}
+	}
+	rest, err := time.ParseDuration(text)
+	return ago + rest, err == nil && rest >= 0
+}
