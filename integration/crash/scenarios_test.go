@@ -61,7 +61,7 @@ var scenarios = []scenario{
 			points("during", "start:2", "stop:2"), points("before", installing...), points("before", "write lives", "write lives:2"),
 		), func(c *crashTest, _ int) []request { return []request{c.brittle(2)} }},
 		{"rm", slices.Concat(
-			points(stepping, "stop", "remove", "unmount"), points(whenever, "disconnect", "discard"), points("before after", "release"),
+			points(stepping, "stop", "remove", "unmount"), points(whenever, "disconnect", "discard"), points("before after", "release", "retire"),
 			points("during", "stop:2", "stop:3"), points("before", "write install.json", "write wanted", "remove groups.d", "remove applied",
 				"remove install.json", "remove history", "remove generations", "remove generations:2", "remove ended", "remove lives", "remove stopped",
 				"remove wanted"),
