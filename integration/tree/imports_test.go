@@ -15,6 +15,7 @@ var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed"},
+	{pkg: "shim/logs/bound", may: []string{"shim/logs/times"}},
 	{pkg: "shim/config", may: []string{"spec"}},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
 	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},
@@ -34,7 +35,7 @@ var importLaw = []importRule{
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/host", "shim/hostfile", "shim/disk", "shim/layout", "shim/hint"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -151,6 +152,9 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 	logPath := l.LogPath(group, name)
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o750); err != nil {
 		return fmt.Errorf("folder for the output of %s: %w", record.ID, err)
+	}
+	if err := bound.TurnOver(logPath, time.Now()); err != nil {
+		c.log.Warn("output goes on in its file", "container", record.ID, "error", err)
 	}
 	mounts, err := c.addSnapshot(ctx, record, image.chainID)
 	if err != nil {

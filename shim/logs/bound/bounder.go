@@ -1,0 +1,282 @@
+package bound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/logs/times"
+)
+
+// A Config names the folder with the output of all groups.
+type Config struct {
+	LogDir  string       // required; it exists
+	Log     *slog.Logger // optional: nil discards
+	Started func()       // optional: called once, when all output was looked at for the first time
+}
+
+// A Bounder bounds the output of all groups. It must be the only one for its folder.
+type Bounder struct {
+	cfg    Config
+	log    *slog.Logger
+	events *inotify
+	worker *worker
+
+	settings      Settings
+	settingsStale bool
+	folders       map[string]*folder // by group
+	byWatch       map[int]*folder
+	foldersStale  bool // the folder of all output is to be read again
+	removed       []removed
+	removedStale  bool
+	removedWatch  int
+	level         int64 // limit of each file, where the total or the disk has no room
+	warned        time.Time
+	cantFree      bool // the file system can't free the head of a file; reported
+
+	// The tests replace these.
+	now  func() time.Time
+	free func(f *os.File, upto int64) error
+	disk func(dir string) (disk, error)
+}
+
+// New returns a bounder, and starts nothing.
+func New(cfg Config) (*Bounder, error) {
+	if !filepath.IsAbs(cfg.LogDir) {
+		return nil, fmt.Errorf("bound the output in %q: not an absolute path", cfg.LogDir)
+	}
+	b := &Bounder{
+		cfg: cfg, log: cfg.Log, folders: map[string]*folder{}, byWatch: map[int]*folder{}, removedWatch: -1, level: unlimited,
+		now: time.Now, free: punch, disk: statDisk,
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	b.worker = newWorker(b.log)
+	return b, nil
+}
+
+func statDisk(dir string) (disk, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return disk{}, err
+	}
+	return disk{size: int64(st.Blocks) * st.Frsize, free: int64(st.Bavail) * st.Frsize}, nil
+}
+
+// Run bounds the output until ctx ends, or until the folder of all output is gone. Its goroutine
+// must end with it, since that has a thread of its own.
+func (b *Bounder) Run(ctx context.Context) (err error) {
+	if b.events, err = newInotify(); err != nil {
+		return err
+	}
+	top, err := b.events.watch(b.cfg.LogDir, structure)
+	if err != nil {
+		return errors.Join(fmt.Errorf("watch %s: %w", b.cfg.LogDir, err), b.events.close())
+	}
+	dontPreallocate(b.cfg.LogDir)
+	stopped := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() { defer close(stopped); b.events.end() })
+	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	worked := make(chan struct{})
+	go func() { defer close(worked); b.worker.run(working) }()
+	defer func() {
+		b.flush()
+		endWork()
+		<-worked
+		if !forget() {
+			<-stopped
+		}
+		err = errors.Join(err, b.events.close())
+	}()
+
+	if err := prefer(); err != nil {
+		b.log.Info("no real-time priority, so looks at the output may come late on a busy host", "error", err)
+	}
+	b.settingsStale, b.foldersStale = true, true
+	for first := true; ctx.Err() == nil; first = false {
+		next := b.pass(first)
+		if first && b.cfg.Started != nil {
+			b.cfg.Started()
+		}
+		events, err := b.events.wait(b.until(next))
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if e.watch == top && e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 {
+				b.log.Warn("the folder of the output is gone", "folder", b.cfg.LogDir)
+				return nil
+			}
+			b.note(e, top)
+		}
+	}
+	return nil
+}
+
+// until returns how long it is from now to a time. It is negative if the time is zero.
+func (b *Bounder) until(t time.Time) time.Duration {
+	if t.IsZero() {
+		return -1
+	}
+	return max(t.Sub(b.now()), 0)
+}
+
+// note marks as stale what an event is about.
+func (b *Bounder) note(e event, top int) {
+	f := b.byWatch[e.watch]
+	switch {
+	case e.mask&unix.IN_Q_OVERFLOW != 0:
+		b.settingsStale, b.foldersStale, b.removedStale = true, true, true
+		for _, f := range b.folders {
+			f.stale = true
+		}
+	case e.watch == top && e.name == SettingsFile:
+		b.settingsStale = true
+	case e.watch == top:
+		b.foldersStale = true
+	case e.watch == b.removedWatch:
+		b.removedStale = true
+	case f == nil: // of a watch that has ended
+	case e.mask&(unix.IN_IGNORED|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0:
+		b.foldersStale = true
+	case e.mask&unix.IN_MODIFY != 0:
+		if isOutput(e.name) && f.resting {
+			f.due = b.now()
+		}
+	case isOutput(e.name) || e.name == SettingsFile:
+		f.stale = true
+		if f.files[e.name] != nil {
+			b.dropFile(f, e.name) // a new file may have the number of an old one
+		}
+	}
+}
+
+// pass does everything that is due, and returns when the next thing is. The zero time means that
+// nothing is before an event. late means that nothing watched the output so far.
+func (b *Bounder) pass(late bool) (next time.Time) {
+	now := b.now()
+	if b.settingsStale {
+		b.settings, b.settingsStale = readSettings(b.cfg.LogDir), false
+		b.log.Info("bounding output", "folder", b.cfg.LogDir, "size", b.settings.Size, "total", b.settings.Total, "removed", b.settings.Removed)
+		for _, f := range b.folders {
+			f.stale = true
+		}
+	}
+	if b.foldersStale {
+		b.scanFolders(now, late)
+	}
+	if b.removedStale {
+		b.scanRemoved()
+	}
+	looked := false
+	for _, f := range b.folders {
+		if f.stale {
+			b.scan(f, now, false)
+			f.due = now
+		}
+		if !f.due.IsZero() && !now.Before(f.due) {
+			b.look(f, now)
+			looked = true
+		}
+	}
+	b.expire(now)
+	if looked {
+		next = b.share(now)
+	}
+	for _, f := range b.folders {
+		next = earliest(next, f.due)
+	}
+	return earliest(next, b.nextExpiry())
+}
+
+// scanFolders reads the folder of all output.
+func (b *Bounder) scanFolders(now time.Time, late bool) {
+	b.foldersStale, b.removedStale = false, true
+	entries, err := os.ReadDir(b.cfg.LogDir)
+	if err != nil {
+		b.log.Warn("output not bounded: its folder can't be read", "folder", b.cfg.LogDir, "error", err)
+		return
+	}
+	there := map[string]bool{}
+	for _, entry := range entries {
+		path := filepath.Join(b.cfg.LogDir, entry.Name())
+		switch {
+		case entry.Name() == RemovedDir:
+			b.removedWatch, _ = b.events.watch(path, structure)
+		case entry.IsDir() && !strings.HasPrefix(entry.Name(), "."):
+			there[entry.Name()] = true
+			b.addFolder(entry.Name(), path, now, late)
+		}
+	}
+	for name := range b.folders {
+		if !there[name] {
+			b.dropFolder(name)
+		}
+	}
+}
+
+// addFolder adds a group's folder, unless it is known.
+func (b *Bounder) addFolder(name, path string, now time.Time, late bool) {
+	watch, err := b.events.watch(path, structure)
+	if known := b.folders[name]; known != nil {
+		if err == nil && watch == known.watch {
+			known.resting, known.stale = false, true // these are its events now
+			return
+		}
+		b.dropFolder(name) // it was replaced
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	dontPreallocate(path)
+	f := &folder{path: path, files: map[string]*file{}, watch: watch}
+	if err != nil {
+		f.watch = -1
+		b.log.Warn("output is looked at once a second", "folder", path, "error", err)
+	} else {
+		b.byWatch[watch] = f
+	}
+	b.folders[name] = f
+	b.scan(f, now, late)
+	f.due = now
+}
+
+func (b *Bounder) dropFolder(name string) {
+	f := b.folders[name]
+	for file := range f.files {
+		b.dropFile(f, file)
+	}
+	b.events.unwatch(f.watch)
+	delete(b.byWatch, f.watch)
+	delete(b.folders, name)
+}
+
+// mark marks that a file has its size.
+func (b *Bounder) mark(f *file, at time.Time, late bool) {
+	f.marked, f.markedAt = f.size, b.now()
+	b.worker.mark(f, f.size, at, late)
+	var st unix.Stat_t
+	if unix.Lstat(times.Path(f.path), &st) == nil {
+		f.index = st.Blocks * 512
+	}
+}
+
+// flush marks what has no mark yet, before the end.
+func (b *Bounder) flush() {
+	for _, f := range b.folders {
+		for _, file := range f.files {
+			if file.size != file.marked {
+				b.mark(file, b.now(), false)
+			}
+		}
+	}
+}
