@@ -78,6 +78,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 		{"forward policy", false, func(context.Context) (string, error) { return checkForwardPolicy(l.Table) }},
 		{"addresses", false, func(context.Context) (string, error) { return checkPrefixes(l) }},
 		{"disks", false, func(ctx context.Context) (string, error) { return checkDisks(ctx, l, rt) }},
+		{"output", false, func(ctx context.Context) (string, error) { return checkOutput(ctx, l) }},
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},
 		{"state files", false, func(context.Context) (string, error) { return checkState(l) }},

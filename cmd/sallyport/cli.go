@@ -48,6 +48,7 @@ type cli struct {
 
 	Daemon     daemonVerb     `cmd:"" group:"host" help:"Keep the groups as their files define them. Needs root."`
 	Containerd containerdVerb `cmd:"" group:"host" help:"Run the private containerd, as a service of its own. Needs root."`
+	Output     outputVerb     `cmd:"" group:"host" help:"Keep the output of containers within its limits. Needs root."`
 	Follow     followVerb     `cmd:"" group:"host" help:"Follow a group as a unit of systemd."`
 	Doctor     doctorVerb     `cmd:"" group:"host" help:"Check that this host has what Sallyport needs."`
 }

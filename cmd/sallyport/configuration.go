@@ -167,7 +167,8 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"folders.run": l.RunDir, "folders.state": l.StateDir, "folders.logs": l.LogDir, "folders.groups": l.GroupsDir,
 		"cgroup": l.CgroupRoot, "network.table": l.Table, "network.prefix4": l.Prefix4, "network.prefix6": l.Prefix6,
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
-		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim, "log_level": strings.ToLower(flags.LogLevel.String()),
+		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
+		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "log_level": strings.ToLower(flags.LogLevel.String()),
 	}}
 	for _, x := range config.Settings {
 		flag := flagNamed(command, x.Flag)

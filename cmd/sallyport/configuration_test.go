@@ -10,12 +10,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/logs/bound"
 )
 
 // parsed reads a command line as run does.
@@ -207,6 +209,8 @@ func TestReloadConfiguration(t *testing.T) {
 	conf := newConfigurationInForce(now, readAgain(command, func(path string) (inode, error) { return look(path) }), level, slog.New(slog.NewTextHandler(&log, nil)))
 	var admitted api.Access
 	conf.admit = func(a api.Access) error { admitted = a; return nil }
+	var bounds bound.Settings
+	conf.bound = func(s bound.Settings) error { bounds = s; return nil }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -243,6 +247,10 @@ func TestReloadConfiguration(t *testing.T) {
 			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), {Name: "access.operators", Value: "0", Source: file + ":3"},
 				{Name: "access.readers", Value: "7", Source: file + ":4"}, state, prefix("10.1.0.0/16", 7), table}},
 			"setting changed"},
+		{"output", "log_level = \"debug\"\noutput {\n  size    = \"8MiB\"\n  total   = \"1GiB\"\n  removed = \"2h\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "output.size", Value: "8MiB", Source: file + ":3"},
+				{Name: "output.total", Value: "1GiB", Source: file + ":4"}, {Name: "output.removed", Value: "2h", Source: file + ":5"}, prefix("10.1.0.0/16", 8), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -255,11 +263,36 @@ func TestReloadConfiguration(t *testing.T) {
 		if got := admitted.Operators != nil && *admitted.Operators == 0 && *admitted.Readers == 7; got != (step.name == "groups") {
 			t.Errorf("%s: admitted %+v", step.name, admitted)
 		}
+		wantBounds := bound.Defaults
+		if step.name == "output" {
+			wantBounds = bound.Settings{Size: 8 << 20, Total: 1 << 30, Removed: 2 * time.Hour}
+		}
+		if bounds != wantBounds {
+			t.Errorf("%s: output %+v, want %+v", step.name, bounds, wantBounds)
+		}
 		if level.Level() != step.level {
 			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)
 		}
 		if !strings.Contains(log.String(), step.log) || step.log == "" && log.Len() > 0 {
 			t.Errorf("%s: log %q", step.name, log.String())
+		}
+	}
+}
+
+// What a flag or the environment sets is checked as the file is.
+func TestOutputSettings(t *testing.T) {
+	for _, tt := range []struct{ arg, want string }{
+		{"--output-size=1KiB", `--output-size: output.size: "1KiB" is out of range. Write a size from 1MiB to 1TiB.`},
+		{"--output-total=1", `--output-total: output.total: "1" has no unit. Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB".`},
+		{"--output-removed=soon", `--output-removed: output.removed: "soon" is not a time. Write a number and one of s, m, h: "24h".`},
+	} {
+		c, command := parsed(t, "--root", t.TempDir(), "daemon", tt.arg)
+		s, err := c.Instance.settings(command, &c.Daemon.daemonFlags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.output(); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: got %v, want %s", tt.arg, err, tt.want)
 		}
 	}
 }

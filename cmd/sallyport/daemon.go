@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/shim/linux/network"
 	"github.com/sallyport/sallyport/shim/linux/probe"
 	"github.com/sallyport/sallyport/shim/linux/volumes"
+	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/logs/removed"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
@@ -58,6 +59,10 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if err != nil {
 		return err
 	}
+	output, err := now.output()
+	if err != nil {
+		return err
+	}
 	if err := makeFolders(l); err != nil {
 		return err
 	}
@@ -80,7 +85,11 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
 	}
+	if err := bound.WriteSettings(l.LogDir, output); err != nil { // such as on a full disk
+		log.Warn("output is bounded as before", "error", err)
+	}
 	conf := newConfigurationInForce(now, readAgain(command, lookAt), level, log)
+	conf.bound = func(s bound.Settings) error { return bound.WriteSettings(l.LogDir, s) }
 	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, conf, access, ui.environ, log)
 }
 
@@ -152,6 +161,10 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return private.wait(ctx) })
+	if !v.OutputService {
+		bounding := outputProcess{layout: l, log: log, needless: func() bool { return keptNothing(keeper) }}
+		g.Go(func() error { bounding.run(ctx); return nil })
+	}
 	g.Go(func() error { client.EndLeftExecs(ctx); return nil })
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error {
@@ -175,6 +188,16 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	g.Go(func() error { notifyReady(ctx, keeper.Ready(), log); return nil })
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return endWithin(ctx, partsGrace, g.Wait)
+}
+
+// keptNothing reports whether the keeper has looked at the host and knows no group.
+func keptNothing(keeper *keeper.Keeper) bool {
+	select {
+	case <-keeper.Ready():
+		return len(keeper.Groups()) == 0
+	default:
+		return false
+	}
 }
 
 // daemonVersion returns the daemon's answer to a request for its version.
@@ -201,13 +224,16 @@ func runtimeVersion(client *ctrd.Client) func(context.Context) string {
 	}
 }
 
+// logDirMode is the mode of the folder of all output.
+const logDirMode = 0o750
+
 // makeFolders makes the folders that the rest of the daemon expects. Only root can read the state.
 // The run folder is open to all, because the socket in it checks the user itself.
 func makeFolders(l layout.Layout) error {
 	for _, dir := range []struct {
 		path string
 		mode os.FileMode
-	}{{l.RunDir, 0o711}, {l.StateDir, 0o700}, {l.LogDir, 0o750}} {
+	}{{l.RunDir, 0o711}, {l.StateDir, 0o700}, {l.LogDir, logDirMode}} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return fmt.Errorf("make the daemon's folders: %w", err)
 		}

@@ -41,7 +41,7 @@ func TestHangingDaemon(t *testing.T) {
 		"restart web", "stop web", "start web", "history web", "history web --file 1", "rollback web", "wait web",
 		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE",
 	}
-	checkVerbs(t, lines, "version", "validate", "daemon", "containerd", "follow", "doctor") // these need no daemon
+	checkVerbs(t, lines, "version", "validate", "daemon", "containerd", "output", "follow", "doctor") // these need no daemon
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

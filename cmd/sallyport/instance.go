@@ -43,6 +43,7 @@ type daemonFlags struct {
 	runtimeFlags
 	Shim string `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
 	accessFlags
+	outputFlags
 	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 

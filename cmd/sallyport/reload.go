@@ -7,13 +7,15 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/logs/bound"
 )
 
 // A configurationInForce is the configuration of a running daemon. A reload changes the settings
 // that can change while it runs. It is safe for concurrent use.
 type configurationInForce struct {
-	read  func() (settings, error) // what a start of the daemon would read now
-	admit func(api.Access) error   // required before the first reload
+	read  func() (settings, error)   // what a start of the daemon would read now
+	admit func(api.Access) error     // required before the first reload
+	bound func(bound.Settings) error // the same
 	level *slog.LevelVar
 	log   *slog.Logger
 
@@ -34,7 +36,14 @@ func (c *configurationInForce) apply(next settings) error {
 	if err != nil {
 		return err
 	}
+	output, err := next.output()
+	if err != nil {
+		return err
+	}
 	if err := c.admit(access); err != nil {
+		return err
+	}
+	if err := c.bound(output); err != nil {
 		return err
 	}
 	c.level.Set(next.flags.LogLevel)

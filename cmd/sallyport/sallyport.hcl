@@ -29,6 +29,15 @@
 #   groups = "/etc/sallyport/groups.d"
 # }
 
+# output {
+#   # How much is kept of what a container prints, the newest. A group file may have another size.
+#   size = "50MiB"
+#   # How much all output may take, of removed groups too. Default: a tenth of the disk, 4GiB at most.
+#   total = "2GiB"
+#   # How long the output of a removed group is kept.
+#   removed = "24h"
+# }
+
 # containerd {
 #   # Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.
 #   socket = "private"

@@ -60,7 +60,7 @@ func (u unit) time(t *testing.T, key string) time.Duration {
 	return d
 }
 
-var unitFiles = []string{"sallyport.service", "sallyport-containerd.service", "sallyport@.service"}
+var unitFiles = []string{"sallyport.service", "sallyport-containerd.service", "sallyport-output.service", "sallyport@.service"}
 
 // What the units start is on the command line, and what they set in the environment is read.
 func TestUnitsStartWhatThereIs(t *testing.T) {
@@ -144,6 +144,20 @@ func TestUnitsLeaveGroupsAlone(t *testing.T) {
 					t.Errorf("%s=%s, and a boot may have no network", key, other)
 				}
 			}
+		}
+	}
+	output := readUnit(t, "sallyport-output.service")
+	for key, want := range map[string]string{
+		"Service.Restart": "always", "Service.Type": "notify", "Unit.StartLimitIntervalSec": "0", "Service.CapabilityBoundingSet": "CAP_SYS_NICE",
+		"Service.RestrictRealtime": "", "Unit.Requires": "", "Unit.BindsTo": "", "Unit.PartOf": "", "Unit.After": "",
+	} {
+		if got := strings.Join(output[key], " "); got != want {
+			t.Errorf("sallyport-output.service has %s=%s, want %q", key, got, want)
+		}
+	}
+	for _, key := range []string{"Wants", "After"} {
+		if !slices.Contains(daemon.words("Unit."+key), "sallyport-output.service") {
+			t.Errorf("the daemon's unit has no %s=sallyport-output.service", key)
 		}
 	}
 	group := readUnit(t, "sallyport@.service")

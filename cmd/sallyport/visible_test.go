@@ -119,7 +119,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
-	checkVerbs(t, lines, "daemon", "containerd", "follow", "doctor") // these change the host, or wait for a daemon
+	checkVerbs(t, lines, "daemon", "containerd", "output", "follow", "doctor") // these change the host, or wait for a daemon
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			out := onTerminal(t, socket, strings.NewReplacer("FILE", file, "WRONG", wrong, "EVIL", evil).Replace(line))

@@ -53,6 +53,7 @@ func New(cfg Config) (*Bounder, error) {
 	if !filepath.IsAbs(cfg.LogDir) {
 		return nil, fmt.Errorf("bound the output in %q: not an absolute path", cfg.LogDir)
 	}
+	cfg.LogDir = filepath.Clean(cfg.LogDir)
 	b := &Bounder{
 		cfg: cfg, log: cfg.Log, folders: map[string]*folder{}, byWatch: map[int]*folder{}, removedWatch: -1, level: unlimited,
 		now: time.Now, free: punch, disk: statDisk,
@@ -81,6 +82,11 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 	top, err := b.events.watch(b.cfg.LogDir, structure)
 	if err != nil {
 		return errors.Join(fmt.Errorf("watch %s: %w", b.cfg.LogDir, err), b.events.close())
+	}
+	// A folder that this process has open has no event of its own when it is deleted.
+	above, err := b.events.watch(filepath.Dir(b.cfg.LogDir), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_ONLYDIR)
+	if err != nil {
+		return errors.Join(fmt.Errorf("watch %s: %w", filepath.Dir(b.cfg.LogDir), err), b.events.close())
 	}
 	dontPreallocate(b.cfg.LogDir)
 	stopped := make(chan struct{})
@@ -112,7 +118,8 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 			return err
 		}
 		for _, e := range events {
-			if e.watch == top && e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 {
+			if e.watch == top && e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 ||
+				e.watch == above && e.name == filepath.Base(b.cfg.LogDir) {
 				b.log.Warn("the folder of the output is gone", "folder", b.cfg.LogDir)
 				return nil
 			}

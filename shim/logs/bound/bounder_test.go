@@ -411,6 +411,9 @@ func TestEndsWithItsFolder(t *testing.T) {
 	started, done := make(chan struct{}), make(chan error, 1)
 	b, err := New(Config{LogDir: dir, Started: func() { close(started) }})
 	must(t, err)
+	lock, err := Lock(dir)
+	must(t, err)
+	defer lock.Close()
 	go func() { done <- b.Run(t.Context()) }()
 	<-started
 	must(t, os.RemoveAll(dir))

@@ -9,7 +9,8 @@ import (
 )
 
 // DropRights gives up every capability of this process, for good. As root it owns the output, so it
-// needs none of them once [Bounder.Run] has called Started.
+// needs none of them once [Bounder.Run] has called Started. Not to be called by Started itself: this
+// waits for every thread, and that one goes before them.
 func DropRights() error {
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
 		return fmt.Errorf("no new privileges: %w", errno)

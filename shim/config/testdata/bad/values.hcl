@@ -20,3 +20,9 @@ network {
   prefix6 = "10.0.0.0/16"
   table   = "1 table"
 }
+
+output {
+  size    = "10KiB"
+  total   = "lots"
+  removed = "1 day"
+}

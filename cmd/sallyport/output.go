@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/logs/bound"
+)
+
+// outputFlags are the daemon's. It writes them down for the process that bounds the output, which
+// reads no configuration of its own.
+type outputFlags struct {
+	OutputSize    string `default:"50MiB" placeholder:"SIZE" env:"SALLYPORT_OUTPUT_SIZE" help:"How much is kept of what a container prints, the newest."`
+	OutputTotal   string `placeholder:"SIZE" env:"SALLYPORT_OUTPUT_TOTAL" help:"How much all output may take, of removed groups too (default a tenth of the disk, 4GiB at most)."`
+	OutputRemoved string `default:"24h" placeholder:"TIME" env:"SALLYPORT_OUTPUT_REMOVED" help:"How long the output of a removed group is kept."`
+	// OutputService is set by the daemon's unit: sallyport-output.service bounds the output then.
+	OutputService bool `hidden:"" env:"SALLYPORT_OUTPUT_SERVICE" help:"Output is bounded by \"sallyport output\", which the daemon does not start."`
+}
+
+// output returns the settings for the output.
+func (s settings) output() (out bound.Settings, err error) {
+	check := func(name, problem string) {
+		if problem != "" && err == nil {
+			err = &hint.Error{Err: fmt.Errorf("%s: output.%s: %s", s.source("output."+name), name, problem), Hint: "run \"sallyport daemon --help\""}
+		}
+	}
+	var problem string
+	out.Size, problem = config.OutputSize(s.flags.OutputSize)
+	check("size", problem)
+	if s.flags.OutputTotal != "" {
+		out.Total, problem = config.OutputTotal(s.flags.OutputTotal)
+		check("total", problem)
+	}
+	out.Removed, problem = config.OutputRemoved(s.flags.OutputRemoved)
+	check("removed", problem)
+	return out, err
+}
+
+type outputVerb struct {
+	LogDir   string     `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport, or DIR/log with --root)."`
+	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+}
+
+// Run bounds the output of all groups until ctx ends, whether or not there is a daemon. A mistake in
+// the configuration is no reason to let the disk fill up.
+func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	if _, err := checkRoot(ctx); err != nil {
+		return err
+	}
+	l, err := in.layout(paths{LogDir: v.LogDir})
+	if err != nil {
+		return err
+	}
+	if err := checkOwned("log folder", l.LogDir, lookAt); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.LogDir, logDirMode); err != nil {
+		return fmt.Errorf("make the folder of the output: %w", err)
+	}
+	spareMemory(ui.environ)
+	log := newLog(ui, v.LogLevel)
+	if problem := in.conf.problem(); problem != nil {
+		log.Warn("configuration has a mistake; what counts here is the folder of the output", "folder", l.LogDir, "error", problem)
+	}
+	lock, err := bound.Lock(l.LogDir)
+	if errors.Is(err, bound.ErrHeld) {
+		return unmet("end that one first", "%w: process %d, in %s", bound.ErrHeld, holderOf(l), l.LogDir)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	started := make(chan struct{})
+	b, err := bound.New(bound.Config{LogDir: l.LogDir, Log: log, Started: func() { close(started) }})
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-started:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := bound.DropRights(); err != nil {
+			log.Warn("runs with more rights than it needs", "error", err)
+		}
+		notifySystemd(log, "READY=1")
+		return nil
+	})
+	return g.Wait()
+}
+
+// holderOf returns the process that bounds the output, or 0.
+func holderOf(l layout.Layout) int {
+	pid, _ := bound.Holder(l.LogDir)
+	return pid
+}
+
+// checkOutput looks for the process that bounds the output.
+func checkOutput(ctx context.Context, l layout.Layout) (string, error) {
+	pid, err := bound.Holder(l.LogDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return "there is none yet", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if pid == 0 {
+		return "", unbounded(ctx, l)
+	}
+	found := fmt.Sprintf("process %d bounds it", pid)
+	switch err := bound.CanFree(l.LogDir); {
+	case errors.Is(err, errors.ErrUnsupported):
+		return "", &note{
+			text: found + ". The file system of " + l.LogDir + " can't free the head of a file, so output that reaches its limit is deleted and begins again",
+			hint: "put the folder on ext4, xfs, btrfs or tmpfs: folders.logs in sallyport.hcl",
+		}
+	case err != nil:
+		return "", &note{text: found + ". " + l.LogDir + " takes no new file: " + err.Error(), hint: "see the line of the disks"}
+	}
+	return found, nil
+}
+
+// unbounded is the error for output that no process bounds. Without a daemon nothing is wrong yet.
+func unbounded(ctx context.Context, l layout.Layout) error {
+	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+	defer cancel()
+	if _, err := api.NewClient(l.Socket()).WithPatience(patience).Problems(ctx); errors.Is(err, api.ErrNoDaemon) {
+		return &note{text: "no process bounds it, and no daemon runs that would start one", hint: "start the daemon, or type: " + startOutput(l)}
+	}
+	return unmet(startOutput(l), "no process bounds it, so it grows until the disk is full")
+}
+
+// startOutput is what to type to have the output bounded.
+func startOutput(l layout.Layout) string {
+	if bySystemd() {
+		return "systemctl start sallyport-output"
+	}
+	return "sallyport output --log-dir " + l.LogDir + " &"
+}
+
+// bySystemd reports whether the output of this host is bounded by a unit of systemd.
+func bySystemd() bool {
+	_, err := os.Stat("/run/systemd/system") // sd_booted(3)
+	return err == nil
+}
