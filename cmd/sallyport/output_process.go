@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	outputFirstPause = 50 * time.Millisecond // before a process that ended is started again; doubles
+	outputFirstPause = 50 * time.Millisecond // before a process that ended early is started again; doubles
 	outputLastPause  = 10 * time.Second
-	outputStayedUp   = time.Minute // after running this long, the pauses start over
+	outputStayedUp   = 5 * time.Second // one that ran this long is started again at once
 	outputGrace      = 5 * time.Second
 	outputLogCap     = 1 << 20 // bytes of its log that are kept
 	program          = "/proc/self/exe"
@@ -41,7 +41,7 @@ type outputProcess struct {
 // run finds the process that runs or starts one, again and again until ctx ends. Nothing that goes
 // wrong here ends the daemon: output that is not bounded for now is in the log and in doctor.
 func (o outputProcess) run(ctx context.Context) {
-	pause := outputFirstPause
+	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := o.once(ctx)
@@ -49,14 +49,14 @@ func (o outputProcess) run(ctx context.Context) {
 			return
 		}
 		if time.Since(began) >= outputStayedUp {
-			pause = outputFirstPause
+			pause = 0
 		}
 		o.log.Warn("nothing bounds the output, starting it again", "error", err, "in", pause, "log", o.logPath())
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, outputLastPause)
+		pause = min(max(2*pause, outputFirstPause), outputLastPause)
 	}
 }
 

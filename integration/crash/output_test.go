@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	outputLimit = 4 << 20
-	outputLines = 200_000 // of all printers together
+	outputLimit = 8 << 20
+	outputLines = 600_000 // of all printers together
 	outputLine  = 300     // bytes of each
 )
 

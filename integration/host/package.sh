@@ -59,7 +59,7 @@ first_boot() {
   dpkg -i older.deb; check "install" 0 $?
   check "the service is enabled" enabled "$(systemctl is-enabled sallyport)"
   check "the service runs" active "$(systemctl is-active sallyport)" || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
-  check "the units are as systemd wants them" "" "$(systemd-analyze verify sallyport.service sallyport-containerd.service 2>&1 | grep sallyport)"
+  check "the units are as systemd wants them" "" "$(systemd-analyze verify sallyport.service sallyport-containerd.service sallyport-output.service 2>&1 | grep sallyport)"
   check "the folder of group files is empty" "" "$(ls -A /etc/sallyport/groups.d)"
   cp package.hcl /etc/sallyport/groups.d/
   await "a file put into groups.d runs" is packaged running

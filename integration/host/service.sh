@@ -53,11 +53,12 @@ first_boot() {
   cp -a root/. / && cp build/images/busybox.tar /srv
   systemctl mask --now containerd.service 2> /dev/null
   systemctl daemon-reload
-  check "the units are as systemd wants them" "" "$(systemd-analyze verify --man=no sallyport.service sallyport-containerd.service sallyport@web.service 2>&1 | grep sallyport)"
+  check "the units are as systemd wants them" "" "$(systemd-analyze verify --man=no sallyport.service sallyport-containerd.service sallyport-output.service sallyport@web.service 2>&1 | grep sallyport)"
   cp service.hcl /etc/sallyport/groups.d/
   systemctl enable --now sallyport; check "the service starts" 0 $? || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
   check "it runs" active "$(systemctl is-active sallyport)"
   check "so does the private containerd" active "$(systemctl is-active sallyport-containerd)"
+  check "so does what bounds the output" active "$(systemctl is-active sallyport-output)"
   await "a file in groups.d becomes groups" is web running
   await "both of them" is resting running
   sallyport stop resting; check "stop of one" 0 $?
