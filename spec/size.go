@@ -39,8 +39,9 @@ func (r reader) size(name string, low, high int64) (int64, bool) {
 	return bytes, true
 }
 
-// ParseSize returns the bytes of a size such as "128MiB", for those who read no group file. An empty
-// problem means that the size is valid. Otherwise it is the end of a sentence that the text begins.
+// ParseSize returns the bytes of a size such as "128MiB", for those who read no group file. An
+// empty problem means that the size is valid. Otherwise it is the end of a sentence that the text
+// begins.
 func ParseSize(text string) (bytes int64, problem string) { return parseSize(text) }
 
 // parseSize returns the bytes. An empty problem means that the size is valid.

@@ -50,8 +50,8 @@ type outputVerb struct {
 	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
-// Run bounds the output of all groups until ctx ends, whether or not there is a daemon. A mistake in
-// the configuration is no reason to let the disk fill up.
+// Run bounds the output of all groups until ctx ends, whether or not there is a daemon. A mistake
+// in the configuration is no reason to let the disk fill up.
 func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if _, err := checkRoot(ctx); err != nil {
 		return err
@@ -143,7 +143,7 @@ func unbounded(ctx context.Context, l layout.Layout) error {
 	return unmet(startOutput(l), "no process bounds it, so it grows until the disk is full")
 }
 
-// startOutput is what to type to have the output bounded.
+// startOutput returns the command that has the output bounded.
 func startOutput(l layout.Layout) string {
 	if bySystemd() {
 		return "systemctl start sallyport-output"

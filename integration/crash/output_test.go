@@ -47,8 +47,8 @@ group "printers" {
 }
 `
 
-// TestOutputBounded lets three containers print far more than their limit while the daemon, and then
-// the process that bounds the output, is killed.
+// TestOutputBounded lets three containers print far more than their limit while the daemon, and
+// then the process that bounds the output, is killed.
 func TestOutputBounded(t *testing.T) {
 	t.Parallel()
 	m := machine.NewIdle(t, "")
@@ -266,7 +266,7 @@ func TestOutputOnSmallDisk(t *testing.T) {
 	if least < 40<<20 {
 		t.Errorf("only %d MiB were free", least>>20)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "another"), make([]byte, 20<<20), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".another"), make([]byte, 20<<20), 0o600); err != nil {
 		t.Errorf("another program: %v", err)
 	}
 	if now := m.Pids("steady")["app"]; now != before {

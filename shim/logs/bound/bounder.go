@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,16 @@ type Bounder struct {
 	folders       map[string]*folder // by group
 	byWatch       map[int]*folder
 	foldersStale  bool // the folder of all output is to be read again
-	removed       []removed
-	removedStale  bool
-	removedWatch  int
-	level         int64 // limit of each file, where the total or the disk has no room
-	warned        time.Time
-	cantFree      bool // the file system can't free the head of a file; reported
+	// shared means that others have files in the folder of all output, as in /var/log. Then a
+	// folder in it is a group's only if the daemon has put settings there.
+	shared       bool
+	removed      []removed
+	removedStale bool
+	removedWatch int
+	level        int64     // limit of each file, where the total or the disk has no room
+	shareDue     time.Time // when all files that grow could use up the room of all together
+	warned       time.Time
+	cantFree     bool // the file system can't free the head of a file; reported
 
 	// The tests replace these.
 	now  func() time.Time
@@ -184,21 +189,22 @@ func (b *Bounder) pass(late bool) (next time.Time) {
 	if b.removedStale {
 		b.scanRemoved()
 	}
-	looked := false
+	looked, all := false, !b.shareDue.IsZero() && !now.Before(b.shareDue)
 	for _, f := range b.folders {
 		if f.stale {
 			b.scan(f, now, false)
 			f.due = now
 		}
-		if !f.due.IsZero() && !now.Before(f.due) {
+		if !f.due.IsZero() && !now.Before(f.due) || all && !f.resting {
 			b.look(f, now)
 			looked = true
 		}
 	}
 	b.expire(now)
-	if looked {
-		next = b.share(now)
+	if looked || all {
+		b.shareDue = b.share(now)
 	}
+	next = b.shareDue
 	for _, f := range b.folders {
 		next = earliest(next, f.due)
 	}
@@ -213,6 +219,11 @@ func (b *Bounder) scanFolders(now time.Time, late bool) {
 		b.log.Warn("output not bounded: its folder can't be read", "folder", b.cfg.LogDir, "error", err)
 		return
 	}
+	shared := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() && !strings.HasPrefix(e.Name(), ".") })
+	for _, f := range b.folders {
+		f.stale = f.stale || shared != b.shared
+	}
+	b.shared = shared
 	there := map[string]bool{}
 	for _, entry := range entries {
 		path := filepath.Join(b.cfg.LogDir, entry.Name())

@@ -207,6 +207,57 @@ func TestMarksTimes(t *testing.T) {
 	}
 }
 
+// The files grow at full speed between any two looks, and stay within 1.1 of a limit: of one file's,
+// of the total, and of what the disk has left.
+func TestHoldsAtFullSpeed(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		settings Settings
+		free     int64 // with what the output takes
+		want     int64 // of all files together
+	}{
+		{"the limit of each", Settings{Size: 8 * mib, Total: 1 << 40}, 1 << 50, 3 * 8 * mib},
+		{"the total", Settings{Size: 50 * mib, Total: 16 * mib}, 1 << 50, 16 * mib},
+		{"the disk", Settings{Size: 50 * mib, Total: 1 << 40}, 40 * mib, 20 * mib},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			var paths []string
+			for i := range 3 { // of a group each
+				paths = append(paths, filepath.Join(dir, fmt.Sprint("shop", i), "web.log"))
+				write(t, paths[i], 1)
+			}
+			d := newDesk(t, dir, tt.settings)
+			all := func() (sum int64) {
+				for _, path := range paths {
+					sum += allocated(path)
+				}
+				return sum
+			}
+			d.disk = func(string) (disk, error) { return disk{size: 1 << 50, free: tt.free - all()}, nil }
+			next := d.step(true)
+			for written := 0; written < 100*mib; {
+				if next.IsZero() { // it rests, and the first write wakes it
+					next = d.clock.Add(time.Millisecond)
+				}
+				grown := int(next.Sub(d.clock).Seconds() * fullSpeed)
+				for _, path := range paths {
+					write(t, path, grown/len(paths))
+				}
+				written += grown
+				if got := all(); got > tt.want+tt.want/10 {
+					t.Fatalf("%.2f of the limit", float64(got)/float64(tt.want))
+				}
+				d.clock = next
+				next = d.step(false)
+			}
+			if got := all(); got < tt.want*9/10 {
+				t.Errorf("only %d bytes are kept", got)
+			}
+		})
+	}
+}
+
 // What was written while nothing watched has a latest time: the file's.
 func TestMarksLate(t *testing.T) {
 	dir := t.TempDir()
@@ -401,6 +452,29 @@ func TestLeavesOthersAlone(t *testing.T) {
 		if got := allocated(path); got < 3*mib {
 			t.Errorf("%s has %d bytes left", path, got)
 		}
+	}
+}
+
+// In a folder that others have files in, such as /var/log, a folder is a group's if the daemon has
+// put settings there.
+func TestSharedFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "syslog"), 100)
+	theirs, ours := filepath.Join(dir, "nginx", "access.log"), filepath.Join(dir, "shop", "web.log")
+	write(t, theirs, 3*mib)
+	write(t, ours, 3*mib)
+	d := newDesk(t, dir, Settings{Size: mib, Removed: time.Hour})
+	d.step(true)
+	d.settle()
+	must(t, os.WriteFile(filepath.Join(dir, "shop", SettingsFile), []byte(`{"version":1}`), 0o600))
+	d.settle()
+	if got := allocated(ours); got > mib+mib/10 {
+		t.Errorf("the group's takes %d bytes", got)
+	}
+	write(t, theirs, mib)
+	d.settle()
+	if got := allocated(theirs); got < 4*mib {
+		t.Errorf("another program's has %d bytes left", got)
 	}
 }
 

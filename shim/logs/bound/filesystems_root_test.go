@@ -196,8 +196,8 @@ func TestRootFileSystems(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(dir, "shop"), 0o750))
 			bounder := command(t, boundIn, dir)
 			bounder.await("started")
-			// A machine that stands still for some milliseconds looks late. That does not happen each
-			// time.
+			// A machine that stands still for some milliseconds looks late. That does not happen
+			// each time.
 			held := false
 			for try := 0; try < 4 && !held; try++ {
 				path := filepath.Join(dir, "shop", fmt.Sprintf("web%d.log", try))

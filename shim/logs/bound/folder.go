@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +35,9 @@ func (b *Bounder) scan(f *folder, now time.Time, late bool) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.log.Warn("output not bounded: its folder can't be read", "folder", f.path, "error", err)
+	}
+	if b.shared && !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == SettingsFile }) {
+		entries = nil // it may be another program's
 	}
 	there := map[string]bool{}
 	for _, entry := range entries {

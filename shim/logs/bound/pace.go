@@ -13,14 +13,14 @@ const (
 	// trimAt is the part of a limit beyond which output is trimmed. Below, a look would free a few
 	// blocks each time.
 	trimAt = 4 * excess
-	// fullSpeed is how many bytes a container may print in a second without notice. A pipe to a shim
-	// and from there to a file takes about this much.
+	// fullSpeed is how many bytes a container may print in a second without notice. A pipe to a
+	// shim and from there to a file takes about this much.
 	fullSpeed = 150e6
 
 	minPause = 300 * time.Microsecond
 	maxPause = time.Second // between two looks at a file that grows, and between two of its marks
 
-	// minLevel is what each output file keeps where the total or the disk has no room.
+	// minLevel is the part of each output file that stays where the total or the disk has no room.
 	minLevel = 64 << 10
 
 	defaultTotal = 4 << 30 // and a tenth of the disk at most

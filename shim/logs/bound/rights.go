@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DropRights gives up every capability of this process, for good. As root it owns the output, so it
-// needs none of them once [Bounder.Run] has called Started. Not to be called by Started itself: this
-// waits for every thread, and that one goes before them.
+// DropRights gives up every capability of this process, for good. As root it owns the output, so
+// it needs none of them once [Bounder.Run] has called Started. Started must not call it: it waits
+// for every thread, and the thread of Started goes before the others.
 func DropRights() error {
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
 		return fmt.Errorf("no new privileges: %w", errno)

@@ -18,8 +18,8 @@ const (
 	// SettingsFile is the name of the settings' file. That in the folder of all output has the
 	// [Settings], and that in a group's folder has what the group's file asks for.
 	SettingsFile = ".output.json"
-	// RemovedDir is the name of the folder with the output of removed groups, which is in the folder
-	// of all output. Each entry is a folder GROUP@SECONDS: when it was removed, since 1970.
+	// RemovedDir is the name of the folder with the output of removed groups, which is in the
+	// folder of all output. Each entry is a folder GROUP@SECONDS: when it was removed, since 1970.
 	RemovedDir = ".removed"
 
 	version     = 1       // of the settings' files

@@ -31,7 +31,7 @@ type worker struct {
 	failed  map[*file]bool          // reported
 }
 
-// A wish is what is to be done to the index of a file. Each part may be missing.
+// A wish has all that is to be done to the index of a file. Each part may be missing.
 type wish struct {
 	offset int64 // of a mark
 	at     time.Time
