@@ -207,8 +207,8 @@ func TestMarksTimes(t *testing.T) {
 	}
 }
 
-// The files grow at full speed between any two looks, and stay within 1.1 of a limit: of one file's,
-// of the total, and of what the disk has left.
+// The files grow at full speed between any two looks, and stay within 1.1 of a limit: of one
+// file's, of the total, and of what the disk has left.
 func TestHoldsAtFullSpeed(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
