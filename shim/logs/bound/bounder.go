@@ -93,7 +93,6 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(fmt.Errorf("watch %s: %w", filepath.Dir(b.cfg.LogDir), err), b.events.close())
 	}
-	dontPreallocate(b.cfg.LogDir)
 	stopped := make(chan struct{})
 	forget := context.AfterFunc(ctx, func() { defer close(stopped); b.events.end() })
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -223,7 +222,9 @@ func (b *Bounder) scanFolders(now time.Time, late bool) {
 	for _, f := range b.folders {
 		f.stale = f.stale || shared != b.shared
 	}
-	b.shared = shared
+	if b.shared = shared; !shared {
+		dontPreallocate(b.cfg.LogDir)
+	}
 	there := map[string]bool{}
 	for _, entry := range entries {
 		path := filepath.Join(b.cfg.LogDir, entry.Name())
@@ -255,7 +256,9 @@ func (b *Bounder) addFolder(name, path string, now time.Time, late bool) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	dontPreallocate(path)
+	if !b.shared {
+		dontPreallocate(path)
+	}
 	f := &folder{path: path, files: map[string]*file{}, watch: watch}
 	if err != nil {
 		f.watch = -1
