@@ -48,6 +48,9 @@ func (o outputProcess) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil {
+			continue
+		}
 		if time.Since(began) >= outputStayedUp {
 			pause = 0
 		}
@@ -62,7 +65,7 @@ func (o outputProcess) run(ctx context.Context) {
 
 func (o outputProcess) logPath() string { return filepath.Join(o.layout.RunDir, "output.log") }
 
-// once finds a process or starts one, and returns how it ended.
+// once finds a process or starts one, and returns how it ended. nil means that it was ended here.
 func (o outputProcess) once(ctx context.Context) error {
 	pid, err := bound.Holder(o.layout.LogDir)
 	if err != nil {
@@ -84,8 +87,7 @@ func (o outputProcess) once(ctx context.Context) error {
 	if cmd == nil {
 		if !sameProgram(pid) {
 			o.log.Info("an earlier version bounds the output, replacing it", "pid", pid)
-			_ = o.end(process, pid)
-			return nil
+			return o.end(process, pid)
 		}
 		o.log.Info("found the process that bounds the output", "pid", pid)
 	}

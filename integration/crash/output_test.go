@@ -252,7 +252,7 @@ func TestOutputOnSmallDisk(t *testing.T) {
 		return sum
 	}
 	steady := printed("steady")
-	for deadline := time.Now().Add(time.Minute); printed("endless") < 400<<20 || printed("steady") < steady+70; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); printed("endless") < 150<<20 || printed("steady") < steady+35; time.Sleep(time.Millisecond) {
 		var st unix.Statfs_t
 		if err := unix.Statfs(dir, &st); err != nil {
 			t.Fatal(err)
