@@ -117,6 +117,10 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		c.errorf(at, "Only a sidecar has "+name, "%q stands in %s, and %s.", name, k.title, why)
 		return false
 	}
+	if why := noOutputOf[parent]; why != "" && name == "output_of" {
+		c.errorf(at, "Only a sidecar has "+name, "%q stands in %s, and %s.", name, k.title, why)
+		return false
+	}
 	slip := nearest(name, slices.Concat(k.attrs, k.blocks)) != ""
 	if instead := elsewhere(parent, name); instead != "" && parent != fileKind && !slip {
 		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)

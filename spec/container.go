@@ -29,12 +29,16 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Restart:      d.restart(role, block),
 		Stop:         d.stop(block),
 		Probes:       d.probes(role, block),
+		Output:       d.output(block),
 	}
 	c.OnFailure = d.onFailure(r, role, c.Restart.Policy)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Tmpfs = d.tmpfs(block, taken)
 	c.Files = d.files(block, taken)
+	if role == Sidecar {
+		c.OutputOf = d.outputOf(block, taken)
+	}
 	d.checkFolders(&c, taken)
 	d.checkProgram(r, &c)
 	if role == Sidecar {

@@ -38,6 +38,7 @@ type fixedPart struct {
 func (g *Group) fixedPart(c Container) fixedPart {
 	c.Digest = ""
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
+	c.Output.Size, c.Output.Journal = 0, false
 	c.Door = c.Door.Fixed()
 	fixed := fixedPart{Container: c}
 	if c.Role == Ambassador {

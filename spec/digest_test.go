@@ -74,6 +74,10 @@ const rest = `group "g" {
   }
   sidecar "two" {
     image = "two:1"
+    output {
+      split = true
+    }
+    output_of { path = "/output" }
     after = ["one"]
     resources {
       memory    = "64MiB"
@@ -152,6 +156,7 @@ func TestDigestKeepsWhatMeansTheSame(t *testing.T) {
 		{"another way to write a server", `"192.0.2.53"`, `"::ffff:192.0.2.53"`},
 		{"order of what is given up", `["NET_ADMIN", "NET_RAW"]`, `["cap_net_raw", "NET_ADMIN", "NET_RAW"]`},
 		{"computed", `listen = 9001`, `listen = 9000 + 1`},
+		{"defaults of the output said aloud", `image = "proxy:1"`, "image = \"proxy:1\"\n output {\n split = false\n journal = false\n }"},
 		{"defaults said aloud", `image = "proxy:1"`, "image = \"proxy:1\"\n restart { policy = \"always\" }\n stop { timeout = \"10s\" }\n resources { pids = 512 }"},
 		{"default egress said aloud", `group "g" {`, "group \"g\" {\n egress = \"ambassador\""},
 		{"default mode said aloud", `{ content = "web" }`, "{\n content = \"web\"\n mode = \"0444\"\n }"},
@@ -181,6 +186,7 @@ func TestDigestKeepsWhatMeansTheSameInTheRest(t *testing.T) {
 		{"defaults of a tmpfs", `tmpfs "/tmp" {}`, "tmpfs \"/tmp/\" {\n size = \"65536KiB\"\n mode = \"1777\"\n exec = false\n }"},
 		{"order of tmpfs blocks", "tmpfs \"/tmp\" {}\n    tmpfs \"/run\" { size = \"1MiB\" }", "tmpfs \"/run\" { size = \"1MiB\" }\n    tmpfs \"/tmp\" {}"},
 		{"default of a volume", `mode = "0700"`, "mode = \"0700\"\n persistent = false\n size = \"64MiB\"\n"},
+		{"another way to write where the output is", `"/output"`, `"//output/"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -277,6 +283,13 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 		{"programs in a tmpfs", `"/tmp" {}`, `"/tmp" { exec = true }`, []string{"web"}},
 		{"owner of a tmpfs", `"/tmp" {}`, `"/tmp" { owner = "5:5" }`, []string{"web"}},
 		{"mode of a tmpfs", `"/tmp" {}`, `"/tmp" { mode = "0700" }`, []string{"web"}},
+		{"size of the output", `image = "one:1"`, "image = \"one:1\"\n output { size = \"1MiB\" }\n", nil},
+		{"output to the journal", `image = "one:1"`, "image = \"one:1\"\n output { journal = true }\n", nil},
+		{"size and journal of split output", `split = true`, "split = true\n size = \"1MiB\"\n journal = true\n", nil},
+		{"output in two files", `image = "one:1"`, "image = \"one:1\"\n output { split = true }\n", []string{"one"}},
+		{"output in one file", `split = true`, ``, []string{"two"}},
+		{"where the group's output is", `"/output"`, `"/other"`, []string{"two"}},
+		{"no output of the group", `output_of { path = "/output" }`, ``, []string{"two"}},
 		{"sidecar from now on", `init "first"`, `sidecar "first"`, []string{"first"}},
 	}
 	for _, tt := range tests {

@@ -9,6 +9,7 @@ const (
 	writeUpdate    = `Write in the group: update { auto_revert = true }`
 	writeTimeout   = `Write: stop { timeout = "10s" }`
 	writeSwap      = `Write, beside the memory: resources { swap = "64MiB" }`
+	writeOutput    = `The size of what is kept of its output: output { size = "50MiB" }`
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
 	writeReadOnly  = `Write: read_only = true`
 	writeTmpfs     = `Write, for one container: tmpfs "/path" { size = "64MiB" }. For several, declare a volume in the group and mount it.`
@@ -107,12 +108,20 @@ var foreign = map[string]string{
 	"security_context":                 "Write user = \"1000\", read_only = true and capabilities = [...]. The rest is the same for every container, as the promise needs it.",
 	"fs_group":                         "Write in the volume block: owner = \"1000:1000\"",
 	"bandwidth":                        "Write in the ambassador block: rate { out = \"2Mbit\" }",
+	"logging":                          writeOutput,
+	"log_driver":                       writeOutput,
+	"log_opt":                          writeOutput,
+	"log_opts":                         writeOutput,
+	"logs":                             writeOutput,
+	"log_options":                      writeOutput,
+	"log_config":                       writeOutput,
 	"hostname":                         "Every container's host name is its group's name.",
 }
 
 const (
 	writeHostPath   = `For a folder of the host, write: host_path = "/srv/data"`
 	writePersistent = `For a volume that outlives its group, write: persistent = true`
+	writeSize       = `Write: size = "50MiB"`
 	writeOwner      = `Write: owner = "1000:1000"`
 	tmpfsLabel      = `The block's label is the path: tmpfs "/path" { ... }.`
 	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
@@ -135,6 +144,17 @@ var foreignIn = map[string]map[string]string{
 		"path": tmpfsLabel, "target": tmpfsLabel, "destination": tmpfsLabel, "dst": tmpfsLabel,
 		"uid": writeOwner, "gid": writeOwner, "user": writeOwner,
 		"permissions": `Write: mode = "0750"`, "size_limit": `Write: size = "64MiB"`,
+	},
+	"output": {
+		"max_size": writeSize, "max_file": writeSize, "max_files": writeSize, "max_file_size": writeSize, "limit": writeSize,
+		"driver":   `All output is kept in files. For systemd's journal as well, write: journal = true`,
+		"journald": "Write: journal = true",
+		"stderr":   "Write, for a file of its own for standard error: split = true",
+	},
+	"output_of": {
+		"group":     "A sidecar is given the output of its own group alone. Write: output_of { path = \"/var/log/group\" }",
+		"container": "The folder has the output of all containers of the group, a file for each.",
+		"read_only": "The output is read-only always. Leave the line out.",
 	},
 	"probe": {
 		"command": "Write: exec = [\"...\"]", "cmd": "Write: exec = [\"...\"]",

@@ -78,15 +78,19 @@ type Container struct {
 	Stop      Stop      `json:"stop,omitzero"`
 	Probes    []Probe   `json:"probes,omitempty"`
 	// After are the sidecars to be ready before this one starts, sorted. Only a sidecar has them.
-	After []string `json:"after,omitempty"`
+	After  []string `json:"after,omitempty"`
+	Output Output   `json:"output,omitzero"`
+	// OutputOf is where the container finds the folder with its group's output, read-only. It is an
+	// absolute path, or empty. Only a sidecar has one.
+	OutputOf string `json:"output_of,omitempty"`
 
 	Door // only in the ambassador; zero in a member
 
 	// Digest is over everything that can't change while the container runs. That is everything
-	// above except Restart, OnFailure, Stop, Probes and After, and the part of the Door that
-	// [Door.Fixed] drops. It is also the definition of each volume that the container mounts, and
-	// the contents of its /etc/hosts and /etc/resolv.conf that come from the file. A different
-	// digest means that the container is replaced.
+	// above except Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal, and
+	// the part of the Door that [Door.Fixed] drops. It is also the definition of each volume that
+	// the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come from
+	// the file. A different digest means that the container is replaced.
 	Digest string `json:"digest"`
 }
 
@@ -192,6 +196,16 @@ type Stop struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
+// Output is a container's `output` block: what becomes of what its program prints.
+type Output struct {
+	// Size is how much of it is kept, in bytes. Zero means the daemon's default.
+	Size int64 `json:"size,omitempty"`
+	// Split means that standard error has a file of its own.
+	Split bool `json:"split,omitempty"`
+	// Journal means that systemd's journal gets it as well.
+	Journal bool `json:"journal,omitempty"`
+}
+
 // A Volume is shared by the group's containers. It is ephemeral, a tmpfs that lives as long as the
 // group, unless it is Persistent or has a HostPath. A HostPath is mounted as it is, so Owner and
 // Mode are zero.
@@ -292,6 +306,11 @@ func (g *Group) Container(name string) *Container {
 		}
 	}
 	return nil
+}
+
+// SharesOutput reports whether one of the containers is given the group's output.
+func (g *Group) SharesOutput() bool {
+	return slices.ContainsFunc(g.Containers, func(c Container) bool { return c.OutputOf != "" })
 }
 
 // The kinds of probes.

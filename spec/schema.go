@@ -17,7 +17,7 @@ const fileKind = ""
 
 var (
 	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "read_only", "on_failure"}
-	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "restart", "stop"}
+	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
 
@@ -31,7 +31,7 @@ var kinds = map[string]kind{
 		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update"},
 	},
 	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
-	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
+	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
 	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"ambassador": {
 		title: "an ambassador block", label: "the container's name",
@@ -49,6 +49,8 @@ var kinds = map[string]kind{
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
+	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},
+	"output_of": {title: "an output_of block", once: true, attrs: []string{"path"}},
 	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen", "hosts"}},
 	"publish":   {title: "a publish block", label: "a name", attrs: []string{"host", "port", "address", "protocol"}},
 	"intercept": {title: "an intercept block", once: true, attrs: []string{"port"}},

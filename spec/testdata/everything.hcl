@@ -69,6 +69,11 @@ group "everything" {
       signal  = "quit"
       timeout = "1m30s"
     }
+    output {
+      size    = "1.5MiB"
+      split   = true
+      journal = true
+    }
   }
   app "second" {
     image        = "busybox"
@@ -83,6 +88,8 @@ group "everything" {
       read_only = true
     }
     stop { signal = "SIGRTMIN+3" }
+    output_of { path = "/var//log/group/" }
+    output { size = "20MiB" }
   }
   ambassador "proxy" {
     image = "docker-archive:/srv/images/proxy.tar"
