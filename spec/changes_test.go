@@ -49,3 +49,30 @@ group "g" {
 		}
 	}
 }
+
+// LiveChanges names what a container takes while it runs. A part is either in it, or in Changes, or
+// of the door.
+func TestLiveChanges(t *testing.T) {
+	before := parseOne(t, rest)
+	for _, tt := range []struct {
+		name, old, new, container string
+		want                      []string
+	}{
+		{"nothing", `"5s"`, `"5000ms"`, "web", nil},
+		{"a probe", `"5s"`, `"6s"`, "web", []string{"probe"}},
+		{"order", `["one"]`, `[]`, "two", []string{"after"}},
+		{"failure", `"stop-group"`, `"restart"`, "first", []string{"on_failure"}},
+		{"restart and stop", `image = "one:1"`, "image = \"one:1\"\n restart { policy = \"never\" }\n stop { timeout = \"1s\" }\n on_failure = \"ignore\"", "one", []string{"on_failure", "restart", "stop"}},
+		{"output", `split = true`, "split = true\n size = \"1MiB\"\n journal = true", "two", []string{"output"}},
+		{"output in one file", `split = true`, ``, "two", nil},
+		{"image", `"one:1"`, `"one:2"`, "one", nil},
+	} {
+		after := changed(t, rest, tt.old, tt.new)
+		if diff := cmp.Diff(tt.want, after.LiveChanges(&before, tt.container)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		if got := after.Changes(&before, tt.container); len(got) > 0 && len(tt.want) > 0 {
+			t.Errorf("%s: it also replaces the container: %q", tt.name, got)
+		}
+	}
+}

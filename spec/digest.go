@@ -55,10 +55,10 @@ func (g *Group) fixedPart(c Container) fixedPart {
 	return fixed
 }
 
-// fixedWords are the words of a group file for the JSON names of a fixedPart that differ from them.
-var fixedWords = map[string]string{
+// fileWords are the words of a group file for the JSON names that differ from them.
+var fileWords = map[string]string{
 	"mounts": "mount", "files": "file", "volumes": "volume", "servers": "servers of dns",
-	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block",
+	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe",
 }
 
 // Changes returns what differs between a container of the group and that of an earlier definition,
@@ -68,11 +68,33 @@ func (g *Group) Changes(before *Group, name string) []string {
 	if now == nil || was == nil {
 		return nil
 	}
-	a, b := fieldsOf(g.fixedPart(*now)), fieldsOf(before.fixedPart(*was))
-	var words []string
+	return differences(g.fixedPart(*now), before.fixedPart(*was))
+}
+
+// LiveChanges returns what differs between a container of the group and that of an earlier
+// definition, as far as the container takes it while it runs. The door is left out: its changes are
+// those of the group's border. The words are those of a group file, sorted.
+func (g *Group) LiveChanges(before *Group, name string) []string {
+	now, was := g.Container(name), before.Container(name)
+	if now == nil || was == nil {
+		return nil
+	}
+	return differences(now.livePart(), was.livePart())
+}
+
+// livePart returns what a running container takes, without its door.
+func (c Container) livePart() Container {
+	o := c.Output
+	o.Split = false
+	return Container{Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o}
+}
+
+// differences returns the words of the fields that differ, sorted.
+func differences(now, was any) (words []string) {
+	a, b := fieldsOf(now), fieldsOf(was)
 	for field := range mergeKeys(a, b) {
 		if a[field] != b[field] {
-			words = append(words, cmp.Or(fixedWords[field], field))
+			words = append(words, cmp.Or(fileWords[field], field))
 		}
 	}
 	slices.Sort(words)

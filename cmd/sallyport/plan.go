@@ -54,7 +54,7 @@ func writePreviews(w io.Writer, previews []group.Preview) error {
 			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, joinLines(p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
 			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, joinLines(p.Ended))
-		case len(p.Steps)+len(p.Opens)+len(p.Closes) == 0:
+		case len(p.Steps)+len(p.Changes)+len(p.Opens)+len(p.Closes) == 0:
 			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
 		default:
 			fmt.Fprintf(&out, "%s: %s\n", p.Group, plural(len(p.Steps), "step"))
@@ -64,6 +64,9 @@ func writePreviews(w io.Writer, previews []group.Preview) error {
 		}
 		for _, line := range p.Replaces {
 			fmt.Fprintf(&out, "  ~ replaces %s\n", line)
+		}
+		for _, line := range p.Changes {
+			fmt.Fprintf(&out, "  ~ changes  %s\n", line)
 		}
 		for _, opens := range p.Opens {
 			fmt.Fprintf(&out, "  + opens   %s\n", opens)

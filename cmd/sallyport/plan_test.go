@@ -14,6 +14,7 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "a"},
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Replaces: []string{"web (app): changed: env, image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
+		{Group: "live", Changes: []string{"web (app): output, stop"}},
 		{Group: "d", Opens: []string{"x"}},
 		{Group: "e", Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
@@ -25,6 +26,8 @@ c: 1 step
   ~ replaces web (app): changed: env, image
   + opens   proxy may reach 203.0.113.0/24:443/tcp
   - closes  port 80
+live: 0 steps
+  ~ changes  web (app): output, stop
 d: 0 steps
   + opens   x
 e: nothing to do

@@ -110,9 +110,11 @@ type Preview struct {
 	Steps []string `json:"steps"` // the text of each step; empty: nothing to do
 	// Replaces has a line for each container that is replaced, with why.
 	Replaces []string `json:"replaces,omitempty"`
-	Opens    []string `json:"opens,omitempty"` // what may pass the group's border and could not before
-	Closes   []string `json:"closes,omitempty"`
-	Unsafe   []string `json:"unsafe,omitempty"` // what is given up, whether or not it was before
-	Ended    string   `json:"ended,omitempty"`  // how it ended by itself, if an unchanged file keeps it down
-	Error    string   `json:"error,omitempty"`  // what could not be observed, so that steps may be missing
+	// Changes has a line for each container that takes a change while it runs, with what changes.
+	Changes []string `json:"changes,omitempty"`
+	Opens   []string `json:"opens,omitempty"` // what may pass the group's border and could not before
+	Closes  []string `json:"closes,omitempty"`
+	Unsafe  []string `json:"unsafe,omitempty"` // what is given up, whether or not it was before
+	Ended   string   `json:"ended,omitempty"`  // how it ended by itself, if an unchanged file keeps it down
+	Error   string   `json:"error,omitempty"`  // what could not be observed, so that steps may be missing
 }

@@ -119,6 +119,7 @@ func Digested(g *spec.Group) *spec.Group {
 		fixed := *c
 		fixed.Restart, fixed.Stop, fixed.Door, fixed.Digest = spec.Restart{}, spec.Stop{}, c.Door.Fixed(), ""
 		fixed.OnFailure, fixed.Probes, fixed.After = "", nil, nil
+		fixed.Output.Size, fixed.Output.Journal = 0, false
 		var mounted []spec.Volume
 		for _, v := range g.Volumes {
 			if slices.ContainsFunc(c.Mounts, func(m spec.Mount) bool { return m.Volume == v.Name }) {

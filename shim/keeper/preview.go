@@ -54,7 +54,7 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 	if lives, err := k.config.Store.Restarts(name); err == nil && !in.Observed.FromNothing() {
 		in.Observed = in.Observed.Restored(lives)
 	}
-	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in)), Replaces: plan.Replaced(in)}
+	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in)), Replaces: plan.Replaced(in), Changes: plan.LiveChanges(in)}
 	p.Opens, p.Closes = reach.Difference(in.Previous, want)
 	if want != nil {
 		p.Unsafe = reach.Unsafe(want)

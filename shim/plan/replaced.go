@@ -20,6 +20,23 @@ func Replaced(in Input) (lines []string) {
 	return lines
 }
 
+// LiveChanges returns a line for each container that takes a change of its definition while it
+// runs, with what changes. What passes the group's border is not among it.
+func LiveChanges(in Input) (lines []string) {
+	if in.ToRun() == nil || in.Previous == nil {
+		return nil
+	}
+	for _, c := range in.containers().wanted {
+		if c.action == actionReplace || c.action == actionCreate {
+			continue
+		}
+		if words := in.Want.LiveChanges(in.Previous, c.Name); len(words) > 0 {
+			lines = append(lines, c.Title()+": "+strings.Join(words, ", "))
+		}
+	}
+	return lines
+}
+
 // whyReplaced returns what differs from the container that is there.
 func (in Input) whyReplaced(c *containerPlan) string {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,6 +39,37 @@ func TestReplaced(t *testing.T) {
 		tt.in.Now, tt.in.Layout = noon, fixedLayout
 		if diff := cmp.Diff(tt.want, plan.Replaced(tt.in)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// A plan has what a running container takes of its new definition. It has nothing of a container
+// that is replaced, or that is not there.
+func TestLiveChanges(t *testing.T) {
+	web := func(edit func(*spec.Container)) *spec.Group {
+		return hosttest.Checkout(func(g *spec.Group) { edit(g.Container("web")) })
+	}
+	before := hosttest.Checkout()
+	size := web(func(c *spec.Container) { c.Output.Size, c.Stop.Timeout = 1<<20, time.Minute })
+	split := web(func(c *spec.Container) { c.Output = spec.Output{Size: 1 << 20, Split: true} })
+	for _, tt := range []struct {
+		name     string
+		in       plan.Input
+		live     []string
+		replaces int
+	}{
+		{"nothing differs", plan.Input{Want: before, Previous: before, Observed: running(before)}, nil, 0},
+		{"size of the output", plan.Input{Want: size, Previous: before, Observed: running(before)}, []string{"web (app): output, stop"}, 0},
+		{"output in two files", plan.Input{Want: split, Previous: before, Observed: running(before)}, nil, 1},
+		{"a new group", plan.Input{Want: size, Observed: plan.Nothing()}, nil, 0},
+		{"stopped", plan.Input{Want: size, Previous: before, Observed: running(before), Stopped: true}, nil, 0},
+	} {
+		tt.in.Now, tt.in.Layout = noon, fixedLayout
+		if diff := cmp.Diff(tt.live, plan.LiveChanges(tt.in)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		if got := plan.Replaced(tt.in); len(got) != tt.replaces {
+			t.Errorf("%s: replaces %q", tt.name, got)
 		}
 	}
 }
