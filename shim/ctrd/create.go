@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -95,6 +93,9 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Modes:     modesFolder(l.FilesPath(group.Name, req.Container.Name)),
 		Host:      lookAtHost(),
 	}
+	if req.Container.OutputOf != "" {
+		in.Output = filepath.Dir(l.LogPath(group.Name, req.Container.Name))
+	}
 	for _, v := range group.Volumes {
 		in.Volumes[v.Name] = l.VolumePath(group.Name, v.Name)
 	}
@@ -149,9 +150,9 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 	if err := makeModes(l.FilesPath(group, name), req.Container.Tmpfs); err != nil {
 		return err
 	}
-	logPath := l.LogPath(group, name)
-	if err := os.MkdirAll(filepath.Dir(logPath), 0o750); err != nil {
-		return fmt.Errorf("folder for the output of %s: %w", record.ID, err)
+	stdout, stderr, err := prepareOutput(l, req.Group, req.Container)
+	if err != nil {
+		return fmt.Errorf("output of %s: %w", record.ID, err)
 	}
 	if err := bound.TurnOver(logPath, time.Now()); err != nil {
 		c.log.Warn("output goes on in its file", "container", record.ID, "error", err)
@@ -166,12 +167,11 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 		}
 		return fmt.Errorf("root filesystem of %s: %w", record.ID, err)
 	}
-	output := (&url.URL{Scheme: "file", Path: logPath}).String()
 	return c.createTask(ctx, c.shimGroup(group), &tasks.CreateTaskRequest{
 		ContainerID: record.ID,
 		Rootfs:      rootfs(mounts),
-		Stdout:      output,
-		Stderr:      output,
+		Stdout:      stdout,
+		Stderr:      stderr,
 	})
 }
 

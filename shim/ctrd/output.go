@@ -32,8 +32,8 @@ const (
 // Copying has ended if bytes lie in a pipe and never get fewer, while no thread of the shim runs or
 // waits for a disk. It isn't seen before the container has written something more, nor while
 // another container of the same shim keeps it busy all the time. A program that has closed one of
-// its two outputs, or put another file in its place, is not judged: the shim then ends the copying
-// of both by itself.
+// its two outputs, or put another file in its place, is not judged. If an older daemon made its
+// container, the shim has ended the copying of both by itself.
 func (c *Client) EndedOutputs(ctx context.Context, group string, pids map[string]uint32) (ended []string, unwritable error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup

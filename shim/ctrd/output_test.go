@@ -37,6 +37,8 @@ func TestRootEndedOutputs(t *testing.T) {
 			script("out", spec.App, until+"while :; do echo "+line+"; sleep 0.01; done"),
 			script("err", spec.App, until+"while :; do echo "+line+" >&2; sleep 0.01; done"),
 			script("loud", spec.App, until+"while :; do echo "+line+"; done"),
+			split(script("out-apart", spec.App, until+"while :; do echo "+line+"; sleep 0.01; done")),
+			split(script("err-apart", spec.App, until+"while :; do echo "+line+" >&2; sleep 0.01; done")),
 			script("closed", spec.App, "exec >/dev/null; "+until+"while :; do echo "+line+" >&2; sleep 0.01; done"),
 			script("quiet", spec.App, "exec sleep 1000"))
 		r.run()
@@ -52,10 +54,10 @@ func TestRootEndedOutputs(t *testing.T) {
 		r.exec("busy", "touch /go")
 		r.eventually("the busy one prints no more", func() bool { return comm(r.state("busy").PID) == "sleep" })
 		full := fill(t, logs)
-		for _, name := range []string{"out", "err", "loud", "closed"} {
+		for _, name := range []string{"out", "err", "loud", "out-apart", "err-apart", "closed"} {
 			r.exec(name, "touch /go")
 		}
-		want := []string{"err", "loud", "out"}
+		want := []string{"err", "err-apart", "loud", "out", "out-apart"}
 		var found []string
 		for end := time.Now().Add(30 * time.Second); !slices.Equal(found, want) && time.Now().Before(end); {
 			var err error

@@ -48,6 +48,12 @@ func (l Layout) LogPath(group, container string) string {
 	return filepath.Join(l.LogDir, group, container+".log")
 }
 
+// ErrLogPath returns the file with a container's standard error, where it is split from its
+// standard output.
+func (l Layout) ErrLogPath(group, container string) string {
+	return filepath.Join(l.LogDir, group, container+".err.log")
+}
+
 // EventsDir returns the folder of the journal.
 func (l Layout) EventsDir() string { return filepath.Join(l.StateDir, "events") }
 

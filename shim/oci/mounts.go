@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// createMounts lists the kernel's filesystems, then volumes and tmpfs mounts, then files, so that a
-// file shows inside a folder. Within each of these the outer path comes first. own lists the
-// sources on the host that the group made.
+// createMounts lists the kernel's filesystems, then volumes, tmpfs mounts and the group's output,
+// then files, so that a file shows inside a folder. Within each of these the outer path comes
+// first. own lists the sources on the host that the group made.
 func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 	var folders []specs.Mount
 	for _, t := range in.Container.Tmpfs {
@@ -36,6 +36,13 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 		}
 		own = append(own, source)
 		folders = append(folders, bind(source, m.Path, access))
+	}
+	if path := in.Container.OutputOf; path != "" {
+		if in.Output == "" {
+			return nil, nil, fmt.Errorf("container %q is given its group's output, and there is none", in.Container.Name)
+		}
+		own = append(own, in.Output)
+		folders = append(folders, outputMount(in.Output, path))
 	}
 	var files []specs.Mount
 	for _, f := range in.Files {
@@ -69,6 +76,12 @@ type Modes string
 
 // Folder returns the place of the folder with that mode.
 func (m Modes) Folder(mode uint32) string { return path.Join(string(m), fmt.Sprintf("%04o", mode)) }
+
+// outputMount shows a container the folder with its group's output, and nothing that is mounted
+// inside it. No container can remount it: that takes CAP_SYS_ADMIN, which none can be given.
+func outputMount(source, path string) specs.Mount {
+	return specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec", "ro"}}
+}
 
 // systemMounts are the kernel's filesystems. The cgroup is among them because language runtimes
 // size their heaps and threads by it.

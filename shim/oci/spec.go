@@ -28,6 +28,7 @@ type Input struct {
 	Netns     string            // path of the group's network namespace
 	Cgroup    string            // from the root of the hierarchy
 	Volumes   map[string]string // name of a volume -> its directory on the host
+	Output    string            // folder with the group's output, for a container that is given it
 	Files     []File            // bound read-only into the container
 	Modes     Modes             // required for a container that has a tmpfs
 	Host      HostFacts

@@ -95,6 +95,11 @@ func specCases() []specCase {
 			in.Container.Mounts = []spec.Mount{{Volume: "outer", Path: "/srv/b"}, {Volume: "logs", Path: "/srv/a", ReadOnly: true}}
 			in.Files = []File{{"/run/sallyport/files/checkout/logs/0", "/etc/resolv.conf"}, {"/run/sallyport/files/checkout/logs/1", "/srv/a/conf"}}
 		})},
+		{"output of the group", testInput("shipper", spec.Sidecar, func(in *Input) {
+			in.Container.OutputOf = "/srv/b/output"
+			in.Container.Mounts = []spec.Mount{{Volume: "outer", Path: "/srv/b"}, {Volume: "logs", Path: "/srv/c"}}
+			in.Output = "/var/log/sallyport/checkout"
+		})},
 	}
 }
 
@@ -191,6 +196,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"owner that is no number", func(in *Input) { in.Container.Tmpfs = []spec.Tmpfs{{Path: "/tmp", Owner: "web:web"}} }, `owner "web:web" of`, false},
+		{"no output of its group", func(in *Input) { in.Container.OutputOf = "/x" }, `container "web" is given its group's output, and there is none`, false},
 		{"volume of another group", func(in *Input) { in.Container.Mounts = []spec.Mount{{Volume: "other", Path: "/x"}} }, `volume "other", which its group doesn't have`, false},
 	}
 	for _, tt := range tests {

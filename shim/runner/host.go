@@ -110,7 +110,9 @@ type Runtime interface {
 	//   - can't do what the rules can't see. Package promise has the list. Create refuses a
 	//     container that asks for it.
 	//
-	// Package hosttest/contract holds every implementation to this.
+	// Package hosttest/contract holds every implementation to this. What it does not hold it to:
+	// split standard error goes to the file of [layout.Layout.ErrLogPath], and a sidecar that is
+	// given its group's output can read the group's log folder, and can't write there.
 	Create(ctx context.Context, c host.CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error
