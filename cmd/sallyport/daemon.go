@@ -133,6 +133,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Runtime: client, Network: network, Volumes: mounted, Cgroups: cgroups, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir},
+			WantOutput:   wantOutput(l),
 		},
 		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},

@@ -150,12 +150,14 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 	if err := makeModes(l.FilesPath(group, name), req.Container.Tmpfs); err != nil {
 		return err
 	}
+	for _, path := range []string{l.LogPath(group, name), l.ErrLogPath(group, name)} {
+		if err := bound.TurnOver(path, time.Now()); err != nil {
+			c.log.Warn("output goes on in its file", "container", record.ID, "error", err)
+		}
+	}
 	stdout, stderr, err := prepareOutput(l, req.Group, req.Container)
 	if err != nil {
 		return fmt.Errorf("output of %s: %w", record.ID, err)
-	}
-	if err := bound.TurnOver(logPath, time.Now()); err != nil {
-		c.log.Warn("output goes on in its file", "container", record.ID, "error", err)
 	}
 	mounts, err := c.addSnapshot(ctx, record, image.chainID)
 	if err != nil {

@@ -43,6 +43,9 @@ type Config struct {
 	// Incarnations separates the output of groups with one name. Optional: nil leaves it all where
 	// it is.
 	Incarnations Incarnations
+	// WantOutput is called with the definition of a wanted group before each look at it, so before
+	// its containers start. It passes on what the group's file asks for their output. Optional.
+	WantOutput func(*spec.Group) error
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step plan.Step)
 	// Trace is called after each step was tried, from the runners' goroutines. Optional.

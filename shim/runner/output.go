@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 )
@@ -38,4 +39,19 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 		st.LastOutput = last.lines
 	}
 	return containers
+}
+
+// passOnOutput passes on what the group's file asks for its containers' output. A failure, such as
+// a full disk, keeps nothing from starting: the output has the defaults, or what was asked for
+// before. It is tried again at the next look, and logged when it changes.
+func (r *Runner) passOnOutput(d desired) {
+	if r.config.WantOutput == nil || d.wanted == nil {
+		return
+	}
+	defer r.progress.leave()()
+	why := hint.Text(r.config.WantOutput(&d.wanted.Group))
+	if why != "" && why != r.outputFailure {
+		r.log.Warn("what the group's file asks for its output is not in force yet: "+why, "group", r.group)
+	}
+	r.outputFailure = why
 }

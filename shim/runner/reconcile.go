@@ -24,6 +24,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
 		d, seq := r.desiredNow()
+		r.passOnOutput(d)
 		in := r.observe(ctx, d)
 		if ctx.Err() != nil {
 			return time.Time{}, false

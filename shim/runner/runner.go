@@ -50,6 +50,7 @@ type Runner struct {
 	output        map[string]output // by container
 	ending        bool              // its output is that of a group whose removal has begun
 	endingKnown   bool              // ending was read, or set
+	outputFailure string            // why the last WantOutput failed. Empty: it did not
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
 	failures      int               // failed reconciliations in a row

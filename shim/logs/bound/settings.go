@@ -12,11 +12,13 @@ import (
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
 const (
-	// SettingsFile is the name of the settings' file. That in the folder of all output has the
-	// [Settings], and that in a group's folder has what the group's file asks for.
+	// SettingsFile is the name of the file with the [Settings] in the folder of all output. A group's
+	// folder has a file of that name too: see [wanted.FileName].
 	SettingsFile = ".output.json"
 	// RemovedDir is the name of the folder with the output of removed groups, which is in the
 	// folder of all output. Each entry is a folder GROUP@SECONDS: when it was removed, since 1970.
@@ -73,23 +75,11 @@ func readSettings(logDir string) Settings {
 	return Settings{s.Size, s.Total, time.Duration(s.RemovedSeconds) * time.Second}
 }
 
-// groupJSON is the content of a group's file. Other programs of the group's output read more of it.
-type groupJSON struct {
-	Version    int `json:"version"`
-	Containers map[string]struct {
-		Size int64 `json:"size"`
-	} `json:"containers"`
-}
-
 // readSizes returns the limits that a group's file asks for, by container. A container that is not
 // in it has the default.
 func readSizes(dir string) map[string]int64 {
-	var g groupJSON
-	if err := readJSON(dir, &g); err != nil || g.Version != version {
-		return nil
-	}
 	sizes := map[string]int64{}
-	for name, c := range g.Containers {
+	for name, c := range wanted.Read(dir) {
 		if c.Size > 0 {
 			sizes[name] = c.Size
 		}

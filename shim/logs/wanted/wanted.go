@@ -1,0 +1,82 @@
+// Package wanted has what a group's file asks for its containers' output. The daemon writes it into
+// the group's log folder. What bounds and forwards the output reads it there, also while no daemon
+// runs.
+package wanted
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/disk"
+)
+
+const (
+	// FileName is the name of the file in a group's log folder.
+	FileName = ".output.json"
+
+	version = 1
+	maxSize = 1 << 20 // bytes of the file
+)
+
+// An Output is what is asked for one container. The zero value is a container that asks for
+// nothing.
+type Output struct {
+	Size    int64 `json:"size,omitempty"` // bytes to keep; 0: the daemon's default
+	Journal bool  `json:"journal,omitempty"`
+	Split   bool  `json:"split,omitempty"`
+}
+
+// A file is the content of the file.
+type file struct {
+	Version    int               `json:"version"`
+	Containers map[string]Output `json:"containers"`
+}
+
+// Write writes what is asked for, by container, into a group's log folder, and makes the folder.
+// What is there already is not written again: a full disk may have no room for it.
+func Write(dir string, outputs map[string]Output) error {
+	text, err := json.Marshal(file{version, outputs})
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if there, err := read(dir); err == nil && bytes.Equal(there, text) {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	// A power cut may lose it. The daemon writes it again before containers start.
+	return disk.Disk{}.WriteUnsynced(filepath.Join(dir, FileName), text)
+}
+
+// Read returns what was written last into a group's log folder. A container that is not in it asks
+// for nothing. Nothing that can be read is nothing that is asked for.
+func Read(dir string) map[string]Output {
+	var f file
+	text, err := read(dir)
+	if err != nil || json.Unmarshal(text, &f) != nil || f.Version != version {
+		return nil
+	}
+	return f.Containers
+}
+
+// read reads the file, if it is a plain one of a sensible size.
+func read(dir string) ([]byte, error) {
+	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrInvalid)
+	}
+	return io.ReadAll(io.LimitReader(f, maxSize))
+}

@@ -1,0 +1,74 @@
+package wanted
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWriteAndRead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "group")
+	if got := Read(dir); got != nil {
+		t.Errorf("of no folder: %v", got)
+	}
+	want := map[string]Output{"web": {Size: 52428800, Journal: true}, "proxy": {Split: true}, "plain": {}}
+	if err := Write(dir, want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, Read(dir)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	const text = `{"version":1,"containers":{"plain":{},"proxy":{"split":true},"web":{"size":52428800,"journal":true}}}` + "\n"
+	path := filepath.Join(dir, FileName)
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("the file is %q, %v", got, err)
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(dir, want); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Error("the same was written again")
+	}
+	if err := Write(dir, map[string]Output{"web": {}}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]Output{"web": {}}, Read(dir)); diff != "" {
+		t.Errorf("after a change (-want +got):\n%s", diff)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("in the folder: %v, %v", left, err)
+	}
+}
+
+// Damage asks for nothing, and is written over.
+func TestDamaged(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"empty":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"garbage": func(path string) error { return os.WriteFile(path, []byte("{"), 0o600) },
+		"another version": func(path string) error {
+			return os.WriteFile(path, []byte(`{"version":2,"containers":{"web":{"size":1}}}`), 0o600)
+		},
+		"a link": func(path string) error { return os.Symlink("/dev/zero", path) },
+	} {
+		dir := t.TempDir()
+		if err := make(filepath.Join(dir, FileName)); err != nil {
+			t.Fatal(err)
+		}
+		if got := Read(dir); got != nil {
+			t.Errorf("%s: asks for %v", name, got)
+		}
+		want := map[string]Output{"web": {Size: 1 << 20}}
+		if err := Write(dir, want); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, Read(dir)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
