@@ -1,0 +1,9 @@
+// Package journald forwards the output of containers to systemd's journal, for groups whose file
+// asks for it. It reads the output files while containerd's shims write them, so no container waits
+// for the journal. Each line is sent at least once: the position in a file is saved after its lines
+// were sent. Output whose space was freed before it was sent is counted, and an entry has how much
+// that was.
+//
+// Pitfall: "sent" means that the journal's socket has taken it. journald itself drops entries over
+// the rate limit of the sender's unit, so that unit must have LogRateLimitIntervalSec=0.
+package journald

@@ -1,0 +1,160 @@
+package journald
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/logs/wanted"
+)
+
+const (
+	// DefaultSocket is where systemd's journal takes entries.
+	DefaultSocket = "/run/systemd/journal/socket"
+	// removedDir is the folder with the output of removed groups, each in a folder GROUP@SECONDS.
+	// What was not sent before a group was removed is sent from there.
+	removedDir = ".removed"
+
+	defaultEvery   = time.Second
+	defaultUnended = 5 * time.Second
+	maxLine        = 1 << 20  // a longer line comes in pieces of this many bytes
+	saveEvery      = 64 << 10 // bytes that come again, at most, if the process is killed
+)
+
+// A Config names where output comes from and where it goes.
+type Config struct {
+	LogDir string       // required: the folder with the output of all groups
+	Socket string       // optional: "" is DefaultSocket
+	Log    *slog.Logger // optional: nil discards
+
+	// Every is the pause between two looks at the output. Optional: 0 is a second.
+	Every time.Duration
+	// Unended is how long a line without an end waits for it. Optional: 0 is five seconds.
+	Unended time.Duration
+}
+
+// Run forwards output until ctx ends. A journal that is away is no error: its output waits in the
+// files as long as they are kept. At most one may run for a folder.
+func Run(ctx context.Context, c Config) error {
+	f := newForwarder(c)
+	defer f.socket.close()
+	tick := time.NewTicker(f.cfg.Every)
+	defer tick.Stop()
+	for {
+		if f.pass(ctx) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// A forwarder has what outlives one look at the output.
+type forwarder struct {
+	cfg    Config
+	log    *slog.Logger
+	socket socket
+	buf    []byte
+	states map[string]*state // by path of the output file
+	turn   int               // the file with which the next look begins
+	away   bool              // the journal didn't take the last entry
+	unsave string            // why the last position was not saved. Empty: it was
+}
+
+// A state is what is known of one output file.
+type state struct {
+	position
+	saved   int64     // the offset that was saved last
+	unended int64     // size of the file when a line without an end was first seen
+	since   time.Time // when that was
+}
+
+func newForwarder(c Config) *forwarder {
+	if c.Socket == "" {
+		c.Socket = DefaultSocket
+	}
+	if c.Every == 0 {
+		c.Every = defaultEvery
+	}
+	if c.Unended == 0 {
+		c.Unended = defaultUnended
+	}
+	f := &forwarder{cfg: c, log: c.Log, socket: socket{path: c.Socket}, buf: make([]byte, maxLine), states: map[string]*state{}}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	return f
+}
+
+// An output is one output file that is to be forwarded.
+type output struct {
+	source
+	dir  string
+	file string
+}
+
+// pass sends what is there, at most a buffer of each file. It reports whether there may be more to
+// send now. The files take turns: where the journal is slow, the next look begins with the file
+// after the one that had to stop.
+func (f *forwarder) pass(ctx context.Context) (more bool) {
+	all := f.outputs()
+	maps.DeleteFunc(f.states, func(path string, _ *state) bool {
+		return !slices.ContainsFunc(all, func(o output) bool { return o.path() == path })
+	})
+	for i := range all {
+		if ctx.Err() != nil {
+			return false
+		}
+		o := all[(f.turn+i)%len(all)]
+		again, err := f.forward(o)
+		if err != nil {
+			if !f.away {
+				f.log.Warn("the journal does not take output, which waits", "error", err)
+			}
+			f.away, f.turn = true, (f.turn+i+1)%len(all)
+			return false
+		}
+		more = more || again
+	}
+	return more
+}
+
+// outputs returns the files to forward, in an order that stays the same.
+func (f *forwarder) outputs() (all []output) {
+	for _, dir := range append(folders(f.cfg.LogDir), folders(filepath.Join(f.cfg.LogDir, removedDir))...) {
+		group, _, _ := strings.Cut(filepath.Base(dir), "@")
+		asked := wanted.Read(dir)
+		for _, name := range slices.Sorted(maps.Keys(asked)) {
+			if !asked[name].Journal {
+				continue
+			}
+			out, err := source{group: group, container: name}, source{group, name, "stderr"}
+			if asked[name].Split {
+				out.stream = "stdout"
+			}
+			all = append(all, output{out, dir, name + ".log"}, output{err, dir, name + ".err.log"})
+		}
+	}
+	return all
+}
+
+func (o output) path() string { return filepath.Join(o.dir, o.file) }
+
+// folders returns the folders in a folder, without hidden ones.
+func folders(dir string) (all []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			all = append(all, filepath.Join(dir, e.Name()))
+		}
+	}
+	return all
+}
