@@ -20,7 +20,7 @@ BUILD   := $(CURDIR)/build
 TOOLS   := $(BUILD)/tools
 NEWEST  := $(BUILD)/containerd-newest
 STATIC  := build/static
-IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy)
+IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy rsyslog)
 TEST_IMAGES := $(patsubst %,build/images/%.tar,dnsmasq squid)
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
 
@@ -320,6 +320,10 @@ build/images/dnsmasq.tar: $(TOOLS)/mkimage | build/images
 build/images/squid.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian squid=/usr/sbin/squid --user 65532:65532 --entrypoint /usr/sbin/squid \
 		--cmd=-N --cmd=-f --cmd=/etc/squid/squid.conf)
+
+build/images/rsyslog.tar: $(TOOLS)/mkimage | build/images
+	@$(call with-lists,$(TOOLS)/mkimage -o $@ --entrypoint /usr/sbin/rsyslogd --cmd=-n --cmd=-iNONE --cmd=-f --cmd=/etc/rsyslog.conf \
+		--debian 'rsyslog=/usr/sbin/rsyslogd:/usr/lib/*/rsyslog/imfile.so:/usr/lib/*/rsyslog/lmnet.so:/usr/lib/*/rsyslog/lmnetstrms.so:/usr/lib/*/rsyslog/lmnsd_ptcp.so:/usr/lib/*/rsyslog/lmtcpclt.so:/usr/lib/*/rsyslog/lmregexp.so')
 
 build/images/busybox.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)

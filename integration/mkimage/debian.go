@@ -42,7 +42,7 @@ func unpackDebian(ctx context.Context, dir, pkg string) error {
 }
 
 // closure returns pkg and every library package that it needs, directly or not, nearest first. It
-// follows only names that start with "lib": the others (adduser, init-system-helpers) serve an
+// follows zlib1g and names that start with "lib": the others (adduser, init-system-helpers) serve an
 // installation, not a program. show returns the records of several packages. It is called once for
 // each level, because each call reads all of apt's lists.
 func closure(pkg string, show func(names []string) (string, error)) ([]string, error) {
@@ -55,7 +55,7 @@ func closure(pkg string, show func(names []string) (string, error)) ([]string, e
 		}
 		done = len(pkgs)
 		for _, d := range depends(records) {
-			if strings.HasPrefix(d, "lib") && !seen[d] {
+			if (strings.HasPrefix(d, "lib") || d == "zlib1g") && !seen[d] {
 				seen[d] = true
 				pkgs = append(pkgs, d)
 			}

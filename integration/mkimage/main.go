@@ -27,7 +27,7 @@ type cli struct {
 	Cmd        []string `sep:"none" placeholder:"ARG" help:"The image's default arguments, one each time it is given."`
 	User       string   `placeholder:"UID:GID" help:"User that the program runs as."`
 	StopSignal string   `placeholder:"SIGNAL" help:"Signal that asks the program to end."`
-	Debian     []string `placeholder:"PACKAGE=PATH" help:"Program of a Debian package, with its libraries."`
+	Debian     []string `placeholder:"PACKAGE=PATH[:PATH]" help:"Program of a Debian package, with its libraries, and modules that it loads, with * for a part of a path."`
 	Applets    string   `placeholder:"PATH" help:"Multi-call program in the image whose --list names get links beside it."`
 	Files      []string `arg:"" optional:"" name:"src:dst" help:"Files of this machine and where they go."`
 }
@@ -86,15 +86,40 @@ func addDebian(root *tree, programs []string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	for _, p := range programs {
-		pkg, program, ok := strings.Cut(p, "=")
+		pkg, paths, ok := strings.Cut(p, "=")
 		if !ok {
 			return fmt.Errorf("%q: want PACKAGE=PATH", p)
 		}
+		program, modules, _ := strings.Cut(paths, ":")
 		if err := unpackDebian(ctx, dir, pkg); err != nil {
 			return err
 		}
 		if err := addProgram(root, dir, program); err != nil {
 			return fmt.Errorf("package %s: %w", pkg, err)
+		}
+		if modules == "" {
+			continue
+		}
+		if err := addModules(root, dir, strings.Split(modules, ":")); err != nil {
+			return fmt.Errorf("package %s: %w", pkg, err)
+		}
+	}
+	return nil
+}
+
+// addModules adds files of an unpacked tree of packages. The libraries that they need are those of
+// their program.
+func addModules(root *tree, dir string, patterns []string) error {
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("%s is %d files, want one", pattern, len(found))
+		}
+		if err != nil {
+			return err
+		}
+		if err := root.addFile(strings.TrimPrefix(found[0], dir), found[0]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
-	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed"},
+	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed"},
 	{pkg: "shim/logs/bound", may: []string{"shim/logs/times", "shim/logs/wanted"}},
 	{pkg: "shim/logs/wanted", may: []string{"shim/disk"}},
 	{pkg: "shim/logs/journald", may: []string{"shim/logs/wanted", "shim/disk"}},

@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
 // A File is a file with output of one container. A container whose streams are kept apart has two.
@@ -24,9 +25,6 @@ const (
 	logSuffix   = ".log"
 	errorSuffix = ".err.log"
 )
-
-// OutputFile is the file in a group's log folder that has what the group's file asks for.
-const OutputFile = ".output.json"
 
 // Find returns the log files in a group's folder, sorted by container. If containers are named, it
 // returns their files in that order, even those that don't exist yet. A folder that doesn't exist
@@ -70,16 +68,8 @@ func Find(dir string, containers []string) ([]File, error) {
 // splitContainers returns the containers whose streams are kept apart now. A file that can't be
 // read counts as none: the files of the streams are found by their names too.
 func splitContainers(dir string) map[string]bool {
-	var asked struct {
-		Containers map[string]struct {
-			Split bool `json:"split"`
-		} `json:"containers"`
-	}
-	if text, err := os.ReadFile(filepath.Join(dir, OutputFile)); err == nil {
-		_ = json.Unmarshal(text, &asked)
-	}
 	split := map[string]bool{}
-	for name, c := range asked.Containers {
+	for name, c := range wanted.Read(dir) {
 		split[name] = c.Split
 	}
 	return split

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/shim/logs/times"
+	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
 var noon = time.UnixMilli(1_790_000_000_000)
@@ -172,7 +173,7 @@ func TestFindSplit(t *testing.T) {
 		"missing: by names": {"", []File{d.file("web"), d.split("web")[1]}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			d.must(os.WriteFile(d.dir+"/"+OutputFile, []byte(tt.asked), 0o600))
+			d.must(os.WriteFile(d.dir+"/"+wanted.FileName, []byte(tt.asked), 0o600))
 			rest := []File{d.file("linked"), d.file("old"), d.split("old")[1], d.file("plain")}
 			got, err := Find(d.dir, nil)
 			if diff := cmp.Diff(append(rest, tt.want...), got); err != nil || diff != "" {
