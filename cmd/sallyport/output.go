@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/bound"
+	"github.com/sallyport/sallyport/shim/logs/journald"
 )
 
 // outputFlags are the daemon's. It writes them down for the process that bounds the output, which
@@ -97,7 +98,7 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			log.Warn("runs with more rights than it needs", "error", err)
 		}
 		notifySystemd(log, "READY=1")
-		return nil
+		return journald.Run(ctx, journald.Config{LogDir: l.LogDir, Log: log})
 	})
 	return g.Wait()
 }

@@ -36,8 +36,9 @@ lives() { field web '[.containers[] | "\(.name) \(.pid) \(.restarts)"] | join(",
 daemon() { systemctl show -P MainPID sallyport; }
 another_daemon() { local now; now=$(daemon); [ "$now" != 0 ] && [ "$now" != "$1" ] && answers; }
 
-# same_after WHAT BEFORE: the processes are those of before, and the group runs.
+# same_after WHAT BEFORE: the processes are those of before, and the group runs. While containerd starts again, they are not known.
 same_after() {
+  for _ in {1..60}; do [[ "$(lives)" != *null* ]] && break; sleep 1; done
   check "after $1 the same processes run" "$2" "$(lives)"
   check "after $1 the group runs" running "$(field web .state)"
   check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"

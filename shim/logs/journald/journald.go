@@ -22,6 +22,7 @@ const (
 
 	defaultEvery   = time.Second
 	defaultUnended = 5 * time.Second
+	idlePauses     = 10       // pauses in one while no group asks for the journal
 	maxLine        = 1 << 20  // a longer line comes in pieces of this many bytes
 	saveEvery      = 64 << 10 // bytes that come again, at most, if the process is killed
 )
@@ -43,16 +44,18 @@ type Config struct {
 func Run(ctx context.Context, c Config) error {
 	f := newForwarder(c)
 	defer f.socket.close()
-	tick := time.NewTicker(f.cfg.Every)
-	defer tick.Stop()
 	for {
 		if f.pass(ctx) {
 			continue
 		}
+		pause := f.cfg.Every
+		if f.idle {
+			pause *= idlePauses
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }
@@ -65,6 +68,7 @@ type forwarder struct {
 	buf    []byte
 	states map[string]*state // by path of the output file
 	turn   int               // the file with which the next look begins
+	idle   bool              // no output is to be forwarded
 	away   bool              // the journal didn't take the last entry
 	unsave string            // why the last position was not saved. Empty: it was
 }
@@ -106,6 +110,7 @@ type output struct {
 // after the one that had to stop.
 func (f *forwarder) pass(ctx context.Context) (more bool) {
 	all := f.outputs()
+	f.idle = len(all) == 0
 	maps.DeleteFunc(f.states, func(path string, _ *state) bool {
 		return !slices.ContainsFunc(all, func(o output) bool { return o.path() == path })
 	})
