@@ -42,7 +42,7 @@ export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
 # command:packages. The command is looked for, because the package may be another vendor's.
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd
+TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs
 BENCH_NEEDS := perf:linux-perf
 
 ##@ Two commands
@@ -252,6 +252,7 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/a
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
 	@cp integration/host/*.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
 	@$(GO) test -c -o $(BUILD)/host/egress.test ./netns/egress && $(GO) test -c -o $(BUILD)/host/network.test ./shim/linux/network
+	@mkfs.ext4 -q -O project,quota -E quotatype=prjquota $(BUILD)/host/bounded.img 1G
 	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
 	@VMHOST_TIMEOUT=2000 integration/host/vmhost run $(BUILD)/host ./life.sh
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./service.sh

@@ -26,6 +26,11 @@ func (g *Group) seal() {
 // containerDigest returns the digest over everything that can't change while the container runs.
 func (g *Group) containerDigest(c Container) string { return digest(g.fixedPart(c)) }
 
+// bounded stands for every bound on disk in the digest of a container: a running one takes another.
+// One without a bound may have been made before its filter kept it from changing projects, and what
+// it has written isn't counted. So it is replaced to get one.
+const bounded = 1
+
 // A fixedPart is everything about a container that can't change while it runs.
 type fixedPart struct {
 	Container
@@ -40,6 +45,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
 	c.Output.Size, c.Output.Journal = 0, false
 	c.Door = c.Door.Fixed()
+	c.Resources.Disk = min(c.Resources.Disk, bounded)
 	fixed := fixedPart{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
@@ -49,6 +55,9 @@ func (g *Group) fixedPart(c Container) fixedPart {
 	}
 	for _, v := range g.Volumes {
 		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
+			if v.Persistent {
+				v.Size = min(v.Size, bounded)
+			}
 			fixed.Volumes = append(fixed.Volumes, v)
 		}
 	}

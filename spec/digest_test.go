@@ -272,6 +272,8 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 		{"no swap at all", `swap      = "64MiB"`, `swap = "0B"`, []string{"two"}},
 		{"no limit of swap", `swap      = "64MiB"`, ``, []string{"two"}},
 		{"io weight", `io_weight = 50`, `io_weight = 51`, []string{"two"}},
+		{"disk", `io_weight = 50`, "io_weight = 50\n disk = \"1GiB\"", []string{"two"}},
+		{"size of a volume on disk", `"1000:1000"`, "\"1000:1000\"\n size = \"1GiB\"", []string{"web"}},
 		{"folder of the host", `"/srv/conf"`, `"/srv/other"`, []string{"web"}},
 		{"in memory from now on", "persistent = true\n    owner      = \"1000:1000\"", ``, []string{"web"}},
 		{"owner", `"1000:1000"`, `"1000:1001"`, []string{"web"}},
@@ -295,6 +297,15 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { replaces(t, rest, tt.old, tt.new, tt.replaced) })
 	}
+}
+
+// A running container takes another bound on disk.
+func TestDigestForgetsHowMuchDisk(t *testing.T) {
+	bounded := strings.NewReplacer(`io_weight = 50`, "io_weight = 50\n disk = \"1GiB\"", `"1000:1000"`, "\"1000:1000\"\n size = \"2GiB\"").Replace(rest)
+	replaces(t, bounded, `disk = "1GiB"`, `disk = "3GiB"`, nil)
+	replaces(t, bounded, `size = "2GiB"`, `size = "3GiB"`, nil)
+	replaces(t, bounded, `disk = "1GiB"`, ``, []string{"two"})
+	replaces(t, bounded, `size = "2GiB"`, ``, []string{"web"})
 }
 
 // replaces checks that a change of the text gives new digests to the group and the named

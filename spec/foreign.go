@@ -13,6 +13,7 @@ const (
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
 	writeReadOnly  = `Write: read_only = true`
 	writeTmpfs     = `Write, for one container: tmpfs "/path" { size = "64MiB" }. For several, declare a volume in the group and mount it.`
+	writeDisk      = `For what a container writes to its root file system, write: resources { disk = "1GiB" }. For a persistent volume, write its size.`
 	oneOfRoles     = "A container is an app, a sidecar, an init or the ambassador."
 	fixedOrder     = `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars: after = ["NAME"].`
 	throughPublish = "The ambassador is the only way in: give it a publish block."
@@ -76,6 +77,11 @@ var foreign = map[string]string{
 	"memswap_limit":                    writeSwap,
 	"memory_swap":                      writeSwap,
 	"blkio_weight":                     writeIOWeight,
+	"storage_opt":                      writeDisk,
+	"storage":                          writeDisk,
+	"ephemeral_storage":                writeDisk,
+	"ephemeral_disk":                   writeDisk,
+	"disk_quota":                       writeDisk,
 	"blkio_config":                     writeIOWeight,
 	"io_weight":                        writeIOWeight,
 	"restart_policy":                   "Write: restart { policy = \"always\" }",

@@ -162,13 +162,8 @@ func checkLifeValue(t *testing.T, g Group) {
 		}
 	}
 	for _, v := range g.Volumes {
-		kinds := 0
-		for _, is := range []bool{v.Size > 0, v.Persistent, v.HostPath != ""} {
-			if is {
-				kinds++
-			}
-		}
-		if kinds != 1 || v.HostPath != "" && (v.Owner != "" || v.Mode != 0 || wayOut(v.HostPath) != "") || v.Mode > maxVolumeMode {
+		ephemeral := !v.Persistent && v.HostPath == ""
+		if v.Persistent && v.HostPath != "" || v.Size < 0 || ephemeral && v.Size == 0 || v.HostPath != "" && v.Size > 0 || v.HostPath != "" && (v.Owner != "" || v.Mode != 0 || wayOut(v.HostPath) != "") || v.Mode > maxVolumeMode {
 			t.Errorf("volume %+v", v)
 		}
 	}

@@ -90,7 +90,8 @@ type Container struct {
 	// above except Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal, and
 	// the part of the Door that [Door.Fixed] drops. It is also the definition of each volume that
 	// the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come from
-	// the file. A different digest means that the container is replaced.
+	// the file. Of a bound on disk it has only whether there is one. A different digest means that
+	// the container is replaced.
 	Digest string `json:"digest"`
 }
 
@@ -144,6 +145,8 @@ type Resources struct {
 	Swap     *int64  `json:"swap,omitempty"`   // bytes of swap beside the memory; nil: no limit
 	PIDs     int64   `json:"pids,omitempty"`
 	IOWeight uint16  `json:"io_weight,omitempty"` // 1 to 10000; 0: the kernel's default, which is 100
+	// Disk bounds what a container writes to its root file system, in bytes. A group has none.
+	Disk int64 `json:"disk,omitempty"`
 }
 
 // RestartPolicy is when an ended container is started again.
@@ -210,8 +213,10 @@ type Output struct {
 // group, unless it is Persistent or has a HostPath. A HostPath is mounted as it is, so Owner and
 // Mode are zero.
 type Volume struct {
-	Name       string `json:"name"`
-	Size       int64  `json:"size,omitempty"`       // ephemeral: bytes; the decoder fills in the default of 64 MiB
+	Name string `json:"name"`
+	// Size is how many bytes an ephemeral or persistent volume can hold. The decoder fills in the
+	// default of an ephemeral one, 64 MiB. A persistent one with 0 has no bound.
+	Size       int64  `json:"size,omitempty"`
 	Persistent bool   `json:"persistent,omitempty"` // a folder under the state directory, kept until "rm --volumes"
 	HostPath   string `json:"host_path,omitempty"`  // an existing folder of the host, absolute and clean
 	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers; empty: root
@@ -296,6 +301,16 @@ func (g *Group) UpstreamNames() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Bounded reports whether the group file bounds a root file system or a persistent volume.
+func (g *Group) Bounded() bool {
+	return g.BoundedDisk() || slices.ContainsFunc(g.Volumes, func(v Volume) bool { return v.Persistent && v.Size != 0 })
+}
+
+// BoundedDisk reports whether the group file bounds a container's root file system.
+func (g *Group) BoundedDisk() bool {
+	return slices.ContainsFunc(g.Containers, func(c Container) bool { return c.Resources.Disk != 0 })
 }
 
 // Container returns the container of that name, or nil.

@@ -14,6 +14,8 @@ const (
 	minMemory   = 6 * mebibyte
 	maxMemory   = 1 << 50
 	maxIOWeight = 10_000 // the kernel's own range of io.weight begins with 1
+	minDisk     = mebibyte
+	maxDisk     = 1 << 50
 )
 
 // The scheduler's smallest share of its 100 ms period is 1 ms.
@@ -24,6 +26,9 @@ func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
 	res := d.limits(container)
 	if res.PIDs == 0 {
 		res.PIDs = defaultPIDs
+	}
+	if block := single(container, "resources"); block != nil {
+		res.Disk, _ = d.in(block).size("disk", minDisk, maxDisk)
 	}
 	return res
 }
@@ -55,15 +60,24 @@ func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
 	return res
 }
 
-// checkResources reports a container with a higher limit than its whole group.
+// checkResources reports a container with a higher limit than its whole group, and a limit that a
+// group can't have.
 func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
 	whole := g.Resources
+	if block := single(group, "resources"); block != nil {
+		if r := d.in(block); r.has("disk") {
+			d.errorf(r.nameOf("disk"), "Disk of a whole group", "\"disk\" bounds the root file system of one container. Write it in the resources of each container. For a persistent volume, write its size.")
+		}
+	}
 	for i, b := range containersOf(group) {
 		block := single(b, "resources")
 		if block == nil {
 			continue
 		}
 		r, own := d.in(block), g.Containers[i].Resources
+		if own.Disk > 0 && g.Containers[i].ReadOnly {
+			d.errorf(r.nameOf("disk"), "Disk of a read-only container", "A container with read_only = true writes nothing to its root file system. Remove \"disk\" or \"read_only\".")
+		}
 		beyond := func(name, of, most string) {
 			if r.has(name) { // a default above the group's limit is no mistake
 				d.errorf(r.body.Attributes[name].Expr.Range(), "More than the group has", "This container may have %s, and its whole group %s. Lower this one, or raise %q in the group's resources.", of, most, name)

@@ -46,7 +46,7 @@ var kinds = map[string]kind{
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
-	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight"}},
+	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
 	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},

@@ -46,8 +46,8 @@ func (p Publish) HostPort() string {
 	}
 }
 
-// String returns the volume's name and properties: "logs (64MiB)", "data (persistent, owner
-// 65532:65532)".
+// String returns the volume's name and properties: "logs (64MiB)", "data (persistent,
+// 5GiB, owner 65532:65532)".
 func (v Volume) String() string {
 	var words []string
 	switch {
@@ -55,6 +55,9 @@ func (v Volume) String() string {
 		words = append(words, v.HostPath+" of the host")
 	case v.Persistent:
 		words = append(words, "persistent")
+		if v.Size != 0 {
+			words = append(words, FormatSize(v.Size))
+		}
 	default:
 		words = append(words, FormatSize(v.Size))
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Limits on an ephemeral volume, which is memory of the host.
+// The sizes of volumes. An ephemeral one is memory of the host, and always has a size.
 const (
 	defaultVolumeSize = 64 * mebibyte
 	minVolumeSize     = 64 << 10
@@ -59,18 +59,14 @@ func (d *groupDecoder) volume(block *hclsyntax.Block) Volume {
 		v.Mode = 0
 	}
 	size, sized := r.size("size", minVolumeSize, maxVolumeSize)
-	if at := r.nameOf("size"); v.Persistent && r.has("size") {
-		d.errorf(at, "A size on disk", "A persistent volume is a folder on the host's disk, which bounds it. Remove the size, or persistent to have the volume in memory.")
-	}
 	if r.has("host_path") {
 		d.checkHostVolume(r, v)
 		return v
 	}
 	switch {
-	case v.Persistent:
 	case sized:
 		v.Size = size
-	default:
+	case !v.Persistent:
 		v.Size = defaultVolumeSize
 	}
 	return v
@@ -81,7 +77,7 @@ func (d *groupDecoder) checkHostVolume(r reader, v Volume) {
 	if v.Persistent {
 		d.errorf(r.nameOf("persistent"), "Two places for one volume", "A persistent volume is a folder that Sallyport makes, and one with a host_path is there already. Keep one of the two lines.")
 	}
-	if r.has("size") && !v.Persistent {
+	if r.has("size") {
 		d.errorf(r.nameOf("size"), "A size on disk", "A folder of the host is as large as the host lets it be. Remove the size.")
 	}
 	for _, name := range []string{"owner", "mode"} {

@@ -23,8 +23,6 @@ func (v Volume) Satisfies(wanted Volume) bool {
 		return false
 	case wanted.HostPath != "":
 		return true
-	case wanted.Persistent:
-		return v.SameOwnership(wanted)
 	default:
 		return v.SameSize(wanted) && v.SameOwnership(wanted)
 	}
@@ -35,8 +33,8 @@ func (v Volume) SameKind(other Volume) bool {
 	return v.Persistent == other.Persistent && v.HostPath == other.HostPath
 }
 
-// SameSize reports whether v, a mounted tmpfs, has the wanted size.
-// The kernel rounds a size up to whole pages, and the largest pages are 64 KiB.
+// SameSize reports whether v, a mounted volume, has the wanted size. The kernel rounds the size of
+// a tmpfs up to whole pages, and the largest pages are 64 KiB. No size is smaller than that.
 func (v Volume) SameSize(wanted Volume) bool {
 	return v.Size >= wanted.Size && v.Size-wanted.Size < 64<<10
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/reach"
@@ -90,6 +91,34 @@ func daemonResults(ctx context.Context, in *instance) []result {
 		Name: "group files", Error: fmt.Sprintf("%s can't be used; the first is %s: %s", plural(len(problems), "file"), problems[0].Path, problems[0].Error),
 		Hint: "mend or remove them; \"sallyport ps --all\" lists them",
 	})
+}
+
+// fullBound is how many percent of a bound make it worth a note.
+const fullBound = 90
+
+// boundResults has one line for each bound on disk, as the daemon last saw them. Without a daemon
+// there is none: nothing looks at them.
+func boundResults(ctx context.Context, in *instance) []result {
+	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+	defer cancel()
+	client, err := in.client(ctx)
+	if err != nil {
+		return nil
+	}
+	groups, err := client.Status(ctx, "")
+	if err != nil {
+		return nil
+	}
+	return boundsFound(groups)
+}
+
+func boundsFound(groups []group.Status) (all []result) {
+	for _, g := range groups {
+		for _, b := range g.Bounds {
+			all = append(all, result{Name: "bounds on disk", OK: true, Note: !b.Hard || b.Percent() >= fullBound, Found: g.Name + ": " + b.String()})
+		}
+	}
+	return all
 }
 
 // unsafeResults has one line for everything that an unsafe block of a group gives up. It asks the

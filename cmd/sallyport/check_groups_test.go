@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -56,6 +58,23 @@ func TestResolversText(t *testing.T) {
 	n, ok := errors.AsType[*note](err)
 	if !ok || !strings.HasSuffix(n.text, "refused to ambassadors: 168.63.129.16") || n.hint == "" {
 		t.Errorf("%v, want a note that names 168.63.129.16 alone as refused", err)
+	}
+}
+
+// A bound that the kernel doesn't keep, or that is nearly full, is noted.
+func TestBoundsFound(t *testing.T) {
+	groups := []group.Status{{Name: "none"}, {Name: "g", Bounds: []host.Bound{
+		{Volume: "data", Size: 100 << 20, Used: 89 << 20, Hard: true},
+		{Volume: "full", Size: 100 << 20, Used: 90 << 20, Hard: true},
+		{Container: "web", Size: 100 << 20, Soft: "its xfs is mounted without prjquota"},
+	}}}
+	want := []result{
+		{Name: "bounds on disk", OK: true, Found: "g: volume data: 89MiB of 100MiB (89 %), hard"},
+		{Name: "bounds on disk", OK: true, Note: true, Found: "g: volume full: 90MiB of 100MiB (90 %), hard"},
+		{Name: "bounds on disk", OK: true, Note: true, Found: "g: disk of web: 0B of 100MiB (0 %), soft: its xfs is mounted without prjquota"},
+	}
+	if diff := cmp.Diff(want, boundsFound(groups)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

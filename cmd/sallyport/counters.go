@@ -1,20 +1,27 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// A counting keeper adds the counters of the kernel to the status of a single group. The status of
-// all groups has none, because so many reads would take too long.
+// A counting keeper adds the counters of the kernel to the status of a single group, and how full
+// its bounds on disk are now. The status of all groups has none, because so many reads would take
+// too long.
 type counting struct {
 	api.Keeper
-	door countedDoor
+	door   countedDoor
+	bounds func(ctx context.Context, group string) []host.Bound
 }
+
+// boundsTimeout bounds the look at a group's bounds on disk.
+const boundsTimeout = 5 * time.Second
 
 // A countedDoor reads the counters of a group's rules.
 type countedDoor interface {
@@ -27,7 +34,12 @@ func (k counting) Status(group string) ([]group.Status, error) {
 	if err != nil || group == "" {
 		return groups, err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), boundsTimeout)
+	defer cancel()
 	for i := range groups {
+		if now := k.bounds(ctx, group); len(now) > 0 {
+			groups[i].Bounds = now
+		}
 		err := k.count(&groups[i])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no rules yet, or no longer
 			return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -36,12 +37,16 @@ func TestCounting(t *testing.T) {
 		{"no such group", "chekout", nil, group.ErrNoGroup, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := counting{&fakeDaemon{}, fixedDoor{counters, c.err}}
+			bounds := []host.Bound{{Volume: "data", Size: 2, Used: 1}}
+			k := counting{&fakeDaemon{}, fixedDoor{counters, c.err}, func(_ context.Context, group string) []host.Bound { return bounds }}
 			groups, err := k.Status(c.group)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("error %v, want %v", err, c.want)
 			}
 			for _, g := range groups {
+				if (len(g.Bounds) > 0) != (c.group != "") {
+					t.Errorf("%s has the bounds %v", g.Name, g.Bounds)
+				}
 				if diff := cmp.Diff(c.counters, g.Counters); diff != "" {
 					t.Errorf("%s (-want +got)\n%s", g.Name, diff)
 				}

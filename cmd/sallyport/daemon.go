@@ -102,7 +102,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	defer func() { err = errors.Join(err, private.end()) }()
 
-	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Log: log})
+	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Log: log, BoundLayer: disks.BoundLayer})
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	if err != nil {
 		return err
 	}
+	bounds := disks.NewBounds(l, cgroups, client.GroupLayers)
 	journal, err := journal.Open(journal.Config{Layout: l, Recorded: logEvents(log)})
 	if err != nil {
 		return err
@@ -130,12 +131,12 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	drift, mounted := network.NewDrift(), volumes.New(l, address)
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
-			Runtime: client, Network: network, Volumes: mounted, Cgroups: cgroups, Images: client, Log: log,
+			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir},
 			WantOutput:   wantOutput(l),
 		},
-		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client,
+		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client, Bounds: bounds,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {
@@ -146,7 +147,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		return err
 	}
 	server, err := api.NewServer(api.ServerConfig{
-		Keeper: counting{keeper, network}, Exec: client, Logs: logSource(l, keeper.Status),
+		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage: usageSource(l, disks.Sources{Layers: client.Layers, Images: client.Images, Memory: mounted.InMemory, Groups: keeper.Groups}),
 	})

@@ -75,6 +75,9 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	for _, p := range g.Publish {
 		fact("publish", "%s -> %d/%s (%s)", net.JoinHostPort(publishAddress(p), strconv.Itoa(int(p.Host))), p.Port, p.Protocol, p.Name)
 	}
+	for _, b := range g.Bounds {
+		fact("bound", "%s", b)
+	}
 	for _, line := range doorLines(g) {
 		name, text, _ := strings.Cut(line, ": ")
 		fact(name, "%s", text)

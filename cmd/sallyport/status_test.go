@@ -64,6 +64,18 @@ b is degraded
     |
     | allocating
 `},
+		{"with bounds on disk", group.Status{
+			Name: "b", State: group.Running, Egress: spec.EgressNone,
+			Bounds: []host.Bound{{Container: "web", Size: 8 << 20, Used: 2 << 20, Hard: true}, {Volume: "data", Size: 8 << 20, Used: 8 << 20, Soft: "its xfs is mounted without prjquota"}},
+		}, `
+b is running
+  generation  0, -
+  egress      none: no container reaches the world
+  bound       disk of web: 2MiB of 8MiB (25 %), hard
+  bound       volume data: 8MiB of 8MiB (100 %), soft: its xfs is mounted without prjquota
+
+  CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+`},
 		{"waiting, the reason shown once", group.Status{
 			Name: "b", State: group.Starting, Egress: spec.EgressNone, Hint: "see its log",
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: status 503: the database is away",

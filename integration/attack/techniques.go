@@ -94,4 +94,5 @@ func init() {
 		techniques[name] = thenConnect(act)
 	}
 	maps.Copy(techniques, takeovers)
+	maps.Copy(techniques, projects)
 }

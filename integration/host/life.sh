@@ -1,7 +1,7 @@
 #!/bin/bash
 # life.sh - tests that need a real host. `make test-host` runs it as root in a throw-away Debian machine. It tests limits on a
-# pure cgroup v2, abstract unix sockets, a clock that jumps, a restart of systemd's own containerd, and a power cut. The machine boots twice. Each check
-# prints a line, and the last line counts them.
+# pure cgroup v2, abstract unix sockets, bounds on disk, a clock that jumps, a restart of systemd's own containerd, and a power cut. The
+# machine boots twice. Each check prints a line, and the last line counts them.
 set -uo pipefail
 
 marks=marks # passed and failed; beside this script, which the power cut doesn't reach
@@ -71,6 +71,43 @@ apart() {
   sallyport rm apart; check "rm of the group with abstract sockets" 0 $?
 }
 
+# bounded: Debian's kernel has project quotas, and refuses what is past a bound. An instance of its own has all that it keeps on a
+# file system with them.
+bounded() {
+  local at=/mnt/bounded pid
+  mkdir -p $at && mount -t ext4 -o loop,prjquota bounded.img $at; check "mount with project quotas" 0 $? || return
+  own() { ./bin/sallyport --root $at "$@"; }
+  ./bin/sallyport daemon --root $at --containerd private >> /var/log/bounded.log 2>&1 & pid=$!
+  own_answers() { own ps > /dev/null 2>&1; }
+  await "an instance on that file system answers" own_answers || return
+  own apply bounded.hcl; check "apply of bounded groups" 0 $? || return
+  check "the bounds are hard" "true true" "$(own status full --json | jq -r '[.bounds[].hard] | join(" ")')"
+  pids() { own status "$1" --json | jq -r '[.containers[] | .pid, .restarts] | join(" ")'; }
+  local full other; full=$(pids full) other=$(pids other)
+  # fill GROUP PATH MIB: what the program that writes is told
+  fill() { own exec "$1.web" -- /bin/dd if=/dev/zero "of=$2" bs=1048576 "count=$3" 2>&1 | grep -o 'quota exceeded'; }
+  for path in /more /data/more; do
+    check "$path within the bound" "" "$(fill full $path 4)"
+    check "$path past the bound" "quota exceeded" "$(fill full $path 32)"
+    check "$path in a group without bounds" "" "$(fill other $path 32)"
+  done
+  sed -i 's/8MiB/64MiB/' bounded.hcl; own apply bounded.hcl; check "apply of larger bounds" 0 $?
+  for path in /more /data/more; do check "$path within the larger bound" "" "$(fill full $path 32)"; done
+  try() { own exec full.web -- /attack try "$1" 192.0.2.1 1 | jq -r '.error // "done"'; }
+  for deed in project project-upper project-flags project-flags-32; do check "$deed by a container" "operation not permitted" "$(try $deed)"; done
+  check "project-read by a container" done "$(try project-read)"
+  check "the processes of the bounded group" "$full" "$(pids full)"
+  check "the processes of the other group" "$other" "$(pids other)"
+
+  kill "$pid"; wait "$pid" 2> /dev/null
+  ./bin/sallyport daemon --root $at --containerd private >> /var/log/bounded.log 2>&1 & pid=$!
+  await "its next daemon answers" own_answers
+  check "the bounds after that" "67108864 true 67108864 true" "$(own status full --json | jq -r '[.bounds[] | .size, .hard] | join(" ")')"
+  own rm --volumes full other; check "rm of bounded groups" 0 $?
+  kill "$pid"; wait "$pid" 2> /dev/null
+  umount $at; check "umount" 0 $?
+}
+
 # jump BY: the clock jumps, and it must have no effect.
 jump() {
   local before; before=$(lives)
@@ -84,6 +121,7 @@ first_boot() {
   check "this host has cgroup v2 and nothing else" cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
   daemon
   apart
+  bounded
   sallyport apply life.hcl resting.hcl; check "apply" 0 $? || return
   limits
   jump "+1 hour"

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/log"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	Layout   layout.Layout // required
 	HostShim bool          // optional: one shim process for every group instead of one per group
 	Log      *slog.Logger  // optional: nil discards
+	// BoundLayer bounds an empty writable layer before anything is written to it. Optional: nil
+	// leaves it unbounded.
+	BoundLayer func(ctx context.Context, bytes int64, l host.Layer) error
 }
 
 // A Client runs containers through one containerd, in the namespace of its layout.

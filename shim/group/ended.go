@@ -1,12 +1,14 @@
 package group
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -14,11 +16,13 @@ import (
 // that neither a boot nor another daemon runs it again. It holds for its generation alone, and
 // until the group is started again.
 type Ended struct {
-	Generation int             `json:"generation"`
-	State      State           `json:"state"`        // Completed: its apps have ended. Stopped: a failure stopped it
-	By         string          `json:"by,omitempty"` // Stopped: the container that failed
-	At         time.Time       `json:"at"`
-	Exits      map[string]Exit `json:"exits"` // by container, for those that ended by themselves
+	Generation int    `json:"generation"`
+	State      State  `json:"state"`        // Completed: its apps have ended. Stopped: a failure stopped it
+	By         string `json:"by,omitempty"` // Stopped: the container that failed
+	// Bound is the soft bound on disk that was passed. Nil means that none was.
+	Bound *host.Bound     `json:"bound,omitempty"`
+	At    time.Time       `json:"at"`
+	Exits map[string]Exit `json:"exits"` // by container, for those that ended by themselves
 }
 
 // An Exit records how one container has ended.
@@ -32,6 +36,9 @@ type Exit struct {
 
 // Problem returns the failure that the group has ended with. It is nil if the group ended well.
 func (e *Ended) Problem(g *spec.Group) error {
+	if e.Bound != nil {
+		return e.passed(g.Name)
+	}
 	for i := range g.Containers {
 		c := &g.Containers[i]
 		x, ok := e.Exits[c.Name]
@@ -54,11 +61,23 @@ func (e *Ended) Problem(g *spec.Group) error {
 	return nil
 }
 
+// passed returns the error of a group that has passed a soft bound.
+func (e *Ended) passed(group string) error {
+	again := fmt.Sprintf("make room in %s or raise its size. Then \"sallyport start %s\" starts the group again", e.Bound.Path, group)
+	if e.Bound.Container != "" {
+		again = fmt.Sprintf("\"sallyport start %s\" starts the group again, without what its containers had written outside of volumes; to allow more, raise disk in the resources of %s", group, e.Bound.Container)
+	}
+	return &hint.Error{Err: errors.New(e.Bound.PassedText()), Hint: again}
+}
+
 // UnchangedText explains why an apply without a change does not run the group again.
 func (e *Ended) UnchangedText(g *spec.Group) string {
 	text := "it has completed"
 	if e.State == Stopped {
 		text = "a failure has stopped it"
+	}
+	if e.Bound != nil {
+		text = "a bound on disk has stopped it"
 	}
 	if err := e.Problem(g); err != nil {
 		text += ", " + err.Error()

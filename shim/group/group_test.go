@@ -53,6 +53,16 @@ func TestEndedProblem(t *testing.T) {
 			"shipper (sidecar) ended with status 1, and its on_failure stops the group",
 			`a failure has stopped it, shipper (sidecar) ended with status 1, and its on_failure stops the group; an unchanged file doesn't run it again, "sallyport start shop" does`,
 		},
+		{
+			"a bound stopped it", group.Ended{State: group.Stopped, Bound: &host.Bound{Volume: "data", Path: "/data", Size: 1 << 30, Used: 2 << 30}, Exits: map[string]group.Exit{"job": {Status: 2}}},
+			"volume data holds 2GiB, and its bound is 1GiB",
+			`a bound on disk has stopped it, volume data holds 2GiB, and its bound is 1GiB; an unchanged file doesn't run it again, "sallyport start shop" does`,
+		},
+		{
+			"a container's bound stopped it", group.Ended{State: group.Stopped, Bound: &host.Bound{Container: "job", Path: "/layer", Size: 1 << 30, Used: 2 << 30}},
+			"job has written 2GiB outside of volumes, and its bound is 1GiB",
+			`a bound on disk has stopped it, job has written 2GiB outside of volumes, and its bound is 1GiB; an unchanged file doesn't run it again, "sallyport start shop" does`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.ended.Problem(shop())

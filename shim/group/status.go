@@ -72,6 +72,9 @@ type Status struct {
 	// TrialEnds is when a new generation must be ready, by its update block. Zero means that it is
 	// ready, or that there is no limit.
 	TrialEnds time.Time `json:"trial_ends,omitzero"`
+	// Bounds are the bounds on disk and how full they are. Those of a group that doesn't run are
+	// left out.
+	Bounds []host.Bound `json:"bounds,omitempty"`
 	// QuotaUsed is how many bytes of Quota are used up. Set only if one group's status was asked
 	// for.
 	QuotaUsed uint64 `json:"quota_used,omitempty"`

@@ -51,5 +51,10 @@ const (
 	MemoryConsumer  ConsumerKind = "memory" // a volume in memory; only in a [Usage], and on no disk
 )
 
-// A Layer is the writable layer of a container. Image is the digest of the container's image.
-type Layer struct{ Group, Container, Path, Image string }
+// A Layer is the writable layer of a container.
+type Layer struct {
+	Group, Container string
+	Path             string
+	Work             string // the folder in which overlayfs prepares files; empty without overlayfs
+	Image            string // the digest of the container's image
+}

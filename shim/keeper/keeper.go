@@ -20,6 +20,7 @@ type Config struct {
 	Store         *store.Store // required
 	Watcher       Watcher      // optional: without one, only timers and calls cause a reconciliation
 	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
+	Bounds        Bounds       // optional: without one, nothing looks at bounds on disk
 	Outputs       Outputs      // optional: without one, a container whose output is not copied may block
 
 	// Settle is how long the folder of the group files must be quiet before it is read again.
@@ -128,6 +129,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 	if k.config.Changes != nil {
 		g.Go(func() error { return k.watchDrift(ctx) })
+	}
+	if k.config.Bounds != nil {
+		g.Go(func() error { return k.watchBounds(ctx) })
 	}
 	if k.config.Outputs != nil {
 		g.Go(func() error { return k.watchOutputs(ctx) })

@@ -32,7 +32,11 @@ func (in Input) Ending() *group.Ended {
 			}
 		}
 	}
-	if e.By == "" && (apps == 0 || done < apps) {
+	switch {
+	case e.By != "":
+	case in.Passed != nil:
+		e.State, e.Bound = group.Stopped, in.Passed
+	case apps == 0, done < apps:
 		return nil
 	}
 	return &e

@@ -39,11 +39,17 @@ func TestEnding(t *testing.T) {
 		{"stopped because of its probes", plan.Input{
 			Want: brittle, Observed: seen(brittle, task("shipper", host.TaskStopped, 0)), Records: restart.Records{"shipper": {ProbeFailure: "its live probe failed"}},
 		}, group.Stopped, "shipper"},
+		{"a bound is passed", plan.Input{Want: once, Observed: running(once), Passed: &host.Bound{}}, group.Stopped, ""},
+		{"a bound is passed, and a state is unknown", plan.Input{Want: once, Observed: with(done, task("proxy", host.TaskUnknown)), Passed: &host.Bound{}}, "", ""},
+		{"a bound is passed, and a failure stops it", plan.Input{Want: brittle, Observed: failed, Passed: &host.Bound{}}, group.Stopped, "shipper"},
 	} {
 		tt.in.Now = noon
 		var got group.Ended
 		if e := tt.in.Ending(); e != nil {
 			got = *e
+		}
+		if passed := tt.in.Passed != nil && tt.want != "" && tt.by == ""; (got.Bound != nil) != passed {
+			t.Errorf("%s: ended by the bound %+v", tt.name, got.Bound)
 		}
 		if got.State != tt.want || got.By != tt.by {
 			t.Errorf("%s: ended as %q by %q, want %q by %q", tt.name, got.State, got.By, tt.want, tt.by)

@@ -19,10 +19,10 @@ func (in Input) limits(starts bool) []Step {
 	return []Step{{Kind: Limit, Group: in.Group, Want: in.Want}}
 }
 
-// limited reports whether the group has limits of its own, or a container has a disk weight. The
-// runtime sets the other limits of containers.
+// limited reports whether the group has limits of its own, or a container has a disk weight or a
+// bound on disk. The runtime sets the other limits of containers.
 func limited(g *spec.Group) bool {
-	return g.Resources != spec.Resources{} || slices.ContainsFunc(g.Containers, func(c spec.Container) bool { return c.Resources.IOWeight != 0 })
+	return g.Resources != spec.Resources{} || g.BoundedDisk() || slices.ContainsFunc(g.Containers, func(c spec.Container) bool { return c.Resources.IOWeight != 0 })
 }
 
 // limitText returns the limits in an operator's words.
@@ -51,6 +51,11 @@ func limitText(g *spec.Group) string {
 	for _, c := range g.Containers {
 		if c.Resources.IOWeight != 0 {
 			words = append(words, fmt.Sprintf("disk weight %d for %s", c.Resources.IOWeight, c.Name))
+		}
+	}
+	for _, c := range g.Containers {
+		if c.Resources.Disk != 0 {
+			words = append(words, fmt.Sprintf("%s of disk for %s", spec.FormatSize(c.Resources.Disk), c.Name))
 		}
 	}
 	if len(words) == 0 {

@@ -22,6 +22,7 @@ func TestPlanLimits(t *testing.T) {
 	noSwap := hosttest.Checkout(limited(spec.Resources{Memory: 512 << 20, Swap: new(int64)}))
 	weighed := hosttest.Checkout(hosttest.EditContainer("web", func(c *spec.Container) { c.Resources.IOWeight = 300 }))
 	changed := hosttest.Checkout(limited(all.Resources), hosttest.EditContainer("web", hosttest.Command("/bin/new")))
+	bounded := hosttest.Checkout(hosttest.EditContainer("web", func(c *spec.Container) { c.Resources.Disk = 1 << 30 }))
 	var got strings.Builder
 	for _, tt := range []struct {
 		name string
@@ -36,6 +37,8 @@ func TestPlanLimits(t *testing.T) {
 		{"unknown, and something is to start", plan.Input{Want: all, Observed: seen(all, limits(unknown), task("web", host.TaskCreated))}},
 		{"a container's disk weight is missing", plan.Input{Want: weighed, Observed: seen(weighed, limits(absent))}},
 		{"a container's disk weight is unknown, and something is to start", plan.Input{Want: weighed, Observed: seen(weighed, limits(unknown), task("web", host.TaskCreated))}},
+		{"a container's bound on disk is another", plan.Input{Want: bounded, Observed: seen(bounded, limits(absent))}},
+		{"a container's bound on disk is unknown, and something is to start", plan.Input{Want: bounded, Observed: seen(bounded, limits(unknown), task("web", host.TaskCreated))}},
 		{"the network is unknown", plan.Input{Want: all, Observed: seen(all, limits(absent), net(unknown, unknown, unknown, unknown))}},
 	} {
 		tt.in.Now, tt.in.Layout = noon, fixedLayout

@@ -57,7 +57,7 @@ func (o Observed) Unknown(want *spec.Group) error {
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
 	}
-	if want != nil && want.Resources != (spec.Resources{}) && o.Limits == host.Unknown {
+	if want != nil && (want.Resources != (spec.Resources{}) || want.BoundedDisk()) && o.Limits == host.Unknown {
 		errs = append(errs, errors.New("its limits could not be looked at"))
 	}
 	linkMatters := want == nil || want.Egress != spec.EgressNone

@@ -25,6 +25,7 @@ type Input struct {
 	Restart  map[string]bool        // optional: containers to be replaced although they have not changed
 	Health   map[string]host.Health // optional: of the containers that run. A missing one is unknown
 	Ended    *group.Ended           // optional: the group has ended by itself, so it is taken down
+	Passed   *host.Bound            // optional: a soft bound on disk that was passed, so the group ends
 	EndedErr error                  // not nil: whether the group has ended is unknown, so nothing is started
 
 	// AssumeReady means that what is started is taken to become ready, or to end well. The plan

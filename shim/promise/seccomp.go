@@ -25,7 +25,7 @@ func editSeccomp(filter *specs.LinuxSeccomp) {
 			rules = append(rules, own)
 		}
 	}
-	filter.Syscalls = append(rules, socketRules()...)
+	filter.Syscalls = slices.Concat(rules, socketRules(), ioctlRules())
 	filter.Architectures = architectures[runtime.GOARCH]
 }
 
@@ -86,6 +86,7 @@ var architectures = map[string][]specs.Arch{
 // deniedCalls are refused with every set of capabilities.
 var deniedCalls = []string{
 	"socket", "socketcall", "socketpair", // replaced by socketRules
+	"ioctl", // replaced by ioctlRules
 
 	// into another process, and so to its sockets
 	"kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace",
@@ -100,6 +101,9 @@ var deniedCalls = []string{
 
 	// around the filter: io_uring opens and uses sockets without a call that a filter sees
 	"io_uring_enter", "io_uring_register", "io_uring_setup",
+
+	// out of the project that bounds what a container writes
+	"file_setattr",
 
 	// to keys of the host, which no namespace separates
 	"add_key", "keyctl", "request_key",
@@ -117,6 +121,41 @@ const typeMask = 0xf
 
 // inetTypes are all but SOCK_PACKET (10): with AF_INET the kernel makes that a packet socket.
 var inetTypes = []uint64{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.SOCK_SEQPACKET, unix.SOCK_DCCP}
+
+// argCommand is the argument number of the command of ioctl(2).
+const argCommand = 1
+
+// projectCommands are the commands of ioctl(2) that change a file's project, or whether a folder
+// gives its own to new files. So they lead out of the bound of a volume or a root file system. Each
+// is the lower half of a command, its type and its number. The upper half has the size of its
+// value, which differs between programs of 32 and 64 bits.
+var projectCommands = []uint64{
+	0x5820, // FS_IOC_FSSETXATTR
+	0x6602, // FS_IOC_SETFLAGS
+}
+
+// commandBits are those of projectCommands. The kernel takes no notice of the upper 32 bits of the
+// argument, which a filter compares.
+const commandBits = 16
+
+// ioctlRules admit ioctl but for projectCommands. A rule can't name what it excludes without an
+// overlap. So there is one for each bit of a refused command: it admits the commands that differ in
+// this bit and are the same in those above.
+func ioctlRules() (rules []specs.LinuxSyscall) {
+	for bit := commandBits - 1; bit >= 0; bit-- {
+		for i, refused := range projectCommands {
+			value := (refused ^ 1<<bit) >> bit
+			begins := func(c uint64) bool { return c>>bit == value }
+			same := func(c uint64) bool { return c>>bit == refused>>bit }
+			if slices.ContainsFunc(projectCommands, begins) || slices.ContainsFunc(projectCommands[:i], same) {
+				continue
+			}
+			mask := uint64(1<<commandBits-1) >> bit << bit
+			rules = append(rules, allow("ioctl", specs.LinuxSeccompArg{Index: argCommand, Value: mask, ValueTwo: value << bit, Op: specs.OpMaskedEqual}))
+		}
+	}
+	return rules
+}
 
 // socketRules admit local, IPv4 and IPv6 sockets, and netlink for addresses and routes alone. The
 // others fail as on a kernel that doesn't have them. With EPERM, PAM and others give up where they

@@ -116,11 +116,29 @@ func TestEveryFamilyHasOneRule(t *testing.T) {
 	}
 }
 
+// Each command has one rule, but for those that change a project, with any size and any upper half
+// of the argument.
+func TestProjectCommands(t *testing.T) {
+	p := dockerFilter(t, "CAP_CHOWN", "CAP_SYS_ADMIN")
+	for command := range uint64(1 << 16) {
+		refused := command == 'X'<<8|32 || command == 'f'<<8|2
+		for _, upper := range []uint64{0, 0x401c, 0x4008, 0x4004, 0xc0de, 0x1_0000_4008} {
+			action, errno, matches := verdict(p, "ioctl", 3, upper<<16|command)
+			switch {
+			case refused && (action != specs.ActErrno || errno != unix.EPERM):
+				t.Errorf("%#x: %s %d, want EPERM", upper<<16|command, action, errno)
+			case !refused && (action != specs.ActAllow || matches != 1):
+				t.Fatalf("%#x: %s by %d rules, want to be admitted by one", upper<<16|command, action, matches)
+			}
+		}
+	}
+}
+
 func TestDeniedWhateverTheCapabilities(t *testing.T) {
 	p := dockerFilter(t, "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_BPF", "CAP_PERFMON", "CAP_DAC_READ_SEARCH")
 	for _, call := range append(slices.Clone(deniedCalls), "swapon") {
 		switch call {
-		case "socket", "socketpair": // by argument
+		case "socket", "socketpair", "ioctl": // by argument
 			continue
 		}
 		if action, errno, _ := verdict(p, call); action != specs.ActErrno || errno != unix.EPERM {

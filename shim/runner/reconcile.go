@@ -34,6 +34,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			if err := r.config.Records.SetEnded(r.group, end); err != nil {
 				return r.failed(ctx, d, seq, plan.Step{}, err), false
 			}
+			r.endRecorded()
 			continue
 		}
 		switch moved, err := r.separateOutput(d, in.Observed); {
@@ -81,7 +82,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 
 // observe observes the host, adds the result to the records and saves them.
 func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
-	in := plan.Input{Group: r.group, Previous: d.was, Restart: d.restart, Layout: r.config.Layout}
+	in := plan.Input{Group: r.group, Previous: d.was, Restart: d.restart, Layout: r.config.Layout, Passed: d.passed}
 	if d.wanted != nil {
 		in.Want, in.Stopped, in.Digests = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
 	}

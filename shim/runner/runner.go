@@ -75,9 +75,11 @@ type desired struct {
 	images    map[string]host.Image
 	restart   map[string]bool
 	uncopied  Uncopied
-	purge     bool // with wanted nil: delete the persistent volumes too
-	forgetEnd bool // forget how the group has ended
-	start     bool // with forgetEnd: an operator asked for a start, so the records of its containers do not count
+	bounds    []host.Bound
+	passed    *host.Bound // a soft bound by which the group ends. Nil: none
+	purge     bool        // with wanted nil: delete the persistent volumes too
+	forgetEnd bool        // forget how the group has ended
+	start     bool        // with forgetEnd: an operator asked for a start, so the records of its containers do not count
 }
 
 // New starts nothing. last is the last known definition of the group. A nil last means that none is
@@ -179,6 +181,7 @@ func (r *Runner) Want(w *store.Wanted, images map[string]host.Image, waiter *Wai
 		r.desired.images = images
 	}
 	if changed {
+		r.forgetBounds()
 		r.addRequest(waiter)
 	}
 }
@@ -195,6 +198,7 @@ func (r *Runner) Restart(containers []string, waiter *Waiter) {
 		r.desired.restart[c] = true
 	}
 	r.desired.forgetEnd = true
+	r.forgetBounds()
 	r.addRequest(waiter)
 }
 
@@ -215,6 +219,7 @@ func (r *Runner) StartAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.desired.forgetEnd, r.desired.start = true, true
+	r.forgetBounds()
 }
 
 // loadEnded returns how the group has ended by itself. A nil e means that it has not ended, or is

@@ -46,6 +46,9 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 		if err == nil {
 			err = r.desired.uncopied.problem()
 		}
+		if in.ToRun() != nil {
+			st.Bounds = r.desired.bounds
+		}
 		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
 	}
 	switch {

@@ -177,6 +177,7 @@ group "life" {
       memory    = "64MiB"
       swap      = "1.5MiB"
       io_weight = 200
+      disk      = "1GiB"
     }
   }
   app "web" {
@@ -222,6 +223,10 @@ group "life" {
     mode       = "700"
   }
   volume "shared" { persistent = true }
+  volume "bounded" {
+    persistent = true
+    size       = "5GiB"
+  }
 }
 
 group "open" {

@@ -178,20 +178,28 @@ func glob(folder string, patterns ...string) (paths []string) {
 // mounted below it. partial reports that there is more. A folder is read in parts: it may have
 // millions of files.
 func measure(ctx context.Context, path string, without []string) (bytes, inodes uint64, partial bool) {
+	return measureUpTo(ctx, maxEntries, path, without)
+}
+
+func measureUpTo(ctx context.Context, most uint64, path string, without []string) (bytes, inodes uint64, partial bool) {
 	var top unix.Stat_t
 	if unix.Lstat(path, &top) != nil {
 		return 0, 0, false
 	}
 	count := func(st unix.Stat_t) {
 		inodes++
-		bytes += uint64(st.Blocks) * 512 // st_blocks has this unit on every file system: stat(2)
+		taken := uint64(st.Blocks) * 512 // st_blocks has this unit on every file system: stat(2)
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			taken /= max(uint64(st.Nlink), 1) // each link of a file has its part
+		}
+		bytes += taken
 	}
 	count(top)
 	for folders := []string{path}; len(folders) > 0; {
 		dir := folders[len(folders)-1]
 		folders = folders[:len(folders)-1]
 		eachEntry(dir, func(name string) bool {
-			if inodes == maxEntries || ctx.Err() != nil {
+			if inodes == most || ctx.Err() != nil {
 				folders, partial = nil, true
 				return false
 			}

@@ -13,12 +13,13 @@ import (
 
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/linux/quota"
 	"github.com/sallyport/sallyport/spec"
 )
 
 // mountPersistent makes the folder of a persistent volume if it is missing, and mounts it. If have
 // is not nil, the volume is mounted already.
-func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spec.Volume) error {
+func (v *Volumes) mountPersistent(ctx context.Context, path, group string, vol spec.Volume, have *spec.Volume) error {
 	kept := v.layout.PersistentPath(group, vol.Name)
 	if err := makePersistent(kept, vol); err != nil {
 		return err
@@ -30,6 +31,9 @@ func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spe
 			return err
 		}
 	}
+	if err := quota.Bound(ctx, vol.Size, kept); err != nil && !errors.Is(err, quota.ErrSoft) {
+		return err
+	}
 	if have != nil {
 		return nil
 	}
@@ -39,6 +43,19 @@ func (v *Volumes) mountPersistent(path, group string, vol spec.Volume, have *spe
 	}
 	defer folder.Close()
 	return mountFolder(folder, path)
+}
+
+// persistentSize returns the size that the kernel keeps a mounted persistent volume to. Where it
+// keeps it to none, that is the wanted one: there is nothing to be done about it.
+func persistentSize(path, name string, want *spec.Group) (int64, error) {
+	s, err := quota.Look(path)
+	if err != nil || s.Hard || want == nil {
+		return s.Limit, err
+	}
+	if w := spec.FindVolume(want.Volumes, name); w != nil && w.Persistent {
+		return w.Size, nil
+	}
+	return 0, nil
 }
 
 // makePersistent makes the folder of a persistent volume. The folder gets its name after its owner

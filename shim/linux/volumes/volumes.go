@@ -122,6 +122,7 @@ func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v
 		vol.Size, err = tmpfsSize(m.Mountpoint)
 	case sameFolder(m.Mountpoint, v.layout.PersistentPath(group, vol.Name)):
 		vol.Persistent = true
+		vol.Size, err = persistentSize(m.Mountpoint, vol.Name, want)
 	default:
 		vol.HostPath = m.Source + ":" + m.Root // not m.Root alone: another mount may hide that path by now
 		if want == nil {
@@ -139,14 +140,14 @@ func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v
 }
 
 // Ensure implements [runner.Volumes]. Making a tmpfs smaller than what is in it is an error.
-func (v *Volumes) Ensure(_ context.Context, want *spec.Group, vol spec.Volume, users []uint32) error {
-	if err := v.ensure(want, vol, users); err != nil {
+func (v *Volumes) Ensure(ctx context.Context, want *spec.Group, vol spec.Volume, users []uint32) error {
+	if err := v.ensure(ctx, want, vol, users); err != nil {
 		return fmt.Errorf("mount volume %s: %w", vol.Name, err)
 	}
 	return nil
 }
 
-func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, users []uint32) error {
+func (v *Volumes) ensure(ctx context.Context, want *spec.Group, vol spec.Volume, users []uint32) error {
 	if vol.HostPath != "" { // what is mounted stays if the host path can't be
 		folder, err := v.openHostPath(want, vol)
 		if err != nil {
@@ -171,7 +172,7 @@ func (v *Volumes) ensure(want *spec.Group, vol spec.Volume, users []uint32) erro
 	case vol.HostPath != "":
 		return v.mountHostPath(path, want, vol)
 	case vol.Persistent:
-		return v.mountPersistent(path, want.Name, vol, have)
+		return v.mountPersistent(ctx, path, want.Name, vol, have)
 	case have != nil:
 		return changeTmpfs(path, vol, have)
 	}

@@ -35,7 +35,11 @@ func needRoot(t *testing.T) {
 func newVolumes(t *testing.T) (*volumes.Volumes, layout.Layout) {
 	t.Helper()
 	needRoot(t)
-	dir := t.TempDir()
+	return newVolumesIn(t, t.TempDir())
+}
+
+func newVolumesIn(t *testing.T, dir string) (*volumes.Volumes, layout.Layout) {
+	t.Helper()
 	l := layout.Layout{
 		RunDir: filepath.Join(dir, "run"), StateDir: filepath.Join(dir, "state"), LogDir: filepath.Join(dir, "log"), GroupsDir: filepath.Join(dir, "groups.d"),
 	}

@@ -48,4 +48,16 @@ group "g" {
     image = "x"
     resources { pids = 99999999 }
   }
+  app "a12" {
+    image = "x"
+    resources { disk = "1GB" }
+  }
+  app "a13" {
+    image = "x"
+    resources { disk = "512KiB" }
+  }
+  app "a14" {
+    image = "x"
+    resources { disk = 0 }
+  }
 }

@@ -44,3 +44,15 @@ group "h" {
   memory = "1GiB"
   app "a" { image = "x" }
 }
+
+group "i" {
+  egress = "none"
+  resources { disk = "1GiB" }
+  storage_opt = "1GiB"
+  app "b" {
+    image     = "x"
+    read_only = true
+    resources { disk = "1GiB" }
+  }
+  app "a" { image = "x" }
+}

@@ -6,7 +6,7 @@ group "g" {
   volume "c" { sizes = "1MiB" }
   volume "d" {
     persistent = true
-    size       = "1GiB"
+    size       = "1KiB"
   }
   volume "e" {
     persistent = true
