@@ -42,9 +42,9 @@ func unpackDebian(ctx context.Context, dir, pkg string) error {
 }
 
 // closure returns pkg and every library package that it needs, directly or not, nearest first. It
-// follows zlib1g and names that start with "lib": the others (adduser, init-system-helpers) serve an
-// installation, not a program. show returns the records of several packages. It is called once for
-// each level, because each call reads all of apt's lists.
+// follows zlib1g and names that start with "lib": the others (adduser, init-system-helpers) serve
+// an installation, not a program. show returns the records of several packages. It is called once
+// for each level, because each call reads all of apt's lists.
 func closure(pkg string, show func(names []string) (string, error)) ([]string, error) {
 	pkgs := []string{pkg}
 	seen := map[string]bool{pkg: true}

@@ -11,7 +11,7 @@ import (
 )
 
 // The modes of a group's log folder. The folder of all output is open to root alone, so on the host
-// nobody else gets to either. A sidecar that is given the output may run as any user: for it the
+// no other user gets to either. A sidecar that is given the output may run as any user: for it the
 // folder and the files in it are readable by all.
 const (
 	logFolderMode    = 0o750

@@ -17,9 +17,9 @@ func split(c spec.Container) spec.Container {
 	return c
 }
 
-// Split output is in two files, and a container of the same name appends to both. Whoever shortens
-// one of them meanwhile, the next line is at its end. Without the split both streams are in one,
-// and what is written to both at once has no order there.
+// Split output is in two files, and a container of the same name appends to both. If another
+// program shortens one of them meanwhile, the next line is at its end. Without the split both
+// streams are in one, and what is written to both at once has no order there.
 func TestRootSplitOutput(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {

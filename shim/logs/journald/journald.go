@@ -73,7 +73,7 @@ type forwarder struct {
 	unsave string            // why the last position was not saved. Empty: it was
 }
 
-// A state is what is known of one output file.
+// A state has how far one output file was sent.
 type state struct {
 	position
 	saved   int64     // the offset that was saved last

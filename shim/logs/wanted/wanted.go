@@ -25,8 +25,7 @@ const (
 	maxSize = 1 << 20 // bytes of the file
 )
 
-// An Output is what is asked for one container. The zero value is a container that asks for
-// nothing.
+// An Output has the wishes of one container. The zero value is a container without any.
 type Output struct {
 	Size    int64 `json:"size,omitempty"` // bytes to keep; 0: the daemon's default
 	Journal bool  `json:"journal,omitempty"`
