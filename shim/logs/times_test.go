@@ -205,10 +205,14 @@ func TestFollowedTimes(t *testing.T) {
 	if got := timedText(<-seen); got != "1 web old" {
 		t.Errorf("got %q", got)
 	}
-	for range 3 {
+	for i := range 4 {
 		before := time.Now()
 		d.write("web", "new\n")
-		if l := <-seen; l.Latest || l.Time.Before(before) || l.Time.After(time.Now()) {
+		l := <-seen
+		if i == 0 {
+			continue // it may have come before the reader waited
+		}
+		if l.Latest || l.Time.Before(before) || l.Time.After(time.Now()) {
 			t.Errorf("%q is of %v (latest: %v), and was written after %v", l.Text, l.Time, l.Latest, before)
 		}
 	}
