@@ -3,9 +3,7 @@ package bound
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -37,26 +35,4 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// start runs a bounder until the function that it returns is called.
-func start(t *testing.T, dir string) (stop func()) {
-	t.Helper()
-	b, err := New(Config{LogDir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	must(t, err)
-	return run(t, b)
-}
-
-func run(t *testing.T, b *Bounder) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
-	return stop
 }
