@@ -14,7 +14,8 @@ import (
 
 // TestExampleShipped checks that what a container prints leaves its group by its sidecars and the
 // ambassador: rsyslog sends both of its streams, and the shipper one. Without the ambassador's
-// allowance nothing leaves, and with it again all of it does.
+// allowance nothing leaves. With it again the shipper sends all of it. rsyslog sends what is new:
+// the proxy had taken its earlier lines, and syslog over TCP confirms nothing.
 func TestExampleShipped(t *testing.T) {
 	for name, server := range machine.Servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestExampleShipped(t *testing.T) {
 			}
 			m.Run("apply", file)
 			posted.WaitFor(t, "log line from "+machine.Host4+": order 1\n", ": order 3\n")
-			syslog.WaitFor(t, "<134>", " web: order 1\n", "<131>", " web: stock is low after order 1\n", " web: order 3\n")
+			syslog.WaitFor(t, "<134>", " web: order ", "<131>", " web: stock is low after order ")
 			if out := m.Fails(1, "exec", "shipped.web", "--", "/bin/ls", "/var/log/group"); !strings.Contains(out, "No such file") {
 				t.Errorf("the app sees the output: %s", out)
 			}
