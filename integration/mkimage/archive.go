@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -17,10 +16,9 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// writeArchive writes an OCI image layout as a tar: one image of one layer for this machine's
-// architecture. The same input gives the same bytes, so the digest depends on what was built and
-// not on when.
-func writeArchive(w io.Writer, name string, root *tree, config imagespec.ImageConfig) error {
+// writeArchive writes an OCI image layout as a tar: one image of one layer. The same input gives
+// the same bytes, so the digest depends on what was built and not on when.
+func writeArchive(w io.Writer, name, arch string, root *tree, config imagespec.ImageConfig) error {
 	blobs := layout{}
 
 	var layer, plain bytes.Buffer
@@ -39,7 +37,7 @@ func writeArchive(w io.Writer, name string, root *tree, config imagespec.ImageCo
 	epoch := time.Unix(0, 0).UTC()
 	image, err := blobs.addJSON(imagespec.MediaTypeImageConfig, imagespec.Image{
 		Created:  &epoch,
-		Platform: imagespec.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Platform: imagespec.Platform{OS: "linux", Architecture: arch},
 		Config:   config,
 		RootFS:   imagespec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}},
 	})
@@ -56,7 +54,7 @@ func writeArchive(w io.Writer, name string, root *tree, config imagespec.ImageCo
 		return err
 	}
 	manifest.Annotations = map[string]string{imagespec.AnnotationRefName: name}
-	manifest.Platform = &imagespec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	manifest.Platform = &imagespec.Platform{OS: "linux", Architecture: arch}
 	if err := blobs.setJSON(imagespec.ImageIndexFile, imagespec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: imagespec.MediaTypeImageIndex,

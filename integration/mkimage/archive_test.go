@@ -25,7 +25,7 @@ func testTree() *tree {
 
 func TestArchiveIsALayoutOfWhatWentIn(t *testing.T) {
 	var b bytes.Buffer
-	if err := writeArchive(&b, "web", testTree(), testConfig); err != nil {
+	if err := writeArchive(&b, "web", "arm64", testTree(), testConfig); err != nil {
 		t.Fatal(err)
 	}
 	files := untar(t, &b)
@@ -42,6 +42,9 @@ func TestArchiveIsALayoutOfWhatWentIn(t *testing.T) {
 	decode(t, blob(t, files, index.Manifests[0]), &manifest)
 	var image imagespec.Image
 	decode(t, blob(t, files, manifest.Config), &image)
+	if got := index.Manifests[0].Platform; got.Architecture != "arm64" || image.Architecture != "arm64" {
+		t.Errorf("the index has %s and the image %s, want arm64", got.Architecture, image.Architecture)
+	}
 	if diff := cmp.Diff(testConfig, image.Config); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
@@ -63,10 +66,10 @@ func TestArchiveIsALayoutOfWhatWentIn(t *testing.T) {
 
 func TestArchiveIsTheSameEveryTime(t *testing.T) {
 	var a, b bytes.Buffer
-	if err := writeArchive(&a, "web", testTree(), testConfig); err != nil {
+	if err := writeArchive(&a, "web", "arm64", testTree(), testConfig); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeArchive(&b, "web", testTree(), testConfig); err != nil {
+	if err := writeArchive(&b, "web", "arm64", testTree(), testConfig); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(a.Bytes(), b.Bytes()) {

@@ -1,6 +1,7 @@
 // Command mkimage packs programs into OCI image archives. Static programs of ours go in as they
 // are, programs of Debian's packages together with exactly the shared libraries that they need. It
-// needs no engine, no registry and no root.
+// needs no engine, no registry and no root. An image for another architecture needs the package
+// lists of that architecture, which APT_CONFIG can name (apt.conf(5)).
 //
 // Pitfall: Debian's packages come from `apt-get download`, so the machine needs package lists.
 // Run `apt-get update` first.
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -25,6 +27,8 @@ type cli struct {
 	Name       string   `help:"Reference to put into the archive's index; the file's base name without it."`
 	Entrypoint []string `sep:"none" placeholder:"ARG" help:"The image's entrypoint, an argument each time it is given."`
 	Cmd        []string `sep:"none" placeholder:"ARG" help:"The image's default arguments, one each time it is given."`
+	Arch       string   `default:"${arch}" help:"Architecture that the image is for, in Go's words."`
+	Emulator   string   `placeholder:"PROGRAM" help:"Program that runs those of another architecture, for --applets."`
 	User       string   `placeholder:"UID:GID" help:"User that the program runs as."`
 	StopSignal string   `placeholder:"SIGNAL" help:"Signal that asks the program to end."`
 	Debian     []string `placeholder:"PACKAGE=PATH[:PATH]" help:"Program of a Debian package, with its libraries, and modules that it loads, with * for a part of a path."`
@@ -34,7 +38,8 @@ type cli struct {
 
 func main() {
 	var c cli
-	kong.Parse(&c, kong.Name("mkimage"), kong.Description("Packs programs into an OCI image archive."))
+	kong.Parse(&c, kong.Name("mkimage"), kong.Description("Packs programs into an OCI image archive."),
+		kong.Vars{"arch": runtime.GOARCH})
 	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, "mkimage: error:", err)
 		os.Exit(1)
@@ -56,7 +61,7 @@ func run(c cli) error {
 		return err
 	}
 	if c.Applets != "" {
-		if err := addApplets(root, c.Applets); err != nil {
+		if err := addApplets(root, c.Applets, c.Emulator); err != nil {
 			return err
 		}
 	}
@@ -64,7 +69,7 @@ func run(c cli) error {
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(c.Out), ".tar")
 	}
-	return write(c.Out, name, root, imagespec.ImageConfig{
+	return write(c.Out, name, c.Arch, root, imagespec.ImageConfig{
 		User:       c.User,
 		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		Entrypoint: c.Entrypoint,
@@ -126,13 +131,13 @@ func addModules(root *tree, dir string, patterns []string) error {
 }
 
 // write writes the archive. It appears under its name whole or not at all.
-func write(path, name string, root *tree, config imagespec.ImageConfig) error {
+func write(path, name, arch string, root *tree, config imagespec.ImageConfig) error {
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {
 		return err
 	}
 	defer out.Cleanup()
-	if err := writeArchive(out, name, root, config); err != nil {
+	if err := writeArchive(out, name, arch, root, config); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return out.CloseAtomicallyReplace()

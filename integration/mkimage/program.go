@@ -125,8 +125,8 @@ func find(dir, path string) (string, error) {
 }
 
 // addApplets asks a multi-call program in the tree for its names, by running it, and links each to
-// it.
-func addApplets(root *tree, program string) error {
+// it. emulator runs the program. Without one it runs by itself.
+func addApplets(root *tree, program, emulator string) error {
 	e, ok := root.entries[strings.TrimPrefix(program, "/")]
 	if !ok {
 		return fmt.Errorf("applets of %s: not in the image", program)
@@ -140,7 +140,11 @@ func addApplets(root *tree, program string) error {
 	if err := os.WriteFile(self, e.content, 0o700); err != nil {
 		return err
 	}
-	names, err := output(context.Background(), dir, self, "--list")
+	command := []string{self, "--list"}
+	if emulator != "" {
+		command = append([]string{emulator}, command...)
+	}
+	names, err := output(context.Background(), dir, command[0], command[1:]...)
 	if err != nil {
 		return err
 	}

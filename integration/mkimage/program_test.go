@@ -110,7 +110,7 @@ func TestAddProgramWithoutItsLoader(t *testing.T) {
 func TestAddApplets(t *testing.T) {
 	root := newTree()
 	root.add("/bin/multi", 0o755, []byte("#!/bin/sh\necho multi\necho ls\necho cat\n"))
-	if err := addApplets(root, "/bin/multi"); err != nil {
+	if err := addApplets(root, "/bin/multi", ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"bin/ls", "bin/cat"} {
@@ -121,7 +121,22 @@ func TestAddApplets(t *testing.T) {
 	if e := root.entries["bin/multi"]; e.target != "" {
 		t.Error("the program became a link to itself")
 	}
-	if err := addApplets(root, "/bin/none"); err == nil {
+	if err := addApplets(root, "/bin/none", ""); err == nil {
 		t.Error("applets of a program that is not in the image are no error")
+	}
+}
+
+// The shell serves as the emulator of a program that this machine can't run.
+func TestAddAppletsOfAnotherArchitecture(t *testing.T) {
+	root := newTree()
+	root.add("/bin/multi", 0o755, []byte("#!/no/such/interpreter\necho ls\n"))
+	if err := addApplets(root, "/bin/multi", ""); err == nil {
+		t.Error("the program ran without its emulator")
+	}
+	if err := addApplets(root, "/bin/multi", "sh"); err != nil {
+		t.Fatal(err)
+	}
+	if e := root.entries["bin/ls"]; e.target != "multi" {
+		t.Errorf("ls leads to %q, want multi", e.target)
 	}
 }
