@@ -268,6 +268,16 @@ test-package: $(VMHOST_HOME)/root.img build/images/busybox.tar ## Install, upgra
 	@cp integration/host/package.* $(BUILD)/host && cp build/images/busybox.tar $(BUILD)/host/build/images
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./package.sh
 
+# An arm64 machine, wherever this runs. Its image stays in VMHOST_HOME too.
+ARM64 := $(BUILD)/arm64
+
+.PHONY: test-arm64
+test-arm64: package-arm64 $(VMHOST_HOME)/arm64/root.img $(addprefix $(ARM64)/,busybox.tar haproxy.tar attack.tar) ## Install the package on an arm64 Debian machine in qemu, and run the first example there; needs root
+	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host
+	@cp integration/host/arm64.* examples/first/{first.hcl,haproxy.cfg} $(ARM64)/{*.tar,attack} $(BUILD)/host
+	@cp $(RELEASE)/sallyport_*_arm64.deb $(BUILD)/host/sallyport.deb
+	@VMHOST_ARCH=arm64 VMHOST_HOME=$(VMHOST_HOME)/arm64 VMHOST_TIMEOUT=3600 integration/host/vmhost run $(BUILD)/host ./arm64.sh
+
 .PHONY: test-release
 test-release: $(TOOLS)/nfpm-$(NFPM_VERSION) $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Check that two builds of release are the same, and look into the packages
 	@VERSION=$(VERSION) TOOLS=$(TOOLS) cmd/sallyport/package/check.sh $(BUILD)/twice
@@ -297,6 +307,20 @@ help: ## Show this
 $(VMHOST_HOME)/root.img: integration/host/vmhost
 	@mkdir -p $(@D) && $< build && touch $@
 
+$(VMHOST_HOME)/arm64/root.img: integration/host/vmhost
+	@mkdir -p $(@D) && VMHOST_ARCH=arm64 VMHOST_HOME=$(@D) $< build && touch $@
+
+# apt's lists of arm64 packages, beside those of this machine.
+$(ARM64)/apt.conf: integration/host/vmhost
+	@$(call need,qemu-aarch64-static:qemu-user-static)
+	@mkdir -p $(ARM64)/apt/lists/partial && apt-get update -qq && $< sources > $(ARM64)/sources.list
+	@printf '%s;\n' 'APT::Architecture "arm64"' 'APT::Architectures {"arm64"}' 'Dir::State "$(ARM64)/apt"' 'Dir::State::status "/dev/null"' \
+		'Dir::Cache "$(ARM64)/apt"' 'Dir::Etc::sourcelist "$(ARM64)/sources.list"' 'Dir::Etc::sourceparts "/dev/null"' > $@
+
+$(ARM64)/%.tar: private lists-for := export APT_CONFIG=$(ARM64)/apt.conf;
+$(ARM64)/%.tar: private image-for := --arch arm64 --emulator qemu-aarch64-static
+$(addprefix $(ARM64)/,busybox.tar haproxy.tar attack.tar): | $(ARM64)/apt.conf
+
 # A static program of the examples.
 $(STATIC)/%: go.mod | go
 	@$(GO) build -trimpath -ldflags "-s -w" -o $@ ./examples/checkout/$*
@@ -311,8 +335,8 @@ build/images/web.tar: $(STATIC)/web $(TOOLS)/mkimage | build/images
 build/images/shipper.tar: $(STATIC)/shipper $(TOOLS)/mkimage | build/images
 	@$(TOOLS)/mkimage -o $@ --entrypoint /shipper --user 65532:65532 $<:/shipper
 
-build/images/haproxy.tar: $(TOOLS)/mkimage | build/images
-	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian haproxy=/usr/sbin/haproxy --user 65532:65532 --stop-signal SIGUSR1 \
+build/images/haproxy.tar $(ARM64)/haproxy.tar: $(TOOLS)/mkimage | build/images
+	@$(lists-for) $(call with-lists,$(TOOLS)/mkimage -o $@ $(image-for) --debian haproxy=/usr/sbin/haproxy --user 65532:65532 --stop-signal SIGUSR1 \
 		--entrypoint /usr/sbin/haproxy --cmd=-db --cmd=-f --cmd=/etc/haproxy/haproxy.cfg)
 
 build/images/dnsmasq.tar: $(TOOLS)/mkimage | build/images
@@ -326,13 +350,20 @@ build/images/rsyslog.tar: $(TOOLS)/mkimage | build/images
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --entrypoint /usr/sbin/rsyslogd --cmd=-n --cmd=-iNONE --cmd=-f --cmd=/etc/rsyslog.conf \
 		--debian 'rsyslog=/usr/sbin/rsyslogd:/usr/lib/*/rsyslog/imfile.so:/usr/lib/*/rsyslog/lmnet.so:/usr/lib/*/rsyslog/lmnetstrms.so:/usr/lib/*/rsyslog/lmnsd_ptcp.so:/usr/lib/*/rsyslog/lmtcpclt.so:/usr/lib/*/rsyslog/lmregexp.so')
 
-build/images/busybox.tar: $(TOOLS)/mkimage | build/images
-	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)
+build/images/busybox.tar $(ARM64)/busybox.tar: $(TOOLS)/mkimage | build/images
+	@$(lists-for) $(call with-lists,$(TOOLS)/mkimage -o $@ $(image-for) --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)
 
 # The attackers of integration/promise, for the machine in qemu.
 build/images/attack.tar: $(wildcard integration/attack/*.go) $(TOOLS)/mkimage | build/images
 	@$(GO) build -trimpath -o $(STATIC)/attack ./integration/attack
 	@$(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox $(STATIC)/attack:/attack)
+
+# The same attackers for an arm64 machine, by its own system calls and by those of 32-bit arm.
+$(ARM64)/attack.tar: $(wildcard integration/attack/*.go) $(TOOLS)/mkimage
+	@GOARCH=arm64 $(GO) build -trimpath -o $(ARM64)/attack ./integration/attack
+	@GOARCH=arm $(GO) build -trimpath -o $(ARM64)/attack32 ./integration/attack
+	@$(lists-for) $(call with-lists,$(TOOLS)/mkimage -o $@ $(image-for) --debian busybox-static=/bin/busybox --applets /bin/busybox \
+		$(ARM64)/attack:/attack $(ARM64)/attack32:/attack32)
 
 build/images $(TOOLS):
 	@mkdir -p $@

@@ -1,0 +1,136 @@
+#!/bin/bash
+# arm64.sh - the first example on an arm64 host. `make test-arm64` runs it as root in a throw-away Debian machine without a network.
+# It installs the package, applies the example as the README does, and tries what the door promises, with a control for each
+# refusal. After a reboot it looks again. So the machine boots twice. Each check prints a line, and the last line counts them.
+set -uo pipefail
+
+marks=arm64-marks # passed and failed; beside this script
+
+# The world is a network namespace, one link away.
+world=198.51.100.10 gate=198.51.100.11 world6=2001:db8:51::10 gate6=2001:db8:51::11
+
+# check WHAT WANTED GOT...
+check() {
+  local what=$1 want=$2; shift 2
+  if [ "$*" = "$want" ]; then echo "ok    $what"; echo pass >> $marks; return; fi
+  echo "FAIL  $what: $*, want $want"; echo fail >> $marks
+  return 1
+}
+
+# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
+await() {
+  local what=$1 end=$((300 + $(up))); shift
+  until "$@" > /dev/null 2>&1; do
+    if [ "$(up)" -gt "$end" ]; then
+      check "$what" "in time" "not in 300 s"
+      sallyport status first; systemctl status --no-pager sallyport sallyport-containerd; return 1
+    fi
+    sleep 1
+  done
+  check "$what" yes yes
+}
+up() { cut -d. -f1 /proc/uptime; }
+
+is() { [ "$(sallyport status "$1" --json | jq -r .state)" = "$2" ]; }
+by() { sallyport exec "$1" -- "${@:2}" 2>&1; }
+in_world() { ip netns exec world "$@"; }
+get() { timeout 60 busybox wget -qO- "$1" 2>&1; }
+
+make_world() {
+  ip netns add world
+  ip link add towards type veth peer name eth0 netns world
+  ip addr add $gate/31 dev towards; ip addr add $gate6/64 dev towards nodad; ip link set towards up
+  in_world ip addr add $world/31 dev eth0; in_world ip addr add $world6/64 dev eth0 nodad
+  in_world ip link set lo up; in_world ip link set eth0 up
+  in_world nft -f - << N
+table inet seen {
+  set ports { type inet_service; flags dynamic; }
+  chain arrivals {
+    type filter hook prerouting priority raw
+    ip daddr $world th dport 7000-8999 update @ports { th dport }
+    ip6 daddr $world6 th dport 7000-8999 update @ports { th dport }
+  }
+}
+N
+  mkdir -p /srv/world; echo "a page of the world" > /srv/world/index.html
+  in_world busybox httpd -p 80 -h /srv/world
+  in_world busybox httpd -p 8000 -h /srv/world
+  await "the world has a page" get http://$world/
+  await "and one at a port that no proxy calls" get http://$world:8000/
+}
+
+# arrivals prints the ports at which something arrived since it was last asked.
+arrivals() {
+  in_world nft -j list set inet seen ports | jq -r '[.nftables[].set?.elem? // [] | .[]] | sort | join(" ")'
+  in_world nft flush set inet seen ports
+}
+
+# first: what the README shows of the first group.
+first() {
+  await "$1: the first group runs" is first running
+  check "$1: in, through the ambassador" "hello from behind the door" "$(get http://127.0.0.1:8088/)"
+  check "$1: in from another host" "hello from behind the door" "$(in_world timeout 60 busybox wget -qO- http://$gate:8088/ 2>&1)"
+  check "$1: out, through the ambassador" "a page of the world" "$(by first.web wget -qO- http://127.0.0.1:9001/)"
+  arrivals > /dev/null
+  check "$1: around the ambassador" "wget: can't connect to remote host ($world): Connection refused" "$(by first.web wget -qO- http://$world:8000/)"
+  check "$1: of that nothing arrived" "" "$(arrivals)"
+}
+
+# door: what members send doesn't reach the world, nor the world them. What the ambassador sends does, by the same program.
+# Each way has a port of its own, and the world keeps the ports at which something arrives.
+door() {
+  await "$1: the group with the attackers runs" is door running
+  local program all="7100 7101 7102 7103 7104 7105 7106 7107"
+  for program in /attack /attack32; do
+    arrivals > /dev/null
+    ways door.a $program > /dev/null; check "$1: $program by a member: nothing arrives" "" "$(arrivals)"
+    ways door.p $program > /dev/null; check "$1: $program by the ambassador: all arrives" "$all" "$(arrivals)"
+    check "$1: $program: sockets that the rules don't see" 6 "$(by door.a sh -c "
+      for how in packet sock-packet raw-ip vsock netfilter io_uring; do $program try \$how $world 7002; done" | grep -c '"error":')"
+  done
+  reaches 7000; check "$1: the world calls a member" 1 $?
+  await "$1: the world calls the ambassador" reaches 7001
+}
+ways() {
+  by "$1" sh -c "port=7100; for to in $world $world6; do for how in tcp udp udp-unconnected udplite; do
+    $2 try \$how \$to \$port; port=\$((port + 1)); done; done"
+}
+reaches() { in_world ./attack try tcp $gate "$1" | jq -e 'has("error") | not' > /dev/null; }
+
+first_boot() {
+  check "the machine" "aarch64 arm64" "$(uname -m) $(dpkg --print-architecture)"
+  cp busybox.tar haproxy.tar attack.tar /srv
+  dpkg -i sallyport.deb; check "install" 0 $?
+  check "the service is enabled" enabled "$(systemctl is-enabled sallyport)"
+  check "the service runs" active "$(systemctl is-active sallyport)" || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
+  sallyport doctor; check "doctor" 0 $?
+  sallyport version
+  make_world
+  sallyport apply --var app=oci-archive:/srv/busybox.tar --var proxy=oci-archive:/srv/haproxy.tar --var world=$world:80 first.hcl; check "apply" 0 $?
+  cp arm64.hcl /etc/sallyport/groups.d/
+  first "first boot"
+  sallyport denials first; check "who was refused" 0 $?
+  sallyport status first
+  door "first boot"
+  sync
+  systemctl reboot
+  sleep 600
+}
+
+after_the_reboot() {
+  check "after a reboot the service runs" active "$(systemctl is-active sallyport)"
+  make_world
+  first "after a reboot"
+  door "after a reboot"
+  sallyport rm first arm64.hcl; check "rm" 0 $?
+  dpkg -P sallyport; check "purge" 0 $?
+}
+
+case $VMHOST_BOOT in
+1) first_boot ;;
+2) after_the_reboot ;;
+*) check "boots" 2 "$VMHOST_BOOT" ;;
+esac
+journalctl --no-pager -b -u sallyport -u sallyport-containerd | grep -E 'level=(WARN|ERROR)' | tail -8
+echo "arm64: $(grep -c pass $marks) passed, $(grep -c fail $marks) failed"
+! grep -q fail $marks
