@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,12 +15,21 @@ import (
 
 // fakeBounds are the bounds of one volume. Each look is a count of its own, unless counted is set.
 type fakeBounds struct {
+	mu      sync.Mutex
 	used    int64
 	hard    bool
 	counted time.Time
 }
 
+func (f *fakeBounds) use(bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = bytes
+}
+
 func (f *fakeBounds) Look(_ context.Context, want *spec.Group) ([]host.Bound, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	at := f.counted
 	if at.IsZero() {
 		at = time.Now()
@@ -48,7 +58,7 @@ const look = 10 * time.Second // of one look at bounds to the next
 
 func TestAPassedBoundEndsTheGroup(t *testing.T) {
 	withBounds(t, func(t *testing.T, h *harness, b *fakeBounds) {
-		b.used = 2 << 20
+		b.use(2 << 20)
 		h.wait(look)
 		if st := h.status("shop"); st.State != group.Running || len(st.Bounds) != 1 || !st.Bounds[0].Passed() {
 			t.Fatalf("passed once: %s, %+v", st.State, st.Bounds)
@@ -67,7 +77,7 @@ func TestAPassedBoundEndsTheGroup(t *testing.T) {
 			h.host.Reboot()
 			h.begin()
 		}
-		b.used = 1 << 20 // an operator makes room
+		b.use(1 << 20) // an operator makes room
 		if err := h.keeper.Start(context.Background(), "shop", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -89,13 +99,13 @@ func TestAStartForgetsPassedBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withBounds(t, func(t *testing.T, h *harness, b *fakeBounds) {
-				b.used = 2 << 20
+				b.use(2 << 20)
 				h.wait(2 * look)
-				b.used = 1
+				b.use(1)
 				if err := again(h); err != nil {
 					t.Fatal(err)
 				}
-				b.used = 2 << 20
+				b.use(2 << 20)
 				h.wait(look)
 				if st := h.status("shop"); st.State != group.Running {
 					t.Errorf("%s, error %q", st.State, st.Error)
@@ -117,7 +127,9 @@ func TestBoundsThatEndNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withBounds(t, func(t *testing.T, h *harness, b *fakeBounds) {
+				b.mu.Lock()
 				set(b)
+				b.mu.Unlock()
 				h.wait(10 * look)
 				if st := h.status("shop"); st.State != group.Running || len(st.Bounds) != 1 {
 					t.Errorf("%s, error %q, %+v", st.State, st.Error, st.Bounds)
@@ -128,9 +140,9 @@ func TestBoundsThatEndNothing(t *testing.T) {
 	t.Run("between, it was less", func(t *testing.T) {
 		withBounds(t, func(t *testing.T, h *harness, b *fakeBounds) {
 			for range 5 {
-				b.used = 2 << 20
+				b.use(2 << 20)
 				h.wait(look)
-				b.used = 1
+				b.use(1)
 				h.wait(look)
 			}
 			if st := h.status("shop"); st.State != group.Running {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,17 +20,32 @@ import (
 // keeps nothing from starting.
 func TestWantOutput(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
+		var mu sync.Mutex
 		var asked []spec.Output // of web, without repetitions
 		var full error
+		begin := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked, full = nil, err
+		}
+		soFar := func() []spec.Output {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(asked)
+		}
 		h.end()
 		h.config = func(c *keeper.Config) {
 			c.WantOutput = func(g *spec.Group) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if o := g.Container("web").Output; full == nil && (len(asked) == 0 || asked[len(asked)-1] != o) {
 					asked = append(asked, o)
 				}
 				return full
 			}
 			c.Before = func(_ string, s plan.Step) {
+				mu.Lock()
+				defer mu.Unlock()
 				if s.Kind == plan.Create && full == nil && len(asked) == 0 {
 					t.Error("containers are created before what is asked for is passed on")
 				}
@@ -49,31 +65,31 @@ func TestWantOutput(t *testing.T) {
 		h.end()
 		h.begin()
 		want := []spec.Output{{Size: 2 << 20}, {Size: 3 << 20, Journal: true}}
-		if diff := cmp.Diff(want, asked); diff != "" {
+		if diff := cmp.Diff(want, soFar()); diff != "" {
 			t.Errorf("asked (-want +got):\n%s", diff)
 		}
-		asked = nil
+		begin(nil)
 		h.mustApply("shop.hcl", shop)
 		h.did()
-		if diff := cmp.Diff([]spec.Output{{}}, asked); diff != "" {
+		if diff := cmp.Diff([]spec.Output{{}}, soFar()); diff != "" {
 			t.Errorf("asked without the block (-want +got):\n%s", diff)
 		}
-		full = errors.New("no space left on device")
+		begin(errors.New("no space left on device"))
 		h.mustApply("shop.hcl", with(`split = true`))
 		if st := h.status("shop"); st.State != group.Running {
 			t.Errorf("on a full disk: %s, %s", st.State, st.Error)
 		}
-		asked, full = nil, nil
+		begin(nil)
 		h.wait(removalDelay + 30e9)
-		if diff := cmp.Diff([]spec.Output{{Split: true}}, asked); diff != "" {
+		if diff := cmp.Diff([]spec.Output{{Split: true}}, soFar()); diff != "" {
 			t.Errorf("with space again (-want +got):\n%s", diff)
 		}
-		asked = nil
+		begin(nil)
 		if err := h.keeper.Remove(t.Context(), "shop", func(string) {}); err != nil {
 			t.Fatal(err)
 		}
-		if len(asked) > 0 {
-			t.Errorf("asked for a group that is to be gone: %s", fmt.Sprint(asked))
+		if got := soFar(); len(got) > 0 {
+			t.Errorf("asked for a group that is to be gone: %s", fmt.Sprint(got))
 		}
 	})
 }
