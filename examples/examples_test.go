@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -130,7 +131,7 @@ func TestImagesAreBuiltByMake(t *testing.T) {
 		for _, g := range parse(t, path) {
 			for _, c := range g.Containers {
 				image, ok := strings.CutPrefix(c.Image, "oci-archive:"+filepath.Dir(home)+"/")
-				if !ok || !strings.Contains(string(makefile), "\n"+image+":") {
+				if !ok || !regexp.MustCompile(`(?m)^(\S+ )*`+regexp.QuoteMeta(image)+`[ :]`).Match(makefile) {
 					t.Errorf("%s: image %s of %s has no rule in the Makefile", path, c.Image, c.Name)
 				}
 			}
