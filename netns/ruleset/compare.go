@@ -88,7 +88,9 @@ func HasSet(conn *Conn, table, set string) (bool, error) {
 }
 
 // compare reads the table at a generation, or recalls it. A table that looks as wanted is as
-// wanted, whatever other tables did meanwhile. One that looks different is read again.
+// wanted, whatever other tables did meanwhile. One that looks different is read again: the kernel
+// gives the tables their new generation before it takes what is deleted out of its lists, and a
+// list that is read in between may lack entries without a sign of it.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 	f, err = netns.Dump(func() (f finding, err error) {
 		if at, err = conn.Generation(); err != nil {
@@ -97,7 +99,9 @@ func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 		if known, ok := recall(at, t.Name); ok {
 			f, err = compareKnown(conn, known, t)
 		} else {
-			f, err = compareAll(conn, t)
+			for look := 0; look < 2 && err == nil && f.likeness != same; look++ {
+				f, err = compareAll(conn, t)
+			}
 		}
 		if err == nil && f.likeness == same {
 			return f, nil
