@@ -69,8 +69,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("a layer that nothing can be written to has %d bytes", c.Bytes)
 		}
 	}
-	// The output is the container's, and what the group's file asks for it.
-	if kinds[host.LayerConsumer] != 1 || kinds[host.OutputConsumer] != 2 || kinds[host.MemoryConsumer] != 1 || len(usage.Unknown) > 0 ||
+	if kinds[host.LayerConsumer] != 1 || kinds[host.OutputConsumer] != 1 || kinds[host.MemoryConsumer] != 1 || len(usage.Unknown) > 0 ||
 		len(usage.Images.All) != 1 || usage.Images.All[0].Names[0] != image || usage.Images.All[0].Own < 256<<10 {
 		t.Errorf("df has %+v", usage)
 	}

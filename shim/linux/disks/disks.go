@@ -119,7 +119,7 @@ func consumers(ctx context.Context, l layout.Layout, layers func(context.Context
 // layers, which gets ctx; the rest is listed all the same.
 func find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]host.Layer, error)) (all []candidate, err error) {
 	add := func(c host.Consumer, without ...string) { all = append(all, candidate{c, without}) }
-	for _, path := range glob(l.LogDir, "*", "*") {
+	for _, path := range glob(l.LogDir, "*", "[^.]*") {
 		add(outputAt(path))
 	}
 	runtimes := []string{filepath.Join(l.StateDir, "containerd")} // a private one
