@@ -1,7 +1,7 @@
 group "door" {
   app "a" {
     image   = "oci-archive:/srv/attack.tar"
-    command = ["/attack", "listen", "7000"]
+    command = ["/attack", "listen", "7002"] # a published port is the ambassador's
     stop { timeout = "1s" }
   }
   ambassador "p" {
