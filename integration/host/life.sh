@@ -103,7 +103,7 @@ bounded() {
   ./bin/sallyport daemon --root $at --containerd private >> /var/log/bounded.log 2>&1 & pid=$!
   await "its next daemon answers" own_answers
   check "the bounds after that" "67108864 true 67108864 true" "$(own status full --json | jq -r '[.bounds[] | .size, .hard] | join(" ")')"
-  own rm --volumes full other; check "rm of bounded groups" 0 $?
+  own rm --volumes bounded.hcl; check "rm of bounded groups" 0 $?
   kill "$pid"; wait "$pid" 2> /dev/null
   umount $at; check "umount" 0 $?
 }
