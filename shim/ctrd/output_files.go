@@ -54,7 +54,7 @@ func prepareOutput(l layout.Layout, group *spec.Group, c spec.Container) (stdout
 }
 
 // shareOutput makes a group's log folder readable by all of a container's users, or no longer. The
-// files that are there get their mode too, whatever the umask was of who made them.
+// files that are there get their mode too. A umask may have given them another.
 func shareOutput(dir string, shared bool) error {
 	if !shared {
 		return os.Chmod(dir, logFolderMode)

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What two images share is counted once, whatever refers to it and how often.
+// What two images share is counted once, however many names refer to it.
 func TestDivide(t *testing.T) {
 	parts := map[string]part{
 		"one": {1, []string{"base", "top1", "absent"}}, "top1": {10, []string{"base"}},

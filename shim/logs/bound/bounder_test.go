@@ -171,7 +171,7 @@ func TestRests(t *testing.T) {
 	}
 }
 
-// Each byte has a time that is right to within a second, whatever the pace of the writer is.
+// Each byte has a time that is right to within a second, at any pace of the writer.
 func TestMarksTimes(t *testing.T) {
 	for _, pace := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second} {
 		t.Run(pace.String(), func(t *testing.T) {
