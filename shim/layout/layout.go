@@ -54,6 +54,10 @@ func (l Layout) ErrLogPath(group, container string) string {
 	return filepath.Join(l.LogDir, group, container+".err.log")
 }
 
+// RemovedOutput is the name of the folder, in the LogDir, with the output of removed groups. It has
+// a folder GROUP@SECONDS for each: when it was removed, since 1970.
+const RemovedOutput = ".removed"
+
 // EventsDir returns the folder of the journal.
 func (l Layout) EventsDir() string { return filepath.Join(l.StateDir, "events") }
 

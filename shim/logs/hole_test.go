@@ -120,7 +120,7 @@ func TestFollowMisses(t *testing.T) {
 	}
 }
 
-// Whatever is freed while it is read: lines are whole and in their order, and all bytes are
+// Output is freed while it is read. Lines are whole and in their order, and all bytes are
 // counted.
 func TestFreedWhileRead(t *testing.T) {
 	d := newFolder(t)

@@ -147,16 +147,12 @@ func find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]
 	return all, err
 }
 
-// removedOutput is the folder, below that of all output, with the output of removed groups. It has
-// folders such as GROUP@SECONDS.
-const removedOutput = ".removed"
-
 // outputAt returns the consumer for a file of output, or for a folder with that of a removed group.
 // A container's name has no dot.
 func outputAt(path string) host.Consumer {
 	folder, base := filepath.Base(filepath.Dir(path)), filepath.Base(path)
 	c := host.Consumer{Kind: host.OutputConsumer, Group: folder, Path: path}
-	if folder == removedOutput {
+	if folder == layout.RemovedOutput {
 		c.Group, _, _ = strings.Cut(base, "@")
 		c.Removed = true
 		return c

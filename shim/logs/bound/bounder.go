@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/times"
 )
 
@@ -229,7 +230,7 @@ func (b *Bounder) scanFolders(now time.Time, late bool) {
 	for _, entry := range entries {
 		path := filepath.Join(b.cfg.LogDir, entry.Name())
 		switch {
-		case entry.Name() == RemovedDir:
+		case entry.Name() == layout.RemovedOutput:
 			b.removedWatch, _ = b.events.watch(path, structure)
 		case entry.IsDir() && !strings.HasPrefix(entry.Name(), "."):
 			there[entry.Name()] = true

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/times"
 )
 
@@ -313,7 +314,7 @@ func TestTotal(t *testing.T) {
 	for i, size := range []int{mib / 2, 3 * mib, 8 * mib} {
 		write(t, filepath.Join(dir, "shop", fmt.Sprintf("app%d.log", i)), size)
 	}
-	old, newer := filepath.Join(dir, RemovedDir, "shop@1799999000"), filepath.Join(dir, RemovedDir, "shop@1799999100")
+	old, newer := filepath.Join(dir, layout.RemovedOutput, "shop@1799999000"), filepath.Join(dir, layout.RemovedOutput, "shop@1799999100")
 	write(t, filepath.Join(old, "app.log"), 2*mib)
 	write(t, filepath.Join(newer, "app.log"), 2*mib)
 	there := func(path string) bool { _, err := os.Stat(path); return err == nil }
@@ -365,8 +366,8 @@ func TestLittleRoom(t *testing.T) {
 
 func TestExpires(t *testing.T) {
 	dir := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(dir, RemovedDir, "not ours"), 0o750))
-	path := filepath.Join(dir, RemovedDir, "shop@1800000000")
+	must(t, os.MkdirAll(filepath.Join(dir, layout.RemovedOutput, "not ours"), 0o750))
+	path := filepath.Join(dir, layout.RemovedOutput, "shop@1800000000")
 	d := newDesk(t, dir, Settings{Size: mib, Removed: time.Hour})
 	d.step(true)
 	write(t, filepath.Join(path, "web.log"), 100) // the daemon renames it to there
@@ -386,7 +387,7 @@ func TestExpires(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Error("removed output stays", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, RemovedDir, "not ours")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, layout.RemovedOutput, "not ours")); err != nil {
 		t.Error(err)
 	}
 }
@@ -508,7 +509,7 @@ func TestTurnOver(t *testing.T) {
 	must(t, os.Truncate(path, largest+1))
 	write(t, path, 100)
 	must(t, TurnOver(path, now))
-	to := filepath.Join(dir, RemovedDir, "shop@1800000000")
+	to := filepath.Join(dir, layout.RemovedOutput, "shop@1800000000")
 	for _, name := range []string{"web.log", "web.times"} {
 		if _, err := os.Stat(filepath.Join(to, name)); err != nil {
 			t.Error(err)

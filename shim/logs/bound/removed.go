@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 // A removed is the output of a group that was removed.
@@ -23,7 +25,7 @@ type removed struct {
 func (b *Bounder) scanRemoved() {
 	b.removedStale = false
 	b.removed = nil
-	dir := filepath.Join(b.cfg.LogDir, RemovedDir)
+	dir := filepath.Join(b.cfg.LogDir, layout.RemovedOutput)
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
 		_, seconds, _ := strings.Cut(entry.Name(), "@")

@@ -20,9 +20,6 @@ const (
 	// SettingsFile is the name of the file with the [Settings] in the folder of all output. A
 	// group's folder has a file of that name too: see [wanted.FileName].
 	SettingsFile = ".output.json"
-	// RemovedDir is the name of the folder with the output of removed groups, which is in the
-	// folder of all output. Each entry is a folder GROUP@SECONDS: when it was removed, since 1970.
-	RemovedDir = ".removed"
 
 	version     = 1       // of the settings' files
 	maxSettings = 1 << 20 // bytes of such a file

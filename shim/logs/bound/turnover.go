@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/times"
 )
 
@@ -37,7 +38,7 @@ func TurnOver(logPath string, now time.Time) error {
 
 func moveAway(logPath string, now time.Time) error {
 	group := filepath.Dir(logPath)
-	to := filepath.Join(filepath.Dir(group), RemovedDir, filepath.Base(group)+"@"+strconv.FormatInt(now.Unix(), 10))
+	to := filepath.Join(filepath.Dir(group), layout.RemovedOutput, filepath.Base(group)+"@"+strconv.FormatInt(now.Unix(), 10))
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return err
 	}

@@ -10,15 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
 const (
 	// DefaultSocket is where systemd's journal takes entries.
 	DefaultSocket = "/run/systemd/journal/socket"
-	// removedDir is the folder with the output of removed groups, each in a folder GROUP@SECONDS.
-	// What was not sent before a group was removed is sent from there.
-	removedDir = ".removed"
 
 	defaultEvery   = time.Second
 	defaultUnended = 5 * time.Second
@@ -132,9 +130,10 @@ func (f *forwarder) pass(ctx context.Context) (more bool) {
 	return more
 }
 
-// outputs returns the files to forward, in an order that stays the same.
+// outputs returns the files to forward, in an order that stays the same. What was not sent before a
+// group was removed is among them.
 func (f *forwarder) outputs() (all []output) {
-	for _, dir := range append(folders(f.cfg.LogDir), folders(filepath.Join(f.cfg.LogDir, removedDir))...) {
+	for _, dir := range append(folders(f.cfg.LogDir), folders(filepath.Join(f.cfg.LogDir, layout.RemovedOutput))...) {
 		group, _, _ := strings.Cut(filepath.Base(dir), "@")
 		asked := wanted.Read(dir)
 		for _, name := range slices.Sorted(maps.Keys(asked)) {

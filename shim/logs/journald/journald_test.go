@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
@@ -148,10 +149,10 @@ func TestAnotherFile(t *testing.T) {
 func TestRemovedGroup(t *testing.T) {
 	d, j := newFolder(t, asked), newJournal(t)
 	d.print("shop", "web.log", "last words\n")
-	if err := os.Mkdir(filepath.Join(d.dir, removedDir), 0o750); err != nil {
+	if err := os.Mkdir(filepath.Join(d.dir, layout.RemovedOutput), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(filepath.Join(d.dir, "shop"), filepath.Join(d.dir, removedDir, "shop@1764448800")); err != nil {
+	if err := os.Rename(filepath.Join(d.dir, "shop"), filepath.Join(d.dir, layout.RemovedOutput, "shop@1764448800")); err != nil {
 		t.Fatal(err)
 	}
 	d.want("shop", asked)
@@ -238,7 +239,7 @@ func TestFreedHead(t *testing.T) {
 	}
 }
 
-// Whatever is freed while lines are sent: a line is whole or missed, and all bytes are one of both.
+// Output is freed while lines are sent. A line is whole or missed, and all bytes are one of both.
 func TestFreedMeanwhile(t *testing.T) {
 	const line, lines = "line %06d of a program that prints without end 0123456789abcdef\n", 40000
 	d, j := newFolder(t, asked), newJournal(t)

@@ -23,10 +23,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// Folder is the folder in the log folder with the output of removed groups.
-const Folder = ".removed"
+	"github.com/sallyport/sallyport/shim/layout"
+)
 
 // endingFile marks, in a group's log folder, that the group is being removed.
 const endingFile = ".ending"
@@ -93,7 +92,7 @@ func (l Logs) Retire(group string) error {
 }
 
 func (l Logs) move(group, dir string) error {
-	if err := os.Mkdir(filepath.Join(l.Dir, Folder), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(filepath.Join(l.Dir, layout.RemovedOutput), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	now := time.Now
@@ -106,7 +105,7 @@ func (l Logs) move(group, dir string) error {
 	}
 	// Later than the one before, also within a second and after the clock was set back.
 	at := max(now().Unix(), latest.At.Unix()+1)
-	return os.Rename(dir, filepath.Join(l.Dir, Folder, group+"@"+strconv.FormatInt(at, 10)))
+	return os.Rename(dir, filepath.Join(l.Dir, layout.RemovedOutput, group+"@"+strconv.FormatInt(at, 10)))
 }
 
 // hasOutput reports whether a log folder has a file that is not empty, but for files that begin
@@ -124,7 +123,7 @@ func hasOutput(dir string) bool {
 
 // List returns the output of all removed groups, the latest first.
 func (l Logs) List() ([]Output, error) {
-	entries, err := os.ReadDir(filepath.Join(l.Dir, Folder))
+	entries, err := os.ReadDir(filepath.Join(l.Dir, layout.RemovedOutput))
 	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("list the output of removed groups: %w", err)
 	}
@@ -135,7 +134,7 @@ func (l Logs) List() ([]Output, error) {
 		if !ok || err != nil || at < 0 || !groupName.MatchString(group) {
 			continue
 		}
-		all = append(all, Output{group, time.Unix(at, 0), filepath.Join(l.Dir, Folder, e.Name())})
+		all = append(all, Output{group, time.Unix(at, 0), filepath.Join(l.Dir, layout.RemovedOutput, e.Name())})
 	}
 	slices.SortFunc(all, func(a, b Output) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Group, b.Group)) })
 	return all, nil

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/layout"
 )
 
 var noon = time.Unix(1_790_000_000, 0)
@@ -155,7 +157,7 @@ func TestRootRetireOnAFullDisk(t *testing.T) {
 	}()
 	l := Logs{Dir: dir}
 	l.write(t, "web/app.log", "web/proxy.log")
-	if err := os.Mkdir(filepath.Join(dir, Folder), 0o700); err == nil {
+	if err := os.Mkdir(filepath.Join(dir, layout.RemovedOutput), 0o700); err == nil {
 		t.Fatal("the disk is not full, so this test shows nothing")
 	}
 	if err := l.SetEnding("web", true); err == nil {
