@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/logs/journald"
+	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
 // outputFlags are the daemon's. It writes them down for the process that bounds the output, which
@@ -131,7 +134,29 @@ func checkOutput(ctx context.Context, l layout.Layout) (string, error) {
 	case err != nil:
 		return "", &note{text: found + ". " + l.LogDir + " takes no new file: " + err.Error(), hint: "see the line of the disks"}
 	}
+	if err := journalMissing(l, journald.DefaultSocket); err != nil {
+		return "", err
+	}
 	return found, nil
+}
+
+// journalMissing returns a note if a group asks for systemd's journal, and none takes entries at
+// the socket.
+func journalMissing(l layout.Layout, socket string) error {
+	if _, err := os.Stat(socket); err == nil {
+		return nil
+	}
+	files, _ := filepath.Glob(l.LogPath("*", "*"))
+	for _, file := range files {
+		group, container, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(file, l.LogDir+"/"), ".log"), "/")
+		if wanted.Read(filepath.Dir(file))[container].Journal {
+			return &note{
+				text: fmt.Sprintf("%s.%s asks for the journal, and there is none at %s: its output waits, and goes when its size is reached", group, container, socket),
+				hint: "start systemd-journald, or take \"journal\" out of its output block",
+			}
+		}
+	}
+	return nil
 }
 
 // unbounded is the error for output that no process bounds. Without a daemon nothing is wrong yet.
