@@ -114,7 +114,9 @@ func (c *Client) removeInRuntime(ctx context.Context, runtime string) error {
 	return nil
 }
 
-// removeBundle removes a bundle and its work folder. It doesn't follow what is mounted in it.
+// removeBundle removes a bundle and its work folder. It doesn't follow what is mounted as its root
+// file system. That folder may have entries: a runtime that was cut off made its mount points in it
+// after the clean-up had unmounted it.
 func removeBundle(bundle string) error {
 	work, err := os.Readlink(filepath.Join(bundle, "work"))
 	if err == nil && filepath.IsAbs(work) && filepath.Base(work) == filepath.Base(bundle) {
@@ -126,7 +128,8 @@ func removeBundle(bundle string) error {
 	if err := mount.UnmountAll(rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("unmount %s: %w", rootfs, err)
 	}
-	if err := os.Remove(rootfs); err != nil && !errors.Is(err, os.ErrNotExist) { // never what is mounted there
+	// Only what is not mounted can be renamed, and after that nothing can be mounted at its path.
+	if err := os.Rename(rootfs, filepath.Join(bundle, "unmounted")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(bundle)

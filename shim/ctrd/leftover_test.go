@@ -57,6 +57,16 @@ func TestRootLeftover(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{"a bundle whose root file system, unmounted, has mount points", func(t *testing.T, r *harness, s *server) {
+			bundle := r.c.leftover("g.web").bundle
+			r.removeAll()
+			if err := os.MkdirAll(filepath.Join(bundle, "rootfs", "dev", "pts"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(bundle, "rootfs", "resolv.conf"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
 	}
 	archive := busyboxArchive(t)
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
@@ -84,6 +94,35 @@ func TestRootLeftover(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What is mounted as a bundle's root file system keeps its files.
+func TestRootRemoveBundle(t *testing.T) {
+	dir := ctrdtest.ShortDir(t)
+	kept, bundle := filepath.Join(dir, "kept", "file"), filepath.Join(dir, "g.web")
+	rootfs := filepath.Join(bundle, "rootfs")
+	for _, folder := range []string{filepath.Dir(kept), filepath.Join(rootfs, "proc")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(kept, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // one over the other
+		if err := unix.Mount(filepath.Dir(kept), rootfs, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeBundle(bundle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(bundle); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the bundle is still there: %v", err)
+	}
 }
 
 // If containerd's own folders can't be known, the hint is to restart containerd, and that helps.

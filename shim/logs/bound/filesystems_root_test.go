@@ -188,7 +188,7 @@ func allocated(path string) int64 {
 
 // The limit holds at full speed on each file system, and the newest bytes are all there.
 func TestRootFileSystems(t *testing.T) {
-	const limit = 8 << 20
+	const limit = 50 << 20
 	for _, kind := range []string{"tmpfs", "ext4", "xfs", "btrfs", "overlay"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := mountFileSystem(t, kind, 600<<20)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestPause(t *testing.T) {
-	const limit = 8 << 20
+	const limit = 50 << 20
 	for _, tt := range []struct {
 		name      string
 		allocated int64
@@ -35,7 +35,7 @@ func TestPause(t *testing.T) {
 // What comes at full speed until the next look, and until it is 2 ms late, stays within 1.1.
 func TestPauseHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.Int64Range(8<<20, 1<<40).Draw(t, "limit")
+		limit := rapid.Int64Range(50<<20, 1<<40).Draw(t, "limit")
 		allocated := limit + rapid.Int64Range(-limit, limit/trimAt).Draw(t, "beyond")
 		rate := rapid.Float64Range(0, fullSpeed).Draw(t, "rate")
 		d := pause(room(limit, allocated), rate) + 2*time.Millisecond
