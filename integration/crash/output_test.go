@@ -19,7 +19,7 @@ import (
 const (
 	outputLimit = 50 << 20
 	outputLines = 2_000_000 // of all printers together
-	outputLine  = 300     // bytes of each
+	outputLine  = 300       // bytes of each
 )
 
 // printers is a group of three that print numbered lines at full speed, and then rest.
