@@ -88,7 +88,7 @@ func HasSet(conn *Conn, table, set string) (bool, error) {
 }
 
 // compare reads the table at a generation, or recalls it. A table that looks as wanted is as
-// wanted, whatever other tables did meanwhile. One that looks different is read again: the kernel
+// wanted: changes of other tables don't count. One that looks different is read again: the kernel
 // gives the tables their new generation before it takes what is deleted out of its lists, and a
 // list that is read in between may lack entries without a sign of it.
 func compare(conn *Conn, t Table) (f finding, at Generation, err error) {

@@ -18,7 +18,7 @@ func (k *Keeper) Restart(ctx context.Context, group, container string, progress 
 	if err := k.restart(group, container, waiter); err != nil {
 		return err
 	}
-	return k.waitGroups(ctx, []string{group}, waiter, progress)
+	return k.waitAccepted(ctx, []string{group}, waiter, progress, "goes on restarting")
 }
 
 func (k *Keeper) restart(name, container string, waiter *runner.Waiter) error {

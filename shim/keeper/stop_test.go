@@ -206,6 +206,8 @@ func TestFailingChangesCount(t *testing.T) {
 		{"start", "create web", "group shop stays started: create web (app): create web: boom",
 			func(h *harness) error { _, err := h.stop("shop"); return err },
 			func(h *harness) error { return h.start("shop") }, false},
+		{"restart", "create web", "group shop goes on restarting: create web (app): create web: boom", nil,
+			func(h *harness) error { return h.keeper.Restart(context.Background(), "shop", "", nil) }, false},
 		{"stop", "stop web", "group shop stays stopped: stop web (app): stop web: boom", nil,
 			func(h *harness) error { _, err := h.stop("shop"); return err }, true},
 		{"rm", "stop web", "group shop stays removed: stop web (app): stop web: boom", nil,

@@ -60,8 +60,8 @@ func bind(source, destination, access string) specs.Mount {
 }
 
 // createTmpfs has docker's options: no devices, no setuid, and no programs unless the file wants
-// them. Before version 1.2 runc gives a tmpfs the mode of the folder that it covers, whatever the
-// options are. So each one covers an empty folder that has its mode.
+// them. Before version 1.2 runc gives a tmpfs the mode of the folder that it covers, and
+// ignores the option. So each one covers an empty folder that has its mode.
 func createTmpfs(t spec.Tmpfs, uid, gid int, mode uint32) specs.Mount {
 	options := []string{"nosuid", "nodev"}
 	if !t.Exec {
