@@ -34,10 +34,10 @@ var (
 const ordersOnOneMachine = 10
 
 // TestRandomOrders does things to a daemon in random orders: it fills the disk, damages a file of
-// the state, kills the daemon, stops, starts, applies and removes groups, and frees the disk. In
-// the end, with a free disk and another daemon, the world equals the files, which are those of the
-// commands that were accepted. Each command that was refused did nothing. An order is repeated with
-// the same seed, from the environment, and its number.
+// the state, kills the daemon, stops, starts, restarts, applies and removes groups, and frees the
+// disk. In the end, with a free disk and another daemon, the world equals the files, which are
+// those of the commands that were accepted. Each command that was refused did nothing. An order is
+// repeated with the same seed, from the environment, and its number.
 func TestRandomOrders(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -173,7 +173,7 @@ func (o *orders) step(rnd *rand.Rand) {
 	files := slices.Sorted(maps.Keys(orderFiles))
 	one, two, kind, nth := files[rnd.IntN(len(files))], files[rnd.IntN(len(files))], rnd.IntN(len(damageNames)), rnd.IntN(1000)
 	group := orderFiles[one][nth%len(orderFiles[one])]
-	switch rnd.IntN(16) {
+	switch rnd.IntN(17) {
 	case 0:
 		o.fillBytes()
 	case 1:
@@ -198,6 +198,8 @@ func (o *orders) step(rnd *rand.Rand) {
 		o.stop(group)
 	case 13:
 		o.start(group)
+	case 14:
+		o.accepted("restart", group)
 	default:
 		o.remove(one)
 	}
@@ -295,7 +297,7 @@ func (o *orders) try(args ...string) (back []string, ok bool) {
 }
 
 // counts matches the error of a command that counts, and is not done yet or did not do well.
-var counts = regexp.MustCompile(` started and is | stays (started|stopped|removed): `)
+var counts = regexp.MustCompile(` started and is | stays (started|stopped|removed): | goes on restarting: `)
 
 // takenBack matches the lines of an apply about the files that it takes back.
 var takenBack = regexp.MustCompile(`(\w+)\.hcl: (?:removed again|put back)`)
@@ -306,7 +308,7 @@ func fileOfArgs(args []string) string {
 	switch args[0] {
 	case "rm":
 		return strings.TrimSuffix(last, ".hcl")
-	case "stop", "start":
+	case "stop", "start", "restart":
 		return fileOf(last)
 	}
 	return ""
