@@ -77,7 +77,7 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	lock, err := bound.Lock(l.LogDir)
 	if errors.Is(err, bound.ErrHeld) {
-		return unmet("end that one first", "%w: process %d, in %s", bound.ErrHeld, holderOf(l), l.LogDir)
+		return unmet("end that one first", "%w: %s, in %s", bound.ErrHeld, processText(holderOf(l)), l.LogDir)
 	}
 	if err != nil {
 		return err
@@ -112,6 +112,15 @@ func holderOf(l layout.Layout) int {
 	return pid
 }
 
+// processText names a process. One of another namespace, and one that only took over the lock of
+// its parent, can't be found.
+func processText(pid int) string {
+	if pid == 0 {
+		return "one that can't be found"
+	}
+	return fmt.Sprintf("process %d", pid)
+}
+
 // checkOutput looks for the process that bounds the output.
 func checkOutput(ctx context.Context, l layout.Layout) (string, error) {
 	pid, err := bound.Holder(l.LogDir)
@@ -123,6 +132,9 @@ func checkOutput(ctx context.Context, l layout.Layout) (string, error) {
 	}
 	if pid == 0 {
 		return "", unbounded(ctx, l)
+	}
+	if !boundsOutput(pid) {
+		return "", unmet("end that one first", "no process bounds it: process %d, which is no \"sallyport output\", holds a lock on %s", pid, l.LogDir)
 	}
 	found := fmt.Sprintf("process %d bounds it", pid)
 	switch err := bound.CanFree(l.LogDir); {

@@ -72,8 +72,9 @@ func (o outputProcess) once(ctx context.Context) error {
 		return err
 	}
 	var cmd *exec.Cmd
+	logged := int64(0) // the size of its log before it started
 	if pid == 0 {
-		if cmd, err = o.start(); err != nil {
+		if cmd, logged, err = o.start(); err != nil {
 			return err
 		}
 		pid = cmd.Process.Pid
@@ -85,7 +86,14 @@ func (o outputProcess) once(ctx context.Context) error {
 	process := os.NewFile(uintptr(pidfd), "pidfd")
 	defer process.Close()
 	if cmd == nil {
+		// By now the number may be that of another process, and any program may hold the lock.
+		if now, err := bound.Holder(o.layout.LogDir); now != pid {
+			return errors.Join(err, fmt.Errorf("process %d ended", pid))
+		}
 		if !sameProgram(pid) {
+			if !boundsOutput(pid) {
+				return fmt.Errorf("process %d holds a lock on %s, and is no \"sallyport output\"", pid, o.layout.LogDir)
+			}
 			o.log.Info("an earlier version bounds the output, replacing it", "pid", pid)
 			return o.end(process, pid)
 		}
@@ -101,22 +109,26 @@ func (o outputProcess) once(ctx context.Context) error {
 		return fmt.Errorf("process %d ended", pid)
 	}
 	_ = cmd.Wait()
-	return fmt.Errorf("process %d: %s: %s", pid, cmd.ProcessState, lastLineOf(o.logPath()))
+	return fmt.Errorf("process %d: %s%s", pid, cmd.ProcessState, lastErrorIn(o.logPath(), logged))
 }
 
 // start starts a process in a session of its own, so that what is meant for the daemon's terminal
 // doesn't reach it. Its output goes to a file: a pipe would break with the daemon.
-func (o outputProcess) start() (*exec.Cmd, error) {
+// logged is the size of that file before.
+func (o outputProcess) start() (cmd *exec.Cmd, logged int64, err error) {
 	path := o.logPath()
 	if info, err := os.Stat(path); err == nil && info.Size() > outputLogCap {
 		_ = os.Truncate(path, 0)
 	}
 	output, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer output.Close()
-	cmd := exec.Command(program, "output", "--run-dir", o.layout.RunDir, "--log-dir", o.layout.LogDir)
+	if info, err := output.Stat(); err == nil {
+		logged = info.Size()
+	}
+	cmd = exec.Command(program, "output", "--run-dir", o.layout.RunDir, "--log-dir", o.layout.LogDir)
 	cmd.Args[0], cmd.Dir = "sallyport", "/"
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "NOTIFY_SOCKET=") || strings.HasPrefix(kv, "WATCHDOG_")
@@ -124,10 +136,10 @@ func (o outputProcess) start() (*exec.Cmd, error) {
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the process that bounds the output: %w", err)
+		return nil, 0, fmt.Errorf("start the process that bounds the output: %w", err)
 	}
 	o.log.Info("started the process that bounds the output", "pid", cmd.Process.Pid)
-	return cmd, nil
+	return cmd, logged, nil
 }
 
 // end ends the process and waits for its end.
@@ -171,12 +183,26 @@ func sameProgram(pid int) bool {
 	return err == nil && os.SameFile(mine, its)
 }
 
-// lastLineOf returns the last line of a short file.
-func lastLineOf(path string) string {
+// boundsOutput reports whether a process is "sallyport output", of any version.
+func boundsOutput(pid int) bool {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args := strings.Split(string(line), "\x00")
+	return filepath.Base(args[0]) == "sallyport" && slices.Contains(args, "output")
+}
+
+// lastErrorIn returns the last error in a log after an offset, to be added to a text. It is empty
+// if there is none. A hint has a line of its own, and so has the trace of a panic.
+func lastErrorIn(path string, from int64) string {
 	text, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
+	if err != nil || from > int64(len(text)) {
+		return ""
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
+	for _, line := range slices.Backward(strings.Split(string(text[from:]), "\n")) {
+		for _, begins := range []string{"sallyport: error: ", "panic: ", "fatal error: "} {
+			if strings.HasPrefix(line, begins) {
+				return ": " + strings.TrimPrefix(line, "sallyport: error: ")
+			}
+		}
+	}
+	return ""
 }

@@ -129,6 +129,61 @@ func TestRootOutputProcessOfAnotherVersion(t *testing.T) {
 	b.await(first)
 }
 
+// Another program that locks the folder, such as for a backup, is left alone, and named.
+func TestRootOutputFolderLockedByOthers(t *testing.T) {
+	b := newBounding(t)
+	other := exec.Command("flock", "--no-fork", b.l.LogDir, "sleep", "100")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = other.Wait() }()
+	for deadline := time.Now().Add(10 * time.Second); holderOf(b.l) != other.Process.Pid; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not hold the lock")
+		}
+	}
+	o := outputProcess{layout: b.l, log: slog.New(slog.DiscardHandler), needless: func() bool { return false }}
+	err := o.once(t.Context())
+	want := fmt.Sprintf("process %d holds a lock on %s", other.Process.Pid, b.l.LogDir)
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	if _, err := checkOutput(t.Context(), b.l); err == nil || !strings.Contains(err.Error(), "no process bounds it") {
+		t.Errorf("doctor: %v", err)
+	}
+	select {
+	case <-ended:
+		t.Fatal("the other program was ended")
+	default:
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	b.daemon(false)
+	b.await()
+}
+
+// What a process ended with is its error, and no hint, no other line, and none of an earlier one.
+func TestLastErrorIn(t *testing.T) {
+	const earlier = "sallyport: error: old\n"
+	for text, want := range map[string]string{
+		"": "",
+		"time=x level=INFO msg=\"bounding output\"\n":                                "",
+		"time=x\nsallyport: error: lock held\nsallyport: hint: end that one first\n": ": lock held",
+		"panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n":                       ": panic: boom",
+	} {
+		path := filepath.Join(t.TempDir(), "output.log")
+		if err := os.WriteFile(path, []byte(earlier+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastErrorIn(path, int64(len(earlier))); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestOutputStartHint(t *testing.T) {
 	l := layout.Layout{LogDir: "/var/log/sallyport"}
 	if got := startOutput(l); bySystemd() != (got == "systemctl start sallyport-output") {
