@@ -6,8 +6,6 @@ import (
 	"os"
 	"sort"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Marks reads an index. It holds the file open and one page in memory. It serves one goroutine at a
@@ -38,12 +36,8 @@ func Read(logPath string) *Marks {
 // Refresh reads the index again, which has grown or was rewritten.
 func (m *Marks) Refresh() {
 	m.Close()
-	f, err := os.OpenFile(m.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := openPlain(m.path, os.O_RDONLY)
 	if err != nil {
-		return
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
 		return
 	}
 	m.f = f

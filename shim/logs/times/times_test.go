@@ -2,6 +2,7 @@ package times
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 var start = time.UnixMilli(1_790_000_000_000)
@@ -346,6 +348,61 @@ func TestDropThinsOut(t *testing.T) {
 	}
 	if _, exact := m.At(marks[len(marks)-1000].offset - 1); !exact || exacts < 5000 {
 		t.Errorf("of 60000 times, %d are exact", exacts)
+	}
+}
+
+// What lies where an index belongs and is none is not written to, and has no times.
+func TestNoPlainIndex(t *testing.T) {
+	for name, put := range map[string]func(path, elsewhere string) error{
+		"link":   func(path, elsewhere string) error { return os.Symlink(elsewhere, path) },
+		"pipe":   func(path, _ string) error { return unix.Mkfifo(path, 0o600) },
+		"folder": func(path, _ string) error { return os.Mkdir(path, 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			log, elsewhere := filepath.Join(dir, "app.log"), filepath.Join(dir, "precious")
+			text := appendHead(nil, mark{offset: 100, millis: 1})
+			if err := errors.Join(os.WriteFile(elsewhere, text, 0o600), put(Path(log), elsewhere)); err != nil {
+				t.Fatal(err)
+			}
+			marks := Read(log)
+			defer marks.Close()
+			if last, _ := marks.Last(); last != 0 {
+				t.Errorf("it has times up to %d", last)
+			}
+			if w, err := Open(log, 0); err == nil {
+				_ = w.Mark(200, start)
+				_ = w.Close()
+				t.Error("it is opened")
+			}
+			if got, err := os.ReadFile(elsewhere); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("the file that the link leads to has %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// A file that seems to be very large is no index. It is not read to its end, and it begins again.
+func TestVeryLargeIndex(t *testing.T) {
+	_, log := newIndex(t, mark{offset: 100, millis: 1})
+	if err := os.Truncate(Path(log), 2<<40); err != nil {
+		t.Skip(err)
+	}
+	marks := Read(log)
+	defer marks.Close()
+	if last, _ := marks.Last(); last != 0 {
+		t.Errorf("it has times up to %d", last)
+	}
+	w, err := Open(log, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Mark(200, start); err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffMarks([]mark{{offset: 200, millis: start.UnixMilli()}}, marksOf(t, log)); diff != "" {
+		t.Error(diff)
 	}
 }
 

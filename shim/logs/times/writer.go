@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -44,7 +46,12 @@ func Open(logPath string, limit int64) (*Writer, error) {
 
 func (w *Writer) open() (err error) {
 	_ = os.Remove(strings.TrimSuffix(w.path, suffix) + newSuffix)
-	w.f, err = os.OpenFile(w.path, os.O_RDWR|os.O_CREATE, 0o640)
+	w.f, err = openPlain(w.path, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, errTooLarge) {
+		if err = os.Remove(w.path); err == nil {
+			w.f, err = openPlain(w.path, os.O_RDWR|os.O_CREATE)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +68,33 @@ func (w *Writer) open() (err error) {
 		_ = w.f.Close()
 	}
 	return err
+}
+
+// maxSize is more bytes than an index ever has. A file that seems to have more is none: it would be
+// read for minutes.
+const maxSize = 1 << 30
+
+var errTooLarge = fmt.Errorf("no index has more than %d bytes", maxSize)
+
+// openPlain opens an index. It follows no link, and waits for nothing, as opening a pipe would.
+func openPlain(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > maxSize:
+		err = errTooLarge
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Close closes the index.
@@ -142,7 +176,7 @@ func (w *Writer) rewrite(before, half int64) (err error) {
 		return fmt.Errorf("%s is another file by now", w.path) // its group was removed
 	}
 	name := strings.TrimSuffix(w.path, suffix) + newSuffix
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := openPlain(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
