@@ -17,8 +17,9 @@ import (
 )
 
 // logSource reads the containers' output for the control socket. A group or container that doesn't
-// exist is an error, not an empty log. The containers come in the order of the group, or by name
-// for a group that was removed.
+// exist is an error, not an empty log. One that its group no longer has can be named while its
+// output is there. The containers come in the order of the group, or by name for a group that was
+// removed.
 func logSource(l layout.Layout, status func(group string) ([]group.Status, error)) api.LogSource {
 	return func(ctx context.Context, req api.LogRequest, emit func(api.LogLine) error) error {
 		find := func() ([]logs.File, error) { return logFiles(l, status, req) }
@@ -57,8 +58,10 @@ func logFiles(l layout.Layout, status func(group string) ([]group.Status, error)
 			names = append(names, c.Name)
 		}
 	}
+	dir := filepath.Dir(l.LogPath(req.Group, "any"))
+	left := containersIn(dir) // those that the group no longer has are among them
 	for _, name := range req.Containers {
-		if !slices.Contains(names, name) {
+		if !slices.Contains(names, name) && !slices.Contains(left, name) {
 			return nil, &hint.Error{
 				Err:  fmt.Errorf("group %q has no container %q", req.Group, name),
 				Hint: "see \"sallyport status " + req.Group + "\"",
@@ -68,7 +71,7 @@ func logFiles(l layout.Layout, status func(group string) ([]group.Status, error)
 	if len(req.Containers) > 0 {
 		names = req.Containers
 	}
-	return logs.Find(filepath.Dir(l.LogPath(req.Group, "any")), names)
+	return logs.Find(dir, names)
 }
 
 func removedLogFiles(l layout.Layout, req api.LogRequest) ([]logs.File, error) {

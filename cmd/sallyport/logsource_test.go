@@ -34,6 +34,7 @@ func TestLogSource(t *testing.T) {
 	}{
 		{"every container of the group", api.LogRequest{Group: "checkout"}, "proxy ready, web one, web two", ""},
 		{"one of them", api.LogRequest{Group: "checkout", Containers: []string{"web"}, Tail: 1}, "web two", ""},
+		{"one that the group no longer has", api.LogRequest{Group: "checkout", Containers: []string{"old"}}, "old from before", ""},
 		{"no such container", api.LogRequest{Group: "checkout", Containers: []string{"wab"}}, "", `group "checkout" has no container "wab"`},
 		{"no such group", api.LogRequest{Group: "chekout"}, "", group.ErrNoGroup.Error()},
 	} {

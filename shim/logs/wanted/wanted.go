@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -40,7 +41,19 @@ type file struct {
 
 // Write writes what is asked for, by container, into a group's log folder, and makes the folder.
 // What is there already is not written again: a full disk may have no room for it.
+//
+// A container that the group no longer has keeps what it has asked for while its output is there:
+// it may still be printing its last lines, and the journal may not have them yet.
 func Write(dir string, outputs map[string]Output) error {
+	outputs = maps.Clone(outputs)
+	for name, asked := range Read(dir) {
+		if _, has := outputs[name]; has || asked == (Output{}) {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(dir, name+".log")); err == nil {
+			outputs[name] = asked
+		}
+	}
 	text, err := json.Marshal(file{version, outputs})
 	if err != nil {
 		return err

@@ -46,6 +46,36 @@ func TestWriteAndRead(t *testing.T) {
 	}
 }
 
+// What a container has asked for outlives it, and ends with its output.
+func TestContainerThatIsNoLongerInTheGroup(t *testing.T) {
+	dir := t.TempDir()
+	old := Output{Size: 1 << 20, Journal: true}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, want map[string]Output) {
+		t.Helper()
+		if diff := cmp.Diff(want, Read(dir)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	must(Write(dir, map[string]Output{"web": {}, "old": old, "silent": old, "plain": {}}))
+	for _, name := range []string{"web.log", "old.log", "plain.log"} {
+		must(os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	must(Write(dir, map[string]Output{"web": {}}))
+	want("without it", map[string]Output{"web": {}, "old": old})
+	must(Write(dir, map[string]Output{"old": {}}))
+	want("back, and asking for nothing", map[string]Output{"old": {}})
+	must(Write(dir, map[string]Output{"old": old}))
+	must(os.Remove(filepath.Join(dir, "old.log")))
+	must(Write(dir, map[string]Output{"web": {}}))
+	want("without its output", map[string]Output{"web": {}})
+}
+
 // Damage asks for nothing, and is written over.
 func TestDamaged(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
