@@ -44,7 +44,7 @@ func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	err = copyLogs(ctx, client, requests, p.print)
-	return errors.Join(err, p.flush())
+	return errors.Join(err, p.end())
 }
 
 // requests returns a request for each group. There is none if the verb lists what is kept.

@@ -32,7 +32,11 @@ type logPrinter struct {
 
 	width  int               // of the longest name so far
 	colors map[string]string // by name
+	open   source            // whose line was printed up to here, and goes on; zero: none
 }
+
+// A source prints lines: a container, or one of its streams.
+type source struct{ group, container, stream string }
 
 func newLogPrinter(ui *ui, v *logsVerb) *logPrinter {
 	terminal := term.IsTerminal(int(ui.stdout.Fd()))
@@ -59,8 +63,9 @@ type jsonLine struct {
 	Time      time.Time `json:"time,omitzero"`
 	Before    time.Time `json:"before,omitzero"` // instead of Time: it was written then or earlier
 	Line      *string   `json:"line,omitempty"`
-	Raw       []byte    `json:"raw,omitempty"`    // instead of Line, if it is not UTF-8
-	Missed    int64     `json:"missed,omitempty"` // instead of Line: so many bytes
+	Raw       []byte    `json:"raw,omitempty"`     // instead of Line, if it is not UTF-8
+	Partial   bool      `json:"partial,omitempty"` // the line goes on in the next object of its source
+	Missed    int64     `json:"missed,omitempty"`  // instead of Line: so many bytes
 }
 
 // print prints a line. An error is one of standard output.
@@ -71,7 +76,7 @@ func (p *logPrinter) print(group string, l api.LogLine) error {
 			return err
 		}
 	case l.Missed > 0:
-		if err := p.flush(); err != nil {
+		if err := p.end(); err != nil {
 			return err
 		}
 		p.ui.notef("%d bytes of %s were freed before they could be read", l.Missed, target{group, l.Container})
@@ -86,7 +91,7 @@ func (p *logPrinter) print(group string, l api.LogLine) error {
 }
 
 func jsonOf(group string, l api.LogLine) jsonLine {
-	j := jsonLine{Group: group, Container: l.Container, Stream: l.Stream, Missed: l.Missed}
+	j := jsonLine{Group: group, Container: l.Container, Stream: l.Stream, Partial: l.Partial, Missed: l.Missed}
 	if at := l.Time.UTC().Truncate(time.Millisecond); l.Latest {
 		j.Before = at
 	} else if !l.Time.IsZero() {
@@ -102,8 +107,30 @@ func jsonOf(group string, l api.LogLine) jsonLine {
 	return j
 }
 
-// line prints a line for people. The writer keeps the error.
+// line prints a line for people, or a piece of one. The writer keeps the error.
 func (p *logPrinter) line(group string, l api.LogLine) {
+	of := source{group, l.Container, l.Stream}
+	if p.open != of {
+		p.endLine()
+		p.begin(group, l)
+	}
+	io.WriteString(p.text, l.Text)
+	p.open = of
+	if !l.Partial {
+		p.endLine()
+	}
+}
+
+// endLine ends a line that was printed in part.
+func (p *logPrinter) endLine() {
+	if p.open != (source{}) {
+		p.open = source{}
+		io.WriteString(p.text, "\n")
+	}
+}
+
+// begin prints what stands before the text of a line.
+func (p *logPrinter) begin(group string, l api.LogLine) {
 	if p.times {
 		fmt.Fprintf(p.out, "%-*s ", len(time.RFC3339), timeText(l))
 	}
@@ -117,7 +144,6 @@ func (p *logPrinter) line(group string, l api.LogLine) {
 		}
 		p.out.WriteString(" | ")
 	}
-	fmt.Fprintln(p.text, l.Text)
 }
 
 // timeText returns when a line was written, in the zone of the operator.
@@ -153,3 +179,9 @@ func (p *logPrinter) label(group string, l api.LogLine) string {
 }
 
 func (p *logPrinter) flush() error { return p.out.Flush() }
+
+// end ends what was printed, if need be in the middle of a line.
+func (p *logPrinter) end() error {
+	p.endLine()
+	return p.flush()
+}

@@ -220,9 +220,13 @@ func (d *fakeDaemon) logs(_ context.Context, req api.LogRequest, emit func(api.L
 			{Container: "proxy", Text: "ready", Time: at(1), Latest: req.Times}, {Container: "web", Text: "hello", Time: at(3)},
 			{Container: "web", Missed: 4096}, {Container: "web", Text: "bye", Time: at(5)},
 		},
-		"sealed": {{Container: "app", Stream: "stderr", Text: "sealed", Time: at(2)}, {Container: "app", Stream: "stdout", Text: "", Time: at(4)}, {Container: "raw", Text: "\xff\n"}},
+		"sealed": {
+			{Container: "app", Stream: "stderr", Text: "sealed", Time: at(2)}, {Container: "app", Stream: "stdout", Text: "", Time: at(4)}, {Container: "raw", Text: "\xff\n"},
+			{Container: "long", Text: "a-", Partial: true}, {Container: "long", Text: "b"},
+			{Container: "long", Text: "c-", Partial: true}, {Container: "other", Text: "x"}, {Container: "long", Text: "d"},
+		},
 	}[req.Group] {
-		if len(req.Containers) == 0 && l.Container != "raw" || slices.Contains(req.Containers, l.Container) {
+		if len(req.Containers) == 0 && slices.Contains([]string{"app", "proxy", "web"}, l.Container) || slices.Contains(req.Containers, l.Container) {
 			if err := emit(l); err != nil {
 				return err
 			}

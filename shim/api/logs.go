@@ -41,6 +41,8 @@ type LogLine struct {
 	Time time.Time
 	// Latest means that the line was written at Time or before: nothing watched the file then.
 	Latest bool
+	// Partial means that the line is long and goes on in the next one of this container and stream.
+	Partial bool
 	// Missed is the number of bytes that were freed before they could be read. The other lines have
 	// 0. Such a line has no text.
 	Missed int64
@@ -69,7 +71,7 @@ func lineEvent(l LogLine) event {
 	if l.Missed > 0 {
 		return event{Missed: &missedOutput{l.Container, l.Stream, l.Missed}}
 	}
-	e := event{Container: l.Container, Stream: l.Stream, Time: l.Time, Latest: l.Latest}
+	e := event{Container: l.Container, Stream: l.Stream, Time: l.Time, Latest: l.Latest, Partial: l.Partial}
 	if utf8.ValidString(l.Text) {
 		e.Line = l.Text
 	} else {
@@ -86,7 +88,7 @@ func (e event) output() (l LogLine, ok bool) {
 	case e.Container == "":
 		return LogLine{}, false
 	}
-	l = LogLine{Container: e.Container, Stream: e.Stream, Text: e.Line, Time: e.Time, Latest: e.Latest}
+	l = LogLine{Container: e.Container, Stream: e.Stream, Text: e.Line, Time: e.Time, Latest: e.Latest, Partial: e.Partial}
 	if e.Raw != nil {
 		l.Text = string(e.Raw)
 	}

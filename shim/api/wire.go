@@ -70,6 +70,7 @@ type event struct {
 	Stream     string        `json:"stream,omitempty"`
 	Time       time.Time     `json:"time,omitzero"`
 	Latest     bool          `json:"latest,omitempty"`
+	Partial    bool          `json:"partial,omitempty"`
 	Line       string        `json:"line,omitempty"`
 	Raw        []byte        `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
 	Missed     *missedOutput `json:"missed,omitempty"`

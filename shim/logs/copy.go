@@ -22,14 +22,14 @@ func (o Options) timed() bool { return o.Times || !o.Since.IsZero() || !o.Until.
 
 // Copy calls emit with the lines of the files, one call at a time. A line may hold any bytes and
 // comes without its newline. A line of more than 64 KiB comes in pieces, and each piece counts as a
-// line. A file that doesn't exist has no lines.
+// line. All but the last are Partial. A file that doesn't exist has no lines.
 //
 // The lines of one file come in their order. With Times, those of several files are in the order of
 // their times. Without, one file follows the other.
 //
 // The head of a file may be freed, before or while it is read. The rest of a line whose beginning
-// is freed is dropped. A [Line] with Missed reports what was freed after Copy had begun with the
-// file.
+// is freed is dropped, or 64 KiB of it. A [Line] with Missed reports what was freed after Copy had
+// begun with the file.
 //
 // Without Follow, Copy reads each file up to its end at the time it was opened. With Follow, it
 // goes on with lines as they are written. A file that appears is read from its start, and so is one

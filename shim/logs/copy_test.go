@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -55,6 +57,33 @@ func TestCopy(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("lines (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The pieces of a long line make up the line, and no character is cut.
+func TestPiecesOfALine(t *testing.T) {
+	for name, line := range map[string]string{
+		"two bytes": "x" + strings.Repeat("é", maxLine), "four bytes": "xyz" + strings.Repeat("🚢", maxLine), "no text": strings.Repeat("\x80", 3*maxLine),
+		"a character at the end": strings.Repeat("x", maxLine-2) + "é",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newFolder(t)
+			d.write("web", line+"\nnext\n")
+			var lines []string
+			text := ""
+			err := Copy(t.Context(), []File{d.file("web")}, Options{}, func(l Line) error {
+				if utf8.ValidString(line) && !utf8.ValidString(l.Text) {
+					t.Errorf("a character is cut in a piece of %d bytes", len(l.Text))
+				}
+				if text += l.Text; !l.Partial {
+					lines, text = append(lines, text), ""
+				}
+				return nil
+			})
+			if err != nil || !slices.Equal(lines, []string{line, "next"}) {
+				t.Errorf("%d lines, %v", len(lines), err)
 			}
 		})
 	}

@@ -80,6 +80,29 @@ func TestHoleAtTheHead(t *testing.T) {
 	}
 }
 
+// A line without an end, as of a program that only draws a bar, is not dropped to the end when its
+// beginning is freed.
+func TestEndlessLine(t *testing.T) {
+	d := newFolder(t)
+	d.write("web", strings.Repeat("x", 5*block))
+	d.free("web", 2*block)
+	got := copyText(t, Options{}, func() {}, d.file("web"))
+	if diff := cmp.Diff([]string{"web x*65536", "web x*65536"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	// It is overtaken while it is read.
+	d.write("bar", strings.Repeat("x", 8*block))
+	n := 0
+	got = copyText(t, Options{}, func() {
+		if n++; n == 1 {
+			d.free("bar", 5*block) // three pieces are read
+		}
+	}, d.file("bar"))
+	if diff := cmp.Diff([]string{"bar x*65536", "bar x*65536", "bar x*65536", "bar missed 196608", "bar x*65536", "bar x*65536"}, got); diff != "" {
+		t.Errorf("overtaken (-want +got):\n%s", diff)
+	}
+}
+
 // One reader is overtaken by the freed head while it reads, and one while it waits.
 func TestMissed(t *testing.T) {
 	d := newFolder(t)

@@ -12,6 +12,9 @@ type Line struct {
 	Time time.Time
 	// Latest means that the line was written at Time or before: nothing watched the file then.
 	Latest bool
+	// Partial means that the line is long and goes on in the next Line of its container and
+	// stream.
+	Partial bool
 	// Missed is the number of bytes that were freed before they could be read. The other lines have
 	// 0. Such a Line has no text.
 	Missed int64

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -31,9 +32,10 @@ type reader struct {
 	buf     []byte      // bytes that are read and not emitted, in space
 	space   []byte
 
-	skip   bool  // the start of the line at pos is missing: drop its rest
-	missed int64 // bytes that were freed and are not reported
-	begun  bool  // the first bytes were there, so what is freed from now on is missed
+	skip    bool  // the start of the line at pos is missing: drop its rest
+	skipped int   // bytes of it that are dropped
+	missed  int64 // bytes that were freed and are not reported
+	begun   bool  // the first bytes were there, so what is freed from now on is missed
 
 	marks *times.Marks
 	asked time.Time // when marks were last read
@@ -144,7 +146,7 @@ func (r *reader) fill() (n int, err error) {
 		if r.begun {
 			r.missed += data - r.pos
 		}
-		r.pos, r.buf, r.skip, r.atEnd = data, nil, true, false
+		r.pos, r.buf, r.skip, r.skipped, r.atEnd = data, nil, true, 0, false
 		return got, nil
 	}
 	r.begun = true
@@ -155,30 +157,54 @@ func (r *reader) fill() (n int, err error) {
 // cut takes the next line from buf. After it has returned false, at least one byte of buf is free.
 func (r *reader) cut() (Line, bool) {
 	text, _, whole := bytes.Cut(r.buf, []byte{'\n'})
-	length := len(text) + 1
-	if r.skip {
-		r.skip, length = !whole, min(length, len(r.buf))
-		if r.missed > 0 {
-			r.missed += int64(length)
-		}
-		r.take(length)
-		if whole && r.missed > 0 {
-			missed := r.missed
-			r.missed = 0
-			return Line{Container: r.file.Container, Stream: r.file.Stream, Missed: missed}, true
-		}
-		if whole {
-			return r.cut()
-		}
+	switch {
+	case r.skip:
+		return r.skipLine(len(text)+1, whole)
+	case whole && len(text) <= maxLine:
+		return r.line(len(text), len(text)+1), true
+	case len(text) <= maxLine:
 		return Line{}, false
 	}
-	if !whole {
-		if len(text) <= maxLine {
-			return Line{}, false
-		}
-		length = maxLine
+	piece := maxLine - cutRune(text[:maxLine])
+	line := r.line(piece, piece)
+	line.Partial = true
+	return line, true
+}
+
+// skipLine drops the first length bytes, which are the rest of a line, whole or as far as it is
+// read. Of a very long line, it drops no more than a piece.
+func (r *reader) skipLine(length int, whole bool) (Line, bool) {
+	length = min(length, len(r.buf))
+	if left := maxLine - r.skipped; length >= left {
+		length, whole = left, true
 	}
-	return r.line(min(len(text), maxLine), length), true
+	r.skip, r.skipped = !whole, r.skipped+length
+	if r.missed > 0 {
+		r.missed += int64(length)
+	}
+	r.take(length)
+	switch missed := r.missed; {
+	case !whole:
+		return Line{}, false
+	case missed > 0:
+		r.missed = 0
+		return Line{Container: r.file.Container, Stream: r.file.Stream, Missed: missed}, true
+	}
+	return r.cut()
+}
+
+// cutRune returns how many bytes at the end of text are the start of a character whose end is
+// missing.
+func cutRune(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // line takes the first length bytes from buf, as a line with that many bytes of text.
@@ -303,7 +329,7 @@ func (r *reader) renew(emit emitFunc) (more bool, err error) {
 
 // again begins at the start of f.
 func (r *reader) again() {
-	r.pos, r.buf, r.skip, r.missed, r.begun, r.atEnd = 0, nil, false, 0, false, false
+	r.pos, r.buf, r.skip, r.skipped, r.missed, r.begun, r.atEnd = 0, nil, false, 0, 0, false, false
 	if r.opt.timed() {
 		r.marks.Close()
 		r.marks, r.asked = times.Read(r.file.Path), time.Now()
