@@ -95,4 +95,5 @@ func init() {
 	}
 	maps.Copy(techniques, takeovers)
 	maps.Copy(techniques, projects)
+	maps.Copy(techniques, leases)
 }

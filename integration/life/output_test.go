@@ -1,6 +1,7 @@
 package life
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,16 @@ func TestOutputOfIncarnations(t *testing.T) {
 	apply := func(text string) { m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, text)) }
 	apply("one")
 	says(m, 0, "logs pair.side", "one")
+	// No container can hold up the host when it opens its group's output. Reading is the control.
+	for _, technique := range []string{"lease", "lease-upper", "lease-delegation", "lease-read"} {
+		var got struct{ Error string }
+		if err := json.Unmarshal([]byte(m.Run("exec", "pair.side", "--", "/attack", "try", technique, "192.0.2.1", "1")), &got); err != nil {
+			t.Fatal(err)
+		}
+		if refused := strings.Contains(got.Error, "operation not permitted"); refused != (technique != "lease-read") {
+			t.Errorf("%s: error %q", technique, got.Error)
+		}
+	}
 	m.Run("stop", "pair")
 	m.Run("start", "pair")
 	if got := m.Run("logs", "pair.side"); got != "one\none leaves\none\n" {

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// editSeccomp narrows a filter: sockets by family, no clone into a new namespace, and none of
-// [deniedCalls], which then fail as the filter has it for a call that it doesn't name.
+// editSeccomp narrows a filter: sockets by family, ioctl and fcntl by command, no clone into a new
+// namespace, and none of [deniedCalls], which then fail as the filter has it for a call that it
+// doesn't name.
 func editSeccomp(filter *specs.LinuxSeccomp) {
 	var rules []specs.LinuxSyscall
 	for _, rule := range filter.Syscalls {
@@ -25,7 +26,8 @@ func editSeccomp(filter *specs.LinuxSeccomp) {
 			rules = append(rules, own)
 		}
 	}
-	filter.Syscalls = slices.Concat(rules, socketRules(), ioctlRules())
+	filter.Syscalls = slices.Concat(rules, socketRules(), allowBut("ioctl", argCommand, commandBits, projectCommands),
+		allowBut("fcntl", argCommand, leaseBits, leaseCommands), allowBut("fcntl64", argCommand, leaseBits, leaseCommands))
 	filter.Architectures = architectures[runtime.GOARCH]
 }
 
@@ -86,7 +88,7 @@ var architectures = map[string][]specs.Arch{
 // deniedCalls are refused with every set of capabilities.
 var deniedCalls = []string{
 	"socket", "socketcall", "socketpair", // replaced by socketRules
-	"ioctl", // replaced by ioctlRules
+	"ioctl", "fcntl", "fcntl64", // replaced by allowBut
 
 	// into another process, and so to its sockets
 	"kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace",
@@ -122,7 +124,7 @@ const typeMask = 0xf
 // inetTypes are all but SOCK_PACKET (10): with AF_INET the kernel makes that a packet socket.
 var inetTypes = []uint64{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.SOCK_SEQPACKET, unix.SOCK_DCCP}
 
-// argCommand is the argument number of the command of ioctl(2).
+// argCommand is the argument number of the command of ioctl(2) and fcntl(2).
 const argCommand = 1
 
 // projectCommands are the commands of ioctl(2) that change a file's project, or whether a folder
@@ -138,20 +140,29 @@ var projectCommands = []uint64{
 // argument, which a filter compares.
 const commandBits = 16
 
-// ioctlRules admit ioctl but for projectCommands. A rule can't name what it excludes without an
-// overlap. So there is one for each bit of a refused command: it admits the commands that differ in
-// this bit and are the same in those above.
-func ioctlRules() (rules []specs.LinuxSyscall) {
-	for bit := commandBits - 1; bit >= 0; bit-- {
-		for i, refused := range projectCommands {
-			value := (refused ^ 1<<bit) >> bit
+// leaseCommands are the commands of fcntl(2) that take a lease on a file. A program that opens the
+// file for writing then waits until the lease is given back, 45 s at most. A container may have one
+// of the host's files, such as its group's output, and could hold up the host itself. The second
+// one is F_SETDELEG, of Linux 6.19.
+var leaseCommands = []uint64{unix.F_SETLEASE, 1024 + 16}
+
+// leaseBits are those of leaseCommands. The kernel has no command above them.
+const leaseBits = 11
+
+// allowBut admits a call but with one of the refused values in the lower bits of an argument. A
+// rule can't name what it excludes without an overlap. So there is one for each bit of a refused
+// value: it admits the values that differ in this bit and are the same in those above.
+func allowBut(call string, arg uint, bits int, refused []uint64) (rules []specs.LinuxSyscall) {
+	for bit := bits - 1; bit >= 0; bit-- {
+		for i, r := range refused {
+			value := (r ^ 1<<bit) >> bit
 			begins := func(c uint64) bool { return c>>bit == value }
-			same := func(c uint64) bool { return c>>bit == refused>>bit }
-			if slices.ContainsFunc(projectCommands, begins) || slices.ContainsFunc(projectCommands[:i], same) {
+			same := func(c uint64) bool { return c>>bit == r>>bit }
+			if slices.ContainsFunc(refused, begins) || slices.ContainsFunc(refused[:i], same) {
 				continue
 			}
-			mask := uint64(1<<commandBits-1) >> bit << bit
-			rules = append(rules, allow("ioctl", specs.LinuxSeccompArg{Index: argCommand, Value: mask, ValueTwo: value << bit, Op: specs.OpMaskedEqual}))
+			mask := uint64(1<<bits-1) >> bit << bit
+			rules = append(rules, allow(call, specs.LinuxSeccompArg{Index: arg, Value: mask, ValueTwo: value << bit, Op: specs.OpMaskedEqual}))
 		}
 	}
 	return rules

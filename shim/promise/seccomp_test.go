@@ -134,11 +134,31 @@ func TestProjectCommands(t *testing.T) {
 	}
 }
 
+// Each command of fcntl has one rule, but for those that take a lease, with any upper half of the
+// argument.
+func TestLeaseCommands(t *testing.T) {
+	p := dockerFilter(t, "CAP_CHOWN", "CAP_LEASE")
+	for _, call := range []string{"fcntl", "fcntl64"} {
+		for command := range uint64(1 << 12) {
+			refused := command&0x7ff == unix.F_SETLEASE || command&0x7ff == 1024+16
+			for _, upper := range []uint64{0, 1 << 32, 1 << 16} {
+				action, errno, matches := verdict(p, call, 3, upper|command)
+				switch {
+				case refused && (action != specs.ActErrno || errno != unix.EPERM):
+					t.Errorf("%s %#x: %s %d, want EPERM", call, upper|command, action, errno)
+				case !refused && (action != specs.ActAllow || matches != 1):
+					t.Fatalf("%s %#x: %s by %d rules, want to be admitted by one", call, upper|command, action, matches)
+				}
+			}
+		}
+	}
+}
+
 func TestDeniedWhateverTheCapabilities(t *testing.T) {
 	p := dockerFilter(t, "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_BPF", "CAP_PERFMON", "CAP_DAC_READ_SEARCH")
 	for _, call := range append(slices.Clone(deniedCalls), "swapon") {
 		switch call {
-		case "socket", "socketpair", "ioctl": // by argument
+		case "socket", "socketpair", "ioctl", "fcntl", "fcntl64": // by argument
 			continue
 		}
 		if action, errno, _ := verdict(p, call); action != specs.ActErrno || errno != unix.EPERM {
