@@ -15,7 +15,7 @@ var importLaw = []importRule{
 	{pkg: "spec"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed", may: []string{"shim/layout"}},
-	{pkg: "shim/logs/bound", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted"}},
+	{pkg: "shim/logs/bound", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/logs/removed"}},
 	{pkg: "shim/logs/wanted", may: []string{"shim/disk"}},
 	{pkg: "shim/logs/journald", may: []string{"shim/layout", "shim/logs/wanted", "shim/disk"}},
 	{pkg: "shim/config", may: []string{"spec"}},

@@ -151,8 +151,8 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 		return err
 	}
 	for _, path := range []string{l.LogPath(group, name), l.ErrLogPath(group, name)} {
-		if err := bound.TurnOver(path, time.Now()); err != nil {
-			c.log.Warn("output goes on in its file", "container", record.ID, "error", err)
+		if err := bound.Collapse(path); err != nil {
+			c.log.Warn("output goes on at its offsets", "container", record.ID, "error", err)
 		}
 	}
 	stdout, stderr, err := prepareOutput(l, req.Group, req.Container)

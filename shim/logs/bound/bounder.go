@@ -40,7 +40,7 @@ type Bounder struct {
 	// shared means that others have files in the folder of all output, as in /var/log. Then a
 	// folder in it is a group's only if the daemon has put settings there.
 	shared       bool
-	removed      []removed
+	removed      []leftover // the latest first
 	removedStale bool
 	removedWatch int
 	level        int64     // limit of each file, where the total or the disk has no room
@@ -49,7 +49,8 @@ type Bounder struct {
 	cantFree     bool // the file system can't free the head of a file; reported
 
 	// The tests replace these.
-	now  func() time.Time
+	now  func() time.Time // never goes back, nor ahead of time
+	wall func() time.Time
 	free func(f *os.File, upto int64) error
 	disk func(dir string) (disk, error)
 }
@@ -62,7 +63,7 @@ func New(cfg Config) (*Bounder, error) {
 	cfg.LogDir = filepath.Clean(cfg.LogDir)
 	b := &Bounder{
 		cfg: cfg, log: cfg.Log, folders: map[string]*folder{}, byWatch: map[int]*folder{}, removedWatch: -1, level: unlimited,
-		now: time.Now, free: punch, disk: statDisk,
+		now: time.Now, wall: time.Now, free: punch, disk: statDisk,
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)

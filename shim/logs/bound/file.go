@@ -92,8 +92,8 @@ func (f *file) trim(limit int64, free func(f *os.File, upto int64) error) error 
 	if err := unix.Fstat(int(opened.Fd()), &st); err != nil {
 		return err
 	}
-	if uint64(st.Dev) != f.dev || st.Ino != f.ino {
-		return errReplaced
+	if uint64(st.Dev) != f.dev || st.Ino != f.ino || st.Size < f.size {
+		return errReplaced // or begun again, so that these bytes are others
 	}
 	if err := free(opened, upto); err != nil {
 		return err

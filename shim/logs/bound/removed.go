@@ -1,69 +1,55 @@
 package bound
 
 import (
-	"cmp"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/logs/removed"
 )
 
-// A removed is the output of a group that was removed.
-type removed struct {
-	path string
-	at   time.Time // when it was removed
-	size int64     // bytes on the disk
+// A leftover is the output of a group that was removed. Nothing writes to it any more.
+type leftover struct {
+	removed.Output
+	size int64 // bytes on the disk
+	// since is when it was removed, on the clock that is never set. So output of a host that boots
+	// in 1970 stays when its clock is set.
+	since time.Time
 }
 
-// scanRemoved reads the folder of removed output.
+// scanRemoved reads the folder of removed output. What it knows it doesn't look at again.
 func (b *Bounder) scanRemoved() {
 	b.removedStale = false
-	b.removed = nil
-	dir := filepath.Join(b.cfg.LogDir, layout.RemovedOutput)
-	entries, _ := os.ReadDir(dir)
-	for _, entry := range entries {
-		_, seconds, _ := strings.Cut(entry.Name(), "@")
-		at, err := strconv.ParseInt(seconds, 10, 64)
-		if err != nil || !entry.IsDir() {
-			continue // not ours
-		}
-		path := filepath.Join(dir, entry.Name())
-		b.removed = append(b.removed, removed{path, time.Unix(at, 0), allocatedBelow(path)})
+	known := map[string]leftover{}
+	for _, l := range b.removed {
+		known[l.Dir] = l
 	}
-	slices.SortFunc(b.removed, func(a, b removed) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.path, b.path)) })
-}
-
-// allocatedBelow returns how many bytes a folder takes on the disk.
-func allocatedBelow(dir string) (sum int64) {
-	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // deleted meanwhile
+	all, err := removed.Logs{Dir: b.cfg.LogDir}.List()
+	if err != nil {
+		b.log.Warn("removed output stays: its folder can't be read", "error", err)
+		return
+	}
+	b.removed = nil
+	for _, o := range all {
+		l, has := known[o.Dir]
+		if !has {
+			l = leftover{o, o.Size(), b.now().Add(-max(b.wall().Sub(o.At), 0))}
 		}
-		if info, err := entry.Info(); err == nil {
-			sum += info.Sys().(*syscall.Stat_t).Blocks * 512
-		}
-		return nil
-	})
-	return sum
+		b.removed = append(b.removed, l)
+	}
 }
 
 // expire deletes the removed output whose time is over.
 func (b *Bounder) expire(now time.Time) {
-	for len(b.removed) > 0 && !now.Before(b.removed[0].at.Add(b.settings.Removed)) {
+	for next := b.nextExpiry(); !next.IsZero() && !now.Before(next); next = b.nextExpiry() {
 		b.deleteOldest()
 	}
 }
 
 // deleteOldest deletes the removed output that is the oldest.
-func (b *Bounder) deleteOldest() {
-	b.worker.delete(b.removed[0].path)
-	b.removed = b.removed[1:]
+func (b *Bounder) deleteOldest() (size int64) {
+	oldest := b.removed[len(b.removed)-1]
+	b.worker.delete(oldest.Dir)
+	b.removed = b.removed[:len(b.removed)-1]
+	return oldest.size
 }
 
 // nextExpiry returns when removed output is to be deleted. The zero time means that there is none.
@@ -71,5 +57,5 @@ func (b *Bounder) nextExpiry() time.Time {
 	if len(b.removed) == 0 {
 		return time.Time{}
 	}
-	return b.removed[0].at.Add(b.settings.Removed)
+	return b.removed[len(b.removed)-1].since.Add(b.settings.Removed)
 }

@@ -64,8 +64,7 @@ func (b *Bounder) share(now time.Time) time.Time {
 	used := b.used()
 	most := budget(b.settings.Total, used, d)
 	for used > most && len(b.removed) > 0 {
-		used -= b.removed[0].size
-		b.deleteOldest()
+		used -= b.deleteOldest()
 	}
 	b.level = unlimited
 	if used > most {

@@ -70,26 +70,39 @@ func (l Logs) Ending(group string) bool {
 	return err == nil
 }
 
-// Retire moves the output of a group away that has nothing running. If it can't be moved because
-// the disk is full, it is deleted. A group without output is no error.
+// Retire moves the output of a group away that has nothing running. Where it can't ever be moved,
+// as on a full disk, it is deleted. A group without output is no error.
 func (l Logs) Retire(group string) error {
 	dir := filepath.Join(l.Dir, group)
 	if !hasOutput(dir) {
-		err := os.RemoveAll(dir)
+		err := discard(dir)
 		if err != nil {
 			err = fmt.Errorf("remove the empty log folder of group %s: %w", group, err)
 		}
 		return err
 	}
 	err := l.move(group, dir)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		err = os.RemoveAll(dir)
+	if slices.ContainsFunc(immovable, func(e error) bool { return errors.Is(err, e) }) {
+		err = discard(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("put the output of the removed group %s aside: %w", group, err)
 	}
 	return nil
 }
+
+// discard deletes a log folder. One that is a mount stays, empty.
+func discard(dir string) error {
+	err := os.RemoveAll(dir)
+	if errors.Is(err, unix.EBUSY) && !hasOutput(dir) {
+		return nil
+	}
+	return err
+}
+
+// immovable are the errors of a move that comes up against the disk, or against a mount: the log
+// folder is one, or the folder of removed output is.
+var immovable = []error{unix.ENOSPC, unix.EDQUOT, unix.EMLINK, unix.EBUSY, unix.EXDEV}
 
 func (l Logs) move(group, dir string) error {
 	if err := os.Mkdir(filepath.Join(l.Dir, layout.RemovedOutput), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -131,8 +144,8 @@ func (l Logs) List() ([]Output, error) {
 	for _, e := range entries {
 		group, text, ok := strings.Cut(e.Name(), "@")
 		at, err := strconv.ParseInt(text, 10, 64)
-		if !ok || err != nil || at < 0 || !groupName.MatchString(group) {
-			continue
+		if !ok || err != nil || at < 0 || !groupName.MatchString(group) || !e.IsDir() {
+			continue // not ours
 		}
 		all = append(all, Output{group, time.Unix(at, 0), filepath.Join(l.Dir, layout.RemovedOutput, e.Name())})
 	}
@@ -198,12 +211,12 @@ func missing(err error) bool {
 
 // Size returns the bytes that the output takes on the disk. What can't be read counts as nothing.
 func (o Output) Size() (size int64) {
-	entries, _ := os.ReadDir(o.Dir)
-	for _, e := range entries {
+	_ = filepath.WalkDir(o.Dir, func(path string, _ fs.DirEntry, _ error) error {
 		var st unix.Stat_t
-		if unix.Lstat(filepath.Join(o.Dir, e.Name()), &st) == nil {
+		if unix.Lstat(path, &st) == nil {
 			size += st.Blocks * 512
 		}
-	}
+		return nil
+	})
 	return size
 }

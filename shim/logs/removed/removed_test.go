@@ -171,6 +171,39 @@ func TestRootRetireOnAFullDisk(t *testing.T) {
 	}
 }
 
+// A log folder that is a mount can't be moved, and its group can be removed.
+func TestRootRetireOfAMount(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	for _, mount := range []string{"web", layout.RemovedOutput} {
+		l := newLogs(t, "web/below", ".removed/other@1/app.log")
+		dir := filepath.Join(l.Dir, mount)
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
+		l.write(t, "web/app.log", "web/proxy.log")
+		err := l.Retire("web")
+		if err == nil {
+			err = l.Retire("web") // without output
+		}
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+		if err != nil {
+			t.Errorf("%s is a mount: %v", mount, err)
+		}
+		for _, name := range l.tree(t) {
+			if strings.Contains(name, "app.log: web") {
+				t.Errorf("%s is a mount: %s is left", mount, name)
+			}
+		}
+	}
+}
+
 func TestEnding(t *testing.T) {
 	l := newLogs(t, "web/app.log")
 	for _, group := range []string{"web", "none"} {
@@ -189,7 +222,7 @@ func TestEnding(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	l := newLogs(t, ".removed/b@7/x.log", ".removed/a@7/x.log", ".removed/a@9/x.log", ".removed/a@-1/x.log", ".removed/A@1/x", ".removed/a/x", ".removed/a@9x/x")
+	l := newLogs(t, ".removed/b@7/x.log", ".removed/a@7/x.log", ".removed/a@9/x.log", ".removed/a@-1/x.log", ".removed/A@1/x", ".removed/a/x", ".removed/a@9x/x", ".removed/file@9")
 	all, err := l.List()
 	var got []string
 	for _, o := range all {
