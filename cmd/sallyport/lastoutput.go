@@ -19,9 +19,10 @@ const (
 
 // lastOutput returns a function that reads the last lines of a container's output, which show why
 // it failed. The output may hold any bytes, so characters that would move a terminal's cursor are
-// removed. Output that can't be read counts as none.
-func lastOutput(l layout.Layout) func(group, container string) []string {
-	return func(group, container string) []string {
+// removed. Output that can't be read counts as none. Lines that were written within a second before
+// since may be among them.
+func lastOutput(l layout.Layout) func(group, container string, since time.Time) []string {
+	return func(group, container string, since time.Time) []string {
 		ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 		defer cancel()
 		var lines []string
@@ -29,7 +30,7 @@ func lastOutput(l layout.Layout) func(group, container string) []string {
 		if err != nil {
 			return nil
 		}
-		opt := logs.Options{Tail: lastLines, Times: len(files) > 1} // times order the two streams
+		opt := logs.Options{Tail: lastLines, Since: since, Times: len(files) > 1} // times order the two streams
 		_ = logs.Copy(ctx, files, opt, func(line logs.Line) error {
 			if line.Missed == 0 {
 				lines = append(lines, plainLine(line.Text))

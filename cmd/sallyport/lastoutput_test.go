@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,12 +32,25 @@ func TestLastOutput(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, lastOutput(l)("checkout", "web")); diff != "" {
+			if diff := cmp.Diff(c.want, lastOutput(l)("checkout", "web", time.Time{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
 	}
-	if got := lastOutput(l)("checkout", "never-ran"); got != nil {
+	// A run that prints nothing has no last output, whatever the one before has printed.
+	if err := os.WriteFile(path, []byte("served\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, written, written); err != nil {
+		t.Fatal(err)
+	}
+	for since, want := range map[time.Duration][]string{-time.Minute: {"served"}, time.Minute: nil} {
+		if diff := cmp.Diff(want, lastOutput(l)("checkout", "web", written.Add(since))); diff != "" {
+			t.Errorf("since %v (-want +got)\n%s", since, diff)
+		}
+	}
+	if got := lastOutput(l)("checkout", "never-ran", time.Time{}); got != nil {
 		t.Errorf("for a container that never ran: %q", got)
 	}
 }

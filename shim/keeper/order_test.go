@@ -255,16 +255,19 @@ func TestStoppedWhileItWaits(t *testing.T) {
 
 func TestLastOutput(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
-		read := 0
+		read, began := 0, time.Now()
 		h.end()
 		h.config = func(c *keeper.Config) {
-			c.LastOutput = func(group, container string) []string {
-				read++
+			c.LastOutput = func(group, container string, since time.Time) []string {
+				if read++; since.Before(began) || since.After(time.Now()) {
+					t.Errorf("the output since %v is asked for, and the test began at %v", since, began)
+				}
 				return []string{group + "." + container + ": panic"}
 			}
 		}
 		h.begin()
 		h.mustApply("shop.hcl", shop)
+		h.wait(time.Second)
 		h.exit("shop", "web", 137)
 		st := h.status("shop").Containers[2]
 		if diff := cmp.Diff([]string{"shop.web: panic"}, st.LastOutput); diff != "" || st.Signal != "SIGKILL" || st.EndsInARow != 1 {

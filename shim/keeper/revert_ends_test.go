@@ -25,7 +25,7 @@ func withOutput(t *testing.T, do func(t *testing.T, h *harness)) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.end()
 		h.config = func(c *keeper.Config) {
-			c.LastOutput = func(_, container string) []string {
+			c.LastOutput = func(_, container string, _ time.Time) []string {
 				return []string{"reading", container + ": no \x1b[2Jsettings", ""}
 			}
 		}

@@ -38,8 +38,9 @@ type Config struct {
 	// PortInUse returns who else uses a port of the host. An empty holder means that the port is
 	// free. Optional: nil takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)
-	// LastOutput returns the last lines of a container's output. Optional: nil is no output.
-	LastOutput func(group, container string) []string
+	// LastOutput returns the last lines of what a container has printed since a time. The zero time
+	// is no bound. Optional: nil is no output.
+	LastOutput func(group, container string, since time.Time) []string
 	// Incarnations separates the output of groups with one name. Optional: nil leaves it all where
 	// it is.
 	Incarnations Incarnations

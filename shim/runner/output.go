@@ -27,13 +27,18 @@ func (r *Runner) addOutput(in plan.Input, containers []group.ContainerStatus) []
 		if st.ExitStatus == nil || *st.ExitStatus == 0 && in.Records[st.Name].ProbeFailure == "" || st.Task == host.TaskRunning && st.EndsInARow == 0 {
 			continue
 		}
-		after := in.Records[st.Name].EndedAt
+		record := in.Records[st.Name]
+		after := record.EndedAt
 		last, ok := r.output[st.Name]
 		if !ok || !last.after.Equal(after) {
 			if r.output == nil {
 				r.output = map[string]output{}
 			}
-			last = output{after: after, lines: r.config.LastOutput(r.group, st.Name)}
+			since := record.CreatedAt // lines of an earlier run are not why this one failed
+			if since.After(after) {
+				since = time.Time{} // it has been started again
+			}
+			last = output{after: after, lines: r.config.LastOutput(r.group, st.Name, since)}
 			r.output[st.Name] = last
 		}
 		st.LastOutput = last.lines
