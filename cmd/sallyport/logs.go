@@ -17,7 +17,7 @@ import (
 
 type logsVerb struct {
 	Targets    []target `arg:"" optional:"" name:"group[.container]" help:"Groups, or single containers of them. Each line of more than one container begins with the container."`
-	Follow     bool     `short:"f" help:"Continue with new output."`
+	Follow     bool     `short:"f" help:"Continue with new output, over restarts, and over rm and a later group of that name."`
 	Tail       *int     `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
 	Timestamps bool     `short:"t" help:"Begin each line with when it was written, to within a second. \"<\" before a time means then or earlier, \"-\" that it is not known."`
 	Since      string   `placeholder:"TIME" help:"Begin with output of that time: a duration such as 10m, or a time such as 15:04 or 2026-01-31T15:04:05+01:00."`
