@@ -17,7 +17,7 @@ var importLaw = []importRule{
 	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed", may: []string{"shim/layout"}},
 	{pkg: "shim/logs/bound", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/logs/removed"}},
 	{pkg: "shim/logs/wanted", may: []string{"shim/disk"}},
-	{pkg: "shim/logs/journald", may: []string{"shim/layout", "shim/logs/wanted", "shim/disk"}},
+	{pkg: "shim/logs/journald", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/disk"}},
 	{pkg: "shim/config", may: []string{"spec"}},
 	{pkg: "shim/hostfile", may: []string{"spec"}},
 	{pkg: "shim/disk", may: []string{"shim/hostfile", "shim/hint"}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"time"
 )
 
 // The priorities that entries have (syslog(3)).
@@ -38,9 +39,23 @@ func (s source) fields() []byte {
 	return b
 }
 
+// A moment is when a line was written: at that time or, with latest, then or earlier. The zero
+// value is the time of the entry itself.
+type moment struct {
+	at     time.Time
+	latest bool
+}
+
 // lineEntry returns the entry of a line of output.
-func lineEntry(s source, line []byte) []byte {
+func lineEntry(s source, m moment, line []byte) []byte {
 	b := appendField(s.fields(), "PRIORITY", strconv.AppendInt(nil, int64(s.priority()), 10))
+	if !m.at.IsZero() {
+		name := "OUTPUT_TIME"
+		if m.latest {
+			name = "OUTPUT_BEFORE"
+		}
+		b = appendField(b, name, m.at.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z07:00"))
+	}
 	return appendField(b, "MESSAGE", line)
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/logs/times"
 )
 
 // forward sends what is new in one file, a buffer at most. It reports whether there may be more. An
@@ -23,10 +25,15 @@ func (f *forwarder) forward(o output) (more bool, err error) {
 		return false, nil
 	}
 	s := f.state(o, st)
+	now := time.Now()
 	if s.Offset == st.Size {
+		s.allSent = now
 		return false, nil
 	}
 	more, err = f.send(o, file, s, st.Size)
+	if s.Offset == st.Size {
+		s.allSent = now
+	}
 	if s.Offset != s.saved {
 		f.save(o, s)
 	}
@@ -71,6 +78,15 @@ func (f *forwarder) send(o output, file *os.File, s *state, size int64) (more bo
 	if data := dataFrom(file, s.Offset, size); data > s.Offset {
 		return true, f.skip(o, file, s, data, size)
 	}
+	written := func(int64) moment { return moment{} }
+	if time.Since(s.allSent) > lateAfter {
+		marks := times.Read(o.path())
+		defer marks.Close()
+		written = func(offset int64) moment {
+			at, exact := marks.At(offset)
+			return moment{at, !exact}
+		}
+	}
 	rest := f.buf[:n]
 	for {
 		line, after, whole := bytes.Cut(rest, []byte{'\n'})
@@ -83,7 +99,7 @@ func (f *forwarder) send(o output, file *os.File, s *state, size int64) (more bo
 			}
 			after = nil
 		}
-		if err := f.entry(lineEntry(o.source, line)); err != nil {
+		if err := f.entry(lineEntry(o.source, written(s.Offset+int64(length)-1), line)); err != nil {
 			return false, err
 		}
 		s.Offset += int64(length)

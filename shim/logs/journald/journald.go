@@ -23,6 +23,9 @@ const (
 	idlePauses     = 10       // pauses in one while no group asks for the journal
 	maxLine        = 1 << 20  // a longer line comes in pieces of this many bytes
 	saveEvery      = 64 << 10 // bytes that come again, at most, if the process is killed
+	// lateAfter is how long after its writing a line may come without its time. The time of its
+	// entry is right then.
+	lateAfter = 2 * time.Second
 )
 
 // A Config names where output comes from and where it goes.
@@ -75,6 +78,7 @@ type forwarder struct {
 type state struct {
 	position
 	saved   int64     // the offset that was saved last
+	allSent time.Time // when all of the file was last sent. What it has now was written later
 	unended int64     // size of the file when a line without an end was first seen
 	since   time.Time // when that was
 }

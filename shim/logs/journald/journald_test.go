@@ -1,6 +1,7 @@
 package journald
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/logs/times"
 	"github.com/sallyport/sallyport/shim/logs/wanted"
 )
 
@@ -60,7 +62,7 @@ func TestForward(t *testing.T) {
 
 // A value with a newline can't begin another field.
 func TestEntryWithNewline(t *testing.T) {
-	got, err := parseEntry(lineEntry(source{group: "shop", container: "web"}, []byte("x\nGROUP=evil\n")))
+	got, err := parseEntry(lineEntry(source{group: "shop", container: "web"}, moment{}, []byte("x\nGROUP=evil\n")))
 	if err != nil || got["GROUP"] != "shop" || got["MESSAGE"] != "x\nGROUP=evil\n" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -194,6 +196,41 @@ func TestJournalAwayOrFull(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What comes late has when it was written, as far as that is known, and what comes at once has the
+// time of its entry.
+func TestTimeOfLateLines(t *testing.T) {
+	f := newFolder(t, map[string]wanted.Output{"web": {Journal: true}})
+	index, err := times.Open(f.path("shop", "web.log"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	f.print("shop", "web.log", "before\none\ntwo\nunknown\n")
+	if err := errors.Join(index.MarkLate(7, noon), index.Mark(11, noon.Add(time.Second)), index.Mark(15, noon.Add(2*time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	j := newJournal(t)
+	j.take()
+	f.run(j)
+	j.until("the late lines", func() bool { return j.has("unknown") })
+	f.print("shop", "web.log", "now\n")
+	if err := index.Mark(27, noon.Add(3*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	j.until("the new line", func() bool { return j.has("now") })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var got []string
+	for _, e := range j.entries {
+		got = append(got, e["MESSAGE"]+" "+e["OUTPUT_TIME"]+" "+e["OUTPUT_BEFORE"])
+	}
+	want := []string{"before  2026-11-29T12:00:00.000Z", "one 2026-11-29T12:00:01.000Z ", "two 2026-11-29T12:00:02.000Z ", "unknown  ", "now  "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
 
