@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 )
 
-// followPatience is how long a group that prints nothing keeps back the lines of others while they
-// are followed. It is the most by which two lines may be out of order.
+// followPatience is how long a line of one group waits for those of others while they are followed,
+// since they may have an earlier one. It is the most by which two lines may be out of order.
 const followPatience = 250 * time.Millisecond
 
 // A logCopier is the daemon's output, as *api.Client has it.
@@ -76,6 +76,7 @@ type mergedGroup struct {
 	open  bool
 	head  *api.LogLine
 	at    time.Time     // of the last line whose time is known
+	since time.Time     // when head came
 	last  time.Time     // when it last had a line
 	taken chan struct{} // gets a value when head was printed
 }
@@ -115,7 +116,7 @@ func (m *logMerge) run(ctx context.Context, emit func(group string, l api.LogLin
 		select {
 		case a := <-m.arrived:
 			g := &m.groups[a.group]
-			g.head, g.open = a.line, a.line != nil
+			g.head, g.open, g.since = a.line, a.line != nil, time.Now()
 			if g.open && !a.line.Time.IsZero() && !a.line.Latest {
 				g.at = a.line.Time
 			}
@@ -147,6 +148,9 @@ func (m *logMerge) next(now time.Time) (first int, open bool, wait time.Duration
 		case left > 0:
 			wait = max(wait, left)
 		}
+	}
+	if first >= 0 && m.patience >= 0 { // a line that has waited waits no more for one that is printed now
+		wait = min(wait, max(0, m.patience-now.Sub(m.groups[first].since)))
 	}
 	return first, open, wait
 }
