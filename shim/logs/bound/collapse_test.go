@@ -44,7 +44,7 @@ func TestCollapse(t *testing.T) {
 		t.Errorf("%d bytes, of which %d are kept", len(text), kept)
 	}
 	d.clock = d.clock.Add(time.Hour)
-	write(t, path, mib)
+	d.write(path, mib)
 	d.settle()
 	if got := allocated(path); got < mib || got > mib+mib/10 {
 		t.Errorf("then it takes %d bytes", got)

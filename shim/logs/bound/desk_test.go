@@ -95,3 +95,10 @@ func write(t *testing.T, path string, size int) {
 }
 
 const mib = 1 << 20
+
+// write is the function of that name, at the time of the desk.
+func (d *desk) write(path string, size int) {
+	d.t.Helper()
+	write(d.t, path, size)
+	must(d.t, os.Chtimes(path, d.clock, d.clock))
+}

@@ -131,7 +131,12 @@ func (b *Bounder) lookAtFiles(f *folder, now time.Time, missed bool) (grown bool
 		grown = grown || changed
 		b.trim(file)
 		if file.size != file.marked && (missed || now.Sub(file.markedAt) >= maxPause) {
-			b.mark(file, now, missed)
+			at := b.wall()
+			stopped := at.Sub(file.modified) > 2*maxPause // this process, since the last write
+			if stopped {
+				at = file.modified
+			}
+			b.mark(file, at, missed || stopped)
 		}
 		f.due = earliest(f.due, now.Add(pause(room(b.limitNow(file), file.allocated), file.rate)))
 	}

@@ -28,7 +28,7 @@ func TestMarksTimes(t *testing.T) {
 					d.clock = next
 					next = d.step(false)
 				}
-				write(t, path, 10)
+				d.write(path, 10)
 				written = append(written, d.clock)
 				next = d.step(false)
 			}
@@ -42,6 +42,33 @@ func TestMarksTimes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A process that was stopped for a while knows only that what it finds was written by the time of
+// the file.
+func TestMarksAfterItWasStopped(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "shop", "web.log")
+	must(t, os.Mkdir(filepath.Dir(path), 0o750))
+	d := newDesk(t, dir, Settings{Size: mib, Removed: time.Hour})
+	d.step(true)
+	d.write(path, 10)
+	d.settle()
+	d.clock = d.clock.Add(time.Minute)
+	d.write(path, 10)
+	written := d.clock
+	d.clock = d.clock.Add(time.Hour) // no look until here
+	d.settle()
+	d.write(path, 10)
+	d.settle()
+	index := times.Read(path)
+	defer index.Close()
+	for offset, want := range map[int64]bool{0: true, 10: false, 20: true} {
+		at, exact := index.At(offset)
+		if exact != want || offset == 10 && !at.Equal(written) {
+			t.Errorf("byte %d: at %v (%v), and it is known to within a second is %v", offset, at, exact, want)
+		}
 	}
 }
 
