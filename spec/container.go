@@ -45,6 +45,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		c.After = d.after(name, r)
 	}
 	if role == Ambassador {
+		d.placed = taken
 		c.Door = d.door(block)
 	}
 	return c

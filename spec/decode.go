@@ -21,6 +21,7 @@ type groupDecoder struct {
 	volumes   map[string]hcl.Range          // declared in the group
 	hostPaths map[string]string             // by name, of the volumes that are folders of the host
 	waits     []wait                        // of sidecars for each other
+	placed    map[string]hcl.Range          // in the ambassador, by path; empty without one
 	upstream  map[string]cty.Value          // "127.0.0.1:9001"
 	listens   map[*hclsyntax.Block]Upstream // the upstream blocks, read before everything that refers to them
 }
@@ -62,6 +63,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	d.checkAfter(&g)
 	d.checkResources(&g, block)
 	d.checkTmpfs(&g, block)
+	d.checkInside(&g)
 	d.checkUpdate(&g, block)
 	d.warnShared(&g, block)
 	if d.unresolved || rep.hasErrors() {

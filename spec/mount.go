@@ -70,6 +70,35 @@ func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
 	}
 }
 
+// checkInside reports what is placed in the ambassador inside a volume that a member can write to.
+// The member could put a link in its place. Then it would be placed where the link leads, such as
+// over the ambassador's programs, and what it has may be the member's too.
+func (d *groupDecoder) checkInside(g *Group) {
+	for _, p := range slices.Sorted(maps.Keys(d.placed)) {
+		for _, outer := range g.Containers[slices.IndexFunc(g.Containers, func(c Container) bool { return c.Role == Ambassador })].Mounts {
+			member := d.writer(g, outer.Volume)
+			if member == "" || outer.Path == "" || p == outer.Path || !within(p, outer.Path) {
+				continue
+			}
+			d.errorf(d.placed[p], "Inside what a member writes", "%s is inside the volume %s, to which the member %s can write. It could put a link there, and this would be placed over the ambassador's own programs. Choose a path outside of %s, or mount the volume read_only in %s.",
+				quote(p), quote(outer.Volume), quote(member), quote(outer.Path), quote(member))
+			break
+		}
+	}
+}
+
+// writer returns a member that can write to a volume, or "".
+func (d *groupDecoder) writer(g *Group, volume string) string {
+	for _, c := range g.Containers {
+		for _, m := range c.Mounts {
+			if c.Role != Ambassador && !m.ReadOnly && (m.Volume == volume || d.samePlace(m.Volume, volume)) {
+				return c.Name
+			}
+		}
+	}
+	return ""
+}
+
 // samePlace reports whether two volumes are the same folder of the host, or one is inside the
 // other.
 func (d *groupDecoder) samePlace(a, b string) bool {
