@@ -47,13 +47,15 @@ func collapse(logPath string) error {
 	}
 	defer f.Close()
 	head, err := f.Seek(0, unix.SEEK_DATA)
-	if errors.Is(err, unix.ENXIO) { // nothing is kept
-		head, err = 0, f.Truncate(0)
-	}
 	// A reader sees by the hole at its head that a file begins in the middle of a line. So some of
 	// it stays.
 	head = (head - collapseUnit) / collapseUnit * collapseUnit
-	if err == nil && head > 0 {
+	switch {
+	case errors.Is(err, unix.ENXIO): // nothing is kept
+		err = f.Truncate(0)
+	case err == nil && head <= 0: // nothing is freed
+		return nil
+	case err == nil:
 		err = os.NewSyscallError("fallocate", unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, head))
 	}
 	if err != nil {

@@ -55,3 +55,25 @@ func TestCollapse(t *testing.T) {
 		t.Errorf("what comes then has the time %v (%v), want %v", at, exact, d.clock)
 	}
 }
+
+// A file of which nothing is freed stays as it is, with its times, and one that is freed whole
+// begins again.
+func TestCollapseAllOrNothing(t *testing.T) {
+	for name, kept := range map[string]int{"nothing is freed": 4096, "all is": 0} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "shop", "web.log")
+		write(t, path, kept)
+		write(t, times.Path(path), 10)
+		if err := os.Truncate(path, largest+1<<20); err != nil {
+			t.Skip(err)
+		}
+		must(t, Collapse(path))
+		log, err := os.Stat(path)
+		must(t, err)
+		index, err := os.Stat(times.Path(path))
+		must(t, err)
+		if whole := kept > 0; (log.Size() > largest) != whole || (index.Size() > 0) != whole {
+			t.Errorf("%s: %d bytes, and %d of times", name, log.Size(), index.Size())
+		}
+	}
+}
