@@ -157,7 +157,8 @@ func (s settings) source(name string) string {
 }
 
 // settings returns the settings of a daemon with these flags, which are those of the verb that
-// command runs.
+// command runs. What a flag or the environment sets holds to the same rules as in the file, but for
+// programs, which may be on PATH.
 func (in *instance) settings(command *kong.Context, flags *daemonFlags) (settings, error) {
 	l, err := in.layout(flags.paths)
 	if err != nil {
@@ -168,7 +169,7 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"cgroup": l.CgroupRoot, "network.table": l.Table, "network.prefix4": l.Prefix4, "network.prefix6": l.Prefix6,
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
-		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "log_level": strings.ToLower(flags.LogLevel.String()),
+		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "log_level": strings.ToLower(flags.LogLevel.Level().String()),
 	}}
 	for _, x := range config.Settings {
 		flag := flagNamed(command, x.Flag)
@@ -182,8 +183,13 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 				source = "--" + x.Flag
 			}
 		}
+		value := s.effective[x.FullName()]
+		unset := value == "" && x.Default == "" // an empty flag takes back what the file has
+		if problem := x.Problem(value); source != "" && problem != "" && !unset && x.Flag != "containerd-bin" {
+			return settings{}, usage(fmt.Errorf("%s: %s", source, problem), "run \"sallyport daemon --help\"")
+		}
 		if source != "" {
-			s.set = append(s.set, api.Setting{Name: x.FullName(), Value: s.effective[x.FullName()], Source: source})
+			s.set = append(s.set, api.Setting{Name: x.FullName(), Value: value, Source: source})
 		}
 	}
 	return s, nil

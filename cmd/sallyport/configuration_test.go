@@ -85,8 +85,8 @@ containerd { shim = "host" }
 			if err != nil || l.RunDir != "/file/Run" || l.StateDir != "/environ/state" || l.LogDir != "/flag/logs" || l.GroupsDir != root+"/groups.d" {
 				t.Errorf("layout %+v, %v", l, err)
 			}
-			if flags.Shim != "host" || flags.LogLevel != slog.LevelError {
-				t.Errorf("shim %s, level %s", flags.Shim, flags.LogLevel)
+			if flags.Shim != "host" || flags.LogLevel.Level() != slog.LevelError {
+				t.Errorf("shim %s, level %s", flags.Shim, flags.LogLevel.Level())
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestReloadConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	level := &slog.LevelVar{}
-	level.Set(c.Daemon.LogLevel)
+	level.Set(c.Daemon.LogLevel.Level())
 	var log bytes.Buffer
 	look := rootsFiles
 	conf := newConfigurationInForce(now, readAgain(command, func(path string) (inode, error) { return look(path) }), level, slog.New(slog.NewTextHandler(&log, nil)))
@@ -279,20 +279,38 @@ func TestReloadConfiguration(t *testing.T) {
 	}
 }
 
-// What a flag or the environment sets is checked as the file is.
-func TestOutputSettings(t *testing.T) {
-	for _, tt := range []struct{ arg, want string }{
-		{"--output-size=1KiB", `--output-size: output.size: "1KiB" is out of range. Write a size from 1MiB to 1TiB.`},
-		{"--output-total=1", `--output-total: output.total: "1" has no unit. Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB".`},
-		{"--output-removed=soon", `--output-removed: output.removed: "soon" is not a time. Write a number and one of s, m, h: "24h".`},
+// What a flag or the environment sets is checked as the file is. A folder may be relative there,
+// and a program on PATH.
+func TestSettingsOfFlags(t *testing.T) {
+	for _, tt := range []struct{ arg, env, want string }{
+		{"--output-size=1KiB", "", `--output-size: "1KiB" is out of range. Write a size from 1MiB to 1TiB.`},
+		{"--output-total=1", "", `--output-total: "1" has no unit. Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB".`},
+		{"--output-removed=soon", "", `--output-removed: "soon" is not a time. Write a number and one of s, m, h, d: "24h".`},
+		{"--output-removed=3d", "", ""},
+		{"--prefix4=10.0.0.0", "", `--prefix4: "10.0.0.0" is no prefix of this family. Write it as "10.209.0.0/16".`},
+		{"--containerd=privat", "", `--containerd: "privat" is neither the absolute path of a socket, such as "/run/containerd/containerd.sock", nor "private".`},
+		{"", "privat", `SALLYPORT_CONTAINERD: "privat" is neither the absolute path of a socket, such as "/run/containerd/containerd.sock", nor "private".`},
+		{"--cgroup-root=/", "", `--cgroup-root: "/" is no cgroup below the root of the hierarchy. Write one like this: "/sallyport".`},
+		{"--table=a b", "", `--table: "a b" is no name of a table: use a letter, and then at most 127 letters, digits, "_", "." and "-".`},
+		{"--log-dir=log", "", ""},
+		{"--operators=", "", ""},
+		{"--containerd=", "", ""},
+		{"--output-size=", "", `--output-size: "" is not a size. Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB".`},
+		{"--containerd-bin=containerd", "", ""},
 	} {
-		c, command := parsed(t, "--root", t.TempDir(), "daemon", tt.arg)
-		s, err := c.Instance.settings(command, &c.Daemon.daemonFlags)
-		if err != nil {
-			t.Fatal(err)
+		t.Setenv("SALLYPORT_CONTAINERD", tt.env)
+		args := []string{"--root", t.TempDir(), "daemon"}
+		if tt.arg != "" {
+			args = append(args, tt.arg)
 		}
-		if _, err := s.output(); err == nil || err.Error() != tt.want {
-			t.Errorf("%s: got %v, want %s", tt.arg, err, tt.want)
+		c, command := parsed(t, args...)
+		_, err := c.Instance.settings(command, &c.Daemon.daemonFlags)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s%s: got %q, want %q", tt.arg, tt.env, got, tt.want)
 		}
 	}
 }

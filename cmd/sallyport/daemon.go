@@ -59,10 +59,6 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if err != nil {
 		return err
 	}
-	output, err := now.output()
-	if err != nil {
-		return err
-	}
 	if err := makeFolders(l); err != nil {
 		return err
 	}
@@ -79,13 +75,13 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	}
 	spareMemory(ui.environ)
 	level := &slog.LevelVar{}
-	level.Set(v.LogLevel)
+	level.Set(v.LogLevel.Level())
 	log := newLog(ui, level)
 	warnOfForwardPolicy(l.Table, log)
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
 	}
-	if err := bound.WriteSettings(l.LogDir, output); err != nil { // such as on a full disk
+	if err := bound.WriteSettings(l.LogDir, now.output()); err != nil { // such as on a full disk
 		log.Warn("output is bounded as before", "error", err)
 	}
 	conf := newConfigurationInForce(now, readAgain(command, lookAt), level, log)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -44,7 +43,7 @@ type daemonFlags struct {
 	Shim string `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
 	accessFlags
 	outputFlags
-	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
 // layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,

@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/shim/config"
 )
 
 // momentForms shows how a time may be written.
@@ -13,7 +13,7 @@ const momentForms = `a duration such as 10m, 2h30m or 3d, or a time such as 15:0
 // parseMoment reads a time: so long ago, or a date or time of day, which is local without a zone. A
 // time of day alone is the last one that has passed.
 func parseMoment(text string, now time.Time) (time.Time, error) {
-	if ago, ok := parseAgo(text); ok {
+	if ago, ok := config.ParseDuration(text); ok {
 		return now.Add(-ago), nil
 	}
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
@@ -34,19 +34,4 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("invalid time %q: use %s", text, momentForms)
-}
-
-// parseAgo reads a duration, which may begin with days.
-func parseAgo(text string) (ago time.Duration, ok bool) {
-	if days, rest, found := strings.Cut(text, "d"); found {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0, false
-		}
-		if ago, text = time.Duration(n)*24*time.Hour, rest; text == "" {
-			return ago, true
-		}
-	}
-	rest, err := time.ParseDuration(text)
-	return ago + rest, err == nil && rest >= 0
 }

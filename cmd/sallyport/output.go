@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
-	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/logs/journald"
@@ -30,28 +28,19 @@ type outputFlags struct {
 	OutputService bool `hidden:"" env:"SALLYPORT_OUTPUT_SERVICE" help:"Output is bounded by \"sallyport output\", which the daemon does not start."`
 }
 
-// output returns the settings for the output.
-func (s settings) output() (out bound.Settings, err error) {
-	check := func(name, problem string) {
-		if problem != "" && err == nil {
-			err = &hint.Error{Err: fmt.Errorf("%s: output.%s: %s", s.source("output."+name), name, problem), Hint: "run \"sallyport daemon --help\""}
-		}
-	}
-	var problem string
-	out.Size, problem = config.OutputSize(s.flags.OutputSize)
-	check("size", problem)
+// output returns the settings for the output. They are sound: [instance.settings] has checked them.
+func (s settings) output() (out bound.Settings) {
+	out.Size, _ = config.OutputSize(s.flags.OutputSize)
 	if s.flags.OutputTotal != "" {
-		out.Total, problem = config.OutputTotal(s.flags.OutputTotal)
-		check("total", problem)
+		out.Total, _ = config.OutputTotal(s.flags.OutputTotal)
 	}
-	out.Removed, problem = config.OutputRemoved(s.flags.OutputRemoved)
-	check("removed", problem)
-	return out, err
+	out.Removed, _ = config.OutputRemoved(s.flags.OutputRemoved)
+	return out
 }
 
 type outputVerb struct {
-	LogDir   string     `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport, or DIR/log with --root)."`
-	LogLevel slog.Level `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+	LogDir   string   `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport, or DIR/log with --root)."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
 // Run bounds the output of all groups until ctx ends, whether or not there is a daemon. A mistake

@@ -36,17 +36,13 @@ func (c *configurationInForce) apply(next settings) error {
 	if err != nil {
 		return err
 	}
-	output, err := next.output()
-	if err != nil {
-		return err
-	}
 	if err := c.admit(access); err != nil {
 		return err
 	}
-	if err := c.bound(output); err != nil {
+	if err := c.bound(next.output()); err != nil {
 		return err
 	}
-	c.level.Set(next.flags.LogLevel)
+	c.level.Set(next.flags.LogLevel.Level())
 	return nil
 }
 

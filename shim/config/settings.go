@@ -29,6 +29,9 @@ func (s Setting) FullName() string {
 	return s.Block + "." + s.Name
 }
 
+// Problem returns what is wrong with a value, and what to write instead, or "".
+func (s Setting) Problem(text string) string { return s.check(text) }
+
 // example returns a value that is valid.
 func (s Setting) example() string {
 	if s.Example != "" {
@@ -42,19 +45,19 @@ var Settings = []Setting{
 	{Name: "log_level", Flag: "log-level", Default: "info", Live: true,
 		About: "Lowest level that the daemon logs: debug, info, warn or error.", check: oneOf("debug", "info", "warn", "error")},
 	{Name: "cgroup", Flag: "cgroup-root", Default: "/sallyport",
-		About: "Cgroup of the groups, from the root of the hierarchy.", check: isPath},
+		About: "Cgroup of the groups, from the root of the hierarchy.", check: isCgroup},
 	{Block: "access", Name: "operators", Flag: "operators", Example: "sallyport", Live: true,
 		About: "Unix group whose users may do on the control socket all that root may. So they are root. Default: none.", check: isGroup},
 	{Block: "access", Name: "readers", Flag: "readers", Example: "adm", Live: true,
 		About: "Unix group whose users may see groups, events and denials there, and change nothing. Default: none.", check: isGroup},
 	{Block: "folders", Name: "run", Flag: "run-dir", Default: "/run/sallyport",
-		About: "Folder of the control socket and the namespaces. It is empty after a boot.", check: isPath},
+		About: "Folder of the control socket and the namespaces. It is empty after a boot.", check: isPath("/srv/sallyport")},
 	{Block: "folders", Name: "state", Flag: "state-dir", Default: "/var/lib/sallyport",
-		About: "Folder of the daemon's state, of persistent volumes and of a private containerd.", check: isPath},
+		About: "Folder of the daemon's state, of persistent volumes and of a private containerd.", check: isPath("/srv/sallyport")},
 	{Block: "folders", Name: "logs", Flag: "log-dir", Default: "/var/log/sallyport",
-		About: "Folder of the containers' output.", check: isPath},
+		About: "Folder of the containers' output.", check: isPath("/srv/sallyport")},
 	{Block: "folders", Name: "groups", Flag: "groups-dir", Default: "/etc/sallyport/groups.d",
-		About: "Folder of the installed group files.", check: isPath},
+		About: "Folder of the installed group files.", check: isPath("/srv/sallyport")},
 	{Block: "output", Name: "size", Flag: "output-size", Default: "50MiB", Live: true,
 		About: "How much is kept of what a container prints, the newest. A group file may have another size.", check: problemOf(OutputSize)},
 	{Block: "output", Name: "total", Flag: "output-total", Example: "2GiB", Live: true,
@@ -64,7 +67,7 @@ var Settings = []Setting{
 	{Block: "containerd", Name: "socket", Flag: "containerd", Example: "private",
 		About: "Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.", check: isSocket},
 	{Block: "containerd", Name: "program", Flag: "containerd-bin", Example: "/usr/bin/containerd",
-		About: "Program to run as the private containerd. Default: the containerd on PATH.", check: isPath},
+		About: "Program to run as the private containerd. Default: the containerd on PATH.", check: isPath("/usr/bin/containerd")},
 	{Block: "containerd", Name: "namespace", Flag: "containerd-namespace", Default: "sallyport",
 		About: "Namespace of the containers in containerd.", check: isNamespace},
 	{Block: "containerd", Name: "shim", Flag: "shim", Default: "group",
@@ -169,12 +172,25 @@ func isGroup(text string) string {
 	return ""
 }
 
-func isPath(text string) string {
-	switch {
-	case !path.IsAbs(text):
-		return fmt.Sprintf("%q is not an absolute path. Write it from the root: \"/srv/sallyport\".", shorten(text))
-	case strings.ContainsRune(text, 0):
-		return "No path contains a NUL character. Take it out."
+func isPath(example string) func(string) string {
+	return func(text string) string {
+		switch {
+		case !path.IsAbs(text):
+			return fmt.Sprintf("%q is not an absolute path. Write it from the root: %q.", shorten(text), example)
+		case strings.ContainsRune(text, 0):
+			return "No path contains a NUL character. Take it out."
+		}
+		return ""
+	}
+}
+
+// isCgroup refuses the root of the hierarchy, which has the host's own cgroups.
+func isCgroup(text string) string {
+	if problem := isPath("/sallyport")(text); problem != "" {
+		return problem
+	}
+	if path.Clean(text) == "/" {
+		return fmt.Sprintf("%q is no cgroup below the root of the hierarchy. Write one like this: \"/sallyport\".", shorten(text))
 	}
 	return ""
 }
@@ -183,7 +199,7 @@ func isSocket(text string) string {
 	if text == "private" {
 		return ""
 	}
-	if isPath(text) != "" {
+	if isPath("")(text) != "" {
 		return fmt.Sprintf("%q is neither the absolute path of a socket, such as \"/run/containerd/containerd.sock\", nor \"private\".", shorten(text))
 	}
 	return ""

@@ -1,0 +1,2 @@
+cgroup = "/"
+output { removed = "400d" }
