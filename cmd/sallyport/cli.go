@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/sallyport/sallyport/spec"
 )
 
 const about = `Runs groups of containers, each group in a network namespace of its own. Of a group's containers, only
@@ -81,7 +85,10 @@ func run(args []string, ui *ui) int {
 	var c cli
 	command, err := c.parse(ctx, args, ui)
 	if err != nil {
-		err, verb := usage(err, helpFor(err)), verbOf(err)
+		verb := verbOf(err)
+		if hintOf(err) == "" {
+			err = usage(err, helpFor(err))
+		}
 		if verb == "wait" || verb == "exec" {
 			err = &ownFailure{err}
 		}
@@ -97,24 +104,82 @@ func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, 
 	if len(args) == 0 { // a script may have lost its arguments
 		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
 	}
-	return newParser(c,
+	parser := newParser(c,
 		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
 		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Resolvers(kong.ResolverFunc(c.Instance.resolve)),
-	).Parse(longVar(asVerb(args)))
+	)
+	args = longVar(asVerb(parser.Model, args))
+	if err := checkVerb(parser.Model, args); err != nil {
+		return nil, err
+	}
+	return parser.Parse(args)
 }
 
 // asVerb accepts "--version" and "help", which other tools have.
-func asVerb(args []string) []string {
+func asVerb(model *kong.Application, args []string) []string {
+	before, rest := beforeVerb(model, args)
 	switch {
-	case len(args) == 1 && args[0] == "--version":
-		return []string{"version"}
-	case len(args) > 0 && args[0] == "help":
-		return append(slices.Clone(args[1:]), "--help")
+	case len(rest) == 1 && rest[0] == "--version":
+		return append(before, "version")
+	case len(rest) > 0 && rest[0] == "help":
+		return append(append(before, rest[1:]...), "--help")
 	}
 	return args
+}
+
+// beforeVerb splits a command line behind the instance's flags that stand before the verb.
+func beforeVerb(model *kong.Application, args []string) (before, rest []string) {
+	n := 0
+	for n < len(args) {
+		name, isFlag := strings.CutPrefix(args[n], "--")
+		name, _, joined := strings.Cut(name, "=")
+		known := func(f *kong.Flag) bool { return f.Name == name && !f.IsBool() }
+		if !isFlag || !slices.ContainsFunc(model.Flags, known) {
+			break
+		}
+		if n++; !joined {
+			n++ // the flag's value
+		}
+	}
+	n = min(n, len(args))
+	return slices.Clone(args[:n]), args[n:]
+}
+
+// wordsElsewhere are verbs of other tools, with the command that does the same here.
+var wordsElsewhere = map[string]string{
+	"run": "apply FILE", "up": "apply FILE", "create": "apply FILE", "deploy": "apply FILE", "update": "apply FILE",
+	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": "stop GROUP",
+	"list": "ps", "ls": "ps", "get": "ps", "show": "status GROUP", "inspect": "status GROUP", "describe": "status GROUP",
+	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE",
+	"diff": "plan FILE", "undo": "rollback GROUP", "info": "doctor",
+}
+
+// checkVerb returns an error for a verb that there is not. A flag that is unknown is left to kong.
+func checkVerb(model *kong.Application, args []string) error {
+	_, rest := beforeVerb(model, args)
+	if len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil
+	}
+	word := rest[0]
+	var verbs []string
+	meant := ""
+	for _, verb := range model.Children {
+		if verb.Name == word {
+			return nil
+		}
+		if verbs = append(verbs, verb.Name); strings.HasPrefix(verb.Name, word) {
+			meant = "did you mean " + strconv.Quote(verb.Name) + "? "
+		}
+	}
+	if same := wordsElsewhere[word]; same != "" {
+		meant = "here it is \"sallyport " + same + "\"; "
+	} else if meant == "" {
+		meant = strings.TrimPrefix(strings.ToLower(spec.DidYouMean(word, verbs))+" ", " ")
+	}
+	return usage(fmt.Errorf("there is no command %q", word), meant+"\"sallyport --help\" lists all commands")
 }
 
 // helpFor returns the hint to the help of the verb that the mistake is in.

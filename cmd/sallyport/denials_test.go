@@ -75,12 +75,12 @@ LAST  GROUP     CONTAINER  PROTOCOL  DESTINATION        PACKETS
 }
 
 func TestTailOf(t *testing.T) {
-	n := func(n int) *int { return &n }
+	n := func(n lineCount) *lineCount { return &n }
 	for _, tt := range []struct {
-		asked  *int
+		asked  *lineCount
 		follow bool
 		want   int
-	}{{nil, false, 0}, {nil, true, 10}, {n(0), true, -1}, {n(-3), false, -1}, {n(5), true, 5}, {n(5), false, 5}} {
+	}{{nil, false, 0}, {nil, true, 10}, {n(0), true, -1}, {n(5), true, 5}, {n(5), false, 5}} {
 		if got := tailOf(tt.asked, tt.follow); got != tt.want {
 			t.Errorf("asked for %v, follow %v: %d, want %d", tt.asked, tt.follow, got, tt.want)
 		}

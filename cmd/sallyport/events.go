@@ -14,10 +14,10 @@ import (
 )
 
 type eventsVerb struct {
-	Group  string `arg:"" optional:"" help:"The group (default all, including removed ones)."`
-	Follow bool   `short:"f" help:"Continue with new events."`
-	Tail   *int   `short:"n" placeholder:"N" help:"Begin with the last N events (default all, or 10 with -f)."`
-	JSON   bool   `name:"json" help:"Print JSON, one object per line."`
+	Group  string     `arg:"" optional:"" help:"The group (default all, including removed ones)."`
+	Follow bool       `short:"f" help:"Continue with new events."`
+	Tail   *lineCount `short:"n" placeholder:"N" help:"Begin with the last N events (default all, or 10 with -f)."`
+	JSON   bool       `name:"json" help:"Print JSON, one object per line."`
 }
 
 func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -33,12 +33,12 @@ func (v *eventsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 const shownBefore = 10
 
 // tailOf converts -n to the protocol's value, where 0 means everything.
-func tailOf(asked *int, follow bool) int {
+func tailOf(asked *lineCount, follow bool) int {
 	switch {
-	case asked != nil && *asked <= 0:
+	case asked != nil && *asked == 0:
 		return -1
 	case asked != nil:
-		return *asked
+		return int(*asked)
 	case follow:
 		return shownBefore
 	default:

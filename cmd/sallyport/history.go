@@ -14,9 +14,9 @@ import (
 )
 
 type historyVerb struct {
-	Group string `arg:"" help:"The group."`
-	File  int    `placeholder:"N" help:"Print the group file of generation N."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	Group string           `arg:"" help:"The group."`
+	File  generationNumber `placeholder:"N" help:"Print the group file of generation N."`
+	JSON  bool             `name:"json" help:"Print JSON."`
 }
 
 func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -25,7 +25,7 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if v.File != 0 {
-		b, err := client.File(ctx, v.Group, v.File)
+		b, err := client.File(ctx, v.Group, int(v.File))
 		if err != nil {
 			return err
 		}

@@ -16,15 +16,15 @@ import (
 )
 
 type logsVerb struct {
-	Targets    []target `arg:"" optional:"" name:"group[.container]" help:"Groups, or single containers of them. Each line of more than one container begins with the container."`
-	Follow     bool     `short:"f" help:"Continue with new output, over restarts, and over rm and a later group of that name."`
-	Tail       *int     `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
-	Timestamps bool     `short:"t" help:"Begin each line with when it was written, to within a second. \"<\" before a time means then or earlier, \"-\" that it is not known."`
-	Since      string   `placeholder:"TIME" help:"Begin with output of that time: a duration such as 10m, or a time such as 15:04 or 2026-01-31T15:04:05+01:00."`
-	Until      string   `placeholder:"TIME" help:"End with output of that time."`
-	Removed    bool     `help:"Print the output of the latest group of that name that was removed. Without a group, list what is kept."`
-	JSON       bool     `name:"json" help:"Print JSON, one object per line."`
-	Raw        bool     `help:"Print control characters to a terminal as they are. Into a file or a pipe, they always are."`
+	Targets    []target   `arg:"" optional:"" name:"group[.container]" help:"Groups, or single containers of them. Each line of more than one container begins with the container."`
+	Follow     bool       `short:"f" help:"Continue with new output, over restarts, and over rm and a later group of that name."`
+	Tail       *lineCount `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
+	Timestamps bool       `short:"t" help:"Begin each line with when it was written, to within a second. \"<\" before a time means then or earlier, \"-\" that it is not known."`
+	Since      string     `placeholder:"TIME" help:"Begin with output of that time: a duration such as 10m, or a time such as 15:04 or 2026-01-31T15:04:05+01:00."`
+	Until      string     `placeholder:"TIME" help:"End with output of that time."`
+	Removed    bool       `help:"Print the output of the latest group of that name that was removed. Without a group, list what is kept."`
+	JSON       bool       `name:"json" help:"Print JSON, one object per line."`
+	Raw        bool       `help:"Print control characters to a terminal as they are. Into a file or a pipe, they always are."`
 }
 
 func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -51,7 +51,7 @@ func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 func (v *logsVerb) requests(now time.Time) (requests []api.LogRequest, err error) {
 	of := api.LogRequest{Follow: v.Follow, Removed: v.Removed, Times: v.Timestamps || v.JSON}
 	if v.Tail != nil {
-		if of.Tail = *v.Tail; of.Tail <= 0 {
+		if of.Tail = int(*v.Tail); of.Tail == 0 {
 			of.Tail = -1 // in the protocol, 0 means everything
 		}
 	}

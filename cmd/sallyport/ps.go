@@ -15,7 +15,7 @@ import (
 )
 
 type psVerb struct {
-	All  bool `help:"List all group files that are not used, not only the first ones."`
+	All  bool `short:"a" help:"List all group files that are not used, not only the first ones."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 type rollbackVerb struct {
-	Group string `arg:"" help:"The group."`
-	To    int    `placeholder:"N" help:"The generation (default the last proved one that differs from the current one)."`
+	Group string           `arg:"" help:"The group."`
+	To    generationNumber `placeholder:"N" help:"The generation (default the last proved one that differs from the current one)."`
 }
 
 // Run goes back and prints the file of the generation, which is then the installed one.
@@ -25,7 +25,7 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	began := time.Now()
 	progress := ui.wait("for the daemon, which gets the images of that generation")
-	err = client.Rollback(ctx, v.Group, v.To, progress.line)
+	err = client.Rollback(ctx, v.Group, int(v.To), progress.line)
 	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
