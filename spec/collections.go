@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -65,6 +66,11 @@ func (r reader) list(name string) ([]item, bool) {
 	return items, true
 }
 
+// mapExamples has the maps with keys of ours.
+var mapExamples = map[string]string{
+	"http": `{ port = 8080, path = "/healthz" }`, "tcp": "{ port = 8080 }", "grpc": "{ port = 8080 }",
+}
+
 // entries reads a map. Each entry has its own place if the map is written out.
 func (r reader) entries(name string) ([]item, bool) {
 	attr := r.body.Attributes[name]
@@ -80,7 +86,7 @@ func (r reader) entries(name string) ([]item, bool) {
 		return nil, false
 	}
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		r.errorf(at, "Wrong type", "%q is a map ({ NAME = \"value\" }), and this is %s.", name, describe(v))
+		r.errorf(at, "Wrong type", "%q is a map (%s), and this is %s.", name, cmp.Or(mapExamples[name], `{ NAME = "value" }`), describe(v))
 		return nil, false
 	}
 	var items []item

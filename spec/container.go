@@ -112,7 +112,11 @@ func validID(s string) bool {
 // absolute returns a path in a container, cleaned. It reports one that is not absolute.
 func (d *groupDecoder) absolute(what, p string, at hcl.Range) (string, bool) {
 	if !path.IsAbs(p) {
-		d.errorf(at, "Relative path", "%q is an absolute path in the container, and %s does not begin with a slash.", what, quote(p))
+		whose := quote(what)
+		if block, ok := kinds[what]; ok {
+			whose = "The label of " + block.title
+		}
+		d.errorf(at, "Relative path", "%s is an absolute path in the container, and %s does not begin with a slash.", whose, quote(p))
 		return "", false
 	}
 	return path.Clean(p), true

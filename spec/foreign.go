@@ -67,6 +67,7 @@ var foreign = map[string]string{
 	"retries":                          "Write in a probe: failures = 3",
 	"success_threshold":                "Write: successes = 1",
 	"mem_limit":                        "Write: resources { memory = \"128MiB\" }",
+	"mem":                              "Write: resources { memory = \"128MiB\" }",
 	"memory":                           "Write: resources { memory = \"128MiB\" }",
 	"limits":                           "Limits are in the resources block itself: resources { memory = \"128MiB\" }",
 	"requests":                         "Nothing is reserved for a container. Its limits are in its resources block: memory = \"128MiB\".",
@@ -151,6 +152,7 @@ var foreignIn = map[string]map[string]string{
 		"uid": writeOwner, "gid": writeOwner, "user": writeOwner,
 		"permissions": `Write: mode = "0750"`, "size_limit": `Write: size = "64MiB"`,
 	},
+	"resources": {"mem": `Write: memory = "128MiB"`},
 	"output": {
 		"max_size": writeSize, "max_file": writeSize, "max_files": writeSize, "max_file_size": writeSize, "limit": writeSize,
 		"driver":   `All output is kept in files. For systemd's journal as well, write: journal = true`,

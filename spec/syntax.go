@@ -18,6 +18,10 @@ func Syntax(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	return body, rep.diags
 }
 
+// hclRange is how HCL writes a place in a detail: line,column-column. The columns may be on two
+// lines.
+var hclRange = regexp.MustCompile(`:([0-9]+),([0-9]+)-(?:[0-9]+,)?[0-9]+`)
+
 // readSyntax parses the file. A nil body means that nothing in it can be trusted. damage means that
 // there were syntax errors. If each is in an attribute on a line of its own, the body lacks those
 // attributes, and left has them. Otherwise the body has only the top-level blocks that end before
@@ -28,6 +32,9 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 		return nil, true, nil
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	for _, d := range diags {
+		d.Detail = hclRange.ReplaceAllString(d.Detail, ":$1:$2")
+	}
 	first := firstDamage(diags, len(src))
 	if damage = first.Byte >= 0; damage {
 		if body, all, left := readAround(name, src, diags); left != nil {

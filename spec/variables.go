@@ -76,7 +76,7 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := seen[name]; !ok && !damaged {
-			rep.errorf(startOf(body.SrcRange.Filename), "Value for an unknown variable", "A value was given for the variable %s (with -var %s=... or %s%s), and this file declares no such variable.%s",
+			rep.errorf(startOf(body.SrcRange.Filename), "Value for an unknown variable", "A value was given for the variable %s (with --var %s=... or %s%s), and this file declares no such variable.%s",
 				quote(name), name, envPrefix, name, DidYouMean(name, slices.Sorted(maps.Keys(seen))))
 		}
 	}
@@ -121,7 +121,7 @@ func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool,
 	case hasDefault:
 		return fallback
 	}
-	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with -var %s=VALUE, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
+	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with --var %s=VALUE, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
 	return cty.DynamicVal
 }
 

@@ -30,6 +30,31 @@ func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostic
 	return nil
 }
 
+// OneLine returns the first error of some diagnostics on one line, with its place, and the number
+// of the others. It is "" if there is no error. Warnings don't count.
+func OneLine(diags hcl.Diagnostics) string {
+	text, errs := "", 0
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		if errs++; errs > 1 {
+			continue
+		}
+		if d.Subject != nil {
+			text = fmt.Sprintf("%s:%d:%d: ", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column)
+		}
+		text += d.Summary
+		if d.Detail != "" {
+			text += ": " + strings.ReplaceAll(d.Detail, "\n", " ")
+		}
+	}
+	if errs > 1 {
+		text += fmt.Sprintf(" (and %d more)", errs-1)
+	}
+	return text
+}
+
 type printer struct {
 	out   bytes.Buffer
 	color bool

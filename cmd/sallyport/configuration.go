@@ -67,12 +67,7 @@ func (c *configuration) problem() error {
 	if !c.diags.HasErrors() {
 		return nil
 	}
-	first, more := c.diags[0], ""
-	if n := len(c.diags) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-	return usage(fmt.Errorf("%s:%d:%d: %s: %s%s", c.path, first.Subject.Start.Line, first.Subject.Start.Column, first.Summary, first.Detail, more),
-		"sallyport validate "+c.path)
+	return usage(errors.New(spec.OneLine(c.diags)), "sallyport validate "+c.path)
 }
 
 // mustHold prints every mistake in the file and returns an error if there is one.

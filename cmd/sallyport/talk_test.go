@@ -81,7 +81,7 @@ func (d *fakeDaemon) record(format string, args ...any) error {
 }
 
 func (d *fakeDaemon) Problems() []group.FileProblem {
-	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
+	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1:1: nonsense")}}
 }
 
 func bundlesText(files []group.Bundle) string {

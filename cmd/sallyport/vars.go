@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// checkVars refuses a -var that no file declares, because it is a typing mistake. A variable of the
-// environment that no file declares may be meant for other files.
+// checkVars refuses a --var that no file declares, because it is a typing mistake. A variable of
+// the environment that no file declares may be meant for other files.
 func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error {
 	var known []string
 	for _, path := range paths {
@@ -26,7 +26,7 @@ func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error 
 		if len(known) > 0 {
 			hint = "declared here: " + strings.Join(known, ", ")
 		}
-		return usage(fmt.Errorf("-var %s: no variable of that name", name), hint)
+		return usage(fmt.Errorf("--var %s: no variable of that name", name), hint)
 	}
 	return nil
 }

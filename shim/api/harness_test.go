@@ -134,7 +134,7 @@ func (k *fakeKeeper) Definition(_ context.Context, groupName string, number int)
 
 func (k *fakeKeeper) Problems() []group.FileProblem {
 	k.call("problems")
-	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1,1-9: nonsense")}}
+	return []group.FileProblem{{Path: "/groups.d/hand.hcl", Err: errors.New("hand.hcl:1:1: nonsense")}}
 }
 
 func (k *fakeKeeper) Status(groupName string) ([]group.Status, error) {

@@ -44,7 +44,7 @@ func TestVerbs(t *testing.T) {
 	}{
 		{"version", func(ctx context.Context, c *Client) (any, error) { return c.Version(ctx) }, VersionInfo{Version: "1.2", Runtime: "containerd 1.6", PID: 9}, ""},
 		{"status", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "") }, checkout, "status"},
-		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1,1-9: nonsense"}}, "problems"},
+		{"problems", func(ctx context.Context, c *Client) (any, error) { return c.Problems(ctx) }, []FileProblem{{Path: "/groups.d/hand.hcl", Error: "hand.hcl:1:1: nonsense"}}, "problems"},
 		{"disks", func(ctx context.Context, c *Client) (any, error) { return c.Disks(ctx) }, fullDisks, ""},
 		{"usage", func(ctx context.Context, c *Client) (any, error) { return c.Usage(ctx) }, someUsage, ""},
 		{"status of one", func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx, "checkout") }, checkout, "status checkout"},

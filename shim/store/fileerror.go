@@ -1,9 +1,8 @@
 package store
 
 import (
-	"fmt"
+	"cmp"
 	"io"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -19,15 +18,7 @@ type FileError struct {
 
 // Error returns the first mistake, on one line, and the number of the others. Write prints all.
 func (e *FileError) Error() string {
-	errs := e.Diags.Errs()
-	if len(errs) == 0 {
-		return "no mistake"
-	}
-	text := strings.ReplaceAll(errs[0].Error(), "\n", " ")
-	if more := len(errs) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %d more)", more)
-	}
-	return text
+	return cmp.Or(spec.OneLine(e.Diags), "no mistake")
 }
 
 // Write prints every mistake with its source line and what to do.

@@ -301,7 +301,7 @@ func TestFileErrorShowsEverything(t *testing.T) {
 	if !errors.As(err, &fe) {
 		t.Fatalf("error %v", err)
 	}
-	if text := fe.Error(); !strings.Contains(text, "/home/op/a.hcl:5") || !strings.Contains(text, "more)") || strings.Contains(text, "\n") {
+	if text := fe.Error(); !strings.HasPrefix(text, "/home/op/a.hcl:5:5: Unknown block: There is no block ") || !strings.Contains(text, "more)") || strings.Contains(text, "\n") {
 		t.Errorf("in short: %s", text)
 	}
 	var b strings.Builder
