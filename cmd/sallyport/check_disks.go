@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -70,7 +71,7 @@ func checkDisks(ctx context.Context, l layout.Layout, rt runtimeFlags) (string, 
 		for _, d := range all {
 			texts = append(texts, fmt.Sprintf("%s of %s free at %s", spec.FormatSize(int64(d.Free)), spec.FormatSize(int64(d.Size)), d.Path))
 		}
-		return strings.Join(texts, ", "), nil
+		return cmp.Or(strings.Join(texts, ", "), "the folders are not there yet"), nil
 	}
 	var texts []string
 	for _, d := range full {

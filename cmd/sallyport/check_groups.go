@@ -77,6 +77,7 @@ func daemonResults(ctx context.Context, in *instance) []result {
 	}
 	client := api.NewClient(l.Socket()).WithPatience(patience)
 	problems, err := client.Problems(ctx)
+	err = in.explainNoDaemon(err)
 	switch {
 	case errors.Is(err, api.ErrNoDaemon):
 		return []result{{Name: "daemon", OK: true, Note: true, Found: err.Error(), Hint: hint.Of(err)}}

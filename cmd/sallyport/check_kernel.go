@@ -16,7 +16,7 @@ func checkRoot(context.Context) (string, error) {
 	if uid := os.Geteuid(); uid != 0 {
 		return "", unmet("run it with sudo", "namespaces and rules need root, but this is uid %d", uid)
 	}
-	return "", nil
+	return "this is uid 0", nil
 }
 
 // Linux 5.16 is the first kernel whose nftables match both sockets by their cgroup v2 (since 5.13)

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/firewall"
@@ -138,5 +141,17 @@ func TestAbstractSockets(t *testing.T) {
 		if !r.OK || r.Note != x.note || (r.Hint != "") != x.note || !strings.Contains(r.Found, x.want) {
 			t.Errorf("%+v: %+v", x, r)
 		}
+	}
+}
+
+// What only root may look at is no failure of the host.
+func TestResultWithoutRoot(t *testing.T) {
+	denied := check{name: "nftables", run: func(context.Context) (string, error) { return "", fmt.Errorf("netlink: %w", unix.EPERM) }}
+	want := result{Name: "nftables", OK: true, Note: true, Found: "not known without root"}
+	if os.Geteuid() == 0 {
+		want = result{Name: "nftables", Error: "netlink: operation not permitted"}
+	}
+	if diff := cmp.Diff(want, denied.result(t.Context())); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

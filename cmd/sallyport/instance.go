@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -109,11 +111,27 @@ func (in *instance) client(ctx context.Context) (*api.Client, error) {
 // explainAddress adds to the error of an unreachable daemon that the configuration, which may name
 // another run folder, can't be used. A verb that reaches the daemon needs nothing else of the file.
 func (in *instance) explainAddress(err error) error {
+	err = in.explainNoDaemon(err)
 	if in.conf == nil || in.RunDir != "" {
 		return err
 	}
-	if problem := in.conf.problem(); problem != nil {
+	switch problem := in.conf.problem(); {
+	case problem == nil:
+	case errors.Is(problem, fs.ErrPermission) && !errors.Is(err, api.ErrNoDaemon):
+		// Root can read it, and the error's own hint is sudo.
+	case errors.Is(problem, fs.ErrPermission):
+		return &hint.Error{Err: fmt.Errorf("%w; its run folder is unknown: %w", err, problem), Hint: "run it again with sudo"}
+	default:
 		return &hint.Error{Err: fmt.Errorf("%w; its run folder is unknown: %w", err, problem), Hint: "mend the configuration, or name the folder with --run-dir"}
+	}
+	return err
+}
+
+// explainNoDaemon replaces the hint of [api.ErrNoDaemon] where the instance has a root. The host's
+// service keeps another instance.
+func (in *instance) explainNoDaemon(err error) error {
+	if in.Root != "" && errors.Is(err, api.ErrNoDaemon) {
+		return &hint.Error{Err: err, Hint: `start it: "sallyport daemon" as root`}
 	}
 	return err
 }

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
@@ -74,5 +79,32 @@ func TestLayoutIsAbsolute(t *testing.T) {
 	}
 	if l.RunDir != "/tmp/x/run" || l.StateDir != "/state" {
 		t.Errorf("got %+v", l)
+	}
+}
+
+// The hint of an unreachable daemon fits the user and the instance.
+func TestExplainAddress(t *testing.T) {
+	denied := &configuration{err: fmt.Errorf("read x.hcl: %w", fs.ErrPermission)}
+	broken := &configuration{err: errors.New("read x.hcl: it is a folder")}
+	refused := &hint.Error{Err: errors.New("admits only root"), Hint: "sudo"}
+	absent := &hint.Error{Err: fmt.Errorf("%w at s", api.ErrNoDaemon), Hint: "daemon or systemctl"}
+	const mend = "mend the configuration, or name the folder with --run-dir"
+	for _, tt := range []struct {
+		name           string
+		in             instance
+		err            error
+		text, wantHint string
+	}{
+		{"as it is", instance{conf: &configuration{}}, absent, "no daemon answers at s", "daemon or systemctl"},
+		{"not root, in a folder of root's", instance{Root: "/root/x", conf: denied}, refused, "admits only root", "sudo"},
+		{"no daemon, in a folder of root's", instance{Root: "/root/x", conf: denied}, absent,
+			"no daemon answers at s; its run folder is unknown: read x.hcl: permission denied", "run it again with sudo"},
+		{"a broken file", instance{conf: broken}, refused, "admits only root; its run folder is unknown: read x.hcl: it is a folder", mend},
+		{"a root is no service", instance{Root: "x", conf: &configuration{}}, absent, "no daemon answers at s", `start it: "sallyport daemon" as root`},
+	} {
+		got := tt.in.explainAddress(tt.err)
+		if got.Error() != tt.text || hintOf(got) != tt.wantHint {
+			t.Errorf("%s: got %v, hint %q", tt.name, got, hintOf(got))
+		}
 	}
 }

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 
+	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/keeper"
 )
 
@@ -38,6 +41,9 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 		return keeper.Offline(l, r.groups), err
 	}
 	client, err := in.client(ctx)
+	if errors.Is(err, api.ErrNoDaemon) {
+		err = &hint.Error{Err: err, Hint: hint.Of(err) + "; --offline plans for a host without groups"}
+	}
 	if err != nil {
 		return nil, err
 	}
