@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -75,17 +77,27 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 	return status, nil
 }
 
-// pick returns the container that is named, or the group's only app.
+// pick returns the container that is named, or the group's only app. In a group that is down there
+// is none. A daemon that has not looked at a group yet may list no containers.
 func pick(t target, groups []group.Status) (string, error) {
-	if t.container != "" {
-		return t.container, nil
-	}
-	var apps []string
+	var apps, all []string
 	for _, g := range groups {
+		if isDown(g) {
+			return "", &hint.Error{Err: fmt.Errorf("group %s is %s", g.Name, g.State), Hint: "sallyport start " + g.Name}
+		}
 		for _, c := range g.Containers {
-			if c.Role == spec.App {
+			if all = append(all, c.Name); c.Role == spec.App {
 				apps = append(apps, c.Name)
 			}
+		}
+	}
+	switch {
+	case t.container != "" && (len(all) == 0 || slices.Contains(all, t.container)):
+		return t.container, nil
+	case t.container != "":
+		return "", &hint.Error{
+			Err:  fmt.Errorf("group %q has no container %q", t.group, t.container),
+			Hint: "\"sallyport status " + t.group + "\" lists its containers",
 		}
 	}
 	if len(apps) != 1 {

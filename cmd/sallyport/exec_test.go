@@ -17,6 +17,8 @@ func TestPick(t *testing.T) {
 		}
 		return []group.Status{g}
 	}
+	stopped := name("web")
+	stopped[0].State = group.Stopped
 	for _, c := range []struct {
 		name   string
 		target target
@@ -27,6 +29,9 @@ func TestPick(t *testing.T) {
 		{"the one named", target{"g", "s"}, name("web"), "s", ""},
 		{"the only app", target{"g", ""}, name("web"), "web", ""},
 		{"two apps", target{"g", ""}, name("web", "api"), "", "name the container, for example g.web"},
+		{"no such container", target{"g", "wbe"}, name("web"), "", `"sallyport status g" lists its containers`},
+		{"nothing known yet", target{"g", "s"}, []group.Status{{Name: "g"}}, "s", ""},
+		{"a group that is stopped", target{"g", "web"}, stopped, "", "sallyport start g"},
 		{"no app", target{"g", ""}, name(), "", "name the container, for example g.NAME"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -65,7 +65,10 @@ func about(err error, groupName, container string) error {
 	case group.ErrNoGroup:
 		return fmt.Errorf("group %q: %w", groupName, err)
 	case group.ErrNoContainer:
-		return fmt.Errorf("container %q of group %q: %w", container, groupName, err)
+		return &hint.Error{
+			Err:  fmt.Errorf("container %q of group %q: %w", container, groupName, err),
+			Hint: "\"sallyport status " + groupName + "\" lists its containers",
+		}
 	}
 	return err
 }

@@ -85,10 +85,10 @@ func TestExecErrors(t *testing.T) {
 		is         error
 	}{
 		{"with a hint", hinted, execOf("id"), "web is not running", "see its output", nil},
-		{"no container", group.ErrNoContainer, execOf("id"), `container "web" of group "checkout": no such container`, "", group.ErrNoContainer},
+		{"no container", group.ErrNoContainer, execOf("id"), `container "web" of group "checkout": no such container`, `"sallyport status checkout" lists its containers`, group.ErrNoContainer},
 		{"a long one", errors.New(strings.Repeat("\x00", 1<<20)), execOf("id"), strings.Repeat("\x00", maxFrame/16), "", nil},
 		{"no command", nil, execOf(), "exec needs a command", "", nil},
-		{"no such name", nil, host.ExecRequest{Group: "checkout", Args: []string{"id"}}, `container "" of group "checkout": no such container`, "", group.ErrNoContainer},
+		{"no such name", nil, host.ExecRequest{Group: "checkout", Args: []string{"id"}}, `container "" of group "checkout": no such container`, `"sallyport status checkout" lists its containers`, group.ErrNoContainer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := execDaemon(t, func(context.Context, host.ExecRequest) (uint32, error) { return 0, tt.fail })

@@ -142,7 +142,7 @@ func TestErrorsTravel(t *testing.T) {
 		{"a hint in a wrapped error", fmt.Errorf("apply: %w", &hint.Error{Err: errors.New("no image"), Hint: "push it"}), false, apply, "apply: no image", "push it", nil},
 		{"no group", group.ErrNoGroup, false, func(c *Client) error { return c.Remove(context.Background(), "web", nil) }, `group "web": no such group`, "", group.ErrNoGroup},
 		{"no container", group.ErrNoContainer, true, func(c *Client) error { return c.Restart(context.Background(), "web", "x", nil) },
-			`container "x" of group "web": no such container`, "", group.ErrNoContainer},
+			`container "x" of group "web": no such container`, `"sallyport status web" lists its containers`, group.ErrNoContainer},
 		{"no group to stop", group.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", group.ErrNoGroup},
 		{"no generation", nil, false, func(c *Client) error { _, err := c.File(context.Background(), "checkout", 9); return err }, `no such generation`, "", group.ErrNoGeneration},
 		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", group.ErrNoGroup},
@@ -158,7 +158,7 @@ func TestErrorsTravel(t *testing.T) {
 		}, `group "A": no such group`, "", group.ErrNoGroup},
 		{"no container's name", nil, false, func(c *Client) error {
 			return c.Logs(context.Background(), LogRequest{Group: "web", Containers: []string{"a/b"}}, nil)
-		}, `container "a/b" of group "web": no such container`, "", group.ErrNoContainer},
+		}, `container "a/b" of group "web": no such container`, `"sallyport status web" lists its containers`, group.ErrNoContainer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := startDaemon(t, ServerConfig{Keeper: &fakeKeeper{do: func(_ context.Context, progress func(string)) error {

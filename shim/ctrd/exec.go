@@ -118,7 +118,7 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 	defer cancel()
 	container, err := c.client.LoadContainer(ctx, id)
 	if errdefs.IsNotFound(err) {
-		return nil, nil, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "see `sallyport ps` for what runs"}
+		return nil, nil, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "\"sallyport ps\" shows what runs"}
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)

@@ -33,7 +33,7 @@ var runtimeHints = []struct {
 	{[]string{`exec: "runc"`}, "install runc, or put it on the PATH that containerd was started with", nil},
 	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd", nil},
 	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with", nil},
-	{[]string{"cgroup"}, "see `sallyport doctor` for what is wrong with the host's cgroups", nil},
+	{[]string{"cgroup"}, "see \"sallyport doctor\" for what is wrong with the host's cgroups", nil},
 }
 
 const tooManyProcesses = "most likely the group, or the container, may have no more processes: raise pids in its resources, or end some"
