@@ -17,12 +17,16 @@ import (
 // writtenPages writes all pages and completions, and returns their folder and the model.
 func writtenPages(t *testing.T) (dir string, model *kong.Application) {
 	t.Helper()
-	reference, err := os.ReadFile("../../spec/REFERENCE.md")
-	if err != nil {
-		t.Fatal(err)
+	documents := map[string]string{"sallyport-group": "../../spec/REFERENCE.md", "sallyport.hcl": "../../docs/configuration.md"}
+	for name, path := range documents {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents[name] = string(text)
 	}
 	dir, model = t.TempDir(), newParser(&cli{}).Model
-	if err := pages.Write(dir, pages.Files(model, map[string]string{"sallyport-group": string(reference)})); err != nil {
+	if err := pages.Write(dir, pages.Files(model, documents)); err != nil {
 		t.Fatal(err)
 	}
 	return dir, model
@@ -60,7 +64,10 @@ func TestManualPages(t *testing.T) {
 			has("man1/sallyport.1", f.Envs...)
 		}
 	}
-	has("man1/sallyport.1", "Exit status: 0 done", "/etc/sallyport/groups.d/")
+	has("man1/sallyport.1", "Exit status: 0 done", "/etc/sallyport/groups.d/", "/etc/sallyport/sallyport.hcl", "/etc/default/sallyport")
+	if strings.Contains(page("man5/sallyport.hcl.5"), "..\n") {
+		t.Error("a row of a table ends with two periods")
+	}
 	flags("man1/sallyport.1", model.Flags)
 	for _, verb := range model.Leaves(true) {
 		name := "man1/sallyport-" + verb.Name + ".1"
@@ -140,6 +147,7 @@ func TestCompletions(t *testing.T) {
 		{"validate ", []string{"a.hcl", "b.hcl", "folder"}},
 		{"rm ", []string{"a.hcl", "b.hcl", "folder", "shop"}},
 		{"history --file ", nil},
+		{"daemon --operators ", nil},
 	}
 	var verbs []string
 	for _, verb := range model.Leaves(true) {

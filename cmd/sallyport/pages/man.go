@@ -39,8 +39,10 @@ func program(app *kong.Application, verbs []verb) string {
 	}
 	fmt.Fprintf(&b, "**NO\\_COLOR**\n:   If it is not empty, nothing is coloured.\n\n")
 	fmt.Fprintf(&b, "# FILES\n*/etc/sallyport/groups.d/*\n:   The group files, see **%[1]s-group**(5).\n\n"+
+		"*/etc/sallyport/sallyport.hcl*\n:   The daemon's configuration, see **%[1]s.hcl**(5).\n\n"+
+		"*/etc/default/sallyport*\n:   The environment of the daemon as a service of systemd.\n\n"+
 		"*/var/lib/sallyport/*\n:   State and persistent volumes.\n\n*/var/log/sallyport/*\n:   Output of the containers.\n\n", app.Name)
-	fmt.Fprintf(&b, "# SEE ALSO\n**%s-group**(5), **containerd**(8), **nft**(8)\n", app.Name)
+	fmt.Fprintf(&b, "# SEE ALSO\n**%[1]s-group**(5), **%[1]s.hcl**(5), **containerd**(8), **nft**(8)\n", app.Name)
 	return md(b.String())
 }
 
@@ -60,7 +62,7 @@ func (v verb) page(program string) string {
 		}
 	}
 	flagList(&b, v.flags)
-	fmt.Fprintf(&b, "# SEE ALSO\n**%[1]s**(1) has the exit status and the environment. **%[1]s-group**(5)\n", program)
+	fmt.Fprintf(&b, "# SEE ALSO\n**%[1]s**(1) has the exit status and the environment. **%[1]s-group**(5), **%[1]s.hcl**(5)\n", program)
 	return md(b.String())
 }
 
@@ -106,6 +108,9 @@ func list(table string) string {
 			default:
 				parts = append(parts, cell)
 			}
+		}
+		for i, part := range parts {
+			parts[i] = strings.TrimSuffix(part, ".")
 		}
 		fmt.Fprintf(&b, "**%s**\n:   %s.\n\n", strings.ReplaceAll(cells[0], "`", ""), strings.Join(parts, ". "))
 	}

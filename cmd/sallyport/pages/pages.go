@@ -126,7 +126,7 @@ func valuesOf(v *kong.Value) (out values) {
 	kinds := strings.FieldsFunc(kind, func(r rune) bool { return strings.ContainsRune("|.[]", r) })
 	out.folder = slices.Contains(kinds, "dir")
 	out.files = slices.Contains(kinds, "file")
-	out.groups = slices.Contains(kinds, "group")
+	out.groups = v.Flag == nil && slices.Contains(kinds, "group") // a flag's is a unix group
 	out.others = v.PassthroughMode != kong.PassThroughModeNone
 	return out
 }
