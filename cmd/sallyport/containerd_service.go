@@ -10,7 +10,7 @@ type containerdVerb struct {
 	paths
 	runtimeFlags
 	Check    bool     `help:"Start nothing. Exit with status 0 if the daemon uses a private containerd, else with 1."`
-	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error (default info)."`
 }
 
 // Run runs the private containerd until ctx ends. Its shims run on. As a service of its own it is

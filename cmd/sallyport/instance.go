@@ -42,10 +42,10 @@ type paths struct {
 type daemonFlags struct {
 	paths
 	runtimeFlags
-	Shim string `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory."`
+	Shim string `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory (default group)."`
 	accessFlags
 	outputFlags
-	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error (default info)."`
 }
 
 // layout applies the flags and the defaults. An instance with a root gets its own cgroup, table,

@@ -16,7 +16,7 @@ import (
 )
 
 type logsVerb struct {
-	Targets    []target   `arg:"" optional:"" name:"group[.container]" help:"Groups, or single containers of them. Each line of more than one container begins with the container."`
+	Targets    []target   `arg:"" optional:"" name:"group[.container]" help:"Groups, or single containers of them. Each line begins with the container, unless a single one is named."`
 	Follow     bool       `short:"f" help:"Continue with new output, over restarts, and over rm and a later group of that name."`
 	Tail       *lineCount `short:"n" placeholder:"N" help:"Begin with the last N lines of each container (default all)."`
 	Timestamps bool       `short:"t" help:"Begin each line with when it was written, to within a second. \"<\" before a time means then or earlier, \"-\" that it is not known."`

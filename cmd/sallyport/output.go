@@ -21,9 +21,9 @@ import (
 // outputFlags are the daemon's. It writes them down for the process that bounds the output, which
 // reads no configuration of its own.
 type outputFlags struct {
-	OutputSize    string `default:"50MiB" placeholder:"SIZE" env:"SALLYPORT_OUTPUT_SIZE" help:"How much is kept of what a container prints, the newest."`
+	OutputSize    string `default:"50MiB" placeholder:"SIZE" env:"SALLYPORT_OUTPUT_SIZE" help:"How much is kept of what a container prints, the newest (default 50MiB)."`
 	OutputTotal   string `placeholder:"SIZE" env:"SALLYPORT_OUTPUT_TOTAL" help:"How much all output may take, of removed groups too (default a tenth of the disk, 4GiB at most)."`
-	OutputRemoved string `default:"24h" placeholder:"TIME" env:"SALLYPORT_OUTPUT_REMOVED" help:"How long the output of a removed group is kept."`
+	OutputRemoved string `default:"24h" placeholder:"TIME" env:"SALLYPORT_OUTPUT_REMOVED" help:"How long the output of a removed group is kept (default 24h)."`
 	// OutputService is set by the daemon's unit: sallyport-output.service bounds the output then.
 	OutputService bool `hidden:"" env:"SALLYPORT_OUTPUT_SERVICE" help:"Output is bounded by \"sallyport output\", which the daemon does not start."`
 }
@@ -40,7 +40,7 @@ func (s settings) output() (out bound.Settings) {
 
 type outputVerb struct {
 	LogDir   string   `placeholder:"DIR" env:"SALLYPORT_LOG_DIR" help:"Folder of the containers' output (default /var/log/sallyport, or DIR/log with --root)."`
-	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error (default info)."`
 }
 
 // Run bounds the output of all groups until ctx ends, whether or not there is a daemon. A mistake

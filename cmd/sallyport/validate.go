@@ -20,8 +20,8 @@ type validateVerb struct {
 }
 
 // Run prints one line for each valid group, and for each valid configuration of the daemon.
-func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
-	valid, err := v.validateConfigurations(ctx, ui)
+func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	valid, err := v.validateConfigurations(ctx, ui, in.conf.path)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,8 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui) error {
 
 // validateConfigurations takes the daemon's configurations out of the arguments, and returns their
 // paths. It prints every mistake in them. What can't be read stays, for an error of [groupArgs].
-func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui) (valid []string, err error) {
+// The file at the path own is the instance's configuration, whatever it holds.
+func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui, own string) (valid []string, err error) {
 	contents := map[string][]byte{}
 	var diags hcl.Diagnostics
 	v.Paths = slices.DeleteFunc(v.Paths, func(path string) bool {
@@ -55,7 +56,10 @@ func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui) (vali
 			return false
 		}
 		src, err := hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
-		if err != nil || !config.Is(path, src) {
+		if err != nil {
+			return false
+		}
+		if abs, err := filepath.Abs(path); !config.Is(path, src) && (err != nil || abs != own) {
 			return false
 		}
 		_, found := config.Parse(path, src)

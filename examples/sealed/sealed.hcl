@@ -1,4 +1,4 @@
-# A group without a door: no link, no way out or in. A batch job works on figures that must not leave
+# A group without a door: no link, no way out or in. A program works on figures that must not leave
 # the machine. A sidecar serves them over localhost. Neither can send them out, even if its image is
 # malicious.
 
