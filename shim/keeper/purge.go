@@ -24,7 +24,10 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 		return err
 	}
 	k.reportUnwritten(progress)
-	return k.waitGroups(ctx, []string{group}, waiter, progress)
+	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
+		return err
+	}
+	return k.definedElsewhere(group)
 }
 
 func (k *Keeper) purge(ctx context.Context, name string, waiter *runner.Waiter) error {

@@ -3,8 +3,10 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/runner"
 )
 
@@ -19,7 +21,24 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 		return err
 	}
 	k.reportUnwritten(progress)
-	return k.waitAccepted(ctx, []string{group}, waiter, progress, "stays removed")
+	if err := k.waitAccepted(ctx, []string{group}, waiter, progress, "stays removed"); err != nil {
+		return err
+	}
+	return k.definedElsewhere(group)
+}
+
+// definedElsewhere returns an error if another file of the folder defines one of the groups too,
+// now that the file which came first is gone. Such a group runs on, by that file.
+func (k *Keeper) definedElsewhere(groups ...string) error {
+	for _, name := range groups {
+		if w := k.wantedNow(name); w.Group.Name != "" {
+			return &hint.Error{
+				Err:  fmt.Errorf("group %s is still there: its file is removed, and file %s defines it too", name, w.File),
+				Hint: fmt.Sprintf("\"sallyport rm %s\" removes that file with its groups", w.File),
+			}
+		}
+	}
+	return nil
 }
 
 func (k *Keeper) uninstall(ctx context.Context, name string, waiter *runner.Waiter) error {
@@ -52,7 +71,10 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 		return err
 	}
 	k.reportUnwritten(progress)
-	return k.waitAccepted(ctx, groups, waiter, progress, "stays removed")
+	if err := k.waitAccepted(ctx, groups, waiter, progress, "stays removed"); err != nil {
+		return err
+	}
+	return k.definedElsewhere(groups...)
 }
 
 func (k *Keeper) uninstallFile(ctx context.Context, file string, volumes bool, waiter *runner.Waiter) ([]string, error) {

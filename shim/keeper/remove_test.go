@@ -44,6 +44,34 @@ func TestRemove(t *testing.T) {
 	})
 }
 
+// A group that a second file defines too comes from that file, once the first is gone.
+func TestRemoveOfAGroupInTwoFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		remove func(h *harness) error
+	}{
+		{"the group", func(h *harness) error { return h.keeper.Remove(h.t.Context(), "shop", nil) }},
+		{"the group with its volumes", func(h *harness) error { return h.keeper.Purge(h.t.Context(), "shop", nil) }},
+		{"the file", func(h *harness) error { return h.keeper.RemoveFile(h.t.Context(), "shop.hcl", false, nil) }},
+	} {
+		withHarness(t, func(t *testing.T, h *harness) {
+			h.mustApply("shop.hcl", shop)
+			h.write("twin.hcl", shop)
+			err := tt.remove(h)
+			if want := "group shop is still there: its file is removed, and file twin.hcl defines it too"; err == nil || err.Error() != want ||
+				hint.Of(err) != `"sallyport rm twin.hcl" removes that file with its groups` {
+				t.Errorf("%s: error %v, hint %q", tt.name, err, hint.Of(err))
+			}
+			if h.host.Running("shop") == 0 {
+				t.Errorf("%s: it does not run on:\n%s", tt.name, h.host)
+			}
+			if err := h.keeper.Remove(t.Context(), "shop", nil); err != nil {
+				t.Errorf("%s: the second time: %v", tt.name, err)
+			}
+		})
+	}
+}
+
 func TestRemoveIsTriedAgain(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.mustApply("shop.hcl", shop)
