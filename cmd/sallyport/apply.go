@@ -29,7 +29,7 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	if err := writePreviews(ui.out, previews); err != nil {
+	if err := writePreviews(ui, previews); err != nil {
 		return err
 	}
 	start := time.Now()

@@ -84,6 +84,9 @@ func run(args []string, ui *ui) int {
 
 	var c cli
 	command, err := c.parse(ctx, args, ui)
+	if command != nil {
+		ui.again = newRetyper(command.Model, &c.Instance, ui.environ)
+	}
 	if err != nil {
 		verb := verbOf(err)
 		if hintOf(err) == "" {
@@ -94,11 +97,11 @@ func run(args []string, ui *ui) int {
 		}
 		return ui.fail(err)
 	}
-	ui.again = newRetyper(command.Model, &c.Instance, ui.environ)
 	return ui.fail(command.Run())
 }
 
-// parse reads the command line, the environment and the configuration file.
+// parse reads the command line, the environment and the configuration file. It returns the command
+// beside an error of its own arguments.
 func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, error) {
 	helpTo, helpStatus := ui.stdout, 0
 	if len(args) == 0 { // a script may have lost its arguments
@@ -115,7 +118,35 @@ func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, 
 	if err := checkVerb(parser.Model, args); err != nil {
 		return nil, err
 	}
-	return parser.Parse(args)
+	command, err := parser.Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	return command, checkGroups(command)
+}
+
+// checkGroups returns an error for GROUP.CONTAINER where a verb takes a whole group.
+func checkGroups(command *kong.Context) error {
+	for _, p := range command.Path {
+		if p.Positional == nil || p.Positional.Name != "group" {
+			continue
+		}
+		names, several := p.Positional.Target.Interface().([]string)
+		if !several {
+			names = []string{p.Positional.Target.String()}
+		}
+		for _, name := range names {
+			if group, _, dotted := strings.Cut(name, "."); dotted && group != "" {
+				verb := command.Selected().Name
+				err := usage(fmt.Errorf("%q is a container, and %s takes a whole group", name, verb), "sallyport "+verb+" "+group)
+				if verb == "wait" {
+					return &ownFailure{err}
+				}
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // asVerb accepts "--version" and "help", which other tools have.

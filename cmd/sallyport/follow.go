@@ -91,15 +91,24 @@ func (f *follower) follow(ctx context.Context) error {
 	if !f.first {
 		late.Stop()
 	}
-	for ready := false; ; {
+	for ready, waits := false, false; ; {
 		st, err := f.daemon.Status(ctx, f.group)
+		if err == nil {
+			waits = false
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, group.ErrNoGroup):
 			return fmt.Errorf("group %s: %w", f.group, err)
-		case err != nil, len(st) == 0, st[0].Since.IsZero():
-			// A daemon that does not answer, or has not looked at the group yet, changes nothing.
+		case err != nil:
+			// A daemon that does not answer changes nothing.
+			if !waits {
+				f.tell("waits for the daemon: " + err.Error())
+			}
+			waits = true
+		case len(st) == 0, st[0].Since.IsZero():
+			// Neither does one that has not looked at the group yet.
 		case st[0].State == group.Running:
 			f.start = false
 			if !ready {

@@ -24,6 +24,7 @@ type followedGroup struct {
 	down    bool           // the daemon does not answer
 	changed chan struct{}
 	did     []string
+	told    []string // by the follower, to the operator
 }
 
 var errDown = errors.New("no daemon")
@@ -107,9 +108,15 @@ func (g *followedGroup) Stop(context.Context, string, func(string)) error {
 	return nil
 }
 
+func (g *followedGroup) tell(line string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.told = append(g.told, line)
+}
+
 // followed runs a follower of the group. end returns what it returned, within two seconds.
 func (g *followedGroup) follow(t *testing.T, ctx context.Context, first, start bool) (end func() error) {
-	f := &follower{group: "web", daemon: g, notify: g.record, tell: func(string) {}, first: first, start: start}
+	f := &follower{group: "web", daemon: g, notify: g.record, tell: g.tell, first: first, start: start}
 	done := make(chan error, 1)
 	go func() { done <- f.follow(ctx) }()
 	return func() error {
@@ -190,6 +197,9 @@ func TestFollowOutlivesTheDaemon(t *testing.T) {
 		g.set(in(group.Running))
 		time.Sleep(time.Hour)
 		g.check(t, "READY=1")
+		if diff := cmp.Diff([]string{"waits for the daemon: no daemon"}, g.told); diff != "" {
+			t.Errorf("told (-want +got)\n%s", diff)
+		}
 		g.set()
 		if err := end(); !errors.Is(err, group.ErrNoGroup) {
 			t.Errorf("a removed group: %v", err)

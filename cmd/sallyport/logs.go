@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 type logsVerb struct {
@@ -105,12 +106,15 @@ func (v *logsVerb) requests(now time.Time) (requests []api.LogRequest, err error
 // an error before anything is printed.
 func (v *logsVerb) name(ctx context.Context, client *api.Client, p *logPrinter, requests []api.LogRequest) error {
 	p.groups, p.single = len(requests) > 1, len(requests) == 1 && len(requests[0].Containers) == 1
-	for _, r := range requests {
+	for i, r := range requests {
 		names := r.Containers
 		if !v.Removed && (len(names) == 0 || len(requests) > 1) {
 			groups, err := client.Status(ctx, r.Group)
 			if errors.Is(err, group.ErrNoGroup) { // the daemon's error has a hint if it was removed
 				err = cmp.Or(client.Logs(ctx, api.LogRequest{Group: r.Group, Tail: -1}, func(api.LogLine) error { return nil }), err)
+			}
+			if first := requests[0].Group; i > 0 && errors.Is(err, group.ErrNoGroup) && hint.Of(err) == "" {
+				err = &hint.Error{Err: err, Hint: fmt.Sprintf("for a container of group %s, write %s.%s", first, first, r.Group)}
 			}
 			if err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -32,7 +31,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]group.Preview{}, previews...))
 	}
-	return writePreviews(ui.out, previews)
+	return writePreviews(ui, previews)
 }
 
 func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]group.Preview, error) {
@@ -52,14 +51,14 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 
 // writePreviews prints the steps of each group, and separately what they open, close or leave
 // unsafe.
-func writePreviews(w io.Writer, previews []group.Preview) error {
+func writePreviews(ui *ui, previews []group.Preview) error {
 	var out bytes.Buffer
 	for _, p := range previews {
 		switch {
 		case p.Error != "":
 			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, joinLines(p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
-			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, joinLines(p.Ended))
+			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, ui.again.text(joinLines(p.Ended)))
 		case len(p.Steps)+len(p.Changes)+len(p.Opens)+len(p.Closes) == 0:
 			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
 		default:
@@ -86,6 +85,6 @@ func writePreviews(w io.Writer, previews []group.Preview) error {
 			}
 		}
 	}
-	_, err := w.Write(out.Bytes())
+	_, err := ui.out.Write(out.Bytes())
 	return err
 }

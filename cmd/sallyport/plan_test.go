@@ -12,6 +12,7 @@ import (
 func TestWritePreviews(t *testing.T) {
 	previews := []group.Preview{
 		{Group: "a"},
+		{Group: "job", Ended: "it has completed; \"sallyport start job\" runs it again"},
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Replaces: []string{"web (app): changed: env, image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "live", Changes: []string{"web (app): output, stop"}},
@@ -20,6 +21,7 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 	}
 	const want = `a: nothing to do
+job: nothing to do: it has completed; "sallyport --root /srv/two start job" runs it again
 b: the plan may be incomplete: containerd does; not answer
 c: 1 step
     restart web (app): image
@@ -36,7 +38,8 @@ f: 0 steps
   + opens   unsafe: proxy (ambassador) has NET_RAW: y
 `
 	var out strings.Builder
-	if err := writePreviews(&out, previews); err != nil {
+	again := newRetyper(newParser(&cli{}).Model, &instance{Root: "/srv/two"}, nil)
+	if err := writePreviews(&ui{out: &out, again: again}, previews); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
