@@ -135,6 +135,7 @@ export SOURCE_DATE_EPOCH PACKAGE_VERSION
 .PHONY: package
 package: $(addprefix package-,$(ARCHES)) ## Build .deb and .rpm into build/release
 	@$(give-back)
+	@ls build/release/*.deb build/release/*.rpm
 
 .PHONY: $(addprefix package-,$(ARCHES))
 $(addprefix package-,$(ARCHES)): package-%: $(TOOLS)/nfpm-$(NFPM_VERSION)
