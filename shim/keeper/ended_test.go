@@ -229,3 +229,16 @@ func TestPreviewOfAnEndedGroupThatIsUnchanged(t *testing.T) {
 		})
 	}
 }
+
+// The error of a start has how the job ended, and nothing that sounds as if it ran on.
+func TestStartOfAJobThatFails(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("batch.hcl", batch)
+		h.exit("batch", "web", 3)
+		h.host.ExitAtOnce("batch", "web", 4)
+		const want = "group batch: web (app) ended with status 4"
+		if err := h.start("batch"); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	})
+}

@@ -97,7 +97,7 @@ func (k *Keeper) waitAccepted(ctx context.Context, groups []string, waiter *runn
 		err := outcomes[group].Err
 		switch {
 		case err == nil:
-		case becomes == "":
+		case becomes == "", k.hasEnded(group): // nothing of the group is tried again
 			errs = append(errs, fmt.Errorf("group %s: %w", group, err))
 		default:
 			errs = append(errs, fmt.Errorf("group %s %s: %w", group, becomes, err))
@@ -107,4 +107,13 @@ func (k *Keeper) waitAccepted(ctx context.Context, groups []string, waiter *runn
 		return &hint.Error{Err: err, Hint: hint.Of(err)}
 	}
 	return nil
+}
+
+// hasEnded reports whether a group that is to run has ended by itself.
+func (k *Keeper) hasEnded(group string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w, wanted := k.wanted[group]
+	r, ok := k.runners[group]
+	return ok && wanted && !w.Stopped && r.Status().Ended
 }
