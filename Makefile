@@ -252,11 +252,11 @@ export VMHOST_HOME ?= $(BUILD)/vmhost
 test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/attack.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
 	@cp integration/host/*.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
-	@$(GO) test -c -o $(BUILD)/host/egress.test ./netns/egress && $(GO) test -c -o $(BUILD)/host/network.test ./shim/linux/network
+	@for package in netns/egress shim/linux/network; do $(GO) test -c -o $(BUILD)/host/$${package##*/}.test ./$$package; done
 	@mkfs.ext4 -q -O project,quota -E quotatype=prjquota $(BUILD)/host/bounded.img 1G
 	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
-	@VMHOST_TIMEOUT=2000 integration/host/vmhost run $(BUILD)/host ./life.sh
-	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./service.sh
+	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./life.sh
+	@VMHOST_TIMEOUT=3000 integration/host/vmhost run $(BUILD)/host ./service.sh
 
 # Two packages that differ in their versions alone.
 .PHONY: test-package
@@ -266,7 +266,7 @@ test-package: $(VMHOST_HOME)/root.img build/images/busybox.tar ## Install, upgra
 		$(MAKE) package-amd64 VERSION=$${version#*.} PACKAGE_VERSION=$${version#*.v} RELEASE=$(BUILD)/host/release; \
 		mv $(BUILD)/host/release/*.deb $(BUILD)/host/$${version%%.*}.deb; \
 	done
-	@cp integration/host/package.* $(BUILD)/host && cp build/images/busybox.tar $(BUILD)/host/build/images
+	@cp integration/host/{checks.sh,package.*} $(BUILD)/host && cp build/images/busybox.tar $(BUILD)/host/build/images
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./package.sh
 
 # An arm64 machine, wherever this runs. Its image stays in VMHOST_HOME too.
@@ -275,7 +275,7 @@ ARM64 := $(BUILD)/arm64
 .PHONY: test-arm64
 test-arm64: package-arm64 $(VMHOST_HOME)/arm64/root.img $(addprefix $(ARM64)/,busybox.tar haproxy.tar attack.tar) ## Install the package on an arm64 Debian machine in qemu, and run the first example there; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host
-	@cp integration/host/arm64.* examples/first/{first.hcl,haproxy.cfg} $(ARM64)/{*.tar,attack} $(BUILD)/host
+	@cp integration/host/{checks.sh,arm64.*} examples/first/{first.hcl,haproxy.cfg} $(ARM64)/{*.tar,attack} $(BUILD)/host
 	@cp $(RELEASE)/sallyport_*_arm64.deb $(BUILD)/host/sallyport.deb
 	@VMHOST_ARCH=arm64 VMHOST_HOME=$(VMHOST_HOME)/arm64 VMHOST_TIMEOUT=3600 integration/host/vmhost run $(BUILD)/host ./arm64.sh
 

@@ -2,36 +2,12 @@
 # arm64.sh - the first example on an arm64 host. `make test-arm64` runs it as root in a throw-away Debian machine without a network.
 # It installs the package, applies the example as the README does, and tries what the door promises, with a control for each
 # refusal. After a reboot it looks again. So the machine boots twice. Each check prints a line, and the last line counts them.
-set -uo pipefail
-
-marks=arm64-marks # passed and failed; beside this script
+. ./checks.sh arm64 first
+patience=300
 
 # The world is a network namespace, one link away.
 world=198.51.100.10 gate=198.51.100.11 world6=2001:db8:51::10 gate6=2001:db8:51::11
 
-# check WHAT WANTED GOT...
-check() {
-  local what=$1 want=$2; shift 2
-  if [ "$*" = "$want" ]; then echo "ok    $what"; echo pass >> $marks; return; fi
-  echo "FAIL  $what: $*, want $want"; echo fail >> $marks
-  return 1
-}
-
-# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
-await() {
-  local what=$1 end=$((300 + $(up))); shift
-  until "$@" > /dev/null 2>&1; do
-    if [ "$(up)" -gt "$end" ]; then
-      check "$what" "in time" "not in 300 s"
-      sallyport status first; systemctl status --no-pager sallyport sallyport-containerd; return 1
-    fi
-    sleep 1
-  done
-  check "$what" yes yes
-}
-up() { cut -d. -f1 /proc/uptime; }
-
-is() { [ "$(sallyport status "$1" --json | jq -r .state)" = "$2" ]; }
 by() { sallyport exec "$1" -- "${@:2}" 2>&1; }
 in_world() { ip netns exec world "$@"; }
 get() { timeout 60 busybox wget -qO- "$1" 2>&1; }
@@ -102,7 +78,7 @@ first_boot() {
   cp busybox.tar haproxy.tar attack.tar /srv
   dpkg -i sallyport.deb; check "install" 0 $?
   check "the service is enabled" enabled "$(systemctl is-enabled sallyport)"
-  check "the service runs" active "$(systemctl is-active sallyport)" || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
+  check "the service runs" active "$(systemctl is-active sallyport)" || last_lines
   sallyport doctor; check "doctor" 0 $?
   sallyport version
   make_world
@@ -112,9 +88,7 @@ first_boot() {
   sallyport denials first; check "who was refused" 0 $?
   sallyport status first
   door "first boot"
-  sync
-  systemctl reboot
-  sleep 600
+  reboot
 }
 
 after_the_reboot() {
@@ -129,8 +103,7 @@ after_the_reboot() {
 case $VMHOST_BOOT in
 1) first_boot ;;
 2) after_the_reboot ;;
-*) check "boots" 2 "$VMHOST_BOOT" ;;
+*) unknown_boot 2 ;;
 esac
-journalctl --no-pager -b -u sallyport -u sallyport-containerd | grep -E 'level=(WARN|ERROR)' | tail -8
-echo "arm64: $(grep -c pass $marks) passed, $(grep -c fail $marks) failed"
-! grep -q fail $marks
+warnings
+finish

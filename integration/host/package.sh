@@ -3,48 +3,20 @@
 # without a network, beside two packages of different versions, older.deb and newer.deb. It installs, upgrades, downgrades,
 # removes and purges. Between them are a reboot and a power cut, so the machine boots three times. Each check prints a line, and
 # the last line counts them.
-set -uo pipefail
+. ./checks.sh package packaged
 
-marks=package-marks # passed and failed; beside this script, which the power cut doesn't reach
-
-# check WHAT WANTED GOT...
-check() {
-  local what=$1 want=$2; shift 2
-  if [ "$*" = "$want" ]; then echo "ok    $what"; echo pass >> $marks; return; fi
-  echo "FAIL  $what: $*, want $want"; echo fail >> $marks
-  return 1
-}
-
-# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
-await() {
-  local what=$1 end=$((180 + $(up))); shift
-  until "$@" > /dev/null 2>&1; do
-    if [ "$(up)" -gt "$end" ]; then
-      check "$what" "in time" "not in 180 s"
-      sallyport status packaged; systemctl status --no-pager sallyport sallyport-containerd; return 1
-    fi
-    sleep 1
-  done
-  check "$what" yes yes
-}
-up() { cut -d. -f1 /proc/uptime; }
-
-field() { sallyport status "$1" --json | jq -r "$2"; }
-is() { [ "$(field "$1" .state)" = "$2" ]; }
-lives() { field packaged '[.containers[] | select(.name != "once") | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
-daemon() { systemctl show -P MainPID sallyport; }
 installed() { dpkg-query -W -f '${db:Status-Status} ${Version}' sallyport; }
 version() { dpkg-deb -f "$1" Version; }
 
 # put DEB WHAT: installs a version over another. The same processes run, under a new daemon.
 put() {
-  local before was; before=$(lives) was=$(daemon)
+  local before was; before=$(lives packaged) was=$(daemon_pid)
   dpkg -i "$1"; check "$2" 0 $?
   check "after the $2 its version is installed" "installed $(version "$1")" "$(installed)"
   check "after the $2 the program is of that version" "$(version "$1")" "$(sallyport version | grep -o '[0-9]*\.[0-9]*\.[0-9]*' | head -1)"
-  check "the $2 restarts the daemon" yes "$([ "$was" != "$(daemon)" ] && [ "$(daemon)" != 0 ] && echo yes)"
+  check "the $2 restarts the daemon" yes "$([ "$was" != "$(daemon_pid)" ] && [ "$(daemon_pid)" != 0 ] && echo yes)"
   await "after the $2 the group runs" is packaged running
-  check "after the $2 the same processes run" "$before" "$(lives)"
+  check "after the $2 the same processes run" "$before" "$(lives packaged)"
 }
 
 # left lists what the groups can leave on the host: links, namespaces, processes, containers, mounts, tables.
@@ -58,8 +30,8 @@ first_boot() {
   cp build/images/busybox.tar /srv
   dpkg -i older.deb; check "install" 0 $?
   check "the service is enabled" enabled "$(systemctl is-enabled sallyport)"
-  check "the service runs" active "$(systemctl is-active sallyport)" || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
-  check "the units are as systemd wants them" "" "$(systemd-analyze verify sallyport.service sallyport-containerd.service sallyport-output.service 2>&1 | grep sallyport)"
+  check "the service runs" active "$(systemctl is-active sallyport)" || last_lines
+  check "the units are as systemd wants them" "" "$(against sallyport.service sallyport-containerd.service sallyport-output.service)"
   check "the folder of group files is empty" "" "$(ls -A /etc/sallyport/groups.d)"
   cp package.hcl /etc/sallyport/groups.d/
   await "a file put into groups.d runs" is packaged running
@@ -70,8 +42,7 @@ first_boot() {
   put newer.deb upgrade
   put older.deb downgrade
   check "what the operator wrote into the configuration stays" SALLYPORT_LOG_LEVEL=debug "$(tail -1 /etc/default/sallyport)"
-  systemctl reboot
-  sleep 600
+  reboot
 }
 
 after_the_reboot() {
@@ -80,8 +51,7 @@ after_the_reboot() {
   put newer.deb "second upgrade"
   check "the group's data is there" kept "$(tail -1 /var/lib/sallyport/volumes/packaged/data/word)"
   sync
-  echo b > /proc/sysrq-trigger # loses everything that is not on the disk
-  sleep 600
+  power_cut
 }
 
 after_the_cut() {
@@ -114,7 +84,6 @@ case $VMHOST_BOOT in
 1) first_boot ;;
 2) after_the_reboot ;;
 3) after_the_cut ;;
-*) check "boots" 3 "$VMHOST_BOOT" ;;
+*) unknown_boot 3 ;;
 esac
-echo "package: $(grep -c pass $marks) passed, $(grep -c fail $marks) failed"
-! grep -q fail $marks
+finish

@@ -3,49 +3,10 @@
 # a network. It installs what `make install` has installed into root/, puts a file into groups.d, and then does to the service what
 # happens in its life: restart, reload, kill, upgrade, stop, hang, reboot, power cut. The same processes run, or the same state
 # comes back. The machine boots three times. Each check prints a line, and the last line counts them.
-set -uo pipefail
-
-marks=service-marks # passed and failed; beside this script, which a power cut doesn't reach
-
-# check WHAT WANTED GOT...
-check() {
-  local what=$1 want=$2; shift 2
-  if [ "$*" = "$want" ]; then echo "ok    $what"; echo pass >> $marks; return; fi
-  echo "FAIL  $what: $*, want $want"; echo fail >> $marks
-  return 1
-}
-
-# await WHAT COMMAND...: wait until the command succeeds. Programs start some 45 times slower here than on a host.
-await() {
-  local what=$1 end=$((180 + $(up))); shift
-  until "$@" > /dev/null 2>&1; do
-    if [ "$(up)" -gt "$end" ]; then
-      check "$what" "in time" "not in 180 s"
-      sallyport status web; systemctl status --no-pager sallyport sallyport-containerd; return 1
-    fi
-    sleep 1
-  done
-  check "$what" yes yes
-}
-up() { cut -d. -f1 /proc/uptime; }
-
-answers() { sallyport ps; }
-field() { sallyport status "$1" --json | jq -r "$2"; }
-is() { [ "$(field "$1" .state)" = "$2" ]; }
-lives() { field web '[.containers[] | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
-daemon() { systemctl show -P MainPID sallyport; }
-another_daemon() { local now; now=$(daemon); [ "$now" != 0 ] && [ "$now" != "$1" ] && answers; }
-
-# same_after WHAT BEFORE: the processes are those of before, and the group runs. While containerd starts again, they are not known.
-same_after() {
-  for _ in {1..60}; do [[ "$(lives)" != *null* ]] && break; sleep 1; done
-  check "after $1 the same processes run" "$2" "$(lives)"
-  check "after $1 the group runs" running "$(field web .state)"
-  check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"
-}
+. ./checks.sh service web
 
 places() {
-  check "the daemon's unit has the daemon alone" "$(daemon)" "$(tr '\n' ' ' < /sys/fs/cgroup/system.slice/sallyport.service/cgroup.procs | sed 's/ $//')"
+  check "the daemon's unit has the daemon alone" "$(daemon_pid)" "$(tr '\n' ' ' < /sys/fs/cgroup/system.slice/sallyport.service/cgroup.procs | sed 's/ $//')"
   check "the shims are in the unit of the private containerd" 1 "$(grep -c "^0::/system.slice/sallyport-containerd.service" $(pgrep -f containerd-shim-runc-v2 | sed 's,.*,/proc/&/cgroup,') /dev/null | cut -d: -f2 | sort -u | tail -1)"
   check "memory of the group" 134217728 "$(cat /sys/fs/cgroup/sallyport/web/memory.max)"
 }
@@ -54,9 +15,9 @@ first_boot() {
   cp -a root/. / && cp build/images/busybox.tar /srv
   systemctl mask --now containerd.service 2> /dev/null
   systemctl daemon-reload
-  check "the units are as systemd wants them" "" "$(systemd-analyze verify --man=no sallyport.service sallyport-containerd.service sallyport-output.service sallyport@web.service 2>&1 | grep sallyport)"
+  check "the units are as systemd wants them" "" "$(against --man=no sallyport.service sallyport-containerd.service sallyport-output.service sallyport@web.service)"
   cp service.hcl /etc/sallyport/groups.d/
-  systemctl enable --now sallyport; check "the service starts" 0 $? || journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd
+  systemctl enable --now sallyport; check "the service starts" 0 $? || last_lines
   check "it runs" active "$(systemctl is-active sallyport)"
   check "so does the private containerd" active "$(systemctl is-active sallyport-containerd)"
   check "so does what bounds the output" active "$(systemctl is-active sallyport-output)"
@@ -65,7 +26,7 @@ first_boot() {
   sallyport stop resting; check "stop of one" 0 $?
   places
 
-  local before pid; before=$(lives)
+  local before pid; before=$(lives web)
   systemctl restart sallyport; check "restart" 0 $?
   same_after "a restart" "$before"
   check "events are in the journal with their fields" "resting stopped" "$(journalctl -u sallyport EVENT=state GROUP=resting -o json | jq -rs 'last | "\(.GROUP) \(.MESSAGE | ltrimstr("resting: "))"')"
@@ -73,7 +34,7 @@ first_boot() {
   await "it is active again after a reload" systemctl is-active sallyport
   systemctl daemon-reload
   same_after "a reload" "$before"
-  pid=$(daemon); systemctl kill -s KILL --kill-whom=all sallyport
+  pid=$(daemon_pid); systemctl kill -s KILL --kill-whom=all sallyport
   await "another daemon after a kill of everything in the unit" another_daemon "$pid"
   same_after "a kill of everything in the unit" "$before"
   pid=$(systemctl show -P MainPID sallyport-containerd); kill -9 "$pid" $(pgrep -f 'containerd --config /run/sallyport')
@@ -96,8 +57,8 @@ first_boot() {
   hang "$before"
   unit_of_a_group
   check "no daemon was killed by the watchdog but the one that hung" 1 "$(journalctl --no-pager -u sallyport | grep -c 'Watchdog timeout')"
-  date +%s > since; sync
-  systemctl reboot; sleep 600
+  date +%s > since
+  reboot
 }
 containerd_back() { local now; now=$(systemctl show -P MainPID sallyport-containerd); [ "$now" != 0 ] && [ "$now" != "$1" ] && systemctl is-active sallyport-containerd; }
 
@@ -106,7 +67,7 @@ hang() {
   mkdir -p /etc/systemd/system/sallyport.service.d
   printf '[Service]\nWatchdogSec=40s\n' > /etc/systemd/system/sallyport.service.d/test.conf
   systemctl daemon-reload; systemctl restart sallyport
-  local pid; pid=$(daemon)
+  local pid; pid=$(daemon_pid)
   kill -STOP "$pid"
   await "a daemon that hangs is restarted" another_daemon "$pid"
   same_after "a hang" "$1"
@@ -132,7 +93,7 @@ E
   check "the group's unit is active" active "$(unit_state)"
   systemctl restart sallyport
   check "also after a restart of the daemon" "active 0" "$(unit_state) $(systemctl show -P NRestarts sallyport@web)"
-  kill -9 "$(field web '.containers[] | select(.name == "p") | .pid')"
+  kill -9 "$(pid_of web.p)"
   await "it is not active while the group is degraded" not_active
   await "it is active when the group runs again" systemctl is-active sallyport@web
   sallyport stop web; check "stop of the group" 0 $?
@@ -144,6 +105,7 @@ E
   systemctl start sallyport@web; check "start of the unit" 0 $?
   check "the group runs" running "$(field web .state)"
 }
+
 unit_state() { systemctl is-active sallyport@web; }
 not_active() { [ "$(unit_state)" != active ]; }
 
@@ -166,15 +128,13 @@ case $VMHOST_BOOT in
   after_boot "a reboot"
   check "a shutdown leaves the daemon no time to repair" "" "$(journalctl --no-pager -b -1 -u sallyport EVENT=drift -o cat)"
   date +%s > since; sync
-  echo b > /proc/sysrq-trigger # loses everything that is not on the disk
-  sleep 60
+  power_cut
   ;;
 3)
   after_boot "a power cut"
   systemctl stop sallyport
   ;;
-*) check "boots" 3 "$VMHOST_BOOT" ;;
+*) unknown_boot 3 ;;
 esac
-journalctl --no-pager -b -u sallyport -u sallyport-containerd | grep -E 'level=(WARN|ERROR)' | tail -8
-echo "service: $(grep -c pass $marks) passed, $(grep -c fail $marks) failed"
-! grep -q fail $marks
+warnings
+finish
