@@ -252,7 +252,7 @@ export VMHOST_HOME ?= $(BUILD)/vmhost
 test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/attack.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
 	@cp integration/host/*.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
-	@for package in netns/egress shim/linux/network; do $(GO) test -c -o $(BUILD)/host/$${package##*/}.test ./$$package; done
+	@for package in netns/egress $(addprefix shim/linux/,disks network quota volumes); do $(GO) test -c -o $(BUILD)/host/$${package##*/}.test ./$$package; done
 	@mkfs.ext4 -q -O project,quota -E quotatype=prjquota $(BUILD)/host/bounded.img 1G
 	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./life.sh
@@ -305,8 +305,9 @@ help: ## Show this
 
 # --- files ---
 
+# The programs that make file systems are for the tests of project quotas.
 $(VMHOST_HOME)/root.img: integration/host/vmhost
-	@mkdir -p $(@D) && $< build && touch $@
+	@mkdir -p $(@D) && $< build e2fsprogs xfsprogs && touch $@
 
 $(VMHOST_HOME)/arm64/root.img: integration/host/vmhost
 	@mkdir -p $(@D) && VMHOST_ARCH=arm64 VMHOST_HOME=$(@D) $< build && touch $@
