@@ -2,7 +2,8 @@
 # service.sh - tests of Sallyport as a service of its host. `make test-host` runs it as root in a throw-away Debian machine without
 # a network. It installs what `make install` has installed into root/, puts a file into groups.d, and then does to the service what
 # happens in its life: restart, reload, kill, upgrade, stop, hang, reboot, power cut. The same processes run, or the same state
-# comes back. The machine boots three times. Each check prints a line, and the last line counts them.
+# comes back. The unit of a group follows the group. The machine boots three times. Each
+# check prints a line, and the last line counts them.
 . ./checks.sh service web
 
 places() {
@@ -93,18 +94,36 @@ E
   check "the group's unit is active" active "$(unit_state)"
   systemctl restart sallyport
   check "also after a restart of the daemon" "active 0" "$(unit_state) $(systemctl show -P NRestarts sallyport@web)"
-  kill -9 "$(pid_of web.p)"
+  local pid killed; pid=$(pid_of web.p) killed=$(date +%s%3N)
+  kill -9 "$pid"
   await "it is not active while the group is degraded" not_active
+  follows "a kill of a container" "$killed" ActiveExit
+  follows "what the daemon saw of that" "$(group_time degraded)" ActiveExit
   await "it is active when the group runs again" systemctl is-active sallyport@web
+  follows "the group's recovery" "$(group_time running)" ActiveEnter
   sallyport stop web; check "stop of the group" 0 $?
   await "its unit is not active" not_active
+  follows "a stop of the group" "$(group_time stopping)" ActiveExit
   sallyport start web; check "start of the group" 0 $?
   await "its unit is active" systemctl is-active sallyport@web
+  follows "a start of the group" "$(group_time running)" ActiveEnter
   systemctl stop sallyport@web; check "stop of the unit" 0 $?
   check "the group is stopped" stopped "$(field web .state)"
   systemctl start sallyport@web; check "start of the unit" 0 $?
   check "the group runs" running "$(field web .state)"
 }
+
+# follows WHAT WHEN STAMP: the unit's STAMP is within two seconds of what was at WHEN. Under emulation systemd itself may need longer:
+# what it takes for a unit that does nothing is admitted beside that.
+follows() {
+  local late=$(($(unit_time "$3") - $2)) begin nothing
+  begin=$(date +%s%3N); systemd-run -q --wait true; nothing=$(($(date +%s%3N) - begin))
+  echo "      $1: $late ms later; a unit that does nothing takes $nothing ms"
+  check "the unit follows $1 within two seconds" yes "$([ $late -gt -1000 ] && [ $late -le $((2000 + nothing)) ] && echo yes || echo "$late ms")"
+}
+# When the group last came to a state, and when the unit last changed, in milliseconds.
+group_time() { date -d "$(sallyport events web --json | jq -rs "map(select(.kind == \"state\" and .state == \"$1\")) | last.time")" +%s%3N; }
+unit_time() { date -d "$(systemctl show -P "$1Timestamp" --timestamp=us+utc sallyport@web)" +%s%3N; }
 
 unit_state() { systemctl is-active sallyport@web; }
 not_active() { [ "$(unit_state)" != active ]; }
