@@ -149,7 +149,7 @@ func TestUnitsLeaveGroupsAlone(t *testing.T) {
 	output := readUnit(t, "sallyport-output.service")
 	for key, want := range map[string]string{
 		"Service.Restart": "always", "Service.Type": "notify", "Unit.StartLimitIntervalSec": "0", "Service.CapabilityBoundingSet": "CAP_SYS_NICE",
-		"Service.RestrictRealtime": "", "Service.LogRateLimitIntervalSec": "0", "Unit.Requires": "", "Unit.BindsTo": "", "Unit.PartOf": "", "Unit.After": "",
+		"Service.RestrictRealtime": "", "Service.LogRateLimitIntervalSec": "1s", "Service.LogRateLimitBurst": "1000000", "Unit.Requires": "", "Unit.BindsTo": "", "Unit.PartOf": "", "Unit.After": "",
 	} {
 		if got := strings.Join(output[key], " "); got != want {
 			t.Errorf("sallyport-output.service has %s=%s, want %q", key, got, want)

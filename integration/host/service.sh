@@ -2,7 +2,7 @@
 # service.sh - tests of Sallyport as a service of its host. `make test-host` runs it as root in a throw-away Debian machine without
 # a network. It installs what `make install` has installed into root/, puts a file into groups.d, and then does to the service what
 # happens in its life: restart, reload, kill, upgrade, stop, hang, reboot, power cut. The same processes run, or the same state
-# comes back. The unit of a group follows the group. The machine boots three times. Each
+# comes back. The unit of a group follows the group, and output arrives in systemd's journal. The machine boots three times. Each
 # check prints a line, and the last line counts them.
 . ./checks.sh service web
 
@@ -57,6 +57,7 @@ first_boot() {
   places
   hang "$before"
   unit_of_a_group
+  journal
   check "no daemon was killed by the watchdog but the one that hung" 1 "$(journalctl --no-pager -u sallyport | grep -c 'Watchdog timeout')"
   date +%s > since
   reboot
@@ -112,6 +113,56 @@ E
   systemctl start sallyport@web; check "start of the unit" 0 $?
   check "the group runs" running "$(field web .state)"
 }
+
+# journal: each line that a container prints is in systemd's journal, with its fields, at least once and in its order, whatever is
+# stopped and started meanwhile. So are the daemon's own lines. journald's rate is limited, and does not count for these.
+journal() {
+  mkdir -p /etc/systemd/journald.conf.d
+  printf '[Journal]\nRateLimitBurst=100\n' > /etc/systemd/journald.conf.d/test.conf # that, or some times as many, in 30 s
+  systemctl restart systemd-journald
+  sallyport apply journal.hcl; check "apply of a group whose output goes to the journal" 0 $?
+  await "its lines arrive" arrived 200
+  check "a line and its fields" "told a told.a 6 null" "$(entry a '"\(.GROUP) \(.CONTAINER) \(.SYSLOG_IDENTIFIER) \(.PRIORITY) \(.STREAM)"' | tail -1)"
+  check "a line of standard error" "told b told.b 3 stderr wrong" "$(entry b 'select(.STREAM == "stderr") | "\(.GROUP) \(.CONTAINER) \(.SYSLOG_IDENTIFIER) \(.PRIORITY) \(.STREAM) \(.MESSAGE)"')"
+  check "a line that is too long for a datagram" 300000 "$(entry b 'select(.STREAM == "stdout") | .MESSAGE | length')"
+
+  local last
+  systemctl stop sallyport-output; check "stop of what sends the output" 0 $?
+  last=$(($(printed) + 500))
+  await "meanwhile the container prints" prints "$last"
+  check "meanwhile nothing arrives" "not yet" "$(arrived "$last" || echo not yet)"
+  systemctl start sallyport-output; check "start of what sends the output" 0 $?
+  await "what was printed meanwhile arrives" arrived "$last"
+  for verb in start stop; do
+    systemctl restart systemd-journald & sallyport $verb resting; check "$verb of a group while journald restarts" 0 $?
+    wait $!
+  done
+  systemctl kill -s KILL sallyport-output
+  last=$(($(printed) + 500))
+  await "after a kill of what sends the output the rest arrives" arrived "$last"
+  sallyport stop told; check "stop of that group" 0 $?
+  last=$(printed)
+  sallyport rm journal.hcl; check "rm of that group" 0 $?
+  await "what it printed last arrives" arrived "$last"
+  systemd-run -q --wait --unit=flood seq 3000
+  check "all its lines arrived in order" "1 to $last" "$(lines a -o cat | in_order)"
+  check "the limit of journald's rate is in force" yes "$([ "$(journalctl -q -u flood -o cat | grep -c '^[0-9]*$')" -lt 3000 ] && echo yes)"
+  check "the events of the other group are all there" "$(events resting)" "$(journalctl -q -u sallyport EVENT=state GROUP=resting -o cat | sed 's/^resting: //')"
+  rm -r /etc/systemd/journald.conf.d; systemctl restart systemd-journald
+}
+# lines CONTAINER ARG...: the entries of its output.
+lines() { journalctl --sync; journalctl -q -a _SYSTEMD_UNIT=sallyport-output.service GROUP=told CONTAINER="$1" "${@:2}"; }
+entry() { lines "$1" -o json | jq -r "$2"; }
+arrived() { [ "$(lines a -n 1 -o cat | cut -d' ' -f2)" -ge "$1" ]; }
+printed() { tail -n 1 /var/log/sallyport/told/a.log | cut -d' ' -f2; }
+prints() { [ "$(printed)" -ge "$1" ]; }
+# in_order reads "line N", and prints from which to which they are there. A line may come again, and those after it with it.
+in_order() {
+  awk '$2 > last + 1 { print last + 1 " is missing"; missing = 1; exit }
+    { if ($2 <= last) again++; last = $2; if (last > most) most = last }
+    END { if (!missing) print "1 to " most; print again + 0 " came again" > "/dev/stderr" }'
+}
+events() { sallyport events "$1" --json | jq -r 'select(.kind == "state") | .text'; }
 
 # follows WHAT WHEN STAMP: the unit's STAMP is within two seconds of what was at WHEN. Under emulation systemd itself may need longer:
 # what it takes for a unit that does nothing is admitted beside that.

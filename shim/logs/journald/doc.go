@@ -6,5 +6,6 @@
 // written.
 //
 // Pitfall: "sent" means that the journal's socket has taken it. journald itself drops entries over
-// the rate limit of the sender's unit, so that unit must have LogRateLimitIntervalSec=0.
+// the rate limit of the sender's unit, so that unit must have a limit that is never reached. 0 is
+// no limit of its own, and journald's counts.
 package journald
