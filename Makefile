@@ -257,6 +257,7 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/a
 	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./life.sh
 	@VMHOST_TIMEOUT=3000 integration/host/vmhost run $(BUILD)/host ./service.sh
+	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./containerd.sh
 
 # Two packages that differ in their versions alone.
 .PHONY: test-package
