@@ -57,7 +57,7 @@ last_lines() { journalctl --no-pager -n 40 -u sallyport -u sallyport-containerd;
 
 # same_after WHAT BEFORE: the processes are those of before, and the group runs. While containerd starts again, they are not known.
 same_after() {
-  for _ in {1..60}; do [[ "$(lives "$main_group")" != *null* ]] && break; sleep 1; done
+  for _ in {1..60}; do [[ "$(lives "$main_group")" != *null* ]] && is resting stopped && break; sleep 1; done
   check "after $1 the same processes run" "$2" "$(lives "$main_group")"
   check "after $1 the group runs" running "$(field "$main_group" .state)"
   check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"

@@ -22,14 +22,14 @@ func StateOf(in Input, before group.State) group.State {
 		return group.Stopping
 	}
 	if in.ToRun() == nil {
-		switch {
-		case !o.Gone():
-			return group.Stopping
-		case in.Stopped:
-			return group.Stopped
-		default:
-			return in.Ended.State
+		down := group.Stopped
+		if !in.Stopped {
+			down = in.Ended.State
 		}
+		if o.Gone() || o.ContainersErr != nil && before == down { // unknown: nothing was made since
+			return down
+		}
+		return group.Stopping
 	}
 	if o.ContainersErr != nil {
 		if before == "" || before == group.Stopping {

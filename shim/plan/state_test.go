@@ -53,6 +53,35 @@ func TestStateOf(t *testing.T) {
 	}
 }
 
+// A group that is down stays so while its containers are unknown. One that is to be is not yet.
+func TestStateOfWhatIsDown(t *testing.T) {
+	g := hosttest.Checkout()
+	for _, tt := range []struct {
+		name   string
+		ended  group.State // empty: it was stopped
+		seen   plan.Observed
+		before group.State
+		want   group.State
+	}{
+		{"nothing is left", "", plan.Nothing(), group.Stopping, group.Stopped},
+		{"something is left", "", running(g), group.Stopped, group.Stopping},
+		{"unknown, and was stopped", "", seen(g, blind), group.Stopped, group.Stopped},
+		{"unknown, and was stopping", "", seen(g, blind), group.Stopping, group.Stopping},
+		{"unknown, and ran", "", seen(g, blind), group.Running, group.Stopping},
+		{"unknown from the first", "", seen(g, blind), "", group.Stopping},
+		{"unknown, and had completed", group.Completed, seen(g, blind), group.Completed, group.Completed},
+		{"unknown, and is stopped after it had completed", "", seen(g, blind), group.Completed, group.Stopping},
+	} {
+		in := plan.Input{Group: "checkout", Want: g, Stopped: tt.ended == "", Observed: tt.seen, Now: noon, Layout: fixedLayout}
+		if tt.ended != "" {
+			in.Ended = &group.Ended{State: tt.ended}
+		}
+		if got := plan.StateOf(in, tt.before); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestStateByHealth(t *testing.T) {
 	g := hosttest.Checkout(hosttest.EditContainer("web", func(c *spec.Container) { c.Probes = []spec.Probe{{Kind: "ready"}} }))
 	refused := host.Health{Started: true, Reason: "its ready probe failed 3 times in a row: connection refused"}
