@@ -56,8 +56,8 @@ func TestCollapse(t *testing.T) {
 	}
 }
 
-// A file of which nothing is freed stays as it is, with its times, and one that is freed whole
-// begins again.
+// A file stays as it is, with its times, if nothing of it is freed. One that is freed whole begins
+// again.
 func TestCollapseAllOrNothing(t *testing.T) {
 	for name, kept := range map[string]int{"nothing is freed": 4096, "all is": 0} {
 		dir := t.TempDir()
