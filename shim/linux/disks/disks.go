@@ -24,8 +24,6 @@ const (
 	maxEntries   = 50_000          // that are counted of one consumer
 	maxTime      = 3 * time.Second // for all consumers together
 	maxConsumers = 5               // that are returned of a disk
-	// entriesAtOnce are read of a folder at once.
-	entriesAtOnce = 256
 )
 
 // Find returns the disks of an instance. It looks for what fills them if one is full, for maxTime
@@ -38,11 +36,7 @@ func Find(ctx context.Context, l layout.Layout, layers func(context.Context) ([]
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	for _, c := range consumers(ctx, l, layers) {
-		var st unix.Stat_t
-		if unix.Lstat(c.Path, &st) != nil {
-			continue
-		}
-		if i := slices.Index(devices, st.Dev); i >= 0 && disks[i].Full {
+		if i := whichOf(devices, c.Path); i >= 0 && disks[i].Full {
 			disks[i].Consumers = append(disks[i].Consumers, c)
 		}
 	}
@@ -69,6 +63,19 @@ func look(paths []string) (disks []host.Disk, devices []uint64) {
 		}
 	}
 	return disks, devices
+}
+
+// whichOf returns which of the devices has a path. It is -1 if none has it. A file counts as its
+// folder: overlayfs gives files the devices of the file systems below it.
+func whichOf(devices []uint64, path string) int {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return -1
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR && unix.Stat(filepath.Dir(path), &st) != nil {
+		return -1
+	}
+	return slices.Index(devices, st.Dev)
 }
 
 func lookAt(path string) (host.Disk, bool) {
@@ -170,70 +177,3 @@ func glob(folder string, patterns ...string) (paths []string) {
 	return paths
 }
 
-// measure counts what a file or a folder takes, without the named folders, and without what is
-// mounted below it. partial reports that there is more. A folder is read in parts: it may have
-// millions of files.
-func measure(ctx context.Context, path string, without []string) (bytes, inodes uint64, partial bool) {
-	return measureUpTo(ctx, maxEntries, path, without)
-}
-
-func measureUpTo(ctx context.Context, most uint64, path string, without []string) (bytes, inodes uint64, partial bool) {
-	var top unix.Stat_t
-	if unix.Lstat(path, &top) != nil {
-		return 0, 0, false
-	}
-	count := func(st unix.Stat_t) {
-		inodes++
-		taken := uint64(st.Blocks) * 512 // st_blocks has this unit on every file system: stat(2)
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			taken /= max(uint64(st.Nlink), 1) // each link of a file has its part
-		}
-		bytes += taken
-	}
-	count(top)
-	for folders := []string{path}; len(folders) > 0; {
-		dir := folders[len(folders)-1]
-		folders = folders[:len(folders)-1]
-		eachEntry(dir, func(name string) bool {
-			if inodes == most || ctx.Err() != nil {
-				folders, partial = nil, true
-				return false
-			}
-			at := filepath.Join(dir, name)
-			if slices.Contains(without, at) {
-				return true
-			}
-			var st unix.Stat_t
-			if err := unix.Lstat(at, &st); err != nil || st.Dev != top.Dev {
-				partial = partial || err == unix.ENAMETOOLONG // folders may be deeper than a path is long
-				return true
-			}
-			if count(st); st.Mode&unix.S_IFMT == unix.S_IFDIR {
-				folders = append(folders, at)
-			}
-			return true
-		})
-	}
-	return bytes, inodes, partial
-}
-
-// eachEntry calls do with the names in a folder until it returns false. What is no folder has none.
-func eachEntry(dir string, do func(name string) (more bool)) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	f := os.NewFile(uintptr(fd), dir)
-	defer f.Close()
-	for {
-		names, err := f.Readdirnames(entriesAtOnce)
-		for _, name := range names {
-			if !do(name) {
-				return
-			}
-		}
-		if err != nil {
-			return // io.EOF, or what can't be read
-		}
-	}
-}

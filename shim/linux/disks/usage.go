@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
 )
@@ -102,11 +100,7 @@ func takenOf(l layout.Layout, u host.Usage) []host.DiskUsage {
 		all = append(all, host.DiskUsage{Disk: d})
 	}
 	take := func(path string, bytes uint64) {
-		var st unix.Stat_t
-		if unix.Lstat(path, &st) != nil {
-			return
-		}
-		if i := slices.Index(devices, st.Dev); i >= 0 {
+		if i := whichOf(devices, path); i >= 0 {
 			all[i].Taken += bytes
 		}
 	}
