@@ -64,6 +64,30 @@ func TestUpdateWhoseContainerKeepsEndingIsRevertedEarly(t *testing.T) {
 	})
 }
 
+// A failure that ends the whole group is reported to the caller as well, before the group is taken
+// down.
+func TestApplyReportsTheEndThatEndsItsGroup(t *testing.T) {
+	for name, tt := range map[string]struct{ file, text, end, err string }{
+		"a job": {"job.hcl", job, "job: once (app) ended with status 3; its last output: once: no ", "group job: once (app) ended with status 3"},
+		"an app that stops its group": {"shop.hcl", edited(shop, `web:1"`, "web:1\"\n on_failure = \"stop-group\""), "shop: web (app) ended with status 3; its last output: web: no ",
+			"group shop: web (app) ended with status 3, and its on_failure stops the group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withOutput(t, func(t *testing.T, h *harness) {
+				h.host.BreakImage("registry.example/web:1", 3)
+				h.host.BreakImage("registry.example/once:1", 3)
+				lines, err := h.apply(tt.file, tt.text)
+				if err == nil || err.Error() != tt.err {
+					t.Errorf("apply: %v", err)
+				}
+				if all := strings.Join(lines, "\n"); strings.Count(all, tt.end) != 1 {
+					t.Errorf("apply printed:\n%s", all)
+				}
+			})
+		})
+	}
+}
+
 // Which ends count, and how soon the update ends. Each case applies an update that is never ready.
 func TestEndsInARollout(t *testing.T) {
 	const none = "no health_timeout at all"

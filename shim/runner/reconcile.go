@@ -30,6 +30,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			return time.Time{}, false
 		}
 		if end := in.Ending(); end != nil {
+			r.reportEnds(in, r.addOutput(in, plan.ContainerStatuses(in)), seq) // nothing is left to report later
 			end.Generation = d.generation()
 			if err := r.config.Records.SetEnded(r.group, end); err != nil {
 				return r.failed(ctx, d, seq, plan.Step{}, err), false
@@ -47,7 +48,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		steps := plan.Steps(in)
 		r.detectDrift(in, seq, steps)
 		state := r.updateStatus(in, r.lastError, len(steps) > 0)
-		r.reportEnds(in, seq)
+		r.reportEnds(in, r.Status().Containers, seq)
 		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time that others change it again
 			r.recordState(state, nil)
 		}

@@ -71,9 +71,9 @@ func (r *Runner) report(seq int, format string, args ...any) {
 }
 
 // reportEnds reports the ends that keep the group from being as wanted to the requests up to seq,
-// once each, with the last line of output. That line is for the callers alone: it may hold secrets,
-// so it gets into no event and no error.
-func (r *Runner) reportEnds(in plan.Input, seq int) {
+// once each, with the last line of output, which containers have. That line is for the callers
+// alone: it may hold secrets, so it gets into no event and no error.
+func (r *Runner) reportEnds(in plan.Input, containers []group.ContainerStatus, seq int) {
 	ends := plan.Ends(in)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,15 +87,15 @@ func (r *Runner) reportEnds(in plan.Input, seq int) {
 				q.ends = map[string]time.Time{}
 			}
 			q.ends[e.Container] = e.At
-			q.waiter.addLine(r.group, "%s%s", e.Text, lastLine(r.status, e.Container))
+			q.waiter.addLine(r.group, "%s%s", e.Text, lastLine(containers, e.Container))
 		}
 	}
 }
 
 // lastLine returns the last line of a container's output, to be added to its end. It is empty if
 // there is none.
-func lastLine(st group.Status, container string) string {
-	for _, c := range st.Containers {
+func lastLine(containers []group.ContainerStatus, container string) string {
+	for _, c := range containers {
 		if c.Name != container {
 			continue
 		}

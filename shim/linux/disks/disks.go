@@ -176,4 +176,3 @@ func glob(folder string, patterns ...string) (paths []string) {
 	}
 	return paths
 }
-
