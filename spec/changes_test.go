@@ -76,3 +76,45 @@ func TestLiveChanges(t *testing.T) {
 		}
 	}
 }
+
+// A running container takes another bound on disk, and is replaced to get one or to lose it.
+func TestLiveChangesOfBounds(t *testing.T) {
+	const text = `
+group "g" {
+  egress = "none"
+  app "a" {
+    image = "registry.example/a:1"
+    resources { %s }
+    mount "v" { path = "/v" }
+  }
+  app "b" { image = "registry.example/b:1" }
+  volume "v" {
+    persistent = true
+    %s
+  }
+}
+`
+	parse := func(disk, size string) Group { return parseOne(t, fmt.Sprintf(text, disk, size)) }
+	before := parse(`disk = "1MiB"`, `size = "1MiB"`)
+	for _, tt := range []struct {
+		name           string
+		now            Group
+		live, replaces []string
+	}{
+		{"nothing", parse(`disk = "1024KiB"`, `size = "1MiB"`), nil, nil},
+		{"another disk", parse(`disk = "2MiB"`, `size = "1MiB"`), []string{"resources"}, nil},
+		{"another size", parse(`disk = "1MiB"`, `size = "2MiB"`), []string{"volume"}, nil},
+		{"no disk", parse(``, `size = "1MiB"`), []string{"resources"}, []string{"resources"}},
+		{"no size", parse(`disk = "1MiB"`, ``), []string{"volume"}, []string{"volume"}},
+	} {
+		if diff := cmp.Diff(tt.live, tt.now.LiveChanges(&before, "a")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		if diff := cmp.Diff(tt.replaces, tt.now.Changes(&before, "a")); diff != "" {
+			t.Errorf("%s, what replaces it (-want +got):\n%s", tt.name, diff)
+		}
+		if got := tt.now.LiveChanges(&before, "b"); got != nil {
+			t.Errorf("%s: %q of another container", tt.name, got)
+		}
+	}
+}

@@ -53,13 +53,11 @@ func (g *Group) fixedPart(c Container) fixedPart {
 		fixed.DNS = g.DNS
 		fixed.Names = g.UpstreamNames()
 	}
-	for _, v := range g.Volumes {
-		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
-			if v.Persistent {
-				v.Size = min(v.Size, bounded)
-			}
-			fixed.Volumes = append(fixed.Volumes, v)
+	for _, v := range g.mountedBy(c) {
+		if v.Persistent {
+			v.Size = min(v.Size, bounded)
 		}
+		fixed.Volumes = append(fixed.Volumes, v)
 	}
 	return fixed
 }
@@ -88,14 +86,38 @@ func (g *Group) LiveChanges(before *Group, name string) []string {
 	if now == nil || was == nil {
 		return nil
 	}
-	return differences(now.livePart(), was.livePart())
+	return differences(g.livePart(*now), before.livePart(*was))
 }
 
-// livePart returns what a running container takes, without its door.
-func (c Container) livePart() Container {
+// A livePart has everything that a running container takes, without its door.
+type livePart struct {
+	Container
+	Volumes []Volume `json:"volumes,omitempty"` // with their bounds on disk
+}
+
+func (g *Group) livePart(c Container) livePart {
 	o := c.Output
 	o.Split = false
-	return Container{Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o}
+	live := livePart{Container: Container{
+		Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o,
+		Resources: Resources{Disk: c.Resources.Disk},
+	}}
+	for _, v := range g.mountedBy(c) {
+		if v.Persistent {
+			live.Volumes = append(live.Volumes, Volume{Name: v.Name, Size: v.Size})
+		}
+	}
+	return live
+}
+
+// mountedBy returns the volumes that a container mounts.
+func (g *Group) mountedBy(c Container) (all []Volume) {
+	for _, v := range g.Volumes {
+		if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // differences returns the words of the fields that differ, sorted.
