@@ -27,7 +27,8 @@ same on every machine.
 - *from whom*: the app, its child, a grandchild whose parents have left, a sidecar, the init of a group that is starting, a shell
   that was exec'd into the app.
 - *seen*: what the capture saw. *told*: what the attacker's own system calls returned. ` + "`refused`" + ` is an error, or a kill. ` + "`no answer`" + `
-  is a call that timed out. ` + "`taken`" + ` means that the kernel took the call, and sent nothing.
+  is a call that timed out. ` + "`taken`" + ` means that the kernel took the call, and sent nothing. No capture can see a change of a
+  file's project, so there *seen* has the effect of the calls.
 - *root there* is a process with every right, on the host, in the group's network namespace and, for packets, the ambassador's cgroup.
 - ¹ where the kernel has it (SCTP, DCCP, UDP-Lite, vsock, io_uring, 32-bit programs and the like). Elsewhere no process can do it,
   and the row holds as it stands.
@@ -43,6 +44,7 @@ var titles = []string{
 	forgedTitle,
 	familiesTitle,
 	tamperTitle,
+	projectTitle,
 	inboundTitle,
 	loopbackTitle,
 	flowsTitle,
