@@ -29,15 +29,21 @@ func TestRootRuntimeContract(t *testing.T) {
 }
 
 // reportLine is a program that prints what it finds as its first act, and runs until it is stopped.
-const reportLine = `echo "netns: $(stat -L -c %i /proc/self/ns/net)"; echo "cgroup: $(cat /proc/self/cgroup)"; ` +
-	`cat /proc/self/status; echo mounts:; cat /proc/self/mountinfo; echo end; exec sleep 1000`
+// It prints the paths of log folders in which it can read each file.
+const reportLine = `echo "netns: $(stat -L -c %i /proc/self/ns/net)"; echo "cgroup: $(cat /proc/self/cgroup)"; cat /proc/self/status; ` +
+	`while read -r _ _ _ root at _; do case "$root" in */log/*) cat "$at"/* > /dev/null 2>&1 && echo "reads $at:"; esac; done < /proc/self/mountinfo; ` +
+	`echo mounts:; cat /proc/self/mountinfo; echo end; printf '` + errorMark + `' >&2; exec sleep 1000`
+
+// reportLine prints errorMark to standard error.
+const errorMark = "<to standard error>"
 
 func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 	l := c.cfg.Layout
-	output := func(group, name string) string {
-		b, _ := os.ReadFile(l.LogPath(group, name))
+	read := func(path string) string {
+		b, _ := os.ReadFile(path)
 		return string(b)
 	}
+	output := func(group, name string) string { return read(l.LogPath(group, name)) }
 	return contract.Fixture{
 		Runtime: c,
 		Layout:  l,
@@ -54,16 +60,26 @@ func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 		Report: func(group, name string) (contract.Report, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			for !strings.HasSuffix(output(group, name), "\nend\n") {
+			var text, errs string
+			for {
+				text, errs = output(group, name), l.LogPath(group, name)
+				if !strings.Contains(text, errorMark) && strings.Contains(read(l.ErrLogPath(group, name)), errorMark) {
+					errs, text = l.ErrLogPath(group, name), text+errorMark
+				}
+				report := strings.Replace(text, errorMark, "", 1) // it may be in the middle
+				if report != text && strings.HasSuffix(report, "\nend\n") {
+					text = report
+					break
+				}
 				if pause(ctx, lookAgain) != nil {
-					return contract.Report{}, fmt.Errorf("no report, but %q", output(group, name))
+					return contract.Report{}, fmt.Errorf("no report, but %q", text)
 				}
 			}
-			r, err := readReport(output(group, name))
+			r, err := readReport(text, filepath.Dir(errs))
 			if err != nil {
 				return r, err
 			}
-			r.Output = l.LogPath(group, name) // where the report was found
+			r.Output, r.Errors = l.LogPath(group, name), errs // where they were found
 			r.Cgroup, err = cgroupOf(c, group, name)
 			return r, err
 		},
@@ -71,8 +87,8 @@ func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 }
 
 // readReport reads what reportLine prints, but for the cgroup: a container sees its own as the
-// root.
-func readReport(text string) (r contract.Report, err error) {
+// root. folder is the log folder of the container's group.
+func readReport(text, folder string) (r contract.Report, err error) {
 	text, mounts, _ := strings.Cut(text, "\nmounts:\n")
 	found := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -98,9 +114,12 @@ func readReport(text string) (r contract.Report, err error) {
 	if err != nil {
 		return r, fmt.Errorf("mounts: %w", err)
 	}
-	r.Mounts = map[string]contract.Mount{}
+	r.Mounts, r.GroupOutput = map[string]contract.Mount{}, map[string]contract.Folder{}
 	for _, m := range infos {
 		switch {
+		case m.Root != "/" && strings.HasSuffix(folder, m.Root): // from the root of its file system
+			_, readable := found["reads "+m.Mountpoint]
+			r.GroupOutput[m.Mountpoint] = contract.Folder{Path: folder, ReadOnly: strings.HasPrefix(m.Options, "ro,"), Readable: readable}
 		case m.Mountpoint == "/":
 			r.ReadOnly = strings.HasPrefix(m.Options, "ro,")
 		case m.FSType == "tmpfs" && m.Root == "/" && !kernels.MatchString(m.Mountpoint):

@@ -142,6 +142,19 @@ func TestContractFindsBrokenRuntimes(t *testing.T) {
 		{"a root file system that is read-only without a wish", "a program can write to its root file system",
 			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.ReadOnly = true })},
 		{"output goes elsewhere", "a program prints to its file", report(func(r *contract.Report) { r.Output = "/dev/null" })},
+		{"errors go elsewhere", "a program prints to its file", report(func(r *contract.Report) { r.Errors = "/dev/null" })},
+		{"errors go where the rest goes", "a program prints its errors to their own file",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.Output.Split = false })},
+		{"the group's output is left out", "a sidecar reads its group's output",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.OutputOf = "" })},
+		{"the group's output is shown to all", "a sidecar reads its group's output",
+			asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.OutputOf = "/var/log/group" })},
+		{"the group's output can be written", "a sidecar reads its group's output", report(func(r *contract.Report) {
+			for path, folder := range maps.Clone(r.GroupOutput) {
+				folder.ReadOnly = false
+				r.GroupOutput[path] = folder
+			}
+		})},
 		{"a capability that was not asked for", "a program can't do what rules can't see", report(func(r *contract.Report) { r.Capabilities = append(r.Capabilities, "NET_RAW") })},
 		{"no filter", "a program can't do what rules can't see", report(func(r *contract.Report) { r.Filtered = false })},
 		{"a way out is taken away silently", "a container that asks for a way out is refused", asks(func(_ contract.Fixture, req *host.CreateRequest) {

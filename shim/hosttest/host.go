@@ -81,6 +81,8 @@ type container struct {
 	contents     map[string]int            // by volume, the number of its content
 	readOnly     bool                      // its root file system
 	tmpfs        []spec.Tmpfs
+	output       spec.Output
+	outputOf     string
 	capabilities []string
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/sallyport/sallyport/shim/hosttest/contract"
@@ -20,6 +21,14 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 	if c == nil || !c.started {
 		return contract.Report{}, errors.New("its program has not run")
 	}
+	errs := l.LogPath(c.state.Group, c.state.Name)
+	if c.output.Split {
+		errs = l.ErrLogPath(c.state.Group, c.state.Name)
+	}
+	shown := map[string]contract.Folder{}
+	if c.outputOf != "" {
+		shown[c.outputOf] = contract.Folder{Path: filepath.Dir(errs), ReadOnly: true, Readable: true}
+	}
 	return contract.Report{
 		Netns:        namespaceName(c.namespace),
 		Cgroup:       l.CgroupPath(c.state.Group, c.state.Role, c.state.Name),
@@ -27,6 +36,8 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 		ReadOnly:     c.readOnly,
 		Tmpfs:        slices.Clone(c.tmpfs),
 		Output:       l.LogPath(c.state.Group, c.state.Name),
+		Errors:       errs,
+		GroupOutput:  shown,
 		Capabilities: slices.Clone(c.capabilities),
 		Filtered:     true,
 	}, nil

@@ -110,7 +110,7 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 		h.created++
 		h.containers[id] = &container{
 			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, contents: contents, capabilities: capabilities,
-			readOnly: c.ReadOnly, tmpfs: c.Tmpfs,
+			readOnly: c.ReadOnly, tmpfs: c.Tmpfs, output: c.Output, outputOf: c.OutputOf,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
 				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),

@@ -106,13 +106,14 @@ type Runtime interface {
 	//     ambassador by its cgroup.
 	//   - sees the volumes that it mounts, and can't write those that it mounts read-only. Create
 	//     fails if one of them is missing.
-	//   - prints to the file that [layout.Layout.LogPath] names.
+	//   - prints to the file that [layout.Layout.LogPath] names. With split output its standard
+	//     error goes to that of [layout.Layout.ErrLogPath].
+	//   - reads the group's log folder if it is given its group's output, as any user, and can't
+	//     write there.
 	//   - can't do what the rules can't see. Package promise has the list. Create refuses a
 	//     container that asks for it.
 	//
-	// Package hosttest/contract holds every implementation to this. What it does not hold it to:
-	// split standard error goes to the file of [layout.Layout.ErrLogPath], and a sidecar that is
-	// given its group's output can read the group's log folder, and can't write there.
+	// Package hosttest/contract holds every implementation to this.
 	Create(ctx context.Context, c host.CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error
