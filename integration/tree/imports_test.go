@@ -33,7 +33,7 @@ var importLaw = []importRule{
 	{pkg: "shim/store", may: []string{"spec", "shim/group", "shim/restart", "shim/layout", "shim/disk", "shim/hostfile", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/denials", may: []string{"spec", "shim/host", "shim/group", "shim/journal", "shim/layout", "shim/disk"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/probes", may: []string{"spec", "shim/host", "shim/hint"}},
-	{pkg: "shim/linux/quota", may: []string{"shim/host"}, tests: []string{"netns/netnstest", "shim/linux/quota/quotatest"}},
+	{pkg: "shim/linux/quota", may: []string{"shim/host", "shim/disk"}, tests: []string{"netns/netnstest", "shim/linux/quota/quotatest"}},
 	{pkg: "shim/linux/quota/quotatest", may: []string{"netns/netnstest"}},
 	{pkg: "shim/linux/...", may: []string{"spec", "netns/...", "shim/host", "shim/layout", "shim/disk", "shim/hint", "shim/linux/quota"}, tests: []string{"netns/netnstest", "shim/reach", "shim/linux/..."}},
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},

@@ -2,11 +2,9 @@ package disk
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -113,17 +111,9 @@ func (r *remover) empty() (level, error) {
 		if n == 0 {
 			return level{}, nil
 		}
-		for rest := r.buf[:n]; len(rest) > 0; {
-			// struct linux_dirent64: inode, offset of the next entry, length, type, name
-			next := int64(binary.NativeEndian.Uint64(rest[8:]))
-			length, kind := binary.NativeEndian.Uint16(rest[16:]), rest[18]
-			name, _, _ := strings.Cut(string(rest[19:length]), "\x00")
-			rest = rest[length:]
-			if name == "." || name == ".." {
-				continue
-			}
-			if full, err := r.remove(name, kind); err != nil || full {
-				return level{name: name, next: next}, err
+		for e := range Entries(r.buf[:n]) {
+			if full, err := r.remove(e.Name, e.Kind); err != nil || full {
+				return level{name: e.Name, next: e.Next}, err
 			}
 		}
 	}

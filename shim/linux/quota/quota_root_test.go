@@ -219,6 +219,124 @@ func TestRootBoundStaysInside(t *testing.T) {
 	})
 }
 
+// An actor is a context that calls do each time it is asked whether it has ended.
+type actor struct {
+	context.Context
+	do func()
+}
+
+func (a actor) Err() error {
+	a.do()
+	return a.Context.Err()
+}
+
+// projectOf returns the project id of an open file.
+func projectOf(t *testing.T, fd int) uint32 {
+	t.Helper()
+	a, err := attributes(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.project
+}
+
+// projectAt returns the project id of a folder.
+func projectAt(t *testing.T, path string) uint32 {
+	t.Helper()
+	fd, err := openFolder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return projectOf(t, fd)
+}
+
+// eachTagged calls test with a folder of each file system that has project ids. xfs has them
+// without quotas, so a kernel that lacks quotas can test it.
+func eachTagged(t *testing.T, test func(t *testing.T, data string)) {
+	for kind, options := range map[string]string{"ext4": "prjquota", "xfs": "noatime"} {
+		t.Run(kind, func(t *testing.T) { test(t, quotatest.New(t, kind, options).Folder(t, "data")) })
+	}
+}
+
+// A container may move folders in which others are still to be tagged.
+func TestRootTagWhileFoldersMove(t *testing.T) { eachTagged(t, testTagWhileFoldersMove) }
+
+func testTagWhileFoldersMove(t *testing.T, data string) {
+	from, to := filepath.Join(data, "from"), filepath.Join(data, "to")
+	if err := errors.Join(os.MkdirAll(filepath.Join(from, "in"), 0o755), os.WriteFile(filepath.Join(from, "in", "file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	moved := false
+	move := func() {
+		if !moved && projectAt(t, from) == FirstID {
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+			moved = true
+		}
+	}
+	if err := tag(actor{context.Background(), move}, data, FirstID); err != nil {
+		t.Fatal(err)
+	}
+	if !moved {
+		t.Fatal("nothing was moved")
+	}
+	file, err := os.Open(filepath.Join(to, "in", "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if folder, id := projectAt(t, filepath.Join(to, "in")), projectOf(t, int(file.Fd())); folder != FirstID || id != FirstID {
+		t.Errorf("a folder that was moved is in project %d, and its file in %d", folder, id)
+	}
+}
+
+// A container may nest folders deeper than a path is long, and make more of them than are read at
+// once.
+func TestRootTagDeepAndWide(t *testing.T) { eachTagged(t, testTagDeepAndWide) }
+
+func testTagDeepAndWide(t *testing.T, data string) {
+	at, err := openFolder(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for range 40 {
+		for i := range 30 {
+			if err := unix.Mkdirat(at, fmt.Sprint(i), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name := strings.Repeat("d", 200)
+		if err := unix.Mkdirat(at, name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"0", "29", name} {
+			fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, fd)
+		}
+		unix.Close(at)
+		at, err = unix.Dup(all[len(all)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	unix.Close(at)
+	if err := tag(context.Background(), data, FirstID); err != nil {
+		t.Error(err)
+	}
+	for i, fd := range all {
+		if id := projectOf(t, fd); id != FirstID {
+			t.Errorf("folder %d is in project %d", i, id)
+		}
+		unix.Close(fd)
+	}
+}
+
 // Empty files take no bytes, and ext4 has a fixed number of inodes.
 func TestRootBoundFiles(t *testing.T) {
 	quotatest.Each(t, func(t *testing.T, d *quotatest.FileSystem) {
