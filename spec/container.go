@@ -119,8 +119,23 @@ func (d *groupDecoder) absolute(what, p string, at hcl.Range) (string, bool) {
 		d.errorf(at, "Relative path", "%s is an absolute path in the container, and %s does not begin with a slash.", whose, quote(p))
 		return "", false
 	}
-	return path.Clean(p), true
+	p = path.Clean(p)
+	if strings.ContainsRune(p, 0) { // a label may have one
+		d.errorf(at, "Invalid path", "%s contains a NUL character, which no path can have.", quote(p))
+		return "", false
+	}
+	if len(p) > maxPath || slices.ContainsFunc(strings.Split(p, "/"), func(name string) bool { return len(name) > maxFileName }) {
+		d.errorf(at, "Path too long", "%q has at most %d bytes, and at most %d between two slashes. %s has more.", what, maxPath, maxFileName, quote(p))
+		return "", false
+	}
+	return p, true
 }
+
+// The kernel's limits, in bytes: PATH_MAX without the NUL at its end, and NAME_MAX.
+const (
+	maxPath     = 4095
+	maxFileName = 255
+)
 
 // target checks a path at which a mount or a file is placed. Nothing else may be there, and it may
 // not cover a file system of the kernel.

@@ -30,6 +30,8 @@ group "g" {
     tmpfs "/o" { owner = "www-data" }
     tmpfs "/n" { noexec = false }
     tmpfs { path = "/tmp" }
+    tmpfs "/nul\u0000" {}
+    mount "v" { path = "/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" }
   }
   app "b" {
     image = "x"
