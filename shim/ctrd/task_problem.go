@@ -18,7 +18,7 @@ var runtimeHints = []struct {
 	kind  error // nil: the error is of no kind that a caller asks for
 }{
 	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path", host.ErrNoProgram},
-	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program: correct command", host.ErrNoProgram},
+	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program, or a tmpfs or a volume hides it: correct command", host.ErrNoProgram},
 	{[]string{"container process: exec:", "permission denied"}, "the container's user may not run the program: correct its mode in the image, or user", host.ErrCannotRun},
 	{[]string{"exec format error"}, "the program is for another kind of processor: build the image for this host", host.ErrCannotRun},
 	// A runtime that may start no thread or process ends in one of these ways.

@@ -23,6 +23,7 @@ func TestRuntimeProblem(t *testing.T) {
 	}{
 		{"no program", errors.New(created + `exec: "web": executable file not found in $PATH: unknown`), `create g.web: exec: "web": executable file not found in $PATH`, "whole path"},
 		{"a program of the runtime's name", errors.New(created + `exec: "runc": executable file not found in $PATH`), `create g.web: exec: "runc": executable file not found in $PATH`, "whole path"},
+		{"a program below a tmpfs", errors.New(created + `exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown`), `create g.web: exec: "/bin/sh": stat /bin/sh: no such file or directory`, "a tmpfs or a volume hides it"},
 		{"no runtime", errors.New(`failed to create shim task: OCI runtime create failed: unable to retrieve OCI runtime error (open log.json): exec: "runc": executable file not found in $PATH: unknown`), `create g.web: unable to retrieve OCI runtime error (open log.json): exec: "runc": executable file not found in $PATH`, "install runc"},
 		{"no shim", errors.New(`failed to start shim: runtime "io.containerd.runc.v2" binary not installed "containerd-shim-runc-v2": file does not exist: unknown`), `create g.web: runtime "io.containerd.runc.v2" binary not installed "containerd-shim-runc-v2": file does not exist`, "install containerd's shim"},
 		{"file over a folder", errors.New(created + `error during container init: error mounting "/x" to rootfs at "/bin": not a directory: unknown`), `create g.web: error mounting "/x" to rootfs at "/bin": not a directory`, "choose another path"},
