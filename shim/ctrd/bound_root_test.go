@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A bound is set on an empty layer, before any program has run.
+// A bound is set on an empty layer, before any program has run. It is taken from a layer that is
+// about to be deleted.
 func TestRootLayersAreBoundedEmpty(t *testing.T) {
 	path := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
@@ -35,9 +37,20 @@ func TestRootLayersAreBoundedEmpty(t *testing.T) {
 			t.Errorf("another group's: %+v, error %v", others, err)
 		}
 
+		var lifted []string
+		c.cfg.BoundLayer = func(_ context.Context, bytes int64, l host.Layer) error {
+			entries, err := os.ReadDir(l.Path)
+			if lifted = append(lifted, l.Path); bytes != 0 || l.Work == "" || err != nil || l.Path == got[0].Path && len(entries) == 0 {
+				t.Errorf("%d bytes for %+v with %v, error %v", bytes, l, entries, err)
+			}
+			return nil
+		}
+		r.removeAll()
+		if !slices.Contains(lifted, got[0].Path) {
+			t.Errorf("a removed layer keeps its limit; lifted are %q", lifted)
+		}
 		boom := errors.New("boom")
 		c.cfg.BoundLayer = func(context.Context, int64, host.Layer) error { return boom }
-		r.removeAll()
 		if err := c.Create(t.Context(), r.request("bounded")); !errors.Is(err, boom) {
 			t.Errorf("without its bound it is made: %v", err)
 		}

@@ -33,8 +33,8 @@ type Config struct {
 	Layout   layout.Layout // required
 	HostShim bool          // optional: one shim process for every group instead of one per group
 	Log      *slog.Logger  // optional: nil discards
-	// BoundLayer bounds an empty writable layer before anything is written to it. Optional: nil
-	// leaves it unbounded.
+	// BoundLayer bounds an empty writable layer before anything is written to it. Zero bytes are no
+	// bound, for a layer that is about to be deleted. Optional: nil leaves layers unbounded.
 	BoundLayer func(ctx context.Context, bytes int64, l host.Layer) error
 }
 

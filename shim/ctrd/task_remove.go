@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -122,11 +123,16 @@ func (c *Client) emptyLayer(ctx context.Context, snapshotter, key string) error 
 	if err != nil {
 		return err
 	}
-	layer := writableLayer(mounts)
-	if layer == "" {
+	written := writableLayer(mounts)
+	if written == "" {
 		return nil
 	}
-	if err := disk.RemoveAll(ctx, layer); err != nil {
+	if c.cfg.BoundLayer != nil { // else the file system keeps the limit of what is gone
+		if err := c.cfg.BoundLayer(ctx, 0, layer("", "", mounts[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.log.Warn("the bound of a removed container stays with its file system", "container", key, "error", err)
+		}
+	}
+	if err := disk.RemoveAll(ctx, written); err != nil {
 		if ctx.Err() != nil {
 			return err // another call goes on with it
 		}
