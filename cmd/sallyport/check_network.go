@@ -136,7 +136,7 @@ func abstractText(v egress.Verdict) (string, error) {
 	}
 	return "", &note{
 		"abstract unix sockets join ambassador and members, so each may hand its sockets to the other: " + v.Joined.Error(),
-		"boot a kernel of 6.0 or later that has CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF, with bpf in lsm= on its command line; " +
+		"boot a kernel of 6.0 or later (arm64: 6.4) that has CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF, with bpf in lsm= on its command line; " +
 			"/sys/kernel/security/lsm lists what is active",
 	}
 }
