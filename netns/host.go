@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -85,6 +86,21 @@ func Routes(exceptAlias string) ([]netip.Prefix, error) {
 		}
 	}
 	return out, nil
+}
+
+// HasRoute reports whether the host has a route to an address. It asks the kernel for one route, so
+// the number of routes does not matter.
+func HasRoute(to netip.Addr) (bool, error) {
+	routes, err := netlink.RouteGet(to.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		return false, nil // no route, or one of the types that refuse: unreachable, prohibit, blackhole
+	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		return false, nil // the kernel lacks the family
+	case err != nil:
+		return false, fmt.Errorf("find the route to %s: %w", to, err)
+	}
+	return len(routes) > 0, nil
 }
 
 // A LocalRoute is a route of the kernel's own table for addresses that are not those of one other
