@@ -76,9 +76,9 @@ func (l *Listener) Admit(access Access) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if there { // else keep opens another socket with it
+	if there { // else Keep opens another socket with it
 		if err := access.grant(l.path); err != nil {
-			return fmt.Errorf("admit to the control socket: %w", err)
+			return fmt.Errorf("admit to the %s: %w", l.name, err)
 		}
 	}
 	l.access = access

@@ -19,6 +19,8 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
+const controlSocket = "control socket"
+
 // maxSocketPath is the length of sockaddr_un's path without the zero byte at its end.
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
@@ -30,13 +32,18 @@ const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 // that. Since a mode is easily changed, the listener also checks each peer: it must be root, the
 // daemon's own user, or in a group of access.
 func Listen(path string, access Access) (*Listener, error) {
+	return ListenFor(controlSocket, path, access)
+}
+
+// ListenFor is [Listen] for a socket of another name, which errors and the log have.
+func ListenFor(name, path string, access Access) (*Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, &hint.Error{
-			Err:  fmt.Errorf("the path of the control socket has %d bytes, the kernel allows %d: %s", len(path), maxSocketPath, path),
+			Err:  fmt.Errorf("the path of the %s has %d bytes, the kernel allows %d: %s", name, len(path), maxSocketPath, path),
 			Hint: "choose a shorter run folder",
 		}
 	}
-	l := &Listener{path: path, access: access, every: lookEvery}
+	l := &Listener{name: name, path: path, access: access, every: lookEvery}
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -44,8 +51,8 @@ func Listen(path string, access Access) (*Listener, error) {
 }
 
 // bind opens a socket at path.
-func bind(path string) (*net.UnixListener, error) {
-	if err := clearSocket(path); err != nil {
+func bind(name, path string) (*net.UnixListener, error) {
+	if err := clearSocket(name, path); err != nil {
 		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -57,7 +64,7 @@ func bind(path string) (*net.UnixListener, error) {
 	}}
 	l, err := config.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("open the control socket: %w", err)
+		return nil, fmt.Errorf("open the %s: %w", name, err)
 	}
 	unixListener := l.(*net.UnixListener)
 	unixListener.SetUnlinkOnClose(false) // the path may be another's by then
@@ -65,19 +72,22 @@ func bind(path string) (*net.UnixListener, error) {
 }
 
 // clearSocket removes the socket of a daemon that was killed.
-func clearSocket(path string) error {
+func clearSocket(name, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("open the control socket: %w", err)
+		return fmt.Errorf("open the %s: %w", name, err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return &hint.Error{Err: fmt.Errorf("%s is not a socket, so the control socket can't replace it", path), Hint: "move it away"}
+		return &hint.Error{Err: fmt.Errorf("%s is not a socket, so the %s can't replace it", path, name), Hint: "move it away"}
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) && name != controlSocket {
+		return &hint.Error{Err: fmt.Errorf("another program answers at %s, so the %s can't replace it", path, name), Hint: "choose another path"}
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) { // only this error proves that no process listens
 		return &hint.Error{
@@ -86,7 +96,7 @@ func clearSocket(path string) error {
 		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the control socket of a daemon that has ended: %w", err)
+		return fmt.Errorf("remove the %s of a daemon that has ended: %w", name, err)
 	}
 	return nil
 }
@@ -94,9 +104,10 @@ func clearSocket(path string) error {
 // lookEvery is the pause between two looks at the socket's path.
 const lookEvery = time.Second
 
-// A Listener accepts only connections of admitted users. While [Listener.keep] runs, it opens its
+// A Listener accepts only connections of admitted users. While [Listener.Keep] runs, it opens its
 // socket anew when the path is gone, or is another file: a script may empty /run.
 type Listener struct {
+	name    string // of the socket, for errors and the log
 	path    string
 	refused func(uid uint32) // optional; set before the first Accept
 	every   time.Duration
@@ -117,7 +128,7 @@ func (l *Listener) open() error {
 	if l.closed {
 		return net.ErrClosed
 	}
-	socket, err := bind(l.path)
+	socket, err := bind(l.name, l.path)
 	if err != nil {
 		return err
 	}
@@ -126,7 +137,7 @@ func (l *Listener) open() error {
 		file, err = os.Lstat(l.path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("open the control socket: %w", err), socket.Close())
+		return errors.Join(fmt.Errorf("open the %s: %w", l.name, err), socket.Close())
 	}
 	before := l.socket
 	l.socket, l.file = socket, file
@@ -147,8 +158,8 @@ func (l *Listener) atPath() (bool, error) {
 	return err == nil && os.SameFile(now, l.file), err
 }
 
-// keep looks at the path until ctx ends, and opens the socket anew when it is not there any more.
-func (l *Listener) keep(ctx context.Context, log *slog.Logger) {
+// Keep looks at the path until ctx ends, and opens the socket anew when it is not there any more.
+func (l *Listener) Keep(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(l.every)
 	defer tick.Stop()
 	last := ""
@@ -164,11 +175,11 @@ func (l *Listener) keep(ctx context.Context, log *slog.Logger) {
 				err = l.open()
 			}
 			if err == nil {
-				log.Warn("the control socket was gone, it is open again", "socket", l.path)
+				log.Warn("the "+l.name+" was gone, it is open again", "socket", l.path)
 			}
 		}
 		if text := hint.Text(err); err != nil && text != last && ctx.Err() == nil {
-			log.Error("the control socket is gone", "socket", l.path, "error", text)
+			log.Error("the "+l.name+" is gone", "socket", l.path, "error", text)
 		}
 		last = hint.Text(err)
 	}

@@ -86,6 +86,31 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
+// Another socket has the same rules, and its own name in errors.
+func TestListenFor(t *testing.T) {
+	dir := t.TempDir()
+	path, file := filepath.Join(dir, "s"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ListenFor("metrics socket", path, Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, tt := range []struct{ path, want, hint string }{
+		{path, "another program answers at " + path + ", so the metrics socket can't replace it", "choose another path"},
+		{file, file + " is not a socket, so the metrics socket can't replace it", "move it away"},
+		{dir + "/none/s", "open the metrics socket: listen unix " + dir + "/none/s: bind: no such file or directory", ""},
+	} {
+		other, err := ListenFor("metrics socket", tt.path, Access{})
+		if err == nil {
+			_ = other.Close()
+		}
+		checkProblem(t, err, tt.want, tt.hint)
+	}
+}
+
 func TestNoDaemon(t *testing.T) {
 	const hint = `start it: "sallyport daemon" as root, or "systemctl start sallyport" where it is a service`
 	path := filepath.Join(t.TempDir(), "s.sock")

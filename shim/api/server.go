@@ -116,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, l *Listener) error {
 	var keeping sync.WaitGroup
 	defer keeping.Wait()
 	defer end()
-	keeping.Go(func() { l.keep(kept, s.Log) })
+	keeping.Go(func() { l.Keep(kept, s.Log) })
 	// The cause shows a request that the daemon has ended it, rather than its caller.
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
