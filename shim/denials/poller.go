@@ -53,6 +53,7 @@ type Config struct {
 type Poller struct {
 	config    Config
 	snapshots map[string]*snapshot
+	totals    totals
 }
 
 // A snapshot has the last counts of one group.
@@ -61,7 +62,8 @@ type snapshot struct {
 	Level   int             `json:"level,omitempty"`  // the quotaLevel that was reported last
 	Events  []group.Event   `json:"events,omitempty"` // of this snapshot
 
-	failing bool // the last poll failed, and this was logged
+	failing    bool          // the last poll failed, and this was logged
+	unreported []host.Denial // what Events reports of denials
 }
 
 // New validates and starts nothing.
@@ -145,6 +147,7 @@ func (p *Poller) poll() {
 func (p *Poller) forget(group string) {
 	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, p.config.Now())
 	delete(p.snapshots, group)
+	p.totals.forget(group)
 	err := p.config.Journal.Record(deniedEvents(group, unreported, p.config.MaxEvents)...)
 	if err := errors.Join(err, disk.Remove(p.config.Layout.DenialsPath(group))); err != nil {
 		p.config.Log.Warn("remove the last counts of a group: "+err.Error(), "group", group)
@@ -169,7 +172,8 @@ func (p *Poller) pollGroup(group string) {
 		before.failing = true
 		return
 	}
-	now.Events = nil
+	p.totals.add(group, before.Denials, now.Denials, now.unreported)
+	now.Events, now.unreported = nil, nil
 	p.snapshots[group] = &now
 }
 
@@ -186,9 +190,8 @@ func (p *Poller) takeSnapshot(group string, before snapshot) (now snapshot, drop
 		}
 	}
 	at := p.config.Now()
-	var unreported []host.Denial
-	now.Denials, unreported, dropped = updatePending(before.Denials, denials, at)
-	now.Events = deniedEvents(group, unreported, p.config.MaxEvents)
+	now.Denials, now.unreported, dropped = updatePending(before.Denials, denials, at)
+	now.Events = deniedEvents(group, now.unreported, p.config.MaxEvents)
 	now.Level = quotaLevel(used, quota)
 	if now.Level > before.Level {
 		now.Events = append(now.Events, quotaEvent(group, now.Level, used, quota))

@@ -31,7 +31,9 @@ type harness struct {
 	layout  layout.Layout
 	journal *journal.Journal
 	doors   *hosttest.Host
+	groups  atomic.Pointer[[]string] // that are polled
 	config  denials.Config
+	poller  *denials.Poller
 	stop    func() // ends the poller
 	read    int    // events that wantEvents has compared already
 }
@@ -41,10 +43,11 @@ func withHarness(t *testing.T, do func(t *testing.T, h *harness)) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		h := &harness{t: t, layout: layout.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: hosttest.New(nil)}
+		h.groups.Store(&[]string{"shop", "job"})
 		h.open()
 		defer func() { _ = h.journal.Close() }()
 		h.config = denials.Config{
-			Door: h.doors, Groups: func() []string { return []string{"shop", "job"} }, Layout: h.layout, MaxEvents: 3,
+			Door: h.doors, Groups: func() []string { return *h.groups.Load() }, Layout: h.layout, MaxEvents: 3,
 		}
 		h.start()
 		defer func() { h.stop() }()
@@ -78,6 +81,7 @@ func (h *harness) start() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.poller = p
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()

@@ -23,6 +23,11 @@ const (
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
 )
 
+// EventKinds lists every kind.
+var EventKinds = []EventKind{
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventMended, EventOutput,
+}
+
 // An Event is something that happened to a group. Its JSON is a line of the journal, and part of
 // the control socket's protocol.
 type Event struct {

@@ -42,6 +42,9 @@ const (
 	Stopped   State = "stopped"   // by an operator, or by the failure of a container that stops the group; nothing runs
 )
 
+// States lists every state.
+var States = []State{Pending, Starting, Running, Degraded, Stopping, Gone, Completed, Stopped}
+
 // A Status holds what "ps" and "status" show for a group. Its JSON is part of the control socket's
 // protocol.
 type Status struct {

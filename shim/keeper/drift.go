@@ -50,6 +50,17 @@ func (k *Keeper) Groups() []string {
 	return slices.Sorted(maps.Keys(k.runners))
 }
 
+// Counts returns what has happened to each group that is kept.
+func (k *Keeper) Counts() map[string]group.Counts {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make(map[string]group.Counts, len(k.runners))
+	for name, r := range k.runners {
+		out[name] = r.Counts()
+	}
+	return out
+}
+
 // readStates returns the states that the journal has of the groups, so that a restarted daemon
 // records none of them again.
 func (k *Keeper) readStates() map[string]group.State {

@@ -47,6 +47,9 @@ type Config struct {
 	// WantOutput is called with the definition of a wanted group before each look at it, so before
 	// its containers start. It passes on what the group's file asks for their output. Optional.
 	WantOutput func(*spec.Group) error
+	// Lost is called with the number of events that the journal did not take, from any goroutine.
+	// Optional.
+	Lost func(events int)
 	// Before is called before each step is tried, from the runners' goroutines. Optional.
 	Before func(group string, step plan.Step)
 	// Trace is called after each step was tried, from the runners' goroutines. Optional.

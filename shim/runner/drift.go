@@ -90,6 +90,7 @@ func (r *Runner) recordRepairs(err error) {
 	m := &r.repairs
 	if len(r.drift) > 0 {
 		m.times++
+		r.counts.repairs.Add(1)
 		for _, x := range r.drift {
 			if !slices.Contains(m.found, x) {
 				m.found = append(m.found, x)

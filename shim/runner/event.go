@@ -59,12 +59,16 @@ func (r *Runner) recordState(s group.State, err error) {
 
 func (r *Runner) record(events ...group.Event) { r.config.Record(events...) }
 
-// Record puts events into the journal, if there is one. A failure is logged and stops nothing.
+// Record puts events into the journal, if there is one. A failure is logged and stops nothing: the
+// events are lost.
 func (c *Config) Record(events ...group.Event) {
 	if c.Journal == nil || len(events) == 0 {
 		return
 	}
 	if err := c.Journal.Record(events...); err != nil {
 		c.Log.Warn(err.Error(), "group", events[0].Group)
+		if c.Lost != nil {
+			c.Lost(len(events))
+		}
 	}
 }

@@ -173,6 +173,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.recordRepairs(nil)
 	} else {
 		r.failures++
+		r.counts.failures.Add(1)
 		next = now.Add(min(r.config.Resync, restart.Backoff(r.failures, r.config.Rand())))
 	}
 	err, again := r.judgeRollout(ctx, in, seq, r.stateAt(in), plan.Problem(in))
@@ -225,6 +226,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 		return time.Time{}
 	}
 	r.failures++
+	r.counts.failures.Add(1)
 	r.ignoreHost, r.lastError = true, err
 	r.recordRepairs(err)
 	if s.Kind == plan.Create {

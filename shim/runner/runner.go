@@ -32,6 +32,7 @@ type Runner struct {
 	wakeWanted, wakeHost, wakeDrift chan struct{} // each holds one, see [Wake]
 
 	observed chan struct{} // closed when status first has an observation
+	counts   counts
 
 	mu            sync.Mutex
 	desired       desired
@@ -136,6 +137,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.progress.begin()
 	defer r.progress.end()
 	for {
+		r.counts.reconciliations.Add(1)
 		next, gone := r.reconcile(ctx)
 		if gone || ctx.Err() != nil {
 			return nil

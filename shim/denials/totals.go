@@ -1,0 +1,66 @@
+package denials
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/sallyport/sallyport/shim/host"
+)
+
+// totals count the denied packets of containers since the daemon started, by group and container.
+// An empty container is one that could not be named.
+type totals struct {
+	mu     sync.Mutex
+	groups map[string]map[string]uint64
+}
+
+// add adds what a poll has newly counted: what no event has yet, and what is reported now, without
+// what the poll before had left.
+func (t *totals) add(group string, before, after []pendingDenial, reported []host.Denial) {
+	if len(after) == 0 && len(reported) == 0 {
+		return
+	}
+	grown := map[string]uint64{}
+	for _, p := range after {
+		grown[p.Container] += p.UnreportedPackets
+	}
+	for _, d := range reported {
+		grown[d.Container] += d.Packets
+	}
+	for _, p := range before {
+		grown[p.Container] -= min(grown[p.Container], p.UnreportedPackets)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for container, n := range grown {
+		if n == 0 {
+			continue
+		}
+		if t.groups == nil {
+			t.groups = map[string]map[string]uint64{}
+		}
+		if t.groups[group] == nil {
+			t.groups[group] = map[string]uint64{}
+		}
+		t.groups[group][container] += n
+	}
+}
+
+func (t *totals) forget(group string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.groups, group)
+}
+
+// Denied returns how many packets were denied since the daemon started, by group and container. It
+// includes what no event has yet. Packets whose container could not be named are under "".
+func (p *Poller) Denied() map[string]map[string]uint64 {
+	t := &p.totals
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[string]map[string]uint64, len(t.groups))
+	for group, of := range t.groups {
+		out[group] = maps.Clone(of)
+	}
+	return out
+}
