@@ -164,7 +164,7 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"cgroup": l.CgroupRoot, "network.table": l.Table, "network.prefix4": l.Prefix4, "network.prefix6": l.Prefix6,
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
-		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "log_level": strings.ToLower(flags.LogLevel.Level().String()),
+		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "metrics.listen": flags.MetricsListen, "log_level": strings.ToLower(flags.LogLevel.Level().String()),
 	}}
 	for _, x := range config.Settings {
 		flag := flagNamed(command, x.Flag)
@@ -239,6 +239,9 @@ func configurationResults(ctx context.Context, in *instance, own settings) (all 
 	for _, s := range conf.Restart {
 		add(result{OK: true, Note: true, Found: fmt.Sprintf("%s = %q (%s) waits for a restart of the daemon", s.Name, s.Value, cmp.Or(s.Source, "default")),
 			Hint: "restart the daemon; the groups run on"})
+	}
+	if conf.Metrics != "" {
+		add(result{OK: true, Note: true, Found: "the metrics are not served: " + conf.Metrics, Hint: "free the address, or choose another one: metrics.listen in sallyport.hcl; the daemon tries again every few seconds"})
 	}
 	if conf.Problem != "" {
 		add(result{OK: true, Note: true, Found: "the last reload changed nothing: " + conf.Problem, Hint: "mend the file and reload again: systemctl reload sallyport, or SIGHUP"})

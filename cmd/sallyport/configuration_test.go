@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
@@ -210,7 +212,21 @@ func TestReloadConfiguration(t *testing.T) {
 	var admitted api.Access
 	conf.admit = func(a api.Access) error { admitted = a; return nil }
 	var bounds bound.Settings
-	conf.bound = func(s bound.Settings) error { bounds = s; return nil }
+	conf.bound = func(s bound.Settings) error {
+		if s.Size == 9<<20 {
+			return errors.New("no space left on device")
+		}
+		bounds = s
+		return nil
+	}
+	metrics, prepared := "", 0 // where they are served, and how often neither commit nor cancel was called
+	conf.metrics = func(address string, _ api.Access) (commit, cancel func(), err error) {
+		if address == "127.0.0.1:1" {
+			return nil, nil, errors.New("address already in use")
+		}
+		prepared++
+		return func() { prepared--; metrics = address }, func() { prepared-- }, nil
+	}
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -251,6 +267,17 @@ func TestReloadConfiguration(t *testing.T) {
 			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "output.size", Value: "8MiB", Source: file + ":3"},
 				{Name: "output.total", Value: "1GiB", Source: file + ":4"}, {Name: "output.removed", Value: "2h", Source: file + ":5"}, prefix("10.1.0.0/16", 8), table}},
 			"setting changed"},
+		{"metrics", "log_level = \"debug\"\nmetrics { listen = \"127.0.0.1:9469\" }\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "metrics.listen", Value: "127.0.0.1:9469", Source: file + ":2"}, prefix("10.1.0.0/16", 4), table}},
+			"setting changed"},
+		{"metrics at a port that is in use", "log_level = \"error\"\nmetrics { listen = \"127.0.0.1:1\" }\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "metrics.listen", Value: "127.0.0.1:9469", Source: file + ":2"}, prefix("10.1.0.0/16", 4), table},
+				Problem: file + ":2: metrics.listen: address already in use"},
+			"configuration not read, so nothing of it changed"},
+		{"metrics, and output that can't be bounded", "output { size = \"9MiB\" }\nmetrics { listen = \"off\" }\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "metrics.listen", Value: "127.0.0.1:9469", Source: file + ":2"}, prefix("10.1.0.0/16", 4), table},
+				Problem: "no space left on device"},
+			"configuration not read, so nothing of it changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -262,6 +289,12 @@ func TestReloadConfiguration(t *testing.T) {
 		}
 		if got := admitted.Operators != nil && *admitted.Operators == 0 && *admitted.Readers == 7; got != (step.name == "groups") {
 			t.Errorf("%s: admitted %+v", step.name, admitted)
+		}
+		if prepared != 0 {
+			t.Errorf("%s: %d changes of the metrics are neither made nor given up", step.name, prepared)
+		}
+		if got := metrics != ""; got != strings.HasPrefix(step.name, "metrics") {
+			t.Errorf("%s: metrics at %q", step.name, metrics)
 		}
 		wantBounds := bound.Defaults
 		if step.name == "output" {
@@ -311,6 +344,24 @@ func TestSettingsOfFlags(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s%s: got %q, want %q", tt.arg, tt.env, got, tt.want)
+		}
+	}
+}
+
+// A warning keeps nothing from starting, and is not taken for the mistake that does.
+func TestWarningsAreNoMistakes(t *testing.T) {
+	const open = "metrics {\n  listen = \"0.0.0.0:9469\"\n}\n"
+	for text, want := range map[string]string{
+		open:                     "",
+		open + "log_level = 5\n": `:4:13: Wrong type: "log_level" is text in quotes, without variables, functions or ${...}. Write: log_level = "info"`,
+	} {
+		root, file := rootWith(t, text)
+		c := readConfiguration(t.Context(), "", root)
+		if len(c.diags) == 0 || c.diags[0].Severity != hcl.DiagWarning {
+			t.Fatalf("the first is no warning: %v", c.diags)
+		}
+		if err := c.problem(); (err == nil) != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), file+want) || strings.Contains(err.Error(), "more)")) {
+			t.Errorf("got %v, want %s%s", err, file, want)
 		}
 	}
 }

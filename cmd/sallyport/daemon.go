@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/shim/linux/volumes"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/logs/removed"
+	"github.com/sallyport/sallyport/shim/metrics"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
 )
@@ -119,20 +120,22 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		return err
 	}
 	bounds := disks.NewBounds(l, cgroups, client.GroupLayers)
-	journal, err := journal.Open(journal.Config{Layout: l, Recorded: logEvents(log)})
+	events := &metrics.Events{}
+	journal, err := journal.Open(journal.Config{Layout: l, Recorded: eachOf(events.Record, logEvents(log))})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	drift, mounted := network.NewDrift(), volumes.New(l, address)
+	store := store.New(l)
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
-			Incarnations: removed.Logs{Dir: l.LogDir},
-			WantOutput:   wantOutput(l),
+			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
+			WantOutput: wantOutput(l),
 		},
-		Store: store.New(l), Watcher: client, Changes: drift, Outputs: client, Bounds: bounds,
+		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {
@@ -142,6 +145,14 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	if err != nil {
 		return err
 	}
+	metrics, err := newMetrics(metrics.Config{
+		Keeper: keeper, Door: network, Usage: cgroups.Usage, Output: outputSizes(l), Denied: denied.Denied, Route: hasRoute,
+		Unwritten: func() int { files, _ := store.Unwritten(); return files }, Events: events, Log: log,
+	}, conf.now, access)
+	if err != nil {
+		return err
+	}
+	conf.metrics, conf.unserved = metrics.prepare, metrics.why
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
@@ -172,6 +183,14 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		case <-ctx.Done():
 			return nil
 		}
+	})
+	g.Go(func() error {
+		select {
+		case <-keeper.Known(): // before, a scrape would find no groups
+			metrics.run(ctx)
+		case <-ctx.Done():
+		}
+		return nil
 	})
 	load := func(ctx context.Context) error { conf.reload(); return keeper.Load(ctx) }
 	g.Go(func() error { return reload(ctx, hangup, load, log) })

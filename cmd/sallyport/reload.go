@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 )
 
@@ -16,8 +18,12 @@ type configurationInForce struct {
 	read  func() (settings, error)   // what a start of the daemon would read now
 	admit func(api.Access) error     // required before the first reload
 	bound func(bound.Settings) error // the same
-	level *slog.LevelVar
-	log   *slog.Logger
+	// metrics gets ready for another address of the metrics, or another access to them. One of
+	// commit and cancel is called. Required as well.
+	metrics  func(address string, access api.Access) (commit, cancel func(), err error)
+	unserved func() string // optional: why metrics that are asked for are not served
+	level    *slog.LevelVar
+	log      *slog.Logger
 
 	mu    sync.Mutex
 	now   settings
@@ -36,12 +42,19 @@ func (c *configurationInForce) apply(next settings) error {
 	if err != nil {
 		return err
 	}
-	if err := c.admit(access); err != nil {
+	commit, cancel, err := c.metrics(next.metricsAddress(), access)
+	if err != nil {
+		return &hint.Error{Err: fmt.Errorf("%s: metrics.listen: %w", next.source("metrics.listen"), err), Hint: hintOf(err)}
+	}
+	err = c.admit(access)
+	if err == nil {
+		err = c.bound(next.output())
+	}
+	if err != nil {
+		cancel()
 		return err
 	}
-	if err := c.bound(next.output()); err != nil {
-		return err
-	}
+	commit()
 	c.level.Set(next.flags.LogLevel.Level())
 	return nil
 }
@@ -50,7 +63,11 @@ func (c *configurationInForce) apply(next settings) error {
 func (c *configurationInForce) show() api.Configuration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.shown
+	shown := c.shown
+	if c.unserved != nil {
+		shown.Metrics = c.unserved()
+	}
+	return shown
 }
 
 // reload reads the configuration again. It applies what it can, and logs what waits for a restart.

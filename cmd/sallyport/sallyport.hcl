@@ -49,6 +49,11 @@
 #   shim = "group"
 # }
 
+# metrics {
+#   # Address and port, or path of a unix socket, where Prometheus reads metrics, or off. Default: off.
+#   listen = "127.0.0.1:9469"
+# }
+
 # network {
 #   # IPv4 addresses for the groups' links. A group takes two of them.
 #   prefix4 = "10.209.0.0/16"

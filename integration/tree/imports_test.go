@@ -46,6 +46,7 @@ var importLaw = []importRule{
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/group",
 		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
 	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
+	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
 	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},
 	{pkg: "cmd/sallyport/pages"}, // the daemon is built without it
@@ -83,6 +84,7 @@ var foreignLaw = []struct {
 	{path: "github.com/hashicorp/hcl/v2", direct: true, only: []string{"spec", "shim/config", "shim/store", "cmd/..."},
 		reason: "others have the values of spec, and errors that are words already"},
 	{path: "github.com/zclconf/go-cty", direct: true, only: []string{"spec"}, reason: "HCL's values stay in spec"},
+	{path: "github.com/prometheus/", only: []string{"shim/metrics", "cmd/..."}, reason: "others hand in values, and metrics are made in one place"},
 	{path: "github.com/alecthomas/kong", only: []string{"cmd/..."}, reason: "the command line is the command's"},
 	{path: "testing", reason: "what tests use stays in tests"},
 }
@@ -111,8 +113,9 @@ var daemonFiles = []string{
 	"check_network.go", // a check of doctor
 	"containerd.go", "containerd_private.go", "daemon.go",
 	"failpoint.go", "failpoint_calls.go", "failpoint_off.go",
-	"main.go", // starts the helpers of the self-test
-	"plan.go", // plans without a daemon
+	"main.go",    // starts the helpers of the self-test
+	"metrics.go", // serves, for the daemon
+	"plan.go",    // plans without a daemon
 }
 
 // testPackages exist for tests, and may import what belongs there.

@@ -11,6 +11,7 @@ type Configuration struct {
 	Settings []Setting `json:"settings"` // those in force that are set; the others have their defaults
 	Restart  []Setting `json:"restart"`  // read at the last reload, and in force after a restart
 	Problem  string    `json:"problem,omitempty"`
+	Metrics  string    `json:"metrics_problem,omitempty"` // why the metrics that are asked for are not served
 }
 
 // A Setting is one setting of a configuration.

@@ -35,7 +35,7 @@ type Value struct {
 }
 
 // Parse reads a configuration file. name is shown in diagnostics. The result has every value that
-// is sound. diags has an error for each of the others.
+// is sound. diags has an error for each of the others, and warnings.
 func Parse(name string, src []byte) (File, hcl.Diagnostics) {
 	d := &decoder{file: File{}}
 	if len(src) > MaxFile {
@@ -98,6 +98,12 @@ func (d *decoder) body(block string, body *hclsyntax.Body) {
 		if problem := s.check(v.AsString()); problem != "" {
 			d.errorf(attr.Expr.Range(), "Invalid "+name, "%s", problem)
 			continue
+		}
+		if s.warn != nil {
+			if warning := s.warn(v.AsString()); warning != "" {
+				at := attr.Expr.Range()
+				d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Open to others", Detail: warning, Subject: &at})
+			}
 		}
 		d.file[s.Flag] = Value{v.AsString(), attr.Expr.Range()}
 	}

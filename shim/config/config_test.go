@@ -133,6 +133,42 @@ func TestIs(t *testing.T) {
 	}
 }
 
+// Where other hosts may read the metrics, a file is valid, and its author is told.
+func TestMetricsListen(t *testing.T) {
+	for _, tt := range []struct {
+		text, address, problem string
+		warns                  bool
+	}{
+		{text: "off"},
+		{text: "127.0.0.1:9469", address: "127.0.0.1:9469"},
+		{text: "[::1]:9469", address: "[::1]:9469"},
+		{text: "[::ffff:127.0.0.1]:9469", address: "[::ffff:127.0.0.1]:9469"},
+		{text: "/run/sallyport/metrics.sock", address: "/run/sallyport/metrics.sock"},
+		{text: "0.0.0.0:9469", address: "0.0.0.0:9469", warns: true},
+		{text: "[::]:9469", address: "[::]:9469", warns: true},
+		{text: "192.0.2.7:9469", address: "192.0.2.7:9469", warns: true},
+		{text: ":9469", problem: "is neither an address and a port"},
+		{text: "localhost:9469", problem: "is neither an address and a port"},
+		{text: "9469", problem: "is neither an address and a port"},
+		{text: "", problem: "is neither an address and a port"},
+		{text: "127.0.0.1", problem: "is neither an address and a port"},
+		{text: "127.0.0.1:0", problem: "has no port"},
+		{text: "127.0.0.1:70000", problem: "is neither an address and a port"},
+		{text: "run/metrics.sock", problem: "is neither an address and a port"},
+		{text: "/run/sallyport/", problem: "is a folder"},
+		{text: "/" + strings.Repeat("x", 107), problem: "This path has 108 bytes"},
+	} {
+		address, problem := MetricsListen(tt.text)
+		if !strings.Contains(problem, tt.problem) || (problem == "") != (tt.problem == "") || problem == "" && address != tt.address {
+			t.Errorf("%q: %q, %q", tt.text, address, problem)
+		}
+		file, diags := Parse("sallyport.hcl", []byte("metrics {\n  listen = \""+tt.text+"\"\n}\n"))
+		if diags.HasErrors() != (tt.problem != "") || tt.problem == "" && (file["metrics-listen"].Text != tt.text || len(diags) > 0 != tt.warns) {
+			t.Errorf("%q in a file: %v, %v", tt.text, file, diags)
+		}
+	}
+}
+
 // A file of any content is read in the end, and every mistake has a place.
 func FuzzParse(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/bad/*.hcl")

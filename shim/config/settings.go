@@ -19,6 +19,7 @@ type Setting struct {
 	Live    bool   // a reload applies it; a change of any other waits for a restart
 	About   string // one line, for the file that packages install and for the documentation
 	check   func(text string) (problem string)
+	warn    func(text string) (warning string) // optional: what an operator should know of a valid text
 }
 
 // FullName returns the name with its block: "folders.state".
@@ -72,6 +73,9 @@ var Settings = []Setting{
 		About: "Namespace of the containers in containerd.", check: isNamespace},
 	{Block: "containerd", Name: "shim", Flag: "shim", Default: "group",
 		About: "One runc shim for each group, or one for the whole host, which takes less memory: group or host.", check: oneOf("group", "host")},
+	{Block: "metrics", Name: "listen", Flag: "metrics-listen", Default: "off", Example: "127.0.0.1:9469", Live: true,
+		About: "Address and port, or path of a unix socket, where Prometheus reads metrics, or off. Default: off.",
+		check: problemOf(MetricsListen), warn: metricsForOthers},
 	{Block: "network", Name: "prefix4", Flag: "prefix4", Default: "10.209.0.0/16",
 		About: "IPv4 addresses for the groups' links. A group takes two of them.", check: isPrefix(netip.Addr.Is4, 30, "10.209.0.0/16")},
 	{Block: "network", Name: "prefix6", Flag: "prefix6", Default: "fd5a:11e0:9027::/64",

@@ -26,3 +26,7 @@ output {
   total   = "lots"
   removed = "1 day"
 }
+
+metrics {
+  listen = "localhost:9469"
+}
