@@ -27,6 +27,7 @@ var importLaw = []importRule{
 	{pkg: "shim/restart", may: []string{"spec", "shim/host"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/reach", may: []string{"spec"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/plan", may: []string{"spec", "shim/host", "shim/group", "shim/restart", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/prune", may: []string{"spec", "shim/host"}},
 	{pkg: "shim/promise", may: []string{"spec"}},
 	{pkg: "shim/oci", may: []string{"spec", "shim/host", "shim/hint", "shim/promise"}},
 	{pkg: "shim/journal", may: []string{"shim/group", "shim/layout", "shim/disk", "shim/hostfile", "shim/hint"}, tests: []string{"shim/host"}},

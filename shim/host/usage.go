@@ -1,5 +1,7 @@
 package host
 
+import "time"
+
 // A Usage lists what takes the room of an instance. The JSON crosses the control socket.
 type Usage struct {
 	Disks []DiskUsage `json:"disks"`
@@ -28,6 +30,10 @@ type Images struct {
 	Other uint64 `json:"other,omitempty"`
 	// Remove is the command that deletes images, but for their names.
 	Remove string `json:"remove,omitempty"`
+	// CanFree is how many bytes would be freed if all were removed that are [ImageUsage.Removable].
+	CanFree uint64 `json:"can_free,omitempty"`
+
+	Sizes map[string]uint64 `json:"-"` // in bytes, of all that images consist of
 }
 
 // An ImageUsage is an image on the host. Its size is Own and Common.
@@ -36,7 +42,31 @@ type ImageUsage struct {
 	Digest string   `json:"digest"`
 	Own    uint64   `json:"own"`    // bytes that no other image has
 	Common uint64   `json:"common"` // bytes that other images have as well
-	// Groups are those that have a container of it, or a generation that can be gone back to. If
-	// there is none, nothing is lost with the image.
+	// Groups are those that have a container of it or name it, and those with a generation that can
+	// be gone back to and does.
 	Groups []string `json:"groups,omitempty"`
+	// Kept is why the image stays although no group uses it.
+	Kept string `json:"kept,omitempty"`
+	// Unused is since when no group uses it. It is zero while one does, and while it is not known.
+	Unused time.Time `json:"unused_since,omitzero"`
+
+	Parts []string `json:"-"` // keys of [Images].Sizes
+}
+
+// Reasons why an image stays that no group uses.
+const (
+	KeptByHand  = "it was brought by hand, and no group has used it by that name yet"
+	KeptPinned  = "it has the label io.cri-containerd.pinned"
+	KeptForeign = "a container has it that is of no group"
+)
+
+// Removable reports whether nothing is lost with the image.
+func (i ImageUsage) Removable() bool { return len(i.Groups) == 0 && i.Kept == "" }
+
+// An ImageRemoval is the removal of an image. The JSON crosses the control socket.
+type ImageRemoval struct {
+	Names  []string `json:"names"` // as those of an ImageUsage
+	Digest string   `json:"digest"`
+	Frees  uint64   `json:"frees"` // bytes that no image has after it
+	Why    string   `json:"why"`
 }
