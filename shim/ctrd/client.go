@@ -47,6 +47,8 @@ type Client struct {
 	choice  snapshotterChoice
 	pulls   sharedPulls
 	images  imageHandles
+	holds   imageHolds
+	layers  layerSizes
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -24,8 +26,13 @@ const (
 	snapshotRefLabel = "containerd.io/gc.ref.snapshot."
 )
 
+// pinnedLabel and its value mark an image that no garbage collection of images removes. They are
+// those of containerd's own (internal/cri/labels).
+const pinnedLabel, pinnedValue = "io.cri-containerd.pinned", "pinned"
+
 // Images returns the images on the host and the room that each takes, packed and unpacked. It asks
-// containerd, which knows all sizes, and reads no folder.
+// containerd, which knows all sizes, and reads no folder. Unused has the last mark of
+// [Client.MarkUnused], even if a group uses the image by now.
 func (c *Client) Images(ctx context.Context) (_ host.Images, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -35,11 +42,11 @@ func (c *Client) Images(ctx context.Context) (_ host.Images, err error) {
 		}
 	}()
 	found := host.Images{Remove: fmt.Sprintf("ctr --address %s --namespace %s images rm", c.cfg.Address, c.cfg.Layout.Namespace)}
-	parts, names, err := c.imageParts(ctx)
+	parts, notes, err := c.imageParts(ctx)
 	if err != nil {
 		return found, err
 	}
-	users, err := c.imageUsers(ctx)
+	users, foreign, err := c.imageUsers(ctx)
 	if err != nil {
 		return found, err
 	}
@@ -53,21 +60,36 @@ func (c *Client) Images(ctx context.Context) (_ host.Images, err error) {
 	roots := map[string][]string{} // the names of each
 	for digest := range users {
 		if _, present := parts[digest]; present {
-			roots[digest] = names[digest]
+			roots[digest] = notes[digest].names
 		}
 	}
+	kept := map[string]string{} // by digest, why
 	for _, image := range all {
-		if digest := image.Target.Digest.String(); !slices.Contains(roots[digest], image.Name) {
+		digest := image.Target.Digest.String()
+		if !slices.Contains(roots[digest], image.Name) {
 			roots[digest] = append(roots[digest], image.Name)
+		}
+		ours := image.Labels[sourceLabel] != "" || slices.Contains(notes[digest].names, image.Name)
+		switch {
+		case image.Labels[pinnedLabel] == pinnedValue:
+			kept[digest] = host.KeptPinned
+		case foreign[image.Name] && kept[digest] != host.KeptPinned:
+			kept[digest] = host.KeptForeign
+		case !ours && kept[digest] == "":
+			kept[digest] = host.KeptByHand
 		}
 	}
 	var sizes map[string]imageSize
 	sizes, found.Shared, found.Other = divide(parts, slices.Sorted(maps.Keys(roots)))
+	found.Sizes = map[string]uint64{}
+	for key, p := range parts {
+		found.Sizes[key] = p.size
+	}
 	for digest, names := range roots {
 		slices.SortFunc(names, forPeople)
 		found.All = append(found.All, host.ImageUsage{
-			Names: names, Digest: digest, Own: sizes[digest].own, Common: sizes[digest].common,
-			Groups: slices.Sorted(maps.Keys(users[digest])),
+			Names: names, Digest: digest, Own: sizes[digest].own, Common: sizes[digest].common, Parts: sizes[digest].parts,
+			Groups: slices.Sorted(maps.Keys(users[digest])), Kept: kept[digest], Unused: notes[digest].unused,
 		})
 	}
 	slices.SortFunc(found.All, func(a, b host.ImageUsage) int {
@@ -88,28 +110,36 @@ type part struct {
 	refs []string // the parts that it needs; some may be absent
 }
 
-// imageParts returns everything that images consist of, by digest and by [layerKey], and the names
-// that are noted on content.
-func (c *Client) imageParts(ctx context.Context) (parts map[string]part, names map[string][]string, err error) {
+// A contentNote has what is written on the manifest or index of an image.
+type contentNote struct {
+	names  []string  // that a group has used it by
+	unused time.Time // see [Client.MarkUnused]
+}
+
+// imageParts returns everything that images consist of, by digest and by [layerKey], and what is
+// noted on content.
+func (c *Client) imageParts(ctx context.Context) (parts map[string]part, notes map[string]contentNote, err error) {
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	parts, names = map[string]part{}, map[string][]string{}
+	parts, notes = map[string]part{}, map[string]contentNote{}
 	err = c.client.ContentStore().Walk(ctx, func(i content.Info) error {
-		p := part{size: uint64(i.Size)}
+		p, note := part{size: uint64(i.Size)}, contentNote{}
 		for label, value := range i.Labels {
 			name, noted := strings.CutPrefix(label, retainedLabel)
 			switch {
 			case noted:
-				names[i.Digest.String()] = append(names[i.Digest.String()], name)
+				note.names = append(note.names, name)
+			case label == unusedLabel:
+				note.unused, _ = time.Parse(time.RFC3339, value) // zero: it is marked again
 			case strings.HasPrefix(label, contentRefLabel):
 				p.refs = append(p.refs, value)
 			case label == snapshotRefLabel+snapshotter:
 				p.refs = append(p.refs, layerKey(value))
 			}
 		}
-		parts[i.Digest.String()] = p
+		parts[i.Digest.String()], notes[i.Digest.String()] = p, note
 		return nil
 	})
 	if err != nil {
@@ -126,28 +156,57 @@ func (c *Client) imageParts(ctx context.Context) (parts map[string]part, names m
 	if err != nil {
 		return nil, nil, err
 	}
+	known, now := c.layers.get(), map[string]uint64{}
 	for _, l := range layers {
-		usage, err := service.Usage(ctx, l.Name)
-		if errdefs.IsNotFound(err) {
-			continue // removed meanwhile
+		size, ok := known[l.Name]
+		if !ok {
+			usage, err := service.Usage(ctx, l.Name)
+			if errdefs.IsNotFound(err) {
+				continue // removed meanwhile
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			size = uint64(max(0, usage.Size))
 		}
-		if err != nil {
-			return nil, nil, err
-		}
-		p := part{size: uint64(max(0, usage.Size))}
+		now[l.Name] = size
+		p := part{size: size}
 		if l.Parent != "" {
 			p.refs = []string{layerKey(l.Parent)}
 		}
 		parts[layerKey(l.Name)] = p
 	}
-	return parts, names, nil
+	c.layers.set(now)
+	return parts, notes, nil
+}
+
+// layerSizes are the sizes of the unpacked layers that were there at the last look, by name. A
+// layer doesn't change, and containerd has a call for each.
+type layerSizes struct {
+	mu     sync.Mutex
+	byName map[string]uint64
+}
+
+func (l *layerSizes) get() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byName
+}
+
+func (l *layerSizes) set(byName map[string]uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byName = byName
 }
 
 // layerKey returns the key of an unpacked layer. No digest has its form.
 func layerKey(name string) string { return "layer " + name }
 
 // An imageSize has bytes that one image alone has, and those that others have as well.
-type imageSize struct{ own, common uint64 }
+type imageSize struct {
+	own, common uint64
+	parts       []string // sorted
+}
 
 // divide returns the size of each root with all that it needs. shared counts what several roots
 // have in common, once, and other counts what none has.
@@ -171,7 +230,7 @@ func divide(parts map[string]part, roots []string) (sizes map[string]imageSize, 
 	}
 	sizes = map[string]imageSize{}
 	for root, seen := range reached {
-		var s imageSize
+		s := imageSize{parts: slices.Sorted(maps.Keys(seen))}
 		for key := range seen {
 			if users[key] == 1 {
 				s.own += parts[key].size
@@ -193,9 +252,10 @@ func divide(parts map[string]part, roots []string) (sizes map[string]imageSize, 
 }
 
 // imageUsers returns the groups that use each image, by its digest: those with a container of it,
-// and those with a generation that retains it.
-func (c *Client) imageUsers(ctx context.Context) (map[string]map[string]bool, error) {
-	users := map[string]map[string]bool{}
+// and those with a generation that retains it. foreign has the names of images with a container of
+// others.
+func (c *Client) imageUsers(ctx context.Context) (users map[string]map[string]bool, foreign map[string]bool, err error) {
+	users, foreign = map[string]map[string]bool{}, map[string]bool{}
 	use := func(digest, group string) {
 		if digest == "" {
 			return
@@ -205,17 +265,21 @@ func (c *Client) imageUsers(ctx context.Context) (map[string]map[string]bool, er
 		}
 		users[digest][group] = true
 	}
-	records, err := c.client.ContainerService().List(ctx, "labels."+strconv.Quote(labelGroup))
+	records, err := c.client.ContainerService().List(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, r := range records {
-		use(r.Labels[labelImageDigest], r.Labels[labelGroup])
+		if group := r.Labels[labelGroup]; group != "" {
+			use(r.Labels[labelImageDigest], group)
+		} else if r.Image != "" {
+			foreign[r.Image] = true
+		}
 	}
 	service := c.client.LeasesService()
 	held, err := service.List(ctx, "labels."+strconv.Quote(labelGroup))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, l := range held {
 		resources, err := service.ListResources(ctx, leases.Lease{ID: l.ID})
@@ -223,7 +287,7 @@ func (c *Client) imageUsers(ctx context.Context) (map[string]map[string]bool, er
 			continue // released meanwhile
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, r := range resources {
 			if r.Type == "content" {
@@ -231,7 +295,7 @@ func (c *Client) imageUsers(ctx context.Context) (map[string]map[string]bool, er
 			}
 		}
 	}
-	return users, nil
+	return users, foreign, nil
 }
 
 // imagesFolder returns the folder of the snapshotter, or "" if containerd doesn't name it. Packed

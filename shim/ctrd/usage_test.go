@@ -15,7 +15,10 @@ func TestDivide(t *testing.T) {
 		"lone": {10000, []string{"lone"}}, "left": {5, nil},
 	}
 	sizes, shared, other := divide(parts, []string{"one", "two", "lone", "gone"})
-	want := map[string]imageSize{"one": {11, 1100}, "two": {22, 1100}, "lone": {10000, 0}, "gone": {}}
+	want := map[string]imageSize{
+		"one": {11, 1100, []string{"base", "layer base", "one", "top1"}}, "two": {22, 1100, []string{"base", "layer base", "top2", "two"}},
+		"lone": {10000, 0, []string{"lone"}}, "gone": {},
+	}
 	if diff := cmp.Diff(want, sizes, cmp.AllowUnexported(imageSize{})); diff != "" {
 		t.Errorf("sizes (-want +got):\n%s", diff)
 	}

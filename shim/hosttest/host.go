@@ -30,6 +30,7 @@ type Host struct {
 	limits            map[string]spec.Resources            // of whole groups
 	retained          map[string]map[int]map[string]string // references of images, by group, generation and digest
 	retentions        []string                             // each call that retained an image
+	held              map[string]int                       // references and digests that are held
 	retaining         bool                                 // the images of containers have to be retained
 	limiting          bool                                 // groups need their limits before their programs start
 	containers        map[string]*container
@@ -93,7 +94,7 @@ func New(now func() time.Time) *Host {
 	}
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, persistent: map[string]map[string]bool{}, absent: map[string]bool{},
-		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{},
+		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{}, held: map[string]int{},
 		containers: map[string]*container{},
 		images:     map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -75,6 +76,33 @@ func (k *ImageKeeper) Resolve(_ context.Context, ref string) (string, error) {
 		return "", nil
 	}
 	return h.digest(ref), nil
+}
+
+// Hold holds a reference and a digest. It asks nothing of the host, and so it is no operation.
+func (k *ImageKeeper) Hold(_ context.Context, ref, digest string) (release func(), err error) {
+	h := (*Host)(k)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	keys := []string{ref, digest}
+	for _, key := range keys {
+		h.held[key]++
+	}
+	return sync.OnceFunc(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, key := range keys {
+			if h.held[key]--; h.held[key] == 0 {
+				delete(h.held, key)
+			}
+		}
+	}), nil
+}
+
+// Held reports whether a reference or a digest is held.
+func (h *Host) Held(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[key] > 0
 }
 
 func (k *ImageKeeper) Retained(context.Context) (map[string][]int, error) {

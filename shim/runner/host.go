@@ -19,6 +19,10 @@ type ImageKeeper interface {
 	// Resolve returns the digest that [Runtime].Image would use for a reference now. It pulls and
 	// changes nothing. The digest is empty if the image is not present.
 	Resolve(ctx context.Context, ref string) (digest string, err error)
+	// Hold keeps the image that a reference means, and the one with this digest, from being removed
+	// until release is called. The digest may be empty. Hold waits while one of them is being
+	// removed.
+	Hold(ctx context.Context, ref, digest string) (release func(), err error)
 	// Retained returns the generations for which images are retained, by group.
 	Retained(ctx context.Context) (map[string][]int, error)
 	// Release ends the retention for a generation. The host may then collect images that nothing

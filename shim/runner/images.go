@@ -20,6 +20,14 @@ func (m Machine) Image(ctx context.Context, ref string, digests group.ImageDiges
 	return m.runtime.Image(ctx, ref)
 }
 
+// Hold keeps the image that Image makes present from being removed until release is called.
+func (m Machine) Hold(ctx context.Context, ref string, digests group.ImageDigests) (release func(), err error) {
+	if m.images == nil {
+		return func() {}, nil
+	}
+	return m.images.Hold(ctx, ref, digests[ref])
+}
+
 // recordDigests records the digests of the images that the containers were made from, for the
 // references that have none yet.
 func (r *Runner) recordDigests(ctx context.Context, in plan.Input, seq int) {
@@ -87,6 +95,11 @@ func (t *retention) forget() {
 func (r *Runner) retainedImage(d desired) func(context.Context, string) (host.Image, error) {
 	image := d.image(r.machine)
 	return func(ctx context.Context, ref string) (host.Image, error) {
+		release, err := r.machine.Hold(ctx, ref, d.digests())
+		if err != nil {
+			return host.Image{}, err
+		}
+		defer release()
 		i, err := image(ctx, ref)
 		if err != nil {
 			return i, err

@@ -266,12 +266,16 @@ func (d desired) generation() int {
 	return d.wanted.Generation
 }
 
+func (d desired) digests() group.ImageDigests {
+	if d.wanted == nil {
+		return nil
+	}
+	return d.wanted.Pins
+}
+
 // image returns the image as the last apply resolved it, or else asks the host.
 func (d desired) image(m Machine) func(context.Context, string) (host.Image, error) {
-	var digests group.ImageDigests
-	if d.wanted != nil {
-		digests = d.wanted.Pins
-	}
+	digests := d.digests()
 	return func(ctx context.Context, ref string) (host.Image, error) {
 		if i, ok := d.images[ref]; ok && (digests[ref] == "" || digests[ref] == i.Digest) {
 			return i, nil

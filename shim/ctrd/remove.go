@@ -1,0 +1,91 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+)
+
+// unusedLabel is a label of an image's manifest or index. It has since when no group uses the
+// image.
+const unusedLabel = "sallyport.dev/unused-since"
+
+// MarkUnused implements [keeper.ImageStore].
+func (c *Client) MarkUnused(ctx context.Context, sum string, since time.Time) error {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	text := "" // containerd deletes the label
+	if !since.IsZero() {
+		text = since.UTC().Format(time.RFC3339)
+	}
+	_, err := c.client.ContentStore().Update(ctx, content.Info{
+		Digest: digest.Digest(sum), Labels: map[string]string{unusedLabel: text},
+	}, "labels."+unusedLabel)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return c.unanswered(fmt.Errorf("note since when image %s is unused: %w", sum, err))
+	}
+	return nil
+}
+
+// RemoveImage implements [keeper.ImageStore]. It deletes the image's names in our namespace. What
+// nothing else refers to goes with [Client.CollectImages], or when containerd next collects garbage
+// by itself. A lease, a container and another namespace keep their content.
+func (c *Client) RemoveImage(ctx context.Context, sum string, unless func() bool) (removed bool, err error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			err = c.unanswered(fmt.Errorf("remove image %s: %w", sum, err))
+		}
+	}()
+	service := c.client.ImageService()
+	records, err := service.List(ctx, "target.digest=="+strconv.Quote(sum))
+	if err != nil {
+		return false, err
+	}
+	keys := []string{sum}
+	for _, r := range records {
+		keys = append(keys, r.Name)
+	}
+	done, free := c.holds.remove(keys)
+	if !free {
+		return false, nil
+	}
+	defer done()
+	if unless() {
+		return false, nil
+	}
+	for _, r := range records {
+		if err := service.Delete(ctx, r.Name); err != nil && !errdefs.IsNotFound(err) {
+			return removed, err
+		}
+		c.images.drop(r.Name)
+		removed = true
+	}
+	return removed, nil
+}
+
+// drop forgets the handle of a name.
+func (i *imageHandles) drop(name string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.byName, name)
+}
+
+// CollectImages implements [keeper.ImageStore]. The end of a lease is containerd's way to have its
+// garbage collected at once.
+func (c *Client) CollectImages(ctx context.Context) error {
+	ctx, cancel := c.ctx(ctx, 0)
+	defer cancel()
+	_, end, err := c.leased(ctx, "sallyport-collect")
+	if err != nil {
+		return c.unanswered(err)
+	}
+	end(true)
+	return nil
+}
