@@ -71,5 +71,5 @@ func printEvents(ctx context.Context, client *api.Client, q group.EventQuery, w 
 // yet. Most names fit. The writer keeps the error.
 func writeEvent(w io.Writer, e group.Event) {
 	who := target{e.Group, e.Container}
-	fmt.Fprintf(w, "%s  %-9s  %-20s  %s\n", e.Time.Local().Format(time.DateTime), e.Kind, who, joinLines(e.Text))
+	fmt.Fprintf(w, "%s  %-9s  %-20s  %s\n", e.Time.Local().Format(time.DateTime), e.Kind, orDash(who.String()), joinLines(e.Text))
 }

@@ -44,7 +44,7 @@ var importLaw = []importRule{
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
-	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/group",
+	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/reach", "shim/store", "shim/journal", "shim/group",
 		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
 	{pkg: "shim/api", may: []string{"shim/group", "shim/host", "shim/hint"}},
 	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},

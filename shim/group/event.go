@@ -21,15 +21,16 @@ const (
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
+	EventImage     EventKind = "image"     // an image was removed from the host. It has no group
 )
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventMended, EventOutput,
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventMended, EventOutput, EventImage,
 }
 
-// An Event is something that happened to a group. Its JSON is a line of the journal, and part of
-// the control socket's protocol.
+// An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a
+// line of the journal, and part of the control socket's protocol.
 type Event struct {
 	Time      time.Time `json:"time"`
 	Group     string    `json:"group"`

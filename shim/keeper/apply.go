@@ -44,6 +44,8 @@ func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin
 	if err != nil {
 		return err
 	}
+	defer k.pruneSoon()
+	defer c.releaseImages()
 	if err := c.prepare(ctx, o.ImageDigests); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type change struct {
 	before  map[string]int                   // by group, the generation before install; 0: there was none
 	added   map[string]bool                  // by file name: the folder had no such file before install
 	undos   undos                            // after install
+	holds   imageHolds                       // of the images, from prepare to releaseImages
 }
 
 // read parses the files. It checks them against each other and against everything else that is
@@ -107,7 +108,8 @@ func (c *change) checkLeaves() error {
 
 // prepare makes sure that the groups can be built, before anything is stopped for them: their ports
 // are free, the host can have their volumes, and their images are present. digests has, by group,
-// the references that are fixed to a digest.
+// the references that are fixed to a digest. The caller calls releaseImages at the end of the
+// change.
 func (c *change) prepare(ctx context.Context, digests map[string]group.ImageDigests) error {
 	if err := c.checkPorts(); err != nil {
 		return err

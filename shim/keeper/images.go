@@ -14,6 +14,29 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// imageHolds keep images from being removed. The zero value holds none.
+type imageHolds struct {
+	mu       sync.Mutex
+	releases []func()
+}
+
+func (h *imageHolds) add(release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.releases = append(h.releases, release)
+}
+
+// releaseImages ends what keeps the images of the change from being removed. By then they are
+// wanted, or the change has failed.
+func (c *change) releaseImages() {
+	c.holds.mu.Lock()
+	defer c.holds.mu.Unlock()
+	for _, release := range c.holds.releases {
+		release()
+	}
+	c.holds.releases = nil
+}
+
 // resolveImages makes all images of the change present, at the same time. digests has, by group,
 // the references that are fixed to a digest, independently of what they mean on the host now.
 func (c *change) resolveImages(ctx context.Context, digests map[string]group.ImageDigests) error {
@@ -30,6 +53,11 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 			}
 			asked[wanted] = true
 			g.Go(func() error {
+				release, err := c.keeper.machine.Hold(ctx, wanted.ref, digests[group.Name])
+				if err != nil {
+					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
+				}
+				c.holds.add(release)
 				i, err := c.keeper.machine.Image(ctx, wanted.ref, digests[group.Name])
 				if err != nil {
 					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)

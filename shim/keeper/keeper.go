@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
 )
@@ -22,6 +23,10 @@ type Config struct {
 	Changes       Changes      // optional: without one, changes made by others are found by the next reconciliation
 	Bounds        Bounds       // optional: without one, nothing looks at bounds on disk
 	Outputs       Outputs      // optional: without one, a container whose output is not copied may block
+	ImageStore    ImageStore   // optional: without one, no image is removed
+	// ImageDisk returns the disk of the folder with the images. Optional: nil means that it is
+	// never nearly full.
+	ImageDisk func(path string) host.Disk
 
 	// Settle is how long the folder of the group files must be quiet before it is read again.
 	// Optional: 0 is 200 ms.
@@ -31,6 +36,8 @@ type Config struct {
 	RemovalDelay time.Duration
 	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
 	DriftInterval time.Duration
+	// PruneInterval is the longest time between two looks at the images. Optional: 0 is an hour.
+	PruneInterval time.Duration
 	Watchdog      Watchdog // optional: fed while the keeper's loops go on
 }
 
@@ -45,10 +52,10 @@ type Watcher interface {
 // Preview and Stop work from the moment when Known is closed. The other methods wait until Run has
 // loaded the group files.
 //
-// A goroutine holds at most two of its locks: the right to the store (see lock), and inside of that
-// mu. mu is held for a moment. With the right to the store, files of the state folder and of the
-// folder of group files are written. Neither is held while a group file, or what one names, is read
-// or evaluated.
+// A goroutine holds at most three of its locks: the turn to prune images, inside of that the right
+// to the store (see lock), and inside of that mu. mu is held for a moment. With the right to the
+// store, files of the state folder and of the folder of group files are written. These two are not
+// held while a group file, or what one names, is read or evaluated.
 type Keeper struct {
 	config  Config
 	machine runner.Machine
@@ -60,6 +67,7 @@ type Keeper struct {
 	stopped     chan struct{}      // closed when Run ends
 	storeLock   chan struct{}      // its holder may read and change the store, see lock
 	again       chan time.Duration // has the time after which to load again
+	pruning     pruning
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
@@ -67,7 +75,8 @@ type Keeper struct {
 	wanted         map[string]store.Wanted
 	recordedStates map[string]group.State // by group: the journal's last state when Run began. Not those that are gone
 	loaded         store.Loaded
-	swept          bool // orphans were looked for since the last load
+	loads          uint64 // how often that was set
+	swept          bool   // orphans were looked for since the last load
 }
 
 // New validates the configuration and starts nothing.
@@ -89,6 +98,9 @@ func New(c Config) (*Keeper, error) {
 	if c.DriftInterval == 0 {
 		c.DriftInterval = time.Second
 	}
+	if c.PruneInterval == 0 {
+		c.PruneInterval = time.Hour
+	}
 	return &Keeper{
 		config:      c,
 		machine:     runner.NewMachine(&c.Config),
@@ -101,6 +113,7 @@ func New(c Config) (*Keeper, error) {
 		again:       make(chan time.Duration, 1),
 		runners:     map[string]*runner.Runner{},
 		wanted:      map[string]store.Wanted{},
+		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},
 	}, nil
 }
 
@@ -141,6 +154,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 		g.Go(func() error { return k.watchFiles(ctx) })
 		g.Go(func() error { return k.loadAgain(ctx) })
 		g.Go(func() error { return k.sweepOrphans(ctx) })
+		if k.config.ImageStore != nil {
+			g.Go(func() error { return k.watchImages(ctx) })
+		}
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

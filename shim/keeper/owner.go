@@ -79,6 +79,7 @@ func (k owner) Drop(ctx context.Context, r *runner.Runner, seq int) bool {
 	if err := k.config.Store.Forget(r.Group()); err != nil {
 		k.config.Log.Warn("forget the group: "+err.Error(), "group", r.Group())
 	}
+	k.pruneSoon()
 	return true
 }
 

@@ -34,6 +34,7 @@ func (k owner) Revert(ctx context.Context, r *runner.Runner, w store.Wanted, why
 	}
 	limited, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
+	defer c.releaseImages()
 	err = c.prepare(limited, digests)
 	if errors.Is(err, host.ErrImageGone) {
 		return &hint.Error{Err: err, Hint: "mend the file and apply it again"}

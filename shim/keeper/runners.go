@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,6 +45,8 @@ func (k *Keeper) load(in loading) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
+	k.loads++
+	k.pruneSoon()
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
@@ -207,6 +210,13 @@ func (k *Keeper) wantedGroup(name string) *spec.Group {
 		return &w.Group
 	}
 	return nil
+}
+
+// allWanted returns what is wanted, by group.
+func (k *Keeper) allWanted() map[string]store.Wanted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.wanted)
 }
 
 // wantedNow returns what is wanted of a group. It is empty if the group is not wanted.
