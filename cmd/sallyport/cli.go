@@ -42,6 +42,7 @@ type cli struct {
 	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`
 	Status   statusVerb   `cmd:"" group:"groups" help:"Show everything about a group."`
 	Df       dfVerb       `cmd:"" group:"groups" help:"Show what takes the room on the disks."`
+	Images   imagesVerb   `cmd:"" group:"groups" help:"List the images on the host, or remove those that no group uses."`
 	Logs     logsVerb     `cmd:"" group:"groups" help:"Show the output of containers."`
 	Events   eventsVerb   `cmd:"" group:"groups" help:"Show the events of the groups."`
 	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`

@@ -164,7 +164,9 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"cgroup": l.CgroupRoot, "network.table": l.Table, "network.prefix4": l.Prefix4, "network.prefix6": l.Prefix6,
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
-		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved, "metrics.listen": flags.MetricsListen, "log_level": strings.ToLower(flags.LogLevel.Level().String()),
+		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved,
+		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal, "metrics.listen": flags.MetricsListen,
+		"log_level": strings.ToLower(flags.LogLevel.Level().String()),
 	}}
 	for _, x := range config.Settings {
 		flag := flagNamed(command, x.Flag)

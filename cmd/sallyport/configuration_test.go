@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
 	"github.com/sallyport/sallyport/shim/logs/bound"
+	"github.com/sallyport/sallyport/shim/prune"
 )
 
 // parsed reads a command line as run does.
@@ -227,6 +228,8 @@ func TestReloadConfiguration(t *testing.T) {
 		prepared++
 		return func() { prepared--; metrics = address }, func() { prepared-- }, nil
 	}
+	var limits prune.Limits
+	conf.prune = func(l prune.Limits) { limits = l }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -278,6 +281,10 @@ func TestReloadConfiguration(t *testing.T) {
 			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "metrics.listen", Value: "127.0.0.1:9469", Source: file + ":2"}, prefix("10.1.0.0/16", 4), table},
 				Problem: "no space left on device"},
 			"configuration not read, so nothing of it changed"},
+		{"images", "log_level = \"debug\"\nimages {\n  unused = \"168h\"\n  total  = \"10GiB\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "images.unused", Value: "168h", Source: file + ":3"},
+				{Name: "images.total", Value: "10GiB", Source: file + ":4"}, prefix("10.1.0.0/16", 7), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -303,6 +310,13 @@ func TestReloadConfiguration(t *testing.T) {
 		if bounds != wantBounds {
 			t.Errorf("%s: output %+v, want %+v", step.name, bounds, wantBounds)
 		}
+		wantLimits := prune.Limits{}
+		if step.name == "images" {
+			wantLimits = prune.Limits{Unused: 168 * time.Hour, Total: 10 << 30}
+		}
+		if limits != wantLimits {
+			t.Errorf("%s: images %+v, want %+v", step.name, limits, wantLimits)
+		}
 		if level.Level() != step.level {
 			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)
 		}
@@ -320,6 +334,9 @@ func TestSettingsOfFlags(t *testing.T) {
 		{"--output-total=1", "", `--output-total: "1" has no unit. Write a number and one of B, KiB, MiB, GiB, TiB: "128MiB".`},
 		{"--output-removed=soon", "", `--output-removed: "soon" is not a time. Write a number and one of s, m, h, d: "24h".`},
 		{"--output-removed=3d", "", ""},
+		{"--images-unused=soon", "", `--images-unused: "soon" is not a time. Write a number and one of s, m, h, d, such as "30d", or "never".`},
+		{"--images-total=1KiB", "", `--images-total: "1KiB" is out of range. Write a size from 16MiB to 1024TiB. Or write "unlimited".`},
+		{"--images-unused=7d", "", ""},
 		{"--prefix4=10.0.0.0", "", `--prefix4: "10.0.0.0" is no prefix of this family. Write it as "10.209.0.0/16".`},
 		{"--containerd=privat", "", `--containerd: "privat" is neither the absolute path of a socket, such as "/run/containerd/containerd.sock", nor "private".`},
 		{"", "privat", `SALLYPORT_CONTAINERD: "privat" is neither the absolute path of a socket, such as "/run/containerd/containerd.sock", nor "private".`},

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
 	"github.com/sallyport/sallyport/shim/denials"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/journal"
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -135,12 +136,14 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
 		},
-		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds,
+		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {
 		return err
 	}
+	conf.prune = keeper.SetImageLimits
+	conf.prune(conf.now.images())
 	denied, err := denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
 	if err != nil {
 		return err
@@ -156,7 +159,8 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status),
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
-		Usage: usageSource(l, disks.Sources{Layers: client.Layers, Images: client.Images, Memory: mounted.InMemory, Groups: keeper.Groups}),
+		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
+		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
 	})
 	if err != nil {
 		return err
@@ -205,6 +209,13 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	g.Go(func() error { notifyReady(ctx, keeper.Ready(), log); return nil })
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return endWithin(ctx, partsGrace, g.Wait)
+}
+
+// pruneSource removes images for the control socket.
+func pruneSource(prune func(context.Context, keeper.PruneRequest, func(host.ImageRemoval)) error) func(context.Context, api.PruneRequest, func(host.ImageRemoval)) error {
+	return func(ctx context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
+		return prune(ctx, keeper.PruneRequest(req), each)
+	}
 }
 
 // keptNothing reports whether the keeper has looked at the host and knows no group.

@@ -44,6 +44,9 @@ func (v *dfVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err := writeUsage(ui.out, usage, v.Group, ui.again.text); err != nil {
 		return err
 	}
+	if v.Group == "" && usage.Images.CanFree > 0 {
+		ui.notef("note: %s", unusedText(usage.Images))
+	}
 	if slices.ContainsFunc(usage.Consumers, func(c host.Consumer) bool { return c.Partial }) {
 		ui.notef("note: + is at least so much: there were too many files to count in time")
 	}
@@ -241,12 +244,14 @@ func usedByImages(images host.Images) table {
 	t := table{header: []string{"IMAGE", "OWN", "SHARED", "GROUPS"}}
 	for _, i := range images.All {
 		r := t.add(imageName(images, i.Digest), bytesText(i.Own), bytesText(i.Common), strings.Join(i.Groups, ","))
-		if len(i.Groups) == 0 && len(i.Names) > 0 && images.Remove != "" {
+		if i.Removable() && len(i.Names) > 0 && images.Remove != "" {
 			command := images.Remove
 			for _, name := range i.Names {
 				command += " " + shellWord(name)
 			}
 			r.notes = []string{"no group uses it; to delete it: " + command}
+		} else if i.Kept != "" {
+			r.notes = []string{"no group uses it, and it stays: " + i.Kept}
 		}
 	}
 	return t

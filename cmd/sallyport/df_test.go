@@ -38,7 +38,7 @@ func sampleUsage() host.Usage {
 				{Names: []string{"web:1", "web@sha256:1"}, Digest: "sha256:1", Own: 100 * mebibyte, Common: 30 * mebibyte, Groups: []string{"batch", "shop"}},
 				{Names: []string{"oci-archive:/a b.tar", "old@sha256:2"}, Digest: "sha256:2", Own: 90 * mebibyte, Common: 30 * mebibyte},
 			},
-			Shared: 30 * mebibyte, Other: mebibyte, Remove: "ctr --namespace sallyport images rm",
+			Shared: 30 * mebibyte, Other: mebibyte, CanFree: 90 * mebibyte, Remove: "ctr --namespace sallyport images rm",
 		},
 	}
 }

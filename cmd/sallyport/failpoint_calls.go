@@ -13,8 +13,8 @@ import (
 )
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
-// store's files, and the calls "retain", "release", "probe", "discard" and
-// "retire".
+// store's files, and the calls "retain", "release", "probe", "discard", "retire", "remove image"
+// and "collect images".
 func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	if f == nil {
 		return config
@@ -25,6 +25,7 @@ func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	config.Prober = failpointProber{config.Prober, f}
 	config.Volumes = failpointVolumes{config.Volumes, f}
 	config.Incarnations = failpointIncarnations{config.Incarnations, f}
+	config.ImageStore = failpointImageStore{config.ImageStore, f}
 	return config
 }
 
@@ -76,4 +77,21 @@ func (i failpointIncarnations) Retire(group string) error {
 	i.failpoint.begin("retire")
 	defer i.failpoint.end("retire")
 	return i.Incarnations.Retire(group)
+}
+
+type failpointImageStore struct {
+	keeper.ImageStore
+	failpoint *failpoint
+}
+
+func (s failpointImageStore) RemoveImage(ctx context.Context, digest string, unless func() bool) (bool, error) {
+	s.failpoint.begin("remove image")
+	defer s.failpoint.end("remove image")
+	return s.ImageStore.RemoveImage(ctx, digest, unless)
+}
+
+func (s failpointImageStore) CollectImages(ctx context.Context) error {
+	s.failpoint.begin("collect images")
+	defer s.failpoint.end("collect images")
+	return s.ImageStore.CollectImages(ctx)
 }

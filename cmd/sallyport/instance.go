@@ -45,6 +45,7 @@ type daemonFlags struct {
 	Shim string `enum:"group,host" default:"group" placeholder:"group|host" env:"SALLYPORT_SHIM" help:"One runc shim per group, or one for the whole host, which takes less memory (default group)."`
 	accessFlags
 	outputFlags
+	imageFlags
 	metricsFlags
 	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error (default info)."`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/config"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/logs/bound"
+	"github.com/sallyport/sallyport/shim/prune"
 )
 
 // A configurationInForce is the configuration of a running daemon. A reload changes the settings
@@ -18,6 +19,7 @@ type configurationInForce struct {
 	read  func() (settings, error)   // what a start of the daemon would read now
 	admit func(api.Access) error     // required before the first reload
 	bound func(bound.Settings) error // the same
+	prune func(prune.Limits)         // the same
 	// metrics gets ready for another address of the metrics, or another access to them. One of
 	// commit and cancel is called. Required as well.
 	metrics  func(address string, access api.Access) (commit, cancel func(), err error)
@@ -55,6 +57,7 @@ func (c *configurationInForce) apply(next settings) error {
 		return err
 	}
 	commit()
+	c.prune(next.images())
 	c.level.Set(next.flags.LogLevel.Level())
 	return nil
 }

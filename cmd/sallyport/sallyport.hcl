@@ -38,6 +38,13 @@
 #   removed = "24h"
 # }
 
+# images {
+#   # How long an image stays that no group uses, such as 30d. Or never: none is removed because of its age.
+#   unused = "never"
+#   # How much all images may take, such as 10GiB, before unused ones are removed. Or unlimited.
+#   total = "unlimited"
+# }
+
 # containerd {
 #   # Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.
 #   socket = "private"

@@ -44,7 +44,15 @@ func TestTalk(t *testing.T) {
 func serve(env *testscript.Env, socket, calls string) error {
 	d := &fakeDaemon{calls: calls}
 	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
-		Usage: func(context.Context) host.Usage { return sampleUsage() }})
+		Usage:  func(context.Context) host.Usage { return sampleUsage() },
+		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
+		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
+			each(host.ImageRemoval{Names: []string{"oci-archive:/a b.tar", "old@sha256:2"}, Digest: "sha256:2", Frees: 90 * mebibyte, Why: "no group uses it"})
+			if req.ByHand {
+				each(host.ImageRemoval{Digest: "sha256:3", Frees: mebibyte, Why: "no group uses it"})
+			}
+			return nil
+		}})
 	if err != nil {
 		return err
 	}

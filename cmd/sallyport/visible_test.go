@@ -116,6 +116,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
+		"images", "images --json", "images prune", "images prune --dry-run --json",
 		"exec checkout.web -- loud", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
@@ -204,7 +205,12 @@ func serveEvil(t *testing.T) (socket string) {
 	}
 	socket = filepath.Join(dir, "sallyport.sock")
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(dir, "calls")}}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage})
+	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
+		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
+		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
+			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
+			return nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}

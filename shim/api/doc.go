@@ -14,6 +14,8 @@
 //	GET    /v1/problems                            group files that can't be used, and why
 //	GET    /v1/disks                               the disks, and what fills those that are full
 //	GET    /v1/usage                               what takes the room of the instance
+//	GET    /v1/images                              the images, and who uses them
+//	POST   /v1/images/prune                        ?dry_run=true&by_hand=true (stream)
 //	GET    /v1/groups/{group}/history              the group's generations, newest first
 //	GET    /v1/groups/{group}/history/{generation} the group file of a generation
 //	POST   /v1/preview                             {"files":[...]}: what apply would do

@@ -25,6 +25,7 @@ var singleAnswers = map[string]func(ctx context.Context, c *Client) error{
 	"problems": func(ctx context.Context, c *Client) error { _, err := c.Problems(ctx); return err },
 	"disks":    func(ctx context.Context, c *Client) error { _, err := c.Disks(ctx); return err },
 	"usage":    func(ctx context.Context, c *Client) error { _, err := c.Usage(ctx); return err },
+	"images":   func(ctx context.Context, c *Client) error { _, err := c.Images(ctx); return err },
 	"history":  func(ctx context.Context, c *Client) error { _, err := c.History(ctx, "web"); return err },
 	"file":     func(ctx context.Context, c *Client) error { _, err := c.File(ctx, "web", 1); return err },
 	"preview":  func(ctx context.Context, c *Client) error { _, err := c.Preview(ctx, twoFiles); return err },

@@ -67,6 +67,11 @@ type ServerConfig struct {
 	// Usage returns what takes the room of the instance. Optional: if it is nil, the answer is
 	// empty.
 	Usage func(ctx context.Context) host.Usage
+	// Images returns the images on the host. Optional: if it is nil, there is none.
+	Images func(ctx context.Context) (host.Images, error)
+	// PruneImages removes the images that nothing uses, and calls each with every one. Optional: if
+	// it is nil, it removes none.
+	PruneImages func(ctx context.Context, req PruneRequest, each func(host.ImageRemoval)) error
 	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
 	// is nil, there is none.
 	Removed func() ([]RemovedOutput, error)
@@ -181,6 +186,8 @@ func (s *Server) routes() []route {
 		{"GET /v1/problems", readRights, s.answers(s.problems)},
 		{"GET /v1/disks", readRights, s.answers(s.disks)},
 		{"GET /v1/usage", readRights, s.answers(s.usage)},
+		{"GET /v1/images", readRights, s.answers(s.listImages)},
+		{"POST /v1/images/prune", fullRights, s.streams(s.pruneImages)},
 		{"GET /v1/groups/{group}/history", readRights, s.answers(s.history)},
 		{"GET /v1/groups/{group}/history/{generation}", fullRights, s.answers(s.definition)},
 		{"POST /v1/preview", fullRights, s.answers(s.preview)},

@@ -35,6 +35,9 @@ type (
 	usageBody struct {
 		Usage host.Usage `json:"usage"`
 	}
+	imagesBody struct {
+		Images host.Images `json:"images"`
+	}
 	removedBody struct {
 		Removed []RemovedOutput `json:"removed"`
 	}
@@ -63,21 +66,22 @@ type (
 )
 
 // An event is one line of a stream: progress, a line of output, an event of a group, the exit
-// status of a job, or the end.
+// status of a job, the removal of an image, or the end.
 type event struct {
-	Progress   string        `json:"progress,omitempty"`
-	Container  string        `json:"container,omitempty"` // with Line or Raw
-	Stream     string        `json:"stream,omitempty"`
-	Time       time.Time     `json:"time,omitzero"`
-	Latest     bool          `json:"latest,omitempty"`
-	Partial    bool          `json:"partial,omitempty"`
-	Line       string        `json:"line,omitempty"`
-	Raw        []byte        `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
-	Missed     *missedOutput `json:"missed,omitempty"`
-	Event      *group.Event  `json:"event,omitempty"`
-	ExitStatus *uint32       `json:"exit_status,omitempty"`
-	Error      *wireError    `json:"error,omitempty"`
-	Done       bool          `json:"done,omitempty"`
+	Progress   string             `json:"progress,omitempty"`
+	Container  string             `json:"container,omitempty"` // with Line or Raw
+	Stream     string             `json:"stream,omitempty"`
+	Time       time.Time          `json:"time,omitzero"`
+	Latest     bool               `json:"latest,omitempty"`
+	Partial    bool               `json:"partial,omitempty"`
+	Line       string             `json:"line,omitempty"`
+	Raw        []byte             `json:"raw,omitempty"` // instead of Line, if it is not UTF-8
+	Missed     *missedOutput      `json:"missed,omitempty"`
+	Event      *group.Event       `json:"event,omitempty"`
+	ExitStatus *uint32            `json:"exit_status,omitempty"`
+	Image      *host.ImageRemoval `json:"image,omitempty"`
+	Error      *wireError         `json:"error,omitempty"`
+	Done       bool               `json:"done,omitempty"`
 }
 
 var name = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)

@@ -78,6 +78,12 @@ func whichOf(devices []uint64, path string) int {
 	return slices.Index(devices, st.Dev)
 }
 
+// Of returns the disk that has the path. It is the zero value if that is not known.
+func Of(path string) host.Disk {
+	d, _ := lookAt(path)
+	return d
+}
+
 func lookAt(path string) (host.Disk, bool) {
 	var st unix.Statfs_t
 	if unix.Statfs(path, &st) != nil || st.Blocks == 0 {

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
+)
+
+type imagesVerb struct {
+	Action string `arg:"" optional:"" enum:"ls,prune" default:"ls" help:"ls lists the images and who uses them. prune removes those that no group uses (default ls)."`
+	DryRun bool   `help:"With prune: show what would be removed, and remove nothing."`
+	ByHand bool   `help:"With prune: remove also what others have brought to the host and no group has used yet."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+func (v *imagesVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	if v.Action == "ls" && (v.DryRun || v.ByHand) {
+		return usage(fmt.Errorf("--dry-run and --by-hand are for prune"), `run "sallyport images --help"`)
+	}
+	client, err := in.client(ctx)
+	if err != nil {
+		return err
+	}
+	if v.Action == "prune" {
+		return v.prune(ctx, ui, client)
+	}
+	found, err := client.Images(ctx)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		return ui.json(found)
+	}
+	return writeImages(ui.out, found)
+}
+
+func writeImages(w io.Writer, found host.Images) error {
+	t := table{header: []string{"IMAGE", "DIGEST", "SIZE", "OWN", "UNUSED SINCE", "GROUPS"}}
+	for _, i := range found.All {
+		since := ""
+		if !i.Unused.IsZero() {
+			since = i.Unused.Local().Format(time.DateTime)
+		}
+		r := t.add(imageName(found, i.Digest), spec.ShortDigest(i.Digest), bytesText(i.Own+i.Common), bytesText(i.Own), since, strings.Join(i.Groups, ","))
+		if i.Kept != "" {
+			r.notes = []string{"it stays: " + i.Kept}
+		}
+	}
+	return t.writeTo(w)
+}
+
+// prune prints each image when it is removed.
+func (v *imagesVerb) prune(ctx context.Context, ui *ui, client *api.Client) error {
+	removals := []host.ImageRemoval{}
+	var freed uint64
+	done := "removed"
+	if v.DryRun {
+		done = "would remove"
+	}
+	err := client.PruneImages(ctx, api.PruneRequest{DryRun: v.DryRun, ByHand: v.ByHand}, func(r host.ImageRemoval) {
+		removals = append(removals, r)
+		freed += r.Frees
+		if !v.JSON {
+			fmt.Fprintf(ui.out, "%s %s\n", done, removalText(r))
+		}
+	})
+	if v.JSON {
+		if failed := ui.json(removals); err == nil {
+			err = failed
+		}
+		return err
+	}
+	if err == nil {
+		fmt.Fprintf(ui.out, "%s %s, which frees %s\n", done, plural(len(removals), "image"), bytesText(freed))
+	}
+	return err
+}
+
+func removalText(r host.ImageRemoval) string {
+	name := r.Digest
+	if len(r.Names) > 0 {
+		name = r.Names[0]
+	}
+	return fmt.Sprintf("%s (%s)", name, bytesText(r.Frees))
+}
+
+// unusedText describes how much can be freed of images that no group uses.
+func unusedText(images host.Images) string {
+	n := 0
+	for _, i := range images.All {
+		if i.Removable() {
+			n++
+		}
+	}
+	return fmt.Sprintf("no group uses %s: \"sallyport images prune\" frees %s", plural(n, "image"), bytesText(images.CanFree))
+}
+
+// imageResults has a line of doctor for images that no group uses. It asks the daemon, which knows
+// what the groups name. Without one there is none.
+func imageResults(ctx context.Context, in *instance) []result {
+	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+	defer cancel()
+	client, err := in.client(ctx)
+	if err != nil {
+		return nil
+	}
+	found, err := client.Images(ctx)
+	if err != nil {
+		return nil
+	}
+	conf, err := client.Configuration(ctx)
+	if err != nil {
+		return nil
+	}
+	return []result{imagesFound(found, limitsOf(conf))}
+}
+
+// limitsOf returns the settings that limit images, or "".
+func limitsOf(conf api.Configuration) string {
+	var texts []string
+	for _, s := range conf.Settings {
+		if strings.HasPrefix(s.Name, "images.") && s.Value != "never" && s.Value != "unlimited" && s.Value != "0" {
+			texts = append(texts, fmt.Sprintf("%s = %q", s.Name, s.Value))
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+func imagesFound(found host.Images, limits string) result {
+	r := result{Name: "images", OK: true}
+	switch {
+	case found.CanFree == 0:
+		r.Found = "each is used by a group or kept"
+	case limits != "":
+		r.Found = fmt.Sprintf("%s can be freed; the daemon removes them by %s", bytesText(found.CanFree), limits)
+	default:
+		r.Note, r.Found = true, unusedText(found)
+		r.Hint = "the daemon does it by itself with limits in sallyport.hcl: images { unused = \"30d\" }"
+	}
+	return r
+}

@@ -1,0 +1,4 @@
+images {
+  unused = "30 days"
+  total  = "10"
+}

@@ -1,0 +1,6 @@
+images {
+  age   = "168h"
+  total = 10
+}
+
+unused = "168h"

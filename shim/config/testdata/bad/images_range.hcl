@@ -1,0 +1,4 @@
+images {
+  unused = "5m"
+  total  = "1MiB"
+}
