@@ -143,6 +143,7 @@ func TestCompletions(t *testing.T) {
 		{"daemon --shim ", []string{"group", "host"}},
 		{"--root ", []string{"folder"}},
 		{"status ", []string{"shop"}},
+		{"images ", []string{"ls", "prune"}},
 		{"--root /x status ", []string{"shop"}},
 		{"validate ", []string{"a.hcl", "b.hcl", "folder"}},
 		{"rm ", []string{"a.hcl", "b.hcl", "folder", "shop"}},
