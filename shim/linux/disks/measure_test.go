@@ -43,8 +43,9 @@ func TestMeasureTakesLittleMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, inodes, _ := measure(t.Context(), dir, nil)
 	runtime.ReadMemStats(&after)
-	// A list of the paths would have 3,500 bytes of each.
-	if each := (after.TotalAlloc - before.TotalAlloc) / folders; inodes < folders || each > 1000 {
+	// A list of the paths would have 3,500 bytes of each. With the race detector, package os loses
+	// every fourth of its buffers, of 8 KiB.
+	if each := (after.TotalAlloc - before.TotalAlloc) / folders; inodes < folders || each > 3000 {
 		t.Errorf("%d bytes allocated for each of %d folders", each, inodes)
 	}
 }
