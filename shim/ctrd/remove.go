@@ -32,6 +32,19 @@ func (c *Client) MarkUnused(ctx context.Context, sum string, since time.Time) er
 	return nil
 }
 
+// earliest is before every mark, unless the clock was wrong.
+var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// markedSince returns the time of a mark. It is zero for one that can't be right, by a clock that
+// was not set yet: from before there was any mark, or from before the image was made present.
+func markedSince(mark string, present time.Time) time.Time {
+	since, err := time.Parse(time.RFC3339, mark)
+	if err != nil || since.Before(earliest) || since.Before(present.Truncate(time.Second)) {
+		return time.Time{}
+	}
+	return since
+}
+
 // RemoveImage implements [keeper.ImageStore]. It deletes the image's names in our namespace. What
 // nothing else refers to goes with [Client.CollectImages], or when containerd next collects garbage
 // by itself. A lease, a container and another namespace keep their content.

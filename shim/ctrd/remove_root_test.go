@@ -229,7 +229,7 @@ func TestRootMarksOfUnusedImages(t *testing.T) {
 		c, _ := startServer(t, binary)
 		ref, _ := archiveOf(t, t.TempDir(), "one", layerOf(t, "one", 1024))
 		img := mustImage(t, c, ref)
-		since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		since := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 		for _, want := range []time.Time{since, since.Add(time.Hour), {}, since} {
 			if err := c.MarkUnused(t.Context(), img.Digest, want); err != nil {
 				t.Fatal(err)

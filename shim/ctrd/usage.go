@@ -132,7 +132,7 @@ func (c *Client) imageParts(ctx context.Context) (parts map[string]part, notes m
 			case noted:
 				note.names = append(note.names, name)
 			case label == unusedLabel:
-				note.unused, _ = time.Parse(time.RFC3339, value) // zero: it is marked again
+				note.unused = markedSince(value, i.CreatedAt)
 			case strings.HasPrefix(label, contentRefLabel):
 				p.refs = append(p.refs, value)
 			case label == snapshotRefLabel+snapshotter:

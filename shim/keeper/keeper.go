@@ -75,8 +75,9 @@ type Keeper struct {
 	wanted         map[string]store.Wanted
 	recordedStates map[string]group.State // by group: the journal's last state when Run began. Not those that are gone
 	loaded         store.Loaded
-	loads          uint64 // how often that was set
-	swept          bool   // orphans were looked for since the last load
+	loads          uint64          // how often that was set
+	left           map[string]bool // names and digests of images that were wanted since the last look at them, and then not
+	swept          bool            // orphans were looked for since the last load
 }
 
 // New validates the configuration and starts nothing.

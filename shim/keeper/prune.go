@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/prune"
+	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -58,7 +59,8 @@ type pruning struct {
 	// an earlier daemon has marked. The marks outlive the daemon, but are by the clock of the host.
 	begun     time.Time
 	since     map[string]time.Duration
-	collected bool // what an earlier daemon removed is freed
+	clock     time.Duration // by how much the host's clock was ahead of the other one. Only watchImages has it
+	collected bool          // what an earlier daemon removed is freed
 }
 
 // SetImageLimits puts limits of images in force.
@@ -100,10 +102,12 @@ func (k *Keeper) watchImages(ctx context.Context) error {
 				soon = true
 			}
 		case <-disk.C:
-			if k.diskNearlyFull() {
+			// Marks by the clock from before would be wrong for the next daemon.
+			if wasSet := (k.clockAhead() - k.pruning.clock).Abs() > slack; wasSet || k.diskNearlyFull() {
 				next.Reset(0)
 			}
 		case <-next.C:
+			k.pruning.clock = k.clockAhead()
 			if err := k.pruneByLimits(ctx); err != nil && ctx.Err() == nil {
 				k.config.Log.Warn("images are not looked at for now: " + hint.OneLine(err.Error()))
 			}
@@ -111,6 +115,12 @@ func (k *Keeper) watchImages(ctx context.Context) error {
 			soon = false
 		}
 	}
+}
+
+// clockAhead returns by how much the host's clock is ahead of the one that can't be set.
+func (k *Keeper) clockAhead() time.Duration {
+	up := time.Since(k.pruning.begun)
+	return k.config.Now().Round(0).Sub(k.pruning.begun.Round(0)) - up
 }
 
 // diskNearlyFull reports whether images are to give way to a disk that is nearly full.
@@ -166,6 +176,32 @@ func (k *Keeper) ListImages(ctx context.Context) (host.Images, error) {
 		}
 	}
 	return found, err
+}
+
+// leaveImages notes what a definition names that is not wanted any more. Between two looks at the
+// images it may have come and gone. The caller holds mu.
+func (k *Keeper) leaveImages(w store.Wanted) {
+	if k.config.ImageStore == nil {
+		return
+	}
+	if k.left == nil {
+		k.left = map[string]bool{}
+	}
+	for i := range w.Group.Containers {
+		k.left[k.config.ImageStore.ImageName(w.Group.Containers[i].Image)] = true
+	}
+	for _, digest := range w.Pins {
+		k.left[digest] = true
+	}
+}
+
+// takeLeft returns what leaveImages has noted since the last call.
+func (k *Keeper) takeLeft() map[string]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	left := k.left
+	k.left = nil
+	return left
 }
 
 // imageUsers returns the groups that name an image, by its name and by its digest.
@@ -294,7 +330,7 @@ func (k *Keeper) pruneTurn(ctx context.Context) (release func(), err error) {
 // the turn.
 func (k *Keeper) noteUnused(ctx context.Context, found *host.Images) {
 	now, up := k.config.Now(), time.Since(k.pruning.begun)
-	known := map[string]time.Duration{}
+	known, left := map[string]time.Duration{}, k.takeLeft()
 	var failed error // the first, since all fail on a full disk
 	mark := func(i *host.ImageUsage, since time.Time) {
 		failed = cmp.Or(failed, k.config.ImageStore.MarkUnused(ctx, i.Digest, since))
@@ -309,11 +345,11 @@ func (k *Keeper) noteUnused(ctx context.Context, found *host.Images) {
 			continue
 		}
 		since, ok := k.pruning.since[i.Digest]
-		if !ok {
+		switch {
+		case left[i.Digest], slices.ContainsFunc(i.Names, func(name string) bool { return left[name] }), !ok && i.Unused.IsZero():
 			since = up
-			if !i.Unused.IsZero() {
-				since -= max(0, now.Sub(i.Unused)) // less than 0: the clock was ahead
-			}
+		case !ok:
+			since = up - max(0, now.Sub(i.Unused)) // less than 0: the clock was ahead
 		}
 		known[i.Digest] = since
 		byClock := now.Add(since - up)

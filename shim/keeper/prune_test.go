@@ -350,6 +350,54 @@ func TestAClockThatIsSetRemovesNoImage(t *testing.T) {
 	})
 }
 
+// The next daemon has only the marks. So they follow a clock that is set, before the next look at
+// all images.
+func TestAClockThatIsSetBeforeARestartRemovesNoImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		s := newShelf(h.host, "web:1")
+		clock := &wallClock{}
+		h.config = func(c *keeper.Config) { c.ImageStore, c.Now = s, clock.now }
+		begin := func() {
+			h.begin()
+			h.keeper.SetImageLimits(prune.Limits{Unused: 7 * time.Hour})
+		}
+		begin()
+		h.mustApply("shop.hcl", fmt.Sprintf(web, 1))
+		h.remove("shop.hcl")
+		h.wait(10 * time.Minute)
+		clock.ahead.Store(int64(20 * 365 * 24 * time.Hour))
+		h.wait(6 * time.Minute)
+		h.end()
+		begin()
+		h.wait(6 * time.Hour)
+		s.has(t, "6 hours after its use", "web:1")
+		h.wait(2 * time.Hour)
+		s.has(t, "8 hours after it")
+		h.end()
+	})
+}
+
+// A group that comes and goes between two looks uses its image as well.
+func TestAShortUseIsAUse(t *testing.T) {
+	limits := prune.Limits{Unused: 7 * time.Hour}
+	withShelf(t, limits, []string{"old:1", "web:1"}, func(t *testing.T, h *harness, s *shelf) {
+		h.wait(6 * time.Hour)
+		looks := get(s, &s.looks)
+		h.mustApply("shop.hcl", fmt.Sprintf(web, 1))
+		h.remove("shop.hcl")
+		if n := get(s, &s.looks); n != looks {
+			t.Fatalf("it was not short: %d looks", n-looks)
+		}
+		h.wait(2 * time.Hour)
+		s.has(t, "2 hours after the use", "web:1")
+		h.wait(4 * time.Hour)
+		s.has(t, "6 hours after the use", "web:1")
+		h.wait(2 * time.Hour)
+		s.has(t, "8 hours after the use")
+	})
+}
+
 func TestPruneByHand(t *testing.T) {
 	withShelf(t, prune.Limits{}, []string{"mine:1", "old:1", "web:1"}, func(t *testing.T, h *harness, s *shelf) {
 		s.with(func() { s.kept["mine:1"] = host.KeptByHand })

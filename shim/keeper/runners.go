@@ -44,6 +44,7 @@ func (k *Keeper) load(in loading) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	before := k.wanted
 	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
 	k.loads++
 	k.pruneSoon()
@@ -51,6 +52,11 @@ func (k *Keeper) load(in loading) error {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w
 		k.setWanted(w.Group.Name, w, w, in.images[w.Group.Name], in.waiters[w.Group.Name])
+	}
+	for name, w := range before {
+		if k.wanted[name].Generation != w.Generation {
+			k.leaveImages(w)
+		}
 	}
 	for i := range l.Gone {
 		w := &l.Gone[i]
