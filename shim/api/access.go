@@ -57,14 +57,43 @@ func (a Access) grant(path string) error {
 			gid, mode = uint32(os.Getegid()), 0o666
 		}
 	}
+	file, err := openSocket(path)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(file)
+	chmod := func(mode os.FileMode) error {
+		if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", file), uint32(mode)); err != nil {
+			return &os.PathError{Op: "chmod", Path: path, Err: err}
+		}
+		return nil
+	}
 	// While the group changes, only root connects.
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := chmod(0o600); err != nil {
 		return err
 	}
-	if err := os.Lchown(path, -1, int(gid)); err != nil {
-		return err
+	if err := unix.Fchownat(file, "", -1, int(gid), unix.AT_EMPTY_PATH); err != nil {
+		return &os.PathError{Op: "chown", Path: path, Err: err}
 	}
-	return os.Chmod(path, mode)
+	return chmod(mode)
+}
+
+// openSocket returns a descriptor of a socket's file. The folder of the metrics socket may be
+// another user's, who can put a link in its place. A link is not followed.
+func openSocket(path string) (int, error) {
+	file, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(file, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		err = errors.New("it is not a socket")
+	}
+	if err != nil {
+		_ = unix.Close(file)
+		return -1, err
+	}
+	return file, nil
 }
 
 // Admit replaces the access. It applies to the next request of each connection. A request that is

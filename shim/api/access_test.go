@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -198,5 +199,45 @@ func TestRootAccessOfUsers(t *testing.T) {
 	}
 	if log := d.log.String(); strings.Count(log, "a user was refused") != 1 {
 		t.Errorf("the log has the refused user more than once within a minute, or never:\n%s", log)
+	}
+}
+
+// Who owns the folder of a socket can put a link to any file in its place. Root doesn't open that
+// file to others.
+func TestALinkInThePlaceOfTheSocketIsNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	secret, path := filepath.Join(dir, "secret"), filepath.Join(dir, "metrics.sock")
+	if err := os.WriteFile(secret, nil, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	own, other := uint32(os.Getegid()), uint32(os.Getegid()+1)
+	for name, put := range map[string]func() error{
+		"a link":           func() error { return os.Symlink(secret, path) },
+		"a file by a link": func() error { return os.Link(secret, path) },
+	} {
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		if err := (Access{Operators: &own, Readers: &other}).grant(path); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		info, err := os.Stat(secret)
+		if err != nil || info.Mode() != 0o400 {
+			t.Errorf("%s: the file has mode %s, error %v", name, info.Mode(), err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := (Access{Readers: &own}).grant(path); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket has mode %s, error %v", info.Mode(), err)
 	}
 }
