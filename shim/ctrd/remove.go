@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 )
@@ -15,8 +16,11 @@ import (
 // image.
 const unusedLabel = "sallyport.dev/unused-since"
 
-// MarkUnused implements [keeper.ImageStore].
+// MarkUnused implements [keeper.ImageStore]. By a clock that is not set yet it changes nothing.
 func (c *Client) MarkUnused(ctx context.Context, sum string, since time.Time) error {
+	if !since.IsZero() && since.Before(earliest) {
+		return nil
+	}
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	text := "" // containerd deletes the label
@@ -74,7 +78,17 @@ func (c *Client) RemoveImage(ctx context.Context, sum string, unless func() bool
 		return false, nil
 	}
 	for _, r := range records {
-		if err := service.Delete(ctx, r.Name); err != nil && !errdefs.IsNotFound(err) {
+		now, err := service.Get(ctx, r.Name) // a containerd before 2.0 ignores the target
+		if err == nil && now.Target.Digest != r.Target.Digest {
+			continue // by now it is the name of another image
+		}
+		if err == nil {
+			err = service.Delete(ctx, r.Name, images.DeleteTarget(&now.Target))
+		}
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
 			return removed, err
 		}
 		c.images.drop(r.Name)

@@ -247,8 +247,42 @@ func TestRootMarksOfUnusedImages(t *testing.T) {
 			}
 			checkUsable(t, c, img)
 		}
+		if err := c.MarkUnused(t.Context(), img.Digest, time.Unix(40, 0)); err != nil { // by a clock that is not set yet
+			t.Fatal(err)
+		}
+		if _, all := c.mustImages(t); !all[img.Digest].Unused.Equal(since) {
+			t.Errorf("with a wrong clock: unused since %s, want %s as before", all[img.Digest].Unused, since)
+		}
 		if err := c.MarkUnused(t.Context(), digest.FromString("none").String(), since); err != nil {
 			t.Errorf("an image that is not there: %v", err)
+		}
+	})
+}
+
+// A name that gets another image while the removal goes on stays with that image.
+func TestRootANameThatMovesOnStays(t *testing.T) {
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
+		c, _ := startServer(t, binary)
+		dir := t.TempDir()
+		oldRef, oldParts := archiveOf(t, dir, "old", layerOf(t, "old", 1024))
+		newRef, newParts := archiveOf(t, dir, "new", layerOf(t, "new", 1024))
+		old, _ := mustImage(t, c, oldRef), mustImage(t, c, newRef)
+		const name = "example.org/app:1"
+		point := func(at ocispec.Descriptor) { // as "ctr images tag --force" does it
+			t.Helper()
+			ctx, cancel := c.ctx(t.Context(), callTimeout)
+			defer cancel()
+			if err := c.putImage(ctx, images.Image{Name: name, Target: at}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		point(oldParts.Manifest)
+		if removed, err := c.RemoveImage(t.Context(), old.Digest, func() bool { point(newParts.Manifest); return false }); !removed || err != nil {
+			t.Errorf("removed %t, error %v", removed, err)
+		}
+		_, all := c.mustImages(t)
+		if _, stays := all[old.Digest]; stays || !slices.Contains(all[newParts.Manifest.Digest.String()].Names, name) {
+			t.Errorf("the name has gone with the image that it had before: %+v", all)
 		}
 	})
 }
