@@ -160,6 +160,15 @@ func (d *fakeDaemon) Wait(ctx context.Context, name string) (uint32, error) {
 	return 0, fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
 }
 
+// Settle knows one group that fails.
+func (d *fakeDaemon) Settle(_ context.Context, name string, settle time.Duration, progress func(string)) error {
+	if err := d.record("settle %s %s", name, settle); err != nil || name == "checkout" {
+		return err
+	}
+	progress(name + ": waits for web (app) to be ready")
+	return &hint.Error{Err: errors.New("group sealed: web (app) ended with status 3"), Hint: "see its log"}
+}
+
 func (d *fakeDaemon) History(_ context.Context, group string) ([]group.Generation, error) {
 	return generations, nil
 }

@@ -27,6 +27,7 @@
 //	POST   /v1/groups/{group}/stop                 stop until start is requested (stream)
 //	POST   /v1/groups/{group}/start                start a stopped group (stream)
 //	GET    /v1/groups/{group}/wait                 exit status of a job, when complete (stream)
+//	GET    /v1/groups/{group}/settle               ?for=DURATION: when it has run so long (stream)
 //	GET    /v1/groups/{group}/logs                 its output, see below (stream)
 //	GET    /v1/removed                             the output that is kept of removed groups
 //	GET    /v1/removed/{group}/logs                that of the latest one with that name (stream)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 )
@@ -56,6 +57,18 @@ func (s *Server) wait(ctx context.Context, r *http.Request, out *stream) error {
 		return about(err, group, "")
 	}
 	return out.send(ctx, event{ExitStatus: &status})
+}
+
+func (s *Server) settle(ctx context.Context, r *http.Request, out *stream) error {
+	group, v := r.PathValue("group"), r.FormValue("for")
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		return &badRequest{fmt.Errorf("for=%q is not a length of time", v), http.StatusBadRequest}
+	}
+	return about(s.Keeper.Settle(ctx, group, d, out.progress), group, "")
 }
 
 func parseGeneration(v string) (int, error) {
@@ -115,4 +128,14 @@ func (c *Client) Wait(ctx context.Context, group string) (status uint32, err err
 		err = errors.New("the daemon did not send the exit status of the group")
 	}
 	return status, err
+}
+
+// Settle waits until the group has been running for d without a break. It returns an error if a
+// container ends before that, or if the group's generation does not prove itself. A daemon of an
+// earlier version returns an error at once.
+func (c *Client) Settle(ctx context.Context, group string, d time.Duration, progress func(line string)) error {
+	if err := checkNames(group); err != nil {
+		return err
+	}
+	return c.stream(ctx, http.MethodGet, groupPath(group)+"/settle?for="+d.String(), nil, forward(progress))
 }

@@ -116,6 +116,11 @@ func (k *fakeKeeper) Wait(ctx context.Context, group string) (uint32, error) {
 	return 7, k.wait(ctx, nil)
 }
 
+func (k *fakeKeeper) Settle(ctx context.Context, group string, d time.Duration, progress func(string)) error {
+	k.call("settle %s %s", group, d)
+	return k.wait(ctx, progress)
+}
+
 func (k *fakeKeeper) History(_ context.Context, groupName string) ([]group.Generation, error) {
 	k.call("history %s", groupName)
 	if groupName == "gone" {

@@ -34,6 +34,7 @@ type Keeper interface {
 	Stop(ctx context.Context, group string, progress func(line string)) error
 	Start(ctx context.Context, group string, progress func(line string)) error
 	Wait(ctx context.Context, group string) (status uint32, err error)
+	Settle(ctx context.Context, group string, d time.Duration, progress func(line string)) error
 }
 
 // An Execer runs a process in a running container and returns its exit status.
@@ -199,6 +200,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/groups/{group}/stop", fullRights, s.streams(ofGroup(s.Keeper.Stop))},
 		{"POST /v1/groups/{group}/start", fullRights, s.streams(ofGroup(s.Keeper.Start))},
 		{"GET /v1/groups/{group}/wait", readRights, s.streams(s.wait)},
+		{"GET /v1/groups/{group}/settle", fullRights, s.streams(s.settle)},
 		{"GET /v1/groups/{group}/logs", fullRights, s.streams(s.logs(false))},
 		{"GET /v1/removed", fullRights, s.answers(s.removed)},
 		{"GET /v1/removed/{group}/logs", fullRights, s.streams(s.logs(true))},

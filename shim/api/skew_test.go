@@ -37,6 +37,7 @@ func TestServerAnswers(t *testing.T) {
 		{"no name", "GET /v1/groups/%2e%2e%2fx/logs", "", 404, `{"error":{"code":"no_group","message":"group \"../x\": no such group"}}`},
 		{"no number", "GET /v1/groups/web/logs?tail=x", "", 400, `{"error":{"message":"tail=\"x\" is not a number of lines"}}`},
 		{"no generation", "POST /v1/groups/web/rollback?to=0", "", 400, `{"error":{"message":"\"0\" is not the number of a generation"}}`},
+		{"no length of time", "GET /v1/groups/web/settle?for=-1s", "", 400, `{"error":{"message":"for=\"-1s\" is not a length of time"}}`},
 		{"no time", "GET /v1/groups/web/logs?since=10m", "", 400, `{"error":{"message":"since=\"10m\" is not a time of RFC 3339"}}`},
 		{"no end", "GET /v1/groups/web/logs?follow=true&until=2026-11-29T12:00:00Z", "", 400, `{"error":{"message":"follow and until exclude each other"}}`},
 		{"neither true nor false", "GET /v1/groups/web/logs?follow=x", "", 400, `{"error":{"message":"follow=\"x\" is neither true nor false"}}`},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,6 +71,9 @@ func TestVerbs(t *testing.T) {
 		{"history", func(ctx context.Context, c *Client) (any, error) { return c.History(ctx, "checkout") }, generations, "history checkout"},
 		{"the file of a generation", func(ctx context.Context, c *Client) (any, error) { return c.File(ctx, "checkout", 2) }, twoFiles[0], "history checkout 2"},
 		{"wait", func(ctx context.Context, c *Client) (any, error) { return c.Wait(ctx, "checkout") }, uint32(7), "wait checkout"},
+		{"settle", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Settle(ctx, "checkout", 1500*time.Millisecond, progress)
+		}), []string{"one", "two"}, "settle checkout 1.5s"},
 		{"rollback", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Rollback(ctx, "checkout", 0, progress)
 		}), []string{"one", "two"}, "rollback checkout 0"},

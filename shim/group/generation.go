@@ -54,7 +54,7 @@ type Outcome string
 
 const (
 	OnTrial   Outcome = "on trial"
-	Proved    Outcome = "proved"    // all of it was ready, once
+	Proved    Outcome = "proved"    // all of it was ready, and stayed so for a moment
 	NotReady  Outcome = "not ready" // not by its update block: too late, or a container kept ending
 	TakenBack Outcome = "taken back"
 	Replaced  Outcome = "replaced" // before it had proved itself

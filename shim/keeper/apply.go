@@ -15,9 +15,10 @@ import (
 )
 
 // Apply validates the files, makes the images present, installs the files, and waits for every
-// group in them: until it is running, has completed, or is down because it is stopped, or until ctx
-// ends. progress, which may be nil, is called with one line at a time, such as "checkout: start
-// proxy (ambassador)".
+// group in them: until it is running and ready, has completed, or is down because it is stopped, or
+// until ctx ends. It does not wait until a generation has proved itself: see Settle. progress,
+// which may be nil, is called with one line at a time, such as "checkout: start proxy
+// (ambassador)".
 //
 // On bad input, an unavailable volume or image, or a port already taken, nothing has changed. If a
 // step that builds a group fails, the group's file is put back as it was, and Apply waits for that:

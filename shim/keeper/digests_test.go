@@ -87,7 +87,7 @@ func TestApplyTakesANewImageOfAnOldName(t *testing.T) {
 		if progress := strings.Join(lines, "\n"); !strings.Contains(progress, "shop: image "+webRef+" is sha256:new now, and was sha256:old") {
 			t.Errorf("progress:\n%s", progress)
 		}
-		h.checkHistory("shop", "2 apply proved", "1 apply proved")
+		h.checkHistory("shop", "2 apply on trial", "1 apply proved")
 		h.mustApply("shop.hcl", shop)
 		h.checkHistory("shop", "2 apply proved", "1 apply proved")
 	})
@@ -256,6 +256,7 @@ func TestAFileOfTheFolderIsAppliedWhereItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.expectImage("web", "sha256:new", "applied")
+		h.wait(proof)
 		h.checkHistory("shop", "2 apply proved", "1 file proved")
 	})
 }

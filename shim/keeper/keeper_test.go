@@ -123,13 +123,21 @@ func (h *harness) apply(files ...string) ([]string, error) {
 	return lines, err
 }
 
+// mustApply applies files and waits until what has stayed ready has proved itself.
 func (h *harness) mustApply(files ...string) {
 	h.t.Helper()
 	if _, err := h.apply(files...); err != nil {
 		h.t.Fatalf("apply: %v", err)
 	}
+	h.wait(proof)
 	h.host.ForgetOperations()
 }
+
+// How long a generation must be ready to prove itself: one with a time limit, and one without.
+const (
+	proof    = 2 * time.Second
+	earlyEnd = 500 * time.Millisecond
+)
 
 func bundles(files ...string) []group.Bundle {
 	var out []group.Bundle

@@ -196,7 +196,7 @@ func TestALiveProbeThatFailsRestarts(t *testing.T) {
 				h.host.StopWith("till", "web", 0) // a clean end
 				h.mustApply("till.hcl", edited(till, `web:1"`, `web:1"`+"\n    restart { policy = \""+tt.policy+"\" }"))
 				h.host.Answer("till", "web", "live", errRefusing)
-				h.wait(10*time.Second + time.Millisecond)
+				h.wait(10*time.Second - proof + time.Millisecond) // the first failure
 				h.did()
 				h.wait(10 * time.Second)
 				if tt.again {

@@ -60,6 +60,7 @@ func TestUpdateWhoseContainerKeepsEndingIsRevertedEarly(t *testing.T) {
 		if st := h.status("shop"); st.State != group.Running || st.Generation != 3 || st.Error != why || h.text("shop.hcl") != hasty {
 			t.Errorf("%s, generation %d, error %q", st.State, st.Generation, st.Error)
 		}
+		h.wait(proof)
 		h.checkHistory("shop", "3 revert proved", "2 apply taken back: "+strings.TrimPrefix(why, "generation 2 was taken back: "), "1 apply proved")
 	})
 }

@@ -54,8 +54,13 @@ func (h *harness) text(name string) string {
 	return string(text)
 }
 
+// rollback goes back, and waits until the generation has proved itself.
 func (h *harness) rollback(group string, to int) error {
-	return h.keeper.Rollback(context.Background(), group, to, nil)
+	err := h.keeper.Rollback(context.Background(), group, to, nil)
+	if err == nil {
+		h.wait(proof)
+	}
+	return err
 }
 
 // version returns shop with that number in the command of its app.
@@ -112,11 +117,13 @@ group "job" {
 			t.Fatal(err)
 		}
 		h.write("job.hcl", withMotd)
+		h.wait(proof)
 		first := h.status("job").Digest
 		if err := os.WriteFile(motd, []byte("good bye"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		h.notice()
+		h.wait(proof)
 		h.checkHistory("job", "2 file proved", "1 file proved")
 		if err := h.rollback("job", 0); err != nil {
 			t.Fatal(err)

@@ -149,7 +149,7 @@ func TestRunnerDoesNothingAboutWhatIsUnknown(t *testing.T) {
 			withHarness(t, func(t *testing.T, h *harness) {
 				h.mustApply("shop.hcl", shop)
 				h.host.FailNext(what, errBoom)
-				h.wait(30 * time.Second) // the next regular reconciliation
+				h.wait(30*time.Second - proof + earlyEnd) // the next regular reconciliation
 				h.did()
 				st := h.status("shop")
 				if st.State != group.Running || st.Error == "" {

@@ -49,9 +49,12 @@ const (
 	RolloutLate                   // returned once
 )
 
-// minHealthyTime is how long a generation with a time limit must be ready without a break. A
-// program that ends soon after its start must not prove anything.
-const minHealthyTime = 2 * time.Second
+// How long a generation must be ready without a break. A program that ends soon after its start
+// must not prove anything. One that can't read its configuration ends within earlyEnd.
+const (
+	minHealthyTime = 2 * time.Second        // of a generation with a time limit
+	earlyEnd       = 500 * time.Millisecond // of one without
+)
 
 // HealthyRollout returns the rollout of a generation that has proved itself already.
 func HealthyRollout(generation int) Rollout { return Rollout{generation: generation, healthy: true} }
@@ -134,23 +137,28 @@ func (t Rollout) Observe(generation int, u spec.Update, s RolloutSample, now tim
 }
 
 // minHealthyFor returns how long the generation must be ready: at most half of its health_timeout.
-func minHealthyFor(u spec.Update) time.Duration { return min(minHealthyTime, u.HealthTimeout/2) }
+func minHealthyFor(u spec.Update) time.Duration {
+	if u.HealthTimeout == 0 {
+		return earlyEnd
+	}
+	return min(minHealthyTime, u.HealthTimeout/2)
+}
 
 // NextCheck returns when time alone changes the verdict. Zero means never.
 func (t Rollout) NextCheck(u spec.Update) time.Time {
 	switch {
-	case t.healthy, t.began.IsZero(), u.HealthTimeout == 0:
+	case t.healthy, t.began.IsZero():
 		return time.Time{}
 	case !t.readySince.IsZero():
 		return t.readySince.Add(minHealthyFor(u))
-	case t.late:
+	case t.late, u.HealthTimeout == 0:
 		return time.Time{}
 	default:
 		return t.began.Add(u.HealthTimeout)
 	}
 }
 
-// Undecided reports whether waiters have to wait on for a verdict.
+// Undecided reports whether a generation with a time limit waits for its verdict.
 func (t Rollout) Undecided(u spec.Update) bool {
 	return u.HealthTimeout > 0 && !t.healthy && !t.late && !t.began.IsZero()
 }

@@ -38,7 +38,8 @@ func TestRollout(t *testing.T) {
 		samples []sample
 		want    []string // after each sample: "" for undecided
 	}{
-		{"without a limit, at the first sight", 0, []sample{{0, 1, bad}, {time.Hour, 1, bad}, {2 * time.Hour, 1, good}}, []string{"", "", "proved"}},
+		{"without a limit, ready for half a second", 0, []sample{{0, 1, bad}, {time.Hour, 1, good}, {time.Hour + s/2, 1, good}, {2 * time.Hour, 1, bad}}, []string{"", "", "proved", ""}},
+		{"without a limit, with an early end", 0, []sample{{0, 1, good}, {s / 4, 1, bad}, {s, 1, good}, {s + s/4, 1, good}, {s + s/2, 1, good}}, []string{"", "", "", "", "proved"}},
 		{"ready for long enough", time.Minute, []sample{{0, 1, bad}, {s, 1, good}, {2 * s, 1, good}, {3 * s, 1, good}, {4 * s, 1, bad}}, []string{"", "", "", "proved", ""}},
 		{"ready, and not for long", time.Minute, []sample{{0, 1, good}, {s, 1, bad}, {2 * s, 1, good}, {3 * s, 1, good}, {4 * s, 1, good}}, []string{"", "", "", "", "proved"}},
 		{"a short limit asks for less", 2 * s, []sample{{0, 1, good}, {s, 1, good}}, []string{"", "proved"}},
@@ -48,10 +49,11 @@ func TestRollout(t *testing.T) {
 		{"the next generation begins again", 10 * s, []sample{{0, 1, bad}, {9 * s, 2, bad}, {18 * s, 2, bad}, {19 * s, 2, bad}}, []string{"", "", "", "too late"}},
 		{"a time without observation does not count", 10 * s, []sample{{0, 1, bad}, {9 * s, 1, blind}, {18 * s, 1, bad}, {19 * s, 1, bad}}, []string{"", "", "", "too late"}},
 		{"a job that is done", 10 * s, []sample{{0, 1, bad}, {s, 1, done}}, []string{"", "proved"}},
+		{"a job that is done, without a limit", 0, []sample{{0, 1, done}}, []string{"proved"}},
 		{"a job that failed", 10 * s, []sample{{0, 1, bad}, {s, 1, failed}}, []string{"", "too late"}},
 		{"given up, once", time.Minute, []sample{{0, 1, bad}, {s, 1, givenUp}, {2 * s, 1, givenUp}, {time.Hour, 1, bad}}, []string{"", "too late", "", ""}},
 		{"given up, and then it is ready", time.Minute, []sample{{0, 1, givenUp}, {s, 1, good}, {3 * s, 1, good}}, []string{"too late", "", "proved"}},
-		{"without a limit nothing is given up", 0, []sample{{0, 1, givenUp}, {s, 1, good}}, []string{"", "proved"}},
+		{"without a limit nothing is given up", 0, []sample{{0, 1, givenUp}, {s, 1, good}, {2 * s, 1, good}}, []string{"", "", "proved"}},
 		{"what can't be observed is not given up", time.Minute, []sample{{0, 1, plan.RolloutSample{GiveUp: givenUp.GiveUp}}}, []string{""}},
 		{"nor does a time while it is stopped", 10 * s, []sample{{0, 1, bad}, {9 * s, 1, stopped}, {time.Hour, 1, bad}, {time.Hour + 10*s, 1, bad}}, []string{"", "", "", "too late"}},
 	} {

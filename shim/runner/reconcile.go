@@ -212,7 +212,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.retention.forget()
 		gone = r.owner.Drop(ctx, r, seq)
 	}
-	if !r.rollout.Undecided(in.Update()) {
+	if ready(in, state, err) || !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
 	}

@@ -87,14 +87,14 @@ func (r *Runner) reportEnds(in plan.Input, containers []group.ContainerStatus, s
 				q.ends = map[string]time.Time{}
 			}
 			q.ends[e.Container] = e.At
-			q.waiter.addLine(r.group, "%s%s", e.Text, lastLine(containers, e.Container))
+			q.waiter.addLine(r.group, "%s%s", e.Text, LastLine(containers, e.Container))
 		}
 	}
 }
 
-// lastLine returns the last line of a container's output, to be added to its end. It is empty if
-// there is none.
-func lastLine(containers []group.ContainerStatus, container string) string {
+// LastLine returns the last line of a container's output, to be added to its end. It is empty if
+// there is none. See reportEnds for where it may go.
+func LastLine(containers []group.ContainerStatus, container string) string {
 	for _, c := range containers {
 		if c.Name != container {
 			continue

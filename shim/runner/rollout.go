@@ -17,6 +17,9 @@ import (
 // reports whether the generation was reverted, so that something else is wanted by now.
 func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state group.State, err error) (why error, again bool) {
 	d, now := r.desiredNow()
+	if d.wanted == nil {
+		r.rollout = plan.Rollout{}
+	}
 	if d.wanted == nil || now != seq {
 		return err, false
 	}
@@ -26,7 +29,7 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 	}
 	s := plan.RolloutSample{
 		Known:   in.Observed.Unknown(in.ToRun()) == nil && in.EndedErr == nil,
-		Ready:   err == nil && (state == group.Completed || state == group.Running && in.Ready()),
+		Ready:   ready(in, state, err),
 		Ended:   in.Ended != nil,
 		Stopped: in.Stopped,
 		GiveUp:  r.rollout.GiveUp(in),
@@ -48,8 +51,15 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 			}
 		}
 		r.recordOutcome(ctx, g.Generation, group.NotReady, hint.OneLine(late.Error()))
+		r.recordedState = "" // the event of the state comes once more, with the verdict
 	}
 	return lateError(late, g, r.revertErr), false
+}
+
+// ready reports whether all of the group is as it should be, by the answers of its probes. A caller
+// that has asked for the change waits for that, and for no verdict.
+func ready(in plan.Input, state group.State, err error) bool {
+	return err == nil && (state == group.Completed || state == group.Running && in.Ready())
 }
 
 // lateError returns the error for a generation that stays although it is late. revertErr is why it
