@@ -12,11 +12,13 @@ import (
 
 type applyVerb struct {
 	groupArgs
+	settleFlag
 }
 
 // Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
 // plan verb shows the changes beforehand.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	began := time.Now()
 	r, err := v.read(ctx, ui, mostMistakes)
 	if err != nil {
 		return err
@@ -32,21 +34,23 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err := writePreviews(ui, previews); err != nil {
 		return err
 	}
-	start := time.Now()
 	progress := ui.wait("for the daemon, which checks the files and gets their images")
 	err = client.Apply(ctx, r.bundles, progress.line)
 	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
-	took := time.Since(start).Round(time.Millisecond)
-	select {
-	case <-ctx.Done():
-	case <-time.After(settle):
+	var names []string
+	for i := range r.groups {
+		names = append(names, r.groups[i].Name)
+	}
+	if err := v.settle(ctx, ui, client, names...); err != nil {
+		return interrupted(ctx, err, goesOn)
 	}
 	groups, err := client.Status(ctx, "")
 	if err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
+	took := time.Since(began).Round(time.Millisecond)
 	for _, g := range applied(previews, groups) {
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
@@ -56,13 +60,17 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			continue
 		}
 		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)
+		noteTrial(ui, g)
 	}
 	return nil
 }
 
-// settle is how long apply watches the groups after everything runs. A program that can't read its
-// configuration ends within this time. The time that apply prints does not include it.
-const settle = 500 * time.Millisecond
+// noteTrial explains that a generation that is ready has yet to prove itself.
+func noteTrial(ui *ui, g group.Status) {
+	if !g.TrialEnds.IsZero() {
+		ui.notef("generation %d of %s is on trial; \"sallyport history %s\" shows the verdict, and --settle waits for it", g.Generation, g.Name, g.Name)
+	}
+}
 
 const goesOn = "the daemon continues with the installed files; watch \"sallyport ps\""
 

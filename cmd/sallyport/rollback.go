@@ -11,10 +11,12 @@ import (
 type rollbackVerb struct {
 	Group string           `arg:"" help:"The group."`
 	To    generationNumber `placeholder:"N" help:"The generation (default the last proved one that differs from the current one)."`
+	settleFlag
 }
 
 // Run goes back and prints the file of the generation, which is then the installed one.
 func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	began := time.Now()
 	client, err := in.client(ctx)
 	if err != nil {
 		return err
@@ -23,17 +25,19 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
 	progress := ui.wait("for the daemon, which gets the images of that generation")
 	err = client.Rollback(ctx, v.Group, int(v.To), progress.line)
 	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
-	took := time.Since(began).Round(time.Millisecond)
+	if err := v.settle(ctx, ui, client, v.Group); err != nil {
+		return interrupted(ctx, err, goesOn)
+	}
 	groups, err := client.Status(ctx, v.Group)
 	if err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
+	took := time.Since(began).Round(time.Millisecond)
 	for _, g := range groups {
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
@@ -43,6 +47,7 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			continue
 		}
 		fmt.Fprintf(ui.out, "%s is %s again with the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
+		noteTrial(ui, g)
 	}
 	return nil
 }

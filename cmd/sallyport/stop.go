@@ -28,6 +28,7 @@ func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 type startVerb struct {
 	Groups []string `arg:"" name:"group" help:"The groups."`
+	settleFlag
 }
 
 // Run starts one group after the other.
@@ -38,6 +39,9 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		err := client.Start(ctx, group, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the start continues; see \"sallyport ps\"")
+		}
+		if err := v.settle(ctx, ui, client, group); err != nil {
+			return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
 		}
 		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
 		return nil

@@ -9,6 +9,7 @@ group "first" {
     image   = var.app
     command = ["httpd", "-f", "-p", "127.0.0.1:8080", "-h", "/www"]
     file "/www/index.html" { content = "hello from behind the door\n" }
+    probe "ready" { http = { port = 8080 } }
     stop { signal = "SIGKILL" } # it has nothing to finish
   }
 

@@ -115,7 +115,7 @@ first_boot() {
   jump "+1 hour"
   jump "-2 hours"
 
-  sallyport apply --var word=two life.hcl & local apply=$!
+  sallyport apply --settle 1s --var word=two life.hcl & local apply=$!
   sleep 4; date -s "+3 hours" > /dev/null
   wait $apply; check "an update with a jump of 3 hours in its trial" 0 $?
   check "the generation of that update stays" 2 "$(field d .generation)"

@@ -39,9 +39,9 @@ group "%[2]s" {
 // next measurement doesn't include it.
 const settle = 200 * time.Millisecond
 
-// BenchmarkApply starts a group of three through the control socket, and the same three by plain
-// client calls, in turn, on both containerds. It reports the medians in ms, their ratio, and how
-// the apply's time splits.
+// BenchmarkApply starts a group of three through the control socket, the same by the command, and
+// the same three by plain client calls, in turn, on both containerds. It reports the medians in ms,
+// their ratios, and how the apply's time splits.
 func BenchmarkApply(b *testing.B) {
 	for name, server := range machine.Servers(b) {
 		b.Run(name, func(b *testing.B) { benchmarkApply(b, machine.New(b, server)) })
@@ -54,7 +54,8 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 	f := newFloor(b, filepath.Join(m.Root, "run", "containerd", "containerd.sock"), m.ContainerdNamespace(), filepath.Join(m.Root, "run", "netns", "warm"))
 	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
 	bundle := group.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, machine.AttackImage, "g"))}
-	var ours, floors []time.Duration
+	file := m.Write("c.hcl", fmt.Sprintf(three, machine.AttackImage, "c"))
+	var ours, commands, floors []time.Duration
 	for b.Loop() {
 		start := time.Now()
 		if err := f.up(); err != nil {
@@ -74,12 +75,19 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 			b.Fatal(err)
 		}
 		time.Sleep(settle)
+		start = time.Now()
+		m.Run("apply", file)
+		commands = append(commands, time.Since(start))
+		m.Run("rm", "c")
+		time.Sleep(settle)
 	}
 	theirs := containerdsPart(m.Out.String(), len(ours))
 	b.ReportMetric(ms(median(ours)), "apply-ms")
 	b.ReportMetric(ms(theirs), "in-containerd-ms")
 	b.ReportMetric(ms(median(ours)-theirs), "in-sallyport-ms")
 	b.ReportMetric(ms(median(floors)), "floor-ms")
+	b.ReportMetric(ms(median(commands)), "command-ms")
+	b.ReportMetric(float64(median(commands))/float64(median(floors)), "command/floor")
 	b.ReportMetric(float64(median(ours))/float64(median(floors)), "apply/floor")
 	b.ReportMetric(0, "ns/op")
 }

@@ -122,7 +122,7 @@ func TestExampleSandbox(t *testing.T) {
 // becomes ready is reverted.
 func TestExampleLedger(t *testing.T) {
 	m := machine.New(t, "")
-	m.Run("apply", "../../examples/ledger/ledger.hcl")
+	m.Run("apply", "--settle", "1s", "../../examples/ledger/ledger.hcl") // until it has proved itself
 	if page := ledgerPage(m); strings.Count(page, "opened") != 1 || !strings.Contains(page, "a clerk came") {
 		t.Errorf("the app was started before the init and the sidecar were done:\n%s", page)
 	}

@@ -51,7 +51,7 @@ func neverReady() string {
 // the end of the daemon.
 func TestGenerations(t *testing.T) {
 	m := machine.New(t, "")
-	m.Apply("careful.hcl", becomesReady())
+	m.Apply("careful.hcl", becomesReady()) // until it has proved itself
 	side := m.Pids("careful")["side"]
 	installed := filepath.Join(m.Groups, "careful.hcl")
 	goodAgain := func(generation int) {
@@ -71,7 +71,7 @@ func TestGenerations(t *testing.T) {
 		}
 	}
 
-	said := m.Fails(1, "apply", m.Write("careful.hcl", neverReady()))
+	said := m.Fails(1, "apply", "--settle", "1s", m.Write("careful.hcl", neverReady())) // it may be ready before it isn't
 	if err := machine.Contains(said, "generation 2 was taken back: not ready within 5s", " history careful --file 2\""); err != nil {
 		t.Error(err)
 	}
@@ -110,7 +110,7 @@ func TestGenerations(t *testing.T) {
 	// An app that keeps ending has two minutes, and is given up long before that.
 	failing := strings.NewReplacer(`"5s"`, `"2m"`, "touch /data/ready; exec sleep 1000", "echo no settings; exit 3").Replace(becomesReady())
 	began := time.Now()
-	said = m.Fails(1, "apply", m.Write("careful.hcl", failing))
+	said = m.Fails(1, "apply", "--settle", "1s", m.Write("careful.hcl", failing))
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("apply took %v", took)
 	}

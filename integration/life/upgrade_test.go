@@ -63,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 			newer := m.Binary
 			m.Binary = older
 			m.Start()
-			m.Apply("grown.hcl", fmt.Sprintf(grown, machine.AttackImage, "", ""))
+			m.Run("apply", m.Write("grown.hcl", fmt.Sprintf(grown, machine.AttackImage, "", "")))
 			before := m.Pids("grown")
 
 			m.Stop()

@@ -245,10 +245,11 @@ func (m *Machine) Write(name, text string) string {
 	return path
 }
 
-// Apply writes a group file and applies it.
+// Apply writes a group file and applies it. It returns when the groups have run for half a second:
+// a program without a probe needs a moment to open its port.
 func (m *Machine) Apply(name, text string) {
 	m.T.Helper()
-	m.Run("apply", m.Write(name, text))
+	m.Run("apply", "--settle", "500ms", m.Write(name, text))
 }
 
 // PS returns the status of every group.
