@@ -24,8 +24,9 @@ import (
 const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a file is wrong
-	// The rest are for a verb that otherwise exits with another program's status. A shell, env(1)
-	// and docker run have the same.
+	// The rest are for a verb that otherwise exits with another program's status. A shell, env(1),
+	// timeout(1) and docker run have the same.
+	statusTimeout   = 124 // the time that the verb was given is over
 	statusOwn       = 125 // the verb itself has failed
 	statusCannotRun = 126 // the program can't be run
 	statusNoProgram = 127 // there is no such program
@@ -92,6 +93,9 @@ func (u *ui) fail(err error) int {
 	if hint := hintOf(err); hint != "" {
 		u.notef("hint: %s", hint)
 	}
+	if _, ok := errors.AsType[*timedOut](err); ok {
+		return statusTimeout
+	}
 	if _, ok := errors.AsType[*ownFailure](err); ok {
 		switch {
 		case errors.Is(err, host.ErrNoProgram):
@@ -135,6 +139,12 @@ type ownFailure struct{ err error }
 
 func (e *ownFailure) Error() string { return e.err.Error() }
 func (e *ownFailure) Unwrap() error { return e.err }
+
+// A timedOut is the error of such a verb whose time is over.
+type timedOut struct{ err error }
+
+func (e *timedOut) Error() string { return e.err.Error() }
+func (e *timedOut) Unwrap() error { return e.err }
 
 // A usageError is a mistake in the command line or in a file.
 type usageError struct{ err error }

@@ -29,6 +29,7 @@ func TestFail(t *testing.T) {
 		{"a mistake in the command line", usage(errors.New("which?"), "that"), 2, "sallyport: error: which?\nsallyport: hint: that\n"},
 		{"no hint", usage(errors.New("which?"), ""), 2, "sallyport: error: which?\n"},
 		{"exec itself failed", &ownFailure{errors.New("no answer")}, 125, "sallyport: error: no answer\n"},
+		{"the time is over", &ownFailure{&hint.Error{Err: &timedOut{errors.New("not within 1s")}, Hint: "it continues"}}, 124, "sallyport: error: not within 1s\nsallyport: hint: it continues\n"},
 		{"exec found a program that it can't run", &ownFailure{fmt.Errorf("x: %w", host.ErrCannotRun)}, 126, "sallyport: error: x: the program can't be run\n"},
 		{"exec found no program", &ownFailure{fmt.Errorf("x: %w", host.ErrNoProgram)}, 127, "sallyport: error: x: no such program\n"},
 		{"status of a command", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},

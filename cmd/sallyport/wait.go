@@ -12,11 +12,11 @@ import (
 
 type waitVerb struct {
 	Group   string        `arg:"" help:"The group. It must be a job: a group whose apps end."`
-	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited)."`
+	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited). When it is over, wait exits with 124."`
 }
 
-// Run exits with the status of the job's apps. A failure of wait itself has a status of its own, so
-// that scripts can distinguish them.
+// Run exits with the status of the job's apps. The end of the time and a failure of wait itself
+// have statuses of their own, so that scripts can distinguish them.
 func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	status, err := v.wait(ctx, in)
 	if err != nil {
@@ -42,7 +42,7 @@ func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err e
 	status, err = client.Wait(bounded, v.Group)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return 0, &hint.Error{
-			Err:  fmt.Errorf("group %s has not completed within %s", v.Group, v.Timeout),
+			Err:  &timedOut{fmt.Errorf("group %s has not completed within %s", v.Group, v.Timeout)},
 			Hint: fmt.Sprintf("it continues; see \"sallyport status %s\"", v.Group),
 		}
 	}
