@@ -71,7 +71,7 @@ hang() {
   systemctl daemon-reload; systemctl restart sallyport
   local pid; pid=$(daemon_pid)
   kill -STOP "$pid"
-  await "a daemon that hangs is restarted" another_daemon "$pid"
+  patience=400 await "a daemon that hangs is restarted" another_daemon "$pid" # 40 s of WatchdogSec, and 60 s until it is killed
   same_after "a hang" "$1"
   rm -r /etc/systemd/system/sallyport.service.d; systemctl daemon-reload; systemctl restart sallyport
 }
