@@ -37,7 +37,7 @@ func TestLastOutput(t *testing.T) {
 			}
 		})
 	}
-	// A run that prints nothing has no last output, whatever the one before has printed.
+	// A run that prints nothing has no last output. That of the run before is not its own.
 	if err := os.WriteFile(path, []byte("served\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

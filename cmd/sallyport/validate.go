@@ -47,7 +47,7 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 // validateConfigurations takes the daemon's configurations out of the arguments, and returns their
 // paths. It prints every mistake in them. What can't be read stays, for an error of [groupArgs].
-// The file at the path own is the instance's configuration, whatever it holds.
+// The file at the path own is taken as the instance's configuration. Its content does not count.
 func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui, own string) (valid []string, err error) {
 	contents := map[string][]byte{}
 	var diags hcl.Diagnostics

@@ -144,7 +144,7 @@ func TestUnused(t *testing.T) {
 	}
 }
 
-// Whatever is on the host, an image that something names or keeps stays. What is planned frees what
+// An image that something names or keeps stays on every host. What is planned frees what
 // it says, removes no more than is needed, and leaves nothing that is too old.
 func TestPlanNeverRemovesWhatIsNamed(t *testing.T) {
 	planned, stayed := 0, 0
