@@ -102,7 +102,7 @@ func unusedText(images host.Images) string {
 }
 
 // imageResults has a line of doctor for images that no group uses. It asks the daemon, which knows
-// what the groups name. Without one there is none.
+// what the groups name. Without one, which has a line of its own, there is none.
 func imageResults(ctx context.Context, in *instance) []result {
 	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
 	defer cancel()
@@ -110,13 +110,16 @@ func imageResults(ctx context.Context, in *instance) []result {
 	if err != nil {
 		return nil
 	}
+	unknown := func(err error) []result {
+		return []result{{Name: "images", OK: true, Note: true, Found: "not known: " + err.Error(), Hint: hintOf(err)}}
+	}
 	found, err := client.Images(ctx)
 	if err != nil {
-		return nil
+		return unknown(err)
 	}
 	conf, err := client.Configuration(ctx)
 	if err != nil {
-		return nil
+		return unknown(err)
 	}
 	return []result{imagesFound(found, limitsOf(conf))}
 }

@@ -129,7 +129,12 @@ func removeBundle(bundle string) error {
 		return fmt.Errorf("unmount %s: %w", rootfs, err)
 	}
 	// Only what is not mounted can be renamed, and after that nothing can be mounted at its path.
-	if err := os.Rename(rootfs, filepath.Join(bundle, "unmounted")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	// An attempt that was cut off may have left its folder.
+	unmounted := filepath.Join(bundle, "unmounted")
+	if err := os.RemoveAll(unmounted); err != nil {
+		return err
+	}
+	if err := os.Rename(rootfs, unmounted); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(bundle)

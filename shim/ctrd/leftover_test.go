@@ -96,12 +96,13 @@ func TestRootLeftover(t *testing.T) {
 	})
 }
 
-// What is mounted as a bundle's root file system keeps its files.
+// What is mounted as a bundle's root file system keeps its files. An attempt that was cut off
+// before is no hindrance.
 func TestRootRemoveBundle(t *testing.T) {
 	dir := ctrdtest.ShortDir(t)
 	kept, bundle := filepath.Join(dir, "kept", "file"), filepath.Join(dir, "g.web")
 	rootfs := filepath.Join(bundle, "rootfs")
-	for _, folder := range []string{filepath.Dir(kept), filepath.Join(rootfs, "proc")} {
+	for _, folder := range []string{filepath.Dir(kept), filepath.Join(rootfs, "proc"), filepath.Join(bundle, "unmounted", "proc")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
