@@ -27,7 +27,11 @@ func warnOfDisks(ctx context.Context, ui *ui, client *api.Client) {
 	if err != nil {
 		return
 	}
-	for _, d := range fullDisks(all) {
+	warnOfFull(ui, fullDisks(all))
+}
+
+func warnOfFull(ui *ui, full []host.Disk) {
+	for _, d := range full {
 		ui.notef("warning: %s", diskText(d))
 		if h := diskHint(d); h != "" {
 			ui.notef("hint: %s", h)

@@ -63,13 +63,18 @@ func (v *followVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 // A followed is the part of the daemon that a follower uses. Implemented by [api.Client].
 type followed interface {
+	eventer
 	Status(ctx context.Context, group string) ([]group.Status, error)
-	Events(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error
 	Start(ctx context.Context, group string, progress func(line string)) error
 	Stop(ctx context.Context, group string, progress func(line string)) error
 }
 
 var _ followed = (*api.Client)(nil)
+
+// An eventer has the events of groups. Implemented by [api.Client].
+type eventer interface {
+	Events(ctx context.Context, q group.EventQuery, emit func(group.Event) error) error
+}
 
 // A follower follows one group.
 type follower struct {
@@ -85,7 +90,7 @@ type follower struct {
 func (f *follower) follow(ctx context.Context) error {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wake := f.watch(watch)
+	wake := changes(watch, f.daemon, group.EventQuery{Group: f.group, Kinds: []group.EventKind{group.EventState}})
 	late := time.NewTimer(followStart)
 	defer late.Stop()
 	if !f.first {
@@ -169,9 +174,9 @@ func (f *follower) startGroup(ctx context.Context) error {
 	return nil
 }
 
-// watch returns a channel that receives after each change of the group's state, and from time to
+// changes returns a channel that receives after each event that the query selects, and from time to
 // time. It stops when ctx ends.
-func (f *follower) watch(ctx context.Context) <-chan struct{} {
+func changes(ctx context.Context, daemon eventer, q group.EventQuery) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	send := func() {
 		select {
@@ -179,12 +184,11 @@ func (f *follower) watch(ctx context.Context) <-chan struct{} {
 		default:
 		}
 	}
-	// With the last event: a change before the events begin is not missed.
-	q := group.EventQuery{Group: f.group, Kinds: []group.EventKind{group.EventState}, Follow: true, Tail: 1}
+	q.Follow, q.Tail = true, 1 // with the last event: a change before the events begin is not missed
 	go func() {
 		for ctx.Err() == nil {
 			bounded, cancel := context.WithTimeout(ctx, followPoll)
-			_ = f.daemon.Events(bounded, q, func(group.Event) error { send(); return nil }) // Status has the error
+			_ = daemon.Events(bounded, q, func(group.Event) error { send(); return nil }) // Status has the error
 			if bounded.Err() == nil {
 				sleep(ctx, followRetry)
 			}

@@ -4,19 +4,26 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 type psVerb struct {
-	All  bool `short:"a" help:"List all group files that are not used, not only the first ones."`
-	JSON bool `name:"json" help:"Print JSON."`
+	Groups []string `arg:"" optional:"" name:"group" help:"List only these groups (default all)."`
+	All    bool     `short:"a" help:"List all group files that are not used, not only the first ones."`
+	Quiet  bool     `short:"q" xor:"form" help:"Print only the names, one per line."`
+	Watch  bool     `short:"w" xor:"form" help:"Print again after each change, until Ctrl-C."`
+	JSON   bool     `name:"json" xor:"form" help:"Print JSON."`
 }
 
 func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -24,28 +31,102 @@ func (v *psVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	groups, err := client.Status(ctx, "")
+	if v.Watch {
+		return v.watch(ctx, ui, client)
+	}
+	found, err := v.read(ctx, client)
 	if err != nil {
 		return err
 	}
-	if v.JSON {
-		return ui.json(append([]group.Status{}, groups...))
+	return v.write(ui, found, ui.now())
+}
+
+// A listing has everything that ps prints.
+type listing struct {
+	all, groups []group.Status // all of the daemon's, and those asked for
+	unknown     []string       // names that no group has
+	problems    []api.FileProblem
+	full        []host.Disk
+}
+
+// read asks the daemon. Disks that are not known are no error: the groups count.
+func (v *psVerb) read(ctx context.Context, client *api.Client) (found listing, err error) {
+	if found.all, err = client.Status(ctx, ""); err != nil {
+		return listing{}, err
 	}
-	ui.retype(groups)
-	if err := writeGroups(ui.out, groups, time.Now()); err != nil {
-		return err
+	found.groups, found.unknown = named(found.all, v.Groups)
+	if v.JSON || v.Quiet {
+		return found, nil
 	}
-	problems, err := client.Problems(ctx)
+	if len(v.Groups) == 0 {
+		if found.problems, err = client.Problems(ctx); err != nil {
+			return listing{}, err
+		}
+	}
+	disks, _ := client.Disks(ctx)
+	found.full = fullDisks(disks)
+	return found, nil
+}
+
+// write prints a listing. Unknown names are an error, after the known groups.
+func (v *psVerb) write(ui *ui, found listing, now time.Time) (err error) {
+	switch {
+	case v.JSON:
+		err = ui.json(append([]group.Status{}, found.groups...))
+	case v.Quiet:
+		for _, g := range found.groups {
+			fmt.Fprintln(ui.out, g.Name)
+		}
+	default:
+		ui.retype(found.groups)
+		err = writeGroups(ui.out, found.groups, now)
+		most := mostFiles
+		if v.All {
+			most = len(found.problems)
+		}
+		warnOfFiles(ui, found.problems, found.groups, most)
+		warnOfFull(ui, found.full)
+	}
 	if err != nil {
 		return err
 	}
-	most := mostFiles
-	if v.All {
-		most = len(problems)
+	for _, name := range found.unknown {
+		err = exitStatus(ui.fail(noGroup(name, found.all)))
 	}
-	warnOfFiles(ui, problems, groups, most)
-	warnOfDisks(ctx, ui, client)
-	return nil
+	return err
+}
+
+// named returns the groups with these names, in their order, and the names that no group has.
+// Without names it returns all groups.
+func named(all []group.Status, names []string) (groups []group.Status, unknown []string) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, g := range all {
+		if slices.Contains(names, g.Name) {
+			groups = append(groups, g)
+		}
+	}
+	for i, name := range names {
+		known := slices.ContainsFunc(all, func(g group.Status) bool { return g.Name == name })
+		if !known && !slices.Contains(names[:i], name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return groups, unknown
+}
+
+// noGroup returns the error for a name that no group has.
+func noGroup(name string, all []group.Status) error {
+	var names []string
+	for _, g := range all {
+		names = append(names, g.Name)
+	}
+	err := fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
+	if meant := spec.DidYouMean(name, names); meant != "" {
+		return &hint.Error{Err: err, Hint: strings.ToLower(strings.TrimSpace(meant)) + " " + hintOf(err)}
+	}
+	return err
 }
 
 // mostFiles is how many unused files ps lists. A script can leave thousands in the folder.
@@ -76,12 +157,45 @@ func (u *ui) retype(groups []group.Status) {
 }
 
 func writeGroups(w io.Writer, groups []group.Status, now time.Time) error {
-	t := table{header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "FOR"}}
+	t := table{
+		header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "FOR", "PORTS"},
+		least:  []string{"ADDRESS", "EGRESS", "CONTAINERS", "PORTS", "FOR"},
+		cut:    map[string]cutter{"PORTS": cutItems},
+		styles: map[string]func(string) style{"STATE": stateStyle},
+	}
 	for _, g := range groups {
-		r := t.add(g.Name, string(g.State), string(g.Egress), running(g.Containers), strings.Join(g.Addrs, ","), age(now, g.Since))
+		r := t.add(g.Name, string(g.State), string(g.Egress), running(g.Containers), strings.Join(g.Addrs, ","), age(now, g.Since), ports(g.Publish))
 		r.notes = problem(g)
 	}
 	return t.writeTo(w)
+}
+
+// stateStyle returns the style of a state: green for one that is as wanted, yellow for one that
+// passes, red for one that needs an operator.
+func stateStyle(state string) style {
+	switch group.State(state) {
+	case group.Running:
+		return green
+	case group.Pending, group.Starting, group.Stopping:
+		return yellow
+	case group.Degraded:
+		return red
+	}
+	return plain
+}
+
+// ports returns the published ports as docker's ps does. A port without an address is published on
+// every address of the host.
+func ports(published []spec.Publish) string {
+	var texts []string
+	for _, p := range published {
+		from := strconv.Itoa(int(p.Host))
+		if p.Address != "" {
+			from = net.JoinHostPort(p.Address, from)
+		}
+		texts = append(texts, fmt.Sprintf("%s->%d/%s", from, p.Port, p.Protocol))
+	}
+	return strings.Join(texts, ",")
 }
 
 // running returns the number of running containers and of all, as "2/3".

@@ -30,45 +30,93 @@ var checkout = group.Status{
 	},
 }
 
+var broken = group.Status{
+	Name: "b", State: group.Pending, Egress: spec.EgressNone, Since: before(time.Second),
+	Error: "image \"x\": not found\nat all", Hint: "look at its name",
+}
+
 func TestWriteGroups(t *testing.T) {
-	broken := group.Status{
-		Name: "b", State: group.Pending, Egress: spec.EgressNone, Since: before(time.Second),
-		Error: "image \"x\": not found\nat all", Hint: "look at its name",
-	}
 	for _, c := range []struct {
 		name   string
+		width  int
 		groups []group.Status
 		want   string
 	}{
-		{"none", nil, `
-GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  FOR
+		{"none", 0, nil, `
+GROUP  STATE  EGRESS  CONTAINERS  ADDRESS  FOR  PORTS
 `},
-		{"not ready yet", []group.Status{{
+		{"not ready yet", 0, []group.Status{{
 			Name: "b", State: group.Starting, Egress: spec.EgressAmbassador, Since: before(time.Second),
 			Waiting: "waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			Hint:    `see "sallyport logs b.proxy"`,
 		}}, `
-GROUP  STATE     EGRESS      CONTAINERS  ADDRESS  FOR
-b      starting  ambassador  0/0         -        1s
+GROUP  STATE     EGRESS      CONTAINERS  ADDRESS  FOR  PORTS
+b      starting  ambassador  0/0         -        1s   -
   waits: for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused
   hint: see "sallyport logs b.proxy"
 `},
-		{"a note leaves the columns aligned", []group.Status{broken, checkout}, `
-GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR
-b         pending  none        0/0         -                             1s
+		{"a note leaves the columns aligned", 0, []group.Status{broken, checkout}, `
+GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR  PORTS
+b         pending  none        0/0         -                             1s   -
   error: image "x": not found; at all
   hint: look at its name
-checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5m
+checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5m   8443->443/tcp,[::1]:9000->9000/tcp
+`},
+		{"room for everything", 120, []group.Status{checkout}, `
+GROUP     STATE    EGRESS      CONTAINERS  ADDRESS                       FOR  PORTS
+checkout  running  ambassador  1/2         10.209.0.1,fd5a:11e0:9027::1  5m   8443->443/tcp,[::1]:9000->9000/tcp
+`},
+		{"80 columns", 80, []group.Status{broken, checkout}, `
+GROUP     STATE    EGRESS      CONTAINERS  FOR  PORTS
+b         pending  none        0/0         1s   -
+  error: image "x": not found; at all
+  hint: look at its name
+checkout  running  ambassador  1/2         5m   8443->443/tcp,+1
+`},
+		{"40 columns", 40, []group.Status{broken, checkout}, `
+GROUP     STATE    FOR  PORTS
+b         pending  1s   -
+  error: image "x": not found; at all
+  hint: look at its name
+checkout  running  5m   8443->443/tcp,+1
+`},
+		{"20 columns", 20, []group.Status{broken, checkout}, `
+GROUP     STATE
+b         pending
+  error: image "x":
+    not found; at
+    all
+  hint: look at its
+    name
+checkout  running
 `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			if err := writeGroups(&out, c.groups, now); err != nil {
+			if err := writeGroups(&visibleWriter{w: &out, screen: screen{width: c.width}}, c.groups, now); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(strings.TrimPrefix(c.want, "\n"), out.String()); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNamed(t *testing.T) {
+	all := []group.Status{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	for _, c := range []struct{ names, groups, unknown string }{
+		{"", "a b c", ""},
+		{"c a", "a c", ""},
+		{"x b x y b", "b", "x y"},
+	} {
+		groups, unknown := named(all, strings.Fields(c.names))
+		var got []string
+		for _, g := range groups {
+			got = append(got, g.Name)
+		}
+		if strings.Join(got, " ") != c.groups || strings.Join(unknown, " ") != c.unknown {
+			t.Errorf("%q: groups %q, unknown %q", c.names, got, unknown)
+		}
 	}
 }

@@ -1,18 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // A table is aligned text: a header and rows. A row may have notes below it.
+//
+// On a screen that is too narrow, cells are cut and the least needed columns are left out. A pipe
+// gets every column, and whole cells.
 type table struct {
 	indent string
 	header []string
+	least  []string          // columns that may be left out, the least needed first
+	cut    map[string]cutter // columns whose cells may be cut
+	styles map[string]func(cell string) style
 	rows   []row
 }
 
@@ -26,33 +31,126 @@ func (t *table) add(cells ...string) *row {
 	return &t.rows[len(t.rows)-1]
 }
 
-// writeTo aligns the rows first, and then inserts the notes, since a note has no columns.
+const (
+	columnGap = 2
+	leastCut  = 16 // columns that a cell keeps, as long as a column can be left out instead
+)
+
+// writeTo prints the table. An error is that of the writer.
 func (t *table) writeTo(w io.Writer) error {
-	var aligned bytes.Buffer
-	tw := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(t.header, "\t"))
-	for _, r := range t.rows {
-		cells := make([]string, len(r.cells))
+	p := newPage(w)
+	rows := make([][]string, len(t.rows))
+	natural := make([]int, len(t.header))
+	for i, name := range t.header {
+		natural[i] = textWidth(name)
+	}
+	for n, r := range t.rows {
 		for i, cell := range r.cells {
-			cells[i] = orDash(strings.ReplaceAll(joinLines(cell), "\t", " "))
+			cell = orDash(visible(strings.ReplaceAll(joinLines(cell), "\t", " ")))
+			rows[n] = append(rows[n], cell)
+			natural[i] = max(natural[i], textWidth(cell))
 		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
-	if err := tw.Flush(); err != nil {
-		return err
+	widths := t.fit(natural, p.width)
+	t.writeRow(p, widths, t.header, func(string, string) style { return bold })
+	for n, r := range t.rows {
+		t.writeRow(p, widths, rows[n], t.styleOf)
+		for _, note := range r.notes {
+			writeNote(p, t.indent+"  ", note)
+		}
 	}
-	var out bytes.Buffer
-	for i, line := range strings.Split(strings.TrimSuffix(aligned.String(), "\n"), "\n") {
-		fmt.Fprintln(&out, strings.TrimRight(t.indent+line, " "))
-		if i == 0 {
+	return p.print()
+}
+
+// writeNote prints a line below another one. An error is red.
+func writeNote(p *page, indent, note string) {
+	io.WriteString(p, indent)
+	if text, failed := strings.CutPrefix(note, "error: "); failed {
+		p.paint(red, "error:")
+		note = " " + text
+	}
+	p.end(len(indent)+2, note)
+}
+
+func (t *table) styleOf(column, cell string) style {
+	if of := t.styles[column]; of != nil {
+		return of(cell)
+	}
+	return plain
+}
+
+// writeRow prints a row of cells. A column without a width is left out.
+func (t *table) writeRow(p *page, widths []int, cells []string, styleOf func(column, cell string) style) {
+	io.WriteString(p, t.indent)
+	gap := 0
+	for i, cell := range cells {
+		if widths[i] == 0 {
 			continue
 		}
-		for _, note := range t.rows[i-1].notes {
-			fmt.Fprintf(&out, "%s  %s\n", t.indent, joinLines(note))
+		io.WriteString(p, strings.Repeat(" ", gap))
+		how := t.cut[t.header[i]]
+		if how == nil {
+			how = cutTail
+		}
+		text := how(cell, widths[i])
+		p.paint(styleOf(t.header[i], cell), text)
+		gap = widths[i] - textWidth(text) + columnGap
+	}
+	fmt.Fprintln(p)
+}
+
+// fit returns the widths of the columns on a screen of so many columns, where 0 means any number. A
+// column that is left out has the width 0.
+func (t *table) fit(natural []int, columns int) []int {
+	widths := slices.Clone(natural)
+	left := t.least
+	for columns > 0 && !t.shrink(widths, t.lineWidth(widths)-columns, len(left) == 0) {
+		widths[slices.Index(t.header, left[0])] = 0
+		left = left[1:]
+	}
+	return widths
+}
+
+func (t *table) lineWidth(widths []int) int {
+	sum := len(t.indent) - columnGap
+	for _, w := range widths {
+		if w > 0 {
+			sum += w + columnGap
 		}
 	}
-	_, err := w.Write(out.Bytes())
-	return err
+	return sum
+}
+
+// shrink makes the columns that may be cut narrower, by so much together, if that is enough. As the
+// last resort any column may be cut, and what is still too wide stays so.
+func (t *table) shrink(widths []int, over int, lastResort bool) bool {
+	least := func(i int) int {
+		switch {
+		case lastResort:
+			return len(cutMark) + 1
+		case t.cut[t.header[i]] != nil:
+			return max(leastCut, textWidth(t.header[i]))
+		}
+		return widths[i]
+	}
+	shrunk := slices.Clone(widths)
+	for ; over > 0; over-- {
+		widest := -1
+		for i, w := range shrunk {
+			if w > least(i) && (widest < 0 || w > shrunk[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		shrunk[widest]--
+	}
+	if over > 0 && !lastResort {
+		return false
+	}
+	copy(widths, shrunk)
+	return true
 }
 
 // orDash replaces an empty cell by a dash, so that every row has the same number of fields for a

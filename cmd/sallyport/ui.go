@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
-
-	"golang.org/x/term"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -17,8 +15,8 @@ import (
 )
 
 // Results go to standard output. Everything else goes to standard error, one line each, with the
-// prefix "sallyport:", in lower case and without a period. Colour is used on terminals only, and
-// only if NO_COLOR is not set.
+// prefix "sallyport:", in lower case and without a period. A terminal gets colours, and lines that
+// fit it. A pipe gets neither, so that each line is whole.
 
 // Exit statuses other than 0, which means done.
 const (
@@ -40,15 +38,25 @@ type ui struct {
 	out, err       io.Writer
 	stdout, stderr *os.File
 	environ        []string
-	color          bool     // of stderr
-	again          *retyper // completes the commands in messages; nil: they are complete
+	color          bool             // of stderr
+	again          *retyper         // completes the commands in messages; nil: they are complete
+	clock          func() time.Time // nil: the host's
 }
 
 func newUI(in, out, err *os.File, environ []string) *ui {
+	outScreen, errScreen := screenOf(out, environ), screenOf(err, environ)
 	return &ui{
-		in: in, out: &visibleWriter{w: out}, err: &visibleWriter{w: err}, stdout: out, stderr: err,
-		environ: environ, color: term.IsTerminal(int(err.Fd())) && !noColor(environ),
+		in: in, out: &visibleWriter{w: out, screen: outScreen}, err: &visibleWriter{w: err, screen: errScreen},
+		stdout: out, stderr: err, environ: environ, color: errScreen.color,
 	}
+}
+
+// now returns the time. The tests replace it.
+func (u *ui) now() time.Time {
+	if u.clock == nil {
+		return time.Now()
+	}
+	return u.clock()
 }
 
 // flush prints what out and err hold back.
@@ -60,18 +68,22 @@ func (u *ui) flush() {
 	}
 }
 
-// noColor follows no-color.org: present and not empty.
-func noColor(environ []string) bool {
-	return slices.ContainsFunc(environ, func(kv string) bool {
-		value, ok := strings.CutPrefix(kv, "NO_COLOR=")
-		return ok && value != ""
-	})
-}
-
 // notef prints a message that is not part of the result.
 func (u *ui) notef(format string, args ...any) {
-	fmt.Fprintf(u.err, "sallyport: %s\n", u.again.text(joinLines(fmt.Sprintf(format, args...))))
+	const prefix = "sallyport: "
+	text := u.again.text(joinLines(fmt.Sprintf(format, args...)))
+	p := newPage(u.err)
+	io.WriteString(p, prefix)
+	if kind, _, found := strings.Cut(text, ":"); found && messageStyles[kind] != plain {
+		p.paint(messageStyles[kind], kind+":")
+		text = text[len(kind)+1:]
+	}
+	p.end(len(prefix), text)
+	_ = p.print()
 }
+
+// messageStyles are those of the words that a message can begin with.
+var messageStyles = map[string]style{"error": red, "warning": yellow}
 
 // json prints a result for programs.
 func (u *ui) json(v any) error {

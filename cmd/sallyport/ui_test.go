@@ -46,14 +46,6 @@ func TestFail(t *testing.T) {
 	}
 }
 
-func TestNoColor(t *testing.T) {
-	for env, want := range map[string]bool{"NO_COLOR=1": true, "NO_COLOR=": false, "NO_COLORS=1": false} {
-		if got := noColor([]string{"A=b", env}); got != want {
-			t.Errorf("%s: %v", env, got)
-		}
-	}
-}
-
 func TestLongVar(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"apart and joined", "plan -var a=b -var=c=d x.hcl", "plan --var a=b --var=c=d x.hcl"},

@@ -18,10 +18,11 @@ import (
 // JSON keeps its value, and encoding/json escapes neither U+007F to U+009F nor U+202E by itself.
 //
 // A character may come in two writes, so the start of one is held back until its end or flush.
-// A visibleWriter serves one goroutine at a time.
+// A visibleWriter serves one goroutine at a time. A [page] takes its screen from it.
 type visibleWriter struct {
 	w    io.Writer
 	held []byte
+	screen
 }
 
 // Write prints p. An error is that of the writer below.

@@ -95,7 +95,7 @@ const evil = "\x1b]0;evil\a\x1b[2J\u009b31m\x9b31m\x7f\b\u202e"
 // checkPlain fails if a terminal would act on the text. The colours of our own are allowed.
 func checkPlain(t *testing.T, text string) {
 	t.Helper()
-	text = regexp.MustCompile("\x1b\\[(1;31|3[1-6]|0)m").ReplaceAllString(text, "")
+	text = regexp.MustCompile("\x1b\\[(1;31|1|3[1-6]|0)m").ReplaceAllString(text, "")
 	if i := strings.IndexFunc(text, func(r rune) bool {
 		return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 	}); i >= 0 || !utf8.ValidString(text) {
@@ -199,18 +199,24 @@ func argsOf(socket, line string) []string {
 // serveEvil serves the control socket of a daemon in whose answers every text is evil.
 func serveEvil(t *testing.T) (socket string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sp") // the path of a socket must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket = filepath.Join(dir, "sallyport.sock")
-	d := evilDaemon{&fakeDaemon{calls: filepath.Join(dir, "calls")}}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
+	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
+	return serveAt(t, api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
 		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil
 		}})
+}
+
+// serveAt serves a control socket until the test ends.
+func serveAt(t *testing.T, config api.ServerConfig) (socket string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sp") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket = filepath.Join(dir, "sallyport.sock")
+	server, err := api.NewServer(config)
 	if err != nil {
 		t.Fatal(err)
 	}
