@@ -55,8 +55,12 @@ type variable struct {
 	meter    *meter
 	name     string
 	ty       cty.Type
+	typed    bool               // the block has a type line
 	defaults *typeexpr.Defaults // for optional attributes inside the type
 	typeAt   hcl.Range
+
+	hasDefault bool
+	fallback   cty.Value // the default. Unknown without one, and if it is wrong
 }
 
 // declareVariables fills in names["var"], and reports values for undeclared variables.
@@ -84,45 +88,58 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 }
 
 func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, m *meter, rep *report) cty.Value {
-	r := reader{&scope{report: rep, meter: m, names: names{}}, b.Body, b.DefRange()}
-	_, _, _ = r.text("description", optional)
-	v := variable{meter: m, name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange()}
-	typed := false
-	if attr, ok := b.Body.Attributes["type"]; ok {
-		var diags hcl.Diagnostics
-		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(m.inside(attr.Expr))
-		rep.diags = append(rep.diags, diags...)
-		if diags.HasErrors() {
-			return cty.DynamicVal
-		}
-		typed, v.typeAt = true, attr.Expr.Range()
-	}
-	fallback, hasDefault := cty.DynamicVal, false
-	if attr, ok := b.Body.Attributes["default"]; ok {
-		hasDefault = true
-		if value, ok := r.eval(attr.Expr); ok {
-			if converted, err := v.convert(value); err != nil {
-				rep.errorf(attr.Expr.Range(), "Wrong default", "The default of %q is not of the type %s: %s.", name, typeexpr.TypeString(v.ty), err)
-			} else {
-				fallback = converted
-			}
-		}
-	}
+	v, ok := readVariable(name, b, m, rep)
 	switch {
+	case !ok:
+		return cty.DynamicVal
 	case isGiven:
-		if !typed {
-			v.ty = impliedType(fallback, hasDefault)
-		}
+		v.ty = v.givenType()
 		value, err := v.parse(given)
 		if err != nil {
 			rep.errorf(v.typeAt, "Wrong value for a variable", "The value given for %q is %s, which is not of the type %s: %s.", name, quote(given), typeexpr.TypeString(v.ty), err)
 		}
 		return value
-	case hasDefault:
-		return fallback
+	case v.hasDefault:
+		return v.fallback
 	}
-	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with --var %s=VALUE, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
+	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with --var %s=VALUE, in a --var-file, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
 	return cty.DynamicVal
+}
+
+// readVariable reads the type and the default of a variable. ok is false if the type is wrong.
+func readVariable(name string, b *hclsyntax.Block, m *meter, rep *report) (v variable, ok bool) {
+	r := reader{&scope{report: rep, meter: m, names: names{}}, b.Body, b.DefRange()}
+	_, _, _ = r.text("description", optional)
+	v = variable{meter: m, name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange(), fallback: cty.DynamicVal}
+	if attr, ok := b.Body.Attributes["type"]; ok {
+		var diags hcl.Diagnostics
+		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(m.inside(attr.Expr))
+		rep.diags = append(rep.diags, diags...)
+		if diags.HasErrors() {
+			return v, false
+		}
+		v.typed, v.typeAt = true, attr.Expr.Range()
+	}
+	if attr, ok := b.Body.Attributes["default"]; ok {
+		v.hasDefault = true
+		if value, ok := r.eval(attr.Expr); ok {
+			if converted, err := v.convert(value); err != nil {
+				rep.errorf(attr.Expr.Range(), "Wrong default", "The default of %q is not of the type %s: %s.", name, typeexpr.TypeString(v.ty), err)
+			} else {
+				v.fallback = converted
+			}
+		}
+	}
+	return v, true
+}
+
+// givenType returns the type of a value that is given. A variable without a type line has that of
+// its default.
+func (v variable) givenType() cty.Type {
+	if v.typed {
+		return v.ty
+	}
+	return impliedType(v.fallback, v.hasDefault)
 }
 
 // impliedType returns the type of a variable without a type line. It is the type of a simple

@@ -232,15 +232,15 @@ func verbOf(err error) string {
 	return ""
 }
 
-// longVar accepts -var with one dash, as other tools for HCL do. It stops at "--" and at exec,
-// because the words that follow may belong to another program.
+// longVar accepts -var and -var-file with one dash, as other tools for HCL do. It stops at "--" and
+// at exec, because the words that follow may belong to another program.
 func longVar(args []string) []string {
 	out := append([]string(nil), args...)
 	for i, arg := range out {
 		if arg == "--" || arg == "exec" {
 			break
 		}
-		if arg == "-var" || strings.HasPrefix(arg, "-var=") {
+		if name, _, _ := strings.Cut(arg, "="); name == "-var" || name == "-var-file" {
 			out[i] = "-" + arg
 		}
 	}

@@ -18,8 +18,9 @@ import (
 
 // groupArgs are the arguments of every verb that reads group files.
 type groupArgs struct {
-	Paths []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl)."`
-	Var   map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: SALLYPORT_VAR_NAME of the environment."`
+	Paths    []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl). - is one group file from standard input."`
+	Var      map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: --var-file, then SALLYPORT_VAR_NAME of the environment."`
+	VarFiles []string          `name:"var-file" placeholder:"FILE" sep:"none" help:"Set the variables that a file has: lines NAME = VALUE, or an object of JSON in *.json. Can be repeated, and the last one counts."`
 }
 
 // A reading is the content of the group files of one command line.
@@ -40,24 +41,25 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 	}
 	contents := make(map[string][]byte, len(paths))
 	for _, path := range paths {
-		if contents[path], err = hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
-			return reading{}, usage(err, "")
+		if path == stdinName {
+			contents[path], err = readStdin(ctx, ui.in)
+		} else if contents[path], err = hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
+			err = usage(err, "")
+		}
+		if err != nil {
+			return reading{}, err
 		}
 	}
 	if err := a.checkVars(paths, contents); err != nil {
 		return reading{}, err
 	}
-	var r reading
-	var diags hcl.Diagnostics
-	environ := spec.VarsFromEnviron(ui.environ)
-	for _, path := range paths {
-		bundle, groups, ds := readOne(ctx, path, contents[path], a.Var, environ)
-		r.bundles = append(r.bundles, bundle)
-		r.groups = append(r.groups, groups...)
-		diags = append(diags, ds...)
+	values, diags, err := a.values(ctx, ui, paths, contents)
+	if err != nil {
+		return reading{}, err
 	}
-	if !diags.HasErrors() {
-		diags = append(diags, spec.Conflicts(r.groups)...)
+	var r reading
+	if !diags.HasErrors() { // else what follows from them would be reported, too
+		r, diags = readAll(ctx, paths, contents, values)
 	}
 	if len(diags) > most { // then those that have to be corrected first
 		slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Severity, b.Severity) })
@@ -75,6 +77,28 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 	return r, nil
 }
 
+// readAll parses the files, and checks them against each other.
+func readAll(ctx context.Context, paths []string, contents map[string][]byte, values []variableValues) (r reading, diags hcl.Diagnostics) {
+	for i, path := range paths {
+		bundle, groups, ds := readOne(ctx, path, contents[path], values[i])
+		if path == stdinName && !ds.HasErrors() {
+			var d hcl.Diagnostics
+			bundle.Name, d = stdinFile(groups)
+			ds = append(ds, d...)
+		}
+		r.bundles = append(r.bundles, bundle)
+		r.groups = append(r.groups, groups...)
+		diags = append(diags, ds...)
+	}
+	if !diags.HasErrors() {
+		diags = append(sameNames(r.bundles), diags...)
+	}
+	if !diags.HasErrors() {
+		diags = append(diags, spec.Conflicts(r.groups)...)
+	}
+	return r, diags
+}
+
 // filesOf counts the files that the mistakes are in.
 func filesOf(diags hcl.Diagnostics) int {
 	files := map[string]bool{}
@@ -88,18 +112,14 @@ func filesOf(diags hcl.Diagnostics) int {
 
 // readOne parses one file. The bundle has everything that the file was parsed with, so the daemon
 // gets the same result from it.
-func readOne(ctx context.Context, path string, src []byte, flags, environ map[string]string) (group.Bundle, []spec.Group, hcl.Diagnostics) {
+func readOne(ctx context.Context, path string, src []byte, values variableValues) (group.Bundle, []spec.Group, hcl.Diagnostics) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return group.Bundle{}, nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
 	b := group.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
 	for _, name := range spec.Variables(src) {
-		value, ok := flags[name]
-		if !ok {
-			value, ok = environ[name]
-		}
-		if ok {
+		if value, ok := values.of(name); ok {
 			b.Vars = set(b.Vars, name, value)
 		}
 	}
@@ -116,11 +136,18 @@ func readOne(ctx context.Context, path string, src []byte, flags, environ map[st
 	return b, groups, diags
 }
 
-// expand replaces folders by the group files in them. The result is never empty. No two files in it
-// share a base name, since a file is installed under it.
+// expand replaces folders by the group files in them, and - by stdinName. The result is never
+// empty. No two files in it share a base name, since a file is installed under it.
 func expand(ctx context.Context, args []string) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
+		if arg == stdinArg {
+			if slices.Contains(paths, stdinName) {
+				return nil, usage(errors.New("standard input can be read once only"), "write "+stdinArg+" once")
+			}
+			paths = append(paths, stdinName)
+			continue
+		}
 		info, err := hostfile.Stat(ctx, arg)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -142,6 +169,9 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 	}
 	seen := map[string]string{}
 	for _, path := range paths {
+		if path == stdinName { // its group has the name
+			continue
+		}
 		base := filepath.Base(path)
 		if filepath.Ext(base) != ".hcl" {
 			return nil, usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")

@@ -29,6 +29,8 @@ func TestExpand(t *testing.T) {
 		{"d/ a.hcl", "d/b.hcl d/c.hcl a.hcl", ""},
 		{"a.hcl e", "", "a.hcl and e/a.hcl would be installed under the same name"},
 		{"a.hcl a.hcl", "", "same name"},
+		{"- a.hcl", "<stdin> a.hcl", ""},
+		{"- a.hcl -", "", "standard input can be read once only"},
 		{"none", "", "none: no group file in this folder"},
 		{"f", "f/x.hcl", ""}, // a folder, which reading refuses
 		{"nowhere", "", "nowhere: no such file or folder"},
@@ -66,7 +68,7 @@ func TestReadOneFollowsNoLinkOfAContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, _, diags := readOne(t.Context(), filepath.Join(dir, "g.hcl"), src, nil, nil)
+			b, _, diags := readOne(t.Context(), filepath.Join(dir, "g.hcl"), src, variableValues{})
 			switch {
 			case to == "" && (diags.HasErrors() || string(b.Files[page]) != "page"):
 				t.Errorf("the control: %v", diags)

@@ -52,6 +52,9 @@ func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui, own s
 	contents := map[string][]byte{}
 	var diags hcl.Diagnostics
 	v.Paths = slices.DeleteFunc(v.Paths, func(path string) bool {
+		if path == stdinArg {
+			return false
+		}
 		if info, err := hostfile.Stat(ctx, path); err != nil || info.IsDir() {
 			return false
 		}

@@ -1,23 +1,82 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// checkVars refuses a --var that no file declares, because it is a typing mistake. A variable of
-// the environment that no file declares may be meant for other files.
-func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error {
-	var known []string
+// variableValues are the values for the variables of one group file. Those of the flags come first,
+// then those of files with variables, then those of the environment.
+type variableValues struct{ flags, files, environ map[string]string }
+
+// of returns the value of a variable. ok is false if the variable has its default.
+func (v variableValues) of(name string) (value string, ok bool) {
+	for _, from := range []map[string]string{v.flags, v.files, v.environ} {
+		if value, ok := from[name]; ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// values returns the values for each of the group files. diags has the mistakes in the files with
+// variables.
+func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents map[string][]byte) (values []variableValues, diags hcl.Diagnostics, err error) {
+	given := spec.FileVars{}
+	for _, path := range a.VarFiles {
+		src, err := hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
+		if err != nil {
+			return nil, nil, usage(fmt.Errorf("--var-file: %w", err), "")
+		}
+		vars, d := spec.ParseVarFile(path, src, group.StopEvaluation(ctx))
+		diags = append(diags, d...)
+		maps.Copy(given, vars)
+	}
+	diags = append(diags, given.Unknown(declared(paths, contents))...)
+	environ := spec.VarsFromEnviron(ui.environ)
+	for _, path := range paths {
+		texts, d := given.Texts(contents[path], group.StopEvaluation(ctx))
+		diags = append(diags, d...)
+		values = append(values, variableValues{a.Var, texts, environ})
+	}
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Filename, b.Subject.Filename) })
+	return values, distinctPlaces(diags), nil
+}
+
+// distinctPlaces drops what is reported twice, as a value that is wrong for several group files.
+func distinctPlaces(diags hcl.Diagnostics) (kept hcl.Diagnostics) {
+	for _, d := range diags {
+		if !slices.ContainsFunc(kept, func(k *hcl.Diagnostic) bool { return *k.Subject == *d.Subject }) {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// declared returns the names of the variables that the files declare, sorted.
+func declared(paths []string, contents map[string][]byte) (known []string) {
 	for _, path := range paths {
 		known = append(known, spec.Variables(contents[path])...)
 	}
 	slices.Sort(known)
-	known = slices.Compact(known)
+	return slices.Compact(known)
+}
+
+// checkVars refuses a --var that no file declares, because it is a typing mistake. A variable of
+// the environment that no file declares may be meant for other files.
+func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error {
+	known := declared(paths, contents)
 	for _, name := range slices.Sorted(maps.Keys(a.Var)) {
 		if slices.Contains(known, name) {
 			continue
