@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a file with variables gives to a group file is what --var would give.
+// A file with variables gives a group file the same as --var would.
 func TestVarFile(t *testing.T) {
 	tests := []struct {
 		name, file, text, decl string

@@ -129,8 +129,8 @@ func cutItems(list string, columns int) string {
 	return cutTail(list, columns)
 }
 
-// wrap breaks a text at its spaces into lines of at most so many columns, of which the first line
-// has less. A longer word stays whole, and so does what is in quotes if it fits in a line: a
+// wrap breaks a text at its spaces into lines of at most so many columns. The first line has
+// less. A longer word stays whole, and so does what is in quotes if it fits in a line: a
 // command can be copied then. Without a limit, which 0 means, there is one line.
 func wrap(text string, first, columns int) (lines []string) {
 	if columns <= 0 {

@@ -19,8 +19,8 @@ import (
 // change without one. The tests change it.
 var watchPoll = 2 * time.Second
 
-// A watcher prints the list of ps again after each change. A terminal shows it in place. A pipe gets
-// a new list, and an error goes to standard error.
+// A watcher prints the list of ps again after each change. A terminal shows it in place. A pipe
+// gets a new list, and an error goes to standard error.
 type watcher struct {
 	verb    *psVerb
 	ui      *ui
