@@ -24,7 +24,8 @@ the instance and of the daemon can also come from the environment, such as SALLY
 or from the configuration file.
 Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "exec" exits with the status
 of the command: 127 if there is no such program, 126 if it can't be run, 125 if exec itself fails. "wait"
-exits with the status of the job, with 124 if its --timeout is over, or with 125 if wait itself fails.`
+exits with the status of the job, or with 125 if wait itself fails. Both exit with 124 if their --timeout
+is over.`
 
 // cli is the command line. Each verb is a struct with a Run method, in a file of its own.
 type cli struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -15,10 +16,14 @@ import (
 )
 
 type execVerb struct {
-	Interactive bool     `short:"i" help:"Pass standard input to the command."`
-	TTY         bool     `short:"t" name:"tty" help:"Give the command a terminal. Use -it for a shell."`
-	Target      target   `arg:"" name:"group[.container]" help:"The container, or a group with a single app."`
-	Command     []string `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
+	Interactive bool          `short:"i" help:"Pass standard input to the command."`
+	TTY         bool          `short:"t" name:"tty" help:"Give the command a terminal. Use -it for a shell."`
+	User        string        `short:"u" placeholder:"USER[:GROUP]" help:"Run it as this user of the container, by name or number. Another user than the container's has no capabilities."`
+	Env         []string      `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Set a variable of its environment. Without a value it is taken from yours. Repeatable."`
+	WorkDir     string        `short:"w" name:"workdir" placeholder:"DIR" help:"Run it in this folder of the container."`
+	Timeout     time.Duration `placeholder:"DURATION" help:"Longest time that it may take, such as 90s or 5m (default unlimited). Then it is ended, and exec exits with 124."`
+	Target      target        `arg:"" name:"group[.container]" help:"The container, or a group with a single app."`
+	Command     []string      `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
 }
 
 // Run exits with the status of the command. A failure of exec itself has a status of its own, so
@@ -42,6 +47,10 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 	if len(args) == 0 {
 		return 0, usage(errors.New("no command to run"), "sallyport exec "+v.Target.String()+" -- COMMAND")
 	}
+	env, err := v.env(ui.environ)
+	if err != nil {
+		return 0, err
+	}
 	client, err := in.client(ctx)
 	if err != nil {
 		return 0, err
@@ -56,6 +65,7 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 	}
 	req := host.ExecRequest{
 		Group: v.Target.group, Container: container, Args: args, TTY: v.TTY,
+		User: v.User, Env: env, WorkDir: v.WorkDir, Timeout: v.Timeout,
 		Stdout: content(ui.stdout, ui.out), Stderr: content(ui.stderr, ui.err),
 	}
 	if v.Interactive {
@@ -71,10 +81,41 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 		req.Stdout, req.Stderr = ui.stdout, ui.stderr // the command's terminal is the operator's
 	}
 	status, err = client.Exec(ctx, req)
+	if errors.Is(err, host.ErrTimedOut) {
+		return 0, &timedOut{err}
+	}
 	if err != nil {
 		return 0, interrupted(ctx, err, "")
 	}
 	return status, nil
+}
+
+// env checks the flags, and returns the variables with their values.
+func (v *execVerb) env(environ []string) ([]string, error) {
+	switch {
+	case v.Timeout < 0:
+		return nil, usage(fmt.Errorf("--timeout %s is less than nothing", v.Timeout), "name a length of time, such as 90s or 5m")
+	case v.WorkDir != "" && !strings.HasPrefix(v.WorkDir, "/"):
+		return nil, usage(fmt.Errorf("--workdir %q is not a whole path", v.WorkDir), "begin it with /, the root of the container")
+	case strings.Count(v.User, ":") > 1 || strings.HasPrefix(v.User, ":") || strings.HasSuffix(v.User, ":"):
+		return nil, usage(fmt.Errorf("--user %q is not USER or USER:GROUP", v.User), "such as -u web, -u 1000:1000")
+	}
+	var all []string
+	for _, entry := range v.Env {
+		name, _, valued := strings.Cut(entry, "=")
+		if name == "" {
+			return nil, usage(fmt.Errorf("--env %q has no name", entry), "write NAME=VALUE, or NAME for the value that it has here")
+		}
+		if !valued {
+			i := slices.IndexFunc(environ, func(have string) bool { return strings.HasPrefix(have, name+"=") })
+			if i < 0 {
+				return nil, usage(fmt.Errorf("the variable %s of --env is not set here", name), "give it a value: -e "+name+"=VALUE")
+			}
+			entry = environ[i]
+		}
+		all = append(all, entry)
+	}
+	return all, nil
 }
 
 // pick returns the container that is named, or the group's only app. In a group that is down there

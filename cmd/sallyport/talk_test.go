@@ -274,8 +274,8 @@ func (d *fakeDaemon) events(ctx context.Context, q group.EventQuery, emit func(g
 	return nil
 }
 
-// Exec simulates three programs: one copies its input, one complains, and all others print how they
-// were called.
+// Exec simulates four programs: one copies its input, one complains, one never ends, and all others
+// print how they were called.
 func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, error) {
 	switch req.Args[0] {
 	case "cat":
@@ -284,6 +284,13 @@ func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, erro
 	case "complain":
 		_, err := fmt.Fprintln(req.Stderr, "I won't")
 		return 7, err
+	case "sleep":
+		return 0, fmt.Errorf("\"sleep\" did not end within %s, and was ended: %w", req.Timeout, host.ErrTimedOut)
+	}
+	if as := strings.TrimSpace(req.User + " " + strings.Join(req.Env, " ") + " " + req.WorkDir); as != "" {
+		if _, err := fmt.Fprintln(req.Stdout, "as:", as); err != nil {
+			return 0, err
+		}
 	}
 	_, err := fmt.Fprintf(req.Stdout, "%s.%s %q tty=%v stdin=%v\n", req.Group, req.Container, req.Args, req.TTY, req.Stdin != nil)
 	return 0, err

@@ -40,7 +40,7 @@ var importLaw = []importRule{
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},

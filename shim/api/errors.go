@@ -26,6 +26,7 @@ var sentinels = map[string]error{
 	"file":          group.ErrFile,
 	"no_program":    host.ErrNoProgram,
 	"cannot_run":    host.ErrCannotRun,
+	"timed_out":     host.ErrTimedOut,
 }
 
 func encodeError(err error) wireError {

@@ -19,8 +19,13 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	if err := checkNames(req.Group, req.Container); err != nil {
 		return 0, err
 	}
-	r, err := c.send(ctx, http.MethodPost, "/v1/exec", execBody{
+	path := "/v1/exec"
+	if req.User != "" || len(req.Env) > 0 || req.WorkDir != "" || req.Timeout != 0 {
+		path = "/v1/exec/as" // a daemon that doesn't know these fields must not ignore them
+	}
+	r, err := c.send(ctx, http.MethodPost, path, execBody{
 		Group: req.Group, Container: req.Container, Args: req.Args, TTY: req.TTY, Stdin: req.Stdin != nil,
+		User: req.User, Env: req.Env, WorkDir: req.WorkDir, Timeout: req.Timeout,
 	}, http.StatusSwitchingProtocols)
 	if err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,6 +73,24 @@ func TestExec(t *testing.T) {
 				t.Errorf("status, output, error output (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is asked for reaches the process, also what earlier daemons don't know.
+func TestExecAs(t *testing.T) {
+	req := execOf("id")
+	req.User, req.Env, req.WorkDir, req.Timeout = "web:www", []string{"A=b c", "N="}, "/srv", 1500*time.Millisecond
+	d := execDaemon(t, func(_ context.Context, got host.ExecRequest) (uint32, error) {
+		if diff := cmp.Diff([]any{req.User, req.Env, req.WorkDir, req.Timeout}, []any{got.User, got.Env, got.WorkDir, got.Timeout}); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		return 0, fmt.Errorf("id: %w", host.ErrTimedOut)
+	})
+	if _, err := d.Exec(t.Context(), req); !errors.Is(err, host.ErrTimedOut) {
+		t.Errorf("%v, want %v", err, host.ErrTimedOut)
+	}
+	if !strings.Contains(d.log.String(), "exec") {
+		t.Error("it was not logged")
 	}
 }
 

@@ -206,6 +206,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/removed/{group}/logs", fullRights, s.streams(s.logs(true))},
 		{"GET /v1/events", readRights, s.streams(s.events)},
 		{"POST /v1/exec", fullRights, http.HandlerFunc(s.exec)},
+		{"POST /v1/exec/as", fullRights, http.HandlerFunc(s.exec)},
 	}
 }
 

@@ -86,6 +86,7 @@ func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io
 
 	req := host.ExecRequest{
 		Group: body.Group, Container: body.Container, Args: body.Args, TTY: body.TTY,
+		User: body.User, Env: body.Env, WorkDir: body.WorkDir, Timeout: body.Timeout,
 		Stdout: output{frames, frameStdout}, Stderr: output{frames, frameStderr}, Resize: keyboard.resize,
 	}
 	if body.Stdin {

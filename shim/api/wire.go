@@ -59,6 +59,12 @@ type (
 		Args      []string `json:"args"`
 		TTY       bool     `json:"tty,omitempty"`
 		Stdin     bool     `json:"stdin,omitempty"` // false: the process has no standard input
+
+		// Only to the route that knows them.
+		User    string        `json:"user,omitempty"`
+		Env     []string      `json:"env,omitempty"`
+		WorkDir string        `json:"workdir,omitempty"`
+		Timeout time.Duration `json:"timeout,omitempty"` // in nanoseconds
 	}
 	errorBody struct {
 		Error wireError `json:"error"`

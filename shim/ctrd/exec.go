@@ -34,10 +34,24 @@ const execStarts = time.Minute
 
 var _ host.Execer = (*Client)(nil)
 
-// Exec implements [host.Execer]. The process has user, capabilities, seccomp filter and cgroup of
-// the container's program. It waits for its turn to start. It is killed when ctx ends. Exec reads a
-// blocking Stdin until its Read returns, so the caller closes it.
+// Exec implements [host.Execer]. The process has the seccomp filter and the cgroup of the
+// container's program, and its user and capabilities too, unless the request names a user. It waits
+// for its turn to start. When ctx ends or the time is over, it is killed, with what it has started.
+// Exec reads a blocking Stdin until its Read returns, so the caller closes it.
 func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
+	if req.Timeout <= 0 {
+		return c.exec(ctx, req)
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, req.Timeout, host.ErrTimedOut)
+	defer cancel()
+	status, err = c.exec(bounded, req)
+	if err != nil && context.Cause(bounded) == host.ErrTimedOut {
+		return 0, fmt.Errorf("%q in %s did not end within %s, and was ended: %w", req.Args[0], spec.ID(req.Group, req.Container), req.Timeout, host.ErrTimedOut)
+	}
+	return status, err
+}
+
+func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32, err error) {
 	id := spec.ID(req.Group, req.Container)
 	defer c.explain(ctx, req.Group, &err)
 	ctx, cancel := c.ctx(ctx, 0) // as long as the process runs
@@ -57,19 +71,23 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 			err = fmt.Errorf("%w, %s", err, phase)
 		}
 	}()
-	task, process, err := c.execTarget(ctx, id)
+	target, err := c.execTarget(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	process = oci.ExecProcess(process, req.Args, req.TTY)
+	process, err := target.process(req)
+	if err != nil {
+		return 0, fmt.Errorf("exec in %s: %w", id, err)
+	}
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
 	phase = "while containerd made the process"
-	p, err := c.addExec(ctx, folder, task, process, stdin, req)
+	p, err := c.addExec(ctx, folder, target.task, process, stdin, req)
 	if err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
-	defer c.removeExec(ctx, folder, p)
+	ended := false
+	defer func() { c.removeExec(ctx, folder, p, ended) }()
 	phase = "while containerd started the process"
 	if err := c.startExec(ctx, folder); err != nil {
 		p.IO().Cancel()
@@ -106,46 +124,67 @@ func (c *Client) Exec(ctx context.Context, req host.ExecRequest) (status uint32,
 					Hint: "run it again; \"sallyport events " + req.Group + "\" shows whether its containers were started again",
 				}
 			}
+			ended = true
 			return exit.ExitCode(), nil // also when ctx ended at the same moment
 		}
 	}
 }
 
-// execTarget returns a container's task, and the process of its program. An exec'd process gets the
-// same rights.
-func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *specs.Process, error) {
+// An execTarget is a container that runs.
+type execTarget struct {
+	task containerd.Task
+	pid  int         // of its program
+	spec *specs.Spec // that it was created by
+}
+
+// process returns the process that a request asks for. It has the rights of the container's
+// program, or fewer if it is another user's.
+func (t execTarget) process(req host.ExecRequest) (*specs.Process, error) {
+	in := oci.ExecInput{Args: req.Args, TTY: req.TTY, Env: req.Env, WorkDir: req.WorkDir}
+	if req.User != "" {
+		u, err := t.user(req.User)
+		if err != nil {
+			return nil, err
+		}
+		in.User = &u
+	}
+	return oci.ExecProcess(t.spec.Process, in), nil
+}
+
+// execTarget returns a container that runs, or why it can't be used.
+func (c *Client) execTarget(ctx context.Context, id string) (t execTarget, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	container, err := c.client.LoadContainer(ctx, id)
 	if errdefs.IsNotFound(err) {
-		return nil, nil, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "\"sallyport ps\" shows what runs"}
+		return t, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "\"sallyport ps\" shows what runs"}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+		return t, fmt.Errorf("exec in %s: %w", id, err)
 	}
-	task, err := container.Task(ctx, nil)
+	t.task, err = container.Task(ctx, nil)
 	if err != nil && !errdefs.IsNotFound(err) {
-		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+		return t, fmt.Errorf("exec in %s: %w", id, err)
 	}
 	p, err := c.process(ctx, id)
 	if err != nil {
-		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+		return t, fmt.Errorf("exec in %s: %w", id, err)
 	}
 	if p != nil && taskState(p) == host.TaskUnknown {
-		return nil, nil, fmt.Errorf("exec in %s: containerd doesn't know its state: %w", id, errdefs.ErrUnavailable)
+		return t, fmt.Errorf("exec in %s: containerd doesn't know its state: %w", id, errdefs.ErrUnavailable)
 	}
 	if p == nil || taskState(p) != host.TaskRunning {
-		return nil, nil, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
+		return t, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
 	}
 	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
 	if err != nil {
-		return nil, nil, fmt.Errorf("exec in %s: %w", id, err)
+		return t, fmt.Errorf("exec in %s: %w", id, err)
 	}
-	var ociSpec specs.Spec
-	if err := json.Unmarshal(record.Spec.GetValue(), &ociSpec); err != nil {
-		return nil, nil, fmt.Errorf("exec in %s: its spec: %w", id, err)
+	if err := json.Unmarshal(record.Spec.GetValue(), &t.spec); err != nil {
+		return t, fmt.Errorf("exec in %s: its spec: %w", id, err)
 	}
-	return task, ociSpec.Process, nil
+	t.pid = int(p.Pid)
+	return t, nil
 }
 
 // addExec makes the process and its streams. It doesn't start it.
@@ -206,15 +245,19 @@ func (c *Client) execStarted(ctx context.Context, f execFolder) (bool, error) {
 	return r.Process.Pid != 0 && (r.Process.Status == task.Status_RUNNING || r.Process.Status == task.Status_STOPPED), nil
 }
 
-// removeExec kills the process if it lives. It returns when its output has been read.
-func (c *Client) removeExec(ctx context.Context, folder execFolder, p containerd.Process) {
+// removeExec kills the process, and what it has started, unless it has ended by itself. It returns
+// when its output has been read.
+func (c *Client) removeExec(ctx context.Context, folder execFolder, p containerd.Process, ended bool) {
 	// The shim waits many seconds for a child that holds the output open. We don't.
 	defer c.endExecLater(ctx, folder)
 	ctx, cancel := c.cleanup(ctx)
 	defer cancel()
-	if ended, err := p.Wait(ctx); err == nil {
+	if !ended {
+		c.killStarted(ctx, folder)
+	}
+	if gone, err := p.Wait(ctx); err == nil {
 		if err := p.Kill(ctx, syscall.SIGKILL); err == nil {
-			<-ended
+			<-gone
 		}
 	}
 	drain := time.AfterFunc(drainTimeout, p.IO().Cancel)

@@ -97,8 +97,8 @@ func (c *Client) endExec(ctx context.Context, f execFolder) error {
 	return os.RemoveAll(f.path)
 }
 
-// deleteExec deletes a process. One that lives is killed, and has to be deleted by another call. A
-// process that is absent is no error.
+// deleteExec deletes a process. One that lives is killed, with what it has started, and has to be
+// deleted by another call. A process that is absent is no error.
 func (c *Client) deleteExec(ctx context.Context, f execFolder) error {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
@@ -106,6 +106,7 @@ func (c *Client) deleteExec(ctx context.Context, f execFolder) error {
 	if err = errgrpc.ToNative(err); err == nil || errdefs.IsNotFound(err) {
 		return nil
 	}
+	c.killStarted(ctx, f)
 	_, _ = c.client.TaskService().Kill(ctx, &tasks.KillRequest{ContainerID: f.container, ExecID: f.exec, Signal: uint32(unix.SIGKILL)})
 	return err
 }

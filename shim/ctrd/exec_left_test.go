@@ -148,11 +148,11 @@ func (k *killed) exec(name, line string) execFolder {
 	if err != nil {
 		k.Fatal(err)
 	}
-	_, program, err := k.c.execTarget(k.ctx(), f.container)
+	target, err := k.c.execTarget(k.ctx(), f.container)
 	if err != nil {
 		k.Fatal(err)
 	}
-	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(program, []string{"/bin/sh", "-c", line}, false))
+	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(target.spec.Process, oci.ExecInput{Args: []string{"/bin/sh", "-c", line}}))
 	if err != nil {
 		k.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/linux/inside"
 )
 
 // numericUser resolves the users that need no look into the image: no user, root, and "uid:gid".
@@ -54,12 +56,36 @@ func imageUser(root, name string) (specs.User, error) {
 		return specs.User{}, err
 	}
 	defer group.Close()
+	return findUser(name, passwd, group, "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd")
+}
+
+// user resolves a user by the passwd and group files of the running container. What they hold gives
+// no rights: those of another user are in [oci.ExecProcess].
+func (t execTarget) user(name string) (specs.User, error) {
+	if u, ok := numericUser(name); ok {
+		return u, nil
+	}
+	root, err := inside.OpenRoot(t.pid, t.spec.Linux.CgroupsPath)
+	if err != nil {
+		return specs.User{}, err
+	}
+	defer root.Close()
+	var files [2]io.Reader
+	for i, path := range []string{"etc/passwd", "etc/group"} {
+		b, err := root.ReadFile(path, maxUsers)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return specs.User{}, fmt.Errorf("the container's %s: %w", path, err)
+		}
+		files[i] = bytes.NewReader(b)
+	}
+	return findUser(name, files[0], files[1], "name it as UID:GID in numbers, or as a user that is in the container's /etc/passwd")
+}
+
+// findUser resolves a user by the content of a passwd and a group file.
+func findUser(name string, passwd, group io.Reader, advice string) (specs.User, error) {
 	found, err := user.GetExecUser(name, nil, passwd, group)
 	if err != nil {
-		return specs.User{}, &hint.Error{
-			Err:  fmt.Errorf("user %q: %w", name, err),
-			Hint: "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd",
-		}
+		return specs.User{}, &hint.Error{Err: fmt.Errorf("user %q: %w", name, err), Hint: advice}
 	}
 	u := specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid)}
 	for _, g := range found.Sgids {

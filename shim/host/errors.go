@@ -20,6 +20,9 @@ var ErrNoProgram = errors.New("no such program")
 // ErrCannotRun is the error for a command whose program is there and can't be run.
 var ErrCannotRun = errors.New("the program can't be run")
 
+// ErrTimedOut is the error for a command that did not end in the time that it was given.
+var ErrTimedOut = errors.New("its time was over")
+
 // passing are the errors of the kernel that mean "not now".
 var passing = []error{context.DeadlineExceeded, syscall.EINTR, syscall.EAGAIN, syscall.ETIMEDOUT, syscall.ENOBUFS}
 

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // An ExecRequest asks for one more process in a running container. The container's limits and rules
@@ -10,6 +11,10 @@ import (
 type ExecRequest struct {
 	Group, Container string
 	Args             []string
+	User             string        // USER[:GROUP] of the container, by name or number; empty: its own
+	Env              []string      // NAME=VALUE, on top of the container's own
+	WorkDir          string        // absolute; empty: the container's own
+	Timeout          time.Duration // then the process, and what it started, is ended; 0: never
 	TTY              bool
 	Stdin            io.Reader // nil: nothing to read
 	Stdout, Stderr   io.Writer // Stderr is not used with TTY

@@ -85,15 +85,38 @@ func workDir(c spec.Container, image ocispec.ImageConfig) string {
 	return "/"
 }
 
+// An ExecInput has the differences of one more program from the container's own.
+type ExecInput struct {
+	Args    []string
+	TTY     bool
+	User    *specs.User // nil: the container's own
+	Env     []string    // NAME=VALUE, on top of the container's own
+	WorkDir string      // empty: the container's own
+}
+
 // ExecProcess returns the process of one more program in a running container, whose own is given:
-// it may do what that one may. With tty it has a terminal of the kind xterm, unless the program
-// names one.
-func ExecProcess(program *specs.Process, args []string, tty bool) *specs.Process {
+// it may do what that one may. Another user than the container's own has no capabilities: its
+// program has them for its own user. With a terminal it has one of the kind xterm, unless the
+// container or the input names one.
+func ExecProcess(program *specs.Process, in ExecInput) *specs.Process {
 	p := *program
-	p.Args = args
-	p.Terminal = tty
-	if tty {
-		p.Env = environment(nil, append([]string{"TERM=xterm"}, program.Env...))
+	p.Args = in.Args
+	p.Terminal = in.TTY
+	if in.WorkDir != "" {
+		p.Cwd = in.WorkDir
+	}
+	if in.User != nil {
+		if in.User.UID != p.User.UID {
+			p.Capabilities = &specs.LinuxCapabilities{}
+		}
+		p.User = *in.User
+	}
+	env := program.Env
+	if in.TTY {
+		env = append([]string{"TERM=xterm"}, env...)
+	}
+	if in.TTY || len(in.Env) > 0 {
+		p.Env = environment(nil, slices.Concat(env, in.Env))
 	}
 	return &p
 }

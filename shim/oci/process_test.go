@@ -70,13 +70,51 @@ func TestExecProcess(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			program.Env = tt.env
-			got := ExecProcess(program, []string{"sh"}, tt.tty)
+			got := ExecProcess(program, ExecInput{Args: []string{"sh"}, TTY: tt.tty})
 			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, Cwd: "/srv", Terminal: tt.tty}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if program.Args[0] != "/app" {
 				t.Error("the program's own process has changed")
+			}
+		})
+	}
+}
+
+// Another user than the container's own has none of its capabilities.
+func TestExecProcessAs(t *testing.T) {
+	all := []string{"CAP_CHOWN", "CAP_NET_BIND_SERVICE"}
+	bounded := &specs.LinuxCapabilities{Bounding: all}
+	whole := &specs.LinuxCapabilities{Bounding: all, Permitted: all, Effective: all}
+	none := &specs.LinuxCapabilities{}
+	user := func(uid, gid uint32) *specs.User { return &specs.User{UID: uid, GID: gid} }
+	for _, tt := range []struct {
+		name string
+		own  uint32
+		caps *specs.LinuxCapabilities
+		as   *specs.User
+		want *specs.LinuxCapabilities
+	}{
+		{"nobody else", 0, whole, nil, whole},
+		{"root of a container of root's", 0, whole, user(0, 7), whole},
+		{"a user of a container of root's", 0, whole, user(1000, 0), none},
+		{"root of a container of a user's", 1000, bounded, user(0, 0), none},
+		{"the same user", 1000, bounded, user(1000, 5), bounded},
+		{"another user", 1000, bounded, user(1001, 5), none},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			program := &specs.Process{Args: []string{"/app"}, Env: []string{"A=1", "B=2"}, Cwd: "/", User: *user(tt.own, tt.own), Capabilities: tt.caps, NoNewPrivileges: true}
+			got := ExecProcess(program, ExecInput{Args: []string{"id"}, User: tt.as, Env: []string{"B=3", "C=4"}, WorkDir: "/srv"})
+			want := &specs.Process{
+				Args: []string{"id"}, Env: []string{"A=1", "B=3", "C=4"}, Cwd: "/srv", User: program.User, Capabilities: tt.want, NoNewPrivileges: true,
+			}
+			if tt.as != nil {
+				want.User = *tt.as
+			}
+			want.Env = append([]string{defaultPath}, want.Env...)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -1,0 +1,171 @@
+// Package inside opens files in a running container as its own processes see them: below its root,
+// with all its mounts, and never outside.
+//
+// Pitfall: everything in there may change at any moment, and in bad faith. So nothing is opened
+// twice by its name, and no link is followed by anyone but the kernel, which takes the container's
+// root for the root (openat2, RESOLVE_IN_ROOT).
+package inside
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotThere means that the container's process has ended.
+var ErrNotThere = errors.New("the container's process has ended")
+
+// A Root is the root folder of a running container. It stays usable while it is open, also when the
+// container ends.
+type Root struct {
+	dir *os.File // O_PATH
+}
+
+// OpenRoot opens the root of the container whose program is the process pid, in the cgroup that the
+// runtime was asked for. The cgroup proves that the number does not belong to another process by
+// now. The caller closes the Root.
+//
+// The root is that of the process's mount namespace. The process itself may have another one, by
+// chroot(2).
+func OpenRoot(pid int, cgroup string) (*Root, error) {
+	held, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, notThere(err)
+	}
+	defer unix.Close(held)
+	namespace, err := os.Open(procPath(pid, "ns/mnt"))
+	if err != nil {
+		return nil, notThere(err)
+	}
+	defer namespace.Close()
+	in, err := inCgroup(pid, cgroup)
+	if err != nil {
+		return nil, notThere(err)
+	}
+	// While it lives, its number is its own: so what was read before is its own too.
+	if err := unix.PidfdSendSignal(held, 0, nil, 0); err != nil || !in {
+		return nil, ErrNotThere
+	}
+	dir, err := rootOf(namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open the container's root: %w", err)
+	}
+	return &Root{dir}, nil
+}
+
+// Close closes the root. Files that were opened in it stay open.
+func (r *Root) Close() error { return r.dir.Close() }
+
+func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+// notThere replaces the errors of a process that is gone.
+func notThere(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return ErrNotThere
+	}
+	return err
+}
+
+// inCgroup reports whether a process is in a cgroup of the v2 hierarchy, or below it.
+func inCgroup(pid int, cgroup string) (bool, error) {
+	f, err := os.Open(procPath(pid, "cgroup"))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if path, v2 := strings.CutPrefix(lines.Text(), "0::"); v2 {
+			return strings.Contains(path+"/", strings.TrimSuffix(cgroup, "/")+"/"), nil
+		}
+	}
+	return false, nil
+}
+
+// rootOf returns the root folder of a mount namespace, as a path only. A thread that has joined
+// another namespace is not used again.
+func rootOf(namespace *os.File) (*os.File, error) {
+	type opened struct {
+		fd  int
+		err error
+	}
+	done := make(chan opened)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		var o opened
+		// setns(2) wants a root and a working folder that no other thread shares.
+		if o.err = unix.Unshare(unix.CLONE_FS); o.err == nil {
+			o.err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS)
+		}
+		if o.err == nil {
+			o.fd, o.err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		}
+		done <- o
+	}()
+	o := <-done
+	if o.err != nil {
+		return nil, o.err
+	}
+	return os.NewFile(uintptr(o.fd), "/"), nil
+}
+
+// openTries is how often a path is looked up while others move folders on it. The kernel can't tell
+// then whether ".." leads out, and answers EAGAIN.
+const openTries = 1000
+
+// openAt looks a path up below dir, which it takes for the root. Links are followed, but the last
+// one only without O_NOFOLLOW.
+func openAt(dir *os.File, path string, flags int) (*os.File, error) {
+	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	for try := 0; ; try++ {
+		fd, err := unix.Openat2(int(dir.Fd()), path, &how)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), path), nil
+		case err == unix.EINTR, err == unix.EAGAIN && try < openTries:
+			continue
+		}
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+}
+
+// reopen opens a file for reading that was opened as a path only. It must be a regular file, so
+// that opening it waits for nothing and does nothing.
+func reopen(f *os.File) (*os.File, error) {
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: f.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// ReadFile returns the content of a regular file of at most limit bytes. An absent file is
+// os.ErrNotExist.
+func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
+	at, err := openAt(r.dir, path, unix.O_PATH)
+	if err != nil {
+		return nil, err
+	}
+	defer at.Close()
+	if fi, err := at.Stat(); err != nil {
+		return nil, err
+	} else if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := reopen(at)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", path, limit)
+	}
+	return b, err
+}
