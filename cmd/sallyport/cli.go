@@ -49,6 +49,7 @@ type cli struct {
 	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`
 	Exec     execVerb     `cmd:"" group:"groups" help:"Run a command in a running container."`
 	Restart  restartVerb  `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
+	Signal   signalVerb   `cmd:"" group:"groups" help:"Send a signal to a container's program."`
 	Stop     stopVerb     `cmd:"" group:"groups" help:"Stop groups until they are started again."`
 	Start    startVerb    `cmd:"" group:"groups" help:"Start stopped groups."`
 
@@ -184,7 +185,7 @@ func beforeVerb(model *kong.Application, args []string) (before, rest []string) 
 // wordsElsewhere are verbs of other tools, with the command that does the same here.
 var wordsElsewhere = map[string]string{
 	"run": "apply FILE", "up": "apply FILE", "create": "apply FILE", "deploy": "apply FILE", "update": "apply FILE",
-	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": "stop GROUP",
+	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": `signal GROUP.CONTAINER KILL" or "sallyport stop GROUP`,
 	"list": "ps", "ls": "ps", "get": "ps", "show": "status GROUP", "inspect": "status GROUP", "describe": "status GROUP",
 	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE",
 	"diff": "plan FILE", "undo": "rollback GROUP", "info": "doctor",

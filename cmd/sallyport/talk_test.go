@@ -44,6 +44,12 @@ func TestTalk(t *testing.T) {
 func serve(env *testscript.Env, socket, calls string) error {
 	d := &fakeDaemon{calls: calls}
 	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
+			if req.Container == "gone" {
+				return false, &hint.Error{Err: errors.New("container checkout.gone doesn't run"), Hint: "see why"}
+			}
+			return req.Signal == 10, d.record("signal %s.%s %d by %v", req.Group, req.Container, req.Signal, req.Caller.Known)
+		},
 		Usage:  func(context.Context) host.Usage { return sampleUsage() },
 		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
 		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {

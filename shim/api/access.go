@@ -175,7 +175,17 @@ func withRights(ctx context.Context, conn net.Conn, l *Listener) context.Context
 	if !ok {
 		return ctx
 	}
+	ctx = context.WithValue(ctx, callerKey{}, Caller{UID: p.uid, Known: true})
 	return context.WithValue(ctx, rightsKey{}, func() rights { return l.rights(p) })
+}
+
+// callerKey is the key of the user of a request's connection.
+type callerKey struct{}
+
+// callerOf returns the user of a request. Without a [Listener] it is unknown.
+func callerOf(r *http.Request) Caller {
+	caller, _ := r.Context().Value(callerKey{}).(Caller)
+	return caller
 }
 
 // rightsOf returns what the caller may do at this time. Without a [Listener] it is nothing.

@@ -24,6 +24,7 @@
 //	DELETE /v1/groups/{group}                      ?volumes=true: remove a group (stream)
 //	DELETE /v1/files/{file}                        ?volumes=true: remove its groups (stream)
 //	POST   /v1/groups/{group}/restart              ?container=NAME (stream)
+//	POST   /v1/groups/{group}/signal               ?container=NAME&signal=NUMBER
 //	POST   /v1/groups/{group}/stop                 stop until start is requested (stream)
 //	POST   /v1/groups/{group}/start                start a stopped group (stream)
 //	GET    /v1/groups/{group}/wait                 exit status of a job, when complete (stream)

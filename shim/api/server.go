@@ -73,6 +73,9 @@ type ServerConfig struct {
 	// PruneImages removes the images that nothing uses, and calls each with every one. Optional: if
 	// it is nil, it removes none.
 	PruneImages func(ctx context.Context, req PruneRequest, each func(host.ImageRemoval)) error
+	// Signal sends a signal to a container's program. dropped reports whether the program has no
+	// handler for it, so that the kernel drops it. Optional: if it is nil, none is sent.
+	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
 	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
 	// is nil, there is none.
 	Removed func() ([]RemovedOutput, error)
@@ -197,6 +200,7 @@ func (s *Server) routes() []route {
 		{"DELETE /v1/groups/{group}", fullRights, s.streams(s.remove)},
 		{"DELETE /v1/files/{file}", fullRights, s.streams(s.removeFile)},
 		{"POST /v1/groups/{group}/restart", fullRights, s.streams(s.restart)},
+		{"POST /v1/groups/{group}/signal", fullRights, s.answers(s.signal)},
 		{"POST /v1/groups/{group}/stop", fullRights, s.streams(ofGroup(s.Keeper.Stop))},
 		{"POST /v1/groups/{group}/start", fullRights, s.streams(ofGroup(s.Keeper.Start))},
 		{"GET /v1/groups/{group}/wait", readRights, s.streams(s.wait)},

@@ -71,18 +71,18 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 			err = fmt.Errorf("%w, %s", err, phase)
 		}
 	}()
-	target, err := c.execTarget(ctx, id)
+	in, err := c.target(ctx, id)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("exec in %s: %w", id, err)
 	}
-	process, err := target.process(req)
+	process, err := in.process(req)
 	if err != nil {
 		return 0, fmt.Errorf("exec in %s: %w", id, err)
 	}
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
 	phase = "while containerd made the process"
-	p, err := c.addExec(ctx, folder, target.task, process, stdin, req)
+	p, err := c.addExec(ctx, folder, in.task, process, stdin, req)
 	if err != nil {
 		return 0, runtimeProblem("exec in", id, err)
 	}
@@ -130,8 +130,8 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	}
 }
 
-// An execTarget is a container that runs.
-type execTarget struct {
+// An target is a container that runs.
+type target struct {
 	task containerd.Task
 	pid  int         // of its program
 	spec *specs.Spec // that it was created by
@@ -139,7 +139,7 @@ type execTarget struct {
 
 // process returns the process that a request asks for. It has the rights of the container's
 // program, or fewer if it is another user's.
-func (t execTarget) process(req host.ExecRequest) (*specs.Process, error) {
+func (t target) process(req host.ExecRequest) (*specs.Process, error) {
 	in := oci.ExecInput{Args: req.Args, TTY: req.TTY, Env: req.Env, WorkDir: req.WorkDir}
 	if req.User != "" {
 		u, err := t.user(req.User)
@@ -151,8 +151,8 @@ func (t execTarget) process(req host.ExecRequest) (*specs.Process, error) {
 	return oci.ExecProcess(t.spec.Process, in), nil
 }
 
-// execTarget returns a container that runs, or why it can't be used.
-func (c *Client) execTarget(ctx context.Context, id string) (t execTarget, err error) {
+// target returns a container that runs, or why it can't be used.
+func (c *Client) target(ctx context.Context, id string) (t target, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	container, err := c.client.LoadContainer(ctx, id)
@@ -160,31 +160,36 @@ func (c *Client) execTarget(ctx context.Context, id string) (t execTarget, err e
 		return t, &hint.Error{Err: fmt.Errorf("there is no container %s", id), Hint: "\"sallyport ps\" shows what runs"}
 	}
 	if err != nil {
-		return t, fmt.Errorf("exec in %s: %w", id, err)
+		return t, err
 	}
 	t.task, err = container.Task(ctx, nil)
 	if err != nil && !errdefs.IsNotFound(err) {
-		return t, fmt.Errorf("exec in %s: %w", id, err)
+		return t, err
 	}
 	p, err := c.process(ctx, id)
 	if err != nil {
-		return t, fmt.Errorf("exec in %s: %w", id, err)
+		return t, err
 	}
 	if p != nil && taskState(p) == host.TaskUnknown {
-		return t, fmt.Errorf("exec in %s: containerd doesn't know its state: %w", id, errdefs.ErrUnavailable)
+		return t, fmt.Errorf("containerd doesn't know its state: %w", errdefs.ErrUnavailable)
 	}
 	if p == nil || taskState(p) != host.TaskRunning {
-		return t, &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
+		return t, notRunning(id)
 	}
 	record, err := container.Info(ctx, containerd.WithoutRefreshedMetadata)
 	if err != nil {
-		return t, fmt.Errorf("exec in %s: %w", id, err)
+		return t, err
 	}
 	if err := json.Unmarshal(record.Spec.GetValue(), &t.spec); err != nil {
-		return t, fmt.Errorf("exec in %s: its spec: %w", id, err)
+		return t, fmt.Errorf("its spec: %w", err)
 	}
 	t.pid = int(p.Pid)
 	return t, nil
+}
+
+// notRunning returns the error for a container that is there and does not run.
+func notRunning(id string) error {
+	return &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
 }
 
 // addExec makes the process and its streams. It doesn't start it.

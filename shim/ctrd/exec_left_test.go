@@ -148,11 +148,11 @@ func (k *killed) exec(name, line string) execFolder {
 	if err != nil {
 		k.Fatal(err)
 	}
-	target, err := k.c.execTarget(k.ctx(), f.container)
+	in, err := k.c.target(k.ctx(), f.container)
 	if err != nil {
 		k.Fatal(err)
 	}
-	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(target.spec.Process, oci.ExecInput{Args: []string{"/bin/sh", "-c", line}}))
+	process, err := typeurl.MarshalAnyToProto(oci.ExecProcess(in.spec.Process, oci.ExecInput{Args: []string{"/bin/sh", "-c", line}}))
 	if err != nil {
 		k.Fatal(err)
 	}

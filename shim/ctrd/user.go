@@ -61,7 +61,7 @@ func imageUser(root, name string) (specs.User, error) {
 
 // user resolves a user by the passwd and group files of the running container. What they hold gives
 // no rights: those of another user are in [oci.ExecProcess].
-func (t execTarget) user(name string) (specs.User, error) {
+func (t target) user(name string) (specs.User, error) {
 	if u, ok := numericUser(name); ok {
 		return u, nil
 	}
