@@ -17,7 +17,7 @@ type SignalRequest struct {
 	Caller           Caller // set by the server
 }
 
-// A SentSignal is a signal that was sent. Its JSON is what the command prints, too.
+// A SentSignal is a signal that was sent. The command prints its JSON, too.
 type SentSignal struct {
 	Group     string `json:"group"`
 	Container string `json:"container"`

@@ -39,8 +39,8 @@ func (c *Client) Signal(ctx context.Context, group, container string, sig syscal
 }
 
 // acts reports whether a signal does anything to the first process of a PID namespace. Without a
-// handler only three do, if they come from outside (pid_namespaces(7); SIGCONT continues it). If the
-// process is not to be seen, it does.
+// handler only three do, if they come from outside (pid_namespaces(7); SIGCONT continues it). If
+// the process is not to be seen, it does.
 func acts(pid int, sig syscall.Signal) bool {
 	if sig == unix.SIGKILL || sig == unix.SIGSTOP || sig == unix.SIGCONT {
 		return true
