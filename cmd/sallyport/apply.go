@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -92,5 +91,5 @@ func interrupted(ctx context.Context, err error, hint_ string) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return &hint.Error{Err: errors.New("interrupted"), Hint: hint_}
+	return &hint.Error{Err: context.Cause(ctx), Hint: hint_}
 }

@@ -5,15 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/sallyport/sallyport/spec"
 )
 
 const about = `Runs groups of containers, each group in a network namespace of its own. Of a group's containers, only
@@ -21,15 +16,12 @@ the ambassador reaches the world.
 
 Group files are HCL. "sallyport daemon" keeps the groups as the installed files define them. Flags of
 the instance and of the daemon can also come from the environment, such as SALLYPORT_RUN_DIR for --run-dir,
-or from the configuration file.
-Exit status: 0 done, 1 failed, 2 mistake in the command line or in a file. "exec" exits with the status
-of the command: 127 if there is no such program, 126 if it can't be run, 125 if exec itself fails. "wait"
-exits with the status of the job, or with 125 if wait itself fails. Both exit with 124 if their --timeout
-is over.`
+or from the configuration file.`
 
 // cli is the command line. Each verb is a struct with a Run method, in a file of its own.
 type cli struct {
-	Instance instance `embed:""`
+	Instance    instance `embed:""`
+	ShowVersion bool     `name:"version" short:"v" help:"Show the versions of the command and of the daemon."`
 
 	Validate validateVerb `cmd:"" group:"offline" help:"Check group files, or the daemon's configuration. Needs neither root nor the daemon."`
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
@@ -63,7 +55,7 @@ type cli struct {
 // newParser returns the parser of the command line. The manual pages and the completions are made
 // from its model.
 func newParser(c *cli, options ...kong.Option) *kong.Kong {
-	return kong.Must(c, append(options,
+	parser := kong.Must(c, append(options,
 		kong.Name("sallyport"),
 		kong.Description(about),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoAppDescFormat: true, WrapUpperBound: 110}),
@@ -76,31 +68,37 @@ func newParser(c *cli, options ...kong.Option) *kong.Kong {
 		// The description has the defaults and the environment variables.
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 	)...)
+	describeStatuses(parser.Model)
+	return parser
 }
 
 // run is the whole program except the exit. It returns the exit status.
 func run(args []string, ui *ui) int {
 	defer ui.flush()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process, if the first does not
 
 	var c cli
 	command, err := c.parse(ctx, args, ui)
+	verb := verbOf(command, err, args)
 	if command != nil {
 		ui.again = newRetyper(command.Model, &c.Instance, ui.environ)
 	}
-	if err != nil {
-		verb := verbOf(err)
-		if hintOf(err) == "" {
-			err = usage(err, helpFor(err))
-		}
-		if verb == "wait" || verb == "exec" {
-			err = &ownFailure{err}
-		}
-		return ui.fail(err)
+	switch {
+	case err == nil && c.ShowVersion:
+		err = c.Version.Run(ctx, ui, &c.Instance)
+	case err == nil:
+		err = c.Instance.suggestGroups(ctx, command, command.Run())
+	case hintOf(err) == "":
+		err = usage(err, helpFor(verb))
 	}
-	return ui.fail(command.Run())
+	if end := context.Cause(ctx); err != nil && end != nil && errors.Is(err, context.Canceled) {
+		err = interrupted(ctx, err, hintOf(err))
+	}
+	if err != nil && returnsStatus(verb) {
+		err = &ownFailure{err}
+	}
+	return ui.fail(err)
 }
 
 // parse reads the command line, the environment and the configuration file. It returns the command
@@ -134,29 +132,21 @@ func checkGroups(command *kong.Context) error {
 		if p.Positional == nil || p.Positional.Name != "group" {
 			continue
 		}
-		names, several := p.Positional.Target.Interface().([]string)
-		if !several {
-			names = []string{p.Positional.Target.String()}
-		}
-		for _, name := range names {
+		for _, name := range groupsNamed(command) {
 			if group, _, dotted := strings.Cut(name, "."); dotted && group != "" {
 				verb := command.Selected().Name
-				err := usage(fmt.Errorf("%q is a container, and %s takes a whole group", name, verb), "sallyport "+verb+" "+group)
-				if verb == "wait" {
-					return &ownFailure{err}
-				}
-				return err
+				return usage(fmt.Errorf("%q is a container, and %s takes a whole group", name, verb), "sallyport "+verb+" "+group)
 			}
 		}
 	}
 	return nil
 }
 
-// asVerb accepts "--version" and "help", which other tools have.
+// asVerb accepts "--version", "-v" and "help", which other tools have.
 func asVerb(model *kong.Application, args []string) []string {
 	before, rest := beforeVerb(model, args)
 	switch {
-	case len(rest) == 1 && rest[0] == "--version":
+	case len(rest) == 1 && (rest[0] == "--version" || rest[0] == "-v"):
 		return append(before, "version")
 	case len(rest) > 0 && rest[0] == "help":
 		return append(append(before, rest[1:]...), "--help")
@@ -188,7 +178,7 @@ var wordsElsewhere = map[string]string{
 	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": `signal GROUP.CONTAINER KILL" or "sallyport stop GROUP`,
 	"list": "ps", "ls": "ps", "get": "ps", "show": "status GROUP", "inspect": "status GROUP", "describe": "status GROUP",
 	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE",
-	"diff": "plan FILE", "undo": "rollback GROUP", "info": "doctor",
+	"diff": "plan FILE", "undo": "rollback GROUP", "info": "doctor", "stat": "status GROUP", "stats": "ps", "top": "ps",
 }
 
 // checkVerb returns an error for a verb that there is not. A flag that is unknown is left to kong.
@@ -199,39 +189,25 @@ func checkVerb(model *kong.Application, args []string) error {
 	}
 	word := rest[0]
 	var verbs []string
-	meant := ""
 	for _, verb := range model.Children {
 		if verb.Name == word {
 			return nil
 		}
-		if verbs = append(verbs, verb.Name); strings.HasPrefix(verb.Name, word) {
-			meant = "did you mean " + strconv.Quote(verb.Name) + "? "
-		}
+		verbs = append(verbs, verb.Name)
 	}
+	meant := suggestVerb(word, verbs)
 	if same := wordsElsewhere[word]; same != "" {
-		meant = "here it is \"sallyport " + same + "\"; "
-	} else if meant == "" {
-		meant = strings.TrimPrefix(strings.ToLower(spec.DidYouMean(word, verbs))+" ", " ")
+		meant = "here it is \"sallyport " + same + "\";"
 	}
-	return usage(fmt.Errorf("there is no command %q", word), meant+"\"sallyport --help\" lists all commands")
+	return usage(fmt.Errorf("there is no command %q", word), strings.TrimSpace(meant+" \"sallyport --help\" lists all commands"))
 }
 
 // helpFor returns the hint to the help of the verb that the mistake is in.
-func helpFor(err error) string {
-	if verb := verbOf(err); verb != "" {
+func helpFor(verb string) string {
+	if verb != "" {
 		return "run \"sallyport " + verb + " --help\""
 	}
 	return "run \"sallyport --help\""
-}
-
-// verbOf returns the verb that a mistake in the command line is in, or "" if there is none.
-func verbOf(err error) string {
-	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
-		if node := parse.Context.Selected(); node != nil {
-			return node.Name
-		}
-	}
-	return ""
 }
 
 // longVar accepts -var and -var-file with one dash, as other tools for HCL do. It stops at "--" and

@@ -26,12 +26,11 @@ type execVerb struct {
 	Command     []string      `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
 }
 
-// Run exits with the status of the command. A failure of exec itself has a status of its own, so
-// that scripts can distinguish them.
+// Run exits with the status of the command.
 func (v *execVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	status, err := v.exec(ctx, ui, in)
 	if err != nil {
-		return &ownFailure{err}
+		return err
 	}
 	if status != 0 {
 		return exitStatus(status)

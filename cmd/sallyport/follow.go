@@ -13,9 +13,6 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// statusAgain is EX_TEMPFAIL of sysexits.h. The unit starts the command again after it.
-const statusAgain = 75
-
 const (
 	// followStart is how long the first start of a unit waits for its group. A boot waits for the
 	// unit as long.

@@ -150,6 +150,8 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 		}
 		info, err := hostfile.Stat(ctx, arg)
 		switch {
+		case errors.Is(err, fs.ErrNotExist) && arg == "help":
+			return nil, usage(fmt.Errorf("%s: no such file or folder", arg), helpHint)
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, usage(fmt.Errorf("%s: no such file or folder", arg), "")
 		case err != nil:

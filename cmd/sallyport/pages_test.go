@@ -64,7 +64,7 @@ func TestManualPages(t *testing.T) {
 			has("man1/sallyport.1", f.Envs...)
 		}
 	}
-	has("man1/sallyport.1", "Exit status: 0 done", "/etc/sallyport/groups.d/", "/etc/sallyport/sallyport.hcl", "/etc/default/sallyport")
+	has("man1/sallyport.1", "EXIT STATUS", "  1  failed", "any  exec, wait: the status of the program", "/etc/sallyport/groups.d/", "/etc/sallyport/sallyport.hcl", "/etc/default/sallyport")
 	if strings.Contains(page("man5/sallyport.hcl.5"), "..\n") {
 		t.Error("a row of a table ends with two periods")
 	}
@@ -73,6 +73,11 @@ func TestManualPages(t *testing.T) {
 		name := "man1/sallyport-" + verb.Name + ".1"
 		has("man1/sallyport.1", "sallyport-"+verb.Name, verb.Help)
 		has(name, "sallyport "+verb.Name, verb.Help)
+		for line := range strings.Lines(verb.Detail) {
+			if line != "Exit status:\n" {
+				has(name, strings.TrimSpace(line))
+			}
+		}
 		flags(name, append(slices.Clone(verb.Flags), model.Flags...))
 		for _, p := range verb.Positional {
 			has(name, p.Summary(), p.Help)

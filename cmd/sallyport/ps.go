@@ -13,7 +13,6 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
-	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -91,7 +90,7 @@ func (v *psVerb) write(ui *ui, found listing, now time.Time) (err error) {
 		return err
 	}
 	for _, name := range found.unknown {
-		err = exitStatus(ui.fail(noGroup(name, found.all)))
+		err = exitStatus(ui.fail(meantGroup(fmt.Errorf("group %q: %w", name, group.ErrNoGroup), name, found.all)))
 	}
 	return err
 }
@@ -114,19 +113,6 @@ func named(all []group.Status, names []string) (groups []group.Status, unknown [
 		}
 	}
 	return groups, unknown
-}
-
-// noGroup returns the error for a name that no group has.
-func noGroup(name string, all []group.Status) error {
-	var names []string
-	for _, g := range all {
-		names = append(names, g.Name)
-	}
-	err := fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
-	if meant := spec.DidYouMean(name, names); meant != "" {
-		return &hint.Error{Err: err, Hint: strings.ToLower(strings.TrimSpace(meant)) + " " + hintOf(err)}
-	}
-	return err
 }
 
 // mostFiles is how many unused files ps lists. A script can leave thousands in the folder.

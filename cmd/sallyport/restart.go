@@ -4,27 +4,29 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/sallyport/sallyport/shim/api"
 )
 
 type restartVerb struct {
-	Target target `arg:"" name:"group[.container]" help:"The group, or one container of it."`
+	Targets []target `arg:"" name:"group[.container]" help:"Groups, or single containers of them."`
+	ignoreFlag
 	settleFlag
 }
 
+// Run restarts one after the other.
 func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	began := time.Now()
-	client, err := in.client(ctx)
-	if err != nil {
-		return err
-	}
-	progress := ui.wait(forTurn)
-	err = client.Restart(ctx, v.Target.group, v.Target.container, progress.line)
-	if progress.end(); err != nil {
-		return interrupted(ctx, err, "the restart may continue; see \"sallyport ps\"")
-	}
-	if err := v.settle(ctx, ui, client, v.Target.group); err != nil {
-		return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
-	}
-	fmt.Fprintf(ui.out, "%s restarted (%s)\n", v.Target, time.Since(began).Round(time.Millisecond))
-	return nil
+	return each(ctx, in, v.ignoreFlag, v.Targets, func(client *api.Client, t target) error {
+		began := time.Now()
+		progress := ui.wait(forTurn)
+		err := client.Restart(ctx, t.group, t.container, progress.line)
+		if progress.end(); err != nil {
+			return interrupted(ctx, err, "the restart may continue; see \"sallyport ps\"")
+		}
+		if err := v.settle(ctx, ui, client, t.group); err != nil {
+			return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
+		}
+		fmt.Fprintf(ui.out, "%s restarted (%s)\n", t, time.Since(began).Round(time.Millisecond))
+		return nil
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sallyport/sallyport/shim/hint"
@@ -50,8 +51,8 @@ func TestReadStdinWaitsForNothing(t *testing.T) {
 	}
 	defer in.Close()
 	defer out.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&signalled{syscall.SIGINT})
 	if _, err := readStdin(ctx, in); err == nil || err.Error() != "interrupted" {
 		t.Errorf("interrupted: %v", err)
 	}

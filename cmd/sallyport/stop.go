@@ -11,11 +11,12 @@ import (
 
 type stopVerb struct {
 	Groups []string `arg:"" name:"group" help:"The groups. They stay stopped until start, even after a reboot or a new file."`
+	ignoreFlag
 }
 
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.Groups, func(client *api.Client, name string) error {
+	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, name string) error {
 		progress := ui.wait(forTurn)
 		err := client.Stop(ctx, name, progress.line)
 		if progress.end(); err != nil {
@@ -28,12 +29,13 @@ func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 type startVerb struct {
 	Groups []string `arg:"" name:"group" help:"The groups."`
+	ignoreFlag
 	settleFlag
 }
 
 // Run starts one group after the other.
 func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.Groups, func(client *api.Client, group string) error {
+	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, group string) error {
 		began := time.Now()
 		progress := ui.wait(forTurn)
 		err := client.Start(ctx, group, progress.line)
@@ -50,31 +52,3 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 
 // forTurn names the wait of these verbs before the daemon's first line.
 const forTurn = "for the daemon, which makes one change after the other"
-
-// each calls do for one group after the other, if all of them exist.
-func each(ctx context.Context, in *instance, groups []string, do func(client *api.Client, group string) error) error {
-	client, err := in.client(ctx)
-	if err != nil {
-		return err
-	}
-	if err := all(ctx, client, groups); err != nil {
-		return err
-	}
-	for _, group := range groups {
-		if err := do(client, group); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// all returns an error if one of the groups does not exist. So a mistake in the last name does
-// nothing to the first.
-func all(ctx context.Context, client *api.Client, groups []string) error {
-	for _, group := range groups {
-		if _, err := client.Status(ctx, group); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ func TestTalk(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "talk"),
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status, "interrupted": interruptedOnce},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status, "statuses": statusesOf, "interrupted": interruptedOnce},
 		Setup: func(env *testscript.Env) error {
 			// A socket's path must be short, and that of the work folder may be long.
 			run, err := os.MkdirTemp("", "sp")
@@ -122,12 +123,25 @@ func (d *fakeDaemon) Apply(_ context.Context, files []group.Bundle, progress fun
 	return d.record("apply %s", bundlesText(files))
 }
 
+// known returns an error for a group that there is not.
+func (d *fakeDaemon) known(name string) error {
+	_, err := d.Status(name)
+	return err
+}
+
 func (d *fakeDaemon) Remove(_ context.Context, group string, progress func(string)) error {
+	if err := d.known(group); err != nil {
+		return err
+	}
 	progress(group + ": stop web (app)")
 	return d.record("remove %s", group)
 }
 
+// Purge knows the volumes that the removed group old has left.
 func (d *fakeDaemon) Purge(_ context.Context, group string, progress func(string)) error {
+	if err := d.known(group); err != nil && group != "old" {
+		return err
+	}
 	progress(group + ": delete its persistent volumes")
 	return d.record("purge %s", group)
 }
@@ -138,6 +152,9 @@ func (d *fakeDaemon) RemoveFile(_ context.Context, file string, volumes bool, pr
 }
 
 func (d *fakeDaemon) Restart(_ context.Context, group, container string, progress func(string)) error {
+	if err := d.known(group); err != nil {
+		return err
+	}
 	progress(group + ": stop")
 	return d.record("restart %q %q", group, container)
 }
@@ -154,9 +171,11 @@ func (d *fakeDaemon) Rollback(_ context.Context, group string, to int, progress 
 	return &hint.Error{Err: errors.New("group checkout: generation 4 not ready within 1m0s"), Hint: "see its log"}
 }
 
-// Wait knows one job that fails, and one that never ends.
+// Wait knows one job that has ended well, one that fails, and one that never ends.
 func (d *fakeDaemon) Wait(ctx context.Context, name string) (uint32, error) {
 	switch name {
+	case "done":
+		return 0, nil
 	case "sealed":
 		return 3, nil
 	case "checkout":
@@ -175,7 +194,10 @@ func (d *fakeDaemon) Settle(_ context.Context, name string, settle time.Duration
 	return &hint.Error{Err: errors.New("group sealed: web (app) ended with status 3"), Hint: "see its log"}
 }
 
-func (d *fakeDaemon) History(_ context.Context, group string) ([]group.Generation, error) {
+func (d *fakeDaemon) History(_ context.Context, name string) ([]group.Generation, error) {
+	if err := d.known(name); err != nil {
+		return nil, err
+	}
 	return generations, nil
 }
 
@@ -187,11 +209,17 @@ func (d *fakeDaemon) Definition(_ context.Context, name string, number int) (gro
 }
 
 func (d *fakeDaemon) Stop(_ context.Context, group string, progress func(string)) error {
+	if err := d.known(group); err != nil {
+		return err
+	}
 	progress(group + ": stop web (app), grace 10s")
 	return d.record("stop %s", group)
 }
 
 func (d *fakeDaemon) Start(_ context.Context, group string, progress func(string)) error {
+	if err := d.known(group); err != nil {
+		return err
+	}
 	progress(group + ": start web (app)")
 	return d.record("start %s", group)
 }
@@ -280,8 +308,8 @@ func (d *fakeDaemon) events(ctx context.Context, q group.EventQuery, emit func(g
 	return nil
 }
 
-// Exec simulates four programs: one copies its input, one complains, one never ends, and all others
-// print how they were called.
+// Exec simulates some programs: one copies its input, one complains, one never ends, one ends as it
+// is told, and all others print how they were called.
 func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, error) {
 	switch req.Args[0] {
 	case "cat":
@@ -292,6 +320,15 @@ func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, erro
 		return 7, err
 	case "sleep":
 		return 0, fmt.Errorf("\"sleep\" did not end within %s, and was ended: %w", req.Timeout, host.ErrTimedOut)
+	case "exit":
+		switch n, _ := strconv.Atoi(req.Args[1]); req.Args[1] {
+		case "cannot":
+			return 0, fmt.Errorf("exit: %w", host.ErrCannotRun)
+		case "none":
+			return 0, fmt.Errorf("exit: %w", host.ErrNoProgram)
+		default:
+			return uint32(n), nil
+		}
 	}
 	if as := strings.TrimSpace(req.User + " " + strings.Join(req.Env, " ") + " " + req.WorkDir); as != "" {
 		if _, err := fmt.Fprintln(req.Stdout, "as:", as); err != nil {

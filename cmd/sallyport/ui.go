@@ -18,18 +18,6 @@ import (
 // prefix "sallyport:", in lower case and without a period. A terminal gets colours, and lines that
 // fit it. A pipe gets neither, so that each line is whole.
 
-// Exit statuses other than 0, which means done.
-const (
-	statusFailed = 1
-	statusUsage  = 2 // the command line or a file is wrong
-	// The rest are for a verb that otherwise exits with another program's status. A shell, env(1),
-	// timeout(1) and docker run have the same.
-	statusTimeout   = 124 // the time that the verb was given is over
-	statusOwn       = 125 // the verb itself has failed
-	statusCannotRun = 126 // the program can't be run
-	statusNoProgram = 127 // there is no such program
-)
-
 // A ui is a verb's connection to the operator. All text for people and all JSON goes to out and
 // err, which show what a terminal would act on. stdout and stderr are the files below them. They
 // are for the output of containers and for text that holds our own colours.
@@ -101,9 +89,19 @@ func (u *ui) fail(err error) int {
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		return int(status)
 	}
+	if several, ok := errors.AsType[failures](err); ok {
+		status := 0
+		for _, err := range several {
+			status = max(status, u.fail(err))
+		}
+		return status
+	}
 	u.notef("error: %v", err)
 	if hint := hintOf(err); hint != "" {
 		u.notef("hint: %s", hint)
+	}
+	if end, ok := errors.AsType[*signalled](err); ok {
+		return end.status()
 	}
 	if _, ok := errors.AsType[*timedOut](err); ok {
 		return statusTimeout

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,8 @@ func TestFail(t *testing.T) {
 		{"the time is over", &ownFailure{&hint.Error{Err: &timedOut{errors.New("not within 1s")}, Hint: "it continues"}}, 124, "sallyport: error: not within 1s\nsallyport: hint: it continues\n"},
 		{"exec found a program that it can't run", &ownFailure{fmt.Errorf("x: %w", host.ErrCannotRun)}, 126, "sallyport: error: x: the program can't be run\n"},
 		{"exec found no program", &ownFailure{fmt.Errorf("x: %w", host.ErrNoProgram)}, 127, "sallyport: error: x: no such program\n"},
+		{"interrupted", &ownFailure{&hint.Error{Err: &signalled{syscall.SIGTERM}, Hint: "it continues"}}, 143, "sallyport: error: interrupted\nsallyport: hint: it continues\n"},
+		{"several", failures{errors.New("one"), problem, usage(errors.New("which?"), "")}, 2, "sallyport: error: one\nsallyport: error: no image; at all\nsallyport: hint: make images\nsallyport: error: which?\n"},
 		{"status of a command", fmt.Errorf("exec: %w", exitStatus(7)), 7, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

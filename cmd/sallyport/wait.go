@@ -15,12 +15,11 @@ type waitVerb struct {
 	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited). When it is over, wait exits with 124."`
 }
 
-// Run exits with the status of the job's apps. The end of the time and a failure of wait itself
-// have statuses of their own, so that scripts can distinguish them.
+// Run exits with the status of the job's apps. The end of the time has a status of its own.
 func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	status, err := v.wait(ctx, in)
 	if err != nil {
-		return &ownFailure{err}
+		return err
 	}
 	fmt.Fprintf(ui.out, "%s is %s, with status %d\n", v.Group, group.Completed, status)
 	if status != 0 {

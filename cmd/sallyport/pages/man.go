@@ -25,6 +25,7 @@ func program(app *kong.Application, verbs []verb) string {
 		fmt.Fprintf(&b, "**%s-%s**(1)\n:   %s\n\n", app.Name, v.name, plain(v.help))
 	}
 	flagList(&b, verbs[0].flags)
+	details(&b, app.Detail)
 	fmt.Fprint(&b, "# ENVIRONMENT\n")
 	var seen []string
 	for _, v := range verbs {
@@ -62,6 +63,7 @@ func (v verb) page(program string) string {
 		}
 	}
 	flagList(&b, v.flags)
+	details(&b, v.detail)
 	fmt.Fprintf(&b, "# SEE ALSO\n**%[1]s**(1) has the exit status and the environment. **%[1]s-group**(5), **%[1]s.hcl**(5)\n", program)
 	return md(b.String())
 }
@@ -136,6 +138,14 @@ func flagList(b *strings.Builder, flags []flag) {
 			fmt.Fprintf(b, " Environment: %s.", plain(strings.Join(f.envs, ", ")))
 		}
 		fmt.Fprint(b, "\n\n")
+	}
+}
+
+// details writes what help shows in parts: a title with a colon, and below it a block of indented
+// lines.
+func details(b *strings.Builder, text string) {
+	if title, body, ok := strings.Cut(text, ":\n"); ok {
+		fmt.Fprintf(b, "# %s\n%s\n", strings.ToUpper(title), body)
 	}
 }
 

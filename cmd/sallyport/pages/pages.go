@@ -49,6 +49,7 @@ func Write(dir string, files map[string]string) error {
 // before a verb.
 type verb struct {
 	name, help string
+	detail     string // parts of help behind the first one
 	group      string // title of the group in the program's help
 	args       []arg
 	flags      []flag
@@ -84,7 +85,7 @@ func verbsOf(app *kong.Application) []verb {
 		if node.Hidden {
 			continue
 		}
-		v := verb{name: node.Name, help: node.Help, flags: append(flagsOf(node), common...)}
+		v := verb{name: node.Name, help: node.Help, detail: node.Detail, flags: append(flagsOf(node), common...)}
 		if group := node.ClosestGroup(); group != nil {
 			v.group = strings.TrimSuffix(group.Title, ":")
 		}
