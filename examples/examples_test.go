@@ -52,7 +52,7 @@ func parseBytes(t *testing.T, path string, b []byte, vars map[string]string) []s
 	})
 	if len(diags) > 0 {
 		var out strings.Builder
-		if err := spec.WriteDiagnostics(&out, map[string][]byte{path: b}, diags, false); err != nil {
+		if err := spec.WriteDiagnostics(&out, map[string][]byte{path: b}, diags, 0, false); err != nil {
 			t.Fatal(err)
 		}
 		t.Fatalf("%s:\n%s", path, out.String())

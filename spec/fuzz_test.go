@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("incomplete diagnostic: %#v", d)
 			}
 		}
-		if err := WriteDiagnostics(io.Discard, map[string][]byte{src.Name: src.Bytes}, diags, true); err != nil {
+		if err := WriteDiagnostics(io.Discard, map[string][]byte{src.Name: src.Bytes}, diags, 0, true); err != nil {
 			t.Error(err)
 		}
 		again, diagsAgain := parse(src, nil)

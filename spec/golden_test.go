@@ -86,7 +86,7 @@ func glob(t testing.TB, pattern string) []string {
 func printed(t testing.TB, src Source, diags hcl.Diagnostics) string {
 	t.Helper()
 	var text bytes.Buffer
-	if err := WriteDiagnostics(&text, map[string][]byte{src.Name: src.Bytes}, diags, false); err != nil {
+	if err := WriteDiagnostics(&text, map[string][]byte{src.Name: src.Bytes}, diags, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	return text.String()

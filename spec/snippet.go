@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	snippetWidth = 140       // how many characters of a source line are shown
+	snippetWidth = 140       // how many characters of a source line are shown at most
+	leastSnippet = 20        // and at least
 	snippetBytes = 256 << 10 // of a file. A longer one has one mistake, which is in its first line
 )
 
@@ -62,8 +63,8 @@ func quoteAll(labels []string) []string {
 }
 
 // cutLine splits a source line at the range. It replaces control characters, and shortens very long
-// lines.
-func cutLine(line string, at hcl.Range) (before, marked, after string) {
+// lines to so many characters and a mark on each side.
+func cutLine(line string, at hcl.Range, most int) (before, marked, after string) {
 	runes := []rune(line)
 	start := min(max(at.Start.Column-1, 0), len(runes))
 	end := start
@@ -73,13 +74,13 @@ func cutLine(line string, at hcl.Range) (before, marked, after string) {
 	case at.End.Line == at.Start.Line:
 		end = min(max(at.End.Column-1, start), len(runes))
 	}
-	if from := start - snippetWidth/2; len(runes) > snippetWidth && from > 0 {
+	if from := start - most/2; len(runes) > most && from > 0 {
 		runes = append([]rune("…"), runes[from:]...)
 		start, end = start-from+1, end-from+1
 	}
-	if len(runes) > snippetWidth {
-		runes = append(runes[:snippetWidth:snippetWidth], '…')
-		end = min(end, snippetWidth)
+	if len(runes) > most {
+		runes = append(runes[:most:most], '…')
+		end = min(end, most)
 	}
 	return printable(string(runes[:start])), printable(string(runes[start:end])), printable(string(runes[end:]))
 }

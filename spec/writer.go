@@ -4,20 +4,21 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
 
-const detailWidth = 96 // columns of a wrapped detail
+const detailWidth = 96 // columns of a wrapped detail, at most
 
 // WriteDiagnostics prints diagnostics for a person: file, line, column, snippet, detail. files maps
-// each [Source].Name to its bytes.
+// each [Source].Name to its bytes. Lines fit a screen of so many columns, where 0 means any number.
 //
 // hcl.NewDiagnosticTextWriter is not used. It prints no columns, marks the place by colour alone,
 // and reads the file again for each diagnostic.
-func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostics, color bool) error {
-	p := printer{color: color, files: map[string]*sourceFile{}}
+func WriteDiagnostics(w io.Writer, files map[string][]byte, diags hcl.Diagnostics, width int, color bool) error {
+	p := printer{width: width, color: color, files: map[string]*sourceFile{}}
 	for name, src := range files {
 		p.files[name] = newSourceFile(name, src)
 	}
@@ -57,6 +58,7 @@ func OneLine(diags hcl.Diagnostics) string {
 
 type printer struct {
 	out   bytes.Buffer
+	width int
 	color bool
 	files map[string]*sourceFile
 }
@@ -72,7 +74,7 @@ func (p *printer) write(d *hcl.Diagnostic) {
 	}
 	if d.Detail != "" {
 		for line := range strings.SplitSeq(d.Detail, "\n") {
-			p.out.WriteString(wrap(printable(line), detailWidth))
+			p.out.WriteString(wrap(printable(line), p.most(detailWidth)))
 		}
 	}
 	p.out.WriteByte('\n')
@@ -80,22 +82,22 @@ func (p *printer) write(d *hcl.Diagnostic) {
 
 // place prints the place, the source line, and a mark below it.
 func (p *printer) place(at hcl.Range, paint string) {
-	fmt.Fprintf(&p.out, "  %s:%d:%d", printable(at.Filename), at.Start.Line, at.Start.Column)
+	place := fmt.Sprintf("%s:%d:%d", printable(at.Filename), at.Start.Line, at.Start.Column)
 	file := p.files[at.Filename]
 	if file == nil {
-		p.out.WriteString("\n")
+		p.out.WriteString(wrap(place, p.most(math.MaxInt)))
 		return
 	}
 	if in := file.enclosing(at.Start); in != "" {
-		p.out.WriteString(", in " + printable(in))
+		place += ", in " + printable(in)
 	}
-	p.out.WriteString("\n")
+	p.out.WriteString(wrap(place, p.most(math.MaxInt)))
 	line, ok := file.line(at.Start.Line)
 	if !ok {
 		return
 	}
-	before, marked, after := cutLine(line, at)
 	gutter := fmt.Sprintf("%6d | ", at.Start.Line)
+	before, marked, after := cutLine(line, at, min(snippetWidth, max(leastSnippet, p.most(math.MaxInt)-len(gutter)-2)))
 	fmt.Fprintf(&p.out, "%s%s%s%s\n", gutter, before, p.painted(paint, marked), after)
 	fmt.Fprintf(&p.out, "%*s%s%s\n", len(gutter)-1, "| ", blank(before), p.painted(paint, strings.Repeat("^", max(1, len([]rune(marked))))))
 }
@@ -105,6 +107,14 @@ func (p *printer) painted(paint, s string) string {
 		return s
 	}
 	return paint + s + "\x1b[0m"
+}
+
+// most returns a number of columns, or that of the screen if it is less.
+func (p *printer) most(columns int) int {
+	if p.width > 0 {
+		return min(p.width, columns)
+	}
+	return columns
 }
 
 // wrap breaks a line between words. The following lines are indented like the first.

@@ -34,13 +34,37 @@ func TestWriteDiagnostics(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got bytes.Buffer
-			if err := WriteDiagnostics(&got, files, hcl.Diagnostics{&tt.diag}, tt.color); err != nil {
+			if err := WriteDiagnostics(&got, files, hcl.Diagnostics{&tt.diag}, 0, tt.color); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, got.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestWriteDiagnosticsOnAScreen(t *testing.T) {
+	line := strings.Repeat("x", 30) + " = bad, " + strings.Repeat("y", 30)
+	d := hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Bad", Subject: at("folder/with a/long/name/of/a.hcl", 1, 34, 37),
+		Detail: "Do better, and do it soon enough.",
+	}
+	var got bytes.Buffer
+	if err := WriteDiagnostics(&got, map[string][]byte{d.Subject.Filename: []byte(line)}, hcl.Diagnostics{&d}, 31, false); err != nil {
+		t.Fatal(err)
+	}
+	want := `Error: Bad
+  folder/with
+  a/long/name/of/a.hcl:1:34
+     1 | …xxxxxxx = bad, yyyy…
+      |            ^^^
+  Do better, and do it soon
+  enough.
+
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -51,7 +75,7 @@ var errFull = errors.New("disk full")
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWriteDiagnosticsReportsWriteErrors(t *testing.T) {
-	if err := WriteDiagnostics(full{}, nil, nil, false); !errors.Is(err, errFull) {
+	if err := WriteDiagnostics(full{}, nil, nil, 0, false); !errors.Is(err, errFull) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -17,7 +17,7 @@ type applyVerb struct {
 // Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
 // plan verb shows the changes beforehand.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	began := time.Now()
+	began := ui.now()
 	r, err := v.read(ctx, ui, mostMistakes)
 	if err != nil {
 		return err
@@ -49,16 +49,16 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
-	took := time.Since(began).Round(time.Millisecond)
+	took := ui.now().Sub(began).Round(time.Millisecond)
 	for _, g := range applied(previews, groups) {
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
 		if g.State == group.Stopped {
-			fmt.Fprintln(ui.out, ui.again.text(fmt.Sprintf("%s stays stopped; run it with \"sallyport start %s\"", g.Name, g.Name)))
+			ui.sayf("%s stays stopped; run it with \"sallyport start %s\"", g.Name, g.Name)
 			continue
 		}
-		fmt.Fprintf(ui.out, "%s is %s (%s, %s)\n", g.Name, g.State, plural(len(g.Containers), "container"), took)
+		ui.sayf("%s is %s (%s, %s)", g.Name, g.State, plural(len(g.Containers), "container"), took)
 		noteTrial(ui, g)
 	}
 	return nil

@@ -58,15 +58,12 @@ func newParser(c *cli, options ...kong.Option) *kong.Kong {
 	parser := kong.Must(c, append(options,
 		kong.Name("sallyport"),
 		kong.Description(about),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoAppDescFormat: true, WrapUpperBound: 110}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "groups", Title: "Groups:"},
 			{Key: "offline", Title: "Files:"},
 			{Key: "host", Title: "Host:"},
 			{Key: "instance", Title: "Instance:"},
 		}),
-		// The description has the defaults and the environment variables.
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 	)...)
 	describeStatuses(parser.Model)
 	return parser
@@ -109,7 +106,8 @@ func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, 
 		args, helpTo, helpStatus = []string{"--help"}, ui.stderr, statusUsage
 	}
 	parser := newParser(c,
-		kong.Writers(helpTo, ui.stderr),              // for help, which wraps at the width of a terminal
+		kong.Writers(helpTo, ui.stderr),
+		kong.Help(helpOn(screenOf(helpTo, ui.environ))),
 		kong.Exit(func(int) { os.Exit(helpStatus) }), // called after help only
 		kong.Bind(ui, &c.Instance),
 		kong.BindTo(ctx, (*context.Context)(nil)),

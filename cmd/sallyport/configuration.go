@@ -75,7 +75,7 @@ func (c *configuration) mustHold(ui *ui) error {
 	if c.err != nil {
 		return usage(c.err, "")
 	}
-	if err := spec.WriteDiagnostics(ui.stderr, map[string][]byte{c.path: c.src}, c.diags, ui.color); err != nil {
+	if err := ui.diagnostics(map[string][]byte{c.path: c.src}, c.diags); err != nil {
 		return err
 	}
 	if c.diags.HasErrors() {

@@ -36,7 +36,7 @@ func (v *denialsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return writeRefusalLines(ui.out, sums.sorted())
 	}
-	return writeRefusals(ui.out, sums.sorted(), time.Now())
+	return writeRefusals(ui.out, sums.sorted(), ui.now())
 }
 
 // A refusal is the sum of one container's denials at one destination. If Others is not zero, it is
@@ -82,7 +82,10 @@ func (r refusals) sorted() []*refusal {
 }
 
 func writeRefusals(w io.Writer, sums []*refusal, now time.Time) error {
-	t := table{header: []string{"LAST", "GROUP", "CONTAINER", "PROTOCOL", "DESTINATION", "PACKETS"}}
+	t := table{
+		header: []string{"LAST", "GROUP", "CONTAINER", "PROTOCOL", "DESTINATION", "PACKETS"},
+		least:  []string{"PROTOCOL", "PACKETS", "LAST", "GROUP"},
+	}
 	for _, s := range sums {
 		to := ""
 		switch {

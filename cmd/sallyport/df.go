@@ -84,7 +84,10 @@ func writeUsage(w io.Writer, u host.Usage, group string, retype func(string) str
 }
 
 func usedOfDisks(u host.Usage) table {
-	t := table{header: []string{"DISK", "SIZE", "FREE", "SALLYPORT"}}
+	t := table{
+		header: []string{"DISK", "SIZE", "FREE", "SALLYPORT"},
+		cut:    map[string]cutter{"DISK": cutHead},
+	}
 	for _, d := range u.Disks {
 		t.add(d.Path, bytesText(d.Size), bytesText(d.Free), bytesText(d.Taken))
 	}
@@ -187,7 +190,10 @@ func sums(all []host.Consumer, nameOf func(host.Consumer) string) map[string]*su
 }
 
 func usedByGroups(u host.Usage, retype func(string) string) table {
-	t := table{header: []string{"GROUP", "TOTAL", "LAYERS", "OUTPUT", "VOLUMES", "MEMORY"}}
+	t := table{
+		header: []string{"GROUP", "TOTAL", "LAYERS", "OUTPUT", "VOLUMES", "MEMORY"},
+		least:  []string{"MEMORY", "LAYERS", "OUTPUT", "VOLUMES"},
+	}
 	groups := sums(u.Consumers, func(c host.Consumer) string { return c.Group })
 	for _, name := range largestFirst(groups, func(s *sum) uint64 { return s.total.bytes }) {
 		s := groups[name]
@@ -203,7 +209,11 @@ func usedByGroups(u host.Usage, retype func(string) string) table {
 }
 
 func usedByContainers(u host.Usage) table {
-	t := table{header: []string{"CONTAINER", "TOTAL", "LAYER", "OUTPUT", "IMAGE"}}
+	t := table{
+		header: []string{"CONTAINER", "TOTAL", "LAYER", "OUTPUT", "IMAGE"},
+		least:  []string{"LAYER", "OUTPUT", "IMAGE"},
+		cut:    map[string]cutter{"IMAGE": cutHead},
+	}
 	containers := sums(u.Consumers, func(c host.Consumer) string {
 		if c.Kind == host.OutputConsumer && c.Container == "" {
 			return "(" + removedOutput + ")"
@@ -218,7 +228,10 @@ func usedByContainers(u host.Usage) table {
 }
 
 func usedByVolumes(u host.Usage) table {
-	t := table{header: []string{"VOLUME", "SIZE", "FILES", "KIND"}}
+	t := table{
+		header: []string{"VOLUME", "SIZE", "FILES", "KIND"},
+		least:  []string{"FILES", "KIND"},
+	}
 	for _, c := range u.Consumers {
 		kind := map[host.ConsumerKind]string{host.VolumeConsumer: "persistent", host.MemoryConsumer: "memory"}[c.Kind]
 		if kind == "" {
@@ -241,7 +254,11 @@ func imageName(images host.Images, digest string) string {
 }
 
 func usedByImages(images host.Images) table {
-	t := table{header: []string{"IMAGE", "OWN", "SHARED", "GROUPS"}}
+	t := table{
+		header: []string{"IMAGE", "OWN", "SHARED", "GROUPS"},
+		least:  []string{"SHARED", "GROUPS"},
+		cut:    map[string]cutter{"IMAGE": cutHead, "GROUPS": cutItems},
+	}
 	for _, i := range images.All {
 		r := t.add(imageName(images, i.Digest), bytesText(i.Own), bytesText(i.Common), strings.Join(i.Groups, ","))
 		if i.Removable() && len(i.Names) > 0 && images.Remove != "" {

@@ -63,15 +63,23 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance, command *kon
 }
 
 func writeResult(w io.Writer, r result) {
+	p := newPage(w)
+	line := func(s style, word, name, text string) {
+		p.paint(s, word)
+		name = fmt.Sprintf("%*s%-16s ", 6-len(word), "", name)
+		io.WriteString(p, name)
+		p.end(len(word)+len(name), text)
+	}
 	switch {
 	case r.Note:
-		fmt.Fprintf(w, "note  %-16s %s\n", r.Name, joinLines(r.Found))
+		line(yellow, "note", r.Name, r.Found)
 	case r.OK:
-		fmt.Fprintf(w, "ok    %-16s %s\n", r.Name, r.Found)
+		line(green, "ok", r.Name, r.Found)
 	default:
-		fmt.Fprintf(w, "FAIL  %-16s %s\n", r.Name, joinLines(r.Error))
+		line(red, "FAIL", r.Name, r.Error)
 	}
 	if r.Hint != "" {
-		fmt.Fprintf(w, "      %-16s -> %s\n", "", r.Hint)
+		line(plain, "", "", "-> "+r.Hint)
 	}
+	_ = p.print()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,7 +47,7 @@ func tailOf(asked *lineCount, follow bool) int {
 
 // printEvents prints a line for each event.
 func printEvents(ctx context.Context, client *api.Client, q group.EventQuery, w io.Writer, asJSON bool) error {
-	out := bufio.NewWriter(w)
+	out := newPage(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	err := client.Events(ctx, q, func(e group.Event) error {
@@ -59,17 +58,23 @@ func printEvents(ctx context.Context, client *api.Client, q group.EventQuery, w 
 		} else {
 			writeEvent(out, e)
 		}
-		if q.Follow {
-			return out.Flush() // the next event may come much later
+		if q.Follow || out.text.Len() > 64<<10 { // the next event may come much later
+			return out.print()
 		}
 		return nil
 	})
-	return errors.Join(err, out.Flush())
+	return errors.Join(err, out.print())
 }
 
 // writeEvent prints an event in columns. Their width is fixed, because later events are not known
-// yet. Most names fit. The writer keeps the error.
-func writeEvent(w io.Writer, e group.Event) {
-	who := target{e.Group, e.Container}
-	fmt.Fprintf(w, "%s  %-9s  %-20s  %s\n", e.Time.Local().Format(time.DateTime), e.Kind, orDash(who.String()), joinLines(e.Text))
+// yet. Most names fit. A narrow screen has no room for columns.
+func writeEvent(p *page, e group.Event) {
+	who := orDash(target{e.Group, e.Container}.String())
+	head := fmt.Sprintf("%s  %-9s  %-20s  ", e.Time.Local().Format(time.DateTime), e.Kind, who)
+	if p.width > 0 && p.width-len(head) < leastText {
+		p.end(narrowIndent, fmt.Sprintf("%s %s %s: %s", e.Time.Local().Format("01-02 15:04:05"), e.Kind, who, e.Text))
+		return
+	}
+	io.WriteString(p, head)
+	p.end(textWidth(head), e.Text)
 }

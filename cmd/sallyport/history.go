@@ -42,7 +42,19 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]group.Generation{}, all...))
 	}
-	return writeHistory(ui.out, all, time.Now())
+	return writeHistory(ui.out, all, ui.now())
+}
+
+func outcomeStyle(outcome string) style {
+	switch group.Outcome(outcome) {
+	case group.Proved:
+		return green
+	case group.OnTrial:
+		return yellow
+	case group.NotReady, group.TakenBack:
+		return red
+	}
+	return plain
 }
 
 // movedImages returns a line for each image reference whose digest differs from the generation
@@ -58,7 +70,12 @@ func movedImages(now, before group.ImageDigests) (lines []string) {
 
 // writeHistory lists the generations, newest first. The newest is the current definition.
 func writeHistory(w io.Writer, all []group.Generation, now time.Time) error {
-	t := table{header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"}}
+	t := table{
+		header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"},
+		least:  []string{"FILE", "KEPT", "DIGEST", "BY"},
+		cut:    map[string]cutter{"FILE": cutTail},
+		styles: map[string]func(string) style{"OUTCOME": outcomeStyle},
+	}
 	for i, g := range all {
 		kept := "no"
 		if g.Kept {

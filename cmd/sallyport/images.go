@@ -41,7 +41,11 @@ func (v *imagesVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func writeImages(w io.Writer, found host.Images) error {
-	t := table{header: []string{"IMAGE", "DIGEST", "SIZE", "OWN", "UNUSED SINCE", "GROUPS"}}
+	t := table{
+		header: []string{"IMAGE", "DIGEST", "SIZE", "OWN", "UNUSED SINCE", "GROUPS"},
+		least:  []string{"OWN", "UNUSED SINCE", "GROUPS", "DIGEST"},
+		cut:    map[string]cutter{"IMAGE": cutHead, "GROUPS": cutItems},
+	}
 	for _, i := range found.All {
 		since := ""
 		if !i.Unused.IsZero() {
@@ -67,7 +71,7 @@ func (v *imagesVerb) prune(ctx context.Context, ui *ui, client *api.Client) erro
 		removals = append(removals, r)
 		freed += r.Frees
 		if !v.JSON {
-			fmt.Fprintf(ui.out, "%s %s\n", done, removalText(r))
+			ui.sayf("%s %s", done, removalText(r))
 		}
 	})
 	if v.JSON {
@@ -77,7 +81,7 @@ func (v *imagesVerb) prune(ctx context.Context, ui *ui, client *api.Client) erro
 		return err
 	}
 	if err == nil {
-		fmt.Fprintf(ui.out, "%s %s, which frees %s\n", done, plural(len(removals), "image"), bytesText(freed))
+		ui.sayf("%s %s, which frees %s", done, plural(len(removals), "image"), bytesText(freed))
 	}
 	return err
 }

@@ -29,7 +29,7 @@ type logsVerb struct {
 }
 
 func (v *logsVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	requests, err := v.requests(time.Now())
+	requests, err := v.requests(ui.now())
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,11 @@ func (v *logsVerb) listRemoved(ctx context.Context, ui *ui, client *api.Client) 
 	if v.JSON {
 		return ui.json(append([]api.RemovedOutput{}, all...))
 	}
-	t := table{header: []string{"GROUP", "REMOVED", "CONTAINERS", "ON DISK"}}
+	t := table{
+		header: []string{"GROUP", "REMOVED", "CONTAINERS", "ON DISK"},
+		least:  []string{"CONTAINERS"},
+		cut:    map[string]cutter{"CONTAINERS": cutItems},
+	}
 	for _, o := range all {
 		t.add(o.Group, o.At.Local().Format(time.DateTime), strings.Join(o.Containers, ","), units.BytesSize(float64(o.Size)))
 	}

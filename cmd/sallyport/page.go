@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A page collects a text for people, to print it at once. What is written to it is shown as by a
-// [visibleWriter]. Only its own methods add colours, so no value can.
+// A page collects a text for people, to print it at once. It is empty again then. What is written
+// to it is shown as by a [visibleWriter]. Only its own methods add colours, so no value can.
 type page struct {
 	*visibleWriter
 	text bytes.Buffer
@@ -38,7 +38,7 @@ func (p *page) print() error {
 		v.shown().flush()
 		to = v.shown().w
 	}
-	_, err := to.Write(p.text.Bytes())
+	_, err := p.text.WriteTo(to)
 	return err
 }
 
@@ -58,15 +58,24 @@ func (p *page) paint(s style, text string) {
 // leastText is how many columns a text needs beside what stands before it.
 const leastText = 24
 
+const narrowIndent = 4
+
 // end ends a line with a text, which goes on in further lines where it does not fit. They have an
-// indent of so many columns, or of four where too little room would be left.
+// indent of so many columns, or a small one where too little room would be left.
 func (p *page) end(indent int, text string) {
 	p.flush()
-	line := p.text.Bytes()[bytes.LastIndexByte(p.text.Bytes(), '\n')+1:]
 	if p.width-indent < leastText {
-		indent = 4
+		indent = narrowIndent
 	}
-	lines := wrap(visible(joinLines(text)), p.width-textWidth(string(line)), p.width-indent)
+	text = visible(joinLines(text))
+	before := textWidth(string(p.text.Bytes()[bytes.LastIndexByte(p.text.Bytes(), '\n')+1:]))
+	lines := wrap(text, p.width-before, p.width-indent)
+	if p.width > 0 && before > narrowIndent && before+textWidth(lines[0]) > p.width {
+		// Its first word is too long to stand there.
+		indent = narrowIndent
+		p.text.Truncate(len(bytes.TrimRight(p.text.Bytes(), " ")))
+		lines = append([]string{""}, wrap(strings.TrimLeft(text, " "), p.width-indent, p.width-indent)...)
+	}
 	p.text.WriteString(strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n")
 }
 

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -52,39 +52,42 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 // writePreviews prints the steps of each group, and separately what they open, close or leave
 // unsafe.
 func writePreviews(ui *ui, previews []group.Preview) error {
-	var out bytes.Buffer
+	out := newPage(ui.out)
+	line := func(head, text string) {
+		io.WriteString(out, head)
+		out.end(max(2, len(head)), text)
+	}
 	for _, p := range previews {
 		switch {
 		case p.Error != "":
-			fmt.Fprintf(&out, "%s: the plan may be incomplete: %s\n", p.Group, joinLines(p.Error))
+			line("", fmt.Sprintf("%s: the plan may be incomplete: %s", p.Group, p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
-			fmt.Fprintf(&out, "%s: nothing to do: %s\n", p.Group, ui.again.text(joinLines(p.Ended)))
+			line("", fmt.Sprintf("%s: nothing to do: %s", p.Group, ui.again.text(p.Ended)))
 		case len(p.Steps)+len(p.Changes)+len(p.Opens)+len(p.Closes) == 0:
-			fmt.Fprintf(&out, "%s: nothing to do\n", p.Group)
+			line("", p.Group+": nothing to do")
 		default:
-			fmt.Fprintf(&out, "%s: %s\n", p.Group, plural(len(p.Steps), "step"))
+			line("", fmt.Sprintf("%s: %s", p.Group, plural(len(p.Steps), "step")))
 		}
 		for _, step := range p.Steps {
-			fmt.Fprintf(&out, "    %s\n", step)
+			line("    ", step)
 		}
-		for _, line := range p.Replaces {
-			fmt.Fprintf(&out, "  ~ replaces %s\n", line)
+		for _, replaced := range p.Replaces {
+			line("  ~ replaces ", replaced)
 		}
-		for _, line := range p.Changes {
-			fmt.Fprintf(&out, "  ~ changes  %s\n", line)
+		for _, changed := range p.Changes {
+			line("  ~ changes  ", changed)
 		}
 		for _, opens := range p.Opens {
-			fmt.Fprintf(&out, "  + opens   %s\n", opens)
+			line("  + opens   ", opens)
 		}
 		for _, closes := range p.Closes {
-			fmt.Fprintf(&out, "  - closes  %s\n", closes)
+			line("  - closes  ", closes)
 		}
 		for _, text := range p.Unsafe {
 			if text = "unsafe: " + text; !slices.Contains(p.Opens, text) {
-				fmt.Fprintf(&out, "  ! stays   %s\n", text)
+				line("  ! stays   ", text)
 			}
 		}
 	}
-	_, err := ui.out.Write(out.Bytes())
-	return err
+	return out.print()
 }

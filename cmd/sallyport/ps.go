@@ -145,7 +145,7 @@ func (u *ui) retype(groups []group.Status) {
 func writeGroups(w io.Writer, groups []group.Status, now time.Time) error {
 	t := table{
 		header: []string{"GROUP", "STATE", "EGRESS", "CONTAINERS", "ADDRESS", "FOR", "PORTS"},
-		least:  []string{"ADDRESS", "EGRESS", "CONTAINERS", "PORTS", "FOR"},
+		least:  []string{"ADDRESS", "EGRESS", "CONTAINERS", "FOR", "PORTS"},
 		cut:    map[string]cutter{"PORTS": cutItems},
 		styles: map[string]func(string) style{"STATE": stateStyle},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -17,7 +16,7 @@ type restartVerb struct {
 // Run restarts one after the other.
 func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.ignoreFlag, v.Targets, func(client *api.Client, t target) error {
-		began := time.Now()
+		began := ui.now()
 		progress := ui.wait(forTurn)
 		err := client.Restart(ctx, t.group, t.container, progress.line)
 		if progress.end(); err != nil {
@@ -26,7 +25,7 @@ func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if err := v.settle(ctx, ui, client, t.group); err != nil {
 			return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
 		}
-		fmt.Fprintf(ui.out, "%s restarted (%s)\n", t, time.Since(began).Round(time.Millisecond))
+		ui.sayf("%s restarted (%s)", t, ui.now().Sub(began).Round(time.Millisecond))
 		return nil
 	})
 }

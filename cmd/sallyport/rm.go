@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,7 +39,7 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			return interrupted(ctx, err, "the removal continues; see \"sallyport ps\"")
 		}
 		for _, name := range groups {
-			fmt.Fprintf(ui.out, "%s is %s\n", name, group.Gone)
+			ui.sayf("%s is %s", name, group.Gone)
 		}
 		return nil
 	})

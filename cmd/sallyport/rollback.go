@@ -16,7 +16,7 @@ type rollbackVerb struct {
 
 // Run goes back and prints the file of the generation, which is then the installed one.
 func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	began := time.Now()
+	began := ui.now()
 	client, err := in.client(ctx)
 	if err != nil {
 		return err
@@ -37,16 +37,16 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
-	took := time.Since(began).Round(time.Millisecond)
+	took := ui.now().Sub(began).Round(time.Millisecond)
 	for _, g := range groups {
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
 		}
 		if len(before) == 1 && before[0].Generation == g.Generation {
-			fmt.Fprintf(ui.out, "%s stays %s with generation %d\n", g.Name, g.State, g.Generation)
+			ui.sayf("%s stays %s with generation %d", g.Name, g.State, g.Generation)
 			continue
 		}
-		fmt.Fprintf(ui.out, "%s is %s again with the earlier %s (generation %d, %s)\n", g.Name, g.State, g.File, g.Generation, took)
+		ui.sayf("%s is %s again with the earlier %s (generation %d, %s)", g.Name, g.State, g.File, g.Generation, took)
 		noteTrial(ui, g)
 	}
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -47,7 +46,7 @@ func (v *signalVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(sent)
 	}
-	fmt.Fprintf(ui.out, "%s sent to %s.%s\n", sent.Signal, sent.Group, sent.Container)
+	ui.sayf("%s sent to %s.%s", sent.Signal, sent.Group, sent.Container)
 	switch {
 	case sent.Dropped:
 		ui.notef("its program has no handler for %s, so the kernel drops it: it is process 1 of its container", sent.Signal)

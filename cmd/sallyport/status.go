@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -40,7 +39,7 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return ui.json(g)
 	}
 	ui.retype(groups)
-	if err := writeGroup(ui.out, groups[0], time.Now()); err != nil {
+	if err := writeGroup(ui.out, groups[0], ui.now()); err != nil {
 		return err
 	}
 	warnOfDisks(ctx, ui, client)
@@ -48,14 +47,17 @@ func (v *statusVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func writeGroup(w io.Writer, g group.Status, now time.Time) error {
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s is %s", g.Name, g.State)
+	out := newPage(w)
+	fmt.Fprintf(out, "%s is ", g.Name)
+	out.paint(stateStyle(string(g.State)), string(g.State))
 	if d := age(now, g.Since); d != "" {
-		fmt.Fprintf(&out, ", for %s", d)
+		fmt.Fprintf(out, ", for %s", d)
 	}
-	fmt.Fprintln(&out)
+	fmt.Fprintln(out)
 	fact := func(name, format string, args ...any) {
-		fmt.Fprintf(&out, "  %-11s %s\n", name, joinLines(fmt.Sprintf(format, args...)))
+		name = fmt.Sprintf("  %-11s ", name)
+		out.paint(factStyles[strings.TrimSpace(name)], name)
+		out.end(len(name), fmt.Sprintf(format, args...))
 	}
 	for _, line := range problem(g) {
 		name, text, _ := strings.Cut(line, ": ")
@@ -88,17 +90,25 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	for _, line := range counterLines(g.Egress, g.Counters) {
 		fact("packets", "%s", line)
 	}
-	fmt.Fprintln(&out)
+	fmt.Fprintln(out)
 	t := containerTable(g, now)
-	if err := t.writeTo(&out); err != nil {
+	if err := t.writeTo(out); err != nil {
 		return err
 	}
-	_, err := w.Write(out.Bytes())
-	return err
+	return out.print()
 }
 
+// factStyles are those of the facts that an operator has to notice.
+var factStyles = map[string]style{"error": red, "unsafe": yellow}
+
 func containerTable(g group.Status, now time.Time) table {
-	t := table{indent: "  ", header: []string{"CONTAINER", "ROLE", "TASK", "READY", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"}}
+	t := table{
+		indent: "  ",
+		header: []string{"CONTAINER", "ROLE", "TASK", "READY", "PID", "UP", "RESTARTS", "LAST EXIT", "IMAGE"},
+		least:  []string{"PID", "IMAGE", "ROLE", "UP", "RESTARTS", "READY"},
+		cut:    map[string]cutter{"IMAGE": cutHead},
+		styles: map[string]func(string) style{"TASK": taskStyle, "READY": readyStyle},
+	}
 	for _, c := range g.Containers {
 		var ready, pid, up, exit string
 		if c.PID != 0 {
@@ -117,6 +127,23 @@ func containerTable(g group.Status, now time.Time) table {
 		r.notes = containerNotes(c, cmp.Or(g.Error, g.Waiting), now)
 	}
 	return t
+}
+
+func taskStyle(state string) style {
+	switch host.TaskState(state) {
+	case host.TaskRunning:
+		return green
+	case host.TaskUnknown:
+		return yellow
+	}
+	return plain
+}
+
+func readyStyle(ready string) style {
+	if ready == "no" {
+		return yellow
+	}
+	return plain
 }
 
 // containerNotes returns the lines below a container's row: what it waits for, and how it fails. If

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -22,7 +21,7 @@ func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
-		fmt.Fprintf(ui.out, "%s is %s\n", name, group.Stopped)
+		ui.sayf("%s is %s", name, group.Stopped)
 		return nil
 	})
 }
@@ -36,7 +35,7 @@ type startVerb struct {
 // Run starts one group after the other.
 func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, group string) error {
-		began := time.Now()
+		began := ui.now()
 		progress := ui.wait(forTurn)
 		err := client.Start(ctx, group, progress.line)
 		if progress.end(); err != nil {
@@ -45,7 +44,7 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		if err := v.settle(ctx, ui, client, group); err != nil {
 			return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
 		}
-		fmt.Fprintf(ui.out, "%s started (%s)\n", group, time.Since(began).Round(time.Millisecond))
+		ui.sayf("%s started (%s)", group, ui.now().Sub(began).Round(time.Millisecond))
 		return nil
 	})
 }

@@ -43,23 +43,7 @@ func TestTalk(t *testing.T) {
 }
 
 func serve(env *testscript.Env, socket, calls string) error {
-	d := &fakeDaemon{calls: calls}
-	server, err := api.NewServer(api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
-		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
-			if req.Container == "gone" {
-				return false, &hint.Error{Err: errors.New("container checkout.gone doesn't run"), Hint: "see why"}
-			}
-			return req.Signal == 10, d.record("signal %s.%s %d by %v", req.Group, req.Container, req.Signal, req.Caller.Known)
-		},
-		Usage:  func(context.Context) host.Usage { return sampleUsage() },
-		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
-		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
-			each(host.ImageRemoval{Names: []string{"oci-archive:/a b.tar", "old@sha256:2"}, Digest: "sha256:2", Frees: 90 * mebibyte, Why: "no group uses it"})
-			if req.ByHand {
-				each(host.ImageRemoval{Digest: "sha256:3", Frees: mebibyte, Why: "no group uses it"})
-			}
-			return nil
-		}})
+	server, err := api.NewServer(sampleDaemon(calls))
 	if err != nil {
 		return err
 	}
@@ -77,6 +61,34 @@ func serve(env *testscript.Env, socket, calls string) error {
 		}
 	})
 	return nil
+}
+
+// serveSample serves the control socket of such a daemon of its own, which the test's commands find
+// by the environment.
+func serveSample(t *testing.T) {
+	t.Helper()
+	t.Setenv("SALLYPORT_RUN_DIR", filepath.Dir(serveAt(t, sampleDaemon(filepath.Join(t.TempDir(), "calls")))))
+}
+
+// sampleDaemon returns the control socket's part of a fake daemon.
+func sampleDaemon(calls string) api.ServerConfig {
+	d := &fakeDaemon{calls: calls}
+	return api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
+			if req.Container == "gone" {
+				return false, &hint.Error{Err: errors.New("container checkout.gone doesn't run"), Hint: "see why"}
+			}
+			return req.Signal == 10, d.record("signal %s.%s %d by %v", req.Group, req.Container, req.Signal, req.Caller.Known)
+		},
+		Usage:  func(context.Context) host.Usage { return sampleUsage() },
+		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
+		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
+			each(host.ImageRemoval{Names: []string{"oci-archive:/a b.tar", "old@sha256:2"}, Digest: "sha256:2", Frees: 90 * mebibyte, Why: "no group uses it"})
+			if req.ByHand {
+				each(host.ImageRemoval{Digest: "sha256:3", Frees: mebibyte, Why: "no group uses it"})
+			}
+			return nil
+		}}
 }
 
 // A fakeDaemon replaces the keeper and containerd. Each call that would change something adds a

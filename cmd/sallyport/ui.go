@@ -9,9 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // Results go to standard output. Everything else goes to standard error, one line each, with the
@@ -26,16 +29,14 @@ type ui struct {
 	out, err       io.Writer
 	stdout, stderr *os.File
 	environ        []string
-	color          bool             // of stderr
 	again          *retyper         // completes the commands in messages; nil: they are complete
 	clock          func() time.Time // nil: the host's
 }
 
 func newUI(in, out, err *os.File, environ []string) *ui {
-	outScreen, errScreen := screenOf(out, environ), screenOf(err, environ)
 	return &ui{
-		in: in, out: &visibleWriter{w: out, screen: outScreen}, err: &visibleWriter{w: err, screen: errScreen},
-		stdout: out, stderr: err, environ: environ, color: errScreen.color,
+		in: in, out: &visibleWriter{w: out, screen: screenOf(out, environ)}, err: &visibleWriter{w: err, screen: screenOf(err, environ)},
+		stdout: out, stderr: err, environ: environ,
 	}
 }
 
@@ -72,6 +73,19 @@ func (u *ui) notef(format string, args ...any) {
 
 // messageStyles are those of the words that a message can begin with.
 var messageStyles = map[string]style{"error": red, "warning": yellow}
+
+// diagnostics prints mistakes in files, whose contents are by name.
+func (u *ui) diagnostics(contents map[string][]byte, diags hcl.Diagnostics) error {
+	s := newPage(u.err).screen
+	return spec.WriteDiagnostics(u.stderr, contents, diags, s.width, s.color)
+}
+
+// sayf prints a line of a result for people.
+func (u *ui) sayf(format string, args ...any) {
+	p := newPage(u.out)
+	p.end(2, u.again.text(fmt.Sprintf(format, args...)))
+	_ = p.print()
+}
 
 // json prints a result for programs.
 func (u *ui) json(v any) error {

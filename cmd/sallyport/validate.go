@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -26,7 +25,7 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	for _, path := range valid {
-		fmt.Fprintf(ui.out, "%s: ok (the daemon's configuration)\n", path)
+		ui.sayf("%s: ok (the daemon's configuration)", path)
 	}
 	if len(valid) > 0 && len(v.Paths) == 0 {
 		return nil
@@ -40,7 +39,7 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	for _, g := range r.groups {
-		fmt.Fprintf(ui.out, "%s: ok (%s, egress %s)\n", g.Name, plural(len(g.Containers), "container"), g.Egress)
+		ui.sayf("%s: ok (%s, egress %s)", g.Name, plural(len(g.Containers), "container"), g.Egress)
 	}
 	return nil
 }
@@ -69,7 +68,7 @@ func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui, own s
 		contents[path], diags, valid = src, append(diags, found...), append(valid, path)
 		return true
 	})
-	if err := spec.WriteDiagnostics(ui.stderr, contents, diags, ui.color); err != nil {
+	if err := ui.diagnostics(contents, diags); err != nil {
 		return nil, err
 	}
 	if diags.HasErrors() {

@@ -19,25 +19,25 @@ type versionVerb struct{}
 // Run prints the version of the command, and on a line of its own that of the daemon. A daemon that
 // can't be asked is no error.
 func (v *versionVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	fmt.Fprintf(ui.out, "sallyport %s %s/%s\n", versionText(versionInfo()), runtime.GOOS, runtime.GOARCH)
+	ui.sayf("sallyport %s %s/%s", versionText(versionInfo()), runtime.GOOS, runtime.GOARCH)
 	client, err := in.client(ctx)
 	if err != nil {
-		fmt.Fprintf(ui.out, "daemon: %v\n", err)
+		ui.sayf("daemon: %v", err)
 		return nil
 	}
 	daemon, err := client.Version(ctx)
 	if err != nil {
-		fmt.Fprintf(ui.out, "daemon: %v\n", err)
+		ui.sayf("daemon: %v", err)
 		return nil
 	}
-	fmt.Fprintf(ui.out, "daemon %s", versionText(daemon))
+	text := "daemon " + versionText(daemon)
 	if daemon.Runtime != "" {
-		fmt.Fprintf(ui.out, ", %s", daemon.Runtime)
+		text += ", " + daemon.Runtime
 	}
 	if daemon.PID != 0 {
-		fmt.Fprintf(ui.out, ", process %d", daemon.PID)
+		text += fmt.Sprintf(", process %d", daemon.PID)
 	}
-	fmt.Fprintln(ui.out)
+	ui.sayf("%s", text)
 	return nil
 }
 

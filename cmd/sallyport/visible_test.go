@@ -245,7 +245,7 @@ func evilUsage(context.Context) host.Usage {
 			{Kind: host.VolumeConsumer, Group: "checkout", Volume: text}, {Kind: host.OutputConsumer, Group: "checkout", Container: text, Image: text},
 			{Kind: host.ConsumerKind(text), Group: text, Removed: true},
 		},
-		Images: host.Images{All: []host.ImageUsage{{Names: []string{text}, Groups: []string{"checkout", text}}, {Names: []string{text}}}, Remove: text},
+		Images: host.Images{All: []host.ImageUsage{{Names: []string{text + "evil"}, Groups: []string{"checkout", text}}, {Names: []string{text + "evil"}}}, Remove: text},
 	}
 }
 

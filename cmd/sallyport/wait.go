@@ -21,7 +21,7 @@ func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(ui.out, "%s is %s, with status %d\n", v.Group, group.Completed, status)
+	ui.sayf("%s is %s, with status %d", v.Group, group.Completed, status)
 	if status != 0 {
 		return exitStatus(status)
 	}

@@ -36,7 +36,7 @@ func golden(t *testing.T, path, got string) {
 func printed(t testing.TB, name string, src []byte, diags hcl.Diagnostics) string {
 	t.Helper()
 	var text bytes.Buffer
-	if err := spec.WriteDiagnostics(&text, map[string][]byte{name: src}, diags, false); err != nil {
+	if err := spec.WriteDiagnostics(&text, map[string][]byte{name: src}, diags, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	return text.String()

@@ -23,7 +23,7 @@ func (e *FileError) Error() string {
 
 // Write prints every mistake with its source line and what to do.
 func (e *FileError) Write(w io.Writer, color bool) error {
-	return spec.WriteDiagnostics(w, e.Files, e.Diags, color)
+	return spec.WriteDiagnostics(w, e.Files, e.Diags, 0, color)
 }
 
 // Is reports whether target is [group.ErrFile], which every FileError is.
