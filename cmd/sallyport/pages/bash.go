@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// groupNames prints the names of the groups, by the first column of ps. Without a daemon, or
-// without root, it prints none.
-const groupNames = `%s ps 2>/dev/null | awk 'NR > 1 && /^[a-z0-9]/ { print $1 }'`
+// groupNames prints the names of the groups. Without a daemon, or without root, it prints none.
+const groupNames = `%s ps -q 2>/dev/null`
 
 // bash is the completion of bash. It needs no function of the package bash-completion.
 func bash(program string, verbs []verb) string {
