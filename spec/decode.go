@@ -57,6 +57,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	g.Containers = d.readContainers(block)
 	g.Resources = d.limits(block)
 	g.Update = d.update(block)
+	g.Timeout = d.timeout(r, &g)
 	g.Egress = d.egress(r, block)
 	d.checkDoor(block, g.Egress)
 	d.checkRoles(block)

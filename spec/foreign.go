@@ -8,6 +8,7 @@ const (
 	writeStartup   = `Write: probe "startup" { http = { port = 8080, path = "/healthz" } }`
 	writeUpdate    = `Write in the group: update { auto_revert = true }`
 	writeTimeout   = `Write: stop { timeout = "10s" }`
+	writeDeadline  = `Write in the group block, for all of a job: timeout = "30m"`
 	writeSwap      = `Write, beside the memory: resources { swap = "64MiB" }`
 	writeOutput    = `The size of what is kept of its output: output { size = "50MiB" }`
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
@@ -99,6 +100,9 @@ var foreign = map[string]string{
 	"healthy_deadline":                 "Write: health_timeout = \"2m\"",
 	"progress_deadline":                "Write: health_timeout = \"2m\"",
 	"progress_deadline_seconds":        "Write: health_timeout = \"2m\"",
+	"active_deadline_seconds":          writeDeadline,
+	"active_deadline":                  writeDeadline,
+	"runtime_max_sec":                  writeDeadline,
 	"config":                           "The settings of a task's driver are attributes of the container's own block.",
 	"deploy":                           "A container's limits are in its resources block. How a group is updated is in its update block.",
 	"dns":                              "DNS is set for the whole group. Let the ambassador answer the members: dns = \"ambassador\". Name the servers that the ambassador asks in the group's network block: dns { servers = [\"192.0.2.53\"] }.",

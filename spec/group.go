@@ -47,8 +47,11 @@ type Group struct {
 	Volumes    []Volume          `json:"volumes,omitempty"`
 	Resources  Resources         `json:"resources,omitzero"` // limits on all containers together; no defaults
 	Update     Update            `json:"update,omitzero"`
-	Digest     string            `json:"digest"` // over everything above; a different digest is a different generation
-	Pos        Pos               `json:"pos"`    // the place of the block; no part of the digest
+	// Timeout is how long a run of the job may take. Zero means as long as it likes. Only a job has
+	// one: a group whose apps all end.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Digest  string        `json:"digest"` // over everything above; a different digest is a different generation
+	Pos     Pos           `json:"pos"`    // the place of the block; no part of the digest
 }
 
 // A Container is one app, sidecar, init or ambassador block.

@@ -27,7 +27,7 @@ var kinds = map[string]kind{
 	"locals":   {title: "a locals block", anyAttr: true},
 	"group": {
 		title: "a group block", label: "the group's name",
-		attrs:  []string{"egress", "dns", "labels"},
+		attrs:  []string{"egress", "dns", "labels", "timeout"},
 		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update"},
 	},
 	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},

@@ -70,6 +70,9 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	if !g.TrialEnds.IsZero() {
 		fact("trial", "has to be ready within %s", max(0, g.TrialEnds.Sub(now)).Round(time.Second))
 	}
+	if !g.RunEnds.IsZero() {
+		fact("timeout", "ends in %s", max(0, g.RunEnds.Sub(now)).Round(time.Second))
+	}
 	fact("egress", "%s", egressText(g.Egress))
 	for _, addr := range g.Addrs {
 		fact("address", "%s", addr)

@@ -129,6 +129,16 @@ c is starting
 
   CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
 `},
+		{"a job with a timeout", group.Status{
+			Name: "j", State: group.Running, Egress: spec.EgressNone, Generation: 2, Digest: "0a1b2c3d4e5f6a7b", RunEnds: now.Add(90 * time.Second),
+		}, `
+j is running
+  generation  2, 0a1b2c3d4e5f
+  timeout     ends in 1m30s
+  egress      none: no container reaches the world
+
+  CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+`},
 		{"in trouble", group.Status{Name: "b", State: group.Pending, Egress: spec.EgressDirect, Error: "no such image: x", Hint: "look"}, `
 b is pending
   error       no such image: x

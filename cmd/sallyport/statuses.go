@@ -42,6 +42,7 @@ var statuses = []statusRow{
 	{statusUsage, nil, "mistake in the command line or in a file"},
 	{statusAgain, []string{"follow"}, "the group does not run for now; its unit starts the command again"},
 	{statusTimeout, []string{"exec", "wait"}, "the --timeout is over"},
+	{statusTimeout, []string{"wait"}, "the job was ended by the timeout in its file"},
 	{statusOwn, []string{"exec", "wait"}, "the command itself failed, also by a mistake in the command line"},
 	{statusCannotRun, []string{"exec"}, "the program is there and can't be run"},
 	{statusNoProgram, []string{"exec"}, "the container has no such program"},

@@ -193,6 +193,8 @@ func (d *fakeDaemon) Wait(ctx context.Context, name string) (uint32, error) {
 	case "checkout":
 		<-ctx.Done()
 		return 0, ctx.Err()
+	case "late":
+		return 0, &hint.Error{Err: fmt.Errorf("group late has %w after 2s", group.ErrTimedOut), Hint: "\"sallyport start late\" runs it again"}
 	}
 	return 0, fmt.Errorf("group %q: %w", name, group.ErrNoGroup)
 }

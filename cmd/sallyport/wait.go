@@ -15,7 +15,8 @@ type waitVerb struct {
 	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited). When it is over, wait exits with 124."`
 }
 
-// Run exits with the status of the job's apps. The end of the time has a status of its own.
+// Run exits with the status of the job's apps. The end of the time, wait's own or the job's, has a
+// status of its own.
 func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	status, err := v.wait(ctx, in)
 	if err != nil {
@@ -44,6 +45,9 @@ func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err e
 			Err:  &timedOut{fmt.Errorf("group %s has not completed within %s", v.Group, v.Timeout)},
 			Hint: fmt.Sprintf("it continues; see \"sallyport status %s\"", v.Group),
 		}
+	}
+	if errors.Is(err, group.ErrTimedOut) {
+		return 0, &timedOut{err}
 	}
 	if err != nil {
 		return 0, interrupted(ctx, err, "the job continues")

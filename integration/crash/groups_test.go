@@ -115,6 +115,26 @@ group "fuse" {
   volume "keep" { persistent = true }
 }
 `
+	// slow is a job that its timeout ends. %[2]s is its word.
+	slow = `
+group "slow" {
+  egress  = "none"
+  timeout = "1s"
+  app "app" {
+    image   = "%[1]s"
+    command = ["/bin/sh", "-c", "echo %[2]s >> /keep/ran; exec sleep 1000"]
+    restart { policy = "never" }
+    stop    { signal = "SIGKILL" }
+    mount "keep" { path = "/keep" }
+  }
+  sidecar "side" {
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+    stop    { signal = "SIGKILL" }
+  }
+  volume "keep" { persistent = true }
+}
+`
 )
 
 // wary is a group whose updates are reverted when a container ends. %[2]s is its word, and %[3]s
@@ -209,6 +229,22 @@ func (c *crashTest) fuse(version int) request {
 		}
 		return nil
 	})
+}
+
+// slow requests a job that runs once in each version, and no longer than its timeout.
+func (c *crashTest) slow(version int) request {
+	r := c.application("slow", fmt.Sprintf(slow, machine.AttackImage, fmt.Sprint(version)), func([]string) error {
+		g := c.Status("slow")
+		if g.State != group.Stopped || !g.TimedOut || g.Error != "timed out after 1s" || len(c.Pids("slow")) > 0 {
+			return fmt.Errorf("%s: %s", g.State, g.Error)
+		}
+		if ran := c.lines("slow", "ran"); ran != version {
+			return fmt.Errorf("version %d of it was ended, and it ran %d times", version, ran)
+		}
+		return nil
+	})
+	r.later = true
+	return r
 }
 
 // waryText returns a version of the wary group. It reverts to the first one.

@@ -38,6 +38,7 @@ type request struct {
 	args      []string     // the command line
 	text      string       // of the group's file in the end; empty if the group is to be gone
 	transient bool         // the file changes in between, and then goes back
+	later     bool         // the crash may come after the command has ended well
 	met       func() error // whether the request is fulfilled; may be nil if text is empty
 }
 

@@ -78,6 +78,15 @@ var scenarios = []scenario{
 			points("before after", "remove ended:2", "discard"), points("before", "release", "write wanted:2", "remove groups.d:2", "remove wanted:2"),
 		), func(c *crashTest, _ int) []request { return []request{c.removal("batch"), c.removal("fuse")} }},
 	}},
+	{"slow", []phase{
+		{"run", slices.Concat(
+			points("before after", "write runs", "write ended", "remove runs"), points("during", "stop", "stop:2", "remove", "disconnect"),
+		), func(c *crashTest, _ int) []request { return []request{c.slow(1)} }},
+		{"again", slices.Concat(
+			points("before after", "write runs", "write ended", "remove runs"), points("during", "start", "stop", "stop:2"),
+		), func(c *crashTest, _ int) []request { return []request{c.slow(2)} }},
+		{"rm", points("before", "remove ended", "remove wanted"), func(c *crashTest, _ int) []request { return []request{c.removal("slow")} }},
+	}},
 	{"wary", []phase{
 		{"update", slices.Concat(
 			points("before after", "write history", "write wanted"), points("during", "stop", "start"),

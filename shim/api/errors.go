@@ -23,6 +23,7 @@ var sentinels = map[string]error{
 	"no_group":      group.ErrNoGroup,
 	"no_container":  group.ErrNoContainer,
 	"no_generation": group.ErrNoGeneration,
+	"job_timed_out": group.ErrTimedOut,
 	"file":          group.ErrFile,
 	"no_program":    host.ErrNoProgram,
 	"cannot_run":    host.ErrCannotRun,

@@ -112,7 +112,8 @@ func (c *Client) Rollback(ctx context.Context, group string, to int, progress fu
 }
 
 // Wait waits until the group has completed. It returns the exit status of its apps: the first that
-// is not 0, else 0.
+// is not 0, else 0. errors.Is finds [group.ErrTimedOut] in its error if the job was ended by its
+// timeout.
 func (c *Client) Wait(ctx context.Context, group string) (status uint32, err error) {
 	if err := checkNames(group); err != nil {
 		return 0, err

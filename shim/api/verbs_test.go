@@ -152,6 +152,8 @@ func TestErrorsTravel(t *testing.T) {
 		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", group.ErrNoGroup},
 		{"a job that can't be waited for", &hint.Error{Err: errors.New("group web is no job"), Hint: "see its file"}, false,
 			func(c *Client) error { _, err := c.Wait(context.Background(), "web"); return err }, "group web is no job", "see its file", nil},
+		{"a job that has timed out", &hint.Error{Err: fmt.Errorf("group web has %w after 2s", group.ErrTimedOut), Hint: "raise it"}, false,
+			func(c *Client) error { _, err := c.Wait(context.Background(), "web"); return err }, "group web has timed out after 2s", "raise it", group.ErrTimedOut},
 		{"no group to look at", nil, false, func(c *Client) error { _, err := c.Status(context.Background(), "gone"); return err },
 			`group "gone": no such group`, "", group.ErrNoGroup},
 		{"a preview's", errors.New("bad file"), false, func(c *Client) error { _, err := c.Preview(context.Background(), nil); return err }, "bad file", "", nil},

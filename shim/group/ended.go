@@ -17,12 +17,15 @@ import (
 // until the group is started again.
 type Ended struct {
 	Generation int    `json:"generation"`
-	State      State  `json:"state"`        // Completed: its apps have ended. Stopped: a failure stopped it
+	State      State  `json:"state"`        // Completed: its apps have ended. Stopped: a failure or its timeout stopped it
 	By         string `json:"by,omitempty"` // Stopped: the container that failed
 	// Bound is the soft bound on disk that was passed. Nil means that none was.
-	Bound *host.Bound     `json:"bound,omitempty"`
-	At    time.Time       `json:"at"`
-	Exits map[string]Exit `json:"exits"` // by container, for those that ended by themselves
+	Bound *host.Bound `json:"bound,omitempty"`
+	// Timeout is how long the job's run could take, if its time was over. Zero means that it was
+	// not.
+	Timeout time.Duration   `json:"timeout,omitempty"`
+	At      time.Time       `json:"at"`
+	Exits   map[string]Exit `json:"exits"` // by container, for those that ended by themselves
 }
 
 // An Exit records how one container has ended.
@@ -38,6 +41,12 @@ type Exit struct {
 func (e *Ended) Problem(g *spec.Group) error {
 	if e.Bound != nil {
 		return e.passed(g.Name)
+	}
+	if e.Timeout != 0 {
+		return &hint.Error{
+			Err:  fmt.Errorf("%w after %s", ErrTimedOut, e.Timeout),
+			Hint: fmt.Sprintf("\"sallyport start %s\" runs it again; to allow more, raise its timeout", g.Name),
+		}
 	}
 	for i := range g.Containers {
 		c := &g.Containers[i]
@@ -78,6 +87,9 @@ func (e *Ended) UnchangedText(g *spec.Group) string {
 	}
 	if e.Bound != nil {
 		text = "a bound on disk has stopped it"
+	}
+	if e.Timeout != 0 {
+		text = "its time was over"
 	}
 	if err := e.Problem(g); err != nil {
 		text += ", " + err.Error()

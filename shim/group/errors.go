@@ -12,6 +12,9 @@ var (
 	// ErrNoGeneration is the error for a generation that is not kept, or never existed.
 	ErrNoGeneration = errors.New("no such generation")
 
+	// ErrTimedOut is the error for a job that was ended because its time was over.
+	ErrTimedOut = errors.New("timed out")
+
 	// ErrFile matches every [store.FileError]. It is for callers that only ask whether a file is
 	// wrong.
 	ErrFile = errors.New("a group file is wrong")

@@ -75,6 +75,11 @@ type Status struct {
 	// TrialEnds is when a new generation must be ready, by its update block. Zero means that it is
 	// ready, or that there is no limit.
 	TrialEnds time.Time `json:"trial_ends,omitzero"`
+	// RunEnds is when the job is ended because its time is over. Zero means that it has no timeout,
+	// or does not run.
+	RunEnds time.Time `json:"run_ends,omitzero"`
+	// TimedOut reports whether the job was ended because its time was over.
+	TimedOut bool `json:"timed_out,omitempty"`
 	// Bounds are the bounds on disk and how full they are. Those of a group that doesn't run are
 	// left out.
 	Bounds []host.Bound `json:"bounds,omitempty"`

@@ -12,8 +12,8 @@ import (
 
 // Wait waits until the group has completed, and returns the exit status of its apps: the first, in
 // the file's order, that is not 0, else 0. It fails at once for a group that never completes. It
-// also fails when the group is stopped or removed before it has completed. The error for an unknown
-// group is ErrNoGroup.
+// also fails when the group is stopped or removed before it has completed. The error for a job that
+// was ended by its timeout is ErrTimedOut, and that for an unknown group is ErrNoGroup.
 func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err error) {
 	if err := k.waitLoaded(ctx); err != nil {
 		return 0, err
@@ -37,6 +37,9 @@ func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err erro
 		case group.Gone:
 			return 0, &hint.Error{Err: fmt.Errorf("group %s was removed before it had completed", name), Hint: "apply it again to run it"}
 		case group.Stopped:
+			if st.TimedOut && w != nil {
+				return 0, &hint.Error{Err: fmt.Errorf("group %s has %w after %s", name, group.ErrTimedOut, w.Group.Timeout), Hint: st.Hint}
+			}
 			err := fmt.Errorf("group %s was stopped before it had completed", name)
 			if st.Error != "" {
 				err = fmt.Errorf("%w: %s", err, st.Error)
@@ -55,15 +58,14 @@ func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err erro
 
 // neverCompletes returns an error if the group is not a job.
 func neverCompletes(g *spec.Group) error {
-	for i := range g.Containers {
-		if c := &g.Containers[i]; c.Role == spec.App && c.Restart.Policy != spec.RestartNever && c.Restart.Policy != spec.RestartOnFailure {
-			return &hint.Error{
-				Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, c.Title()),
-				Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",
-			}
-		}
+	c := g.Unending()
+	if c == nil {
+		return nil
 	}
-	return nil
+	return &hint.Error{
+		Err:  fmt.Errorf("group %s is no job: %s is started again whenever it ends", g.Name, c.Title()),
+		Hint: "an app of a job has restart { policy = \"never\" } or \"on-failure\"",
+	}
 }
 
 // appStatus returns the exit status of the first app that has failed, or 0.

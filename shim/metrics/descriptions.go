@@ -52,6 +52,7 @@ var (
 	groupStateSince = ofGroup("state_timestamp_seconds", "When the group entered its state, since 1970.")
 	groupError      = ofGroup("error", "Whether the group is not as its file wants it. The status has why.")
 	groupGeneration = ofGroup("generation", "The generation of the group's definition.")
+	groupTimedOut   = ofGroup("timed_out", "Whether the group is a job that was ended because its time was over.")
 	groupTrial      = ofGroup("trial", "Whether a new generation still has to become ready in time.")
 	reconciliations = ofGroup("reconciliations_total", "How often the daemon has looked at the group and done what was to do, since it started.")
 	failures        = ofGroup("reconciliation_failures_total", "How often that failed, since the daemon started.")

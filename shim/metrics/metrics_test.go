@@ -73,7 +73,7 @@ func (f *fake) Status(string) ([]group.Status, error) {
 		},
 		Bounds: []host.Bound{{Container: "web", Size: 1 << 20, Used: 1 << 19, Hard: true}, {Volume: "data", Size: 1 << 30, Used: 1 << 10}},
 	}
-	return []group.Status{shop, {Name: "tool", State: group.Stopped, Egress: spec.EgressNone, Generation: 1}}, nil
+	return []group.Status{shop, {Name: "tool", State: group.Stopped, Egress: spec.EgressNone, Generation: 1, TimedOut: true}}, nil
 }
 
 func (f *fake) Counts() map[string]group.Counts {

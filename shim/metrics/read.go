@@ -60,6 +60,7 @@ func addGroup(s *scrape, g group.Status, n group.Counts) {
 	s.add(
 		gauge(groupInfo, 1, g.Name, string(g.Egress)), gauge(groupError, bit(g.Error != ""), g.Name),
 		gauge(groupGeneration, float64(g.Generation), g.Name), gauge(groupTrial, bit(!g.TrialEnds.IsZero()), g.Name),
+		gauge(groupTimedOut, bit(g.TimedOut), g.Name),
 		counter(reconciliations, n.Reconciliations, g.Name), counter(failures, n.Failures, g.Name), counter(repairs, n.Repairs, g.Name),
 	)
 }

@@ -36,7 +36,10 @@ func (in Input) Ending() *group.Ended {
 	case e.By != "":
 	case in.Passed != nil:
 		e.State, e.Bound = group.Stopped, in.Passed
-	case apps == 0, done < apps:
+	case apps > 0 && done == apps:
+	case in.timedOut():
+		e.State, e.Timeout = group.Stopped, want.Timeout
+	default:
 		return nil
 	}
 	return &e

@@ -27,6 +27,7 @@ type Input struct {
 	Ended    *group.Ended           // optional: the group has ended by itself, so it is taken down
 	Passed   *host.Bound            // optional: a soft bound on disk that was passed, so the group ends
 	EndedErr error                  // not nil: whether the group has ended is unknown, so nothing is started
+	RunEnds  time.Time              // optional: when the job's run has taken as long as its timeout
 
 	// AssumeReady means that what is started is taken to become ready, or to end well. The plan
 	// then has all starts, for a preview.
@@ -61,11 +62,14 @@ func (in Input) ToRun() *spec.Group {
 }
 
 // Next returns when time alone calls for another plan: at the earliest start that the Records
-// delay. Zero means never.
+// delay, and when the job's time is over. Zero means never.
 func Next(in Input) time.Time {
 	var next time.Time
 	if in.ToRun() == nil {
 		return next
+	}
+	if in.RunEnds.After(in.Now) {
+		next = in.RunEnds
 	}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]

@@ -20,11 +20,15 @@ func Replaced(in Input) (lines []string) {
 	return lines
 }
 
-// LiveChanges returns a line for each container that takes a change of its definition while it
-// runs, with what changes. What passes the group's border is not among it.
+// LiveChanges returns a line for the group's timeout if that changes, and one for each container
+// that takes a change of its definition while it runs, with what changes. What passes the group's
+// border is not among it.
 func LiveChanges(in Input) (lines []string) {
 	if in.ToRun() == nil || in.Previous == nil {
 		return nil
+	}
+	if now, was := in.Want.Timeout, in.Previous.Timeout; now != was {
+		lines = append(lines, fmt.Sprintf("the group: timeout (%s, and was %s)", orNone(now), orNone(was)))
 	}
 	for _, c := range in.containers().wanted {
 		if c.action == actionReplace || c.action == actionCreate {

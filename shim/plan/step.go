@@ -70,7 +70,7 @@ func (s Step) String() string {
 	case Stop:
 		return "stop " + stopText(s.Targets)
 	case Start:
-		return "start " + targetsText(s.Targets) + waitText(s.Want.Container(s.Targets[0].Name))
+		return "start " + targetsText(s.Targets) + waitText(s.Want.Container(s.Targets[0].Name)) + timeoutText(s)
 	case Disconnect:
 		return "disconnect " + s.Group + ", unpin its namespace"
 	default:

@@ -32,6 +32,9 @@ type Config struct {
 	Log     *slog.Logger     // optional: nil discards
 	Now     func() time.Time // optional: nil is time.Now
 	Rand    func() float64   // optional: in [0,1), spreads restarts and retries; nil is math/rand
+	// Boot returns the id of the host's boot and how long ago it was, by a clock that can't be set.
+	// An empty id means that it can't be read. Optional: nil is Now alone.
+	Boot func() (id string, up time.Duration)
 
 	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
 	Resync time.Duration
@@ -68,6 +71,10 @@ type RecordStore interface {
 	Restarts(group string) (restart.Records, error)
 	// SetRestarts saves how they have ended.
 	SetRestarts(group string, h restart.Records) error
+	// Run returns how long the run of a job has taken. Nil means that none has begun.
+	Run(group string) (*restart.Run, error)
+	// SetRun saves that. A nil r forgets it.
+	SetRun(group string, r *restart.Run) error
 }
 
 // An Owner is a runner's way back to its keeper, which alone changes the store.

@@ -40,6 +40,7 @@ type harness struct {
 type memoryRecords struct {
 	saved restart.Records
 	ended *group.Ended
+	run   *restart.Run
 }
 
 func (m *memoryRecords) Ended(_ string, generation int) (*group.Ended, error) {
@@ -51,6 +52,9 @@ func (m *memoryRecords) Ended(_ string, generation int) (*group.Ended, error) {
 
 func (m *memoryRecords) SetEnded(_ string, e *group.Ended) error { m.ended = e; return nil }
 func (m *memoryRecords) KnowsEnd(string) bool                    { return m.ended != nil }
+
+func (m *memoryRecords) Run(string) (*restart.Run, error)        { return m.run, nil }
+func (m *memoryRecords) SetRun(_ string, now *restart.Run) error { m.run = now; return nil }
 
 func (m *memoryRecords) Restarts(string) (restart.Records, error) { return m.saved, nil }
 
@@ -285,6 +289,15 @@ func anyRestarts(t *rapid.T, g *spec.Group) *spec.Group {
 			spec.FailureRestarts, spec.FailureStopsGroup, spec.FailureIgnored,
 		}).Draw(t, "failure of "+c.Name)
 	}
+	return hosttest.Digested(g)
+}
+
+// anyTimeout draws a timeout for a job.
+func anyTimeout(t *rapid.T, g *spec.Group) *spec.Group {
+	if g == nil || g.Unending() != nil {
+		return g
+	}
+	g.Timeout = time.Duration(rapid.SampledFrom([]int{0, 1, 60}).Draw(t, "timeout")) * time.Second
 	return hosttest.Digested(g)
 }
 

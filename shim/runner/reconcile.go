@@ -106,6 +106,9 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 		r.saveRecords()
 	}
 	in.Records = r.records
+	if ctx.Err() == nil {
+		in.RunEnds = r.followRun(in, d.restart)
+	}
 	return in
 }
 
@@ -122,10 +125,13 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	if r.config.Before != nil {
 		r.config.Before(r.group, s)
 	}
-	if s.Kind == plan.Connect {
+	switch s.Kind {
+	case plan.Connect:
 		if err := r.checkPorts(s.Want); err != nil {
 			return err
 		}
+	case plan.Start:
+		r.beginRun(s.Want)
 	}
 	began := r.config.Now()
 	r.acted = true
@@ -239,6 +245,9 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 		return in.Now
 	}
 	if at := r.rollout.NextCheck(in.Update()); !at.IsZero() {
+		wait = min(wait, at.Sub(in.Now))
+	}
+	if at := in.RunEnds; at.After(in.Now) {
 		wait = min(wait, at.Sub(in.Now))
 	}
 	state := r.updateStatus(in, err, false)

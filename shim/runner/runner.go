@@ -63,7 +63,8 @@ type Runner struct {
 	driftReported bool              // an event has reported that drift is not repaired yet
 	connected     *spec.Group       // the definition of the link when last made or observed. Nil: none yet
 	rollout       plan.Rollout      // of the wanted generation
-	revertErr     error             // why a late generation could not be reverted
+	run           run
+	revertErr     error // why a late generation could not be reverted
 	repairs       repairs
 	retained      int // the generation whose images are all retained
 	retention     retention
@@ -237,7 +238,9 @@ func (r *Runner) loadEnded(d desired) (e *group.Ended, undone bool, err error) {
 		}
 		return e, false, err
 	}
-	undone = e != nil
+	if undone = e != nil; undone || err != nil {
+		r.setRun(nil) // first: with it, what is started now might be over at once
+	}
 	if err := r.config.Records.SetEnded(r.group, nil); err != nil {
 		return nil, false, err
 	}

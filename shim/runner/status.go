@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -21,7 +22,8 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	st := group.Status{
 		Name: r.group, State: plan.StateOf(in, before.State), Addrs: in.Observed.Net.Addrs,
 		Containers: containers, Waiting: plan.Blocked(in), Since: before.Since,
-		Ended: in.Ended != nil && !in.Stopped,
+		Ended: in.Ended != nil && !in.Stopped, TimedOut: in.Ended != nil && !in.Stopped && in.Ended.Timeout != 0,
+		RunEnds: in.RunEnds.Round(100 * time.Millisecond), // two clocks make it, so it is never quite the same
 	}
 	if st.State == group.Pending && busy {
 		st.State = group.Starting

@@ -14,7 +14,7 @@ import (
 func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHarness()
-		want := anyRestarts(t, anyDesired(t, "at first"))
+		want := anyTimeout(t, anyRestarts(t, anyDesired(t, "at first")))
 		who := rapid.SampledFrom(hosttest.Containers)
 		hidden := []func(){}
 		t.Repeat(map[string]func(*rapid.T){
@@ -22,7 +22,7 @@ func TestRandomWalkKeepsTheInvariants(t *testing.T) {
 				_, steps := h.plan("g", want)
 				_ = h.act(steps, rapid.IntRange(0, len(steps)).Draw(t, "steps"))
 			},
-			"another wanted group": func(t *rapid.T) { want = anyRestarts(t, anyDesired(t, "desired")) },
+			"another wanted group": func(t *rapid.T) { want = anyTimeout(t, anyRestarts(t, anyDesired(t, "desired"))) },
 			"a new keeper":         func(t *rapid.T) { h.nextKeeper() },
 			"a start by hand":      func(t *rapid.T) { h.startByHand() },
 			"an end": func(t *rapid.T) {

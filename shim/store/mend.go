@@ -27,7 +27,8 @@ import (
 //
 // A lost file is made again the same way. Where that can't be done, the group stays as it is, and
 // the error says what to type. The files ended and lives stay as they are here. What they had
-// decides whether a job runs again: the runner asks the journal, or the operator has to.
+// decides whether a job runs again: the runner asks the journal, or the operator has to. Without
+// its file in runs, the time of a job's run begins anew.
 
 // ErrDamaged is the error for a file that can't be read and never will be.
 var ErrDamaged = disk.ErrDamaged

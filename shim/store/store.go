@@ -39,6 +39,7 @@ import (
 //	StateDir/history/<group>.json []group.Generation: those with an outcome, the newest first
 //	StateDir/ended/<group>.json   a group.Ended: how it has ended by itself
 //	StateDir/lives/<group>.json   a restart.Records: how its containers have ended
+//	StateDir/runs/<group>.json    a restart.Run: how long the run of a job has taken
 //	StateDir/generations/<group>.<number>.json  a definition of one generation
 //	StateDir/install.json         the pending intents. Accept carries them out
 //	StateDir/**.damaged           a file that could not be read, see mend
@@ -54,8 +55,8 @@ import (
 // any method runs. Accept takes what they have read.
 //
 // The other methods are not safe for concurrent use. The keeper calls one at a time. The methods
-// for ended and lives are safe: only the group's runner writes those files, and Accept does not
-// touch them. WriteUnwritten and Unwritten are safe too.
+// for ended, lives and runs are safe: only the group's runner writes those files, and Accept does
+// not touch them. WriteUnwritten and Unwritten are safe too.
 type Store struct {
 	// Begin and End are called for each file that is written or removed, with a text such as
 	// "write wanted" or "remove install.json". Optional.
@@ -226,7 +227,7 @@ type applied struct {
 func (s *Store) Forget(group string) error {
 	delete(s.proved, group)
 	delete(s.stubs, group)
-	err := errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.drop(s.stoppedPath(group), durable))
+	err := errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.SetRun(group, nil), s.drop(s.stoppedPath(group), durable))
 	if err != nil {
 		return err
 	}
@@ -275,6 +276,7 @@ func (s *Store) dropUnfinished() (err error) {
 		filepath.Join(filepath.Dir(s.appliedPath("x")), temporary), filepath.Join(filepath.Dir(s.wantedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.historyPath("x")), temporary), filepath.Join(filepath.Dir(s.endedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.restartsPath("x")), temporary), filepath.Join(filepath.Dir(s.stoppedPath("x")), temporary),
+		filepath.Join(filepath.Dir(s.runPath("x")), temporary),
 		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary),
 	} {
 		err = errors.Join(err, s.dropMatching(pattern, func(string) bool { return false }))
