@@ -41,6 +41,7 @@ type cli struct {
 	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`
 	Exec     execVerb     `cmd:"" group:"groups" help:"Run a command in a running container."`
 	Restart  restartVerb  `cmd:"" group:"groups" help:"Stop and start a group or one of its containers."`
+	Cp       cpVerb       `cmd:"" group:"groups" help:"Copy files into or out of a running container."`
 	Signal   signalVerb   `cmd:"" group:"groups" help:"Send a signal to a container's program."`
 	Stop     stopVerb     `cmd:"" group:"groups" help:"Stop groups until they are started again."`
 	Start    startVerb    `cmd:"" group:"groups" help:"Start stopped groups."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ func serveSample(t *testing.T) {
 func sampleDaemon(calls string) api.ServerConfig {
 	d := &fakeDaemon{calls: calls}
 	return api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+		Copy: d,
 		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
 			if req.Container == "gone" {
 				return false, &hint.Error{Err: errors.New("container checkout.gone doesn't run"), Hint: "see why"}
@@ -351,4 +353,47 @@ func (d *fakeDaemon) Exec(_ context.Context, req host.ExecRequest) (uint32, erro
 	}
 	_, err := fmt.Fprintf(req.Stdout, "%s.%s %q tty=%v stdin=%v\n", req.Group, req.Container, req.Args, req.TTY, req.Stdin != nil)
 	return 0, err
+}
+
+// Copy has a folder, a file, a pipe and a stream in bad faith to give. It records the names that it
+// gets.
+func (d *fakeDaemon) Copy(_ context.Context, req host.CopyRequest) error {
+	if req.Out != nil {
+		headers := map[string][]tar.Header{
+			"/dir":  {{Name: "dir/", Typeflag: tar.TypeDir, Mode: 0o755}, {Name: "dir/a", Mode: 0o600, Size: 5}, {Name: "dir/l", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}},
+			"/file": {{Name: "file", Mode: 0o640, Size: 5}},
+			"/bad":  {{Name: "bad", Typeflag: tar.TypeSymlink, Linkname: "/tmp"}, {Name: "bad/x", Mode: 0o600, Size: 5}},
+			"/pipe": {},
+		}[req.Path]
+		if headers == nil {
+			return fmt.Errorf("%s.%s:%s: no such file or directory", req.Group, req.Container, req.Path)
+		}
+		if req.Path == "/dir" || req.Path == "/pipe" {
+			req.Skip(req.Path[1:]+"/pipe", "a pipe")
+		}
+		w := tar.NewWriter(req.Out)
+		for _, h := range headers {
+			if err := w.WriteHeader(&h); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(w, "hello"[:h.Size]); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	}
+	if req.Path == "/closed" {
+		return &hint.Error{Err: errors.New("checkout.web:/closed: read-only file system"), Hint: "copy to a volume"}
+	}
+	var names []string
+	for entries := tar.NewReader(req.In); ; {
+		h, err := entries.Next()
+		if err == io.EOF {
+			return d.record("copy %s to %s.%s:%s whole=%v", strings.Join(names, " "), req.Group, req.Container, req.Path, req.Whole)
+		}
+		if err != nil {
+			return err
+		}
+		names = append(names, fmt.Sprintf("%s(%d)", h.Name, h.Size))
+	}
 }

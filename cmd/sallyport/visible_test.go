@@ -117,7 +117,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
-		"exec checkout.web -- loud", "signal checkout.web HUP", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
+		"exec checkout.web -- loud", "signal checkout.web HUP", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
 	checkVerbs(t, lines, "daemon", "containerd", "output", "follow", "doctor") // these change the host, or wait for a daemon
@@ -201,12 +201,20 @@ func serveEvil(t *testing.T) (socket string) {
 	t.Helper()
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
 	return serveAt(t, api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
+		Copy:   evilCopier{},
 		Signal: func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
 		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil
 		}})
+}
+
+type evilCopier struct{}
+
+func (evilCopier) Copy(_ context.Context, req host.CopyRequest) error {
+	req.Skip("file "+evil, evil)
+	return errors.New(evil)
 }
 
 // serveAt serves a control socket until the test ends.

@@ -73,6 +73,8 @@ type ServerConfig struct {
 	// PruneImages removes the images that nothing uses, and calls each with every one. Optional: if
 	// it is nil, it removes none.
 	PruneImages func(ctx context.Context, req PruneRequest, each func(host.ImageRemoval)) error
+	// Copy copies files between the host and running containers. Optional: if it is nil, none.
+	Copy host.Copier
 	// Signal sends a signal to a container's program. dropped reports whether the program has no
 	// handler for it, so that the kernel drops it. Optional: if it is nil, none is sent.
 	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
@@ -211,6 +213,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/events", readRights, s.streams(s.events)},
 		{"POST /v1/exec", fullRights, http.HandlerFunc(s.exec)},
 		{"POST /v1/exec/as", fullRights, http.HandlerFunc(s.exec)},
+		{"POST /v1/copy", fullRights, http.HandlerFunc(s.copy)},
 	}
 }
 

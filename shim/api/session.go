@@ -27,11 +27,30 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	s.session(w, r, "exec", body.Group, body.Container, body.Args[0], // without the arguments, which may hold secrets
+		func(ctx context.Context, frames *frameWriter, k *keyboard) (status uint32, err error) {
+			req := host.ExecRequest{
+				Group: body.Group, Container: body.Container, Args: body.Args, TTY: body.TTY,
+				User: body.User, Env: body.Env, WorkDir: body.WorkDir, Timeout: body.Timeout,
+				Stdout: output{frames, frameStdout}, Stderr: output{frames, frameStderr}, Resize: k.resize,
+			}
+			if body.Stdin {
+				req.Stdin = k.stdin
+			}
+			return s.Exec.Exec(ctx, req)
+		})
+}
+
+// A sessionFunc does the work of a session. Its results are the session's outcome.
+type sessionFunc func(ctx context.Context, frames *frameWriter, k *keyboard) (status uint32, err error)
+
+// session upgrades the connection and does the work in it. what and detail are for the log.
+func (s *Server) session(w http.ResponseWriter, r *http.Request, what, groupName, container, detail string, work sessionFunc) {
 	s.sessions.Add(1)
 	defer s.sessions.Done()
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.Log.Error("control socket: take over the connection of an exec", "error", err)
+		s.Log.Error("control socket: take over the connection of a session", "error", err)
 		return
 	}
 	defer conn.Close()
@@ -39,10 +58,9 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begun := time.Now()
-	err = s.runSession(r, body, conn, unbuffer(buffered.Reader, conn))
-	s.Log.Info("control socket", "request", "exec", "group", body.Group, "container", body.Container,
-		"command", body.Args[0], // without the arguments, which may hold secrets
-		"took", time.Since(begun).Round(time.Millisecond), "error", err)
+	err = s.runSession(r, conn, unbuffer(buffered.Reader, conn), groupName, container, work)
+	s.Log.Info("control socket", "request", what, "group", groupName, "container", container,
+		"command", detail, "took", time.Since(begun).Round(time.Millisecond), "error", err)
 }
 
 // unbuffer returns a reader of the bytes that net/http had already read from conn, followed by conn
@@ -53,9 +71,17 @@ func unbuffer(buffered *bufio.Reader, conn net.Conn) io.Reader {
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), chunk)
 }
 
-func checkExec(r *http.Request, body execBody) error {
+// checkUpgrade refuses a request that does not ask for a session.
+func checkUpgrade(r *http.Request, what string) error {
 	if r.Header.Get("Upgrade") != execProtocol {
-		return &badRequest{errors.New("exec needs a connection that is upgraded to " + execProtocol), http.StatusUpgradeRequired}
+		return &badRequest{errors.New(what + " needs a connection that is upgraded to " + execProtocol), http.StatusUpgradeRequired}
+	}
+	return nil
+}
+
+func checkExec(r *http.Request, body execBody) error {
+	if err := checkUpgrade(r, "exec"); err != nil {
+		return err
 	}
 	if err := checkNames(body.Group, body.Container); err != nil {
 		return err
@@ -66,9 +92,8 @@ func checkExec(r *http.Request, body execBody) error {
 	return nil
 }
 
-// runSession runs the process until it ends or the client disconnects, and sends its outcome to the
-// client.
-func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io.Reader) error {
+// runSession works until it is done or the client disconnects, and sends the outcome to the client.
+func (s *Server) runSession(r *http.Request, conn net.Conn, in io.Reader, groupName, container string, work sessionFunc) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	// A stopping daemon does not wait for clients that don't read. The rest of the output may be
@@ -84,20 +109,12 @@ func (s *Server) runSession(r *http.Request, body execBody, conn net.Conn, in io
 		cancel(fmt.Errorf("%w: %w", errGone, keyboard.read(in)))
 	}()
 
-	req := host.ExecRequest{
-		Group: body.Group, Container: body.Container, Args: body.Args, TTY: body.TTY,
-		User: body.User, Env: body.Env, WorkDir: body.WorkDir, Timeout: body.Timeout,
-		Stdout: output{frames, frameStdout}, Stderr: output{frames, frameStderr}, Resize: keyboard.resize,
-	}
-	if body.Stdin {
-		req.Stdin = keyboard.stdin
-	}
 	var status uint32
 	err := s.guard(r, func() (err error) {
-		status, err = s.Exec.Exec(ctx, req)
+		status, err = work(ctx, frames, keyboard)
 		return err
 	})
-	err = about(because(ctx, err), body.Group, body.Container)
+	err = about(because(ctx, err), groupName, container)
 	if err == nil {
 		_ = frames.write(frameExit, number(status))
 	} else {

@@ -189,8 +189,10 @@ func (c *Client) target(ctx context.Context, id string) (t target, err error) {
 
 // notRunning returns the error for a container that is there and does not run.
 func notRunning(id string) error {
-	return &hint.Error{Err: fmt.Errorf("container %s doesn't run", id), Hint: "`sallyport ps` shows why"}
+	return &hint.Error{Err: fmt.Errorf("container %s %w", id, errNotRunning), Hint: "`sallyport ps` shows why"}
 }
+
+var errNotRunning = errors.New("doesn't run")
 
 // addExec makes the process and its streams. It doesn't start it.
 func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd.Task, process *specs.Process, stdin *input, req host.ExecRequest) (containerd.Process, error) {

@@ -1,9 +1,9 @@
-// Package inside opens files in a running container as its own processes see them: below its root,
-// with all its mounts, and never outside.
+// Package inside opens and copies files in a running container as its own processes see them: below
+// its root, with all its mounts, and never outside.
 //
-// Pitfall: everything in there may change at any moment, and in bad faith. So nothing is opened
-// twice by its name, and no link is followed by anyone but the kernel, which takes the container's
-// root for the root (openat2, RESOLVE_IN_ROOT).
+// Pitfall: everything in there may change at any moment, and in bad faith. So what was looked at is
+// used by its descriptor, never again by its name. Only the kernel follows links, and it takes the
+// container's root for the root (openat2, RESOLVE_IN_ROOT).
 package inside
 
 import (
@@ -56,6 +56,15 @@ func OpenRoot(pid int, cgroup string) (*Root, error) {
 	dir, err := rootOf(namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open the container's root: %w", err)
+	}
+	return &Root{dir}, nil
+}
+
+// OpenHost opens the host's root, for the copies of the calling process itself.
+func OpenHost() (*Root, error) {
+	dir, err := os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
 	}
 	return &Root{dir}, nil
 }
@@ -119,12 +128,12 @@ func rootOf(namespace *os.File) (*os.File, error) {
 // then whether ".." leads out, and answers EAGAIN.
 const openTries = 1000
 
-// openAt looks a path up below dir, which it takes for the root. Links are followed, but the last
-// one only without O_NOFOLLOW.
-func openAt(dir *os.File, path string, flags int) (*os.File, error) {
+// openAt looks a path up below the root. Links are followed, but the last one only without
+// O_NOFOLLOW.
+func (r *Root) openAt(path string, flags int) (*os.File, error) {
 	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for try := 0; ; try++ {
-		fd, err := unix.Openat2(int(dir.Fd()), path, &how)
+		fd, err := unix.Openat2(int(r.dir.Fd()), path, &how)
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), path), nil
@@ -148,7 +157,7 @@ func reopen(f *os.File) (*os.File, error) {
 // ReadFile returns the content of a regular file of at most limit bytes. An absent file is
 // os.ErrNotExist.
 func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
-	at, err := openAt(r.dir, path, unix.O_PATH)
+	at, err := r.openAt(path, unix.O_PATH)
 	if err != nil {
 		return nil, err
 	}
