@@ -111,7 +111,7 @@ func (m *Machine) HostNetwork(t testing.TB) (all []string) {
 // LeftOf lists what the host still has of a group.
 func (m *Machine) LeftOf(group string) (left []string) {
 	patterns := []string{"groups.d/" + group + ".hcl"}
-	for _, dir := range []string{"run/netns", "run/volumes", "run/files", "run/seen", "state/wanted", "state/applied", "state/history", "state/generations", "state/ended", "state/lives", "state/volumes"} {
+	for _, dir := range []string{"run/netns", "run/volumes", "run/files", "run/seen", "state/wanted", "state/applied", "state/history", "state/generations", "state/ended", "state/lives", "state/timeouts", "state/volumes"} {
 		patterns = append(patterns, dir+"/"+group+"*")
 	}
 	for _, p := range patterns {

@@ -92,7 +92,7 @@ func TestAJobIsEndedByItsTimeout(t *testing.T) {
 	})
 }
 
-func (h *harness) runFile() string { return filepath.Join(h.layout.StateDir, "runs", "batch.json") }
+func (h *harness) runFile() string { return filepath.Join(h.layout.StateDir, "timeouts", "batch.json") }
 
 // Wait distinguishes the end by the timeout from an end of the apps, and from one by an operator.
 func TestWaitForAJobThatIsTimedOut(t *testing.T) {

@@ -21,7 +21,7 @@ func (s *Store) endedPath(group string) string { return s.statePath("ended", gro
 
 func (s *Store) restartsPath(group string) string { return s.statePath("lives", group) }
 
-func (s *Store) runPath(group string) string { return s.statePath("runs", group) }
+func (s *Store) runPath(group string) string { return s.statePath("timeouts", group) }
 
 func (s *Store) statePath(folder, name string) string {
 	return filepath.Join(s.layout.StateDir, folder, name+".json")

@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 	must(s.Forget("job"))
 	read("the group is gone", nil)
 	for _, text := range []string{"", "{", "{}", "[]"} {
-		must(os.WriteFile(filepath.Join(l.StateDir, "runs", "job.json"), []byte(text), 0o600))
+		must(os.WriteFile(filepath.Join(l.StateDir, "timeouts", "job.json"), []byte(text), 0o600))
 		if got, err := s.Run("job"); got != nil || !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%q: %+v, error %v", text, got, err)
 		}

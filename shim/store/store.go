@@ -39,7 +39,7 @@ import (
 //	StateDir/history/<group>.json []group.Generation: those with an outcome, the newest first
 //	StateDir/ended/<group>.json   a group.Ended: how it has ended by itself
 //	StateDir/lives/<group>.json   a restart.Records: how its containers have ended
-//	StateDir/runs/<group>.json    a restart.Run: how long the run of a job has taken
+//	StateDir/timeouts/<group>.json a restart.Run: how long the run of a job has taken
 //	StateDir/generations/<group>.<number>.json  a definition of one generation
 //	StateDir/install.json         the pending intents. Accept carries them out
 //	StateDir/**.damaged           a file that could not be read, see mend
