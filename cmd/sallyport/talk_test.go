@@ -134,6 +134,7 @@ func (d *fakeDaemon) Apply(_ context.Context, files []group.Bundle, progress fun
 	}
 	progress("checkout: start proxy (ambassador)")
 	progress("checkout: start web (app)")
+	progress("checkout: running")
 	return d.record("apply %s", bundlesText(files))
 }
 
@@ -141,6 +142,11 @@ func (d *fakeDaemon) Apply(_ context.Context, files []group.Bundle, progress fun
 func (d *fakeDaemon) known(name string) error {
 	_, err := d.Status(name)
 	return err
+}
+
+func (d *fakeDaemon) Install(_ context.Context, files []group.Bundle, progress func(string)) error {
+	progress("warning: the state can't be written to disk now")
+	return d.record("install %s", bundlesText(files))
 }
 
 func (d *fakeDaemon) Remove(_ context.Context, group string, progress func(string)) error {

@@ -303,6 +303,10 @@ func (d evilDaemon) Apply(_ context.Context, _ []group.Bundle, progress func(str
 	return d.refuse(progress)
 }
 
+func (d evilDaemon) Install(_ context.Context, _ []group.Bundle, progress func(string)) error {
+	return d.refuse(progress)
+}
+
 func (d evilDaemon) Remove(_ context.Context, _ string, progress func(string)) error {
 	return d.refuse(progress)
 }

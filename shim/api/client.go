@@ -103,6 +103,13 @@ func (c *Client) Apply(ctx context.Context, files []group.Bundle, progress func(
 	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, forward(progress))
 }
 
+// Install is Apply that returns when the files are installed. The daemon then waits in the place of
+// the caller, and puts back a file with a group that can't be built. A daemon of an earlier version
+// does what Apply does.
+func (c *Client) Install(ctx context.Context, files []group.Bundle, progress func(line string)) error {
+	return c.stream(ctx, http.MethodPost, "/v1/apply?detach=true", filesBody{files}, forward(progress))
+}
+
 // Remove uninstalls a group's file and waits until the group is gone. The data in the group's
 // persistent volumes is kept, and the containers' output for a while (see [Client.Removed]).
 func (c *Client) Remove(ctx context.Context, group string, progress func(line string)) error {

@@ -19,7 +19,7 @@
 //	GET    /v1/groups/{group}/history              the group's generations, newest first
 //	GET    /v1/groups/{group}/history/{generation} the group file of a generation
 //	POST   /v1/preview                             {"files":[...]}: what apply would do
-//	POST   /v1/apply                               {"files":[...]}: install them (stream)
+//	POST   /v1/apply                               {"files":[...]} and ?detach=true (stream)
 //	POST   /v1/groups/{group}/rollback             ?to=GENERATION (stream)
 //	DELETE /v1/groups/{group}                      ?volumes=true: remove a group (stream)
 //	DELETE /v1/files/{file}                        ?volumes=true: remove its groups (stream)
@@ -41,9 +41,13 @@
 // times of RFC 3339. The answer of a daemon that knows the last three has the header
 // Sallyport-Times. Events take follow and tail.
 //
-// A stream has one line of JSON for each thing that happens. The last line is {"done":true} or
-// {"error":{...}}. If an error comes before everything else, its status code shows it too. Both
-// sides ignore fields, events and frames that they don't know.
+// A stream has one line of JSON for each thing that happens. A verb that gets images has up to four
+// lines a second for each of them:
+//
+//	{"transfer":{"image":"busybox:1.37","stage":"pull","done":1048576,"total":2097152,"ms":250}}
+//
+// The last line is {"done":true} or {"error":{...}}. If an error comes before everything else, its
+// status code shows it too. Both sides ignore fields, events and frames that they don't know.
 //
 // Pitfall: a caller that disconnects only stops waiting. What it had installed stays installed.
 package api

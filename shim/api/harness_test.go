@@ -76,6 +76,11 @@ func (k *fakeKeeper) Apply(ctx context.Context, files []group.Bundle, progress f
 	return k.wait(ctx, progress)
 }
 
+func (k *fakeKeeper) Install(ctx context.Context, files []group.Bundle, progress func(string)) error {
+	k.call("install %s", names(files))
+	return k.wait(ctx, progress)
+}
+
 func (k *fakeKeeper) Remove(ctx context.Context, group string, progress func(string)) error {
 	k.call("rm %s", group)
 	return k.wait(ctx, progress)

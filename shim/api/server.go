@@ -25,6 +25,7 @@ type Keeper interface {
 	Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error)
 
 	Apply(ctx context.Context, files []group.Bundle, progress func(line string)) error
+	Install(ctx context.Context, files []group.Bundle, progress func(line string)) error
 	Rollback(ctx context.Context, group string, to int, progress func(line string)) error
 	Remove(ctx context.Context, group string, progress func(line string)) error
 	Purge(ctx context.Context, group string, progress func(line string)) error

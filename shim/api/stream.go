@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // queued is the number of events that may wait for a caller that doesn't read.
@@ -77,6 +79,21 @@ func (s *stream) progress(line string) {
 	}
 	select {
 	case s.events <- event{Progress: line}:
+	default:
+		s.cancel(errSlow)
+	}
+}
+
+// transfer sends how far an image is. It is dropped if the caller reads slowly, unless it is the
+// last one of that image.
+func (s *stream) transfer(t host.Transfer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !t.Ended && len(s.events) > queued/2 {
+		return
+	}
+	select {
+	case s.events <- event{Transfer: &t}:
 	default:
 		s.cancel(errSlow)
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 const seeLog = `see its log, with "journalctl -u sallyport" where it is a service; if it hangs, restart it: the groups run on meanwhile`
@@ -51,7 +52,7 @@ func (c *Client) askFor(ctx context.Context, method, path string, body, answer a
 }
 
 // stream sends a request that has a stream as its answer. It calls each with every event except the
-// last.
+// last. What is reported of images goes to the function given to [host.WithTransfers].
 func (c *Client) stream(ctx context.Context, method, path string, body any, each func(event) error) error {
 	r, err := c.send(ctx, method, path, body, http.StatusOK)
 	if err != nil {
@@ -74,6 +75,11 @@ func (r *reply) events(ctx context.Context, each func(event) error) error {
 			return ev.Error.decode()
 		case ev.Done:
 			return nil
+		case ev.Transfer != nil:
+			if report := host.Transfers(ctx); report != nil {
+				report(*ev.Transfer)
+			}
+			continue
 		}
 		if err := each(ev); err != nil {
 			return err

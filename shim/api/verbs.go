@@ -42,7 +42,7 @@ func (s *Server) streams(verb func(ctx context.Context, r *http.Request, out *st
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		out := newStream(w, cancel)
-		err := s.guard(r, func() error { return verb(ctx, r, out) })
+		err := s.guard(r, func() error { return verb(host.WithTransfers(ctx, out.transfer), r, out) })
 		err = because(ctx, err)
 		s.record(r, begun, err)
 		out.finish(err)
@@ -119,6 +119,13 @@ func (s *Server) apply(ctx context.Context, r *http.Request, out *stream) error 
 	var body filesBody
 	if err := readJSON(r, &body); err != nil {
 		return err
+	}
+	detach, err := parseBool(r.URL.Query(), "detach")
+	if err != nil {
+		return err
+	}
+	if detach {
+		return s.Keeper.Install(ctx, body.Files, out.progress)
 	}
 	return s.Keeper.Apply(ctx, body.Files, out.progress)
 }

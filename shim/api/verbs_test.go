@@ -55,6 +55,9 @@ func TestVerbs(t *testing.T) {
 			return c.Apply(ctx, twoFiles, progress)
 		}), []string{"one", "two"}, "apply a.hcl(A) b.hcl(B)"},
 		{"apply without progress", func(ctx context.Context, c *Client) (any, error) { return nil, c.Apply(ctx, nil, nil) }, nil, "apply"},
+		{"install", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
+			return c.Install(ctx, twoFiles, progress)
+		}), []string{"one", "two"}, "install a.hcl(A) b.hcl(B)"},
 		{"remove", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Remove(ctx, "checkout", progress)
 		}), []string{"one", "two"}, "rm checkout"},

@@ -71,10 +71,11 @@ type (
 	}
 )
 
-// An event is one line of a stream: progress, a line of output, an event of a group, the exit
-// status of a job, the removal of an image, or the end.
+// An event is one line of a stream: progress, how far an image is, a line of output, an event of a
+// group, the exit status of a job, the removal of an image, or the end.
 type event struct {
 	Progress   string             `json:"progress,omitempty"`
+	Transfer   *host.Transfer     `json:"transfer,omitempty"`
 	Container  string             `json:"container,omitempty"` // with Line or Raw
 	Stream     string             `json:"stream,omitempty"`
 	Time       time.Time          `json:"time,omitzero"`

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
@@ -74,10 +75,13 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 		return nil, err
 	}
 	defer a.Close()
+	moved := transferOf(ctx)
+	moved.enter(host.Importing) // it may read all of the archive
 	chosen, err := archived(ctx, a, src.kind)
 	if err != nil {
 		return nil, err
 	}
+	moved.enter("")
 	name := archiveName(chosen.Manifest.Digest)
 	img, err := c.present(ctx, name)
 	if errdefs.IsNotFound(err) {
@@ -114,7 +118,11 @@ func (c *Client) importImage(ctx context.Context, src source, a *archive.Archive
 	}
 	defer func() { end(err != nil) }()
 
-	store := c.client.ContentStore()
+	store, moved := c.client.ContentStore(), transferOf(ctx)
+	moved.enter(host.Importing)
+	for _, b := range chosen.Blobs {
+		moved.expect(b.Desc)
+	}
 	for _, b := range chosen.Blobs {
 		if err := c.writeBlob(ctx, store, a, b); err != nil {
 			return nil, err
@@ -147,9 +155,10 @@ func bare(d ocispec.Descriptor) ocispec.Descriptor {
 func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive.Archive, b archive.Blob) error {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	err := content.WriteBlob(ctx, store, "sallyport-"+b.Desc.Digest.String(), countingSection{b.Bytes, watch.moved}, bare(b.Desc))
+	err := content.WriteBlob(ctx, store, "sallyport-"+b.Desc.Digest.String(), &countingSection{SectionReader: b.Bytes, moved: watch.moved, id: b.Desc.Digest, to: transferOf(ctx)}, bare(b.Desc))
 	switch {
 	case err == nil:
+		transferOf(ctx).at(b.Desc.Digest, b.Desc.Size) // also if containerd had it
 		return nil
 	case errors.Is(context.Cause(ctx), errStalled):
 		return fmt.Errorf("import archive %s: containerd took nothing for %v", a.Path, stallTimeout)

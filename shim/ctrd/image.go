@@ -45,7 +45,7 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 	if err != nil {
 		return host.Image{}, err
 	}
-	return c.pulls.do(ctx, ref, func(ctx context.Context) (host.Image, error) {
+	return c.pulls.do(ctx, ref, ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image
@@ -135,6 +135,7 @@ func (c *Client) unpack(ctx context.Context, img containerd.Image) error {
 	if done {
 		return nil
 	}
+	transferOf(ctx).enter(host.Unpacking)
 	if err := img.Unpack(ctx, snapshotter); err != nil {
 		return fmt.Errorf("unpack image %s: %w", img.Name(), err)
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 const (
@@ -36,8 +38,11 @@ func (c *Client) pull(ctx context.Context, src source) error {
 	defer watch.stop()
 	transport := docker.DefaultHTTPTransport(nil)
 	defer transport.CloseIdleConnections()
+	moved := transferOf(ctx)
+	moved.enter(host.Pulling)
 	_, err = c.client.Pull(ctx, src.name,
-		containerd.WithResolver(resolver(&countingTransport{next: transport, moved: watch.moved})),
+		containerd.WithResolver(countingResolver{resolver(&countingTransport{next: transport, moved: watch.moved}), moved}),
+		containerd.WithImageHandlerWrapper(moved.counted),
 		containerd.WithPlatformMatcher(platforms.Default()),
 		containerd.WithMaxConcurrentDownloads(downloads),
 		containerd.WithPullLabel(sourceLabel, src.ref),
@@ -65,7 +70,7 @@ func (c *Client) endEmpty(ctx context.Context, end func(drop bool)) {
 
 // resolver speaks TLS to every registry. To a registry on loopback that doesn't speak TLS it speaks
 // plain HTTP.
-func resolver(transport http.RoundTripper) remotes.Resolver {
+func resolver(transport http.RoundTripper) remotes.ResolverWithOptions {
 	hosts := func(host string) ([]docker.RegistryHost, error) {
 		local, err := docker.MatchLocalhost(host)
 		if err != nil {
@@ -80,5 +85,5 @@ func resolver(transport http.RoundTripper) remotes.Resolver {
 			docker.WithAuthorizer(docker.NewDockerAuthorizer(docker.WithAuthClient(client))),
 		)(host)
 	}
-	return docker.NewResolver(docker.ResolverOptions{Hosts: hosts})
+	return docker.NewResolver(docker.ResolverOptions{Hosts: hosts}).(remotes.ResolverWithOptions) // containerd holds it to that
 }

@@ -16,16 +16,18 @@ type sharedPulls struct {
 // A sharedPull is one pull or import, and the number of callers that wait for it.
 type sharedPull struct {
 	done    chan struct{} // closed when img and err are set
+	moved   *transfer
 	img     host.Image
 	err     error
 	cancel  context.CancelFunc
 	waiters int
 }
 
-// do runs work, or waits if work runs under that key already. Work goes on while a caller waits for
-// it, even if its first caller has given up. The last caller that gives up cancels it, and returns
-// when it has ended.
-func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Context) (host.Image, error)) (host.Image, error) {
+// do runs work for an image, or waits if work runs under that key already. Work goes on while a
+// caller waits for it, even if its first caller has given up. The last caller that gives up cancels
+// it, and returns when it has ended. Each caller gets reports of the transfer, if its ctx asks for
+// them.
+func (f *sharedPulls) do(ctx context.Context, key, image string, work func(context.Context) (host.Image, error)) (host.Image, error) {
 	f.mu.Lock()
 	if f.running == nil {
 		f.running = make(map[string]*sharedPull)
@@ -33,10 +35,10 @@ func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Cont
 	p := f.running[key]
 	if p == nil {
 		wctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		p = &sharedPull{done: make(chan struct{}), cancel: cancel}
+		p = &sharedPull{done: make(chan struct{}), moved: newTransfer(), cancel: cancel}
 		f.running[key] = p
 		go func() {
-			p.img, p.err = work(wctx)
+			p.img, p.err = work(context.WithValue(wctx, transferKey{}, p.moved))
 			f.end(key, p)
 			cancel()
 			close(p.done)
@@ -45,10 +47,20 @@ func (f *sharedPulls) do(ctx context.Context, key string, work func(context.Cont
 	p.waiters++
 	f.mu.Unlock()
 
-	select {
-	case <-p.done:
-		return p.img, p.err
-	case <-ctx.Done():
+	report := reportTo(ctx, image)
+	defer report.stop()
+	for waiting := true; waiting; {
+		select {
+		case <-p.done:
+			if p.err == nil {
+				report.end(p.moved)
+			}
+			return p.img, p.err
+		case <-report.due():
+			report.send(p.moved)
+		case <-ctx.Done():
+			waiting = false
+		}
 	}
 	f.mu.Lock()
 	p.waiters--

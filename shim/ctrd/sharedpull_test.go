@@ -19,7 +19,7 @@ func TestSharedPullIsOnePull(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				img, err := f.do(t.Context(), "a", func(context.Context) (host.Image, error) {
+				img, err := f.do(t.Context(), "a", "a", func(context.Context) (host.Image, error) {
 					runs.Add(1)
 					<-release
 					return host.Image{Name: "a"}, nil
@@ -56,13 +56,13 @@ func TestSharedPullGoesOnWithoutItsFirstCaller(t *testing.T) {
 		first, giveUp := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := f.do(first, "a", work); !errors.Is(err, context.Canceled) {
+			if _, err := f.do(first, "a", "a", work); !errors.Is(err, context.Canceled) {
 				t.Errorf("first: %v", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			if _, err := f.do(t.Context(), "a", work); err != nil {
+			if _, err := f.do(t.Context(), "a", "a", work); err != nil {
 				t.Errorf("second: %v", err)
 			}
 		})
@@ -82,7 +82,7 @@ func TestSharedPullEndsWithItsLastCaller(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, err := f.do(ctx, "a", func(ctx context.Context) (host.Image, error) {
+			_, err := f.do(ctx, "a", "a", func(ctx context.Context) (host.Image, error) {
 				<-ctx.Done()
 				ended = true
 				return host.Image{}, ctx.Err()

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // A stallWatch cancels a context when nothing has moved for a while.
@@ -62,17 +64,22 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A countingSection reports each piece that is read of it. It can seek, so that an import continues
-// at the end of an earlier one.
+// A countingSection reports each piece that is read of a blob, and counts the bytes. It can seek,
+// so that an import continues at the end of an earlier one.
 type countingSection struct {
 	*io.SectionReader
 	moved func()
+	id    digest.Digest
+	to    *transfer
 }
 
-func (s countingSection) Read(p []byte) (int, error) {
+func (s *countingSection) Read(p []byte) (int, error) {
 	n, err := s.SectionReader.Read(p)
 	if n > 0 {
 		s.moved()
+		if at, err := s.Seek(0, io.SeekCurrent); err == nil {
+			s.to.at(s.id, at)
+		}
 	}
 	return n, err
 }

@@ -33,30 +33,47 @@ func (k *Keeper) apply(ctx context.Context, files []group.Bundle, o group.Origin
 	if progress == nil {
 		progress = func(string) {}
 	}
-	if err := k.waitLoadedWith(ctx, progress); err != nil {
+	defer k.pruneSoon()
+	c, waiter, err := k.installed(ctx, files, o, progress)
+	if err != nil {
 		return err
+	}
+	defer c.releaseImages()
+	return c.wait(ctx, waiter, progress)
+}
+
+// installed makes a change and installs it. The waiter gets the results of its groups. The caller
+// releases the images of the change.
+func (k *Keeper) installed(ctx context.Context, files []group.Bundle, o group.Origin, progress func(line string)) (_ *change, _ *runner.Waiter, err error) {
+	if err := k.waitLoadedWith(ctx, progress); err != nil {
+		return nil, nil, err
 	}
 	if k.folderUnread() { // it may be readable by now
 		if err := k.Load(ctx); ctx.Err() != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	c, err := k.read(ctx, files)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer k.pruneSoon()
-	defer c.releaseImages()
+	defer func() {
+		if err != nil {
+			c.releaseImages()
+		}
+	}()
 	if err := c.prepare(ctx, o.ImageDigests); err != nil {
-		return err
+		return nil, nil, err
 	}
 	o.ImageDigests = k.recordedDigests(c.images, progress)
 	c.digests = o.ImageDigests
 	waiter := runner.NewWaiter()
-	if err := c.install(ctx, o, waiter); err != nil {
-		return err
-	}
-	results, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, k.stopped)
+	return c, waiter, c.install(ctx, o, waiter)
+}
+
+// wait waits for the results of an installed change, and acts on them.
+func (c *change) wait(ctx context.Context, waiter *runner.Waiter, progress func(line string)) error {
+	results, err := waiter.Wait(ctx, len(c.groups)+len(c.leaves), progress, c.keeper.stopped)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,8 @@ type Keeper struct {
 	pruning     pruning
 
 	mu             sync.Mutex
-	spawn          func(*runner.Runner) // nil: Run has not begun, or ends
+	spawn          func(*runner.Runner)               // nil: Run has not begun, or ends
+	goOn           func(do func(ctx context.Context)) // runs do in a goroutine of Run, as spawn
 	runners        map[string]*runner.Runner
 	wanted         map[string]store.Wanted
 	recordedStates map[string]group.State // by group: the journal's last state when Run began. Not those that are gone
@@ -126,12 +127,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 		<-ctx.Done()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.spawn = nil // from here on nothing is added to g: only now can its count reach zero
+		k.spawn, k.goOn = nil, nil // from here on nothing is added to g: only now can its count reach zero
 		close(k.stopped)
 		return nil
 	})
 	k.mu.Lock()
 	k.spawn = func(r *runner.Runner) { g.Go(func() error { return r.Run(ctx) }) }
+	k.goOn = func(do func(ctx context.Context)) {
+		g.Go(func() error {
+			do(ctx)
+			return nil
+		})
+	}
 	k.mu.Unlock()
 	if k.config.Watchdog.Time > 0 {
 		g.Go(func() error { return k.feedWatchdog(ctx) })

@@ -119,8 +119,15 @@ func (c *change) putBack(ctx context.Context, file string, unbuilt map[string]st
 	} else {
 		progress(file + ": put back as it was before")
 	}
-	err = c.undos[file](why)
-	return err == nil, built, err
+	if err = c.undos[file](why); err != nil {
+		return false, built, err
+	}
+	if c.added[file] { // no generation is put back, which would have an event
+		for _, name := range c.of[file] {
+			c.keeper.config.Record(group.Event{Group: name, Kind: group.EventReverted, Text: file + " is removed again, as it is new: " + why})
+		}
+	}
+	return true, built, nil
 }
 
 // built reports whether a group of the change is as wanted by now.

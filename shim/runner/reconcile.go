@@ -66,7 +66,7 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 				break // something else is wanted by now
 			}
 			if create := plan.Replacement(steps[i:]); create != nil && !prepared {
-				if err := r.prepare(ctx, d, *create); err != nil {
+				if err := r.prepare(r.withTransfers(ctx, seq), d, *create); err != nil {
 					return r.failed(ctx, d, seq, *create, err), false
 				}
 				prepared = true
@@ -135,7 +135,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.machine.Execute(ctx, s, d.generation(), r.retainedImage(d))
+	err := r.machine.Execute(r.withTransfers(ctx, seq), s, d.generation(), r.retainedImage(d))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)

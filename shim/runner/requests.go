@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
@@ -68,6 +70,19 @@ func (r *Runner) report(seq int, format string, args ...any) {
 			q.waiter.addLine(r.group, format, args...)
 		}
 	}
+}
+
+// withTransfers returns a context whose transfers are passed to the requests up to seq.
+func (r *Runner) withTransfers(ctx context.Context, seq int) context.Context {
+	return host.WithTransfers(ctx, func(t host.Transfer) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, q := range r.requests {
+			if q.seq <= seq {
+				q.waiter.addTransfer(t)
+			}
+		}
+	})
 }
 
 // reportEnds reports the ends that keep the group from being as wanted to the requests up to seq,

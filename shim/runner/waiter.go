@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
@@ -23,9 +25,10 @@ type Result struct {
 // A Waiter passes progress and results from runners to a call that waits for them. A runner never
 // blocks on it.
 type Waiter struct {
-	mu      sync.Mutex
-	lines   []string
-	results map[string]Result
+	mu        sync.Mutex
+	lines     []string
+	transfers []host.Transfer // the last one of each image
+	results   map[string]Result
 	wake    chan struct{} // holds one
 }
 
@@ -34,6 +37,14 @@ func NewWaiter() *Waiter { return &Waiter{results: map[string]Result{}, wake: ma
 func (w *Waiter) addLine(group, format string, args ...any) {
 	w.mu.Lock()
 	w.lines = append(w.lines, group+": "+fmt.Sprintf(format, args...))
+	w.mu.Unlock()
+	w.signal()
+}
+
+func (w *Waiter) addTransfer(t host.Transfer) {
+	w.mu.Lock()
+	w.transfers = slices.DeleteFunc(w.transfers, func(u host.Transfer) bool { return u.Image == t.Image })
+	w.transfers = append(w.transfers, t)
 	w.mu.Unlock()
 	w.signal()
 }
@@ -52,14 +63,19 @@ func (w *Waiter) signal() {
 	}
 }
 
-// Wait passes lines to progress until there are n results, ctx ends, or stopped is closed. It
-// returns the results by group.
+// Wait passes lines to progress, and transfers to the function given to [host.WithTransfers], until
+// there are n results, ctx ends, or stopped is closed. It returns the results by group.
 func (w *Waiter) Wait(ctx context.Context, n int, progress func(string), stopped <-chan struct{}) (map[string]Result, error) {
 	for {
 		w.mu.Lock()
-		lines, have := w.lines, len(w.results)
-		w.lines = nil
+		lines, transfers, have := w.lines, w.transfers, len(w.results)
+		w.lines, w.transfers = nil, nil
 		w.mu.Unlock()
+		if report := host.Transfers(ctx); report != nil {
+			for _, t := range transfers {
+				report(t)
+			}
+		}
 		for _, l := range lines {
 			progress(l)
 		}
