@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,11 +13,16 @@ import (
 type applyVerb struct {
 	groupArgs
 	settleFlag
+	Detach bool `short:"d" help:"End as soon as the files are installed. The daemon brings their groups up, and puts back a file with a group that can't be built."`
 }
 
 // Run validates the files, shows the plan, installs the files and waits. It asks no questions: the
-// plan verb shows the changes beforehand.
+// plan verb shows the changes beforehand. The steps of the plan are printed as they are done,
+// or with the plan if the verb does not wait for them.
 func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	if v.Detach && v.Settle != 0 {
+		return usage(errors.New("--settle waits, and --detach does not"), "leave out one of them")
+	}
 	began := ui.now()
 	r, err := v.read(ctx, ui, mostMistakes)
 	if err != nil {
@@ -30,13 +36,19 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	if err := writePreviews(ui, previews); err != nil {
+	if err := writePreviews(ui, previews, v.Detach); err != nil {
 		return err
 	}
-	progress := ui.wait("for the daemon, which checks the files and gets their images")
-	err = client.Apply(ctx, r.bundles, progress.line)
-	if progress.end(); err != nil {
+	apply := client.Apply
+	if v.Detach {
+		apply = client.Install
+	}
+	progress := ui.wait("for the daemon, which checks the files and gets their images", group.Completed)
+	if err := progress.after(apply(progress.watch(ctx), r.bundles, progress.line)); err != nil {
 		return interrupted(ctx, err, goesOn)
+	}
+	if v.Detach {
+		return v.detached(ui, r)
 	}
 	var names []string
 	for i := range r.groups {
@@ -61,6 +73,15 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		ui.sayf("%s is %s (%s, %s)", g.Name, g.State, plural(len(g.Containers), "container"), took)
 		noteTrial(ui, g)
 	}
+	return nil
+}
+
+// detached prints what has been done, and where the rest can be seen.
+func (v *applyVerb) detached(ui *ui, r reading) error {
+	for i := range r.groups {
+		fmt.Fprintf(ui.out, "%s is installed\n", r.groups[i].Name)
+	}
+	ui.notef("the daemon goes on; \"sallyport ps\" shows how far it is, and \"sallyport events\" has what could not be built and was put back")
 	return nil
 }
 

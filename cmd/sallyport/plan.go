@@ -31,7 +31,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]group.Preview{}, previews...))
 	}
-	return writePreviews(ui, previews)
+	return writePreviews(ui, previews, true)
 }
 
 func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]group.Preview, error) {
@@ -50,8 +50,8 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 }
 
 // writePreviews prints the steps of each group, and separately what they open, close or leave
-// unsafe.
-func writePreviews(ui *ui, previews []group.Preview) error {
+// unsafe. Without steps it only prints their number, since they are told when they are done.
+func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 	out := newPage(ui.out)
 	line := func(head, text string) {
 		io.WriteString(out, head)
@@ -69,7 +69,9 @@ func writePreviews(ui *ui, previews []group.Preview) error {
 			line("", fmt.Sprintf("%s: %s", p.Group, plural(len(p.Steps), "step")))
 		}
 		for _, step := range p.Steps {
-			line("    ", step)
+			if steps {
+				line("    ", step)
+			}
 		}
 		for _, replaced := range p.Replaces {
 			line("  ~ replaces ", replaced)

@@ -39,7 +39,7 @@ f: 0 steps
 `
 	var out strings.Builder
 	again := newRetyper(newParser(&cli{}).Model, &instance{Root: "/srv/two"}, nil)
-	if err := writePreviews(&ui{out: &out, again: again}, previews); err != nil {
+	if err := writePreviews(&ui{out: &out, again: again}, previews, true); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {

@@ -18,7 +18,7 @@ func (v *restartVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.ignoreFlag, v.Targets, func(client *api.Client, t target) error {
 		began := ui.now()
 		progress := ui.wait(forTurn)
-		err := client.Restart(ctx, t.group, t.container, progress.line)
+		err := client.Restart(progress.watch(ctx), t.group, t.container, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the restart may continue; see \"sallyport ps\"")
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
@@ -25,8 +26,8 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	progress := ui.wait("for the daemon, which gets the images of that generation")
-	err = client.Rollback(ctx, v.Group, int(v.To), progress.line)
+	progress := ui.wait("for the daemon, which gets the images of that generation", group.Completed)
+	err = client.Rollback(progress.watch(ctx), v.Group, int(v.To), progress.line)
 	if progress.end(); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}

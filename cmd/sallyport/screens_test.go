@@ -31,6 +31,7 @@ var screenLines = []string{
 	"plan checkout.hcl",
 	"version",
 	"apply checkout.hcl",
+	"apply --detach checkout.hcl",
 	"apply nowhere.hcl",
 	"rollback checkout",
 	"rollback --to 1 checkout",

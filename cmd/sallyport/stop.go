@@ -17,7 +17,7 @@ type stopVerb struct {
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, name string) error {
 		progress := ui.wait(forTurn)
-		err := client.Stop(ctx, name, progress.line)
+		err := client.Stop(progress.watch(ctx), name, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
@@ -37,7 +37,7 @@ func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, group string) error {
 		began := ui.now()
 		progress := ui.wait(forTurn)
-		err := client.Start(ctx, group, progress.line)
+		err := client.Start(progress.watch(ctx), group, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the start continues; see \"sallyport ps\"")
 		}

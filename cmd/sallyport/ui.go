@@ -59,9 +59,14 @@ func (u *ui) flush() {
 
 // notef prints a message that is not part of the result.
 func (u *ui) notef(format string, args ...any) {
+	u.note(u.err, fmt.Sprintf(format, args...))
+}
+
+// note prints a message that is not part of the result to a writer.
+func (u *ui) note(to io.Writer, message string) {
 	const prefix = "sallyport: "
-	text := u.again.text(joinLines(fmt.Sprintf(format, args...)))
-	p := newPage(u.err)
+	text := u.again.text(joinLines(message))
+	p := newPage(to)
 	io.WriteString(p, prefix)
 	if kind, _, found := strings.Cut(text, ":"); found && messageStyles[kind] != plain {
 		p.paint(messageStyles[kind], kind+":")

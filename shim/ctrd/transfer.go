@@ -34,7 +34,8 @@ func newTransfer() *transfer {
 
 type transferKey struct{}
 
-// transferOf returns the transfer that the work with ctx belongs to. Nil means that none is counted.
+// transferOf returns the transfer that the work with ctx belongs to. Nil means that none is
+// counted.
 func transferOf(ctx context.Context) *transfer {
 	t, _ := ctx.Value(transferKey{}).(*transfer)
 	return t

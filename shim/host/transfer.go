@@ -13,12 +13,12 @@ type Transfer struct {
 	Total int64 `json:"total,omitempty"`
 	// Milliseconds is the time since the transfer began.
 	Milliseconds int64 `json:"ms,omitempty"`
-	// Ended is set in the last Transfer of an image, which is then present. Its Stage is the one that
-	// the transfer began with. It is empty if the image turned out to be present before.
+	// Ended is set in the last Transfer of an image, which is then present. Its Stage is the one
+	// that the transfer began with. It is empty if the image turned out to be present before.
 	Ended bool `json:"ended,omitempty"`
 }
 
-// A TransferStage is what is done at present.
+// A TransferStage names the work that is done at present.
 type TransferStage string
 
 const (
