@@ -12,6 +12,7 @@ import (
 
 type applyVerb struct {
 	groupArgs
+	JSON bool `name:"json" help:"Print JSON."`
 	settleFlag
 	Detach bool `short:"d" help:"End as soon as the files are installed. The daemon brings their groups up, and puts back a file with a group that can't be built."`
 }
@@ -36,8 +37,10 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	if err := writePreviews(ui, previews, v.Detach); err != nil {
-		return err
+	if !v.JSON {
+		if err := writePreviews(ui, previews, v.Detach); err != nil {
+			return err
+		}
 	}
 	apply := client.Apply
 	if v.Detach {
@@ -48,7 +51,7 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return interrupted(ctx, err, goesOn)
 	}
 	if v.Detach {
-		return v.detached(ui, r)
+		return v.detached(ui, r, previews, began)
 	}
 	var names []string
 	for i := range r.groups {
@@ -62,9 +65,17 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return interrupted(ctx, err, goesOn)
 	}
 	took := ui.now().Sub(began).Round(time.Millisecond)
+	if v.JSON {
+		if err := ui.json(appliedChanges(previews, groups, took)); err != nil {
+			return err
+		}
+	}
 	for _, g := range applied(previews, groups) {
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s started and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+		}
+		if v.JSON {
+			continue
 		}
 		if g.State == group.Stopped {
 			ui.sayf("%s stays stopped; run it with \"sallyport start %s\"", g.Name, g.Name)
@@ -77,7 +88,14 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // detached prints what has been done, and where the rest can be seen.
-func (v *applyVerb) detached(ui *ui, r reading) error {
+func (v *applyVerb) detached(ui *ui, r reading, previews []group.Preview, began time.Time) error {
+	if v.JSON {
+		changes := []change{}
+		for i, p := range previews {
+			changes = append(changes, change{Group: p.Group, Plan: &previews[i], Seconds: seconds(ui.now().Sub(began))})
+		}
+		return ui.json(changes)
+	}
 	for i := range r.groups {
 		fmt.Fprintf(ui.out, "%s is installed\n", r.groups[i].Name)
 	}

@@ -96,7 +96,11 @@ func run(args []string, ui *ui) int {
 	if err != nil && returnsStatus(verb) {
 		err = &ownFailure{err}
 	}
-	return ui.fail(err)
+	status := ui.fail(err)
+	if err != nil && wantsJSON(newParser(&cli{}).Model, verb, args) {
+		ui.failAsJSON(err, status)
+	}
+	return status
 }
 
 // parse reads the command line, the environment and the configuration file. It returns the command

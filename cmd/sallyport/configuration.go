@@ -75,7 +75,7 @@ func (c *configuration) mustHold(ui *ui) error {
 	if c.err != nil {
 		return usage(c.err, "")
 	}
-	if err := ui.diagnostics(map[string][]byte{c.path: c.src}, c.diags); err != nil {
+	if err := ui.diagnose(map[string][]byte{c.path: c.src}, c.diags, c.diags); err != nil {
 		return err
 	}
 	if c.diags.HasErrors() {

@@ -65,7 +65,7 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 		slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Severity, b.Severity) })
 	}
 	printed := diags[:min(most, len(diags))]
-	if err := ui.diagnostics(contents, printed); err != nil {
+	if err := ui.diagnose(contents, printed, diags); err != nil {
 		return reading{}, err
 	}
 	if rest := diags[len(printed):]; len(rest) > 0 {

@@ -14,17 +14,20 @@ import (
 type rmVerb struct {
 	Targets []string `arg:"" name:"group|file.hcl" help:"Groups, or group files with all their groups. Their output is kept for a while, for \"logs --removed\"."`
 	Volumes bool     `help:"Also delete the data in their persistent volumes. The group may already be removed."`
-	ignoreFlag
+	severalFlags
 }
 
 // Run removes one group or file after the other.
 func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.ignoreFlag, v.Targets, func(client *api.Client, name string) error {
+	return each(ctx, ui, in, v.severalFlags, v.Targets, func(client *api.Client, r *report, name string) error {
+		began := ui.now()
 		groups, remove := []string{name}, client.Remove
 		if v.Volumes {
 			remove = client.Purge
 		}
-		if file := filepath.Base(name); strings.HasSuffix(name, ".hcl") { // a group's name has no dot
+		named := ""
+		if file := filepath.Base(name); isFile(name) {
+			named = name
 			var err error
 			if groups, err = groupsOf(ctx, client, file); err != nil {
 				return err
@@ -39,11 +42,14 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			return interrupted(ctx, err, "the removal continues; see \"sallyport ps\"")
 		}
 		for _, name := range groups {
-			ui.sayf("%s is %s", name, group.Gone)
+			r.add(change{Group: name, File: named, State: group.Gone, Seconds: seconds(ui.now().Sub(began))}, "%s is %s", name, group.Gone)
 		}
 		return nil
 	})
 }
+
+// isFile reports whether an argument is a group file: a group's name has no dot.
+func isFile(name string) bool { return strings.HasSuffix(name, ".hcl") }
 
 // A noFile is the error for a file that no group comes from.
 type noFile string

@@ -12,6 +12,7 @@ import (
 type rollbackVerb struct {
 	Group string           `arg:"" help:"The group."`
 	To    generationNumber `placeholder:"N" help:"The generation (default the last proved one that differs from the current one)."`
+	JSON  bool             `name:"json" help:"Print JSON."`
 	settleFlag
 }
 
@@ -40,8 +41,16 @@ func (v *rollbackVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	took := ui.now().Sub(began).Round(time.Millisecond)
 	for _, g := range groups {
+		if v.JSON {
+			if err := ui.json(changed(g, took)); err != nil {
+				return err
+			}
+		}
 		if g.Error != "" {
 			return &hint.Error{Err: fmt.Errorf("group %s was rolled back and is %s: %s", g.Name, g.State, g.Error), Hint: g.Hint}
+		}
+		if v.JSON {
+			continue
 		}
 		if len(before) == 1 && before[0].Generation == g.Generation {
 			ui.sayf("%s stays %s with generation %d", g.Name, g.State, g.Generation)

@@ -15,32 +15,40 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// An ignoreFlag lets a verb that takes several groups skip those that do not exist.
-type ignoreFlag struct {
+// severalFlags are those of a verb that changes several groups.
+type severalFlags struct {
 	Ignore bool `help:"Skip groups that do not exist. Without it they make the command fail, after the others."`
+	JSON   bool `name:"json" help:"Print JSON."`
 }
 
 // each calls do for one argument after the other. Each argument counts once. One that is unknown or
 // fails keeps none of the others from it. The error then has all of their errors. Nothing follows
 // an interrupt, or a daemon that is gone.
-func each[T comparable](ctx context.Context, in *instance, f ignoreFlag, args []T, do func(client *api.Client, arg T) error) error {
+func each[T comparable](ctx context.Context, ui *ui, in *instance, f severalFlags, args []T, do func(client *api.Client, r *report, arg T) error) error {
 	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
+	r := &report{ui: ui, json: f.JSON}
 	var failed failures
 	for i, arg := range args {
 		if slices.Contains(args[:i], arg) {
 			continue
 		}
-		err := do(client, arg)
+		began, name := ui.now(), fmt.Sprint(arg)
+		err := do(client, r, arg)
 		if err == nil || f.Ignore && errors.Is(err, group.ErrNoGroup) {
 			continue
 		}
-		failed = append(failed, suggestGroup(ctx, client, fmt.Sprint(arg), err))
+		err = suggestGroup(ctx, client, name, err)
+		failed = append(failed, err)
+		r.fail(name, began, err)
 		if ctx.Err() != nil || errors.Is(err, api.ErrNoDaemon) {
 			break
 		}
+	}
+	if err := r.end(); err != nil {
+		return err
 	}
 	if len(failed) == 0 {
 		return nil

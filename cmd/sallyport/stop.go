@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
@@ -10,42 +9,42 @@ import (
 
 type stopVerb struct {
 	Groups []string `arg:"" name:"group" help:"The groups. They stay stopped until start, even after a reboot or a new file."`
-	ignoreFlag
+	severalFlags
 }
 
 // Run stops one group after the other.
 func (v *stopVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, name string) error {
+	return each(ctx, ui, in, v.severalFlags, v.Groups, func(client *api.Client, r *report, name string) error {
+		began := ui.now()
 		progress := ui.wait(forTurn)
 		err := client.Stop(progress.watch(ctx), name, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the stop continues; see \"sallyport ps\"")
 		}
-		ui.sayf("%s is %s", name, group.Stopped)
+		r.add(change{Group: name, State: group.Stopped, Seconds: seconds(ui.now().Sub(began))}, "%s is %s", name, group.Stopped)
 		return nil
 	})
 }
 
 type startVerb struct {
 	Groups []string `arg:"" name:"group" help:"The groups."`
-	ignoreFlag
+	severalFlags
 	settleFlag
 }
 
 // Run starts one group after the other.
 func (v *startVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	return each(ctx, in, v.ignoreFlag, v.Groups, func(client *api.Client, group string) error {
+	return each(ctx, ui, in, v.severalFlags, v.Groups, func(client *api.Client, r *report, name string) error {
 		began := ui.now()
 		progress := ui.wait(forTurn)
-		err := client.Start(progress.watch(ctx), group, progress.line)
+		err := client.Start(progress.watch(ctx), name, progress.line)
 		if progress.end(); err != nil {
 			return interrupted(ctx, err, "the start continues; see \"sallyport ps\"")
 		}
-		if err := v.settle(ctx, ui, client, group); err != nil {
+		if err := v.settle(ctx, ui, client, name); err != nil {
 			return interrupted(ctx, err, "the group goes on; see \"sallyport ps\"")
 		}
-		ui.sayf("%s started (%s)", group, ui.now().Sub(began).Round(time.Millisecond))
-		return nil
+		return r.started(ctx, client, target{group: name}, began, "started")
 	})
 }
 

@@ -29,7 +29,7 @@ func TestTalk(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "talk"),
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status, "statuses": statusesOf, "interrupted": interruptedOnce},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": status, "statuses": statusesOf, "json": asJSON, "interrupted": interruptedOnce},
 		Setup: func(env *testscript.Env) error {
 			// A socket's path must be short, and that of the work folder may be long.
 			run, err := os.MkdirTemp("", "sp")
@@ -38,6 +38,11 @@ func TestTalk(t *testing.T) {
 			}
 			env.Defer(func() { os.RemoveAll(run) })
 			env.Setenv("SALLYPORT_RUN_DIR", run)
+			folder, err := filepath.Abs(schemas)
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCHEMAS", folder)
 			return serve(env, filepath.Join(run, "sallyport.sock"), filepath.Join(env.WorkDir, "calls"))
 		},
 	})
@@ -124,6 +129,9 @@ func bundlesText(files []group.Bundle) string {
 func (d *fakeDaemon) Preview(_ context.Context, files []group.Bundle) ([]group.Preview, error) {
 	if err := d.record("preview %s", bundlesText(files)); err != nil {
 		return nil, err
+	}
+	if files[0].Name == "sealed.hcl" {
+		return []group.Preview{{Group: "sealed", Steps: []string{}}}, nil
 	}
 	return []group.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
 }

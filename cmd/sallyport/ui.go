@@ -31,6 +31,8 @@ type ui struct {
 	environ        []string
 	again          *retyper         // completes the commands in messages; nil: they are complete
 	clock          func() time.Time // nil: the host's
+	printed        bool             // a result as JSON
+	mistakes       []diagnostic     // in files, that were found
 }
 
 func newUI(in, out, err *os.File, environ []string) *ui {
@@ -97,6 +99,7 @@ func (u *ui) json(v any) error {
 	enc := json.NewEncoder(u.out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
+	u.printed = true
 	return enc.Encode(v)
 }
 

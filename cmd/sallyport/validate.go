@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"path/filepath"
@@ -15,33 +16,62 @@ import (
 
 type validateVerb struct {
 	groupArgs
-	All bool `help:"Print all mistakes, not only the first 20."`
+	All  bool `help:"Print all mistakes, not only the first 20."`
+	JSON bool `name:"json" help:"Print JSON, with all mistakes."`
+}
+
+// A validation is printed by validate with --json. The files are valid if no diagnostic is an
+// error.
+type validation struct {
+	Groups         []validGroup `json:"groups"`         // empty if a file has a mistake
+	Configurations []string     `json:"configurations"` // files that are the daemon's configuration, and valid
+	Diagnostics    []diagnostic `json:"diagnostics"`
+}
+
+// A validGroup is a group of a file that has no mistake.
+type validGroup struct {
+	Name       string      `json:"name"`
+	File       string      `json:"file"`
+	Containers int         `json:"containers"` // how many it has
+	Egress     spec.Egress `json:"egress"`
 }
 
 // Run prints one line for each valid group, and for each valid configuration of the daemon.
 func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	valid, err := v.validateConfigurations(ctx, ui, in.conf.path)
+	configurations, r, err := v.validate(ctx, ui, in.conf.path)
+	if err != nil && countErrors(ui.mistakes) == 0 {
+		return err
+	}
+	if v.JSON {
+		out := validation{[]validGroup{}, append([]string{}, configurations...), append([]diagnostic{}, ui.mistakes...)}
+		for _, g := range r.groups {
+			out.Groups = append(out.Groups, validGroup{g.Name, g.Pos.File, len(g.Containers), g.Egress})
+		}
+		return cmp.Or(ui.json(out), err)
+	}
 	if err != nil {
 		return err
 	}
-	for _, path := range valid {
+	for _, path := range configurations {
 		ui.sayf("%s: ok (the daemon's configuration)", path)
-	}
-	if len(valid) > 0 && len(v.Paths) == 0 {
-		return nil
-	}
-	most := mostMistakes
-	if v.All {
-		most = math.MaxInt
-	}
-	r, err := v.read(ctx, ui, most)
-	if err != nil {
-		return err
 	}
 	for _, g := range r.groups {
 		ui.sayf("%s: ok (%s, egress %s)", g.Name, plural(len(g.Containers), "container"), g.Egress)
 	}
 	return nil
+}
+
+func (v *validateVerb) validate(ctx context.Context, ui *ui, own string) (configurations []string, r reading, err error) {
+	configurations, err = v.validateConfigurations(ctx, ui, own)
+	if err != nil || len(configurations) > 0 && len(v.Paths) == 0 {
+		return configurations, reading{}, err
+	}
+	most := mostMistakes
+	if v.All {
+		most = math.MaxInt
+	}
+	r, err = v.read(ctx, ui, most)
+	return configurations, r, err
 }
 
 // validateConfigurations takes the daemon's configurations out of the arguments, and returns their
@@ -68,7 +98,7 @@ func (v *validateVerb) validateConfigurations(ctx context.Context, ui *ui, own s
 		contents[path], diags, valid = src, append(diags, found...), append(valid, path)
 		return true
 	})
-	if err := ui.diagnostics(contents, diags); err != nil {
+	if err := ui.diagnose(contents, diags, diags); err != nil {
 		return nil, err
 	}
 	if diags.HasErrors() {

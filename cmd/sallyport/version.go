@@ -14,18 +14,38 @@ import (
 // version is set by the Makefile. If it is empty, the module's version counts.
 var version string
 
-type versionVerb struct{}
+type versionVerb struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// versions are printed by version with --json.
+type versions struct {
+	Command commandVersion   `json:"command"`
+	Daemon  *api.VersionInfo `json:"daemon,omitempty"`       // none: it can't be asked
+	Error   string           `json:"daemon_error,omitempty"` // why not
+}
+
+// A commandVersion is the version of the command, with what it is built for.
+type commandVersion struct {
+	api.VersionInfo
+	OS   string `json:"os"`
+	Arch string `json:"arch"`
+}
 
 // Run prints the version of the command, and on a line of its own that of the daemon. A daemon that
 // can't be asked is no error.
 func (v *versionVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	ui.sayf("sallyport %s %s/%s", versionText(versionInfo()), runtime.GOOS, runtime.GOARCH)
-	client, err := in.client(ctx)
-	if err != nil {
-		ui.sayf("daemon: %v", err)
-		return nil
+	all := versions{Command: commandVersion{versionInfo(), runtime.GOOS, runtime.GOARCH}}
+	daemon, err := askVersion(ctx, in)
+	if err == nil {
+		all.Daemon = &daemon
+	} else {
+		all.Error = err.Error()
 	}
-	daemon, err := client.Version(ctx)
+	if v.JSON {
+		return ui.json(all)
+	}
+	ui.sayf("sallyport %s %s/%s", versionText(all.Command.VersionInfo), runtime.GOOS, runtime.GOARCH)
 	if err != nil {
 		ui.sayf("daemon: %v", err)
 		return nil
@@ -39,6 +59,14 @@ func (v *versionVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	ui.sayf("%s", text)
 	return nil
+}
+
+func askVersion(ctx context.Context, in *instance) (api.VersionInfo, error) {
+	client, err := in.client(ctx)
+	if err != nil {
+		return api.VersionInfo{}, err
+	}
+	return client.Version(ctx)
 }
 
 // versionText returns a version, the commit if it is known, and Go's version.

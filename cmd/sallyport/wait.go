@@ -13,16 +13,32 @@ import (
 type waitVerb struct {
 	Group   string        `arg:"" help:"The group. It must be a job: a group whose apps end."`
 	Timeout time.Duration `placeholder:"DURATION" help:"Longest time to wait, such as 90s or 5m (default unlimited). When it is over, wait exits with 124."`
+	JSON    bool          `name:"json" help:"Print JSON."`
+}
+
+// An endedJob is printed by wait with --json.
+type endedJob struct {
+	Group      string      `json:"group"`
+	State      group.State `json:"state"`       // completed
+	ExitStatus uint32      `json:"exit_status"` // of its apps, and so of wait
+	Seconds    float64     `json:"seconds"`     // that wait has waited
 }
 
 // Run exits with the status of the job's apps. The end of the time, wait's own or the job's, has a
 // status of its own.
 func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
+	began := ui.now()
 	status, err := v.wait(ctx, in)
 	if err != nil {
 		return err
 	}
-	ui.sayf("%s is %s, with status %d", v.Group, group.Completed, status)
+	if v.JSON {
+		if err := ui.json(endedJob{v.Group, group.Completed, status, seconds(ui.now().Sub(began))}); err != nil {
+			return err
+		}
+	} else {
+		ui.sayf("%s is %s, with status %d", v.Group, group.Completed, status)
+	}
 	if status != 0 {
 		return exitStatus(status)
 	}
