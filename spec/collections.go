@@ -45,18 +45,18 @@ func (r reader) list(name string) ([]item, bool) {
 	if written, ok := unwrap(attr.Expr).(*hclsyntax.TupleConsExpr); ok {
 		items := make([]item, 0, len(written.Exprs))
 		for _, e := range written.Exprs {
-			v, _ := r.eval(e)
+			v, _ := r.evalFor(name, e)
 			items = append(items, item{value: v, at: e.Range()})
 		}
 		return items, true
 	}
-	v, ok := r.eval(attr.Expr)
+	v, ok := r.evalFor(name, attr.Expr)
 	at := attr.Expr.Range()
 	if !ok || v.IsNull() {
 		return nil, false
 	}
 	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
-		r.errorf(at, "Wrong type", "%q is a list of texts ([\"...\", \"...\"]), and this is %s.", name, describe(v))
+		r.errorf(at, "Wrong type", "%q is a list of texts ([\"...\", \"...\"]), and this is %s.", name, r.describe(attr.Expr, v))
 		return nil, false
 	}
 	items := []item{}
@@ -80,13 +80,13 @@ func (r reader) entries(name string) ([]item, bool) {
 	if written, ok := unwrap(attr.Expr).(*hclsyntax.ObjectConsExpr); ok {
 		return r.written(name, written), true
 	}
-	v, ok := r.eval(attr.Expr)
+	v, ok := r.evalFor(name, attr.Expr)
 	at := attr.Expr.Range()
 	if !ok || v.IsNull() {
 		return nil, false
 	}
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		r.errorf(at, "Wrong type", "%q is a map (%s), and this is %s.", name, cmp.Or(mapExamples[name], `{ NAME = "value" }`), describe(v))
+		r.errorf(at, "Wrong type", "%q is a map (%s), and this is %s.", name, cmp.Or(mapExamples[name], `{ NAME = "value" }`), r.describe(attr.Expr, v))
 		return nil, false
 	}
 	var items []item
@@ -104,7 +104,7 @@ func (r reader) written(name string, object *hclsyntax.ObjectConsExpr) []item {
 		if ok {
 			key, ok = r.convert(key, cty.String, "A key of "+quote(name), pair.KeyExpr.Range())
 		}
-		value, _ := r.eval(pair.ValueExpr)
+		value, _ := r.evalFor(name, pair.ValueExpr)
 		if !ok || !r.unique(seen, "key", key.AsString(), pair.KeyExpr.Range()) {
 			continue
 		}
@@ -120,6 +120,7 @@ func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[s
 		return nil
 	}
 	m := make(map[string]string, len(items))
+	defer r.hideKeys(name, len(r.diags))
 	for _, i := range items {
 		check(i.key, i.keyAt)
 		if v, ok := r.convert(i.value, cty.String, quote(i.key), i.at); ok {
@@ -127,6 +128,15 @@ func (r reader) textMap(name string, check func(key string, at hcl.Range)) map[s
 		}
 	}
 	return m
+}
+
+// hideKeys takes the words out of the mistakes from the given one on, if the keys of a map are
+// computed from a sensitive variable.
+func (r reader) hideKeys(name string, from int) {
+	expr := r.body.Attributes[name].Expr
+	if _, written := unwrap(expr).(*hclsyntax.ObjectConsExpr); !written && r.origins.of(expr).sensitive != "" {
+		copy(r.diags[from:], withoutValues(r.diags[from:]))
+	}
 }
 
 func unwrap(expr hclsyntax.Expression) hclsyntax.Expression {

@@ -28,10 +28,10 @@ type groupDecoder struct {
 
 // decodeGroup reads a group. ok is false after a mistake, in the group or in a value that it refers
 // to.
-func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, m *meter, rep *report) (g Group, ok bool) {
+func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins, damaged bool, m *meter, rep *report) (g Group, ok bool) {
 	name, _ := label(block)
 	d := &groupDecoder{
-		scope:     &scope{report: rep, meter: m, names: known, damaged: damaged},
+		scope:     &scope{report: rep, meter: m, names: known, origins: from, damaged: damaged},
 		src:       src,
 		group:     name,
 		volumes:   map[string]hcl.Range{},
@@ -70,6 +70,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, damaged bool, 
 	if d.unresolved || rep.hasErrors() {
 		return Group{}, false
 	}
+	g.Variables, g.Sensitive = from.variablesOf(block), from.sensitiveOf(block)
 	g.seal()
 	return g, true
 }

@@ -19,7 +19,7 @@ func (g *Group) seal() {
 		g.Containers[i].Digest = g.containerDigest(g.Containers[i])
 	}
 	whole := *g
-	whole.Digest, whole.Pos = "", Pos{}
+	whole.Digest, whole.Pos, whole.Variables, whole.Sensitive = "", Pos{}, nil, nil
 	g.Digest = digest(whole)
 }
 

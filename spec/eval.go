@@ -28,6 +28,7 @@ type scope struct {
 	*report
 	meter   *meter
 	names   names
+	origins *origins
 	damaged bool // declarations may be missing after a syntax error, so unknown names are not reported
 
 	// unresolved is set when an expression has no value. The cause has been reported, and the
@@ -35,8 +36,19 @@ type scope struct {
 	unresolved bool
 }
 
-// eval returns the expression's value, which is wholly known. It returns false if there is none.
+// eval returns the expression's value, which is wholly known. It returns false if there is none. A
+// value that comes from a sensitive variable is a mistake: it would be shown.
 func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
+	if name := s.origins.of(expr).sensitive; name != "" {
+		s.errorf(expr.Range(), "A sensitive value would be shown", "The variable %s is sensitive, and commands show what stands here. Its value may stand in \"env\", \"command\", \"args\" and a file's \"content\" alone.", quote(name))
+		s.unresolved = true
+		return cty.DynamicVal, false
+	}
+	return s.evalAny(expr)
+}
+
+// evalAny is eval for what may have a sensitive value.
+func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 	known := s.checkCalls(expr)
 	variables := map[string]cty.Value{}
 	used := names{}
@@ -59,6 +71,9 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 		variables[root] = cty.ObjectVal(values)
 	}
 	v, diags := s.meter.eval(expr, variables)
+	if s.origins.of(expr).sensitive != "" {
+		diags = withoutValues(diags)
+	}
 	s.diags = append(s.diags, diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		s.unresolved = true
@@ -69,6 +84,17 @@ func (s *scope) eval(expr hclsyntax.Expression) (cty.Value, bool) {
 		return cty.DynamicVal, false
 	}
 	return v, true
+}
+
+// withoutValues returns the mistakes of an evaluation without the values in their words.
+func withoutValues(diags hcl.Diagnostics) (plain hcl.Diagnostics) {
+	for _, d := range diags {
+		plain = append(plain, &hcl.Diagnostic{
+			Severity: d.Severity, Summary: d.Summary, Subject: d.Subject,
+			Detail: "This is computed from a sensitive variable, so what is wrong with it is not shown.",
+		})
+	}
+	return plain
 }
 
 // resolve returns the value that a reference names, and reports a reference that names nothing.

@@ -52,6 +52,13 @@ type Group struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 	Digest  string        `json:"digest"` // over everything above; a different digest is a different generation
 	Pos     Pos           `json:"pos"`    // the place of the block; no part of the digest
+
+	// Variables are those of the file that the block refers to, sorted. They are no part of the
+	// digest: two groups that differ in them alone are the same.
+	Variables []Variable `json:"variables,omitempty"`
+	// Sensitive are the parts of containers that are computed from a sensitive variable, sorted:
+	// "web.env.TOKEN", "web.args", "web.file./etc/token". They are no part of the digest.
+	Sensitive []string `json:"sensitive,omitempty"`
 }
 
 // A Container is one app, sidecar, init or ambassador block.

@@ -22,10 +22,10 @@ type locals struct {
 }
 
 // declareLocals fills in names["local"]. names["var"] has to be there already.
-func (n names) declareLocals(body *hclsyntax.Body, damaged bool, m *meter, rep *report) {
-	n["local"] = map[string]cty.Value{}
+func (n names) declareLocals(body *hclsyntax.Body, o *origins, damaged bool, m *meter, rep *report) {
+	n["local"], o.locals = map[string]cty.Value{}, map[string]origin{}
 	l := locals{
-		scope: scope{report: rep, meter: m, names: n, damaged: damaged},
+		scope: scope{report: rep, meter: m, names: n, origins: o, damaged: damaged},
 		defs:  map[string]*hclsyntax.Attribute{},
 		done:  map[string]bool{},
 	}
@@ -65,7 +65,8 @@ func (l *locals) resolve(name string) {
 		return // found to be part of a cycle
 	}
 	l.done[name] = true
-	value, ok := l.eval(attr.Expr)
+	l.origins.locals[name] = l.origins.of(attr.Expr)
+	value, ok := l.evalAny(attr.Expr)
 	if !ok {
 		return
 	}

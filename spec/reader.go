@@ -2,6 +2,7 @@ package spec
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func (r reader) value(name string, want cty.Type, n need) (v cty.Value, at hcl.R
 		return cty.NilVal, r.at, false
 	}
 	at = attr.Expr.Range()
-	v, ok = r.eval(attr.Expr)
+	v, ok = r.evalFor(name, attr.Expr)
 	if !ok {
 		return v, at, false
 	}
@@ -53,6 +54,14 @@ func (r reader) value(name string, want cty.Type, n need) (v cty.Value, at hcl.R
 	}
 	v, ok = r.convert(v, want, quote(name), at)
 	return v, at, ok
+}
+
+// evalFor returns the value of an expression in the attribute of that name.
+func (r reader) evalFor(name string, expr hclsyntax.Expression) (cty.Value, bool) {
+	if slices.Contains(mayBeSensitive, name) {
+		return r.evalAny(expr)
+	}
+	return r.eval(expr)
 }
 
 func (r reader) missing(name string, at hcl.Range) {
@@ -95,6 +104,14 @@ var typeNames = map[cty.Type]string{
 	cty.String: `text ("...")`,
 	cty.Number: "a number",
 	cty.Bool:   "true or false",
+}
+
+// describe is the function of that name, without a value that comes from a sensitive variable.
+func (r reader) describe(expr hclsyntax.Expression, v cty.Value) string {
+	if r.origins.of(expr).sensitive != "" {
+		return "something else"
+	}
+	return describe(v)
 }
 
 func describe(v cty.Value) string {

@@ -23,7 +23,7 @@ var (
 
 var kinds = map[string]kind{
 	fileKind:   {title: "a group file", blocks: []string{"variable", "locals", "group"}},
-	"variable": {title: "a variable block", label: "the variable's name", attrs: []string{"type", "default", "description"}},
+	"variable": {title: "a variable block", label: "the variable's name", attrs: []string{"type", "default", "description", "sensitive"}},
 	"locals":   {title: "a locals block", anyAttr: true},
 	"group": {
 		title: "a group block", label: "the group's name",

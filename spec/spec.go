@@ -44,15 +44,15 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	}
 	checkFile(body, refusals, m, file)
 
-	known := names{}
-	known.declareVariables(body, src.Vars, damage, m, file)
-	known.declareLocals(body, damage, m, file)
+	known, from := names{}, &origins{}
+	known.declareVariables(body, src.Vars, from, damage, m, file)
+	known.declareLocals(body, from, damage, m, file)
 
 	var groups []Group
 	seen := map[string]hcl.Range{}
 	for _, block := range blocksOf(body, "group") {
 		own := &report{}
-		g, ok := decodeGroup(block, src, known, damage, m, own)
+		g, ok := decodeGroup(block, src, known, from, damage, m, own)
 		checkGroup(block, refusals, m, own)
 		if name, labelled := label(block); labelled {
 			own.unique(seen, "group", name, block.LabelRanges[0])

@@ -59,13 +59,15 @@ type variable struct {
 	defaults *typeexpr.Defaults // for optional attributes inside the type
 	typeAt   hcl.Range
 
+	sensitive  bool
 	hasDefault bool
 	fallback   cty.Value // the default. Unknown without one, and if it is wrong
 }
 
 // declareVariables fills in names["var"], and reports values for undeclared variables.
-func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, damaged bool, m *meter, rep *report) {
+func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, from *origins, damaged bool, m *meter, rep *report) {
 	vars, seen := map[string]cty.Value{}, map[string]hcl.Range{}
+	from.variables = map[string]Variable{}
 	for _, b := range blocksOf(body, "variable") {
 		name, ok := label(b)
 		if !ok || !rep.unique(seen, "variable", name, b.LabelRanges[0]) {
@@ -76,7 +78,9 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 			continue
 		}
 		value, isGiven := given[name]
-		vars[name] = decodeVariable(name, b, value, isGiven, m, rep)
+		var sensitive bool
+		vars[name], sensitive = decodeVariable(name, b, value, isGiven, m, rep)
+		from.variables[name] = newVariable(name, vars[name], isGiven, sensitive)
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := seen[name]; !ok && !damaged {
@@ -87,30 +91,33 @@ func (n names) declareVariables(body *hclsyntax.Body, given map[string]string, d
 	n["var"] = vars
 }
 
-func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, m *meter, rep *report) cty.Value {
+func decodeVariable(name string, b *hclsyntax.Block, given string, isGiven bool, m *meter, rep *report) (value cty.Value, sensitive bool) {
 	v, ok := readVariable(name, b, m, rep)
 	switch {
 	case !ok:
-		return cty.DynamicVal
+		return cty.DynamicVal, v.sensitive
 	case isGiven:
 		v.ty = v.givenType()
 		value, err := v.parse(given)
-		if err != nil {
+		switch {
+		case err != nil && v.sensitive:
+			rep.errorf(v.typeAt, "Wrong value for a variable", "The value given for %q is not of the type %s. It is sensitive, so it is not shown.", name, typeexpr.TypeString(v.ty))
+		case err != nil:
 			rep.errorf(v.typeAt, "Wrong value for a variable", "The value given for %q is %s, which is not of the type %s: %s.", name, quote(given), typeexpr.TypeString(v.ty), err)
 		}
-		return value
+		return value, v.sensitive
 	case v.hasDefault:
-		return v.fallback
+		return v.fallback, v.sensitive
 	}
 	rep.errorf(b.DefRange(), "No value for a variable", "The variable %q has no default and was given no value. Give it one with --var %s=VALUE, in a --var-file, or with %s%s=VALUE in the environment.", name, name, envPrefix, name)
-	return cty.DynamicVal
+	return cty.DynamicVal, v.sensitive
 }
 
 // readVariable reads the type and the default of a variable. ok is false if the type is wrong.
 func readVariable(name string, b *hclsyntax.Block, m *meter, rep *report) (v variable, ok bool) {
-	r := reader{&scope{report: rep, meter: m, names: names{}}, b.Body, b.DefRange()}
+	r := reader{&scope{report: rep, meter: m, names: names{}, origins: &origins{}}, b.Body, b.DefRange()}
 	_, _, _ = r.text("description", optional)
-	v = variable{meter: m, name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange(), fallback: cty.DynamicVal}
+	v = variable{meter: m, name: name, ty: cty.DynamicPseudoType, typeAt: b.DefRange(), sensitive: r.flag("sensitive"), fallback: cty.DynamicVal}
 	if attr, ok := b.Body.Attributes["type"]; ok {
 		var diags hcl.Diagnostics
 		v.ty, v.defaults, diags = typeexpr.TypeConstraintWithDefaults(m.inside(attr.Expr))
