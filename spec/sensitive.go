@@ -120,8 +120,9 @@ func (o *origins) sensitiveOf(group *hclsyntax.Block) (all []string) {
 
 // A hideablePart is a part of a container that can have the value of a sensitive variable.
 type hideablePart struct {
-	path string // after the container's name: "env.TOKEN", "args", "file./etc/token"
-	expr hclsyntax.Expression
+	path  string // after the container's name: "env.TOKEN", "args", "file./etc/token"
+	whole string // the attribute that it is an element of: "env"; else the path
+	expr  hclsyntax.Expression
 }
 
 // hideable returns the parts of a container that can have the value of a sensitive variable. Each
@@ -134,20 +135,20 @@ func hideable(container *hclsyntax.Block) (parts []hideablePart) {
 		}
 		written, ok := unwrap(attr.Expr).(*hclsyntax.ObjectConsExpr)
 		if !ok {
-			parts = append(parts, hideablePart{name, attr.Expr})
+			parts = append(parts, hideablePart{name, name, attr.Expr})
 			continue
 		}
 		for _, item := range written.Items {
 			if key, ok := literalKey(item.KeyExpr); ok {
-				parts = append(parts, hideablePart{name + "." + key, item.ValueExpr})
+				parts = append(parts, hideablePart{name + "." + key, name, item.ValueExpr})
 			} else {
-				parts = append(parts, hideablePart{name, item.ValueExpr})
+				parts = append(parts, hideablePart{name, name, item.ValueExpr})
 			}
 		}
 	}
 	for _, b := range blocksOf(container.Body, "file") {
 		if attr, name := b.Body.Attributes["content"], filePath(b); attr != nil && name != "" {
-			parts = append(parts, hideablePart{"file." + name, attr.Expr})
+			parts = append(parts, hideablePart{"file." + name, "file." + name, attr.Expr})
 		}
 	}
 	return parts

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -29,6 +30,43 @@ type Generation struct {
 	Kept bool `json:"kept"`
 	// ImageDigests are the digests that a Rollback uses again.
 	ImageDigests ImageDigests `json:"pins,omitempty"`
+
+	// Differs is what differs from the generation before. nil means that it is not recorded: there
+	// was none, or an older daemon recorded the generation. More is how many changes are left out.
+	Differs []diff.Change `json:"differs,omitzero"`
+	More    int           `json:"differs_more,omitempty"`
+	// Values are the values of the variables that the group refers to. nil means that they are not
+	// recorded.
+	Values []Value `json:"values,omitzero"`
+}
+
+// A Value is the value of a variable that a generation was applied with. The value of a sensitive
+// one is not recorded.
+type Value struct {
+	spec.Variable
+	From string `json:"from,omitempty"` // one of the words below; empty: not recorded
+}
+
+// Where the value of a variable comes from.
+const (
+	FromFlag        = "--var"
+	FromFile        = "--var-file"
+	FromEnvironment = "environment"
+	FromDefault     = "default"
+)
+
+// ValuesOf returns the values of the variables that a group of the bundle refers to. It is never
+// nil.
+func (b Bundle) ValuesOf(g *spec.Group) []Value {
+	values := []Value{}
+	for _, v := range g.Variables {
+		from := b.From[v.Name]
+		if v.Default {
+			from = FromDefault
+		}
+		values = append(values, Value{v, from})
+	}
+	return values
 }
 
 // A Cause is the reason why there is a generation.
@@ -86,6 +124,7 @@ type Bundle struct {
 	HCL   []byte            `json:"hcl,omitempty"`
 	Vars  map[string]string `json:"vars,omitempty"`
 	Files map[string][]byte `json:"files,omitempty"` // the files that it names, by absolute path
+	From  map[string]string `json:"from,omitempty"`  // where the Vars come from: FromFlag and the like
 }
 
 // A Reversion records that a generation was taken back.

@@ -6,6 +6,7 @@ package group
 import (
 	"time"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -123,9 +124,11 @@ type Preview struct {
 	Replaces []string `json:"replaces,omitempty"`
 	// Changes has a line for each container that takes a change while it runs, with what changes.
 	Changes []string `json:"changes,omitempty"`
-	Opens   []string `json:"opens,omitempty"` // what may pass the group's border and could not before
-	Closes  []string `json:"closes,omitempty"`
-	Unsafe  []string `json:"unsafe,omitempty"` // what is given up, whether or not it was before
-	Ended   string   `json:"ended,omitempty"`  // how it ended by itself, if an unchanged file keeps it down
-	Error   string   `json:"error,omitempty"`  // what could not be observed, so that steps may be missing
+	// Differs is what differs from the definition that is wanted now.
+	Differs []diff.Change `json:"differs,omitempty"`
+	Opens   []string      `json:"opens,omitempty"` // what may pass the group's border and could not before
+	Closes  []string      `json:"closes,omitempty"`
+	Unsafe  []string      `json:"unsafe,omitempty"` // what is given up, whether or not it was before
+	Ended   string        `json:"ended,omitempty"`  // how it ended by itself, if an unchanged file keeps it down
+	Error   string        `json:"error,omitempty"`  // what could not be observed, so that steps may be missing
 }

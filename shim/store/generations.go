@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -18,6 +20,7 @@ import (
 const (
 	maxGenerations = 32 // generations of a group in its history
 	maxDefinitions = 4  // definitions of them that stay on disk, besides the rollback target
+	maxDiffers     = 32 // changes that the history has of a generation
 )
 
 // A definition is a file of a generation.
@@ -126,7 +129,8 @@ func (s *Store) recordGeneration(w *Wanted, before Wanted, f *file) error {
 		w.Proved = s.isProved(*w)
 		w.Pins = w.Pins.Merge(&w.Group, all[0].ImageDigests)
 	}
-	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) {
+	values := f.bundle.ValuesOf(&w.Group)
+	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) && (all[0].Values == nil || reflect.DeepEqual(all[0].Values, values)) {
 		if _, err := os.Lstat(s.definitionPath(w.Group.Name, w.Generation)); errors.Is(err, fs.ErrNotExist) {
 			return s.writeDefinition(*w, f, all[0])
 		}
@@ -134,10 +138,16 @@ func (s *Store) recordGeneration(w *Wanted, before Wanted, f *file) error {
 	}
 	g := group.Generation{
 		Number: w.Generation, Digest: w.Group.Digest, File: w.File, At: s.now(), By: w.By, Outcome: group.OnTrial,
-		Text: text, Change: text, Kept: true, ImageDigests: w.Pins,
+		Text: text, Change: text, Kept: true, ImageDigests: w.Pins, Values: values,
 	}
-	if same {
+	switch {
+	case same:
+		g.Differs, g.More = all[0].Differs, all[0].More
 		g.At, g.Change, g.By, g.Outcome, g.Why = all[0].At, all[0].Change, all[0].By, all[0].Outcome, all[0].Why
+	case before.Group.Digest != "" && !before.stub:
+		changes := diff.Groups(&before.Group, &w.Group)
+		g.Differs = append([]diff.Change{}, changes[:min(len(changes), maxDiffers)]...)
+		g.More = len(changes) - len(g.Differs)
 	}
 	if err := s.writeDefinition(*w, f, g); err != nil {
 		return err
