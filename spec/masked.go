@@ -10,7 +10,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// A flow is a group file as a text: which expressions the parts of its containers are computed from.
+// A flow is the text of a group file: from which expressions each part of its containers is
+// computed.
 type flow struct {
 	body      *hclsyntax.Body
 	locals    map[string]hclsyntax.Expression

@@ -78,7 +78,7 @@ func TestSensitiveParts(t *testing.T) {
 	if diff := cmp.Diff(want, SensitiveParts([]byte(text))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// It is what the values have.
+	// The values have the same.
 	src := source("test.hcl", text)
 	groups, diags := Parse(src)
 	if len(groups) != 1 {

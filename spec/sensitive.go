@@ -28,6 +28,11 @@ type Variable struct {
 	Sensitive bool `json:"sensitive,omitempty"`
 }
 
+// WithoutValue returns the variable for those who may not see what is in a group file.
+func (v Variable) WithoutValue() Variable {
+	return Variable{Name: v.Name, Default: v.Default, Sensitive: v.Sensitive}
+}
+
 // maxShownValue limits the value of a variable that is kept with each generation.
 const maxShownValue = 256
 

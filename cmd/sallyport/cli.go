@@ -30,6 +30,7 @@ type cli struct {
 	Apply    applyVerb    `cmd:"" group:"groups" help:"Install group files and wait until their groups run."`
 	Rollback rollbackVerb `cmd:"" group:"groups" help:"Go back to an earlier generation of a group."`
 	History  historyVerb  `cmd:"" group:"groups" help:"List the generations of a group and their outcomes."`
+	Diff     diffVerb     `cmd:"" group:"groups" help:"Show what differs between two generations of a group."`
 	Wait     waitVerb     `cmd:"" group:"groups" help:"Wait until a job has completed, and exit with its status."`
 	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups and their files."`
 	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`

@@ -119,8 +119,8 @@ func readOne(ctx context.Context, path string, src []byte, values variableValues
 	}
 	b := group.Bundle{Name: filepath.Base(abs), Path: abs, HCL: src}
 	for _, name := range spec.Variables(src) {
-		if value, ok := values.of(name); ok {
-			b.Vars = set(b.Vars, name, value)
+		if value, from, ok := values.of(name); ok {
+			b.Vars, b.From = set(b.Vars, name, value), set(b.From, name, from)
 		}
 	}
 	groups, diags := spec.Parse(spec.Source{

@@ -39,6 +39,7 @@ func TestHangingDaemon(t *testing.T) {
 	lines := []string{
 		"ps", "status web", "logs web", "logs web.app", "logs -f web.app", "events", "events -f", "denials", "denials -f", "df", "df web", "images", "images prune", "exec web -- true", "signal web HUP", "cp web:/x .", "cp FILE web:/x",
 		"restart web", "stop web", "start web", "history web", "history web --file 1", "rollback web", "wait web",
+		"diff web",
 		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE",
 	}
 	checkVerbs(t, lines, "version", "validate", "daemon", "containerd", "output", "follow", "doctor") // these need no daemon

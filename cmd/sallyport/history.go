@@ -1,22 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/spec"
 )
 
 type historyVerb struct {
-	Group string           `arg:"" help:"The group."`
-	File  generationNumber `placeholder:"N" help:"Print the group file of generation N."`
-	JSON  bool             `name:"json" help:"Print JSON."`
+	Group  string           `arg:"" help:"The group."`
+	File   generationNumber `placeholder:"N" help:"Print the group file of generation N."`
+	Values bool             `help:"Print the values of the variables that each generation was applied with."`
+	JSON   bool             `name:"json" help:"Print JSON."`
 }
 
 func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
@@ -42,7 +42,7 @@ func (v *historyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		return ui.json(append([]group.Generation{}, all...))
 	}
-	return writeHistory(ui.out, all, ui.now())
+	return writeHistory(ui.out, all, ui.now(), v.Values)
 }
 
 func outcomeStyle(outcome string) style {
@@ -57,19 +57,9 @@ func outcomeStyle(outcome string) style {
 	return plain
 }
 
-// movedImages returns a line for each image reference whose digest differs from the generation
-// before.
-func movedImages(now, before group.ImageDigests) (lines []string) {
-	for _, ref := range slices.Sorted(maps.Keys(now)) {
-		if was, ok := before[ref]; ok && was != now[ref] {
-			lines = append(lines, fmt.Sprintf("image %s is %s, and was %s", ref, spec.ShortDigest(now[ref]), spec.ShortDigest(was)))
-		}
-	}
-	return lines
-}
-
-// writeHistory lists the generations, newest first. The newest is the current definition.
-func writeHistory(w io.Writer, all []group.Generation, now time.Time) error {
+// writeHistory lists the generations, newest first. The newest is the current definition. With
+// values, each has the values of its variables.
+func writeHistory(w io.Writer, all []group.Generation, now time.Time, values bool) error {
 	t := table{
 		header: []string{"GENERATION", "AGO", "BY", "OUTCOME", "KEPT", "DIGEST", "FILE"},
 		least:  []string{"FILE", "KEPT", "DIGEST", "BY"},
@@ -85,9 +75,32 @@ func writeHistory(w io.Writer, all []group.Generation, now time.Time) error {
 		if g.Why != "" {
 			r.notes = []string{g.Why}
 		}
+		if len(g.Differs) > 0 {
+			r.notes = append(r.notes, "differs: "+diff.Summary(g.Differs, g.More))
+		}
 		if i+1 < len(all) {
-			r.notes = append(r.notes, movedImages(g.ImageDigests, all[i+1].ImageDigests)...)
+			for _, moved := range g.ImageDigests.Moved(all[i+1].ImageDigests) {
+				r.notes = append(r.notes, movedText(moved))
+			}
+		}
+		if values {
+			r.notes = append(r.notes, valueTexts(g)...)
 		}
 	}
 	return t.writeTo(w)
+}
+
+// valueTexts returns a line for each variable of a generation.
+func valueTexts(g group.Generation) (lines []string) {
+	if g.Values == nil {
+		return []string{"values: not recorded"}
+	}
+	for _, v := range g.Values {
+		line := "var." + v.Name + " = " + cmp.Or(diff.VariableText(v.Variable), "(not shown)")
+		if v.From != "" {
+			line += "  (" + v.From + ")"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }

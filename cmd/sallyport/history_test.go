@@ -25,7 +25,7 @@ var generations = []group.Generation{
 
 func TestWriteHistory(t *testing.T) {
 	var out strings.Builder
-	if err := writeHistory(&out, generations, now); err != nil {
+	if err := writeHistory(&out, generations, now, false); err != nil {
 		t.Fatal(err)
 	}
 	const want = `

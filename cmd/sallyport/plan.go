@@ -49,6 +49,9 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 	return client.Preview(ctx, r.bundles)
 }
 
+// mostDiffers is how many changes of one group are printed.
+const mostDiffers = 30
+
 // writePreviews prints the steps of each group, and separately what they open, close or leave
 // unsafe. Without steps it only prints their number, since they are told when they are done.
 func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
@@ -63,7 +66,7 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 			line("", fmt.Sprintf("%s: the plan may be incomplete: %s", p.Group, p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
 			line("", fmt.Sprintf("%s: nothing to do: %s", p.Group, ui.again.text(p.Ended)))
-		case len(p.Steps)+len(p.Changes)+len(p.Opens)+len(p.Closes) == 0:
+		case len(p.Steps)+len(p.Changes)+len(p.Differs)+len(p.Opens)+len(p.Closes) == 0:
 			line("", p.Group+": nothing to do")
 		default:
 			line("", fmt.Sprintf("%s: %s", p.Group, plural(len(p.Steps), "step")))
@@ -78,6 +81,12 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 		}
 		for _, changed := range p.Changes {
 			line("  ~ changes  ", changed)
+		}
+		for _, change := range p.Differs[:min(len(p.Differs), mostDiffers)] {
+			line("  ~ differs  ", change.String())
+		}
+		if more := len(p.Differs) - mostDiffers; more > 0 {
+			line("  ~ differs  ", fmt.Sprintf("in %d more; \"sallyport plan --json\" shows all", more))
 		}
 		for _, opens := range p.Opens {
 			line("  + opens   ", opens)

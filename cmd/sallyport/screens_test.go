@@ -36,6 +36,9 @@ var screenLines = []string{
 	"rollback checkout",
 	"rollback --to 1 checkout",
 	"history checkout",
+	"history --values sealed",
+	"diff checkout",
+	"diff checkout 9",
 	"wait sealed",
 	"wait --timeout 1ms checkout",
 	"rm checkout",
@@ -69,7 +72,7 @@ var screenLines = []string{
 }
 
 // screenContent are the lines that print what containers have written, as it is.
-var screenContent = []string{"logs checkout", "exec checkout.web -- complain"}
+var screenContent = []string{"diff checkout", "logs checkout", "exec checkout.web -- complain"}
 
 var screenWidths = []uint16{40, 80, 120}
 

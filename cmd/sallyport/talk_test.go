@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -133,7 +135,11 @@ func (d *fakeDaemon) Preview(_ context.Context, files []group.Bundle) ([]group.P
 	if files[0].Name == "sealed.hcl" {
 		return []group.Preview{{Group: "sealed", Steps: []string{}}}, nil
 	}
-	return []group.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
+	var differs []diff.Change
+	if files[0].Name == "differs.hcl" {
+		differs = someChanges
+	}
+	return []group.Preview{{Group: "checkout", Steps: []string{"start web (app)"}, Differs: differs, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}}}, nil
 }
 
 func (d *fakeDaemon) Apply(_ context.Context, files []group.Bundle, progress func(string)) error {
@@ -228,7 +234,31 @@ func (d *fakeDaemon) History(_ context.Context, name string) ([]group.Generation
 	if err := d.known(name); err != nil {
 		return nil, err
 	}
+	if name == "sealed" {
+		return recorded, nil
+	}
 	return generations, nil
+}
+
+// Compare knows the generations 1 to 3.
+func (d *fakeDaemon) Compare(_ context.Context, name string, before, now int) (group.Comparison, error) {
+	if err := d.known(name); err != nil {
+		return group.Comparison{}, err
+	}
+	if max(before, now) > 3 {
+		return group.Comparison{}, &hint.Error{Err: fmt.Errorf("group %s: generation %d is not kept: %w", name, max(before, now), group.ErrNoGeneration), Hint: "kept: 2, 3"}
+	}
+	if before == now && before != 0 {
+		return group.Comparison{Group: name, Before: before, Now: now, Differs: []diff.Change{}}, nil
+	}
+	return group.Comparison{
+		Group: name, Before: cmp.Or(before, 2), Now: cmp.Or(now, 3), Differs: someChanges,
+		Images: recorded[0].ImageDigests.Moved(recorded[1].ImageDigests),
+		Texts: []group.TextDiff{
+			{Name: "checkout.hcl", Diff: "--- generation 2: checkout.hcl\n+++ generation 3: checkout.hcl\n@@ -1,1 +1,1 @@\n-a\n+b\n"},
+			{Name: "/etc/key", Why: "it is no text"},
+		},
+	}, nil
 }
 
 func (d *fakeDaemon) Definition(_ context.Context, name string, number int) (group.Definition, error) {

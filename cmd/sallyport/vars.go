@@ -20,14 +20,18 @@ import (
 // then those of files with variables, then those of the environment.
 type variableValues struct{ flags, files, environ map[string]string }
 
-// of returns the value of a variable. ok is false if the variable has its default.
-func (v variableValues) of(name string) (value string, ok bool) {
-	for _, from := range []map[string]string{v.flags, v.files, v.environ} {
-		if value, ok := from[name]; ok {
-			return value, true
+// of returns the value of a variable and where it comes from. ok is false if the variable has its
+// default.
+func (v variableValues) of(name string) (value, from string, ok bool) {
+	for _, s := range []struct {
+		values map[string]string
+		from   string
+	}{{v.flags, group.FromFlag}, {v.files, group.FromFile}, {v.environ, group.FromEnvironment}} {
+		if value, ok := s.values[name]; ok {
+			return value, s.from, true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 // values returns the values for each of the group files. diags has the mistakes in the files with

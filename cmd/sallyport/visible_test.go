@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/shim/api"
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -113,7 +114,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := []string{
-		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --json",
+		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --values", "history checkout --json", "diff checkout", "diff checkout --json",
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
@@ -278,17 +279,26 @@ func (evilDaemon) Problems() []group.FileProblem {
 
 func (evilDaemon) Preview(context.Context, []group.Bundle) ([]group.Preview, error) {
 	return []group.Preview{
-		{Group: evil, Error: "evil" + evil, Steps: []string{evil}, Opens: []string{evil}, Closes: []string{evil}, Unsafe: []string{evil}},
+		{Group: evil, Error: "evil" + evil, Steps: []string{evil}, Differs: []diff.Change{evilChange}, Opens: []string{evil}, Closes: []string{evil}, Unsafe: []string{evil}},
 		{Group: evil, Ended: evil},
 	}, nil
 }
 
 func (evilDaemon) History(context.Context, string) ([]group.Generation, error) {
 	return []group.Generation{
-		{File: "evil" + evil, Why: evil, Digest: evil, ImageDigests: group.ImageDigests{evil: evil}},
+		{File: "evil" + evil, Why: evil, Digest: evil, ImageDigests: group.ImageDigests{evil: evil}, Differs: []diff.Change{evilChange}, Values: []group.Value{{Variable: spec.Variable{Name: evil}, From: evil}}},
 		{ImageDigests: group.ImageDigests{evil: "another"}},
 	}, nil
 }
+
+func (evilDaemon) Compare(context.Context, string, int, int) (group.Comparison, error) {
+	return group.Comparison{
+		Group: evil, Differs: []diff.Change{evilChange}, Images: []group.MovedImage{{Image: evil, Before: evil, Now: evil}},
+		Texts: []group.TextDiff{{Name: evil, Diff: "+evil" + evil}, {Name: evil, Why: evil}},
+	}, nil
+}
+
+var evilChange = diff.Change{Container: evil, Attribute: evil, Kind: diff.Changed, Before: evil, Now: evil}
 
 func (evilDaemon) Definition(context.Context, string, int) (group.Definition, error) {
 	return group.Definition{Bundle: group.Bundle{Name: "evil" + evil, HCL: []byte("evil" + evil)}}, nil

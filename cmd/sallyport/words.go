@@ -10,7 +10,7 @@ import (
 
 // harmlessVerbs only look. A verb that is not in this list is taken for one that changes something.
 var harmlessVerbs = []string{
-	"help", "validate", "plan", "version", "history", "wait", "ps", "status", "df", "images", "logs", "events", "denials", "doctor",
+	"help", "validate", "plan", "version", "history", "diff", "wait", "ps", "status", "df", "images", "logs", "events", "denials", "doctor",
 }
 
 func isHarmless(verb string) bool { return slices.Contains(harmlessVerbs, verb) }

@@ -47,7 +47,7 @@ var importLaw = []importRule{
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/reach", "shim/store", "shim/journal", "shim/diff", "shim/group",
 		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
-	{pkg: "shim/api", may: []string{"shim/diff", "shim/group", "shim/host", "shim/hint"}},
+	{pkg: "shim/api", may: []string{"shim/diff", "shim/group", "shim/host", "shim/hint"}, tests: []string{"spec"}},
 	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},
 	{pkg: "shim/hosttest/contract", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/runner"}},

@@ -70,7 +70,7 @@ func TestRights(t *testing.T) {
 			}
 		}
 	}
-	for _, pattern := range []string{"GET /v1/groups", "GET /v1/groups/{group}"} {
+	for _, pattern := range []string{"GET /v1/groups", "GET /v1/groups/{group}", "GET /v1/groups/{group}/history"} {
 		if body := ask(pattern, readRights).Body.String(); strings.Contains(body, "xyzzy") || !strings.Contains(body, "web") {
 			t.Errorf("a reader of %s gets %s", pattern, body)
 		}

@@ -18,6 +18,7 @@
 //	POST   /v1/images/prune                        ?dry_run=true&by_hand=true (stream)
 //	GET    /v1/groups/{group}/history              the group's generations, newest first
 //	GET    /v1/groups/{group}/history/{generation} the group file of a generation
+//	GET    /v1/groups/{group}/diff                 ?before=GENERATION&now=GENERATION
 //	POST   /v1/preview                             {"files":[...]}: what apply would do
 //	POST   /v1/apply                               {"files":[...]} and ?detach=true (stream)
 //	POST   /v1/groups/{group}/rollback             ?to=GENERATION (stream)

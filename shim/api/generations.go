@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -17,7 +20,42 @@ func (s *Server) history(r *http.Request) (any, error) {
 		return nil, err
 	}
 	all, err := s.Keeper.History(r.Context(), groupName)
+	if rightsOf(r) < fullRights {
+		all = generationsForReaders(all)
+	}
 	return generationsBody{append([]group.Generation{}, all...)}, about(err, groupName, "")
+}
+
+// generationsForReaders returns the generations without the values of their group files.
+func generationsForReaders(all []group.Generation) []group.Generation {
+	plain := slices.Clone(all)
+	for i := range plain {
+		plain[i].Differs = diff.WithoutValues(plain[i].Differs)
+		plain[i].Values = slices.Clone(plain[i].Values)
+		for j, v := range plain[i].Values {
+			plain[i].Values[j] = group.Value{Variable: v.WithoutValue(), From: v.From}
+		}
+	}
+	return plain
+}
+
+// compare takes the numbers of two generations. Without one, the keeper chooses it.
+func (s *Server) compare(r *http.Request) (any, error) {
+	group := r.PathValue("group")
+	if err := checkNames(group); err != nil {
+		return nil, err
+	}
+	var numbers [2]int
+	for i, name := range []string{"before", "now"} {
+		if v := r.FormValue(name); v != "" {
+			var err error
+			if numbers[i], err = parseGeneration(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c, err := s.Keeper.Compare(r.Context(), group, numbers[0], numbers[1])
+	return comparisonBody{c}, about(err, group, "")
 }
 
 func (s *Server) definition(r *http.Request) (any, error) {
@@ -98,6 +136,24 @@ func (c *Client) File(ctx context.Context, groupName string, generation int) (gr
 	var body bundleBody
 	err := c.ask(ctx, http.MethodGet, groupPath(groupName)+"/history/"+strconv.Itoa(generation), nil, &body)
 	return body.File, err
+}
+
+// Compare returns what differs between two generations of a group. now 0 is the newest one, and
+// before 0 the one before now. errors.Is finds [group.ErrNoGeneration] in its error.
+func (c *Client) Compare(ctx context.Context, groupName string, before, now int) (group.Comparison, error) {
+	if err := checkNames(groupName); err != nil {
+		return group.Comparison{}, err
+	}
+	query := url.Values{}
+	if before != 0 {
+		query.Set("before", strconv.Itoa(before))
+	}
+	if now != 0 {
+		query.Set("now", strconv.Itoa(now))
+	}
+	var body comparisonBody
+	err := c.ask(ctx, http.MethodGet, groupPath(groupName)+"/diff?"+query.Encode(), nil, &body)
+	return body.Comparison, err
 }
 
 // Rollback installs the file of an earlier generation and waits as Apply does. to is the

@@ -134,6 +134,14 @@ func (k *fakeKeeper) History(_ context.Context, groupName string) ([]group.Gener
 	return generations, nil
 }
 
+func (k *fakeKeeper) Compare(_ context.Context, groupName string, before, now int) (group.Comparison, error) {
+	k.call("diff %s %d %d", groupName, before, now)
+	if before > len(generations) {
+		return group.Comparison{}, group.ErrNoGeneration
+	}
+	return comparison, nil
+}
+
 func (k *fakeKeeper) Definition(_ context.Context, groupName string, number int) (group.Definition, error) {
 	k.call("history %s %d", groupName, number)
 	if number > len(generations) {

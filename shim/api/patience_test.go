@@ -27,6 +27,7 @@ var singleAnswers = map[string]func(ctx context.Context, c *Client) error{
 	"usage":    func(ctx context.Context, c *Client) error { _, err := c.Usage(ctx); return err },
 	"images":   func(ctx context.Context, c *Client) error { _, err := c.Images(ctx); return err },
 	"history":  func(ctx context.Context, c *Client) error { _, err := c.History(ctx, "web"); return err },
+	"diff":     func(ctx context.Context, c *Client) error { _, err := c.Compare(ctx, "web", 1, 2); return err },
 	"file":     func(ctx context.Context, c *Client) error { _, err := c.File(ctx, "web", 1); return err },
 	"preview":  func(ctx context.Context, c *Client) error { _, err := c.Preview(ctx, twoFiles); return err },
 }

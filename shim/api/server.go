@@ -21,6 +21,7 @@ type Keeper interface {
 	Status(group string) ([]group.Status, error)
 	Problems() []group.FileProblem
 	History(ctx context.Context, group string) ([]group.Generation, error)
+	Compare(ctx context.Context, group string, before, now int) (group.Comparison, error)
 	Definition(ctx context.Context, group string, generation int) (group.Definition, error)
 	Preview(ctx context.Context, files []group.Bundle) ([]group.Preview, error)
 
@@ -197,6 +198,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/images/prune", fullRights, s.streams(s.pruneImages)},
 		{"GET /v1/groups/{group}/history", readRights, s.answers(s.history)},
 		{"GET /v1/groups/{group}/history/{generation}", fullRights, s.answers(s.definition)},
+		{"GET /v1/groups/{group}/diff", fullRights, s.answers(s.compare)},
 		{"POST /v1/preview", fullRights, s.answers(s.preview)},
 		{"POST /v1/apply", fullRights, s.streams(s.apply)},
 		{"POST /v1/groups/{group}/rollback", fullRights, s.streams(s.rollback)},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -9,9 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 var twoFiles = []group.Bundle{
@@ -23,7 +26,14 @@ var twoFiles = []group.Bundle{
 var checkout = []group.Status{{Name: "checkout", State: group.Running, Containers: []group.ContainerStatus{{Name: "web", PID: 7}}}}
 
 // generations is the history that the fakeKeeper returns.
-var generations = []group.Generation{{Number: 2, By: group.ByApply, Outcome: group.OnTrial, Kept: true}, {Number: 1, By: group.ByFile, Outcome: group.Proved}}
+var generations = []group.Generation{{
+	Number: 2, By: group.ByApply, Outcome: group.OnTrial, Kept: true,
+	Differs: comparison.Differs,
+	Values:  []group.Value{{Variable: spec.Variable{Name: "tag", Value: json.RawMessage(`"xyzzy"`)}, From: group.FromFlag}},
+}, {Number: 1, By: group.ByFile, Outcome: group.Proved}}
+
+// comparison is the answer of the fakeKeeper for any two generations.
+var comparison = group.Comparison{Group: "checkout", Before: 1, Now: 2, Differs: []diff.Change{{Container: "web", Attribute: "image", Kind: diff.Changed, Before: `"a"`, Now: `"xyzzy"`}}}
 
 // fullDisks are the disks that the server of the tests has.
 var fullDisks = []host.Disk{{Path: "/state", Full: true, Consumers: []host.Consumer{{Kind: host.LayerConsumer, Group: "checkout", Container: "web", Bytes: 9}}}}
@@ -73,6 +83,8 @@ func TestVerbs(t *testing.T) {
 		{"restart a group", func(ctx context.Context, c *Client) (any, error) { return nil, c.Restart(ctx, "checkout", "", nil) }, nil, "restart checkout"},
 		{"history", func(ctx context.Context, c *Client) (any, error) { return c.History(ctx, "checkout") }, generations, "history checkout"},
 		{"the file of a generation", func(ctx context.Context, c *Client) (any, error) { return c.File(ctx, "checkout", 2) }, twoFiles[0], "history checkout 2"},
+		{"diff", func(ctx context.Context, c *Client) (any, error) { return c.Compare(ctx, "checkout", 1, 2) }, comparison, "diff checkout 1 2"},
+		{"diff of those that the daemon chooses", func(ctx context.Context, c *Client) (any, error) { return c.Compare(ctx, "checkout", 0, 0) }, comparison, "diff checkout 0 0"},
 		{"wait", func(ctx context.Context, c *Client) (any, error) { return c.Wait(ctx, "checkout") }, uint32(7), "wait checkout"},
 		{"settle", progressOf(func(ctx context.Context, c *Client, progress func(string)) error {
 			return c.Settle(ctx, "checkout", 1500*time.Millisecond, progress)
@@ -152,6 +164,7 @@ func TestErrorsTravel(t *testing.T) {
 			`container "x" of group "web": no such container`, `"sallyport status web" lists its containers`, group.ErrNoContainer},
 		{"no group to stop", group.ErrNoGroup, false, func(c *Client) error { return c.Stop(context.Background(), "web", nil) }, `group "web": no such group`, "", group.ErrNoGroup},
 		{"no generation", nil, false, func(c *Client) error { _, err := c.File(context.Background(), "checkout", 9); return err }, `no such generation`, "", group.ErrNoGeneration},
+		{"diff of no generation", nil, false, func(c *Client) error { _, err := c.Compare(context.Background(), "checkout", 9, 0); return err }, `no such generation`, "", group.ErrNoGeneration},
 		{"no history", nil, false, func(c *Client) error { _, err := c.History(context.Background(), "gone"); return err }, `group "gone": no such group`, "", group.ErrNoGroup},
 		{"a job that can't be waited for", &hint.Error{Err: errors.New("group web is no job"), Hint: "see its file"}, false,
 			func(c *Client) error { _, err := c.Wait(context.Background(), "web"); return err }, "group web is no job", "see its file", nil},

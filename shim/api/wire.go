@@ -50,6 +50,9 @@ type (
 	bundleBody struct {
 		File group.Bundle `json:"file"`
 	}
+	comparisonBody struct {
+		Comparison group.Comparison `json:"comparison"`
+	}
 	previewsBody struct {
 		Previews []group.Preview `json:"previews"`
 	}

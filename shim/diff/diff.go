@@ -123,7 +123,7 @@ func difference(a, b *leaf) (c Change, differs bool) {
 		return Change{Kind: Removed, Before: a.text(), Sensitive: a.hidden}, true
 	case a.value == b.value:
 		return Change{}, false
-	case b.content && !b.hidden && isText(a.value) && isText(b.value):
+	case b.content && !b.hidden && IsText(a.value) && IsText(b.value):
 		return Change{Kind: Changed, Lines: Lines(a.value, b.value)}, true
 	}
 	return Change{Kind: Changed, Before: a.text(), Now: b.text(), Sensitive: b.hidden}, true
@@ -226,13 +226,14 @@ func (c Change) Short() string {
 // maxSummary is how many changes a summary names.
 const maxSummary = 6
 
-// Summary returns the changes on one line, without values: "image of web, env.LEVEL of web".
-func Summary(changes []Change) string {
+// Summary returns the changes on one line, without values: "image of web, env.LEVEL of web". There
+// are so many more besides.
+func Summary(changes []Change, more int) string {
 	var words []string
 	for _, c := range changes[:min(len(changes), maxSummary)] {
 		words = append(words, c.Short())
 	}
-	if more := len(changes) - maxSummary; more > 0 {
+	if more += max(len(changes)-maxSummary, 0); more > 0 {
 		words = append(words, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(words, ", ")
@@ -245,4 +246,28 @@ func WithoutValues(changes []Change) []Change {
 		plain[i].Before, plain[i].Now, plain[i].Lines = "", "", 0
 	}
 	return plain
+}
+
+// Hide returns the changes without the values that are sensitive in one of the definitions. They
+// may have been recorded before they were.
+func Hide(changes []Change, groups ...*spec.Group) []Change {
+	h, plain := hidingOf(groups...), slices.Clone(changes)
+	for i, c := range plain {
+		secret := h.hides(c.Container, c.Attribute)
+		for _, g := range groups {
+			secret = secret || slices.ContainsFunc(g.Variables, func(v spec.Variable) bool { return v.Sensitive && v.Name == c.Variable })
+		}
+		if secret {
+			plain[i].Sensitive, plain[i].Lines = true, 0
+			plain[i].Before, plain[i].Now = hiddenIf(c.Kind != Added), hiddenIf(c.Kind != Removed)
+		}
+	}
+	return plain
+}
+
+func hiddenIf(present bool) string {
+	if present {
+		return Hidden
+	}
+	return ""
 }

@@ -230,7 +230,7 @@ func TestKeptDefinition(t *testing.T) {
 func TestSummary(t *testing.T) {
 	changes := diff.Groups(parse(t, before, nil), parse(t, now, nil))
 	const want = `labels.team, resources.memory, labels.tier, order of inits, upstream api.listen of proxy, upstream db of proxy, and 31 more`
-	if got := diff.Summary(changes); got != want {
+	if got := diff.Summary(changes, 0); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for _, tt := range []struct {
@@ -242,7 +242,7 @@ func TestSummary(t *testing.T) {
 		{diff.Change{Volume: "data", Attribute: "size", Kind: diff.Changed}, "size of volume data"},
 		{diff.Change{Variable: "tag", Kind: diff.Changed}, "var.tag"},
 	} {
-		if got := diff.Summary([]diff.Change{tt.change}); got != tt.want {
+		if got := diff.Summary([]diff.Change{tt.change}, 0); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
@@ -252,8 +252,8 @@ func TestSummary(t *testing.T) {
 func TestWithoutValues(t *testing.T) {
 	changes := diff.Groups(parse(t, before, nil), parse(t, now, nil))
 	plain := diff.WithoutValues(changes)
-	if diff.Summary(plain) != diff.Summary(changes) {
-		t.Errorf("%q, want %q", diff.Summary(plain), diff.Summary(changes))
+	if diff.Summary(plain, 0) != diff.Summary(changes, 0) {
+		t.Errorf("%q, want %q", diff.Summary(plain, 0), diff.Summary(changes, 0))
 	}
 	for _, c := range plain {
 		if c.Before+c.Now != "" || c.Lines != 0 {

@@ -221,7 +221,7 @@ web: file /etc/x.content.content: (sensitive) -> (sensitive)
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			for _, what := range []string{secret, "czNjcmV0", "sha256", "lines", "bytes", "B.C"} {
-				if strings.Contains(texts(changes)+string(data)+diff.Summary(changes), what) {
+				if strings.Contains(texts(changes)+string(data)+diff.Summary(changes, 0), what) {
 					t.Errorf("the changes have %q:\n%s", what, data)
 				}
 			}

@@ -22,7 +22,7 @@ func (l *leaf) text() string {
 	switch {
 	case l.hidden:
 		return Hidden
-	case l.content && isText(l.value):
+	case l.content && IsText(l.value):
 		return lines(strings.Count(strings.TrimSuffix(l.value, "\n"), "\n") + 1)
 	case l.content:
 		return sum(l.value)
@@ -48,8 +48,8 @@ func sum(value string) string {
 	return fmt.Sprintf("%d bytes, sha256:%s", len(value), spec.ShortDigest(hex.EncodeToString(s[:])))
 }
 
-// isText reports whether a file's content can be printed.
-func isText(content string) bool {
+// IsText reports whether a file's content can be printed.
+func IsText(content string) bool {
 	return utf8.ValidString(content) && !strings.ContainsRune(content, 0)
 }
 

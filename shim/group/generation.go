@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/diff"
@@ -31,8 +32,8 @@ type Generation struct {
 	// ImageDigests are the digests that a Rollback uses again.
 	ImageDigests ImageDigests `json:"pins,omitempty"`
 
-	// Differs is what differs from the generation before. nil means that it is not recorded: there
-	// was none, or an older daemon recorded the generation. More is how many changes are left out.
+	// Differs has the differences from the generation before. nil means that they are not recorded:
+	// there was none, or an older daemon recorded the generation. More counts those left out.
 	Differs []diff.Change `json:"differs,omitzero"`
 	More    int           `json:"differs_more,omitempty"`
 	// Values are the values of the variables that the group refers to. nil means that they are not
@@ -67,6 +68,17 @@ func (b Bundle) ValuesOf(g *spec.Group) []Value {
 		values = append(values, Value{v, from})
 	}
 	return values
+}
+
+// HideValues returns the values without those of variables that are sensitive in the group.
+func HideValues(values []Value, g *spec.Group) []Value {
+	plain := slices.Clone(values)
+	for i, v := range plain {
+		if slices.ContainsFunc(g.Variables, func(now spec.Variable) bool { return now.Sensitive && now.Name == v.Name }) {
+			plain[i] = Value{spec.Variable{Name: v.Name, Sensitive: true}, v.From}
+		}
+	}
+	return plain
 }
 
 // A Cause is the reason why there is a generation.

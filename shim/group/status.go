@@ -124,7 +124,7 @@ type Preview struct {
 	Replaces []string `json:"replaces,omitempty"`
 	// Changes has a line for each container that takes a change while it runs, with what changes.
 	Changes []string `json:"changes,omitempty"`
-	// Differs is what differs from the definition that is wanted now.
+	// Differs has the differences from the definition that is wanted now.
 	Differs []diff.Change `json:"differs,omitempty"`
 	Opens   []string      `json:"opens,omitempty"` // what may pass the group's border and could not before
 	Closes  []string      `json:"closes,omitempty"`

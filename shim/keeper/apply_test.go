@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -301,8 +302,12 @@ func TestPreviewChangesNothing(t *testing.T) {
 					"stop web (app), grace 10s", "remove web (app)", "create web (app)", "start web (app)",
 				},
 				Replaces: []string{"web (app): changed: command"},
-				Opens:    []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"},
-				Closes:   []string{"the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"},
+				Differs: []diff.Change{
+					{Container: "proxy", Attribute: "publish http.host", Kind: diff.Changed, Before: "8443", Now: "9443"},
+					{Container: "web", Attribute: "command", Kind: diff.Added, Now: `["/bin/web"]`},
+				},
+				Opens:  []string{"the world may reach port 443 of proxy (ambassador) through 9443/tcp of the host"},
+				Closes: []string{"the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"},
 			},
 			{Group: "job", Steps: []string{"stop once (app), grace 10s", "remove once (app)", "disconnect job, unpin its namespace"}},
 		}

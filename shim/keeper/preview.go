@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -55,6 +56,7 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 		in.Observed = in.Observed.Restored(lives)
 	}
 	p := group.Preview{Group: name, Steps: plan.Texts(plan.Steps(in)), Replaces: plan.Replaced(in), Changes: plan.LiveChanges(in)}
+	p.Differs = diff.Groups(in.Previous, want)
 	p.Opens, p.Closes = reach.Difference(in.Previous, want)
 	if want != nil {
 		p.Unsafe = reach.Unsafe(want)

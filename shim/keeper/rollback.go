@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/shim/diff"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -17,20 +18,27 @@ import (
 
 // History returns the generations of a group, the newest first. The error for an unknown group is
 // ErrNoGroup.
-func (k *Keeper) History(ctx context.Context, group string) ([]group.Generation, error) {
+func (k *Keeper) History(ctx context.Context, name string) ([]group.Generation, error) {
 	release, err := k.lockKnown(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if _, err := k.Status(group); err != nil {
+	if _, err := k.Status(name); err != nil {
 		return nil, err
 	}
-	return k.config.Store.History(group)
+	all, err := k.config.Store.History(name)
+	w := k.wantedNow(name)
+	for i := range all { // what is recorded may have become sensitive since
+		all[i].Differs = diff.Hide(all[i].Differs, &w.Group)
+		all[i].Values = group.HideValues(all[i].Values, &w.Group)
+	}
+	return all, err
 }
 
-// Definition returns what a generation of a group was made from. The error is ErrNoGroup or
-// ErrNoGeneration if there is no such group or generation.
+// Definition returns what a generation of a group was made from, without the values of its
+// sensitive variables. The error is ErrNoGroup or ErrNoGeneration if there is no such group or
+// generation.
 func (k *Keeper) Definition(ctx context.Context, name string, number int) (group.Definition, error) {
 	release, err := k.lockKnown(ctx)
 	if err != nil {
@@ -40,8 +48,14 @@ func (k *Keeper) Definition(ctx context.Context, name string, number int) (group
 	if _, err := k.Status(name); err != nil {
 		return group.Definition{}, err
 	}
-	d, err := k.config.Store.Definition(name, number)
-	return d, explainMissing(err, name, number)
+	d, err := k.definition(name, number)
+	sensitive := spec.SensitiveParts(d.Bundle.HCL)
+	for v := range d.Bundle.Vars { // d is a value of its own
+		if sensitive["var."+v] {
+			d.Bundle.Vars[v] = diff.Hidden
+		}
+	}
+	return d, err
 }
 
 // Rollback replaces the installed file with that of an earlier generation, as Apply would: as a new
@@ -65,7 +79,7 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 		return nil
 	}
 	progress(fmt.Sprintf("%s: back to generation %d", name, e.number))
-	for _, text := range k.describeOpened(e.groups) {
+	for _, text := range slices.Concat(k.describeDiffers(e.groups), k.describeOpened(e.groups)) {
 		progress(text)
 	}
 	err = k.apply(ctx, []group.Bundle{e.bundle}, group.Origin{By: group.ByRollback, ImageDigests: e.digests}, progress)
@@ -140,7 +154,7 @@ func (k *Keeper) earlierDefinition(ctx context.Context, name string, to int, num
 		d, err = k.config.Store.Definition(name, to)
 	}
 	d.Bundle.Name = w.File
-	return w, d, explainMissing(err, name, to)
+	return w, d, k.explainMissing(err, name, to)
 }
 
 // recordEdits loads what was read of installed files before they are replaced, so that an edit that
@@ -159,6 +173,17 @@ func (k *Keeper) recordEdits(r store.Reading, files ...string) error {
 		}
 	}
 	return nil
+}
+
+// describeDiffers returns what differs from the definitions that are wanted, as lines like "shop:
+// differs web: image: ...".
+func (k *Keeper) describeDiffers(groups []spec.Group) (lines []string) {
+	for i := range groups {
+		for _, c := range diff.Groups(k.wantedGroup(groups[i].Name), &groups[i]) {
+			lines = append(lines, groups[i].Name+": differs "+c.String())
+		}
+	}
+	return lines
 }
 
 // describeOpened returns what may pass the border with these groups and could not before, as lines
@@ -192,22 +217,4 @@ func (k *Keeper) alsoChanged(file string, groups []spec.Group, group string) []s
 	}
 	slices.Sort(others)
 	return others
-}
-
-// explainMissing adds to the error for a missing generation what to do. number 0 means the
-// generation before the wanted one.
-func explainMissing(err error, name string, number int) error {
-	if !errors.Is(err, group.ErrNoGeneration) {
-		return err
-	}
-	if number == 0 {
-		return &hint.Error{
-			Err:  fmt.Errorf("group %s has no generation to go back to: none but what runs has proved itself, or is kept: %w", name, err),
-			Hint: fmt.Sprintf("\"sallyport history %s\" shows them; apply a file instead", name),
-		}
-	}
-	return &hint.Error{
-		Err:  fmt.Errorf("group %s: generation %d is not kept: %w", name, number, err),
-		Hint: fmt.Sprintf("\"sallyport history %s\" shows those that are", name),
-	}
 }
