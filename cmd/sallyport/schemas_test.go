@@ -45,6 +45,7 @@ var outputs = []documented{
 	{"cp", "What cp has copied.", copied{}, false},
 	{"denials", "A line of denials: the sum of one container's refusals at one destination. With --follow, each line is an event.", refusal{}, true},
 	{"df", "What takes the room on the disks.", host.Usage{}, false},
+	{"diff", "What differs between two generations of a group.", group.Comparison{}, false},
 	{"doctor", "The checks of doctor.", []result{}, false},
 	{"error", "What any verb prints instead of its result, and a stream as its last line, when it fails.", noResult{}, true},
 	{"events", "A line of events.", group.Event{}, true},
@@ -304,7 +305,7 @@ func asJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(dec.Decode(&value))
 		ts.Check(strict.Validate(value))
 		ts.Check(public.Validate(value))
-		checkTimes(ts, timeNames(), value)
+		checkTimes(ts, timeNames(outputs[i].value), value)
 	}
 	if n == 0 || n > 1 && !outputs[i].lines || outputs[i].lines && n != strings.Count(out, "\n") {
 		ts.Fatalf("%d values of JSON:\n%s", n, out)
@@ -315,15 +316,13 @@ func asJSON(ts *testscript.TestScript, neg bool, args []string) {
 // clocked matches what differs from one run to the next.
 var clocked = regexp.MustCompile(`("seconds": ?)[0-9.e-]+`)
 
-// timeNames are the names of all times.
-func timeNames() (names []string) {
-	for _, o := range outputs {
-		walk(schemaOf(nil, o.value), nil, func(name string, s *jsonschema.Schema, _ reflect.Type) {
-			if s.Format == "date-time" {
-				names = append(names, name)
-			}
-		})
-	}
+// timeNames are the names of a value's times.
+func timeNames(value any) (names []string) {
+	walk(schemaOf(nil, value), nil, func(name string, s *jsonschema.Schema, _ reflect.Type) {
+		if s.Format == "date-time" {
+			names = append(names, name)
+		}
+	})
 	return names
 }
 
