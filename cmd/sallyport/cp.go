@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -214,7 +215,8 @@ func (c *copying) in(ctx context.Context, from string, to place) error {
 	sending, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r, w := io.Pipe()
-	req.In = r
+	stream := bufio.NewReader(r)
+	req.In = stream
 	packed := make(chan error, 1)
 	go func() {
 		done, err := local.Pack(sending, w, path, c.skip)
@@ -225,6 +227,9 @@ func (c *copying) in(ctx context.Context, from string, to place) error {
 		_ = w.CloseWithError(err)
 		packed <- err
 	}()
+	if _, err := stream.Peek(1); err != nil { // nothing can be read, and the daemon is not asked
+		return hostProblem(from, <-packed)
+	}
 	failed := c.client.Copy(sending, req)
 	_ = r.CloseWithError(errNotWritten)
 	err = <-packed
