@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
 )
@@ -60,7 +61,7 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err := v.settle(ctx, ui, client, names...); err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
-	groups, err := client.Status(ctx, "")
+	groups, err := statusOf(ctx, client, previews)
 	if err != nil {
 		return interrupted(ctx, err, goesOn)
 	}
@@ -97,7 +98,7 @@ func (v *applyVerb) detached(ui *ui, r reading, previews []group.Preview, began 
 		return ui.json(changes)
 	}
 	for i := range r.groups {
-		fmt.Fprintf(ui.out, "%s is installed\n", r.groups[i].Name)
+		ui.sayf("%s is installed", r.groups[i].Name)
 	}
 	ui.notef("the daemon goes on; \"sallyport ps\" shows how far it is, and \"sallyport events\" has what could not be built and was put back")
 	return nil
@@ -111,6 +112,14 @@ func noteTrial(ui *ui, g group.Status) {
 }
 
 const goesOn = "the daemon continues with the installed files; watch \"sallyport ps\""
+
+// statusOf returns the status of the groups that the previews are about, and maybe that of others.
+func statusOf(ctx context.Context, client *api.Client, previews []group.Preview) ([]group.Status, error) {
+	if len(previews) == 1 { // a host may have many others
+		return client.Status(ctx, previews[0].Group)
+	}
+	return client.Status(ctx, "")
+}
 
 // applied returns the groups that the previews are about.
 func applied(previews []group.Preview, all []group.Status) (groups []group.Status) {

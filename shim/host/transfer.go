@@ -30,8 +30,8 @@ const (
 type transfersKey struct{}
 
 // WithTransfers returns a context whose calls report the transfers that they wait for, as
-// [net/http/httptrace] does for requests. report is called from the goroutine of the call, some
-// times a second at most.
+// [net/http/httptrace] does for requests. A call reports a few times a second at most. Several
+// calls may do so at the same time.
 func WithTransfers(ctx context.Context, report func(Transfer)) context.Context {
 	return context.WithValue(ctx, transfersKey{}, report)
 }

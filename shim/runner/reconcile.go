@@ -173,7 +173,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.connected = in.ToRun()
 	}
 	r.recordDigests(ctx, in, seq)
-	r.retainImages(ctx, in, seq)
+	defer r.retainImages(ctx, in, seq) // the callers need not wait for it
 	if in.Observed.Unknown(in.Want) == nil {
 		r.failures, r.settledSeq = 0, seq
 		r.recordRepairs(nil)

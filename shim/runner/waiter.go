@@ -29,7 +29,7 @@ type Waiter struct {
 	lines     []string
 	transfers []host.Transfer // the last one of each image
 	results   map[string]Result
-	wake    chan struct{} // holds one
+	wake      chan struct{} // holds one
 }
 
 func NewWaiter() *Waiter { return &Waiter{results: map[string]Result{}, wake: make(chan struct{}, 1)} }
