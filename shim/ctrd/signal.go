@@ -39,8 +39,9 @@ func (c *Client) Signal(ctx context.Context, group, container string, sig syscal
 }
 
 // acts reports whether a signal does anything to the first process of a PID namespace. Without a
-// handler only three do, if they come from outside (pid_namespaces(7); SIGCONT continues it). If
-// the process is not to be seen, it does.
+// handler only three do, if they come from outside (pid_namespaces(7); SIGCONT continues it). One
+// that is blocked is kept for a program that waits for it, as sigwait(3) and signalfd(2) do. If the
+// process is not to be seen, it does.
 func acts(pid int, sig syscall.Signal) bool {
 	if sig == unix.SIGKILL || sig == unix.SIGSTOP || sig == unix.SIGCONT {
 		return true
@@ -49,8 +50,13 @@ func acts(pid int, sig syscall.Signal) bool {
 	if err != nil {
 		return true
 	}
-	_, rest, found := bytes.Cut(b, []byte("\nSigCgt:"))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	caught, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 64)
-	return !found || err != nil || caught>>(sig-1)&1 == 1
+	for _, set := range []string{"\nSigCgt:", "\nSigBlk:"} {
+		_, rest, found := bytes.Cut(b, []byte(set))
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		signals, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 64)
+		if !found || err != nil || signals>>(sig-1)&1 == 1 {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,8 @@
 package ctrd
 
 import (
+	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +18,7 @@ func TestRootSignal(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newHarness(t, c, archive,
-			script("app", spec.App, "trap 'echo hup' HUP; trap 'echo usr1; exit 7' USR1; echo up; while :; do sleep 0.1; done"), script("new", spec.App, "exit 0"))
+			script("app", spec.App, "trap 'echo hup' HUP; trap 'echo usr1; exit 7' USR1; echo up; while :; do sleep 1000 & wait; done"), script("new", spec.App, "exit 0"))
 		r.create()
 		r.start("app")
 		r.says("app", "up")
@@ -44,4 +46,32 @@ func TestRootSignal(t *testing.T) {
 			t.Errorf("new is %s", got)
 		}
 	})
+}
+
+// A program that has no handler for a signal may block it and wait for it, as tini does.
+func TestActs(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var was unix.Sigset_t
+	blocked := unix.Sigset_t{Val: [16]uint64{1 << (unix.SIGUSR2 - 1)}}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &blocked, &was); err != nil {
+		t.Fatal(err)
+	}
+	sleep := exec.Command("sleep", "1000") // it has this thread's mask
+	err := sleep.Start()
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &was, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = sleep.Process.Kill()
+		_ = sleep.Wait()
+	}()
+	for sig, want := range map[syscall.Signal]bool{unix.SIGUSR2: true, unix.SIGHUP: false, unix.SIGKILL: true, unix.SIGCONT: true} {
+		if got := acts(sleep.Process.Pid, sig); got != want {
+			t.Errorf("%v acts: %t", sig, got)
+		}
+	}
 }
