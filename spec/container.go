@@ -35,7 +35,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Tmpfs = d.tmpfs(block, taken)
-	c.Files = d.files(block, taken)
+	c.Files = d.files(block, &c, taken)
 	if role == Sidecar {
 		c.OutputOf = d.outputOf(block, taken)
 	}

@@ -46,6 +46,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 	c.Output.Size, c.Output.Journal = 0, false
 	c.Door = c.Door.Fixed()
 	c.Resources.Disk = min(c.Resources.Disk, bounded)
+	c.Files = fixedFiles(c.Files)
 	fixed := fixedPart{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
@@ -65,7 +66,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 // fileWords are the words of a group file for the JSON names that differ from them.
 var fileWords = map[string]string{
 	"mounts": "mount", "files": "file", "volumes": "volume", "servers": "servers of dns",
-	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe",
+	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe", "reloads": "reload",
 }
 
 // Changes returns what differs between a container of the group and that of an earlier definition,
@@ -92,7 +93,8 @@ func (g *Group) LiveChanges(before *Group, name string) []string {
 // A livePart has everything that a running container takes, without its door.
 type livePart struct {
 	Container
-	Volumes []Volume `json:"volumes,omitempty"` // with their bounds on disk
+	Volumes []Volume          `json:"volumes,omitempty"` // with their bounds on disk
+	Reloads map[string]string `json:"reloads,omitempty"` // signals, by the path of the file
 }
 
 func (g *Group) livePart(c Container) livePart {
@@ -101,7 +103,12 @@ func (g *Group) livePart(c Container) livePart {
 	live := livePart{Container: Container{
 		Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o,
 		Resources: Resources{Disk: c.Resources.Disk},
-	}}
+	}, Reloads: map[string]string{}}
+	for _, f := range c.Files {
+		if f.Reload != "" {
+			live.Reloads[f.Path] = f.Reload
+		}
+	}
 	for _, v := range g.mountedBy(c) {
 		if v.Persistent {
 			live.Volumes = append(live.Volumes, Volume{Name: v.Name, Size: v.Size})

@@ -18,10 +18,13 @@ const MaxPlacedFile = 1 << 20
 
 const defaultMode = 0o444
 
-// files reads the files that are placed into a container, sorted by path.
-func (d *groupDecoder) files(container *hclsyntax.Block, taken map[string]hcl.Range) []File {
+// files reads the files that are placed into a container, sorted by path. c is the container so
+// far, with its mounts.
+func (d *groupDecoder) files(container *hclsyntax.Block, c *Container, taken map[string]hcl.Range) []File {
 	var all []File
-	for _, b := range blocksOf(container.Body, "file") {
+	blocks := blocksOf(container.Body, "file")
+	d.checkReloads(blocks)
+	for _, b := range blocks {
 		r := d.in(b)
 		f := File{Mode: d.mode(r)}
 		if p, ok := label(b); ok {
@@ -42,6 +45,8 @@ func (d *groupDecoder) files(container *hclsyntax.Block, taken map[string]hcl.Ra
 		if len(f.Content) > MaxPlacedFile {
 			d.errorf(r.at, "File too large", "The file has %d KiB; a placed file has at most %d KiB. Put larger ones into the image.", len(f.Content)>>10, MaxPlacedFile>>10)
 		}
+		f.Reload = d.reload(r, c, f.Path)
+		f.Seal()
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })

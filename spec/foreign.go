@@ -13,6 +13,7 @@ const (
 	writeOutput    = `The size of what is kept of its output: output { size = "50MiB" }`
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
 	writeReadOnly  = `Write: read_only = true`
+	writeReload    = `Write, in the file's block: reload = "SIGHUP"`
 	writeTmpfs     = `Write, for one container: tmpfs "/path" { size = "64MiB" }. For several, declare a volume in the group and mount it.`
 	writeDisk      = `For what a container writes to its root file system, write: resources { disk = "1GiB" }. For a persistent volume, write its size.`
 	oneOfRoles     = "A container is an app, a sidecar, an init or the ambassador."
@@ -45,6 +46,12 @@ var foreign = map[string]string{
 	"init_containers":                  "Write: init \"NAME\" { image = \"...\" }",
 	"init_container":                   "Write: init \"NAME\" { image = \"...\" }",
 	"lifecycle":                        "A container that runs to its end before the others is an init block, and one that helps them a sidecar block. The stop block sets how a container is asked to end.",
+	"change_mode":                      writeReload,
+	"change_signal":                    writeReload,
+	"reload":                           writeReload,
+	"reload_signal":                    writeReload,
+	"reload_cmd":                       writeReload,
+	"exec_reload":                      writeReload,
 	"essential":                        "The effect of its failure on the group is on_failure: \"restart\", \"stop-group\" or \"ignore\".",
 	"proxy":                            "The proxy of a group is its ambassador block.",
 	"cap_drop":                         "The attribute capabilities lists all that a container has; [] is none.",

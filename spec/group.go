@@ -100,8 +100,8 @@ type Container struct {
 	// above except Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal, and
 	// the part of the Door that [Door.Fixed] drops. It is also the definition of each volume that
 	// the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come from
-	// the file. Of a bound on disk it has only whether there is one. A different digest means that
-	// the container is replaced.
+	// the file. Of a bound on disk it has only whether there is one. Of a File with a Reload it has
+	// neither the Content nor the signal. A different digest means that the container is replaced.
 	Digest string `json:"digest"`
 }
 
@@ -145,6 +145,11 @@ type File struct {
 	Path    string `json:"path"` // absolute, in the container
 	Content []byte `json:"content"`
 	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0444
+	// Reload is the signal that a running program gets when Content has changed: "SIGHUP". Empty
+	// means that the change replaces the container.
+	Reload string `json:"reload,omitempty"`
+	// Sum is a checksum of Content. It is empty without a Reload.
+	Sum string `json:"sum,omitempty"`
 }
 
 // Resources limit one container, or all of a group together. Zero means no limit, except for a

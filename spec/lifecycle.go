@@ -68,7 +68,7 @@ func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 		stop.Timeout = timeout
 	}
 	if s, at, ok := r.text("signal", optional); ok {
-		name := signalName(s)
+		name := signalName(s, signals)
 		if name == "" {
 			d.errorf(at, "Invalid signal", "%s is no signal that ends a program.%s Write one such as \"SIGTERM\", \"SIGQUIT\" or \"SIGRTMIN+3\".", quote(s), DidYouMean(s, signals))
 		}
@@ -85,8 +85,8 @@ var signals = []string{
 var realTime = regexp.MustCompile(`^SIGRT(MIN(\+([1-9]|1[0-5]))?|MAX(-([1-9]|1[0-4]))?)$`)
 
 // signalName returns the full name of a signal: "SIGTERM" for "term" as well. It returns "" for
-// anything else.
-func signalName(s string) string {
+// anything but the given ones and those for real-time programs.
+func signalName(s string, signals []string) string {
 	name := strings.ToUpper(s)
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name

@@ -44,7 +44,7 @@ var kinds = map[string]kind{
 	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},
-	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode"}},
+	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode", "reload"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},

@@ -86,7 +86,7 @@ func TestSignalName(t *testing.T) {
 		"": "", "15": "", "SIG": "", "SIGSTOP": "", "SIGRTMIN+0": "", "SIGRTMIN+16": "", "SIGRTMAX+1": "",
 	}
 	for given, want := range tests {
-		if got := signalName(given); got != want {
+		if got := signalName(given, signals); got != want {
 			t.Errorf("%q is %q, want %q", given, got, want)
 		}
 	}

@@ -160,6 +160,9 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 			notes = append(notes, c.Waiting)
 		}
 	}
+	if !c.ReloadedAt.IsZero() {
+		notes = append(notes, "its files were reloaded "+age(now, c.ReloadedAt)+" ago")
+	}
 	if c.OOMKilled {
 		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}

@@ -32,7 +32,7 @@ func TestRootRuntimeContract(t *testing.T) {
 // It prints the paths of log folders in which it can read each file.
 const reportLine = `echo "netns: $(stat -L -c %i /proc/self/ns/net)"; echo "cgroup: $(cat /proc/self/cgroup)"; cat /proc/self/status; ` +
 	`while read -r _ _ _ root at _; do case "$root" in */log/*) cat "$at"/* > /dev/null 2>&1 && echo "reads $at:"; esac; done < /proc/self/mountinfo; ` +
-	`echo mounts:; cat /proc/self/mountinfo; echo end; printf '` + errorMark + `' >&2; exec sleep 1000`
+	`echo mounts:; cat /proc/self/mountinfo; echo end; printf '` + errorMark + `' >&2; trap : HUP USR1; while :; do sleep 1000 & wait; done`
 
 // reportLine prints errorMark to standard error.
 const errorMark = "<to standard error>"

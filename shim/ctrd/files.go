@@ -97,17 +97,24 @@ func writeFiles(dir string, files []spec.File) error {
 		return fmt.Errorf("folder for the container's files: %w", err)
 	}
 	for i, place := range placeFiles(dir, files) {
-		f := files[i]
-		mode := os.FileMode(0o444)
-		if f.Mode != 0 {
-			mode = os.FileMode(f.Mode).Perm()
+		if err := placeFile(place.Source, files[i]); err != nil {
+			return err
 		}
-		if err := os.WriteFile(place.Source, f.Content, 0o600); err != nil {
-			return fmt.Errorf("file %s: %w", f.Path, err)
-		}
-		if err := os.Chmod(place.Source, mode); err != nil { // not subject to the umask
-			return fmt.Errorf("file %s: %w", f.Path, err)
-		}
+	}
+	return nil
+}
+
+// placeFile writes a placed file to the host.
+func placeFile(name string, f spec.File) error {
+	mode := os.FileMode(0o444)
+	if f.Mode != 0 {
+		mode = os.FileMode(f.Mode).Perm()
+	}
+	if err := os.WriteFile(name, f.Content, 0o600); err != nil {
+		return fmt.Errorf("file %s: %w", f.Path, err)
+	}
+	if err := os.Chmod(name, mode); err != nil { // not subject to the umask
+		return fmt.Errorf("file %s: %w", f.Path, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
@@ -17,6 +18,8 @@ const (
 	labelImageDigest = "sallyport.dev/image-digest"
 	labelGeneration  = "sallyport.dev/generation"
 	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent if it names none
+	labelLoaded      = "sallyport.dev/loaded"      // by [spec.Container.Loaded]; absent if it is empty
+	labelReloaded    = "sallyport.dev/reloaded"    // when it was last sent a signal for that; absent if never
 )
 
 // hostShim is the value of [oci.ShimGroupAnnotation] if all groups share a shim. Because of the
@@ -32,6 +35,9 @@ func createLabels(req host.CreateRequest, stopSignal string) map[string]string {
 		labelImageDigest: req.Image.Digest,
 		labelGeneration:  strconv.Itoa(req.Generation),
 	}
+	if loaded := req.Container.Loaded(); loaded != "" {
+		labels[labelLoaded] = loaded
+	}
 	if stopSignal != "" {
 		labels[labelStopSignal] = stopSignal
 	}
@@ -39,9 +45,10 @@ func createLabels(req host.CreateRequest, stopSignal string) map[string]string {
 }
 
 // fromLabels returns what labels hold of a container. A generation that can't be read is 0, which
-// no group has.
+// no group has, and a time that can't be read is zero.
 func fromLabels(labels map[string]string) host.ContainerState {
 	generation, _ := strconv.Atoi(labels[labelGeneration])
+	reloaded, _ := time.Parse(time.RFC3339Nano, labels[labelReloaded])
 	return host.ContainerState{
 		Group:       labels[labelGroup],
 		Name:        labels[labelName],
@@ -49,6 +56,8 @@ func fromLabels(labels map[string]string) host.ContainerState {
 		Digest:      labels[labelDigest],
 		ImageDigest: labels[labelImageDigest],
 		Generation:  generation,
+		Loaded:      labels[labelLoaded],
+		ReloadedAt:  reloaded,
 	}
 }
 

@@ -43,7 +43,7 @@ var notCompared = map[reflect.Type][]string{
 	reflect.TypeFor[spec.Volume]():    {"Name"},
 	reflect.TypeFor[spec.Mount]():     {"Path"}, // the label of the block, as those below
 	reflect.TypeFor[spec.Tmpfs]():     {"Path"},
-	reflect.TypeFor[spec.File]():      {"Path"},
+	reflect.TypeFor[spec.File]():      {"Path", "Sum"},
 	reflect.TypeFor[spec.Probe]():     {"Kind"},
 	reflect.TypeFor[spec.Upstream]():  {"Name"},
 	reflect.TypeFor[spec.Publish]():   {"Name"},
@@ -172,7 +172,7 @@ func (w walker) leaf(path, value string, given bool) {
 
 // labelOf returns the label of the block that a value was read from.
 func labelOf(v reflect.Value) string {
-	if names := notCompared[v.Type()]; len(names) == 1 {
+	if names := notCompared[v.Type()]; len(names) > 0 { // the first is the label
 		return v.FieldByName(names[0]).String()
 	}
 	return ""

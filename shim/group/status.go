@@ -108,7 +108,8 @@ type ContainerStatus struct {
 	OOMKilled  bool           `json:"oom_killed,omitempty"`    // the kernel killed one of its processes for memory
 	LastOutput []string       `json:"last_output,omitempty"`   // its last lines, if the last end was a failure
 	StartedAt  time.Time      `json:"started_at,omitzero"`
-	NextStart  time.Time      `json:"next_start,omitzero"` // while backing off
+	ReloadedAt time.Time      `json:"reloaded_at,omitzero"` // when it was last sent a signal because files had changed
+	NextStart  time.Time      `json:"next_start,omitzero"`  // while backing off
 }
 
 // Exit sets the fields about the container's last end.

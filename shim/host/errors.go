@@ -14,6 +14,9 @@ var ErrNotAsked = errors.New("it could not be asked")
 // nor from its registry.
 var ErrImageGone = errors.New("not on this host any more")
 
+// ErrEnded is the error for what a container was to do that does not run any more.
+var ErrEnded = errors.New("the container does not run any more")
+
 // ErrNoProgram is the error for a command whose program the container doesn't have.
 var ErrNoProgram = errors.New("no such program")
 

@@ -86,6 +86,8 @@ type ContainerState struct {
 	Digest      string // the spec.Container.Digest that it was created from
 	ImageDigest string // the Image.Digest that it was created from
 	Generation  int
+	Loaded      string    // by [spec.Container.Loaded]: which contents of files its program has
+	ReloadedAt  time.Time // when it was last sent a signal for them; zero: never
 	CreatedAt   time.Time // differs between a container and its replacement of the same name
 	Task        TaskState
 	PID         uint32

@@ -46,6 +46,7 @@ type broken struct {
 	runner.Runtime
 	image  func(ref string) (host.Image, error)
 	create func(req host.CreateRequest) error
+	reload func(group string, c spec.Container) error
 	stop   func(group, name string) error
 	remove func(group, name string) error
 }
@@ -62,6 +63,13 @@ func (b broken) Create(ctx context.Context, req host.CreateRequest) error {
 		return b.create(req)
 	}
 	return b.Runtime.Create(ctx, req)
+}
+
+func (b broken) Reload(ctx context.Context, group string, c spec.Container) error {
+	if b.reload != nil {
+		return b.reload(group, c)
+	}
+	return b.Runtime.Reload(ctx, group, c)
 }
 
 func (b broken) Stop(ctx context.Context, group, name string, stop spec.Stop) error {
@@ -164,6 +172,18 @@ func TestContractFindsBrokenRuntimes(t *testing.T) {
 			right := b.Runtime
 			b.create = func(req host.CreateRequest) error {
 				return errors.Join(right.Remove(ctx, req.Group.Name, req.Container.Name), right.Create(ctx, req))
+			}
+		}},
+		{"a reload does nothing", "a reload keeps the program, and is observed", func(_ *contract.Fixture, b *broken) {
+			b.reload = func(string, spec.Container) error { return nil }
+		}},
+		{"a reload of what has ended is done", "a reload keeps the program, and is observed", func(_ *contract.Fixture, b *broken) {
+			right := b.Runtime
+			b.reload = func(group string, c spec.Container) error {
+				if err := right.Reload(ctx, group, c); !errors.Is(err, host.ErrEnded) {
+					return err
+				}
+				return nil
 			}
 		}},
 		{"stop does nothing", "stop ends a program, and a second stop is no error", func(_ *contract.Fixture, b *broken) {

@@ -16,7 +16,7 @@ type fault struct {
 //   - "seal", "admit", "connect", "disconnect", "limit";
 //   - "mount logs", "unmount logs", "discard g", for a volume and a group;
 //   - "image web:1", "retain web:1", for a reference, and "release";
-//   - "create web", "start web", "stop web", "remove web", for a container;
+//   - "create web", "start web", "reload web", "stop web", "remove web", for a container;
 //   - "observe network", "observe limits", "observe volumes", "observe containers";
 //   - "list networks", "list volumes", "list containers", "list retained images".
 func (h *Host) FailNext(operation string, err error) { h.addFault(operation, fault{err: err}) }
@@ -37,6 +37,14 @@ func (h *Host) ForgetFaults() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.faults = map[string][]fault{}
+}
+
+// LoseReload makes the next reload of a container fail after its files were changed and before it
+// was sent the signal.
+func (h *Host) LoseReload(group, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lostReloads[spec.ID(group, name)] = true
 }
 
 // Operations returns the names of all operations that a host does for a group of Containers, for

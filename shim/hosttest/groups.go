@@ -61,6 +61,17 @@ func Command(args ...string) func(*spec.Container) {
 	return func(c *spec.Container) { c.Command = args }
 }
 
+// Placed returns an edit of a container's files: path, content and signal of each. The signal is
+// empty for a file without a reload.
+func Placed(texts ...string) func(*spec.Container) {
+	return func(c *spec.Container) {
+		c.Files = nil
+		for f := range slices.Chunk(texts, 3) {
+			c.Files = append(c.Files, spec.File{Path: f[0], Content: []byte(f[1]), Reload: f[2]})
+		}
+	}
+}
+
 // Policy returns an edit of a container's restart policy.
 func Policy(p spec.RestartPolicy) func(*spec.Container) {
 	return func(c *spec.Container) { c.Restart.Policy = p }
@@ -120,6 +131,12 @@ func Digested(g *spec.Group) *spec.Group {
 		fixed.Restart, fixed.Stop, fixed.Door, fixed.Digest = spec.Restart{}, spec.Stop{}, c.Door.Fixed(), ""
 		fixed.OnFailure, fixed.Probes, fixed.After = "", nil, nil
 		fixed.Output.Size, fixed.Output.Journal = 0, false
+		fixed.Files = slices.Clone(c.Files)
+		for i := range c.Files {
+			if c.Files[i].Seal(); c.Files[i].Reload != "" {
+				fixed.Files[i].Content, fixed.Files[i].Sum, fixed.Files[i].Reload = nil, "", "any"
+			}
+		}
 		var mounted []spec.Volume
 		for _, v := range g.Volumes {
 			if slices.ContainsFunc(c.Mounts, func(m spec.Mount) bool { return m.Volume == v.Name }) {

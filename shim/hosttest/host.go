@@ -38,6 +38,8 @@ type Host struct {
 	created           time.Duration     // one nanosecond for each container ever created
 	images            map[string]string // reference -> digest. Other references have a digest made from them
 	missing           map[string]bool
+	exitOnReload      map[string]uint32 // by container, the status of a program that ends by a reload
+	lostReloads       map[string]bool   // by container: the next one ends before the signal
 	exitAtOnce        map[string]uint32 // by container or image, the status of a program that ends at once
 	stopStatus        map[string]uint32 // by container, its status after a stop
 	faults            map[string][]fault
@@ -77,6 +79,7 @@ type container struct {
 	taskLost    bool               // containerd has forgotten its task
 	startedAt   int                // how often the group had been observed before its start
 	answers     map[string]verdict // by kind of probe, since its start
+	signals     []string           // of its reloads
 
 	mounted      map[string]contract.Mount // by path, since it was created
 	contents     map[string]int            // by volume, the number of its content
@@ -96,7 +99,7 @@ func New(now func() time.Time) *Host {
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, persistent: map[string]map[string]bool{}, absent: map[string]bool{},
 		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{}, held: map[string]int{},
 		containers: map[string]*container{},
-		images:     map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
+		images:     map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},
 		doors: map[string]*door{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},

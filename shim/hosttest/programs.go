@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
@@ -22,6 +23,23 @@ func (h *Host) ExitAtOnce(group, name string, status uint32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.exitAtOnce[spec.ID(group, name)] = status
+}
+
+// ExitOnReload makes a container's program end when it is sent the signal of a reload, from now on.
+func (h *Host) ExitOnReload(group, name string, status uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.exitOnReload[spec.ID(group, name)] = status
+}
+
+// Signals returns the signals of the reloads of a container, in order, since it was created.
+func (h *Host) Signals(group, name string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.containers[spec.ID(group, name)]; c != nil {
+		return slices.Clone(c.signals)
+	}
+	return nil
 }
 
 // Stay undoes ExitAtOnce.

@@ -113,7 +113,7 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 			readOnly: c.ReadOnly, tmpfs: c.Tmpfs, output: c.Output, outputOf: c.OutputOf,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
-				Generation: req.Generation, Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),
+				Generation: req.Generation, Loaded: c.Loaded(), Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),
 			},
 		}
 		return nil
@@ -153,6 +153,35 @@ func (r *Runtime) Start(_ context.Context, group, name string) error {
 			if status, ok := h.exitAtOnce[who]; ok {
 				c.end(status, h.now())
 			}
+		}
+		return nil
+	})
+}
+
+func (r *Runtime) Reload(_ context.Context, group string, want spec.Container) error {
+	h := (*Host)(r)
+	return h.act("reload", group, want.Name, func(id string, c *container) error {
+		h.checkUncertain("sent a signal", id, c)
+		if c == nil || c.state.Task != host.TaskRunning {
+			return fmt.Errorf("reload %s: %w", id, host.ErrEnded)
+		}
+		if c.state.Digest != want.Digest {
+			return fmt.Errorf("container %s was made from another definition", id)
+		}
+		files := want.NotLoaded(c.state.Loaded)
+		if len(files) == 0 {
+			h.violated(Contract, "%s was reloaded without need", id)
+			return nil
+		}
+		if h.lostReloads[id] {
+			delete(h.lostReloads, id)
+			c.state.Loaded = want.Loading(c.state.Loaded)
+			return fmt.Errorf("reload %s: its end is lost", id)
+		}
+		c.state.Loaded, c.state.ReloadedAt = want.Loaded(), h.now()
+		c.signals = append(c.signals, spec.ReloadSignals(files)...)
+		if status, ok := h.exitOnReload[id]; ok {
+			c.end(status, h.now())
 		}
 		return nil
 	})

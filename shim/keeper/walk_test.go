@@ -32,11 +32,28 @@ var tills = []string{
 	edited(till, `ambassador "proxy"`, `sidecar "proxy"`, `group "till" {`, "group \"till\" {\n  egress = \"none\""),
 }
 
+// reloadedTills differ in files that are reloaded, and in one image.
+var reloadedTills = []string{
+	reloadedTill("one", "one"), reloadedTill("two", "one"), reloadedTill("one", "two"), reloadedTill("two", "two"),
+	edited(reloadedTill("one", "one"), "web:1", "web:2"), edited(till, `web:1"`, `web:1"`+reloadedFile("/etc/a", "one")), till,
+}
+
+func reloadedTill(web, proxy string) string {
+	return edited(till, `web:1"`, `web:1"`+reloadedFile("/etc/a", web), `haproxy:2"`, `haproxy:2"`+reloadedFile("/etc/b", proxy))
+}
+
+// reloadedFile returns a file block with a reload, for a line of its own.
+func reloadedFile(path, content string) string {
+	return fmt.Sprintf("\n    file %q {\n      content = %q\n      reload  = \"HUP\"\n    }", path, content)
+}
+
 // A walker does things to a keeper and its host that happen in a year.
 type walker struct {
 	*harness
 	journal *journal.Journal
 	rand    *rand.Rand
+	tills   []string // the definitions that are applied
+	faults  []string // the operations that fail
 	trail   []string
 	shows   []func()
 }
@@ -57,9 +74,9 @@ func (w *walker) step() {
 	note := func(format string, args ...any) { w.trail = append(w.trail, fmt.Sprintf(format, args...)) }
 	switch w.rand.IntN(18) {
 	case 0, 1:
-		i := w.rand.IntN(len(tills))
+		i := w.rand.IntN(len(w.tills))
 		note("apply %d", i)
-		w.soon(func(ctx context.Context) error { return w.keeper.Apply(ctx, bundles("till.hcl", tills[i]), nil) })
+		w.soon(func(ctx context.Context) error { return w.keeper.Apply(ctx, bundles("till.hcl", w.tills[i]), nil) })
 	case 2:
 		note("stop")
 		w.soon(func(ctx context.Context) error { return w.keeper.Stop(ctx, "till", nil) })
@@ -90,8 +107,7 @@ func (w *walker) step() {
 		note("unknown state of %s", name)
 		w.shows = append(w.shows, w.host.Hide("till", name))
 	case 12:
-		all := hosttest.Operations()
-		what := all[w.rand.IntN(len(all))]
+		what := w.faults[w.rand.IntN(len(w.faults))]
 		note("fault of %s", what)
 		w.host.FailNext(what, errBoom)
 	case 13:
@@ -200,9 +216,32 @@ func (w *walker) problems() string {
 }
 
 func TestRandomWalkOfAKeeper(t *testing.T) {
+	walk(t, tills, hosttest.Operations())
+}
+
+// With files that are reloaded all that holds without them holds too. In the end each program has
+// the contents that are wanted: a plan that has nothing to do compares them.
+func TestRandomWalkWithReloads(t *testing.T) {
+	faults := hosttest.Operations()
+	for range 5 {
+		faults = append(faults, "reload web", "reload proxy")
+	}
+	reloads := 0
+	for _, e := range walk(t, reloadedTills, faults) {
+		if e.Kind == group.EventReloaded {
+			reloads++
+		}
+	}
+	if t.Logf("%d reloads", reloads); reloads == 0 {
+		t.Error("no walk came to a reload")
+	}
+}
+
+// walk returns the events of all walks.
+func walk(t *testing.T, tills, faults []string) (events []group.Event) {
 	for seed := range uint64(walks) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &walker{harness: newHarness(t), rand: rand.New(rand.NewPCG(seed, 0))}
+			w := &walker{harness: newHarness(t), rand: rand.New(rand.NewPCG(seed, 0)), tills: tills, faults: faults}
 			journal, err := journal.Open(journal.Config{Layout: w.layout})
 			if err != nil {
 				t.Fatal(err)
@@ -222,6 +261,14 @@ func TestRandomWalkOfAKeeper(t *testing.T) {
 				t.Errorf("walk %d: %s\nthe trail:\n%s", seed, wrong, strings.Join(w.trail, "\n"))
 			}
 			w.end()
+			err = journal.Events(t.Context(), group.EventQuery{}, func(e group.Event) error {
+				events = append(events, e)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
+	return events
 }

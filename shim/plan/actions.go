@@ -17,6 +17,7 @@ const (
 	actionReplace        // it is removed at once, created, and started in its turn
 	actionRestart        // it has ended: it is removed, created and started in its turn
 	actionKill           // its probes failed: it is stopped, and its end is treated like any other
+	actionReload         // files of it have other contents: it goes on running and gets a signal
 )
 
 // A containerPlan is one wanted container with its state and what is done to it.
@@ -36,7 +37,9 @@ func (c *containerPlan) removed() bool {
 func (c *containerPlan) created() bool { return c.action == actionCreate || c.removed() }
 
 // toStart reports whether the container is to be started, now or in a later plan.
-func (c *containerPlan) toStart() bool { return c.action != actionKeep && c.action != actionKill }
+func (c *containerPlan) toStart() bool {
+	return c.action != actionKeep && c.action != actionKill && c.action != actionReload
+}
 
 // A containersPlan has the actions of a plan for all containers of a group.
 type containersPlan struct {
@@ -106,14 +109,19 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 		return actionRestart
 	case s.Task == host.TaskRunning && in.Health[c.Name].Failed:
 		return actionKill
+	case s.Task == host.TaskRunning && s.Loaded != c.Loaded():
+		return actionReload
 	default:
 		return actionKeep
 	}
 }
 
-// outdated reports whether the container is to be replaced, with any task state.
+// outdated reports whether the container is to be replaced, with any task state. Without a program
+// that runs, other contents of a file replace it like any other change: there is none to be told.
 func (in Input) outdated(c *spec.Container, s host.ContainerState) bool {
-	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Replacing
+	idle := s.Task == host.TaskStopped || s.Task == host.TaskCreated
+	return s.Digest != c.Digest || in.OtherImage(c, s) || in.Restart[c.Name] || s.Task == host.TaskStopped && in.Records[c.Name].Replacing ||
+		idle && s.Loaded != c.Loaded()
 }
 
 // restartDue reports whether a container that has ended is to be started again now.
@@ -144,6 +152,19 @@ func (p containersPlan) toCreate() []Target {
 	for _, c := range p.wanted {
 		if c.created() {
 			out = append(out, target(c.Container))
+		}
+	}
+	return out
+}
+
+// toReload lists the containers that get a signal, with the files that have changed.
+func (p containersPlan) toReload() []Target {
+	var out []Target
+	for _, c := range p.wanted {
+		if c.action == actionReload {
+			t := target(c.Container)
+			t.Files = c.NotLoaded(c.state.Loaded)
+			out = append(out, t)
 		}
 	}
 	return out

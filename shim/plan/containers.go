@@ -63,7 +63,7 @@ func containerStatus(s host.ContainerState, image string, r restart.Record, now 
 		st.Exit(*r.ExitStatus, r.OOMKilled)
 	}
 	if s.Task == host.TaskRunning {
-		st.StartedAt = r.StartedAt
+		st.StartedAt, st.ReloadedAt = r.StartedAt, s.ReloadedAt
 	}
 	return st
 }

@@ -69,6 +69,8 @@ func (p containersPlan) missing(d *containerPlan) string {
 			return ""
 		}
 		return readyText(d.Container) + ": it ended with " + p.in.exitOf(d.state).String()
+	case d.action == actionReload && hasReadyCheck(d.Container):
+		return readyText(d.Container) // its probes are asked anew
 	case d.action != actionReplace && d.state.Task == host.TaskRunning && d.Role != spec.Init:
 		h := p.in.healthOf(d.Container)
 		if h.Ready {

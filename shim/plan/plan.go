@@ -41,8 +41,8 @@ type Input struct {
 //
 // Up: the rules come first, so that nothing is created or stopped while they are not as wanted.
 // Then containers are removed, apps first. Then come volumes, the creation of all containers at
-// once, and the starts that may be made now. A start that waits until something else is ready, or
-// has ended, is in a later plan. Down: the same in reverse.
+// once, the reloads of those that go on running, and the starts that may be made now. A start that
+// waits until something else is ready, or has ended, is in a later plan. Down: the same in reverse.
 func Steps(in Input) []Step {
 	if in.Want != nil {
 		in.Group = in.Want.Name
@@ -101,6 +101,9 @@ func planUp(in Input) []Step {
 	steps = append(steps, in.limits(len(create)+len(p.starts) > 0)...)
 	if len(create) > 0 {
 		steps = append(steps, Step{Kind: Create, Group: in.Group, Want: in.Want, Targets: create})
+	}
+	for _, t := range p.toReload() {
+		steps = append(steps, Step{Kind: Reload, Group: in.Group, Want: in.Want, Targets: []Target{t}})
 	}
 	for _, t := range p.toKill() {
 		steps = append(steps, Step{Kind: Stop, Group: in.Group, Targets: []Target{t}})

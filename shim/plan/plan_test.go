@@ -39,7 +39,7 @@ func running(g *spec.Group) plan.Observed {
 	o.Volumes = slices.Clone(g.Volumes)
 	for i, c := range g.Containers {
 		o.Containers = append(o.Containers, host.ContainerState{
-			Group: g.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: "sha256:" + c.Image,
+			Group: g.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: "sha256:" + c.Image, Loaded: c.Loaded(),
 			Task: host.TaskRunning, PID: uint32(100 + i), StartedAt: noon.Add(-time.Hour),
 		})
 	}

@@ -34,7 +34,13 @@ func LiveChanges(in Input) (lines []string) {
 		if c.action == actionReplace || c.action == actionCreate {
 			continue
 		}
-		if words := in.Want.LiveChanges(in.Previous, c.Name); len(words) > 0 {
+		words := in.Want.LiveChanges(in.Previous, c.Name)
+		if c.action == actionReload {
+			for _, f := range c.NotLoaded(c.state.Loaded) {
+				words = append(words, fmt.Sprintf("file %s (%s)", f.Path, f.Reload))
+			}
+		}
+		if len(words) > 0 {
 			lines = append(lines, c.Title()+": "+strings.Join(words, ", "))
 		}
 	}
@@ -50,6 +56,8 @@ func (in Input) whyReplaced(c *containerPlan) string {
 		return in.definitionChanged(c)
 	case in.OtherImage(c.Container, c.state):
 		return "its image has another digest"
+	case c.state.Task != host.TaskRunning && c.state.Loaded != c.Loaded():
+		return "changed: file"
 	case c.state.Task == host.TaskStopped:
 		return "its replacement was interrupted"
 	default:

@@ -19,6 +19,7 @@ const (
 	Connect    Kind = "connect"    // link, addresses, routes, the host's entries
 	Mount      Kind = "mount"      // one volume
 	Create     Kind = "create"     // all targets at once; all or none
+	Reload     Kind = "reload"     // one target: other contents of its files, then their signals
 	Start      Kind = "start"      // one target
 	Stop       Kind = "stop"       // the targets of one stage at once
 	Remove     Kind = "remove"     // all targets at once
@@ -30,11 +31,11 @@ const (
 type Step struct {
 	Kind    Kind
 	Group   string
-	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Start
+	Want    *spec.Group // Admit, Connect, Mount, Limit, Create, Reload, Start
 	Cgroup  string      // Admit: the cgroup that the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Users   []uint32    // Mount: a process of each container that may have the volume
-	Targets []Target    // Create, Start, Stop, Remove
+	Targets []Target    // Create, Reload, Start, Stop, Remove
 }
 
 // A Target is one container that a step acts on.
@@ -45,6 +46,7 @@ type Target struct {
 	// Reason is the failure of its probes that a Stop step stops the container for. Empty means
 	// that there is none.
 	Reason string
+	Files  []spec.File // those that a Reload step changes
 }
 
 // String returns the target in an operator's words: "web (app)".
@@ -67,6 +69,8 @@ func (s Step) String() string {
 		return "mount volume " + s.Volume.String()
 	case Unmount:
 		return unmountText(s.Volume)
+	case Reload:
+		return "reload " + reloadText(s.Targets[0])
 	case Stop:
 		return "stop " + stopText(s.Targets)
 	case Start:
@@ -166,6 +170,23 @@ func stopText(targets []Target) string {
 	return b.String()
 }
 
+// reloadText returns who gets which signals, and why: "proxy (ambassador) by SIGHUP: file
+// /etc/proxy.cfg changed".
+func reloadText(t Target) string { return t.String() + " by " + t.ReloadText() }
+
+// ReloadText returns the signals of a reload and the files that have changed.
+func (t Target) ReloadText() string {
+	paths := make([]string, len(t.Files))
+	for i, f := range t.Files {
+		paths[i] = f.Path
+	}
+	what := "file "
+	if len(paths) > 1 {
+		what = "files "
+	}
+	return strings.Join(spec.ReloadSignals(t.Files), ", ") + ": " + what + strings.Join(paths, ", ") + " changed"
+}
+
 // unmountText mentions the content of a persistent volume, which is kept.
 func unmountText(v spec.Volume) string {
 	if v.Persistent {
@@ -189,7 +210,7 @@ func Texts(steps []Step) []string {
 // can't run on this host.
 func (s Step) Builds() bool {
 	switch s.Kind {
-	case Seal, Admit, Connect, Mount, Limit, Create, Start:
+	case Seal, Admit, Connect, Mount, Limit, Create, Reload, Start:
 		return true
 	default:
 		return false

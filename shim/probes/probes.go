@@ -51,12 +51,14 @@ type worker struct {
 	pid        uint32
 	startedAt  time.Time // zero: not known
 	began      time.Time // the probes' initial delays count from here
+	notBefore  time.Time // no probe is asked before
 	probes     []spec.Probe
 	thresholds []threshold // in the order of probes
 	health     host.Health
 	reported   host.Health // the health at the last call of changed
 	reportedAt time.Time
-	started    chan struct{} // closed when its startup probe has succeeded, or if it has none
+	started    chan struct{}   // closed when its startup probe has succeeded, or if it has none
+	ctx        context.Context // the runner's
 	end        context.CancelFunc
 }
 
@@ -108,6 +110,36 @@ func (g *Group) workerFor(ctx context.Context, c *spec.Container, s host.Contain
 	return g.begin(ctx, c, s)
 }
 
+// Reloaded forgets the answers of a container whose program was just told to read its files again:
+// they were about the program before that. Its startup probe is not asked again, and the others not
+// before the program has had reloadTime.
+func (g *Group) Reloaded(container string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.workers[container]; w != nil && !g.closed {
+		w.end()
+		g.workers[container] = g.ask(w.reloaded(g.config.Now()))
+	}
+}
+
+// reloadTime is how long a program has to read its files again before its probes are asked. One
+// that can't use them has mostly ended by then.
+const reloadTime = 500 * time.Millisecond
+
+// reloaded returns a worker for what follows a reload.
+func (w *worker) reloaded(now time.Time) *worker {
+	next := &worker{
+		ctx: w.ctx, container: w.container, pid: w.pid, startedAt: w.startedAt, began: w.began, notBefore: now.Add(reloadTime),
+		probes: w.probes, thresholds: make([]threshold, len(w.probes)),
+	}
+	for i := range w.probes {
+		if w.probes[i].Kind == spec.ProbeStartup {
+			next.thresholds[i] = w.thresholds[i]
+		}
+	}
+	return next
+}
+
 // runs reports whether the container is still in the run that the worker asks about.
 func (w *worker) runs(s host.ContainerState) bool {
 	known := !w.startedAt.IsZero() && !s.StartedAt.IsZero()
@@ -118,13 +150,20 @@ func (w *worker) runs(s host.ContainerState) bool {
 func (g *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
 	now := g.config.Now()
 	w := &worker{
-		container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
-		thresholds: make([]threshold, len(c.Probes)), started: make(chan struct{}), health: host.Health{Started: true, Ready: true},
+		ctx: ctx, container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
+		thresholds: make([]threshold, len(c.Probes)),
 	}
 	if !s.StartedAt.IsZero() && s.StartedAt.Before(now) { // later: the clock was set back since
 		w.began = s.StartedAt
 	}
-	ctx, w.end = context.WithCancel(ctx)
+	return g.ask(w)
+}
+
+// ask starts the goroutines of a worker. It needs mu.
+func (g *Group) ask(w *worker) *worker {
+	w.started, w.health = make(chan struct{}), host.Health{Started: true, Ready: true}
+	var ctx context.Context
+	ctx, w.end = context.WithCancel(w.ctx)
 	if g.config.Prober == nil {
 		return w
 	}
@@ -134,6 +173,9 @@ func (g *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerSt
 		close(w.started)
 	}
 	for i := range w.probes {
+		if w.thresholds[i].decided(&w.probes[i]) {
+			continue
+		}
 		g.loops.Go(func() { g.loop(ctx, w, i) })
 	}
 	return w
@@ -149,7 +191,7 @@ func (g *Group) loop(ctx context.Context, w *worker, i int) {
 			return
 		}
 	}
-	at := later(w.began.Add(probe.InitialDelay), g.config.Now())
+	at := later(later(w.began.Add(probe.InitialDelay), w.notBefore), g.config.Now())
 	schedule := schedule{due: at}
 	for g.sleep(ctx, at) {
 		began := g.config.Now()

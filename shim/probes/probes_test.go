@@ -341,3 +341,44 @@ func TestProbeGroupClosed(t *testing.T) {
 		}
 	}, probe("ready"))
 }
+
+// The answers from before a reload are forgotten. A startup probe that has succeeded isn't asked
+// again: the program has started.
+func TestProbeGroupReloaded(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
+		p.follow()
+		p.wait(time.Minute)
+		p.is(isReady)
+		startups, readies := p.timesAsked(spec.ProbeStartup), p.timesAsked(spec.ProbeReady)
+		p.say(spec.ProbeStartup, errRefused)
+		p.probes.Reloaded("web")
+		synctest.Wait()
+		p.is(isNotReady)
+		if !p.probes.Health()["web"].Unknown() {
+			t.Error("it is known not to be ready, and was not asked yet")
+		}
+		p.wait(400 * time.Millisecond)
+		if n := p.timesAsked(spec.ProbeReady); n != readies {
+			t.Errorf("asked %d times within 400 ms of the signal", n-readies)
+		}
+		p.wait(100 * time.Millisecond)
+		p.is(isReady)
+		p.follow()
+		p.is(isReady)
+		p.say(spec.ProbeReady, errRefused)
+		p.probes.Reloaded("web")
+		p.wait(time.Minute)
+		p.is(isNotReady)
+		if p.probes.Health()["web"].Unknown() {
+			t.Error("it is not known whether it is ready")
+		}
+		if n := p.timesAsked(spec.ProbeStartup); n != startups {
+			t.Errorf("the startup probe was asked %d times again", n-startups)
+		}
+		p.probes.Reloaded("another")
+		p.state.Task = host.TaskStopped
+		p.follow()
+		p.probes.Reloaded("web")
+		p.is("gone")
+	}, probe(spec.ProbeStartup), probe(spec.ProbeReady), probe(spec.ProbeLive))
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/restart"
 )
 
@@ -46,6 +47,11 @@ func lostEvent(name, container string) group.Event {
 		Group: name, Container: container, Kind: group.EventRestarted,
 		Text: "its processes are gone and left no exit status: its shim has ended, or was killed; started again",
 	}
+}
+
+// reloadedEvent returns the event of a container whose files were changed while it ran.
+func reloadedEvent(name string, t plan.Target) group.Event {
+	return group.Event{Group: name, Container: t.Name, Kind: group.EventReloaded, Text: "reloaded by " + t.ReloadText()}
 }
 
 // recordState records a state if the group was not in it before. err is the problem in it. The

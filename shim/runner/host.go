@@ -121,6 +121,15 @@ type Runtime interface {
 	Create(ctx context.Context, c host.CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error
+	// Reload shows the program of a running container other contents of its files: of those with a
+	// Reload that are not in what it has loaded. At each moment the program can read a file's old
+	// contents or the new ones, and never a part. Then it sends the files' signals to the
+	// container's first process, each once. c is the wanted definition, and has the Digest of the
+	// container. As long as a call has not succeeded, Observe does not return c's Loaded, and
+	// another call sends the signals again. Without such files it does nothing. A program that
+	// would not notice a signal keeps its files, and the call fails. The error is host.ErrEnded if
+	// the container does not run.
+	Reload(ctx context.Context, group string, c spec.Container) error
 	// Stop signals, waits up to the grace period, kills, and waits for the end. A stopped or absent
 	// container is no error.
 	Stop(ctx context.Context, group, container string, stop spec.Stop) error

@@ -129,6 +129,8 @@ func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, image
 		return m.volumes.Remove(ctx, s.Group, s.Volume.Name)
 	case plan.Create:
 		return m.createAll(ctx, s, generation, images)
+	case plan.Reload:
+		return each(s, "reload", func(t plan.Target) error { return m.runtime.Reload(ctx, s.Group, *s.Want.Container(t.Name)) })
 	case plan.Start:
 		return each(s, "start", func(t plan.Target) error { return m.runtime.Start(ctx, s.Group, t.Name) })
 	case plan.Stop:

@@ -140,6 +140,9 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
 	}
+	if s.Kind == plan.Reload && errors.Is(err, host.ErrEnded) {
+		return nil // the next observation has its end
+	}
 	if err != nil {
 		return err
 	}
@@ -148,6 +151,9 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 		switch s.Kind {
 		case plan.Remove, plan.Create:
 			r.restartDone(t.Name)
+		case plan.Reload:
+			r.probes.Reloaded(t.Name)
+			r.record(reloadedEvent(r.group, t))
 		case plan.Start:
 			if last := r.records[t.Name]; last.Ended && last.Digest == d.wanted.Group.Container(t.Name).Digest {
 				r.record(restartedEvent(r.group, t.Name, last))

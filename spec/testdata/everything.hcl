@@ -59,7 +59,10 @@ group "everything" {
       EOT
       mode    = "0600"
     }
-    file "/etc/app.d/api" { content = upstream["api"] }
+    file "/etc/app.d/api" {
+      content = upstream["api"]
+      reload  = "hup"
+    }
     resources {
       cpu    = var.limits.cpu
       memory = var.limits.memory

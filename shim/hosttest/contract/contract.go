@@ -97,6 +97,7 @@ var Checks = []Check{
 	{"a program can't do what rules can't see", checkDenied},
 	{"a container that asks for a way out is refused", checkRefused},
 	{"a container that is there keeps its place", checkTwice},
+	{"a reload keeps the program, and is observed", checkReload},
 	{"stop ends a program, and a second stop is no error", checkStop},
 	{"remove leaves nothing", checkRemove},
 }
