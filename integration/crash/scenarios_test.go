@@ -87,6 +87,10 @@ var scenarios = []scenario{
 		), func(c *crashTest, _ int) []request { return []request{c.slow(2)} }},
 		{"rm", points("before", "remove ended", "remove wanted"), func(c *crashTest, _ int) []request { return []request{c.removal("slow")} }},
 	}},
+	{"told", []phase{
+		{"update", points(whenever, "reload"), func(c *crashTest, n int) []request { return []request{c.toldUpdate(n)} }},
+		{"revert", points(whenever, "reload:2"), func(c *crashTest, n int) []request { return []request{c.toldBad(n)} }},
+	}},
 	{"wary", []phase{
 		{"update", slices.Concat(
 			points("before after", "write history", "write wanted"), points("during", "stop", "start"),
