@@ -47,6 +47,8 @@ type cli struct {
 	Stop     stopVerb     `cmd:"" group:"groups" help:"Stop groups until they are started again."`
 	Start    startVerb    `cmd:"" group:"groups" help:"Start stopped groups."`
 
+	PortForward portForwardVerb `cmd:"" name:"port-forward" group:"groups" help:"Lead ports of this host's loopback to the ambassador, for debugging."`
+
 	Daemon     daemonVerb     `cmd:"" group:"host" help:"Keep the groups as their files define them. Needs root."`
 	Containerd containerdVerb `cmd:"" group:"host" help:"Run the private containerd, as a service of its own. Needs root."`
 	Output     outputVerb     `cmd:"" group:"host" help:"Keep the output of containers within its limits. Needs root."`

@@ -161,7 +161,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
 		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
-		Copy: client, Signal: signalSource(client, recorder(journal, events.Lost, log)),
+		Copy: client, Forward: forwarder{network, recorder(journal, events.Lost, log)}, Signal: signalSource(client, recorder(journal, events.Lost, log)),
 	})
 	if err != nil {
 		return err

@@ -56,6 +56,7 @@ var outputs = []documented{
 	{"logs", "A line of logs.", jsonLine{}, true},
 	{"logs-removed", "The output that is kept of removed groups: logs --removed without a group.", []api.RemovedOutput{}, false},
 	{"plan", "What apply would do to each group.", []group.Preview{}, false},
+	{"port-forward", "What is forwarded, until the command ends.", api.ForwardRequest{}, false},
 	{"ps", "The groups.", []group.Status{}, false},
 	{"restart", "What restart did: one object for each argument.", []change{}, false},
 	{"rm", "What rm did: one object for each group.", []change{}, false},

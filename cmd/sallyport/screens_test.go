@@ -59,6 +59,7 @@ var screenLines = []string{
 	"cp checkout:/file new",
 	"cp checkout:/dir .",
 	"cp checkout.hcl checkout:/closed",
+	"port-forward checkout 0:22",
 	"signal checkout.web TERM",
 	"signal checkout.gone TERM",
 	"restart checkout",

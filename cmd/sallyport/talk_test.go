@@ -82,7 +82,7 @@ func serveSample(t *testing.T) {
 func sampleDaemon(calls string) api.ServerConfig {
 	d := &fakeDaemon{calls: calls}
 	return api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
-		Copy: d,
+		Copy: d, Forward: forwarder{door{}, func(e group.Event) { _ = d.record("%s %s", e.Kind, e.Text) }},
 		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
 			if req.Container == "gone" {
 				return false, &hint.Error{Err: errors.New("container checkout.gone doesn't run"), Hint: "see why"}

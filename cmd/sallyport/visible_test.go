@@ -118,7 +118,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
-		"exec checkout.web -- loud", "signal checkout.web HUP", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
+		"exec checkout.web -- loud", "signal checkout.web HUP", "port-forward checkout 0:80", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
 	checkVerbs(t, lines, "daemon", "containerd", "output", "follow", "doctor") // these change the host, or wait for a daemon
@@ -146,7 +146,7 @@ func checkVerbs(t *testing.T, lines []string, others ...string) {
 	t.Helper()
 	for _, line := range lines {
 		verb, _, _ := strings.Cut(line, " ")
-		others = append(others, verb)
+		others = append(others, strings.ReplaceAll(verb, "-", ""))
 	}
 	verbs := reflect.TypeFor[cli]()
 	for i := range verbs.NumField() {
@@ -202,13 +202,19 @@ func serveEvil(t *testing.T) (socket string) {
 	t.Helper()
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
 	return serveAt(t, api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
-		Copy:   evilCopier{},
+		Copy: evilCopier{}, Forward: evilForwarder{},
 		Signal: func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
 		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil
 		}})
+}
+
+type evilForwarder struct{ api.Forwarder }
+
+func (evilForwarder) Begin(context.Context, api.ForwardRequest) (func(), error) {
+	return nil, errors.New(evil)
 }
 
 type evilCopier struct{}

@@ -37,6 +37,8 @@
 //	POST   /v1/exec                                JSON, then the frames of frame.go
 //	POST   /v1/exec/as                             the same, with user, env, workdir and timeout
 //	POST   /v1/copy                                JSON, then the frames of frame.go
+//	POST   /v1/forward                             JSON, then a frame with an id, until the end
+//	POST   /v1/forward/{id}/{port}                 a connection, in the frames of frame.go
 //
 // The query for output is ?container=NAME&follow=true&tail=N&times=true&since=TIME&until=TIME, with
 // times of RFC 3339. The answer of a daemon that knows the last three has the header

@@ -77,6 +77,8 @@ type ServerConfig struct {
 	PruneImages func(ctx context.Context, req PruneRequest, each func(host.ImageRemoval)) error
 	// Copy copies files between the host and running containers. Optional: if it is nil, none.
 	Copy host.Copier
+	// Forward connects to ambassadors. Optional: if it is nil, nothing is forwarded.
+	Forward Forwarder
 	// Signal sends a signal to a container's program. dropped reports whether the program has no
 	// handler for it, so that the kernel drops it. Optional: if it is nil, none is sent.
 	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
@@ -89,7 +91,8 @@ type ServerConfig struct {
 // A Server answers on the control socket.
 type Server struct {
 	ServerConfig
-	sessions sync.WaitGroup // of exec, whose connections net/http no longer owns
+	sessions sync.WaitGroup // of exec and its like, whose connections net/http no longer owns
+	forwards forwards
 }
 
 // NewServer checks cfg. It starts nothing.
@@ -217,6 +220,8 @@ func (s *Server) routes() []route {
 		{"POST /v1/exec", fullRights, http.HandlerFunc(s.exec)},
 		{"POST /v1/exec/as", fullRights, http.HandlerFunc(s.exec)},
 		{"POST /v1/copy", fullRights, http.HandlerFunc(s.copy)},
+		{"POST /v1/forward", fullRights, http.HandlerFunc(s.forward)},
+		{"POST /v1/forward/{id}/{port}", fullRights, http.HandlerFunc(s.forwardConn)},
 	}
 }
 

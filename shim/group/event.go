@@ -21,6 +21,7 @@ const (
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 	EventSignal    EventKind = "signal"    // an operator sent a container's program a signal
 	EventReloaded  EventKind = "reloaded"  // files of a running container were changed, and it was sent their signals
+	EventForward   EventKind = "forward"   // an operator began or ended to forward ports to the ambassador
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
 	EventImage     EventKind = "image"     // an image was removed from the host. It has no group
@@ -28,7 +29,7 @@ const (
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventMended, EventOutput, EventImage,
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a
