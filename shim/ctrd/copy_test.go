@@ -55,6 +55,7 @@ func TestRootCopy(t *testing.T) {
 		app := script("app", spec.App, "sleep 1000")
 		app.User = "1000:2000"
 		app.Tmpfs = []spec.Tmpfs{{Path: "/scratch", Size: 1 << 20, Mode: 0o777}}
+		app.Files = []spec.File{{Path: "/etc/given", Content: []byte("given")}}
 		closed := script("closed", spec.App, "sleep 1000")
 		closed.ReadOnly = true
 		r := newHarness(t, c, archive, app, closed, script("done", spec.App, "exit 0"))
@@ -87,6 +88,7 @@ func TestRootCopy(t *testing.T) {
 			hint      string
 		}{
 			{"read-only", "closed", "/etc", "g.closed:/etc: new: read-only file system", "copy to a volume"},
+			{"a file that is mounted", "app", "/etc/given", "g.app:/etc/given: new: something is mounted there", ""},
 			{"the kernel's", "app", "/proc/sys/kernel", "g.app:/proc/sys/kernel: new: ", ""},
 			{"no such folder", "app", "/none/x", "g.app:/none/x: no such file or directory", ""},
 			{"has ended", "done", "/etc", "container g.done doesn't run, and only a running one has its files", "its root file system is made anew"},
@@ -96,6 +98,9 @@ func TestRootCopy(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(hint.Of(err), tt.hint) {
 				t.Errorf("%s: error %v with hint %q, want %q", tt.name, err, hint.Of(err), tt.want)
 			}
+		}
+		if out, _ := r.exec("app", "cat /etc/given"); out != "given" {
+			t.Errorf("the file that is mounted has %q", out)
 		}
 		if _, err := r.copyOut("app", "/none"); err == nil || err.Error() != "g.app:/none: no such file or directory" {
 			t.Error(err)

@@ -215,6 +215,9 @@ func (u *unpacker) unpack(header *tar.Header, content io.Reader) error {
 		err = u.writeFile(dir, temp, header, content)
 	}
 	if err == nil {
+		err = checkUnmounted(dir, name)
+	}
+	if err == nil {
 		err = unix.Renameat(int(dir.Fd()), temp, int(dir.Fd()), name)
 	}
 	if err != nil || header.Typeflag == tar.TypeLink { // renaming a link to the same file does nothing (rename(2))
@@ -227,6 +230,22 @@ func (u *unpacker) unpack(header *tar.Header, content io.Reader) error {
 		return errors.New("something is mounted there")
 	case err == nil:
 		u.copied.Files++
+	}
+	return err
+}
+
+// checkUnmounted returns EBUSY if something is mounted at a name. The kernel lets a process of
+// another mount namespace replace such a file, and takes the mount away (is_local_mountpoint in
+// fs/namei.c).
+func checkUnmounted(dir *os.File, name string) error {
+	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_XDEV})
+	switch {
+	case err == nil:
+		return unix.Close(fd)
+	case errors.Is(err, unix.EXDEV):
+		return unix.EBUSY
+	case errors.Is(err, unix.ENOENT):
+		return nil
 	}
 	return err
 }
