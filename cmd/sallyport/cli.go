@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -93,9 +94,7 @@ func run(args []string, ui *ui) int {
 	case hintOf(err) == "":
 		err = usage(err, helpFor(verb))
 	}
-	if end := context.Cause(ctx); err != nil && end != nil && errors.Is(err, context.Canceled) {
-		err = interrupted(ctx, err, hintOf(err))
-	}
+	err = endedBySignal(ctx, err)
 	if err != nil && returnsStatus(verb) {
 		err = &ownFailure{err}
 	}
@@ -129,7 +128,21 @@ func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, 
 	if err != nil {
 		return nil, err
 	}
+	if command.Selected().Name == "exec" {
+		if err := checkUTF8(args); err != nil { // the parser replaces such bytes
+			return command, err
+		}
+	}
 	return command, checkGroups(command)
+}
+
+// checkUTF8 refuses texts for a program that are not UTF-8. The JSON that a daemon and a runtime
+// get would have other bytes in their place. The error has none of the text, which may be secret.
+func checkUTF8(texts []string) error {
+	if slices.ContainsFunc(texts, func(text string) bool { return !utf8.ValidString(text) }) {
+		return usage(errors.New("an argument or a variable is not UTF-8"), "pass bytes that are no text by standard input, with -i")
+	}
+	return nil
 }
 
 // checkGroups returns an error for GROUP.CONTAINER where a verb takes a whole group.

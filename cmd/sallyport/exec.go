@@ -50,6 +50,9 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 	if err != nil {
 		return 0, err
 	}
+	if err := checkUTF8(env); err != nil {
+		return 0, err
+	}
 	client, err := in.client(ctx)
 	if err != nil {
 		return 0, err
@@ -91,9 +94,10 @@ func (v *execVerb) exec(ctx context.Context, ui *ui, in *instance) (status uint3
 
 // env checks the flags, and returns the variables with their values.
 func (v *execVerb) env(environ []string) ([]string, error) {
+	if err := checkTimeout(v.Timeout); err != nil {
+		return nil, err
+	}
 	switch {
-	case v.Timeout < 0:
-		return nil, usage(fmt.Errorf("--timeout %s is less than nothing", v.Timeout), "name a length of time, such as 90s or 5m")
 	case v.WorkDir != "" && !strings.HasPrefix(v.WorkDir, "/"):
 		return nil, usage(fmt.Errorf("--workdir %q is not a whole path", v.WorkDir), "begin it with /, the root of the container")
 	case strings.Count(v.User, ":") > 1 || strings.HasPrefix(v.User, ":") || strings.HasSuffix(v.User, ":"):

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -43,5 +45,29 @@ func TestPick(t *testing.T) {
 				t.Errorf("hint %q, want %q", problem.Hint, c.hint)
 			}
 		})
+	}
+}
+
+// Bytes that are not UTF-8 would be replaced. What is refused may be a secret.
+func TestExecUTF8(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		refused bool
+	}{
+		{"an argument", []string{"exec", "g", "--", "printf", "secret\xff"}, true},
+		{"a variable", []string{"exec", "-e", "A=secret\xff", "g", "--", "id"}, true},
+		{"a variable of the caller", []string{"exec", "-e", "LATIN1", "g", "--", "id"}, true},
+		{"a user", []string{"exec", "-u", "secret\xff", "g", "--", "id"}, true},
+		{"UTF-8", []string{"exec", "-e", "A=größer", "g", "--", "printf", "大"}, false},
+	} {
+		var stderr bytes.Buffer
+		ui := newUI(nil, nil, nil, []string{"LATIN1=secret\xff"})
+		ui.err = &stderr
+		status := run(append([]string{"--run-dir", t.TempDir()}, tt.args...), ui)
+		said := stderr.String()
+		if status != statusOwn || strings.Contains(said, "is not UTF-8") != tt.refused || strings.Contains(said, "secret") {
+			t.Errorf("%s: exit status %d, standard error %q", tt.name, status, said)
+		}
 	}
 }

@@ -148,6 +148,9 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 			paths = append(paths, stdinName)
 			continue
 		}
+		if arg == "" { // such as that of an unset variable of a shell
+			return nil, usage(errors.New("the name of a group file is empty"), "")
+		}
 		info, err := hostfile.Stat(ctx, arg)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && arg == "help":

@@ -22,6 +22,10 @@ type screen struct {
 // usualWidth and usualHeight are those of a terminal that doesn't know its size.
 const usualWidth, usualHeight = 80, 24
 
+// leastWidth is that of the narrowest screen that texts are made for: indents leave room on it. A
+// narrower one breaks the lines itself.
+const leastWidth = 10
+
 // screenOf returns the screen that a file is. The variable COLUMNS replaces a terminal's own width,
 // as in other programs.
 func screenOf(f *os.File, environ []string) screen {
@@ -36,6 +40,7 @@ func screenOf(f *os.File, environ []string) screen {
 	if s.width == 0 {
 		s.width = usualWidth
 	}
+	s.width = max(s.width, leastWidth)
 	if s.height == 0 {
 		s.height = usualHeight
 	}

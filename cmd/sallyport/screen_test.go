@@ -30,6 +30,7 @@ func TestScreenOf(t *testing.T) {
 	check("NO_COLOR is empty", slave, []string{"NO_COLOR="}, screen{100, 30, true})
 	check("a dumb terminal", slave, []string{"TERM=dumb"}, screen{100, 30, false})
 	check("COLUMNS", slave, []string{"COLUMNS=60"}, screen{60, 30, true})
+	check("a very narrow terminal", slave, []string{"COLUMNS=1"}, screen{leastWidth, 30, true})
 	check("no COLUMNS", slave, []string{"COLUMNS=0"}, screen{100, 30, true})
 
 	r, w, err := os.Pipe()

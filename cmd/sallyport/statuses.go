@@ -132,6 +132,15 @@ func (s *signalled) Is(target error) bool { return target == context.Canceled }
 
 func (s *signalled) status() int { return statusSignal + int(s.signal) }
 
+// endedBySignal replaces an error that comes from the end of ctx by a signal. An error that has the
+// signal already stays, since it may have the errors of other groups beside it.
+func endedBySignal(ctx context.Context, err error) error {
+	if _, known := errors.AsType[*signalled](err); known || context.Cause(ctx) == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return interrupted(ctx, err, hintOf(err))
+}
+
 // untilSignal returns a context that SIGINT or SIGTERM ends. The cause is a [signalled]. A second
 // signal ends the process, if the first does not.
 func untilSignal() (ctx context.Context, stop func()) {

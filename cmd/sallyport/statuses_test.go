@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,9 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // The table in docs/commands.md is the one of the command.
@@ -170,6 +174,32 @@ func TestInterrupted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What came before an interrupt is told all the same.
+func TestInterruptedAfterFailures(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&signalled{syscall.SIGINT})
+	unknown := &hint.Error{Err: fmt.Errorf("group %q: %w", "chekout", group.ErrNoGroup), Hint: "did you mean \"checkout\"?"}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"alone", fmt.Errorf("stop: %w", context.Canceled), "sallyport: error: interrupted\n"},
+		{"after another group's", failures{unknown, interrupted(ctx, ctx.Err(), "the stop continues")}, "" +
+			"sallyport: error: group \"chekout\": no such group\nsallyport: hint: did you mean \"checkout\"?\n" +
+			"sallyport: error: interrupted\nsallyport: hint: the stop continues\n"},
+	} {
+		var stderr bytes.Buffer
+		status := (&ui{err: &stderr}).fail(endedBySignal(ctx, tt.err))
+		if diff := cmp.Diff(tt.want, stderr.String()); diff != "" || status != 130 {
+			t.Errorf("%s: exit status %d, standard error (-want +got):\n%s", tt.name, status, diff)
+		}
+	}
+	if err := endedBySignal(ctx, nil); err != nil {
+		t.Errorf("a verb that was done: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -39,6 +40,9 @@ func (v variableValues) of(name string) (value, from string, ok bool) {
 func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents map[string][]byte) (values []variableValues, diags hcl.Diagnostics, err error) {
 	given := spec.FileVars{}
 	for _, path := range a.VarFiles {
+		if path == "" {
+			return nil, nil, usage(errors.New("--var-file: the name of the file is empty"), "")
+		}
 		src, err := hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
 		if err != nil {
 			return nil, nil, usage(fmt.Errorf("--var-file: %w", err), "")

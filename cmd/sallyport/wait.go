@@ -46,6 +46,9 @@ func (v *waitVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err error) {
+	if err := checkTimeout(v.Timeout); err != nil {
+		return 0, err
+	}
 	client, err := in.client(ctx)
 	if err != nil {
 		return 0, err
@@ -69,4 +72,12 @@ func (v *waitVerb) wait(ctx context.Context, in *instance) (status uint32, err e
 		return 0, interrupted(ctx, err, "the job continues")
 	}
 	return status, nil
+}
+
+// checkTimeout refuses a --timeout below 0, which would else be no limit.
+func checkTimeout(d time.Duration) error {
+	if d < 0 {
+		return usage(fmt.Errorf("--timeout %s is less than nothing", d), "name a length of time, such as 90s or 5m")
+	}
+	return nil
 }

@@ -130,7 +130,7 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	}
 }
 
-// An target is a container that runs.
+// A target is a container that runs.
 type target struct {
 	task containerd.Task
 	pid  int         // of its program
