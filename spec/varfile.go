@@ -40,6 +40,11 @@ func ParseVarFile(name string, src []byte, stop func() error) (FileVars, hcl.Dia
 			expr = m.tree(native, walked)
 		}
 		value, diags := expr.Value(nil)
+		for _, d := range diags {
+			if strings.Contains(d.Detail, `"`) { // it quotes a key of the value
+				d.Detail = ""
+			}
+		}
 		if rep.diags = append(rep.diags, diags...); diags.HasErrors() || m.over != nil {
 			continue
 		}

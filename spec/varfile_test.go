@@ -66,6 +66,8 @@ func TestVarFileMistakes(t *testing.T) {
 		{"twice", "a.tfvars", "s = \"hunter2\"\ns = \"hunter2\"", "a.tfvars:2:1: Attribute redefined: The argument \"s\" was already set at a.tfvars:1:1. Each argument may be set only once."},
 		{"a block", "a.tfvars", "s {\n}", "a.tfvars:1:1: Unexpected \"s\" block: Blocks are not allowed here."},
 		{"a reference", "a.tfvars", "s = hunter2", "a.tfvars:1:5: Variables not allowed: Variables may not be used here."},
+		{"a key that is not there", "a.tfvars", "s = {a = 1}.hunter2", ""},
+		{"a key twice in JSON", "a.json", `{"s": {"hunter2": 1, "hunter2": 2}}`, ""},
 		{"a function", "a.tfvars", "s = upper(\"hunter2\")", "a.tfvars:1:5: Function calls not allowed: Functions may not be called here."},
 		{"no HCL", "a.tfvars", "s = \"hunter2", "a.tfvars:1:13: Unterminated template string: No closing marker was found for the string."},
 		{"no JSON", "a.json", "{\"s\": hunter2}", "a.json:1:7: Invalid JSON keyword: A file with variables in JSON is one object: { \"name\": \"value\" }."},
