@@ -107,10 +107,7 @@ func (c *Client) servedBy(pid int) string {
 }
 
 // parent returns the parent of a process. It returns 0 if the process is gone.
-func parent(pid int) (ppid int) {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if end := strings.LastIndexByte(string(stat), ')'); end >= 0 { // the name before it may have parentheses
-		fmt.Sscanf(string(stat[end+1:]), " %s %d", new(string), &ppid)
-	}
+func parent(pid int) int {
+	ppid, _, _ := parentOf(pid)
 	return ppid
 }
