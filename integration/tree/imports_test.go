@@ -37,7 +37,7 @@ var importLaw = []importRule{
 	{pkg: "shim/probes", may: []string{"spec", "shim/host", "shim/hint"}},
 	{pkg: "shim/linux/quota", may: []string{"shim/host", "shim/disk"}, tests: []string{"netns/netnstest", "shim/linux/quota/quotatest"}},
 	{pkg: "shim/linux/quota/quotatest", may: []string{"netns/netnstest"}},
-	{pkg: "shim/linux/...", may: []string{"spec", "netns/...", "shim/host", "shim/layout", "shim/disk", "shim/hint", "shim/linux/quota"}, tests: []string{"netns/netnstest", "shim/reach", "shim/linux/..."}},
+	{pkg: "shim/linux/...", may: []string{"spec", "netns/...", "shim/host", "shim/layout", "shim/disk", "shim/hint", "shim/linux/quota", "shim/linux/thread"}, tests: []string{"netns/netnstest", "shim/reach", "shim/linux/..."}},
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/linux/thread"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -124,7 +124,7 @@ func cloneMount(pid uint32, path string) (tree int, err error) {
 		return -1, err
 	}
 	defer ns.Close()
-	onOwnThread(func() {
+	thread.Run(func() {
 		if err = unix.Unshare(unix.CLONE_FS); err != nil {
 			return
 		}
@@ -134,23 +134,6 @@ func cloneMount(pid uint32, path string) (tree int, err error) {
 		tree, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 	})
 	return tree, err
-}
-
-// onOwnThread runs do on a thread that ends afterwards. Go can't end the first thread of the
-// process: it would stay where do has left it. So that one waits for another.
-func onOwnThread(do func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		if unix.Gettid() == unix.Getpid() {
-			onOwnThread(do)
-			runtime.UnlockOSThread()
-			return
-		}
-		do()
-	}()
-	<-done
 }
 
 // attach moves a copy of a mount to a path. A container may have had it read-only.

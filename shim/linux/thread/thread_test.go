@@ -1,4 +1,4 @@
-package volumes
+package thread
 
 import (
 	"runtime"
@@ -38,12 +38,12 @@ func onFirstThread(do func()) bool {
 
 // Go can't end the first thread of a process. In a container's mount namespace it would keep that
 // alive, and what /proc shows of the daemon would be the container's.
-func TestOnOwnThreadIsNotTheFirst(t *testing.T) {
+func TestRunIsNotOnTheFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	plain := 0
 	for n := 0; n < 100 || plain == 0 && n < 5000; n++ {
 		onFirstThread(func() {
-			onOwnThread(func() {
+			Run(func() {
 				if isFirstThread() {
 					t.Error("the first thread of the process has been used")
 				}
@@ -66,4 +66,14 @@ func TestOnOwnThreadIsNotTheFirst(t *testing.T) {
 	if plain == 0 {
 		t.Error("no goroutine has come to the first thread: this proves nothing")
 	}
+}
+
+// A request that panics in there is answered, as any other.
+func TestRunPanics(t *testing.T) {
+	defer func() {
+		if p := recover(); p != "oh" {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	Run(func() { panic("oh") })
 }
