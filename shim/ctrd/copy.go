@@ -47,7 +47,7 @@ func (c *Client) Copy(ctx context.Context, req host.CopyRequest) (err error) {
 		}
 	} else {
 		owner := &inside.Owner{UID: int(t.spec.Process.User.UID), GID: int(t.spec.Process.User.GID)}
-		_, err = root.Unpack(ctx, req.In, inside.UnpackRequest{Path: req.Path, Whole: req.Whole, Owner: owner, Skip: req.Skip})
+		_, err = root.Unpack(ctx, req.In, inside.UnpackRequest{Path: req.Path, Follow: true, Whole: req.Whole, Owner: owner, Skip: req.Skip})
 	}
 	return copyProblem(id, req.Path, err)
 }

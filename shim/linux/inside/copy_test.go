@@ -120,7 +120,7 @@ func TestCopyTo(t *testing.T) {
 			skip := func(name, why string) { t.Errorf("skipped %s: %s", name, why) }
 			_, err := openTest(t, src).Pack(t.Context(), &stream, tt.src, skip)
 			if err == nil {
-				_, err = openTest(t, dst).Unpack(t.Context(), &stream, UnpackRequest{Path: tt.dst, Skip: skip})
+				_, err = openTest(t, dst).Unpack(t.Context(), &stream, UnpackRequest{Path: tt.dst, Follow: true, Skip: skip})
 			}
 			if (err == nil) != (tt.want != nil) {
 				t.Fatalf("error %v", err)

@@ -90,12 +90,11 @@ func (p *packer) pack(at *os.File, name string, depth int) error {
 	header := &tar.Header{
 		Format: tar.FormatPAX, Name: name, Mode: int64(st.Mode & modeBits), Uid: int(st.Uid), Gid: int(st.Gid), ModTime: time.Unix(st.Mtim.Unix()),
 	}
-	kind := st.Mode & unix.S_IFMT
-	if (kind == unix.S_IFREG || kind == unix.S_IFDIR) && kernels(at) {
+	if kernels(at) { // links too: in /proc they show where things are on the host
 		p.skip(name, "of the kernel")
 		return nil
 	}
-	switch kind {
+	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return p.packFile(at, header)
 	case unix.S_IFDIR:

@@ -12,11 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/linux/thread"
 )
 
 // ErrNotThere means that the container's process has ended.
@@ -50,7 +51,7 @@ func OpenRoot(pid int, cgroup string) (*Root, error) {
 		return nil, notThere(err)
 	}
 	// While it lives, its number is its own: so what was read before is its own too.
-	if err := unix.PidfdSendSignal(held, 0, nil, 0); err != nil || !in {
+	if err := unix.PidfdSendSignal(held, 0, nil, 0); err != nil || !in || cgroup == "" {
 		return nil, ErrNotThere
 	}
 	dir, err := rootOf(namespace)
@@ -97,31 +98,19 @@ func inCgroup(pid int, cgroup string) (bool, error) {
 	return false, nil
 }
 
-// rootOf returns the root folder of a mount namespace, as a path only. A thread that has joined
-// another namespace is not used again.
-func rootOf(namespace *os.File) (*os.File, error) {
-	type opened struct {
-		fd  int
-		err error
-	}
-	done := make(chan opened)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		var o opened
+// rootOf returns the root folder of a mount namespace, as a path only.
+func rootOf(namespace *os.File) (dir *os.File, err error) {
+	thread.Run(func() {
 		// setns(2) wants a root and a working folder that no other thread shares.
-		if o.err = unix.Unshare(unix.CLONE_FS); o.err == nil {
-			o.err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS)
+		if err = unix.Unshare(unix.CLONE_FS); err != nil {
+			return
 		}
-		if o.err == nil {
-			o.fd, o.err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS); err != nil {
+			return
 		}
-		done <- o
-	}()
-	o := <-done
-	if o.err != nil {
-		return nil, o.err
-	}
-	return os.NewFile(uintptr(o.fd), "/"), nil
+		dir, err = os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	})
+	return dir, err
 }
 
 // openTries is how often a path is looked up while others move folders on it. The kernel can't tell
@@ -164,7 +153,7 @@ func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
 	defer at.Close()
 	if fi, err := at.Stat(); err != nil {
 		return nil, err
-	} else if !fi.Mode().IsRegular() {
+	} else if !fi.Mode().IsRegular() || kernels(at) {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := reopen(at)

@@ -10,10 +10,13 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/linux/thread"
 )
 
 // An Owner is the owner of the files that a copy makes.
@@ -21,10 +24,11 @@ type Owner struct{ UID, GID int }
 
 // An UnpackRequest says where a tar stream goes.
 type UnpackRequest struct {
-	Path  string
-	Whole bool   // Path must be a folder that is there, and gets all entries of the stream
-	Owner *Owner // optional: nil leaves the files to the user of the process
-	Skip  SkipFunc
+	Path   string
+	Follow bool   // a link at the end of Path is followed. An earlier copy may have made it
+	Whole  bool   // Path must be a folder that is there, and gets all entries of the stream
+	Owner  *Owner // optional: nil leaves the files to the user of the process
+	Skip   SkipFunc
 }
 
 // Unpack makes the files of a tar stream. If the path is a folder, they come into it. Else the
@@ -34,8 +38,21 @@ type UnpackRequest struct {
 // Below the path no link is followed, neither one that was there nor one of the stream, and a name
 // with ".." is refused. Folders that are there keep their owner and mode. Special files are
 // skipped.
-func (r *Root) Unpack(ctx context.Context, stream io.Reader, req UnpackRequest) (Copied, error) {
-	dir, name, err := r.locate(rooted(req.Path))
+func (r *Root) Unpack(ctx context.Context, stream io.Reader, req UnpackRequest) (copied Copied, err error) {
+	if req.Owner == nil {
+		return r.unpack(ctx, stream, req, os.Geteuid())
+	}
+	thread.Run(func() {
+		if err = become(*req.Owner); err == nil {
+			copied, err = r.unpack(ctx, stream, req, req.Owner.UID)
+		}
+	})
+	return copied, err
+}
+
+// unpack makes the files. What it makes belongs to the user uid.
+func (r *Root) unpack(ctx context.Context, stream io.Reader, req UnpackRequest, uid int) (Copied, error) {
+	dir, name, err := r.locate(rooted(req.Path), req.Follow)
 	if err != nil {
 		return Copied{}, err
 	}
@@ -43,7 +60,7 @@ func (r *Root) Unpack(ctx context.Context, stream io.Reader, req UnpackRequest) 
 	if name != "" && req.Whole {
 		return Copied{}, &os.PathError{Op: "open", Path: req.Path, Err: unix.ENOTDIR}
 	}
-	u := unpacker{ctx: ctx, req: req, base: dir, as: name, folder: strings.HasSuffix(req.Path, "/")}
+	u := unpacker{ctx: ctx, req: req, uid: uid, base: dir, as: name, folder: strings.HasSuffix(req.Path, "/")}
 	defer u.leave(nil)
 	entries := tar.NewReader(stream)
 	for {
@@ -70,9 +87,11 @@ func (r *Root) Unpack(ctx context.Context, stream io.Reader, req UnpackRequest) 
 // maxLinks is the number of links at the end of a path that are followed, as in path_resolution(7).
 const maxLinks = 40
 
+var errLink = errors.New("a link is there, which is not followed: name what it leads to, or end a link to a folder with a slash")
+
 // locate returns the folder at a path, and an empty name. If there is no folder, it returns the
 // parent and the name in it. The caller closes the folder.
-func (r *Root) locate(dst string) (dir *os.File, name string, err error) {
+func (r *Root) locate(dst string, follow bool) (dir *os.File, name string, err error) {
 	for range maxLinks {
 		at, err := r.openAt(dst, unix.O_PATH|unix.O_NOFOLLOW)
 		switch {
@@ -92,6 +111,9 @@ func (r *Root) locate(dst string) (dir *os.File, name string, err error) {
 		case unix.S_IFLNK:
 			text, err := readLink(at)
 			at.Close()
+			if !follow {
+				err = errLink
+			}
 			if err != nil {
 				return nil, "", &os.PathError{Op: "readlink", Path: dst, Err: err}
 			}
@@ -123,6 +145,7 @@ func (r *Root) parent(dst string) (dir *os.File, name string, err error) {
 type unpacker struct {
 	ctx    context.Context
 	req    UnpackRequest
+	uid    int
 	base   *os.File
 	as     string // the name that the only file of the stream gets; empty: names stay
 	folder bool   // as must be a folder
@@ -135,7 +158,7 @@ type unpacker struct {
 // A made is a folder that was made, and has the mode 0700 until nothing more comes into it.
 type made struct {
 	parts []string
-	inode uint64
+	dir   *os.File
 	mode  uint32
 	time  time.Time
 }
@@ -208,7 +231,7 @@ func (u *unpacker) unpack(header *tar.Header, content io.Reader) error {
 	temp, name := ".sallyport-"+rand.Text(), parts[len(parts)-1]
 	switch header.Typeflag {
 	case tar.TypeSymlink:
-		err = u.writeLink(dir, temp, header)
+		err = unix.Symlinkat(header.Linkname, int(dir.Fd()), temp)
 	case tar.TypeLink:
 		err = u.linkFile(dir, temp, header)
 	default:
@@ -261,13 +284,10 @@ func (u *unpacker) writeFile(dir *os.File, temp string, header *tar.Header, cont
 			err = errno(closed)
 		}
 	}()
-	n, err := io.Copy(f, content)
+	n, err := io.Copy(f, untilDone{u.ctx, content})
 	u.copied.Bytes += n
 	if err != nil {
 		return errno(err)
-	}
-	if err := u.own(f); err != nil {
-		return err
 	}
 	if err := unix.Fchmod(fd, uint32(header.Mode&modeBits)); err != nil {
 		return err
@@ -275,12 +295,18 @@ func (u *unpacker) writeFile(dir *os.File, temp string, header *tar.Header, cont
 	return setTime(f, header.ModTime)
 }
 
-// own gives a file, which may be open as a path only, to the owner of the copy.
-func (u *unpacker) own(f *os.File) error {
-	if u.req.Owner == nil {
-		return nil
+// An untilDone is a reader that ends with its context. The holes of a sparse file come without a
+// read of the stream, so the end of the stream would not end them.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	return unix.Fchownat(int(f.Fd()), "", u.req.Owner.UID, u.req.Owner.GID, unix.AT_EMPTY_PATH)
+	return r.Reader.Read(p)
 }
 
 // setTime sets the time of an open file's last change. A zero time leaves it.
@@ -288,27 +314,8 @@ func setTime(f *os.File, t time.Time) error {
 	if t.IsZero() {
 		return nil
 	}
-	at := unix.NsecToTimeval(t.UnixNano())
-	return unix.Futimes(int(f.Fd()), []unix.Timeval{at, at})
-}
-
-func (u *unpacker) writeLink(dir *os.File, temp string, header *tar.Header) error {
-	if err := unix.Symlinkat(header.Linkname, int(dir.Fd()), temp); err != nil {
-		return err
-	}
-	at, err := openChild(dir, temp, unix.O_PATH)
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(at.Fd()), &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-		return errReplaced
-	}
-	return u.own(at)
+	at := unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+	return unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), []unix.Timespec{at, at}, 0)
 }
 
 // linkFile makes another name for a file that came earlier in the stream.
@@ -350,8 +357,8 @@ func (u *unpacker) enter(parts []string) (*os.File, error) {
 func (u *unpacker) step(dir *os.File, part string) (*os.File, error) {
 	next, err := openChild(dir, part, unix.O_PATH|unix.O_DIRECTORY)
 	if errors.Is(err, unix.ENOENT) {
-		if _, _, err := u.mkdir(dir, part, 0o755); err != nil {
-			return nil, err
+		if made, err := u.mkdir(dir, part, 0o755); made != nil || err != nil {
+			return made, err
 		}
 		next, err = openChild(dir, part, unix.O_PATH|unix.O_DIRECTORY)
 	}
@@ -361,28 +368,28 @@ func (u *unpacker) step(dir *os.File, part string) (*os.File, error) {
 	return next, err
 }
 
-// mkdir makes a folder, unless it is there.
-func (u *unpacker) mkdir(dir *os.File, name string, mode uint32) (inode uint64, isNew bool, err error) {
-	err = unix.Mkdirat(int(dir.Fd()), name, mode)
+// mkdir makes a folder and opens it. It returns nil if something of that name is there.
+func (u *unpacker) mkdir(dir *os.File, name string, mode uint32) (*os.File, error) {
+	err := unix.Mkdirat(int(dir.Fd()), name, mode)
 	if errors.Is(err, unix.EEXIST) {
-		return 0, false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, false, err
+		return nil, err
 	}
-	at, err := openChild(dir, name, unix.O_PATH|unix.O_DIRECTORY)
+	made, err := openChild(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return 0, false, err
+		return nil, err
 	}
-	defer at.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(int(at.Fd()), &st); err != nil {
-		return 0, false, err
+	if err = unix.Fstat(int(made.Fd()), &st); err == nil && int(st.Uid) != u.uid {
+		err = errReplaced
 	}
-	if int(st.Uid) != os.Geteuid() {
-		return 0, false, errReplaced
+	if err != nil {
+		made.Close()
+		return nil, err
 	}
-	return st.Ino, true, u.own(at)
+	return made, nil
 }
 
 var errReplaced = errors.New("it was replaced while it was made")
@@ -396,12 +403,12 @@ func (u *unpacker) makeFolder(parts []string, header *tar.Header) error {
 		return err
 	}
 	defer dir.Close()
-	inode, isNew, err := u.mkdir(dir, parts[len(parts)-1], 0o700)
+	created, err := u.mkdir(dir, parts[len(parts)-1], 0o700)
 	if err != nil {
 		return err
 	}
-	if isNew {
-		u.inside = append(u.inside, made{parts, inode, uint32(header.Mode & modeBits), header.ModTime})
+	if created != nil {
+		u.inside = append(u.inside, made{parts, created, uint32(header.Mode & modeBits), header.ModTime})
 		return nil
 	}
 	there, err := u.step(dir, parts[len(parts)-1])
@@ -412,40 +419,24 @@ func (u *unpacker) makeFolder(parts []string, header *tar.Header) error {
 }
 
 // leave gives their mode to the folders that were made and do not hold the next entry.
-func (u *unpacker) leave(next []string) error {
+func (u *unpacker) leave(next []string) (err error) {
 	for len(u.inside) > 0 {
 		last := u.inside[len(u.inside)-1]
 		if next != nil && len(next) > len(last.parts) && slices.Equal(next[:len(last.parts)], last.parts) {
-			return nil
+			break
 		}
 		u.inside = u.inside[:len(u.inside)-1]
-		if err := u.finish(last); err != nil {
-			return fmt.Errorf("%s: %w", path.Join(last.parts...), err)
+		if failed := last.finish(); failed != nil && err == nil {
+			err = fmt.Errorf("%s: %w", path.Join(last.parts...), failed)
 		}
 	}
-	return nil
+	return err
 }
 
-func (u *unpacker) finish(m made) error {
-	parent, err := u.enter(m.parts[:len(m.parts)-1])
-	if err != nil {
+func (m made) finish() error {
+	defer m.dir.Close()
+	if err := unix.Fchmod(int(m.dir.Fd()), m.mode); err != nil {
 		return err
 	}
-	defer parent.Close()
-	dir, err := openChild(parent, m.parts[len(m.parts)-1], unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return err
-	}
-	if st.Ino != m.inode {
-		return errReplaced
-	}
-	if err := unix.Fchmod(int(dir.Fd()), m.mode); err != nil {
-		return err
-	}
-	return setTime(dir, m.time)
+	return setTime(m.dir, m.time)
 }
