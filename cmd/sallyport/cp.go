@@ -59,8 +59,12 @@ func parsePlace(text string) (p place, err error) {
 type copied struct {
 	Files   int       `json:"files"` // and links
 	Bytes   int64     `json:"bytes"`
-	Skipped []skipped `json:"skipped"` // files that can't be copied
+	Skipped []skipped `json:"skipped"` // files that can't be copied, the first thousand
+	More    int       `json:"more"`    // files that can't be copied and are not in the list
 }
+
+// maxListed is how many skipped files are in the result. A container can have any number.
+const maxListed = 1000
 
 type skipped struct {
 	Name string `json:"name"`
@@ -115,14 +119,14 @@ func (c *copying) tell(v *cpVerb, streams bool) error {
 	}
 	for i, s := range r.Skipped {
 		if i == maxSkipped {
-			c.ui.notef("and %d more", len(r.Skipped)-i)
+			c.ui.notef("and %d more", len(r.Skipped)-i+r.More)
 			break
 		}
 		c.ui.notef("not copied: %s: %s", s.Name, s.Why)
 	}
 	if len(r.Skipped) > 0 {
 		return &hint.Error{
-			Err:  fmt.Errorf("%s not copied", plural(len(r.Skipped), "file")),
+			Err:  fmt.Errorf("%s not copied", plural(len(r.Skipped)+r.More, "file")),
 			Hint: "only regular files, folders and links are copied",
 		}
 	}
@@ -141,6 +145,10 @@ type copying struct {
 func (c *copying) skip(name, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.result.Skipped) == maxListed {
+		c.result.More++
+		return
+	}
 	c.result.Skipped = append(c.result.Skipped, skipped{name, why})
 }
 
