@@ -23,6 +23,7 @@ import (
 // without one.
 var forAllReaders = []string{
 	"GET /v1/version", "GET /v1/configuration", "GET /v1/groups", "GET /v1/groups/{group}", "GET /v1/problems", "GET /v1/disks", "GET /v1/usage", "GET /v1/images",
+	"GET /v1/runs", "GET /v1/runs/{run}",
 	"GET /v1/groups/{group}/history", "GET /v1/groups/{group}/wait", "GET /v1/events",
 }
 

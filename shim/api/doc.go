@@ -39,6 +39,9 @@
 //	POST   /v1/copy                                JSON, then the frames of frame.go
 //	POST   /v1/forward                             JSON, then a frame with an id, until the end
 //	POST   /v1/forward/{id}/{port}                 a connection, in the frames of frame.go
+//	GET    /v1/runs                                runs: queued, going on, over
+//	GET    /v1/runs/{run}                          one run
+//	POST   /v1/runs                                {"run":{...}}: start or join it, see below
 //
 // The query for output is ?container=NAME&follow=true&tail=N&times=true&since=TIME&until=TIME, with
 // times of RFC 3339. The answer of a daemon that knows the last three has the header
@@ -51,6 +54,14 @@
 //
 // The last line is {"done":true} or {"error":{...}}. If an error comes before everything else, its
 // status code shows it too. Both sides ignore fields, events and frames that they don't know.
+// The request for a run chooses its ID, so it can be sent again. It asks for output that follows
+// the first "stdout" and "stderr" bytes. With "Upgrade: sallyport-run-1" it is answered with the
+// frames of frame.go, until the run is over. Without that, the answer is the run as soon as it is
+// accepted. A run that is not detached is ended when it has had no connection for a while.
+//
+// A stream has one line of JSON for each thing that happens. The last line is {"done":true} or
+// {"error":{...}}. If an error comes before everything else, its status code shows it too. Both
+// sides ignore fields, events and frames that they don't know.
 //
 // Pitfall: a caller that disconnects only stops waiting. What it had installed stays installed.
 package api

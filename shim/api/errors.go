@@ -25,6 +25,8 @@ var sentinels = map[string]error{
 	"no_generation": group.ErrNoGeneration,
 	"job_timed_out": group.ErrTimedOut,
 	"file":          group.ErrFile,
+	"no_run":        group.ErrNoRun,
+	"queue_full":    group.ErrQueueFull,
 	"no_program":    host.ErrNoProgram,
 	"cannot_run":    host.ErrCannotRun,
 	"timed_out":     host.ErrTimedOut,
@@ -96,8 +98,10 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &bad):
 		return bad.status
-	case errors.Is(err, group.ErrNoGroup), errors.Is(err, group.ErrNoContainer), errors.Is(err, group.ErrNoGeneration):
+	case errors.Is(err, group.ErrNoGroup), errors.Is(err, group.ErrNoContainer), errors.Is(err, group.ErrNoGeneration), errors.Is(err, group.ErrNoRun):
 		return http.StatusNotFound
+	case errors.Is(err, group.ErrQueueFull):
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

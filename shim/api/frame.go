@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// After the upgrade of an exec, both sides send frames. A frame is a byte with its type, four bytes
-// with the length of the payload (big endian), and the payload.
+// After the upgrade of an exec or a run, both sides send frames. A frame is a byte with its type,
+// four bytes with the length of the payload (big endian), and the payload.
 //
 // The client may send only as much standard input as it is granted: window bytes at the beginning,
 // and the bytes of grant frames as the process reads. So the daemon never has to stop reading from
@@ -27,10 +27,17 @@ const (
 	frameGrant    frameType = 6 // to the client: four bytes, the number of input bytes that it may send on top
 	frameExit     frameType = 7 // to the client, last frame: the exit status in four bytes
 	frameError    frameType = 8 // to the client, last frame: a wireError as JSON
+
+	// A run has these on top. Its grants are for bytes that the app's input has taken.
+	frameSignal frameType = 16 // to the daemon: the number of a signal for the app, four bytes
+	frameInput  frameType = 17 // to the client: from which byte on to send standard input, eight bytes
+	frameNotice frameType = 18 // to the client: a group.RunNotice as JSON
+	frameResult frameType = 19 // to the client, last frame: a group.Run as JSON
 )
 
 const (
 	execProtocol = "sallyport-exec-1"
+	runProtocol  = "sallyport-run-1"
 	window       = 256 << 10
 	maxFrame     = 64 << 10 // bytes after the header
 	chunk        = 32 << 10 // largest payload of input or output

@@ -222,6 +222,9 @@ func (s *Server) routes() []route {
 		{"POST /v1/copy", fullRights, http.HandlerFunc(s.copy)},
 		{"POST /v1/forward", fullRights, http.HandlerFunc(s.forward)},
 		{"POST /v1/forward/{id}/{port}", fullRights, http.HandlerFunc(s.forwardConn)},
+		{"GET /v1/runs", readRights, s.answers(s.listRuns)},
+		{"GET /v1/runs/{run}", readRights, s.answers(s.showRun)},
+		{"POST /v1/runs", fullRights, http.HandlerFunc(s.startRun)},
 	}
 }
 

@@ -25,6 +25,9 @@ const seeLog = `see its log, with "journalctl -u sallyport" where it is a servic
 // ErrNoDaemon is the error for a socket that nothing listens at.
 var ErrNoDaemon = errors.New("no daemon answers")
 
+// errLost is the error for a connection that ends before the answer does.
+var errLost = errors.New("the daemon closed the connection before it was done")
+
 // ask sends a request that has a single answer, and waits for it as long as the client's patience.
 func (c *Client) ask(ctx context.Context, method, path string, body, answer any) error {
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
@@ -151,11 +154,19 @@ func newRequest(method, path string, body any, want int) (*http.Request, error) 
 	}
 	if want == http.StatusSwitchingProtocols {
 		req.Header.Set("Connection", "Upgrade")
-		req.Header.Set("Upgrade", execProtocol)
+		req.Header.Set("Upgrade", protocolOf(path))
 	} else {
 		req.Close = true
 	}
 	return req, nil
+}
+
+// protocolOf returns the protocol that a connection is upgraded to.
+func protocolOf(path string) string {
+	if path == "/v1/runs" {
+		return runProtocol
+	}
+	return execProtocol
 }
 
 // readError returns the error in an answer.
@@ -220,7 +231,7 @@ func lost(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return &hint.Error{
-			Err:  errors.New("the daemon closed the connection before it was done"),
+			Err:  errLost,
 			Hint: `what was installed stays installed; see "sallyport ps" when the daemon is back`,
 		}
 	}
