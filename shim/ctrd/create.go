@@ -159,6 +159,12 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 	if err != nil {
 		return fmt.Errorf("output of %s: %w", record.ID, err)
 	}
+	stdin := ""
+	if req.Input {
+		if stdin, err = c.makeInput(group, name); err != nil {
+			return fmt.Errorf("standard input of %s: %w", record.ID, err)
+		}
+	}
 	mounts, err := c.addSnapshot(ctx, record, image.chainID)
 	if err != nil {
 		if errdefs.IsNotFound(err) {
@@ -177,6 +183,7 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 	return c.createTask(ctx, c.shimGroup(group), &tasks.CreateTaskRequest{
 		ContainerID: record.ID,
 		Rootfs:      rootfs(mounts),
+		Stdin:       stdin,
 		Stdout:      stdout,
 		Stderr:      stderr,
 	})

@@ -65,6 +65,7 @@ type CreateRequest struct {
 	Container  spec.Container
 	Image      Image
 	Generation int
+	Input      bool // its program has a standard input, which [Input] writes to. False: it has none
 }
 
 // A TaskState is the state of a container's program.

@@ -126,6 +126,17 @@ func (h *Host) Reboot() {
 	}
 }
 
+// LoseTask makes the task of a container go away, as when its shim is killed. Nothing has seen how
+// it ended.
+func (h *Host) LoseTask(group, name string) {
+	h.mu.Lock()
+	if c := h.containers[spec.ID(group, name)]; c != nil {
+		c.state.Task, c.state.PID, c.started = host.TaskNone, 0, false
+	}
+	h.mu.Unlock()
+	h.notify(group)
+}
+
 // LoseEnded makes containerd forget every task that has ended, as a restart of containerd 2 does.
 // Their containers stay.
 func (h *Host) LoseEnded() {

@@ -31,9 +31,11 @@ type Host struct {
 	retained          map[string]map[int]map[string]string // references of images, by group, generation and digest
 	retentions        []string                             // each call that retained an image
 	held              map[string]int                       // references and digests that are held
+	holding           map[string]bool                      // groups whose images are held and not retained
 	retaining         bool                                 // the images of containers have to be retained
 	limiting          bool                                 // groups need their limits before their programs start
 	containers        map[string]*container
+	inputs            map[string]*input // by container that was created with one
 	boots             int               // how often the host was booted since
 	created           time.Duration     // one nanosecond for each container ever created
 	images            map[string]string // reference -> digest. Other references have a digest made from them
@@ -98,8 +100,8 @@ func New(now func() time.Time) *Host {
 	return &Host{
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, persistent: map[string]map[string]bool{}, absent: map[string]bool{},
 		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{}, held: map[string]int{},
-		containers: map[string]*container{},
-		images:     map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
+		containers: map[string]*container{}, inputs: map[string]*input{}, holding: map[string]bool{},
+		images: map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},
 		doors: map[string]*door{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},

@@ -134,10 +134,23 @@ func (k *ImageKeeper) Release(_ context.Context, group string, generation int) e
 	return f.err
 }
 
+// Holds makes a hold take the place of a retention for the images of these groups.
+func (h *Host) Holds(groups ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range groups {
+		h.holding[name] = true
+	}
+}
+
 // checkRetained records a container that is created from an image that may be collected at any
 // time. The caller holds mu.
 func (h *Host) checkRetained(id string, req host.CreateRequest) {
-	if _, ok := h.retained[req.Group.Name][req.Generation][req.Image.Digest]; h.retaining && !ok {
+	_, ok := h.retained[req.Group.Name][req.Generation][req.Image.Digest]
+	if h.holding[req.Group.Name] {
+		ok = h.held[req.Image.Ref] > 0
+	}
+	if h.retaining && !ok {
 		h.violated(Retained, "%s was created from image %s", id, req.Image.Ref)
 	}
 }

@@ -43,6 +43,13 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 	}, nil
 }
 
+// Definition returns the definition that the containers of a group were last wanted from.
+func (h *Host) Definition(group string) *spec.Group {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wanted[group]
+}
+
 // Namespace returns the name of the group's pinned namespace, as in reports. It is "" if there is
 // none.
 func (h *Host) Namespace(group string) string {

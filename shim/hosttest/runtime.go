@@ -107,6 +107,9 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 			contents[m.Volume] = h.volumes[req.Group.Name][m.Volume].content
 			mounts[m.Path] = contract.Mount{Volume: m.Volume, ReadOnly: m.ReadOnly}
 		}
+		if req.Input && h.inputs[id] == nil { // one that is made again goes on with what the one before has left
+			h.inputs[id] = &input{}
+		}
 		h.created++
 		h.containers[id] = &container{
 			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, contents: contents, capabilities: capabilities,

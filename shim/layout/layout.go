@@ -71,6 +71,17 @@ func (l Layout) DenialsPath(group string) string {
 // disk. A boot removes it.
 func (l Layout) UnwrittenDir() string { return filepath.Join(l.RunDir, "unwritten") }
 
+// RunsDir returns the folder of the runs that are queued, going on, or kept. A boot removes it.
+func (l Layout) RunsDir() string { return filepath.Join(l.RunDir, "runs") }
+
+// FinishedDir returns the folder of what is known of all runs that have begun.
+func (l Layout) FinishedDir() string { return filepath.Join(l.StateDir, "finished") }
+
+// InputPath returns the pipe that is a container's standard input, where it has one.
+func (l Layout) InputPath(group, container string) string {
+	return filepath.Join(l.RunDir, "inputs", spec.ID(group, container))
+}
+
 // ForwardingPath returns the file with the links that could not reach each other before a daemon
 // turned forwarding on. A boot removes it, as it turns forwarding off.
 func (l Layout) ForwardingPath() string { return filepath.Join(l.RunDir, "forwarding") }
