@@ -81,6 +81,14 @@ func (x *Index) add(g *Group) {
 	}
 }
 
+// Publisher returns the name of a group that publishes the port on an overlapping address, or "".
+func (x *Index) Publisher(p Publish) string {
+	if g := x.publisher(p, nil); g != nil {
+		return g.Name
+	}
+	return ""
+}
+
 // publisher returns the first group that publishes the port on an overlapping address. It is nil if
 // none does.
 func (x *Index) publisher(p Publish, without func(group string) bool) *Group {

@@ -5,24 +5,27 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// A RunChange is what a run has in the place of what its template has.
+// A RunChange has the parts of a run that differ from its template.
 type RunChange struct {
 	Name  string            // required: of the run's group
 	Group string            // of the template. Empty: the file has one group
 	Args  []string          // in the place of the app's args. Nil keeps those
 	Env   map[string]string // added to the app's
 	Files map[string][]byte // by absolute path in the app, added to its files
+	// Timeout is how long the run may take. Zero keeps the time of the file.
+	Timeout time.Duration
 }
 
 // AsRun returns a group that runs once, made from a group of a file. Its one app is not started
 // again after a good end, and after a failure only with the policy on-failure. The streams of the
 // app's output are kept apart. An update block does not count. src is the file, for the places of
-// mistakes, and groups are what Parse has made of it. They are not changed.
+// mistakes, and groups are those that Parse has made of it. They are not changed.
 func AsRun(src Source, groups []Group, c RunChange) (Group, hcl.Diagnostics) {
 	rep := &report{}
 	template := findTemplate(src, groups, c.Group, rep)
@@ -36,7 +39,7 @@ func AsRun(src Source, groups []Group, c RunChange) (Group, hcl.Diagnostics) {
 		return Group{}, rep.diags
 	}
 	g := *template
-	g.Name, g.Update = c.Name, Update{}
+	g.Name, g.Update, g.Timeout = c.Name, Update{}, cmp.Or(c.Timeout, g.Timeout)
 	g.Containers = slices.Clone(g.Containers)
 	app := &g.Containers[i]
 	if app.Restart.Policy == RestartAlways {

@@ -45,7 +45,7 @@ var importLaw = []importRule{
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
-	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/reach", "shim/store", "shim/journal", "shim/diff", "shim/group",
+	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/reach", "shim/restart", "shim/store", "shim/journal", "shim/diff", "shim/group",
 		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
 	{pkg: "shim/api", may: []string{"shim/diff", "shim/group", "shim/host", "shim/hint"}, tests: []string{"spec"}},
 	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},
@@ -113,7 +113,7 @@ var daemonFiles = []string{
 	"check_groups.go",  // reads the store where no daemon answers
 	"check_kernel.go",  // a check of doctor
 	"check_network.go", // a check of doctor
-	"containerd.go", "containerd_private.go", "daemon.go",
+	"containerd.go", "containerd_private.go", "daemon.go", "daemon_runs.go",
 	"failpoint.go", "failpoint_calls.go", "failpoint_off.go",
 	"main.go",    // starts the helpers of the self-test
 	"metrics.go", // serves, for the daemon

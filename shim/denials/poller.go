@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/disk"
@@ -52,6 +53,7 @@ type Config struct {
 // the events in the snapshot, and the next one records those that the journal does not have.
 type Poller struct {
 	config    Config
+	polling   sync.Mutex // held while snapshots are used
 	snapshots map[string]*snapshot
 	totals    totals
 }
@@ -88,7 +90,10 @@ func New(c Config) (*Poller, error) {
 
 // Run polls the groups until ctx ends. It logs a failure and tries again.
 func (p *Poller) Run(ctx context.Context) error {
-	if err := p.resume(); err != nil {
+	p.polling.Lock()
+	err := p.resume()
+	p.polling.Unlock()
+	if err != nil {
 		p.config.Log.Warn("read the last counts of the groups: " + err.Error())
 	}
 	tick := time.NewTicker(p.config.Interval)
@@ -132,7 +137,21 @@ func (p *Poller) resume() error {
 	return errors.Join(errs...)
 }
 
+// Flush polls one group before its time, such as before its rules go, and returns how many of its
+// packets were denied since the daemon started. It is safe for concurrent use.
+func (p *Poller) Flush(group string) (packets uint64) {
+	p.polling.Lock()
+	p.pollGroup(group)
+	p.polling.Unlock()
+	for _, n := range p.Denied()[group] {
+		packets += n
+	}
+	return packets
+}
+
 func (p *Poller) poll() {
+	p.polling.Lock()
+	defer p.polling.Unlock()
 	groups := p.config.Groups()
 	for _, group := range groups {
 		p.pollGroup(group)

@@ -23,9 +23,12 @@ type Ended struct {
 	Bound *host.Bound `json:"bound,omitempty"`
 	// Timeout is how long the job's run could take, if its time was over. Zero means that it was
 	// not.
-	Timeout time.Duration   `json:"timeout,omitempty"`
-	At      time.Time       `json:"at"`
-	Exits   map[string]Exit `json:"exits"` // by container, for those that ended by themselves
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Lost is why the app of a run can't go on and does not run again, on one line. Empty means
+	// that it was not lost.
+	Lost  string          `json:"lost,omitempty"`
+	At    time.Time       `json:"at"`
+	Exits map[string]Exit `json:"exits"` // by container, for those that ended by themselves
 }
 
 // An Exit records how one container has ended.
@@ -47,6 +50,9 @@ func (e *Ended) Problem(g *spec.Group) error {
 			Err:  fmt.Errorf("%w after %s", ErrTimedOut, e.Timeout),
 			Hint: fmt.Sprintf("\"sallyport start %s\" runs it again; to allow more, raise its timeout", g.Name),
 		}
+	}
+	if e.Lost != "" {
+		return &hint.Error{Err: errors.New(e.Lost), Hint: "a run does not run twice; run it again if that does no harm"}
 	}
 	for i := range g.Containers {
 		c := &g.Containers[i]

@@ -25,11 +25,12 @@ const (
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
 	EventImage     EventKind = "image"     // an image was removed from the host. It has no group
+	EventRun       EventKind = "run"       // a run is over
 )
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage,
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage, EventRun,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a
@@ -47,7 +48,7 @@ type Event struct {
 	// the packets to all of them, and names none.
 	Others     int     `json:"others,omitempty"`
 	State      State   `json:"state,omitempty"`       // for EventState
-	ExitStatus *uint32 `json:"exit_status,omitempty"` // for EventRestarted
+	ExitStatus *uint32 `json:"exit_status,omitempty"` // for EventRestarted, and for EventRun unless it is not known
 }
 
 // An EventQuery selects events.

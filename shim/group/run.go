@@ -50,8 +50,8 @@ const (
 // Over reports whether nothing of the run is going on any more.
 func (s RunState) Over() bool { return s == RunEnded || s == RunNotRun || s == RunLost }
 
-// A Run is what is known of one run. Its JSON is part of the control socket's protocol, and is kept
-// on disk.
+// A Run has all that is known of one run. Its JSON is part of the control socket's protocol, and is
+// kept on disk.
 type Run struct {
 	ID    string   `json:"id"`
 	Group string   `json:"group"` // of the template
@@ -66,18 +66,47 @@ type Run struct {
 	OOMKilled  bool    `json:"oom_killed,omitempty"`
 	TimedOut   bool    `json:"timed_out,omitempty"` // its timeout has ended it
 	// Error is why it was not run, or why it was ended before its app's own end, on one line. Hint
-	// is what to do. Both are empty if its app has ended by itself.
+	// has a next step. Both are empty if its app has ended by itself.
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
-	// Code is "no_program" or "cannot_run" if its app's program is not there, or can't be run.
+	// Code is RunNoProgram or RunCannotRun if its app's program is not there, or can't be run.
 	Code     string    `json:"code,omitempty"`
 	By       string    `json:"by"` // "uid 1000", or "schedule GROUP"
 	Detached bool      `json:"detached,omitempty"`
-	Kept     bool      `json:"kept,omitempty"` // what it has made stays until "rm ID"
+	Kept     bool      `json:"kept,omitempty"` // what it has made stays after the end of its app, until "rm ID"
 	Queued   time.Time `json:"queued"`
 	Started  time.Time `json:"started,omitzero"` // when its app began to run
 	Ended    time.Time `json:"ended,omitzero"`   // when its app ended, or the run was given up
 	Denied   uint64    `json:"denied,omitempty"` // packets
+}
+
+// The codes of a run whose program did not run.
+const (
+	RunNoProgram = "no_program"
+	RunCannotRun = "cannot_run"
+)
+
+// RunCounts has how many runs there are, and how often runs have ended since the daemon started.
+type RunCounts struct {
+	Active, Queued                            int
+	Succeeded, Failed, TimedOut, NotRun, Lost uint64 // over: with status 0, with another or an error, and so on
+	Refused                                   uint64 // the queue was full
+}
+
+// Add counts a run that is over.
+func (n *RunCounts) Add(r *Run) {
+	switch {
+	case r.TimedOut:
+		n.TimedOut++
+	case r.State == RunNotRun:
+		n.NotRun++
+	case r.State == RunLost:
+		n.Lost++
+	case r.ExitCode() == 0:
+		n.Succeeded++
+	default:
+		n.Failed++
+	}
 }
 
 // The exit statuses of a command that has no exit status of a program to return. See ExitCode.
@@ -95,9 +124,9 @@ func (r *Run) ExitCode() int {
 	switch {
 	case r.TimedOut:
 		return ExitTimedOut
-	case r.Code == "no_program":
+	case r.Code == RunNoProgram:
 		return ExitNoProgram
-	case r.Code == "cannot_run":
+	case r.Code == RunCannotRun:
 		return ExitCannotRun
 	case r.State == RunEnded && r.ExitStatus != nil:
 		return int(*r.ExitStatus)

@@ -50,6 +50,9 @@ func (k *Keeper) LookAtBounds(ctx context.Context, group string) []host.Bound {
 func (k *Keeper) lookAtBounds(ctx context.Context, group string) (*runner.Runner, int, []host.Bound) {
 	k.mu.Lock()
 	r, w := k.runners[group], k.wanted[group]
+	if k.isRun(group) {
+		w = *wantedRun(k.runs.all[group])
+	}
 	k.mu.Unlock()
 	if k.config.Bounds == nil || r == nil || w.Stopped || !w.Group.Bounded() || r.Status().Ended {
 		return nil, 0, nil

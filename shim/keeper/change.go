@@ -60,7 +60,9 @@ func (c *change) check() error {
 	defer k.mu.Unlock()
 	ours := map[string]bool{}
 	for _, g := range c.groups {
-		ours[g.Name] = true
+		if ours[g.Name] = true; k.isRun(g.Name) {
+			return &hint.Error{Err: fmt.Errorf("there is a run %s", g.Name), Hint: "give the group another name, or wait until the run is over"}
+		}
 	}
 	c.leaves = nil
 	for name, w := range k.wanted {

@@ -33,6 +33,9 @@
 // a keeper was killed between any two steps, the next one observes and goes on from there. A keeper
 // that is stopped leaves every group running.
 //
+// A run is a group too, with a runner of its own, but it comes from no file and is removed when its
+// app has ended. See the type run.
+//
 // Pitfall: a runner without a wanted definition removes its group. A new runner runs only after
 // its first Want, and a group whose file cannot be read keeps its last good definition.
 package keeper

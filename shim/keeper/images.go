@@ -28,13 +28,16 @@ func (h *imageHolds) add(release func()) {
 
 // releaseImages ends what keeps the images of the change from being removed. By then they are
 // wanted, or the change has failed.
-func (c *change) releaseImages() {
-	c.holds.mu.Lock()
-	defer c.holds.mu.Unlock()
-	for _, release := range c.holds.releases {
+func (c *change) releaseImages() { c.holds.releaseAll() }
+
+// releaseAll lets all of the images be removed.
+func (h *imageHolds) releaseAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, release := range h.releases {
 		release()
 	}
-	c.holds.releases = nil
+	h.releases = nil
 }
 
 // resolveImages makes all images of the change present, at the same time. digests has, by group,

@@ -27,6 +27,15 @@ type Config struct {
 	// ImageDisk returns the disk of the folder with the images. Optional: nil means that it is
 	// never nearly full.
 	ImageDisk func(path string) host.Disk
+	Runs      *store.Runs // optional: New makes those of the store's layout
+	Processes Processes   // optional: without one, runs have no standard input and get no signals
+	RunLimits RunLimits   // optional: the zero value is DefaultRunLimits
+	// Denied is called before the network of a run goes. It makes events of what was denied there,
+	// and returns how many packets that were. Optional.
+	Denied func(group string) (packets uint64)
+	// RunGrace is how long a run that is not detached goes on without a caller. Optional: 0 is
+	// 10 s.
+	RunGrace time.Duration
 
 	// Settle is how long the folder of the group files must be quiet before it is read again.
 	// Optional: 0 is 200 ms.
@@ -59,7 +68,9 @@ type Watcher interface {
 type Keeper struct {
 	config  Config
 	machine runner.Machine
-	folder  func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+	// runConfig takes the place of config for the runners of runs.
+	runConfig runner.Config
+	folder    func(ctx context.Context, dir string, settle time.Duration, changed func()) error
 
 	known       chan struct{}      // closed when the groups that the state folder has are known
 	storeLoaded chan struct{}      // closed when the group files have been loaded
@@ -79,6 +90,7 @@ type Keeper struct {
 	loads          uint64          // how often that was set
 	left           map[string]bool // names and digests of images that were wanted since the last look at them, and then not
 	swept          bool            // orphans were looked for since the last load
+	runs           runs
 }
 
 // New validates the configuration and starts nothing.
@@ -103,7 +115,16 @@ func New(c Config) (*Keeper, error) {
 	if c.PruneInterval == 0 {
 		c.PruneInterval = time.Hour
 	}
-	return &Keeper{
+	if c.Runs == nil {
+		c.Runs = store.NewRuns(c.Layout)
+	}
+	if c.RunLimits == (RunLimits{}) {
+		c.RunLimits = DefaultRunLimits
+	}
+	if c.RunGrace == 0 {
+		c.RunGrace = 10 * time.Second
+	}
+	k := &Keeper{
 		config:      c,
 		machine:     runner.NewMachine(&c.Config),
 		folder:      watchFolder,
@@ -116,7 +137,13 @@ func New(c Config) (*Keeper, error) {
 		runners:     map[string]*runner.Runner{},
 		wanted:      map[string]store.Wanted{},
 		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},
-	}, nil
+		runs:        runs{limits: c.RunLimits, all: map[string]*run{}},
+	}
+	k.runConfig = c.Config
+	k.runConfig.Once, k.runConfig.Images, k.runConfig.Records = true, nil, runRecords{c.Runs, k}
+	k.runConfig.Before = k.beforeRunStep(c.Before)
+	k.config.PortInUse = k.portOfRun(c.PortInUse)
+	return k, nil
 }
 
 // Run loads the store, adopts what runs, removes orphans, and keeps every group until ctx ends. The
@@ -157,6 +184,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if k.config.Outputs != nil {
 		g.Go(func() error { return k.watchOutputs(ctx) })
 	}
+	g.Go(func() error { return k.watchRuns(ctx) })
 	if k.firstLoad(ctx) {
 		g.Go(func() error { return k.waitObserved(ctx) })
 		g.Go(func() error { return k.watchFiles(ctx) })

@@ -225,6 +225,9 @@ func (k *Keeper) imageUsers(ctx context.Context) (map[string][]string, error) {
 			add(digest)
 		}
 	}
+	for name, g := range k.runDefinitions() {
+		use(name, &g, nil)
+	}
 	for name, w := range k.allWanted() {
 		use(name, &w.Group, w.Pins)
 		all, err := k.config.Store.History(name)

@@ -19,6 +19,9 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 	if err := k.waitLoadedWith(ctx, progress); err != nil {
 		return err
 	}
+	if r := k.knownRun(group); r != nil { // it has no persistent volumes
+		return k.removeRun(ctx, r)
+	}
 	waiter := runner.NewWaiter()
 	if err := k.purge(ctx, group, waiter); err != nil {
 		return err

@@ -16,6 +16,9 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 	if err := k.waitLoadedWith(ctx, progress); err != nil {
 		return err
 	}
+	if r := k.knownRun(group); r != nil {
+		return k.removeRun(ctx, r)
+	}
 	waiter := runner.NewWaiter()
 	if err := k.uninstall(ctx, group, waiter); err != nil {
 		return err

@@ -14,6 +14,9 @@ func (k *Keeper) Restart(ctx context.Context, group, container string, progress 
 	if err := k.waitLoadedWith(ctx, progress); err != nil {
 		return err
 	}
+	if k.knownRun(group) != nil {
+		return errRun(group, "restarted")
+	}
 	waiter := runner.NewWaiter()
 	if err := k.restart(group, container, waiter); err != nil {
 		return err

@@ -24,6 +24,9 @@ func (k *Keeper) History(ctx context.Context, name string) ([]group.Generation, 
 		return nil, err
 	}
 	defer release()
+	if k.knownRun(name) != nil {
+		return nil, errRun(name, "looked up in a history, since it has none")
+	}
 	if _, err := k.Status(name); err != nil {
 		return nil, err
 	}
@@ -45,6 +48,9 @@ func (k *Keeper) Definition(ctx context.Context, name string, number int) (group
 		return group.Definition{}, err
 	}
 	defer release()
+	if k.knownRun(name) != nil {
+		return group.Definition{}, errRun(name, "looked up in a history, since it has none")
+	}
 	if _, err := k.Status(name); err != nil {
 		return group.Definition{}, err
 	}
@@ -69,6 +75,9 @@ func (k *Keeper) Rollback(ctx context.Context, name string, to int, progress fun
 	}
 	if err := k.waitLoadedWith(ctx, progress); err != nil {
 		return err
+	}
+	if k.knownRun(name) != nil {
+		return errRun(name, "rolled back")
 	}
 	e, err := k.earlier(ctx, name, to)
 	if err != nil {

@@ -67,7 +67,7 @@ func (k *Keeper) load(in loading) error {
 		gone[w.Group.Name] = true
 	}
 	for name, r := range k.runners {
-		if _, wanted := k.wanted[name]; !wanted && !gone[name] && l.Complete() {
+		if _, wanted := k.wanted[name]; !wanted && !gone[name] && l.Complete() && !k.isRun(name) {
 			r.Want(nil, nil, in.waiters[name])
 		}
 	}
@@ -117,6 +117,10 @@ func (k *Keeper) loadLater(after time.Duration) {
 // new runner runs only after that: without a wanted definition it would remove its group. last is
 // the last definition. A nil last means that none is known. The caller holds mu.
 func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[string]host.Image, waiter *runner.Waiter) {
+	if k.isRun(group) { // a file that has just been put into the folder
+		k.config.Log.Warn("a run has the name of this group: it is not started", "group", group)
+		return
+	}
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
 			r.Purge()

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -42,6 +43,11 @@ func (k *Keeper) open() {
 		k.config.Log.Warn("read what was wanted last: " + hint.OneLine(err.Error()))
 	}
 	states := k.readStates()
+	records, runsErr := k.config.Runs.Open()
+	finished, err := k.config.Runs.Finished()
+	if err := errors.Join(runsErr, err); err != nil {
+		k.config.Log.Warn("read what is known of runs: " + hint.OneLine(err.Error()))
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.recordedStates, k.loaded.Index = states, &spec.Index{}
@@ -51,6 +57,7 @@ func (k *Keeper) open() {
 			k.loaded.Index.Add([]spec.Group{w.Group})
 		}
 	}
+	k.openRuns(records, finished)
 	close(k.known)
 }
 
@@ -68,6 +75,7 @@ func (k *Keeper) firstLoad(ctx context.Context) bool {
 	defer func() { <-k.storeLock }()
 	_ = k.load(loading{reading: r}) // logged, and kept for Problems. The readable files count
 	close(k.storeLoaded)
+	k.letRunsStart()
 	return true
 }
 
@@ -100,7 +108,7 @@ func (k *Keeper) Status(groupName string) ([]group.Status, error) {
 	defer k.mu.Unlock()
 	names := []string{groupName}
 	if groupName == "" {
-		names = k.names()
+		names = slices.DeleteFunc(k.names(), k.isRun) // see Runs
 	}
 	out := make([]group.Status, 0, len(names))
 	for _, name := range names {
@@ -132,6 +140,9 @@ func (k *Keeper) statusOf(name string) (group.Status, bool) {
 			st = starting(&w, "waits until the daemon has looked at it")
 		}
 		return st, true
+	}
+	if k.isRun(name) {
+		return k.runStatus(k.runs.all[name]), true
 	}
 	if !wanted || k.hasLoaded() {
 		return group.Status{}, false

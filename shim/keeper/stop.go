@@ -27,6 +27,12 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 			return err
 		}
 	}
+	if r := k.knownRun(group); r != nil {
+		if !stopped {
+			return errRun(group, "started again")
+		}
+		return k.stopRun(ctx, r)
+	}
 	waiter := runner.NewWaiter()
 	if err := k.recordStopped(ctx, group, stopped, waiter); err != nil {
 		return err

@@ -18,6 +18,9 @@ func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err erro
 	if err := k.waitLoaded(ctx); err != nil {
 		return 0, err
 	}
+	if r := k.knownRun(name); r != nil {
+		return k.waitRun(ctx, r)
+	}
 	k.mu.Lock()
 	r, ok := k.runners[name]
 	k.mu.Unlock()
@@ -54,6 +57,21 @@ func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err erro
 			return 0, runner.ErrStopping
 		}
 	}
+}
+
+// waitRun is Wait for a run.
+func (k *Keeper) waitRun(ctx context.Context, r *run) (status uint32, err error) {
+	if err := k.awaitRun(ctx, r.over); err != nil {
+		return 0, err
+	}
+	now := r.status()
+	if now.TimedOut {
+		return 0, fmt.Errorf("run %s: %w", r.id, group.ErrTimedOut)
+	}
+	if now.ExitStatus == nil || now.Error != "" {
+		return 0, &hint.Error{Err: fmt.Errorf("run %s: %s", r.id, now.Error), Hint: now.Hint}
+	}
+	return *now.ExitStatus, nil
 }
 
 // neverCompletes returns an error if the group is not a job.

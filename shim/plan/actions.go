@@ -99,6 +99,8 @@ func (in Input) containers() containersPlan {
 // actionFor decides about one container. lost means that containers run in a lost namespace.
 func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) action {
 	switch {
+	case in.Once && in.Ended != nil && c.Role == spec.App:
+		return actionKeep
 	case s.Task == "" || s.Task == host.TaskNone:
 		return actionCreate
 	case in.outdated(c, s), hasTask(s) && (lost || in.volumeOutdated(c.Name)):

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
@@ -10,7 +12,7 @@ import (
 // ended, or if it is already known to have.
 func (in Input) Ending() *group.Ended {
 	want := in.ToRun()
-	if want == nil || in.EndedErr != nil || in.Observed.containersUnknown() {
+	if want == nil || in.Ended != nil || in.EndedErr != nil || in.Observed.containersUnknown() {
 		return nil
 	}
 	e := group.Ended{State: group.Completed, At: in.Now, Exits: map[string]group.Exit{}}
@@ -26,6 +28,7 @@ func (in Input) Ending() *group.Ended {
 			e.State, e.By = group.Stopped, c.Name
 		}
 		if c.Role == spec.App {
+			e.Lost = cmp.Or(e.Lost, in.lostApp(c, s))
 			apps++
 			if in.endedForGood(c, s) {
 				done++
@@ -33,6 +36,8 @@ func (in Input) Ending() *group.Ended {
 		}
 	}
 	switch {
+	case e.Lost != "":
+		e.State = group.Stopped
 	case e.By != "":
 	case in.Passed != nil:
 		e.State, e.Bound = group.Stopped, in.Passed
@@ -43,6 +48,28 @@ func (in Input) Ending() *group.Ended {
 		return nil
 	}
 	return &e
+}
+
+// lostApp returns why the app of a run has no end of its own and would have to be started again. It
+// is empty if it goes on, has not begun, or has ended.
+func (in Input) lostApp(c *spec.Container, s host.ContainerState) string {
+	r := in.Records[c.Name]
+	began := in.Once && r.Digest == c.Digest && !r.StartedAt.IsZero()
+	switch {
+	case !began:
+		return ""
+	case (s.Task == "" || s.Task == host.TaskNone) && r.Lost(c.Digest):
+		return c.Title() + " is gone and left no exit status: its shim has ended, or was killed"
+	case s.Task != host.TaskRunning:
+		return ""
+	case in.rulesAssured() && in.namespaceLost():
+		return c.Title() + " can't go on: others have removed the network namespace of the run"
+	case in.volumeOutdated(c.Name):
+		return c.Title() + " can't go on: others have unmounted a volume of the run"
+	case in.Restart[c.Name]:
+		return c.Title() + " can't go on: its output can't be written any more"
+	}
+	return ""
 }
 
 // Uncertain returns the containers whose final state only the saved records can tell. They are

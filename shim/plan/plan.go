@@ -29,6 +29,12 @@ type Input struct {
 	EndedErr error                  // not nil: whether the group has ended is unknown, so nothing is started
 	RunEnds  time.Time              // optional: when the job's run has taken as long as its timeout
 
+	// Once means that the group is a run: its app is never started a second time without a failure
+	// of its own, and sidecars and the ambassador are stopped together.
+	Once bool
+	// Keep means that the end of the apps leaves the group as it is.
+	Keep bool
+
 	// AssumeReady means that what is started is taken to become ready, or to end well. The plan
 	// then has all starts, for a preview.
 	AssumeReady bool
@@ -55,10 +61,15 @@ func Steps(in Input) []Step {
 
 // ToRun returns the definition that is to run. It is nil if nothing of the group is to be there.
 func (in Input) ToRun() *spec.Group {
-	if in.Stopped || in.Ended != nil {
+	if in.Stopped || in.Ended != nil && !in.keepsEnded() {
 		return nil
 	}
 	return in.Want
+}
+
+// keepsEnded reports whether the group stays as it is although its apps have ended.
+func (in Input) keepsEnded() bool {
+	return in.Keep && in.Ended != nil && in.Ended.State == group.Completed
 }
 
 // Next returns when time alone calls for another plan: at the earliest start that the Records
@@ -149,7 +160,7 @@ func (in Input) takeDown(remove []host.ContainerState) []Step {
 	for stage := range stages {
 		var running []Target
 		for _, s := range remove {
-			if stopStage(s.Role) != stage {
+			if in.stopStage(s.Role) != stage {
 				continue
 			}
 			t := Target{Name: s.Name, Role: s.Role, Stop: in.stopOf(s.Name)}
@@ -193,6 +204,15 @@ func stopStage(r spec.Role) int {
 	default:
 		return 0
 	}
+}
+
+// stopStage is the function stopStage, but for a run, whose ambassador has nothing to do for its
+// sidecars any more.
+func (in Input) stopStage(r spec.Role) int {
+	if stage := stopStage(r); !in.Once || stage == 0 {
+		return stage
+	}
+	return 1
 }
 
 // defaultStop is for a container that no definition has any more.

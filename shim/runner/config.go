@@ -36,6 +36,8 @@ type Config struct {
 	// An empty id means that it can't be read. Optional: nil is Now alone.
 	Boot func() (id string, up time.Duration)
 
+	// Once means that each group is a run: see [plan.Input]. Optional.
+	Once bool
 	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
 	Resync time.Duration
 	// PortInUse returns who else uses a port of the host. An empty holder means that the port is

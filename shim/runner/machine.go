@@ -22,6 +22,7 @@ type Machine struct {
 	volumes Volumes
 	cgroups Cgroups     // nil: groups have no limits
 	images  ImageKeeper // nil: images are kept by their names alone
+	input   string      // the container whose standard input is open. Empty: none is
 
 	progress *progress // of the runner that uses it. Nil: it is the keeper's
 }
@@ -29,6 +30,14 @@ type Machine struct {
 // NewMachine returns the machine of a configuration.
 func NewMachine(c *Config) Machine {
 	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images}
+}
+
+// withInput returns the machine that creates containers with the standard input that is wanted.
+func (m Machine) withInput(d desired) Machine {
+	if d.wanted != nil {
+		m.input = d.wanted.Input
+	}
+	return m
 }
 
 // Observe observes all parts of one group at the same time.
@@ -164,7 +173,7 @@ func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, ima
 		if err != nil {
 			return err
 		}
-		return m.runtime.Create(ctx, host.CreateRequest{Group: s.Want, Container: *c, Image: image, Generation: generation})
+		return m.runtime.Create(ctx, host.CreateRequest{Group: s.Want, Container: *c, Image: image, Generation: generation, Input: m.input == t.Name})
 	})
 	if err == nil {
 		return nil

@@ -83,9 +83,9 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 
 // observe observes the host, adds the result to the records and saves them.
 func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
-	in := plan.Input{Group: r.group, Previous: d.was, Restart: d.restart, Layout: r.config.Layout, Passed: d.passed}
+	in := plan.Input{Group: r.group, Previous: d.was, Restart: d.restart, Layout: r.config.Layout, Passed: d.passed, Once: r.config.Once}
 	if d.wanted != nil {
-		in.Want, in.Stopped, in.Digests = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins
+		in.Want, in.Stopped, in.Digests, in.Keep = &d.wanted.Group, d.wanted.Stopped, d.wanted.Pins, d.wanted.Keep
 	}
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
@@ -113,7 +113,8 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 }
 
 // execute does one step, and reports and records it. A stop is recorded before it is done: its
-// answer may be lost, or may reach only the next keeper.
+// answer may be lost, or may reach only the next keeper. So is a start of a run, whose app must not
+// be started again.
 func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) error {
 	r.report(seq, "%s", s)
 	if s.Kind == plan.Stop {
@@ -133,9 +134,13 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	case plan.Start:
 		r.beginRun(s.Want)
 	}
+	if s.Kind == plan.Start && r.config.Once {
+		r.noteStart(d, s)
+		r.saveRecords()
+	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.machine.Execute(r.withTransfers(ctx, seq), s, d.generation(), r.retainedImage(d))
+	err := r.machine.withInput(d).Execute(r.withTransfers(ctx, seq), s, d.generation(), r.retainedImage(d))
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
@@ -154,16 +159,26 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 		case plan.Reload:
 			r.probes.Reloaded(t.Name)
 			r.record(reloadedEvent(r.group, t))
-		case plan.Start:
-			if last := r.records[t.Name]; last.Ended && last.Digest == d.wanted.Group.Container(t.Name).Digest {
-				r.record(restartedEvent(r.group, t.Name, last))
-			} else if last.Lost(d.wanted.Group.Container(t.Name).Digest) {
-				r.record(lostEvent(r.group, t.Name))
-			}
-			r.records = r.records.Started(t.Name, d.wanted.Group.Container(t.Name).Digest, r.config.Now())
 		}
 	}
+	if s.Kind == plan.Start && !r.config.Once {
+		r.noteStart(d, s)
+	}
 	return nil
+}
+
+// noteStart records the start of containers.
+func (r *Runner) noteStart(d desired, s plan.Step) {
+	for _, t := range s.Targets {
+		digest, last := d.wanted.Group.Container(t.Name).Digest, r.records[t.Name]
+		switch {
+		case last.Ended && last.Digest == digest:
+			r.record(restartedEvent(r.group, t.Name, last))
+		case last.Lost(digest):
+			r.record(lostEvent(r.group, t.Name))
+		}
+		r.records = r.records.Started(t.Name, digest, r.config.Now())
+	}
 }
 
 // settled ends a reconciliation that has nothing to do. It returns when to reconcile again, and

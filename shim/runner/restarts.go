@@ -28,11 +28,11 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 				records[s.Name] = restart.Record{Digest: s.Digest, CreatedAt: s.CreatedAt, Replacing: true}
 			}
 		} else {
-			r.saved = records.ToSave()
+			r.saved = r.toSave(records)
 		}
 		r.records, r.restored = records.Resumed(r.config.Now()), true
 	}
-	if in.ToRun() != nil && o.FromNothing() {
+	if in.ToRun() != nil && o.FromNothing() && !in.Once { // a run has no boot behind it
 		r.records = r.records.FromNothing(d.restart)
 	}
 	if d.start {
@@ -41,10 +41,18 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 	return o.Restored(r.records), nil
 }
 
+// toSave returns the records that are to outlive the keeper. Those of a run have each start.
+func (r *Runner) toSave(records restart.Records) restart.Records {
+	if r.config.Once {
+		return records
+	}
+	return records.ToSave()
+}
+
 // saveRecords saves the part of the records that is to outlive the keeper, if it has changed. A
 // failure is logged and delays nothing: the next keeper then knows less.
 func (r *Runner) saveRecords() {
-	save := r.records.ToSave()
+	save := r.toSave(r.records)
 	if !r.restored || r.saved != nil && maps.EqualFunc(save, r.saved, restart.Record.Unchanged) {
 		return
 	}

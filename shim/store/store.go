@@ -121,7 +121,11 @@ type Wanted struct {
 	// Record is the generation's entry in the history, until it has an outcome there. It is nil in
 	// a file of an older daemon, which wrote the history at once.
 	Record *group.Generation `json:"record,omitempty"`
-	stub   bool              // its definition is lost, and only what else is known of it is here
+	// A run has these. Keep means that the end of its app leaves it as it is. Input is the
+	// container whose standard input is open. Empty means that none is.
+	Keep  bool   `json:"-"`
+	Input string `json:"-"`
+	stub  bool   // its definition is lost, and only what else is known of it is here
 	// Missing reports that no file defines the group now. It is gone if that lasts.
 	Missing bool `json:"-"`
 	// Broken is not nil if the file is unusable now. Group is the last good definition then.

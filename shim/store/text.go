@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"path/filepath"
@@ -45,6 +46,22 @@ func (s *Store) Read(ctx context.Context, b group.Bundle) (*Text, error) {
 		return nil, err
 	}
 	return t, t.err
+}
+
+// ReadRun parses a bundle and makes a group of it that runs once. template is the name of the group
+// that it is made from. The error is a [*FileError] if the text is wrong, or what is changed of it.
+// ReadRun is safe for concurrent use.
+func (s *Store) ReadRun(ctx context.Context, b group.Bundle, c spec.RunChange) (template string, g spec.Group, err error) {
+	t, err := s.Read(ctx, b)
+	if err != nil {
+		return "", g, err
+	}
+	name := cmp.Or(b.Path, b.Name)
+	g, diags := spec.AsRun(spec.Source{Name: name, Bytes: b.HCL}, t.Groups, c)
+	if diags.HasErrors() {
+		return "", g, &FileError{Diags: diags, Files: map[string][]byte{name: b.HCL}}
+	}
+	return cmp.Or(c.Group, t.Groups[0].Name), g, nil
 }
 
 // parse returns the text of a bundle, right or wrong. Its diagnostics have the name. The error is
