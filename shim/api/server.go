@@ -82,6 +82,7 @@ type ServerConfig struct {
 	// Signal sends a signal to a container's program. dropped reports whether the program has no
 	// handler for it, so that the kernel drops it. Optional: if it is nil, none is sent.
 	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
+	Runs   RunKeeper // optional: if it is nil, there are no runs
 	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
 	// is nil, there is none.
 	Removed func() ([]RemovedOutput, error)
