@@ -165,8 +165,10 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
 		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved,
-		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal, "metrics.listen": flags.MetricsListen,
-		"log_level": strings.ToLower(flags.LogLevel.Level().String()),
+		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal,
+		"runs.at_once": flags.RunsAtOnce, "runs.queued": flags.RunsQueued, "runs.keep": flags.RunsKeep, "runs.records": flags.RunsRecords,
+		"metrics.listen": flags.MetricsListen,
+		"log_level":      strings.ToLower(flags.LogLevel.Level().String()),
 	}}
 	for _, x := range config.Settings {
 		flag := flagNamed(command, x.Flag)

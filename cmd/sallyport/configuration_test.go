@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/prune"
 )
@@ -230,6 +231,8 @@ func TestReloadConfiguration(t *testing.T) {
 	}
 	var limits prune.Limits
 	conf.prune = func(l prune.Limits) { limits = l }
+	var runs keeper.RunLimits
+	conf.runs = func(next settings) { runs = runLimits(next) }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -285,6 +288,11 @@ func TestReloadConfiguration(t *testing.T) {
 			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "images.unused", Value: "168h", Source: file + ":3"},
 				{Name: "images.total", Value: "10GiB", Source: file + ":4"}, prefix("10.1.0.0/16", 7), table}},
 			"setting changed"},
+		{"runs", "log_level = \"debug\"\nruns {\n  at_once = \"2\"\n  queued  = \"0\"\n  keep    = \"2d\"\n  records = \"5\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "runs.at_once", Value: "2", Source: file + ":3"},
+				{Name: "runs.queued", Value: "0", Source: file + ":4"}, {Name: "runs.keep", Value: "2d", Source: file + ":5"},
+				{Name: "runs.records", Value: "5", Source: file + ":6"}, prefix("10.1.0.0/16", 9), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -316,6 +324,13 @@ func TestReloadConfiguration(t *testing.T) {
 		}
 		if limits != wantLimits {
 			t.Errorf("%s: images %+v, want %+v", step.name, limits, wantLimits)
+		}
+		wantRuns := keeper.DefaultRunLimits
+		if step.name == "runs" {
+			wantRuns = keeper.RunLimits{AtOnce: 2, Queued: 0, Keep: 48 * time.Hour, Records: 5}
+		}
+		if runs != wantRuns {
+			t.Errorf("%s: runs %+v, want %+v", step.name, runs, wantRuns)
 		}
 		if level.Level() != step.level {
 			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)

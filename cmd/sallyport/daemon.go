@@ -129,6 +129,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	drift, mounted := network.NewDrift(), volumes.New(l, address)
 	store := store.New(l)
+	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Log: log,
@@ -136,6 +137,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
 		},
+		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
 		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
@@ -144,7 +146,8 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	conf.prune = keeper.SetImageLimits
 	conf.prune(conf.now.images())
-	denied, err := denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
+	conf.runs = func(next settings) { keeper.SetRunLimits(runLimits(next)) }
+	denied, err = denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
 	if err != nil {
 		return err
 	}
@@ -157,11 +160,12 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	conf.metrics, conf.unserved = metrics.prepare, metrics.why
 	server, err := api.NewServer(api.ServerConfig{
-		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status),
+		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status, keeper.KnowsRun),
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
 		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
 		Copy: client, Forward: forwarder{network, recorder(journal, events.Lost, log)}, Signal: signalSource(client, recorder(journal, events.Lost, log)),
+		Runs: runKeeper{keeper, l},
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,8 +109,8 @@ func (v *logsVerb) name(ctx context.Context, client *api.Client, p *logPrinter, 
 		names := r.Containers
 		if !v.Removed && (len(names) == 0 || len(requests) > 1) {
 			groups, err := client.Status(ctx, r.Group)
-			if errors.Is(err, group.ErrNoGroup) { // the daemon's error has a hint if it was removed
-				err = cmp.Or(client.Logs(ctx, api.LogRequest{Group: r.Group, Tail: -1}, func(api.LogLine) error { return nil }), err)
+			if errors.Is(err, group.ErrNoGroup) { // the daemon's error has a hint if it was removed, and it knows the output of a run that is over
+				err = client.Logs(ctx, api.LogRequest{Group: r.Group, Tail: -1}, func(api.LogLine) error { return nil })
 			}
 			if first := requests[0].Group; i > 0 && errors.Is(err, group.ErrNoGroup) && hint.Of(err) == "" {
 				err = &hint.Error{Err: err, Hint: fmt.Sprintf("for a container of group %s, write %s.%s", first, first, r.Group)}

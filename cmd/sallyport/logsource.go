@@ -20,8 +20,16 @@ import (
 // exist is an error, not an empty log. One that its group no longer has can be named while its
 // output is there. The containers come in the order of the group, or by name for a group that was
 // removed.
-func logSource(l layout.Layout, status func(group string) ([]group.Status, error)) api.LogSource {
+//
+// What a run has printed is there under its ID, also when it is over.
+func logSource(l layout.Layout, status func(group string) ([]group.Status, error), isRun func(id string) bool) api.LogSource {
 	return func(ctx context.Context, req api.LogRequest, emit func(api.LogLine) error) error {
+		if _, err := status(req.Group); errors.Is(err, group.ErrNoGroup) && isRun(req.Group) {
+			if _, ok, err := (removed.Logs{Dir: l.LogDir}).Latest(req.Group); !ok {
+				return err // it has printed nothing, or that is not kept any more
+			}
+			req.Removed, req.Follow = true, false
+		}
 		find := func() ([]logs.File, error) { return logFiles(l, status, req) }
 		if req.Removed {
 			find = func() ([]logs.File, error) { return removedLogFiles(l, req) }

@@ -25,7 +25,7 @@ func TestLogSource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	source := logSource(l, (&fakeDaemon{}).Status)
+	source := logSource(l, (&fakeDaemon{}).Status, noRuns)
 	for _, c := range []struct {
 		name string
 		req  api.LogRequest
@@ -56,5 +56,28 @@ func TestLogSource(t *testing.T) {
 	err := source(t.Context(), api.LogRequest{Group: "checkout"}, func(api.LogLine) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("the reader's own error: %v", err)
+	}
+}
+
+// noRuns knows no run.
+func noRuns(string) bool { return false }
+
+// What a run has printed is there under its ID when it is over, if it has printed anything.
+func TestLogSourceOfARun(t *testing.T) {
+	l := layout.Layout{LogDir: t.TempDir()}
+	dir := filepath.Join(l.LogDir, layout.RemovedOutput, "report-abcdefgh@1790000000")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "work.log"), []byte("printed\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	source := logSource(l, (&fakeDaemon{}).Status, func(id string) bool { return strings.HasPrefix(id, "report-") })
+	for id, want := range map[string]string{"report-abcdefgh": "printed", "report-silent": ""} {
+		got := ""
+		err := source(t.Context(), api.LogRequest{Group: id, Follow: true}, func(line api.LogLine) error { got += line.Text; return nil })
+		if got != want || err != nil {
+			t.Errorf("%s: %q, error %v", id, got, err)
+		}
 	}
 }

@@ -45,6 +45,17 @@
 #   total = "unlimited"
 # }
 
+# runs {
+#   # How many runs go on at the same time. The others wait for their turn.
+#   at_once = "8"
+#   # How many runs may wait. One more is refused.
+#   queued = "1000"
+#   # How long a run is known after its end. Its output is bounded by the output block.
+#   keep = "24h"
+#   # How many runs are known after their end, the latest.
+#   records = "1000"
+# }
+
 # containerd {
 #   # Socket of the containerd to use, or private. Default: the one used before, else the host's if it answers, else private.
 #   socket = "private"

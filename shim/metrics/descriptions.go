@@ -44,6 +44,12 @@ var (
 	uplinkRoute       = describe("uplink_route", "Whether the host has a route to the outside. Without one its uplink is lost.", "family")
 )
 
+// Runs.
+var (
+	runsNow   = describe("runs", "Runs that are going on, and those that wait for their turn.", "state")
+	runsTotal = describe("runs_total", "Runs that are over or were refused since the daemon started, by their outcome.", "outcome")
+)
+
 // Groups.
 var (
 	groupsByState   = describe("groups", "Groups by their state.", "state")

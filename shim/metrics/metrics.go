@@ -26,6 +26,7 @@ type Keeper interface {
 	Status(name string) ([]group.Status, error)
 	// Counts returns what has happened to each group.
 	Counts() map[string]group.Counts
+	RunCounts() group.RunCounts
 	// Problems returns the files that can't be used.
 	Problems() []group.FileProblem
 }

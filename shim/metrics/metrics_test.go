@@ -76,6 +76,10 @@ func (f *fake) Status(string) ([]group.Status, error) {
 	return []group.Status{shop, {Name: "tool", State: group.Stopped, Egress: spec.EgressNone, Generation: 1, TimedOut: true}}, nil
 }
 
+func (f *fake) RunCounts() group.RunCounts {
+	return group.RunCounts{Active: 2, Queued: 5, Succeeded: 10, Failed: 3, TimedOut: 1, NotRun: 4, Lost: 1, Refused: 6}
+}
+
 func (f *fake) Counts() map[string]group.Counts {
 	return map[string]group.Counts{"shop": {Reconciliations: 90, Failures: 5, Repairs: 2}}
 }

@@ -42,12 +42,22 @@ func (c *Collector) readGroups(_ context.Context, s *scrape) error {
 			s.add(counter(containerDenied, n, g.Name, container))
 		}
 	}
+	addRuns(s, c.config.Keeper.RunCounts())
 	kinds, lost := c.config.Events.counts()
 	for kind, n := range kinds {
 		s.add(counter(eventsTotal, n, string(kind)))
 	}
 	s.add(counter(eventsLost, lost), gauge(unusableFiles, float64(len(c.config.Keeper.Problems()))))
 	return nil
+}
+
+// addRuns adds the runs together: there are too many for a series each.
+func addRuns(s *scrape, n group.RunCounts) {
+	s.add(
+		gauge(runsNow, float64(n.Active), "active"), gauge(runsNow, float64(n.Queued), "queued"),
+		counter(runsTotal, n.Succeeded, "succeeded"), counter(runsTotal, n.Failed, "failed"), counter(runsTotal, n.TimedOut, "timed_out"),
+		counter(runsTotal, n.NotRun, "not_run"), counter(runsTotal, n.Lost, "lost"), counter(runsTotal, n.Refused, "refused"),
+	)
 }
 
 func addGroup(s *scrape, g group.Status, n group.Counts) {
