@@ -435,10 +435,16 @@ func (s runRecords) SetRestarts(id string, h restart.Records) error {
 	return nil
 }
 
-// noteStarts notes that the app of a run has begun, if it has.
+// noteStarts notes that the app of a run has begun, if it has. A daemon that was killed may have
+// started one that ended before this daemon began: only its end is known then.
 func (k *Keeper) noteStarts(r *run, h restart.Records) {
-	if x := h[r.app]; !x.StartedAt.IsZero() && !closed(r.started) {
-		r.start(x.StartedAt)
+	x := h[r.app]
+	at := x.StartedAt
+	if at.IsZero() && x.Ended && x.ExitStatus != nil {
+		at = x.EndedAt
+	}
+	if !at.IsZero() && !closed(r.started) {
+		r.start(at)
 		now := r.status()
 		if err := k.config.Runs.Update(r.id, func(rec *store.RunRecord) { rec.Run = now }); err != nil {
 			k.config.Log.Warn(err.Error(), "run", r.id)

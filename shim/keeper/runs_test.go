@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/keeper"
+	"github.com/sallyport/sallyport/shim/store"
 )
 
 // report is a template with a door, a sidecar and an app.
@@ -393,6 +395,35 @@ func TestRunEndsWithoutADaemon(t *testing.T) {
 		h.isRun(group.Run{ID: "report-1", State: group.RunEnded, ExitStatus: statusOf(4), Denied: 7})
 		h.wait(10 * time.Second)
 		h.isRun(group.Run{ID: "report-2", State: group.RunEnded, Error: "its caller went away", Denied: 7})
+		h.nothingLeft()
+	})
+}
+
+// A daemon that is killed when it has started the app, and before it has written that down, leaves a
+// run that counts as run.
+func TestRunWhoseStartIsNotWrittenDown(t *testing.T) {
+	withRuns(t, func(t *testing.T, h *harness) {
+		h.beginRun(runRequest("report-1", report))
+		h.end()
+		path := filepath.Join(h.layout.RunsDir(), "report-1.json")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec store.RunRecord
+		if err := json.Unmarshal(text, &rec); err != nil {
+			t.Fatal(err)
+		}
+		rec.Restarts, rec.Run.State, rec.Run.Started = nil, group.RunStarting, time.Time{}
+		if text, err = json.Marshal(rec); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.host.Exit("report-1", "work", 4)
+		h.begin()
+		h.isRun(group.Run{ID: "report-1", State: group.RunEnded, ExitStatus: statusOf(4), Denied: 7})
 		h.nothingLeft()
 	})
 }
