@@ -32,6 +32,7 @@ type cli struct {
 	Rollback rollbackVerb `cmd:"" group:"groups" help:"Go back to an earlier generation of a group."`
 	History  historyVerb  `cmd:"" group:"groups" help:"List the generations of a group and their outcomes."`
 	Diff     diffVerb     `cmd:"" group:"groups" help:"Show what differs between two generations of a group."`
+	Run      runVerb      `cmd:"" name:"run" group:"groups" help:"Run a job once, made from a group file, and exit with its status."`
 	Wait     waitVerb     `cmd:"" group:"groups" help:"Wait until a job has completed, and exit with its status."`
 	Rm       rmVerb       `cmd:"" group:"groups" help:"Remove groups and their files."`
 	Ps       psVerb       `cmd:"" group:"groups" help:"List the groups."`
@@ -193,7 +194,7 @@ func beforeVerb(model *kong.Application, args []string) (before, rest []string) 
 
 // wordsElsewhere are verbs of other tools, with the command that does the same here.
 var wordsElsewhere = map[string]string{
-	"run": "apply FILE", "up": "apply FILE", "create": "apply FILE", "deploy": "apply FILE", "update": "apply FILE",
+	"up": "apply FILE", "create": "apply FILE", "deploy": "apply FILE", "update": "apply FILE",
 	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": `signal GROUP.CONTAINER KILL" or "sallyport stop GROUP`,
 	"list": "ps", "ls": "ps", "get": "ps", "show": "status GROUP", "inspect": "status GROUP", "describe": "status GROUP",
 	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE",

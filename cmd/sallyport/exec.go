@@ -103,8 +103,14 @@ func (v *execVerb) env(environ []string) ([]string, error) {
 	case strings.Count(v.User, ":") > 1 || strings.HasPrefix(v.User, ":") || strings.HasSuffix(v.User, ":"):
 		return nil, usage(fmt.Errorf("--user %q is not USER or USER:GROUP", v.User), "such as -u web, -u 1000:1000")
 	}
+	return environment(v.Env, environ)
+}
+
+// environment returns the variables of --env with their values. One without a value has that of the
+// caller's environment.
+func environment(entries, environ []string) ([]string, error) {
 	var all []string
-	for _, entry := range v.Env {
+	for _, entry := range entries {
 		name, _, valued := strings.Cut(entry, "=")
 		if name == "" {
 			return nil, usage(fmt.Errorf("--env %q has no name", entry), "write NAME=VALUE, or NAME for the value that it has here")

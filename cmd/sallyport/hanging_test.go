@@ -39,6 +39,7 @@ func TestHangingDaemon(t *testing.T) {
 	lines := []string{
 		"ps", "status web", "logs web", "logs web.app", "logs -f web.app", "events", "events -f", "denials", "denials -f", "df", "df web", "images", "images prune", "exec web -- true", "signal web HUP", "port-forward web 0:80", "cp web:/x .", "cp FILE web:/x",
 		"restart web", "stop web", "start web", "history web", "history web --file 1", "rollback web", "wait web",
+		"run FILE", "run -d FILE", "run ls",
 		"diff web",
 		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE",
 	}
@@ -55,7 +56,7 @@ func TestHangingDaemon(t *testing.T) {
 			ui.err = &stderr
 			status := run(argsOf(socket, strings.ReplaceAll(line, "FILE", file)), ui)
 			wantStatus := statusFailed
-			if line == "wait web" || line == "exec web -- true" {
+			if line == "wait web" || line == "exec web -- true" || strings.HasPrefix(line, "run ") {
 				wantStatus = statusOwn
 			}
 			if status != wantStatus {

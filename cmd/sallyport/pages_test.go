@@ -64,7 +64,7 @@ func TestManualPages(t *testing.T) {
 			has("man1/sallyport.1", f.Envs...)
 		}
 	}
-	has("man1/sallyport.1", "EXIT STATUS", "  1  failed", "any  exec, wait: the status of the program", "/etc/sallyport/groups.d/", "/etc/sallyport/sallyport.hcl", "/etc/default/sallyport")
+	has("man1/sallyport.1", "EXIT STATUS", "  1  failed", "any  exec, run, wait: the status of the program", "/etc/sallyport/groups.d/", "/etc/sallyport/sallyport.hcl", "/etc/default/sallyport")
 	if strings.Contains(page("man5/sallyport.hcl.5"), "..\n") {
 		t.Error("a row of a table ends with two periods")
 	}

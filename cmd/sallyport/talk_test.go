@@ -81,7 +81,7 @@ func serveSample(t *testing.T) {
 // sampleDaemon returns the control socket's part of a fake daemon.
 func sampleDaemon(calls string) api.ServerConfig {
 	d := &fakeDaemon{calls: calls}
-	return api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
+	return api.ServerConfig{Runs: &fakeRuns{daemon: d}, Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: eventSource(d.events, d.Status), Version: api.VersionInfo{Version: "fake"},
 		Copy: d, Forward: forwarder{door{}, func(e group.Event) { _ = d.record("%s %s", e.Kind, e.Text) }},
 		Signal: func(_ context.Context, req api.SignalRequest) (bool, error) {
 			if req.Container == "gone" {

@@ -119,6 +119,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
 		"exec checkout.web -- loud", "signal checkout.web HUP", "port-forward checkout 0:80", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
+		"run FILE", "run --json FILE", "run -d FILE", "run ls", "run ls --json",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
 	}
 	checkVerbs(t, lines, "daemon", "containerd", "output", "follow", "doctor") // these change the host, or wait for a daemon
@@ -201,7 +202,7 @@ func argsOf(socket, line string) []string {
 func serveEvil(t *testing.T) (socket string) {
 	t.Helper()
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
-	return serveAt(t, api.ServerConfig{Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
+	return serveAt(t, api.ServerConfig{Runs: evilRuns{}, Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
 		Copy: evilCopier{}, Forward: evilForwarder{},
 		Signal: func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
 		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },

@@ -399,8 +399,8 @@ func TestRunEndsWithoutADaemon(t *testing.T) {
 	})
 }
 
-// A daemon that is killed when it has started the app, and before it has written that down, leaves a
-// run that counts as run.
+// A daemon that is killed when it has started the app, and before it has written that down, leaves
+// a run that counts as run.
 func TestRunWhoseStartIsNotWrittenDown(t *testing.T) {
 	withRuns(t, func(t *testing.T, h *harness) {
 		h.beginRun(runRequest("report-1", report))
