@@ -44,6 +44,7 @@ export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
 TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 BENCH_NEEDS := perf:linux-perf
+PEER_NEEDS  := podman:podman,catatonit dockerd:docker.io docker-compose:docker-compose
 
 ##@ Two commands
 
@@ -83,6 +84,10 @@ deps-test: $(TOOLS)/docker-registry ## Install what the tests need in addition
 .PHONY: deps-bench
 deps-bench: ## Install what the benchmarks need in addition
 	@$(call need,$(BENCH_NEEDS))
+
+.PHONY: deps-peers
+deps-peers: ## Install podman, docker and docker-compose, which bench-peers measures too
+	@$(call need,$(PEER_NEEDS))
 
 ##@ Install and packages
 
@@ -212,7 +217,8 @@ integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(S
 
 # TestPromiseChurn does STARTS starts, RESTARTS restarts and KILLS kills in SLICES slices, each on a machine of its own. That takes
 # a quarter of an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does
-# SOAK_ACTIONS things to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile. TestRandomOrders does ORDERS orders.
+# SOAK_ACTIONS things to each of SOAK_GROUPS groups, and kills SOAK_KILLS processes meanwhile.
+# TestRunsSoak runs SOAK_RUNS jobs, and kills SOAK_RUN_KILLS daemons and SOAK_CALLER_KILLS callers. TestRandomOrders does ORDERS orders.
 # SALLYPORT_ORDERS_SEED repeats those of an earlier run.
 STARTS       ?= 1000
 RESTARTS     ?= 1000
@@ -221,6 +227,9 @@ SLICES       ?= 10
 SOAK_GROUPS  ?= 20
 SOAK_ACTIONS ?= 40
 SOAK_KILLS   ?= 100
+SOAK_RUNS    ?= 300
+SOAK_RUN_KILLS    ?= 30
+SOAK_CALLER_KILLS ?= 60
 ORDERS       ?= 200
 
 .PHONY: soak
@@ -229,6 +238,8 @@ soak: build failpoint images ## Start, restart and kill many times while members
 		-starts $(STARTS) -restarts $(RESTARTS) -kills $(KILLS) -slices $(SLICES)
 	@$(GO) test -count 1 -timeout 60m -v -run '^TestLifeSoak$$' ./integration/crash \
 		-groups $(SOAK_GROUPS) -actions $(SOAK_ACTIONS) -kills $(SOAK_KILLS)
+	@$(GO) test -count 1 -timeout 60m -v -run '^TestRunsSoak$$' ./integration/crash \
+		-runs $(SOAK_RUNS) -run-kills $(SOAK_RUN_KILLS) -caller-kills $(SOAK_CALLER_KILLS)
 	@$(MAKE) orders
 
 .PHONY: orders
@@ -290,6 +301,10 @@ bench: deps-bench build images newest ## Measure start-up, memory, and the cost 
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
+
+.PHONY: bench-peers
+bench-peers: deps-peers build images newest ## Measure apply and run beside podman, docker and compose, turn by turn; installs them, so take a machine for it
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Peers -benchtime 20x ./integration/life
 
 ##@ The rest
 
