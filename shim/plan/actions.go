@@ -41,6 +41,13 @@ func (c *containerPlan) toStart() bool {
 	return c.action != actionKeep && c.action != actionKill && c.action != actionReload
 }
 
+// hasRun reports whether the container has been started, and is not to be replaced. It is false for
+// one whose state is unknown.
+func (c *containerPlan) hasRun() bool {
+	before := c.state.Task == host.TaskRunning || c.state.Task == host.TaskStopped
+	return c.started || before && c.action != actionReplace
+}
+
 // A containersPlan has the actions of a plan for all containers of a group.
 type containersPlan struct {
 	in       Input

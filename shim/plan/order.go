@@ -12,15 +12,15 @@ import (
 //
 //	ambassador ─ready─► inits, one by one ─ended well─► sidecars, each after its own ─ready─► apps
 //
-// A container that was started once and has ended waits for the ambassador alone. The others that
-// it comes after have been ready before.
+// A container that is started again waits for the ambassador, and for no other that has run before.
+// One that it comes after and that is new, or is being replaced, is started first.
 
 // blockedBy returns a container that c has to wait for before it is started. It is nil if c may
 // start.
 func (p containersPlan) blockedBy(c *containerPlan) *containerPlan {
-	again := c.state.Task == host.TaskStopped && c.action != actionReplace
 	later := false
 	for _, d := range p.wanted {
+		again := c.hasRun() && d.hasRun()
 		if later = later || d == c; waitsFor(c.Container, d.Container, later, again) && p.missing(d) != "" {
 			return d
 		}
@@ -29,7 +29,7 @@ func (p containersPlan) blockedBy(c *containerPlan) *containerPlan {
 }
 
 // waitsFor reports whether the start of c waits for d. later means that d is c, or comes after it
-// in the group file. again means that c has been started before.
+// in the group file. again means that both have been started before.
 func waitsFor(c, d *spec.Container, later, again bool) bool {
 	switch {
 	case c.Role == spec.Ambassador, c.Name == d.Name:
