@@ -2,8 +2,10 @@ package crash
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -152,7 +154,7 @@ func (c *jobCall) make(m *machine.Machine, file string) error {
 func numbers(t *testing.T, file string) map[int]int {
 	t.Helper()
 	text, err := os.ReadFile(file)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	count := map[int]int{}
@@ -164,4 +166,62 @@ func numbers(t *testing.T, file string) map[int]int {
 		count[n]++
 	}
 	return count
+}
+
+// TestRunCrashPoints kills the daemon before, during and after each step of a run. The caller gets
+// the result, or is told that there is none. The job ran once at most, and nothing of it is left.
+func TestRunCrashPoints(t *testing.T) {
+	m := machine.NewIdle(t, "")
+	m.Binary = failpointBinary
+	point := filepath.Join(m.Root, "failpoint")
+	m.Start(failpointEnv + "=" + point)
+	before := m.HostNetwork(t)
+	out := t.TempDir()
+	if err := os.Chmod(out, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	file := m.Write("job.hcl", fmt.Sprintf(jobText, machine.AttackImage, out))
+	n := 3 // its status
+	for _, step := range []string{"mount:1", "seal:1", "create:1", "start:1", "start:2", "stop:1", "remove:1", "unmount:1", "disconnect:1"} {
+		for _, when := range []string{"before", "during", "after"} {
+			n += 10
+			name := when + ":" + step
+			if err := os.WriteFile(point, []byte(name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			call := jobCall{n: n}
+			done := make(chan error, 1)
+			go func() { done <- call.make(m, file) }()
+			machine.Eventually(t, 20*time.Second, name+": the daemon kills itself", func() error {
+				if !m.Exited() {
+					return errors.New("it runs")
+				}
+				return nil
+			})
+			if err := os.Remove(point); err != nil {
+				t.Fatal(err)
+			}
+			m.Kill()
+			m.Start(failpointEnv + "=" + point)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			began, ended := numbers(t, filepath.Join(out, "began")), numbers(t, filepath.Join(out, "ended"))
+			switch {
+			case began[n] > 1 || ended[n] > began[n]:
+				t.Errorf("%s: the job began %d times and ended %d times", name, began[n], ended[n])
+			case call.status == 125 && call.errors != "":
+				t.Logf("%s: it began %d times, and its caller was told: %s", name, began[n], call.errors)
+			case began[n] != 1 || ended[n] != 1 || call.status != 3 || strings.TrimSpace(call.out) != fmt.Sprint(n):
+				t.Errorf("%s: the job began %d times and ended %d times, and its caller got status %d, %q and %q", name, began[n], ended[n], call.status, call.out, call.errors)
+			}
+		}
+	}
+	m.CheckNoGroup(t)
+	if left := m.LeftInContainerd("job-"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if diff := cmp.Diff(before, m.HostNetwork(t)); diff != "" {
+		t.Errorf("the host's network (-before +now):\n%s", diff)
+	}
 }
