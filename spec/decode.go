@@ -57,6 +57,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	g.Containers = d.readContainers(block)
 	g.Resources = d.limits(block)
 	g.Update = d.update(block)
+	g.Schedule = d.schedule(block)
 	g.Timeout = d.timeout(r, &g)
 	g.Egress = d.egress(r, block)
 	d.checkDoor(block, g.Egress)
@@ -66,6 +67,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	d.checkTmpfs(&g, block)
 	d.checkInside(&g)
 	d.checkUpdate(&g, block)
+	d.checkSchedule(&g, block)
 	d.warnShared(&g, block)
 	if d.unresolved || rep.hasErrors() {
 		return Group{}, false

@@ -9,6 +9,7 @@ const (
 	writeUpdate    = `Write in the group: update { auto_revert = true }`
 	writeTimeout   = `Write: stop { timeout = "10s" }`
 	writeDeadline  = `Write in the group block, for all of a job: timeout = "30m"`
+	writeSchedule  = `Write in the group: schedule { cron = "30 2 * * *" }`
 	writeSwap      = `Write, beside the memory: resources { swap = "64MiB" }`
 	writeOutput    = `The size of what is kept of its output: output { size = "50MiB" }`
 	writeIOWeight  = `Write: resources { io_weight = 100 }`
@@ -110,6 +111,15 @@ var foreign = map[string]string{
 	"active_deadline_seconds":          writeDeadline,
 	"active_deadline":                  writeDeadline,
 	"runtime_max_sec":                  writeDeadline,
+	"periodic":                         writeSchedule,
+	"cronjob":                          writeSchedule,
+	"on_calendar":                      writeSchedule,
+	"time_zone":                        "Write in the schedule block: timezone = \"Europe/Berlin\"",
+	"prohibit_overlap":                 "No two runs of a schedule go on at once: a run whose time comes while the one before goes on is skipped.",
+	"concurrency_policy":               "No two runs of a schedule go on at once: a run whose time comes while the one before goes on is skipped.",
+	"starting_deadline_seconds":        "Write in the schedule block: missed = \"run\" or \"skip\"",
+	"persistent_timer":                 "Write in the schedule block: missed = \"run\"",
+	"randomized_delay_sec":             "Write in the schedule block: jitter = \"5m\"",
 	"config":                           "The settings of a task's driver are attributes of the container's own block.",
 	"deploy":                           "A container's limits are in its resources block. How a group is updated is in its update block.",
 	"dns":                              "DNS is set for the whole group. Let the ambassador answer the members: dns = \"ambassador\". Name the servers that the ambassador asks in the group's network block: dns { servers = [\"192.0.2.53\"] }.",

@@ -50,8 +50,11 @@ type Group struct {
 	// Timeout is how long a run of the job may take. Zero means as long as it likes. Only a job has
 	// one: a group whose apps all end.
 	Timeout time.Duration `json:"timeout,omitempty"`
-	Digest  string        `json:"digest"` // over everything above; a different digest is a different generation
-	Pos     Pos           `json:"pos"`    // the place of the block; no part of the digest
+	// Schedule makes the group a template for runs. Nil means that the group runs
+	// itself.
+	Schedule *Schedule `json:"schedule,omitempty"`
+	Digest   string    `json:"digest"` // over everything above; a different digest is a different generation
+	Pos      Pos       `json:"pos"`    // the place of the block; no part of the digest
 
 	// Variables are those of the file that the block refers to, sorted. They are no part of the
 	// digest: two groups that differ in them alone are the same.

@@ -23,7 +23,7 @@ func (g *Group) Unending() *Container {
 // timeout reads how long a run of the job may take. Zero means as long as it likes.
 func (d *groupDecoder) timeout(r reader, g *Group) time.Duration {
 	timeout, ok := r.duration("timeout", minTimeout, maxTimeout)
-	if c := g.Unending(); ok && c != nil {
+	if c := g.Unending(); ok && c != nil && g.Schedule == nil {
 		d.errorf(r.nameOf("timeout"), "A timeout for a service", "Only a job has a timeout: a group whose apps all end. Here %s is started again whenever it ends. Write in its block: restart { policy = \"never\" }, or \"on-failure\". Or remove the timeout.", c.Title())
 	}
 	return timeout

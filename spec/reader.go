@@ -76,6 +76,7 @@ var examples = map[string]string{
 	"host":   "8443",
 	"port":   "443",
 	"policy": `"on-failure"`,
+	"cron":   `"30 2 * * *"`,
 }
 
 // convert returns the value as one of the wanted type, or reports that it can't be. what begins a

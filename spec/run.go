@@ -39,7 +39,7 @@ func AsRun(src Source, groups []Group, c RunChange) (Group, hcl.Diagnostics) {
 		return Group{}, rep.diags
 	}
 	g := *template
-	g.Name, g.Update, g.Timeout = c.Name, Update{}, cmp.Or(c.Timeout, g.Timeout)
+	g.Name, g.Update, g.Schedule, g.Timeout = c.Name, Update{}, nil, cmp.Or(c.Timeout, g.Timeout)
 	g.Containers = slices.Clone(g.Containers)
 	app := &g.Containers[i]
 	if app.Restart.Policy == RestartAlways {

@@ -28,7 +28,7 @@ var kinds = map[string]kind{
 	"group": {
 		title: "a group block", label: "the group's name",
 		attrs:  []string{"egress", "dns", "labels", "timeout"},
-		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update"},
+		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update", "schedule"},
 	},
 	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
@@ -41,6 +41,7 @@ var kinds = map[string]kind{
 	"network":   {title: "a network block", once: true, blocks: []string{"dns"}},
 	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
 	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert", "max_ends"}},
+	"schedule":  {title: "a schedule block", once: true, attrs: []string{"cron", "timezone", "jitter", "missed"}},
 	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
 	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},

@@ -82,6 +82,10 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			ui.sayf("%s stays stopped; run it with \"sallyport start %s\"", g.Name, g.Name)
 			continue
 		}
+		if g.State == group.Scheduled {
+			ui.sayf("%s is scheduled, next at %s", g.Name, momentText(g.NextRun))
+			continue
+		}
 		ui.sayf("%s is %s (%s, %s)", g.Name, g.State, plural(len(g.Containers), "container"), took)
 		noteTrial(ui, g)
 	}

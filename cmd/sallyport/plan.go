@@ -66,6 +66,8 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 			line("", fmt.Sprintf("%s: the plan may be incomplete: %s", p.Group, p.Error))
 		case len(p.Steps) == 0 && p.Ended != "":
 			line("", fmt.Sprintf("%s: nothing to do: %s", p.Group, ui.again.text(p.Ended)))
+		case p.Schedule != "" && len(p.Steps) == 0:
+			line("", fmt.Sprintf("schedule %s: %s", p.Group, p.Schedule))
 		case len(p.Steps)+len(p.Changes)+len(p.Differs)+len(p.Opens)+len(p.Closes) == 0:
 			line("", p.Group+": nothing to do")
 		default:

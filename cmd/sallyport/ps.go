@@ -195,10 +195,16 @@ func running(containers []group.ContainerStatus) string {
 	return fmt.Sprintf("%d/%d", n, len(containers))
 }
 
-// problem returns lines about why a group is not as its file defines it.
+// problem returns lines about why a group is not as its file defines it, and about its schedule.
 func problem(g group.Status) (lines []string) {
 	if g.Error != "" {
 		lines = append(lines, "error: "+g.Error)
+	}
+	if !g.NextRun.IsZero() {
+		lines = append(lines, "next run: "+momentText(g.NextRun))
+	}
+	if g.LastRun != nil {
+		lines = append(lines, "last run: "+lastRunText(g.LastRun))
 	}
 	if g.Waiting != "" && g.Error == "" {
 		lines = append(lines, "waits: "+strings.TrimPrefix(g.Waiting, "waits "))

@@ -12,7 +12,8 @@ import (
 // siblings don't see each other. "x/..." is x and everything below it. The first line that matches
 // a package counts. A package that no line matches is an error.
 var importLaw = []importRule{
-	{pkg: "spec"},
+	{pkg: "spec", may: []string{"spec/cron"}},
+	{pkg: "spec/cron"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
 	{pkg: "shim/hint"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed", may: []string{"shim/layout"}},
 	{pkg: "shim/logs/bound", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/logs/removed"}},
@@ -28,6 +29,7 @@ var importLaw = []importRule{
 	{pkg: "shim/restart", may: []string{"spec", "shim/host"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/reach", may: []string{"spec"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/plan", may: []string{"spec", "shim/host", "shim/group", "shim/restart", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
+	{pkg: "shim/schedule", may: []string{"spec", "spec/cron"}},
 	{pkg: "shim/prune", may: []string{"spec", "shim/host"}},
 	{pkg: "shim/promise", may: []string{"spec"}},
 	{pkg: "shim/oci", may: []string{"spec", "shim/host", "shim/hint", "shim/promise"}},
@@ -45,7 +47,7 @@ var importLaw = []importRule{
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
-	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/reach", "shim/restart", "shim/store", "shim/journal", "shim/diff", "shim/group",
+	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/schedule", "shim/reach", "shim/restart", "shim/store", "shim/journal", "shim/diff", "shim/group",
 		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/logs/removed"}},
 	{pkg: "shim/api", may: []string{"shim/diff", "shim/group", "shim/host", "shim/hint"}, tests: []string{"spec"}},
 	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},
@@ -88,6 +90,7 @@ var foreignLaw = []struct {
 	{path: "github.com/zclconf/go-cty", direct: true, only: []string{"spec"}, reason: "HCL's values stay in spec"},
 	{path: "github.com/prometheus/", only: []string{"shim/metrics", "cmd/..."}, reason: "others hand in values, and metrics are made in one place"},
 	{path: "github.com/alecthomas/kong", only: []string{"cmd/..."}, reason: "the command line is the command's"},
+	{path: "github.com/robfig/cron/v3", direct: true, only: []string{"spec/cron"}, reason: "it knows no time zone whose clocks change at midnight"},
 	{path: "testing", reason: "what tests use stays in tests"},
 }
 

@@ -25,12 +25,13 @@ const (
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
 	EventImage     EventKind = "image"     // an image was removed from the host. It has no group
+	EventSchedule  EventKind = "schedule"  // a run of a schedule begins, is skipped or was missed
 	EventRun       EventKind = "run"       // a run is over
 )
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage, EventRun,
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a

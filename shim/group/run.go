@@ -2,7 +2,9 @@ package group
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -161,20 +163,35 @@ const (
 	runIDTemplate = 40 - 1 - runIDLetters
 )
 
+const runIDAlphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+
 // NewRunID returns a new ID for a run of a group: its name, cut if it is long, and eight random
 // letters and digits.
 func NewRunID(template string) string {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-	name := strings.TrimRight(template[:min(len(template), runIDTemplate)], "-")
 	id := make([]byte, 0, runIDLetters)
 	for len(id) < runIDLetters {
 		var random [runIDLetters]byte
 		_, _ = rand.Read(random[:]) // never fails
 		for _, b := range random {
-			if most := byte(256 / len(letters) * len(letters)); b < most && len(id) < runIDLetters { // each as often
-				id = append(id, letters[int(b)%len(letters)])
+			if most := byte(256 / len(runIDAlphabet) * len(runIDAlphabet)); b < most && len(id) < runIDLetters { // each as often
+				id = append(id, runIDAlphabet[int(b)%len(runIDAlphabet)])
 			}
 		}
 	}
-	return name + "-" + string(id)
+	return runID(template, id)
+}
+
+// ScheduledRunID returns the ID of the run that a group's schedule has at a due time. It is always
+// the same for a seed, so that a daemon that is started again begins no second run.
+func ScheduledRunID(template, seed string, due time.Time) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d", template, seed, due.Unix()))
+	id := make([]byte, runIDLetters)
+	for i := range id {
+		id[i] = runIDAlphabet[int(sum[i])%len(runIDAlphabet)]
+	}
+	return runID(template, id)
+}
+
+func runID(template string, letters []byte) string {
+	return strings.TrimRight(template[:min(len(template), runIDTemplate)], "-") + "-" + string(letters)
 }

@@ -40,11 +40,12 @@ const (
 	Stopping  State = "stopping"
 	Gone      State = "gone"
 	Completed State = "completed" // the apps have ended and none is to be restarted; nothing runs
+	Scheduled State = "scheduled" // it has a schedule: it never runs itself, and nothing of it is there
 	Stopped   State = "stopped"   // by an operator, or by the failure of a container that stops the group; nothing runs
 )
 
 // States lists every state.
-var States = []State{Pending, Starting, Running, Degraded, Stopping, Gone, Completed, Stopped}
+var States = []State{Pending, Starting, Running, Degraded, Stopping, Gone, Completed, Stopped, Scheduled}
 
 // A Status holds what "ps" and "status" show for a group. Its JSON is part of the control socket's
 // protocol.
@@ -81,6 +82,11 @@ type Status struct {
 	RunEnds time.Time `json:"run_ends,omitzero"`
 	// TimedOut reports whether the job was ended because its time was over.
 	TimedOut bool `json:"timed_out,omitempty"`
+	// NextRun is when the next run of a group with a schedule begins. Zero means that it has none,
+	// or that it is stopped.
+	NextRun time.Time `json:"next_run,omitzero"`
+	// LastRun is the last run of its schedule. Nil means that there was none.
+	LastRun *Run `json:"last_run,omitempty"`
 	// Bounds are the bounds on disk and how full they are. Those of a group that doesn't run are
 	// left out.
 	Bounds []host.Bound `json:"bounds,omitempty"`
@@ -130,6 +136,8 @@ type Preview struct {
 	Opens   []string      `json:"opens,omitempty"` // what may pass the group's border and could not before
 	Closes  []string      `json:"closes,omitempty"`
 	Unsafe  []string      `json:"unsafe,omitempty"` // what is given up, whether or not it was before
-	Ended   string        `json:"ended,omitempty"`  // how it ended by itself, if an unchanged file keeps it down
-	Error   string        `json:"error,omitempty"`  // what could not be observed, so that steps may be missing
+	// Schedule is when a group with a schedule runs next: "next run 2026-03-01T02:30:00Z".
+	Schedule string `json:"schedule,omitempty"`
+	Ended    string `json:"ended,omitempty"` // how it ended by itself, if an unchanged file keeps it down
+	Error    string `json:"error,omitempty"` // what could not be observed, so that steps may be missing
 }

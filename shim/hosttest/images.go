@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/shim/hint"
@@ -134,7 +135,8 @@ func (k *ImageKeeper) Release(_ context.Context, group string, generation int) e
 	return f.err
 }
 
-// Holds makes a hold take the place of a retention for the images of these groups.
+// Holds makes a hold take the place of a retention for the images of these groups. A name that ends
+// with "-" stands for all that begin with it.
 func (h *Host) Holds(groups ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -147,7 +149,7 @@ func (h *Host) Holds(groups ...string) {
 // time. The caller holds mu.
 func (h *Host) checkRetained(id string, req host.CreateRequest) {
 	_, ok := h.retained[req.Group.Name][req.Generation][req.Image.Digest]
-	if h.holding[req.Group.Name] {
+	if h.holding[req.Group.Name] || h.holding[req.Group.Name[:strings.LastIndex(req.Group.Name, "-")+1]] {
 		ok = h.held[req.Image.Ref] > 0
 	}
 	if h.retaining && !ok {

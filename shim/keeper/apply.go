@@ -77,7 +77,11 @@ func (c *change) wait(ctx context.Context, waiter *runner.Waiter, progress func(
 	if err != nil {
 		return err
 	}
-	return c.collectResults(ctx, results, progress)
+	if err := c.collectResults(ctx, results, progress); err != nil {
+		return err
+	}
+	c.keeper.followSchedules() // so that the next status has when they run
+	return nil
 }
 
 // install checks the change once more while it holds the right to the store, installs the files,

@@ -91,6 +91,7 @@ type Keeper struct {
 	left           map[string]bool // names and digests of images that were wanted since the last look at them, and then not
 	swept          bool            // orphans were looked for since the last load
 	runs           runs
+	schedules      schedules
 }
 
 // New validates the configuration and starts nothing.
@@ -138,6 +139,7 @@ func New(c Config) (*Keeper, error) {
 		wanted:      map[string]store.Wanted{},
 		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},
 		runs:        runs{limits: c.RunLimits, all: map[string]*run{}},
+		schedules:   schedules{changed: make(chan struct{}, 1), states: map[string]store.Schedule{}},
 	}
 	k.runConfig = c.Config
 	k.runConfig.Once, k.runConfig.Images, k.runConfig.Records = true, nil, runRecords{c.Runs, k}
@@ -190,6 +192,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		g.Go(func() error { return k.watchFiles(ctx) })
 		g.Go(func() error { return k.loadAgain(ctx) })
 		g.Go(func() error { return k.sweepOrphans(ctx) })
+		g.Go(func() error { return k.watchSchedules(ctx) })
 		if k.config.ImageStore != nil {
 			g.Go(func() error { return k.watchImages(ctx) })
 		}

@@ -64,6 +64,9 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.UnchangedText(want)
 	}
+	if want != nil {
+		p.Schedule = k.nextText(want)
+	}
 	p.Error = hint.Text(in.Observed.Unknown(want))
 	return p
 }
@@ -76,6 +79,9 @@ func Offline(l layout.Layout, groups []spec.Group) []group.Preview {
 		p := group.Preview{Group: groups[i].Name, Steps: plan.Texts(plan.Steps(plan.Input{Want: &groups[i], AssumeReady: true, Observed: plan.Nothing(), Layout: l}))}
 		p.Opens, p.Closes = reach.Difference(nil, &groups[i])
 		p.Unsafe = reach.Unsafe(&groups[i])
+		if groups[i].Schedule != nil {
+			p.Schedule = "runs at " + groups[i].Schedule.Text()
+		}
 		out = append(out, p)
 	}
 	return out

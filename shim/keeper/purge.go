@@ -30,6 +30,9 @@ func (k *Keeper) Purge(ctx context.Context, group string, progress func(line str
 	if err := k.waitGroups(ctx, []string{group}, waiter, progress); err != nil {
 		return err
 	}
+	if err := k.endScheduled(ctx, group); err != nil {
+		return err
+	}
 	return k.definedElsewhere(group)
 }
 

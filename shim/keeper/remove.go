@@ -27,6 +27,9 @@ func (k *Keeper) Remove(ctx context.Context, group string, progress func(line st
 	if err := k.waitAccepted(ctx, []string{group}, waiter, progress, "stays removed"); err != nil {
 		return err
 	}
+	if err := k.endScheduled(ctx, group); err != nil {
+		return err
+	}
 	return k.definedElsewhere(group)
 }
 
@@ -75,6 +78,9 @@ func (k *Keeper) RemoveFile(ctx context.Context, file string, volumes bool, prog
 	}
 	k.reportUnwritten(progress)
 	if err := k.waitAccepted(ctx, groups, waiter, progress, "stays removed"); err != nil {
+		return err
+	}
+	if err := k.endScheduled(ctx, groups...); err != nil {
 		return err
 	}
 	return k.definedElsewhere(groups...)

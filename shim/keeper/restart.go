@@ -32,6 +32,9 @@ func (k *Keeper) restart(name, container string, waiter *runner.Waiter) error {
 	if !ok || r == nil {
 		return group.ErrNoGroup
 	}
+	if w.Group.Schedule != nil {
+		return errScheduled(name, "restarted", w.File)
+	}
 	if w.Stopped {
 		return stoppedError(name)
 	}

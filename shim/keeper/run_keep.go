@@ -138,7 +138,7 @@ func (k *Keeper) claimPorts(r *run) error {
 		if id := k.publishesInRun(p); id != "" {
 			holder = "run " + id
 		}
-		if name := k.loaded.Index.Publisher(p); name != "" {
+		if name := k.loaded.Index.Publisher(p); name != "" && r.now.By != bySchedule(name) {
 			holder = "group " + name
 		}
 		if holder != "" {
@@ -376,6 +376,7 @@ func (k *Keeper) settleRun(r *run) {
 	r.definition = spec.Group{} // it may hold much
 	close(r.settled)
 	k.mu.Unlock()
+	k.schedules.wake()
 	k.pruneSoon()
 }
 

@@ -48,6 +48,7 @@ func (k *Keeper) load(in loading) error {
 	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
 	k.loads++
 	k.pruneSoon()
+	defer k.schedules.wake()
 	for i := range l.Wanted {
 		w := &l.Wanted[i]
 		k.wanted[w.Group.Name] = *w

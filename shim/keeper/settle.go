@@ -115,7 +115,7 @@ func (s *settling) look(w *store.Wanted, st group.Status, now time.Time) (next t
 		return st.Since.Add(s.d), "", nil
 	case st.Error != "":
 		return next, endsText(st), errors.New(st.Error)
-	case st.State == group.Completed, st.State == group.Stopped:
+	case st.State == group.Completed, st.State == group.Stopped, st.State == group.Scheduled:
 		return now, "", nil
 	}
 	if !s.end.After(now) {

@@ -139,6 +139,7 @@ func (k *Keeper) statusOf(name string) (group.Status, bool) {
 		if st.State == "" && wanted {
 			st = starting(&w, "waits until the daemon has looked at it")
 		}
+		k.addSchedule(&st, &w)
 		return st, true
 	}
 	if k.isRun(name) {

@@ -56,6 +56,7 @@ func (k *Keeper) setStopped(ctx context.Context, group string, stopped bool, pro
 	case stopped && ok && !w.Stopped:
 		return &hint.Error{Err: fmt.Errorf("group %s was started meanwhile", group), Hint: "sallyport stop " + group}
 	}
+	k.followSchedules()
 	return nil
 }
 

@@ -29,6 +29,9 @@ func (k *Keeper) Wait(ctx context.Context, name string) (status uint32, err erro
 	}
 	for {
 		w, st, changed := r.Watch()
+		if w != nil && w.Group.Schedule != nil {
+			return 0, errScheduled(name, "waited for", w.File)
+		}
 		if w != nil {
 			if err := neverCompletes(&w.Group); err != nil {
 				return 0, err

@@ -59,6 +59,8 @@ var (
 	groupError      = ofGroup("error", "Whether the group is not as its file wants it. The status has why.")
 	groupGeneration = ofGroup("generation", "The generation of the group's definition.")
 	groupTimedOut   = ofGroup("timed_out", "Whether the group is a job that was ended because its time was over.")
+	groupNextRun    = ofGroup("schedule_next_timestamp_seconds", "When the next run of the group's schedule begins, since 1970.")
+	groupLastRun    = ofGroup("schedule_last_failed", "Whether the last run of the group's schedule that is over has failed.")
 	groupTrial      = ofGroup("trial", "Whether a new generation still has to become ready in time.")
 	reconciliations = ofGroup("reconciliations_total", "How often the daemon has looked at the group and done what was to do, since it started.")
 	failures        = ofGroup("reconciliation_failures_total", "How often that failed, since the daemon started.")

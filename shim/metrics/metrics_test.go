@@ -73,7 +73,10 @@ func (f *fake) Status(string) ([]group.Status, error) {
 		},
 		Bounds: []host.Bound{{Container: "web", Size: 1 << 20, Used: 1 << 19, Hard: true}, {Volume: "data", Size: 1 << 30, Used: 1 << 10}},
 	}
-	return []group.Status{shop, {Name: "tool", State: group.Stopped, Egress: spec.EgressNone, Generation: 1, TimedOut: true}}, nil
+	return []group.Status{shop, {Name: "tool", State: group.Stopped, Egress: spec.EgressNone, Generation: 1, TimedOut: true}, {
+		Name: "nightly", State: group.Scheduled, Egress: spec.EgressNone, Generation: 2, NextRun: time.Unix(1767225600, 0),
+		LastRun: &group.Run{State: group.RunEnded, ExitStatus: new(uint32), TimedOut: true},
+	}}, nil
 }
 
 func (f *fake) RunCounts() group.RunCounts {

@@ -67,6 +67,12 @@ func addGroup(s *scrape, g group.Status, n group.Counts) {
 	if !g.Since.IsZero() {
 		s.add(gauge(groupStateSince, seconds(g.Since), g.Name))
 	}
+	if !g.NextRun.IsZero() {
+		s.add(gauge(groupNextRun, seconds(g.NextRun), g.Name))
+	}
+	if g.LastRun != nil && g.LastRun.State.Over() {
+		s.add(gauge(groupLastRun, bit(g.LastRun.ExitCode() != 0), g.Name))
+	}
 	s.add(
 		gauge(groupInfo, 1, g.Name, string(g.Egress)), gauge(groupError, bit(g.Error != ""), g.Name),
 		gauge(groupGeneration, float64(g.Generation), g.Name), gauge(groupTrial, bit(!g.TrialEnds.IsZero()), g.Name),

@@ -61,11 +61,14 @@ func Steps(in Input) []Step {
 
 // ToRun returns the definition that is to run. It is nil if nothing of the group is to be there.
 func (in Input) ToRun() *spec.Group {
-	if in.Stopped || in.Ended != nil && !in.keepsEnded() {
+	if in.Stopped || in.scheduled() || in.Ended != nil && !in.keepsEnded() {
 		return nil
 	}
 	return in.Want
 }
+
+// scheduled reports whether the group is a template for runs. Nothing of it is ever there.
+func (in Input) scheduled() bool { return in.Want != nil && in.Want.Schedule != nil }
 
 // keepsEnded reports whether the group stays as it is although its apps have ended.
 func (in Input) keepsEnded() bool {

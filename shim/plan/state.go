@@ -23,7 +23,11 @@ func StateOf(in Input, before group.State) group.State {
 	}
 	if in.ToRun() == nil {
 		down := group.Stopped
-		if !in.Stopped {
+		switch {
+		case in.Stopped:
+		case in.scheduled():
+			down = group.Scheduled
+		default:
 			down = in.Ended.State
 		}
 		if o.Gone() || o.ContainersErr != nil && before == down { // unknown: nothing was made since
@@ -106,7 +110,7 @@ func Problem(in Input) error {
 		return err
 	case in.EndedErr != nil:
 		return in.EndedErr
-	case in.Want == nil, in.Stopped:
+	case in.Want == nil, in.Stopped, in.scheduled():
 		return nil
 	case in.Ended != nil:
 		return in.Ended.Problem(in.Want)

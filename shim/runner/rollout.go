@@ -59,7 +59,7 @@ func (r *Runner) judgeRollout(ctx context.Context, in plan.Input, seq int, state
 // ready reports whether all of the group is as it should be, by the answers of its probes. A caller
 // that has asked for the change waits for that, and for no verdict.
 func ready(in plan.Input, state group.State, err error) bool {
-	return err == nil && (state == group.Completed || state == group.Running && in.Ready())
+	return err == nil && (state == group.Completed || state == group.Scheduled || state == group.Running && in.Ready())
 }
 
 // lateError returns the error for a generation that stays although it is late. revertErr is why it

@@ -124,7 +124,7 @@ func (r *Runner) Built() bool {
 
 // noteBuilt is for an observation after which there is nothing to do.
 func (r *Runner) noteBuilt(in plan.Input, state group.State, seq int) {
-	if plan.Problem(in) != nil || state != group.Running && state != group.Completed {
+	if plan.Problem(in) != nil || state != group.Running && state != group.Completed && state != group.Scheduled {
 		return
 	}
 	r.mu.Lock()

@@ -23,6 +23,8 @@ func (s *Store) restartsPath(group string) string { return s.statePath("lives", 
 
 func (s *Store) runPath(group string) string { return s.statePath("timeouts", group) }
 
+func (s *Store) schedulePath(group string) string { return s.statePath("schedules", group) }
+
 func (s *Store) statePath(folder, name string) string {
 	return filepath.Join(s.layout.StateDir, folder, name+".json")
 }

@@ -231,7 +231,7 @@ type applied struct {
 func (s *Store) Forget(group string) error {
 	delete(s.proved, group)
 	delete(s.stubs, group)
-	err := errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.SetRun(group, nil), s.drop(s.stoppedPath(group), durable))
+	err := errors.Join(s.forgetHistory(group), s.drop(s.endedPath(group), durable), s.SetRestarts(group, nil), s.SetRun(group, nil), s.SetSchedule(group, nil), s.drop(s.stoppedPath(group), durable))
 	if err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func (s *Store) dropUnfinished() (err error) {
 		filepath.Join(filepath.Dir(s.appliedPath("x")), temporary), filepath.Join(filepath.Dir(s.wantedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.historyPath("x")), temporary), filepath.Join(filepath.Dir(s.endedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.restartsPath("x")), temporary), filepath.Join(filepath.Dir(s.stoppedPath("x")), temporary),
-		filepath.Join(filepath.Dir(s.runPath("x")), temporary),
+		filepath.Join(filepath.Dir(s.runPath("x")), temporary), filepath.Join(filepath.Dir(s.schedulePath("x")), temporary),
 		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary),
 	} {
 		err = errors.Join(err, s.dropMatching(pattern, func(string) bool { return false }))
