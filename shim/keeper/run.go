@@ -41,7 +41,6 @@ type run struct {
 	mu      sync.Mutex
 	now     group.Run
 	notRun  bool     // a step that builds its group has failed
-	removed bool     // by an operator: nothing of it is to be known any more
 	lines   []string // of progress, the last ones
 	earlier int      // lines that are not kept any more
 	changed chan struct{}
