@@ -32,33 +32,30 @@ func DialOwned(ctx context.Context, path string, port uint16, owns func(cgroup u
 		return nil, fmt.Errorf("%w: %w", ErrNoSocket, err)
 	}
 	defer ns.Close()
-	var at netip.Addr
+	var at []netip.Addr
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		found, err := diagnose(ns, unix.NLM_F_DUMP, diagRequest{family: family, states: 1 << tcpListen})
+		found, err := diagnose(ns, unix.NLM_F_DUMP, diagRequest{family: family, states: 1 << tcpListen, local: netip.AddrPortFrom(netip.Addr{}, port)})
 		if err != nil {
 			return nil, fmt.Errorf("list who listens: %w", err)
 		}
 		for _, s := range found {
-			if s.local.Port() != port {
-				continue
-			}
 			if !owns(s.cgroup) {
 				return nil, ErrNotOwned
 			}
-			if !at.IsValid() {
-				at = s.local.Addr()
+			if at == nil {
+				at = reached(s.local.Addr())
 			}
 		}
 	}
-	switch {
-	case !at.IsValid():
+	if at == nil {
 		return nil, ErrNoListener
-	case at == netip.IPv4Unspecified():
-		at = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case at == netip.IPv6Unspecified():
-		at = netip.IPv6Loopback()
 	}
-	conn, err := dial(ctx, ns, netip.AddrPortFrom(at.Unmap(), port))
+	var conn net.Conn
+	for _, addr := range at {
+		if conn, err = dial(ctx, ns, netip.AddrPortFrom(addr, port)); !errors.Is(err, unix.ECONNREFUSED) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +64,19 @@ func DialOwned(ctx context.Context, path string, port uint16, owns func(cgroup u
 		return nil, err
 	}
 	return conn, nil
+}
+
+// reached returns the addresses of the namespace at which a listener may be reached. One at all
+// addresses of IPv6 may have those of IPv4 too, and no others where IPv6 is turned off.
+func reached(at netip.Addr) []netip.Addr {
+	v4 := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	switch at {
+	case netip.IPv4Unspecified():
+		return []netip.Addr{v4}
+	case netip.IPv6Unspecified():
+		return []netip.Addr{v4, netip.IPv6Loopback()}
+	}
+	return []netip.Addr{at}
 }
 
 // ownerTime is how long the other end of a connection may take to be there. The kernel makes it
@@ -84,7 +94,7 @@ func checkOwner(ctx context.Context, ns *os.File, conn net.Conn, owns func(cgrou
 	if err != nil {
 		return err
 	}
-	req := diagRequest{family: unix.AF_INET, states: ^uint32(0), local: there, remote: here}
+	req := diagRequest{family: unix.AF_INET, states: ^uint32(0), local: there, remote: here, device: loopback}
 	if there.Addr().Is6() {
 		req.family = unix.AF_INET6
 	}
@@ -124,12 +134,16 @@ const (
 type diagRequest struct {
 	family        uint8
 	states        uint32         // a bit for each
-	local, remote netip.AddrPort // zero for a list
+	local, remote netip.AddrPort // for a list the local port alone
+	device        uint32         // by which the socket gets its packets; zero for a list
 }
+
+// loopback is the number of the loopback device in every namespace.
+const loopback = 1
 
 // A tcpSocket is a socket as the kernel lists it.
 type tcpSocket struct {
-	local, remote netip.AddrPort
+	local, remote netip.AddrPort // an IPv4 address of an IPv6 socket is one of IPv4
 	state         uint8
 	cgroup        uint64 // 0: not known
 }
@@ -154,6 +168,7 @@ func (r diagRequest) message(flags uint16) []byte {
 		copy(p[12:28], r.local.Addr().AsSlice())
 		copy(p[28:44], r.remote.Addr().AsSlice())
 	}
+	binary.NativeEndian.PutUint32(p[44:], r.device)
 	for i := 48; i < 56; i++ {
 		p[i] = 0xff // INET_DIAG_NOCOOKIE
 	}
@@ -180,12 +195,15 @@ func diagnose(ns *os.File, flags uint16, req diagRequest) ([]tcpSocket, error) {
 	var found []tcpSocket
 	buf := make([]byte, 64<<10)
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, from, err := unix.Recvfrom(fd, buf, 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
 			return nil, err
+		}
+		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
+			continue // a process, and not the kernel
 		}
 		for b := buf[:n]; len(b) >= unix.SizeofNlMsghdr; {
 			size := int(binary.NativeEndian.Uint32(b))
@@ -230,8 +248,8 @@ func parseSocket(b []byte) (s tcpSocket, err error) {
 	s.state = b[1]
 	local, _ := netip.AddrFromSlice(b[8 : 8+size])
 	remote, _ := netip.AddrFromSlice(b[24 : 24+size])
-	s.local = netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:]))
-	s.remote = netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:]))
+	s.local = netip.AddrPortFrom(local.Unmap(), binary.BigEndian.Uint16(b[4:]))
+	s.remote = netip.AddrPortFrom(remote.Unmap(), binary.BigEndian.Uint16(b[6:]))
 	for a := b[diagMessageSize:]; len(a) >= unix.SizeofNlAttr; {
 		size := int(binary.NativeEndian.Uint16(a))
 		if size < unix.SizeofNlAttr || size > len(a) {

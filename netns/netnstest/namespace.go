@@ -156,6 +156,7 @@ func Sysctl(t testing.TB, ns *os.File, key, value string) {
 // States of TCP connections in /proc/net/tcp.
 const (
 	LastAck  = "09"
+	SynSent  = "02"
 	TimeWait = "06"
 )
 

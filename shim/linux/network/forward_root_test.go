@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func TestRootForwardsToTheAmbassadorAlone(t *testing.T) {
 			port := uint16(6000 + 10*i)
 			mine := netip.AddrPortFrom(tt.at, port)
 			l := listenShared(t, h.ambassador, mine)
+			defer listenShared(t, h.member, netip.AddrPortFrom(tt.at, port+1)).Close() // no matter
 			conn, err := h.net.DialAmbassador(t.Context(), h.group.Name, port)
 			if err != nil {
 				t.Fatalf("the control, the ambassador's own: %v", err)
@@ -108,4 +110,142 @@ func TestRootForwardWithoutAGroup(t *testing.T) {
 	if _, err := n.DialAmbassador(t.Context(), "never", 80); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ambassador of never") {
 		t.Error(err)
 	}
+}
+
+// A listener may be of IPv6 and have an address of IPv4, as those of Java do, or be bound to the
+// loopback device, which makes the kernel prefer it.
+func TestRootForwardFindsTheOtherEnd(t *testing.T) {
+	h := newHarness(t, nil)
+	mapped := netip.MustParseAddr("::ffff:127.0.0.1")
+	for _, tt := range []struct {
+		name     string
+		at       netip.AddrPort
+		device   string
+		protocol int
+	}{
+		{"an IPv4 address of an IPv6 socket", netip.AddrPortFrom(mapped, 6201), "", unix.IPPROTO_TCP},
+		{"bound to the device", netip.MustParseAddrPort("127.0.0.1:6202"), "lo", unix.IPPROTO_TCP},
+		{"bound to the device, IPv6", netip.MustParseAddrPort("[::]:6203"), "lo", unix.IPPROTO_TCP},
+		{"of MPTCP, as Go's are", netip.MustParseAddrPort("[::]:6204"), "", unix.IPPROTO_MPTCP},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			listen := func(by *netnstest.Helper) *netnstest.Socket {
+				s := must(by.Socket(family(tt.at.Addr()), unix.SOCK_STREAM, tt.protocol))(t)
+				err := s.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+				if tt.device != "" {
+					err = errors.Join(err, s.SetString(unix.SOL_SOCKET, unix.SO_BINDTODEVICE, tt.device))
+				}
+				if err := errors.Join(err, s.Bind(tt.at), s.Listen()); err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
+			l := listen(h.ambassador)
+			conn, err := h.net.DialAmbassador(t.Context(), h.group.Name, tt.at.Port())
+			if err != nil {
+				t.Errorf("the control, the ambassador's own: %v", err)
+			} else {
+				conn.Close()
+			}
+			l.Close()
+			defer listen(h.member).Close()
+			asked := 0
+			_, err = netns.DialOwned(t.Context(), h.net.layout.NetnsPath(h.group.Name), tt.at.Port(), func(uint64) bool {
+				asked++
+				return asked == 1 // the listener passes
+			})
+			if !errors.Is(err, netns.ErrNotOwned) || asked != 2 {
+				t.Errorf("a member's, after %d of 2 questions: %v", asked, err)
+			}
+		})
+	}
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// A group has no IPv6 where the host has none. A listener of both families is reached all the same.
+func TestRootForwardWithoutIPv6(t *testing.T) {
+	h := newHarness(t, nil)
+	netnstest.Sysctl(t, h.ns, "ipv6/conf/all/disable_ipv6", "1")
+	at := netip.AddrPortFrom(netip.IPv6Unspecified(), 6300)
+	l := listenShared(t, h.ambassador, at)
+	conn, err := h.net.DialAmbassador(t.Context(), h.group.Name, at.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	defer listenShared(t, h.member, at).Close()
+	l.Close()
+	if _, err := h.net.DialAmbassador(t.Context(), h.group.Name, at.Port()); !errors.Is(err, netns.ErrNotOwned) {
+		t.Errorf("a member's: %v", err)
+	}
+}
+
+// A member that shares the port without listening can connect to the very socket that is
+// connecting, while the ambassador's queue is full. Both then have a connection that no listener
+// made.
+func TestRootForwardRefusesAMemberThatConnectsBack(t *testing.T) {
+	h := newHarness(t, nil)
+	for _, by := range []struct {
+		name  string
+		who   *netnstest.Helper
+		wrong bool
+	}{{"the control, the ambassador", h.ambassador, false}, {"a member", h.member, true}} {
+		t.Run(by.name, func(t *testing.T) {
+			at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 6400)
+			l := listenShared(t, h.ambassador, at)
+			defer l.Close()
+			back := must(by.who.TCP(at.Addr()))(t)
+			defer back.Close()
+			if err := errors.Join(back.SetInt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), back.Bind(at)); err != nil {
+				t.Fatal(err)
+			}
+			for { // until the queue is full
+				s := must(h.ambassador.TCP(at.Addr()))(t)
+				defer s.Close()
+				if err := s.Connect(at, 100*time.Millisecond); errors.Is(err, unix.ETIMEDOUT) {
+					s.Close()
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := make(chan error, 1)
+			go func() {
+				conn, err := h.net.DialAmbassador(t.Context(), h.group.Name, at.Port())
+				if err == nil {
+					conn.Close()
+				}
+				done <- err
+			}()
+			from := connecting(t, h.ns)
+			if err := back.Connect(from, time.Second); err != nil {
+				t.Fatalf("connect back to %s: %v", from, err)
+			}
+			if err := <-done; by.wrong != errors.Is(err, netns.ErrNotOwned) || !by.wrong && err != nil {
+				t.Errorf("by %s: %v", by.name, err)
+			}
+		})
+	}
+}
+
+// connecting waits for a socket of a namespace that connects, and returns its address on the
+// loopback.
+func connecting(t *testing.T, ns *os.File) (at netip.AddrPort) {
+	t.Helper()
+	netnstest.Eventually(t, "something connects", func() bool {
+		for _, pair := range netnstest.Connections(t, ns, netnstest.SynSent) {
+			local, _, _ := strings.Cut(pair, " ")
+			port, err := strconv.ParseUint(local[len(local)-4:], 16, 16)
+			at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+			return err == nil
+		}
+		return false
+	})
+	return at
 }
