@@ -29,6 +29,10 @@ import (
 // are seldom more than two, on all kernels. From Linux 6.5 MOVE_MOUNT_BENEATH would do without the
 // second.
 
+// maxHeld is how many contents of one file may be mounted besides its first. A program that closes
+// what it has read never comes near it.
+const maxHeld = 32
+
 // A fileSwitch brings other contents to one file of a running container.
 type fileSwitch struct {
 	path  string
@@ -105,50 +109,49 @@ func (s *fileSwitch) prepare(dir string, n int, f spec.File, mount int, mounts [
 	byNumber := map[int]*mountinfo.Info{}
 	for _, m := range mounts {
 		byNumber[m.ID] = m
-		if name, ok := placedName(dir, m.Root); ok {
+		if name, ok := placedName(dir, n, m); ok {
 			inUse[name] = true
 		}
 	}
+	top := byNumber[mount]
 	// Nothing can be mounted over a file whose name was removed (cant_mount in fs/namespace.c).
-	if top := byNumber[mount]; top != nil && strings.HasSuffix(top.Root, "//deleted") {
+	if top != nil && strings.HasSuffix(top.Root, "//deleted") {
 		return fmt.Errorf("file %s: its file on the host was removed from %s", f.Path, dir)
 	}
-	if upper, lower, ok := twoPlaced(dir, byNumber[mount], byNumber); ok {
-		written, err := rewrite(filepath.Join(dir, lower), f.Content)
-		if written || err != nil {
-			s.drop = filepath.Join(dir, upper)
+	// A link in the container may lead to a file of the image, or to another that was placed.
+	upper, ok := placedName(dir, n, top)
+	if !ok {
+		return fmt.Errorf("file %s: its path leads to another file by now", f.Path)
+	}
+	if below := byNumber[top.Parent]; below != nil && below.Mountpoint == top.Mountpoint {
+		if lower, ok := placedName(dir, n, below); ok && lower != upper {
+			written, err := rewrite(filepath.Join(dir, lower), f.Content)
+			if written || err != nil {
+				s.drop = filepath.Join(dir, upper)
+				return err
+			}
+		}
+	}
+	for k := 1; k <= maxHeld; k++ {
+		if name := fmt.Sprintf("%d.%d", n, k); !inUse[name] {
+			var err error
+			s.tree, err = newTree(filepath.Join(dir, name), f)
 			return err
 		}
 	}
-	name := ""
-	for k := 1; name == "" || inUse[name]; k++ {
-		name = fmt.Sprintf("%d.%d", n, k)
-	}
-	var err error
-	s.tree, err = newTree(filepath.Join(dir, name), f)
-	return err
+	return fmt.Errorf("file %s: %d earlier contents of it are still open", f.Path, maxHeld)
 }
 
-// twoPlaced returns the names of the file that a mount shows and of the one that it hides. It
-// reports false if one of them is none of ours.
-func twoPlaced(dir string, top *mountinfo.Info, byNumber map[int]*mountinfo.Info) (upper, lower string, ok bool) {
-	if top == nil {
-		return "", "", false
+// placedName returns the name of the file of the host that a mount shows, if it is one of file n in
+// the folder of a container's files.
+func placedName(dir string, n int, m *mountinfo.Info) (string, bool) {
+	if m == nil {
+		return "", false
 	}
-	below := byNumber[top.Parent]
-	if below == nil || below.Mountpoint != top.Mountpoint {
-		return "", "", false
-	}
-	upper, ours := placedName(dir, top.Root)
-	lower, ok = placedName(dir, below.Root)
-	return upper, lower, ok && ours && upper != lower
-}
-
-// placedName returns the name of the file that a mount shows, if it is one in the folder of a
-// container's files. root is that of the mount, in its file system.
-func placedName(dir, root string) (string, bool) {
 	own := "/" + path.Base(path.Dir(dir)) + "/" + path.Base(dir)
-	return path.Base(root), strings.HasSuffix(path.Dir(root), own)
+	name := path.Base(m.Root)
+	number, _, _ := strings.Cut(name, ".")
+	return name, number == strconv.Itoa(n) && strings.HasSuffix(path.Dir(m.Root), own)
 }
 
 // rewrite writes a file that no path of the container leads to. It reports false if a program has

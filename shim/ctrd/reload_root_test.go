@@ -260,6 +260,9 @@ func TestRootReloadOfWhatWasMoved(t *testing.T) {
 			"a descriptor":      "/proc/1/cwd/etc/passwd",
 			"a file of a host":  secret,
 			"a way to the host": "../../../../../../.." + secret,
+			"another file":      "/etc/was/fixed",
+			"a generated file":  "/etc/hosts",
+			"an image's file":   "/bin/busybox",
 		} {
 			line := "rm -rf /etc/app; [ -e /etc/was ] || mv /etc/app /etc/was; mkdir -p /etc/app; "
 			if link != "" {
@@ -288,6 +291,59 @@ func TestRootReloadOfWhatWasMoved(t *testing.T) {
 		var st unix.Stat_t
 		if err := unix.Stat("/proc/"+pid, &st); err != nil {
 			t.Error("it has ended: ", err)
+		}
+	})
+}
+
+// However often it is reloaded, a file has two mounts at most. A program that keeps all contents
+// open has a bound, below which it comes again once it lets go of them.
+func TestRootReloadIsBounded(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		web := reloadable("web", rereads, "0")
+		keeps := reloadable("keeps", `trap 'sleep 1000 < /etc/app/conf & echo hup' HUP; echo start; while :; do sleep 1000 & wait; done`, "0")
+		r := newHarness(t, c, busyboxArchive(t), web, keeps)
+		r.run()
+		r.says("web", "start: 0")
+		r.says("keeps", "start\n")
+		files := func(name string) int {
+			entries, err := os.ReadDir(c.cfg.Layout.FilesPath("g", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(entries)
+		}
+		before := files("web")
+		for i := range 40 {
+			if err := c.Reload(t.Context(), "g", withConf(web, strconv.Itoa(i+1))); err != nil {
+				t.Fatal(err)
+			}
+			if n, f := r.mountsAt("web", "/etc/app/conf"), files("web"); n > 2 || f > before+1 {
+				t.Fatalf("%d mounts and %d files after reload %d, had %d files", n, f, i+1, before)
+			}
+		}
+
+		var err error
+		n := 0
+		for ; err == nil && n < 2*maxHeld; n++ {
+			if err = c.Reload(t.Context(), "g", withConf(keeps, strconv.Itoa(n+1))); err == nil {
+				r.eventually("it holds the file", func() bool { return strings.Count(r.output("keeps"), "hup\n") == n+1 })
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), "still open") || hint.Of(err) == "" || n < maxHeld {
+			t.Fatalf("reload %d: %v (hint %q)", n, err, hint.Of(err))
+		}
+		most := r.mountsAt("keeps", "/etc/app/conf")
+		if most > maxHeld+1 {
+			t.Errorf("%d mounts", most)
+		}
+		if out, status := r.exec("keeps", "killall sleep"); status != 0 {
+			t.Fatal(out)
+		}
+		r.eventually("a file that nothing holds is taken again", func() bool {
+			return c.Reload(t.Context(), "g", withConf(keeps, "free")) == nil
+		})
+		if now := r.mountsAt("keeps", "/etc/app/conf"); now != most-1 {
+			t.Errorf("%d mounts, had %d", now, most)
 		}
 	})
 }
