@@ -186,12 +186,12 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 		Stdin:       stdin,
 		Stdout:      stdout,
 		Stderr:      stderr,
-	})
+	}, secretPrograms(req.Group, req.Container))
 }
 
 // createTask asks containerd for the task. A shim ends with its last task, and may have been ending
 // when this task came to it. So a failure is tried again, unless an operator can mend it.
-func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest) error {
+func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest, secrets []string) error {
 	if err := c.endHungShim(ctx, shimGroup); err != nil {
 		return fmt.Errorf("create %s: %w", req.ContainerID, err)
 	}
@@ -203,7 +203,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 		if err == nil {
 			return nil
 		}
-		err = runtimeProblem("create", req.ContainerID, err)
+		err = runtimeProblem("create", req.ContainerID, err, secrets...)
 		if _, mendable := errors.AsType[*hint.Error](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}

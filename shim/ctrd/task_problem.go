@@ -3,10 +3,13 @@ package ctrd
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // runtimeHints are the hints for what an OCI runtime reports of a container it can't make. A
@@ -38,9 +41,17 @@ var runtimeHints = []struct {
 
 const tooManyProcesses = "most likely the group, or the container, may have no more processes: raise pids in its resources, or end some"
 
-// runtimeProblem words the error of a runtime for its operator.
-func runtimeProblem(act, id string, err error) error {
-	worded := &runtimeError{words: act + " " + id + ": " + hint.Excerpt(withoutLayers(err.Error()), hint.Long), cause: err}
+// hidden stands in the place of a sensitive value, as in what differs.
+const hidden = "(sensitive)"
+
+// runtimeProblem words the error of a runtime for its operator, without the given secrets.
+func runtimeProblem(act, id string, err error, secrets ...string) error {
+	text := withoutLayers(err.Error())
+	for _, s := range secrets {
+		quoted := strconv.Quote(s) // as a runtime quotes
+		text = strings.NewReplacer(quoted, hidden, quoted[1:len(quoted)-1], hidden, s, hidden).Replace(text)
+	}
+	worded := &runtimeError{words: act + " " + id + ": " + hint.Excerpt(text, hint.Long), cause: err}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return worded
 	}
@@ -72,6 +83,17 @@ func withoutLayers(s string) string {
 		s = strings.TrimPrefix(s, layer)
 	}
 	return strings.TrimSuffix(s, ": unknown")
+}
+
+// secretPrograms returns what a runtime may quote of a container as its program, if that comes from
+// a sensitive variable.
+func secretPrograms(g *spec.Group, c spec.Container) (secrets []string) {
+	for name, words := range map[string][]string{"command": c.Command, "args": c.Args} {
+		if len(words) > 0 && words[0] != "" && slices.Contains(g.Sensitive, c.Name+"."+name) {
+			secrets = append(secrets, words[0])
+		}
+	}
+	return secrets
 }
 
 func containsAll(s string, parts []string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 func TestRuntimeProblem(t *testing.T) {
@@ -70,6 +71,14 @@ func TestRuntimeProblem(t *testing.T) {
 		}
 		if kind == nil && !strings.Contains(hint.Of(err), "raise pids") {
 			t.Errorf("%s: hint %q", text, hint.Of(err))
+		}
+	}
+	g := &spec.Group{Sensitive: []string{"web.args", "web.command"}}
+	for _, c := range []spec.Container{{Name: "web", Command: []string{`s3"cret`, "x"}}, {Name: "web", Args: []string{`s3"cret`}}, {Name: "other", Command: []string{`s3"cret`}}} {
+		text := runtimeProblem("create", "g.web", errors.New(created+`exec: "s3\"cret": stat s3"cret: no such file or directory`), secretPrograms(g, c)...).Error()
+		want := "create g.web: exec: (sensitive): stat (sensitive): no such file or directory"
+		if (text == want) == (c.Name == "other") { // the control
+			t.Errorf("%s: %s", c.Name, text)
 		}
 	}
 	if err := runtimeProblem("start", "g.web", errdefs.ErrNotFound); !errdefs.IsNotFound(err) {
