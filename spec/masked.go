@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -160,7 +161,7 @@ func Masked(src []byte, parts map[string]bool, mask string) (masked []byte, ok b
 		}
 	}
 	f.parts(func(part, whole string, expr hclsyntax.Expression) {
-		if parts[part] || parts[whole] {
+		if parts[part] || parts[whole] || part == whole && hasElement(parts, part) {
 			f.reach(expr, seen, hide)
 		}
 	})
@@ -182,6 +183,16 @@ func Masked(src []byte, parts map[string]bool, mask string) (masked []byte, ok b
 	}
 	out.Write(src[at:])
 	return out.Bytes(), true
+}
+
+// hasElement reports whether a part of the parts is an element of the given one.
+func hasElement(parts map[string]bool, whole string) bool {
+	for part := range parts {
+		if strings.HasPrefix(part, whole+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // hasLiteral reports whether a value is written out in an expression.

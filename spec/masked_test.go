@@ -50,6 +50,7 @@ func TestMasked(t *testing.T) {
 		{"references alone", []string{"g.web.env.LOOSE"}, replaced(tellsAll, `variable "token" { default = "s3cret" }`, `variable "token" { default = HIDDEN }`)},
 		{"a list", []string{"g.web.args"}, replaced(tellsAll, `["--x", "s3cret"]`, `HIDDEN`)},
 		{"a file", []string{"g.web.file./etc/t"}, replaced(tellsAll, "<<-EOT\n        token s3cret\n      EOT", `HIDDEN`)},
+		{"an element of what the other text has whole", []string{"g.web.args.X"}, replaced(tellsAll, `["--x", "s3cret"]`, `HIDDEN`)},
 		{"a whole map, of which the other text has elements", []string{"g.other.env"}, replaced(tellsAll, `"plain"`, `HIDDEN`)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

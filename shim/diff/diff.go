@@ -248,16 +248,13 @@ func WithoutValues(changes []Change) []Change {
 	return plain
 }
 
-// Hide returns the changes without the values that are sensitive in one of the definitions. They
-// may have been recorded before they were.
-func Hide(changes []Change, groups ...*spec.Group) []Change {
+// Hide returns the changes without the values that are sensitive in one of the definitions, or of
+// variables that are sensitive by [spec.SensitiveParts]. They may have been recorded before they
+// were.
+func Hide(changes []Change, parts map[string]bool, groups ...*spec.Group) []Change {
 	h, plain := hidingOf(groups...), slices.Clone(changes)
 	for i, c := range plain {
-		secret := h.hides(c.Container, c.Attribute)
-		for _, g := range groups {
-			secret = secret || slices.ContainsFunc(g.Variables, func(v spec.Variable) bool { return v.Sensitive && v.Name == c.Variable })
-		}
-		if secret {
+		if h.hides(c.Container, c.Attribute) || c.Variable != "" && parts["var."+c.Variable] {
 			plain[i].Sensitive, plain[i].Lines = true, 0
 			plain[i].Before, plain[i].Now = hiddenIf(c.Kind != Added), hiddenIf(c.Kind != Removed)
 		}

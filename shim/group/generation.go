@@ -70,11 +70,12 @@ func (b Bundle) ValuesOf(g *spec.Group) []Value {
 	return values
 }
 
-// HideValues returns the values without those of variables that are sensitive in the group.
-func HideValues(values []Value, g *spec.Group) []Value {
+// HideValues returns the values without those of variables that are sensitive by
+// [spec.SensitiveParts].
+func HideValues(values []Value, parts map[string]bool) []Value {
 	plain := slices.Clone(values)
 	for i, v := range plain {
-		if slices.ContainsFunc(g.Variables, func(now spec.Variable) bool { return now.Sensitive && now.Name == v.Name }) {
+		if parts["var."+v.Name] {
 			plain[i] = Value{spec.Variable{Name: v.Name, Sensitive: true}, v.From}
 		}
 	}

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,12 @@ func (k *Keeper) Compare(ctx context.Context, name string, before, now int) (gro
 	if err != nil {
 		return group.Comparison{}, err
 	}
-	c := group.Comparison{Group: name, Before: p.before, Now: p.now, Images: p.moved, Texts: p.textDiffs()}
+	parts := spec.SensitiveParts(p.was.Bundle.HCL)
+	maps.Copy(parts, spec.SensitiveParts(p.is.Bundle.HCL))
+	maps.Copy(parts, p.sensitive)
+	c := group.Comparison{Group: name, Before: p.before, Now: p.now, Images: p.moved, Texts: p.textDiffs(parts)}
 	changes := diff.Groups(&p.was.Group, &p.is.Group)
-	c.Differs = append([]diff.Change{}, diff.Hide(changes, &p.was.Group, &p.is.Group, p.wanted)...)
+	c.Differs = append([]diff.Change{}, diff.Hide(changes, parts, &p.was.Group, &p.is.Group, p.wanted)...)
 	return c, nil
 }
 
@@ -34,8 +38,8 @@ type pair struct {
 	before, now int
 	was, is     group.Definition
 	moved       []group.MovedImage
-	wanted      *spec.Group // and its file, which may have more that is sensitive
-	installed   []byte
+	wanted      *spec.Group     // it may have more that is sensitive
+	sensitive   map[string]bool // by its file
 }
 
 func (k *Keeper) pair(ctx context.Context, name string, before, now int) (p pair, err error) {
@@ -71,8 +75,7 @@ func (k *Keeper) pair(ctx context.Context, name string, before, now int) (p pair
 		return p, err
 	}
 	wanted := k.wantedNow(name)
-	installed, _ := k.config.Store.Installed(wanted.File)
-	p.before, p.now, p.wanted, p.installed = before, now, &wanted.Group, installed.HCL
+	p.before, p.now, p.wanted, p.sensitive = before, now, &wanted.Group, k.sensitiveNow(name)
 	p.moved = imagesOf(all, now).Moved(imagesOf(all, before))
 	return p, nil
 }
@@ -96,11 +99,8 @@ func imagesOf(all []group.Generation, number int) group.ImageDigests {
 const maxTextDiff = 256 << 10
 
 // textDiffs returns what differs in the group files of the generations and in the files that they
-// name.
-func (p pair) textDiffs() (texts []group.TextDiff) {
-	parts := spec.SensitiveParts(p.was.Bundle.HCL)
-	maps.Copy(parts, spec.SensitiveParts(p.is.Bundle.HCL))
-	maps.Copy(parts, spec.SensitiveParts(p.installed))
+// name. parts is what is sensitive in them.
+func (p pair) textDiffs(parts map[string]bool) (texts []group.TextDiff) {
 	was, wasRead := spec.Masked(p.was.Bundle.HCL, parts, diff.Hidden)
 	is, isRead := spec.Masked(p.is.Bundle.HCL, parts, diff.Hidden)
 	switch file := p.is.Bundle.Name; {
@@ -117,10 +117,29 @@ func (p pair) textDiffs() (texts []group.TextDiff) {
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		if was, is := p.was.Bundle.Files[path], p.is.Bundle.Files[path]; string(was) != string(is) {
+			if p.secretFile(was, parts) || p.secretFile(is, parts) {
+				texts = append(texts, group.TextDiff{Name: path, Why: "it is sensitive in one of the generations"})
+				continue
+			}
 			texts = append(texts, p.textDiff(path, was, is))
 		}
 	}
 	return texts
+}
+
+// secretFile reports whether a container has the text as a file, whose content comes from a
+// sensitive variable in the other generation, or now.
+func (p pair) secretFile(text []byte, parts map[string]bool) bool {
+	for _, g := range []*spec.Group{&p.was.Group, &p.is.Group} {
+		for _, c := range g.Containers {
+			for _, f := range c.Files {
+				if parts[g.Name+"."+c.Name+".file."+f.Path] && bytes.Equal(f.Content, text) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func (p pair) textDiff(name string, was, is []byte) group.TextDiff {

@@ -374,3 +374,39 @@ func TestDefinitionHidesSensitiveValues(t *testing.T) {
 		}
 	})
 }
+
+// A secret that was in a file of its own, or in a map as a whole, before it became a variable.
+func TestWhatWasNoVariableIsHidden(t *testing.T) {
+	before := edited(secretFile, `env   = { TOKEN = "t-${var.token}", LEVEL = "info" }`, `env   = merge({ TOKEN = "s3cret-literal" }, { LEVEL = "info" })`)
+	after := edited(secretFile, `source = "key"`, `content = var.token`)
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.applyWith(before, "s3cret-file", nil)
+		h.applyWith(after, "none", map[string]string{"token": "s3cret-2"})
+		c, err := h.keeper.Compare(context.Background(), "vault", 1, 2)
+		text, _ := json.Marshal(c)
+		if err != nil || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), "it is sensitive in one of the generations") {
+			t.Errorf("%v\n%s", err, text)
+		}
+	})
+}
+
+// A variable that became sensitive, and that the group does not refer to any more.
+func TestWhatIsUsedNoMoreIsHidden(t *testing.T) {
+	plain := edited(secretFile, "  sensitive = true\n", "")
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.applyWith(plain, "k", map[string]string{"token": "s3cret-1"})
+		h.applyWith(plain, "k", map[string]string{"token": "s3cret-2"})
+		h.applyWith(edited(secretFile, `TOKEN = "t-${var.token}", `, ""), "k", nil)
+		for _, line := range h.recorded() {
+			for _, part := range strings.Split(line, "; ") {
+				if strings.Contains(part, "s3cret") && !strings.Contains(part, "env.TOKEN") { // the text of now does not have where it went
+					t.Error(line)
+				}
+			}
+		}
+		d, err := h.keeper.Definition(context.Background(), "vault", 1)
+		if err != nil || d.Bundle.Vars["token"] != diff.Hidden {
+			t.Errorf("%v, %v", d.Bundle.Vars, err)
+		}
+	})
+}

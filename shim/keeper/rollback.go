@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,12 +32,19 @@ func (k *Keeper) History(ctx context.Context, name string) ([]group.Generation, 
 		return nil, err
 	}
 	all, err := k.config.Store.History(name)
-	w := k.wantedNow(name)
+	w, parts := k.wantedNow(name), k.sensitiveNow(name)
 	for i := range all { // what is recorded may have become sensitive since
-		all[i].Differs = diff.Hide(all[i].Differs, &w.Group)
-		all[i].Values = group.HideValues(all[i].Values, &w.Group)
+		all[i].Differs = diff.Hide(all[i].Differs, parts, &w.Group)
+		all[i].Values = group.HideValues(all[i].Values, parts)
 	}
 	return all, err
+}
+
+// sensitiveNow returns what is sensitive in the file that a group is in now, by
+// [spec.SensitiveParts].
+func (k *Keeper) sensitiveNow(name string) map[string]bool {
+	installed, _ := k.config.Store.Installed(k.wantedNow(name).File)
+	return spec.SensitiveParts(installed.HCL)
 }
 
 // Definition returns what a generation of a group was made from, without the values of its
@@ -56,6 +64,7 @@ func (k *Keeper) Definition(ctx context.Context, name string, number int) (group
 	}
 	d, err := k.definition(name, number)
 	sensitive := spec.SensitiveParts(d.Bundle.HCL)
+	maps.Copy(sensitive, k.sensitiveNow(name))
 	for v := range d.Bundle.Vars { // d is a value of its own
 		if sensitive["var."+v] {
 			d.Bundle.Vars[v] = diff.Hidden
