@@ -71,7 +71,7 @@ func writeHistory(w io.Writer, all []group.Generation, now time.Time, values boo
 		if g.Kept {
 			kept = "yes"
 		}
-		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, spec.ShortDigest(g.Digest), g.File)
+		r := t.add(strconv.Itoa(g.Number), age(now, g.At), string(g.By), string(g.Outcome), kept, orDash(spec.ShortDigest(g.Digest)), g.File)
 		if g.Why != "" {
 			r.notes = []string{g.Why}
 		}

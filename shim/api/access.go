@@ -211,10 +211,12 @@ func (s *Server) only(needed rights, h http.Handler) http.Handler {
 	})
 }
 
-// forReaders takes out what a container printed, which may hold secrets.
+// forReaders takes out what a container printed, which may hold secrets, and the digest: with the
+// rest of a definition at hand, a short secret could be tried out against it.
 func forReaders(all []group.Status) []group.Status {
 	all = slices.Clone(all)
 	for i := range all {
+		all[i].Digest = ""
 		all[i].Containers = slices.Clone(all[i].Containers)
 		for j := range all[i].Containers {
 			all[i].Containers[j].LastOutput = nil

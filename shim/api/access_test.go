@@ -31,7 +31,7 @@ var forAllReaders = []string{
 type chattyKeeper struct{ *fakeKeeper }
 
 func (k chattyKeeper) Status(string) ([]group.Status, error) {
-	return []group.Status{{Name: "checkout", Containers: []group.ContainerStatus{{Name: "web", LastOutput: []string{"password: xyzzy"}}}}}, nil
+	return []group.Status{{Name: "checkout", Digest: "sha256 of xyzzy", Containers: []group.ContainerStatus{{Name: "web", LastOutput: []string{"password: xyzzy"}}}}}, nil
 }
 
 func TestRights(t *testing.T) {

@@ -26,10 +26,12 @@ func (s *Server) history(r *http.Request) (any, error) {
 	return generationsBody{append([]group.Generation{}, all...)}, about(err, groupName, "")
 }
 
-// generationsForReaders returns the generations without the values of their group files.
+// generationsForReaders returns the generations without the values of their group files, and without
+// the digests of those, as forReaders.
 func generationsForReaders(all []group.Generation) []group.Generation {
 	plain := slices.Clone(all)
 	for i := range plain {
+		plain[i].Digest, plain[i].Text, plain[i].Change = "", "", ""
 		plain[i].Differs = diff.WithoutValues(plain[i].Differs)
 		plain[i].Values = slices.Clone(plain[i].Values)
 		for j, v := range plain[i].Values {

@@ -28,6 +28,7 @@ var checkout = []group.Status{{Name: "checkout", State: group.Running, Container
 // generations is the history that the fakeKeeper returns.
 var generations = []group.Generation{{
 	Number: 2, By: group.ByApply, Outcome: group.OnTrial, Kept: true,
+	Digest: "sha256 of xyzzy", Text: "sha256 of xyzzy", Change: "sha256 of xyzzy",
 	Differs: comparison.Differs,
 	Values:  []group.Value{{Variable: spec.Variable{Name: "tag", Value: json.RawMessage(`"xyzzy"`)}, From: group.FromFlag}},
 }, {Number: 1, By: group.ByFile, Outcome: group.Proved}}
