@@ -26,8 +26,8 @@ func (s *Server) history(r *http.Request) (any, error) {
 	return generationsBody{append([]group.Generation{}, all...)}, about(err, groupName, "")
 }
 
-// generationsForReaders returns the generations without the values of their group files, and without
-// the digests of those, as forReaders.
+// generationsForReaders returns the generations without the values of their group files, and
+// without the digests of those, as forReaders.
 func generationsForReaders(all []group.Generation) []group.Generation {
 	plain := slices.Clone(all)
 	for i := range plain {

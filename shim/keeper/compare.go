@@ -99,7 +99,7 @@ func imagesOf(all []group.Generation, number int) group.ImageDigests {
 const maxTextDiff = 256 << 10
 
 // textDiffs returns what differs in the group files of the generations and in the files that they
-// name. parts is what is sensitive in them.
+// name. parts are the sensitive parts of them.
 func (p pair) textDiffs(parts map[string]bool) (texts []group.TextDiff) {
 	was, wasRead := spec.Masked(p.was.Bundle.HCL, parts, diff.Hidden)
 	is, isRead := spec.Masked(p.is.Bundle.HCL, parts, diff.Hidden)
