@@ -35,6 +35,13 @@ type fakeTerminal struct {
 
 var sequence = regexp.MustCompile(`^\x1b\[(\d*)([AJ])`)
 
+// drawings returns how often it was drawn on.
+func (f *fakeTerminal) drawings() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.draws)
+}
+
 func (f *fakeTerminal) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,18 +210,18 @@ func TestProgressDrawsSeldom(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if n := len(term.draws); n < 35 || n > 41 {
+		if n := term.drawings(); n < 35 || n > 41 {
 			t.Errorf("%d drawings in 10s", n)
 		}
-		before := len(term.draws)
+		before := term.drawings()
 		time.Sleep(time.Minute)
-		if n := len(term.draws) - before; n < 55 || n > 62 {
+		if n := term.drawings() - before; n < 55 || n > 62 {
 			t.Errorf("%d drawings in a minute in which nothing comes", n)
 		}
 		p.end()
-		before = len(term.draws)
+		before = term.drawings()
 		time.Sleep(time.Minute)
-		if len(term.draws) != before {
+		if term.drawings() != before {
 			t.Error("it draws after its end")
 		}
 	})
@@ -229,8 +236,8 @@ func TestProgressOfAShortWait(t *testing.T) {
 		p.line("shop: start web (app)")
 		p.line("shop: running")
 		p.end()
-		if len(term.draws) != 1 || term.text() != "sallyport: shop: start web (app)\n" {
-			t.Errorf("%d drawings: %q", len(term.draws), term.text())
+		if term.drawings() != 1 || term.text() != "sallyport: shop: start web (app)\n" {
+			t.Errorf("%d drawings: %q", term.drawings(), term.text())
 		}
 	})
 }

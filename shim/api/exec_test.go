@@ -89,9 +89,7 @@ func TestExecAs(t *testing.T) {
 	if _, err := d.Exec(t.Context(), req); !errors.Is(err, host.ErrTimedOut) {
 		t.Errorf("%v, want %v", err, host.ErrTimedOut)
 	}
-	if !strings.Contains(d.log.String(), "exec") {
-		t.Error("it was not logged")
-	}
+	until(t, "it is logged", func() bool { return strings.Contains(d.log.String(), "exec") })
 }
 
 func TestExecErrors(t *testing.T) {

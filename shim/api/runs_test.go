@@ -274,9 +274,12 @@ func TestRunToItsEnd(t *testing.T) {
 	var w watched
 	signals := make(chan syscall.Signal, 1)
 	done := goRun(d, group.RunRequest{ID: "report-1"}, RunStreams{Stdout: &w, Told: w.told, Signals: signals})
-	until(t, "it joins", func() bool { return f.get(func() int { return f.joined }) == 1 })
+	told := func(n int) func() bool {
+		return func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.notices) == n }
+	}
+	until(t, "its first place is told", told(1))
 	f.change(func() { f.run.Place = 1 })
-	until(t, "its place is told", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.notices) == 2 })
+	until(t, "its next place is told", told(2))
 	f.change(func() { f.lines = []string{"create work (app)"} })
 	f.start()
 	signals <- syscall.SIGTERM
