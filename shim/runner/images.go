@@ -108,12 +108,38 @@ func (r *Runner) retainedImage(d desired) func(context.Context, string) (host.Im
 	}
 }
 
+// retainRecorded retains the images that an apply has resolved and recorded for the wanted
+// generation. Without it nothing keeps those of a group that is stopped, or that can't be built for
+// now: there are no containers of them yet.
+func (r *Runner) retainRecorded(ctx context.Context, d desired, seq int) {
+	if _, now := r.desiredNow(); now != seq || r.machine.images == nil || r.retained == d.generation() {
+		return
+	}
+	defer r.progress.leave()()
+	for ref, digest := range d.digests() {
+		if d.images[ref].Digest != digest {
+			continue
+		}
+		if err := r.retain(ctx, d.generation(), host.Image{Ref: ref, Digest: digest}); err != nil {
+			r.warnRetain(ctx, err)
+			return
+		}
+	}
+}
+
+func (r *Runner) warnRetain(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		r.log.Warn("its images are not retained for now: "+err.Error(), "group", r.group)
+	}
+}
+
 // retainImages retains the images of the group's containers, once for each generation. It also
 // releases the generations that can no longer be rolled back to. Images of new containers are
 // retained before the containers are created. So this is about the containers that a new generation
-// took over as they were.
+// took over as they were, and about those that are not created yet.
 func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 	d, now := r.desiredNow()
+	r.retainRecorded(ctx, d, seq)
 	if now != seq || r.machine.images == nil || in.ToRun() == nil || in.Observed.ContainersErr != nil || r.retained == d.generation() {
 		return
 	}
@@ -122,9 +148,7 @@ func (r *Runner) retainImages(ctx context.Context, in plan.Input, seq int) {
 		err = r.releaseOld(ctx, d.generation())
 	}
 	if err != nil {
-		if ctx.Err() == nil {
-			r.log.Warn("its images are not retained for now: "+err.Error(), "group", r.group)
-		}
+		r.warnRetain(ctx, err)
 		return
 	}
 	r.retained = d.generation()

@@ -256,6 +256,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 	r.counts.failures.Add(1)
 	r.ignoreHost, r.lastError = true, err
 	r.recordRepairs(err)
+	defer r.retainRecorded(ctx, d, seq) // the callers need not wait for it
 	if s.Kind == plan.Create {
 		r.forgetImages()
 	}
