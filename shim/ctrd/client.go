@@ -53,6 +53,7 @@ type Client struct {
 	starts  shimStarts
 	execs   execIDs
 	turns   execTurns
+	limits  startLimits
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
 	leftoverAfter, shimAnswers, execStarts time.Duration

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/linux/inside"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -28,9 +29,16 @@ import (
 // process may hold the output open.
 const drainTimeout = 2 * time.Second
 
-// execStarts is how long a process may take to start, once it is its turn. Only a shim that hangs
-// takes that long. Each Client has a value of its own, which tests shorten.
-const execStarts = time.Minute
+const (
+	// execStarts is how long a process may take to start, once it is its turn. Only a shim or a
+	// runtime that hangs takes that long. Each Client has a value of its own, which tests shorten.
+	execStarts = time.Minute
+	// execStartsInStop is how long it may take while the group's shim is to stop a container. Older
+	// shims do nothing else meanwhile.
+	execStartsInStop = 2 * time.Second
+	// startEnds is how long a start that is ended may take to report it.
+	startEnds = 8 * time.Second
+)
 
 var _ host.Execer = (*Client)(nil)
 
@@ -89,7 +97,7 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	ended := false
 	defer func() { c.removeExec(ctx, folder, p, ended) }()
 	phase = "while containerd started the process"
-	if err := c.startExec(ctx, folder); err != nil {
+	if err := c.startExec(ctx, c.shimGroup(req.Group), folder); err != nil {
 		p.IO().Cancel()
 		return 0, runtimeProblem("exec in", id, err)
 	}
@@ -141,8 +149,16 @@ type target struct {
 // program, or fewer if it is another user's.
 func (t target) process(req host.ExecRequest) (*specs.Process, error) {
 	in := oci.ExecInput{Args: req.Args, TTY: req.TTY, Env: req.Env, WorkDir: req.WorkDir}
+	root, err := inside.OpenRoot(t.pid, t.spec.Linux.CgroupsPath)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := checkUserFiles(root); err != nil {
+		return nil, err
+	}
 	if req.User != "" {
-		u, err := t.user(req.User)
+		u, err := runningUser(root, req.User)
 		if err != nil {
 			return nil, err
 		}
@@ -217,14 +233,22 @@ func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd
 	return p, err
 }
 
-// startExec goes on when ctx has ended. Cut off now, it would leave a process that neither
-// containerd nor its shim knows of. If the answer is late or lost, the process may run all the
-// same: then that is a success. It doesn't call [containerd.Process.Start], which closes the
-// streams of such a process.
-func (c *Client) startExec(ctx context.Context, f execFolder) error {
-	limited, cancel := c.ctx(context.WithoutCancel(ctx), c.execStarts)
+// startExec starts a process. A start that takes too long is ended by its runtime's end, also when
+// ctx ends. If the call were cut off, it would leave a process that neither containerd nor its shim
+// knows of. If the answer is late or lost, the process may run all the same: then that is a
+// success. It doesn't call [containerd.Process.Start], which closes the streams of such a process.
+func (c *Client) startExec(ctx context.Context, shimGroup string, f execFolder) error {
+	begin, done := c.limits.limit(ctx, shimGroup, c.execStarts)
+	defer done()
+	limited, cancel := c.ctx(context.WithoutCancel(ctx), c.execStarts+startEnds)
 	defer cancel()
+	ended := make(chan bool, 1)
+	notNeeded := context.AfterFunc(begin, func() { ended <- c.endStart(limited, f) })
 	_, err := c.client.TaskService().Start(limited, &tasks.StartRequest{ContainerID: f.container, ExecID: f.exec})
+	cancel() // with the answer there is nothing to end any more
+	if !notNeeded() && <-ended {
+		return context.Cause(begin) // to the shim this can look like a program that was killed
+	}
 	if err = errgrpc.ToNative(err); err == nil || !host.Passing(err) {
 		return err
 	}

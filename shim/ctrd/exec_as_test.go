@@ -85,8 +85,8 @@ func TestRootExecAsUserOfABadFile(t *testing.T) {
 	archive := busyboxArchive(t)
 	const out = "../../../../../../../../.."
 	cases := []struct{ name, make, want string }{
-		{"pipe", "busybox mkfifo /etc/passwd", "etc/passwd is not a regular file"},
-		{"large", "dd if=/dev/zero of=/etc/passwd bs=1024 count=1025", "has more than 1048576 bytes"},
+		{"pipe", "busybox mkfifo /etc/passwd", "the container's /etc/passwd: not a regular file"},
+		{"large", "dd if=/dev/zero of=/etc/passwd bs=1024 count=1025", "the container's /etc/passwd: more than 1048576 bytes"},
 		{"link", "busybox ln -s " + out + "/etc/shadow /etc/passwd; echo inside:x:5:5::/:/ >/etc/shadow", `user "root2"`},
 		{"self", "busybox ln -s /proc/1/root/etc/passwd /etc/passwd", "etc/passwd"},
 	}

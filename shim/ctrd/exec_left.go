@@ -48,6 +48,7 @@ func (c *Client) EndLeftExecs(ctx context.Context) {
 			}()
 			ctx, cancel := c.ctx(ctx, cleanupTimeout)
 			defer cancel()
+			c.endStart(ctx, folder) // its container may hold it up
 			if err := c.endExec(ctx, folder); err != nil && !errdefs.IsCanceled(err) {
 				c.log.Warn("an exec'd process of an earlier daemon may still run", "container", folder.container, "exec", folder.exec, "error", err)
 			}

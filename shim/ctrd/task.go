@@ -53,6 +53,7 @@ func (c *Client) Stop(ctx context.Context, group, container string, stop spec.St
 	defer c.explain(ctx, group, &err)
 	ctx, cancel := c.ctx(ctx, stop.Timeout+killTimeout+callTimeout)
 	defer cancel()
+	defer c.limits.lower(c.shimGroup(group))()
 	id := spec.ID(group, container)
 	p, err := c.process(ctx, id)
 	if err != nil {

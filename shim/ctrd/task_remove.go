@@ -33,6 +33,7 @@ func (c *Client) Remove(ctx context.Context, group, container string) (err error
 	defer c.explain(ctx, group, &err)
 	ctx, cancel := c.ctx(ctx, removeTimeout)
 	defer cancel()
+	defer c.limits.lower(c.shimGroup(group))()
 	id := spec.ID(group, container)
 	if err := c.remove(ctx, group, container); err != nil {
 		return runtimeProblem("remove", id, err)

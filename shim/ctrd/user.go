@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/linux/inside"
 )
 
@@ -59,22 +60,48 @@ func imageUser(root, name string) (specs.User, error) {
 	return findUser(name, passwd, group, "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd")
 }
 
-// user resolves a user by the passwd and group files of the running container. What they hold gives
-// no rights: those of another user are in [oci.ExecProcess].
-func (t target) user(name string) (specs.User, error) {
+// userFiles are the files with the users and the groups of a container. Older runtimes, those of
+// runc 1.1 among them, open both inside the container at each exec (libcontainer, setupUser). What
+// is there is up to the container: a named pipe makes the runtime wait for ever, and its shim too.
+var userFiles = [2]string{"etc/passwd", "etc/group"}
+
+// checkUserFiles returns an error if a runtime could wait at one of the files. They may be absent.
+// They may change right after.
+func checkUserFiles(root *inside.Root) error {
+	for _, path := range userFiles {
+		f, err := root.OpenFile(path)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &hint.Error{
+				Err:  fmt.Errorf("%w: %w", host.ErrUserFile, userFileProblem(path, err)),
+				Hint: "the runtime reads /etc/passwd and /etc/group at each exec: make it a regular file, or restart the container, which gets a new root file system",
+			}
+		}
+	}
+	return nil
+}
+
+// userFileProblem words the error of a file with users, whose path is named once.
+func userFileProblem(path string, err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err
+	}
+	return fmt.Errorf("the container's /%s: %w", path, err)
+}
+
+// runningUser resolves a user by the passwd and group files of the running container. What they
+// hold gives no rights: those of another user are in [oci.ExecProcess].
+func runningUser(root *inside.Root, name string) (specs.User, error) {
 	if u, ok := numericUser(name); ok {
 		return u, nil
 	}
-	root, err := inside.OpenRoot(t.pid, t.spec.Linux.CgroupsPath)
-	if err != nil {
-		return specs.User{}, err
-	}
-	defer root.Close()
 	var files [2]io.Reader
-	for i, path := range []string{"etc/passwd", "etc/group"} {
+	for i, path := range userFiles {
 		b, err := root.ReadFile(path, maxUsers)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return specs.User{}, fmt.Errorf("the container's %s: %w", path, err)
+			return specs.User{}, userFileProblem(path, err)
 		}
 		files[i] = bytes.NewReader(b)
 	}

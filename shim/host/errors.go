@@ -10,6 +10,10 @@ import (
 // itself is at fault. Such an error counts neither for nor against the container.
 var ErrNotAsked = errors.New("it could not be asked")
 
+// ErrUserFile is the error for an exec in a container whose file of users or groups could make the
+// OCI runtime wait. The container is at fault.
+var ErrUserFile = errors.New("the runtime could wait for ever at a file")
+
 // ErrImageGone is the error for a pinned image that is not to be had any more, neither on this host
 // nor from its registry.
 var ErrImageGone = errors.New("not on this host any more")

@@ -143,27 +143,55 @@ func reopen(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// ReadFile returns the content of a regular file of at most limit bytes. An absent file is
-// os.ErrNotExist.
-func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
+// Errors of a file that can't be opened or read without the risk to wait.
+var (
+	ErrNotRegular = errors.New("not a regular file")
+	ErrOfKernel   = errors.New("a file of the kernel")
+	ErrNowhere    = errors.New("a link that leads nowhere")
+)
+
+// OpenFile opens a regular file for reading. Neither that nor reading it waits for anything. An
+// absent file is os.ErrNotExist. These are refused:
+//   - a file that the kernel makes up: some, such as kmsg of procfs, make a reader wait
+//   - a file with a lease (fcntl(2), F_SETLEASE), which makes others wait for its holder
+//   - a link that leads nowhere: below /proc/self it may lead somewhere for a process in there
+func (r *Root) OpenFile(path string) (*os.File, error) {
 	at, err := r.openAt(path, unix.O_PATH)
+	if errors.Is(err, os.ErrNotExist) {
+		if link, isThere := r.openAt(path, unix.O_PATH|unix.O_NOFOLLOW); isThere == nil {
+			_ = link.Close()
+			err = &os.PathError{Op: "open", Path: path, Err: ErrNowhere}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer at.Close()
-	if fi, err := at.Stat(); err != nil {
+	fi, err := at.Stat()
+	if err != nil {
 		return nil, err
-	} else if !fi.Mode().IsRegular() || kernels(at) {
-		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	f, err := reopen(at)
+	switch {
+	case !fi.Mode().IsRegular():
+		err = ErrNotRegular
+	case kernels(at):
+		err = ErrOfKernel
+	default:
+		return reopen(at)
+	}
+	return nil, &os.PathError{Op: "open", Path: path, Err: err}
+}
+
+// ReadFile returns the content of a file as OpenFile opens it, of at most limit bytes.
+func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := r.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", path, limit)
+		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("more than %d bytes", limit)}
 	}
 	return b, err
 }

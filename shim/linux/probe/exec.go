@@ -63,6 +63,8 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	switch {
 	case errors.Is(context.Cause(asked), host.ErrNotAsked):
 		return fmt.Errorf("%s: %w", what, context.Cause(asked))
+	case errors.Is(err, host.ErrUserFile):
+		return fmt.Errorf("%s: %w", what, err)
 	case err != nil:
 		return fmt.Errorf("%s: %w: %w", what, host.ErrNotAsked, err)
 	case status == 0:

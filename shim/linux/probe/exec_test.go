@@ -71,6 +71,11 @@ func TestRun(t *testing.T) {
 			"exec check -q: it could not be asked: connection refused", 0, false,
 		},
 		{
+			"the container has a file that the runtime would wait at", func(context.Context, host.ExecRequest) (uint32, error) {
+				return 0, fmt.Errorf("%w: a pipe", host.ErrUserFile)
+			}, "exec check -q: " + host.ErrUserFile.Error() + ": a pipe", 0, true,
+		},
+		{
 			"the container ended while the probe ran", func(_ context.Context, req host.ExecRequest) (uint32, error) {
 				req.Started()
 				return 0, errors.New("ttrpc: closed")
