@@ -47,7 +47,11 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 		r.rollout = r.rollout.Follow(d.generation(), in)
 		steps := plan.Steps(in)
 		r.detectDrift(in, seq, steps)
-		state := r.updateStatus(in, r.lastError, len(steps) > 0)
+		problem := r.lastError
+		if len(steps) == 0 { // nothing else is to come: an end must not be seen without its error
+			problem = plan.Problem(in)
+		}
+		state := r.updateStatus(in, problem, len(steps) > 0)
 		r.reportEnds(in, r.Status().Containers, seq)
 		if len(steps) > 0 && (len(r.drift) == 0 || r.repairs.Due(in.Now)) { // not each time that others change it again
 			r.recordState(state, nil)
