@@ -21,25 +21,42 @@ import (
 // output is there. The containers come in the order of the group, or by name for a group that was
 // removed.
 //
-// What a run has printed is there under its ID, also when it is over.
-func logSource(l layout.Layout, status func(group string) ([]group.Status, error), isRun func(id string) bool) api.LogSource {
+// What a run has printed is there under its ID, also when it is over. Following it ends with it.
+func logSource(l layout.Layout, status func(group string) ([]group.Status, error), runs runsToRead) api.LogSource {
 	return func(ctx context.Context, req api.LogRequest, emit func(api.LogLine) error) error {
-		if _, err := status(req.Group); errors.Is(err, group.ErrNoGroup) && isRun(req.Group) {
-			if _, ok, err := (removed.Logs{Dir: l.LogDir}).Latest(req.Group); !ok {
-				return err // it has printed nothing, or that is not kept any more
+		var over <-chan struct{}
+		moved := func() string {
+			latest, _, _ := removed.Logs{Dir: l.LogDir}.Latest(req.Group)
+			return latest.Dir
+		}
+		if runs.KnowsRun(req.Group) {
+			if req.Follow {
+				var end func()
+				over, end = endOf(ctx, runs, req.Group)
+				defer end()
+				awaitStart(ctx, status, runs, req.Group, over)
 			}
-			req.Removed, req.Follow = true, false
+			if _, err := status(req.Group); errors.Is(err, group.ErrNoGroup) {
+				if moved() == "" || ctx.Err() != nil {
+					return nil // it has printed nothing, or that is not kept any more
+				}
+				req.Removed, req.Follow = true, false
+			}
 		}
 		find := func() ([]logs.File, error) { return logFiles(l, status, req) }
 		if req.Removed {
 			find = func() ([]logs.File, error) { return removedLogFiles(l, req) }
 		}
 		files, err := find()
+		if over != nil && !req.Removed && moved() != "" { // meanwhile, and all of it at once
+			req.Removed, req.Follow = true, false
+			files, err = removedLogFiles(l, req)
+		}
 		if err != nil {
 			return err
 		}
 		opt := logs.Options{
-			Follow: req.Follow, Tail: req.Tail, Since: req.Since, Until: req.Until, Times: req.Times || len(files) > 1,
+			Follow: req.Follow, Over: over, Moved: moved, Tail: req.Tail, Since: req.Since, Until: req.Until, Times: req.Times || len(files) > 1,
 		}
 		return logs.Copy(ctx, files, opt, func(line logs.Line) error {
 			if !req.Times {
@@ -50,11 +67,51 @@ func logSource(l layout.Layout, status func(group string) ([]group.Status, error
 	}
 }
 
+// runsToRead are the runs whose output can be read.
+type runsToRead interface {
+	KnowsRun(id string) bool
+	RunOf(ctx context.Context, id string) (group.Run, error)
+	WaitRun(ctx context.Context, id string) (group.Run, error)
+}
+
+// endOf returns a channel that is closed when a run is over. The caller calls end when it needs it
+// no more.
+func endOf(ctx context.Context, runs runsToRead, id string) (over <-chan struct{}, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		if _, err := runs.WaitRun(ctx, id); err == nil || errors.Is(err, group.ErrNoRun) {
+			close(ended)
+		}
+	}()
+	return ended, cancel
+}
+
+// awaitStart waits until a container of a run has started, or the run is over. By then the files
+// are there that it prints into.
+func awaitStart(ctx context.Context, status func(group string) ([]group.Status, error), runs runsToRead, id string, over <-chan struct{}) {
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		run, _ := runs.RunOf(ctx, id)
+		if all, err := status(id); err == nil && !run.Started.IsZero() && len(all[0].Containers) > 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-look.C:
+		}
+	}
+}
+
 func logFiles(l layout.Layout, status func(group string) ([]group.Status, error), req api.LogRequest) ([]logs.File, error) {
 	groups, err := status(req.Group)
 	if errors.Is(err, group.ErrNoGroup) {
 		if _, ok, _ := (removed.Logs{Dir: l.LogDir}).Latest(req.Group); ok {
-			return nil, &hint.Error{Err: err, Hint: "\"sallyport logs --removed " + req.Group + "\" prints what the removed group has printed"}
+			return nil, &hint.Error{Err: fmt.Errorf("group %q: %w", req.Group, group.ErrNoGroup), Hint: "\"sallyport logs --removed " + req.Group + "\" prints what the removed group has printed"}
 		}
 	}
 	if err != nil {

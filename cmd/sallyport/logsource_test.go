@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,8 +62,72 @@ func TestLogSource(t *testing.T) {
 	}
 }
 
-// noRuns knows no run.
-func noRuns(string) bool { return false }
+// readRuns knows the runs of a template. They are over once its channel is closed.
+type readRuns struct {
+	template string
+	over     chan struct{}
+}
+
+var noRuns = readRuns{}
+
+func (f readRuns) KnowsRun(id string) bool {
+	return f.template != "" && strings.HasPrefix(id, f.template+"-")
+}
+
+func (f readRuns) RunOf(_ context.Context, id string) (group.Run, error) {
+	return group.Run{ID: id, Started: time.Unix(1790000000, 0)}, nil
+}
+
+func (f readRuns) WaitRun(ctx context.Context, id string) (group.Run, error) {
+	select {
+	case <-f.over:
+		return group.Run{ID: id}, nil
+	case <-ctx.Done():
+		return group.Run{}, ctx.Err()
+	}
+}
+
+// Following a run waits for its turn, and ends when it is over.
+func TestLogSourceFollowsARun(t *testing.T) {
+	l := layout.Layout{LogDir: t.TempDir()}
+	path := l.LogPath("report-abcdefgh", "web")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("printed\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var looks atomic.Int32
+	status := func(string) ([]group.Status, error) {
+		if looks.Add(1) < 3 { // it waits for its turn
+			return nil, group.ErrNoGroup
+		}
+		if looks.Load() < 5 { // it is looked at
+			return []group.Status{{Name: "report-abcdefgh"}}, nil
+		}
+		return []group.Status{{Name: "report-abcdefgh", Containers: []group.ContainerStatus{{Name: "web"}}}}, nil
+	}
+	runs := readRuns{"report", make(chan struct{})}
+	lines, done := make(chan string, 10), make(chan error, 1)
+	go func() {
+		done <- logSource(l, status, runs)(t.Context(), api.LogRequest{Group: "report-abcdefgh", Follow: true}, func(line api.LogLine) error {
+			lines <- line.Text
+			return nil
+		})
+	}()
+	select {
+	case got := <-lines:
+		if got != "printed" {
+			t.Errorf("it has %q", got)
+		}
+	case err := <-done:
+		t.Fatalf("it ended before the run, error %v", err)
+	}
+	close(runs.over)
+	if err := <-done; err != nil || len(lines) > 0 {
+		t.Errorf("error %v, %d more lines", err, len(lines))
+	}
+}
 
 // What a run has printed is there under its ID when it is over, if it has printed anything.
 func TestLogSourceOfARun(t *testing.T) {
@@ -72,7 +139,9 @@ func TestLogSourceOfARun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "work.log"), []byte("printed\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	source := logSource(l, (&fakeDaemon{}).Status, func(id string) bool { return strings.HasPrefix(id, "report-") })
+	over := make(chan struct{})
+	close(over)
+	source := logSource(l, (&fakeDaemon{}).Status, readRuns{"report", over})
 	for id, want := range map[string]string{"report-abcdefgh": "printed", "report-silent": ""} {
 		got := ""
 		err := source(t.Context(), api.LogRequest{Group: id, Follow: true}, func(line api.LogLine) error { got += line.Text; return nil })

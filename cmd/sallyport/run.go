@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -113,7 +114,11 @@ func (v *runVerb) request(ctx context.Context, ui *ui) (req group.RunRequest, er
 		return req, usage(errors.New("a job has no terminal"), "leave out -t. For a shell beside the app: sallyport exec -it ID -- sh")
 	}
 	if v.Interactive && (v.Detach || v.Path == stdinArg) {
-		return req, usage(errors.New("-i needs standard input, and nothing else can have it"), "leave out -d, and give the group file a name")
+		return req, usage(errors.New("-i needs standard input, and nothing else can have it"), "leave out -d, and name a group file in the place of -")
+	}
+	if _, err := hostfile.Stat(ctx, v.Path); v.Path != stdinArg && errors.Is(err, fs.ErrNotExist) {
+		return req, usage(fmt.Errorf("%s: no such file or folder", v.Path),
+			"run takes a group file, which names the image. \"sallyport run ls\" lists the jobs, and \"sallyport rm ID\" removes one")
 	}
 	files := groupArgs{Paths: []string{v.Path}, Var: v.Var, VarFiles: v.VarFiles}
 	r, err := files.read(ctx, ui, mostMistakes)

@@ -250,6 +250,18 @@ func (r *run) waitForCaller(grace time.Duration) {
 	})
 }
 
+// errNoGroup is ErrNoGroup, with what there is of the group if it is that of a run. The caller
+// holds mu.
+func (k *Keeper) errNoGroup(name string) error {
+	if k.runs.all[name] == nil {
+		return group.ErrNoGroup
+	}
+	return &hint.Error{
+		Err:  fmt.Errorf("group %q: %w", name, group.ErrNoGroup),
+		Hint: fmt.Sprintf("it is a run, and has no group now: \"sallyport run ls\" has what became of it, and \"sallyport logs %s\" what it printed", name),
+	}
+}
+
 // errRun refuses a verb that makes no sense for a run.
 func errRun(id, verb string) error {
 	return &hint.Error{

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/store"
@@ -141,6 +142,10 @@ func TestRunRunsOnceAndIsRemoved(t *testing.T) {
 		h.nothingLeft()
 		if r := h.runOf("report-1"); r.ExitCode() != 3 || r.Started.IsZero() {
 			t.Errorf("it is %+v", r)
+		}
+		_, err := h.keeper.Status("report-1")
+		if !errors.Is(err, group.ErrNoGroup) || !strings.Contains(hint.Of(err), `"sallyport run ls"`) {
+			t.Errorf("its group, when it is over: %v, hint %q", err, hint.Of(err))
 		}
 		if status, err := h.keeper.Wait(context.Background(), "report-1"); status != 3 || err != nil {
 			t.Errorf("wait: status %d, %v", status, err)

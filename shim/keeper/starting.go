@@ -114,7 +114,7 @@ func (k *Keeper) Status(groupName string) ([]group.Status, error) {
 	for _, name := range names {
 		st, ok := k.statusOf(name)
 		if !ok {
-			return nil, group.ErrNoGroup
+			return nil, k.errNoGroup(name)
 		}
 		out = append(out, st)
 	}

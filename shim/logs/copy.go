@@ -2,12 +2,19 @@ package logs
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 )
 
 // Options select the part of the files to read.
 type Options struct {
-	Follow bool // continue with later output, until ctx ends
+	Follow bool // continue with later output, until ctx ends or Over is closed
+	// Over is closed when nothing more is written. With Follow, Copy then reads the rest and ends.
+	// A file that it had not found by then is read in the folder that Moved returns. A nil Over is
+	// never closed.
+	Over  <-chan struct{}
+	Moved func() string // "" if the files have not moved
 	// Tail is the number of lines of each container to begin with. 0 means all lines. A negative
 	// number means no line that is already there.
 	Tail int
@@ -34,8 +41,9 @@ func (o Options) timed() bool { return o.Times || !o.Since.IsZero() || !o.Until.
 // Without Follow, Copy reads each file up to its end at the time it was opened. With Follow, it
 // goes on with lines as they are written. A file that appears is read from its start, and so is one
 // that replaces an earlier file. A last line without a newline is held back until the newline
-// comes. The end of ctx ends Copy without an error. If a file is truncated and grows beyond its old
-// size between two reads, Copy can't distinguish it from a file that only grew.
+// comes, or until Over is closed. The end of ctx ends Copy without an error. If a file is truncated
+// and grows beyond its old size between two reads, Copy can't distinguish it from a file that only
+// grew.
 //
 // An error of emit ends Copy, which returns it unchanged.
 func Copy(ctx context.Context, files []File, opt Options, emit func(Line) error) error {
@@ -72,7 +80,7 @@ func copyAll(ctx context.Context, files []File, opt Options, watch watchOptions,
 	if err := dump(ctx, readers, opt, emit); err != nil || !opt.Follow {
 		return err
 	}
-	return follow(ctx, readers, w, emit)
+	return follow(ctx, readers, w, opt, emit)
 }
 
 // dump copies what is there.
@@ -108,12 +116,24 @@ func dump(ctx context.Context, readers []*reader, opt Options, emit emitFunc) er
 
 // follow copies the new lines after every wake-up. The files take turns, so that a busy file does
 // not keep the others waiting.
-func follow(ctx context.Context, readers []*reader, w *watcher, emit emitFunc) error {
+func follow(ctx context.Context, readers []*reader, w *watcher, opt Options, emit emitFunc) error {
 	for _, r := range readers {
 		r.bounded = false
 	}
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-opt.Over:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
 	for {
-		again, unlinked := false, false
+		again, unlinked, over := false, false, waiting.Err() != nil // before the last read
+		if over {
+			findMoved(readers, opt.Moved)
+		}
 		for _, r := range readers {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -127,8 +147,34 @@ func follow(ctx context.Context, readers []*reader, w *watcher, emit emitFunc) e
 			}
 			again, unlinked = again || more, unlinked || r.unlinked
 		}
-		if !again && !w.wait(ctx, unlinked) {
-			return ctx.Err()
+		switch {
+		case again:
+		case over:
+			return flushAll(readers, emit)
+		default:
+			w.wait(waiting, unlinked)
 		}
 	}
+}
+
+// findMoved leads the readers that have found no file to the folder that the files have moved to.
+func findMoved(readers []*reader, moved func() string) {
+	for _, r := range readers {
+		if _, err := os.Stat(r.file.Path); r.f != nil || err == nil || moved == nil {
+			continue
+		}
+		if dir := moved(); dir != "" {
+			r.file.Path = filepath.Join(dir, filepath.Base(r.file.Path))
+		}
+	}
+}
+
+// flushAll emits the last lines that have no newline.
+func flushAll(readers []*reader, emit emitFunc) error {
+	for _, r := range readers {
+		if err := r.flush(emit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
