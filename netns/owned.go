@@ -16,7 +16,7 @@ import (
 // Errors of [DialOwned] that are about who listens.
 var (
 	ErrNoListener = errors.New("no process listens at the port")
-	ErrNotOwned   = errors.New("another than the owner listens at the port")
+	ErrNotOwned   = errors.New("a process of another container listens at the port")
 )
 
 // DialOwned connects to a TCP port in the namespace pinned at path, at an address of its own, if

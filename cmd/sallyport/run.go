@@ -202,7 +202,9 @@ func (v *runVerb) attach(ctx context.Context, ui *ui, client *api.Client, req gr
 	}
 	told := newRunProgress(ui)
 	defer told.end()
-	signals := forwardSignals(ctx, told.running)
+	signals := forwardSignals(ctx, told.running, func() {
+		ui.notef("%s got the signal; one more ends it", req.ID)
+	})
 	defer signals.stop()
 	streams := api.RunStreams{Stdout: stdout, Stderr: stderr, Signals: signals.forApp, Told: told.notice}
 	if v.Interactive {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 // start sooner, and what the app prints is all that they want to see.
 const runQuiet = time.Second
 
+// A place in the queue is printed at once, and a changed one after these pauses, which double: many
+// callers wait at the same time, and each moves with every run that ends.
+const firstPlacePause, mostPlacePause = 5 * time.Second, time.Minute
+
 // A runProgress prints what a run waits for, until its app runs.
 type runProgress struct {
 	ui *ui
@@ -20,6 +25,8 @@ type runProgress struct {
 	late  bool   // runQuiet is over
 	last  string // the last line, not printed yet
 	place int
+	told  time.Time     // when the place was printed
+	pause time.Duration // until it is printed again, if it has changed
 	runs  bool
 }
 
@@ -55,11 +62,15 @@ func (p *runProgress) notice(n group.RunNotice) {
 		p.ui.notef("warning: %d bytes of %s are missing here: they were more than is kept, and went before they could be read", n.Dropped, n.Stream)
 	case n.State == group.RunRunning || n.State.Over():
 		p.runs = true
-	case n.Place > 0 && n.Place != p.place:
-		p.place = n.Place
+	case n.Place > 0 && n.Place != p.place && time.Since(p.told) >= p.pause:
+		p.place, p.told, p.pause = n.Place, time.Now(), min(max(2*p.pause, firstPlacePause), mostPlacePause)
 		p.ui.notef("%s waits for its turn: place %d in the queue", n.ID, n.Place)
 	}
-	if n.Line != "" {
+	switch {
+	case n.Line == "":
+	case p.runs && strings.HasPrefix(n.Line, n.ID+": SIG"): // what became of a signal of the caller
+		p.ui.notef("%s", n.Line)
+	default:
 		p.last = n.Line
 		p.printLast()
 	}

@@ -24,8 +24,8 @@ type signalForward struct {
 }
 
 // forwardSignals begins to do so. running reports whether the app runs: before, a signal that ends
-// most programs ends the run.
-func forwardSignals(parent context.Context, running func() bool) *signalForward {
+// most programs ends the run. last is called when the next such signal ends the waiting.
+func forwardSignals(parent context.Context, running func() bool, last func()) *signalForward {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent)) // the parent ends with the first signal
 	caught := make(chan os.Signal, 8)
 	signal.Notify(caught, forApps...)
@@ -44,6 +44,9 @@ func forwardSignals(parent context.Context, running func() bool) *signalForward 
 				if endsPrograms(sig) && (!running() || interrupts > mostInterrupts) {
 					cancel(&signalled{sig})
 					continue
+				}
+				if interrupts == mostInterrupts {
+					last()
 				}
 				select {
 				case f.forApp <- sig:
