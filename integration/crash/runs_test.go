@@ -82,7 +82,9 @@ func TestRunsSoak(t *testing.T) {
 				if err := calls[n].make(m, file); err != nil {
 					t.Error(err)
 				}
-				over.Add(1)
+				if over.Add(1); calls[n].status == 125 { // there is no daemon now, and more calls would end at once
+					time.Sleep(300 * time.Millisecond)
+				}
 			}
 		})
 	}
@@ -111,7 +113,7 @@ func TestRunsSoak(t *testing.T) {
 		}
 	}
 	t.Logf("%d jobs, %d of killed callers, %d told of as not run, %d daemons killed", len(calls), cut, notRun, *runDaemonKills)
-	if notRun > len(calls)/2 { // callers that find no daemon end at once
+	if notRun > len(calls)/3 { // callers that find no daemon end at once
 		t.Error("too many were not run")
 	}
 	machine.Eventually(t, time.Minute, "all runs are over", func() error {
