@@ -111,10 +111,10 @@ func (f *follower) follow(ctx context.Context) error {
 			waits = true
 		case len(st) == 0, st[0].Since.IsZero():
 			// Neither does one that has not looked at the group yet.
-		case st[0].State == group.Running:
+		case st[0].State == group.Running, st[0].State == group.Scheduled: // a schedule in force is all that its group does
 			f.start = false
 			if !ready {
-				f.notify("READY=1\nSTATUS=group " + f.group + " runs")
+				f.notify("READY=1\nSTATUS=group " + f.group + " is " + string(st[0].State))
 				late.Stop()
 			}
 			ready = true

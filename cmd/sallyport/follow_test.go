@@ -156,6 +156,7 @@ func TestFollow(t *testing.T) {
 		{"an operator starts a job again", ended(group.Completed, 0), true, true, []group.Status{ended(group.Completed, 0)}, well, []string{"start", "READY=1", "READY=1"}},
 		{"a boot leaves alone what was stopped", in(group.Stopped), true, false, nil, again, nil},
 		{"a boot leaves a job alone", ended(group.Completed, 0), true, false, nil, well, []string{"READY=1"}},
+		{"a schedule in force", in(group.Scheduled), true, true, []group.Status{in(group.Stopped)}, again, []string{"READY=1"}},
 		{"a restart waits for what was stopped", in(group.Stopped), false, false, []group.Status{in(group.Running), in(group.Stopping)}, again, []string{"READY=1"}},
 		{"a job that fails", in(group.Running), true, true, []group.Status{ended(group.Completed, 3)}, failed, []string{"READY=1"}},
 		{"a failure stops the group", in(group.Running), true, true, []group.Status{ended(group.Stopped, 0)}, failed, []string{"READY=1"}},
