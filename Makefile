@@ -304,7 +304,7 @@ bench: deps-bench build images newest ## Measure start-up, memory, and the cost 
 
 .PHONY: bench-peers
 bench-peers: deps-peers build images newest ## Measure apply and run beside podman, docker and compose, turn by turn; installs them, so take a machine for it
-	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Peers -benchtime 20x ./integration/life
+	@$(GO) test -count 1 -timeout 30m -run '^$$' -bench Peers -benchtime 20x ./integration/life
 
 ##@ The rest
 
