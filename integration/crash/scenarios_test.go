@@ -80,10 +80,10 @@ var scenarios = []scenario{
 	}},
 	{"slow", []phase{
 		{"run", slices.Concat(
-			points("before after", "write runs", "write ended", "remove runs"), points("during", "stop", "stop:2", "remove", "disconnect"),
+			points("before after", "write timeouts", "write ended", "remove timeouts"), points("during", "stop", "stop:2", "remove", "disconnect"),
 		), func(c *crashTest, _ int) []request { return []request{c.slow(1)} }},
 		{"again", slices.Concat(
-			points("before after", "write runs", "write ended", "remove runs"), points("during", "start", "stop", "stop:2"),
+			points("before after", "write timeouts", "write ended", "remove timeouts"), points("during", "start", "stop", "stop:2"),
 		), func(c *crashTest, _ int) []request { return []request{c.slow(2)} }},
 		{"rm", points("before", "remove ended", "remove wanted"), func(c *crashTest, _ int) []request { return []request{c.removal("slow")} }},
 	}},
