@@ -116,8 +116,8 @@ func statusesOf(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// A signal that comes before a verb is done ends it with its status, whatever else the verb exits
-// with.
+// A signal that comes before a verb is done ends it with its status, also a verb that exits with
+// that of a program.
 func TestInterrupted(t *testing.T) {
 	dir, err := os.MkdirTemp("", "sp") // the path of a socket must be short
 	if err != nil {

@@ -99,20 +99,11 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer caller.Leave()
-	s.sessions.Add(1)
-	defer s.sessions.Done()
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		s.Log.Error("control socket: take over the connection of a run", "error", err)
-		return
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+runProtocol+"\r\n\r\n"); err != nil {
-		return
-	}
-	session := runSession{s: s, caller: caller, run: run, frames: &frameWriter{w: conn}, inbox: newInbox(func(int) {}), signals: make(chan syscall.Signal, 16)}
-	err = session.serve(r.Context(), conn, unbuffer(buffered.Reader, conn), body)
-	s.Log.Info("control socket", "request", "run", "run", run.ID, "took", time.Since(begun).Round(time.Millisecond), "error", err)
+	s.upgrade(w, runProtocol, func(conn net.Conn, in io.Reader) {
+		session := runSession{s: s, caller: caller, run: run, frames: &frameWriter{w: conn}, inbox: newInbox(func(int) {}), signals: make(chan syscall.Signal, 16)}
+		err := session.serve(r.Context(), conn, in, body)
+		s.Log.Info("control socket", "request", "run", "run", run.ID, "took", time.Since(begun).Round(time.Millisecond), "error", err)
+	})
 }
 
 func (s *Server) checkRun(r *http.Request, body startRunBody) error {

@@ -46,21 +46,29 @@ type sessionFunc func(ctx context.Context, frames *frameWriter, k *keyboard) (st
 
 // session upgrades the connection and does the work in it. what and detail are for the log.
 func (s *Server) session(w http.ResponseWriter, r *http.Request, what, groupName, container, detail string, work sessionFunc) {
+	s.upgrade(w, execProtocol, func(conn net.Conn, in io.Reader) {
+		begun := time.Now()
+		err := s.runSession(r, conn, in, groupName, container, work)
+		s.Log.Info("control socket", "request", what, "group", groupName, "container", container,
+			"command", detail, "took", time.Since(begun).Round(time.Millisecond), "error", err)
+	})
+}
+
+// upgrade takes the connection of a request over and answers that it has the protocol from now on.
+// Then it calls serve with what the client sends, and closes the connection.
+func (s *Server) upgrade(w http.ResponseWriter, protocol string, serve func(conn net.Conn, in io.Reader)) {
 	s.sessions.Add(1)
 	defer s.sessions.Done()
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.Log.Error("control socket: take over the connection of a session", "error", err)
+		s.Log.Error("control socket: take over a connection", "protocol", protocol, "error", err)
 		return
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+execProtocol+"\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n"); err != nil {
 		return
 	}
-	begun := time.Now()
-	err = s.runSession(r, conn, unbuffer(buffered.Reader, conn), groupName, container, work)
-	s.Log.Info("control socket", "request", what, "group", groupName, "container", container,
-		"command", detail, "took", time.Since(begun).Round(time.Millisecond), "error", err)
+	serve(conn, unbuffer(buffered.Reader, conn))
 }
 
 // unbuffer returns a reader of the bytes that net/http had already read from conn, followed by conn

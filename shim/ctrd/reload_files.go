@@ -17,9 +17,9 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A file in a container is the mount of one file of the host. The mount keeps its inode, whatever
-// is done to the file's name. And a file that is written in place can be read half-written. So
-// other contents are another mount at the same path:
+// A file in a container is the mount of one file of the host. The mount keeps its inode, also when
+// the file's name becomes another's. And a file that is written in place can be read half-written.
+// So other contents are another mount at the same path:
 //
 //	[0]  ──over it──►  [0, 0.1]  ──0 is written, and 0.1 taken away──►  [0]
 //

@@ -169,7 +169,7 @@ echo "saw all: $((a > 0 && b > 0 && c > 0))"; echo "held: $(tr -d a <&3 | wc -c)
 	})
 }
 
-// Whatever keeps a reload from its end, what the container has loaded isn't the new, so that
+// If something keeps a reload from its end, what the container has loaded isn't the new, so that
 // another call sends the signals again.
 func TestRootReloadInterrupted(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {

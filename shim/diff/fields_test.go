@@ -142,7 +142,7 @@ func TestEveryFieldIsCompared(t *testing.T) {
 	}
 }
 
-// What is hidden is in no part of a change, whatever becomes of it.
+// What is hidden is in no part of a change.
 func TestSensitiveValuesAreHidden(t *testing.T) {
 	const secret = "s3cret"
 	file := func(env, args, command, content string) string {

@@ -197,8 +197,8 @@ func (r *run) finish(at time.Time) group.Run {
 	switch {
 	case now.State == group.RunLost:
 	case closed(r.started) && !r.notRun, now.ExitStatus != nil && now.Error == "":
-		// An exit status without an error is that of an app that has run, whatever else is known: a
-		// start can fail because a daemon that was killed had made it.
+		// An exit status without an error is that of an app that has run: a start can fail because
+		// a daemon that was killed had made it.
 		now.State = group.RunEnded
 	default:
 		now.State, now.Started = group.RunNotRun, time.Time{}

@@ -63,7 +63,7 @@ func (k *Keeper) SetRunLimits(l RunLimits) {
 func (k *Keeper) KnowsRun(id string) bool { return k.knownRun(id) != nil }
 
 // BeginRun accepts a run. by is who asks: "uid 0". If the ID is known, it returns what is known of
-// that run instead, whatever else the request has. The error is ErrQueueFull if too many wait.
+// that run instead, also for another request. The error is ErrQueueFull if too many wait.
 func (k *Keeper) BeginRun(ctx context.Context, req group.RunRequest, by string) (group.Run, error) {
 	if r, err := k.runOf(ctx, req.ID); err == nil {
 		return r.status(), nil

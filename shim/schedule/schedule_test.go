@@ -65,7 +65,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// What is dealt with is never due again, whatever the clock shows.
+// What is dealt with is never due again, also when the clock is set back.
 func TestNothingTwice(t *testing.T) {
 	x := timer(t, spec.Schedule{Cron: "*/10 * * * *", Jitter: 5 * time.Minute, Missed: spec.MissedRun}, "seed")
 	now := at(t, "2026-03-01T10:00:00Z")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A process that is not in the container's cgroup is another one, whatever its number.
+// A process that is not in the container's cgroup is another one, also with the same number.
 func TestOpenRootOfAnother(t *testing.T) {
 	for _, pid := range []int{os.Getpid(), 1 << 30} {
 		for _, cgroup := range []string{"/sallyport/g/members/app/leaf", ""} {
