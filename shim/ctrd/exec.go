@@ -243,7 +243,7 @@ func (c *Client) startExec(ctx context.Context, shimGroup string, f execFolder) 
 	limited, cancel := c.ctx(context.WithoutCancel(ctx), c.execStarts+startEnds)
 	defer cancel()
 	ended := make(chan bool, 1)
-	notNeeded := context.AfterFunc(begin, func() { ended <- c.endStart(limited, f) })
+	notNeeded := context.AfterFunc(begin, func() { ended <- c.endStarts(limited, f) })
 	_, err := c.client.TaskService().Start(limited, &tasks.StartRequest{ContainerID: f.container, ExecID: f.exec})
 	cancel() // with the answer there is nothing to end any more
 	if !notNeeded() && <-ended {

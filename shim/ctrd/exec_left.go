@@ -48,7 +48,9 @@ func (c *Client) EndLeftExecs(ctx context.Context) {
 			}()
 			ctx, cancel := c.ctx(ctx, cleanupTimeout)
 			defer cancel()
-			c.endStart(ctx, folder) // its container may hold it up
+			held, notNeeded := context.WithCancel(ctx)
+			all.Go(func() { c.endStarts(held, folder) }) // its container may hold it up
+			defer notNeeded()
 			if err := c.endExec(ctx, folder); err != nil && !errdefs.IsCanceled(err) {
 				c.log.Warn("an exec'd process of an earlier daemon may still run", "container", folder.container, "exec", folder.exec, "error", err)
 			}

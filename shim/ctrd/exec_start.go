@@ -104,6 +104,17 @@ func (l *startLimits) leave(name string) {
 // runtimeEnds is how long a runtime may take to end by itself once its children are killed.
 const runtimeEnds = 5 * time.Second
 
+// endStarts ends the runtime that starts a process, also one that its shim has yet to run. It
+// returns when ctx ends, and reports whether it killed anything.
+func (c *Client) endStarts(ctx context.Context, f execFolder) (killed bool) {
+	for {
+		killed = c.endStart(ctx, f) || killed
+		if pause(ctx, lookAgain) != nil {
+			return killed
+		}
+	}
+}
+
 // endStart ends the runtime that starts a process, if one does. Its children are killed: one of
 // them is in the container, and may wait there for ever. Then the runtime reports to its shim that
 // the start is over. endStart returns when that has ended or ctx does. It reports whether it
@@ -138,6 +149,9 @@ func (c *Client) starter(f execFolder) (pid int, children []int) {
 		if c.startsProcess(p, f) {
 			pid = p
 		}
+	}
+	if pid == 0 { // its children would be the kernel's
+		return 0, nil
 	}
 	return pid, parents[pid]
 }

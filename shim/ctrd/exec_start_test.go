@@ -103,6 +103,7 @@ func TestRootExecHeldUp(t *testing.T) {
 		end  func(r *harness, cancel func())
 		is   error // nil: its end, or that of the container, comes first
 	}{
+		{"its caller leaves at once", func(r *harness, cancel func()) { cancel() }, context.Canceled},
 		{"its time is over", func(r *harness, _ func()) {}, errStartEnded},
 		{"its caller leaves", func(r *harness, cancel func()) { cancel() }, context.Canceled},
 		{"its container is stopped", func(r *harness, _ func()) { r.stopsSoon("app") }, nil},
@@ -140,11 +141,16 @@ func TestRootExecHeldUp(t *testing.T) {
 				ctx, cancel := context.WithCancel(r.ctx())
 				defer cancel()
 				ended := make(chan error, 1)
+				if tt.name == "its caller leaves at once" {
+					cancel()
+				}
 				go func() { ended <- c.startExec(ctx, "g", f) }()
-				r.eventually("the runtime is in the container", func() bool {
-					_, children := c.starter(f)
-					return len(children) > 0
-				})
+				if ctx.Err() == nil {
+					r.eventually("the runtime is in the container", func() bool {
+						_, children := c.starter(f)
+						return len(children) > 0
+					})
+				}
 				began := time.Now()
 				tt.end(r, cancel)
 				err := <-ended
