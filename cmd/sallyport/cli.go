@@ -168,6 +168,8 @@ func asVerb(model *kong.Application, args []string) []string {
 	switch {
 	case len(rest) == 1 && (rest[0] == "--version" || rest[0] == "-v"):
 		return append(before, "version")
+	case len(rest) > 0 && rest[0] == "help" && slices.Equal(rest[1:], []string{"help"}):
+		return append(before, "--help")
 	case len(rest) > 0 && rest[0] == "help":
 		return append(append(before, rest[1:]...), "--help")
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hostfile"
@@ -29,6 +31,7 @@ type runVerb struct {
 	Interactive bool              `short:"i" help:"Pass standard input to the app."`
 	TTY         bool              `short:"t" name:"tty" hidden:"" help:"Refused: a job has no terminal."`
 	Detach      bool              `short:"d" help:"Print the job's ID and leave it to the daemon."`
+	Remove      bool              `name:"rm" hidden:"" help:"What a run does anyway: everything of it is removed at its end."`
 	Keep        bool              `help:"Leave what the job has made in place when it has ended, until \"sallyport rm ID\"."`
 	JSON        bool              `name:"json" help:"Print the result as JSON. What the app prints goes to standard error."`
 	Path        string            `arg:"" name:"file" help:"The group file, or - for one from standard input. ls lists the jobs that wait, run and have ended."`
@@ -38,9 +41,13 @@ type runVerb struct {
 // A runTimeout is how long a job may take. 0 is as long as its file says.
 type runTimeout time.Duration
 
-// UnmarshalText reads a length of time that is not 0.
-func (t *runTimeout) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
+// Decode reads a length of time that is not 0.
+func (t *runTimeout) Decode(c *kong.DecodeContext) error {
+	var text string
+	if err := c.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
 		return fmt.Errorf("%q is no length of time such as 30s or 10m", text)
 	}
@@ -112,6 +119,9 @@ func (v *runVerb) run(ctx context.Context, ui *ui, in *instance) (group.Run, err
 func (v *runVerb) request(ctx context.Context, ui *ui) (req group.RunRequest, err error) {
 	if v.TTY {
 		return req, usage(errors.New("a job has no terminal"), "leave out -t. For a shell beside the app: sallyport exec -it ID -- sh")
+	}
+	if v.Remove && v.Keep {
+		return req, usage(errors.New("--rm removes what the job has made, and --keep leaves it"), "leave out one of them")
 	}
 	if v.Interactive && (v.Detach || v.Path == stdinArg) {
 		return req, usage(errors.New("-i needs standard input, and nothing else can have it"), "leave out -d, and name a group file in the place of -")

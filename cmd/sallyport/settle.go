@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim/api"
@@ -21,9 +22,13 @@ type settleTime time.Duration
 // longestSettle is that of the health_timeout of a group.
 const longestSettle = 24 * time.Hour
 
-// UnmarshalText reads a length of time up to 24 hours.
-func (t *settleTime) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
+// Decode reads a length of time up to 24 hours.
+func (t *settleTime) Decode(c *kong.DecodeContext) error {
+	var text string
+	if err := c.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > longestSettle {
 		return fmt.Errorf("%q is no length of time up to 24h, such as 500ms", text)
 	}
