@@ -30,30 +30,38 @@ func readStdin(ctx context.Context, in *os.File) ([]byte, error) {
 		return nil, usage(errors.New("standard input is a terminal, and "+stdinArg+" reads a group file from it"),
 			"pipe the file into the command, as in: make-group | sallyport apply "+stdinArg)
 	}
+	content, err := readStream(ctx, in, spec.MaxGroupFile)
+	switch {
+	case ctx.Err() != nil:
+		return nil, interrupted(ctx, ctx.Err(), "nothing has changed")
+	case err != nil:
+		return nil, usage(fmt.Errorf("read standard input: %w", err), "")
+	case len(content) == 0:
+		return nil, usage(errors.New("standard input is empty"), "the program that was to write a group file has written nothing")
+	case len(content) > spec.MaxGroupFile:
+		return nil, usage(fmt.Errorf("standard input has more than %d KiB, and a group file may have at most that", spec.MaxGroupFile>>10), "")
+	}
+	return content, nil
+}
+
+// readStream reads a stream to its end, and no more than one byte above most. It returns when ctx
+// ends, although the read may still wait.
+func readStream(ctx context.Context, in io.Reader, most int64) ([]byte, error) {
 	type result struct {
 		content []byte
 		err     error
 	}
 	done := make(chan result, 1)
 	go func() {
-		content, err := io.ReadAll(io.LimitReader(in, spec.MaxGroupFile+1))
+		content, err := io.ReadAll(io.LimitReader(in, most+1))
 		done <- result{content, err}
 	}()
-	var r result
 	select {
-	case r = <-done:
+	case r := <-done:
+		return r.content, r.err
 	case <-ctx.Done():
-		return nil, interrupted(ctx, ctx.Err(), "nothing has changed")
+		return nil, ctx.Err()
 	}
-	switch {
-	case r.err != nil:
-		return nil, usage(fmt.Errorf("read standard input: %w", r.err), "")
-	case len(r.content) == 0:
-		return nil, usage(errors.New("standard input is empty"), "the program that was to write a group file has written nothing")
-	case len(r.content) > spec.MaxGroupFile:
-		return nil, usage(fmt.Errorf("standard input has more than %d KiB, and a group file may have at most that", spec.MaxGroupFile>>10), "")
-	}
-	return r.content, nil
 }
 
 // stdinFile returns the name under which a file from standard input is installed: that of its

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents
 		if path == "" {
 			return nil, nil, usage(errors.New("--var-file: the name of the file is empty"), "")
 		}
-		src, err := hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
+		src, err := readVarFile(ctx, path)
 		if err != nil {
 			return nil, nil, usage(fmt.Errorf("--var-file: %w", err), "")
 		}
@@ -60,6 +61,24 @@ func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents
 	}
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Filename, b.Subject.Filename) })
 	return values, distinctPlaces(diags), nil
+}
+
+// readVarFile reads a file with variables. A path below /dev/fd is what a shell writes in the place
+// of <(COMMAND): it is read to its end. Any other pipe is refused.
+func readVarFile(ctx context.Context, path string) ([]byte, error) {
+	if !strings.HasPrefix(path, "/dev/fd/") {
+		return hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := readStream(ctx, f, spec.MaxGroupFile)
+	if err == nil && len(content) > spec.MaxGroupFile {
+		err = fmt.Errorf("%s has more than %d KiB, and a file with variables may have at most that", path, spec.MaxGroupFile>>10)
+	}
+	return content, err
 }
 
 // distinctPlaces drops what is reported twice, as a value that is wrong for several group files.
