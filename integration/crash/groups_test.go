@@ -115,11 +115,12 @@ group "fuse" {
   volume "keep" { persistent = true }
 }
 `
-	// slow is a job that its timeout ends. %[2]s is its word.
+	// slow is a job that its timeout ends. %[2]s is its word. The time goes on while there is no
+	// daemon: it has to be longer than a daemon's start on a busy machine.
 	slow = `
 group "slow" {
   egress  = "none"
-  timeout = "1s"
+  timeout = "3s"
   app "app" {
     image   = "%[1]s"
     command = ["/bin/sh", "-c", "echo %[2]s >> /keep/ran; exec sleep 1000"]
@@ -235,7 +236,7 @@ func (c *crashTest) fuse(version int) request {
 func (c *crashTest) slow(version int) request {
 	r := c.application("slow", fmt.Sprintf(slow, machine.AttackImage, fmt.Sprint(version)), func([]string) error {
 		g := c.Status("slow")
-		if g.State != group.Stopped || !g.TimedOut || g.Error != "timed out after 1s" || len(c.Pids("slow")) > 0 {
+		if g.State != group.Stopped || !g.TimedOut || g.Error != "timed out after 3s" || len(c.Pids("slow")) > 0 {
 			return fmt.Errorf("%s: %s", g.State, g.Error)
 		}
 		if ran := c.lines("slow", "ran"); ran != version {
