@@ -46,7 +46,7 @@ func peers(b *testing.B, m *machine.Machine) map[string]peer {
 	conf := write("containers.conf", "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n"+
 		"[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n")
 	podmanEnv := []string{"CONTAINERS_CONF=" + conf}
-	podman := []string{"podman", "--root", filepath.Join(dir, "podman"), "--runroot", filepath.Join(dir, "podman-run"), "--tmpdir", filepath.Join(dir, "podman-tmp")}
+	podman := []string{"podman", "--runtime", "runc", "--root", filepath.Join(dir, "podman"), "--runroot", filepath.Join(dir, "podman-run"), "--tmpdir", filepath.Join(dir, "podman-tmp")}
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
 	docker := []string{"/usr/bin/docker", "-H", socket}
 	compose := []string{"docker-compose", "-H", socket, "-f", write("docker-compose.yml", composeThree)}
