@@ -63,8 +63,8 @@ func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents
 	return values, distinctPlaces(diags), nil
 }
 
-// readVarFile reads a file with variables. A path below /dev/fd is what a shell writes in the place
-// of <(COMMAND): it is read to its end. Any other pipe is refused.
+// readVarFile reads a file with variables. A shell puts a path below /dev/fd in the place of
+// <(COMMAND): that pipe is read to its end. Any other one is refused.
 func readVarFile(ctx context.Context, path string) ([]byte, error) {
 	if !strings.HasPrefix(path, "/dev/fd/") {
 		return hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile)
