@@ -41,15 +41,38 @@ func recordRules(p Policy) []ruleset.Rule {
 	return denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
 }
 
-// ReadDenials reads what the rules of a namespace have refused, in no order. Without our table the
-// error is os.ErrNotExist.
+// Counts hold the refusals of a namespace, and how much of its quota is spent.
+type Counts struct {
+	Denials     []Denial // in no order
+	Used, Quota uint64   // of the ambassador's quota, in bytes, at most all of it; a Quota of 0: none
+}
+
+// ReadCounts reads what the rules of a namespace have refused, and what of the ambassador's quota
+// is spent. Without our table the error is os.ErrNotExist.
+func ReadCounts(ns *os.File) (c Counts, err error) {
+	conn, err := ruleset.Open(int(ns.Fd()))
+	if err != nil {
+		return c, err
+	}
+	defer conn.Close()
+	if c.Denials, err = readDenials(conn); err != nil {
+		return c, err
+	}
+	c.Used, c.Quota, err = readSpent(conn)
+	return c, err
+}
+
+// ReadDenials is [ReadCounts] without the quota.
 func ReadDenials(ns *os.File) ([]Denial, error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	var out []Denial
+	return readDenials(conn)
+}
+
+func readDenials(conn *ruleset.Conn) (out []Denial, err error) {
 	for _, s := range denials.Filled() {
 		found, err := ruleset.CountedElements(conn, TableName, s)
 		if err != nil {

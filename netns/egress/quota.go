@@ -3,7 +3,6 @@ package egress
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -45,14 +44,16 @@ func ReadSpent(ns *os.File) (used, quota uint64, err error) {
 		return 0, 0, err
 	}
 	defer conn.Close()
-	all, err := ruleset.Spent(conn, TableName)
+	return readSpent(conn)
+}
+
+func readSpent(conn *ruleset.Conn) (used, quota uint64, err error) {
+	all, err := ruleset.Spent(conn, TableName, quotaPrefix)
 	if err != nil {
 		return 0, 0, err
 	}
-	for name, q := range all {
-		if strings.HasPrefix(name, quotaPrefix) {
-			return q.Spent, q.Bytes, nil
-		}
+	for _, q := range all {
+		return q.Spent, q.Bytes, nil
 	}
 	return 0, 0, nil
 }

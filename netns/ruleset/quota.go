@@ -2,6 +2,9 @@ package ruleset
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -64,9 +67,18 @@ type Expense struct {
 	Bytes uint64
 }
 
-// Spent reads the quotas of a table by name.
-func Spent(conn *Conn, table string) (map[string]Expense, error) {
-	spent, err := Read(conn, func(Generation) (map[string]Expense, error) { return readSpent(conn, table) })
+// Spent reads the quotas of a table whose names begin with the prefix, by name. If the table is
+// known to have none, that costs a look at the generation.
+func Spent(conn *Conn, table, prefix string) (map[string]Expense, error) {
+	spent, err := Read(conn, func(at Generation) (map[string]Expense, error) {
+		named := func(q Quota) bool { return strings.HasPrefix(q.Name, prefix) }
+		if known, ok := recall(at, table); ok && !slices.ContainsFunc(known.Quotas, named) {
+			return nil, nil
+		}
+		all, err := readSpent(conn, table)
+		maps.DeleteFunc(all, func(name string, _ Expense) bool { return !strings.HasPrefix(name, prefix) })
+		return all, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read quotas of table %q: %w", table, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
@@ -64,4 +66,30 @@ func TestRootReadIsRepeated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// If the table is known to have no quota of that name, none is read.
+func TestRootSpentOfAKnownTable(t *testing.T) {
+	netnstest.Root(t)
+	conn := open(t, netnstest.NewNamespace(t))
+	table := ruleset.Table{Name: "t", Quotas: []ruleset.Quota{{Name: "a_9", Bytes: 9}, {Name: "b_7", Bytes: 7}}}
+	if _, err := ruleset.Apply(conn, table); err != nil {
+		t.Fatal(err)
+	}
+	want := func(prefix string, want map[string]ruleset.Expense) {
+		t.Helper()
+		got, err := ruleset.Spent(conn, "t", prefix)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", prefix, err, diff)
+		}
+	}
+	want("a_", map[string]ruleset.Expense{"a_9": {Bytes: 9}})
+	want("c_", nil)
+	at, err := conn.Generation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ruleset.RememberTable(at, ruleset.Table{Name: "t", Quotas: table.Quotas[1:]})
+	want("a_", nil) // it is there, and would be read
+	want("b_", map[string]ruleset.Expense{"b_7": {Bytes: 7}})
 }

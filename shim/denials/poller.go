@@ -26,12 +26,9 @@ import (
 // A Door reads the kernel's counters of groups. Package linux/network implements it, and package
 // hosttest does so in memory.
 type Door interface {
-	// Denials returns what each container was refused, by destination. The error for a group
-	// without rules is fs.ErrNotExist.
-	Denials(group string) ([]host.Denial, error)
-	// Spent returns the bytes that have passed the ambassador, and its quota. A quota of 0 means
-	// none.
-	Spent(group string) (used, quota uint64, err error)
+	// Counts returns the counts of each of these groups, in their order. It reads what concerns
+	// the whole host once for all of them.
+	Counts(groups []string) []host.DoorCounts
 }
 
 // A Config holds what a Poller needs.
@@ -141,7 +138,7 @@ func (p *Poller) resume() error {
 // packets were denied since the daemon started. It is safe for concurrent use.
 func (p *Poller) Flush(group string) (packets uint64) {
 	p.polling.Lock()
-	p.pollGroup(group)
+	p.pollGroups([]string{group})
 	p.polling.Unlock()
 	for _, n := range p.Denied()[group] {
 		packets += n
@@ -153,9 +150,7 @@ func (p *Poller) poll() {
 	p.polling.Lock()
 	defer p.polling.Unlock()
 	groups := p.config.Groups()
-	for _, group := range groups {
-		p.pollGroup(group)
-	}
+	p.pollGroups(groups)
 	for group := range p.snapshots {
 		if !slices.Contains(groups, group) {
 			p.forget(group)
@@ -173,14 +168,20 @@ func (p *Poller) forget(group string) {
 	}
 }
 
-// pollGroup reads the counts of one group and records what is new.
-func (p *Poller) pollGroup(group string) {
+func (p *Poller) pollGroups(groups []string) {
+	for i, counts := range p.config.Door.Counts(groups) {
+		p.pollGroup(groups[i], counts)
+	}
+}
+
+// pollGroup takes the counts of one group and records what is new.
+func (p *Poller) pollGroup(group string, counts host.DoorCounts) {
 	before := p.snapshots[group]
 	if before == nil {
 		before = &snapshot{}
 		p.snapshots[group] = before
 	}
-	now, dropped, err := p.takeSnapshot(group, *before)
+	now, dropped, err := p.takeSnapshot(group, *before, counts)
 	if err == nil && (len(now.Events) > 0 || dropped || now.Level != before.Level) {
 		err = p.record(group, now)
 	}
@@ -200,20 +201,16 @@ func (p *Poller) pollGroup(group string) {
 // reports whether a pending denial has ended or begun again. The file must then be written, since
 // the old one would mislead the next daemon. It need not be written when a count has only grown:
 // the next daemon sees that itself.
-func (p *Poller) takeSnapshot(group string, before snapshot) (now snapshot, dropped bool, err error) {
-	denials, err := p.config.Door.Denials(group)
-	used, quota, errSpent := p.config.Door.Spent(group)
-	for _, err := range []error{err, errSpent} {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a group without rules has no counts
-			return now, false, err
-		}
+func (p *Poller) takeSnapshot(group string, before snapshot, counts host.DoorCounts) (now snapshot, dropped bool, err error) {
+	if counts.Err != nil && !errors.Is(counts.Err, fs.ErrNotExist) { // a group without rules has no counts
+		return now, false, counts.Err
 	}
 	at := p.config.Now()
-	now.Denials, now.unreported, dropped = updatePending(before.Denials, denials, at)
+	now.Denials, now.unreported, dropped = updatePending(before.Denials, counts.Denials, at)
 	now.Events = deniedEvents(group, now.unreported, p.config.MaxEvents)
-	now.Level = quotaLevel(used, quota)
+	now.Level = quotaLevel(counts.Used, counts.Quota)
 	if now.Level > before.Level {
-		now.Events = append(now.Events, quotaEvent(group, now.Level, used, quota))
+		now.Events = append(now.Events, quotaEvent(group, now.Level, counts.Used, counts.Quota))
 	}
 	for i := range now.Events {
 		now.Events[i].Time = at

@@ -18,6 +18,13 @@ type Denial struct {
 	Bytes       uint64         `json:"bytes"`
 }
 
+// DoorCounts hold the counts of the kernel at the door of one group.
+type DoorCounts struct {
+	Denials     []Denial
+	Used, Quota uint64 // bytes that have passed the ambassador; a Quota of 0 means that it has none
+	Err         error  // why they could not be read; fs.ErrNotExist for a group without rules
+}
+
 // DestinationText returns the packets' destination: "198.51.100.66:443/tcp",
 // "[2001:db8::1]:53/udp", "198.51.100.66 (icmp)".
 func (d Denial) DestinationText() string {

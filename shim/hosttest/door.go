@@ -52,25 +52,22 @@ func (h *Host) Spend(group string, used, quota uint64) {
 	h.door(group).used, h.door(group).quota = used, quota
 }
 
-// Denials implements [denials.Door]. A group has a door only after a call of Refuse or Spend.
-func (h *Host) Denials(group string) ([]host.Denial, error) {
+// Counts implements [denials.Door]. A group has a door only after a call of Refuse or Spend.
+func (h *Host) Counts(groups []string) []host.DoorCounts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.begin("observe denials"); f.err != nil {
-		return nil, f.err
+	out := make([]host.DoorCounts, len(groups))
+	for i, group := range groups {
+		if f := h.begin("observe denials"); f.err != nil {
+			out[i].Err = f.err
+			continue
+		}
+		if h.doors[group] == nil {
+			out[i].Err = fmt.Errorf("door of %s: %w", group, fs.ErrNotExist)
+			continue
+		}
+		door := h.doors[group]
+		out[i] = host.DoorCounts{Denials: slices.Clone(door.denials), Used: door.used, Quota: door.quota}
 	}
-	if h.doors[group] == nil {
-		return nil, fmt.Errorf("door of %s: %w", group, fs.ErrNotExist)
-	}
-	return slices.Clone(h.doors[group].denials), nil
-}
-
-// Spent implements [denials.Door].
-func (h *Host) Spent(group string) (used, quota uint64, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.doors[group] == nil {
-		return 0, 0, nil
-	}
-	return h.doors[group].used, h.doors[group].quota, nil
+	return out
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -22,31 +23,50 @@ type cgroupNames map[uint64]string
 // and were refused nothing are forgotten. It is far more than the kernel remembers denials of.
 const maxNames = 4096
 
-// Denials returns what the containers of a group were refused, by container, protocol and
-// destination. The kernel remembers a destination until an hour after its last packet, and 1024 of
-// each family. Packets that the host's rules refused, and not those of the namespace, count for the
-// ambassador. If the group has no rules, the error is os.ErrNotExist.
-func (n *Network) Denials(group string) ([]host.Denial, error) {
+// Counts implements [denials.Door]. The kernel remembers a destination until an hour after its last
+// packet, and 1024 of each family. Packets that the host's rules refused, and not those of the
+// namespace, count for the ambassador.
+func (n *Network) Counts(groups []string) []host.DoorCounts {
+	out := make([]host.DoorCounts, len(groups))
+	if len(groups) == 0 {
+		return out
+	}
+	refused, hostErr := n.refused()
+	for i, group := range groups {
+		if out[i], out[i].Err = n.doorCounts(group, refused); out[i].Err == nil {
+			out[i].Err = hostErr
+		}
+	}
+	return out
+}
+
+// doorCounts reads the counts of one group. refused are the host's refusals, by link.
+func (n *Network) doorCounts(group string, refused map[string][]uplink.Refusal) (c host.DoorCounts, err error) {
 	ns, err := n.open(group)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	defer ns.Close()
-	found, err := egress.ReadDenials(ns)
+	found, err := egress.ReadCounts(ns)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	refused, err := n.uplink.Refused()
-	if err != nil {
-		return nil, err
-	}
+	c.Used, c.Quota = found.Used, found.Quota
 	// The names come after the denials: a container has its cgroup before it is refused something.
 	n.recordNames(group)
 	ambassador := n.ambassadorCgroup(group)
 	for _, x := range refused[n.linkName(group)] {
-		found = append(found, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
+		found.Denials = append(found.Denials, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
 	}
-	return n.withNames(group, found), nil
+	c.Denials = n.withNames(group, found.Denials)
+	return c, nil
+}
+
+// Denials returns what the containers of one group were refused, by container, protocol and
+// destination. If the group has no rules, the error is os.ErrNotExist.
+func (n *Network) Denials(group string) ([]host.Denial, error) {
+	c := n.Counts([]string{group})[0]
+	return c.Denials, c.Err
 }
 
 // ambassadorCgroup returns the number of the cgroup of a group's ambassador. If there is none now,

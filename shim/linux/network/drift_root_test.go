@@ -109,12 +109,9 @@ func BenchmarkRootIdle(b *testing.B) {
 	})
 	b.Run("denials", func(b *testing.B) {
 		for b.Loop() {
-			for _, name := range names {
-				if _, err := n.Denials(name); err != nil {
-					b.Fatal(err)
-				}
-				if _, _, err := n.Spent(name); err != nil {
-					b.Fatal(err)
+			for _, c := range n.Counts(names) {
+				if c.Err != nil {
+					b.Fatal(c.Err)
 				}
 			}
 		}

@@ -51,6 +51,7 @@ type Network struct {
 	uplink   *uplink.Uplink
 	cgroups  cgroup.Hierarchies
 	flows    func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
+	refused  func() (map[string][]uplink.Refusal, error)   // of the uplink
 	earlier  map[string]addrs.Pair                         // by group; see [Network.KeepAddresses], which alone writes it
 
 	mu            sync.Mutex
@@ -85,10 +86,12 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Network{
+	n := &Network{
 		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups, flows: conntrack.With,
 		earlier: map[string]addrs.Pair{}, assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
-	}, nil
+	}
+	n.refused = func() (map[string][]uplink.Refusal, error) { return n.uplink.Refused() } // it may be replaced
+	return n, nil
 }
 
 // uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.

@@ -1,0 +1,3 @@
+package ruleset
+
+var RememberTable = remember
