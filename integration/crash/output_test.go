@@ -58,7 +58,7 @@ func TestOutputBounded(t *testing.T) {
 	o := &outputs{m: m, lines: outputLines/3 + 1}
 	// To free a head may take 30 ms if the disk has much to write. That does not happen each time.
 	held := false
-	for try := 0; try < 4 && !held; try++ {
+	for try := 0; try < 8 && !held; try++ {
 		done := o.watch()
 		if try == 0 {
 			m.Apply("printers.hcl", fmt.Sprintf(printers, machine.AttackImage, o.lines, outputLine-1))
