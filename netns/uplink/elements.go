@@ -56,48 +56,19 @@ func pick(a netip.Addr, four, six string) string {
 	return six
 }
 
-// of returns the elements of links. An element's link is the name in front of its key or, in the
-// maps of published ports, the owner of the address in its data.
-func (e elements) of(belongs func(link string) bool) elements {
-	owner := map[netip.Addr]string{}
-	for _, set := range []string{source4, source6} {
-		for _, x := range e[set] {
-			owner[sourceOf(x)] = linkOf(x.Key)
-		}
-	}
-	out := elements{}
-	for set, xs := range e {
-		for _, x := range xs {
-			link := ""
-			switch set {
-			case publish4, publishAt4:
-				link = owner[netip.AddrFrom4([4]byte(x.Val[:4]))]
-			case publish6, publishAt6:
-				link = owner[netip.AddrFrom16([16]byte(x.Val[:16]))]
-			default:
-				link = linkOf(x.Key)
-			}
-			if belongs(link) {
-				out[set] = append(out[set], x)
-			}
-		}
-	}
-	return out
-}
-
 func linkOf(key []byte) string {
 	name, _, _ := bytes.Cut(key[:16], []byte{0})
 	return string(name)
 }
 
-// read returns every element of the table. It returns none if there is no table. The result stays
+// read returns the elements of the table. There are none if there is no table. The result stays
 // valid until any table of the host changes.
-func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
+func (u *Uplink) read(conn *ruleset.Conn) (*index, error) {
 	at, err := conn.Generation()
 	if err != nil || at == u.knownAt {
-		return u.known, err
+		return &u.known, err
 	}
-	out, err := ruleset.Read(conn, func(now ruleset.Generation) (elements, error) {
+	all, err := ruleset.Read(conn, func(now ruleset.Generation) (elements, error) {
 		out := elements{}
 		at = now
 		if ok, err := ruleset.Exists(conn, u.config.Table); err != nil || !ok {
@@ -112,10 +83,11 @@ func (u *Uplink) read(conn *ruleset.Conn) (elements, error) {
 		}
 		return out, nil
 	})
-	if err == nil {
-		u.known, u.knownAt = out, at
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	u.known, u.knownAt = createIndex(all), at
+	return &u.known, nil
 }
 
 // Sources returns the groups' addresses by link, as the table has them. Without a table there are
@@ -124,14 +96,15 @@ func (u *Uplink) Sources() (map[string][]netip.Addr, error) {
 	found := map[string][]netip.Addr{}
 	err := u.locked(func(conn *ruleset.Conn) error {
 		all, err := u.read(conn)
-		for _, set := range []string{source4, source6} {
-			for _, x := range all[set] {
-				if a, ok := netip.AddrFromSlice(x.Key[16:]); ok {
-					found[linkOf(x.Key)] = append(found[linkOf(x.Key)], a)
-				}
+		if err != nil {
+			return err
+		}
+		for link, e := range all.byLink {
+			if own := sources(e); len(own) > 0 {
+				found[link] = own
 			}
 		}
-		return err
+		return nil
 	})
 	return found, err
 }
@@ -143,8 +116,7 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	have := all.of(func(link string) bool { return link == e.Link })
-	want := createElements(e)
+	have, want := all.byLink[e.Link], createElements(e)
 	add, del = elements{}, elements{}
 	for _, s := range u.entrySets() {
 		a, d := ruleset.Diff(have[s.Name], want[s.Name])
@@ -177,12 +149,11 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 		u.knownAt = ruleset.Generation{}
 		return nil // the table has to be read again, that is all
 	}
-	now := elements{}
-	for _, s := range u.entrySets() {
-		now[s.Name] = append(ruleset.Without(u.known[s.Name], del[s.Name]), add[s.Name]...)
+	shared := u.known.shared
+	u.known.change(add, del)
+	if u.knownAt = after; shared {
+		u.knownAt = ruleset.Generation{}
 	}
-	u.known = now
-	u.knownAt = after
 	return nil
 }
 
@@ -194,11 +165,16 @@ func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	if err != nil {
 		return err
 	}
-	gone := all.of(func(l string) bool { return l == "" || l == link })
+	gone := elements{}
+	for _, l := range []string{"", link} {
+		for set, xs := range all.byLink[l] {
+			gone[set] = append(gone[set], xs...)
+		}
+	}
 	if err := u.expect(conn, sources(gone)...); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(all[links], func(x nftables.SetElement) bool { return linkOf(x.Key) != link }) {
+	if !all.hasOther(link) {
 		if left, err := u.stopForwarding(); err != nil || !left {
 			return errors.Join(err, ruleset.Delete(conn, u.config.Table))
 		}

@@ -36,7 +36,7 @@ func (u *Uplink) unjudged(conn *ruleset.Conn) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, err
 		}
-		u.pending = sources(all)
+		u.pending = all.sources()
 	case err != nil:
 		return nil, fmt.Errorf("read whose flows are to be judged: %w", err)
 	default:
@@ -98,10 +98,9 @@ func (u *Uplink) judge(conn *ruleset.Conn, due func(addr netip.Addr, hasEntry bo
 	if err != nil {
 		return err
 	}
-	entered := sources(all)
 	var now, later []netip.Addr
 	for _, a := range pending {
-		if due(a, slices.Contains(entered, a)) {
+		if _, entered := all.owner[a]; due(a, entered) {
 			now = append(now, a)
 		} else {
 			later = append(later, a)
@@ -119,7 +118,7 @@ func (u *Uplink) judge(conn *ruleset.Conn, due func(addr netip.Addr, hasEntry bo
 		if err != nil {
 			return err
 		}
-		r := createRights(u.config, all, now, local)
+		r := createRights(u.config, all.all(), now, local)
 		flows = slices.DeleteFunc(flows, func(f conntrack.Flow) bool { return !r.refuse(f) })
 	}
 	if err := conntrack.Delete(flows...); err != nil {

@@ -25,11 +25,12 @@ func (u *Uplink) compareKnown(conn *ruleset.Conn) (bool, error) {
 	if ok, err := ruleset.Matches(conn, u.table); err != nil || !ok {
 		return false, err
 	}
-	before := u.known
-	now, err := u.read(conn)
+	before := u.known.all()
+	read, err := u.read(conn)
 	if err != nil {
 		return false, err
 	}
+	now := read.all()
 	for _, s := range u.entrySets() {
 		if add, del := ruleset.Diff(before[s.Name], now[s.Name]); len(add)+len(del) > 0 {
 			return false, nil

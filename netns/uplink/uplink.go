@@ -50,7 +50,7 @@ type Uplink struct {
 	forwarded map[string]bool // families that the host forwarded before; see findStrangers
 	outdated  bool            // the table was made anew and is not in force yet
 
-	known   elements // as of knownAt
+	known   index // as of knownAt
 	knownAt ruleset.Generation
 
 	flows        func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
@@ -124,7 +124,7 @@ func (u *Uplink) apply(conn *ruleset.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := u.expect(conn, sources(all)...); err != nil {
+	if err := u.expect(conn, all.sources()...); err != nil {
 		return err
 	}
 	_, err = ruleset.Apply(conn, u.table)
