@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Ports is a set of ports as ranges: sorted, and neither overlapping nor adjacent. The kernel lists
@@ -141,4 +143,14 @@ func readReserved() (Ports, error) {
 			return parsePorts(strings.TrimSpace(string(buf[:n])))
 		}
 	}
+}
+
+// OpenReservedPorts opens the file with the reserved ports of a namespace, to watch it. Nothing can
+// be read from it. It does not keep the namespace. The caller closes it.
+func OpenReservedPorts(ns *os.File) (f *os.File, err error) {
+	err = inNamespace(ns, func() error {
+		f, err = os.OpenFile(sysctls+reservedPorts, unix.O_PATH, 0)
+		return err
+	})
+	return f, err
 }
