@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -42,9 +44,15 @@ func FingerprintOf(ns *os.File) (Fingerprint, error) {
 	return fingerprint(lines), nil
 }
 
+// A HostLinkPrint is the fingerprint of one of the host's links with its addresses.
+type HostLinkPrint struct {
+	Fingerprint
+	Index int
+}
+
 // HostFingerprints returns a fingerprint of each of the host's links with its addresses, by name.
 // It costs three requests for all links.
-func HostFingerprints() (map[string]Fingerprint, error) {
+func HostFingerprints() (map[string]HostLinkPrint, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("look at the host's links: %w", err)
@@ -54,12 +62,81 @@ func HostFingerprints() (map[string]Fingerprint, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[string]Fingerprint, len(links))
+	found := make(map[string]HostLinkPrint, len(links))
 	for _, l := range links {
-		found[l.Attrs().Name] = fingerprint(append(addrs[l.Attrs().Index], linkLine(l)))
+		index := l.Attrs().Index
+		found[l.Attrs().Name] = HostLinkPrint{fingerprint(append(addrs[index], linkLine(l))), index}
 	}
 	return found, nil
 }
+
+// HostFingerprint returns the fingerprint of one of the host's links, as HostFingerprints has it.
+// It is zero if there is no such link. It costs two requests, however many links the host has.
+func HostFingerprint(name string) (p HostLinkPrint, err error) {
+	link, err := netlink.LinkByName(name)
+	if isLinkNotFound(err) {
+		return p, nil
+	}
+	if err != nil {
+		return p, fmt.Errorf("find link %q: %w", name, err)
+	}
+	index := link.Attrs().Index
+	lines, err := Dump(func() ([]string, error) { return addressLines(index) })
+	if err != nil {
+		return p, fmt.Errorf("list addresses of link %q: %w", name, err)
+	}
+	return HostLinkPrint{fingerprint(append(lines, linkLine(link))), index}, nil
+}
+
+// addressLines returns the lines of one link's addresses. With the strict check the kernel sends no
+// others (inet_valid_dump_ifaddr_req in net/ipv4/devinet.c).
+func addressLines(index int) ([]string, error) {
+	s, err := nl.GetNetlinkSocketAt(vnetns.None(), vnetns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if err := unix.SetsockoptInt(s.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil {
+		return nil, err
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}
+	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	msg.Index = uint32(index)
+	req.AddData(msg)
+	replies, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, m := range replies {
+		head := nl.DeserializeIfAddrmsg(m)
+		attrs, err := nl.ParseRouteAttr(m[head.Len():])
+		if err != nil {
+			return nil, err
+		}
+		var own, other net.IP // IFA_ADDRESS is the address itself, or its peer beside IFA_LOCAL
+		for _, a := range attrs {
+			switch a.Attr.Type {
+			case unix.IFA_LOCAL:
+				own = a.Value
+			case unix.IFA_ADDRESS:
+				other = a.Value
+			}
+		}
+		length := int(head.Prefixlen)
+		switch {
+		case own == nil:
+			own = other
+		case head.Family != unix.AF_INET || !own.Equal(other): // the prefix is the peer's
+			length = 8 * len(own)
+		}
+		lines = append(lines, addressLine(int(head.Index), &net.IPNet{IP: own, Mask: net.CIDRMask(length, 8*len(own))}))
+	}
+	return lines, nil
+}
+
+func addressLine(index int, a *net.IPNet) string { return fmt.Sprint("address ", index, a) }
 
 func linksAndAddrs(h *netlink.Handle) (links []netlink.Link, addrs map[int][]string, err error) {
 	if links, err = Dump(h.LinkList); err != nil {
@@ -71,7 +148,7 @@ func linksAndAddrs(h *netlink.Handle) (links []netlink.Link, addrs map[int][]str
 	}
 	addrs = map[int][]string{}
 	for _, a := range list {
-		addrs[a.LinkIndex] = append(addrs[a.LinkIndex], fmt.Sprint("address ", a.LinkIndex, a.IPNet))
+		addrs[a.LinkIndex] = append(addrs[a.LinkIndex], addressLine(a.LinkIndex, a.IPNet))
 	}
 	return links, addrs, nil
 }

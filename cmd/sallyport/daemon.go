@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
 	"github.com/sallyport/sallyport/shim/denials"
@@ -128,6 +129,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	drift, mounted := network.NewDrift(), volumes.New(l, address)
+	changes := hearChanges(watch.Open, log)
+	defer changes.Close()
+	drift.Hear(changes)
 	store := store.New(l)
 	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
@@ -217,6 +221,17 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 }
 
 // pruneSource removes images for the control socket.
+// hearChanges begins to hear the kernel's reports of changes on the host. A nil Watcher means that
+// they can't be heard.
+func hearChanges(open func() (*watch.Watcher, error), log *slog.Logger) *watch.Watcher {
+	w, err := open()
+	if err != nil {
+		log.Warn("the network of every group is read each second, since its changes can't be heard", "error", err)
+		return nil
+	}
+	return w
+}
+
 func pruneSource(prune func(context.Context, keeper.PruneRequest, func(host.ImageRemoval)) error) func(context.Context, api.PruneRequest, func(host.ImageRemoval)) error {
 	return func(ctx context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
 		return prune(ctx, keeper.PruneRequest(req), each)

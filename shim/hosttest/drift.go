@@ -1,14 +1,32 @@
 package hosttest
 
 import (
+	"context"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
-// Changed implements [keeper.Changes]. It compares each group's network with that of the last call.
-func (h *Host) Changed(groups []string) (changed []string) {
+// WatchDrift implements [keeper.Changes]. It looks each second.
+func (h *Host) WatchDrift(ctx context.Context, groups func() []string, changed func(group string)) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, group := range h.changed(groups()) {
+			changed(group)
+		}
+	}
+}
+
+// changed compares each group's network with that of the last call.
+func (h *Host) changed(groups []string) (changed []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, group := range groups {

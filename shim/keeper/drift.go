@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/runner"
@@ -13,27 +12,12 @@ import (
 // Changes detects cheaply what others may have changed on the host. Observing a whole group takes
 // more than two dozen requests. Implemented by [network.Drift]; in memory by hosttest.Host.
 type Changes interface {
-	// Changed returns the groups whose network may have changed since the last call, out of the
-	// given ones. One goroutine calls it.
-	Changed(groups []string) []string
+	// WatchDrift calls changed for a group whose network may have changed, out of those that groups
+	// returns, until ctx ends. It is called once.
+	WatchDrift(ctx context.Context, groups func() []string, changed func(group string)) error
 }
 
-// watchDrift wakes a group's runner when its network may have changed.
-func (k *Keeper) watchDrift(ctx context.Context) error {
-	tick := time.NewTicker(k.config.DriftInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		for _, group := range k.config.Changes.Changed(k.Groups()) {
-			k.driftDetected(group)
-		}
-	}
-}
-
+// driftDetected wakes a group's runner when its network may have changed.
 func (k *Keeper) driftDetected(group string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -43,8 +43,6 @@ type Config struct {
 	// RemovalDelay is how long a file must be gone from the folder before its groups are removed.
 	// Optional: 0 is 2 s.
 	RemovalDelay time.Duration
-	// DriftInterval is the time between two calls of Changes.Changed. Optional: 0 is 1 s.
-	DriftInterval time.Duration
 	// PruneInterval is the longest time between two looks at the images. Optional: 0 is an hour.
 	PruneInterval time.Duration
 	Watchdog      Watchdog // optional: fed while the keeper's loops go on
@@ -110,9 +108,6 @@ func New(c Config) (*Keeper, error) {
 		c.RemovalDelay = 2 * time.Second
 	}
 	c.Store.RemovalDelay = c.RemovalDelay
-	if c.DriftInterval == 0 {
-		c.DriftInterval = time.Second
-	}
 	if c.PruneInterval == 0 {
 		c.PruneInterval = time.Hour
 	}
@@ -177,8 +172,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if w := k.config.Watcher; w != nil {
 		g.Go(func() error { return w.Watch(ctx, k.hostChanged) })
 	}
-	if k.config.Changes != nil {
-		g.Go(func() error { return k.watchDrift(ctx) })
+	if c := k.config.Changes; c != nil {
+		g.Go(func() error { return c.WatchDrift(ctx, k.Groups, k.driftDetected) })
 	}
 	if k.config.Bounds != nil {
 		g.Go(func() error { return k.watchBounds(ctx) })

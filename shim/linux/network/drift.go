@@ -12,14 +12,27 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// A Drift detects what others change on a real host. Calls of Changed must not overlap.
+// A Drift detects what others change on a real host. A group that is settled is read again once
+// the kernel reports that something of it has changed; see [Drift.Hear]. Groups that are not
+// settled are read each second, and so is every group if nothing is heard. Calls of Changed must
+// not overlap, also not with WatchDrift.
 //
 // It distinguishes our own changes of rules from those of others. It does not distinguish changes
 // of links and addresses: ours cost one reconciliation that finds nothing to do.
 type Drift struct {
 	network *Network
 	host    baseline
-	groups  map[string]*baseline
+	groups  map[string]*groupDrift
+	ears    ears
+}
+
+// A groupDrift remembers one group.
+type groupDrift struct {
+	baseline
+	heard bool   // what changes of it is heard since before it was last read
+	pin   pin    // its namespace when it was last read
+	link  string // the name of the host's end of its link
+	index int    // the index of that. 0: there was none
 }
 
 // A baseline remembers the fingerprints of a part of the network. A fingerprint that differs from
@@ -31,6 +44,13 @@ type baseline struct {
 }
 
 const settleAfter = 3
+
+// isSettled reports whether the last fingerprint is the settled one.
+func (b *baseline) isSettled() bool { return b.repeats >= settleAfter }
+
+// confirm makes what is settled need another look. A message may come a moment before that which it
+// reports can be seen (fib_table_delete in net/ipv4/fib_trie.c).
+func (b *baseline) confirm() { b.repeats = min(b.repeats, settleAfter-1) }
 
 // update takes the current fingerprint and reports whether the part has changed.
 func (b *baseline) update(f fingerprint) (changed bool) {
@@ -58,7 +78,7 @@ type fingerprint struct {
 }
 
 // NewDrift returns a Drift without a baseline. Its first Changed returns every group.
-func (n *Network) NewDrift() *Drift { return &Drift{network: n} }
+func (n *Network) NewDrift() *Drift { return &Drift{network: n, groups: map[string]*groupDrift{}} }
 
 // differs reports whether the part may differ from what is wanted. Known rules don't count: we have
 // seen them since the change, or made it.
@@ -70,26 +90,88 @@ func (f fingerprint) differs(before fingerprint) bool {
 	return f != before
 }
 
-// Changed implements [keeper.Changes].
+// Changed returns the groups whose network may have changed since the last call, out of the given
+// ones. It reads all of them.
 func (d *Drift) Changed(groups []string) []string {
-	prints, err := netns.HostFingerprints()
-	all := d.host.update(d.fingerprintHost())
-	var changed []string
-	seen := make(map[string]*baseline, len(groups))
+	return d.look(groups, true, func(string, *groupDrift) bool { return true })
+}
+
+// look reads the host, if it is due, and the groups that are due or new. It returns those whose
+// network may have changed: all of them if the host's part has. Groups that are not among the given
+// ones are forgotten.
+func (d *Drift) look(groups []string, host bool, due func(group string, g *groupDrift) bool) (changed []string) {
+	all := host && d.host.update(d.fingerprintHost())
+	known := 0
+	var looks []string
 	for _, group := range groups {
-		f := d.fingerprintGroup(group)
-		if f.hostEnd = prints[d.network.linkName(group)]; err != nil {
+		g := d.groups[group]
+		if g != nil {
+			known++
+		}
+		if g == nil || due(group, g) {
+			looks = append(looks, group)
+		}
+	}
+	d.forgetOthers(groups, known)
+	for _, group := range looks {
+		if d.groups[group] == nil {
+			d.groups[group] = &groupDrift{link: d.network.linkName(group)}
+		}
+	}
+	differs := map[string]bool{}
+	hostEnd := d.hostEnds(looks)
+	for _, group := range looks {
+		g := d.groups[group]
+		quiet := d.quiet(g)
+		f := d.fingerprintGroup(group, g)
+		end, err := hostEnd(g.link)
+		if f.hostEnd, g.index = end.Fingerprint, end.Index; err != nil {
 			f.err = err.Error()
 		}
-		if seen[group] = d.groups[group]; seen[group] == nil {
-			seen[group] = &baseline{}
+		if differs[group] = g.update(f); quiet {
+			g.confirm()
 		}
-		if seen[group].update(f) || all {
+	}
+	if all {
+		return groups
+	}
+	for _, group := range looks {
+		if differs[group] {
 			changed = append(changed, group)
 		}
 	}
-	d.groups = seen
 	return changed
+}
+
+// forgetOthers forgets all groups but the given ones. known is how many of those are remembered.
+func (d *Drift) forgetOthers(groups []string, known int) {
+	if known == len(d.groups) {
+		return
+	}
+	kept := make(map[string]bool, len(groups))
+	for _, group := range groups {
+		kept[group] = true
+	}
+	for group := range d.groups {
+		if !kept[group] {
+			delete(d.groups, group)
+			d.forget(group)
+		}
+	}
+}
+
+// fewEnds is up to how many groups the host's ends of links are asked for one by one. For more, one
+// list of the whole host costs less.
+const fewEnds = 8
+
+// hostEnds returns a function for the fingerprint of the host's end of a group's link, for these
+// groups. It is zero without a link.
+func (d *Drift) hostEnds(groups []string) func(link string) (netns.HostLinkPrint, error) {
+	if len(groups) <= fewEnds {
+		return netns.HostFingerprint
+	}
+	all, err := netns.HostFingerprints()
+	return func(link string) (netns.HostLinkPrint, error) { return all[link], err }
 }
 
 // ignoreKnownRules gives all fingerprints with known rules the same generation.
@@ -109,19 +191,24 @@ func (d *Drift) fingerprintHost() (f fingerprint) {
 	return f
 }
 
-func (d *Drift) fingerprintGroup(group string) (f fingerprint) {
-	if err := d.readGroup(group, &f); err != nil {
+func (d *Drift) fingerprintGroup(group string, g *groupDrift) (f fingerprint) {
+	if err := d.readGroup(group, g, &f); err != nil {
 		return fingerprint{err: err.Error()}
 	}
 	return f
 }
 
-func (d *Drift) readGroup(group string, f *fingerprint) error {
+func (d *Drift) readGroup(group string, g *groupDrift, f *fingerprint) error {
+	g.heard = false
 	ns, err := d.network.open(group)
 	if err != nil {
+		g.pin = pin{}
+		// When it is pinned, a change of the mounts is heard.
+		g.heard = errors.Is(err, fs.ErrNotExist)
 		return err
 	}
 	defer ns.Close()
+	d.listen(group, g, ns)
 	if f.rulesKnown, f.rules, err = egress.Unchanged(ns); err != nil {
 		return err
 	}
@@ -137,18 +224,25 @@ func (d *Drift) readGroup(group string, f *fingerprint) error {
 	if f.cgroups, err = d.network.cgroupPrint(group); err != nil {
 		return err
 	}
-	f.fence, err = egress.FencePrint(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
+	f.fence, err = d.programs(group)
+	return err
+}
+
+// programs identifies the programs of the group's cgroups. The kernel reports no change of them,
+// so they are read each second.
+func (d *Drift) programs(group string) (string, error) {
+	found, err := egress.FencePrint(d.network.cgroups, d.network.layout.CgroupParent(group, spec.App))
 	if err == nil {
 		err = d.network.eachSide(group, func(h cgroup.Hierarchies, path string) error {
 			programs, err := egress.SeparationPrint(h, path)
-			f.fence += programs
+			found += programs
 			return err
 		})
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return found, nil
 	}
-	return err
+	return found, err
 }
 
 // Describe implements [runner.Drift].

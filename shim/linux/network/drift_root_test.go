@@ -24,9 +24,7 @@ func TestRootDrift(t *testing.T) {
 		defer removeGroup(t, n, g.Name)
 		bringUp(t, n, g)
 	}
-	ns, link := n.layout.NetnsPath(g.Name), n.linkName(g.Name)
-	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
-	names, one := []string{g.Name, other.Name}, []string{g.Name}
+	names := []string{g.Name, other.Name}
 	d := n.NewDrift()
 	settle := func() {
 		t.Helper()
@@ -41,28 +39,7 @@ func TestRootDrift(t *testing.T) {
 			t.Fatalf("changed although settled: %v", got)
 		}
 	}
-	for _, tt := range []struct {
-		name    string
-		command []string
-		want    []string
-	}{
-		{"rules of the namespace", inside("nft", "flush", "ruleset"), one},
-		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
-		{"the host's rules", []string{"nft", "flush", "ruleset"}, names},
-		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, names},
-		{"reserved ports", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=444"), one},
-		{"a container's cgroup", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.ContainerCgroup(g.Name, spec.App, "web"))}, one},
-		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
-		{"link down", []string{"ip", "link", "set", link, "down"}, one},
-		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},
-		{"link deleted", []string{"ip", "link", "del", link}, one},
-		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, one},
-		{"the host's address", []string{"ip", "addr", "flush", "dev", link}, one},
-		{"the group's address", inside("ip", "addr", "flush", "dev", "eth0"), one},
-		{"default route", inside("ip", "-6", "route", "del", "default"), one},
-		{"forwarding", []string{"sysctl", "-w", "net.ipv4.ip_forward=0"}, names},
-		{"namespace unpinned", []string{"umount", ns}, one},
-	} {
+	for _, tt := range changesByOthers(n, g.Name, names) {
 		t.Run(tt.name, func(t *testing.T) {
 			settle()
 			if out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput(); err != nil {
@@ -83,6 +60,37 @@ func TestRootDrift(t *testing.T) {
 	dropped := d.Changed([]string{other.Name})
 	if len(dropped) > 0 || len(d.groups) != 1 {
 		t.Errorf("after a group is gone: changed %v, %d remembered", dropped, len(d.groups))
+	}
+}
+
+// A changeByOthers is a command that changes something, and the groups that are concerned.
+type changeByOthers struct {
+	name    string
+	command []string
+	want    []string
+}
+
+// changesByOthers are changes of one group, of the host, or of nothing. all are all groups.
+func changesByOthers(n *Network, group string, all []string) []changeByOthers {
+	ns, link, one := n.layout.NetnsPath(group), n.linkName(group), []string{group}
+	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
+	return []changeByOthers{
+		{"rules of the namespace", inside("nft", "flush", "ruleset"), one},
+		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
+		{"the host's rules", []string{"nft", "flush", "ruleset"}, all},
+		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, all},
+		{"reserved ports", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=444"), one},
+		{"a container's cgroup", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.ContainerCgroup(group, spec.App, "web"))}, one},
+		{"rules of another table", []string{"nft", "add table inet theirs; delete table inet theirs"}, nil},
+		{"link down", []string{"ip", "link", "set", link, "down"}, one},
+		{"peer down", inside("ip", "link", "set", "eth0", "down"), one},
+		{"link deleted", []string{"ip", "link", "del", link}, one},
+		{"alias lost", []string{"ip", "link", "set", link, "alias", ""}, one},
+		{"the host's address", []string{"ip", "addr", "flush", "dev", link}, one},
+		{"the group's address", inside("ip", "addr", "flush", "dev", "eth0"), one},
+		{"default route", inside("ip", "-6", "route", "del", "default"), one},
+		{"forwarding", []string{"sysctl", "-w", "net.ipv4.ip_forward=0"}, all},
+		{"namespace unpinned", []string{"umount", ns}, one},
 	}
 }
 

@@ -280,7 +280,7 @@ func BenchmarkRootObserve(b *testing.B) {
 	removeGroup(b, n, g.Name)
 }
 
-func seal(b *testing.B, n *Network, g *spec.Group) error {
+func seal(b testing.TB, n *Network, g *spec.Group) error {
 	if err := n.Seal(b.Context(), g.Name); err != nil {
 		return err
 	}
