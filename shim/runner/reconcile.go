@@ -23,6 +23,7 @@ const maxRepeats = 5
 func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
+		r.seeWanted()
 		d, seq := r.desiredNow()
 		r.passOnOutput(d)
 		in := r.observe(ctx, d)

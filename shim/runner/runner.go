@@ -165,6 +165,16 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	}
 }
 
+// seeWanted takes back the wake for what is about to be read. Else a step that fails would be tried
+// again at once, and not after a pause.
+func (r *Runner) seeWanted() {
+	select {
+	case <-r.wakeWanted:
+		r.failures = 0
+	default:
+	}
+}
+
 // Want changes what is wanted. A nil w means that the group is to be removed. images are the images
 // that the references were just resolved to. Nil images leave those of the last call. waiter gets
 // the result of the reconciliation that follows. A nil waiter gets none.
