@@ -24,7 +24,11 @@ var shimServices = []string{"containerd.task.v3.Task", "containerd.task.v2.Task"
 // callShim calls a shim directly. That is of use only for what containerd doesn't know. Without a
 // shim the error is errdefs.ErrUnavailable.
 func (c *Client) callShim(ctx context.Context, shimGroup, method string, req, resp proto.Message) error {
-	conn, err := net.DialTimeout("unix", c.shimSocket(shimGroup), dialTimeout)
+	return callShimAt(ctx, c.shimSocket(shimGroup), method, req, resp)
+}
+
+func callShimAt(ctx context.Context, socket, method string, req, resp proto.Message) error {
+	conn, err := net.DialTimeout("unix", socket, dialTimeout)
 	if err != nil {
 		return errdefs.ErrUnavailable.WithMessage(err.Error())
 	}

@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,19 +75,54 @@ func (c *Client) endShim(pid int) error {
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 }
 
-// shimProcess finds the group's shim by its command line, and counts its child processes. A pid of
-// 0 means that there is none.
+// shimProcess finds the group's shim by its command line, and counts its child processes. Of
+// several it returns one that has the most, since the others may be empty. A pid of 0 means that
+// there is none.
 func (c *Client) shimProcess(shimGroup string) (pid, children int) {
-	all, _ := filepath.Glob("/proc/[0-9]*")
-	parents := map[int]int{}
-	for _, dir := range all {
-		p, _ := strconv.Atoi(filepath.Base(dir))
-		parents[parent(p)]++
-		if id := c.servedBy(p); id != "" && (shimGroup == hostShim || strings.HasPrefix(id, shimGroup+".")) {
-			pid = p
+	shims, all := c.shimProcesses()
+	for p, id := range shims {
+		ours := shimGroup == hostShim || strings.HasPrefix(id, shimGroup+".")
+		if ours && (pid == 0 || all[p] > children) {
+			pid, children = p, all[p]
 		}
 	}
-	return pid, parents[pid]
+	return pid, children
+}
+
+// shimProcesses returns the container that each shim of ours was started for, by process, and how
+// many child processes each process has.
+func (c *Client) shimProcesses() (shims map[int]string, children map[int]int) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	shims, children = map[int]string{}, map[int]int{}
+	for _, dir := range all {
+		p, _ := strconv.Atoi(filepath.Base(dir))
+		name, parent, _ := processStat(p)
+		children[parent]++
+		if name != shimName {
+			continue // its command line is of no interest
+		}
+		if id := c.servedBy(p); id != "" {
+			shims[p] = id
+		}
+	}
+	return shims, children
+}
+
+// shimName is the name of a shim's process: 15 bytes of that of its program, as the kernel keeps
+// it.
+const shimName = "containerd-shim"
+
+// processStat returns a process's name, its parent, and when it was started, in ticks since boot. A
+// process that is gone has none of them.
+func processStat(pid int) (name string, parent int, started string) {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	from, to := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')') // the name may have any byte
+	fields := bytes.Fields(stat[to+1:])
+	if from < 0 || len(fields) < 20 {
+		return "", 0, ""
+	}
+	parent, _ = strconv.Atoi(string(fields[1]))
+	return string(stat[from+1 : to]), parent, string(fields[19])
 }
 
 // servedBy returns the container that a shim of ours was started for. It returns "" for any other
@@ -102,6 +138,9 @@ func (c *Client) servedBy(pid int) string {
 	}
 	if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim") || after("-namespace") != c.cfg.Layout.Namespace || after("-address") != c.cfg.Address {
 		return ""
+	}
+	if len(args) > 1 && slices.Contains([]string{"start", "delete"}, args[len(args)-2]) {
+		return "" // it starts a shim, or cleans up after one
 	}
 	return after("-id")
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Bounds        Bounds       // optional: without one, nothing looks at bounds on disk
 	Outputs       Outputs      // optional: without one, a container whose output is not copied may block
 	ImageStore    ImageStore   // optional: without one, no image is removed
+	Shims         Shims        // optional: without one, nothing looks for shims that were left
 	// ImageDisk returns the disk of the folder with the images. Optional: nil means that it is
 	// never nearly full.
 	ImageDisk func(path string) host.Disk
@@ -77,6 +78,7 @@ type Keeper struct {
 	storeLock   chan struct{}      // its holder may read and change the store, see lock
 	again       chan time.Duration // has the time after which to load again
 	pruning     pruning
+	shims       chan struct{} // asks for a look at the shims
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner)               // nil: Run has not begun, or ends
@@ -133,6 +135,7 @@ func New(c Config) (*Keeper, error) {
 		runners:     map[string]*runner.Runner{},
 		wanted:      map[string]store.Wanted{},
 		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},
+		shims:       make(chan struct{}, 1),
 		runs:        runs{limits: c.RunLimits, all: map[string]*run{}},
 		schedules:   schedules{changed: make(chan struct{}, 1), states: map[string]store.Schedule{}},
 	}
@@ -190,6 +193,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 		g.Go(func() error { return k.watchSchedules(ctx) })
 		if k.config.ImageStore != nil {
 			g.Go(func() error { return k.watchImages(ctx) })
+		}
+		if k.config.Shims != nil {
+			g.Go(func() error { return k.watchShims(ctx) })
 		}
 	}
 	err := g.Wait()

@@ -91,5 +91,6 @@ func (k owner) dropRunner(r *runner.Runner, seq int) bool {
 	}
 	delete(k.runners, r.Group())
 	delete(k.recordedStates, r.Group()) // a later group of that name begins without a state
+	k.shimsSoon()
 	return true
 }
