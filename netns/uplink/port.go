@@ -20,36 +20,46 @@ import (
 // port is free, and "another process" if its holder can't be seen. It ignores ports published by
 // groups: no process holds these.
 func PortHolder(protocol string, addr netip.Addr, port uint16) (string, error) {
-	if _, err := ruleset.Protocol(protocol); err != nil {
+	number, err := ruleset.Protocol(protocol)
+	if err != nil {
 		return "", err
 	}
+	sockets, err := askSockets(number, port)
+	if err != nil {
+		sockets, err = readSockets(protocol)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the holder of port %d/%s: %w", port, protocol, err)
+	}
+	for _, s := range sockets {
+		if s.holds(addr, port) {
+			return owner(s.inode), nil
+		}
+	}
+	return "", nil
+}
+
+// readSockets reads the sockets of a protocol that take packets from any sender from /proc. The
+// kernel has its files wherever it has the protocol, and goes through all connections for them.
+func readSockets(protocol string) (all []socket, err error) {
 	for _, file := range []string{"/proc/thread-self/net/" + protocol, "/proc/thread-self/net/" + protocol + "6"} {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("find the holder of port %d/%s: %w", port, protocol, err)
+			return nil, err
 		}
 		sockets, err := parseSockets(string(text))
 		if err != nil {
-			return "", fmt.Errorf("read %s: %w", file, err)
+			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
-		for _, s := range sockets {
-			if s.holds(addr, port) {
-				return owner(s.inode), nil
-			}
-		}
+		all = append(all, sockets...)
 	}
-	return "", nil
+	return all, nil
 }
 
-// A socket is one line of /proc/net/tcp and its like that takes packets from any sender.
-//
-// The files are read by hand, not through netlink.SocketDiagTCP and SocketDiagUDP. Those ask
-// NETLINK_SOCK_DIAG, which needs the modules tcp_diag and udp_diag (CONFIG_INET_DIAG,
-// CONFIG_INET_UDP_DIAG): a kernel without them answers ENOENT, and a port in use would no longer be
-// named. The kernel has the files wherever it has the protocol.
+// A socket takes packets from any sender.
 type socket struct {
 	local netip.AddrPort
 	inode uint64
@@ -69,10 +79,10 @@ func (s socket) holds(addr netip.Addr, port uint16) bool {
 	return !addr.IsValid() || addr.IsUnspecified() || own.Unmap() == addr
 }
 
-// States in /proc/net: a listening TCP socket, and a UDP one that is not connected.
+// States (net/tcp_states.h): a listening TCP socket, and a UDP one that is not connected.
 const (
-	stateListen = "0A"
-	stateClosed = "07"
+	stateListen = 10
+	stateClosed = 7
 )
 
 // parseSockets reads the lines of sockets that accept packets from any sender:
@@ -82,7 +92,10 @@ func parseSockets(text string) ([]socket, error) {
 	var out []socket
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
-		if len(f) < 10 || f[0] == "sl" || f[3] != stateListen && f[3] != stateClosed {
+		if len(f) < 10 || f[0] == "sl" {
+			continue
+		}
+		if state, err := strconv.ParseUint(f[3], 16, 8); err != nil || state != stateListen && state != stateClosed {
 			continue
 		}
 		local, err := parseAddrPort(f[1])

@@ -1,10 +1,15 @@
 package uplink
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 const procNetTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -79,5 +84,57 @@ func TestHolds(t *testing.T) {
 func TestPortHolderRefusesAProtocol(t *testing.T) {
 	if _, err := PortHolder("sctp", netip.Addr{}, 80); err == nil {
 		t.Error("sctp was looked up")
+	}
+}
+
+// Both ways find the same sockets at a port: listening TCP, UDP that is not connected, and no
+// connection.
+func TestSocketsBothWays(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		packets, err := net.ListenPacket("udp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer packets.Close()
+		port := netip.MustParseAddrPort(listener.Addr().String()).Port()
+		own, err := net.Dial("tcp", fmt.Sprint("localhost:", port))
+		if err != nil {
+			if own, err = net.Dial("tcp", fmt.Sprintf("[::1]:%d", port)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		defer own.Close()
+		connected := netip.MustParseAddrPort(own.LocalAddr().String()).Port()
+		for _, tt := range []struct {
+			protocol string
+			number   byte
+			port     uint16
+			want     int
+		}{
+			{"tcp", unix.IPPROTO_TCP, port, 1},
+			{"tcp", unix.IPPROTO_TCP, connected, 0},
+			{"udp", unix.IPPROTO_UDP, netip.MustParseAddrPort(packets.LocalAddr().String()).Port(), 1},
+		} {
+			asked, err := askSockets(tt.number, tt.port)
+			if errors.Is(err, unix.ENOENT) {
+				t.Skip("this kernel lists sockets in /proc alone")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := readSockets(tt.protocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := slices.DeleteFunc(all, func(s socket) bool { return s.local.Port() != tt.port })
+			if len(asked) != tt.want || !slices.Equal(asked, read) {
+				t.Errorf("%s of %s, port %d: asked for %v, and read %v, want %d", tt.protocol, address, tt.port, asked, read, tt.want)
+			}
+		}
 	}
 }
