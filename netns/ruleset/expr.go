@@ -56,6 +56,12 @@ func IIFName(name string) []expr.Any {
 	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpEq, InterfaceName(name)...)}
 }
 
+// NotIIFPrefix matches any incoming interface whose name begins otherwise: iifname != "prefix*".
+// For a prefix of at most four bytes it costs less than a look into a set.
+func NotIIFPrefix(prefix string) []expr.Any {
+	return []expr.Any{meta(expr.MetaKeyIIFNAME), compareTo(expr.CmpOpNeq, []byte(prefix)...)}
+}
+
 // iifKind is NFT_META_IIFKIND (Linux 5.6), which no library names.
 const iifKind expr.MetaKey = 26
 

@@ -50,6 +50,8 @@ var written = map[string][][]expr.Any{
 	"Limit":              {Limit(100)},
 	"Mark":               {Mark(7)},
 	"NeighbourDiscovery": {NeighbourDiscovery()},
+	"NeitherIn":          {NeitherIn(netip.MustParsePrefix("127.0.0.0/8")), NeitherIn(netip.MustParsePrefix("::1/128")), NeitherIn(netip.MustParsePrefix("192.0.2.0/25"))},
+	"NotIIFPrefix":       {NotIIFPrefix("sp-"), NotIIFPrefix("other-")},
 	"NotIn":              {NotIn("plain6", FieldSource6, FieldL4Proto, FieldSPort), NotIn("names", FieldOIFName), NotIn("addresses", FieldSource4), NotIn("addresses6", FieldDest6)},
 	"NotOIFName":         {NotOIFName("lo")},
 	"NotToLocal":         {NotToLocal()},

@@ -105,26 +105,44 @@ func register(at uint32) uint32 {
 }
 
 // SourceIn matches packets from a prefix. It includes the [Family].
-func SourceIn(p netip.Prefix) []expr.Any { return addressIn(p, 12, 8) }
+func SourceIn(p netip.Prefix) []expr.Any {
+	return append(familyOf(p), sourceIs(expr.CmpOpEq, p)...)
+}
 
 // DestIn matches packets to a prefix. It includes the [Family].
-func DestIn(p netip.Prefix) []expr.Any { return addressIn(p, 16, 24) }
+func DestIn(p netip.Prefix) []expr.Any { return append(familyOf(p), destIs(expr.CmpOpEq, p)...) }
 
-func addressIn(p netip.Prefix, offset4, offset6 uint32) []expr.Any {
-	p = p.Masked()
-	family, offset := byte(unix.NFPROTO_IPV4), offset4
+// NeitherIn matches packets with neither source nor destination in a prefix. It includes the
+// [Family].
+func NeitherIn(p netip.Prefix) []expr.Any {
+	return append(append(familyOf(p), sourceIs(expr.CmpOpNeq, p)...), destIs(expr.CmpOpNeq, p)...)
+}
+
+func familyOf(p netip.Prefix) []expr.Any {
 	if p.Addr().Is6() {
-		family, offset = unix.NFPROTO_IPV6, offset6
+		return Family(unix.NFPROTO_IPV6)
+	}
+	return Family(unix.NFPROTO_IPV4)
+}
+
+func sourceIs(op expr.CmpOp, p netip.Prefix) []expr.Any { return addressIs(op, p, 12, 8) }
+func destIs(op expr.CmpOp, p netip.Prefix) []expr.Any   { return addressIs(op, p, 16, 24) }
+
+// addressIs compares the leading bytes of an address in the header. An earlier part of the rule
+// must match the prefix's family.
+func addressIs(op expr.CmpOp, p netip.Prefix, offset4, offset6 uint32) []expr.Any {
+	p = p.Masked()
+	offset := offset4
+	if p.Addr().Is6() {
+		offset = offset6
 	}
 	addr := p.Addr().AsSlice()
-	whole := (p.Bits() + 7) / 8
-	exprs := append(Family(family), payload(expr.PayloadBaseNetworkHeader, offset, uint32(whole)))
-	if rest := p.Bits() % 8; rest != 0 {
-		exprs = []expr.Any{exprs[0], exprs[1], payload(expr.PayloadBaseNetworkHeader, offset, uint32(len(addr)))}
-		exprs = append(exprs, bits(maskOf(p)...))
-		whole = len(addr)
+	if p.Bits()%8 != 0 {
+		load := payload(expr.PayloadBaseNetworkHeader, offset, uint32(len(addr)))
+		return []expr.Any{load, bits(maskOf(p)...), compareTo(op, addr...)}
 	}
-	return append(exprs, compareTo(expr.CmpOpEq, addr[:whole]...))
+	whole := p.Bits() / 8
+	return []expr.Any{payload(expr.PayloadBaseNetworkHeader, offset, uint32(whole)), compareTo(op, addr[:whole]...)}
 }
 
 func maskOf(p netip.Prefix) []byte {

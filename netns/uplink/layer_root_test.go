@@ -105,6 +105,30 @@ func TestRootForeignSource(t *testing.T) {
 	}
 }
 
+// The table judges no group of another daemon. The name of its link begins as those of ours. The
+// control is the table with an entry for that link.
+func TestRootAnotherDaemonsGroup(t *testing.T) {
+	s := newHarness(t)
+	own, foreign := s.two, "10.209.0.77"
+	netnstest.AddAddress(t, s.neighbourNS, "eth0", foreign+"/32")
+	s.group = s.neighbour
+	send := func(passes bool) {
+		t.Helper()
+		before := s.spoofed()
+		s.arrives(t, passes, netip.AddrPortFrom(s.out.Addr4, 5000), s.outside, netip.MustParseAddr(foreign))
+		if got := s.spoofed() != before; got == passes {
+			t.Errorf("a packet was counted as spoofed: %v, want %v", got, !passes)
+		}
+	}
+	send(false)
+	if err := s.uplink.Delete(own.Link); err != nil {
+		t.Fatal(err)
+	}
+	send(true)
+	put(t, s.uplink, own)
+	send(false)
+}
+
 // A group can't send on another group's flow: the datagram has the addresses and ports of a flow
 // that the host has accepted.
 func TestRootForeignFlow(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -25,7 +26,7 @@ const (
 	ported         = "ported" // protocols that have ports
 	refuse         = "refuse"
 	listed         = "listed"
-	fromLink       = "loopback_from_link"
+	ownSource      = "own_source"
 	chainRefused   = "refused"
 	chainSpoofed   = "spoofed"
 	chainStray     = "stray"
@@ -54,8 +55,8 @@ func createTable(c Config, strangers Strangers) ruleset.Table {
 		Sets:     createSets(),
 		Chains: append([]ruleset.Chain{
 			{Name: "loopback", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw), Rules: loopbackRules()},
-			{Name: fromLink, Rules: fromLinkRules()},
-			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups(c)},
+			{Name: "from_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Rules: fromGroups()},
+			{Name: ownSource, Rules: ownSourceRules(c)},
 			{Name: "to_groups", Base: base(nftables.ChainTypeFilter, nftables.ChainHookPostrouting, nftables.ChainPriorityFilter), Rules: toGroups()},
 			{Name: "publish", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), Rules: publishRules()},
 			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishHereRules()},
@@ -102,38 +103,43 @@ var (
 // 2.7.1). Their scope is one link, so the host does not forward them.
 var solicitedNodes = netip.MustParsePrefix("ff02::1:ff00:0/104")
 
-// loopbackRules find packets with a loopback address that came by a link. The kernel drops these as
-// martian, but IPv4's only after prerouting, where a rewritten destination hides them.
+// loopbackRules drop a packet with a loopback address, unless the host has sent it itself. Packets
+// that stay in a VRF come by its device, and not by lo. The kernel drops what came by a link as
+// martian, but IPv4's only after prerouting, where a rewritten destination hides it.
+//
+// Every packet of the host takes this path, so it leaves with the first rule or the second.
 func loopbackRules() []ruleset.Rule {
-	var rules []ruleset.Rule
-	for _, p := range []netip.Prefix{loopback4, loopback6} {
-		rules = append(rules,
-			ruleset.NewRule("", ruleset.DestIn(p), ruleset.Goto(fromLink)),
-			ruleset.NewRule("", ruleset.SourceIn(p), ruleset.Goto(fromLink)))
-	}
-	return rules
-}
-
-// fromLinkRules drop a packet with a loopback address, unless the host has sent it itself. Packets
-// that stay in a VRF come by its device, and not by lo.
-func fromLinkRules() []ruleset.Rule {
 	return []ruleset.Rule{
+		ruleset.NewRule("", ruleset.NeitherIn(loopback4), ruleset.Accept()),
+		ruleset.NewRule("", ruleset.NeitherIn(loopback6), ruleset.Accept()),
 		ruleset.NewRule("", ruleset.FromLoopback(), ruleset.Accept()),
 		ruleset.NewRule("the loopback of a VRF", ruleset.IIFKind("vrf"), ruleset.Accept()),
 		ruleset.NewRule("", ruleset.Count(chainStray), ruleset.Drop()),
 	}
 }
 
-func fromGroups(c Config) []ruleset.Rule {
+// fromGroups ask whose a packet is. The name of every link of ours begins with [netns.LinkPrefix],
+// and so may those of another daemon. A group's packet is looked up once, by link and source. So
+// what no rule knows is dropped.
+func fromGroups() []ruleset.Rule {
 	v4, v6 := ruleset.Family(unix.NFPROTO_IPV4), ruleset.Family(unix.NFPROTO_IPV6)
+	return []ruleset.Rule{
+		ruleset.NewRule("not from a group", ruleset.NotIIFPrefix(netns.LinkPrefix), ruleset.Accept()),
+		ruleset.NewRule("", v4, ruleset.In(source4, ruleset.FieldIIFName, ruleset.FieldSource4), ruleset.Goto(ownSource)),
+		ruleset.NewRule("", v6, ruleset.In(source6, ruleset.FieldIIFName, ruleset.FieldSource6), ruleset.Goto(ownSource)),
+		ruleset.NewRule("from a group of another daemon", ruleset.NotIn(links, ruleset.FieldIIFName), ruleset.Accept()),
+		ruleset.NewRule("another's address", ruleset.Count(chainSpoofed), ruleset.Drop()),
+	}
+}
+
+// ownSourceRules judge what a group sends from its own address. Replies are most packets, so they
+// come first.
+func ownSourceRules(c Config) []ruleset.Rule {
 	rules := []ruleset.Rule{
-		ruleset.NewRule("not from a group", ruleset.NotIn(links, ruleset.FieldIIFName), ruleset.Accept()),
-		ruleset.NewRule("another's address", v4, ruleset.NotIn(source4, ruleset.FieldIIFName, ruleset.FieldSource4), ruleset.Count(chainSpoofed), ruleset.Drop()),
-		ruleset.NewRule("another's address", v6, ruleset.NotIn(source6, ruleset.FieldIIFName, ruleset.FieldSource6), ruleset.Count(chainSpoofed), ruleset.Drop()),
+		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		// Connection tracking ignores these. The host forwards none of what passes here.
 		ruleset.NewRule("to the host", ruleset.NeighbourDiscovery(), ruleset.ToLocal(), ruleset.Accept()),
 		ruleset.NewRule("to the link", ruleset.NeighbourDiscovery(), ruleset.DestIn(solicitedNodes), ruleset.Accept()),
-		ruleset.NewRule("replies", ruleset.CTState(ruleset.Established|ruleset.Related), ruleset.Accept()),
 		ruleset.NewRule("of no flow, and opens none", ruleset.CTState(ruleset.Invalid|ruleset.Untracked), ruleset.Count(chainStray), ruleset.Drop()),
 		// Connection tracking takes such a packet for the first of a flow, so a connection that was
 		// published once would go on as one that the group opened.

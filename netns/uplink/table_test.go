@@ -13,7 +13,7 @@ import (
 func TestReservedPrefixesAreRefused(t *testing.T) {
 	c := config("x")
 	c.Reserved = append(c.Reserved, netip.MustParsePrefix("192.0.2.0/24"))
-	rules := fromGroups(c)
+	rules := ownSourceRules(c)
 	find := func(want ruleset.Rule) int {
 		return slices.IndexFunc(rules, func(r ruleset.Rule) bool { return reflect.DeepEqual(r, want) })
 	}

@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/conntrack"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
@@ -60,7 +62,7 @@ type Uplink struct {
 
 // An Entry has the rights of one link. A link's name is that of its host's end.
 type Entry struct {
-	Link    string       // required
+	Link    string       // required: it begins with [netns.LinkPrefix]
 	Group   []netip.Addr // required: the group's own addresses, the only ones it may send from
 	Publish []Publish    // ports of the host that lead to the group
 	// Allow are the destinations to which it may open flows. Empty means anywhere but
@@ -223,8 +225,8 @@ func (u *Uplink) locked(f func(*ruleset.Conn) error) error {
 }
 
 func (e Entry) validate() error {
-	if e.Link == "" || len(e.Link) > 15 || len(e.Group) == 0 {
-		return fmt.Errorf("uplink entry %q has no link name, one over 15 bytes, or no address", e.Link)
+	if len(e.Link) > 15 || !strings.HasPrefix(e.Link, netns.LinkPrefix) || len(e.Group) == 0 {
+		return fmt.Errorf("uplink entry %q has no link name that begins with %q, one over 15 bytes, or no address", e.Link, netns.LinkPrefix)
 	}
 	for _, p := range e.Publish {
 		if _, err := ruleset.Protocol(p.Protocol); err != nil {

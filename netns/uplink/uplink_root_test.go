@@ -129,8 +129,14 @@ func TestRootTableListsAsItsFile(t *testing.T) {
 // A newer daemon takes over the table of an older one with its entries and counts. No group has to
 // be entered again, so its published ports and its protection never pause.
 func TestRootOlderTableIsTakenOver(t *testing.T) {
+	for _, file := range []string{"testdata/host_older.nft", "testdata/host_older_links.nft"} {
+		t.Run(file, func(t *testing.T) { takeOver(t, file) })
+	}
+}
+
+func takeOver(t *testing.T, file string) {
 	netnstest.Root(t)
-	older, err := os.ReadFile("testdata/host_older.nft")
+	older, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,6 +278,7 @@ func TestEntryRefused(t *testing.T) {
 	one, _ := entries()
 	for name, e := range map[string]Entry{
 		"no link":      {Group: one.Group},
+		"another link": {Link: "eth0", Group: one.Group},
 		"long link":    {Link: "sp-0123456789abc", Group: one.Group},
 		"no address":   {Link: "sp-one"},
 		"odd publish":  {Link: "sp-one", Group: one.Group, Publish: []Publish{{Protocol: "icmp"}}},
