@@ -42,7 +42,7 @@ export SALLYPORT_CONTAINERD_NEWEST := $(NEWEST)
 
 # command:packages. The command is looked for, because the package may be another vendor's.
 RUN_NEEDS   := containerd:containerd runc:runc ip:iproute2 nft:nftables nsenter:util-linux
-TEST_NEEDS  := gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
+TEST_NEEDS  := crun:crun gcc:gcc,libc6-dev git:git busybox:busybox-static zsh:zsh fish:fish systemd-analyze:systemd mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 BENCH_NEEDS := perf:linux-perf
 PEER_NEEDS  := podman:podman,catatonit dockerd:docker.io docker-compose:docker-compose
 

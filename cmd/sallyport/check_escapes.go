@@ -16,18 +16,29 @@ import (
 	"strings"
 )
 
-// escapes are the published ways out of a container of runc, with the first release of each line
-// that closes them. The sources are the security advisories of opencontainers/runc of January 2024
-// and November 2025.
-var escapes = []struct {
+// An escape is a published way out of a container.
+type escape struct {
 	cves  []string
-	fixed []release // sorted; later lines than the last have the fix
-}{
-	{[]string{"CVE-2024-21626"}, []release{{1, 1, 12, final}}},
-	{[]string{"CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"}, []release{{1, 2, 8, final}, {1, 3, 3, final}, {1, 4, 0, 3}}},
+	fixed []release // the first of each line that closes it, sorted; later lines than the last have the fix
 }
 
-const safeRunc = "runc 1.2.8, 1.3.3, 1.4.0-rc.3 or later"
+// escapes are the escapes of each runtime. The sources are the security advisories of
+// opencontainers/runc of January 2024 and November 2025, and the release notes of containers/crun.
+var escapes = map[string][]escape{
+	runc: {
+		{[]string{"CVE-2024-21626"}, []release{{1, 1, 12, final}}},
+		{[]string{"CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"}, []release{{1, 2, 8, final}, {1, 3, 3, final}, {1, 4, 0, 3}}},
+	},
+	crun: {
+		{[]string{"CVE-2026-47766"}, []release{{1, 28, 0, final}}},
+	},
+}
+
+// safe are the releases of each runtime without a published escape.
+var safe = map[string]string{
+	runc: "runc 1.2.8, 1.3.3, 1.4.0-rc.3 or later",
+	crun: "crun 1.28 or later",
+}
 
 // A release is the number of an upstream release: major, minor, patch and release candidate.
 type release [4]int
@@ -67,9 +78,9 @@ func (r release) has(fixed []release) bool {
 	return slices.Compare(r[:], fixed[len(fixed)-1][:]) > 0
 }
 
-// openEscapes returns the CVEs of the escapes that a release has.
-func openEscapes(r release) (cves []string) {
-	for _, e := range escapes {
+// openEscapes returns the CVEs of the escapes that a release of a runtime has.
+func openEscapes(runtime string, r release) (cves []string) {
+	for _, e := range escapes[runtime] {
 		if !r.has(e.fixed) {
 			cves = append(cves, e.cves...)
 		}
@@ -77,45 +88,48 @@ func openEscapes(r release) (cves []string) {
 	return cves
 }
 
-// checkEscapes looks for published escapes of the host's runc.
-func checkEscapes(ctx context.Context) (string, error) {
-	path, version, _, err := findRunc(ctx)
+// checkEscapes looks for published escapes of the chosen runtime.
+func checkEscapes(ctx context.Context, choice string) (string, error) {
+	p, err := findRuntime(ctx, choice)
 	if err != nil {
 		return "", err
 	}
-	return escapesText(version, func() (pkg, changelog string, err error) { return debianPackage(ctx, path) })
+	if err := p.known(); err != nil {
+		return "", err
+	}
+	return escapesText(p, func() (pkg, changelog string, err error) { return debianPackage(ctx, p.path) })
 }
 
 // escapesText judges a version. A distribution keeps the number and adds the fix, so a version that
 // is too old counts as patched where the changelog of its package names the CVE.
-func escapesText(version string, packaged func() (pkg, changelog string, err error)) (string, error) {
-	r, ok := parseRelease(version)
+func escapesText(p runtimeProgram, packaged func() (pkg, changelog string, err error)) (string, error) {
+	r, ok := p.release()
 	if !ok {
 		return "", &note{
-			text: fmt.Sprintf("can't read the version of runc, %q, so its published escapes are unknown", version),
-			hint: "make sure that it is at least as new as " + safeRunc,
+			text: fmt.Sprintf("can't read the version of %s, %q, so its published escapes are unknown", p.name, p.version),
+			hint: "make sure that it is at least as new as " + safe[p.name],
 		}
 	}
-	open := openEscapes(r)
+	open := openEscapes(p.name, r)
 	if len(open) == 0 {
-		return "none is published for runc " + version, nil
+		return "none is published for " + p.String(), nil
 	}
 	pkg, changelog, err := packaged()
 	if err != nil {
 		return "", &note{
-			text: fmt.Sprintf("runc %s is older than the fix of %s; a distribution may have patched it, which can't be seen here: %v",
-				version, strings.Join(open, ", "), err),
-			hint: "ask your distribution about them, or install " + safeRunc,
+			text: fmt.Sprintf("%s is older than the fix of %s; a distribution may have patched it, which can't be seen here: %v",
+				p, strings.Join(open, ", "), err),
+			hint: "ask your distribution about them, or install " + safe[p.name],
 		}
 	}
 	open = slices.DeleteFunc(open, func(cve string) bool { return strings.Contains(changelog, cve) })
 	if len(open) == 0 {
-		return fmt.Sprintf("none is published for runc %s with the patches of package %s", version, pkg), nil
+		return fmt.Sprintf("none is published for %s with the patches of package %s", p, pkg), nil
 	}
 	return "", &note{
-		text: fmt.Sprintf("runc %s lets containers escape: %s; the changelog of package %s does not name their fix",
-			version, strings.Join(open, ", "), pkg),
-		hint: "apt-get update && apt-get install runc; if that changes nothing, install " + safeRunc,
+		text: fmt.Sprintf("%s lets containers escape: %s; the changelog of package %s does not name their fix",
+			p, strings.Join(open, ", "), pkg),
+		hint: "apt-get update && apt-get install " + p.name + "; if that changes nothing, install " + safe[p.name],
 	}
 }
 

@@ -21,7 +21,7 @@ func TestOpenEscapes(t *testing.T) {
 		"1.2.8": "", "1.2.10": "", "1.3.3": "", "1.3.3+ds1": "", "1.4.0-rc.3": "", "1.4.0~rc3+ds1": "", "1.4.0": "", "1.5.0-rc.1": "", "v2.0.0": "",
 	} {
 		r, ok := parseRelease(version)
-		if got := strings.Join(openEscapes(r), " "); !ok || got != want {
+		if got := strings.Join(openEscapes(runc, r), " "); !ok || got != want {
 			t.Errorf("%s: read %v, %v; has %q, want %q", version, r, ok, got, want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestEscapesText(t *testing.T) {
 			"make sure that it is at least as new as runc 1.2.8, 1.3.3, 1.4.0-rc.3 or later"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found, err := escapesText(c.version, func() (string, string, error) { return "runc 1.1", c.changelog, c.err })
+			found, err := escapesText(runtimeProgram{name: runc, version: c.version}, func() (string, string, error) { return "runc 1.1", c.changelog, c.err })
 			var warns, hint string
 			if n, ok := errors.AsType[*note](err); ok {
 				warns, hint = n.text, n.hint

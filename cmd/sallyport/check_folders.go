@@ -29,6 +29,11 @@ func checkFolders(l layout.Layout, rt runtimeFlags, conf *configuration) (string
 			return "", err
 		}
 	}
+	if filepath.IsAbs(rt.Runtime) {
+		if err := checkOwned("runtime", rt.Runtime, lookAt); err != nil {
+			return "", err
+		}
+	}
 	choice, err := rt.choose(l) // reads the state folder, which is safe by now
 	if err != nil || choice == privateContainerd {
 		return "only root can change them", err

@@ -143,6 +143,7 @@ func TestRootFoldersOfStrangers(t *testing.T) {
 		"state folder":                  func(l *layout.Layout, _ *runtimeFlags) { l.StateDir = strangers },
 		"groups folder":                 func(l *layout.Layout, _ *runtimeFlags) { l.GroupsDir = strangers },
 		"log folder":                    func(l *layout.Layout, _ *runtimeFlags) { l.LogDir = strangers },
+		"runtime":                       func(_ *layout.Layout, rt *runtimeFlags) { rt.Runtime = strangers + "/crun" },
 		"folder of containerd's socket": func(_ *layout.Layout, rt *runtimeFlags) { rt.Containerd = strangers + "/containerd.sock" },
 	} {
 		l, rt := safe, rt

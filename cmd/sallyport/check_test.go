@@ -28,24 +28,6 @@ func TestNewEnough(t *testing.T) {
 	}
 }
 
-func TestRuncVersion(t *testing.T) {
-	for _, c := range []struct {
-		name, out, version string
-		seccomp            bool
-	}{
-		{"Debian's", "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1\nspec: 1.0.2-dev\ngo: go1.19.8\nlibseccomp: 2.5.4\n", "1.1.5+ds1", true},
-		{"without seccomp", "runc version 1.2.0\nspec: 1.2.0\n", "1.2.0", false},
-		{"another program", "hello\n", "", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			version, seccomp := runcVersion(c.out)
-			if version != c.version || seccomp != c.seccomp {
-				t.Errorf("got %q, %v", version, seccomp)
-			}
-		})
-	}
-}
-
 func TestCheckPrefixesRefuses(t *testing.T) {
 	for _, c := range []struct{ name, prefix4, prefix6, want string }{
 		{"no prefix", "10.209.0.0", "fd5a:11e0:9027::/64", "10.209.0.0"},

@@ -163,7 +163,7 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"folders.run": l.RunDir, "folders.state": l.StateDir, "folders.logs": l.LogDir, "folders.groups": l.GroupsDir,
 		"cgroup": l.CgroupRoot, "network.table": l.Table, "network.prefix4": l.Prefix4, "network.prefix6": l.Prefix6,
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
-		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim,
+		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim, "containerd.runtime": flags.Runtime,
 		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved,
 		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal,
 		"runs.at_once": flags.RunsAtOnce, "runs.queued": flags.RunsQueued, "runs.keep": flags.RunsKeep, "runs.records": flags.RunsRecords,

@@ -30,6 +30,7 @@ type runtimeFlags struct {
 	// containerd then.
 	ContainerdService bool   `hidden:"" env:"SALLYPORT_CONTAINERD_SERVICE" help:"A private containerd is run by \"sallyport containerd\", never by the daemon."`
 	ContainerdBin     string `placeholder:"FILE" env:"SALLYPORT_CONTAINERD_BIN" help:"Program to run as the private containerd (default: the containerd on PATH)."`
+	Runtime           string `default:"runc" placeholder:"RUNTIME" env:"SALLYPORT_RUNTIME" help:"OCI runtime of new containers: runc, crun, or the path of one of the two (default runc)."`
 }
 
 // choose returns the socket of the containerd to use, or privateContainerd. It keeps an earlier
@@ -67,7 +68,7 @@ func choiceFile(l layout.Layout) string { return filepath.Join(l.StateDir, "cont
 // child returns the configuration of the private containerd of a layout.
 func (f runtimeFlags) child(l layout.Layout) child.Config {
 	return child.Config{
-		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin,
+		Root: filepath.Join(l.StateDir, "containerd"), State: filepath.Join(l.RunDir, "containerd"), Binary: f.ContainerdBin, Runtime: f.Runtime,
 	}
 }
 

@@ -101,7 +101,11 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	defer func() { err = errors.Join(err, private.end()) }()
 
-	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Log: log, BoundLayer: disks.BoundLayer})
+	runtime, err := v.runtimePath()
+	if err != nil {
+		return err
+	}
+	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer})
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,8 @@
 #   namespace = "sallyport"
 #   # One runc shim for each group, or one for the whole host, which takes less memory: group or host.
 #   shim = "group"
+#   # OCI runtime of new containers: runc, crun, or the absolute path of one of the two.
+#   runtime = "runc"
 # }
 
 # metrics {

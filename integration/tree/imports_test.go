@@ -116,6 +116,7 @@ var daemonFiles = []string{
 	"check_groups.go",  // reads the store where no daemon answers
 	"check_kernel.go",  // a check of doctor
 	"check_network.go", // a check of doctor
+	"check_runtime.go", // a check of doctor
 	"containerd.go", "containerd_private.go", "daemon.go", "daemon_runs.go",
 	"failpoint.go", "failpoint_calls.go", "failpoint_off.go",
 	"main.go",    // starts the helpers of the self-test

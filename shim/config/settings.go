@@ -85,6 +85,8 @@ var Settings = []Setting{
 		About: "Namespace of the containers in containerd.", check: isNamespace},
 	{Block: "containerd", Name: "shim", Flag: "shim", Default: "group",
 		About: "One runc shim for each group, or one for the whole host, which takes less memory: group or host.", check: oneOf("group", "host")},
+	{Block: "containerd", Name: "runtime", Flag: "runtime", Default: "runc",
+		About: "OCI runtime of new containers: runc, crun, or the absolute path of one of the two.", check: isRuntime},
 	{Block: "metrics", Name: "listen", Flag: "metrics-listen", Default: "off", Example: "127.0.0.1:9469", Live: true,
 		About: "Address and port, or path of a unix socket, where Prometheus reads metrics, or off. Default: off.",
 		check: problemOf(MetricsListen), warn: metricsForOthers},
@@ -219,6 +221,13 @@ func isSocket(text string) string {
 		return fmt.Sprintf("%q is neither the absolute path of a socket, such as \"/run/containerd/containerd.sock\", nor \"private\".", shorten(text))
 	}
 	return ""
+}
+
+func isRuntime(text string) string {
+	if text == "runc" || text == "crun" || path.IsAbs(text) && isPath("")(text) == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q is neither \"runc\" nor \"crun\", nor the absolute path of one, such as \"/usr/local/bin/crun\".", shorten(text))
 }
 
 // namespace matches the names that containerd accepts (its package identifiers, which also limits

@@ -32,6 +32,7 @@ type Config struct {
 	Address  string        // required: containerd's socket, an absolute path
 	Layout   layout.Layout // required
 	HostShim bool          // optional: one shim process for every group instead of one per group
+	Runtime  string        // optional: path of the OCI runtime of new containers; empty: the runc on containerd's PATH
 	Log      *slog.Logger  // optional: nil discards
 	// BoundLayer bounds an empty writable layer before anything is written to it. Zero bytes are no
 	// bound, for a layer that is about to be deleted. Optional: nil leaves layers unbounded.

@@ -107,12 +107,16 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	if err != nil {
 		return containers.Container{}, err
 	}
+	runtime, err := c.runtime()
+	if err != nil {
+		return containers.Container{}, err
+	}
 	id := spec.ID(group.Name, req.Container.Name)
 	return containers.Container{
 		ID:          id,
 		Labels:      createLabels(req, image.config.StopSignal),
 		Image:       req.Image.Name,
-		Runtime:     containers.RuntimeInfo{Name: runtimeName},
+		Runtime:     runtime,
 		Spec:        encoded,
 		SnapshotKey: id,
 	}, nil

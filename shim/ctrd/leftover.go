@@ -3,13 +3,11 @@ package ctrd
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +23,7 @@ import (
 type leftover struct {
 	bundle  string // its folder, which may be absent
 	runtime string // the runtime's folder for it; empty without
+	program string // the runtime; empty without
 }
 
 const (
@@ -38,8 +37,8 @@ const (
 	leftoverTimeout = 10 * time.Second
 )
 
-// runtimeRoot is where every containerd has runc keep its containers, independent of its own
-// folders.
+// runtimeRoot is where every containerd has its runtimes keep their containers, independent of its
+// own folders.
 const runtimeRoot = "/run/containerd/runc"
 
 // leftover returns what exists of a task. If containerd knows the task, that is no leftover. A nil
@@ -48,29 +47,14 @@ func (c *Client) leftover(id string) *leftover {
 	runtime := filepath.Join(runtimeRoot, c.cfg.Layout.Namespace, id)
 	for _, state := range []string{"", "state"} { // below the socket's folder, or beside the socket if private
 		bundle := filepath.Join(filepath.Dir(c.cfg.Address), state, "io.containerd.runtime.v2.task", c.cfg.Layout.Namespace, id)
-		if madeFrom(runtime, bundle) {
-			return &leftover{bundle, runtime}
+		if program := c.runtimeOf(runtime, bundle); program != "" {
+			return &leftover{bundle, runtime, program}
 		}
 		if _, err := os.Lstat(bundle); err == nil {
 			return &leftover{bundle: bundle}
 		}
 	}
 	return nil
-}
-
-// madeFrom reports whether the runtime's folder is of a container made from that bundle. A
-// container of another containerd may have the same id.
-func madeFrom(runtime, bundle string) bool {
-	var state struct {
-		Config struct {
-			Labels []string `json:"labels"`
-		} `json:"config"`
-	}
-	b, err := os.ReadFile(filepath.Join(runtime, "state.json"))
-	if err != nil || json.Unmarshal(b, &state) != nil {
-		return false
-	}
-	return slices.Contains(state.Config.Labels, "bundle="+bundle)
 }
 
 func (s *leftover) Error() string {
@@ -91,7 +75,7 @@ func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *le
 	}
 	err := c.removeInShim(ctx, shimGroup, id)
 	if now := c.leftover(id); now != nil && now.runtime != "" {
-		if err := c.removeInRuntime(ctx, now.runtime); err != nil {
+		if err := c.removeInRuntime(ctx, now); err != nil {
 			return err
 		}
 		err = c.removeInShim(ctx, shimGroup, id)
@@ -103,13 +87,13 @@ func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *le
 }
 
 // removeInRuntime ends and deletes a container in any state.
-func (c *Client) removeInRuntime(ctx context.Context, runtime string) error {
+func (c *Client) removeInRuntime(ctx context.Context, s *leftover) error {
 	ctx, cancel := c.ctx(ctx, leftoverTimeout)
 	defer cancel()
-	root, id := filepath.Split(runtime)
-	out, err := exec.CommandContext(ctx, "runc", "--root", root, "delete", "--force", id).CombinedOutput()
+	root, id := filepath.Split(s.runtime)
+	out, err := exec.CommandContext(ctx, s.program, "--root", root, "delete", "--force", id).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("runc delete %s: %w: %s", id, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("%s delete %s: %w: %s", s.program, id, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

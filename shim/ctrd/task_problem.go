@@ -22,24 +22,45 @@ var runtimeHints = []struct {
 }{
 	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path", host.ErrNoProgram},
 	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program, or a tmpfs or a volume hides it: correct command", host.ErrNoProgram},
-	{[]string{"container process: exec:", "permission denied"}, "the container's user may not run the program: correct its mode in the image, or user", host.ErrCannotRun},
-	{[]string{"exec format error"}, "the program is for another kind of processor: build the image for this host", host.ErrCannotRun},
+	{[]string{"container process: exec:", "permission denied"}, mayNotRun, host.ErrCannotRun},
+	{[]string{"exec format error"}, otherProcessor, host.ErrCannotRun},
 	// A runtime that may start no thread or process ends in one of these ways.
 	{[]string{"resource temporarily unavailable"}, tooManyProcesses, nil},
 	{[]string{"read init-p: connection reset by peer"}, tooManyProcesses, nil},
 	{[]string{"write init-p:"}, tooManyProcesses, nil},
 	{[]string{"can't get final child's PID from pipe"}, tooManyProcesses, nil},
 	{[]string{"pthread_create failed"}, tooManyProcesses, nil},
-	{[]string{"chdir to cwd"}, "workdir must be a folder that the container's user may enter", nil},
-	{[]string{"mkdir", "not a directory"}, "the path of a mount, a file or the workdir goes through a file of the image: choose another", nil},
-	{[]string{"to rootfs", "not a directory"}, "a file can't be placed over a folder, nor a volume over a file: choose another path", nil},
+	{[]string{"chdir to cwd"}, noWorkDir, nil},
+	{[]string{"mkdir", "not a directory"}, throughFile, nil},
+	{[]string{"to rootfs", "not a directory"}, otherKind, nil},
+	// crun has words of its own for the same.
+	{[]string{"executable file `", "not found in $PATH"}, "the image has no such program, or a tmpfs or a volume hides it: correct command, or write its whole path", host.ErrNoProgram},
+	{[]string{"open executable: Permission denied"}, mayNotRun, host.ErrCannotRun},
+	{[]string{"open executable: Operation not permitted"}, "command is a folder, or may not be run: correct it", host.ErrCannotRun},
+	{[]string{"exec: Exec format error"}, otherProcessor, host.ErrCannotRun},
+	{[]string{"chdir `"}, noWorkDir, nil},
+	{[]string{"mkdir `", "Not a directory"}, throughFile, nil},
+	{[]string{"mount `", "Not a directory"}, otherKind, nil},
+	{[]string{"Resource temporarily unavailable"}, tooManyProcesses, nil},
+	{[]string{"cgroups in hybrid mode not supported"}, "crun needs a host with cgroup v2 alone, and this one has v1 too: set containerd.runtime to runc, or boot with systemd.unified_cgroup_hierarchy=1", nil},
+	{[]string{"setrlimit (RLIM_MEMLOCK)"}, "crun before 1.14 raises the limit on locked memory: give containerd CAP_SYS_RESOURCE or LimitMEMLOCK=infinity, or set containerd.runtime to runc", nil},
 	{[]string{`exec: "runc"`}, "install runc, or put it on the PATH that containerd was started with", nil},
+	{[]string{"unable to retrieve OCI runtime error", "fork/exec /", "no such file or directory"}, "install the runtime again, or name another one in containerd.runtime", nil},
 	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd", nil},
 	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with", nil},
 	{[]string{"cgroup"}, "see \"sallyport doctor\" for what is wrong with the host's cgroups", nil},
 }
 
-const tooManyProcesses = "most likely the group, or the container, may have no more processes: raise pids in its resources, or end some"
+// Hints for what each runtime has words of its own for.
+const (
+	mayNotRun      = "the container's user may not run the program: correct its mode in the image, or user"
+	otherProcessor = "the program is for another kind of processor: build the image for this host"
+	noWorkDir      = "workdir must be a folder that the container's user may enter"
+	throughFile    = "the path of a mount, a file or the workdir goes through a file of the image: choose another"
+	otherKind      = "a file can't be placed over a folder, nor a volume over a file: choose another path"
+
+	tooManyProcesses = "most likely the group, or the container, may have no more processes: raise pids in its resources, or end some"
+)
 
 // hidden stands in the place of a sensitive value, as in what differs.
 const hidden = "(sensitive)"

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,10 +33,13 @@ const (
 
 // A Config is the place of a private containerd.
 type Config struct {
-	Root   string       // required: images, snapshots and containers; survives a boot
-	State  string       // required: socket, config, log, and what runs; best on a tmpfs
-	Binary string       // optional: the containerd to run, its shim beside it; empty: the one on PATH
-	Log    *slog.Logger // optional: nil discards
+	Root   string // required: images, snapshots and containers; survives a boot
+	State  string // required: socket, config, log, and what runs; best on a tmpfs
+	Binary string // optional: the containerd to run, its shim beside it; empty: the one on PATH
+	// Runtime is the OCI runtime that must be there: a name on PATH, or a path. Optional: empty is
+	// runc.
+	Runtime string
+	Log     *slog.Logger // optional: nil discards
 }
 
 // A Child is a private containerd, for a machine where none is configured. It ends with the daemon.
@@ -81,7 +85,7 @@ func New(cfg Config) (*Child, error) {
 			return nil, err
 		}
 	}
-	if err := checkBinaries(c.binary); err != nil {
+	if err := checkBinaries(c.binary, cmp.Or(cfg.Runtime, "runc")); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -19,7 +19,7 @@ func FindContainerd() (string, error) {
 }
 
 // checkBinaries checks that everything which will be run exists, long before it is run.
-func checkBinaries(containerd string) error {
+func checkBinaries(containerd, runtime string) error {
 	if _, err := exec.LookPath(containerd); err != nil {
 		return &hint.Error{Err: fmt.Errorf("containerd: %w", err), Hint: "name an executable containerd"}
 	}
@@ -32,8 +32,8 @@ func checkBinaries(containerd string) error {
 			}
 		}
 	}
-	if _, err := exec.LookPath("runc"); err != nil {
-		return &hint.Error{Err: errors.New("runc is not installed"), Hint: "apt-get install runc"}
+	if _, err := exec.LookPath(runtime); err != nil {
+		return &hint.Error{Err: fmt.Errorf("%s is not installed", runtime), Hint: "apt-get install " + filepath.Base(runtime)}
 	}
 	return nil
 }
