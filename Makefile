@@ -269,6 +269,8 @@ test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/a
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./life.sh
 	@VMHOST_TIMEOUT=3000 integration/host/vmhost run $(BUILD)/host ./service.sh
 	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./containerd.sh
+	@cd $(BUILD)/host && $(call with-lists,apt-get download -qq -o APT::Sandbox::User=root crun libyajl2)
+	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./crun.sh
 
 # Two packages that differ in their versions alone.
 .PHONY: test-package
