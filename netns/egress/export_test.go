@@ -25,14 +25,18 @@ func AttachSeparation(t *testing.T, h cgroup.Hierarchies, of, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(programs)
 	dir, err := os.Open(filepath.Join(h.V2, to))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	for _, p := range programs {
-		if err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: p.Program, Attach: p.hook}); err != nil {
+	for _, b := range programs {
+		p, err := b.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.release()
+		if err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: p.Program, Attach: b.hook}); err != nil {
 			t.Fatal(err)
 		}
 	}

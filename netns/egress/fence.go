@@ -3,6 +3,7 @@ package egress
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,54 +106,77 @@ var (
 	hooks      = slices.Concat(directions, families)
 )
 
-// filters are the loaded programs of the first part, with their tags.
-var filters = sync.OnceValues(func() ([]program, error) {
-	var out []program
+// A blueprint is a program that need not be loaded to be recognised.
+type blueprint struct {
+	hook ebpf.AttachType
+	ins  asm.Instructions
+	load func() (program, error)
+}
+
+type program struct {
+	*ebpf.Program
+	tag    string // of the instructions: the same program loaded by another process has the same tag
+	shared bool   // it stays loaded
+}
+
+func (p program) release() {
+	if !p.shared {
+		p.Close()
+	}
+}
+
+// filters are the loaded programs of the first part.
+var filters = sync.OnceValues(func() (map[ebpf.AttachType]program, error) {
+	out := map[ebpf.AttachType]program{}
 	for _, d := range directions {
 		p, err := load(filterSpec(d))
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, p)
+		p.shared = true
+		out[d] = p
 	}
 	return out, nil
 })
-
-type program struct {
-	*ebpf.Program
-	hook ebpf.AttachType
-	tag  string // of the instructions: the same program loaded by another process has the same tag
-}
 
 func load(s *ebpf.ProgramSpec) (program, error) {
 	p, err := ebpf.NewProgram(s)
 	if err != nil {
 		return program{}, fmt.Errorf("load program %s: %w", s.Name, err)
 	}
-	return described(p, s.Name, s.AttachType)
+	return described(p, s.Name)
 }
 
 // described returns the program with its tag. If it can't be looked at, it is closed.
-func described(p *ebpf.Program, name string, hook ebpf.AttachType) (program, error) {
+func described(p *ebpf.Program, name string) (program, error) {
 	info, err := p.Info()
 	if err != nil {
 		p.Close()
 		return program{}, fmt.Errorf("look at program %s: %w", name, err)
 	}
-	return program{p, hook, info.Tag}, nil
+	return program{Program: p, tag: info.Tag}, nil
+}
+
+// blueprints returns all programs of a fence with these ports.
+func blueprints(closed netns.Ports) (all []blueprint) {
+	for _, d := range directions {
+		all = append(all, blueprint{d, filterSpec(d).Instructions, func() (program, error) {
+			loaded, err := filters()
+			return loaded[d], err
+		}})
+	}
+	for _, f := range families {
+		s := bindSpec(f, closed)
+		all = append(all, blueprint{f, s.Instructions, func() (program, error) { return load(s) }})
+	}
+	return all
 }
 
 // Fence keeps every process in the cgroup and below it to loopback, and refuses it the closed
 // ports. No cgroup below may attach a program of its own. A second call changes nothing. Other
 // ports take the place of the earlier ones at once.
 func Fence(h cgroup.Hierarchies, path string, closed netns.Ports) error {
-	err := eachProgram(h, path, closed, func(dir *os.File, p program) error {
-		if ok, err := attached(dir, p); err != nil || ok {
-			return err
-		}
-		// Without flags a program replaces the previous one.
-		return link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: p.Program, Attach: p.hook})
-	})
+	err := eachBlueprint(h, path, closed, attach)
 	if err != nil {
 		return fmt.Errorf("fence cgroup %q: %w", path, err)
 	}
@@ -174,8 +198,8 @@ func Unfence(h cgroup.Hierarchies, path string) error {
 // os.ErrNotExist.
 func Fenced(h cgroup.Hierarchies, path string, closed netns.Ports) (bool, error) {
 	stands := true
-	err := eachProgram(h, path, closed, func(dir *os.File, p program) error {
-		ok, err := attached(dir, p)
+	err := eachBlueprint(h, path, closed, func(dir *os.File, b blueprint) error {
+		ok, err := attached(dir, b)
 		stands = stands && ok
 		return err
 	})
@@ -202,8 +226,8 @@ func Unfenced(h cgroup.Hierarchies, path string) (bool, error) {
 // attached, replaced or detached. An absent cgroup is os.ErrNotExist.
 func FencePrint(h cgroup.Hierarchies, path string) (string, error) {
 	var all []ebpf.ProgramID
-	err := eachHook(h, path, func(_ *os.File, _ ebpf.AttachType, found []link.AttachedProgram) error {
-		all = append(append(all, programIDs(found)...), 0)
+	err := eachHook(h, path, func(_ *os.File, _ ebpf.AttachType, found []ebpf.ProgramID) error {
+		all = append(append(all, found...), 0)
 		return nil
 	})
 	if err != nil {
@@ -212,46 +236,33 @@ func FencePrint(h cgroup.Hierarchies, path string) (string, error) {
 	return fmt.Sprint(all), nil
 }
 
-// eachProgram calls do for each program that a fence with these ports has.
-func eachProgram(h cgroup.Hierarchies, path string, closed netns.Ports, do func(*os.File, program) error) error {
-	all, err := filters()
-	if err != nil {
-		return err
-	}
+// eachBlueprint calls do for each program that a fence with these ports has.
+func eachBlueprint(h cgroup.Hierarchies, path string, closed netns.Ports, do func(*os.File, blueprint) error) error {
 	dir, err := os.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	all = slices.Clone(all)
-	for _, f := range families {
-		p, err := load(bindSpec(f, closed))
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		all = append(all, p)
-	}
-	for _, p := range all {
-		if err := do(dir, p); err != nil {
+	for _, b := range blueprints(closed) {
+		if err := do(dir, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, []link.AttachedProgram) error) error {
+func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, []ebpf.ProgramID) error) error {
 	dir, err := os.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	for _, hook := range hooks {
-		got, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: hook})
+		ids, err := query(dir, hook)
 		if err != nil {
 			return err
 		}
-		if err := do(dir, hook, got.Programs); err != nil {
+		if err := do(dir, hook, ids); err != nil {
 			return err
 		}
 	}
@@ -260,8 +271,8 @@ func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachTy
 
 // eachOfOurs calls do for each attached program with one of our names.
 func eachOfOurs(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, *ebpf.Program) error) error {
-	return eachHook(h, path, func(dir *os.File, hook ebpf.AttachType, found []link.AttachedProgram) error {
-		return lookAt(programIDs(found), func(p *ebpf.Program, info *ebpf.ProgramInfo) error {
+	return eachHook(h, path, func(dir *os.File, hook ebpf.AttachType, found []ebpf.ProgramID) error {
+		return lookAt(found, func(p *ebpf.Program, info *ebpf.ProgramInfo) error {
 			if info.Name != filterName && info.Name != bindName {
 				return nil
 			}
@@ -270,24 +281,97 @@ func eachOfOurs(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.Attach
 	})
 }
 
+// attach attaches the program to the cgroup, unless it is. Without flags a program replaces the
+// previous one.
+func attach(dir *os.File, want blueprint) error {
+	found, err := tags(dir, want.hook)
+	if err != nil {
+		return err
+	}
+	if ok, err := want.among(found); err != nil || ok {
+		return err
+	}
+	p, err := want.load()
+	if err != nil {
+		return err
+	}
+	defer p.release()
+	if slices.Contains(found, p.tag) {
+		return nil
+	}
+	return link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: p.Program, Attach: want.hook})
+}
+
 // attached reports whether the program is attached to the cgroup. Any process may have loaded it.
-func attached(dir *os.File, want program) (ok bool, err error) {
-	got, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: want.hook})
+func attached(dir *os.File, want blueprint) (bool, error) {
+	found, err := tags(dir, want.hook)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	if ok, err := want.among(found); err != nil || ok {
+		return ok, err
+	}
+	p, err := want.load()
 	if err != nil {
 		return false, err
 	}
-	err = lookAt(programIDs(got.Programs), func(_ *ebpf.Program, info *ebpf.ProgramInfo) error {
-		ok = ok || info.Tag == want.tag
-		return nil
-	})
-	return ok, err
+	defer p.release()
+	return slices.Contains(found, p.tag), nil
 }
 
-func programIDs(programs []link.AttachedProgram) (ids []ebpf.ProgramID) {
-	for _, x := range programs {
-		ids = append(ids, x.ID)
+// among reports whether one of the tags is the program's. Kernels differ in how they make a tag, so
+// the answer no is certain only once the program was loaded.
+func (b blueprint) among(tags []string) (bool, error) {
+	// This replaces the names of jumps' targets by their distances.
+	if err := b.ins.Marshal(io.Discard, byteOrder()); err != nil {
+		return false, err
 	}
-	return ids
+	for _, tag := range tags {
+		if ok, err := b.ins.HasTag(tag, byteOrder()); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// seen has the tags of programs that were attached somewhere, by id. The kernel gives an id again
+// only after 2^31 others (bpf_prog_alloc_id).
+var seen = struct {
+	sync.Mutex
+	tags map[ebpf.ProgramID]string
+}{tags: map[ebpf.ProgramID]string{}}
+
+// maxSeen bounds what is remembered: a group has six programs of its own.
+const maxSeen = 1 << 15
+
+// tags returns the tags of the programs at a hook.
+func tags(dir *os.File, hook ebpf.AttachType) (all []string, err error) {
+	ids, err := query(dir, hook)
+	if err != nil {
+		return nil, err
+	}
+	seen.Lock()
+	defer seen.Unlock()
+	for _, id := range ids {
+		tag, ok := seen.tags[id]
+		if !ok {
+			err := lookAt([]ebpf.ProgramID{id}, func(_ *ebpf.Program, info *ebpf.ProgramInfo) error {
+				tag = info.Tag
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			if len(seen.tags) >= maxSeen {
+				clear(seen.tags)
+			}
+			if tag != "" { // else it is gone since
+				seen.tags[id] = tag
+			}
+		}
+		all = append(all, tag)
+	}
+	return all, nil
 }
 
 // lookAt calls do for each program that is still there.

@@ -155,29 +155,33 @@ func loadLSM(name, license string, hook uint32, ins asm.Instructions) (program, 
 	if err != nil {
 		return program{}, fmt.Errorf("load program %s: %w", name, err)
 	}
-	return described(p, name, ebpf.AttachLSMCgroup)
+	return described(p, name)
 }
 
-// queryLSM returns the LSM programs that are attached to the cgroup itself, at all hooks.
-func queryLSM(dir *os.File) ([]ebpf.ProgramID, error) {
-	// A cgroup has at most one program of ours at a hook, and a kernel at most 10 hooks
-	// (CGROUP_LSM_NUM). Others may have attached several to one hook.
-	ids, flags := make([]ebpf.ProgramID, 256), make([]uint32, 256)
+// query returns the programs that are attached to the cgroup itself, at this hook or, for
+// [ebpf.AttachLSMCgroup], at all LSM hooks.
+func query(dir *os.File, hook ebpf.AttachType) ([]ebpf.ProgramID, error) {
+	// A cgroup has up to 64 programs at a hook (BPF_CGROUP_MAX_PROGS), and a kernel up to 10 LSM
+	// hooks (CGROUP_LSM_NUM). For those the kernel needs room for flags, else it answers EINVAL.
+	ids, flags := make([]ebpf.ProgramID, 64), []uint32(nil)
+	if hook == ebpf.AttachLSMCgroup {
+		ids, flags = make([]ebpf.ProgramID, 640), make([]uint32, 640)
+	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
-	// The part of union bpf_attr for BPF_PROG_QUERY. Without room for flags the kernel answers
-	// EINVAL.
+	// The part of union bpf_attr for BPF_PROG_QUERY.
 	attr := struct {
 		target, hook, flags, attachFlags uint32
 		ids                              uint64
 		count, _                         uint32
 		eachFlags                        uint64
-	}{
-		target: uint32(dir.Fd()), hook: uint32(ebpf.AttachLSMCgroup), count: uint32(len(ids)),
-		ids: address(&pin, ids), eachFlags: address(&pin, flags),
+	}{target: uint32(dir.Fd()), hook: uint32(hook), count: uint32(len(ids)), ids: address(&pin, ids)}
+	size := unsafe.Offsetof(attr.eachFlags)
+	if flags != nil {
+		attr.eachFlags, size = address(&pin, flags), unsafe.Sizeof(attr)
 	}
-	if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
-		return nil, fmt.Errorf("list LSM programs: %w", err)
+	if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&attr), size); err != nil {
+		return nil, fmt.Errorf("list programs: %w", err)
 	}
 	return ids[:attr.count], nil
 }

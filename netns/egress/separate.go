@@ -74,8 +74,8 @@ func separation(k kernelLayout, receiver asm.Instructions, id uint64) asm.Instru
 	)
 }
 
-// separations loads the programs for a cgroup.
-func separations(c cgroup.Cgroup) ([]program, error) {
+// separations returns the programs for a cgroup, one for each hook.
+func separations(c cgroup.Cgroup) ([]blueprint, error) {
 	k, err := kernel()
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func separations(c cgroup.Cgroup) ([]program, error) {
 	// The arguments are (sock, other, newsk) and (sock, other). The first are struct sock, the
 	// second struct socket.
 	second := asm.LoadMem(asm.R6, asm.R1, 8, asm.DWord)
-	var out []program
+	var out []blueprint
 	for _, x := range []struct {
 		hook     uint32
 		receiver asm.Instructions
@@ -91,20 +91,12 @@ func separations(c cgroup.Cgroup) ([]program, error) {
 		{k.streamConnect, asm.Instructions{second}},
 		{k.maySend, asm.Instructions{second, asm.LoadMem(asm.R6, asm.R6, k.sock, asm.DWord), asm.JEq.Imm(asm.R6, 0, "refuse")}},
 	} {
-		p, err := loadLSM(separationName, separationLicense, x.hook, separation(k, x.receiver, c.ID))
-		if err != nil {
-			closeAll(out)
-			return nil, err
-		}
-		out = append(out, p)
+		ins := separation(k, x.receiver, c.ID)
+		out = append(out, blueprint{ebpf.AttachLSMCgroup, ins, func() (program, error) {
+			return loadLSM(separationName, separationLicense, x.hook, ins)
+		}})
 	}
 	return out, nil
-}
-
-func closeAll(programs []program) {
-	for _, p := range programs {
-		p.Close()
-	}
 }
 
 // Separate keeps the processes in the cgroup and below it from abstract unix sockets that were made
@@ -118,21 +110,17 @@ func Separate(h cgroup.Hierarchies, path string) error {
 }
 
 func separate(h cgroup.Hierarchies, path string) error {
-	return eachSeparation(h, path, func(dir *os.File, p program, stands bool) error {
-		if stands {
-			return nil
-		}
-		return link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: p.Program, Attach: p.hook})
-	})
+	return eachSeparation(h, path, attach)
 }
 
 // Separated reports whether the cgroup is as [Separate] leaves it. An absent cgroup is
 // os.ErrNotExist.
 func Separated(h cgroup.Hierarchies, path string) (bool, error) {
 	all := true
-	err := eachSeparation(h, path, func(_ *os.File, _ program, stands bool) error {
-		all = all && stands
-		return nil
+	err := eachSeparation(h, path, func(dir *os.File, b blueprint) error {
+		ok, err := attached(dir, b)
+		all = all && ok
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("look at abstract sockets of cgroup %q: %w", path, err)
@@ -173,7 +161,7 @@ func SeparationPrint(h cgroup.Hierarchies, path string) (string, error) {
 		return "", err
 	}
 	defer dir.Close()
-	ids, err := queryLSM(dir)
+	ids, err := query(dir, ebpf.AttachLSMCgroup)
 	if err != nil {
 		return "", fmt.Errorf("look at abstract sockets of cgroup %q: %w", path, err)
 	}
@@ -181,7 +169,7 @@ func SeparationPrint(h cgroup.Hierarchies, path string) (string, error) {
 }
 
 // eachSeparation calls do for each program that the cgroup is to have.
-func eachSeparation(h cgroup.Hierarchies, path string, do func(dir *os.File, p program, stands bool) error) error {
+func eachSeparation(h cgroup.Hierarchies, path string, do func(*os.File, blueprint) error) error {
 	c, err := h.Find(path)
 	if err != nil {
 		return err
@@ -195,20 +183,8 @@ func eachSeparation(h cgroup.Hierarchies, path string, do func(dir *os.File, p p
 	if err != nil {
 		return err
 	}
-	defer closeAll(wanted)
-	tags := map[string]bool{}
-	ids, err := queryLSM(dir)
-	if err != nil {
-		return err
-	}
-	if err := lookAt(ids, func(_ *ebpf.Program, info *ebpf.ProgramInfo) error {
-		tags[info.Tag] = true
-		return nil
-	}); err != nil {
-		return err
-	}
-	for _, p := range wanted {
-		if err := do(dir, p, tags[p.tag]); err != nil {
+	for _, b := range wanted {
+		if err := do(dir, b); err != nil {
 			return err
 		}
 	}
@@ -222,7 +198,7 @@ func eachLSM(h cgroup.Hierarchies, path string, do func(*os.File, *ebpf.Program)
 		return err
 	}
 	defer dir.Close()
-	ids, err := queryLSM(dir)
+	ids, err := query(dir, ebpf.AttachLSMCgroup)
 	if err != nil {
 		return err
 	}
