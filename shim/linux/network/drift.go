@@ -24,6 +24,9 @@ type Drift struct {
 	host    baseline
 	groups  map[string]*groupDrift
 	ears    ears
+	survey  *egress.Survey    // nil: each group's cgroups are asked for by themselves
+	prints  map[string]uint64 // of the last survey, by cgroup
+	warned  bool              // that there is no survey
 }
 
 // A groupDrift remembers one group.
@@ -71,14 +74,18 @@ type fingerprint struct {
 	links      netns.Fingerprint // of the group's namespace
 	hostEnd    netns.Fingerprint // of the host's end of the group's link
 	on         bool              // the host forwards
-	fence      string            // the programs at the hooks of the group's members, and those that keep abstract sockets apart
-	cgroups    string            // of the group's containers
-	reserved   string            // ports of the group's namespace
-	err        string            // why the part could not be read
+	// fence identifies what the survey saw of the group's cgroups. Without one, it identifies the
+	// programs at the hooks of the group's members, and those that keep abstract sockets apart.
+	fence    string
+	cgroups  string // of the group's containers, without a survey
+	reserved string // ports of the group's namespace
+	err      string // why the part could not be read
 }
 
 // NewDrift returns a Drift without a baseline. Its first Changed returns every group.
-func (n *Network) NewDrift() *Drift { return &Drift{network: n, groups: map[string]*groupDrift{}} }
+func (n *Network) NewDrift() *Drift {
+	return &Drift{network: n, groups: map[string]*groupDrift{}, survey: egress.NewSurvey(n.cgroups, n.layout.CgroupRoot)}
+}
 
 // differs reports whether the part may differ from what is wanted. Known rules don't count: we have
 // seen them since the change, or made it.
@@ -117,6 +124,9 @@ func (d *Drift) look(groups []string, host bool, due func(group string, g *group
 		if d.groups[group] == nil {
 			d.groups[group] = &groupDrift{link: d.network.linkName(group)}
 		}
+	}
+	if len(looks) > 0 {
+		d.surveyGroups(groups)
 	}
 	differs := map[string]bool{}
 	hostEnd := d.hostEnds(looks)
@@ -221,6 +231,10 @@ func (d *Drift) readGroup(group string, g *groupDrift, f *fingerprint) error {
 		return err
 	}
 	f.reserved = reserved.String()
+	if print, ok := d.surveyed(group); ok {
+		f.fence = print
+		return nil
+	}
 	if f.cgroups, err = d.network.cgroupPrint(group); err != nil {
 		return err
 	}

@@ -142,6 +142,7 @@ func (d *Drift) lookAtHeard(groups []string) []string {
 // lookEachSecond looks at that, at what is not settled, at groups whose programs are others, and at
 // what has its turn.
 func (d *Drift) lookEachSecond(groups []string, turn int) []string {
+	d.surveyGroups(groups)
 	h := d.ears.take()
 	return d.look(groups, d.hostConcerned(h) || !d.hostQuiet() || turn%hostEvery == 0, func(group string, g *groupDrift) bool {
 		return !d.quiet(g) || d.concerned(h, group, g) || isTurn(group, turn) || d.otherPrograms(group, g)
@@ -192,10 +193,14 @@ func (d *Drift) knowsRules(group string) bool {
 	return err == nil && known
 }
 
-// otherPrograms reports whether the programs of the group's cgroups are not the settled ones.
+// otherPrograms reports whether the programs of the group's cgroups are not the settled ones, or its
+// cgroups others. It asks the last survey. Only what that has not seen is read.
 func (d *Drift) otherPrograms(group string, g *groupDrift) bool {
 	if g.pin == (pin{}) {
 		return false
+	}
+	if print, ok := d.surveyed(group); ok {
+		return print != g.settled.fence
 	}
 	found, err := d.programs(group)
 	return err != nil || found != g.settled.fence
