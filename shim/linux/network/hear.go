@@ -193,8 +193,8 @@ func (d *Drift) knowsRules(group string) bool {
 	return err == nil && known
 }
 
-// otherPrograms reports whether the programs of the group's cgroups are not the settled ones, or its
-// cgroups others. It asks the last survey. Only what that has not seen is read.
+// otherPrograms reports whether the programs of the group's cgroups are not the settled ones, or
+// its cgroups others. It asks the last survey. Only what that has not seen is read.
 func (d *Drift) otherPrograms(group string, g *groupDrift) bool {
 	if g.pin == (pin{}) {
 		return false
