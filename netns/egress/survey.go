@@ -19,8 +19,9 @@ import (
 
 // A Survey looks at the cgroups of all groups at once. The kernel walks them with a program of ours
 // (an iterator over cgroups, Linux 6.1), so the number of system calls does not depend on the
-// number of groups: it is three. The walk holds cgroup_mutex, as each single question does. A Survey
-// attaches nothing to a cgroup and changes none. Calls must not overlap.
+// number of groups: it is three. The walk holds cgroup_mutex, as each single question does. A
+// Survey attaches nothing to a cgroup and changes none. Calls must not overlap, also not those of
+// two surveys of one process.
 type Survey struct {
 	hierarchies cgroup.Hierarchies
 	root        string
@@ -37,7 +38,7 @@ func NewSurvey(h cgroup.Hierarchies, root string) *Survey {
 	return &Survey{hierarchies: h, root: root, buffer: make([]byte, 8*os.Getpagesize())}
 }
 
-// A surveyRecord is what the kernel's program writes for each cgroup directly below the root.
+// The program writes a surveyRecord for each cgroup directly below the root.
 type surveyRecord struct {
 	id    uint64 // of the cgroup
 	print uint64

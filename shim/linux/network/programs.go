@@ -2,8 +2,7 @@ package network
 
 import "strconv"
 
-// surveyGroups looks at the cgroups of all groups, and at the programs that are attached to them, at
-// once.
+// surveyGroups looks at the cgroups of all groups at once, and at the programs attached to them.
 func (d *Drift) surveyGroups(groups []string) {
 	if d.survey == nil {
 		return
