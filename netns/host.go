@@ -30,14 +30,19 @@ func Links(aliasPrefix string) ([]HostLink, error) {
 
 // LinkAddresses returns the addresses of one of the host's links, and whether it exists.
 func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
-	link, err := netlink.LinkByName(name)
+	host, err := hostEnd()
+	if err != nil {
+		return nil, false, err
+	}
+	defer host.Close()
+	link, err := host.LinkByName(name)
 	if isLinkNotFound(err) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("find link %q: %w", name, err)
 	}
-	list, err := Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
+	list, err := host.addrs(link)
 	if err != nil {
 		return nil, true, fmt.Errorf("list addresses of link %q: %w", name, err)
 	}

@@ -20,12 +20,12 @@ func applyLink(ns *os.File, l Link) error {
 	if ok, err := linkAsWanted(ns, l); err != nil || ok {
 		return err
 	}
-	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	host, err := hostEnd()
 	if err != nil {
 		return err
 	}
 	defer host.Close()
-	group, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	group, err := groupEnd(vnetns.NsHandle(ns.Fd()))
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func applyLink(ns *os.File, l Link) error {
 
 // ensurePair makes both ends in one request, the far one directly in the namespace. A near end
 // whose peer is not this namespace's eth0 is a leftover and is deleted.
-func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far netlink.Link, err error) {
+func ensurePair(host, group end, ns *os.File, l Link) (near, far netlink.Link, err error) {
 	near, err = host.LinkByName(l.Name)
 	if err == nil {
 		far, err = group.LinkByName(PeerName)
@@ -91,7 +91,7 @@ func ensurePair(host, group *netlink.Handle, ns *os.File, l Link) (near, far net
 // createPair makes both ends. index is that of the near end; 0 means any. The near end gets its
 // hardware address here: otherwise udev would change it shortly after the far end has recorded the
 // first.
-func createPair(host *netlink.Handle, ns *os.File, name string, index int) error {
+func createPair(host end, ns *os.File, name string, index int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index, attrs.HardwareAddr = name, index, hardwareAddr(name)
 	return host.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: PeerName, PeerNamespace: netlink.NsFd(ns.Fd())})
@@ -105,7 +105,7 @@ func hardwareAddr(name string) net.HardwareAddr {
 	return append(net.HardwareAddr{sum[0]&^0x01 | 0x02}, sum[1:6]...)
 }
 
-func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
+func ensureHostEnd(host end, near netlink.Link, l Link) error {
 	if l.Alias != "" && near.Attrs().Alias != l.Alias {
 		if err := host.LinkSetAlias(near, l.Alias); err != nil {
 			return fmt.Errorf("set alias: %w", err)
@@ -119,7 +119,7 @@ func ensureHostEnd(host *netlink.Handle, near netlink.Link, l Link) error {
 	if err := ensureAddrs(host, near, l.Host); err != nil {
 		return err
 	}
-	if err := ensureRate(host, near, l.RateIn); err != nil {
+	if err := ensureRate(host.Handle, near, l.RateIn); err != nil {
 		return err
 	}
 	if err := host.LinkSetUp(near); err != nil {
@@ -140,11 +140,11 @@ func hostEndSysctls(l Link) []sysctl {
 	}
 }
 
-func ensureGroupEnd(group *netlink.Handle, far netlink.Link, l Link) error {
+func ensureGroupEnd(group end, far netlink.Link, l Link) error {
 	if err := ensureAddrs(group, far, l.Group); err != nil {
 		return err
 	}
-	if err := ensureRate(group, far, l.RateOut); err != nil {
+	if err := ensureRate(group.Handle, far, l.RateOut); err != nil {
 		return err
 	}
 	if err := group.LinkSetUp(far); err != nil {
@@ -176,20 +176,20 @@ func routes(l Link, index int) []netlink.Route {
 }
 
 // ensureAddrs gives the link exactly the addresses.
-func ensureAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) error {
-	have, err := Dump(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
+func ensureAddrs(e end, link netlink.Link, want []netip.Addr) error {
+	have, err := e.addrs(link)
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	for i := range have {
 		if !slices.Contains(want, addrOf(have[i])) && !have[i].IP.IsLinkLocalUnicast() {
-			if err := h.AddrDel(link, &have[i]); err != nil {
+			if err := e.AddrDel(link, &have[i]); err != nil {
 				return fmt.Errorf("delete address %s: %w", have[i].IPNet, err)
 			}
 		}
 	}
 	for _, a := range want {
-		if err := AddAddress(h, link, a); err != nil {
+		if err := AddAddress(e.Handle, link, a); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func addrOf(a netlink.Addr) netip.Addr {
 
 // linkAsWanted reports whether both ends of the link match l. An error means that this is unknown.
 func linkAsWanted(ns *os.File, l Link) (bool, error) {
-	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	host, err := hostEnd()
 	if err != nil {
 		return false, err
 	}
@@ -239,10 +239,10 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {
 		return false, err
 	}
-	if ok, err := hasRate(host, near, l.RateIn); err != nil || !ok {
+	if ok, err := hasRate(host.Handle, near, l.RateIn); err != nil || !ok {
 		return false, err
 	}
-	group, err := netlink.NewHandleAt(vnetns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	group, err := groupEnd(vnetns.NsHandle(ns.Fd()))
 	if err != nil {
 		return false, err
 	}
@@ -260,7 +260,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
 		return false, err
 	}
-	if ok, err := hasRate(group, far, l.RateOut); err != nil || !ok {
+	if ok, err := hasRate(group.Handle, far, l.RateOut); err != nil || !ok {
 		return false, err
 	}
 	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
@@ -269,12 +269,12 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
 		return false, err
 	}
-	return hasRoutes(group, routes(l, far.Attrs().Index))
+	return hasRoutes(group.Handle, routes(l, far.Attrs().Index))
 }
 
 // hasAddrs reports whether the link has exactly the addresses. It ignores link-local ones.
-func hasAddrs(h *netlink.Handle, link netlink.Link, want []netip.Addr) (bool, error) {
-	have, err := Dump(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
+func hasAddrs(e end, link netlink.Link, want []netip.Addr) (bool, error) {
+	have, err := e.addrs(link)
 	if err != nil {
 		return false, err
 	}

@@ -15,18 +15,18 @@ import (
 // link-local address, and the host's end has none.
 
 // ensureNeighbours enters the addresses of the other end, whose hardware address is mac.
-func ensureNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) error {
+func ensureNeighbours(e end, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) error {
 	for _, a := range addrs {
 		n := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: a.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT}
-		if err := h.NeighSet(n); err != nil {
+		if err := e.NeighSet(n); err != nil {
 			return fmt.Errorf("enter neighbour %s: %w", a, err)
 		}
 	}
 	return nil
 }
 
-func hasNeighbours(h *netlink.Handle, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) (bool, error) {
-	have, err := Dump(func() ([]netlink.Neigh, error) { return h.NeighList(link.Attrs().Index, netlink.FAMILY_ALL) })
+func hasNeighbours(e end, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) (bool, error) {
+	have, err := e.neighbours(link)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,113 @@
+package netns_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+
+	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/netnstest"
+)
+
+// newCrowd makes a namespace with as many links as a host with that many groups, each with
+// addresses and neighbours. It returns the last link with its addresses.
+func newCrowd(t *testing.T, links int) (e netns.End, one netlink.Link, want []netip.Addr) {
+	t.Helper()
+	netnstest.Root(t)
+	ns := netnstest.NewNamespace(t)
+	netnstest.In(t, ns, func() (err error) {
+		e, err = netns.HostEnd()
+		return err
+	})
+	t.Cleanup(e.Close)
+	for n := range links {
+		l := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprint("link", n)}, PeerName: fmt.Sprint("peer", n)}
+		if err := e.LinkAdd(l); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.LinkSetUp(l); err != nil {
+			t.Fatal(err)
+		}
+		own := []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(n), 0}), netip.MustParseAddr(fmt.Sprintf("fd00:%x::", n+1))}
+		peers := []netip.Addr{own[0].Next(), own[1].Next()}
+		for _, a := range own {
+			if err := netns.AddAddress(e.Handle, l, a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Enter(l, peers); err != nil {
+			t.Fatal(err)
+		}
+		one, want = l, own
+	}
+	return e, one, want
+}
+
+// The kernel sends what one link has, however many others there are.
+func TestRootOneLinkIsAskedFor(t *testing.T) {
+	answers := map[int][2]int{} // by the number of links: messages with addresses, and with neighbours
+	for _, links := range []int{1, 30} {
+		e, one, _ := newCrowd(t, links)
+		if !e.Alone() {
+			t.Skip("this kernel lists everything")
+		}
+		addrs, neighbours, err := e.Answers(one)
+		if err != nil || addrs < 2 || neighbours < 2 {
+			t.Fatalf("%d messages for two addresses, %d for two neighbours: %v", addrs, neighbours, err)
+		}
+		answers[links] = [2]int{addrs, neighbours}
+	}
+	if answers[1] != answers[30] {
+		t.Errorf("beside no other link %v messages are sent, beside 29 others %v", answers[1], answers[30])
+	}
+}
+
+// What one link has is the same, whether the kernel is asked for it alone or for everything.
+func TestRootOneLinkAsListed(t *testing.T) {
+	e, one, want := newCrowd(t, 3)
+	for name, e := range map[string]netns.End{"alone": e, "listed": e.Listed()} {
+		found, err := e.Addrs(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own []netip.Addr
+		for _, a := range found {
+			if ip, _ := netip.AddrFromSlice(a.IP); !ip.Unmap().IsLinkLocalUnicast() {
+				own = append(own, ip.Unmap())
+				if ones, bits := a.Mask.Size(); ones != bits-1 || a.Peer != nil {
+					t.Errorf("%s: address %v with peer %v", name, a.IPNet, a.Peer)
+				}
+			}
+		}
+		slices.SortFunc(own, netip.Addr.Compare)
+		if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(own)); diff != "" {
+			t.Errorf("%s: addresses (-want +got):\n%s", name, diff)
+		}
+		for _, other := range []netip.Addr{want[0].Next(), want[1].Next()} {
+			if ok, err := e.HasNeighbours(one, other); err != nil || !ok {
+				t.Errorf("%s: neighbour %s: %v, %v", name, other, ok, err)
+			}
+		}
+		if ok, err := e.HasNeighbours(one, netip.MustParseAddr("10.0.0.1")); err != nil || ok {
+			t.Errorf("%s: another link's neighbour: %v, %v", name, ok, err)
+		}
+	}
+}
+
+// A link that is gone has nothing.
+func TestRootOneLinkGone(t *testing.T) {
+	e, one, _ := newCrowd(t, 2)
+	if err := e.LinkDel(one); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.Addrs(one); err != nil || len(got) > 0 {
+		t.Errorf("addresses of a link that is gone: %v, %v", got, err)
+	}
+	if ok, err := e.HasNeighbours(one, netip.MustParseAddr("10.0.1.1")); err != nil || ok {
+		t.Errorf("neighbours of a link that is gone: %v, %v", ok, err)
+	}
+}
