@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -17,8 +20,8 @@ func (k *Keeper) watchFiles(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := k.config.Store.ProbeFolder(ctx) // the watch would wait for a file system that gives no answer
 		if err == nil {
-			err = k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func() {
-				if err := k.Load(ctx); err != nil && ctx.Err() == nil {
+			err = k.folder(ctx, k.config.Store.Layout().GroupsDir, k.config.Settle, func(names []string) {
+				if err := k.loadChanged(ctx, names); err != nil && ctx.Err() == nil {
 					k.config.Log.Debug("loaded what could be: " + hint.OneLine(err.Error()))
 				}
 			})
@@ -63,10 +66,11 @@ func (k *Keeper) loadAgain(ctx context.Context) error {
 // may rewrite a note in it all the time.
 const maxUnsettled = 5
 
-// watchFolder calls changed once a folder that has changed has been quiet for the settling time, or
-// has changed for maxUnsettled of them. It ends when ctx ends. It returns an error if the folder is
-// gone or cannot be watched.
-func watchFolder(ctx context.Context, dir string, settle time.Duration, changed func()) error {
+// watchFolder calls changed once a folder that has changed has been quiet for the settling time,
+// or has changed for maxUnsettled of them. names are the names in the folder that have changed. No
+// names mean that anything may have changed. It ends when ctx ends. It returns an error if the
+// folder is gone or cannot be watched.
+func watchFolder(ctx context.Context, dir string, settle time.Duration, changed func(names []string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", dir, err)
@@ -78,6 +82,7 @@ func watchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 	quiet := time.NewTimer(settle) // set from the start, for changes before the watch began
 	defer quiet.Stop()
 	var since time.Time // of the first change that changed was not called for
+	names, anything := map[string]bool{}, true
 	unsettled := func() {
 		now := time.Now()
 		if since.IsZero() {
@@ -91,6 +96,7 @@ func watchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 			return nil
 		case err := <-w.Errors:
 			if errors.Is(err, fsnotify.ErrEventOverflow) { // there were too many changes to list
+				anything = true
 				unsettled()
 				continue
 			}
@@ -99,10 +105,19 @@ func watchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 			if e.Name == dir && e.Has(fsnotify.Remove|fsnotify.Rename) {
 				return fmt.Errorf("watch %s: the folder is gone", dir)
 			}
+			if e.Name == dir { // its mode
+				anything = true
+			}
+			names[filepath.Base(e.Name)] = true
 			unsettled()
 		case <-quiet.C:
 			since = time.Time{}
-			changed()
+			if anything {
+				clear(names)
+			}
+			changed(slices.Sorted(maps.Keys(names)))
+			clear(names)
+			anything = false
 		}
 	}
 }

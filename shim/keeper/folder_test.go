@@ -196,3 +196,42 @@ func TestKeeperRemovesAtOnceWhatIsMeant(t *testing.T) {
 		})
 	}
 }
+
+// The watch names what has changed. At first anything may have.
+func TestWatchFolderNames(t *testing.T) {
+	dir := t.TempDir()
+	changes := make(chan []string)
+	ctx, cancel := context.WithCancel(t.Context())
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		_ = keeper.WatchNames(ctx, dir, 50*time.Millisecond, func(names []string) {
+			select {
+			case changes <- names:
+			case <-ctx.Done():
+			}
+		})
+	})
+	defer watcher.Wait()
+	defer cancel()
+	if first := <-changes; len(first) > 0 {
+		t.Errorf("at first %q, want no names", first)
+	}
+	for _, name := range []string{"a.hcl", "b.hcl"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for !seen["a.hcl"] || !seen["b.hcl"] {
+		names := <-changes
+		if len(names) == 0 {
+			t.Fatal("a change without a name")
+		}
+		for _, name := range names {
+			seen[name] = true
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("changed: %v", seen)
+	}
+}

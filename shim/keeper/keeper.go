@@ -69,7 +69,7 @@ type Keeper struct {
 	machine runner.Machine
 	// runConfig takes the place of config for the runners of runs.
 	runConfig runner.Config
-	folder    func(ctx context.Context, dir string, settle time.Duration, changed func()) error
+	folder    func(ctx context.Context, dir string, settle time.Duration, changed func(names []string)) error
 
 	known       chan struct{}      // closed when the groups that the state folder has are known
 	storeLoaded chan struct{}      // closed when the group files have been loaded
@@ -208,11 +208,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 // Load reads the group files again and makes them the wanted state. It is called by Run, on a
 // change of the folder, and on SIGHUP. The error names the files that cannot be used. Their groups
 // keep their last good definition.
-func (k *Keeper) Load(ctx context.Context) error {
+func (k *Keeper) Load(ctx context.Context) error { return k.loadChanged(ctx, nil) }
+
+// loadChanged is Load for what has changed in the folder. No names mean that anything may have
+// changed.
+func (k *Keeper) loadChanged(ctx context.Context, names []string) error {
 	if err := k.waitLoaded(ctx); err != nil {
 		return err
 	}
-	r, err := k.config.Store.ReadFolder(ctx)
+	r, err := k.config.Store.ReadChanged(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -227,16 +231,20 @@ func (k *Keeper) Load(ctx context.Context) error {
 // Problems returns the files that cannot be used, as of the last load, and the damaged ones that
 // were set aside.
 func (k *Keeper) Problems() []group.FileProblem {
+	return append(k.loadProblems(), k.config.Store.Aside()...)
+}
+
+// loadProblems returns the files that cannot be used, as of the last load. It reads nothing.
+func (k *Keeper) loadProblems() []group.FileProblem {
 	k.mu.Lock()
-	problems := slices.Clone(k.loaded.Problems)
-	k.mu.Unlock()
-	return append(problems, k.config.Store.Aside()...)
+	defer k.mu.Unlock()
+	return slices.Clone(k.loaded.Problems)
 }
 
 // folderUnread reports whether the folder of group files could not be listed.
 func (k *Keeper) folderUnread() bool {
 	dir := k.config.Store.Layout().GroupsDir
-	return slices.ContainsFunc(k.Problems(), func(p group.FileProblem) bool { return p.Path == dir })
+	return slices.ContainsFunc(k.loadProblems(), func(p group.FileProblem) bool { return p.Path == dir })
 }
 
 // hostChanged wakes the runner of a group. If group is "", it wakes all runners, even those that

@@ -82,7 +82,7 @@ const mostProblems = 10
 // logProblems logs the files that can't be used and could before, or had another mistake.
 func (k *Keeper) logProblems(now []group.FileProblem) {
 	before := map[string]string{}
-	for _, p := range k.Problems() {
+	for _, p := range k.loadProblems() {
 		before[p.Path] = p.Err.Error()
 	}
 	now = slices.DeleteFunc(slices.Clone(now), func(p group.FileProblem) bool { return before[p.Path] == p.Err.Error() })

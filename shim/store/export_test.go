@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/sallyport/sallyport/shim/group"
 )
@@ -33,4 +36,22 @@ func (s *Store) accept(r Reading, err error) Loaded {
 func Bundle(s *Store, name string) (group.Bundle, error) {
 	i, err := s.installedNow(name)
 	return i.bundle, err
+}
+
+// Files returns the names of the files that were read.
+func (r Reading) Files() []string { return slices.Sorted(maps.Keys(r.files)) }
+
+// CountLooks counts how often a file is looked at by its name, until the returned function is
+// called.
+func CountLooks() (looks func() int) {
+	n := 0
+	before := lstat
+	lstat = func(path string) (fs.FileInfo, error) {
+		n++
+		return before(path)
+	}
+	return func() int {
+		lstat = before
+		return n
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 
@@ -131,7 +130,7 @@ func (s *Store) recordGeneration(w *Wanted, before Wanted, f *file) error {
 	}
 	values := f.bundle.ValuesOf(&w.Group)
 	if same && all[0].Text == text && maps.Equal(all[0].ImageDigests, w.Pins) && (all[0].Values == nil || reflect.DeepEqual(all[0].Values, values)) {
-		if _, err := os.Lstat(s.definitionPath(w.Group.Name, w.Generation)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := lstat(s.definitionPath(w.Group.Name, w.Generation)); errors.Is(err, fs.ErrNotExist) {
 			return s.writeDefinition(*w, f, all[0])
 		}
 		return s.dropDefinitions(w.Group.Name, all)

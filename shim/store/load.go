@@ -63,7 +63,7 @@ func (s *Store) Accept(r Reading, texts ...*Text) Loaded {
 		l.out.Again = pendingAgain
 	}
 	defer func() { s.loaded = true }()
-	if l.previous, err = s.mend(); err != nil {
+	if l.previous, l.definitions, err = s.mendWith(); err != nil {
 		l.problem(s.layout.StateDir, err)
 	}
 	l.uninstallPending()
@@ -90,13 +90,15 @@ func (s *Store) Accept(r Reading, texts ...*Text) Loaded {
 type loading struct {
 	store    *Store
 	previous map[string]Wanted // the last good definitions, by group
-	files    []*candidate      // in the order of their names
-	byName   map[string]*candidate
-	defines  map[string]bool  // the groups that a usable file defines
-	wanted   map[string]bool  // the groups in out.Wanted
-	index    spec.Index       // of the groups in out.Wanted that are not missing
-	lost     map[string]error // by file: it was applied with what is not known any more
-	out      Loaded
+	// definitions has the names of the files of generations when this began.
+	definitions map[string]bool
+	files       []*candidate // in the order of their names
+	byName      map[string]*candidate
+	defines     map[string]bool  // the groups that a usable file defines
+	wanted      map[string]bool  // the groups in out.Wanted
+	index       spec.Index       // of the groups in out.Wanted that are not missing
+	lost        map[string]error // by file: it was applied with what is not known any more
+	out         Loaded
 }
 
 // A candidate is a file of the folder, and whether it can be used beside the others.
@@ -242,15 +244,25 @@ func (l *loading) acceptFile(f *candidate) {
 }
 
 // asAccepted reports whether the wanted files of all groups are as they were written when the file
-// was last accepted, and their definitions are there.
+// was last accepted, and their definitions are there. It asks the disk nothing: with many groups,
+// an Accept would look at many files for each that has changed.
 func (l *loading) asAccepted(f *candidate) bool {
 	for _, g := range f.groups {
 		w := l.previous[g.Name]
-		if w.stub || f.id != "" && w.Install != f.id || !l.store.exists(l.store.definitionPath(g.Name, w.Generation)) {
+		if w.stub || f.id != "" && w.Install != f.id || !l.hasDefinition(g.Name, w.Generation) {
 			return false
 		}
 	}
 	return l.unchanged(f)
+}
+
+// hasDefinition reports whether there was a definition when the Accept began, written or not.
+func (l *loading) hasDefinition(name string, number int) bool {
+	path := l.store.definitionPath(name, number)
+	if content, unwritten := l.store.unwritten.get(path); unwritten {
+		return len(content) > 0
+	}
+	return l.definitions[filepath.Base(path)]
 }
 
 // want makes a group wanted.
@@ -409,14 +421,24 @@ func (l *loading) done() Loaded {
 	byName := func(a, b Wanted) int { return strings.Compare(a.Group.Name, b.Group.Name) }
 	slices.SortFunc(l.out.Wanted, byName)
 	slices.SortFunc(l.out.Gone, byName)
-	for _, w := range l.out.Wanted {
-		if err := l.store.markStopped(w, l.store.marked(w.Group.Name)); err != nil {
-			l.problem(l.store.stoppedPath(w.Group.Name), err)
-		}
-	}
+	l.markStopped()
 	l.out.Mended, l.store.mended = l.store.mended, nil
 	l.out.Index = &l.index
 	return l.out
+}
+
+// markStopped makes the marks of stopped groups agree with what is wanted.
+func (l *loading) markStopped() {
+	marked, unread := l.store.namesIn(filepath.Dir(l.store.stoppedPath("x")))
+	for _, w := range l.out.Wanted {
+		_, has := slices.BinarySearch(marked, w.Group.Name)
+		if unread != nil {
+			has = l.store.marked(w.Group.Name)
+		}
+		if err := l.store.markStopped(w, has); err != nil {
+			l.problem(l.store.stoppedPath(w.Group.Name), err)
+		}
+	}
 }
 
 // uninstallPending makes the groups of pending removals as markUninstalled will.
@@ -467,7 +489,7 @@ func (s *Store) readWantedFile(name string) (Wanted, error) {
 	if _, unwritten := s.unwritten.get(path); unwritten {
 		return s.decodeWanted(name)
 	}
-	info, err := os.Lstat(path)
+	info, err := lstat(path)
 	if err != nil {
 		return Wanted{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,17 +72,23 @@ func (s *Store) Aside() (all []group.FileProblem) {
 // mend returns the last good definitions, by group, and makes damaged and lost files again. Only
 // the first call looks at every file.
 func (s *Store) mend() (map[string]Wanted, error) {
-	numbers, numbersErr := s.definitionNumbers()
+	known, _, err := s.mendWith()
+	return known, err
+}
+
+// mendWith is mend. It also returns the names of the files of definitions, as definitionNumbers.
+func (s *Store) mendWith() (known map[string]Wanted, files map[string]bool, err error) {
+	numbers, files, numbersErr := s.definitionNumbers()
 	if !s.loaded {
 		s.setDefinitionsAside(numbers)
 	}
-	known, err := s.readWanted()
+	known, err = s.readWanted()
 	if err != nil {
 		s.setWantedAside()
 		known, err = s.readWanted()
 	}
 	if err = errors.Join(err, numbersErr); numbersErr != nil {
-		return known, err
+		return known, files, err
 	}
 	for _, name := range s.traces(numbers) {
 		if _, ok := known[name]; ok || s.exists(s.wantedPath(name)) {
@@ -100,7 +105,7 @@ func (s *Store) mend() (map[string]Wanted, error) {
 		w.Proved = s.isProved(w)
 		known[name] = w
 	}
-	return known, err
+	return known, files, err
 }
 
 // mendHistories looks at the history of each group.
@@ -133,11 +138,12 @@ func (s *Store) markLost(name string, all []group.Generation) error {
 }
 
 // definitionNumbers returns the generations that have a file, by group, the newest first. A damaged
-// one counts: its number was given.
-func (s *Store) definitionNumbers() (map[string][]int, error) {
+// one counts: its number was given. files has the names of all files there.
+func (s *Store) definitionNumbers() (numbers map[string][]int, files map[string]bool, err error) {
 	entries, err := hostfile.ReadDir(context.Background(), s.generationsDir())
-	numbers := map[string][]int{}
+	numbers, files = map[string][]int{}, map[string]bool{}
 	for _, e := range entries {
+		files[e.Name()] = true
 		parts := strings.Split(e.Name(), ".")
 		if len(parts) < 3 || parts[2] != "json" {
 			continue
@@ -149,7 +155,7 @@ func (s *Store) definitionNumbers() (map[string][]int, error) {
 	for _, all := range numbers {
 		slices.SortFunc(all, func(a, b int) int { return b - a })
 	}
-	return numbers, err
+	return numbers, files, err
 }
 
 // traces returns the groups that have a definition, a history or the mark of a stopped one.
@@ -174,7 +180,7 @@ func (s *Store) setDefinitionsAside(numbers map[string][]int) {
 			if _, err := s.readDefinition(name, n); !errors.Is(err, disk.ErrDamaged) {
 				continue
 			}
-			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == 0 && n == all[0] {
+			if info, err := lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == 0 && n == all[0] {
 				_ = s.drop(path, whole)
 				continue
 			}
@@ -255,7 +261,7 @@ func (s *Store) mendHistory(name string, w Wanted) ([]group.Generation, error) {
 			return nil, err
 		}
 	}
-	numbers, err := s.definitionNumbers()
+	numbers, _, err := s.definitionNumbers()
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hostfile"
 	"github.com/sallyport/sallyport/spec"
@@ -83,6 +85,51 @@ func (s *Store) ReadFolder(ctx context.Context) (Reading, error) {
 // ReadFiles is ReadFolder for some of the files.
 func (s *Store) ReadFiles(ctx context.Context, names ...string) (Reading, error) {
 	return s.readFiles(ctx, Reading{begun: s.clock.Add(1), files: map[string]*file{}}, names)
+}
+
+// ReadChanged is ReadFiles for what has changed in the folder. names are names in the folder, and
+// no names mean that anything may have changed. If something that is no group file has changed,
+// all files are read, since one may name it. Our own files count for nothing while they are
+// written. Files that can't be used are read each time, and those that name files on the disk.
+func (s *Store) ReadChanged(ctx context.Context, names []string) (Reading, error) {
+	var files []string
+	for _, name := range names {
+		switch {
+		case checkName(name) == nil:
+			files = append(files, name)
+		case !strings.HasPrefix(name, disk.TempPrefix):
+			return s.ReadFolder(ctx)
+		}
+	}
+	s.mu.Lock()
+	listed := s.full > 0 && s.folder.err == nil
+	s.mu.Unlock()
+	if len(names) == 0 || !listed {
+		return s.ReadFolder(ctx)
+	}
+	files = append(files, s.dependent()...)
+	slices.Sort(files)
+	return s.ReadFiles(ctx, slices.Compact(files)...)
+}
+
+// dependent returns the files that may be another definition by now although their text is the
+// same.
+func (s *Store) dependent() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, f := range s.files {
+		depends := f.err != nil || f.text == nil
+		if !depends {
+			for path := range f.text.named {
+				_, applied := f.bundle.Files[path]
+				depends = depends || !applied
+			}
+		}
+		if depends {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (s *Store) readFiles(ctx context.Context, r Reading, names []string) (Reading, error) {

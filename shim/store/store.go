@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -314,8 +315,8 @@ func (s *Store) makeFolders() error {
 		}
 	}
 	for _, known := range []string{s.wantedPath("*"), s.historyPath("*")} {
-		if paths, err := filepath.Glob(known + "*"); err != nil || len(paths) > 0 {
-			return err
+		if mayMatch(known + "*") {
+			return nil
 		}
 	}
 	ctx, cancel := soon()
@@ -325,6 +326,33 @@ func (s *Store) makeFolders() error {
 	}
 	return os.MkdirAll(s.layout.GroupsDir, 0o755)
 }
+
+// mayMatch reports whether there may be a file that the pattern matches: there is one, or the
+// folder can't be read. It looks at no more names than it needs.
+func mayMatch(pattern string) bool {
+	folder, err := os.Open(filepath.Dir(pattern))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer folder.Close()
+	for {
+		names, err := folder.Readdirnames(namesAtOnce)
+		for _, name := range names {
+			if ok, _ := filepath.Match(filepath.Base(pattern), name); ok {
+				return true
+			}
+		}
+		if err != nil {
+			return err != io.EOF
+		}
+	}
+}
+
+// lstat looks at a file by its name. Tests count that.
+var lstat = os.Lstat
+
+// namesAtOnce is how many names of a folder are read at once.
+const namesAtOnce = 64
 
 // checkName refuses a name that would lie outside the folder, or that is not read.
 func checkName(name string) error {

@@ -120,7 +120,7 @@ func (s *Store) exists(path string) bool {
 	if content, ok := s.unwritten.get(path); ok {
 		return len(content) > 0
 	}
-	_, err := os.Lstat(path)
+	_, err := lstat(path)
 	return err == nil
 }
 
@@ -129,7 +129,8 @@ func (s *Store) namesIn(folder string) (names []string, err error) {
 	paths := s.unwritten.in(folder)
 	entries, err := hostfile.ReadDir(context.Background(), folder)
 	for _, e := range entries {
-		if path := filepath.Join(folder, e.Name()); s.exists(path) {
+		path := filepath.Join(folder, e.Name())
+		if content, unwritten := s.unwritten.get(path); !unwritten || len(content) > 0 {
 			paths = append(paths, path)
 		}
 	}
@@ -213,7 +214,7 @@ func (s *Store) writeOne(path string) error {
 		err = s.changeOnDisk(path, data, durable)
 	}
 	if err != nil {
-		if _, missing := os.Lstat(u.copyPath(path)); missing != nil {
+		if _, missing := lstat(u.copyPath(path)); missing != nil {
 			s.keep(path, data) // the run folder was emptied
 		}
 		return err

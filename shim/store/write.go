@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -81,6 +80,6 @@ func (s *Store) touch(verb, path string, c care, do func() error) error {
 // isFolder reports whether there is a folder in the place of a file of the state folder. A folder
 // among the group files is the operator's.
 func (s *Store) isFolder(path string) bool {
-	info, err := os.Lstat(path)
+	info, err := lstat(path)
 	return err == nil && info.IsDir() && strings.HasPrefix(path, s.layout.StateDir+"/") && !strings.Contains(path, disk.AsideSuffix)
 }
