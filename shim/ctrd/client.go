@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -57,6 +58,13 @@ type Client struct {
 	limits  startLimits
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
+	// What groups ask at the same time.
+	listings  sharedAsk[string, *listing]
+	retained  sharedAsk[struct{}, map[string][]int]
+	noted     sharedAsk[host.Image, map[host.Image]error]
+	slowTasks slowTasks
+	groups    atomic.Int64 // with containers, when all were last listed
+
 	leftoverAfter, shimAnswers, execStarts time.Duration
 }
 
@@ -78,6 +86,7 @@ func New(cfg Config) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll
 	return c, nil
 }
 

@@ -4,42 +4,23 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 
-	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/containers"
-	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-// Observe implements [runner.Runtime]. It doesn't list containers without our label, which others
-// have put into the namespace.
+// Observe implements [runner.Runtime]. Groups that are observed at the same time share a list. It
+// doesn't list containers without our label, which others have put into the namespace.
 func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerState, err error) {
 	defer c.explain(ctx, "", &err)
 	whole := ctx
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	filter := "labels." + strconv.Quote(labelGroup)
-	if group != "" {
-		filter += "==" + strconv.Quote(group)
-	}
-	records, err := c.client.ContainerService().List(ctx, filter)
+	l, err := c.listFor(ctx, group)
 	if err != nil {
 		return nil, c.unanswered(fmt.Errorf("list containers: %w", err))
-	}
-	processes := make(map[string]*task.Process)
-	if group == "" {
-		// One call is enough for all groups. The few containers of one group are asked for one by
-		// one, because the list would ask every shim of the host.
-		resp, err := c.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
-		if err != nil {
-			return nil, c.unanswered(fmt.Errorf("list tasks: %w", errgrpc.ToNative(err)))
-		}
-		for _, p := range resp.Tasks {
-			processes[p.ID] = p
-		}
 	}
 	whys := map[string]error{} // by group
 	unknown := func(state host.ContainerState, err error) host.ContainerState {
@@ -52,10 +33,10 @@ func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerS
 		return state
 	}
 	var states []host.ContainerState
-	for _, r := range records {
+	for _, r := range l.of(group) {
 		state := fromLabels(r.Labels)
 		state.CreatedAt = r.CreatedAt
-		p, listed := processes[r.ID]
+		p, listed := l.tasks[r.ID]
 		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {
 				c.log.Warn("task not seen", "container", r.ID, "error", err)

@@ -1,10 +1,12 @@
 package ctrd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
@@ -12,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/shim/host"
 )
@@ -19,6 +22,9 @@ import (
 // retainedLabel is the prefix of a label of an image's manifest or index. An image of the name that
 // follows is retained, and the value is its media type.
 const retainedLabel = "sallyport.dev/held/"
+
+// notesAtOnce is for how many images names are written at the same time.
+const notesAtOnce = 8
 
 // leaseID is the lease of one generation. Group names have no dot.
 func leaseID(group string, generation int) string {
@@ -79,10 +85,38 @@ func namesOf(image host.Image) ([]string, error) {
 	return []string{bySum, src.name}, err
 }
 
-// noteNames writes the image's names on its content, for [Client.restoreName]. If containerd
+// noteNames does what writeNames does. Groups that retain the same image at the same time share
+// that: a new daemon retains those of all groups.
+func (c *Client) noteNames(ctx context.Context, image host.Image) error {
+	image = host.Image{Ref: image.Ref, Digest: image.Digest} // writeNames uses no more of it
+	errs, err := c.noted.do(ctx, image)
+	return cmp.Or(err, errs[image])
+}
+
+// noteAll returns why the names of an image could not be written, by image.
+func (c *Client) noteAll(ctx context.Context, all []host.Image) (map[host.Image]error, error) {
+	errs := map[host.Image]error{}
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(notesAtOnce)
+	for _, image := range all {
+		g.Go(func() error {
+			ctx, cancel := c.ctx(ctx, callTimeout)
+			defer cancel()
+			err := c.writeNames(ctx, image)
+			mu.Lock()
+			defer mu.Unlock()
+			errs[image] = err
+			return nil
+		})
+	}
+	return errs, g.Wait()
+}
+
+// writeNames writes the image's names on its content, for [Client.restoreName]. If containerd
 // doesn't have a name any more, or it means another image by now, the media type is unknown, and an
 // earlier note stays.
-func (c *Client) noteNames(ctx context.Context, image host.Image) error {
+func (c *Client) writeNames(ctx context.Context, image host.Image) error {
 	names, err := namesOf(image)
 	if err != nil {
 		return err
@@ -167,9 +201,20 @@ func (c *Client) restoreName(ctx context.Context, name string) (restored bool, e
 func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	all, err := c.client.LeasesService().List(ctx, "labels."+strconv.Quote(labelGroup))
+	held, err := c.retained.do(ctx, struct{}{})
 	if err != nil {
 		return nil, c.unanswered(fmt.Errorf("list retained images: %w", err))
+	}
+	return held, nil
+}
+
+// listRetained returns the generations with a lease, by group. Callers share the answer.
+func (c *Client) listRetained(ctx context.Context, _ []struct{}) (map[string][]int, error) {
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	all, err := c.client.LeasesService().List(ctx, "labels."+strconv.Quote(labelGroup))
+	if err != nil {
+		return nil, err
 	}
 	held := map[string][]int{}
 	for _, l := range all {
