@@ -190,7 +190,7 @@ func (r *Runner) noteStart(d desired, s plan.Step) {
 // whether the group is gone for good.
 func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time.Time, gone bool) {
 	now := in.Now
-	next = now.Add(r.config.Resync)
+	next = r.turn(now)
 	if at := plan.Next(in); !at.IsZero() && at.Before(next) {
 		next = at
 	}

@@ -54,6 +54,7 @@ type Runner struct {
 	outputFailure string            // why the last WantOutput failed. Empty: it did not
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
+	turned        bool              // it has had a first turn: see turn
 	failures      int               // failed reconciliations in a row
 	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
 	lastError     error             // of the last finished reconciliation
