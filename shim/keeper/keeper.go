@@ -77,6 +77,7 @@ type Keeper struct {
 	stopped     chan struct{}      // closed when Run ends
 	storeLock   chan struct{}      // its holder may read and change the store, see lock
 	again       chan time.Duration // has the time after which to load again
+	unswept     chan struct{}      // holds one after a load: orphans are to be looked for
 	pruning     pruning
 	shims       chan struct{} // asks for a look at the shims
 
@@ -89,7 +90,6 @@ type Keeper struct {
 	loaded         store.Loaded
 	loads          uint64          // how often that was set
 	left           map[string]bool // names and digests of images that were wanted since the last look at them, and then not
-	swept          bool            // orphans were looked for since the last load
 	runs           runs
 	schedules      schedules
 }
@@ -132,6 +132,7 @@ func New(c Config) (*Keeper, error) {
 		stopped:     make(chan struct{}),
 		storeLock:   make(chan struct{}, 1),
 		again:       make(chan time.Duration, 1),
+		unswept:     make(chan struct{}, 1),
 		runners:     map[string]*runner.Runner{},
 		wanted:      map[string]store.Wanted{},
 		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},

@@ -45,8 +45,12 @@ func (k *Keeper) load(in loading) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.wanted
-	k.loaded, k.swept, k.wanted = l, false, map[string]store.Wanted{}
+	k.loaded, k.wanted = l, map[string]store.Wanted{}
 	k.loads++
+	select {
+	case k.unswept <- struct{}{}:
+	default: // sweepOrphans has not taken the one before
+	}
 	k.pruneSoon()
 	defer k.schedules.wake()
 	for i := range l.Wanted {
@@ -137,29 +141,36 @@ func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[strin
 	}
 }
 
-// sweepOrphans removes the groups of ours on the host that no file defines, after each complete
-// load. If they cannot be listed, it tries again.
+// sweepOrphans removes the groups of ours on the host that no file defines: at once, and a while
+// after each complete load, so that one listing is enough for several loads. If they cannot be
+// listed, it tries again.
 func (k *Keeper) sweepOrphans(ctx context.Context) error {
-	tick := time.NewTicker(k.config.Resync)
-	defer tick.Stop()
+	var due <-chan time.Time // nil while no load calls for it
 	for {
-		if k.sweep(ctx) {
-			k.retireOutputs()
+		if due == nil && k.sweep(ctx) {
+			due = time.After(k.config.Resync)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-k.unswept:
+			if due == nil {
+				due = time.After(k.config.Resync)
+			}
+			continue
+		case <-due:
+			due = nil
 		}
 	}
 }
 
-// sweep reports whether it did so.
-func (k *Keeper) sweep(ctx context.Context) bool {
+// sweep reports whether it is to be tried again. After a load that is not complete it does nothing:
+// a later one calls for it.
+func (k *Keeper) sweep(ctx context.Context) (again bool) {
 	k.mu.Lock()
-	due := k.loaded.Complete() && !k.swept
+	complete := k.loaded.Complete()
 	k.mu.Unlock()
-	if !due {
+	if !complete {
 		return false
 	}
 	found, err := k.machine.Groups(ctx)
@@ -167,21 +178,22 @@ func (k *Keeper) sweep(ctx context.Context) bool {
 		if ctx.Err() == nil {
 			k.config.Log.Warn("look for orphaned groups: " + err.Error())
 		}
-		return false
+		return true
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if !k.loaded.Complete() { // the folder was read again in the meantime
+		k.mu.Unlock()
 		return false
 	}
-	k.swept = true
 	for _, name := range found {
 		if _, known := k.runners[name]; !known && name != "" {
 			k.config.Log.Info("found on the host and in no file: it is removed", "group", name)
 			k.setWanted(name, nil, nil, nil, nil)
 		}
 	}
-	return true
+	k.mu.Unlock()
+	k.retireOutputs()
+	return false
 }
 
 // retireOutputs moves the output away that removed groups have left: of a keeper that died before

@@ -14,7 +14,8 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// clockLook is the longest time between two looks at the clock. Timers don't notice that it is set.
+// clockLook is the longest time between two looks at the clock while a group has a schedule. Timers
+// don't notice that it is set.
 const clockLook = 30 * time.Second
 
 // schedules are the groups with a schedule.
@@ -37,20 +38,37 @@ func (s *schedules) wake() {
 // watchSchedules begins runs when they are due, until ctx ends.
 func (k *Keeper) watchSchedules(ctx context.Context) error {
 	for {
-		wait := clockLook
-		if next := k.followSchedules(); !next.IsZero() {
+		next, wait := k.followSchedules(), clockLook
+		if !next.IsZero() {
 			wait = min(wait, max(0, next.Sub(k.config.Now())))
 		}
-		timer := time.NewTimer(wait)
+		var due <-chan time.Time
+		if k.hasSchedules() {
+			due = time.After(wait)
+		}
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-due:
 		case <-k.schedules.changed:
-			timer.Stop()
 		}
 	}
+}
+
+// hasSchedules reports whether a group has a schedule, or what is known of one is still to be
+// forgotten.
+func (k *Keeper) hasSchedules() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.schedules.states) > 0 {
+		return true
+	}
+	for _, w := range k.wanted {
+		if w.Group.Schedule != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // followSchedules does what is due, and returns when the next run is. Zero means that none is.

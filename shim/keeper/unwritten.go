@@ -10,23 +10,28 @@ import (
 // unwrittenInterval is the time between two attempts to write what the store could not write.
 const unwrittenInterval = time.Second
 
-// writeUnwritten tries to write what the store could not write, until ctx ends.
+// writeUnwritten tries to write what the store could not write, until ctx ends. While all is
+// written, it sleeps.
 func (k *Keeper) writeUnwritten(ctx context.Context) error {
-	tick := time.NewTicker(unwrittenInterval)
-	defer tick.Stop()
 	waits := false
+	var again <-chan time.Time // nil while all is written
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if files, _ := k.config.Store.Unwritten(); files == 0 {
+		switch files, _ := k.config.Store.Unwritten(); {
+		case files == 0:
 			if waits {
 				k.config.Log.Info("the state that could not be written is on disk now")
 			}
-			waits = false
+			waits, again = false, nil
+		case again == nil:
+			again = time.After(unwrittenInterval)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.config.Store.SomeUnwritten():
 			continue
+		case <-again:
+			again = nil
 		}
 		if err := k.config.Store.WriteUnwritten(); err != nil && !waits {
 			k.config.Log.Warn("can't write the state, will do so when there is space: " + hint.OneLine(err.Error()))

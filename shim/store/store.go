@@ -96,7 +96,7 @@ func New(l layout.Layout) *Store {
 	return &Store{
 		layout: l, Parse: spec.Parse, now: time.Now, newID: rand.Text, proved: map[string]int{}, stubs: map[string]bool{},
 		folder:    folder{files: map[string]*file{}, at: map[string]int64{}},
-		unwritten: unwritten{dir: l.UnwrittenDir(), stateDir: l.StateDir},
+		unwritten: unwritten{dir: l.UnwrittenDir(), stateDir: l.StateDir, some: make(chan struct{}, 1)},
 	}
 }
 

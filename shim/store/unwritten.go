@@ -30,6 +30,8 @@ import (
 type unwritten struct {
 	dir, stateDir string
 
+	some chan struct{} // holds one after a file has become unwritten
+
 	mu    sync.Mutex
 	files map[string][]byte // by path of the file. Empty content: the file is to be removed. Nil: not read yet
 	lost  error             // why there is a file without its copy
@@ -191,6 +193,12 @@ func (s *Store) changeOnDisk(path string, data []byte, c care) error {
 // memory alone, which Unwritten reports.
 func (s *Store) keep(path string, data []byte) {
 	u := &s.unwritten
+	if _, known := u.files[path]; !known {
+		select {
+		case u.some <- struct{}{}:
+		default: // the one before was not taken yet
+		}
+	}
 	u.files[path] = data
 	to := u.copyPath(path)
 	err := os.MkdirAll(filepath.Dir(to), 0o700)
@@ -255,6 +263,10 @@ func (s *Store) WriteUnwritten() error {
 	}
 	return errors.Join(errs...)
 }
+
+// SomeUnwritten returns a channel that holds a value after a file has become unwritten. Those that
+// an earlier daemon has left give none.
+func (s *Store) SomeUnwritten() <-chan struct{} { return s.unwritten.some }
 
 // Unwritten returns the number of files of the state folder that could not be written yet. lost is
 // not nil if one of them has no copy under the run folder, so that it ends with this process. It is

@@ -623,3 +623,36 @@ func TestAnEditOfAFilePutByHandWhileAnApplyIsPending(t *testing.T) {
 	}
 	d.checkWritten()
 }
+
+// Nothing needs to ask again and again whether a file has become unwritten. One that still is gives
+// no second value, also if its copy can't be written either: who takes them would never rest.
+func TestSomeUnwritten(t *testing.T) {
+	d := newSmall(t)
+	d.install("job.hcl", hosttest.Job, "shop.hcl", hosttest.Shop)
+	some := func() bool {
+		select {
+		case <-d.SomeUnwritten():
+			return true
+		default:
+			return false
+		}
+	}
+	if some() {
+		t.Error("reported before the disk was full")
+	}
+	d.full, d.runFull = true, true
+	d.must(d.SetStopped("job", true))
+	if files, lost := d.Unwritten(); files == 0 || lost == nil || !some() {
+		t.Errorf("%d files are unwritten, lost %v, and it was not reported", files, lost)
+	}
+	if err := d.WriteUnwritten(); err == nil || some() {
+		t.Errorf("reported again after %v", err)
+	}
+	d.full, d.runFull = false, false
+	d.must(d.WriteUnwritten())
+	d.full = true
+	d.must(d.SetStopped("shop", true))
+	if !some() {
+		t.Error("not reported when the disk was full again")
+	}
+}
