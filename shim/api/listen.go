@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/pathwatch"
 )
 
 const controlSocket = "control socket"
@@ -101,8 +102,13 @@ func clearSocket(name, path string) error {
 	return nil
 }
 
-// lookEvery is the pause between two looks at the socket's path.
-const lookEvery = time.Second
+const (
+	// lookEvery is the longest pause between two looks at the socket's path. Most of what happens
+	// to it is an event.
+	lookEvery = 30 * time.Second
+	// lookAgain is the longest pause after a look at which it could not be opened.
+	lookAgain = time.Second
+)
 
 // A Listener accepts only connections of admitted users. While [Listener.Keep] runs, it opens its
 // socket anew when the path is gone, or is another file: a script may empty /run.
@@ -158,16 +164,18 @@ func (l *Listener) atPath() (bool, error) {
 	return err == nil && os.SameFile(now, l.file), err
 }
 
-// Keep looks at the path until ctx ends, and opens the socket anew when it is not there any more.
+// Keep watches the path until ctx ends, and opens the socket anew when it is not there any more.
 func (l *Listener) Keep(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(l.every)
-	defer tick.Stop()
+	watch := pathwatch.New(l.path)
+	defer watch.Close()
 	last := ""
 	for {
-		select {
-		case <-ctx.Done():
+		longest := l.every
+		if last != "" {
+			longest = min(longest, lookAgain)
+		}
+		if watch.Wait(ctx, longest); ctx.Err() != nil {
 			return
-		case <-tick.C:
 		}
 		there, err := l.atPath()
 		if err == nil && !there {

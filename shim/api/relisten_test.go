@@ -61,6 +61,28 @@ func TestSocketComesBack(t *testing.T) {
 	}
 }
 
+// No clock is needed for that: the kernel reports the end of the file and of its folders.
+func TestSocketComesBackByAnEvent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "s.sock")
+	must(t, os.Mkdir(filepath.Dir(path), 0o711))
+	l, err := Listen(path, Access{})
+	must(t, err)
+	l.every = time.Hour
+	d := serveOn(t, ServerConfig{}, path, l)
+	for _, remove := range []string{path, filepath.Dir(path)} {
+		before := l.current()
+		must(t, os.RemoveAll(remove))
+		for end := time.Now().Add(10 * time.Second); l.current() == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("there is no other socket within 10 s of the end of %s", remove)
+			}
+		}
+		if _, err := d.Version(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A daemon that took the path answers there: this one leaves it alone, also when it ends.
 func TestSocketOfAnotherStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")

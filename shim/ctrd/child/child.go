@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/pathwatch"
 )
 
 const (
@@ -24,7 +25,8 @@ const (
 	childGrace = 10 * time.Second       // from SIGTERM to SIGKILL
 	outputCap  = 1 << 20                // bytes of its log that are kept
 	trimEvery  = time.Minute
-	lookEvery  = time.Second          // pause between looks at whether its socket is still there
+	lookEvery  = 30 * time.Second     // longest pause between looks at whether its socket is still there
+	lookAgain  = time.Second          // longest pause after a look at which it was not
 	readyPoll  = 5 * time.Millisecond // pause between looks for its socket
 	atOnce     = 2 * time.Second      // ending within this counts as ending at once
 	tries      = 3                    // after ending at once this often in a row, Ready gives up
@@ -54,7 +56,7 @@ type Child struct {
 	log    *slog.Logger
 	binary string
 
-	regained []*os.File // the sockets' files; only for the goroutine of Run
+	regained []*os.File // the sockets' files; only for the goroutine of Run, or that of keepSockets
 
 	mu     sync.Mutex
 	deaths int    // in a row, each at once
@@ -232,8 +234,11 @@ func (c *Child) emptied() bool {
 func (c *Child) mind(ctx context.Context, p *process) error {
 	defer p.close()
 	defer c.forgetSockets()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	keeping, stop := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { c.keepSockets(keeping, p) })
+	defer keeper.Wait()
+	defer stop()
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
@@ -243,14 +248,8 @@ func (c *Child) mind(ctx context.Context, p *process) error {
 		select {
 		case <-p.done:
 			return nil
-		case <-look.C:
-			if _, err := os.Stat(c.Address()); err == nil {
-				continue
-			}
-			if err := c.regain(p); err != nil && !errors.Is(err, os.ErrNotExist) { // it doesn't listen yet
-				c.log.Warn("the private containerd's sockets are gone", "pid", p.pid, "error", err)
-			}
 		case <-ctx.Done():
+			keeper.Wait() // a containerd that ends removes its sockets
 			if c.emptied() {
 				c.log.Warn("the private containerd goes on: its state folder was emptied, and without it the containers would end", "pid", p.pid)
 				return nil
@@ -261,6 +260,31 @@ func (c *Child) mind(ctx context.Context, p *process) error {
 			_ = os.Remove(c.path("containerd.pid"))
 			return nil
 		case <-tick.C:
+		}
+	}
+}
+
+// keepSockets gives the sockets of the process their paths back, whenever they are gone, until ctx
+// ends.
+func (c *Child) keepSockets(ctx context.Context, p *process) {
+	watch := pathwatch.New(c.Address())
+	defer watch.Close()
+	longest := lookAgain
+	for {
+		if watch.Wait(ctx, longest); ctx.Err() != nil {
+			return
+		}
+		longest = lookEvery
+		if _, err := os.Stat(c.Address()); err == nil {
+			continue
+		}
+		err := c.regain(p)
+		if err == nil {
+			continue
+		}
+		longest = lookAgain
+		if !errors.Is(err, os.ErrNotExist) { // it doesn't listen yet
+			c.log.Warn("the private containerd's sockets are gone", "pid", p.pid, "error", err)
 		}
 	}
 }
