@@ -73,7 +73,13 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	defer lock.Close()
 	started := make(chan struct{})
-	b, err := bound.New(bound.Config{LogDir: l.LogDir, Log: log, Started: func() { close(started) }})
+	changed := make(chan struct{}, 1)
+	b, err := bound.New(bound.Config{LogDir: l.LogDir, Log: log, Started: func() { close(started) }, Changed: func() {
+		select {
+		case changed <- struct{}{}:
+		default: // the one before was not taken yet
+		}
+	}})
 	if err != nil {
 		return err
 	}
@@ -90,7 +96,7 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			log.Warn("runs with more rights than it needs", "error", err)
 		}
 		notifySystemd(log, "READY=1")
-		return journald.Run(ctx, journald.Config{LogDir: l.LogDir, Log: log})
+		return journald.Run(ctx, journald.Config{LogDir: l.LogDir, Log: log, Changed: changed})
 	})
 	return g.Wait()
 }

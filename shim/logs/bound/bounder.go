@@ -23,6 +23,9 @@ type Config struct {
 	LogDir  string       // required; it exists
 	Log     *slog.Logger // optional: nil discards
 	Started func()       // optional: called once, when all output was looked at for the first time
+	// Changed is called after output has grown, and after a change of the folders of output and of
+	// what a group asks for. It must not block. Optional.
+	Changed func()
 }
 
 // A Bounder bounds the output of all groups. It must be the only one for its folder.
@@ -47,6 +50,7 @@ type Bounder struct {
 	shareDue     time.Time // when all files that grow could use up the room of all together
 	warned       time.Time
 	cantFree     bool // the file system can't free the head of a file; reported
+	grown        bool // output has grown since Changed was called
 
 	// The tests replace these.
 	now  func() time.Time // never goes back, nor ahead of time
@@ -119,10 +123,12 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 		if first && b.cfg.Started != nil {
 			b.cfg.Started()
 		}
+		b.reportChange(b.grown)
 		events, err := b.events.wait(b.until(next))
 		if err != nil {
 			return err
 		}
+		b.reportChange(len(events) > 0)
 		for _, e := range events {
 			if e.watch == top && e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 ||
 				e.watch == above && e.name == filepath.Base(b.cfg.LogDir) {
@@ -133,6 +139,14 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// reportChange calls Changed if there was a change.
+func (b *Bounder) reportChange(changed bool) {
+	if changed && b.cfg.Changed != nil {
+		b.cfg.Changed()
+	}
+	b.grown = false
 }
 
 // until returns how long it is from now to a time. It is negative if the time is zero.

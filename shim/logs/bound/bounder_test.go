@@ -1,6 +1,7 @@
 package bound
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,5 +47,44 @@ func TestEndsWithItsFolder(t *testing.T) {
 	go func() { done <- b.Run(t.Context()) }()
 	<-started
 	must(t, os.RemoveAll(dir))
+	must(t, <-done)
+}
+
+// Those who read the output need no clock: they hear of files that come, grow, also while they are
+// looked at by the clock, and go, and of what is asked for.
+func TestReportsChanges(t *testing.T) {
+	dir := t.TempDir()
+	started, changed := make(chan struct{}), make(chan struct{}, 1)
+	b, err := New(Config{LogDir: dir, Started: func() { close(started) }, Changed: func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	<-started
+	output := filepath.Join(dir, "shop", "web.log")
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"a folder", func() { must(t, os.Mkdir(filepath.Join(dir, "shop"), 0o750)) }},
+		{"a file", func() { write(t, output, 10) }},
+		{"more in it", func() { write(t, output, 10) }},
+		{"more at once", func() { write(t, output, 10) }},
+		{"what is asked for", func() { must(t, os.WriteFile(filepath.Join(dir, "shop", SettingsFile), []byte("{}"), 0o600)) }},
+		{"its end", func() { must(t, os.Remove(output)) }},
+	} {
+		step.do()
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second):
+			t.Errorf("nothing was reported after %s", step.name)
+		}
+	}
+	cancel()
 	must(t, <-done)
 }

@@ -140,6 +140,7 @@ func (b *Bounder) lookAtFiles(f *folder, now time.Time, missed bool) (grown bool
 		}
 		f.due = earliest(f.due, now.Add(pause(room(b.limitNow(file), file.allocated), file.rate)))
 	}
+	b.grown = b.grown || grown || f.watch < 0 // without a watch it may have another file
 	return grown
 }
 

@@ -17,6 +17,7 @@ import (
 func (f *forwarder) forward(o output) (more bool, err error) {
 	file, err := os.OpenFile(o.path(), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
+		f.waits = f.waits || !errors.Is(err, os.ErrNotExist) // such as too many open files
 		return false, nil
 	}
 	defer file.Close()
@@ -33,6 +34,8 @@ func (f *forwarder) forward(o output) (more bool, err error) {
 	more, err = f.send(o, file, s, st.Size)
 	if s.Offset == st.Size {
 		s.allSent = now
+	} else {
+		f.waits = true
 	}
 	if s.Offset != s.saved {
 		f.save(o, s)

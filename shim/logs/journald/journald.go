@@ -36,6 +36,10 @@ type Config struct {
 
 	// Every is the pause between two looks at the output. Optional: 0 is a second.
 	Every time.Duration
+	// Changed gets a value after output has grown, or what is asked for it has changed. Without
+	// one, nothing is looked at while all is sent. Optional: nil means that all is looked at each
+	// pause.
+	Changed <-chan struct{}
 	// Unended is how long a line without an end waits for it. Optional: 0 is five seconds.
 	Unended time.Duration
 }
@@ -48,6 +52,14 @@ func Run(ctx context.Context, c Config) error {
 	for {
 		if f.pass(ctx) {
 			continue
+		}
+		if c.Changed != nil && !f.waits {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-c.Changed:
+				f.rested(time.Now())
+			}
 		}
 		pause := f.cfg.Every
 		if f.idle {
@@ -70,6 +82,7 @@ type forwarder struct {
 	states map[string]*state // by path of the output file
 	turn   int               // the file with which the next look begins
 	idle   bool              // no output is to be forwarded
+	waits  bool              // the last look has left something to send
 	away   bool              // the journal didn't take the last entry
 	unsave string            // why the last position was not saved. Empty: it was
 }
@@ -112,7 +125,7 @@ type output struct {
 // after the one that had to stop.
 func (f *forwarder) pass(ctx context.Context) (more bool) {
 	all := f.outputs()
-	f.idle = len(all) == 0
+	f.idle, f.waits = len(all) == 0, false
 	maps.DeleteFunc(f.states, func(path string, _ *state) bool {
 		return !slices.ContainsFunc(all, func(o output) bool { return o.path() == path })
 	})
@@ -126,12 +139,19 @@ func (f *forwarder) pass(ctx context.Context) (more bool) {
 			if !f.away {
 				f.log.Warn("the journal does not take output, which waits", "error", err)
 			}
-			f.away, f.turn = true, (f.turn+i+1)%len(all)
+			f.away, f.waits, f.turn = true, true, (f.turn+i+1)%len(all)
 			return false
 		}
 		more = more || again
 	}
 	return more
+}
+
+// rested notes that until now nothing was written since all was sent.
+func (f *forwarder) rested(now time.Time) {
+	for _, s := range f.states {
+		s.allSent = now
+	}
 }
 
 // outputs returns the files to forward, in an order that stays the same. What was not sent before a

@@ -68,6 +68,47 @@ func TestEntryWithNewline(t *testing.T) {
 	}
 }
 
+// Once all is sent, the output is looked at after a change and not by the clock. What can't be sent
+// now is tried again by the clock.
+func TestLooksAfterChanges(t *testing.T) {
+	d, j := newFolder(t, asked), newJournal(t)
+	j.take()
+	d.print("shop", "web.log", "zero\n")
+	changed := make(chan struct{}, 1)
+	d.runOn(j, changed)
+	j.until("what is there at the start", func() bool { return len(j.messages()) == 1 })
+	d.print("shop", "web.log", "one\n")
+	time.Sleep(50 * time.Millisecond) // for many looks, if there were any
+	if got := j.messages(); len(got) > 1 {
+		t.Fatalf("sent without a change: %q", got)
+	}
+	changed <- struct{}{}
+	j.until("what was printed before the change", func() bool { return len(j.messages()) == 2 })
+	d.print("shop", "web.log", "two, without its end")
+	changed <- struct{}{}
+	j.until("a line that waits for its end", func() bool { return len(j.messages()) == 3 })
+}
+
+// After a rest, a new line is not one that was printed long before.
+func TestNewLineAfterARest(t *testing.T) {
+	d, j := newFolder(t, asked), newJournal(t)
+	j.take()
+	d.print("shop", "web.log", "one\n")
+	f := newForwarder(Config{LogDir: d.dir, Socket: j.path})
+	defer f.socket.close()
+	f.pass(t.Context())
+	if f.waits || len(f.states) == 0 {
+		t.Fatalf("it waits: %v, with %d files", f.waits, len(f.states))
+	}
+	now := time.Now().Add(time.Hour)
+	f.rested(now)
+	for path, s := range f.states {
+		if now.Sub(s.allSent) > lateAfter {
+			t.Errorf("what %s has now counts as late", path)
+		}
+	}
+}
+
 // A line that fits into no datagram comes in a sealed file, and one that is longer still in pieces.
 func TestLongLines(t *testing.T) {
 	d, j := newFolder(t, asked), newJournal(t)

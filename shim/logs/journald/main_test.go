@@ -217,11 +217,14 @@ func (f folder) print(group, file, text string) {
 }
 
 // run forwards until the returned function is called.
-func (f folder) run(j *journal) (end func()) {
+func (f folder) run(j *journal) (end func()) { return f.runOn(j, nil) }
+
+// runOn is run with the channel of changes.
+func (f folder) runOn(j *journal, changed <-chan struct{}) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Config{LogDir: f.dir, Socket: j.path, Every: time.Millisecond, Unended: 50 * time.Millisecond})
+		done <- Run(ctx, Config{LogDir: f.dir, Socket: j.path, Every: time.Millisecond, Unended: 50 * time.Millisecond, Changed: changed})
 	}()
 	var once sync.Once
 	end = func() {
