@@ -3,6 +3,11 @@
 //
 // Pitfall: the self-test of the rules starts this binary again for its helper processes. So
 // main calls helper.Main before it reads the command line.
+//
+// The Go runtime would look at the processor limits of its cgroup once a second, whenever a timer
+// or an event wakes the process. The limits of the start will do.
+//
+//go:debug updatemaxprocs=0
 package main
 
 import (
