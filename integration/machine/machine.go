@@ -26,10 +26,11 @@ import (
 type Machine struct {
 	*Network
 	T      testing.TB
-	Binary string // the sallyport to run
-	Root   string // --root
-	Groups string // the folder of its group files
-	Server string // folder of the containerd to start. If it is empty, PATH has it.
+	Binary string   // the sallyport to run
+	Root   string   // --root
+	Groups string   // the folder of its group files
+	Server string   // folder of the containerd to start. If it is empty, PATH has it.
+	Args   []string // more of the daemon's command line
 	Daemon *exec.Cmd
 	Out    *Output // of the daemon
 
@@ -120,7 +121,7 @@ func (m *Machine) DaemonArgs() []string {
 	if m.Server != "" {
 		args = append(args, "--containerd-bin", filepath.Join(m.Server, "containerd"))
 	}
-	return args
+	return append(args, m.Args...)
 }
 
 // Exited reports whether the daemon has ended. It must still be waited for.

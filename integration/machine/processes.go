@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,6 +27,38 @@ func ResidentMiB(b testing.TB, pid int) float64 {
 	var kib float64
 	fmt.Sscan(rest, &kib)
 	return kib / 1024
+}
+
+// SharedMiB returns the memory of processes in MiB, each with its share of what it has together
+// with others (PSS).
+func SharedMiB(b testing.TB, pids ...int) (sum float64) {
+	b.Helper()
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(text), "\nPss:")
+		var kib float64
+		fmt.Sscan(rest, &kib)
+		sum += kib / 1024
+	}
+	return sum
+}
+
+// ProcessorTime returns how long processes have run so far, with the threads of theirs that have
+// ended.
+func ProcessorTime(b testing.TB, pids ...int) (sum time.Duration) {
+	b.Helper()
+	for _, pid := range pids {
+		// The clock that clock_getcpuclockid(3) makes: CPUCLOCK_SCHED of all threads.
+		var t unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
+			b.Fatal(os.NewSyscallError("clock_gettime of a process", err))
+		}
+		sum += time.Duration(t.Nano())
+	}
+	return sum
 }
 
 // Processes lists the processes whose command line contains a word, except this one.
@@ -61,6 +94,32 @@ func (m *Machine) Containerd() (pid int) {
 		}
 	}
 	return pid
+}
+
+// OutputProcess waits for the process that bounds the output, and returns it.
+func (m *Machine) OutputProcess() (pid int) {
+	m.T.Helper()
+	Eventually(m.T, 30*time.Second, "there is an output process", func() error {
+		for _, p := range Processes(filepath.Join(m.Root, "log")) {
+			if strings.Contains(p, "sallyport output") {
+				_, err := fmt.Sscanf(p, "process %d", &pid)
+				return err
+			}
+		}
+		return errors.New("there is none")
+	})
+	return pid
+}
+
+// Dump ends the daemon with a list of its goroutines, and returns what it printed.
+func (m *Machine) Dump() string {
+	m.T.Helper()
+	if err := m.Daemon.Process.Signal(syscall.SIGQUIT); err != nil {
+		m.T.Fatal(err)
+	}
+	_ = m.Daemon.Wait()
+	m.Daemon = nil
+	return m.Out.String()
 }
 
 // Shims lists the processes of this instance's shims.
