@@ -298,11 +298,19 @@ test-release: $(TOOLS)/nfpm-$(NFPM_VERSION) $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX
 	@VERSION=$(VERSION) TOOLS=$(TOOLS) cmd/sallyport/package/check.sh $(BUILD)/twice
 
 .PHONY: bench
-bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes about ten minutes
+bench: deps-bench build images newest ## Measure start-up, memory, and the cost per packet; needs root, takes a quarter of an hour
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Apply|Floor' -benchtime 20x ./integration/life ./shim/ctrd
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
+	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench 'Scale|AtOnce' -benchtime 1x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
+
+# A shim for each group takes some 4 MiB, so the largest number of groups has one for all.
+.PHONY: bench-scale
+bench-scale: deps-bench build images newest ## Measure the daemon with up to 1,000 groups; needs root and 8 GiB, takes about an hour
+	@$(GO) test -count 1 -timeout 60m -run '^$$' -bench Scale -benchtime 1x ./integration/life -scale 20,200
+	@$(GO) test -count 1 -timeout 90m -run '^$$' -bench Scale -benchtime 1x ./integration/life -scale 20,200,500,1000 -shim host
+	@$(GO) test -count 1 -timeout 30m -run '^$$' -bench AtOnce -benchtime 5x ./integration/life
 
 .PHONY: bench-peers
 bench-peers: deps-peers build images newest ## Measure apply and run beside podman, docker and compose, turn by turn; installs them, so take a machine for it
