@@ -16,8 +16,8 @@ import (
 // the host and 20 a minute for each group, so a change that saves calls lowers its bound. One call
 // for each group and second would be 60 a minute.
 const (
-	hostCalls  = 150   // a second
-	groupCalls = 25000 // a minute for each group
+	hostCalls  = 60   // a second
+	groupCalls = 4000 // a minute for each group
 	restGroups = 20
 	// In groupWindow each group is looked at once without a cause.
 	hostWindow, groupWindow = 10 * time.Second, 30 * time.Second
@@ -26,7 +26,7 @@ const (
 // The goroutines and descriptors of a daemon at rest.
 const (
 	hostGoroutines, groupGoroutines   = 60, 2
-	hostDescriptors, groupDescriptors = 40, 0
+	hostDescriptors, groupDescriptors = 40, 1
 )
 
 // pausing is a small group: two programs that wait, behind a whole door. %[2]s is its name, and
