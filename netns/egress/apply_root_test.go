@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
@@ -19,22 +18,8 @@ import (
 
 func TestRootSelfTest(t *testing.T) {
 	netnstest.Root(t)
-	if v, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil || v.Untold != nil {
-		t.Fatal(err, v.Untold)
-	}
-}
-
-// A kernel without quotas keeps the promise. It reports no refusals.
-func TestRootSelfTestOfAKernelWithoutQuotas(t *testing.T) {
-	netnstest.Root(t)
-	v, err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
-		if p.Signals {
-			return false, os.ErrNotExist
-		}
-		return egress.Apply(ns, p)
-	})
-	if err != nil || !errors.Is(v.Untold, os.ErrNotExist) {
-		t.Errorf("self-test: %v, untold: %v", err, v.Untold)
+	if _, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -95,7 +80,6 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	base := egress.Policy{
 		Mode: egress.Ambassador, Ambassador: make(ambassador), Members: make(members),
 		Published: []egress.Port{{Protocol: "udp", Port: 53}, {Protocol: "tcp", Port: 443}, {Protocol: "tcp", Port: 443}},
-		Signals:   true,
 	}
 	allow, direct := base, base
 	direct.Mode = egress.Direct
@@ -118,7 +102,7 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	intercept, interceptAll := base, allowQuota
 	intercept.Intercept, interceptAll.Intercept = 15001, 15001
 	return map[string]egress.Policy{
-		"sealed": {Mode: egress.Sealed, Signals: true}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
+		"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
 		"intercept": intercept, "intercept_all": interceptAll,
 	}, names
 }
@@ -228,7 +212,7 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 			t.Errorf("%v; counts after policy %s (-before +after):\n%s", err, name, diff)
 		}
 		again, err := egress.ReadDenials(out.NS)
-		if diff := cmp.Diff(denied, again, cmpopts.IgnoreFields(egress.Denial{}, "Expires"), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
+		if diff := cmp.Diff(denied, again, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
 			t.Errorf("%v; denials after policy %s (-before +after):\n%s", err, name, diff)
 		}
 	}

@@ -50,9 +50,6 @@ type Verdict struct {
 	// Joined is why abstract unix sockets join members and ambassador here. A nil error means that
 	// [Separate] keeps them apart.
 	Joined error
-	// Untold is why the kernel can't report refusals. A nil error means that [Policy.Signals] may
-	// be set.
-	Untold error
 }
 
 // SelfTest proves that the rules hold on this kernel, and then that the fence holds without them.
@@ -144,9 +141,6 @@ func (t *selfTest) run(ctx context.Context, policy Policy) error {
 	if err := t.counted(ns); err != nil {
 		return err
 	}
-	// Without the signals the rules hold all the same.
-	policy.Signals = true
-	_, t.verdict.Untold = t.apply(ns, policy)
 	if err := t.fenced(ns, member, ambassador, near, far); err != nil {
 		return err
 	}

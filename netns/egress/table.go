@@ -79,7 +79,9 @@ func createTable(p Policy) ruleset.Table {
 		},
 	}
 	t.Chains = append(t.Chains, passChains(p)...)
-	t.Quotas = quotas(p)
+	if p.limited() {
+		t.Quotas = []ruleset.Quota{createQuota(p)}
+	}
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
 	}

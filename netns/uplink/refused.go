@@ -19,12 +19,7 @@ type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
 	ruleset.Counter
-	Expires time.Duration // until the kernel forgets it, if no packet follows
 }
-
-// RefusedSignal is the object of the table whose message the kernel sends when it has refused
-// something to a group; see [ruleset.Signal].
-const RefusedSignal = "refused_signal"
 
 // The sets hold at most mostRefusals destinations of each family, of all groups together, each
 // until refusalsStand after its last packet. While a set is full, a new destination is only counted
@@ -38,12 +33,8 @@ const (
 var refusals = ruleset.Destinations{Set4: refused4, Set6: refused6, Ported: ported, From: nftables.TypeIFName, Size: mostRefusals, Timeout: refusalsStand}
 
 // refuseRules add refused packets to the sets, count them and answer them.
-func refuseRules(c Config) []ruleset.Rule {
-	rules := refusals.Rules(ruleset.FieldIIFName)
-	if c.Signals {
-		rules = append(rules, ruleset.NewRule("", ruleset.Signal(RefusedSignal)))
-	}
-	return append(rules,
+func refuseRules() []ruleset.Rule {
+	return append(refusals.Rules(ruleset.FieldIIFName),
 		ruleset.NewRule("", ruleset.Count(chainRefused)),
 		ruleset.NewRule("", ruleset.L4Proto(unix.IPPROTO_TCP), ruleset.RejectTCP()),
 		ruleset.NewRule("", ruleset.Reject()))
@@ -52,31 +43,17 @@ func refuseRules(c Config) []ruleset.Rule {
 // Refused reads what the host refused to the groups, by link and in no order. Without a table it is
 // empty.
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
-	refused, _, err := u.ArmRefused()
-	return refused, err
-}
-
-// ArmRefused is [Uplink.Refused] after it has armed [RefusedSignal]. It reports whether the kernel
-// sends the next message. It does not if an older daemon made the table.
-func (u *Uplink) ArmRefused() (refused map[string][]Refusal, armed bool, err error) {
-	refused = map[string][]Refusal{}
-	err = u.locked(func(conn *ruleset.Conn) error {
-		if armed, err = conn.Arm(u.config.Table, RefusedSignal); err != nil {
-			return err
-		}
-		if there, err := ruleset.Exists(conn, u.config.Table); err != nil || !there {
-			armed = u.config.Signals // that of a new table is
-			return err
-		}
+	out := map[string][]Refusal{}
+	err := u.locked(func(conn *ruleset.Conn) error {
 		return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.CountedElement) {
 			link := linkOf(x.Key)
-			refused[link] = append(refused[link], parseRefusal(x))
+			out[link] = append(out[link], parseRefusal(x))
 		})
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return refused, armed, nil
+	return out, nil
 }
 
 func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.CountedElement)) error {
@@ -97,7 +74,7 @@ func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Co
 
 func parseRefusal(x ruleset.CountedElement) Refusal {
 	_, protocol, to := refusals.Parse(x.Key)
-	return Refusal{Protocol: protocol, Destination: to, Counter: x.Counter, Expires: x.Expires}
+	return Refusal{Protocol: protocol, Destination: to, Counter: x.Counter}
 }
 
 // forget deletes what was refused to a link, so that the next group of that name begins anew. If an
