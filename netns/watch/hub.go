@@ -152,10 +152,12 @@ func loaded(n uint16) uint32 {
 const mostRead = 1024
 
 // receive hands out the messages of a socket, with the number of the namespace that they are from.
-// The number is -1 in the socket's own namespace. It reports whether messages were lost.
+// The number is -1 in the socket's own namespace. It reports whether messages were lost. Then it
+// reads on to the last one, and drops them: until the socket is empty, the kernel adds none, and
+// does not report it again (netlink_overrun in net/netlink/af_netlink.c).
 func receive(fd int, do func(number int32, message []byte)) (lost bool) {
 	buf, oob := make([]byte, 64<<10), make([]byte, 64)
-	for range mostRead {
+	for read := 0; read < mostRead || lost; read++ {
 		n, oobn, flags, from, err := unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -169,8 +171,8 @@ func receive(fd int, do func(number int32, message []byte)) (lost bool) {
 			lost = true
 			continue
 		}
-		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
-			continue // not from the kernel
+		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 || lost {
+			continue // not from the kernel, or all is looked at anyway
 		}
 		do(numberOf(oob[:oobn]), buf[:n])
 	}

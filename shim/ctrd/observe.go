@@ -16,12 +16,12 @@ import (
 func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerState, err error) {
 	defer c.explain(ctx, "", &err)
 	whole := ctx
-	ctx, cancel := c.ctx(ctx, callTimeout)
-	defer cancel()
-	l, err := c.listFor(ctx, group)
+	l, err := c.listFor(whole, group) // its time does not run while others are answered
 	if err != nil {
 		return nil, c.unanswered(fmt.Errorf("list containers: %w", err))
 	}
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
 	whys := map[string]error{} // by group
 	unknown := func(state host.ContainerState, err error) host.ContainerState {
 		why, asked := whys[state.Group]

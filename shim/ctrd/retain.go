@@ -36,11 +36,11 @@ func leaseID(group string, generation int) string {
 //
 // containerd syncs its database at each write. So only what is missing is written.
 func (c *Client) Retain(ctx context.Context, group string, generation int, image host.Image) error {
-	ctx, cancel := c.ctx(ctx, callTimeout)
+	limited, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	err := c.addToLease(ctx, group, generation, image.Digest)
+	err := c.addToLease(limited, group, generation, image.Digest)
 	if err == nil {
-		err = c.noteNames(ctx, image)
+		err = c.noteNames(ctx, image) // its time does not run while others are answered
 	}
 	if err != nil {
 		return c.unanswered(fmt.Errorf("retain image %s: %w", image.Ref, err))
@@ -199,8 +199,6 @@ func (c *Client) restoreName(ctx context.Context, name string) (restored bool, e
 
 // Retained implements [runner.ImageKeeper].
 func (c *Client) Retained(ctx context.Context) (map[string][]int, error) {
-	ctx, cancel := c.ctx(ctx, callTimeout)
-	defer cancel()
 	held, err := c.retained.do(ctx, struct{}{})
 	if err != nil {
 		return nil, c.unanswered(fmt.Errorf("list retained images: %w", err))

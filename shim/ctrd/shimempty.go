@@ -133,6 +133,10 @@ func (c *Client) endEmptyShim(ctx context.Context, pid int, s emptyShim) error {
 	if _, children := c.shimProcesses(); ctx.Err() != nil || !c.alive(pid, s) || children[pid] > 0 {
 		return ctx.Err()
 	}
+	// It may have got a task since it was looked at, and that may have ended.
+	if now, err := c.emptyShims(ctx); err != nil || now[pid].started != s.started {
+		return err
+	}
 	c.log.Warn("a shim without a task stays, ending it", "container", s.container, "pid", pid)
 	if err := c.endShim(pid); err != nil {
 		return fmt.Errorf("end shim %d: %w", pid, err)

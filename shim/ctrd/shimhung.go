@@ -75,11 +75,24 @@ func (c *Client) endShim(pid int) error {
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 }
 
-// shimProcess finds the group's shim by its command line, and counts its child processes. Of
-// several it returns one that has the most, since the others may be empty. A pid of 0 means that
-// there is none.
+// shimProcess finds the group's shim, and counts its child processes. That is the shim at the
+// group's socket, and of several the one that began last: it has the path. If none is there, it is
+// a shim of the group by its command line, one with the most children, since others may be empty. A
+// pid of 0 means that there is none.
 func (c *Client) shimProcess(shimGroup string) (pid, children int) {
 	shims, all := c.shimProcesses()
+	listening, _ := listeningSockets() // without them it goes by the command line
+	latest := uint64(0)
+	for p := range shims {
+		_, _, ticks := processStat(p)
+		started, _ := strconv.ParseUint(ticks, 10, 64)
+		if started > latest && listensAt(p, listening) == c.shimSocket(shimGroup) {
+			pid, children, latest = p, all[p], started
+		}
+	}
+	if pid != 0 {
+		return pid, children
+	}
 	for p, id := range shims {
 		ours := shimGroup == hostShim || strings.HasPrefix(id, shimGroup+".")
 		if ours && (pid == 0 || all[p] > children) {

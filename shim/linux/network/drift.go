@@ -33,6 +33,7 @@ type Drift struct {
 type groupDrift struct {
 	baseline
 	heard bool   // what changes of it is heard since before it was last read
+	told  bool   // something of it was heard since then
 	pin   pin    // its namespace when it was last read
 	link  string // the name of the host's end of its link
 	index int    // the index of that. 0: there was none
@@ -138,9 +139,10 @@ func (d *Drift) look(groups []string, host bool, due func(group string, g *group
 		if f.hostEnd, g.index = end.Fingerprint, end.Index; err != nil {
 			f.err = err.Error()
 		}
-		if differs[group] = g.update(f); quiet {
+		if differs[group] = g.update(f); quiet || g.told {
 			g.confirm()
 		}
+		g.told = false
 	}
 	if all {
 		return groups

@@ -145,7 +145,7 @@ func (d *Drift) lookEachSecond(groups []string, turn int) []string {
 	d.surveyGroups(groups)
 	h := d.ears.take()
 	return d.look(groups, d.hostConcerned(h) || !d.hostQuiet() || turn%hostEvery == 0, func(group string, g *groupDrift) bool {
-		return !d.quiet(g) || d.concerned(h, group, g) || isTurn(group, turn) || d.otherPrograms(group, g)
+		return d.concerned(h, group, g) || !d.quiet(g) || isTurn(group, turn) || d.otherPrograms(group, g)
 	})
 }
 
@@ -172,6 +172,11 @@ func (d *Drift) hostConcerned(h heard) bool {
 // concerned reports whether something of the group has changed. Rules are asked for, since our own
 // changes of them are known.
 func (d *Drift) concerned(h heard, group string, g *groupDrift) bool {
+	g.told = g.told || d.hasChanged(h, group, g)
+	return g.told
+}
+
+func (d *Drift) hasChanged(h heard, group string, g *groupDrift) bool {
 	kinds := h.groups[group]
 	switch {
 	case h.host&watch.Lost != 0, kinds&^(watch.Rules|watch.Object) != 0, h.links[g.link], g.index != 0 && h.indexes[g.index]:

@@ -149,8 +149,11 @@ func (f *forwarder) pass(ctx context.Context) (more bool) {
 
 // rested notes that until now nothing was written since all was sent.
 func (f *forwarder) rested(now time.Time) {
-	for _, s := range f.states {
-		s.allSent = now
+	for path, s := range f.states {
+		// This process may have been stopped. What was printed meanwhile keeps its time.
+		if st, err := os.Stat(path); err == nil && now.Sub(st.ModTime()) <= lateAfter {
+			s.allSent = now
+		}
 	}
 }
 

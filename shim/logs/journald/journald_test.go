@@ -103,6 +103,15 @@ func TestNewLineAfterARest(t *testing.T) {
 	now := time.Now().Add(time.Hour)
 	f.rested(now)
 	for path, s := range f.states {
+		if now.Sub(s.allSent) <= lateAfter {
+			t.Errorf("what %s has had for an hour counts as new", path)
+		}
+		if err := os.Chtimes(path, now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.rested(now)
+	for path, s := range f.states {
 		if now.Sub(s.allSent) > lateAfter {
 			t.Errorf("what %s has now counts as late", path)
 		}
