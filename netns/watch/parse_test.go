@@ -59,7 +59,7 @@ func TestForwardingOfMessage(t *testing.T) {
 	}
 }
 
-// Whatever a datagram holds, reading it ends.
+// Reading any datagram ends.
 func FuzzMessages(f *testing.F) {
 	f.Add(netlinkMessage(unix.RTM_NEWLINK, make([]byte, 16), attr(unix.IFLA_IFNAME, []byte("lo\x00"))))
 	f.Add([]byte{16, 0, 0, 0, 16, 0})

@@ -13,7 +13,7 @@ import (
 )
 
 // runtime describes the runtime of a new container. containerd keeps it with the container, so one
-// that runs keeps its runtime, whatever the daemon is told later. One shim serves containers of
+// that runs keeps its runtime when the setting changes. One shim serves containers of
 // several runtimes.
 func (c *Client) runtime() (containers.RuntimeInfo, error) {
 	info := containers.RuntimeInfo{Name: runtimeName}

@@ -48,7 +48,7 @@ func TestRuntimeOptions(t *testing.T) {
 }
 
 // What a task was made with is found by the files of each runtime, and removed by the runtime that
-// made it, whatever new containers get.
+// made it, also when new containers get another.
 func TestRuntimeOf(t *testing.T) {
 	for _, tt := range []struct {
 		name         string

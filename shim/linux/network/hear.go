@@ -23,10 +23,10 @@ const (
 	readEvery = time.Second
 	// hearEvery is the shortest time between two looks because of what was heard.
 	hearEvery = readEvery / 2
-	// turnEvery is after how many looks each group is read once, whatever was heard. What is missed
+	// turnEvery is after how many looks each group is read once without a cause. What is missed
 	// anyway, the reconciliation that a group has twice a minute finds earlier.
 	turnEvery = 300
-	// hostEvery is after how many looks the host is read, whatever was heard.
+	// hostEvery is after how many looks the host is read without a cause.
 	hostEvery = 30
 )
 
