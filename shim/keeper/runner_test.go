@@ -143,6 +143,21 @@ func TestRunnerTriesAFailedStepAgain(t *testing.T) {
 	})
 }
 
+// The first step that a keeper tries, and that fails, is tried again after a pause. The wish that
+// was there when the runner began does not wake it once more.
+func TestRunnerWaitsAfterTheFirstFailure(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.mustApply("shop.hcl", shop)
+		h.end()
+		h.host.ForgetOperations()
+		h.host.Flush("shop")
+		h.host.FailNext("admit", errBoom)
+		h.begin()
+		h.wait(100 * time.Millisecond)
+		h.did("seal", "admit")
+	})
+}
+
 func TestRunnerDoesNothingAboutWhatIsUnknown(t *testing.T) {
 	for _, what := range []string{"observe containers", "observe network", "observe volumes"} {
 		t.Run(what, func(t *testing.T) {
