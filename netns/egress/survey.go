@@ -61,6 +61,7 @@ const surveyed = 16
 // A surveyLayout has offsets of the running kernel, from its BTF.
 type surveyLayout struct {
 	level     int16   // cgroup.level
+	self      int16   // cgroup.self.cgroup, which is the cgroup again
 	node      int16   // cgroup.kn
 	number    int16   // kernfs_node.id
 	effective []int16 // cgroup.bpf.effective, for each hook that matters
@@ -79,7 +80,7 @@ func readSurveyLayout() (k surveyLayout, err error) {
 	}
 	var effective int16
 	for to, field := range map[*int16]string{
-		&k.level: "cgroup.level", &k.node: "cgroup.kn", &k.number: "kernfs_node.id", &effective: "cgroup.bpf.effective",
+		&k.level: "cgroup.level", &k.self: "cgroup.self.cgroup", &k.node: "cgroup.kn", &k.number: "kernfs_node.id", &effective: "cgroup.bpf.effective",
 		&k.items: "bpf_prog_array.items.prog", &k.aux: "bpf_prog.aux", &k.program: "bpf_prog_aux.id",
 		&k.seq: "bpf_iter_meta.seq", &k.session: "bpf_iter_meta.session_id",
 	} {
@@ -158,9 +159,13 @@ func surveyInstructions(k surveyLayout, state *ebpf.Map) asm.Instructions {
 		asm.Mov.Reg(at, asm.R0),
 		asm.LoadMem(cg, ctx, offsetCgroup, asm.DWord),
 		asm.Mov.Imm(none, 0),
+		// For each pointer that is read from a trusted one, the verifier looks for three names
+		// among all of the kernel's types, which took 10 ms. One from here on is not trusted.
+		asm.JEq.Imm(cg, 0, "no cgroup"),
+		asm.LoadMem(cg, cg, k.self, asm.DWord),
 
 		// A new walk begins with the root.
-		asm.LoadMem(asm.R1, ctx, offsetMeta, asm.DWord),
+		asm.LoadMem(asm.R1, ctx, offsetMeta, asm.DWord).WithSymbol("no cgroup"),
 		asm.LoadMem(asm.R1, asm.R1, k.session, asm.DWord),
 		asm.LoadMem(asm.R2, at, offsetSession, asm.DWord),
 		asm.JEq.Reg(asm.R1, asm.R2, "same walk"),
