@@ -18,5 +18,6 @@ import (
 
 func main() {
 	helper.Main()
+	spareTime(os.Environ())
 	os.Exit(run(os.Args[1:], newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())))
 }
