@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +57,8 @@ func (c *crashTest) snapshot(group string) snapshot {
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	return snapshot{text: string(text), generation: c.Status(group).Generation, pids: c.Pids(group)}
+	now := c.Status(group)
+	return snapshot{text: string(text), generation: now.Generation, pids: machine.PidsOf(now)}
 }
 
 // settle checks what became of a request whose command ended with this error: it was taken up
@@ -104,7 +104,11 @@ func (c *crashTest) untouched(name, group string, was snapshot) {
 func (c *crashTest) gone(name, group string) {
 	c.T.Helper()
 	c.await(name+": the next daemon removes the group", func() error {
-		if left := slices.Concat(c.LeftOf(group), c.LeftInContainerd(group+".")); len(left) > 0 {
+		left := c.LeftOf(group)
+		if len(left) == 0 {
+			left = c.LeftInContainerd(group + ".")
+		}
+		if len(left) > 0 {
 			return fmt.Errorf("left: %s", strings.Join(left, ", "))
 		}
 		if diff := cmp.Diff(c.before, c.HostNetwork(c.T)); diff != "" {

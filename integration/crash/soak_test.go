@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -66,7 +65,7 @@ func TestLifeSoak(t *testing.T) {
 	w := machine.NewWatch(t, m.Host)
 	var groups []*soakGroup
 	for n := range *soakGroups {
-		groups = append(groups, &soakGroup{n: n, name: fmt.Sprintf("live%d", n), want: "gone", client: api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))})
+		groups = append(groups, &soakGroup{n: n, name: fmt.Sprintf("live%d", n), want: "gone", client: m.Client()})
 	}
 	var wait sync.WaitGroup
 	refused := make([]int, len(groups))

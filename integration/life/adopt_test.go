@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -72,7 +70,7 @@ func benchmarkAdopt(b *testing.B, m *machine.Machine) {
 // defines it. That needs a check that began after the apply.
 func awaitAdopted(m *machine.Machine, files []group.Bundle) {
 	m.T.Helper()
-	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
+	client := m.Client()
 	machine.Eventually(m.T, time.Minute, "all groups are seen to run", func() error {
 		return client.Apply(context.Background(), files, nil)
 	})

@@ -2,12 +2,10 @@ package life
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -38,7 +36,7 @@ const manyAtOnce = 24
 // is left.
 func TestManyAtOnce(t *testing.T) {
 	m := machine.New(t, "")
-	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
+	client := m.Client()
 	each := func(verb string, do func(name string, n int) error) {
 		var all sync.WaitGroup
 		for n := range manyAtOnce {

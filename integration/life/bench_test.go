@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -52,7 +51,7 @@ func benchmarkApply(b *testing.B, m *machine.Machine) {
 	text := fmt.Sprintf(three, machine.AttackImage, "warm")
 	m.Apply("warm.hcl", text) // imports the image, and keeps a namespace for the floor
 	f := newFloor(b, filepath.Join(m.Root, "run", "containerd", "containerd.sock"), m.ContainerdNamespace(), filepath.Join(m.Root, "run", "netns", "warm"))
-	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
+	client := m.Client()
 	bundle := group.Bundle{Name: "g.hcl", Path: "/nowhere/g.hcl", HCL: []byte(fmt.Sprintf(three, machine.AttackImage, "g"))}
 	file := m.Write("c.hcl", fmt.Sprintf(three, machine.AttackImage, "c"))
 	var ours, commands, floors []time.Duration

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,7 +37,7 @@ type runHarness struct {
 
 func newRunHarness(t *testing.T) runHarness {
 	m := machine.New(t, "")
-	return runHarness{m, api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))}
+	return runHarness{m, m.Client()}
 }
 
 func (h runHarness) request(script, more string) group.RunRequest {

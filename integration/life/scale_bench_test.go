@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -80,7 +78,7 @@ func grow(m *machine.Machine, image string, there, n int) {
 // nextApply returns how long an apply of one small group more takes. The group is removed again.
 func nextApply(b *testing.B, m *machine.Machine, image string) time.Duration {
 	b.Helper()
-	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
+	client := m.Client()
 	bundle := group.Bundle{Name: "next.hcl", Path: "/nowhere/next.hcl", HCL: []byte(fmt.Sprintf(pausing, image, "next"))}
 	var took []time.Duration
 	for range scaleRounds {
@@ -153,7 +151,7 @@ func adoption(m *machine.Machine, n int) time.Duration {
 func BenchmarkAtOnce(b *testing.B) {
 	m := machine.New(b, "")
 	image := machine.PauseImage(b)
-	client := api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
+	client := m.Client()
 	nextApply(b, m, image) // imports the image
 	var failed atomic.Int64
 	var took []time.Duration

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/defaults"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 )
@@ -134,16 +140,13 @@ func (m *Machine) LeftOf(group string) (left []string) {
 // included.
 func (m *Machine) LeftInContainerd(prefix string) (left []string) {
 	m.T.Helper()
-	for _, kind := range []string{"containers", "tasks", "snapshots", "leases"} {
-		out, err := exec.Command("ctr", "--address", filepath.Join(m.Root, "run", "containerd", "containerd.sock"),
-			"--namespace", m.ContainerdNamespace(), kind, "ls").CombinedOutput()
-		if err != nil {
-			return []string{fmt.Sprintf("%s: %v: %s", kind, err, out)}
-		}
-		for line := range strings.Lines(string(out)) {
-			if name := strings.Fields(line); len(name) > 0 && strings.HasPrefix(strings.TrimPrefix(name[0], "sallyport."), prefix) {
-				left = append(left, kind+" "+name[0])
-			}
+	names, err := m.inContainerd()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, name := range names {
+		if _, id, _ := strings.Cut(name, " "); strings.HasPrefix(strings.TrimPrefix(id, "sallyport."), prefix) {
+			left = append(left, name)
 		}
 	}
 	for _, dir := range []string{filepath.Join(m.Root, "run/containerd/state/io.containerd.runtime.v2.task"), "/run/containerd/runc"} {
@@ -156,6 +159,45 @@ func (m *Machine) LeftInContainerd(prefix string) (left []string) {
 		}
 	}
 	return left
+}
+
+// inContainerd lists the kind and name of everything in the instance's namespace of its containerd.
+func (m *Machine) inContainerd() (all []string, err error) {
+	client, err := containerd.New(filepath.Join(m.Root, "run", "containerd", "containerd.sock"), containerd.WithTimeout(10*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), m.ContainerdNamespace()), 10*time.Second)
+	defer cancel()
+	boxes, err := client.ContainerService().List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range boxes {
+		all = append(all, "containers "+c.ID)
+	}
+	running, err := client.TaskService().List(ctx, &tasks.ListTasksRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	for _, task := range running.Tasks {
+		all = append(all, "tasks "+task.ID)
+	}
+	if err := client.SnapshotService(defaults.DefaultSnapshotter).Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		all = append(all, "snapshots "+info.Name)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("list snapshots: %w", err)
+	}
+	leases, err := client.LeasesService().List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	for _, l := range leases {
+		all = append(all, "leases "+l.ID)
+	}
+	return all, nil
 }
 
 // CgroupRoots lists the instance's cgroup folders, one for each hierarchy.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 )
@@ -97,8 +99,8 @@ func (m *Machine) Launch(env ...string) {
 func (m *Machine) awaitDaemon() {
 	m.T.Helper()
 	if err := Retry(20*time.Second, func() error {
-		out, err := m.Try("ps")
-		if strings.Contains(out, "until the daemon has ") {
+		groups, err := m.Client().Status(context.Background(), "")
+		if slices.ContainsFunc(groups, func(g group.Status) bool { return strings.Contains(g.Waiting, "until the daemon has ") }) {
 			err = errors.New("it has not looked at all groups yet")
 		}
 		if err != nil && m.Exited() {
@@ -256,8 +258,8 @@ func (m *Machine) Apply(name, text string) {
 // PS returns the status of every group.
 func (m *Machine) PS() []group.Status {
 	m.T.Helper()
-	var groups []group.Status
-	if err := json.Unmarshal([]byte(m.Run("ps", "--json")), &groups); err != nil {
+	groups, err := m.Client().Status(context.Background(), "")
+	if err != nil {
 		m.T.Fatal(err)
 	}
 	return groups
@@ -266,18 +268,29 @@ func (m *Machine) PS() []group.Status {
 // Status returns the status of a group.
 func (m *Machine) Status(name string) group.Status {
 	m.T.Helper()
-	var g group.Status
-	if err := json.Unmarshal([]byte(m.Run("status", "--json", name)), &g); err != nil {
+	groups, err := m.Client().Status(context.Background(), name)
+	if err != nil {
 		m.T.Fatal(err)
 	}
-	return g
+	return groups[0]
+}
+
+// Client asks the daemon what ps and status ask it. Tests ask so often that starting the command
+// for each was much of what they cost.
+func (m *Machine) Client() *api.Client {
+	return api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock"))
 }
 
 // Pids maps each running container of a group to its process.
 func (m *Machine) Pids(group string) map[string]uint32 {
 	m.T.Helper()
+	return PidsOf(m.Status(group))
+}
+
+// PidsOf maps each running container of a status to its process.
+func PidsOf(g group.Status) map[string]uint32 {
 	pids := map[string]uint32{}
-	for _, c := range m.Status(group).Containers {
+	for _, c := range g.Containers {
 		if c.Task == host.TaskRunning {
 			pids[c.Name] = c.PID
 		}

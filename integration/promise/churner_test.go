@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -56,7 +55,7 @@ func newChurner(m *machine.Machine, n int, w *machine.Watch, done *counts) *chur
 	return &churner{
 		n: n, name: name, watch: w, done: done,
 		bundle: group.Bundle{Name: name + ".hcl", Path: "/nowhere/" + name + ".hcl", HCL: fmt.Appendf(nil, relentless, machine.AttackImage, name, machine.AmbassadorAddr(n))},
-		client: api.NewClient(filepath.Join(m.Root, "run", "sallyport.sock")),
+		client: m.Client(),
 	}
 }
 
