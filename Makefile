@@ -303,7 +303,7 @@ bench: deps-bench build images newest ## Measure start-up, memory, and the cost 
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Memory -benchtime 1x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench Adopt -benchtime 5x ./integration/life
 	@$(GO) test -count 1 -timeout 10m -run '^$$' -bench 'Scale|AtOnce' -benchtime 1x ./integration/life
-	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups)' -benchtime 1x ./netns/egress ./netns/uplink
+	@$(GO) test -count 1 -timeout 10m -p 1 -run '^$$' -bench 'Root(Namespace|Loopback|Share|Intercept|Refused|Path|Groups|Ports)' -benchtime 1x ./netns/egress ./netns/uplink
 
 # A shim for each group takes some 4 MiB, so the largest number of groups has one for all.
 .PHONY: bench-scale

@@ -156,9 +156,9 @@ func (b *bench) bridged() *testHost {
 	return w
 }
 
-// ours makes a host as Sallyport does, with that many groups in its table. One of them exists and
-// has its own rules.
-func (b *bench) ours(groups int) *testHost {
+// ours makes a host as Sallyport does, with that many groups in its table, each of which publishes
+// that many ports. One of them exists and has its own rules.
+func (b *bench) ours(groups, ports int) *testHost {
 	b.Helper()
 	w := b.newHost()
 	pin := filepath.Join(b.TempDir(), "netns", "group")
@@ -185,7 +185,7 @@ func (b *bench) ours(groups int) *testHost {
 			return err
 		}
 		for n := 1; n < groups; n++ {
-			if err := u.Put(another(n)); err != nil {
+			if err := u.Put(another(n, ports)); err != nil {
 				return err
 			}
 		}
@@ -216,17 +216,17 @@ func (b *bench) cgroup(path string) cgroup.Cgroup {
 	return c
 }
 
-// another returns the entry of another group: two addresses, three published ports, an allow list
-// of two lines.
-func another(n int) Entry {
+// another returns the entry of another group: two addresses, published ports, an allow list of two
+// lines.
+func another(n, ports int) Entry {
 	a4 := netip.AddrFrom4([4]byte{10, 209, byte(n >> 7), byte(n<<1 | 1)})
 	a6 := netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x5a, 13: byte(n >> 15), 14: byte(n >> 7), 15: byte(n<<1 | 1)})
 	e := Entry{Link: fmt.Sprintf("sp-another%d", n), Group: []netip.Addr{a4, a6}, Allow: []ruleset.Endpoint{
 		{Prefix: netip.PrefixFrom(a4, 32), Protocol: "tcp", Port: 443},
 		{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Protocol: "udp"},
 	}}
-	for i := range 3 {
-		e.Publish = append(e.Publish, Publish{Protocol: "tcp", Host: uint16(10000 + 3*n + i), Port: 443})
+	for i := range ports {
+		e.Publish = append(e.Publish, Publish{Protocol: "tcp", Host: uint16(10000 + ports*n + i), Port: uint16(443 + i)})
 	}
 	return e
 }
@@ -244,7 +244,7 @@ func (b *bench) in(name string, w *testHost, to netip.Addr) netnsbench.Arm {
 // measures connections from the group and to its published ports.
 func BenchmarkRootPath(b *testing.B) {
 	x := newBench(b)
-	routed, bridged, ours := x.routed(), x.bridged(), x.ours(1)
+	routed, bridged, ours := x.routed(), x.bridged(), x.ours(1, 3)
 	b.Run("out", func(b *testing.B) {
 		netnsbench.Compare(b, netnsbench.Path, x.out("routed", routed), x.out("bridge", bridged), x.out("ours", ours))
 	})
@@ -259,7 +259,21 @@ func BenchmarkRootGroups(b *testing.B) {
 	x := newBench(b)
 	var arms []netnsbench.Arm
 	for _, n := range []int{1, 100, 1000} {
-		arms = append(arms, x.out(fmt.Sprint(n), x.ours(n)))
+		arms = append(arms, x.out(fmt.Sprint(n), x.ours(n, 3)))
 	}
 	netnsbench.Compare(b, []netnsbench.Quantity{netnsbench.Latency, netnsbench.ConnectRate}, arms...)
+}
+
+// BenchmarkRootPorts compares hosts on which 1 and 500 groups publish 32 ports each. The cost of a
+// packet must not grow.
+func BenchmarkRootPorts(b *testing.B) {
+	x := newBench(b)
+	few, many := x.ours(1, 32), x.ours(500, 32)
+	quantities := []netnsbench.Quantity{netnsbench.Latency, netnsbench.ConnectRate}
+	b.Run("out", func(b *testing.B) {
+		netnsbench.Compare(b, quantities, x.out("1", few), x.out("500", many))
+	})
+	b.Run("in", func(b *testing.B) {
+		netnsbench.Compare(b, quantities, x.in("1", few, few.own4), x.in("500", many, many.own4))
+	})
 }

@@ -109,7 +109,7 @@ func TestRootPutBesideMany(t *testing.T) {
 	next := 0
 	putNext := func() {
 		next++
-		put(t, u, another(next))
+		put(t, u, another(next, 3))
 	}
 	for range 10 {
 		putNext()
@@ -124,7 +124,7 @@ func TestRootPutBesideMany(t *testing.T) {
 		t.Errorf("%.0f allocations beside %d entries, want those beside 10, %.0f", many, next, few)
 	}
 	for n := range next {
-		if err := u.Delete(another(n + 1).Link); err != nil {
+		if err := u.Delete(another(n+1, 3).Link); err != nil {
 			t.Fatal(err)
 		}
 	}
