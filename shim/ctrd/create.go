@@ -196,7 +196,7 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 // createTask asks containerd for the task. A shim ends with its last task, and may have been ending
 // when this task came to it. So a failure is tried again, unless an operator can mend it.
 func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest, secrets []string) error {
-	if err := c.endHungShim(ctx, shimGroup); err != nil {
+	if err := c.endHungShim(ctx, shimGroup, busyShimAsked); err != nil {
 		return fmt.Errorf("create %s: %w", req.ContainerID, err)
 	}
 	for attempt := 1; ; attempt++ {

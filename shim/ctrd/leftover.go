@@ -70,7 +70,7 @@ func (c *Client) removeLeftover(ctx context.Context, shimGroup, id string, s *le
 	if err := os.MkdirAll(filepath.Join(s.bundle, "rootfs"), 0o711); err != nil {
 		return err
 	}
-	if err := c.endHungShim(ctx, shimGroup); err != nil {
+	if err := c.endHungShim(ctx, shimGroup, 1); err != nil {
 		return err
 	}
 	err := c.removeInShim(ctx, shimGroup, id)

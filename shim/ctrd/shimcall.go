@@ -61,7 +61,7 @@ func (c *Client) removeInShim(ctx context.Context, shimGroup, id string) error {
 // dismissShim asks a shim to end if it has no task. Nothing asked it to if its last task was
 // deleted by a call that was cut off, or if the call that started it was.
 func (c *Client) dismissShim(ctx context.Context, shimGroup, id string) {
-	if err := c.endHungShim(ctx, shimGroup); err != nil {
+	if err := c.endHungShim(ctx, shimGroup, 1); err != nil {
 		c.log.Warn("the shim of what was removed may stay", "container", id, "error", err)
 		return
 	}

@@ -22,22 +22,28 @@ import (
 // second. Each Client has a value of its own, which tests shorten.
 const shimAnswers = 10 * time.Second
 
+// busyShimAsked is how often a shim that has processes is asked before a further task is made in it.
+// While it makes one task it answers no call about another (that of containerd 1.6), and a busy host
+// takes many seconds for one.
+const busyShimAsked = 3
+
 // endHungShim ends a shim that takes calls and answers none, so that the next task gets another
 // shim. A shim whose start was cut off waits for ever for a reader of its log, while containerd
 // finds its socket and sends every further task of the group there. Such a shim has started no
-// process. A silent shim that has is left to the operator.
-func (c *Client) endHungShim(ctx context.Context, shimGroup string) error {
-	if !c.shimListens(shimGroup) {
-		return nil
+// process. A silent shim that has is asked so often, and then left to the operator.
+func (c *Client) endHungShim(ctx context.Context, shimGroup string, often int) error {
+	var pid, children int
+	var err error
+	for asked := 0; asked == 0 || children > 0 && asked < often; asked++ {
+		if !c.shimListens(shimGroup) {
+			return nil
+		}
+		var answered bool
+		if answered, err = c.shimAnswersCall(ctx, shimGroup); answered || ctx.Err() != nil {
+			return nil
+		}
+		pid, children = c.shimProcess(shimGroup)
 	}
-	ask, cancel := c.ctx(ctx, c.shimAnswers)
-	defer cancel()
-	// Every shim has this method, even for a task that it doesn't know.
-	err := c.callShim(ask, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &shimtask.ConnectResponse{})
-	if ask.Err() == nil || ctx.Err() != nil {
-		return nil
-	}
-	pid, children := c.shimProcess(shimGroup)
 	switch {
 	case pid == 0:
 		return fmt.Errorf("the shim of %s doesn't answer, and its process isn't found: %w", shimGroup, err)
@@ -57,6 +63,16 @@ func (c *Client) endHungShim(ctx context.Context, shimGroup string) error {
 		}
 	}
 	return nil
+}
+
+// shimAnswersCall reports whether a shim answers within the time of one call, with anything. Else
+// err is why not.
+func (c *Client) shimAnswersCall(ctx context.Context, shimGroup string) (answers bool, err error) {
+	ctx, cancel := c.ctx(ctx, c.shimAnswers)
+	defer cancel()
+	// Every shim has this method, even for a task that it doesn't know.
+	err = c.callShim(ctx, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &shimtask.ConnectResponse{})
+	return ctx.Err() == nil, err
 }
 
 // endShim kills the process if it is still a shim of ours.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,7 +94,8 @@ func TestRootSilentShim(t *testing.T) {
 		before := r.state("ship")
 		pid := r.parent(before.PID)
 		r.freeze(pid)
-		err := r.c.endHungShim(r.ctx(), "g")
+		r.c.shimAnswers = time.Second
+		err := r.c.endHungShim(r.ctx(), "g", 1)
 		var p *hint.Error
 		if !errors.As(err, &p) {
 			t.Errorf("no problem: %v", err)
@@ -104,6 +106,30 @@ func TestRootSilentShim(t *testing.T) {
 		if now := r.state("ship"); now.PID != before.PID || now.Task != host.TaskRunning {
 			t.Errorf("it was %+v, and is %+v", before, now)
 		}
+		if err := r.c.Create(t.Context(), r.request("web")); err != nil {
+			t.Error(err)
+		}
+		r.removeAll()
+		r.noLeftovers()
+	})
+}
+
+// A shim is busy with one container for longer than it may take to answer, and then goes on. That
+// is not an error of the next container.
+func TestRootBusyShim(t *testing.T) {
+	archive := busyboxArchive(t)
+	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
+		s := newServer(t, binary)
+		r := newHarness(t, s.client, archive, script("web", spec.App, "sleep 1000"), script("ship", spec.Sidecar, "sleep 1000"))
+		r.run()
+		if err := r.c.Remove(t.Context(), "g", "web"); err != nil {
+			t.Fatal(err)
+		}
+		pid := r.parent(r.state("ship").PID)
+		r.freeze(pid)
+		r.c.shimAnswers = 2 * time.Second
+		goesOn := time.AfterFunc(r.c.shimAnswers+r.c.shimAnswers/2, func() { _ = unix.Kill(pid, unix.SIGCONT) })
+		defer goesOn.Stop()
 		if err := r.c.Create(t.Context(), r.request("web")); err != nil {
 			t.Error(err)
 		}
