@@ -208,12 +208,12 @@ test-unit: deps-test | go ## Run the tests that need no root, with the race dete
 
 .PHONY: test-root
 test-root: build images newest ## Run the tests that need root: namespaces, rules, containerd's side of the adapter
-	@$(GO) test -count 1 -p 1 -timeout 5m -run '^TestRoot' $(UNIT_PACKAGES)
+	@$(GO) test -count 1 -p 2 -timeout 8m -run '^TestRoot' $(UNIT_PACKAGES)
 
 # Three packages at the same time: most of their time is waiting.
 .PHONY: integration
 integration: build failpoint images $(TEST_IMAGES) newest $(STATIC)/payments $(STATIC)/web ## Run the built binary against a real containerd, runc and kernel
-	@$(GO) test -count 1 -timeout 15m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
+	@$(GO) test -count 1 -timeout 20m -p 3 -skip '^TestUpgrade$$' $(INTEGRATION)
 
 # TestPromiseChurn does STARTS starts, RESTARTS restarts and KILLS kills in SLICES slices, each on a machine of its own. That takes
 # a quarter of an hour on two cores. STARTS=100 RESTARTS=100 KILLS=20 SLICES=1 is one slice of ten. Then TestLifeSoak does

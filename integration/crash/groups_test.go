@@ -120,7 +120,7 @@ group "fuse" {
 	slow = `
 group "slow" {
   egress  = "none"
-  timeout = "3s"
+  timeout = "6s"
   app "app" {
     image   = "%[1]s"
     command = ["/bin/sh", "-c", "echo %[2]s >> /keep/ran; exec sleep 1000"]
@@ -236,7 +236,7 @@ func (c *crashTest) fuse(version int) request {
 func (c *crashTest) slow(version int) request {
 	r := c.application("slow", fmt.Sprintf(slow, machine.AttackImage, fmt.Sprint(version)), func([]string) error {
 		g := c.Status("slow")
-		if g.State != group.Stopped || !g.TimedOut || g.Error != "timed out after 3s" || len(c.Pids("slow")) > 0 {
+		if g.State != group.Stopped || !g.TimedOut || g.Error != "timed out after 6s" || len(c.Pids("slow")) > 0 {
 			return fmt.Errorf("%s: %s", g.State, g.Error)
 		}
 		if ran := c.lines("slow", "ran"); ran != version {

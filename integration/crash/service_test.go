@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/sallyport/sallyport/integration/machine"
+	"github.com/sallyport/sallyport/shim/group"
 )
 
 // A serviceManager is the part of systemd that a service speaks to.
@@ -136,10 +137,13 @@ func TestContainerdService(t *testing.T) {
 			before, containerd := m.Pids("pair"), m.Containerd()
 			same := func(what string) {
 				t.Helper()
-				m.AwaitRunning("pair")
-				if now := m.Pids("pair"); !maps.Equal(before, now) {
-					t.Errorf("%s: pair was %v, and is %v", what, before, now)
-				}
+				machine.Eventually(t, time.Minute, what+": pair is as it was", func() error {
+					g := m.Status("pair")
+					if now := machine.PidsOf(g); g.State != group.Running || g.Error != "" || !maps.Equal(before, now) {
+						return fmt.Errorf("%s %s: it was %v, and is %v", g.State, g.Error, before, now)
+					}
+					return nil
+				})
 			}
 			m.Stop()
 			if now := m.Containerd(); now != containerd {
