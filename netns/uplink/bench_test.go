@@ -156,8 +156,8 @@ func (b *bench) bridged() *testHost {
 	return w
 }
 
-// ours makes a host as Sallyport does, with that many groups in its table, each of which publishes
-// that many ports. One of them exists and has its own rules.
+// ours makes a host as Sallyport does. Its table has that many groups, and each publishes that many
+// ports. One group exists and has its own rules.
 func (b *bench) ours(groups, ports int) *testHost {
 	b.Helper()
 	w := b.newHost()
