@@ -86,6 +86,7 @@ func (u *Uplink) read(conn *ruleset.Conn) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.altered = u.altered || u.differs(all)
 	u.known, u.knownAt = createIndex(all), at
 	return &u.known, nil
 }
@@ -145,14 +146,10 @@ func (u *Uplink) change(conn *ruleset.Conn, add, del elements) error {
 		return err
 	}
 	after, err := conn.Generation()
-	if err != nil || !after.Follows(u.knownAt) {
-		u.knownAt = ruleset.Generation{}
-		return nil // the table has to be read again, that is all
-	}
-	shared := u.known.shared
+	follows := err == nil && after.Follows(u.knownAt) && !u.known.shared
 	u.known.change(add, del)
-	if u.knownAt = after; shared {
-		u.knownAt = ruleset.Generation{}
+	if u.knownAt = after; !follows {
+		u.knownAt = ruleset.Generation{} // the table has to be read again, that is all
 	}
 	return nil
 }
@@ -176,7 +173,11 @@ func (u *Uplink) remove(conn *ruleset.Conn, link string) error {
 	}
 	if !all.hasOther(link) {
 		if left, err := u.stopForwarding(); err != nil || !left {
-			return errors.Join(err, ruleset.Delete(conn, u.config.Table))
+			if err := errors.Join(err, ruleset.Delete(conn, u.config.Table)); err != nil {
+				return err
+			}
+			u.known, u.knownAt = createIndex(nil), ruleset.Generation{}
+			return nil
 		}
 	}
 	if len(gone) > 0 {

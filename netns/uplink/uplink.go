@@ -52,8 +52,9 @@ type Uplink struct {
 	forwarded map[string]bool // families that the host forwarded before; see findStrangers
 	outdated  bool            // the table was made anew and is not in force yet
 
-	known   index // as of knownAt
-	knownAt ruleset.Generation
+	known   index              // as of knownAt. Its maps are nil before the first read
+	knownAt ruleset.Generation // zero: the table has to be read again
+	altered bool               // others have changed what was known since the last Unchanged
 
 	flows        func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
 	pending      []netip.Addr                                  // see unjudged
