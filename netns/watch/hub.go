@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func listen(protocol int, groups []int, filter []bpf.RawInstruction) (fd int, er
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize); err != nil {
 		return fd, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := bind(fd); err != nil {
 		return fd, err
 	}
 	for _, g := range groups {
@@ -111,6 +112,21 @@ func listen(protocol int, groups []int, filter []bpf.RawInstruction) (fd int, er
 		}
 	}
 	return fd, nil
+}
+
+// bind gives a socket a port id that nothing else knows. The kernel does not send a message to a
+// socket whose port id is that of the sender, if the sender asked for an echo (NLM_F_ECHO;
+// do_one_broadcast compares port ids before namespaces). A sender in another namespace may have the
+// id that the kernel would choose, the number of this process. It is too small a number here.
+func bind(fd int) error {
+	for {
+		id := make([]byte, 4)
+		_, _ = rand.Read(id) // never fails
+		err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: 1<<31 | binary.NativeEndian.Uint32(id)})
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return err
+		}
+	}
 }
 
 func program(filter []bpf.RawInstruction) *unix.SockFprog {

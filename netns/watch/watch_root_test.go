@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
@@ -342,6 +343,81 @@ func TestRootOverrun(t *testing.T) {
 	within(t, ns, func(h *netlink.Handle) error { return h.LinkAdd(link("eth0")) })
 	if got := read(); !slices.Equal(got, []Event{{Kind: Links, Name: "till"}}) {
 		t.Errorf("after the overrun was read: %+v", got)
+	}
+}
+
+// After an overrun the socket is read to its end, however many messages there are. Until it is
+// empty the kernel adds none, and does not report that.
+func TestRootOverrunIsReadToItsEnd(t *testing.T) {
+	netnstest.Root(t)
+	w := must(Open())(t)
+	defer w.Close()
+	ns, other := netnstest.NewNamespace(t), netnstest.NewNamespace(t)
+	must(w.Namespace("till", ns))(t)
+	must(w.Namespace("other", other))(t)
+	fd := w.hub.route
+	must(0, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20))(t)
+	flood(t, ns)
+	waiting := 0
+	for buf := make([]byte, 64<<10); ; waiting++ {
+		if _, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT); errors.Is(err, unix.EAGAIN) {
+			break
+		}
+	}
+	if waiting < mostRead+mostRead/2 {
+		t.Fatalf("%d messages fit into the buffer: too few for this test", waiting)
+	}
+	flood(t, ns)
+	handed := 0
+	if lost := receive(fd, func(int32, []byte) { handed++ }); !lost || handed > 0 {
+		t.Errorf("after an overrun: lost %v, %d messages", lost, handed)
+	}
+	within(t, other, func(h *netlink.Handle) error { return h.LinkAdd(link("eth0")) })
+	var events []Event
+	if lost := w.readRoute(fd, func(e Event) { events = append(events, e) }); lost || !slices.Contains(events, Event{Kind: Links, Name: "other"}) {
+		t.Errorf("afterwards: lost %v, and nothing of the other namespace in %d events", lost, len(events))
+	}
+}
+
+// What a process changes is heard, although it asks for an echo by a port id that a socket of this
+// process would get: its number.
+func TestRootHearsEchoedChanges(t *testing.T) {
+	e := newEar(t)
+	ns := e.namespace("till")
+	route := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK|unix.NLM_F_ECHO)
+	to := nl.NewRtMsg()
+	to.Family, to.Dst_len = unix.AF_INET, 32
+	route.AddData(to)
+	route.AddData(nl.NewRtAttr(unix.RTA_DST, []byte{10, 6, 0, 1}))
+	route.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(1))) // lo
+	table := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_ACK|unix.NLM_F_ECHO)
+	table.AddData(&nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_INET})
+	table.AddData(nl.NewRtAttr(unix.NFTA_TABLE_NAME, nl.ZeroTerminated("theirs")))
+	batch := func(kind int) []byte {
+		r := nl.NewNetlinkRequest(kind, 0)
+		r.AddData(&nl.Nfgenmsg{ResId: unix.NFNL_SUBSYS_NFTABLES << 8}) // big-endian
+		return r.Serialize()
+	}
+	for _, tt := range []struct {
+		protocol int
+		messages [][]byte
+		want     Kind
+	}{
+		{unix.NETLINK_ROUTE, [][]byte{route.Serialize()}, Links},
+		{unix.NETLINK_NETFILTER, [][]byte{batch(unix.NFNL_MSG_BATCH_BEGIN), table.Serialize(), batch(unix.NFNL_MSG_BATCH_END)}, Rules},
+	} {
+		netnstest.In(t, ns, func() error {
+			fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, tt.protocol)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: uint32(os.Getpid())}); err != nil {
+				return err
+			}
+			return unix.Sendto(fd, slices.Concat(tt.messages...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		})
+		e.expect(Event{Kind: tt.want, Name: "till"})
 	}
 }
 
