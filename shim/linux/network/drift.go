@@ -20,13 +20,14 @@ import (
 // It distinguishes our own changes of rules from those of others. It does not distinguish changes
 // of links and addresses: ours cost one reconciliation that finds nothing to do.
 type Drift struct {
-	network *Network
-	host    baseline
-	groups  map[string]*groupDrift
-	ears    ears
-	survey  *egress.Survey    // nil: each group's cgroups are asked for by themselves
-	prints  map[string]uint64 // of the last survey, by cgroup
-	warned  bool              // that there is no survey
+	network  *Network
+	host     baseline
+	hostRead bool // since the last look of each second
+	groups   map[string]*groupDrift
+	ears     ears
+	survey   *egress.Survey    // nil: each group's cgroups are asked for by themselves
+	prints   map[string]uint64 // of the last survey, by cgroup
+	warned   bool              // that there is no survey
 }
 
 // A groupDrift remembers one group.
@@ -109,6 +110,7 @@ func (d *Drift) Changed(groups []string) []string {
 // ones are forgotten.
 func (d *Drift) look(groups []string, host bool, due func(group string, g *groupDrift) bool) (changed []string) {
 	all := host && d.host.update(d.fingerprintHost())
+	d.hostRead = d.hostRead || host
 	known := 0
 	var looks []string
 	for _, group := range groups {

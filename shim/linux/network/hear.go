@@ -92,7 +92,7 @@ func (e *ears) take() heard {
 	return h
 }
 
-// putBack leaves that events were lost to a later call of take.
+// putBack leaves what was heard of the host to a later call of take.
 func (e *ears) putBack(k watch.Kind) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,10 +132,12 @@ func (d *Drift) WatchDrift(ctx context.Context, groups func() []string, changed 
 // lookAtHeard looks at what has changed by what was heard.
 func (d *Drift) lookAtHeard(groups []string) []string {
 	h := d.ears.take()
-	if h.host&watch.Lost != 0 { // as much as each second, and no more
-		d.ears.putBack(watch.Lost)
-		h.host &^= watch.Lost
+	later := watch.Lost // all is read then, as often as each second and no more often
+	if d.hostRead {
+		later |= ofHost // other programs change their own tables of the host all day
 	}
+	d.ears.putBack(h.host & later)
+	h.host &^= later
 	return d.look(groups, d.hostConcerned(h), func(group string, g *groupDrift) bool { return d.concerned(h, group, g) })
 }
 
@@ -143,6 +145,7 @@ func (d *Drift) lookAtHeard(groups []string) []string {
 // what has its turn.
 func (d *Drift) lookEachSecond(groups []string, turn int) []string {
 	d.surveyGroups(groups)
+	d.hostRead = false
 	h := d.ears.take()
 	return d.look(groups, d.hostConcerned(h) || !d.hostQuiet() || turn%hostEvery == 0, func(group string, g *groupDrift) bool {
 		return d.concerned(h, group, g) || !d.quiet(g) || isTurn(group, turn) || d.otherPrograms(group, g)
@@ -165,9 +168,10 @@ func (d *Drift) hostQuiet() bool {
 	return d.ears.watcher != nil && d.host.isSettled() && d.host.last.err == ""
 }
 
-func (d *Drift) hostConcerned(h heard) bool {
-	return h.host&(watch.Rules|watch.Forwarding|watch.Lost) != 0
-}
+// ofHost are the changes after which the host's part of the network is read.
+const ofHost = watch.Rules | watch.Forwarding | watch.Lost
+
+func (d *Drift) hostConcerned(h heard) bool { return h.host&ofHost != 0 }
 
 // concerned reports whether something of the group has changed. Rules are asked for, since our own
 // changes of them are known.

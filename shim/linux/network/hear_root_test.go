@@ -62,7 +62,7 @@ func (l *listening) settle(groups []string) {
 	turn := noTurn(l.t, groups)
 	for range 20 {
 		l.lookEachSecond(groups, turn)
-		if l.hostQuiet() && !slices.ContainsFunc(groups, func(g string) bool { return !l.quiet(l.groups[g]) }) {
+		if l.hostQuiet() && !l.hostRead && !slices.ContainsFunc(groups, func(g string) bool { return !l.quiet(l.groups[g]) }) {
 			return
 		}
 	}
@@ -197,6 +197,61 @@ func TestRootLostEvents(t *testing.T) {
 	}
 	if got := l.lookEachSecond(names, noTurn(t, names)); !slices.Equal(got, names) {
 		t.Errorf("after events were lost: %q", got)
+	}
+}
+
+// The host's part is read once a second, however often other programs change their tables. What
+// they change of ours is found all the same: at once, or with the second.
+func TestRootHostIsReadOnceASecond(t *testing.T) {
+	netnstest.Root(t)
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", nil)
+	defer removeGroup(t, n, g.Name)
+	bringUp(t, n, g)
+	names := []string{g.Name}
+	w := must(watch.Open())(t)
+	defer w.Close()
+	l := &listening{n.NewDrift(), t} // it hears nothing but what the test adds
+	l.Hear(w)
+	turn := noTurn(t, names)
+	nft := func(command string) (changed []string) {
+		t.Helper()
+		if out, err := exec.Command("nft", command).CombinedOutput(); err != nil {
+			t.Fatalf("nft %s: %v: %s", command, err, out)
+		}
+		l.ears.add([]watch.Event{{Kind: watch.Rules}})
+		return l.lookAtHeard(names)
+	}
+	const theirs, ours = "add table inet theirs; delete table inet theirs", "flush set inet sallyport links"
+	l.settle(names)
+	reads := func() int { return l.host.repeats } // it grows with each read that finds nothing
+	before := reads()
+	for second := 1; second <= 3; second++ {
+		for range 4 {
+			if got := nft(theirs); got != nil {
+				t.Errorf("another's table is taken for a change of %q", got)
+			}
+		}
+		l.lookEachSecond(names, turn)
+		if got := reads() - before; got != 1+second { // the first was read at once
+			t.Errorf("read %d times in %d seconds", got, second)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		atOnce bool
+	}{{"after a quiet second", true}, {"after a read", false}} {
+		bringUp(t, n, g)
+		l.settle(names)
+		if !tt.atOnce {
+			nft(theirs)
+		}
+		if got := nft(ours); (got != nil) != tt.atOnce {
+			t.Errorf("%s: a change of ours is found at once: %q", tt.name, got)
+		}
+		if got := l.lookEachSecond(names, turn); !tt.atOnce && !slices.Equal(got, names) {
+			t.Errorf("%s: a second later: %q", tt.name, got)
+		}
 	}
 }
 
