@@ -260,7 +260,7 @@ var surveyProgram = sync.OnceValues(func() (*ebpf.Program, error) {
 // has come or gone, and when a program has been attached to or detached from a cgroup one level
 // below, or replaced. The cgroups have to be directly below the root. One that the walk did not see
 // has no print: it has come since, or it is absent, or there are too many (2,048 with pages of 4
-// KiB). If the kernel can't do it, none has.
+// KiB). If the kernel can't do it, Prints returns an error each time.
 func (s *Survey) Prints(paths []string) (map[string]uint64, error) {
 	seen, err := s.walk()
 	if err != nil {
@@ -307,8 +307,12 @@ func (s *Survey) Close() {
 // walk returns the print of each cgroup directly below the root, by number.
 func (s *Survey) walk() (map[uint64]uint64, error) {
 	if s.link == nil {
-		if err := s.open(); errors.Is(err, os.ErrNotExist) {
-			return nil, nil
+		program, err := surveyProgram()
+		if err != nil {
+			return nil, err
+		}
+		if err := s.open(program); errors.Is(err, os.ErrNotExist) {
+			return nil, nil // there is no root
 		} else if err != nil {
 			return nil, err
 		}
@@ -331,12 +335,8 @@ func (s *Survey) walk() (map[uint64]uint64, error) {
 	return seen, nil
 }
 
-// open prepares the walk of the root that is there now.
-func (s *Survey) open() error {
-	program, err := surveyProgram()
-	if err != nil {
-		return err
-	}
+// open prepares the walk of the root that is there now, by a program.
+func (s *Survey) open(program *ebpf.Program) error {
 	root, err := s.hierarchies.Find(s.root)
 	if err != nil {
 		return err

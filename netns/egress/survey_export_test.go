@@ -1,8 +1,20 @@
 package egress
 
-import "unsafe"
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+)
 
 // Shorten leaves the survey room for so many cgroups.
 func (s *Survey) Shorten(records int) {
 	s.buffer = s.buffer[:records*int(unsafe.Sizeof(surveyRecord{}))]
+}
+
+// FailSurveyProgram makes surveys of the test fail as where the kernel has no types.
+func FailSurveyProgram(t *testing.T, err error) {
+	before := surveyProgram
+	t.Cleanup(func() { surveyProgram = before })
+	surveyProgram = func() (*ebpf.Program, error) { return nil, err }
 }

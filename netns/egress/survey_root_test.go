@@ -216,6 +216,17 @@ func TestRootSurveyOfWhatIsNotSeen(t *testing.T) {
 	}
 }
 
+// A kernel without types has no file for them (BTF). This does not count as a root that is absent.
+func TestSurveyWithoutTypes(t *testing.T) {
+	egress.FailSurveyProgram(t, fmt.Errorf("read the kernel's types: %w", os.ErrNotExist))
+	survey := egress.NewSurvey(cgroup.Hierarchies{V2: t.TempDir()}, "root")
+	for range 2 {
+		if got, err := survey.Prints([]string{"root/shop"}); err == nil {
+			t.Errorf("prints %v without an error", got)
+		}
+	}
+}
+
 // BenchmarkRootSurvey measures one look at all groups, and for comparison at one after the other.
 func BenchmarkRootSurvey(b *testing.B) {
 	netnstest.Root(b)
