@@ -22,9 +22,9 @@ import (
 // second. Each Client has a value of its own, which tests shorten.
 const shimAnswers = 10 * time.Second
 
-// busyShimAsked is how often a shim that has processes is asked before a further task is made in it.
-// While it makes one task it answers no call about another (that of containerd 1.6), and a busy host
-// takes many seconds for one.
+// busyShimAsked is how often a shim that has processes is asked before a further task is made in
+// it. While it makes one task it answers no call about another (that of containerd 1.6), and a busy
+// host takes many seconds for one.
 const busyShimAsked = 3
 
 // endHungShim ends a shim that takes calls and answers none, so that the next task gets another
