@@ -25,7 +25,7 @@ func TestRootHungShimIsTheOneAtTheSocket(t *testing.T) {
 		if pid, children := r.c.shimProcess("g"); pid != hung || children != 0 {
 			t.Errorf("the shim is process %d with %d children, want %d with none", pid, children, hung)
 		}
-		if err := r.c.endHungShim(r.ctx(), "g"); err != nil {
+		if err := r.c.endHungShim(r.ctx(), "g", 1); err != nil {
 			t.Error(err)
 		}
 		if shims, _ := r.c.shimProcesses(); shims[hung] != "" {
