@@ -236,7 +236,10 @@ func surveyInstructions(k surveyLayout, state *ebpf.Map) asm.Instructions {
 }
 
 // surveyProgram is loaded once: reading the kernel's types takes some 50 ms.
-var surveyProgram = sync.OnceValues(func() (*ebpf.Program, error) {
+var surveyProgram = sync.OnceValues(func() (*ebpf.Program, error) { return loadSurvey(0) })
+
+// loadSurvey loads the program. The program has what the verifier logs.
+func loadSurvey(verifierLog ebpf.LogLevel) (*ebpf.Program, error) {
 	k, err := readSurveyLayout()
 	if err != nil {
 		return nil, err
@@ -246,15 +249,15 @@ var surveyProgram = sync.OnceValues(func() (*ebpf.Program, error) {
 		return nil, fmt.Errorf("make map %s: %w", surveyName, err)
 	}
 	defer state.Close() // the program keeps it
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+	p, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{
 		Name: surveyName, Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "cgroup",
 		License: separationLicense, Instructions: surveyInstructions(k, state),
-	})
+	}, ebpf.ProgramOptions{LogLevel: verifierLog})
 	if err != nil {
 		return nil, fmt.Errorf("load program %s: %w", surveyName, err)
 	}
 	return p, nil
-})
+}
 
 // Prints returns a print of each of the cgroups. It differs when a cgroup one or two levels below
 // has come or gone, and when a program has been attached to or detached from a cgroup one level

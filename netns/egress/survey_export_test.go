@@ -18,3 +18,14 @@ func FailSurveyProgram(t *testing.T, err error) {
 	t.Cleanup(func() { surveyProgram = before })
 	surveyProgram = func() (*ebpf.Program, error) { return nil, err }
 }
+
+// VerifySurvey returns what the verifier logs of the program: each instruction, with what it knows
+// of the registers.
+func VerifySurvey() (string, error) {
+	p, err := loadSurvey(ebpf.LogLevelInstruction)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	return p.VerifierLog, nil
+}

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -224,6 +226,37 @@ func TestSurveyWithoutTypes(t *testing.T) {
 		if got, err := survey.Prints([]string{"root/shop"}); err == nil {
 			t.Errorf("prints %v without an error", got)
 		}
+	}
+}
+
+// The verifier looks through the names of all types of the kernel for each pointer that the program
+// reads through a trusted one. A kernel before 6.2 trusts none.
+func TestRootSurveyIsVerifiedFast(t *testing.T) {
+	netnstest.Root(t)
+	log, err := egress.VerifySurvey()
+	if err != nil {
+		if os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	// "40: (79) r1 = *(u64 *)(r8 +256)  ; R1_w=ptr_kernfs_node() R8=trusted_ptr_cgroup()"
+	read := regexp.MustCompile(`r[0-9] = \*\(u64 \*\)\(r[0-9].* R[0-9](_[rw]+)?=(rcu_|trusted_|untrusted_)*ptr_`)
+	trusted := regexp.MustCompile(`[=_]trusted_ptr_cgroup`)
+	all, slow := 0, 0
+	for line := range strings.Lines(log) {
+		if read.MatchString(line) {
+			all++
+			if trusted.MatchString(line) {
+				slow++
+			}
+		}
+	}
+	if all == 0 {
+		t.Errorf("no read of a pointer in:\n%s", log)
+	}
+	if slow > 0 {
+		t.Errorf("%d of %d reads of pointers go through a pointer that the verifier trusts", slow, all)
 	}
 }
 
