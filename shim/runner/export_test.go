@@ -15,7 +15,7 @@ func (r *Runner) Observe(ctx context.Context) plan.Input {
 // Execute does one step of a reconciliation.
 func (r *Runner) Execute(ctx context.Context, s plan.Step) error {
 	d, seq := r.desiredNow()
-	return r.execute(ctx, d, seq, s)
+	return r.execute(ctx, d, seq, s, r.retainedImage(d))
 }
 
 // Finish ends all requests so far with a result.

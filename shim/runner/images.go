@@ -92,7 +92,7 @@ func (t *retention) forget() {
 
 // retainedImage returns a function that makes an image present, as [desired.image], and retains it.
 // So the image is not collected while a container of it is made.
-func (r *Runner) retainedImage(d desired) func(context.Context, string) (host.Image, error) {
+func (r *Runner) retainedImage(d desired) imageSource {
 	image := d.image(r.machine)
 	return func(ctx context.Context, ref string) (host.Image, error) {
 		release, err := r.machine.Hold(ctx, ref, d.digests())
@@ -105,6 +105,39 @@ func (r *Runner) retainedImage(d desired) func(context.Context, string) (host.Im
 			return i, err
 		}
 		return i, r.retain(ctx, d.generation(), i)
+	}
+}
+
+// retainEarly returns what retainedImage does. The images of the containers that the steps create
+// are retained from now on, beside the steps before that, if the last apply has resolved them. end
+// waits for that. containerd syncs its database for each, while the network is made.
+func (r *Runner) retainEarly(ctx context.Context, d desired, steps []plan.Step) (images imageSource, end func()) {
+	begun := map[string]func() (host.Image, error){} // by reference
+	retained := r.retainedImage(d)
+	var all sync.WaitGroup
+	for _, s := range steps {
+		if s.Kind != plan.Create || r.machine.images == nil {
+			continue
+		}
+		for _, t := range s.Targets {
+			ref := s.Want.Container(t.Name).Image
+			if _, ok := d.resolved(ref); !ok || begun[ref] != nil {
+				continue
+			}
+			retain := sync.OnceValues(func() (host.Image, error) { return retained(ctx, ref) })
+			begun[ref] = retain
+			all.Go(func() { _, _ = retain() }) // the step has the error
+		}
+	}
+	images = func(ctx context.Context, ref string) (host.Image, error) {
+		if retain := begun[ref]; retain != nil {
+			return retain()
+		}
+		return retained(ctx, ref)
+	}
+	return images, func() {
+		defer r.progress.leave()()
+		all.Wait()
 	}
 }
 

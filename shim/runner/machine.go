@@ -117,9 +117,11 @@ func (m Machine) observeLimits(ctx context.Context, want *spec.Group) host.Prese
 // cleanUpTime limits what is done after a step failed or was cancelled.
 const cleanUpTime = 30 * time.Second
 
-// Execute does one step. images makes the image of a reference present on the host, so that it
-// stays there, and returns it.
-func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
+// An imageSource makes the image of a reference present on the host, and returns it.
+type imageSource func(ctx context.Context, ref string) (host.Image, error)
+
+// Execute does one step. What images returns stays on the host.
+func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images imageSource) error {
 	defer m.progress.leave()()
 	switch s.Kind {
 	case plan.Seal:
@@ -166,7 +168,7 @@ func each(s plan.Step, verb string, do func(plan.Target) error) error {
 }
 
 // createAll creates every target or none. If one cannot be created, the others are removed again.
-func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, images func(context.Context, string) (host.Image, error)) error {
+func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, images imageSource) error {
 	err := each(s, "create", func(t plan.Target) error {
 		c := s.Want.Container(t.Name)
 		image, err := images(ctx, c.Image)

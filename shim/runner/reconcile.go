@@ -23,7 +23,7 @@ const maxRepeats = 5
 func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 	done := map[string]int{} // by the first step of a plan
 	for {
-		r.seeWanted()
+		r.seeWakes()
 		d, seq := r.desiredNow()
 		r.passOnOutput(d)
 		in := r.observe(ctx, d)
@@ -65,20 +65,8 @@ func (r *Runner) reconcile(ctx context.Context) (next time.Time, gone bool) {
 			return r.failed(ctx, d, seq, steps[0], fmt.Errorf("repeated %d times without lasting effect: %s", maxRepeats, steps[0])), false
 		}
 		done[steps[0].String()]++
-		prepared := false
-		for i, s := range steps {
-			if _, now := r.desiredNow(); now != seq {
-				break // something else is wanted by now
-			}
-			if create := plan.Replacement(steps[i:]); create != nil && !prepared {
-				if err := r.prepare(r.withTransfers(ctx, seq), d, *create); err != nil {
-					return r.failed(ctx, d, seq, *create, err), false
-				}
-				prepared = true
-			}
-			if err := r.execute(ctx, d, seq, s); err != nil {
-				return r.failed(ctx, d, seq, s, err), false
-			}
+		if failed, err := r.executeAll(ctx, d, seq, steps); err != nil {
+			return r.failed(ctx, d, seq, failed, err), false
 		}
 		if _, now := r.desiredNow(); now != seq {
 			clear(done)
@@ -117,10 +105,33 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	return in
 }
 
+// executeAll does the steps of a plan, until something else is wanted. It returns the first that
+// failed.
+func (r *Runner) executeAll(ctx context.Context, d desired, seq int, steps []plan.Step) (failed plan.Step, err error) {
+	images, end := r.retainEarly(r.withTransfers(ctx, seq), d, steps)
+	defer end()
+	prepared := false
+	for i, s := range steps {
+		if _, now := r.desiredNow(); now != seq {
+			break
+		}
+		if create := plan.Replacement(steps[i:]); create != nil && !prepared {
+			if err := r.prepare(r.withTransfers(ctx, seq), d, *create); err != nil {
+				return *create, err
+			}
+			prepared = true
+		}
+		if err := r.execute(ctx, d, seq, s, images); err != nil {
+			return s, err
+		}
+	}
+	return plan.Step{}, nil
+}
+
 // execute does one step, and reports and records it. A stop is recorded before it is done: its
 // answer may be lost, or may reach only the next keeper. So is a start of a run, whose app must not
 // be started again.
-func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) error {
+func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step, images imageSource) error {
 	r.report(seq, "%s", s)
 	if s.Kind == plan.Stop {
 		for _, t := range s.Targets {
@@ -145,7 +156,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step) e
 	}
 	began := r.config.Now()
 	r.acted = true
-	err := r.machine.withInput(d).Execute(r.withTransfers(ctx, seq), s, d.generation(), r.retainedImage(d))
+	err := r.machine.withInput(d).Execute(r.withTransfers(ctx, seq), s, d.generation(), images)
 	took := r.config.Now().Sub(began)
 	if r.config.Trace != nil {
 		r.config.Trace(r.group, s, took)
@@ -310,12 +321,18 @@ func (d desired) digests() group.ImageDigests {
 }
 
 // image returns the image as the last apply resolved it, or else asks the host.
-func (d desired) image(m Machine) func(context.Context, string) (host.Image, error) {
-	digests := d.digests()
+func (d desired) image(m Machine) imageSource {
 	return func(ctx context.Context, ref string) (host.Image, error) {
-		if i, ok := d.images[ref]; ok && (digests[ref] == "" || digests[ref] == i.Digest) {
+		if i, ok := d.resolved(ref); ok {
 			return i, nil
 		}
-		return m.Image(ctx, ref, digests)
+		return m.Image(ctx, ref, d.digests())
 	}
+}
+
+// resolved returns the image as the last apply resolved it, if that is the one that is wanted.
+func (d desired) resolved(ref string) (host.Image, bool) {
+	i, ok := d.images[ref]
+	digest := d.digests()[ref]
+	return i, ok && (digest == "" || digest == i.Digest)
 }

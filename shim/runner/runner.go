@@ -166,13 +166,17 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	}
 }
 
-// seeWanted takes back the wake for what is about to be read. Else a step that fails would be tried
-// again at once, and not after a pause.
-func (r *Runner) seeWanted() {
-	select {
-	case <-r.wakeWanted:
-		r.failures = 0
-	default:
+// seeWakes takes back the wakes for what is about to be read. Else a step that fails would be tried
+// again at once, and not after a pause, and our own steps would have the group read once more.
+func (r *Runner) seeWakes() {
+	for _, wake := range []chan struct{}{r.wakeWanted, r.wakeHost, r.wakeDrift} {
+		select {
+		case <-wake:
+			if wake == r.wakeWanted {
+				r.failures = 0
+			}
+		default:
+		}
 	}
 }
 
