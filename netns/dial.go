@@ -77,7 +77,7 @@ func socketIn(ns *os.File, addr netip.Addr) (fd int, err error) {
 	if addr.Is6() {
 		family = unix.AF_INET6
 	}
-	err = inNamespace(ns, func() (err error) {
+	err = Inside(ns, func() (err error) {
 		fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 		return err
 	})

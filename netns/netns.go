@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // A Config is the whole wanted state of one namespace.
@@ -95,7 +97,7 @@ func Open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open namespace %q: %w", path, err)
 	}
-	return os.Open(path)
+	return kernfile.Open(path)
 }
 
 // Observe reports whether the namespace matches c. An error means that this is unknown.
@@ -111,8 +113,12 @@ func Observe(c Config) (bool, error) {
 	if c.Link == nil {
 		return true, nil
 	}
-	return linkAsWanted(ns, *c.Link)
+	return HasLink(ns, *c.Link)
 }
+
+// HasLink reports whether both ends of the namespace's link match l. An error means that this is
+// unknown.
+func HasLink(ns *os.File, l Link) (bool, error) { return linkAsWanted(ns, l) }
 
 // Remove removes the namespace at path with everything left in it. An absent or half-made one is no
 // error.

@@ -178,7 +178,7 @@ func (r diagRequest) message(flags uint16) []byte {
 // diagnose asks the kernel for sockets of a namespace (sock_diag(7)).
 func diagnose(ns *os.File, flags uint16, req diagRequest) ([]tcpSocket, error) {
 	var fd int
-	err := inNamespace(ns, func() (err error) {
+	err := Inside(ns, func() (err error) {
 		fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 		return err
 	})

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // pins guards the folders of pins and their files. Two calls must not pin the same path at once,
@@ -144,8 +146,9 @@ func inNewNamespace(keep func() error) error {
 	})
 }
 
-// inNamespace runs do on a thread that is in a network namespace.
-func inNamespace(ns *os.File, do func() error) error {
+// Inside runs do on a thread that is in a network namespace. Several things that need one cost less
+// in one call: it takes five system calls.
+func Inside(ns *os.File, do func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
@@ -161,7 +164,7 @@ func onThread(enter, do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		home, err := os.Open("/proc/thread-self/ns/net")
+		home, err := kernfile.Open("/proc/thread-self/ns/net")
 		if err != nil {
 			runtime.UnlockOSThread()
 			done <- err

@@ -1,15 +1,15 @@
 package netns
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // Ports is a set of ports as ranges: sorted, and neither overlapping nor adjacent. The kernel lists
@@ -81,8 +81,8 @@ const reservedPorts = "ipv4/ip_local_reserved_ports"
 // word, so a port that was in it and stays in it is reserved throughout. More than 341 ranges
 // take several writes, though.
 func ReservePorts(ns *os.File, p Ports) error {
-	return inNamespace(ns, func() error {
-		if got, err := readReserved(); err == nil && slices.Equal(got, p) {
+	return Inside(ns, func() error {
+		if got, err := ReservedPortsHere(); err == nil && slices.Equal(got, p) {
 			return nil
 		}
 		if err := writeReserved(p); err != nil {
@@ -94,8 +94,8 @@ func ReservePorts(ns *os.File, p Ports) error {
 
 // ReservedPorts returns the reserved ports of a namespace.
 func ReservedPorts(ns *os.File) (p Ports, err error) {
-	err = inNamespace(ns, func() error {
-		p, err = readReserved()
+	err = Inside(ns, func() error {
+		p, err = ReservedPortsHere()
 		return err
 	})
 	return p, err
@@ -125,30 +125,19 @@ func writeReserved(p Ports) error {
 	return nil
 }
 
-// readReserved returns the ports of the calling thread's namespace. The kernel gives them to one
-// read only, cut to its size.
-func readReserved() (Ports, error) {
-	for size := 4096; ; size *= 16 {
-		f, err := os.Open(sysctls + reservedPorts)
-		if err != nil {
-			return nil, err
-		}
-		buf := make([]byte, size)
-		n, err := f.Read(buf)
-		f.Close()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read net/%s: %w", reservedPorts, err)
-		}
-		if n < size {
-			return parsePorts(strings.TrimSpace(string(buf[:n])))
-		}
+// ReservedPortsHere is [ReservedPorts] for the calling thread's namespace.
+func ReservedPortsHere() (Ports, error) {
+	text, err := kernfile.Read(sysctls + reservedPorts)
+	if err != nil {
+		return nil, err
 	}
+	return parsePorts(strings.TrimSpace(string(text)))
 }
 
 // OpenReservedPorts opens the file with the reserved ports of a namespace, to watch it. Nothing can
 // be read from it. It does not keep the namespace. The caller closes it.
 func OpenReservedPorts(ns *os.File) (f *os.File, err error) {
-	err = inNamespace(ns, func() error {
+	err = Inside(ns, func() error {
 		f, err = os.OpenFile(sysctls+reservedPorts, unix.O_PATH, 0)
 		return err
 	})

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 const sysctls = "/proc/sys/net/"
@@ -48,7 +50,7 @@ func HasIPv6() bool {
 // ReadSysctl returns a value below /proc/sys/net in the calling thread's network namespace:
 // "ipv4/ip_forward".
 func ReadSysctl(key string) (string, error) {
-	b, err := os.ReadFile(sysctls + key)
+	b, err := kernfile.Read(sysctls + key)
 	return strings.TrimSpace(string(b)), err
 }
 
@@ -91,7 +93,7 @@ var reflecting = []sysctl{{"ipv4/fwmark_reflect", "1"}, {"ipv6/fwmark_reflect", 
 // ReflectMarks makes the kernel's own answers in a namespace carry the mark of the packet they
 // answer. Rules may need that.
 func ReflectMarks(ns *os.File) error {
-	return inNamespace(ns, func() error {
+	return Inside(ns, func() error {
 		for _, s := range reflecting {
 			if err := WriteSysctl(s.key, s.value); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("set net/%s: %w", s.key, err)
@@ -103,12 +105,15 @@ func ReflectMarks(ns *os.File) error {
 
 // ReflectsMarks reports whether [ReflectMarks] is in effect in a namespace.
 func ReflectsMarks(ns *os.File) (ok bool, err error) {
-	err = inNamespace(ns, func() error {
-		ok, err = hasSysctls(reflecting)
+	err = Inside(ns, func() error {
+		ok, err = ReflectsMarksHere()
 		return err
 	})
 	return ok, err
 }
+
+// ReflectsMarksHere is [ReflectsMarks] for the calling thread's namespace.
+func ReflectsMarksHere() (bool, error) { return hasSysctls(reflecting) }
 
 // prepare sets up the new namespace of the calling thread.
 func prepare() error {

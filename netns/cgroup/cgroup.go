@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // A Cgroup names a v2 cgroup in a rule.
@@ -84,7 +86,7 @@ func (h Hierarchies) Children(path string) ([]string, error) {
 
 // Populated reports whether a process is in a cgroup or below it. Nothing is in an absent one.
 func (h Hierarchies) Populated(path string) (bool, error) {
-	events, err := os.ReadFile(filepath.Join(h.V2, path, "cgroup.events"))
+	events, err := kernfile.Read(filepath.Join(h.V2, path, "cgroup.events"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) { // removed while it was open
 		return false, nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // The fence is a set of programs on the members' cgroup, in two parts.
@@ -238,7 +239,7 @@ func FencePrint(h cgroup.Hierarchies, path string) (string, error) {
 
 // eachBlueprint calls do for each program that a fence with these ports has.
 func eachBlueprint(h cgroup.Hierarchies, path string, closed netns.Ports, do func(*os.File, blueprint) error) error {
-	dir, err := os.Open(filepath.Join(h.V2, path))
+	dir, err := kernfile.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}
@@ -252,7 +253,7 @@ func eachBlueprint(h cgroup.Hierarchies, path string, closed netns.Ports, do fun
 }
 
 func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, []ebpf.ProgramID) error) error {
-	dir, err := os.Open(filepath.Join(h.V2, path))
+	dir, err := kernfile.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}

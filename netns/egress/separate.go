@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/kernfile"
 )
 
 // Abstract unix sockets belong to a network namespace, and so they join members and ambassador. A
@@ -156,7 +157,7 @@ func Joined(h cgroup.Hierarchies, path string) (bool, error) {
 // SeparationPrint identifies the LSM programs of the cgroup. It differs after each of them that was
 // attached, replaced or detached. An absent cgroup is os.ErrNotExist.
 func SeparationPrint(h cgroup.Hierarchies, path string) (string, error) {
-	dir, err := os.Open(filepath.Join(h.V2, path))
+	dir, err := kernfile.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return "", err
 	}
@@ -174,7 +175,7 @@ func eachSeparation(h cgroup.Hierarchies, path string, do func(*os.File, bluepri
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Join(h.V2, path))
+	dir, err := kernfile.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func eachSeparation(h cgroup.Hierarchies, path string, do func(*os.File, bluepri
 
 // eachLSM calls do for each attached program with our name.
 func eachLSM(h cgroup.Hierarchies, path string, do func(*os.File, *ebpf.Program) error) error {
-	dir, err := os.Open(filepath.Join(h.V2, path))
+	dir, err := kernfile.Open(filepath.Join(h.V2, path))
 	if err != nil {
 		return err
 	}

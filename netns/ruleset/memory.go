@@ -35,18 +35,28 @@ func (c *Conn) Generation() (Generation, error) {
 		return Generation{}, fmt.Errorf("read generation of tables: %w", err)
 	}
 	for _, r := range replies {
-		attrs, err := netlink.NewAttributeDecoder(r.Data[min(4, len(r.Data)):])
-		if err != nil {
-			return Generation{}, fmt.Errorf("read generation of tables: %w", err)
-		}
-		attrs.ByteOrder = binary.BigEndian
-		for attrs.Next() {
-			if attrs.Type() == unix.NFTA_GEN_ID {
-				return Generation{namespace: c.namespace, number: attrs.Uint32()}, nil
-			}
+		if number, ok := parseGeneration(r.Data); ok {
+			return Generation{namespace: c.namespace, number: number}, nil
 		}
 	}
-	return Generation{}, errors.New("read generation of tables: the kernel's answer has none")
+	return Generation{}, errNoGeneration
+}
+
+var errNoGeneration = errors.New("read generation of tables: the kernel's answer has none")
+
+// parseGeneration returns the number in the body of a message.
+func parseGeneration(body []byte) (number uint32, ok bool) {
+	attrs, err := netlink.NewAttributeDecoder(body[min(4, len(body)):])
+	if err != nil {
+		return 0, false
+	}
+	attrs.ByteOrder = binary.BigEndian
+	for attrs.Next() {
+		if attrs.Type() == unix.NFTA_GEN_ID {
+			return attrs.Uint32(), true
+		}
+	}
+	return 0, false
 }
 
 // memory holds tables as they were last read or written. Reading one back takes two dozen requests,
@@ -109,7 +119,20 @@ func recall(at Generation, name string) (Table, bool) {
 // compareKnown compares with the table that the kernel is known to hold. It reads only chains that
 // differ, for their handles.
 func compareKnown(conn *Conn, known, t Table) (finding, error) {
-	f := newFinding()
+	f, differ := findKnown(known, t)
+	for _, chain := range differ {
+		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: chain})
+		if err != nil {
+			return f, err
+		}
+		f.rules[chain] = rules
+	}
+	return f, nil
+}
+
+// findKnown is [compareKnown] without the rules of chains that differ. It returns their names.
+func findKnown(known, t Table) (f finding, differ []string) {
+	f = newFinding()
 	elements := map[string][]nftables.SetElement{}
 	for _, s := range known.Sets {
 		i := slices.IndexFunc(t.Sets, func(want Set) bool { return want.Name == s.Name })
@@ -131,14 +154,9 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 		rules[c.Name] = c.Rules
 	}
 	for _, c := range t.Chains {
-		if !f.chains[c.Name] || reflect.DeepEqual(rules[c.Name], c.Rules) {
-			continue
+		if f.chains[c.Name] && !reflect.DeepEqual(rules[c.Name], c.Rules) {
+			f.likeness, differ = sameShape, append(differ, c.Name)
 		}
-		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
-		if err != nil {
-			return f, err
-		}
-		f.likeness, f.rules[c.Name] = sameShape, rules
 	}
 	for _, s := range t.Sets {
 		f.elements[s.Name] = elements[s.Name]
@@ -146,7 +164,7 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 			f.likeness = sameShape
 		}
 	}
-	return f, nil
+	return f, differ
 }
 
 // kind returns the set without its elements: what can't be changed.

@@ -117,6 +117,12 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 	if err != nil {
 		return nil, nil, err
 	}
+	add, del = u.differ(all, e)
+	return add, del, nil
+}
+
+// differ is [Uplink.diff] for what the table holds.
+func (u *Uplink) differ(all *index, e Entry) (add, del elements) {
 	have, want := all.byLink[e.Link], createElements(e)
 	add, del = elements{}, elements{}
 	for _, s := range u.entrySets() {
@@ -128,7 +134,7 @@ func (u *Uplink) diff(conn *ruleset.Conn, e Entry) (add, del elements, err error
 			del[s.Name] = d
 		}
 	}
-	return add, del, nil
+	return add, del
 }
 
 // change sends one batch. Deletions come first, so that the data of an element can change.

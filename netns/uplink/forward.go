@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/netns/kernfile"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -40,7 +41,7 @@ func ReadStrangers(path string) (Strangers, error) {
 	if path == "" {
 		return out, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := kernfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return out, nil
 	}

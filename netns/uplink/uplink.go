@@ -155,7 +155,30 @@ func (u *Uplink) InForce(e Entry) (bool, error) {
 
 // Holds is [Uplink.InForce] without forwarding.
 func (u *Uplink) Holds(e Entry) (ok bool, err error) {
-	err = u.locked(func(conn *ruleset.Conn) error {
+	err = u.alone(func() error {
+		if ok = u.isKnownToHold(e); ok {
+			return nil
+		}
+		ok, err = u.reads(e)
+		return err
+	})
+	return ok && err == nil, err
+}
+
+// isKnownToHold reports whether the table is as it was last read or written, and holds exactly this
+// entry for the entry's link. It costs one request. False means that the table has to be read.
+func (u *Uplink) isKnownToHold(e Entry) bool {
+	at, err := ruleset.Glance()
+	if err != nil || at != u.knownAt || !at.Matches(u.table) || !u.unjudgedRead && u.config.Unjudged != "" {
+		return false
+	}
+	add, del := u.differ(&u.known, e)
+	return len(add)+len(del) == 0 && !isPending(u.pending, e)
+}
+
+// reads reads the table and reports whether it is whole and holds exactly this entry.
+func (u *Uplink) reads(e Entry) (ok bool, err error) {
+	err = connected(func(conn *ruleset.Conn) error {
 		if ok, err = ruleset.Matches(conn, u.table); err != nil || !ok {
 			return err
 		}
@@ -164,10 +187,15 @@ func (u *Uplink) Holds(e Entry) (ok bool, err error) {
 			return err
 		}
 		pending, err := u.unjudged(conn)
-		ok = !slices.ContainsFunc(pending, func(a netip.Addr) bool { return slices.Contains(e.Group, a) })
+		ok = !isPending(pending, e)
 		return err
 	})
 	return ok && err == nil, err
+}
+
+// isPending reports whether one of the addresses is of the entry's group.
+func isPending(addresses []netip.Addr, e Entry) bool {
+	return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return slices.Contains(e.Group, a) })
 }
 
 // Put does what [Uplink.Ensure] does. Then it makes this the only entry of the link, in one batch,
@@ -211,12 +239,22 @@ func (u *Uplink) Delete(link string) error {
 	})
 }
 
+// locked calls f, one call at a time, with a connection to the host's tables.
 func (u *Uplink) locked(f func(*ruleset.Conn) error) error {
+	return u.alone(func() error { return connected(f) })
+}
+
+// alone calls f, one call at a time.
+func (u *Uplink) alone(f func() error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err := u.refresh(); err != nil {
 		return err
 	}
+	return f()
+}
+
+func connected(f func(*ruleset.Conn) error) error {
 	conn, err := ruleset.Open(0)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
+	"github.com/sallyport/sallyport/netns/kernfile"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -52,7 +53,7 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
 	for _, p := range c.places(want) {
 		for _, k := range p.knobs {
-			content, err := os.ReadFile(k.path(c.mount(k), p.cgroup))
+			content, err := kernfile.Read(k.path(c.mount(k), p.cgroup))
 			switch {
 			case errors.Is(err, fs.ErrNotExist) && k.limit == "":
 			case errors.Is(err, fs.ErrNotExist):
@@ -132,7 +133,7 @@ func (c *Cgroups) limit(cgroup string, knobs []knob) error {
 // set writes the knob's file unless it has the value already.
 func (c *Cgroups) set(k knob, cgroup string) error {
 	path := k.path(c.mount(k), cgroup)
-	content, err := os.ReadFile(path)
+	content, err := kernfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) && k.limit == "" || err == nil && k.matches(string(content)) {
 		return nil
 	}

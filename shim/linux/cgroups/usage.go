@@ -6,8 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/sallyport/sallyport/netns/kernfile"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -45,23 +44,10 @@ func (c *Cgroups) Usage(group string, role spec.Role, container string) (u host.
 	return u
 }
 
-// largestFile is more than any file has that is read here.
-const largestFile = 16 << 10
-
-// read returns the content of a cgroup's file, or "" if it can't be read. It makes three system
-// calls, and os.ReadFile five.
+// read returns the content of a cgroup's file, or "" if it can't be read.
 func read(mount, cgroup, file string) string {
-	fd, err := unix.Open(filepath.Join(mount, cgroup, file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return ""
-	}
-	defer unix.Close(fd)
-	content := make([]byte, largestFile)
-	n, err := unix.Read(fd, content)
-	if err != nil {
-		return ""
-	}
-	return string(content[:n])
+	content, _ := kernfile.Read(filepath.Join(mount, cgroup, file))
+	return string(content)
 }
 
 // field returns the value of a line "name value", or "".

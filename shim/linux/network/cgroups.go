@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
@@ -36,16 +37,20 @@ func (n *Network) containerCgroups(group string) (all []containerCgroup, err err
 }
 
 // placed reports whether each container of the definition has its cgroup, and no other has one. The
-// cgroup of another counts only once no process is in it.
-func (n *Network) placed(want *spec.Group) (bool, error) {
+// cgroup of another counts only once no process is in it. all and listErr come from
+// [Network.containerCgroups].
+func (n *Network) placed(want *spec.Group, all []containerCgroup, listErr error) (bool, error) {
 	for _, c := range want.Containers {
-		_, err := n.cgroups.Find(n.layout.ContainerCgroup(want.Name, c.Role, c.Name))
-		if err != nil {
+		at := n.layout.ContainerCgroup(want.Name, c.Role, c.Name)
+		if slices.ContainsFunc(all, func(x containerCgroup) bool { return x.path == at }) {
+			continue
+		}
+		if _, err := n.cgroups.Find(at); err != nil { // it is absent, or this is why it is not in the list
 			return false, err
 		}
 	}
-	left, err := n.leftCgroups(want)
-	return len(left) == 0, err
+	left, err := n.leftCgroups(want, all)
+	return len(left) == 0, errors.Join(listErr, err)
 }
 
 // makeCgroups makes the cgroup of each container of the definition. An older daemon's containers
@@ -62,21 +67,22 @@ func (n *Network) makeCgroups(want *spec.Group) error {
 
 // removeLeftCgroups removes the cgroups that containers of earlier definitions have left.
 func (n *Network) removeLeftCgroups(want *spec.Group) error {
-	left, err := n.leftCgroups(want)
+	all, err := n.containerCgroups(want.Name)
+	left, leftErr := n.leftCgroups(want, all)
+	err = errors.Join(err, leftErr)
 	for _, at := range left {
 		err = errors.Join(err, n.cgroups.Remove(at))
 	}
 	return err
 }
 
-// leftCgroups returns the paths of the cgroups that containers of earlier definitions have left.
-// One with a process in it is not left yet.
-func (n *Network) leftCgroups(want *spec.Group) (left []string, err error) {
+// leftCgroups returns the paths of the cgroups that containers of earlier definitions have left,
+// out of those of all containers. One with a process in it is not left yet.
+func (n *Network) leftCgroups(want *spec.Group, all []containerCgroup) (left []string, err error) {
 	wanted := map[string]bool{}
 	for _, c := range want.Containers {
 		wanted[n.layout.ContainerCgroup(want.Name, c.Role, c.Name)] = true
 	}
-	all, err := n.containerCgroups(want.Name)
 	for _, c := range all {
 		if wanted[c.path] {
 			continue

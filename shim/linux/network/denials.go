@@ -128,8 +128,13 @@ func (n *Network) withNames(group string, found []egress.Denial) []host.Denial {
 // recordNames reads the names of the containers that a group has now. The denials of a container
 // that can't be read have no name.
 func (n *Network) recordNames(group string) {
-	now := n.currentNames(group)
-	if len(now) == 0 {
+	all, _ := n.containerCgroups(group)
+	n.keepNames(group, all)
+}
+
+// keepNames keeps the names of containers that have these cgroups.
+func (n *Network) keepNames(group string, all []containerCgroup) {
+	if len(all) == 0 {
 		return
 	}
 	n.mu.Lock()
@@ -137,8 +142,8 @@ func (n *Network) recordNames(group string) {
 	if n.names[group] == nil {
 		n.names[group] = cgroupNames{}
 	}
-	for id, name := range now {
-		n.names[group][id] = name
+	for _, c := range all {
+		n.names[group][c.ID] = c.name
 	}
 }
 

@@ -223,18 +223,15 @@ func (d *Drift) readGroup(group string, g *groupDrift, f *fingerprint) error {
 	}
 	defer ns.Close()
 	d.listen(group, g, ns)
-	if f.rulesKnown, f.rules, err = egress.Unchanged(ns); err != nil {
+	seen, err := egress.Visit(ns, false)
+	if err != nil {
 		return err
 	}
+	f.rulesKnown, f.rules, f.reserved = seen.Unchanged(), seen.Generation, seen.Reserved.String()
 	f.ignoreKnownRules()
 	if f.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
 	}
-	reserved, err := netns.ReservedPorts(ns)
-	if err != nil {
-		return err
-	}
-	f.reserved = reserved.String()
 	if print, ok := d.surveyed(group); ok {
 		f.fence = print
 		return nil

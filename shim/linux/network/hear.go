@@ -198,8 +198,8 @@ func (d *Drift) knowsRules(group string) bool {
 		return false
 	}
 	defer ns.Close()
-	known, _, err := egress.Unchanged(ns)
-	return err == nil && known
+	seen, err := egress.Visit(ns, false)
+	return err == nil && seen.Unchanged()
 }
 
 // otherPrograms reports whether the programs of the group's cgroups are not the settled ones, or

@@ -78,26 +78,34 @@ func (n *Network) links() ([]string, error) {
 // Observe implements [runner.Network].
 func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s host.NetState) {
 	// A container may be gone when its denials are read. Observe is called soon after each start.
-	n.recordNames(group)
+	containers, listErr := n.containerCgroups(group)
+	n.keepNames(group, containers)
 	pinned, err := netns.Pinned(n.layout.NetnsPath(group))
 	if s.Pinned = presence(pinned); err != nil {
 		s.Pinned = n.unknown(group, err)
 	}
-	s.Namespace, s.Rules = n.observeRules(group, want)
-	s.Link, s.Addrs = n.observeLink(group, want)
+	ns, err := n.open(group)
+	if err != nil {
+		s.Namespace, s.Rules = host.Absent, host.Absent
+		if !errors.Is(err, os.ErrNotExist) {
+			s.Namespace, s.Rules = n.unknown(group, err), host.Unknown
+		}
+		s.Link, s.Addrs = n.observeLink(group, want, nil)
+		return s
+	}
+	defer ns.Close()
+	s.Namespace, s.Rules = n.observeRules(ns, group, want, func() (bool, error) { return n.placed(want, containers, listErr) })
+	s.Link, s.Addrs = n.observeLink(group, want, ns)
 	return s
 }
 
-func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules host.Presence) {
-	ns, err := n.open(group)
-	if errors.Is(err, os.ErrNotExist) {
-		return host.Absent, host.Absent
-	}
+// observeRules looks at a group's namespace. placed is [Network.placed].
+func (n *Network) observeRules(ns *os.File, group string, want *spec.Group, placed func() (bool, error)) (namespace, rules host.Presence) {
+	seen, err := egress.Visit(ns, intercepts(want))
 	if err != nil {
 		return n.unknown(group, err), host.Unknown
 	}
-	defer ns.Close()
-	denies, err := egress.Denies(ns)
+	denies, err := seen.Denies(ns)
 	if err != nil {
 		return n.unknown(group, err), host.Unknown
 	}
@@ -114,15 +122,15 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}
-	ok, err := n.placed(want)
+	ok, err := placed()
 	if errors.Is(err, os.ErrNotExist) {
 		return host.Present, host.Absent
 	}
 	if err == nil && ok {
-		ok, err = egress.InForce(ns, policy)
+		ok, err = seen.InForce(ns, policy)
 	}
 	if err == nil && ok {
-		ok, err = n.portsClosed(ns, want)
+		ok, err = n.portsClosed(seen.Reserved, want)
 	}
 	if err != nil {
 		return host.Present, n.unknown(group, err)
@@ -131,11 +139,10 @@ func (n *Network) observeRules(group string, want *spec.Group) (namespace, rules
 }
 
 // portsClosed reports whether the fence is as wanted and the ambassador's ports are reserved.
-func (n *Network) portsClosed(ns *os.File, want *spec.Group) (bool, error) {
+func (n *Network) portsClosed(reserved netns.Ports, want *spec.Group) (bool, error) {
 	ports := closedPorts(want)
-	reserved, err := netns.ReservedPorts(ns)
-	if err != nil || !slices.Equal(reserved, ports) {
-		return false, err
+	if !slices.Equal(reserved, ports) {
+		return false, nil
 	}
 	members := n.layout.CgroupParent(want.Name, spec.App)
 	if !wantsFence(want) {
@@ -163,7 +170,9 @@ func (n *Network) bothSides(group string, ask func(cgroup.Hierarchies, string) (
 	return all && err == nil, err
 }
 
-func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []string) {
+// observeLink looks at both ends of a group's link. A nil ns means that its namespace can't be
+// opened.
+func (n *Network) observeLink(group string, want *spec.Group, ns *os.File) (host.Presence, []string) {
 	name := n.linkName(group)
 	own, exists, err := netns.LinkAddresses(name)
 	if err != nil {
@@ -183,7 +192,10 @@ func (n *Network) observeLink(group string, want *spec.Group) (host.Presence, []
 	if err != nil {
 		return n.unknown(group, err), shown
 	}
-	if ok, err = netns.Observe(n.config(want, pair)); err == nil && ok {
+	if ok = ns != nil; ok {
+		ok, err = netns.HasLink(ns, *n.config(want, pair).Link)
+	}
+	if err == nil && ok {
 		ok, err = n.uplink.InForce(entry)
 	}
 	if err != nil {

@@ -45,6 +45,12 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 // members.
 func closedPorts(want *spec.Group) netns.Ports { return netns.PortsOf(want.AmbassadorPorts()...) }
 
+// intercepts reports whether members' connections are led to the ambassador of the group, if there
+// is a group.
+func intercepts(want *spec.Group) bool {
+	return want != nil && want.Ambassador() != nil && want.Ambassador().Intercept != 0
+}
+
 // wantsFence reports whether a fence on the cgroup of the group's members keeps them to loopback,
 // in addition to the rules.
 func wantsFence(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
