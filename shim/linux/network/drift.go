@@ -25,6 +25,7 @@ type Drift struct {
 	hostRead bool // since the last look of each second
 	groups   map[string]*groupDrift
 	ears     ears
+	silent   quietGroups
 	survey   *egress.Survey    // nil: each group's cgroups are asked for by themselves
 	prints   map[string]uint64 // of the last survey, by cgroup
 	warned   bool              // that there is no survey
@@ -146,6 +147,7 @@ func (d *Drift) look(groups []string, host bool, due func(group string, g *group
 		}
 		g.told = false
 	}
+	d.noteQuiet()
 	if all {
 		return groups
 	}

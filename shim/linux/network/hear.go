@@ -24,7 +24,7 @@ const (
 	// hearEvery is the shortest time between two looks because of what was heard.
 	hearEvery = readEvery / 2
 	// turnEvery is after how many looks each group is read once without a cause. What is missed
-	// anyway, the reconciliation that a group has twice a minute finds earlier.
+	// anyway, the reconciliation that a group has twice a minute finds earlier, but for the link.
 	turnEvery = 300
 	// hostEvery is after how many looks the host is read without a cause.
 	hostEvery = 30
@@ -56,6 +56,8 @@ func (d *Drift) Hear(w *watch.Watcher) {
 	}
 	d.ears.watcher, d.ears.soon = w, make(chan struct{}, 1)
 	d.ears.take()
+	d.silent.groups = map[string]quietGroup{}
+	d.network.quietLinks.listen(d.quietSince)
 	w.Listen(d.ears.add)
 }
 
@@ -246,11 +248,9 @@ func (d *Drift) listen(group string, g *groupDrift, ns *os.File) {
 }
 
 func (d *Drift) listenTo(w *watch.Watcher, group string, g *groupDrift, ns *os.File) (heard bool, err error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(ns.Fd()), &st); err != nil {
+	if g.pin, err = pinOf(ns); err != nil {
 		return false, err
 	}
-	g.pin = pin{st.Dev, st.Ino}
 	begun, err := w.Namespace(group, ns)
 	if err != nil {
 		return false, err

@@ -54,6 +54,8 @@ type Network struct {
 	refused  func() (map[string][]uplink.Refusal, error)   // of the uplink
 	earlier  map[string]addrs.Pair                         // by group; see [Network.KeepAddresses], which alone writes it
 
+	quietLinks linkMemory
+
 	mu            sync.Mutex
 	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet
 	routesChecked bool
@@ -260,6 +262,7 @@ func explain(err error, policy egress.Policy) error {
 
 // disconnect removes the link and the host's entry for it.
 func (n *Network) disconnect(group string) error {
+	n.quietLinks.forget(group)
 	link := n.linkName(group)
 	err := errors.Join(netns.RemoveLink(link), explainFlows(n.uplink.Delete(link)))
 	n.mu.Lock()
@@ -274,6 +277,7 @@ func (n *Network) open(group string) (*os.File, error) {
 
 // Connect implements [runner.Network].
 func (n *Network) Connect(_ context.Context, want *spec.Group) error {
+	n.quietLinks.forget(want.Name)
 	pair, err := n.pair(want.Name)
 	if err != nil {
 		return err

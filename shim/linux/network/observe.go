@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
@@ -173,11 +174,16 @@ func (n *Network) bothSides(group string, ask func(cgroup.Hierarchies, string) (
 // observeLink looks at both ends of a group's link. A nil ns means that its namespace can't be
 // opened.
 func (n *Network) observeLink(group string, want *spec.Group, ns *os.File) (host.Presence, []string) {
-	name := n.linkName(group)
-	own, exists, err := netns.LinkAddresses(name)
+	now := seenLink{read: time.Now()}
+	known, isKnown, err := n.knownLink(group, want, ns, &now.ns)
+	exists := isKnown
+	if now.own = known.own; err == nil && !isKnown {
+		now.own, exists, err = netns.LinkAddresses(n.linkName(group))
+	}
 	if err != nil {
 		return n.unknown(group, err), nil
 	}
+	own := now.own
 	pair, ok := n.findPair(group, own)
 	var shown []string
 	if ok {
@@ -192,8 +198,9 @@ func (n *Network) observeLink(group string, want *spec.Group, ns *os.File) (host
 	if err != nil {
 		return n.unknown(group, err), shown
 	}
+	now.Link = *n.config(want, pair).Link
 	if ok = ns != nil; ok {
-		ok, err = netns.HasLink(ns, *n.config(want, pair).Link)
+		ok, err = n.hasLink(group, ns, now, known)
 	}
 	if err == nil && ok {
 		ok, err = n.uplink.InForce(entry)
@@ -202,6 +209,21 @@ func (n *Network) observeLink(group string, want *spec.Group, ns *os.File) (host
 		return n.unknown(group, err), shown
 	}
 	return presence(ok), shown
+}
+
+// knownLink returns the link of a group that is to have one, if it need not be read. It sets at to
+// the namespace.
+func (n *Network) knownLink(group string, want *spec.Group, ns *os.File, at *pin) (known seenLink, ok bool, err error) {
+	if want == nil || want.Egress == spec.EgressNone || ns == nil {
+		return known, false, nil
+	}
+	if *at, err = pinOf(ns); err != nil {
+		return known, false, err
+	}
+	if l, ok := n.quietLinks.recall(group, *at); ok {
+		return l, true, nil
+	}
+	return known, false, nil
 }
 
 func presence(ok bool) host.Presence {
