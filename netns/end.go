@@ -19,33 +19,31 @@ type end struct {
 	*netlink.Handle
 	// alone asks about one link. Nil: everything is listed, in a group's namespace, which has one
 	// link, and with an older kernel.
-	alone *nl.SocketHandle
+	alone *asker
 }
 
-// hostEnd opens the end in the calling thread's namespace. The caller closes it.
+// hostEnd opens the end in the calling thread's namespace, to change it. The caller closes it.
 func hostEnd() (end, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return end{}, err
+	e, err := readEnd()
+	if err == nil && e.Handle == nil {
+		if e.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			e.Close()
+		}
 	}
-	s, err := nl.GetNetlinkSocketAt(vnetns.None(), vnetns.None(), unix.NETLINK_ROUTE)
-	if err != nil {
-		h.Close()
-		return end{}, err
-	}
-	if unix.SetsockoptInt(s.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1) != nil {
-		s.Close()
-		return end{Handle: h}, nil
-	}
-	e := end{h, &nl.SocketHandle{Socket: s}}
-	if err := errors.Join(s.SetSendTimeout(&nl.SocketTimeoutTv), s.SetReceiveTimeout(&nl.SocketTimeoutTv)); err != nil {
-		e.Close()
-		return end{}, err
-	}
-	return e, nil
+	return e, err
 }
 
-// groupEnd opens the end in a namespace. The caller closes it.
+// readEnd opens the end in the calling thread's namespace, to read it alone. It has no Handle where
+// the kernel can be asked for one link. The caller closes it.
+func readEnd() (e end, err error) {
+	e.alone, err = openAsker()
+	if errors.Is(err, errNotStrict) {
+		e.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	}
+	return e, err
+}
+
+// groupEnd opens the end in a namespace, to change it. The caller closes it.
 func groupEnd(ns vnetns.NsHandle) (end, error) {
 	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	return end{Handle: h}, err
@@ -53,9 +51,11 @@ func groupEnd(ns vnetns.NsHandle) (end, error) {
 
 // Close closes the sockets.
 func (e end) Close() {
-	e.Handle.Close()
+	if e.Handle != nil {
+		e.Handle.Close()
+	}
 	if e.alone != nil {
-		e.alone.Close()
+		e.alone.close()
 	}
 }
 
@@ -63,15 +63,100 @@ func (e end) Close() {
 // has none.
 func (e end) ask(get, answer uint16, flags int, parts ...nl.NetlinkRequestData) ([][]byte, error) {
 	req := nl.NewNetlinkRequest(int(get), flags)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: e.alone}
 	for _, p := range parts {
 		req.AddData(p)
 	}
-	msgs, err := req.Execute(unix.NETLINK_ROUTE, answer)
+	msgs, err := e.alone.ask(req, answer)
 	if errors.Is(err, unix.ENODEV) {
 		return nil, nil
 	}
 	return msgs, err
+}
+
+// A foundLink is a link with the kind of its queue. An empty kind is not known.
+type foundLink struct {
+	netlink.Link
+	queue string
+}
+
+// find returns the link of that name. It has no Link if there is none.
+func (e end) find(name string) (l foundLink, err error) {
+	if e.alone == nil {
+		if l.Link, err = e.LinkByName(name); isLinkNotFound(err) {
+			return foundLink{}, nil
+		}
+		return l, err
+	}
+	const skipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS
+	withoutCounts := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats))
+	msgs, err := e.ask(unix.RTM_GETLINK, unix.RTM_NEWLINK, 0, nl.NewIfInfomsg(unix.AF_UNSPEC),
+		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)), withoutCounts)
+	if err != nil || len(msgs) == 0 {
+		return l, err
+	}
+	attrs, err := nl.ParseRouteAttr(msgs[0][unix.SizeofIfInfomsg:])
+	if err != nil {
+		return l, err
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == unix.IFLA_QDISC {
+			l.queue = unix.ByteSliceToString(a.Value)
+		}
+	}
+	l.Link, err = netlink.LinkDeserialize(nil, msgs[0])
+	return l, err
+}
+
+// routes lists the routes of the main table.
+func (e end) routes() ([]netlink.Route, error) {
+	if e.alone == nil {
+		return Dump(func() ([]netlink.Route, error) { return e.RouteList(nil, netlink.FAMILY_ALL) })
+	}
+	msgs, err := Dump(func() ([][]byte, error) {
+		return e.ask(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.NLM_F_DUMP, &nl.RtMsg{})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []netlink.Route
+	for _, m := range msgs {
+		r, ok, err := parseRoute(m)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// parseRoute returns the route in a message, without what no caller needs. ok is false for a route
+// of another table or family, and for one that the kernel has derived.
+func parseRoute(m []byte) (r netlink.Route, ok bool, err error) {
+	msg := nl.DeserializeRtMsg(m)
+	bits := map[uint8]int{unix.AF_INET: 32, unix.AF_INET6: 128}[msg.Family]
+	if bits == 0 || msg.Table != unix.RT_TABLE_MAIN || msg.Flags&unix.RTM_F_CLONED != 0 {
+		return r, false, nil
+	}
+	attrs, err := nl.ParseRouteAttr(m[msg.Len():])
+	if err != nil {
+		return r, false, fmt.Errorf("read a route: %w", err)
+	}
+	to := make(net.IP, bits/8) // without a destination it is the default route
+	r.Type = int(msg.Type)
+	for _, a := range attrs {
+		switch a.Attr.Type {
+		case unix.RTA_DST:
+			to = a.Value
+		case unix.RTA_GATEWAY:
+			r.Gw = a.Value
+		case unix.RTA_OIF:
+			r.LinkIndex = int(nl.NativeEndian().Uint32(a.Value))
+		}
+	}
+	r.Dst = &net.IPNet{IP: to, Mask: net.CIDRMask(int(msg.Dst_len), bits)}
+	return r, true, nil
 }
 
 // addrs lists the addresses of the link.

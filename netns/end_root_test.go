@@ -2,12 +2,14 @@ package netns_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/netnstest"
@@ -109,5 +111,73 @@ func TestRootOneLinkGone(t *testing.T) {
 	}
 	if ok, err := e.HasNeighbours(one, netip.MustParseAddr("10.0.1.1")); err != nil || ok {
 		t.Errorf("neighbours of a link that is gone: %v, %v", ok, err)
+	}
+}
+
+// A link and the routes are the same, whether the kernel is asked by us or by the library.
+func TestRootLinkAsListed(t *testing.T) {
+	e, one, want := newCrowd(t, 3)
+	if !e.Alone() {
+		t.Skip("this kernel lists everything")
+	}
+	down := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "down", Alias: "an alias"}, PeerName: "other"}
+	if err := e.LinkAdd(down); err != nil {
+		t.Fatal(err)
+	}
+	tbf := &netlink.Tbf{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: one.Attrs().Index, Parent: netlink.HANDLE_ROOT}, Rate: 1e6, Limit: 1e5, Buffer: 1e5}
+	if err := e.QdiscReplace(tbf); err != nil {
+		t.Fatal(err)
+	}
+	for name, queue := range map[string]string{one.Attrs().Name: "tbf", "link0": "noqueue", "down": "noop", "lo": "noqueue"} {
+		got, kind, err := e.Find(name)
+		if err != nil || got == nil {
+			t.Fatalf("%s: %v, %v", name, got, err)
+		}
+		listed, _, err := e.Listed().Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range []netlink.Link{got, listed} {
+			l.Attrs().Statistics = nil
+		}
+		if diff := cmp.Diff(listed.Attrs(), got.Attrs()); diff != "" {
+			t.Errorf("%s (-listed +asked for):\n%s", name, diff)
+		}
+		if kind != queue && name != "lo" {
+			t.Errorf("%s has a queue of kind %q, want %q", name, kind, queue)
+		}
+	}
+	for name, e := range map[string]netns.End{"asked for": e, "listed": e.Listed()} {
+		if got, kind, err := e.Find("absent"); err != nil || got != nil || kind != "" {
+			t.Errorf("%s: an absent link: %v, %q, %v", name, got, kind, err)
+		}
+	}
+
+	to := &net.IPNet{IP: net.IPv4(192, 0, 2, 0).To4(), Mask: net.CIDRMask(24, 32)}
+	for _, r := range []netlink.Route{
+		{Dst: to, Type: unix.RTN_PROHIBIT},
+		{LinkIndex: one.Attrs().Index, Gw: want[0].Next().AsSlice(), Dst: &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}},
+		{LinkIndex: one.Attrs().Index, Gw: want[1].Next().AsSlice(), Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}},
+		{LinkIndex: one.Attrs().Index, Dst: to, Table: 99},
+	} {
+		if err := e.RouteAdd(&r); err != nil {
+			t.Fatalf("%v: %v", r, err)
+		}
+	}
+	lines := func(e netns.End) (out []string) {
+		t.Helper()
+		routes, err := e.Routes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range routes {
+			out = append(out, fmt.Sprint(r.Dst, r.Gw, r.LinkIndex, r.Type))
+		}
+		slices.Sort(out)
+		return out
+	}
+	asked := lines(e)
+	if diff := cmp.Diff(lines(e.Listed()), asked); diff != "" || len(asked) < 6 {
+		t.Errorf("%d routes (-listed +asked for):\n%s", len(asked), diff)
 	}
 }

@@ -12,6 +12,15 @@ type End = end
 // HostEnd opens the end in the calling thread's namespace.
 var HostEnd = hostEnd
 
+// Find returns the link of that name, and the kind of its queue. It has no Link if there is none.
+func (e end) Find(name string) (netlink.Link, string, error) {
+	l, err := e.find(name)
+	return l.Link, l.queue, err
+}
+
+// Routes lists the routes of the main table.
+func (e end) Routes() ([]netlink.Route, error) { return e.routes() }
+
 // Listed returns the end as it is with a kernel that can't be asked for one link.
 func (e end) Listed() End { return end{Handle: e.Handle} }
 

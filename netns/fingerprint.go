@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -73,67 +72,28 @@ func HostFingerprints() (map[string]HostLinkPrint, error) {
 // HostFingerprint returns the fingerprint of one of the host's links, as HostFingerprints has it.
 // It is zero if there is no such link. It costs two requests, however many links the host has.
 func HostFingerprint(name string) (p HostLinkPrint, err error) {
-	link, err := netlink.LinkByName(name)
-	if isLinkNotFound(err) {
-		return p, nil
+	host, err := readEnd()
+	if err != nil {
+		return p, fmt.Errorf("look at the host's links: %w", err)
 	}
+	defer host.Close()
+	link, err := host.find(name)
 	if err != nil {
 		return p, fmt.Errorf("find link %q: %w", name, err)
 	}
-	index := link.Attrs().Index
-	lines, err := Dump(func() ([]string, error) { return addressLines(index) })
+	if link.Link == nil {
+		return p, nil
+	}
+	addrs, err := host.addrs(link)
 	if err != nil {
 		return p, fmt.Errorf("list addresses of link %q: %w", name, err)
 	}
-	return HostLinkPrint{fingerprint(append(lines, linkLine(link))), index}, nil
-}
-
-// addressLines returns the lines of one link's addresses. With the strict check the kernel sends no
-// others (inet_valid_dump_ifaddr_req in net/ipv4/devinet.c).
-func addressLines(index int) ([]string, error) {
-	s, err := nl.GetNetlinkSocketAt(vnetns.None(), vnetns.None(), unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
+	index := link.Attrs().Index
+	lines := []string{linkLine(link)}
+	for _, a := range addrs {
+		lines = append(lines, addressLine(index, a.IPNet))
 	}
-	defer s.Close()
-	if err := unix.SetsockoptInt(s.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil {
-		return nil, err
-	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}
-	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
-	msg.Index = uint32(index)
-	req.AddData(msg)
-	replies, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
-	if err != nil {
-		return nil, err
-	}
-	var lines []string
-	for _, m := range replies {
-		head := nl.DeserializeIfAddrmsg(m)
-		attrs, err := nl.ParseRouteAttr(m[head.Len():])
-		if err != nil {
-			return nil, err
-		}
-		var own, other net.IP // IFA_ADDRESS is the address itself, or its peer beside IFA_LOCAL
-		for _, a := range attrs {
-			switch a.Attr.Type {
-			case unix.IFA_LOCAL:
-				own = a.Value
-			case unix.IFA_ADDRESS:
-				other = a.Value
-			}
-		}
-		length := int(head.Prefixlen)
-		switch {
-		case own == nil:
-			own = other
-		case head.Family != unix.AF_INET || !own.Equal(other): // the prefix is the peer's
-			length = 8 * len(own)
-		}
-		lines = append(lines, addressLine(int(head.Index), &net.IPNet{IP: own, Mask: net.CIDRMask(length, 8*len(own))}))
-	}
-	return lines, nil
+	return HostLinkPrint{fingerprint(lines), index}, nil
 }
 
 func addressLine(index int, a *net.IPNet) string { return fmt.Sprint("address ", index, a) }

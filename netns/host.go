@@ -30,17 +30,17 @@ func Links(aliasPrefix string) ([]HostLink, error) {
 
 // LinkAddresses returns the addresses of one of the host's links, and whether it exists.
 func LinkAddresses(name string) (addrs []netip.Addr, exists bool, err error) {
-	host, err := hostEnd()
+	host, err := readEnd()
 	if err != nil {
 		return nil, false, err
 	}
 	defer host.Close()
-	link, err := host.LinkByName(name)
-	if isLinkNotFound(err) {
-		return nil, false, nil
-	}
+	link, err := host.find(name)
 	if err != nil {
 		return nil, false, fmt.Errorf("find link %q: %w", name, err)
+	}
+	if link.Link == nil {
+		return nil, false, nil
 	}
 	list, err := host.addrs(link)
 	if err != nil {

@@ -218,16 +218,13 @@ func addrOf(a netlink.Addr) netip.Addr {
 
 // linkAsWanted reports whether both ends of the link match l. An error means that this is unknown.
 func linkAsWanted(ns *os.File, l Link) (bool, error) {
-	host, err := hostEnd()
+	host, err := readEnd()
 	if err != nil {
 		return false, err
 	}
 	defer host.Close()
-	near, err := host.LinkByName(l.Name)
-	if isLinkNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
+	near, err := host.find(l.Name)
+	if err != nil || near.Link == nil {
 		return false, err
 	}
 	if near.Attrs().Alias != l.Alias || near.Attrs().Flags&net.FlagUp == 0 {
@@ -239,19 +236,20 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {
 		return false, err
 	}
-	if ok, err := hasRate(host.Handle, near, l.RateIn); err != nil || !ok {
+	if ok, err := near.hasRate(l.RateIn, hostEnd); err != nil || !ok {
 		return false, err
 	}
-	group, err := groupEnd(vnetns.NsHandle(ns.Fd()))
+	var group end
+	err = Inside(ns, func() (err error) {
+		group, err = readEnd()
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
 	defer group.Close()
-	far, err := group.LinkByName(PeerName)
-	if isLinkNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
+	far, err := group.find(PeerName)
+	if err != nil || far.Link == nil {
 		return false, err
 	}
 	if far.Attrs().Flags&net.FlagUp == 0 || near.Attrs().ParentIndex != far.Attrs().Index {
@@ -260,7 +258,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasAddrs(group, far, l.Group); err != nil || !ok {
 		return false, err
 	}
-	if ok, err := hasRate(group.Handle, far, l.RateOut); err != nil || !ok {
+	if ok, err := far.hasRate(l.RateOut, func() (end, error) { return groupEnd(vnetns.NsHandle(ns.Fd())) }); err != nil || !ok {
 		return false, err
 	}
 	if ok, err := hasNeighbours(host, near, l.Group, far.Attrs().HardwareAddr); err != nil || !ok {
@@ -269,7 +267,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if ok, err := hasNeighbours(group, far, l.Host, near.Attrs().HardwareAddr); err != nil || !ok {
 		return false, err
 	}
-	return hasRoutes(group.Handle, routes(l, far.Attrs().Index))
+	return hasRoutes(group, routes(l, far.Attrs().Index))
 }
 
 // hasAddrs reports whether the link has exactly the addresses. It ignores link-local ones.
@@ -292,8 +290,8 @@ func hasAddrs(e end, link netlink.Link, want []netip.Addr) (bool, error) {
 	return found == len(want), nil
 }
 
-func hasRoutes(h *netlink.Handle, want []netlink.Route) (bool, error) {
-	have, err := Dump(func() ([]netlink.Route, error) { return h.RouteList(nil, netlink.FAMILY_ALL) })
+func hasRoutes(e end, want []netlink.Route) (bool, error) {
+	have, err := e.routes()
 	if err != nil {
 		return false, err
 	}

@@ -62,6 +62,20 @@ func rateError(err error) error {
 	return err
 }
 
+// hasRate reports whether the end of a link has the limit. open opens the end to read its queue,
+// which is not needed if no limit is wanted and the kind of the queue shows that there is none.
+func (l foundLink) hasRate(bits uint64, open func() (end, error)) (bool, error) {
+	if bits == 0 && l.queue != "" && l.queue != (&netlink.Tbf{}).Type() {
+		return true, nil
+	}
+	e, err := open()
+	if err != nil {
+		return false, err
+	}
+	defer e.Close()
+	return hasRate(e.Handle, l, bits)
+}
+
 func hasRate(h *netlink.Handle, link netlink.Link, bits uint64) (bool, error) {
 	have, err := Dump(func() ([]netlink.Qdisc, error) { return h.QdiscList(link) })
 	if err != nil {

@@ -27,7 +27,7 @@ func TestRootCallsOfAnObservation(t *testing.T) {
 	if diff := cmp.Diff([3]host.Presence{host.Present, host.Present, host.Present}, presences(seen)); diff != "" {
 		t.Errorf("namespace, rules, link (-want +got):\n%s", diff)
 	}
-	if most := 160; made > most {
+	if most := 105; made > most {
 		t.Errorf("%d calls for an observation, want %d at most", made, most)
 	}
 	if made < 20 {
