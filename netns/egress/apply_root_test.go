@@ -2,8 +2,10 @@ package egress_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path"
 	"strings"
 	"testing"
@@ -53,6 +55,35 @@ func TestRootSelfTestOfAKernelThatLacksIt(t *testing.T) {
 				t.Errorf("cgroups left: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// What a killed self-test has left is removed by the next one. The cgroups of one that may be in
+// progress stay.
+func TestRootSelfTestRemovesWhatIsLeft(t *testing.T) {
+	netnstest.Root(t)
+	h, err := cgroup.FindHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.RemoveIfEmpty(netnstest.CgroupRoot())
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{ended.Process.Pid, 1} {
+		name := path.Join(netnstest.CgroupRoot(), fmt.Sprint("selftest.", pid))
+		defer h.Remove(name)
+		if _, err := h.Make(path.Join(name, "members")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := h.Children(netnstest.CgroupRoot())
+	if diff := cmp.Diff([]string{"selftest.1"}, left); diff != "" || err != nil {
+		t.Errorf("left (-want +got):\n%s%v", diff, err)
 	}
 }
 

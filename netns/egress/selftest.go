@@ -56,9 +56,9 @@ type Verdict struct {
 // It makes a throw-away namespace with a link that leads nowhere. There a process in the members'
 // cgroup is refused and one in the ambassador's gets through, over TCP and UDP, over IPv4 and, if
 // the host has it, IPv6. Then it finds out whether this kernel can separate abstract unix sockets.
-// The cgroups are made below cgroupRoot. The error is a [*SelfTestError] if the host lacks
-// something. The process must call [helper.Main] first thing in main. It takes some 20 ms, and the
-// first time 50 ms more for reading the kernel's types.
+// The cgroups are made below cgroupRoot, with a name that [IsSelfTest] knows. The error is a
+// [*SelfTestError] if the host lacks something. The process must call [helper.Main] first thing in
+// main. It takes some 20 ms, and the first time 50 ms more for reading the kernel's types.
 func SelfTest(ctx context.Context, cgroupRoot string) (Verdict, error) {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
@@ -70,7 +70,8 @@ func testSelf(ctx context.Context, cgroupRoot string, apply func(*os.File, Polic
 		return v, &SelfTestError{What: "processes can't be told apart", Err: err,
 			Hint: "mount cgroup v2, on a hybrid host beside v1: `mount -t cgroup2 none /sys/fs/cgroup/unified`"}
 	}
-	root := path.Join(cgroupRoot, fmt.Sprintf("selftest-%d", os.Getpid()))
+	removeSelfTests(h, cgroupRoot)
+	root := path.Join(cgroupRoot, selfTestName())
 	defer func() {
 		err = errors.Join(err, h.Remove(root))
 		h.RemoveIfEmpty(cgroupRoot)

@@ -101,3 +101,29 @@ func TestRootHostWithoutIPv6(t *testing.T) {
 		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }
+
+// What doctor tests with is no group to a daemon, which would remove it.
+func TestRootSelfTestIsNoGroup(t *testing.T) {
+	netnstest.Root(t)
+	n := newNetwork(t, testLayout(t))
+	done := make(chan error, 1)
+	go func() {
+		_, err := n.SelfTest(t.Context())
+		done <- err
+	}()
+	for looks := 1; ; looks++ {
+		groups, err := n.Groups(t.Context())
+		if (err != nil || len(groups) > 0) && !t.Failed() {
+			t.Errorf("groups: %q, %v", groups, err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("looked %d times", looks)
+			return
+		default:
+		}
+	}
+}
