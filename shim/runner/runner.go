@@ -54,7 +54,7 @@ type Runner struct {
 	outputFailure string            // why the last WantOutput failed. Empty: it did not
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
-	turned        bool              // it has had a first turn: see turn
+	woken         bool              // not by the clock, or it is new
 	failures      int               // failed reconciliations in a row
 	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
 	lastError     error             // of the last finished reconciliation
@@ -94,7 +94,7 @@ func New(name string, last *store.Wanted, recorded group.State, c *Config, o Own
 		wakeWanted: make(chan struct{}, 1), wakeHost: make(chan struct{}, 1), wakeDrift: make(chan struct{}, 1),
 		observed: make(chan struct{}), status: group.Status{Name: name, Containers: []group.ContainerStatus{}}, recordedState: recorded,
 	}
-	r.machine.progress = r.progress
+	r.machine.progress, r.woken = r.progress, true
 	r.probes = probes.New(name, probes.Config{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
 		r.desired.was, r.desired.purge = &last.Group, last.Purge
@@ -156,9 +156,11 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	if r.ignoreHost {
 		wakeHost = nil
 	}
+	r.woken = true
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+		r.woken = false
 	case <-wakeHost:
 	case <-r.wakeDrift:
 	case <-r.wakeWanted:
@@ -172,6 +174,7 @@ func (r *Runner) seeWakes() {
 	for _, wake := range []chan struct{}{r.wakeWanted, r.wakeHost, r.wakeDrift} {
 		select {
 		case <-wake:
+			r.woken = true
 			if wake == r.wakeWanted {
 				r.failures = 0
 			}

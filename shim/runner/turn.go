@@ -9,26 +9,25 @@ import (
 // Groups are observed without a cause at certain moments alone, so that those of one moment share
 // one list of containers.
 const (
-	firstMoments = 15 // of a resync, for the groups of a daemon that has just started
-	moments      = 60 // of a resync
+	ownMoments = 15 // of a resync, by the group's name
+	moments    = 60 // of a resync
 )
 
 // turn returns when the group is next observed without a cause.
 func (r *Runner) turn(now time.Time) time.Time {
-	first := !r.turned && !r.acted
-	r.turned = true
-	if first {
-		return firstTurn(r.group, now, r.config.Resync)
+	if r.woken {
+		return ownTurn(r.group, now, r.config.Resync)
 	}
 	return nextTurn(now, r.config.Resync)
 }
 
-// firstTurn returns when a group that runs already is next observed without a cause. A new daemon
-// has observed all groups at the same time. By their names they are spread over the resync.
-func firstTurn(group string, now time.Time, resync time.Duration) time.Time {
+// ownTurn returns the next turn of a group whose observation had a cause that may be that of all: a
+// new daemon, containerd that has come back, a change of the host's rules. By their names the
+// groups are spread over the resync.
+func ownTurn(group string, now time.Time, resync time.Duration) time.Time {
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, group) // a hash takes everything
-	at := time.Duration(h.Sum32()%firstMoments) * (resync / firstMoments)
+	at := time.Duration(h.Sum32()%ownMoments) * (resync / ownMoments)
 	wait := at - sinceMoment(now, resync)
 	if wait <= 0 {
 		wait += resync
@@ -36,8 +35,8 @@ func firstTurn(group string, now time.Time, resync time.Duration) time.Time {
 	return now.Add(wait)
 }
 
-// nextTurn returns when a group is next observed without a cause: at the last moment of the resync
-// that follows. A group that is observed in its turn keeps it.
+// nextTurn returns the next turn of any other group: the last moment of the resync that follows. A
+// group that is observed in its turn keeps it.
 func nextTurn(now time.Time, resync time.Duration) time.Time {
 	grain := max(resync/moments, 1)
 	return now.Add(resync - sinceMoment(now.Add(resync), grain))

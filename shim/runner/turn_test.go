@@ -14,28 +14,30 @@ func TestTurnsAreSpread(t *testing.T) {
 	at := map[time.Time]int{}
 	for n := range groups {
 		name := fmt.Sprintf("shop%d", n)
-		first := firstTurn(name, now, resync)
+		first := ownTurn(name, now, resync)
 		if wait := first.Sub(now); wait <= 0 || wait > resync {
 			t.Errorf("%s waits %s", name, wait)
 		}
 		late := first.Add(170 * time.Millisecond) // the timer's delay, and an observation
-		if next := nextTurn(late, resync); next.Sub(first) != resync {
-			t.Errorf("%s has its turn after that in %s, want %s", name, next.Sub(first), resync)
+		for _, next := range []time.Time{nextTurn(late, resync), ownTurn(name, late, resync)} {
+			if next.Sub(first) != resync {
+				t.Errorf("%s has its turn after that in %s, want %s", name, next.Sub(first), resync)
+			}
 		}
 		at[first]++
 	}
-	if len(at) != firstMoments {
-		t.Errorf("%d moments, want %d", len(at), firstMoments)
+	if len(at) != ownMoments {
+		t.Errorf("%d moments, want %d", len(at), ownMoments)
 	}
 	for when, n := range at {
-		if n > 2*groups/firstMoments {
+		if n > 2*groups/ownMoments {
 			t.Errorf("%d of %d groups have their turn at %s", n, groups, when)
 		}
 	}
 }
 
-// A group that was observed for a cause has its turn after nearly a resync, and at a moment that it
-// shares with others.
+// A group that was observed for a cause of its own has its turn after nearly a resync, and at a
+// moment that it shares with others.
 func TestTurnsAreShared(t *testing.T) {
 	const resync = 30 * time.Second
 	at := map[time.Time]bool{}
@@ -55,8 +57,8 @@ func TestTurnsAreShared(t *testing.T) {
 // A resync of any length has turns.
 func TestTurnsOfAnyResync(t *testing.T) {
 	now := time.Unix(7, 1)
-	for _, resync := range []time.Duration{1, firstMoments - 1, time.Millisecond, time.Hour} {
-		for name, next := range map[string]time.Time{"first": firstTurn("shop", now, resync), "next": nextTurn(now, resync)} {
+	for _, resync := range []time.Duration{1, ownMoments - 1, time.Millisecond, time.Hour} {
+		for name, next := range map[string]time.Time{"own": ownTurn("shop", now, resync), "next": nextTurn(now, resync)} {
 			if wait := next.Sub(now); wait <= 0 || wait > resync {
 				t.Errorf("resync %s: the %s turn is in %s", resync, name, wait)
 			}
