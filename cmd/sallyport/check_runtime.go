@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -43,12 +45,16 @@ func (f runtimeFlags) runtimePath() (string, error) {
 	}
 	path, err := exec.LookPath(f.Runtime)
 	if err != nil {
-		return "", runtimeMissing(f.Runtime)
+		return "", runtimeMissing(f.Runtime, err)
 	}
 	return filepath.Abs(path)
 }
 
-func runtimeMissing(runtime string) error {
+// runtimeMissing returns why a runtime can't be run. err is that of the look for it.
+func runtimeMissing(runtime string, err error) error {
+	if !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) { // a folder, or a file that is no program
+		return unmet("correct containerd.runtime, or make the file executable", "%s can't be run: %w", runtime, cmp.Or(errors.Unwrap(err), err))
+	}
 	if filepath.IsAbs(runtime) {
 		return unmet("correct containerd.runtime, or install it there", "there is no program %s", runtime)
 	}
@@ -63,7 +69,7 @@ func findRuntime(ctx context.Context, choice string) (runtimeProgram, error) {
 	choice = cmp.Or(choice, runc)
 	path, err := exec.LookPath(choice)
 	if err != nil {
-		return runtimeProgram{}, runtimeMissing(choice)
+		return runtimeProgram{}, runtimeMissing(choice, err)
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	if err != nil {

@@ -101,6 +101,10 @@ func TestCheckRuntime(t *testing.T) {
 	newer := program("runc-1.4", strings.ReplaceAll(runcOutput, "1.1.5+ds1", "1.4.0"))
 	other := program("youki", "youki version 0.5.7\n")
 	program(crun, runcOutput) // not what it is called
+	folder, text := t.TempDir(), filepath.Join(t.TempDir(), "runc.txt")
+	if err := os.WriteFile(text, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("PATH", dir)
 	for _, c := range []struct{ choice, want, found, path string }{
 		{"", "", "1.1.5+ds1 " + dir + "/runc", ""},
@@ -109,6 +113,8 @@ func TestCheckRuntime(t *testing.T) {
 		{other, other + " is neither runc nor crun", "", other},
 		{crun, dir + "/crun is not crun but runc", "", dir + "/crun"},
 		{"/nowhere/crun", "there is no program /nowhere/crun", "", ""},
+		{folder, folder + " can't be run: is a directory", "", ""},
+		{text, text + " can't be run: permission denied", "", ""},
 		{"kata", "kata is neither runc nor crun", "", ""},
 	} {
 		t.Run(c.choice, func(t *testing.T) {

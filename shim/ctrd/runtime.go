@@ -1,8 +1,10 @@
 package ctrd
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,9 +58,24 @@ func (c *Client) program(bundle, name string) string {
 	if written, _ := os.ReadFile(filepath.Join(bundle, "runtime")); filepath.IsAbs(string(written)) {
 		return string(written)
 	}
-	if strings.HasPrefix(filepath.Base(c.cfg.Runtime), name) {
+	if c.cfg.Runtime != "" && c.chosen() == name {
 		return c.cfg.Runtime
 	}
+	return name
+}
+
+// chosen returns which runtime was chosen, runc or crun: by the name of its file, or else by the
+// first word that it prints as its version.
+func (c *Client) chosen() string {
+	for _, name := range []string{"runc", "crun"} {
+		if strings.HasPrefix(filepath.Base(c.cfg.Runtime), name) {
+			return name
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leftoverTimeout)
+	defer cancel()
+	out, _ := exec.CommandContext(ctx, c.cfg.Runtime, "--version").Output() // without an answer it is neither
+	name, _, _ := strings.Cut(string(out), " ")
 	return name
 }
 

@@ -85,6 +85,29 @@ func TestRuntimeOf(t *testing.T) {
 	}
 }
 
+// A chosen runtime whose file has another name is known by what it prints as its version, also when
+// the bundle is gone.
+func TestRuntimeOfAnotherName(t *testing.T) {
+	folder, gone := t.TempDir(), filepath.Join(t.TempDir(), "gone")
+	if err := os.WriteFile(filepath.Join(folder, "status"), []byte(`{"bundle": "`+gone+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for output, own := range map[string]bool{"crun version 1.28\n+SECCOMP\n": true, "runc version 1.4.0\n": false, "": false} {
+		program := filepath.Join(t.TempDir(), "rt")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf '"+output+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		want := "crun"
+		if own {
+			want = program
+		}
+		c := &Client{cfg: Config{Runtime: program}}
+		if got := c.runtimeOf(folder, gone); got != want {
+			t.Errorf("one that prints %q: made by %q, want %q", output, got, want)
+		}
+	}
+}
+
 func TestRemoveInRuntimeAsksItsMaker(t *testing.T) {
 	dir := t.TempDir()
 	crun := filepath.Join(dir, "crun")
