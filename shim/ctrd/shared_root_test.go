@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,10 @@ func TestRootSharedCounts(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			lowerLimit(t, tt.resource, tt.limit)
+			var turn sync.Mutex // the counts are the user's, not the server's
 			eachServer(t, func(t *testing.T, c *Client) {
+				turn.Lock()
+				defer turn.Unlock()
 				hog := placed("hog", spec.App, program)
 				hog.Command = []string{"/probe", tt.what, fmt.Sprint(2 * tt.all)}
 				r := newHarness(t, c, archive, hog)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,23 +18,30 @@ import (
 // NewestEnv names the folder with the newest containerd and its shim. The Makefile sets it.
 const NewestEnv = "SALLYPORT_CONTAINERD_NEWEST"
 
-// EachBinary runs f with the path of each containerd to test against.
+// EachBinary runs f with the path of each containerd to test against, with both at the same time,
+// since most of a test is waiting. It returns when both have ended.
 func EachBinary(t *testing.T, f func(t *testing.T, binary string)) {
 	t.Helper()
 	NeedRoot(t)
-	t.Run("distribution", func(t *testing.T) {
-		path, err := exec.LookPath("containerd")
-		if err != nil {
-			Missing(t, "containerd is not installed")
-		}
-		f(t, path)
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() {
+		t.Run("distribution", func(t *testing.T) {
+			path, err := exec.LookPath("containerd")
+			if err != nil {
+				Missing(t, "containerd is not installed")
+			}
+			f(t, path)
+		})
 	})
-	t.Run("newest", func(t *testing.T) {
-		dir := os.Getenv(NewestEnv)
-		if dir == "" {
-			Missing(t, NewestEnv+" is not set")
-		}
-		f(t, filepath.Join(dir, "containerd"))
+	both.Go(func() {
+		t.Run("newest", func(t *testing.T) {
+			dir := os.Getenv(NewestEnv)
+			if dir == "" {
+				Missing(t, NewestEnv+" is not set")
+			}
+			f(t, filepath.Join(dir, "containerd"))
+		})
 	})
 }
 
