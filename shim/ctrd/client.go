@@ -65,7 +65,10 @@ type Client struct {
 	slowTasks slowTasks
 	groups    atomic.Int64 // with containers, when all were last listed
 
-	leftoverAfter, shimAnswers, execStarts time.Duration
+	running runningTasks
+	copied  copiedOutputs
+
+	leftoverAfter, shimAnswers, execStarts, taskListSlow time.Duration
 }
 
 // New validates the config. The client connects at the first call, so containerd may come up later,
@@ -82,7 +85,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,7 +1,6 @@
 package ctrd
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"strconv"
@@ -110,18 +109,6 @@ func startedBy(root int, space string) []int {
 
 // parentOf returns the parent and the session of a process (proc_pid_stat(5)).
 func parentOf(pid int) (parent, session int, ok bool) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0, false
-	}
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the program's name may have any byte
-	if len(fields) < 4 {
-		return 0, 0, false
-	}
-	parent, err = strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return 0, 0, false
-	}
-	session, err = strconv.Atoi(string(fields[3]))
-	return parent, session, err == nil
+	s := readStat(pid)
+	return s.parent, s.session, s.state != 0
 }

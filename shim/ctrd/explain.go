@@ -89,8 +89,14 @@ func listenerOf(path string) int {
 	return pid
 }
 
-// shimProblem returns why the group's shim gives no answers. It is nil if the shim answers.
-func (c *Client) shimProblem(ctx context.Context, group string) error {
+// shimProblem returns why the group's shim gives no answers. It is nil if the shim answers. With a
+// problem, the next observation asks the shim, so the group's status has the problem too.
+func (c *Client) shimProblem(ctx context.Context, group string) (why error) {
+	defer func() {
+		if why != nil {
+			c.running.forget(group)
+		}
+	}()
 	shimGroup := c.shimGroup(group)
 	if !c.shimListens(shimGroup) {
 		return &hint.Error{

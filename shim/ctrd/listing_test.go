@@ -13,6 +13,7 @@ import (
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/task"
@@ -34,15 +35,18 @@ type countedServer struct {
 	hold     chan struct{} // the first call of a list waits until it is closed
 	held     chan struct{} // closed when that waits
 	tasksErr error         // of each list of tasks
+	process  *task.Process // of each task. Nil: one that runs
+	events   chan any      // each is sent to a subscriber
 
-	mu    sync.Mutex
-	calls map[string]int
+	mu     sync.Mutex
+	calls  map[string]int
+	waited bool // a call has waited for hold
 }
 
 // serveCounted starts a server and returns a client of it.
 func serveCounted(t *testing.T, groups int) (*countedServer, *Client) {
 	t.Helper()
-	s := &countedServer{groups: groups, hold: make(chan struct{}), held: make(chan struct{}), calls: map[string]int{}}
+	s := &countedServer{groups: groups, hold: make(chan struct{}), held: make(chan struct{}), calls: map[string]int{}, events: make(chan any)}
 	dir := ctrdtest.ShortDir(t)
 	socket := filepath.Join(dir, "containerd.sock")
 	listener, err := net.Listen("unix", socket)
@@ -65,6 +69,7 @@ func serveCounted(t *testing.T, groups int) (*countedServer, *Client) {
 		}))
 	containersapi.RegisterContainersServer(rpc, countedContainers{countedServer: s})
 	tasks.RegisterTasksServer(rpc, countedTasks{countedServer: s})
+	eventsapi.RegisterEventsServer(rpc, countedEvents{countedServer: s})
 	leasesapi.RegisterLeasesServer(rpc, countedLeases{countedServer: s})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = rpc.Serve(listener) })
@@ -101,7 +106,7 @@ func groupName(n int) string { return fmt.Sprintf("g%d", n) }
 
 // ListStream serves the list of containers. It understands the filters that the client makes.
 func (s countedContainers) ListStream(req *containersapi.ListContainersRequest, stream containersapi.Containers_ListStreamServer) error {
-	s.waitHeld("Containers/ListStream")
+	s.waitHeld()
 	for n := range s.groups {
 		name := groupName(n)
 		matches := false
@@ -126,6 +131,9 @@ func running(id string) *task.Process {
 }
 
 func (s countedTasks) Get(_ context.Context, req *tasks.GetRequest) (*tasks.GetResponse, error) {
+	if s.process != nil {
+		return &tasks.GetResponse{Process: s.process}, nil
+	}
 	return &tasks.GetResponse{Process: running(req.ContainerID)}, nil
 }
 
@@ -141,7 +149,7 @@ func (s countedTasks) List(_ context.Context, _ *tasks.ListTasksRequest) (*tasks
 }
 
 func (s countedLeases) List(context.Context, *leasesapi.ListRequest) (*leasesapi.ListResponse, error) {
-	s.waitHeld("Leases/List")
+	s.waitHeld()
 	out := &leasesapi.ListResponse{}
 	for n := range s.groups {
 		name := groupName(n)
@@ -150,10 +158,11 @@ func (s countedLeases) List(context.Context, *leasesapi.ListRequest) (*leasesapi
 	return out, nil
 }
 
-// waitHeld makes the first call of a method wait.
-func (s *countedServer) waitHeld(method string) {
+// waitHeld makes the first call of a list wait.
+func (s *countedServer) waitHeld() {
 	s.mu.Lock()
-	first := s.calls[method] == 1
+	first := !s.waited
+	s.waited = true
 	s.mu.Unlock()
 	if first {
 		close(s.held)
@@ -269,6 +278,35 @@ func TestSlowTasks(t *testing.T) {
 	}
 	if !s.due(now.Add(taskListAgain)) {
 		t.Error("it is never due again")
+	}
+}
+
+// A list of all tasks that was slow is not repeated, although it has succeeded.
+func TestSlowListOfTasks(t *testing.T) {
+	const groups = 100
+	s, c := serveCounted(t, groups)
+	close(s.hold)
+	var names []string
+	for n := range groups {
+		names = append(names, groupName(n))
+	}
+	listed := func() bool {
+		l, err := c.list(t.Context(), names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.tasks != nil
+	}
+	c.taskListSlow = time.Hour
+	if !listed() || !listed() {
+		t.Error("control: after a fast list, the tasks were not listed")
+	}
+	c.taskListSlow = 1
+	if !listed() {
+		t.Error("the list that was slow was thrown away")
+	}
+	if listed() {
+		t.Error("after a slow list, the tasks were listed again")
 	}
 }
 

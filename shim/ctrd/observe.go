@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/containers"
@@ -12,10 +13,12 @@ import (
 )
 
 // Observe implements [runner.Runtime]. Groups that are observed at the same time share a list. It
-// doesn't list containers without our label, which others have put into the namespace.
+// doesn't list containers without our label, which others have put into the namespace. A shim is
+// asked about a task at most once in a while, as long as the task's process lives: see
+// [runningTasks].
 func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerState, err error) {
 	defer c.explain(ctx, "", &err)
-	whole := ctx
+	whole, now, begun := ctx, time.Now(), c.running.begin()
 	l, err := c.listFor(whole, group) // its time does not run while others are answered
 	if err != nil {
 		return nil, c.unanswered(fmt.Errorf("list containers: %w", err))
@@ -33,10 +36,23 @@ func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerS
 		return state
 	}
 	var states []host.ContainerState
+	known := map[string]runningTask{}
+	defer func() {
+		if group != "" && err == nil {
+			c.running.keep(group, known, begun)
+		}
+	}()
 	for _, r := range l.of(group) {
 		state := fromLabels(r.Labels)
 		state.CreatedAt = r.CreatedAt
 		p, listed := l.tasks[r.ID]
+		if l.tasks == nil && group != "" {
+			if t, runs := c.running.find(group, r.ID, now); runs {
+				state.Task, state.PID, state.StartedAt = host.TaskRunning, uint32(t.pid), t.startedAt
+				states, known[r.ID] = append(states, state), t
+				continue
+			}
+		}
 		if !listed { // the list omits a shim that doesn't answer
 			if p, err = c.process(ctx, r.ID); err != nil {
 				c.log.Warn("task not seen", "container", r.ID, "error", err)
@@ -46,6 +62,9 @@ func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerS
 		}
 		if state = c.withProcess(state, r, p); state.Task == host.TaskUnknown {
 			state = unknown(state, nil)
+		}
+		if t, runs := c.runningNow(p, state.StartedAt, now); runs {
+			known[r.ID] = t
 		}
 		states = append(states, state)
 	}

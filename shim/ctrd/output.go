@@ -34,19 +34,33 @@ const (
 // another container of the same shim keeps it busy all the time. A program that has closed one of
 // its two outputs, or put another file in its place, is not judged. If an older daemon made its
 // container, the shim has ended the copying of both by itself.
+//
+// A group in which nothing has run since its pipes were found empty is not looked at: see
+// [copiedOutputs].
 func (c *Client) EndedOutputs(ctx context.Context, group string, pids map[string]uint32) (ended []string, unwritable error) {
+	cgroupPath := c.cfg.Layout.GroupCgroup(group)
+	suspects := c.copied.suspects(cgroupPath, group, pids)
+	if len(suspects) == 0 {
+		return nil, nil
+	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for name, pid := range pids {
+	copied := map[string]outputEnds{}
+	for _, name := range suspects {
 		all.Go(func() {
-			if c.outputEnded(ctx, int(pid)) {
-				mu.Lock()
-				defer mu.Unlock()
+			stuck, ends := c.outputEnded(ctx, int(pids[name]), cgroupPath)
+			mu.Lock()
+			defer mu.Unlock()
+			if stuck {
 				ended = append(ended, name)
+			}
+			if ends != nil {
+				copied[name] = *ends
 			}
 		})
 	}
 	all.Wait()
+	c.copied.found(group, copied)
 	slices.Sort(ended)
 	if len(ended) > 0 {
 		unwritable = probeFolder(filepath.Dir(c.cfg.Layout.LogPath(group, "any")))
@@ -54,17 +68,26 @@ func (c *Client) EndedOutputs(ctx context.Context, group string, pids map[string
 	return ended, unwritable
 }
 
-func (c *Client) outputEnded(ctx context.Context, pid int) bool {
+// outputEnded reports whether the output of a process is not copied any more. ends are its pipes if
+// nothing is in them. They are nil if something is, or if they were not found. cgroupPath is the
+// group's cgroup.
+func (c *Client) outputEnded(ctx context.Context, pid int, cgroupPath string) (ended bool, ends *outputEnds) {
 	shim := parent(pid)
 	if shim == 0 || c.servedBy(shim) == "" {
-		return false
+		return false, nil
 	}
-	pipes := openOutputs(shim, pid)
+	pipes, ends := openOutputs(shim, pid)
 	defer pipes.close()
+	if ends != nil {
+		ends.inside = inCgroup(pid, cgroupPath)
+	}
 	stuck := pipes.waiting()
+	if slices.Max(append(stuck, 0)) == 0 {
+		return false, ends
+	}
 	for quiet, tries := 0, 0; quiet < outputLooks; tries++ {
-		if slices.Max(append(stuck, 0)) == 0 || tries == outputTries || pause(ctx, outputPause) != nil {
-			return false
+		if slices.Max(stuck) == 0 || tries == outputTries || pause(ctx, outputPause) != nil {
+			return false, nil
 		}
 		for i, n := range pipes.waiting() {
 			if n < stuck[i] || stuck[i] == 0 {
@@ -76,7 +99,7 @@ func (c *Client) outputEnded(ctx context.Context, pid int) bool {
 			quiet++
 		}
 	}
-	return slices.Max(stuck) > 0
+	return slices.Max(stuck) > 0, nil
 }
 
 // outputs are the ends that a shim reads of the pipes of one container: none, or both.
@@ -84,26 +107,39 @@ type outputs []*os.File
 
 // openOutputs opens the pipes that are a process's standard output and error, through the shim: a
 // container chooses what its own descriptors are. It returns none if the shim doesn't read both.
-func openOutputs(shim, pid int) (pipes outputs) {
+// ends are where they were found. They are nil if that could not be found out.
+func openOutputs(shim, pid int) (pipes outputs, ends *outputEnds) {
 	held := map[string]string{} // the shim's descriptors, by pipe
-	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", shim))
+	fds, err := os.ReadDir(procPath(shim, "fd"))
+	if err != nil {
+		return nil, nil
+	}
 	for _, fd := range fds {
-		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "pipe:") {
-			held[to] = fd
+		path := procPath(shim, "fd/"+fd.Name())
+		if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "pipe:") {
+			held[to] = path
 		}
 	}
-	for _, fd := range []string{"1", "2"} {
-		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd))
-		if err != nil || held[to] == "" {
-			return pipes.close()
-		}
-		f, err := os.OpenFile(held[to], os.O_RDONLY|unix.O_NONBLOCK, 0)
+	ends = &outputEnds{pid: pid}
+	for i, fd := range []string{"1", "2"} {
+		to, err := os.Readlink(procPath(pid, "fd/"+fd))
 		if err != nil {
-			return pipes.close()
+			return nil, nil
+		}
+		ends.pipes[i], ends.held[i] = to, held[to]
+	}
+	if ends.held[0] == "" || ends.held[1] == "" {
+		ends.held = [2]string{}
+		return nil, ends
+	}
+	for _, path := range ends.held {
+		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return pipes.close(), nil
 		}
 		pipes = append(pipes, f)
 	}
-	return pipes
+	return pipes, ends
 }
 
 func (o outputs) close() outputs {

@@ -1,11 +1,9 @@
 package ctrd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -137,6 +135,10 @@ func (c *Client) shimProcesses() (shims map[int]string, children map[int]int) {
 	return shims, children
 }
 
+// commandLine is how many bytes of a process's command line are read. That of a shim is far
+// shorter.
+const commandLine = 16 << 10
+
 // shimName is the name of a shim's process: 15 bytes of that of its program, as the kernel keeps
 // it.
 const shimName = "containerd-shim"
@@ -144,20 +146,14 @@ const shimName = "containerd-shim"
 // processStat returns a process's name, its parent, and when it was started, in ticks since boot. A
 // process that is gone has none of them.
 func processStat(pid int) (name string, parent int, started string) {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	from, to := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')') // the name may have any byte
-	fields := bytes.Fields(stat[to+1:])
-	if from < 0 || len(fields) < 20 {
-		return "", 0, ""
-	}
-	parent, _ = strconv.Atoi(string(fields[1]))
-	return string(stat[from+1 : to]), parent, string(fields[19])
+	s := readStat(pid)
+	return s.name, s.parent, s.started
 }
 
 // servedBy returns the container that a shim of ours was started for. It returns "" for any other
 // process.
 func (c *Client) servedBy(pid int) string {
-	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	line, _ := readSmall(procPath(pid, "cmdline"), make([]byte, commandLine))
 	args := strings.Split(string(line), "\x00")
 	after := func(flag string) string {
 		if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
@@ -176,6 +172,5 @@ func (c *Client) servedBy(pid int) string {
 
 // parent returns the parent of a process. It returns 0 if the process is gone.
 func parent(pid int) int {
-	ppid, _, _ := parentOf(pid)
-	return ppid
+	return readStat(pid).parent
 }

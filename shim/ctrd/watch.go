@@ -50,11 +50,13 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
 	}
 	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
+	c.running.forget("")
 	changed("") // events of the time before are lost
 	for {
 		select {
 		case e := <-stream:
 			if group, ok := c.changedGroup(e); ok {
+				c.running.forget(group)
 				changed(group)
 			}
 		case err := <-errs:
