@@ -1,8 +1,11 @@
 package wanted
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,6 +47,39 @@ func TestWriteAndRead(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("in the folder: %v, %v", left, err)
 	}
+}
+
+// A Write of what is there already, as each group has one twice a minute, reads the file once.
+func TestWriteReadsOnce(t *testing.T) {
+	dir := t.TempDir()
+	asked := map[string]Output{"web": {Size: 1 << 20}}
+	if err := Write(dir, asked); err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := reads(t)
+	own := reads(t) - before
+	if err := Write(dir, asked); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads(t) - before - 2*own; n != 1 {
+		t.Errorf("%d reads, want 1", n)
+	}
+}
+
+// reads returns how many calls of read(2) this thread has made.
+func reads(t *testing.T) (n int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/io")
+	if err != nil {
+		t.Skip(err) // of a kernel without CONFIG_TASK_IO_ACCOUNTING
+	}
+	_, after, _ := strings.Cut(string(text), "syscr: ")
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // What a container has asked for outlives it, and ends with its output.
