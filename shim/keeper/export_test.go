@@ -24,3 +24,6 @@ func WatchFolder(ctx context.Context, dir string, settle time.Duration, changed 
 
 // WatchNames watches a folder.
 var WatchNames = watchFolder
+
+// AnyBounded reports whether bounds are looked at.
+func (k *Keeper) AnyBounded() bool { return k.anyBounded() }

@@ -80,6 +80,7 @@ type Keeper struct {
 	unswept     chan struct{}      // holds one after a load: orphans are to be looked for
 	pruning     pruning
 	shims       chan struct{} // asks for a look at the shims
+	bounded     chan struct{} // holds one: there is a group with a bound
 
 	mu             sync.Mutex
 	spawn          func(*runner.Runner)               // nil: Run has not begun, or ends
@@ -137,6 +138,7 @@ func New(c Config) (*Keeper, error) {
 		wanted:      map[string]store.Wanted{},
 		pruning:     pruning{soon: make(chan struct{}, 1), turn: make(chan struct{}, 1), begun: time.Now()},
 		shims:       make(chan struct{}, 1),
+		bounded:     make(chan struct{}, 1),
 		runs:        runs{limits: c.RunLimits, all: map[string]*run{}},
 		schedules:   schedules{changed: make(chan struct{}, 1), states: map[string]store.Schedule{}},
 	}

@@ -201,6 +201,7 @@ func (k *Keeper) startRun(r *run, images map[string]host.Image) (*runner.Runner,
 	if k.spawn == nil {
 		return nil, nil
 	}
+	k.boundsSoon(&w.Group)
 	rn := runner.New(r.id, w, "", &k.runConfig, runOwner{k, r})
 	rn.Want(w, images, waiter)
 	k.runners[r.id] = rn

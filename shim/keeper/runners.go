@@ -126,6 +126,9 @@ func (k *Keeper) setWanted(group string, last, w *store.Wanted, images map[strin
 		k.config.Log.Warn("a run has the name of this group: it is not started", "group", group)
 		return
 	}
+	if w != nil {
+		k.boundsSoon(&w.Group)
+	}
 	if r, ok := k.runners[group]; ok {
 		if w == nil && last != nil && last.Purge {
 			r.Purge()
