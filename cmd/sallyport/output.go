@@ -84,8 +84,13 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return b.Run(ctx) })
+	g.Go(func() error {
+		defer end() // its folder may be gone: another process begins with the next one
+		return b.Run(ctx)
+	})
 	g.Go(func() error {
 		select {
 		case <-started:

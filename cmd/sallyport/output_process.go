@@ -68,7 +68,7 @@ func (o outputProcess) logPath() string { return filepath.Join(o.layout.RunDir, 
 // once finds a process or starts one, and returns how it ended. nil means that it was ended here.
 func (o outputProcess) once(ctx context.Context) error {
 	pid, err := bound.Holder(o.layout.LogDir)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a process that starts makes the folder
 		return err
 	}
 	var cmd *exec.Cmd

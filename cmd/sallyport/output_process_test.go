@@ -108,6 +108,20 @@ func TestRootOutputProcess(t *testing.T) {
 	}
 }
 
+// A process ends with the folder of the output, and another one takes over what comes in its place.
+func TestRootOutputProcessEndsWithItsFolder(t *testing.T) {
+	b := newBounding(t)
+	b.daemon(false)
+	first := b.await()
+	if err := os.RemoveAll(b.l.LogDir); err != nil {
+		t.Fatal(err)
+	}
+	second := b.await(first)
+	if err := syscall.Kill(first, 0); err == nil {
+		t.Errorf("process %d goes on, and %d bounds the output", first, second)
+	}
+}
+
 // A process of an earlier version is replaced.
 func TestRootOutputProcessOfAnotherVersion(t *testing.T) {
 	b := newBounding(t)
