@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -101,6 +102,7 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			log.Warn("runs with more rights than it needs", "error", err)
 		}
 		notifySystemd(log, "READY=1")
+		debug.FreeOSMemory() // what the start needed: the command line and the first look at all files
 		return journald.Run(ctx, journald.Config{LogDir: l.LogDir, Log: log, Changed: changed})
 	})
 	return g.Wait()

@@ -78,7 +78,7 @@ type forwarder struct {
 	cfg    Config
 	log    *slog.Logger
 	socket socket
-	buf    []byte
+	buf    []byte            // nil until there is output to forward
 	states map[string]*state // by path of the output file
 	turn   int               // the file with which the next look begins
 	idle   bool              // no output is to be forwarded
@@ -106,7 +106,7 @@ func newForwarder(c Config) *forwarder {
 	if c.Unended == 0 {
 		c.Unended = defaultUnended
 	}
-	f := &forwarder{cfg: c, log: c.Log, socket: socket{path: c.Socket}, buf: make([]byte, maxLine), states: map[string]*state{}}
+	f := &forwarder{cfg: c, log: c.Log, socket: socket{path: c.Socket}, states: map[string]*state{}}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -126,6 +126,9 @@ type output struct {
 func (f *forwarder) pass(ctx context.Context) (more bool) {
 	all := f.outputs()
 	f.idle, f.waits = len(all) == 0, false
+	if f.buf == nil && !f.idle {
+		f.buf = make([]byte, maxLine)
+	}
 	maps.DeleteFunc(f.states, func(path string, _ *state) bool {
 		return !slices.ContainsFunc(all, func(o output) bool { return o.path() == path })
 	})

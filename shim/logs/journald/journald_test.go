@@ -89,6 +89,23 @@ func TestLooksAfterChanges(t *testing.T) {
 	j.until("a line that waits for its end", func() bool { return len(j.messages()) == 3 })
 }
 
+// The buffer for lines takes memory only where a group asks for the journal.
+func TestBufferIsMadeWhenNeeded(t *testing.T) {
+	for _, journal := range []bool{true, false} {
+		d, j := newFolder(t, map[string]wanted.Output{"web": {Journal: journal}}), newJournal(t)
+		if journal {
+			j.take()
+		}
+		d.print("shop", "web.log", "one\n")
+		f := newForwarder(Config{LogDir: d.dir, Socket: j.path})
+		defer f.socket.close()
+		f.pass(t.Context())
+		if made := f.buf != nil; made != journal {
+			t.Errorf("asked for the journal: %v, and there is a buffer: %v", journal, made)
+		}
+	}
+}
+
 // After a rest, a new line is not one that was printed long before.
 func TestNewLineAfterARest(t *testing.T) {
 	d, j := newFolder(t, asked), newJournal(t)
