@@ -12,15 +12,8 @@ import (
 // twoPublished is a group of two with a link and published ports.
 const twoPublished = `
 group "%[2]s" {
-  app "app" {
-    image   = "%[1]s"
-    command = ["/bin/sleep", "1000"]
-    stop    { signal = "SIGKILL" }
-  }
-  ambassador "amb" {
-    image   = "%[1]s"
-    command = ["/bin/sleep", "1000"]
-    stop    { signal = "SIGKILL" }
+  app "app" {` + asleep + `  }
+  ambassador "amb" {` + asleep + `
     publish "one" {
       port = 80
       host = %[3]d

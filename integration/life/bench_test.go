@@ -13,24 +13,19 @@ import (
 	"github.com/sallyport/sallyport/shim/group"
 )
 
+// asleep is the body of a container of image %[1]s. It does nothing, and ends at once.
+const asleep = `
+    image   = "%[1]s"
+    command = ["/bin/sleep", "1000"]
+    stop    { signal = "SIGKILL" }
+`
+
 // three is a group of three busybox containers with a link, as large as the example of the README.
 const three = `
 group "%[2]s" {
-  app "app" {
-    image   = "%[1]s"
-    command = ["/bin/sleep", "1000"]
-    stop    { signal = "SIGKILL" }
-  }
-  sidecar "side" {
-    image   = "%[1]s"
-    command = ["/bin/sleep", "1000"]
-    stop    { signal = "SIGKILL" }
-  }
-  ambassador "amb" {
-    image   = "%[1]s"
-    command = ["/bin/sleep", "1000"]
-    stop    { signal = "SIGKILL" }
-  }
+  app "app" {` + asleep + `  }
+  sidecar "side" {` + asleep + `  }
+  ambassador "amb" {` + asleep + `  }
 }
 `
 
