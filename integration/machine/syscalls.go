@@ -1,17 +1,15 @@
 package machine
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
 // SystemCalls counts the system calls of running processes, with those of every thread and child
@@ -25,7 +23,7 @@ type SystemCalls struct {
 // thread that ends meanwhile keeps its count.
 func CountSystemCalls(t testing.TB, pids ...int) *SystemCalls {
 	t.Helper()
-	tracepoint, err := tracepointID("raw_syscalls/sys_enter")
+	tracepoint, err := netnstest.CallTracepoint()
 	if err != nil {
 		Need(t, fmt.Sprintf("system calls can't be counted: %v", err))
 	}
@@ -54,15 +52,12 @@ func (c *SystemCalls) follow(pid int, tracepoint uint64) {
 			}
 			attached[thread.Name()], found = true, true
 			tid, _ := strconv.Atoi(thread.Name())
-			event, err := unix.PerfEventOpen(&unix.PerfEventAttr{
-				Type: unix.PERF_TYPE_TRACEPOINT, Config: tracepoint, Bits: unix.PerfBitInherit,
-				Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
-			}, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+			event, err := netnstest.OpenCalls(tracepoint, tid)
 			if errors.Is(err, unix.ESRCH) { // it has ended
 				continue
 			}
 			if err != nil {
-				c.t.Fatal(os.NewSyscallError("perf_event_open", err))
+				c.t.Fatal(err)
 			}
 			c.counts = append(c.counts, event)
 		}
@@ -72,37 +67,14 @@ func (c *SystemCalls) follow(pid int, tracepoint uint64) {
 // Close ends the count and returns it. A second call returns 0.
 func (c *SystemCalls) Close() (sum int) {
 	c.t.Helper()
-	buf := make([]byte, 8)
 	for _, event := range c.counts {
-		if _, err := unix.Read(event, buf); err != nil {
-			c.t.Error(os.NewSyscallError("read of a perf event", err))
+		calls, err := netnstest.ReadCalls(event)
+		if err != nil {
+			c.t.Error(err)
 		}
-		sum += int(binary.NativeEndian.Uint64(buf))
+		sum += calls
 		_ = unix.Close(event)
 	}
 	c.counts = nil
 	return sum
-}
-
-// tracepointID returns the number of a tracepoint. It mounts tracefs where no path leads, since a
-// host need not have it mounted.
-func tracepointID(name string) (uint64, error) {
-	fs, err := unix.Fsopen("tracefs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return 0, os.NewSyscallError("fsopen of tracefs", err)
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return 0, os.NewSyscallError("fsconfig of tracefs", err)
-	}
-	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		return 0, os.NewSyscallError("fsmount of tracefs", err)
-	}
-	defer unix.Close(mount)
-	text, err := os.ReadFile(filepath.Join(fmt.Sprintf("/proc/self/fd/%d/events", mount), name, "id"))
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 }

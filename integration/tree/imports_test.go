@@ -60,7 +60,7 @@ var importLaw = []importRule{
 	{pkg: "integration/attack"},
 	{pkg: "integration/patient"},
 	{pkg: "integration/mkimage"},
-	{pkg: "integration/machine", may: []string{"shim/api", "shim/group", "shim/host"}},
+	{pkg: "integration/machine", may: []string{"netns/netnstest", "shim/api", "shim/group", "shim/host"}},
 	{pkg: "integration/...", tests: []string{"integration/machine", "spec", "shim/..."}},
 }
 
