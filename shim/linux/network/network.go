@@ -130,6 +130,7 @@ func (n *Network) linkName(group string) string { return netns.LinkName(n.layout
 
 // Seal implements [runner.Network].
 func (n *Network) Seal(_ context.Context, group string) error {
+	n.quietLinks.forget(group)
 	if err := netns.Apply(netns.Config{Path: n.layout.NetnsPath(group)}); err != nil {
 		return err
 	}

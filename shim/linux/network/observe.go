@@ -88,10 +88,10 @@ func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s 
 	ns, err := n.open(group)
 	if err != nil {
 		s.Namespace, s.Rules = host.Absent, host.Absent
-		if !errors.Is(err, os.ErrNotExist) {
-			s.Namespace, s.Rules = n.unknown(group, err), host.Unknown
-		}
 		s.Link, s.Addrs = n.observeLink(group, want, nil)
+		if !errors.Is(err, os.ErrNotExist) {
+			s.Namespace, s.Rules, s.Link = n.unknown(group, err), host.Unknown, host.Unknown
+		}
 		return s
 	}
 	defer ns.Close()

@@ -209,9 +209,13 @@ func TestRootQuietLinkIsForgotten(t *testing.T) {
 	if s := q.n.Observe(t.Context(), q.g.Name, q.g); s.Namespace != host.Absent {
 		t.Errorf("after its rules were flushed: %+v", s)
 	}
-	q.settle()
-	if err := q.n.Connect(t.Context(), q.g); err != nil || q.known() {
-		t.Errorf("after our own step: %v, link known: %v", err, q.known())
+	for name, step := range map[string]func() error{
+		"seal": func() error { return q.n.Seal(t.Context(), q.g.Name) }, "connect": func() error { return q.n.Connect(t.Context(), q.g) },
+	} {
+		q.settle()
+		if err := step(); err != nil || q.known() {
+			t.Errorf("after our own step %s: %v, link known: %v", name, err, q.known())
+		}
 	}
 	q.settle()
 	ns := must(q.n.open(q.g.Name))(t)
