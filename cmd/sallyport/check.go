@@ -68,6 +68,7 @@ func runRequired(ctx context.Context, checks []check) error {
 // The self-test is not marked as required. The daemon runs it later by itself, because it must take
 // its lock before it makes anything.
 func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
+	test := selfTestOnce(l)
 	return []check{
 		{"root", true, checkRoot},
 		{"folders", true, func(context.Context) (string, error) { return checkFolders(l, rt, conf) }},
@@ -87,8 +88,9 @@ func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},
 		{"state files", false, func(context.Context) (string, error) { return checkState(l) }},
-		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, l) }},
-		{"abstract sockets", false, func(ctx context.Context) (string, error) { return checkAbstract(ctx, l) }},
+		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, test) }},
+		{"abstract sockets", false, func(ctx context.Context) (string, error) { return checkAbstract(ctx, test) }},
+		{"refusals", false, func(ctx context.Context) (string, error) { return checkRefusals(ctx, test) }},
 	}
 }
 

@@ -127,6 +127,25 @@ func TestAbstractSockets(t *testing.T) {
 	}
 }
 
+// A kernel that does not report refusals is a note with its reason and what it costs.
+func TestRefusals(t *testing.T) {
+	for _, x := range []struct {
+		verdict egress.Verdict
+		note    bool
+		want    string
+	}{
+		{egress.Verdict{}, false, "the kernel reports them"},
+		{egress.Verdict{Untold: errors.New("no quotas")}, true, "every group each second: no quotas"},
+	} {
+		test := func(context.Context) (egress.Verdict, error) { return x.verdict, nil }
+		c := check{name: "refusals", run: func(ctx context.Context) (string, error) { return checkRefusals(ctx, test) }}
+		r := c.result(t.Context())
+		if !r.OK || r.Note != x.note || strings.Contains(r.Hint, "of CPU") != x.note || !strings.Contains(r.Found, x.want) {
+			t.Errorf("%+v: %+v", x, r)
+		}
+	}
+}
+
 // What only root may look at is no failure of the host.
 func TestResultWithoutRoot(t *testing.T) {
 	denied := check{name: "nftables", run: func(context.Context) (string, error) { return "", fmt.Errorf("netlink: %w", unix.EPERM) }}

@@ -84,12 +84,15 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if _, err := abstractText(verdict); err != nil {
 		log.Warn(err.Error())
 	}
+	if _, err := refusalsText(verdict); err != nil {
+		log.Info("refusals: " + err.Error())
+	}
 	if err := bound.WriteSettings(l.LogDir, now.output()); err != nil { // such as on a full disk
 		log.Warn("output is bounded as before", "error", err)
 	}
 	conf := newConfigurationInForce(now, readAgain(command, lookAt), level, log)
 	conf.bound = func(s bound.Settings) error { return bound.WriteSettings(l.LogDir, s) }
-	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Log: log}, conf, access, ui.environ, log)
+	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Signals: verdict.Untold == nil, Log: log}, conf, access, ui.environ, log)
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
@@ -158,6 +161,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	denied, err = denials.New(denials.Config{Door: network, Groups: keeper.Groups, Journal: journal, Layout: l, Log: log})
 	if err != nil {
 		return err
+	}
+	if changes != nil {
+		network.TellDenials(changes, denied)
 	}
 	metrics, err := newMetrics(metrics.Config{
 		Keeper: keeper, Door: network, Usage: cgroups.Usage, Output: outputSizes(l), Denied: denied.Denied, Route: hasRoute,

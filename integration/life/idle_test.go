@@ -16,8 +16,8 @@ import (
 // the host and 20 a minute for each group, so a change that saves calls lowers its bound. One call
 // for each group and second would be 60 a minute.
 const (
-	hostCalls  = 200   // a second
-	groupCalls = 15000 // a minute for each group
+	hostCalls  = 60   // a second
+	groupCalls = 4000 // a minute for each group
 	restGroups = 20
 	// In groupWindow each group is looked at once without a cause.
 	hostWindow, groupWindow = 10 * time.Second, 30 * time.Second

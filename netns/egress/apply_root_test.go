@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/cgroup"
@@ -20,8 +21,40 @@ import (
 
 func TestRootSelfTest(t *testing.T) {
 	netnstest.Root(t)
-	if _, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil {
-		t.Fatal(err)
+	if v, err := egress.SelfTest(t.Context(), netnstest.CgroupRoot()); err != nil || v.Untold != nil {
+		t.Fatal(err, v.Untold)
+	}
+}
+
+// A kernel without quotas keeps the promise. It reports no refusals.
+func TestRootSelfTestOfAKernelWithoutQuotas(t *testing.T) {
+	netnstest.Root(t)
+	v, err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
+		if p.Signals {
+			return false, os.ErrNotExist
+		}
+		return egress.Apply(ns, p)
+	})
+	if err != nil || !errors.Is(v.Untold, os.ErrNotExist) {
+		t.Errorf("self-test: %v, untold: %v", err, v.Untold)
+	}
+}
+
+// A kernel that takes the rules and sends no message, or sends it with the next batch, reports
+// nothing. Then the rules without signals are tested, and the last ones are those of the groups.
+// This kernel reports.
+func TestRootSelfTestOfAKernelThatTellsLate(t *testing.T) {
+	netnstest.Root(t)
+	for _, silent := range []bool{true, false} {
+		var last egress.Policy
+		v, err := egress.SelfTestBy(t.Context(), netnstest.CgroupRoot(), func(ns *os.File, p egress.Policy) (bool, error) {
+			last = p
+			p.Signals = p.Signals && !silent
+			return egress.Apply(ns, p)
+		})
+		if err != nil || (v.Untold != nil) != silent || last.Signals == silent {
+			t.Errorf("silent %v: self-test: %v, untold: %v, rules in force with signals: %v", silent, err, v.Untold, last.Signals)
+		}
 	}
 }
 
@@ -111,6 +144,7 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	base := egress.Policy{
 		Mode: egress.Ambassador, Ambassador: make(ambassador), Members: make(members),
 		Published: []egress.Port{{Protocol: "udp", Port: 53}, {Protocol: "tcp", Port: 443}, {Protocol: "tcp", Port: 443}},
+		Signals:   true,
 	}
 	allow, direct := base, base
 	direct.Mode = egress.Direct
@@ -133,7 +167,7 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	intercept, interceptAll := base, allowQuota
 	intercept.Intercept, interceptAll.Intercept = 15001, 15001
 	return map[string]egress.Policy{
-		"sealed": {Mode: egress.Sealed}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
+		"sealed": {Mode: egress.Sealed, Signals: true}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
 		"intercept": intercept, "intercept_all": interceptAll,
 	}, names
 }
@@ -243,7 +277,7 @@ func TestRootCountsSurviveAChangeOfPolicy(t *testing.T) {
 			t.Errorf("%v; counts after policy %s (-before +after):\n%s", err, name, diff)
 		}
 		again, err := egress.ReadDenials(out.NS)
-		if diff := cmp.Diff(denied, again, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
+		if diff := cmp.Diff(denied, again, cmpopts.IgnoreFields(egress.Denial{}, "Expires"), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
 			t.Errorf("%v; denials after policy %s (-before +after):\n%s", err, name, diff)
 		}
 	}

@@ -58,7 +58,7 @@ func (b *bench) newPair(cgroup string) *pair {
 	b.Helper()
 	p := &pair{bench: b, group: netnstest.NewNamespace(b), outside: netnstest.NewNamespace(b),
 		ambassador: path.Join(cgroup, "ambassador"), members: path.Join(cgroup, "members")}
-	p.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(p.ambassador), Members: b.cgroup(p.members)}
+	p.policy = egress.Policy{Mode: egress.Ambassador, Ambassador: b.cgroup(p.ambassador), Members: b.cgroup(p.members), Signals: true}
 	for i := range netnsbench.LoadPorts {
 		p.policy.Published = append(p.policy.Published, egress.Port{Protocol: "tcp", Port: uint16(netnsbench.LoadPort + i)})
 	}

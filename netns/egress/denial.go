@@ -18,6 +18,7 @@ type Denial struct {
 	Protocol    byte   // unix.IPPROTO_TCP
 	Destination netip.AddrPort
 	ruleset.Counter
+	Expires time.Duration // until the kernel forgets it, if no packet follows
 }
 
 // The sets hold at most mostDenials destinations of each family, each until denialsStand after its
@@ -38,23 +39,35 @@ func recordRules(p Policy) []ruleset.Rule {
 	if p.Mode != Ambassador {
 		return nil
 	}
-	return denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
+	rules := denials.Rules(ruleset.FieldCgroup(p.Members.Level + 1))
+	if p.Signals {
+		// It comes last. So a reader who has armed the signal finds what was recorded before.
+		rules = append(rules, ruleset.NewRule("", ruleset.Signal(refusedSignal)))
+	}
+	return rules
 }
 
 // Counts hold the refusals of a namespace, and how much of its quota is spent.
 type Counts struct {
 	Denials     []Denial // in no order
 	Used, Quota uint64   // of the ambassador's quota, in bytes, at most all of it; a Quota of 0: none
+	// Signal is whether the kernel reports the next change of these counts; see [Policy.Signals].
+	Signal ruleset.SignalState
 }
 
 // ReadCounts reads what the rules of a namespace have refused, and what of the ambassador's quota
-// is spent. Without our table the error is os.ErrNotExist.
-func ReadCounts(ns *os.File) (c Counts, err error) {
+// is spent. Before that it arms the signal of refusals, again if it was sent and again is true.
+// Without our table the error is os.ErrNotExist.
+func ReadCounts(ns *os.File, again bool) (c Counts, err error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
 		return c, err
 	}
 	defer conn.Close()
+	// This comes first: what is refused after it is told, and what was refused before is read.
+	if c.Signal, err = conn.Arm(TableName, refusedSignal, again); err != nil {
+		return c, err
+	}
 	if c.Denials, err = readDenials(conn); err != nil {
 		return c, err
 	}
@@ -87,5 +100,5 @@ func readDenials(conn *ruleset.Conn) (out []Denial, err error) {
 
 func parseDenial(x ruleset.CountedElement) Denial {
 	from, protocol, to := denials.Parse(x.Key)
-	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Counter: x.Counter}
+	return Denial{Cgroup: binary.NativeEndian.Uint64(from), Protocol: protocol, Destination: to, Counter: x.Counter, Expires: x.Expires}
 }

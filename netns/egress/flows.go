@@ -3,6 +3,7 @@ package egress
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -72,8 +73,9 @@ func passChains(p Policy) []ruleset.Chain {
 	chains := []ruleset.Chain{{Name: remember, Rules: rememberRules(p)}}
 	if p.limited() {
 		over := ruleset.Over(createQuota(p).Name)
-		out = append([]ruleset.Rule{ruleset.NewRule("", over, ruleset.Goto(spent))}, out...)
-		in = []ruleset.Rule{in[0], ruleset.NewRule("", over, ruleset.Count(quotaDenied), ruleset.Drop()), in[1]}
+		nearly := nearlyRules(p)
+		out = slices.Concat([]ruleset.Rule{ruleset.NewRule("", over, ruleset.Goto(spent))}, nearly, out)
+		in = slices.Concat(in[:1], []ruleset.Rule{ruleset.NewRule("", over, ruleset.Count(quotaDenied), ruleset.Drop())}, nearly, in[1:])
 		chains = append(chains, ruleset.Chain{Name: spent, Rules: spentRules()})
 	}
 	if p.Mode == Ambassador {

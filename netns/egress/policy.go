@@ -50,7 +50,10 @@ type Policy struct {
 	// Opened are flows that are open already. They are remembered if the namespace has no memory of
 	// flows yet, as that of an older daemon. Otherwise they are ignored.
 	Opened []Flow
-	Quota  uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
+	// Signals means that the kernel reports what the rules refuse, and the use of the quota: see
+	// [refusedSignal]. It needs CONFIG_NFT_QUOTA, as [SelfTest] finds out.
+	Signals bool
+	Quota   uint64 // bytes that the ambassador may exchange with the outside, both ways together; 0: any number
 }
 
 // A Port is a port of a transport protocol.

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/helper"
+	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
 // A SelfTestError describes what the host lacks and the promise needs.
@@ -50,6 +51,9 @@ type Verdict struct {
 	// Joined is why abstract unix sockets join members and ambassador here. A nil error means that
 	// [Separate] keeps them apart.
 	Joined error
+	// Untold is why the kernel can't report refusals. A nil error means that [Policy.Signals] may
+	// be set.
+	Untold error
 }
 
 // SelfTest proves that the rules hold on this kernel, and then that the fence holds without them.
@@ -58,7 +62,8 @@ type Verdict struct {
 // the host has it, IPv6. Then it finds out whether this kernel can separate abstract unix sockets.
 // The cgroups are made below cgroupRoot, with a name that [IsSelfTest] knows. The error is a
 // [*SelfTestError] if the host lacks something. The process must call [helper.Main] first thing in
-// main. It takes some 20 ms, and the first time 50 ms more for reading the kernel's types.
+// main. It takes some 20 ms, and the first time 50 ms more for reading the kernel's types. On a
+// kernel that does not report refusals it waits [ruleset.SignalTime] for a report.
 func SelfTest(ctx context.Context, cgroupRoot string) (Verdict, error) {
 	return testSelf(ctx, cgroupRoot, Apply)
 }
@@ -117,8 +122,8 @@ func (t *selfTest) run(ctx context.Context, policy Policy) error {
 	if err != nil {
 		return &SelfTestError{What: "a link can't be made", Err: err, Hint: "CONFIG_VETH is needed; try `modprobe veth`"}
 	}
-	if _, err := t.apply(ns, policy); err != nil {
-		return &SelfTestError{What: "the rules can't be loaded", Err: err, Hint: kernelHint}
+	if err := t.load(ns, policy); err != nil {
+		return err
 	}
 	member, err := t.start(ctx, ns, t.members)
 	if err != nil {
@@ -130,6 +135,9 @@ func (t *selfTest) run(ctx context.Context, policy Policy) error {
 		return err
 	}
 	defer ambassador.Close()
+	if err := t.told(ns, policy, member, netip.AddrPortFrom(far[0], 9)); err != nil {
+		return err
+	}
 	for i := range near {
 		to := netip.AddrPortFrom(far[i], 9)
 		if err := refused(member, to); err != nil {
@@ -146,6 +154,34 @@ func (t *selfTest) run(ctx context.Context, policy Policy) error {
 		return err
 	}
 	return t.separated(member, ambassador)
+}
+
+// load puts the rules in force that the groups of this host get: those with signals, if the kernel
+// has them.
+func (t *selfTest) load(ns *os.File, policy Policy) error {
+	policy.Signals = t.verdict.Untold == nil
+	_, err := t.apply(ns, policy)
+	if err != nil && policy.Signals {
+		t.verdict.Untold = err
+		return t.load(ns, policy)
+	}
+	if err != nil {
+		return &SelfTestError{What: "the rules can't be loaded", Err: err, Hint: kernelHint}
+	}
+	return nil
+}
+
+// told finds out whether the kernel reports a refusal at once. If not, the rules are loaded without
+// signals. That batch also takes back the message that such a kernel has kept.
+func (t *selfTest) told(ns *os.File, policy Policy, member *helper.Process, to netip.AddrPort) error {
+	if t.verdict.Untold != nil {
+		return nil
+	}
+	t.verdict.Untold = ruleset.CheckSignal(int(ns.Fd()), TableName, refusedSignal, func() error { return refused(member, to) })
+	if t.verdict.Untold == nil {
+		return nil
+	}
+	return t.load(ns, policy)
 }
 
 // fenced checks the fence by itself, with the rules gone.

@@ -79,9 +79,7 @@ func createTable(p Policy) ruleset.Table {
 		},
 	}
 	t.Chains = append(t.Chains, passChains(p)...)
-	if p.limited() {
-		t.Quotas = []ruleset.Quota{createQuota(p)}
-	}
+	t.Quotas = quotas(p)
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
 	}

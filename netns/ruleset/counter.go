@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -49,6 +50,7 @@ func readCounts(conn *Conn, table string) (map[string]Counter, error) {
 type CountedElement struct {
 	Key []byte
 	Counter
+	Expires time.Duration // until it is removed, if no packet updates it; 0: never
 }
 
 // CountedElements reads the elements of a dynamic set that rules fill by [Update]. An absent table
@@ -73,7 +75,7 @@ func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) 
 			continue
 		}
 		seen[string(e.Key)] = true
-		out = append(out, CountedElement{Key: e.Key, Counter: Counter{Packets: e.Counter.Packets, Bytes: e.Counter.Bytes}})
+		out = append(out, CountedElement{Key: e.Key, Counter: Counter{Packets: e.Counter.Packets, Bytes: e.Counter.Bytes}, Expires: e.Expires})
 	}
 	return out, nil
 }

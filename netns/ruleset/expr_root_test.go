@@ -58,6 +58,7 @@ var written = map[string][][]expr.Any{
 	"OIFName":            {OIFName("eth0")},
 	"OpensNoTCP":         {OpensNoTCP()},
 	"Over":               {Over("q")},
+	"Signal":             {Signal("q")},
 	"Reject":             {Reject()},
 	"RejectTCP":          {L4Proto(unix.IPPROTO_TCP), RejectTCP()},
 	"Remember":           {Remember("remembered", 0, FieldDest4, FieldDPort, FieldSPort), Remember("remembered", time.Second, FieldDest4, FieldDPort, FieldSPort)},

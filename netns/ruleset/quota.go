@@ -28,7 +28,7 @@ func addQuotas(conn *Conn, t Table, there map[string]Quota) error {
 		if there[q.Name].Bytes == q.Bytes {
 			continue
 		}
-		if counts == nil {
+		if counts == nil && len(q.Counted) > 0 {
 			var err error
 			if counts, err = Counts(conn, t.Name); err != nil {
 				return err

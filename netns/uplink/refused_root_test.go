@@ -27,7 +27,7 @@ func (s *harness) refused(link string) []Refusal {
 		if list[i].Bytes == 0 {
 			s.t.Errorf("no bytes are counted of %v", list[i])
 		}
-		list[i].Bytes = 0
+		list[i].Bytes, list[i].Expires = 0, 0 // the second changes all the time
 	}
 	return list
 }

@@ -49,7 +49,7 @@ func createTable(c Config, strangers Strangers) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
 		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
 	}
-	return ruleset.Table{
+	t := ruleset.Table{
 		Name:     c.Table,
 		Counters: []string{chainRefused, chainSpoofed, chainStray, chainUninvited},
 		Sets:     createSets(),
@@ -62,9 +62,13 @@ func createTable(c Config, strangers Strangers) ruleset.Table {
 			{Name: "publish_here", Base: base(nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), Rules: publishHereRules()},
 			{Name: "masquerading", Base: base(nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource), Rules: masqueradeRules(c)},
 			{Name: listed, Rules: append(allowed.Rules([]ruleset.Field{ruleset.FieldIIFName}, ruleset.Accept()), ruleset.NewRule("", ruleset.Goto(refuse)))},
-			{Name: refuse, Rules: refuseRules()},
+			{Name: refuse, Rules: refuseRules(c)},
 		}, strangers.chains(base(nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter))...),
 	}
+	if c.Signals {
+		t.Quotas = []ruleset.Quota{ruleset.SignalQuota(RefusedSignal)}
+	}
+	return t
 }
 
 // prefixes returns all that the groups' addresses are out of. Prefix6 may be invalid.

@@ -40,6 +40,9 @@ type Config struct {
 	// Reserved are addresses that no group reaches unless its allow list names them, such as
 	// metadata services. Required.
 	Reserved []netip.Prefix
+	// Signals means that the kernel reports what the rules refuse; see [RefusedSignal]. It needs
+	// CONFIG_NFT_QUOTA.
+	Signals bool
 }
 
 // An Uplink is the host's table. It is safe for concurrent use within a process.

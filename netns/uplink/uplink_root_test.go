@@ -13,7 +13,7 @@ import (
 )
 
 func config(table string) Config {
-	return Config{Table: table, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64"),
+	return Config{Table: table, Signals: true, Prefix4: netip.MustParsePrefix("10.209.0.0/16"), Prefix6: netip.MustParsePrefix("fd5a::/64"),
 		Reserved: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128"),
 			netip.MustParsePrefix("64:ff9b::a9fe:0/112")}}
 }

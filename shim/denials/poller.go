@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +28,9 @@ type Door interface {
 	// Counts returns the counts of each of these groups, in their order. It reads what concerns
 	// the whole host once for all of them.
 	Counts(groups []string) []host.DoorCounts
+	// RefusedByHost returns those of the groups to which the host's own rules have refused
+	// something since the last call. told reports whether the host reports the next refusal.
+	RefusedByHost(groups []string) (refused []string, told bool, err error)
 }
 
 // A Config holds what a Poller needs.
@@ -38,21 +40,25 @@ type Config struct {
 	Journal  *journal.Journal // required
 	Layout   layout.Layout    // required: its RunDir
 	Log      *slog.Logger     // optional: nil discards
-	Interval time.Duration    // optional: between two polls; 0 means 1 s
+	Interval time.Duration    // optional: the least between two polls; 0 means 1 s
 	Now      func() time.Time // optional: nil means time.Now
 	// MaxEvents is the number of destinations of a group that get an event of their own in one
 	// poll. The others are added up. Optional: 0 means 16.
 	MaxEvents int
 }
 
-// A Poller polls the counters of groups and records events. It writes each snapshot to the run
-// folder, with the events of it, before it records these. A daemon that is killed in between leaves
-// the events in the snapshot, and the next one records those that the journal does not have.
+// A Poller polls the counters of groups and records events. A group whose counts the host reports
+// is read when the poller is woken, and each other group in every poll; see schedule.go. It writes
+// each snapshot to the run folder, with the events of it, before it records these. A daemon that is
+// killed in between leaves the events in the snapshot, and the next one records those that the
+// journal does not have.
 type Poller struct {
 	config    Config
 	polling   sync.Mutex // held while snapshots are used
 	snapshots map[string]*snapshot
+	host      schedule // of what the host's rules refuse
 	totals    totals
+	woken     woken
 }
 
 // A snapshot has the last counts of one group.
@@ -61,6 +67,7 @@ type snapshot struct {
 	Level   int             `json:"level,omitempty"`  // the quotaLevel that was reported last
 	Events  []group.Event   `json:"events,omitempty"` // of this snapshot
 
+	schedule
 	failing    bool          // the last poll failed, and this was logged
 	unreported []host.Denial // what Events reports of denials
 }
@@ -82,7 +89,7 @@ func New(c Config) (*Poller, error) {
 	if c.MaxEvents == 0 {
 		c.MaxEvents = 16
 	}
-	return &Poller{config: c, snapshots: map[string]*snapshot{}}, nil
+	return &Poller{config: c, snapshots: map[string]*snapshot{}, woken: newWoken()}, nil
 }
 
 // Run polls the groups until ctx ends. It logs a failure and tries again.
@@ -93,16 +100,11 @@ func (p *Poller) Run(ctx context.Context) error {
 	if err != nil {
 		p.config.Log.Warn("read the last counts of the groups: " + err.Error())
 	}
-	tick := time.NewTicker(p.config.Interval)
-	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		p.poll()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+		p.rest(ctx)
 	}
+	return nil
 }
 
 // resume reads the snapshots of the daemon before, and records their events that the journal does
@@ -138,21 +140,22 @@ func (p *Poller) resume() error {
 // packets were denied since the daemon started. It is safe for concurrent use.
 func (p *Poller) Flush(group string) (packets uint64) {
 	p.polling.Lock()
-	p.pollGroups([]string{group})
+	p.pollGroups(group)
 	p.polling.Unlock()
-	for _, n := range p.Denied()[group] {
-		packets += n
-	}
-	return packets
+	return p.totals.of(group)
 }
 
 func (p *Poller) poll() {
 	p.polling.Lock()
 	defer p.polling.Unlock()
 	groups := p.config.Groups()
-	p.pollGroups(groups)
+	p.pollGroups(p.due(groups)...)
+	exist := make(map[string]bool, len(groups))
+	for _, group := range groups {
+		exist[group] = true
+	}
 	for group := range p.snapshots {
-		if !slices.Contains(groups, group) {
+		if !exist[group] {
 			p.forget(group)
 		}
 	}
@@ -168,7 +171,10 @@ func (p *Poller) forget(group string) {
 	}
 }
 
-func (p *Poller) pollGroups(groups []string) {
+func (p *Poller) pollGroups(groups ...string) {
+	if len(groups) == 0 {
+		return
+	}
 	for i, counts := range p.config.Door.Counts(groups) {
 		p.pollGroup(groups[i], counts)
 	}
@@ -190,9 +196,16 @@ func (p *Poller) pollGroup(group string, counts host.DoorCounts) {
 			p.config.Log.Warn("read the counts of the group: "+err.Error(), "group", group)
 		}
 		before.failing = true
+		before.next = time.Now().Add(p.config.Interval)
 		return
 	}
 	p.totals.add(group, before.Denials, now.Denials, now.unreported)
+	switch {
+	case !counts.Told || before.told || dropped || len(now.unreported) > 0:
+		now.readAgain(p.config.Interval)
+	default:
+		now.readLater(group, p.config.Interval, counts.Expires, now.owedIn(p.config.Now()))
+	}
 	now.Events, now.unreported = nil, nil
 	p.snapshots[group] = &now
 }

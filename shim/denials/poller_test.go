@@ -34,25 +34,32 @@ type harness struct {
 	groups  atomic.Pointer[[]string] // that are polled
 	config  denials.Config
 	poller  *denials.Poller
+	told    bool   // the host reports changes of counts
 	stop    func() // ends the poller
 	read    int    // events that wantEvents has compared already
 }
 
+// withHarness runs a test with a host that reports when counts change, and with one that does not.
 func withHarness(t *testing.T, do func(t *testing.T, h *harness)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		h := &harness{t: t, layout: layout.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: hosttest.New(nil)}
-		h.groups.Store(&[]string{"shop", "job"})
-		h.open()
-		defer func() { _ = h.journal.Close() }()
-		h.config = denials.Config{
-			Door: h.doors, Groups: func() []string { return *h.groups.Load() }, Layout: h.layout, MaxEvents: 3,
-		}
-		h.start()
-		defer func() { h.stop() }()
-		do(t, h)
-	})
+	for _, told := range []bool{false, true} {
+		t.Run(fmt.Sprint("told ", told), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { runHarness(t, told, do) }) })
+	}
+}
+
+func runHarness(t *testing.T, told bool, do func(t *testing.T, h *harness)) {
+	t.Helper()
+	dir := t.TempDir()
+	h := &harness{t: t, told: told, layout: layout.Layout{StateDir: dir, RunDir: filepath.Join(dir, "run")}, doors: hosttest.New(nil)}
+	h.groups.Store(&[]string{"shop", "job"})
+	h.open()
+	defer func() { _ = h.journal.Close() }()
+	h.config = denials.Config{
+		Door: h.doors, Groups: func() []string { return *h.groups.Load() }, Layout: h.layout, MaxEvents: 3,
+	}
+	h.start()
+	defer func() { h.stop() }()
+	do(t, h)
 }
 
 func (h *harness) open() {
@@ -81,7 +88,9 @@ func (h *harness) start() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.poller = p
+	if h.poller = p; h.told {
+		h.doors.TellDenials(p)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()

@@ -55,12 +55,25 @@ func (t *totals) forget(group string) {
 // Denied returns how many packets were denied since the daemon started, by group and container. It
 // includes what no event has yet. Packets whose container could not be named are under "".
 func (p *Poller) Denied() map[string]map[string]uint64 {
+	groups := p.config.Groups() // one that is gone may not have been forgotten yet
 	t := &p.totals
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make(map[string]map[string]uint64, len(t.groups))
-	for group, of := range t.groups {
-		out[group] = maps.Clone(of)
+	for _, group := range groups {
+		if of := t.groups[group]; of != nil {
+			out[group] = maps.Clone(of)
+		}
 	}
 	return out
+}
+
+// of returns the sum of one group.
+func (t *totals) of(group string) (packets uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.groups[group] {
+		packets += n
+	}
+	return packets
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // A Denial counts the packets of one container of a group that were denied on their way to one
@@ -22,7 +23,12 @@ type Denial struct {
 type DoorCounts struct {
 	Denials     []Denial
 	Used, Quota uint64 // bytes that have passed the ambassador; a Quota of 0 means that it has none
-	Err         error  // why they could not be read; fs.ErrNotExist for a group without rules
+	// Told means that the host reports when the counts change, but for those that it forgets. So
+	// they need not be read before.
+	Told bool
+	// Expires is when the host forgets the first of the denials, if no packet follows. 0: never.
+	Expires time.Duration
+	Err     error // why they could not be read; fs.ErrNotExist for a group without rules
 }
 
 // DestinationText returns the packets' destination: "198.51.100.66:443/tcp",

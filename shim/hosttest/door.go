@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
 )
@@ -11,13 +12,49 @@ import (
 // A door has what the kernel counted at a group's door.
 type door struct {
 	denials     []host.Denial
+	last        map[host.Denial]time.Time // by flow: of its last packet
 	used, quota uint64
+	armed       bool // the next change is told
+	byHost      bool // the host's rules have refused something since they were read
+}
+
+// A Woken is called when the counts at doors change; see [Host.TellDenials].
+type Woken interface {
+	Wake(groups ...string)
+	WakeHost()
+}
+
+// TellDenials makes h wake w when counts change: once, and again after they were read. Without it,
+// no one is told.
+func (h *Host) TellDenials(w Woken) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.woken, h.hostArmed = w, false
+	for _, d := range h.doors {
+		d.armed = false
+	}
+}
+
+// DoorReads returns how often the counts of a group were read. An empty group stands for the host's
+// rules.
+func (h *Host) DoorReads(group string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.doorReads[group]
+}
+
+// tell wakes who reads the counts of a group. The caller holds mu.
+func (h *Host) tell(group string) {
+	if d := h.door(group); h.woken != nil && d.armed {
+		d.armed = false
+		h.woken.Wake(group)
+	}
 }
 
 // door returns the door of a group, and makes it if there is none. The caller holds mu.
 func (h *Host) door(group string) *door {
 	if h.doors[group] == nil {
-		h.doors[group] = &door{}
+		h.doors[group] = &door{last: map[host.Denial]time.Time{}}
 	}
 	return h.doors[group]
 }
@@ -26,7 +63,39 @@ func (h *Host) door(group string) *door {
 func (h *Host) Refuse(group string, d host.Denial, n uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.refuse(group, d, n)
+	h.tell(group)
+}
+
+// RefuseByHost is [Host.Refuse] by the host's own rules.
+func (h *Host) RefuseByHost(group string, d host.Denial, n uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuse(group, d, n)
+	if h.door(group).byHost = true; h.woken != nil && h.hostArmed {
+		h.hostArmed = false
+		h.woken.WakeHost()
+	}
+}
+
+// DenialsStand is how long a denial is remembered after its last packet.
+const DenialsStand = time.Hour
+
+// expire drops the denials whose time is over, and returns the time until the first of the others
+// is dropped. It reports nothing.
+func (d *door) expire(now time.Time) (first time.Duration) {
+	d.denials = slices.DeleteFunc(d.denials, func(x host.Denial) bool { return now.Sub(d.last[x.Flow()]) >= DenialsStand })
+	for _, x := range d.denials {
+		if in := d.last[x.Flow()].Add(DenialsStand).Sub(now); first == 0 || in < first {
+			first = in
+		}
+	}
+	return first
+}
+
+func (h *Host) refuse(group string, d host.Denial, n uint64) {
 	door := h.door(group)
+	door.expire(h.now())
 	i := slices.IndexFunc(door.denials, func(x host.Denial) bool {
 		return x.Container == d.Container && x.Protocol == d.Protocol && x.Destination == d.Destination
 	})
@@ -36,6 +105,7 @@ func (h *Host) Refuse(group string, d host.Denial, n uint64) {
 	}
 	door.denials[i].Packets += n
 	door.denials[i].Bytes += n * d.Bytes
+	door.last[door.denials[i].Flow()] = h.now()
 }
 
 // ForgetDenials drops the counted denials, as the kernel does when a group's rules are made anew.
@@ -43,6 +113,7 @@ func (h *Host) ForgetDenials(group string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.door(group).denials = nil
+	h.tell(group)
 }
 
 // Spend sets how many bytes of its quota a group has used.
@@ -50,24 +121,45 @@ func (h *Host) Spend(group string, used, quota uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.door(group).used, h.door(group).quota = used, quota
+	h.tell(group)
 }
 
-// Counts implements [denials.Door]. A group has a door only after a call of Refuse or Spend.
+// Counts implements [denials.Door]. A group without counts has no door.
 func (h *Host) Counts(groups []string) []host.DoorCounts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make([]host.DoorCounts, len(groups))
 	for i, group := range groups {
+		h.doorReads[group]++
 		if f := h.begin("observe denials"); f.err != nil {
 			out[i].Err = f.err
 			continue
 		}
-		if h.doors[group] == nil {
+		out[i].Told = h.woken != nil
+		door := h.door(group)
+		door.armed, out[i].Expires = out[i].Told, door.expire(h.now())
+		if door.quota == 0 && len(door.denials) == 0 {
 			out[i].Err = fmt.Errorf("door of %s: %w", group, fs.ErrNotExist)
-			continue
+		} else {
+			out[i].Denials, out[i].Used, out[i].Quota = slices.Clone(door.denials), door.used, door.quota
 		}
-		door := h.doors[group]
-		out[i] = host.DoorCounts{Denials: slices.Clone(door.denials), Used: door.used, Quota: door.quota}
 	}
 	return out
+}
+
+// RefusedByHost implements [denials.Door].
+func (h *Host) RefusedByHost(groups []string) (refused []string, told bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.doorReads[""]++
+	if f := h.begin("observe host denials"); f.err != nil {
+		return nil, false, f.err
+	}
+	h.hostArmed = h.woken != nil
+	for _, group := range groups {
+		if d := h.doors[group]; d != nil && d.byHost {
+			refused, d.byHost = append(refused, group), false
+		}
+	}
+	return refused, h.hostArmed, nil
 }

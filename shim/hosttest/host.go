@@ -49,6 +49,9 @@ type Host struct {
 	containersUnknown map[string]bool        // by group, the last observation of its containers failed
 	rulesUnknown      map[string]bool        // by group, the last observation of its network failed
 	doors             map[string]*door
+	woken             Woken             // by a change of counts at doors
+	hostArmed         bool              // the next refusal by the host's rules is told
+	doorReads         map[string]int    // by group
 	answers           map[string]error  // of probes, by "GROUP.NAME KIND"
 	asked             map[string]int    // how often, by the same key
 	observations      map[string]int    // by group, how often its containers were observed
@@ -103,7 +106,7 @@ func New(now func() time.Time) *Host {
 		containers: map[string]*container{}, inputs: map[string]*input{}, holding: map[string]bool{},
 		images: map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},
-		doors: map[string]*door{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
+		doors: map[string]*door{}, doorReads: map[string]int{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},
 	}
 }

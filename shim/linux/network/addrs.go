@@ -64,7 +64,7 @@ func (n *Network) KeepAddresses() ([]string, error) {
 	}
 	slices.Sort(kept)
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
-	n.uplink, err = uplink.New(uplinkConfig(n.layout, n.pool, prefixes))
+	n.uplink, err = uplink.New(uplinkConfig(n.layout, n.pool, prefixes, n.tells))
 	return kept, err
 }
 

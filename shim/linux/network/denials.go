@@ -33,30 +33,38 @@ func (n *Network) Counts(groups []string) []host.DoorCounts {
 	}
 	refused, hostErr := n.refused()
 	for i, group := range groups {
-		if out[i], out[i].Err = n.doorCounts(group, refused); out[i].Err == nil {
+		if out[i], out[i].Err = n.doorCounts(group, refused[n.linkName(group)]); out[i].Err == nil {
 			out[i].Err = hostErr
 		}
 	}
 	return out
 }
 
-// doorCounts reads the counts of one group. refused are the host's refusals, by link.
-func (n *Network) doorCounts(group string, refused map[string][]uplink.Refusal) (c host.DoorCounts, err error) {
+// doorCounts reads the counts of one group. refused holds the host's refusals to it.
+func (n *Network) doorCounts(group string, refused []uplink.Refusal) (c host.DoorCounts, err error) {
 	ns, err := n.open(group)
 	if err != nil {
+		c.Told = n.signals.told(err)
 		return c, err
 	}
 	defer ns.Close()
-	found, err := egress.ReadCounts(ns)
+	heard := n.signals.hears(group, ns) // before the signal is armed
+	found, err := egress.ReadCounts(ns, n.signals.again(group))
 	if err != nil {
+		c.Told = n.signals.told(err)
 		return c, err
 	}
-	c.Used, c.Quota = found.Used, found.Quota
+	c.Used, c.Quota, c.Told = found.Used, found.Quota, n.signals.armed(group, found.Signal) && heard
 	// The names come after the denials: a container has its cgroup before it is refused something.
 	n.recordNames(group)
 	ambassador := n.ambassadorCgroup(group)
-	for _, x := range refused[n.linkName(group)] {
-		found.Denials = append(found.Denials, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter})
+	for _, x := range refused {
+		found.Denials = append(found.Denials, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter, Expires: x.Expires})
+	}
+	for _, x := range found.Denials {
+		if c.Expires == 0 || x.Expires != 0 && x.Expires < c.Expires {
+			c.Expires = x.Expires
+		}
 	}
 	c.Denials = n.withNames(group, found.Denials)
 	return c, nil

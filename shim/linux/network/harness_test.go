@@ -72,7 +72,7 @@ func bringUp(t *testing.T, n *Network, g *spec.Group) {
 func newHarness(t *testing.T, edit func(*spec.Group)) *harness {
 	t.Helper()
 	netnstest.Root(t)
-	n, err := New(Config{Layout: testLayout(t)})
+	n, err := New(Config{Layout: testLayout(t), Signals: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -238,7 +238,7 @@ func (d *Drift) listen(group string, g *groupDrift, ns *os.File) {
 	}
 	heard, err := d.listenTo(w, group, g, ns)
 	if err != nil {
-		w.Forget(group) // so that the next call begins anew
+		d.forget(group) // so that the next call begins anew
 		if !d.ears.warned {
 			d.ears.warned = true
 			d.network.log.Warn("changes of groups are looked for each second", "group", group, "error", err)
@@ -269,8 +269,10 @@ func (d *Drift) listenTo(w *watch.Watcher, group string, g *groupDrift, ns *os.F
 	return !slices.Contains(missing, all), err
 }
 
+// forget ends what listen began. Refusals of the group are not heard any more either.
 func (d *Drift) forget(group string) {
 	if d.ears.watcher != nil {
 		d.ears.watcher.Forget(group)
+		d.network.changed(group)
 	}
 }

@@ -37,7 +37,10 @@ type Config struct {
 	// Separate keeps abstract unix sockets of ambassador and members apart. It needs a kernel that
 	// can, as [Network.SelfTest] finds out.
 	Separate bool
-	Log      *slog.Logger // optional: nil discards
+	// Signals makes the kernel report refusals. It needs a kernel that can, as [Network.SelfTest]
+	// finds out. See [Network.TellDenials].
+	Signals bool
+	Log     *slog.Logger // optional: nil discards
 }
 
 // A Network is the [runner.Network] of a real host. It is safe for concurrent use, with one call at
@@ -51,8 +54,11 @@ type Network struct {
 	uplink   *uplink.Uplink
 	cgroups  cgroup.Hierarchies
 	flows    func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
-	refused  func() (map[string][]uplink.Refusal, error)   // of the uplink
-	earlier  map[string]addrs.Pair                         // by group; see [Network.KeepAddresses], which alone writes it
+	refused  func() (map[string][]uplink.Refusal, error)   // [uplink.Uplink.Refused]
+	arm      func(again bool) (refusedByHost, error)       // [uplink.Uplink.ArmRefused]
+	tells    bool                                          // see [Config.Signals]
+	signals  signals
+	earlier  map[string]addrs.Pair // by group; see [Network.KeepAddresses], which alone writes it
 
 	quietLinks linkMemory
 
@@ -84,21 +90,27 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	up, err := uplink.New(uplinkConfig(c.Layout, pool, nil))
+	up, err := uplink.New(uplinkConfig(c.Layout, pool, nil, c.Signals))
 	if err != nil {
 		return nil, err
 	}
 	n := &Network{
-		layout: c.Layout, separate: c.Separate, log: log, pool: pool, uplink: up, cgroups: cgroups, flows: conntrack.With,
+		layout: c.Layout, separate: c.Separate, tells: c.Signals, log: log, pool: pool, uplink: up, cgroups: cgroups, flows: conntrack.With,
 		earlier: map[string]addrs.Pair{}, assigned: map[string]addrs.Pair{}, names: map[string]cgroupNames{}, ambassadors: map[string]uint64{},
+		signals: signals{armEvery: armEvery},
 	}
-	n.refused = func() (map[string][]uplink.Refusal, error) { return n.uplink.Refused() } // it may be replaced
+	// The uplink may be replaced.
+	n.refused = func() (map[string][]uplink.Refusal, error) { return n.uplink.Refused() }
+	n.arm = func(again bool) (r refusedByHost, err error) {
+		r.byLink, r.signal, err = n.uplink.ArmRefused(again)
+		return r, err
+	}
 	return n, nil
 }
 
 // uplinkConfig adds the NAT64 form of the groups' addresses to what is reserved on every host.
 // earlier are prefixes of links whose addresses are not in the pool.
-func uplinkConfig(l layout.Layout, pool addrs.Pool, earlier []netip.Prefix) uplink.Config {
+func uplinkConfig(l layout.Layout, pool addrs.Pool, earlier []netip.Prefix, signals bool) uplink.Config {
 	reserved := append(spec.ReservedPrefixes(), spec.NAT64(pool.Prefix4))
 	for _, p := range earlier {
 		if p.Addr().Is4() {
@@ -106,7 +118,7 @@ func uplinkConfig(l layout.Layout, pool addrs.Pool, earlier []netip.Prefix) upli
 		}
 	}
 	return uplink.Config{Table: l.Table, Forwarding: l.ForwardingPath(), Unjudged: l.UnjudgedPath(), Prefix4: pool.Prefix4, Prefix6: pool.Prefix6,
-		Earlier: earlier, Reserved: reserved}
+		Earlier: earlier, Reserved: reserved, Signals: signals}
 }
 
 // SelfTest proves that this host's kernel keeps the promise. If it fails, no group may start. The
@@ -134,6 +146,7 @@ func (n *Network) Seal(_ context.Context, group string) error {
 	if err := netns.Apply(netns.Config{Path: n.layout.NetnsPath(group)}); err != nil {
 		return err
 	}
+	defer n.changed(group)
 	ns, err := n.open(group)
 	if err != nil {
 		return err
@@ -144,7 +157,7 @@ func (n *Network) Seal(_ context.Context, group string) error {
 	if ok, err := egress.Denies(ns); err != nil || ok {
 		return err
 	}
-	_, err = egress.Apply(ns, egress.Policy{Mode: egress.Sealed, Opened: n.opened(ns, group)})
+	_, err = egress.Apply(ns, egress.Policy{Mode: egress.Sealed, Opened: n.opened(ns, group), Signals: n.tells})
 	return err
 }
 
@@ -162,6 +175,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		return err
 	}
 	defer ns.Close()
+	defer n.changed(want.Name)
 	policy.Opened = n.opened(ns, want.Name)
 	before, err := netns.ReservedPorts(ns)
 	if err != nil {
@@ -264,6 +278,7 @@ func explain(err error, policy egress.Policy) error {
 // disconnect removes the link and the host's entry for it.
 func (n *Network) disconnect(group string) error {
 	n.quietLinks.forget(group)
+	defer n.changed(group)
 	link := n.linkName(group)
 	err := errors.Join(netns.RemoveLink(link), explainFlows(n.uplink.Delete(link)))
 	n.mu.Lock()
@@ -279,6 +294,7 @@ func (n *Network) open(group string) (*os.File, error) {
 // Connect implements [runner.Network].
 func (n *Network) Connect(_ context.Context, want *spec.Group) error {
 	n.quietLinks.forget(want.Name)
+	defer n.changed(want.Name) // the host's table may be new
 	pair, err := n.pair(want.Name)
 	if err != nil {
 		return err
@@ -305,6 +321,8 @@ func (n *Network) Remove(ctx context.Context, group string) error {
 	delete(n.names, group)
 	delete(n.ambassadors, group)
 	n.mu.Unlock()
+	n.signals.forget(group)
+	defer n.changed(group)
 	return errors.Join(
 		n.disconnect(group),
 		netns.Remove(n.layout.NetnsPath(group)),

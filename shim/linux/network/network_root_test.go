@@ -22,7 +22,7 @@ import (
 func newNetwork(t testing.TB, layout layout.Layout) *Network {
 	t.Helper()
 	netnstest.Root(t)
-	n, err := New(Config{Layout: layout})
+	n, err := New(Config{Layout: layout, Signals: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,10 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	if p.Members, err = cgroup(n.layout.CgroupParent(want.Name, spec.App)); err != nil {
 		return p, err
 	}
+	p.Signals = n.tells
 	switch want.Egress {
 	case spec.EgressNone:
-		return egress.Policy{Mode: egress.Sealed}, nil
+		return egress.Policy{Mode: egress.Sealed, Signals: n.tells}, nil
 	case spec.EgressDirect:
 		p.Mode = egress.Direct
 	default:

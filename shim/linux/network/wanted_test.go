@@ -65,7 +65,7 @@ func TestRateOf(t *testing.T) {
 // A plan and the kernel have the same reserved prefixes. The kernel has one more: the NAT64 form of
 // the groups' addresses, which are not in a plan either.
 func TestReservedPrefixesOfPlanAndKernel(t *testing.T) {
-	given := uplinkConfig(layout.Layout{}, addrs.Pool{Prefix4: netip.MustParsePrefix("10.209.0.0/16")}, nil).Reserved
+	given := uplinkConfig(layout.Layout{}, addrs.Pool{Prefix4: netip.MustParsePrefix("10.209.0.0/16")}, nil, false).Reserved
 	last := len(given) - 1
 	if want := netip.MustParsePrefix("64:ff9b::10.209.0.0/112"); given[last] != want {
 		t.Errorf("the groups' own addresses by NAT64: %s, want %s", given[last], want)
