@@ -108,17 +108,29 @@ func TestRootOutputProcess(t *testing.T) {
 	}
 }
 
-// A process ends with the folder of the output, and another one takes over what comes in its place.
+// A process ends with the folder of the output, and another one takes over what comes in its place,
+// with the same settings.
 func TestRootOutputProcessEndsWithItsFolder(t *testing.T) {
 	b := newBounding(t)
+	if err := bound.WriteSettings(b.l.LogDir, bound.Settings{Size: 7 << 20, Removed: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
 	b.daemon(false)
 	first := b.await()
+	file := filepath.Join(b.l.LogDir, bound.SettingsFile)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(b.l.LogDir); err != nil {
 		t.Fatal(err)
 	}
 	second := b.await(first)
 	if err := syscall.Kill(first, 0); err == nil {
 		t.Errorf("process %d goes on, and %d bounds the output", first, second)
+	}
+	if now, err := os.ReadFile(file); err != nil || string(now) != string(before) {
+		t.Errorf("the settings were %s, and are %s, %v", before, now, err)
 	}
 }
 

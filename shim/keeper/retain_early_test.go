@@ -57,12 +57,14 @@ func TestApplyRetainsBesideTheNetwork(t *testing.T) {
 	}
 }
 
-// Each image is retained once. One that can't be retained fails the creation, as before, and not
-// the steps before it.
+// Each image is retained once. One that can't be retained fails the creation, and not the steps
+// before it.
 func TestRetainedEarlyOnce(t *testing.T) {
 	var steps []string
 	withNoticedImages(t, func(_ *noticedImages, s plan.Step) { steps = append(steps, string(s.Kind)) }, func(h *harness, n *noticedImages) {
-		h.host.FailNext("retain registry.example/web:1", errBoom)
+		for range 2 { // early, and at the step
+			h.host.FailNext("retain registry.example/web:1", errBoom)
+		}
 		_, err := h.apply("shop.hcl", shop)
 		if err == nil || !strings.Contains(err.Error(), errBoom.Error()) {
 			t.Errorf("an image can't be retained, and apply returns %v", err)
@@ -86,5 +88,14 @@ func TestRetainedEarlyOnce(t *testing.T) {
 		if len(images) == 0 {
 			t.Error("nothing was retained: this test can't fail")
 		}
+	})
+}
+
+// An image that could not be retained early is retained at its step: the steps before it may have
+// taken minutes.
+func TestRetainedAtTheStep(t *testing.T) {
+	withNoticedImages(t, func(*noticedImages, plan.Step) {}, func(h *harness, _ *noticedImages) {
+		h.host.FailNext("retain registry.example/web:1", errBoom)
+		h.mustApply("shop.hcl", shop)
 	})
 }

@@ -126,12 +126,15 @@ func (r *Runner) retainEarly(ctx context.Context, d desired, steps []plan.Step) 
 			}
 			retain := sync.OnceValues(func() (host.Image, error) { return retained(ctx, ref) })
 			begun[ref] = retain
-			all.Go(func() { _, _ = retain() }) // the step has the error
+			all.Go(func() { _, _ = retain() }) // the step tries again
 		}
 	}
 	images = func(ctx context.Context, ref string) (host.Image, error) {
 		if retain := begun[ref]; retain != nil {
-			return retain()
+			if i, err := retain(); err == nil {
+				return i, nil
+			}
+			// The steps before this one may have taken minutes.
 		}
 		return retained(ctx, ref)
 	}

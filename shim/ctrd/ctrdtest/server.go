@@ -36,13 +36,19 @@ func EachBinary(t *testing.T, f func(t *testing.T, binary string)) {
 	})
 	both.Go(func() {
 		t.Run("newest", func(t *testing.T) {
-			dir := os.Getenv(NewestEnv)
-			if dir == "" {
-				Missing(t, NewestEnv+" is not set")
-			}
-			f(t, filepath.Join(dir, "containerd"))
+			f(t, Newest(t))
 		})
 	})
+}
+
+// Newest returns the path of the newest containerd.
+func Newest(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(NewestEnv)
+	if dir == "" {
+		Missing(t, NewestEnv+" is not set")
+	}
+	return filepath.Join(dir, "containerd")
 }
 
 // NeedRoot skips a test without root. It fails the test if CI is set.

@@ -133,12 +133,24 @@ func (b *Bounder) Run(ctx context.Context) (err error) {
 			if e.watch == top && e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 ||
 				e.watch == above && e.name == filepath.Base(b.cfg.LogDir) {
 				b.log.Warn("the folder of the output is gone", "folder", b.cfg.LogDir)
+				b.leaveSettings()
 				return nil
 			}
 			b.note(e, top)
 		}
 	}
 	return nil
+}
+
+// leaveSettings puts the settings where the next process reads them, once their folder is gone. The
+// daemon writes them only when they change.
+func (b *Bounder) leaveSettings() {
+	if b.settings == Defaults {
+		return
+	}
+	if err := errors.Join(os.MkdirAll(b.cfg.LogDir, 0o750), WriteSettings(b.cfg.LogDir, b.settings)); err != nil {
+		b.log.Warn("the next process has the default bounds, until the daemon reads its configuration again", "error", err)
+	}
 }
 
 // reportChange calls Changed if there was a change.
@@ -192,7 +204,11 @@ func (b *Bounder) note(e event, top int) {
 func (b *Bounder) pass(late bool) (next time.Time) {
 	now := b.now()
 	if b.settingsStale {
-		b.settings, b.settingsStale = readSettings(b.cfg.LogDir), false
+		// The daemon never removes them. If someone has, they stay as they were.
+		if _, err := os.Lstat(filepath.Join(b.cfg.LogDir, SettingsFile)); b.settings == (Settings{}) || !errors.Is(err, fs.ErrNotExist) {
+			b.settings = readSettings(b.cfg.LogDir)
+		}
+		b.settingsStale = false
 		b.log.Info("bounding output", "folder", b.cfg.LogDir, "size", b.settings.Size, "total", b.settings.Total, "removed", b.settings.Removed)
 		for _, f := range b.folders {
 			f.stale = true
