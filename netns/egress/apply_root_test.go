@@ -218,6 +218,7 @@ func TestRootStrangeTablesAreReplaced(t *testing.T) {
 		{"a rule behind", "add rule inet sallyport output accept"},
 		{"a rule in front", "insert rule inet sallyport input accept"},
 		{"an element", "add element inet sallyport published { tcp . 22 }"},
+		{"a table that is dormant", "add table inet sallyport { flags dormant; }"},
 		{"a chain more", "add chain inet sallyport extra"},
 		{"a rule in a chain of ours", "insert rule inet sallyport refuse_member accept"},
 	} {

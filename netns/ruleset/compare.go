@@ -2,12 +2,14 @@ package ruleset
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"os"
 	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns"
 )
@@ -17,7 +19,7 @@ type likeness int
 
 const (
 	absent    likeness = iota
-	different          // there, with a set of another kind, or a chain hooked elsewhere
+	different          // there, with a set of another kind, a chain hooked elsewhere, or dormant
 	sameShape          // what has the same name is of the same kind
 	same
 )
@@ -53,7 +55,7 @@ func Holds(conn *Conn, t Table) (bool, error) {
 		if known, ok := recall(at, t.Name); ok {
 			return holdsChains(known.chains(), t), nil
 		}
-		if ok, err := Exists(conn, t.Name); err != nil || !ok {
+		if there, dormant, err := lookFor(conn, t.Name); err != nil || !there || dormant {
 			return false, err
 		}
 		got, err := readChains(conn, t)
@@ -63,13 +65,21 @@ func Holds(conn *Conn, t Table) (bool, error) {
 
 // Exists reports whether there is a table of that name.
 func Exists(conn *Conn, name string) (bool, error) {
-	switch _, err := conn.ListTableOfFamily(name, nftables.TableFamilyINet); {
+	there, _, err := lookFor(conn, name)
+	return there, err
+}
+
+// lookFor looks for a table of that name. A dormant one has everything that it had, and is not in
+// force: its chains are not hooked.
+func lookFor(conn *Conn, name string) (there, dormant bool, err error) {
+	switch table, err := conn.ListTableOfFamily(name, nftables.TableFamilyINet); {
 	case err == nil:
-		return true, nil
+		flags := binary.NativeEndian.AppendUint32(nil, table.Flags) // the library takes them for the host's byte order (v0.3.0)
+		return true, binary.BigEndian.Uint32(flags)&unix.NFT_TABLE_F_DORMANT != 0, nil
 	case errors.Is(err, os.ErrNotExist):
-		return false, nil
+		return false, false, nil
 	default:
-		return false, err
+		return false, false, err
 	}
 }
 
@@ -115,7 +125,8 @@ func compare(conn *Conn, t Table) (f finding, at Generation, err error) {
 }
 
 func compareAll(conn *Conn, t Table) (finding, error) {
-	if ok, err := Exists(conn, t.Name); err != nil || !ok {
+	there, dormant, err := lookFor(conn, t.Name)
+	if err != nil || !there {
 		return finding{likeness: absent}, err
 	}
 	f := newFinding()
@@ -136,7 +147,7 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	if f.quotas, err = readQuotas(conn, t.Name); err != nil {
 		return f, err
 	}
-	if !f.compareShape(got, t) {
+	if !f.compareShape(got, t) || dormant {
 		f.likeness = different
 		return f, nil
 	}

@@ -164,8 +164,12 @@ func loaded(n uint16) uint32 {
 	return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, n)))
 }
 
-// mostRead bounds how many messages one read of a socket takes.
-const mostRead = 1024
+// mostRead bounds how many messages one read of a socket takes. mostDropped is far more than a
+// buffer holds. Whoever sends faster than we read must not keep us from what comes after.
+const (
+	mostRead    = 1024
+	mostDropped = 64 * mostRead
+)
 
 // receive hands out the messages of a socket, with the number of the namespace that they are from.
 // The number is -1 in the socket's own namespace. It reports whether messages were lost. Then it
@@ -173,7 +177,7 @@ const mostRead = 1024
 // does not report it again (netlink_overrun in net/netlink/af_netlink.c).
 func receive(fd int, do func(number int32, message []byte)) (lost bool) {
 	buf, oob := make([]byte, 64<<10), make([]byte, 64)
-	for read := 0; read < mostRead || lost; read++ {
+	for read := 0; read < mostRead || lost && read < mostDropped; read++ {
 		n, oobn, flags, from, err := unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EINTR):

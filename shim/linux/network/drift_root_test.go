@@ -76,8 +76,10 @@ func changesByOthers(n *Network, group string, all []string) []changeByOthers {
 	inside := func(command ...string) []string { return append([]string{"nsenter", "--net=" + ns}, command...) }
 	return []changeByOthers{
 		{"rules of the namespace", inside("nft", "flush", "ruleset"), one},
+		{"the table is dormant", inside("nft", "add table inet sallyport { flags dormant; }"), one},
 		{"one rule", inside("nft", "insert rule inet "+egress.TableName+" output accept"), one},
 		{"the host's rules", []string{"nft", "flush", "ruleset"}, all},
+		{"the host's table is dormant", []string{"nft", "add table inet sallyport { flags dormant; }"}, all},
 		{"a link of the host", []string{"nft", "delete element inet sallyport links { " + link + " }"}, all},
 		{"reserved ports", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=444"), one},
 		{"a container's cgroup", []string{"rmdir", filepath.Join(n.cgroups.V2, n.layout.ContainerCgroup(group, spec.App, "web"))}, one},

@@ -123,6 +123,7 @@ func TestRootDamageIsNoticedAndRepaired(t *testing.T) {
 	}{
 		{"table of the namespace deleted", inside("nft", "delete", "table", "inet", egress.TableName), [3]host.Presence{host.Absent, host.Absent, host.Present}},
 		{"rules of the namespace flushed", inside("nft", "flush", "ruleset"), [3]host.Presence{host.Absent, host.Absent, host.Present}},
+		{"table of the namespace dormant", inside("nft", "add table inet sallyport { flags dormant; }"), [3]host.Presence{host.Absent, host.Absent, host.Present}},
 		{"one chain flushed", inside("nft", "flush", "chain", "inet", egress.TableName, "output"), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"policy of a chain opened", inside("nft", "chain inet sallyport output { policy accept; }"), [3]host.Presence{host.Absent, host.Absent, host.Present}},
 		{"a rule added in front", inside("nft", "insert rule inet sallyport output accept"), [3]host.Presence{host.Present, host.Absent, host.Present}},
@@ -131,6 +132,7 @@ func TestRootDamageIsNoticedAndRepaired(t *testing.T) {
 		{"the ambassador's ports not reserved", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports="), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"a port more reserved", inside("sysctl", "-w", "net.ipv4.ip_local_reserved_ports=443,444"), [3]host.Presence{host.Present, host.Absent, host.Present}},
 		{"the host's table deleted", []string{"nft", "delete", "table", "inet", n.layout.Table}, [3]host.Presence{host.Present, host.Present, host.Absent}},
+		{"the host's table dormant", []string{"nft", "add table inet sallyport { flags dormant; }"}, [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"the host's rules flushed", []string{"nft", "flush", "ruleset"}, [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"a published port lost", []string{"nft", "delete element inet sallyport publish4 { tcp . 8443 }"}, [3]host.Presence{host.Present, host.Present, host.Absent}},
 		{"the host's allow list widened", []string{"nft", "add element inet sallyport allow_host4 { " + link + " . 0.0.0.0/0 . tcp }"}, [3]host.Presence{host.Present, host.Present, host.Absent}},
