@@ -165,7 +165,7 @@ func loaded(n uint16) uint32 {
 }
 
 // mostRead bounds how many messages one read of a socket takes. mostDropped is far more than a
-// buffer holds. Whoever sends faster than we read must not keep us from what comes after.
+// buffer holds: a sender that is faster than we read must not keep us here.
 const (
 	mostRead    = 1024
 	mostDropped = 64 * mostRead
