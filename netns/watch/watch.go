@@ -47,6 +47,7 @@ type Watcher struct {
 	hub       *hub
 	sources   []source
 	wake      int // an eventfd that ends the wait of Run
+	mounts    int
 	listeners []func([]Event)
 
 	mu      sync.Mutex
@@ -100,10 +101,10 @@ func Open() (_ *Watcher, err error) {
 	}
 	w.add(w.inotify, unix.POLLIN, w.readFiles)
 	// The kernel marks the file as ready after each change of the mounts (mounts_poll).
-	if fd, err = unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if w.mounts, err = unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("watch mounts: %w", err)
 	}
-	w.add(fd, unix.POLLPRI, readMounts)
+	w.add(w.mounts, unix.POLLPRI, readMounts) // the last one, see Run
 	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, err
 	}
@@ -191,8 +192,10 @@ func (w *Watcher) forgetNumber(name string) {
 	}
 }
 
-// breath is the time between two reads. What comes meanwhile is read at once and merged.
-const breath = 50 * time.Millisecond
+// breath is the time between two reads. What comes meanwhile is read at once and merged. Mounts
+// are those of the whole host, and other programs may change theirs all day, so after a change they
+// are left alone for mountsRest.
+const breath, mountsRest = 50 * time.Millisecond, time.Second
 
 // Run reports what is heard until ctx ends. If the kernel can't be waited for, it reports [Lost]
 // over and over.
@@ -213,10 +216,21 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	pause := time.NewTimer(breath)
 	defer pause.Stop()
+	mounts := &fds[len(fds)-1]
+	var rested time.Time // when the mounts count again
 	for ctx.Err() == nil {
+		mounts.Fd = int32(w.mounts)
+		wait := -1
+		if rest := time.Until(rested); rest > 0 {
+			mounts.Fd = -1 // poll(2) passes over it
+			wait = int(rest/time.Millisecond) + 1
+		}
 		events := []Event{{Kind: Lost}}
-		if _, err := unix.Poll(fds, -1); err == nil || errors.Is(err, unix.EINTR) {
+		if _, err := unix.Poll(fds, wait); err == nil || errors.Is(err, unix.EINTR) {
 			events = w.read(fds[1:])
+		}
+		if slices.Contains(events, Event{Kind: Mounts}) {
+			rested = time.Now().Add(mountsRest)
 		}
 		if len(events) > 0 {
 			for _, heard := range w.listeners {

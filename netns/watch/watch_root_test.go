@@ -449,3 +449,41 @@ func flood(t *testing.T, ns *os.File) {
 		return nil
 	})
 }
+
+// Mounts are those of the whole host. However often they change, they are heard of once a second,
+// and the last change is not missed.
+func TestRootMountsAreHeardOnceASecond(t *testing.T) {
+	netnstest.Root(t)
+	w := must(Open())(t)
+	defer w.Close()
+	heard := make(chan struct{}, 1000)
+	w.Listen(func(events []Event) {
+		if slices.Contains(events, Event{Kind: Mounts}) {
+			heard <- struct{}{}
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	dir := t.TempDir()
+	begun := time.Now()
+	changes := 0
+	for ; time.Since(begun) < 1500*time.Millisecond; changes++ {
+		must(0, unix.Mount("none", dir, "tmpfs", 0, ""))(t)
+		must(0, unix.Unmount(dir, 0))(t)
+		time.Sleep(10 * time.Millisecond)
+	}
+	times, most := len(heard), 1+int(time.Since(begun)/time.Second)
+	if times == 0 || times > most {
+		t.Errorf("%d changes were heard %d times in %v, want %d at most", changes, times, time.Since(begun), most)
+	}
+	for len(heard) > 0 {
+		<-heard
+	}
+	select {
+	case <-heard:
+	case <-time.After(10 * time.Second):
+		t.Error("the last change was not heard")
+	}
+}
