@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
-// The newest containerd gets a sixth of the crashes, in turn, because the daemon is the same.
+// The newest containerd gets an eighth of the crashes, in turn, because the daemon is the same.
 var everyCrash = flag.Bool("every-crash", false, "TestCrashPoints also with the newest containerd at every point")
 
 // TestCrashPoints kills the daemon before, during and after everything that it does to a group, and
@@ -29,7 +29,7 @@ func TestCrashPoints(t *testing.T) {
 				t.Parallel() // most of it is waiting
 				c := newCrashTest(t, server)
 				for n := range o.rounds() {
-					if server == "" || *everyCrash || n%6 == 0 {
+					if server == "" || *everyCrash || n%8 == 0 {
 						c.round(o, n)
 					}
 				}
