@@ -259,18 +259,18 @@ test-upgrade: build newest ## Check that the daemon takes over the groups of the
 # A whole machine in qemu, with systemd, a pure cgroup v2, a clock and a power switch. Its image stays in VMHOST_HOME.
 export VMHOST_HOME ?= $(BUILD)/vmhost
 
+# PARTS=crun runs that part alone.
+PARTS ?= life service containerd crun
+
 .PHONY: test-host
 test-host: build $(VMHOST_HOME)/root.img build/images/busybox.tar build/images/attack.tar ## Run the tests that need a whole host, in a Debian machine in qemu; needs root
 	@rm -rf $(BUILD)/host && mkdir -p $(BUILD)/host/bin $(BUILD)/host/build/images
 	@cp integration/host/*.sh integration/host/*.hcl $(BUILD)/host && cp bin/sallyport $(BUILD)/host/bin && cp build/images/{busybox,attack}.tar $(BUILD)/host/build/images
-	@for package in netns/egress $(addprefix shim/linux/,disks network quota volumes); do $(GO) test -c -o $(BUILD)/host/$${package##*/}.test ./$$package; done
+	@for package in $(addprefix netns/,egress watch) $(addprefix shim/linux/,disks inside network quota volumes); do $(GO) test -c -o $(BUILD)/host/$${package##*/}.test ./$$package; done
 	@mkfs.ext4 -q -O project,quota -E quotatype=prjquota $(BUILD)/host/bounded.img 1G
 	@$(MAKE) install DESTDIR=$(BUILD)/host/root PREFIX=/usr
-	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./life.sh
-	@VMHOST_TIMEOUT=3000 integration/host/vmhost run $(BUILD)/host ./service.sh
-	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./containerd.sh
 	@cd $(BUILD)/host && $(call with-lists,apt-get download -qq -o APT::Sandbox::User=root crun libyajl2)
-	@VMHOST_TIMEOUT=2400 integration/host/vmhost run $(BUILD)/host ./crun.sh
+	@for part in $(PARTS); do VMHOST_TIMEOUT=3000 integration/host/vmhost run $(BUILD)/host ./$$part.sh; done
 
 # Two packages that differ in their versions alone.
 .PHONY: test-package

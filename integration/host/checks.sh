@@ -49,6 +49,10 @@ is() { [ "$(field "$1" .state)" = "$2" ]; }
 lives() { field "$1" '[.containers[] | select(.name != "once") | "\(.name) \(.pid) \(.restarts)"] | join(", ")'; }
 pid_of() { field "${1%.*}" ".containers[] | select(.name == \"${1#*.}\") | .pid"; } # of a container
 
+cgroup_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; } # of a process
+# units_of_shims prints the cgroup of each shim, each once.
+units_of_shims() { for pid in $(pgrep -f containerd-shim-runc-v2); do cgroup_of "$pid"; done | sort -u; }
+
 # The daemon's unit.
 daemon_pid() { systemctl show -P MainPID sallyport; }
 another_daemon() { local now; now=$(daemon_pid); [ "$now" != 0 ] && [ "$now" != "$1" ] && answers; }

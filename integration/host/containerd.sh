@@ -7,10 +7,9 @@
 
 places() {
   check "$1: the containerd is the host's" "active inactive" "$(systemctl is-active containerd sallyport-containerd | paste -sd' ')"
-  check "$1: the shims are in its unit" /system.slice/containerd.service "$(for pid in $(pgrep -f containerd-shim-runc-v2); do cgroup_of "$pid"; done | sort -u)"
+  check "$1: the shims are in its unit" /system.slice/containerd.service "$(units_of_shims)"
   check "$1: the containers are not" /sallyport/web "$(cgroup_of "$(pid_of web.a)" | cut -d/ -f1-3)"
 }
-cgroup_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; } # of a process
 
 # comes_back WHEN: what is killed is seen, and started again.
 comes_back() {

@@ -45,15 +45,34 @@ apart() {
   sallyport rm apart; check "rm of the group with abstract sockets" 0 $?
 }
 
-# quotas: Debian's kernel bounds folders by projects, on ext4 and on xfs. The kernels on which the other tests run may not. So what
-# is skipped has failed.
+# kernel: how the daemon hears of changes, and how it looks at all groups at once. Debian's kernel is older than those on which the
+# other tests run. There is a fallback for each, so what is skipped has failed.
+kernel() {
+  passes watch TestRoot
+  passes egress TestRootSurvey
+  passes network 'TestRoot(Drift|Settled|Lost|Heard|GroupThatIsNotHeard)'
+}
+# no_fallback: the daemon's log names each fallback that it takes. The kernel names what the daemon looks with.
+no_fallback() {
+  looks() { grep -qsP '^target_name:\tcgroup$' /proc/$daemon/fdinfo/*; }
+  await "the daemon looks at all groups at once" looks
+  check "the daemon took no fallback" "" "$(grep -E 'each second|one by one' /var/log/daemon.log)"
+}
+
+# passes PACKAGE PATTERN: all tests that are so called pass.
+passes() {
+  CI=true "./$1.test" -test.v -test.run "^$2" > "$1.log" 2>&1
+  check "tests of $1.test end well" 0 $? && ! grep -qE '^ *--- (FAIL|SKIP)' "$1.log" || cat "$1.log"
+  check "tests of $1.test that passed" "$("./$1.test" -test.list "^$2" | grep -c '^Test')" "$(grep -c '^--- PASS' "$1.log")"
+}
+
+# quotas: Debian's kernel bounds folders by projects, on ext4 and on xfs. The kernels on which the other tests run may not.
 quotas() {
   local tests name kind
-  for tests in quota:TestRoot volumes:TestRootPersistentSize$ disks:TestRootHardBounds; do
-    CI=true "./${tests%%:*}.test" -test.v -test.run "^${tests##*:}" > tests.log 2>&1; check "tests of ${tests%%:*}.test end well" 0 $?
-    ! grep -qE '^ *--- (FAIL|SKIP)' tests.log || cat tests.log
+  for tests in quota:TestRoot volumes:TestRootPersistentSize$ disks:TestRootHardBounds inside:TestRootUnpackIsBounded; do
+    passes "${tests%%:*}" "${tests##*:}"
     for name in $("./${tests%%:*}.test" -test.list "^${tests##*:}" | grep '^Test'); do for kind in ext4 xfs; do
-      check "$name on $kind" PASS "$(sed -nE "s,^ *--- ([A-Z]+): $name/$kind .*,\1,p" tests.log)"
+      check "$name on $kind" PASS "$(sed -nE "s,^ *--- ([A-Z]+): $name/$kind .*,\1,p" "${tests%%:*}.log")"
     done; done
   done
 }
@@ -108,6 +127,7 @@ first_boot() {
   check "this host has cgroup v2 and nothing else" cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
   daemon
   apart
+  kernel
   quotas
   bounded
   sallyport apply life.hcl resting.hcl; check "apply" 0 $? || return
@@ -132,6 +152,7 @@ first_boot() {
   check "its cgroup stays" "$place" "$(stat -c %i $cgroup/members/a)"
   check "what the init wrote" two "$(cat $volume/data/word)"
   sallyport stop resting; check "stop" 0 $?
+  no_fallback
   power_cut
 }
 

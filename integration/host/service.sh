@@ -8,7 +8,7 @@
 
 places() {
   check "the daemon's unit has the daemon alone" "$(daemon_pid)" "$(tr '\n' ' ' < /sys/fs/cgroup/system.slice/sallyport.service/cgroup.procs | sed 's/ $//')"
-  check "the shims are in the unit of the private containerd" 1 "$(grep -c "^0::/system.slice/sallyport-containerd.service" $(pgrep -f containerd-shim-runc-v2 | sed 's,.*,/proc/&/cgroup,') /dev/null | cut -d: -f2 | sort -u | tail -1)"
+  check "the shims are in the unit of the private containerd" /system.slice/sallyport-containerd.service "$(units_of_shims)"
   check "memory of the group" 134217728 "$(cat /sys/fs/cgroup/sallyport/web/memory.max)"
 }
 
