@@ -43,7 +43,7 @@ func TestRootUnchanged(t *testing.T) {
 }
 
 // A change of entries by others is reported once, also if a method for another entry has read the
-// table since. Our own changes are not reported, whatever others do to their tables meanwhile.
+// table since. Our own changes are not, also if others change their tables meanwhile.
 func TestRootUnchangedAfterAReader(t *testing.T) {
 	netnstest.Root(t)
 	u := newUplink(t, "sallyport")

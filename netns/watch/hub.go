@@ -27,7 +27,7 @@ type hub struct {
 // Multicast groups of linux/rtnetlink.h and linux/netfilter/nfnetlink.h.
 var (
 	hubGroups = []int{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
-		unix.RTNLGRP_NSID}
+		unix.RTNLGRP_TC, unix.RTNLGRP_NSID}
 	hostGroups      = []int{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF}
 	netfilterGroups = []int{unix.NFNLGRP_NFTABLES}
 )

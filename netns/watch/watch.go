@@ -104,7 +104,7 @@ func Open() (_ *Watcher, err error) {
 	if w.mounts, err = unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("watch mounts: %w", err)
 	}
-	w.add(w.mounts, unix.POLLPRI, readMounts) // the last one, see Run
+	w.add(w.mounts, unix.POLLPRI, readMounts)
 	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	pause := time.NewTimer(breath)
 	defer pause.Stop()
-	mounts := &fds[len(fds)-1]
+	mounts := &fds[slices.IndexFunc(fds, func(p unix.PollFd) bool { return p.Fd == int32(w.mounts) })]
 	var rested time.Time // when the mounts count again
 	for ctx.Err() == nil {
 		mounts.Fd = int32(w.mounts)

@@ -134,6 +134,8 @@ func TestRootHears(t *testing.T) {
 	defer onHost.LinkDel(link("sp-a"))
 	hostLink := must(onHost.LinkByName("sp-a"))(t)
 	index := hostLink.Attrs().Index
+	queue := &netlink.Tbf{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: groupLink.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+		Rate: 1 << 20, Limit: 1 << 20, Buffer: 1 << 20}
 	route := &netlink.Route{LinkIndex: groupLink.Attrs().Index, Dst: &net.IPNet{IP: net.IPv4(10, 9, 0, 0), Mask: net.CIDRMask(16, 32)}}
 
 	h := must(cgroup.FindHierarchies())(t)
@@ -156,6 +158,7 @@ func TestRootHears(t *testing.T) {
 		{"link up", inside(func(h *netlink.Handle) error { return h.LinkSetUp(groupLink) }), Event{Kind: Links, Name: "till"}},
 		{"address", inside(func(h *netlink.Handle) error { return h.AddrAdd(groupLink, addr(t, "10.8.0.1/24")) }), Event{Kind: Links, Name: "till"}},
 		{"IPv6 address", inside(func(h *netlink.Handle) error { return h.AddrAdd(groupLink, addr(t, "fd00::8/64")) }), Event{Kind: Links, Name: "till"}},
+		{"queue", inside(func(h *netlink.Handle) error { return h.QdiscAdd(queue) }), Event{Kind: Links, Name: "till"}},
 		{"route", inside(func(h *netlink.Handle) error { return h.RouteAdd(route) }), Event{Kind: Links, Name: "till"}},
 		{"route gone", inside(func(h *netlink.Handle) error { return h.RouteDel(route) }), Event{Kind: Links, Name: "till"}},
 		{"link gone", inside(func(h *netlink.Handle) error { return h.LinkDel(groupLink) }), Event{Kind: Links, Name: "till"}},

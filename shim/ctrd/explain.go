@@ -94,6 +94,9 @@ func listenerOf(path string) int {
 func (c *Client) shimProblem(ctx context.Context, group string) (why error) {
 	defer func() {
 		if why != nil {
+			if c.cfg.HostShim { // it has the tasks of all groups
+				group = ""
+			}
 			c.running.forget(group)
 		}
 	}()

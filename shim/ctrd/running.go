@@ -8,8 +8,8 @@ import (
 )
 
 // runningAsk is the longest time for which a task is known to run by its process alone. Then its
-// shim is asked again. So a shim that gives no answers is found after this time, or when one of its
-// processes ends, whatever is earlier.
+// shim is asked again. So a shim that gives no answers is found after this time, or earlier if one
+// of its processes ends.
 const runningAsk = 5 * time.Minute
 
 // A runningTasks has the tasks that were found to run. Such a task runs on as long as its first

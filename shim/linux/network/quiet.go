@@ -16,7 +16,7 @@ import (
 )
 
 // A link that was as wanted is not read again by each observation, as long as its changes are heard
-// and none was. Its neighbours, its rates and the sysctls of its host's end are not heard: they are
+// and none was. Its neighbours, and the rate and sysctls of its host's end are not heard: they are
 // read every readLinkEvery at the latest. What the promise rests on is read each time: namespace,
 // rules, ports, fence, cgroups, and the host's table.
 
