@@ -23,6 +23,10 @@ const (
 	entries = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | away | unix.IN_ONLYDIR
 	// away are the events of a folder that is removed, or gets another path.
 	away = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	// above are the events of a folder in which the path's folder, or one above that, is. An open
+	// socket keeps the folder in which it was bound, so that the end of that one is no event of its
+	// own. It is one of the folder above.
+	above = unix.IN_DELETE | away | unix.IN_ONLYDIR
 	// settle is the pause after a change. A script that empties a folder is mostly done by then.
 	settle = time.Second
 	// retry is the pause before a folder that can't be watched is tried again.
@@ -32,8 +36,8 @@ const (
 // A Watch waits for changes at one path. It is not safe for concurrent use.
 type Watch struct {
 	path   string
-	events *os.File // of inotify; nil: nothing is watched
-	folder int32    // the watch of the path's folder
+	events *os.File         // of inotify; nil: nothing is watched
+	steps  map[int32]string // by the watch of a folder: the path up to its entry in that folder
 }
 
 // New returns a watch of an absolute path. It watches nothing before the first Wait.
@@ -94,23 +98,24 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// begin watches the path's folder, and the folders above it for their end.
+// begin watches the path's folder, and the folders above it for the end of those on the path.
 func (w *Watch) begin() error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("inotify: %w", err)
 	}
 	w.events = os.NewFile(uintptr(fd), "inotify")
-	dir := filepath.Dir(w.path)
-	folder, err := unix.InotifyAddWatch(fd, dir, entries)
-	for above := filepath.Dir(dir); err == nil && above != "/"; above = filepath.Dir(above) {
-		_, err = unix.InotifyAddWatch(fd, above, away|unix.IN_ONLYDIR)
+	w.steps = map[int32]string{}
+	mask := uint32(entries)
+	for step := w.path; filepath.Dir(step) != step; step = filepath.Dir(step) {
+		watch, err := unix.InotifyAddWatch(fd, filepath.Dir(step), mask)
+		if err != nil {
+			w.Close()
+			return fmt.Errorf("watch %s: %w", filepath.Dir(step), err)
+		}
+		w.steps[int32(watch)] = step
+		mask = above
 	}
-	if err != nil {
-		w.Close()
-		return fmt.Errorf("watch %s: %w", dir, err)
-	}
-	w.folder = int32(folder)
 	return nil
 }
 
@@ -126,7 +131,14 @@ func (w *Watch) concerns(events []byte) (changed bool) {
 			w.Close()
 			return true
 		}
-		changed = changed || watch == w.folder && name == filepath.Base(w.path)
+		step, ok := w.steps[watch]
+		if !ok || name != filepath.Base(step) {
+			continue
+		}
+		if changed = true; step != w.path {
+			w.Close()
+			return true
+		}
 	}
 	return changed
 }

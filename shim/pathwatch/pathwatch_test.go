@@ -2,6 +2,7 @@ package pathwatch
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,6 +48,7 @@ func TestWait(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w, path := newWatch(t)
 			tt.do(t, path)
 			w.Wait(t.Context(), forever)
@@ -59,6 +61,32 @@ func TestWait(t *testing.T) {
 			must(t, os.Remove(path))
 			w.Wait(t.Context(), forever)
 		})
+	}
+}
+
+// The folder of an open socket ends some time after the socket's path did. The socket keeps what
+// was the folder, so that this has no event in it.
+func TestFolderOfAnOpenSocketEnds(t *testing.T) {
+	for _, up := range []int{1, 2} {
+		path := filepath.Join(t.TempDir(), "run", "child", "s.sock")
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		l, err := net.Listen("unix", path)
+		must(t, err)
+		defer l.Close()
+		w := New(path)
+		defer w.Close()
+		w.Wait(t.Context(), forever) // returns when it watches
+		must(t, os.Remove(path))
+		w.Wait(t.Context(), forever)
+		ended := path
+		for range up {
+			ended = filepath.Dir(ended)
+		}
+		must(t, os.RemoveAll(ended))
+		w.Wait(t.Context(), forever)
+		if w.events != nil {
+			t.Errorf("the watch of %s goes on in a folder that was removed", path)
+		}
 	}
 }
 

@@ -105,11 +105,6 @@ func (c *Child) path(name string) string { return filepath.Join(c.cfg.State, nam
 // Run takes over a containerd that is running, or starts one. It starts it again when it dies, and
 // ends it when ctx ends.
 func (c *Child) Run(ctx context.Context) error {
-	for _, dir := range []string{c.cfg.Root, c.cfg.State} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
-			return fmt.Errorf("private containerd: %w", err)
-		}
-	}
 	pause := firstPause
 	for started := false; ctx.Err() == nil; started = true {
 		began := time.Now()
@@ -158,6 +153,11 @@ func (c *Child) obtain() (*process, error) {
 	if p != nil {
 		c.log.Info("took over a private containerd", "pid", p.pid)
 		return p, nil
+	}
+	for _, dir := range []string{c.cfg.Root, c.cfg.State} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return nil, err
+		}
 	}
 	config := configFile(c.cfg.Root, c.path("state"), c.Address())
 	if err := renameio.WriteFile(c.path("config.toml"), config, 0o600); err != nil {
@@ -215,9 +215,13 @@ func (c *Child) regain(p *process) error {
 	return nil
 }
 
-// forgetSockets closes the files of sockets that are not needed any more.
+// forgetSockets closes the files of sockets that are not needed any more. First it removes the
+// links to them: the number of a descriptor soon comes to mean another file.
 func (c *Child) forgetSockets() {
 	for _, file := range c.regained {
+		if at, err := os.Lstat(file.Name()); err == nil && at.Mode().Type() == os.ModeSymlink {
+			_ = os.Remove(file.Name())
+		}
 		_ = file.Close()
 	}
 	c.regained = nil

@@ -39,11 +39,6 @@ func TestRootChildIsTakenOver(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		// These are the first steps of a daemon that is then killed.
 		killed := newTestChild(t, binary)
-		for _, dir := range []string{killed.cfg.Root, killed.cfg.State} {
-			if err := os.MkdirAll(dir, 0o711); err != nil {
-				t.Fatal(err)
-			}
-		}
 		p, err := killed.obtain()
 		if err != nil {
 			t.Fatal(err)
@@ -290,6 +285,24 @@ func awaitPeer(t *testing.T, child *Child, want func(pid int) bool) int {
 	}
 	t.Fatal("the socket is not served")
 	return 0
+}
+
+// awaitAnswer waits until the containerd answers at its socket. It has all of its sockets then, and
+// is done with their files. One that listens only may not be: it ends if it finds its own gone.
+func awaitAnswer(t *testing.T, child *Child) {
+	t.Helper()
+	conn, err := net.Dial("unix", child.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	// A server of HTTP/2 speaks first.
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // runChild runs a private containerd until the test ends, or stop is called. It returns once the

@@ -1,8 +1,10 @@
 package child
 
 import (
+	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ func TestRootChildWhoseFolderIsEmptied(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		child := newTestChild(t, binary)
 		stop := runChild(t, child)
+		awaitAnswer(t, child)
 		first, err := peer(child.Address())
 		if err != nil {
 			t.Fatal(err)
@@ -41,6 +44,9 @@ func TestRootChildWhoseFolderIsEmptied(t *testing.T) {
 			served("the same daemon")
 		}
 		stop()
+		if _, err := os.Lstat(child.Address()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the link to a socket that was closed: %v", err)
+		}
 		empty()
 		next, err := New(child.cfg)
 		if err != nil {
@@ -59,6 +65,37 @@ func TestRootChildWhoseFolderIsEmptied(t *testing.T) {
 			t.Errorf("process %d outlived its daemon: %v", second, err)
 		}
 	})
+}
+
+// A containerd that ends because its state folder was removed is followed by another.
+func TestChildEndsWithItsFolder(t *testing.T) {
+	child := scriptChild(t, `state=${2%/*}
+if [ ! -e "$0.ended" ]; then
+	until [ -e "$state/containerd.pid" ]; do sleep 0.01; done
+	rm -r "$state"; touch "$0.ended"; exit 1
+fi
+while :; do sleep 0.05; done`)
+	child.cfg.State = filepath.Join(child.cfg.Root, "state")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- child.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		_, pidFile := os.Stat(child.path("containerd.pid"))
+		if _, ended := os.Stat(child.binary + ".ended"); ended == nil && pidFile == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("none was started again: %v", pidFile)
+		}
+		time.Sleep(readyPoll)
+	}
 }
 
 // A process that can't be reached again, because it listens nowhere, is ended: another takes its
