@@ -33,7 +33,7 @@ func TestRootEndedOutputs(t *testing.T) {
 		const line = "0123456789012345678901234567890123456789"
 		const until = "until [ -e /go ]; do sleep 0.1; done; "
 		r := newHarness(t, c, archive,
-			script("busy", spec.App, "while [ ! -e /go ]; do echo "+line+"; done; exec sleep 1000"),
+			script("busy", spec.App, "until [ -e /print ]; do sleep 0.1; done; while [ ! -e /go ]; do echo "+line+"; done; exec sleep 1000"),
 			script("out", spec.App, until+"while :; do echo "+line+"; sleep 0.01; done"),
 			script("err", spec.App, until+"while :; do echo "+line+" >&2; sleep 0.01; done"),
 			script("loud", spec.App, until+"while :; do echo "+line+"; done"),
@@ -46,6 +46,8 @@ func TestRootEndedOutputs(t *testing.T) {
 		for _, s := range r.states("g") {
 			pids[s.Name] = s.PID
 		}
+		r.exec("busy", "touch /print")
+		r.says("busy", line)
 		for range 5 {
 			if ended, err := c.EndedOutputs(t.Context(), "g", pids); len(ended) > 0 || err != nil {
 				t.Fatalf("control, while all is copied: %q, %v", ended, err)
