@@ -23,9 +23,9 @@ const (
 	entries = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | away | unix.IN_ONLYDIR
 	// away are the events of a folder that is removed, or gets another path.
 	away = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
-	// above are the events of a folder in which the path's folder, or one above that, is. An open
-	// socket keeps the folder in which it was bound, so that the end of that one is no event of its
-	// own. It is one of the folder above.
+	// above are the events of a folder that has the next folder of the path in it. Where a socket
+	// was bound, the kernel keeps the folder while the socket is open, and sends no IN_DELETE_SELF
+	// for it. The folder above has the event.
 	above = unix.IN_DELETE | away | unix.IN_ONLYDIR
 	// settle is the pause after a change. A script that empties a folder is mostly done by then.
 	settle = time.Second
