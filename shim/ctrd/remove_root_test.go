@@ -342,7 +342,7 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 		}
 		var users, remover sync.WaitGroup
 		var ended atomic.Bool
-		removals := 0
+		var removals atomic.Int64
 		remover.Go(func() {
 			for !ended.Load() {
 				found, err := c.Images(t.Context())
@@ -359,7 +359,7 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 						t.Error(err)
 					}
 					if removed {
-						removals++
+						removals.Add(1)
 					}
 				}
 				if err := c.CollectImages(t.Context()); err != nil {
@@ -367,10 +367,11 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 				}
 			}
 		})
+		begun := time.Now()
 		for n, ref := range refs {
 			users.Go(func() {
 				group := fmt.Sprint("g", n)
-				for generation := 1; generation <= 12; generation++ {
+				for generation := 1; generation <= 12 || removals.Load() < 3 && time.Since(begun) < time.Minute; generation++ {
 					release, err := c.Hold(t.Context(), ref, "")
 					if err != nil {
 						t.Error(err)
@@ -401,8 +402,8 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 		users.Wait()
 		ended.Store(true)
 		remover.Wait()
-		if removals < 3 {
-			t.Errorf("%d removals are too few to race with", removals)
+		if n := removals.Load(); n < 3 {
+			t.Errorf("%d removals are too few to race with", n)
 		}
 	})
 }
