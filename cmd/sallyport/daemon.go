@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/shim/metrics"
 	"github.com/sallyport/sallyport/shim/runner"
 	"github.com/sallyport/sallyport/shim/store"
+	"github.com/sallyport/sallyport/spec"
 )
 
 type daemonVerb struct{ daemonFlags }
@@ -139,6 +140,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	changes := hearChanges(watch.Open, log)
 	defer changes.Close()
 	drift.Hear(changes)
+	cgroups.Hear(changes)
 	store := store.New(l)
 	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
@@ -147,6 +149,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Drift: drift, Prober: probe.New(l, client), Boot: bootClock(), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
+			Quiet: func(g *spec.Group, since time.Time) bool {
+				return !g.BoundedDisk() && cgroups.Heard(g.Name) && drift.Quiet(g, since)
+			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
 		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, Shims: client, ImageDisk: disks.Of,

@@ -30,7 +30,7 @@ func (w *Watcher) Paths(name string, folders []string, file *os.File) (missing [
 	}
 	w.paths[name] = now
 	for _, path := range folders {
-		wd, addErr := w.watch(name, path, folderMask)
+		wd, addErr := w.watch(watch{Files, name}, path, folderMask)
 		if errors.Is(addErr, fs.ErrNotExist) {
 			missing = append(missing, path)
 			continue
@@ -40,20 +40,59 @@ func (w *Watcher) Paths(name string, folders []string, file *os.File) (missing [
 		}
 	}
 	if now.file != nil {
-		wd, addErr := w.watch(name, fmt.Sprintf("/proc/self/fd/%d", now.file.Fd()), unix.IN_MODIFY)
+		wd, addErr := w.watch(watch{Files, name}, fmt.Sprintf("/proc/self/fd/%d", now.file.Fd()), unix.IN_MODIFY)
 		now.fileWatch, err = wd, errors.Join(err, addErr)
 	}
 	w.end(before, now)
 	return missing, err
 }
 
+// Written makes these the files whose writes are heard under a name, instead of earlier ones. Those
+// that don't exist are left out, and returned. If it fails, nothing is heard.
+func (w *Watcher) Written(name string, files []string) (missing []string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var now []int
+	for _, path := range files {
+		wd, addErr := w.watch(watch{Written, name}, path, unix.IN_MODIFY)
+		switch {
+		case errors.Is(addErr, fs.ErrNotExist):
+			missing = append(missing, path)
+		case addErr != nil:
+			err = errors.Join(err, addErr)
+		default:
+			now = append(now, wd)
+		}
+	}
+	w.endAll(slices.DeleteFunc(w.written[name], func(wd int) bool { return slices.Contains(now, wd) }))
+	if w.written[name] = now; err != nil {
+		w.endAll(now)
+		delete(w.written, name)
+	}
+	return missing, err
+}
+
+// HearsWrites reports whether the files of the last call of Written for a name are heard.
+func (w *Watcher) HearsWrites(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.written[name]
+	return ok
+}
+
+// A watch is one of inotify's.
+type watch struct {
+	kind Kind // Files or Written
+	name string
+}
+
 // watch begins one watch. A second one of the same file or folder is the same watch.
-func (w *Watcher) watch(name, path string, mask uint32) (int, error) {
+func (w *Watcher) watch(x watch, path string, mask uint32) (int, error) {
 	wd, err := unix.InotifyAddWatch(w.inotify, path, mask)
 	if err != nil {
 		return -1, fmt.Errorf("watch %q: %w", path, err)
 	}
-	w.watches[wd] = name
+	w.watches[wd] = x
 	return wd, nil
 }
 
@@ -85,6 +124,13 @@ func (w *Watcher) end(before, now *watched) {
 	}
 }
 
+// endAll ends watches. The caller holds mu.
+func (w *Watcher) endAll(watches []int) {
+	for _, wd := range watches {
+		w.forgetPath(wd)
+	}
+}
+
 // forgetPath ends one watch. The caller holds mu.
 func (w *Watcher) forgetPath(wd int) {
 	if _, ok := w.watches[wd]; !ok {
@@ -108,8 +154,8 @@ func (w *Watcher) readFiles(fd int, add func(Event)) (lost bool) {
 		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
 			wd, mask := int(int32(binary.NativeEndian.Uint32(b))), binary.NativeEndian.Uint32(b[4:])
 			lost = lost || mask&unix.IN_Q_OVERFLOW != 0
-			if name := w.watchOf(wd, mask&unix.IN_IGNORED != 0); name != "" {
-				add(Event{Kind: Files, Name: name})
+			if x := w.watchOf(wd, mask&unix.IN_IGNORED != 0); x.name != "" {
+				add(Event{Kind: x.kind, Name: x.name})
 			}
 			b = b[min(unix.SizeofInotifyEvent+int(binary.NativeEndian.Uint32(b[12:])), len(b)):]
 		}
@@ -117,13 +163,14 @@ func (w *Watcher) readFiles(fd int, add func(Event)) (lost bool) {
 	return lost
 }
 
-// watchOf returns the name of a watch. An ended watch is forgotten: its number is not used again.
-func (w *Watcher) watchOf(wd int, ended bool) string {
+// watchOf returns a watch. The zero watch is not known any more. An ended watch is forgotten: its
+// number is not used again.
+func (w *Watcher) watchOf(wd int, ended bool) watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	name := w.watches[wd]
+	x := w.watches[wd]
 	if ended {
 		delete(w.watches, wd)
 	}
-	return name
+	return x
 }

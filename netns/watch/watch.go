@@ -29,13 +29,14 @@ const (
 	Files                       // a file or folder that is watched for the group
 	Gone                        // the namespace does not exist any more
 	Mounts                      // something was mounted or unmounted on the host
+	Written                     // a file given to [Watcher.Written] was written to, or has gone
 	Lost                        // events were lost: anything may have changed anywhere
 )
 
 // An Event reports that something may have changed. An empty Name stands for the host.
 type Event struct {
 	Kind          Kind
-	Name          string // as given to [Watcher.Namespace] and [Watcher.Paths]
+	Name          string // as given to [Watcher.Namespace], [Watcher.Paths] and [Watcher.Written]
 	Link          string // of [Links] on the host: the name of the link. Empty: see Index
 	Index         int    // of [Links] on the host: the index of the link
 	Table, Object string // of [Object]
@@ -54,8 +55,9 @@ type Watcher struct {
 	names   map[int32]string    // by number of the namespace
 	numbers map[string]int32    // by name
 	last    int32               // the number that was given last
-	watches map[int]string      // by inotify's descriptor: the name
+	watches map[int]watch       // by inotify's descriptor
 	paths   map[string]*watched // by name
+	written map[string][]int    // by name: inotify's descriptors
 	inotify int
 }
 
@@ -73,8 +75,9 @@ type source struct {
 // caller closes the Watcher.
 func Open() (_ *Watcher, err error) {
 	w := &Watcher{
-		names: map[int32]string{}, numbers: map[string]int32{}, watches: map[int]string{}, paths: map[string]*watched{},
-		wake: -1, inotify: -1,
+		names: map[int32]string{}, numbers: map[string]int32{}, watches: map[int]watch{}, paths: map[string]*watched{},
+		written: map[string][]int{},
+		wake:    -1, inotify: -1,
 	}
 	defer func() {
 		if err != nil {
@@ -174,13 +177,15 @@ func (w *Watcher) Hears(name string, ns *os.File) bool {
 	return err == nil && number >= 0 && w.names[number] == name
 }
 
-// Forget ends what Namespace and Paths began for a name.
+// Forget ends what Namespace, Paths and Written began for a name.
 func (w *Watcher) Forget(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.forgetNumber(name)
 	w.end(w.paths[name], nil)
 	delete(w.paths, name)
+	w.endAll(w.written[name])
+	delete(w.written, name)
 }
 
 // forgetNumber leaves the number to the namespace, which keeps it until it goes. The caller holds

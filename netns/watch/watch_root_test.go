@@ -149,6 +149,15 @@ func TestRootHears(t *testing.T) {
 		}
 	}
 	mounted := t.TempDir()
+	limit := filepath.Join(t.TempDir(), "limit")
+	must(0, os.WriteFile(limit, []byte("7"), 0o600))(t)
+	for range 2 {
+		if missing := must(e.w.Written("till", []string{limit, "/no/such/file"}))(t); !slices.Equal(missing, []string{"/no/such/file"}) {
+			t.Errorf("missing: %q", missing)
+		}
+	}
+	depth := filepath.Join(h.V2, folder, "cgroup.max.depth")
+	must(e.w.Written("other", []string{depth}))(t)
 
 	for _, tt := range []struct {
 		name string
@@ -173,6 +182,9 @@ func TestRootHears(t *testing.T) {
 		{"unmount", func() { must(0, unix.Unmount(mounted, 0))(t) }, Event{Kind: Mounts}},
 		{"cgroup made", func() { must(h.Make(filepath.Join(folder, "web")))(t) }, Event{Kind: Files, Name: "till"}},
 		{"cgroup gone", func() { must(0, h.Remove(filepath.Join(folder, "web")))(t) }, Event{Kind: Files, Name: "till"}},
+		{"limit", func() { must(0, os.WriteFile(limit, []byte("8"), 0o600))(t) }, Event{Kind: Written, Name: "till"}},
+		{"limit of a cgroup", func() { must(0, os.WriteFile(depth, []byte("8"), 0))(t) }, Event{Kind: Written, Name: "other"}},
+		{"limit gone", func() { must(0, os.Remove(limit))(t) }, Event{Kind: Written, Name: "till"}},
 		{"reserved ports", func() { must(0, netns.ReservePorts(ns, netns.PortsOf(444)))(t) }, Event{Kind: Files, Name: "till"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

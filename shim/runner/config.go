@@ -38,8 +38,13 @@ type Config struct {
 
 	// Once means that each group is a run: see [plan.Input]. Optional.
 	Once bool
-	// Resync is the longest time between two reconciliations of a group. Optional: 0 is 30 s.
+	// Resync is the longest time between two reconciliations of a group, but for Quiet. Optional: 0
+	// is 30 s.
 	Resync time.Duration
+	// Quiet reports whether nothing of a group has changed on the host since a time, because every
+	// change would have been reported. Such a group is left alone for up to 20 times Resync. It is
+	// called from the runners' goroutines. Optional: nil is never.
+	Quiet func(want *spec.Group, since time.Time) bool
 	// PortInUse returns who else uses a port of the host. An empty holder means that the port is
 	// free. Optional: nil takes every port to be free.
 	PortInUse func(spec.Publish) (holder string, err error)

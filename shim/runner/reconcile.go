@@ -82,6 +82,7 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	}
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
+	r.looked, r.calm = r.config.Now(), nil
 	in.Observed = r.machine.Observe(ctx, r.group, in.ToRun())
 	in.Restart = d.uncopied.restarts(d.restart, in.Observed.Containers)
 	o, err := r.restoreRecords(in, d)
@@ -201,7 +202,8 @@ func (r *Runner) noteStart(d desired, s plan.Step) {
 // whether the group is gone for good.
 func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time.Time, gone bool) {
 	now := in.Now
-	next = r.turn(now)
+	turn := r.turn(now)
+	next = turn
 	if at := plan.Next(in); !at.IsZero() && at.Before(next) {
 		next = at
 	}
@@ -258,6 +260,9 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 	if ready(in, state, err) || !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
+	}
+	if run := in.ToRun(); run != nil && next.Equal(turn) && err == nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 {
+		r.calm = run
 	}
 	return next, gone
 }

@@ -55,6 +55,8 @@ type Runner struct {
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
 	acted         bool              // a step was tried
 	woken         bool              // not by the clock, or it is new
+	looked        time.Time         // when the last observation began
+	calm          *spec.Group       // what that has found to run, with nothing left to do or to record. Nil: not so
 	failures      int               // failed reconciliations in a row
 	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
 	lastError     error             // of the last finished reconciliation
@@ -144,7 +146,10 @@ func (r *Runner) Run(ctx context.Context) error {
 		if gone || ctx.Err() != nil {
 			return nil
 		}
-		r.sleep(ctx, next)
+		for r.sleep(ctx, next); r.rests(ctx); {
+			next = r.turn(r.config.Now())
+			r.sleep(ctx, next)
+		}
 	}
 }
 
@@ -292,6 +297,12 @@ func (r *Runner) forgetImages() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.desired.images = nil
+}
+
+// generation returns that of what is wanted.
+func (r *Runner) generation() int {
+	d, _ := r.desiredNow()
+	return d.generation()
 }
 
 // desiredNow returns what is wanted, and its seq.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"hash/fnv"
 	"io"
 	"time"
@@ -11,7 +12,27 @@ import (
 const (
 	ownMoments = 15 // of a resync, by the group's name
 	moments    = 60 // of a resync
+	// restTurns is how many turns a quiet group has before it is observed in one of them.
+	restTurns = 20
 )
+
+// rests reports whether the turn that has come can pass by: the group was as wanted at its last
+// observation, and nothing has changed since. In one turn of restTurns it is observed, so what no
+// event reports is found too.
+func (r *Runner) rests(ctx context.Context) bool {
+	now := r.config.Now()
+	if r.woken || r.calm == nil || r.config.Quiet == nil || ctx.Err() != nil ||
+		r.saveFailure != "" || r.outputFailure != "" || r.machine.images != nil && r.retained != r.generation() ||
+		now.Sub(r.looked) >= restTurns*r.config.Resync || restTurn(r.group, now, r.config.Resync) {
+		return false
+	}
+	return r.config.Quiet(r.calm, r.looked)
+}
+
+// restTurn reports whether this turn is the one in restTurns in which the group is observed.
+func restTurn(group string, now time.Time, resync time.Duration) bool {
+	return hash(group)%restTurns == uint32(now.UnixNano()/int64(resync)%restTurns)
+}
 
 // turn returns when the group is next observed without a cause.
 func (r *Runner) turn(now time.Time) time.Time {
@@ -25,9 +46,7 @@ func (r *Runner) turn(now time.Time) time.Time {
 // new daemon, containerd that has come back, a change of the host's rules. By their names the
 // groups are spread over the resync.
 func ownTurn(group string, now time.Time, resync time.Duration) time.Time {
-	h := fnv.New32a()
-	_, _ = io.WriteString(h, group) // a hash takes everything
-	at := time.Duration(h.Sum32()%ownMoments) * (resync / ownMoments)
+	at := time.Duration(hash(group)%ownMoments) * (resync / ownMoments)
 	wait := at - sinceMoment(now, resync)
 	if wait <= 0 {
 		wait += resync
@@ -40,6 +59,12 @@ func ownTurn(group string, now time.Time, resync time.Duration) time.Time {
 func nextTurn(now time.Time, resync time.Duration) time.Time {
 	grain := max(resync/moments, 1)
 	return now.Add(resync - sinceMoment(now.Add(resync), grain))
+}
+
+func hash(group string) uint32 {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, group) // a hash takes everything
+	return h.Sum32()
 }
 
 // sinceMoment returns how long ago the clock was last at a multiple of d.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/kernfile"
+	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -35,6 +36,7 @@ type Cgroups struct {
 	log    *slog.Logger
 	v2     string            // mount point
 	v1     map[string]string // controller -> mount point of its hierarchy
+	writes *watch.Watcher    // nil: nothing is heard
 }
 
 // New finds the hierarchies. It changes nothing. A nil log discards.
@@ -49,9 +51,34 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 	return &Cgroups{layout: l, log: log, v2: found.V2, v1: found.Controllers}, nil
 }
 
+// Hear makes w report under a group's name what others write to the limits that Limited has read. A
+// nil w reports nothing. Call it before the first Limited.
+func (c *Cgroups) Hear(w *watch.Watcher) { c.writes = w }
+
+// Heard reports whether changes of the limits are heard since Limited last read them.
+func (c *Cgroups) Heard(group string) bool { return c.writes != nil && c.writes.HearsWrites(group) }
+
+// listen makes what is about to be read heard. A failure changes nothing but [Cgroups.Heard].
+func (c *Cgroups) listen(group string, places []place) {
+	if c.writes == nil {
+		return
+	}
+	var files []string
+	for _, p := range places {
+		for _, k := range p.knobs {
+			files = append(files, k.path(c.mount(k), p.cgroup))
+		}
+	}
+	if _, err := c.writes.Written(group, files); err != nil {
+		c.log.Debug("changes of its limits are not heard: "+err.Error(), "group", group)
+	}
+}
+
 // Limited implements [runner.Cgroups].
 func (c *Cgroups) Limited(_ context.Context, want *spec.Group) host.Presence {
-	for _, p := range c.places(want) {
+	places := c.places(want)
+	c.listen(want.Name, places)
+	for _, p := range places {
 		for _, k := range p.knobs {
 			content, err := kernfile.Read(k.path(c.mount(k), p.cgroup))
 			switch {

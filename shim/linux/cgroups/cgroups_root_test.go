@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/linux/cgroups"
@@ -211,6 +214,68 @@ func TestRootLimitNoticesChangesOfOthers(t *testing.T) {
 	if err := c.Limit(ctx, g); err != nil || c.Limited(ctx, g) != host.Present {
 		t.Errorf("the limit was not restored: %v", err)
 	}
+}
+
+// What others write to the limits is heard, also where there is no limit.
+func TestRootLimitsAreHeard(t *testing.T) {
+	c, l := newCgroups(t)
+	w, err := watch.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var heard atomic.Int64
+	w.Listen(func(events []watch.Event) {
+		if slices.Contains(events, watch.Event{Kind: watch.Written, Name: "g"}) {
+			heard.Add(1)
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	c.Hear(w)
+
+	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 17}}
+	if c.Heard("g") {
+		t.Error("limits are heard before they were read")
+	}
+	if err := c.Limit(ctx, g); err != nil || c.Limited(ctx, g) != host.Present || !c.Heard("g") {
+		t.Fatalf("limits: %v, %v, heard %t", err, c.Limited(ctx, g), c.Heard("g"))
+	}
+	limit := func(g *spec.Group, value string, want host.Presence) {
+		t.Helper()
+		before := heard.Load()
+		for _, dir := range cgroupsAt(l.GroupCgroup("g")) {
+			if path := filepath.Join(dir, "pids.max"); exists(path) {
+				if err := os.WriteFile(path, []byte(value), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		netnstest.Eventually(t, "a limit is written", func() bool { return heard.Load() > before })
+		if got := c.Limited(ctx, g); got != want {
+			t.Errorf("with %s they are %v, want %v", value, got, want)
+		}
+	}
+	limit(g, "max", host.Absent)
+	limit(g, "17", host.Present)
+	unlimited := &spec.Group{Name: "g"}
+	if c.Limited(ctx, unlimited) != host.Absent {
+		t.Error("an old limit counts as none")
+	}
+	limit(unlimited, "max", host.Present)
+	limit(unlimited, "19", host.Absent)
+	w.Forget("g")
+	if c.Heard("g") {
+		t.Error("limits are heard that were forgotten")
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Two members without limits of their own share the limit of their group.

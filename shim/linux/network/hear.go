@@ -36,8 +36,9 @@ type ears struct {
 	soon    chan struct{}  // holds one
 	warned  bool           // that a group is not heard
 
-	mu    sync.Mutex
-	heard heard
+	mu      sync.Mutex
+	heard   heard
+	mounted time.Time // when mounts of the host last changed, or may have
 }
 
 // A heard has all that has changed since some time.
@@ -67,6 +68,9 @@ func (e *ears) add(events []watch.Event) {
 	relevant := false
 	for _, event := range events {
 		relevant = relevant || event.Kind != watch.Object
+		if event.Kind == watch.Mounts || event.Kind == watch.Lost {
+			e.mounted = time.Now()
+		}
 		switch {
 		case event.Name != "":
 			e.heard.groups[event.Name] |= event.Kind
@@ -140,7 +144,7 @@ func (d *Drift) lookAtHeard(groups []string) []string {
 	}
 	d.ears.putBack(h.host & later)
 	h.host &^= later
-	return d.look(groups, d.hostConcerned(h), func(group string, g *groupDrift) bool { return d.concerned(h, group, g) })
+	return h.withLimits(groups, d.look(groups, d.hostConcerned(h), func(group string, g *groupDrift) bool { return d.concerned(h, group, g) }))
 }
 
 // lookEachSecond looks at that, at what is not settled, at groups whose programs are others, and at
@@ -149,9 +153,19 @@ func (d *Drift) lookEachSecond(groups []string, turn int) []string {
 	d.surveyGroups(groups)
 	d.hostRead = false
 	h := d.ears.take()
-	return d.look(groups, d.hostConcerned(h) || !d.hostQuiet() || turn%hostEvery == 0, func(group string, g *groupDrift) bool {
+	return h.withLimits(groups, d.look(groups, d.hostConcerned(h) || !d.hostQuiet() || turn%hostEvery == 0, func(group string, g *groupDrift) bool {
 		return d.concerned(h, group, g) || !d.quiet(g) || isTurn(group, turn) || d.otherPrograms(group, g)
-	})
+	}))
+}
+
+// withLimits adds those of groups whose limits were written to. The network is not read for that.
+func (h heard) withLimits(groups, changed []string) []string {
+	for group, kinds := range h.groups {
+		if kinds&watch.Written != 0 && slices.Contains(groups, group) && !slices.Contains(changed, group) {
+			changed = append(slices.Clip(changed), group)
+		}
+	}
+	return changed
 }
 
 // isTurn spreads the groups over turnEvery turns.
@@ -170,6 +184,9 @@ func (d *Drift) hostQuiet() bool {
 	return d.ears.watcher != nil && d.host.isSettled() && d.host.last.err == ""
 }
 
+// notOfLinks are changes in a group that are not of its link.
+const notOfLinks = watch.Rules | watch.Object | watch.Written
+
 // ofHost are the changes after which the host's part of the network is read.
 const ofHost = watch.Rules | watch.Forwarding | watch.Lost
 
@@ -185,7 +202,7 @@ func (d *Drift) concerned(h heard, group string, g *groupDrift) bool {
 func (d *Drift) hasChanged(h heard, group string, g *groupDrift) bool {
 	kinds := h.groups[group]
 	switch {
-	case h.host&watch.Lost != 0, kinds&^(watch.Rules|watch.Object) != 0, h.links[g.link], g.index != 0 && h.indexes[g.index]:
+	case h.host&watch.Lost != 0, kinds&^notOfLinks != 0, h.links[g.link], g.index != 0 && h.indexes[g.index]:
 		return true
 	case kinds&watch.Rules != 0 && !(d.quiet(g) && d.knowsRules(group)):
 		return true

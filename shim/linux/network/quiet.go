@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/watch"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // A link that was as wanted is not read again by each observation, as long as its changes are heard
@@ -75,7 +76,25 @@ func (e *ears) concern(group string, g quietGroup) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.heard
-	return h.host&(watch.Lost|watch.Mounts) != 0 || h.groups[group]&^(watch.Rules|watch.Object) != 0 || h.links[g.link] || h.indexes[g.index]
+	return h.host&(watch.Lost|watch.Mounts) != 0 || h.groups[group]&^notOfLinks != 0 || h.links[g.link] || h.indexes[g.index]
+}
+
+// Quiet reports whether nothing of a group's network has changed since a time, as far as it is
+// heard. It is false if not all is heard that an observation may find within half a minute:
+// reflected marks are not, and mounts are heard for the whole host alone.
+func (d *Drift) Quiet(want *spec.Group, since time.Time) bool {
+	if d.ears.watcher == nil || intercepts(want) {
+		return false
+	}
+	quiet, ok := d.quietSince(want.Name)
+	return ok && quiet.Before(since) && (len(want.Volumes) == 0 || !d.ears.mountedSince(since))
+}
+
+// mountedSince reports whether mounts of the host have changed since a time, or may have.
+func (e *ears) mountedSince(since time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.mounted.Before(since)
 }
 
 // linkMemory remembers links that were as wanted.

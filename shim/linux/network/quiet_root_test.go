@@ -106,6 +106,63 @@ func (q *quietHost) run(command ...string) {
 	}
 }
 
+// A group is quiet since a look if nothing of it was heard after that, and of the host's mounts
+// nothing if it has volumes.
+func TestRootQuietSince(t *testing.T) {
+	q := newQuietHost(t)
+	plain, volumes := *q.g, *q.g
+	volumes.Volumes = []spec.Volume{{Name: "data"}}
+	marks := *testGroup(q.g.Name, func(g *spec.Group) { g.Ambassador().Intercept = 3128 })
+	expect := func(what string, want *spec.Group, since time.Time, quiet bool) {
+		t.Helper()
+		if got := q.l.Quiet(want, since); got != quiet {
+			t.Errorf("%s: quiet %t, want %t", what, got, quiet)
+		}
+	}
+	before := time.Now()
+	q.settle()
+	expect("a look before it settled", &plain, before, false)
+	now := time.Now()
+	expect("a look after it settled", &plain, now, true)
+	expect("with volumes", &volumes, now, true)
+	expect("with reflected marks, which are not heard", &marks, now, false)
+	expect("another group", testGroup("other", nil), now, false)
+
+	q.l.ears.add([]watch.Event{{Kind: watch.Mounts}})
+	q.l.settle([]string{q.g.Name})
+	expect("mounts have changed, without volumes", &plain, now, true)
+	expect("mounts have changed, with volumes", &volumes, now, false)
+	expect("mounts changed before the look", &volumes, time.Now(), true)
+
+	q.run("nsenter", "--net="+q.n.layout.NetnsPath(q.g.Name), "ip", "link", "set", "lo", "alias", "changed")
+	netnstest.Eventually(t, "a change inside is heard", func() bool { return !q.l.Quiet(&plain, time.Now()) })
+	q.settle()
+	expect("a look before the change", &plain, now, false)
+	expect("a look after it", &plain, time.Now(), true)
+	q.l.ears.add([]watch.Event{{Kind: watch.Lost}})
+	expect("something was lost", &plain, time.Now(), false)
+
+	deaf := q.n.NewDrift()
+	deaf.Changed([]string{q.g.Name})
+	if deaf.Quiet(&plain, time.Now()) {
+		t.Error("quiet, and nothing is heard at all")
+	}
+}
+
+// Writes to limits make a group's turn come, and nothing of its network is read for it.
+func TestRootLimitsAreHeard(t *testing.T) {
+	q := newQuietHost(t)
+	q.settle()
+	now := time.Now()
+	q.l.ears.add([]watch.Event{{Kind: watch.Written, Name: q.g.Name}, {Kind: watch.Written, Name: "gone"}})
+	if found := q.l.lookAtHeard([]string{q.g.Name}); len(found) != 1 || found[0] != q.g.Name {
+		t.Errorf("woken: %q", found)
+	}
+	if !q.known() || !q.l.Quiet(q.g, now) {
+		t.Error("the network of a group counts as changed, and its limits were written to")
+	}
+}
+
 // A link whose changes are heard is not read again while it is quiet. An observation then takes a
 // bounded number of system calls.
 func TestRootQuietLinkIsNotRead(t *testing.T) {

@@ -1,0 +1,84 @@
+package keeper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/shim/keeper"
+	"github.com/sallyport/sallyport/spec"
+)
+
+const resync, restEnds = 30 * time.Second, 10 * time.Minute
+
+// looks returns how often a group is observed while a time passes.
+func (h *harness) looks(group string, while time.Duration) uint64 {
+	h.t.Helper()
+	before := h.keeper.Counts()[group].Reconciliations
+	h.wait(while)
+	return h.keeper.Counts()[group].Reconciliations - before
+}
+
+// A group of which every change is reported is observed once in ten minutes.
+func TestQuietGroupsRest(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		var quiet bool
+		var asked time.Time
+		var failure error
+		h.config = func(c *keeper.Config) {
+			c.Quiet = func(want *spec.Group, since time.Time) bool {
+				if want == nil || want.Name != "shop" {
+					t.Errorf("asked about %+v", want)
+				}
+				asked = since
+				return quiet
+			}
+			c.Changes = h.host
+			c.WantOutput = func(*spec.Group) error { return failure }
+		}
+		h.begin()
+		h.mustApply("shop.hcl", edited(shop, `group "shop" {`, "group \"shop\" {\n  resources { memory = \"64MiB\" }"))
+		h.wait(2 * time.Minute)
+		if n := h.looks("shop", restEnds); n != 20 {
+			t.Errorf("%d looks in ten minutes at a group that is not quiet, want 20", n)
+		}
+		quiet = true
+		h.wait(resync)
+		if n := h.looks("shop", 2*restEnds); n != 2 {
+			t.Errorf("%d looks in twenty minutes at a quiet group, want 2", n)
+		}
+		if age := time.Since(asked); age > restEnds {
+			t.Errorf("asked what has changed since a look %s ago", age)
+		}
+		h.host.Unlimit("shop") // and nothing reports it
+		h.wait(restEnds)
+		h.did("limit")
+
+		pid := h.host.PID("shop", "web")
+		h.host.Exit("shop", "web", 1)
+		h.wait(2 * time.Second)
+		if now := h.host.PID("shop", "web"); now == 0 || now == pid {
+			t.Errorf("an app that has ended: process %d, before %d", now, pid)
+		}
+		h.wait(restEnds)
+		h.host.ForgetOperations()
+		h.host.Flush("shop")
+		h.wait(2 * time.Second)
+		h.did("seal", "admit")
+
+		failure = errBoom // to be tried again soon
+		h.wait(restEnds)
+		if n := h.looks("shop", restEnds); n != 20 {
+			t.Errorf("%d looks in ten minutes at a group with something left to do, want 20", n)
+		}
+		failure = nil
+		h.wait(resync)
+		h.host.ForgetOperations()
+		if err := h.keeper.Stop(t.Context(), "shop", nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := h.looks("shop", restEnds); n < 20 {
+			t.Errorf("%d looks in ten minutes at a stopped group, want 20", n)
+		}
+	})
+}
