@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,13 +39,32 @@ func newFloor(t testing.TB, address, namespace, netnsPath string) *floor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { endShims(t, address); c.Close() })
 	ctx := namespaces.WithNamespace(t.Context(), namespace)
 	images, err := c.ListImages(ctx)
 	if err != nil || len(images) == 0 {
 		t.Fatalf("no image to measure with: %v", err)
 	}
 	return &floor{client: c, image: images[0], netns: netnsPath, ctx: ctx, logs: t.TempDir()}
+}
+
+// endShims ends the floor's shims that no client reaches, see [floor.up].
+func endShims(t testing.TB, address string) {
+	t.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range found {
+		line, _ := os.ReadFile(path) // it may have ended
+		args := strings.Split(string(line), "\x00")
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if strings.Contains(args[0], "containerd-shim") && slices.Contains(args, address) && slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "floor.") }) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Log(err)
+			}
+		}
+	}
 }
 
 // shimListens is how long a shim takes to listen here.
