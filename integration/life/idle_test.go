@@ -16,10 +16,10 @@ import (
 // the host and 20 a minute for each group, so a change that saves calls lowers its bound. One call
 // for each group and second would be 60 a minute.
 const (
-	hostCalls  = 120  // a second; the mounts of other tests wake it once a second
-	groupCalls = 4000 // a minute for each group
+	hostCalls  = 120 // a second; the mounts of other tests wake it once a second
+	groupCalls = 300 // a minute for each group
 	restGroups = 20
-	// In groupWindow each group is looked at once without a cause.
+	// In groupWindow each group has a turn, in which it is looked at if it is not quiet.
 	hostWindow, groupWindow = 10 * time.Second, 30 * time.Second
 )
 
