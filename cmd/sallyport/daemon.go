@@ -140,7 +140,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	changes := hearChanges(watch.Open, log)
 	defer changes.Close()
 	drift.Hear(changes)
-	cgroups.Hear(changes)
+	if changes != nil {
+		cgroups.Hear(changes)
+	}
 	store := store.New(l)
 	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{

@@ -22,7 +22,6 @@ import (
 
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/kernfile"
-	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -36,7 +35,16 @@ type Cgroups struct {
 	log    *slog.Logger
 	v2     string            // mount point
 	v1     map[string]string // controller -> mount point of its hierarchy
-	writes *watch.Watcher    // nil: nothing is heard
+	writes Writes            // nil: nothing is heard
+}
+
+// Writes reports writes to files. Implemented by [watch.Watcher].
+type Writes interface {
+	// Written makes these the files whose writes are reported under a name. It returns those that
+	// don't exist. After an error none is reported.
+	Written(name string, files []string) (missing []string, err error)
+	// HearsWrites reports whether those of the last call for a name are reported.
+	HearsWrites(name string) bool
 }
 
 // New finds the hierarchies. It changes nothing. A nil log discards.
@@ -51,9 +59,9 @@ func New(l layout.Layout, log *slog.Logger) (*Cgroups, error) {
 	return &Cgroups{layout: l, log: log, v2: found.V2, v1: found.Controllers}, nil
 }
 
-// Hear makes w report under a group's name what others write to the limits that Limited has read. A
-// nil w reports nothing. Call it before the first Limited.
-func (c *Cgroups) Hear(w *watch.Watcher) { c.writes = w }
+// Hear makes w report under a group's name what others write to the limits that Limited has read.
+// Call it before the first Limited.
+func (c *Cgroups) Hear(w Writes) { c.writes = w }
 
 // Heard reports whether changes of the limits are heard since Limited last read them.
 func (c *Cgroups) Heard(group string) bool { return c.writes != nil && c.writes.HearsWrites(group) }
