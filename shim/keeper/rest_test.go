@@ -18,7 +18,7 @@ func (h *harness) looks(group string, while time.Duration) uint64 {
 	return h.keeper.Counts()[group].Reconciliations - before
 }
 
-// A group of which every change is reported is observed once in ten minutes.
+// A group whose changes are all reported is observed once in ten minutes.
 func TestQuietGroupsRest(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.end()
