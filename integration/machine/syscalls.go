@@ -17,17 +17,18 @@ import (
 type SystemCalls struct {
 	t      testing.TB
 	counts []int // a perf event for each thread
+	which  netnstest.Calls
 }
 
-// CountSystemCalls begins to count those of the processes, until Close or the end of the test. A
+// CountSystemCalls begins to count calls of the processes, until Close or the end of the test. A
 // thread that ends meanwhile keeps its count.
-func CountSystemCalls(t testing.TB, pids ...int) *SystemCalls {
+func CountSystemCalls(t testing.TB, which netnstest.Calls, pids ...int) *SystemCalls {
 	t.Helper()
 	tracepoint, err := netnstest.CallTracepoint()
 	if err != nil {
 		Need(t, fmt.Sprintf("system calls can't be counted: %v", err))
 	}
-	c := &SystemCalls{t: t}
+	c := &SystemCalls{t: t, which: which}
 	t.Cleanup(func() { c.Close() })
 	for _, pid := range pids {
 		c.follow(pid, tracepoint)
@@ -52,7 +53,7 @@ func (c *SystemCalls) follow(pid int, tracepoint uint64) {
 			}
 			attached[thread.Name()], found = true, true
 			tid, _ := strconv.Atoi(thread.Name())
-			event, err := netnstest.OpenCalls(tracepoint, tid)
+			event, err := netnstest.OpenCalls(tracepoint, tid, c.which)
 			if errors.Is(err, unix.ESRCH) { // it has ended
 				continue
 			}

@@ -2,6 +2,7 @@ package netnstest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,10 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Calls are the system calls that are counted.
+type Calls int
+
+const (
+	AllCalls Calls = iota
+	// RequestedCalls are all but those of the Go runtime itself. It makes more of them on a busy
+	// host.
+	RequestedCalls
+)
+
 // runtimeCalls are those with which the Go runtime manages threads and memory.
 var runtimeCalls = []int{
 	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_SCHED_YIELD, unix.SYS_EPOLL_PWAIT, unix.SYS_TGKILL, unix.SYS_GETPID, unix.SYS_RT_SIGRETURN,
 	unix.SYS_MADVISE, unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_CLONE, unix.SYS_SIGALTSTACK, unix.SYS_RT_SIGPROCMASK, unix.SYS_GETTID,
+	unix.SYS_RESTART_SYSCALL, unix.SYS_TIMER_SETTIME,
 }
 
 // A CallCounter counts the system calls of the test process.
@@ -44,14 +56,6 @@ func NewCallCounter(t testing.TB) CallCounter {
 func (c CallCounter) Count(f func()) (calls int) {
 	t := c.t
 	t.Helper()
-	var others []string
-	for _, number := range runtimeCalls {
-		others = append(others, fmt.Sprint("id != ", number))
-	}
-	filter, err := unix.BytePtrFromString(strings.Join(others, " && "))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var events []int
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -59,14 +63,14 @@ func (c CallCounter) Count(f func()) (calls int) {
 	}
 	for _, thread := range threads {
 		tid, _ := strconv.Atoi(thread.Name())
-		fd, err := OpenCalls(c.tracepoint, tid)
+		fd, err := OpenCalls(c.tracepoint, tid, RequestedCalls)
+		if errors.Is(err, unix.ESRCH) { // it has ended
+			continue
+		}
 		if err != nil {
-			continue // it has ended
+			t.Fatal(err)
 		}
 		defer unix.Close(fd)
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.PERF_EVENT_IOC_SET_FILTER, uintptr(unsafe.Pointer(filter))); errno != 0 {
-			t.Fatalf("leave out calls of the runtime: %v", errno)
-		}
 		events = append(events, fd)
 	}
 	read := func() (sum int) {
@@ -107,13 +111,28 @@ func CallTracepoint() (uint64, error) {
 	return strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 }
 
-// OpenCalls begins to count the system calls of a thread, and of the children that it starts from
-// here on. The caller closes what it returns.
-func OpenCalls(tracepoint uint64, tid int) (event int, err error) {
+// OpenCalls begins to count system calls of a thread, and of the children that it starts from here
+// on. The caller closes what it returns.
+func OpenCalls(tracepoint uint64, tid int, counted Calls) (event int, err error) {
 	event, err = unix.PerfEventOpen(&unix.PerfEventAttr{
 		Type: unix.PERF_TYPE_TRACEPOINT, Config: tracepoint, Bits: unix.PerfBitInherit, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
 	}, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
-	return event, os.NewSyscallError("perf_event_open", err)
+	if err != nil {
+		return event, os.NewSyscallError("perf_event_open", err)
+	}
+	if counted == AllCalls {
+		return event, nil
+	}
+	var others []string
+	for _, number := range runtimeCalls {
+		others = append(others, fmt.Sprint("id != ", number))
+	}
+	filter, _ := unix.BytePtrFromString(strings.Join(others, " && ")) // it has no zero byte
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(event), unix.PERF_EVENT_IOC_SET_FILTER, uintptr(unsafe.Pointer(filter))); errno != 0 {
+		_ = unix.Close(event)
+		return -1, os.NewSyscallError("leave out calls of the runtime", errno)
+	}
+	return event, nil
 }
 
 // ReadCalls returns how many calls were counted so far. It is one system call.
