@@ -213,7 +213,8 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 	}
 	r.recordDigests(ctx, in, seq)
 	defer r.retainImages(ctx, in, seq) // the callers need not wait for it
-	if in.Observed.Unknown(in.Want) == nil {
+	unknown := in.Observed.Unknown(in.Want)
+	if unknown == nil {
 		r.failures, r.settledSeq = 0, seq
 		r.recordRepairs(nil)
 	} else {
@@ -257,11 +258,14 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.retention.forget()
 		gone = r.owner.Drop(ctx, r, seq)
 	}
+	if r.awaitsKnown(in, seq, unknown, next.Sub(now)) {
+		return next, false
+	}
 	if ready(in, state, err) || !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
 	}
-	if run := in.ToRun(); run != nil && next.Equal(turn) && err == nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 {
+	if run := in.ToRun(); run != nil && next.Equal(turn) && err == nil && unknown == nil && len(in.FoundDigests()) == 0 {
 		r.calm = run
 	}
 	return next, gone

@@ -18,6 +18,10 @@ import (
 // health_timeout of auto_revert.
 const maxNotReady = 2 * time.Minute
 
+// maxUnknown is how long a call waits for states that are unknown for now. A shim that makes the
+// containers of many groups at once may not answer in time.
+const maxUnknown = 20 * time.Second
+
 // A request waits for the result of the first reconciliation that began with seq or later.
 type request struct {
 	waiter      *Waiter
@@ -59,6 +63,20 @@ func (r *Runner) buildsUntil(seq int) (end time.Time) {
 		}
 	}
 	return end
+}
+
+// awaitsKnown reports whether requests go on waiting, because something of what runs is not known
+// yet. why is the reason, or nil.
+func (r *Runner) awaitsKnown(in plan.Input, seq int, why error, again time.Duration) bool {
+	switch {
+	case why == nil || in.ToRun() == nil:
+		r.unknownSince = time.Time{}
+		return false
+	case r.unknownSince.IsZero():
+		r.unknownSince = in.Now
+		r.report(seq, "%s; looking again in %s", hint.OneLine(why.Error()), again.Round(time.Millisecond))
+	}
+	return in.Now.Sub(r.unknownSince) < maxUnknown
 }
 
 // report passes a line to the requests up to seq.

@@ -53,6 +53,7 @@ type Runner struct {
 	endingKnown   bool              // ending was read, or set
 	outputFailure string            // why the last WantOutput failed. Empty: it did not
 	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
+	unknownSince  time.Time         // since when something of what runs is unknown. Zero: all is known
 	acted         bool              // a step was tried
 	woken         bool              // not by the clock, or it is new
 	looked        time.Time         // when the last observation began
