@@ -25,6 +25,7 @@ type cli struct {
 	ShowVersion bool     `name:"version" short:"v" help:"Show the versions of the command and of the daemon."`
 
 	Validate validateVerb `cmd:"" group:"offline" help:"Check group files, or the daemon's configuration. Needs neither root nor the daemon."`
+	Fmt      fmtVerb      `cmd:"" name:"fmt" group:"offline" help:"Put group files into the usual style. Needs neither root nor the daemon."`
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
 	Version  versionVerb  `cmd:"" group:"offline" help:"Show the versions of the command and of the daemon."`
 
@@ -199,7 +200,7 @@ var wordsElsewhere = map[string]string{
 	"up": "apply FILE", "create": "apply FILE", "deploy": "apply FILE", "update": "apply FILE",
 	"down": "rm GROUP", "delete": "rm GROUP", "destroy": "rm GROUP", "remove": "rm GROUP", "kill": `signal GROUP.CONTAINER KILL" or "sallyport stop GROUP`,
 	"list": "ps", "ls": "ps", "get": "ps", "show": "status GROUP", "inspect": "status GROUP", "describe": "status GROUP",
-	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE",
+	"shell": "exec -it GROUP -- sh", "attach": "exec -it GROUP -- sh", "check": "validate FILE", "lint": "validate FILE", "format": "fmt FILE",
 	"diff": "plan FILE", "undo": "rollback GROUP", "info": "doctor", "stat": "status GROUP", "stats": "ps", "top": "ps",
 }
 

@@ -136,9 +136,33 @@ func readOne(ctx context.Context, path string, src []byte, values variableValues
 	return b, groups, diags
 }
 
-// expand replaces folders by the group files in them, and - by stdinName. The result is never
-// empty. No two files in it share a base name, since a file is installed under it.
+// expand is expandFiles for group files. No two files in the result share a base name, since a file
+// is installed under it.
 func expand(ctx context.Context, args []string) ([]string, error) {
+	paths, err := expandFiles(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]string{}
+	for _, path := range paths {
+		if path == stdinName { // its group has the name
+			continue
+		}
+		base := filepath.Base(path)
+		if filepath.Ext(base) != ".hcl" {
+			return nil, usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")
+		}
+		if other, ok := seen[base]; ok {
+			return nil, usage(fmt.Errorf("%s and %s would be installed under the same name", other, path), "rename one of them")
+		}
+		seen[base] = path
+	}
+	return paths, nil
+}
+
+// expandFiles replaces folders by the group files in them, and - by stdinName. The result is never
+// empty.
+func expandFiles(ctx context.Context, args []string) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
 		if arg == stdinArg {
@@ -171,20 +195,6 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 			return nil, usage(fmt.Errorf("%s: no group file in this folder", arg), "the name of a group file ends in .hcl")
 		}
 		paths = append(paths, found...)
-	}
-	seen := map[string]string{}
-	for _, path := range paths {
-		if path == stdinName { // its group has the name
-			continue
-		}
-		base := filepath.Base(path)
-		if filepath.Ext(base) != ".hcl" {
-			return nil, usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")
-		}
-		if other, ok := seen[base]; ok {
-			return nil, usage(fmt.Errorf("%s and %s would be installed under the same name", other, path), "rename one of them")
-		}
-		seen[base] = path
 	}
 	return paths, nil
 }

@@ -28,6 +28,10 @@ import (
 var screenLines = []string{
 	"validate checkout.hcl",
 	"validate wrong.hcl",
+	"fmt checkout.hcl",
+	"fmt --check loose.hcl",
+	"fmt --diff loose.hcl",
+	"fmt half.hcl",
 	"plan checkout.hcl",
 	"version",
 	"apply checkout.hcl",
@@ -87,6 +91,8 @@ func TestScreens(t *testing.T) {
 	t.Chdir(dir)
 	for name, text := range map[string]string{
 		"checkout.hcl": "group \"checkout\" {\n  egress = \"none\"\n  app \"web\" {\n    image = \"web:1\"\n  }\n}\n",
+		"loose.hcl":    "group \"checkout\" {\n  egress=\"none\"\n  app \"web\" {\n      image=\"web:1\"\n  }\n}\n",
+		"half.hcl":     "group \"checkout\" {\n",
 		"nowhere.hcl":  "group \"checkout\" {\n  egress = \"none\"\n  app \"web\" {\n    image = \"nowhere:1\"\n  }\n}\n",
 		"wrong.hcl":    "group \"checkout\" {\n  egress = \"none\"\n  app \"web\" {\n    image = \"web:1\"\n    memroy = \"64MiB\"\n  }\n}\n",
 	} {

@@ -113,9 +113,13 @@ func TestTerminalIsSafe(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(wrong, []byte("group \""+evil+"\" { "+evil+" }\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	loose := filepath.Join(filepath.Dir(wrong), "b"+filepath.Base(wrong))
+	if err := os.WriteFile(loose, []byte("locals{a=1} # "+strings.ToValidUTF8(evil, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	lines := []string{
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --values", "history checkout --json", "diff checkout", "diff checkout --json",
-		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG",
+		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
 		"exec checkout.web -- loud", "signal checkout.web HUP", "port-forward checkout 0:80", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
@@ -125,7 +129,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	checkVerbs(t, lines, "daemon", "containerd", "output", "follow", "doctor") // these change the host, or wait for a daemon
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
-			out := onTerminal(t, socket, strings.NewReplacer("FILE", file, "WRONG", wrong, "EVIL", evil).Replace(line))
+			out := onTerminal(t, socket, strings.NewReplacer("FILE", file, "WRONG", wrong, "LOOSE", loose, "EVIL", evil).Replace(line))
 			checkPlain(t, out)
 			if !strings.Contains(out, "evil") {
 				t.Errorf("the text did not come at all, so this test shows nothing: %q", out)
