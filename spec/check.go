@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -121,8 +120,11 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		c.errorf(at, "Only a sidecar has "+name, "%q stands in %s, and %s.", name, k.title, why)
 		return false
 	}
-	slip := nearest(name, slices.Concat(k.attrs, k.blocks)) != ""
-	if instead := elsewhere(parent, name); instead != "" && parent != fileKind && !slip {
+	instead := elsewhereIn(parent, canonical(name))
+	if holds := len(k.blocks) > 0; instead == "" && (holds || nearest(name, k.attrs) == "") { // "ports" is a slip in a publish block
+		instead = elsewhere(parent, name)
+	}
+	if instead != "" {
 		c.errorf(at, "Unknown "+shape, "There is no %s %q in %s. %s", shape, name, k.title, instead)
 		return true
 	}
@@ -146,8 +148,8 @@ func guess(k kind, name string) string {
 	if suggestion := DidYouMean(name, slices.Concat(k.attrs, k.blocks)); suggestion != "" {
 		return suggestion
 	}
-	if known := nearest(name, slices.Sorted(maps.Keys(foreign))); known != "" && len(k.blocks) > 0 {
-		return " " + strings.TrimSuffix(foreign[known], ".") + "."
+	if known := slipOfForeign(name); known != "" && len(k.blocks) > 0 {
+		return fmt.Sprintf(" Did you mean %q? %s.", known, strings.TrimSuffix(foreign[known], "."))
 	}
 	return ""
 }
@@ -188,7 +190,31 @@ func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	return all
 }
 
+// blockForms are examples of the blocks that other systems write as an attribute.
+var blockForms = map[string]string{
+	"app":        `app "NAME" { image = "..." }`,
+	"sidecar":    `sidecar "NAME" { image = "..." }`,
+	"init":       `init "NAME" { image = "..." }`,
+	"ambassador": `ambassador "NAME" { image = "..." }`,
+	"volume":     `volume "NAME" { size = "64MiB" }`,
+	"mount":      `mount "NAME" { path = "/path" }`,
+	"tmpfs":      `tmpfs "/path" { size = "64MiB" }`,
+	"file":       `file "/path" { source = "NAME" }`,
+	"probe":      `probe "ready" { tcp = { port = 8080 } }`,
+	"resources":  `resources { memory = "128MiB" }`,
+	"restart":    `restart { policy = "always" }, "on-failure" or "never"`,
+	"stop":       `stop { timeout = "10s" }`,
+	"output":     `output { size = "50MiB" }`,
+	"upstream":   `upstream "NAME" { listen = 9001 }`,
+	"schedule":   `schedule { cron = "30 2 * * *" }`,
+	"update":     `update { auto_revert = true }`,
+	"dns":        `dns { servers = ["192.0.2.53"] }`,
+}
+
 func blockForm(name string) string {
+	if form := blockForms[name]; form != "" {
+		return form
+	}
 	if kinds[name].label == "" {
 		return name + " { ... }"
 	}

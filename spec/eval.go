@@ -53,7 +53,7 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 	variables := map[string]cty.Value{}
 	used := names{}
 	for _, t := range expr.Variables() {
-		root, name, value, ok := s.resolve(t)
+		root, name, value, ok := s.resolve(expr, t)
 		if !ok {
 			known = false
 			continue
@@ -97,12 +97,13 @@ func withoutValues(diags hcl.Diagnostics) (plain hcl.Diagnostics) {
 	return plain
 }
 
-// resolve returns the value that a reference names, and reports a reference that names nothing.
-func (s *scope) resolve(t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
+// resolve returns the value that a reference of the expression names, and reports a reference that
+// names nothing.
+func (s *scope) resolve(expr hclsyntax.Expression, t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
 	root, at := t.RootName(), t.SourceRange()
 	values, known := s.names[root]
 	if !known {
-		s.unknownRoot(root, at)
+		s.unknownRoot(root, at, literally(expr, t))
 		return "", "", cty.NilVal, false
 	}
 	name = referent(t)
@@ -136,14 +137,14 @@ func referent(t hcl.Traversal) string {
 	return ""
 }
 
-func (s *scope) unknownRoot(root string, at hcl.Range) {
+func (s *scope) unknownRoot(root string, at hcl.Range, literally string) {
 	switch known := slices.Sorted(maps.Keys(s.names)); {
 	case root == "upstream" || root == "group":
 		s.errorf(at, "Not known here", "%q is known inside a group only, and not in its upstream blocks.", root)
 	case len(known) == 0:
 		s.errorf(at, "Not known here", "A variable's block can't refer to anything. Use a local for what is computed.")
 	default:
-		s.errorf(at, "Unknown reference", "Nothing is called %q.%s References begin with %s.", root, DidYouMean(root, known), list(known))
+		s.errorf(at, "Unknown reference", "Nothing is called %q.%s References begin with %s.%s", root, DidYouMean(root, known), list(known), literally)
 	}
 }
 

@@ -20,7 +20,7 @@ var takenAway = []struct {
 }{
 	{
 		[]string{"privileged", "allow_privilege_escalation", "no_new_privileges", "no_new_privs"},
-		"A privileged process holds CAP_NET_RAW, CAP_NET_ADMIN and every other way around the group's rules, so no container of a group runs as one, and none can become one.",
+		"A privileged process holds CAP_NET_RAW, CAP_NET_ADMIN and every other way around the group's rules. So no container of a group runs as one, and none can become one: no_new_privs is set for all of them. Leave the line out.",
 	},
 	{
 		[]string{"network_mode", "host_network", "net", "networks", "netns", "network_namespace"},
@@ -39,11 +39,11 @@ var takenAway = []struct {
 		"Each container has a UTS namespace of its own, not the host's. No rule sees what is shared with processes outside the group. Its host name is its group's name.",
 	},
 	{
-		[]string{"userns", "userns_mode", "user_namespace", "user_ns", "host_users", "uid_map", "gid_map"},
+		[]string{"userns", "userns_mode", "user_namespace", "user_ns", "host_users", "uid_map", "gid_map", "sub_uid_map", "sub_gid_map"},
 		"A group file can't choose user namespaces. With the containerd and runc of distributions, volumes and files would be nobody's in one, and each image would be copied. All capabilities that are a way around the group's rules are taken away already.",
 	},
 	{
-		[]string{"cgroup", "cgroups", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode"},
+		[]string{"cgroup", "cgroups", "cgroup_parent", "cgroup_namespace", "cgroupns", "cgroupns_mode", "cgroups_mode"},
 		"The cgroup is how the kernel tells the ambassador from the members. A container that chose its own could pass for the ambassador.",
 	},
 	{
@@ -51,12 +51,16 @@ var takenAway = []struct {
 		"A device can be a way out that no rule sees: tun, vhost, vsock, a USB modem. No container of a group gets one.",
 	},
 	{
-		[]string{"cap_add", "add_capabilities", "add_capability"},
+		addsCapabilities,
 		"Capabilities are not added to a set. The attribute capabilities lists all that a container has. NET_RAW, NET_ADMIN, SYS_ADMIN, SYS_PTRACE and their like are never in it: they are ways around the group's rules.",
 	},
 	{
-		[]string{"security_opt", "seccomp", "seccomp_profile", "apparmor", "apparmor_profile", "app_armor_profile", "selinux_opts", "se_linux_options", "security_label_disable"},
-		"The seccomp filter is part of the promise: it keeps the socket families away (packet, vsock, and others) that pass by the group's rules. It can't be replaced or switched off.",
+		[]string{"security_opt", "seccomp", "seccomp_profile"},
+		"The seccomp filter is part of the promise: it keeps the socket families away (packet, vsock, and others) that pass by the group's rules. It can't be replaced or switched off. no_new_privs is always set, so leave that out.",
+	},
+	{
+		[]string{"apparmor", "app_armor", "apparmor_profile", "app_armor_profile", "selinux_opts", "se_linux_options", "se_linux_change_policy", "security_label_disable", "security_label_type", "security_label_level", "security_label_file_type", "security_label_nested"},
+		"A group file can't choose an AppArmor profile or an SELinux label. What keeps a container inside its group is the same for each: its namespaces, its capabilities, its seccomp filter and the group's rules.",
 	},
 	{
 		[]string{"runtime", "runtime_class", "runtime_class_name", "isolation"},
@@ -67,7 +71,7 @@ var takenAway = []struct {
 		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container, and a group file can't set them.",
 	},
 	{
-		[]string{"proc_mount", "unmask", "masked_paths", "readonly_paths"},
+		[]string{"proc_mount", "mask", "unmask", "masked_paths", "readonly_paths"},
 		"Some files below /proc and /sys are hidden or read-only, which keeps a container inside its group: the network settings and the cgroup tree are there. It is the same for every container.",
 	},
 	{
@@ -79,6 +83,9 @@ var takenAway = []struct {
 		"A group shares nothing with containers outside of it but what goes through its ambassador.",
 	},
 }
+
+// addsCapabilities are the names by which other systems add capabilities to their default set.
+var addsCapabilities = []string{"cap_add", "add_capabilities", "add_capability"}
 
 const sharedNetwork = "The containers of a group share a network namespace of the group's own: its rules keep the members in. In the host's namespace, or another one, there are no such rules."
 
@@ -95,6 +102,9 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 	}
 	name = canonical(name)
 	if why := TakenAway(name); why != "" {
+		if parent == string(Ambassador) && slices.Contains(addsCapabilities, name) {
+			why += ` Only the ambassador can have two of them, if you give that up knowingly: unsafe { capabilities = ["NET_ADMIN", "NET_RAW"] }.`
+		}
 		return why
 	}
 	switch {
@@ -102,7 +112,7 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 		return sharedNetwork
 	case parent == "network" && slices.Contains(networkChoices, name):
 		return sharedNetwork
-	case slices.Contains(hostPaths, name):
+	case slices.Contains(hostPaths, name) && parent != "probe": // there, a path is one of a URL
 		for _, s := range literals(value) {
 			if why := wayOut(strings.Split(s, ":")[0]); why != "" {
 				return why
@@ -118,12 +128,16 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 	return ""
 }
 
-var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+var (
+	hump    = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+	acronym = regexp.MustCompile(`([A-Z])([A-Z][a-z])`)
+)
 
 // canonical returns a name in the spelling of group files: host_network for hostNetwork,
-// HostNetwork and host-network.
+// HostNetwork and host-network, and dns_search for DNSSearch.
 func canonical(name string) string {
-	return strings.ToLower(strings.ReplaceAll(hump.ReplaceAllString(name, "${1}_${2}"), "-", "_"))
+	name = acronym.ReplaceAllString(hump.ReplaceAllString(name, "${1}_${2}"), "${1}_${2}")
+	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 }
 
 // buried reports forbidden names inside an unknown block. Other systems have them in such blocks.

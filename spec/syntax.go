@@ -38,11 +38,11 @@ func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, dam
 	first := firstDamage(diags, len(src))
 	if damage = first.Byte >= 0; damage {
 		if body, all, left := readAround(name, src, diags); left != nil {
-			rep.diags = append(rep.diags, all...)
+			rep.diags = append(rep.diags, reworded(src, all)...)
 			return body, true, left
 		}
 	}
-	rep.diags = append(rep.diags, distinct(diags)...)
+	rep.diags = append(rep.diags, reworded(src, distinct(diags))...)
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return nil, true, nil

@@ -17,6 +17,7 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 		sockets  = "takes the sockets of the ambassador"
 		added    = "NET_RAW, NET_ADMIN, SYS_ADMIN, SYS_PTRACE and their like are never in it"
 		seccomp  = "The seccomp filter is part of the promise"
+		modules  = "can't choose an AppArmor profile or an SELinux label"
 		become   = "none can become one"
 		settings = "The network settings of a group's namespace are part of its rules"
 		hidden   = "keeps a container inside its group"
@@ -50,7 +51,8 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 		{"capabilities added, Kubernetes", []string{`security_context { | capabilities { add = ["NET_ADMIN"] } | }`, `capabilities { add = ["NET_ADMIN"] }`, `securityContext = { capabilities = { "add" = ["NET_ADMIN"] } }`}, rules},
 		{"privileged", []string{`privileged = true`, `Privileged = true`, `config { privileged = true }`, `security_context { privileged = true }`, `securityContext = { privileged = true }`}, become},
 
-		{"seccomp", []string{`security_opt = ["seccomp=unconfined"]`, `seccomp = "unconfined"`, `seccompProfile { type = "Unconfined" }`, `SeccompProfile = "x.json"`, `config { security_opt = ["seccomp=unconfined"] }`, `securityContext { | seccompProfile { type = "Unconfined" } | }`, `apparmor = "unconfined"`}, seccomp},
+		{"seccomp", []string{`security_opt = ["seccomp=unconfined"]`, `seccomp = "unconfined"`, `seccompProfile { type = "Unconfined" }`, `SeccompProfile = "x.json"`, `config { security_opt = ["seccomp=unconfined"] }`, `securityContext { | seccompProfile { type = "Unconfined" } | }`}, seccomp},
+		{"AppArmor and SELinux", []string{`apparmor = "unconfined"`, `AppArmor = "unconfined"`, `appArmorProfile { type = "Unconfined" }`, `SecurityLabelDisable = true`, `seLinuxOptions { type = "spc_t" }`}, modules},
 		{"no_new_privs", []string{`no_new_privileges = false`, `NoNewPrivileges = false`, `allowPrivilegeEscalation = true`, `security_context { allow_privilege_escalation = true }`}, become},
 		{"/proc/sys", []string{`sysctls = { "net.ipv4.ip_forward" = 1 }`, `sysctl = {}`, `Sysctl = "net.ipv4.ip_forward=1"`, `config { sysctl = {} }`}, settings},
 		{"/proc/sys and cgroupfs, unmasked", []string{`procMount = "Unmasked"`, `Unmask = "ALL"`}, hidden},
@@ -59,7 +61,7 @@ func TestWhatTheRulesCannotSeeIsRefused(t *testing.T) {
 		{"network namespace", []string{`network_mode = "host"`, `host_network = true`, `hostNetwork = true`, `Network = "host"`, `net = "host"`, `network { mode = "host" }`, `network = "host"`, `networks = ["default"]`, `config { network_mode = "host" }`}, network},
 		{"IPC namespace", []string{`ipc = "host"`, `ipc_mode = "host"`, `hostIPC = true`}, memory},
 		{"UTS namespace", []string{`uts = "host"`, `uts_mode = "host"`, `hostUTS = true`}, uts},
-		{"user namespace", []string{`userns = "host"`, `userns_mode = "host"`, `hostUsers = true`, `UserNS = "host"`}, users},
+		{"user namespace", []string{`userns = "host"`, `userns_mode = "host"`, `hostUsers = true`, `UserNS = "host"`, `UIDMap = "0:0:1"`}, users},
 		{"devices", []string{`devices = ["/dev/net/tun"]`, `device "/dev/net/tun" {}`, `AddDevice = "/dev/vhost-net"`, `device_cgroup_rules = ["c 10:200 rwm"]`, `gpus = "all"`, `config { devices = [{ host_path = "/dev/net/tun" }] }`, `deploy { | resources { | reservations { devices = [{}] } | } | }`, `resources { | device "nvidia/gpu" {} | }`}, device},
 		{"devices by a mount", []string{`mount "/dev/net/tun" { path = "/dev/net/tun" }`, `volumes = ["/dev/vsock:/x"]`, `volumes = ["/sys/fs/cgroup:/cg"]`, `volumes = ["/proc:/host/proc"]`}, hostDev},
 		{"containerd's socket", []string{`mount "/run/containerd/containerd.sock" { path = "/c" }`, `volumes = ["/run/containerd:/c"]`}, control},
@@ -108,6 +110,17 @@ func refusedWith(t *testing.T, text, why string) {
 		}
 	}
 	t.Errorf("nothing says %q:\n%v\n%s", why, diags, text)
+}
+
+// The ambassador is shown the way by which it alone gets two capabilities.
+func TestAddedCapabilitiesOfTheAmbassador(t *testing.T) {
+	const way = `unsafe { capabilities = ["NET_ADMIN", "NET_RAW"] }`
+	for role, shown := range map[string]bool{"app": false, "sidecar": false, "ambassador": true} {
+		_, diags := Parse(source("test.hcl", roleText(role, `cap_add = ["NET_ADMIN"]`)))
+		if got := strings.Contains(diags.Error(), way); got != shown {
+			t.Errorf("%s: the way is shown: %t, want %t\n%v", role, got, shown, diags)
+		}
+	}
 }
 
 // This is the control: without the line, each of the files is accepted.

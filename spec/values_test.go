@@ -167,6 +167,9 @@ func TestTablesAgree(t *testing.T) {
 	}
 	for parent, names := range foreignIn {
 		for name := range names {
+			if in := parents(name); parent == anyContainer && slices.ContainsFunc(containerKinds, func(kind string) bool { return slices.Contains(in, kind) }) {
+				t.Errorf("%q is a word of other systems, and allowed in a container", name)
+			}
 			if slices.Contains(kinds[parent].attrs, name) || slices.Contains(kinds[parent].blocks, name) {
 				t.Errorf("%q is a word of other systems, and allowed in %s", name, parent)
 			}

@@ -83,7 +83,7 @@ func varFileAttributes(name string, src []byte, rep *report) []*hcl.Attribute {
 	if !diags.HasErrors() {
 		attrs, diags = file.Body.JustAttributes()
 	}
-	diags = distinct(diags)
+	diags = reworded(src, distinct(diags))
 	noJSON := isJSON && attrs == nil
 	if noJSON {
 		diags = diags[:1] // the others follow from it

@@ -63,7 +63,7 @@ func TestVarFileMistakes(t *testing.T) {
 		{"null", "a.tfvars", "s = null", "a.tfvars:1:1: No value: null is no value for \"s\". Leave the line out, and the variable has its default."},
 		{"unknown", "a.tfvars", "s = \"x\"\nnn = \"hunter2\"", "a.tfvars:2:1: Value for an unknown variable: No group file here declares the variable \"nn\". Did you mean \"n\"?"},
 		{"quite unknown", "a.tfvars", "other = \"hunter2\"", "a.tfvars:1:1: Value for an unknown variable: No group file here declares the variable \"other\". Declared here: l, n, s."},
-		{"twice", "a.tfvars", "s = \"hunter2\"\ns = \"hunter2\"", "a.tfvars:2:1: Attribute redefined: The argument \"s\" was already set at a.tfvars:1:1. Each argument may be set only once."},
+		{"twice", "a.tfvars", "s = \"hunter2\"\ns = \"hunter2\"", "a.tfvars:2:1: Duplicate s: There is already a value for \"s\" here, on line 1. Keep one of the two."},
 		{"a block", "a.tfvars", "s {\n}", "a.tfvars:1:1: Unexpected \"s\" block: Blocks are not allowed here."},
 		{"a reference", "a.tfvars", "s = hunter2", "a.tfvars:1:5: Variables not allowed: Variables may not be used here."},
 		{"a key that is not there", "a.tfvars", "s = {a = 1}.hunter2", ""},

@@ -1,0 +1,184 @@
+package spec
+
+const (
+	writeHostPath   = `For a folder of the host, write: host_path = "/srv/data"`
+	writePersistent = `For a volume that outlives its group, write: persistent = true`
+	writeSize       = `Write: size = "50MiB"`
+	writeOwner      = `Write: owner = "1000:1000"`
+	writeMode       = `Write: mode = "0750"`
+	tmpfsLabel      = `The block's label is the path: tmpfs "/path" { ... }.`
+	threeVolumes    = `A volume is in memory. To keep it on disk, write: persistent = true. ` + writeHostPath
+	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
+	wholeVolume     = "The whole volume is mounted. Declare one volume for each part."
+	mountedOnHost   = `What is not a folder of this host is mounted on it first, and then named: host_path = "/mnt/data"`
+	groupInFile     = `Write group "NAME" { ... }, with an app, sidecars and an ambassador in it.`
+	oneAfterOther   = "Containers that changed are replaced, and the others run on. Leave the line out."
+	givenUp         = "A generation is given up at the third end of one container, before its time. To allow more, write: max_ends = 5"
+	pausesFixed     = "The pauses between restarts are fixed: one second, two, and so on up to a minute. It is tried without end. Leave the line out."
+	onePort         = "A publish block leads one port of the host to one of the ambassador: host = 8443 and port = 443."
+	listensThere    = `Write the port on which the ambassador listens for it: listen = 9001. Where it leads is in the ambassador's own configuration.`
+	plainHTTP       = `A probe's request is a plain GET: http = { port = 8080, path = "/healthz" }. For any other, ask in the container: exec = ["..."].`
+)
+
+// anyContainer is the place of the hints for app, sidecar, init and ambassador blocks.
+const anyContainer = "container"
+
+// foreignPlaces are the hints by the block in which a name stands.
+var foreignPlaces = map[string][]translation{
+	fileKind: {
+		{"job jobs", groupInFile + " What runs at set times, or to its end, is a group as well."},
+		{"service services container containers pod task version api_version spec", groupInFile},
+		{"name", `The label of the group block is the name: group "NAME" { ... }.`},
+		{"volumes networks secrets configs", "Volumes and all else are in the group's block."},
+		{"include import module", "No file is read into another one. Several files are applied together: sallyport apply FILE FILE."},
+		{"provider resource data output terraform", `A group file has no resources but its groups. Write: group "NAME" { ... }`},
+	},
+	"group": {
+		{"restart", `Each container has its own: restart { policy = "always" }`},
+		{"name", `The label of the block is the name: group "NAME" { ... }`},
+		{"publish upstream allow", "It belongs in the ambassador's block, the group's one door."},
+		{"type", "What runs to its end is a job, and what runs at set times has a schedule block. A group has no type, so leave the line out."},
+		{"paused", "A group that is stopped stays down, over boots too: sallyport stop GROUP"},
+	},
+	anyContainer: {
+		{"init", initAsReaper + ` A container that runs before the others is a block of the group: init "NAME" { image = "..." }.`},
+		{"timezone", writeTZ + ". The time zone of a schedule is in the group's schedule block."},
+		{"schedule", `The whole group has a schedule, in a block of its own: schedule { cron = "30 2 * * *" }`},
+		{"timeout", `How long a job may take is set for its group: timeout = "30m". How long a container may take to end: stop { timeout = "10s" }. A probe has one too.`},
+		{"health_timeout", `Write in a probe block: timeout = "1s"`},
+		{"exec", `Write: args = ["..."], or command = ["..."] to replace the image's entrypoint as well.`},
+		{"group", `Write the group behind the user: user = "1000:1000"`},
+		{"labels", "Labels are those of the group: labels = { team = \"edge\" }"},
+		{"name", `The label of the block is the name: app "NAME" { ... }`},
+		{"type", oneOfRoles + " Its block has the word: app \"NAME\" { ... }"},
+		{"update", "A group is updated as a whole. The update block is the group's: update { auto_revert = true }"},
+		{"size", `A volume or a tmpfs has a size. For what the container writes elsewhere: resources { disk = "1GiB" }`},
+		{"servers", byResolver},
+		{"volume", writeVolume},
+	},
+	"volume": {
+		{"host source bind path src", writeHostPath},
+		{"external driver persistent_volume_claim volume_claim_template sticky", writePersistent},
+		{"type", threeVolumes},
+		{"driver_opts options mount_options nfs iscsi csi cephfs glusterfs access_mode access_modes attachment_mode", mountedOnHost},
+		{"config_map secret downward_api projected", writeFile},
+		{"tmpfs medium", `A volume is in memory by default. Set its size: size = "64MiB"`},
+		{"empty_dir", `Write: volume "NAME" { size = "64MiB" }`},
+		{"size_limit storage capacity", `Write: size = "64MiB"`},
+		{"uid gid user", writeOwner},
+		{"permissions perms", writeMode},
+		{"name", `The label of the block is the name: volume "NAME" { ... }`},
+		{"labels", "A volume has no labels. Those of the group are in its block."},
+		{"image", "A volume is empty at first. Fill it in an init that mounts it."},
+		{"read_only", `Each container's mount sets whether it may only read: mount "NAME" { read_only = true }.`},
+	},
+	"mount": {
+		{"host source bind host_path src", mountsNoHost},
+		{"volume name", `The block's label names the volume: mount "NAME" { ... }.`},
+		{"type", `A mount is of a volume of the group, and the volume's block sets what it is. For memory of the container's own: tmpfs "/path" { size = "64MiB" }`},
+		{"mount_path destination target dst", `Write: path = "/path"`},
+		{"sub_path subpath sub_path_expr", wholeVolume},
+		{"propagation propagation_mode mount_propagation bind_options recursive_read_only nocopy consistency selinux relabel create_host_path", "All volumes are mounted in the same way, and nothing mounted later comes through. Leave the line out."},
+		{"size mode owner uid gid", "A volume's size, owner and mode are in its own block."},
+	},
+	"tmpfs": {
+		{"path target destination dst", tmpfsLabel},
+		{"uid gid user", writeOwner},
+		{"permissions perms", writeMode},
+		{"size_limit", `Write: size = "64MiB"`},
+		{"noexec", "Programs in it can't be started, unless you write: exec = true"},
+		{"read_only", "A tmpfs is empty at first, and one that is read-only would stay so. Leave the line out."},
+	},
+	"file": {
+		{"path target destination dst", `The block's label is the path: file "/path" { ... }.`},
+		{"data inline template", `Write: content = "..."`},
+		{"file src host_path", `Write: source = "NAME"`},
+		{"environment", `Write: content = var.NAME, and declare the variable: variable "NAME" {}.`},
+		{"read_only", "A file is read-only in the container always. Leave the line out."},
+		{"owner uid gid user group", `A file belongs to root. Let others read it: mode = "0444"`},
+		{"perms permissions", `Write: mode = "0444"`},
+		{"external name", `A file's contents come from this host: source = "NAME"`},
+	},
+	"resources": {
+		{"mem mem_limit memory_hard_limit", `Write: memory = "128MiB"`},
+		{"cpus cores cpu_limit", `Write: cpu = 0.5`},
+		{"pids_limit", `Write: pids = 64`},
+		{"network", `Write in the ambassador block: rate { out = "2Mbit" }`},
+		{"memswap_limit memory_swap", `Write: swap = "64MiB"`},
+		{"io blkio_weight", `Write: io_weight = 100`},
+		{"storage ephemeral_storage", `Write: disk = "1GiB"`},
+	},
+	"restart": {
+		{"condition name mode restart", `Write: policy = "always", "on-failure" or "never"`},
+		{"attempts max_attempts max_retries maximum_retry_count retries delay interval window backoff restart_sec", pausesFixed},
+		{"render_templates", "A container that is started again has its files as they were applied. Leave the line out."},
+	},
+	"stop": {
+		{"grace grace_period stop_grace_period stop_timeout kill_timeout seconds", `Write: timeout = "10s"`},
+		{"stop_signal kill_signal", `Write: signal = "SIGTERM"`},
+		{"command", "A container is asked to end by a signal, not by a command. What it does then is up to its program."},
+	},
+	"output": {
+		{"max_size max_file max_files max_file_size limit", writeSize},
+		{"driver type", `All output is kept in files. For systemd's journal as well, write: journal = true`},
+		{"options driver_opts config", writeSize + ". To ship output elsewhere, give a sidecar an output_of block."},
+		{"disabled", "All output is kept, within its size. Leave the line out."},
+		{"journald", "Write: journal = true"},
+		{"stderr", "Write, for a file of its own for standard error: split = true"},
+	},
+	"output_of": {
+		{"group", `A sidecar is given the output of its own group alone. Write: output_of { path = "/var/log/group" }`},
+		{"container", "The folder has the output of all containers of the group, a file for each."},
+		{"read_only", "The output is read-only always. Leave the line out."},
+	},
+	"probe": {
+		{"command cmd", `Write: exec = ["..."]`},
+		{"port", "The port is part of the test: tcp = { port = 8080 }."},
+		{"path url", `Write: http = { port = 8080, path = "/healthz" }`},
+		{"headers header http_headers host scheme protocol method body tls", plainHTTP},
+		{"type", "The test is the attribute: http, tcp, grpc or exec. The label is what the probe decides: \"startup\", \"ready\" or \"live\"."},
+		{"grpc_service service", `Write: grpc = { port = 9090, service = "NAME" }`},
+		{"start_interval", "Until a probe has succeeded once it is tried more often by itself. Leave the line out."},
+		{"failures_before_critical", `Write: failures = 3`},
+		{"success_before_passing", `Write: successes = 1`},
+		{"disable", "A container without a probe block has no probe, also if its image has one. Leave the block out."},
+		{"initial_status on_update expose", "A container is ready when its ready probe has succeeded, and not before. Leave the line out."},
+	},
+	"publish": {
+		{"published host_port static", "Write: host = 8443"},
+		{"target container_port to guest_port target_port", "Write: port = 443"},
+		{"host_ip host_address ip bind listen", `Write: address = "192.0.2.1"`},
+		{"proto", `Write: protocol = "udp"`},
+		{"ports", onePort},
+		{"mode name app_protocol", onePort + " The label is its name."},
+	},
+	"upstream": {
+		{"port local_bind_port bind", "Write: listen = 9001"},
+		{"address target url host server destination destination_name", listensThere},
+		{"local_bind_address", "Members reach it at 127.0.0.1. Write: listen = 9001"},
+	},
+	"update": {
+		{"parallelism max_parallel order stagger max_surge max_unavailable rolling_update type canary auto_promote", oneAfterOther},
+		{"failure_action max_failure_ratio", "Write: auto_revert = true"},
+		{"monitor delay min_healthy_time min_ready_seconds", `How long a generation has until it is ready: health_timeout = "2m". It counts when it has stayed ready for two seconds.`},
+		{"health_check", "A generation is judged by the ready probes of its containers. " + writeReady},
+		{"timeout deadline", `Write: health_timeout = "2m"`},
+		{"attempts retries", givenUp},
+	},
+	"schedule": {
+		{"schedule crons time times on_calendar", `Write: cron = "30 2 * * *"`},
+		{"tz", `Write: timezone = "Europe/Berlin"`},
+		{"enabled", "A group that is stopped stays down, over boots too: sallyport stop GROUP"},
+		{"timeout", `Write in the group block: timeout = "30m"`},
+		{"persistent", `Write: missed = "run"`},
+	},
+	"network": {
+		{"port", "The ambassador is the only way in: give it a publish block."},
+		{"hostname", "Every container's host name is its group's name."},
+		{"prefix subnet ipam internal enable_ipv6 attachable cni", "A group's addresses are Sallyport's to choose. Leave the line out."},
+	},
+	"dns": {
+		{"search searches domain domains options", "No container has search domains or resolver options. Write names in full."},
+		{"nameservers server", `Write: servers = ["192.0.2.53"]`},
+	},
+}

@@ -1,0 +1,125 @@
+group "g" {
+  egress = "none"
+  app "a" {
+    image = "x"
+    annotations = "v"
+    attach = "v"
+    build = "v"
+    blkio_config = "v"
+    cpu_count = "v"
+    cpu_percent = "v"
+    cpu_shares = "v"
+    cpu_period = "v"
+    cpu_quota = "v"
+    cpu_rt_runtime = "v"
+    cpu_rt_period = "v"
+    cpus = "v"
+    cpuset = "v"
+    cap_add = "v"
+    cap_drop = "v"
+    cgroup = "v"
+    cgroup_parent = "v"
+    configs = "v"
+    container_name = "v"
+    credential_spec = "v"
+    depends_on = "v"
+    deploy = "v"
+    develop = "v"
+    device_cgroup_rules = "v"
+    devices = "v"
+    dns = "v"
+    dns_opt = "v"
+    dns_search = "v"
+    domainname = "v"
+    driver_opts = "v"
+    entrypoint = "v"
+    env_file = "v"
+    environment = "v"
+    expose = "v"
+    extends = "v"
+    external_links = "v"
+    extra_hosts = "v"
+    gpus = "v"
+    group_add = "v"
+    healthcheck = "v"
+    hostname = "v"
+    init = "v"
+    ipc = "v"
+    isolation = "v"
+    labels = "v"
+    label_file = "v"
+    links = "v"
+    logging = "v"
+    mac_address = "v"
+    mem_limit = "v"
+    mem_reservation = "v"
+    mem_swappiness = "v"
+    memswap_limit = "v"
+    models = "v"
+    network_mode = "v"
+    networks = "v"
+    oom_kill_disable = "v"
+    oom_score_adj = "v"
+    pid = "v"
+    pids_limit = "v"
+    platform = "v"
+    ports = "v"
+    post_start = "v"
+    pre_stop = "v"
+    privileged = "v"
+    profiles = "v"
+    provider = "v"
+    pull_policy = "v"
+    restart = "v"
+    runtime = "v"
+    scale = "v"
+    secrets = "v"
+    security_opt = "v"
+    shm_size = "v"
+    stdin_open = "v"
+    stop_grace_period = "v"
+    stop_signal = "v"
+    storage_opt = "v"
+    sysctls = "v"
+    tty = "v"
+    ulimits = "v"
+    use_api_socket = "v"
+    userns_mode = "v"
+    uts = "v"
+    volumes = "v"
+    volumes_from = "v"
+    working_dir = "v"
+  }
+  sidecar "logs" {
+    image = "x"
+    restart = "unless-stopped"
+    logging { driver = "json-file" }
+    ulimits { nofile = 65536 }
+    mount "data" {
+      type      = "volume"
+      source    = "data"
+      target    = "/data"
+      read_only = true
+    }
+    file "/etc/conf" {
+      external  = true
+      read_only = true
+    }
+    probe "ready" {
+      test         = ["CMD", "true"]
+      retries      = 3
+      start_period = "5s"
+      disable      = true
+    }
+    tmpfs "/tmp" { read_only = true }
+  }
+  volume "data" {
+    type        = "volume"
+    driver_opts = {}
+  }
+  ports       = ["80:80"]
+  depends_on  = ["db"]
+  replicas    = 2
+  restart     = "always"
+  environment = {}
+}
