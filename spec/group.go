@@ -68,7 +68,8 @@ type Group struct {
 type Container struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
-	// Image is a reference, or oci-archive:/abs/path.tar, or docker-archive:/abs/path.tar.
+	// Image is a reference, or oci-archive:/abs/path.tar, docker-archive:/abs/path.tar or
+	// oci:/abs/folder. The name of an image in there may follow, behind a colon.
 	Image   string            `json:"image"`
 	Command []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
 	Args    []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it without Command

@@ -87,7 +87,7 @@ func transferred(t host.Transfer) string {
 
 // imageText returns an image as people know it: an archive by its path.
 func imageText(image string) string {
-	for _, prefix := range []string{"oci-archive:", "docker-archive:"} {
+	for _, prefix := range []string{"oci-archive:", "docker-archive:", "oci:"} {
 		image = strings.TrimPrefix(image, prefix)
 	}
 	return image

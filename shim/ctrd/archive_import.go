@@ -17,7 +17,6 @@ import (
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/host"
-	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // stampLabel has the stamp of the file that an image was imported from. It distinguishes the files
@@ -35,21 +34,22 @@ func (c *Client) archiveImage(ctx context.Context, src source) (containerd.Image
 	if err != nil {
 		return nil, err
 	}
-	fi, err := hostfile.Stat(ctx, src.path)
+	at, err := archive.Locate(ctx, src.kind, src.path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!gone || last == nil) {
-		return nil, archive.Unreadable(src.path, err)
+		return nil, err
 	}
-	if last != nil && (gone || last.Labels[stampLabel] == archive.Stamp(fi)) {
+	if last != nil && (gone || last.Labels[stampLabel] == at.Stamp) {
 		img, err := c.present(ctx, archiveName(last.Target.Digest))
 		if err == nil || !errdefs.IsNotFound(err) {
 			return img, err
 		}
 		if gone {
-			return nil, archive.Unreadable(src.path, fs.ErrNotExist)
+			_, err := archive.Locate(ctx, src.kind, src.path)
+			return nil, err
 		}
 	}
-	return c.openAndImport(ctx, src)
+	return c.openAndImport(ctx, src, at)
 }
 
 // lastImport returns the record of the image that the path last meant. A nil record means that
@@ -69,14 +69,14 @@ func (c *Client) lastImport(ctx context.Context, src source) (*images.Image, err
 
 // openAndImport imports the archive's image, unless it is present, and records that the path means
 // it.
-func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Image, error) {
-	a, err := archive.Open(ctx, src.path)
+func (c *Client) openAndImport(ctx context.Context, src source, at archive.Place) (containerd.Image, error) {
+	moved := transferOf(ctx)
+	moved.enter(host.Importing) // it may read all of the archive
+	a, err := archive.Open(ctx, at, c.cfg.Layout.StateDir)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	moved := transferOf(ctx)
-	moved.enter(host.Importing) // it may read all of the archive
 	chosen, err := archived(ctx, a, src.kind)
 	if err != nil {
 		return nil, err
@@ -102,8 +102,8 @@ func (c *Client) openAndImport(ctx context.Context, src source) (containerd.Imag
 }
 
 // archived chooses the host's image from an archive of that kind.
-func archived(ctx context.Context, a *archive.Archive, kind sourceKind) (*archive.Image, error) {
-	if kind == fromDockerArchive {
+func archived(ctx context.Context, a *archive.Archive, kind archive.Kind) (*archive.Image, error) {
+	if kind == archive.Docker {
 		return a.DockerImage(ctx, platforms.Default())
 	}
 	return a.OCIImage(ctx, platforms.Default())

@@ -67,6 +67,17 @@ func TestRootArchiveImages(t *testing.T) {
 			ctrdtest.WriteDocker(t, path, busyboxImage(t, withEnv("D=1")), "busybox:1")
 			checkUsable(t, c, mustImage(t, c, archive.DockerPrefix+path))
 		})
+		t.Run("of every kind", func(t *testing.T) {
+			if err := os.MkdirAll(c.cfg.Layout.StateDir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for name, kind := range map[string]string{"zstd.tar": archive.DockerPrefix, "docker.tar.gz": archive.DockerPrefix, "plain.tar.zst": archive.OCIPrefix, "folder": archive.OCIFolderPrefix} {
+				img := busyboxImage(t, withEnv("KIND="+name))
+				path := filepath.Join(t.TempDir(), name)
+				writeKind(t, path, img)
+				checkUsable(t, c, mustImage(t, c, kind+path+":app:1"))
+			}
+		})
 		t.Run("several callers", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.tar")
 			ctrdtest.WriteOCI(t, path, busyboxImage(t, withEnv("S=1")))
@@ -92,6 +103,45 @@ func TestRootArchiveImages(t *testing.T) {
 			checkUsable(t, c, mustImage(t, c, archive.OCIPrefix+path))
 		})
 	})
+}
+
+// writeKind writes an image in the way that the end of the path names. Some layers are compressed
+// with zstd, under names and media types of others.
+func writeKind(t *testing.T, path string, img ctrdtest.Image) {
+	t.Helper()
+	layer := ctrdtest.CompressZstd(t, img.Layers[0])
+	switch filepath.Base(path) {
+	case "zstd.tar":
+		ctrdtest.WriteDocker(t, path, ctrdtest.Image{Config: img.Config, Layers: [][]byte{layer}}, "app:1")
+	case "docker.tar.gz":
+		ctrdtest.WriteDocker(t, path, img, "other:1", "app:1")
+		writeFile(t, path, ctrdtest.Compress(t, readFile(t, path)))
+	case "plain.tar.zst":
+		said := ctrdtest.Retyped(t, img, ocispec.MediaTypeImageLayer, layer)
+		said.Manifest.Annotations = map[string]string{ocispec.AnnotationRefName: "app:1"}
+		ctrdtest.WriteOCI(t, path, said)
+		writeFile(t, path, ctrdtest.CompressZstd(t, readFile(t, path)))
+	case "folder":
+		said := ctrdtest.Retyped(t, img, ocispec.MediaTypeImageLayerGzip, layer)
+		said.Manifest.Annotations = map[string]string{ocispec.AnnotationRefName: "app:1"}
+		other := busyboxImage(t, withEnv("OTHER=1"))
+		for _, f := range ctrdtest.OCIFiles(t, ctrdtest.Index(other, said), said) {
+			name := filepath.Join(path, f.Name)
+			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, name, f.Body)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestRootArchiveLeavesNothingHalfDone(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -42,7 +43,9 @@ func (c *Client) pull(ctx context.Context, src source) error {
 	moved.enter(host.Pulling)
 	_, err = c.client.Pull(ctx, src.name,
 		containerd.WithResolver(countingResolver{resolver(&countingTransport{next: transport, moved: watch.moved}), moved}),
-		containerd.WithImageHandlerWrapper(moved.counted),
+		containerd.WithImageHandlerWrapper(func(inner images.Handler) images.Handler {
+			return forThisHost(c.client.ContentStore(), moved.counted(inner))
+		}),
 		containerd.WithPlatformMatcher(platforms.Default()),
 		containerd.WithMaxConcurrentDownloads(downloads),
 		containerd.WithPullLabel(sourceLabel, src.ref),

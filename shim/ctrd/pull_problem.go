@@ -30,10 +30,13 @@ func pullProblem(src source, err error) error {
 		status    remoteerrors.ErrUnexpectedStatus
 		dns       *net.DNSError
 		network   net.Error
+		platform  *otherPlatformError
 	)
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &network):
 		return fmt.Errorf("image %s: %w", src.name, err)
+	case errors.As(err, &platform):
+		return problem("name an image for this host's platform", "%s has %w", src.host, platform)
 	case errors.Is(err, errStalled):
 		return problem("see whether the link works; the next try goes on where this one stopped",
 			"%s sent nothing for %v: %w", src.host, stallTimeout, err)

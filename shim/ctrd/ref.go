@@ -11,28 +11,22 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// A sourceKind is where an image comes from.
-type sourceKind int
-
-const (
-	fromRegistry sourceKind = iota
-	fromOCIArchive
-	fromDockerArchive
-)
+// fromRegistry is the kind of an image that no file or folder of the host has.
+const fromRegistry archive.Kind = 0
 
 // A source is the meaning of a group file's `image`.
 type source struct {
-	kind sourceKind
+	kind archive.Kind
 	ref  string // as the group file has it
 	name string // of a registry's image: complete, with host and tag or digest
 	host string // of a registry's image
-	path string // of an archive
+	path string // of an archive or folder, with the name of the image in it if there is one
 }
 
 // parseSource completes a registry's reference as docker does: "busybox" is
 // docker.io/library/busybox:latest. Operators expect that.
 func parseSource(ref string) (source, error) {
-	for prefix, kind := range map[string]sourceKind{archive.OCIPrefix: fromOCIArchive, archive.DockerPrefix: fromDockerArchive} {
+	for prefix, kind := range archive.Kinds {
 		path, ok := strings.CutPrefix(ref, prefix)
 		if !ok {
 			continue

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
 )
 
 func TestParseSource(t *testing.T) {
@@ -21,8 +23,10 @@ func TestParseSource(t *testing.T) {
 		{name: "v6", ref: "[::1]:5000/b:2", want: source{name: "[::1]:5000/b:2", host: "[::1]:5000"}},
 		{name: "digest", ref: "r.example/b@" + id, want: source{name: "r.example/b@" + id, host: "r.example"}},
 		{name: "tag and digest", ref: "r.example/b:1@" + id, want: source{name: "r.example/b@" + id, host: "r.example"}},
-		{name: "oci archive", ref: "oci-archive:/a/../b.tar", want: source{kind: fromOCIArchive, path: "/b.tar"}},
-		{name: "docker archive", ref: "docker-archive:/a b.tar", want: source{kind: fromDockerArchive, path: "/a b.tar"}},
+		{name: "oci archive", ref: "oci-archive:/a/../b.tar", want: source{kind: archive.OCI, path: "/b.tar"}},
+		{name: "docker archive", ref: "docker-archive:/a b.tar", want: source{kind: archive.Docker, path: "/a b.tar"}},
+		{name: "name in an archive", ref: "docker-archive:/b.tar:registry.example:5000/app:1", want: source{kind: archive.Docker, path: "/b.tar:registry.example:5000/app:1"}},
+		{name: "oci folder", ref: "oci:/b/", want: source{kind: archive.OCIFolder, path: "/b"}},
 		{name: "relative archive", ref: "oci-archive:b.tar", bad: true},
 		{name: "empty", ref: "", bad: true},
 		{name: "capitals", ref: "Busybox", bad: true},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,10 @@ func TestRootRegistryImages(t *testing.T) {
 			other := busyboxImage(t, func(i *ocispec.Image) { i.Platform = ocispec.Platform{OS: "linux", Architecture: "s390x"} })
 			pushIndex(t, host, "foreign", "1", other)
 			checkProblem(t, c, host+"/foreign:1", "doesn't have it, or not for this platform")
+			push(t, host, "single", "1", other)
+			checkProblem(t, c, host+"/single:1", "has no image for linux/"+runtime.GOARCH+", only for: linux/s390x")
+			push(t, host, "unsaid", "1", busyboxImage(t, func(i *ocispec.Image) { i.Platform = ocispec.Platform{OS: "linux"} }))
+			mustImage(t, c, host+"/unsaid:1")
 		})
 	})
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
-	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
 // Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by
@@ -95,11 +94,11 @@ func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 	if src.kind == fromRegistry {
 		return record.Target.Digest.String(), nil
 	}
-	fi, err := hostfile.Stat(ctx, src.path)
-	if err != nil || record.Labels[stampLabel] == archive.Stamp(fi) {
+	at, err := archive.Locate(ctx, src.kind, src.path)
+	if err != nil || record.Labels[stampLabel] == at.Stamp {
 		return record.Target.Digest.String(), nil
 	}
-	a, err := archive.Open(ctx, src.path)
+	a, err := archive.Open(ctx, at, c.cfg.Layout.StateDir)
 	if err != nil {
 		return "", err
 	}

@@ -19,12 +19,6 @@ import (
 	"github.com/sallyport/sallyport/shim/hostfile"
 )
 
-// The prefixes by which a group file names an archive.
-const (
-	OCIPrefix    = "oci-archive:"
-	DockerPrefix = "docker-archive:"
-)
-
 // What is read into memory from an archive: indexes, manifests, configurations.
 const (
 	jsonLimit  = 8 << 20  // bytes of one of them
@@ -43,12 +37,15 @@ type Archive struct {
 	Path  string
 	Stamp string // the file's, as the function Stamp returns it
 
-	file  *hostfile.File
-	size  int64
+	name  string // of the image that is meant; empty: none is named
+	kind  Kind
+	tar   io.ReaderAt // of the plain archive; nil: a folder
+	size  int64       // of the plain archive
 	parts map[string]*io.SectionReader
 	links map[string]string
-	ended bool  // with the marker that ends a tar
+	ended bool  // with the marker that ends a tar, or a folder
 	json  int64 // bytes of JSON that have been read
+	close []func() error
 }
 
 // A Blob is one piece of an image, and where its bytes are.
@@ -64,19 +61,34 @@ type Image struct {
 	Blobs    []Blob
 }
 
-// Open reads the headers of the archive and seeks past the contents. An archive that ends too early
-// shows in its headers. The caller closes the archive.
-func Open(ctx context.Context, path string) (*Archive, error) {
-	f, err := hostfile.Open(ctx, "", path)
-	if err != nil {
-		return nil, Unreadable(path, err)
+// Open opens what a place leads to. It reads the headers of an archive and seeks past the contents.
+// An archive that ends too early shows in its headers. One that is compressed as a whole is
+// unpacked to a nameless file in the folder scratch. The caller closes the archive.
+func Open(ctx context.Context, at Place, scratch string) (*Archive, error) {
+	a := &Archive{Path: at.Path, name: at.Name, kind: at.kind, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
+	var err error
+	if at.kind == OCIFolder {
+		err = a.openFolder(ctx)
+	} else {
+		err = a.openFile(ctx, scratch)
 	}
-	a := &Archive{Path: path, file: f, parts: map[string]*io.SectionReader{}, links: map[string]string{}}
-	if err := a.scan(ctx); err != nil {
-		f.Close()
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+func (a *Archive) openFile(ctx context.Context, scratch string) error {
+	f, err := hostfile.Open(ctx, "", a.Path)
+	if err != nil {
+		return Unreadable(a.Path, err)
+	}
+	a.close = append(a.close, f.Close)
+	a.tar, a.size, a.Stamp = f, f.Info().Size(), Stamp(f.Info())
+	if err := a.unpack(ctx, scratch); err != nil {
+		return err
+	}
+	return a.scan(ctx)
 }
 
 // Unreadable returns the [hint.Error] that no archive can be read at the path.
@@ -88,17 +100,20 @@ func Unreadable(path string, err error) error {
 	return &hint.Error{Err: fmt.Errorf("archive %s: %w", path, err), Hint: "check the path"}
 }
 
-// Close closes the file; what was read from the archive can't be read any more.
-func (a *Archive) Close() error { return a.file.Close() }
+// Close closes all files; what was read from the archive can't be read any more.
+func (a *Archive) Close() error {
+	var errs []error
+	for _, end := range a.close {
+		errs = append(errs, end())
+	}
+	a.close = nil
+	return errors.Join(errs...)
+}
 
 func (a *Archive) scan(ctx context.Context) error {
-	a.size, a.Stamp = a.file.Info().Size(), Stamp(a.file.Info())
-	if err := a.refuseCompressed(); err != nil {
-		return err
-	}
 	var last *tar.Header
 	var at int64
-	whole := io.NewSectionReader(a.file, 0, a.size)
+	whole := io.NewSectionReader(a.tar, 0, a.size)
 	for r := tar.NewReader(whole); ; {
 		h, err := r.Next()
 		switch {
@@ -108,7 +123,7 @@ func (a *Archive) scan(ctx context.Context) error {
 			return a.Damaged(fmt.Errorf("it has more than %d files", maxParts))
 		case err == io.EOF:
 			marker := make([]byte, 2*512)
-			_, err := a.file.ReadAt(marker, a.size-int64(len(marker)))
+			_, err := a.tar.ReadAt(marker, a.size-int64(len(marker)))
 			a.ended = err == nil && bytes.Count(marker, []byte{0}) == len(marker)
 			return nil
 		case errors.Is(err, io.ErrUnexpectedEOF) && last != nil && a.size-at < last.Size:
@@ -124,7 +139,7 @@ func (a *Archive) scan(ctx context.Context) error {
 		last = h
 		switch name := path.Clean(h.Name); h.Typeflag {
 		case tar.TypeReg:
-			a.parts[name] = io.NewSectionReader(a.file, at, h.Size)
+			a.parts[name] = io.NewSectionReader(a.tar, at, h.Size)
 		case tar.TypeSymlink:
 			a.links[name] = path.Join(path.Dir(name), h.Linkname)
 		case tar.TypeLink:
@@ -133,29 +148,26 @@ func (a *Archive) scan(ctx context.Context) error {
 	}
 }
 
-// refuseCompressed returns an error if the archive is compressed: nothing in it can be found
-// without reading all of it. Without this check it would count as damaged.
-func (a *Archive) refuseCompressed() error {
-	magic := make([]byte, 6)
-	n, err := a.file.ReadAt(magic, 0)
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("archive %s: %w", a.Path, err)
-	}
-	for prefix, tool := range map[string]string{"\x1f\x8b": "gunzip", "\x28\xb5\x2f\xfd": "unzstd", "\xfd7zXZ\x00": "unxz", "BZh": "bunzip2"} {
-		if strings.HasPrefix(string(magic[:n]), prefix) {
-			return &hint.Error{Err: fmt.Errorf("archive %s is compressed as a whole", a.Path), Hint: "unpack it first: " + tool + " " + a.Path}
+// part finds a file in the archive, through links. It returns nil if there is none.
+func (a *Archive) part(ctx context.Context, name string) (*io.SectionReader, error) {
+	name = a.resolve(name)
+	p := a.parts[name]
+	if p == nil && a.kind == OCIFolder {
+		var err error
+		if p, err = a.inFolder(ctx, name); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	if p == nil {
+		return nil, nil
+	}
+	return io.NewSectionReader(p, 0, p.Size()), nil
 }
 
-// part finds a file in the archive, through links. It returns nil if there is none.
-func (a *Archive) part(name string) *io.SectionReader {
-	p := a.parts[a.resolve(name)]
-	if p == nil {
-		return nil
-	}
-	return io.NewSectionReader(p, 0, p.Size())
+// has reports whether a file is in the archive.
+func (a *Archive) has(ctx context.Context, name string) bool {
+	p, err := a.part(ctx, name)
+	return err != nil || p != nil // an error shows when it is read
 }
 
 // resolve returns the name to which the links of the archive lead from a name.
@@ -176,7 +188,10 @@ func (a *Archive) read(ctx context.Context, name string) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	p := a.part(name)
+	p, err := a.part(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	if p == nil {
 		return nil, a.lacks(name)
 	}

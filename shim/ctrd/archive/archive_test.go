@@ -60,7 +60,7 @@ func TestOCIArchive(t *testing.T) {
 		{
 			name:  "two images for this platform",
 			files: ctrdtest.OCIFiles(t, ctrdtest.Index(named(here, "a:1"), named(tinyImage(t, "amd64", "two"), "b:1")), here, tinyImage(t, "amd64", "two")),
-			err:   "has 2 images for this platform: a:1 sha256:",
+			err:   "has 2 images for this platform: a:1, b:1",
 		},
 		{name: "a layer is missing", files: lacking(t, here, layerDigest(t, here)), err: "is damaged: it has no blob sha256:" + layerDigest(t, here).Encoded()},
 		{name: "the manifest is missing", files: lacking(t, here, here.Manifest.Digest), err: "is damaged: it has no blob sha256:" + here.Manifest.Digest.Encoded()},
@@ -102,7 +102,7 @@ func TestDockerArchive(t *testing.T) {
 			layer: digest.FromBytes(layer),
 		},
 		{name: "links in a circle", files: files(layer, config, `[{"Config":"config.json","Layers":["2"]}]`, ctrdtest.File{Name: "2", Link: "2"}), err: "it has no 2"},
-		{name: "two images", files: files(layer, config, `[{"Config":"config.json"},{"Config":"b.json","RepoTags":["b:1"]}]`), err: "has 2 images: config.json, b.json b:1"},
+		{name: "two images", files: files(layer, config, `[{"Config":"config.json"},{"Config":"b.json","RepoTags":["b:1"]}]`), err: "has 2 images: @0, b:1"},
 		{name: "no image", files: files(layer, config, `[]`), err: "it names no image"},
 		{name: "layer missing", files: files(layer, config, `[{"Config":"config.json","Layers":["9/layer.tar"]}]`), err: "it has no 9/layer.tar"},
 		{name: "layers and configuration disagree", files: files(layer, config, `[{"Config":"config.json"}]`), err: "it has 0 layers, its configuration names 1"},
@@ -139,8 +139,10 @@ func TestArchiveFileProblems(t *testing.T) {
 		{"cut inside a blob", whole[:at+7], "is cut short: blob " + layerDigest(t, img).String() + " has 7 of"},
 		{"cut inside a header", whole[:100], "is cut short: it ends after 100 bytes"},
 		{"cut after a blob", whole[:at+(len(layer)+511)/512*512], "is cut short: it ends before blob"},
-		{"compressed with gzip", ctrdtest.Compress(t, whole), "is compressed as a whole"},
-		{"compressed with zstd", []byte("\x28\xb5\x2f\xfd...."), "is compressed as a whole"},
+		{"compressed with gzip, and cut", ctrdtest.Compress(t, whole)[:500], "is cut short: what is compressed in it has no end"},
+		{"compressed with gzip, and no tar", ctrdtest.Compress(t, bytes.Repeat([]byte("x"), 1024)), "is damaged: not a tar archive"},
+		{"compressed with zstd, and damaged", []byte("\x28\xb5\x2f\xfd...."), "is damaged: what is compressed in it"},
+		{"compressed with xz", []byte("\xfd7zXZ\x00...."), "is compressed as a whole with xz"},
 		{"not a tar", bytes.Repeat([]byte("x"), 1024), "not a tar archive"},
 		{"empty", nil, "is no OCI archive"},
 	} {
@@ -157,7 +159,7 @@ func TestArchiveIsNoPipe(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "it is a named pipe") {
+	if a, err := Open(t.Context(), Place{Path: path, kind: OCI}, t.TempDir()); err == nil || !strings.Contains(err.Error(), "it is a named pipe") {
 		t.Errorf("archive %v, error %v", a, err)
 	}
 }
@@ -197,7 +199,7 @@ func chooseIn(t testing.TB, file []byte, choose func(*Archive, context.Context, 
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(t.Context(), path)
+	a, err := Open(t.Context(), Place{Path: path, kind: OCI}, t.TempDir())
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +303,7 @@ func TestDockerManifestIsValid(t *testing.T) {
 	img := tinyImage(t, runtime.GOARCH, "one")
 	path := filepath.Join(t.TempDir(), "d.tar")
 	ctrdtest.WriteDocker(t, path, img, "a:1")
-	a, err := Open(t.Context(), path)
+	a, err := Open(t.Context(), Place{Path: path, kind: OCI}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

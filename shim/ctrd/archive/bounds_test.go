@@ -39,7 +39,7 @@ func open(t *testing.T, files []ctrdtest.File) *Archive {
 	if err := os.WriteFile(path, ctrdtest.Tar(t, files), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(t.Context(), path)
+	a, err := Open(t.Context(), Place{Path: path, kind: OCI}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestArchiveEndsWithItsContext(t *testing.T) {
 	if _, err := a.OCIImage(ctx, amd64); !errors.Is(err, gone) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Open(ctx, a.Path); !errors.Is(err, gone) {
+	if _, err := Open(ctx, Place{Path: a.Path, kind: OCI}, t.TempDir()); !errors.Is(err, gone) {
 		t.Errorf("error %v", err)
 	}
 	docker := open(t, []ctrdtest.File{{Name: "l", Body: ctrdtest.Compress(t, img.Layers[0])}})

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -36,8 +37,8 @@ type dockerConfig struct {
 	} `json:"rootfs"`
 }
 
-// DockerImage returns the one image of a docker archive, with the manifest that such an archive
-// lacks. The configuration has the digests of the plain layers, so these are not read.
+// DockerImage returns the image of a docker archive that is meant, with the manifest that such an
+// archive lacks. The configuration has the digests of the plain layers, so these are not read.
 func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer) (*Image, error) {
 	entry, err := a.dockerEntry(ctx)
 	if err != nil {
@@ -52,10 +53,7 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 		return nil, a.Damaged(fmt.Errorf("%s: %w", blobName(entry.Config), err))
 	}
 	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
-		return nil, &hint.Error{
-			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platforms.Format(p)),
-			Hint: "build or save the image for this host's platform",
-		}
+		return nil, a.otherPlatform(platforms.Format(p))
 	}
 	if len(cfg.RootFS.DiffIDs) != len(entry.Layers) {
 		return nil, a.Damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
@@ -72,6 +70,12 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 		m.Layers = append(m.Layers, b.Desc)
 		img.Blobs = append(img.Blobs, b)
 	}
+	if slices.ContainsFunc(m.Layers, func(d ocispec.Descriptor) bool { return d.MediaType == ocispec.MediaTypeImageLayerZstd }) {
+		m = ociManifest(m) // docker's media types have none for zstd that containerd 1.6 knows
+		for i, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+			img.Blobs[i].Desc = d
+		}
+	}
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.Path, err)
@@ -81,13 +85,19 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 	return img, nil
 }
 
-// dockerEntry is the archive's one image.
+// dockerEntry returns the image of the archive that is meant.
 func (a *Archive) dockerEntry(ctx context.Context) (dockerEntry, error) {
-	if a.part(dockerManifest) == nil {
-		if a.part(ocispec.ImageIndexFile) != nil {
+	if !a.has(ctx, dockerManifest) {
+		switch {
+		case a.has(ctx, ocispec.ImageIndexFile):
 			return dockerEntry{}, &hint.Error{
 				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.Path),
-				Hint: fmt.Sprintf(`write "%s%s"`, OCIPrefix, a.Path),
+				Hint: fmt.Sprintf("write %q", OCIPrefix+a.place()),
+			}
+		case a.has(ctx, "repositories"):
+			return dockerEntry{}, &hint.Error{
+				Err:  fmt.Errorf("archive %s was written by docker before 1.10: it has no %s", a.Path, dockerManifest),
+				Hint: "load it into a newer docker or podman, and save it there",
 			}
 		}
 		return dockerEntry{}, a.notAnArchive("docker", dockerManifest)
@@ -96,47 +106,62 @@ func (a *Archive) dockerEntry(ctx context.Context) (dockerEntry, error) {
 	if err := a.decode(ctx, dockerManifest, &entries); err != nil {
 		return dockerEntry{}, err
 	}
-	switch len(entries) {
-	case 0:
+	if len(entries) == 0 {
 		return dockerEntry{}, a.Damaged(errors.New("it names no image"))
+	}
+	var all, meant []entry
+	for i, e := range entries {
+		n := entry{at: i, positions: []int{i}, names: e.RepoTags}
+		all = append(all, n)
+		if a.means(n) && !slices.ContainsFunc(meant, func(m entry) bool {
+			have := entries[m.at]
+			return have.Config == e.Config && slices.Equal(have.Layers, e.Layers)
+		}) {
+			meant = append(meant, n)
+		}
+	}
+	switch len(meant) {
+	case 0:
+		return dockerEntry{}, a.noneNamed(all)
 	case 1:
-		return entries[0], nil
+		return entries[meant[0].at], nil
 	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, strings.Join(append([]string{e.Config}, e.RepoTags...), " "))
-	}
-	return dockerEntry{}, &hint.Error{
-		Err:  fmt.Errorf("archive %s has %d images: %s", a.Path, len(entries), strings.Join(names, ", ")),
-		Hint: "save each image to an archive of its own",
-	}
+	return dockerEntry{}, a.several("", meant)
 }
 
-// dockerLayer finds a layer. A compressed layer has a digest of its own, and is read for it, unless
-// it is known.
+// dockerLayer finds a layer. A compressed layer has a digest of its own: that in its name, which
+// containerd checks as it takes the bytes, or else it is read for it, unless it is known.
 func (a *Archive) dockerLayer(ctx context.Context, name string, diffID digest.Digest, known map[string]digest.Digest) (Blob, error) {
 	if err := diffID.Validate(); err != nil {
 		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", diffID, err))
 	}
-	p := a.part(name)
+	p, err := a.part(ctx, name)
+	if err != nil {
+		return Blob{}, err
+	}
 	if p == nil {
 		return Blob{}, a.lacks(name)
 	}
-	magic := make([]byte, 2)
-	if n, err := p.ReadAt(magic, 0); err != nil && err != io.EOF {
-		return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
-	} else if n < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
+	mediaType := images.MediaTypeDockerSchema2LayerGzip
+	switch how, err := a.layerCompression(name, p); {
+	case err != nil:
+		return Blob{}, err
+	case how == compression.Uncompressed:
 		return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: diffID, Size: p.Size()}, Bytes: p}, nil
+	case how == compression.Zstd:
+		mediaType = ocispec.MediaTypeImageLayerZstd
 	}
-	id := known[a.resolve(name)]
+	resolved := a.resolve(name)
+	id := known[resolved]
 	if id == "" {
-		var err error
-		if id, err = digest.FromReader(untilDone{ctx, io.NewSectionReader(p, 0, p.Size())}); err != nil {
-			return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+		if id = digestOfName(resolved); id == "" {
+			if id, err = digest.FromReader(untilDone{ctx, io.NewSectionReader(p, 0, p.Size())}); err != nil {
+				return Blob{}, fmt.Errorf("archive %s: %w", a.Path, err)
+			}
 		}
-		known[a.resolve(name)] = id
+		known[resolved] = id
 	}
-	return Blob{Desc: ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: id, Size: p.Size()}, Bytes: p}, nil
+	return Blob{Desc: ocispec.Descriptor{MediaType: mediaType, Digest: id, Size: p.Size()}, Bytes: p}, nil
 }
 
 func describeBytes(mediaType string, b []byte) ocispec.Descriptor {

@@ -21,33 +21,34 @@ const (
 
 // A candidate is an image of an archive that could be the one meant.
 type candidate struct {
+	entry
 	desc     ocispec.Descriptor
 	manifest manifest
 	platform ocispec.Platform
-	names    []string
+	via      []digest.Digest // of the indexes that lead to it, and its own
 }
 
-// OCIImage returns the image for a platform from an OCI archive, after checking that all of it is
-// there.
+// OCIImage returns the image that is meant for a platform from an OCI archive or folder, after
+// checking that all of it is there.
 func (a *Archive) OCIImage(ctx context.Context, want platforms.MatchComparer) (*Image, error) {
-	if a.part(ocispec.ImageIndexFile) == nil {
-		if a.part(dockerManifest) != nil {
+	if !a.has(ctx, ocispec.ImageIndexFile) {
+		if a.has(ctx, dockerManifest) {
 			return nil, &hint.Error{
 				Err:  fmt.Errorf("archive %s is a docker archive, not an OCI one", a.Path),
-				Hint: fmt.Sprintf(`write "%s%s"`, DockerPrefix, a.Path),
+				Hint: fmt.Sprintf("write %q", DockerPrefix+a.place()),
 			}
 		}
 		return nil, a.notAnArchive("OCI", ocispec.ImageIndexFile)
 	}
 	s := search{a: a, seen: map[digest.Digest]bool{}}
-	if err := s.index(ctx, ocispec.ImageIndexFile, nil, maxIndexes); err != nil {
+	if err := s.index(ctx, ocispec.ImageIndexFile, candidate{}, maxIndexes); err != nil {
 		return nil, err
 	}
 	chosen, err := a.choose(s.found, want)
 	if err != nil {
 		return nil, err
 	}
-	last, err := a.blob(chosen.desc)
+	last, err := a.blob(ctx, chosen.desc)
 	if err != nil {
 		return nil, err
 	}
@@ -56,22 +57,25 @@ func (a *Archive) OCIImage(ctx context.Context, want platforms.MatchComparer) (*
 		if images.IsIndexType(d.MediaType) || images.IsManifestType(d.MediaType) { // containerd would follow what it names
 			return nil, a.Damaged(fmt.Errorf("its manifest names the %s %s as a part of an image", d.MediaType, d.Digest))
 		}
-		b, err := a.blob(d)
+		b, err := a.blob(ctx, d)
 		if err != nil {
 			return nil, err
 		}
 		img.Blobs = append(img.Blobs, b)
 	}
 	img.Blobs = append(img.Blobs, last)
-	return img, nil
+	return img, a.correct(ctx, img)
 }
 
 // blob returns where a descriptor's bytes are.
-func (a *Archive) blob(d ocispec.Descriptor) (Blob, error) {
+func (a *Archive) blob(ctx context.Context, d ocispec.Descriptor) (Blob, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return Blob{}, a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
 	}
-	p := a.part(blobPath(d))
+	p, err := a.part(ctx, blobPath(d))
+	if err != nil {
+		return Blob{}, err
+	}
 	if p == nil {
 		return Blob{}, a.lacks(blobPath(d))
 	}
@@ -105,9 +109,9 @@ type search struct {
 	found []candidate
 }
 
-// index collects the images that an index names, and those of the indexes in it. Attestations and
-// their like are no images.
-func (s *search) index(ctx context.Context, file string, names []string, depth int) error {
+// index collects the images that an index names, and those of the indexes in it. above has the
+// names of the index and those that lead to it. Attestations and their like are no images.
+func (s *search) index(ctx context.Context, file string, above candidate, depth int) error {
 	var in index
 	if err := s.a.decode(ctx, file, &in); err != nil {
 		return err
@@ -115,25 +119,34 @@ func (s *search) index(ctx context.Context, file string, names []string, depth i
 	if s.named += len(in.Manifests); s.named > maxNamed {
 		return s.a.Damaged(fmt.Errorf("its indexes name more than %d manifests", maxNamed))
 	}
-	for _, d := range in.Manifests {
+	for i, d := range in.Manifests {
 		if err := d.Digest.Validate(); err != nil {
 			return s.a.Damaged(fmt.Errorf("digest %q: %w", d.Digest, err))
 		}
-		if s.seen[d.Digest] || d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != "" {
+		if d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != "" {
+			continue
+		}
+		c := candidate{desc: d, entry: entry{names: append(slices.Clone(above.names), refNames(d)...), positions: above.positions}}
+		if depth == maxIndexes {
+			c.positions = []int{i}
+		}
+		if s.seen[d.Digest] {
+			if depth == maxIndexes { // another name of the same image
+				s.also(c)
+			}
 			continue
 		}
 		s.seen[d.Digest] = true
-		names := append(slices.Clone(names), refNames(d)...)
+		c.via = append(slices.Clone(above.via), d.Digest)
 		switch {
 		case images.IsIndexType(d.MediaType):
 			if depth == 0 {
 				return s.a.Damaged(fmt.Errorf("its indexes lie more than %d deep", maxIndexes))
 			}
-			if err := s.index(ctx, blobPath(d), names, depth-1); err != nil {
+			if err := s.index(ctx, blobPath(d), c, depth-1); err != nil {
 				return err
 			}
 		case images.IsManifestType(d.MediaType):
-			c := candidate{desc: d, names: names}
 			if err := s.a.describe(ctx, &c); err != nil {
 				return err
 			}
@@ -143,14 +156,24 @@ func (s *search) index(ctx context.Context, file string, names []string, depth i
 	return nil
 }
 
-// refNames returns the names of a descriptor.
-func refNames(d ocispec.Descriptor) []string {
-	for _, key := range []string{images.AnnotationImageName, ocispec.AnnotationRefName} {
-		if name := d.Annotations[key]; name != "" {
-			return []string{name}
+// also gives the names and the position of c to all that was found below its digest.
+func (s *search) also(c candidate) {
+	for i := range s.found {
+		if f := &s.found[i]; slices.Contains(f.via, c.desc.Digest) {
+			f.names = append(slices.Clone(f.names), c.names...)
+			f.positions = append(slices.Clone(f.positions), c.positions...)
 		}
 	}
-	return nil
+}
+
+// refNames returns the names of a descriptor, the fullest first.
+func refNames(d ocispec.Descriptor) (names []string) {
+	for _, key := range []string{images.AnnotationImageName, ocispec.AnnotationRefName} {
+		if name := d.Annotations[key]; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // describe reads a candidate's manifest and finds its platform, which an index need not have.
@@ -158,7 +181,7 @@ func (a *Archive) describe(ctx context.Context, c *candidate) error {
 	if c.desc.Platform != nil {
 		c.platform = platforms.Normalize(*c.desc.Platform)
 	}
-	if a.part(blobPath(c.desc)) == nil && c.desc.Platform != nil {
+	if c.desc.Platform != nil && !a.has(ctx, blobPath(c.desc)) {
 		return nil // another platform's, left out; or the chosen one, which is then found missing
 	}
 	if err := a.decode(ctx, blobPath(c.desc), &c.manifest); err != nil {
@@ -175,36 +198,38 @@ func (a *Archive) describe(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// choose returns the image that suits the platform best. If two different images suit it equally,
-// the error is a [hint.Error].
+// choose returns the image that is meant and suits the platform best. If there is none, or two
+// different images suit it equally, the error is a [hint.Error].
 func (a *Archive) choose(found []candidate, want platforms.MatchComparer) (candidate, error) {
-	var best []candidate
+	var meant, best []candidate
+	var all []entry
 	for _, c := range found {
+		all = append(all, c.entry)
+		if !a.means(c.entry) {
+			continue
+		}
+		meant = append(meant, c)
 		switch {
-		case !want.Match(c.platform), slices.ContainsFunc(best, func(b candidate) bool { return b.desc.Digest == c.desc.Digest }):
+		case !want.Match(c.platform):
 		case len(best) == 0 || want.Less(c.platform, best[0].platform):
 			best = []candidate{c}
 		case !want.Less(best[0].platform, c.platform):
 			best = append(best, c)
 		}
 	}
-	switch len(best) {
-	case 0:
-		return candidate{}, &hint.Error{
-			Err:  fmt.Errorf("archive %s has no image for %s, only for: %s", a.Path, platforms.Format(platforms.DefaultSpec()), platformList(found)),
-			Hint: "build or save the image for this host's platform",
-		}
-	case 1:
+	switch {
+	case len(best) == 1:
 		return best[0], nil
+	case len(meant) == 0 && a.name != "":
+		return candidate{}, a.noneNamed(all)
+	case len(best) == 0:
+		return candidate{}, a.otherPlatform(platformList(meant))
 	}
-	var names []string
+	var several []entry
 	for _, c := range best {
-		names = append(names, strings.Join(append(c.names, c.desc.Digest.String()), " "))
+		several = append(several, c.entry)
 	}
-	return candidate{}, &hint.Error{
-		Err:  fmt.Errorf("archive %s has %d images for this platform: %s", a.Path, len(best), strings.Join(names, ", ")),
-		Hint: "save each image to an archive of its own",
-	}
+	return candidate{}, a.several(" for this platform", several)
 }
 
 func platformList(found []candidate) string {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,6 +49,21 @@ func Build(t testing.TB, cfg ocispec.Image, layers ...[]byte) Image {
 	img.Manifest = put(ocispec.MediaTypeImageManifest, JSON(t, m))
 	img.Manifest.Platform = &cfg.Platform
 	return img
+}
+
+// Retyped returns an image with one other layer, to which its manifest gives a media type.
+func Retyped(t testing.TB, img Image, mediaType string, layer []byte) Image {
+	t.Helper()
+	var m ocispec.Manifest
+	if err := json.Unmarshal(img.Blobs[img.Manifest.Digest], &m); err != nil {
+		t.Fatal(err)
+	}
+	m.Layers = []ocispec.Descriptor{{MediaType: mediaType, Digest: digest.FromBytes(layer), Size: int64(len(layer))}}
+	body := JSON(t, m)
+	manifest := ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(body), Size: int64(len(body)), Platform: img.Manifest.Platform}
+	return Image{Config: img.Config, Manifest: manifest, Blobs: map[digest.Digest][]byte{
+		m.Config.Digest: img.Blobs[m.Config.Digest], m.Layers[0].Digest: layer, manifest.Digest: body,
+	}}
 }
 
 // Index is an index of images, as index.json has it.
@@ -137,6 +153,23 @@ func Compress(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return z.Bytes()
+}
+
+// CompressZstd compresses with zstd, as docker 29 does layers.
+func CompressZstd(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var z bytes.Buffer
+	w, err := zstd.NewWriter(&z)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.Write(b); err != nil {
 		t.Fatal(err)
 	}

@@ -7,4 +7,6 @@ group "g" {
   app "a4" { image = "x@sha256:12" }
   app "a5" { image = "-x" }
   app "a6" { image = "docker-archive:" }
+  app "a7" { image = "oci:" }
+  app "a8" { image = "docker-archive:bundle.tar:" }
 }
