@@ -51,27 +51,37 @@ func harmlessWords() []string {
 }
 
 // edits returns how many letters have to be inserted, deleted, replaced, or exchanged with their
-// neighbour to make b of a: the optimal string alignment distance.
+// neighbour to make b of a: the Damerau-Levenshtein distance. Letters may be exchanged that have
+// become neighbours by a deletion: "outp" is two edits away from "top".
 func edits(a, b string) int {
-	rows := make([][]int, len(a)+1)
+	// rows[i+1][j+1] is the distance of a[:i] and b[:j]. The first row and column are too far.
+	far := len(a) + len(b)
+	rows := make([][]int, len(a)+2)
 	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		for j := range rows[i] {
-			switch {
-			case i == 0 || j == 0:
-				rows[i][j] = i + j
-				continue
-			case a[i-1] == b[j-1]:
-				rows[i][j] = rows[i-1][j-1]
-			default:
-				rows[i][j] = 1 + min(rows[i-1][j-1], rows[i-1][j], rows[i][j-1])
-			}
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
+		rows[i] = make([]int, len(b)+2)
+		rows[i][0] = far
+		if i > 0 {
+			rows[i][1] = i - 1
 		}
 	}
-	return rows[len(a)][len(b)]
+	for j := range len(b) + 1 {
+		rows[0][j+1], rows[1][j+1] = far, j
+	}
+	var lastInA [256]int // by letter: where it stood last, from 1
+	for i := 1; i <= len(a); i++ {
+		lastInB := 0 // where a[i-1] stood last
+		for j := 1; j <= len(b); j++ {
+			k, l := lastInA[b[j-1]], lastInB
+			replaced := rows[i][j] + 1
+			if a[i-1] == b[j-1] {
+				replaced, lastInB = rows[i][j], j
+			}
+			exchanged := rows[k][l] + (i - k - 1) + 1 + (j - l - 1)
+			rows[i+1][j+1] = min(replaced, rows[i+1][j]+1, rows[i][j+1]+1, exchanged)
+		}
+		lastInA[a[i-1]] = i
+	}
+	return rows[len(a)+1][len(b)+1]
 }
 
 // helpHint is for "sallyport VERB help", where help may be the name of a group or a file.

@@ -78,6 +78,17 @@ func TestHarmlessWordsStayHarmless(t *testing.T) {
 	}
 }
 
+func TestEdits(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "ps", 2}, {"top", "top", 0}, {"top", "otp", 1}, {"outp", "top", 2}, {"status", "statsu", 1}, {"logs", "goals", 3}, {"kitten", "sitting", 3}} {
+		if got, back := edits(tt.a, tt.b), edits(tt.b, tt.a); got != tt.want || back != tt.want {
+			t.Errorf("%q and %q: %d and %d, want %d", tt.a, tt.b, got, back, tt.want)
+		}
+	}
+}
+
 func TestSuggestedVerbs(t *testing.T) {
 	model := newParser(&cli{}).Model
 	for word, want := range map[string]string{

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/netns/netnstest"
 )
 
 // At rest nothing runs. These are the most system calls that the daemon and its output process may
@@ -78,7 +77,7 @@ func TestAtRest(t *testing.T) {
 func callsAtRest(m *machine.Machine, window time.Duration, most int) (n int) {
 	m.T.Helper()
 	for range 3 {
-		counted := machine.CountSystemCalls(m.T, netnstest.RequestedCalls, m.Daemon.Process.Pid, m.OutputProcess())
+		counted := machine.CountRequestedCalls(m.T, m.Daemon.Process.Pid, m.OutputProcess())
 		time.Sleep(window)
 		n = counted.Close()
 		m.T.Logf("%d system calls in %v, %.1f a second", n, window, float64(n)/window.Seconds())

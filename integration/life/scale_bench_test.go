@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
-	"github.com/sallyport/sallyport/netns/netnstest"
 	"github.com/sallyport/sallyport/shim/group"
 )
 
@@ -101,7 +100,7 @@ func reportRest(b *testing.B, m *machine.Machine) {
 	b.Helper()
 	time.Sleep(scaleWindow) // for what follows the last change
 	ours, containerd, shims := []int{m.Daemon.Process.Pid, m.OutputProcess()}, []int{m.Containerd()}, m.Shims()
-	counted := machine.CountSystemCalls(b, netnstest.AllCalls, ours...)
+	counted := machine.CountSystemCalls(b, ours...)
 	for _, part := range []struct {
 		name string
 		pids []int

@@ -20,9 +20,21 @@ type SystemCalls struct {
 	which  netnstest.Calls
 }
 
-// CountSystemCalls begins to count calls of the processes, until Close or the end of the test. A
+// CountSystemCalls begins to count those of the processes, until Close or the end of the test. A
 // thread that ends meanwhile keeps its count.
-func CountSystemCalls(t testing.TB, which netnstest.Calls, pids ...int) *SystemCalls {
+func CountSystemCalls(t testing.TB, pids ...int) *SystemCalls {
+	t.Helper()
+	return count(t, netnstest.AllCalls, pids)
+}
+
+// CountRequestedCalls is CountSystemCalls without the calls of the Go runtime itself. It makes more
+// of them on a busy host.
+func CountRequestedCalls(t testing.TB, pids ...int) *SystemCalls {
+	t.Helper()
+	return count(t, netnstest.RequestedCalls, pids)
+}
+
+func count(t testing.TB, which netnstest.Calls, pids []int) *SystemCalls {
 	t.Helper()
 	tracepoint, err := netnstest.CallTracepoint()
 	if err != nil {

@@ -34,8 +34,8 @@ func (a *Archive) openFolder(ctx context.Context) error {
 	return nil
 }
 
-// inFolder opens a file of a layout that is a folder, until the archive is closed. It returns nil if
-// there is none.
+// inFolder opens a file of a layout that is a folder, until the archive is closed. It returns nil
+// if there is none.
 func (a *Archive) inFolder(ctx context.Context, name string) (*io.SectionReader, error) {
 	if !filepath.IsLocal(name) {
 		return nil, nil

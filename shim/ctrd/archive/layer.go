@@ -77,8 +77,8 @@ func ociManifest(m ocispec.Manifest) ocispec.Manifest {
 }
 
 // correct gives each layer that its manifest calls plain, and that isn't, its right media type.
-// containerd tells gzip from zstd by itself, and takes a plain layer as it is. The manifest is then
-// another one, with a digest of its own.
+// containerd finds out by itself what is gzip and what zstd, and takes a plain layer as it is. The
+// manifest is then another one, with a digest of its own.
 func (a *Archive) correct(ctx context.Context, img *Image) error {
 	right := map[int]string{}
 	layers := img.Blobs[1 : len(img.Blobs)-1] // between the configuration and the manifest
