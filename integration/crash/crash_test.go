@@ -111,7 +111,7 @@ func (c *crashTest) crash(name, at string, requests []request) {
 		wait.Go(func() { _, said[i] = c.Try(d.args...) })
 	}
 	wait.Wait()
-	lives := machine.Retry(10*time.Second, func() error {
+	lives := machine.Retry(time.Minute, func() error {
 		if !c.Exited() {
 			return errors.New("the daemon didn't come to that point")
 		}

@@ -134,7 +134,7 @@ func TestDiskReadOnly(t *testing.T) {
 // runDaemonToItsEnd runs a daemon that is expected to end by itself.
 func runDaemonToItsEnd(m *machine.Machine) (said string, err error) {
 	m.T.Helper()
-	ctx, cancel := context.WithTimeout(m.T.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(m.T.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.Binary, m.DaemonArgs()...)
 	var out machine.Output

@@ -91,7 +91,7 @@ func fillInodes(m *machine.Machine) (empty func()) {
 // awaitFull waits until a group has filled the disk.
 func awaitFull(m *machine.Machine) {
 	m.T.Helper()
-	machine.Eventually(m.T, 30*time.Second, "the disk is full", func() error {
+	machine.Eventually(m.T, time.Minute, "the disk is full", func() error {
 		var s unix.Statfs_t
 		if err := unix.Statfs(m.Root, &s); err != nil || s.Bfree > 0 && s.Ffree > 0 {
 			return fmt.Errorf("%d blocks and %d inodes are free: %w", s.Bfree, s.Ffree, err)
@@ -108,7 +108,7 @@ func unwritten(m *machine.Machine) []string {
 
 func awaitWritten(m *machine.Machine) {
 	m.T.Helper()
-	machine.Eventually(m.T, 20*time.Second, "the wish is on disk", func() error {
+	machine.Eventually(m.T, time.Minute, "the wish is on disk", func() error {
 		if left := unwritten(m); len(left) > 0 {
 			return fmt.Errorf("left: %q", left)
 		}
@@ -119,7 +119,7 @@ func awaitWritten(m *machine.Machine) {
 // applySoon applies a file after a group has gone. containerd deletes what that has written later.
 func applySoon(m *machine.Machine, file string) {
 	m.T.Helper()
-	machine.Eventually(m.T, 20*time.Second, "there is space", func() error { _, err := m.Try("apply", file); return err })
+	machine.Eventually(m.T, time.Minute, "there is space", func() error { _, err := m.Try("apply", file); return err })
 }
 
 // eachShortage runs a test for each kind of full disk and each containerd.
@@ -310,7 +310,7 @@ func TestOutputAfterAFullDisk(t *testing.T) {
 			}
 			lines := func() int { return strings.Count(m.Run("logs", "hog.app"), "output") }
 			was := lines()
-			machine.Eventually(t, 10*time.Second, "it prints", func() error {
+			machine.Eventually(t, time.Minute, "it prints", func() error {
 				if n := lines(); n <= was {
 					return fmt.Errorf("%d lines", n)
 				}

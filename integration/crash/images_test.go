@@ -81,7 +81,7 @@ func TestKilledWhileItRemovesImages(t *testing.T) {
 				}
 				_, err := m.Try("images", "prune")
 				if !strings.HasPrefix(at, "during") { // which is too late where the call is fast
-					machine.Eventually(t, 10*time.Second, at, func() error {
+					machine.Eventually(t, time.Minute, at, func() error {
 						if !m.Exited() {
 							return fmt.Errorf("the daemon lives on, prune ended with %v", err)
 						}

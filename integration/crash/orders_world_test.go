@@ -149,7 +149,7 @@ func (o *orders) look() map[string]string {
 // reported, but a group that was stopped is stopped.
 func (o *orders) check() {
 	o.T.Helper()
-	err := machine.Retry(40*time.Second, o.differs)
+	err := machine.Retry(2*time.Minute, o.differs)
 	if err == nil {
 		return
 	}
@@ -172,7 +172,7 @@ func (o *orders) check() {
 	if o.mend(); o.T.Failed() {
 		return
 	}
-	if err := machine.Retry(40*time.Second, o.differs); err != nil {
+	if err := machine.Retry(2*time.Minute, o.differs); err != nil {
 		o.T.Errorf("after damage, and after another apply: %v\n%s", err, o.All("ps"))
 	}
 }

@@ -64,7 +64,7 @@ func TestShimKilled(t *testing.T) {
 			})
 			machine.Eventually(t, recoveryTime, "the group is as requested", whole.met)
 			for _, pid := range before {
-				machine.Eventually(t, 20*time.Second, "the process of before has ended", func() error {
+				machine.Eventually(t, time.Minute, "the process of before has ended", func() error {
 					if err := unix.Kill(int(pid), 0); err != unix.ESRCH {
 						return fmt.Errorf("process %d: %v", pid, err)
 					}
@@ -109,7 +109,7 @@ func TestRuncMissing(t *testing.T) {
 	if err := unix.Kill(int(before["app"]), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 40*time.Second, "status names runc", func() error {
+	machine.Eventually(t, time.Minute, "status names runc", func() error {
 		if g := m.Status("pair"); !strings.Contains(g.Error, "runc") || !strings.Contains(g.Hint, "install runc") {
 			return fmt.Errorf("%s: %q", g.State, g.Error)
 		}
@@ -147,7 +147,7 @@ func TestRunFolderEmptied(t *testing.T) {
 			}
 			same := func(when string) {
 				t.Helper()
-				machine.Eventually(t, 20*time.Second, when+": the daemon answers, and the same processes run", func() error {
+				machine.Eventually(t, time.Minute, when+": the daemon answers, and the same processes run", func() error {
 					if _, err := m.Try("ps"); err != nil {
 						return err
 					}

@@ -95,7 +95,7 @@ func TestOutputBounded(t *testing.T) {
 	o.await(o.runs + 1)
 	t.Logf("with kills of the process, at most %.3f of the limit", float64(done())/outputLimit)
 	o.check()
-	machine.Eventually(t, 10*time.Second, "the limits hold again", func() error {
+	machine.Eventually(t, time.Minute, "the limits hold again", func() error {
 		if most := o.most(); most > outputLimit+outputLimit/10 {
 			return fmt.Errorf("an output takes %d bytes", most)
 		}
@@ -108,7 +108,7 @@ func TestOutputBounded(t *testing.T) {
 	}
 	writeConfiguration(t, m, 1<<20, "")
 	m.Daemon.Process.Signal(syscall.SIGHUP)
-	machine.Eventually(t, 10*time.Second, "a smaller limit is applied", func() error {
+	machine.Eventually(t, time.Minute, "a smaller limit is applied", func() error {
 		if most := o.most(); most > 1<<20+1<<20/10 {
 			return fmt.Errorf("an output takes %d bytes", most)
 		}
@@ -127,7 +127,7 @@ func writeConfiguration(t *testing.T, m *machine.Machine, size int, more string)
 // awaitBounding returns the process that bounds the output, once it is another one than before.
 func awaitBounding(m *machine.Machine, before int) (pid int) {
 	m.T.Helper()
-	machine.Eventually(m.T, 20*time.Second, "a process bounds the output", func() (err error) {
+	machine.Eventually(m.T, time.Minute, "a process bounds the output", func() (err error) {
 		if pid, err = bound.Holder(filepath.Join(m.Root, "log")); err == nil && (pid == 0 || pid == before) {
 			err = fmt.Errorf("process %d", pid)
 		}

@@ -44,7 +44,7 @@ func TestPowerCut(t *testing.T) {
 			if running := m.Pids("steady"); len(running) != 0 {
 				t.Errorf("what was stopped runs: %v", running)
 			}
-			machine.Eventually(t, 20*time.Second, "the ambassador is at its door", func() error {
+			machine.Eventually(t, time.Minute, "the ambassador is at its door", func() error {
 				if watch.Ambassador(0) == 0 {
 					return errors.New("it isn't")
 				}
@@ -62,7 +62,7 @@ func TestPowerCut(t *testing.T) {
 func cutPower(m *machine.Machine) {
 	m.T.Helper()
 	m.Kill()
-	machine.Eventually(m.T, 20*time.Second, "no process is left", func() error {
+	machine.Eventually(m.T, time.Minute, "no process is left", func() error {
 		left := append(machine.Processes(m.Root), m.ProcessesInCgroups()...)
 		for _, p := range left {
 			var pid int
@@ -74,7 +74,7 @@ func cutPower(m *machine.Machine) {
 		}
 		return nil
 	})
-	machine.Eventually(m.T, 20*time.Second, "no mount is left", func() error {
+	machine.Eventually(m.T, time.Minute, "no mount is left", func() error {
 		for _, line := range machine.Mentions("/proc/self/mountinfo", m.Root) {
 			if err := unix.Unmount(strings.Fields(line)[5], unix.MNT_DETACH); err != nil {
 				return fmt.Errorf("%s: %w", line, err)
@@ -103,7 +103,7 @@ func cutPower(m *machine.Machine) {
 // dropCgroups removes the instance's cgroups, the deepest first.
 func dropCgroups(m *machine.Machine) {
 	m.T.Helper()
-	machine.Eventually(m.T, 20*time.Second, "no cgroup is left", func() error {
+	machine.Eventually(m.T, time.Minute, "no cgroup is left", func() error {
 		var errs []error
 		for _, root := range m.CgroupRoots() {
 			var dirs []string

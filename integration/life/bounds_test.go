@@ -68,7 +68,7 @@ func testBoundsAndVolumes(t *testing.T, m *machine.Machine) {
 		t.Fatal(err)
 	}
 	m.Apply("g.hcl", fmt.Sprintf(bounded, machine.AttackImage, conf, "64MiB"))
-	machine.Eventually(t, 3*time.Second, "both have written", func() error {
+	machine.Eventually(t, time.Minute, "both have written", func() error {
 		return machine.Contains(m.Run("logs", "g"), "hello from the host", "refused", "shut out")
 	})
 	expectLimit(m, "67108864", "memory.max", "memory.limit_in_bytes")
@@ -85,7 +85,7 @@ func testBoundsAndVolumes(t *testing.T, m *machine.Machine) {
 	m.Run("rm", "g")
 	m.CheckNoGroup(t)
 	m.Apply("g.hcl", fmt.Sprintf(bounded, machine.AttackImage, conf, "128MiB"))
-	machine.Eventually(t, 3*time.Second, "the second start is noted beside the first", func() error {
+	machine.Eventually(t, time.Minute, "the second start is noted beside the first", func() error {
 		text, err := os.ReadFile(data)
 		if err == nil && strings.Count(string(text), "\n") != 2 {
 			err = fmt.Errorf("%q", text)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/sallyport/sallyport/integration/machine"
 )
@@ -89,7 +88,7 @@ func TestContainerCgroups(t *testing.T) {
 	if err := syscall.Kill(int(before), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 15*time.Second, "the killed app is back", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the killed app is back", func() error {
 		if now := m.Pids("g")["app"]; now == 0 || now == before {
 			return fmt.Errorf("its process is %d", now)
 		}

@@ -20,7 +20,7 @@ func TestConfiguration(t *testing.T) {
 	m.Start()
 	doctor := func(words ...string) {
 		t.Helper()
-		machine.Eventually(t, 10*time.Second, "doctor", func() error {
+		machine.Eventually(t, time.Minute, "doctor", func() error {
 			out, _ := m.Try("doctor")
 			return machine.Contains(out, words...)
 		})

@@ -62,7 +62,7 @@ func TestExampleDirect(t *testing.T) {
 func TestExampleSealed(t *testing.T) {
 	m := machine.New(t, "")
 	m.Run("apply", "../../examples/sealed/sealed.hcl")
-	machine.Eventually(t, 5*time.Second, "the batch has its figures from the sidecar", func() error {
+	machine.Eventually(t, time.Minute, "the batch has its figures from the sidecar", func() error {
 		return machine.Contains(m.Run("logs", "sealed.batch"), "sum")
 	})
 	if g := m.Status("sealed"); len(g.Addrs) > 0 {
@@ -88,7 +88,7 @@ func TestExampleSandbox(t *testing.T) {
 		"another address", "another address in the mirror's name", "another port of the mirror", "cloud metadata",
 		"a name on no list", "a secret in a DNS question", "an echo request",
 	}
-	machine.Eventually(t, 20*time.Second, "the agent has what it may have", func() error {
+	machine.Eventually(t, time.Minute, "the agent has what it may have", func() error {
 		return machine.Contains(m.Run("logs", "sandbox.agent"), append(through, refused[len(refused)-1])...)
 	})
 	log := m.Run("logs", "sandbox.agent")
@@ -131,7 +131,7 @@ func TestExampleLedger(t *testing.T) {
 	if err := machine.Contains(said, "taken back", "book"); err != nil {
 		t.Errorf("an update that is never ready: %v", err)
 	}
-	machine.Eventually(t, 10*time.Second, "the generation before is back", func() error { return machine.Contains(ledgerPage(m), "a clerk came") })
+	machine.Eventually(t, time.Minute, "the generation before is back", func() error { return machine.Contains(ledgerPage(m), "a clerk came") })
 	if now := m.Pids("ledger")["clerk"]; now != clerk {
 		t.Errorf("the clerk is process %d, and was %d before an update that was not about it", now, clerk)
 	}
@@ -151,12 +151,12 @@ func TestExampleLedger(t *testing.T) {
 func ledgerPage(m *machine.Machine) string {
 	dial := func(_ context.Context, network, addr string) (c net.Conn, err error) {
 		err = machine.InNetns(m.Remote, func() (err error) {
-			c, err = net.DialTimeout(network, addr, time.Second)
+			c, err = net.DialTimeout(network, addr, 20*time.Second)
 			return err
 		})
 		return c, err
 	}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + machine.Host4 + ":8089/ledger.txt")
 	if err != nil {
 		return err.Error()

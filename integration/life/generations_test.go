@@ -84,7 +84,7 @@ func TestGenerations(t *testing.T) {
 	if err := os.WriteFile(installed, []byte(neverReady()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 10*time.Second, "the change is taken up", func() error {
+	machine.Eventually(t, time.Minute, "the change is taken up", func() error {
 		if g := m.Status("careful"); g.Generation != 4 || g.TrialEnds.IsZero() {
 			return fmt.Errorf("generation %d", g.Generation)
 		}

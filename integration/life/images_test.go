@@ -44,7 +44,7 @@ func TestImagesOfAGeneration(t *testing.T) {
 			// expect distinguishes the images by a program that only one of them has.
 			expect := func(when string, generation int, attack bool) {
 				t.Helper()
-				machine.Eventually(t, 20*time.Second, when, func() error {
+				machine.Eventually(t, time.Minute, when, func() error {
 					if _, err := m.Try("exec", "moving.app", "--", "/bin/true"); err != nil {
 						return err
 					}

@@ -31,7 +31,7 @@ func testLife(t testing.TB, m *machine.Machine) {
 	if len(first) != 2 {
 		t.Fatalf("running: %v", first)
 	}
-	machine.Eventually(t, 3*time.Second, "both have written", func() error {
+	machine.Eventually(t, time.Minute, "both have written", func() error {
 		return machine.Contains(m.Run("logs", "pair"), "app hello on pair", "one")
 	})
 	if shims := machine.Processes("containerd-shim-runc-v2 "); len(shims) > 0 {
@@ -57,7 +57,7 @@ func testLife(t testing.TB, m *machine.Machine) {
 	if err := syscall.Kill(int(second["app"]), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 15*time.Second, "the killed app is back", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the killed app is back", func() error {
 		if now := m.Pids("pair"); now["app"] == 0 || now["app"] == second["app"] || now["side"] != second["side"] {
 			return fmt.Errorf("%v", now)
 		}
@@ -84,7 +84,7 @@ func removeByHand(t testing.TB, m *machine.Machine) {
 	if err := os.Remove(filepath.Join(m.Groups, "pair.hcl")); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 20*time.Second, "the group of a removed file is gone", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the group of a removed file is gone", func() error {
 		if g := m.PS(); len(g) != 0 {
 			return fmt.Errorf("%+v", g)
 		}
@@ -105,7 +105,7 @@ func TestHandPlacedFile(t *testing.T) {
 		}
 	}
 	put(fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
-	machine.Eventually(t, 15*time.Second, "the group of a file put there runs", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the group of a file put there runs", func() error {
 		if g := m.PS(); len(g) != 1 || g[0].State != group.Running {
 			return fmt.Errorf("%+v", g)
 		}
@@ -113,7 +113,7 @@ func TestHandPlacedFile(t *testing.T) {
 	})
 	before := m.Pids("pair")
 	put(fmt.Sprintf(machine.Pair, machine.AttackImage, "one")[:80])
-	machine.Eventually(t, 5*time.Second, "status reports the broken file", func() error {
+	machine.Eventually(t, machine.BeforeResync, "status reports the broken file", func() error {
 		if g := m.Status("pair"); !strings.Contains(g.Error, "pair.hcl") {
 			return fmt.Errorf("status says %q", g.Error)
 		}
@@ -147,7 +147,7 @@ group "job" {
 	}{{"never", 1, false}, {"never", 0, false}, {"on-failure", 0, false}, {"on-failure", 1, true}, {"always", 0, true}} {
 		t.Run(fmt.Sprintf("%s after %d", c.policy, c.exit), func(t *testing.T) {
 			m.Try("apply", m.Write("job.hcl", fmt.Sprintf(job, machine.AttackImage, c.exit, c.policy)))
-			machine.Eventually(t, 15*time.Second, "it ended as it should", func() error {
+			machine.Eventually(t, time.Minute, "it ended as it should", func() error {
 				g := m.Status("job")
 				restarts := g.Containers[0].Restarts
 				if c.again && restarts > 0 {
@@ -167,7 +167,7 @@ group "job" {
 func TestFollow(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	lines := followLogs(ctx, m, "pair.side")
 	m.Run("restart", "pair.side")

@@ -78,7 +78,7 @@ func probes(t *testing.T, m *machine.Machine, text string) {
 		_, err := m.Try("apply", file)
 		applied <- err
 	}()
-	machine.Eventually(t, 10*time.Second, "the group is taken up", func() error {
+	machine.Eventually(t, time.Minute, "the group is taken up", func() error {
 		if len(m.PS()) == 0 {
 			return errors.New("there is no group")
 		}
@@ -110,7 +110,7 @@ func probes(t *testing.T, m *machine.Machine, text string) {
 	expectWhole(t, m, whole) // a container without a probe's answer yet is not unhealthy
 
 	touch(m, "app", "/dead")
-	machine.Eventually(t, 20*time.Second, "the dead app is started again, and it alone", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the dead app is started again, and it alone", func() error {
 		now := m.Pids("ward")
 		if now["app"] == 0 || now["app"] == whole["app"] || now["door"] != whole["door"] || now["side"] != whole["side"] {
 			return fmt.Errorf("%v, then %v", whole, now)
@@ -153,7 +153,7 @@ group "ward" {
 		t.Errorf("%v, then %v", before, now)
 	}
 	touch(m, "app", "/dead") // the control
-	machine.Eventually(t, 20*time.Second, "the dead app is started again", func() error {
+	machine.Eventually(t, machine.BeforeResync, "the dead app is started again", func() error {
 		if now := m.Pids("ward"); now["app"] == 0 || maps.Equal(before, now) {
 			return fmt.Errorf("%v, then %v", before, now)
 		}
@@ -171,7 +171,7 @@ func touch(m *machine.Machine, container, file string) {
 // is not ready.
 func expectWaiting(t testing.TB, m *machine.Machine, container, why string, running ...string) {
 	t.Helper()
-	machine.Eventually(t, 20*time.Second, container+" is not ready", func() error {
+	machine.Eventually(t, time.Minute, container+" is not ready", func() error {
 		g := m.Status("ward")
 		for _, c := range g.Containers {
 			if c.Name == container && !strings.Contains(c.Waiting, why) {
@@ -188,7 +188,7 @@ func expectWaiting(t testing.TB, m *machine.Machine, container, why string, runn
 // expectWhole waits until the group runs, and checks that it has the same processes.
 func expectWhole(t testing.TB, m *machine.Machine, pids map[string]uint32) {
 	t.Helper()
-	machine.Eventually(t, 20*time.Second, "the group is whole", func() error {
+	machine.Eventually(t, time.Minute, "the group is whole", func() error {
 		if g := m.Status("ward"); g.State != group.Running {
 			return fmt.Errorf("it is %s: %s", g.State, g.Error)
 		}

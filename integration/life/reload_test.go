@@ -49,7 +49,7 @@ func TestReload(t *testing.T) {
 	}
 	printed := func(name string, want ...string) {
 		t.Helper()
-		machine.Eventually(t, 10*time.Second, name+" has printed all of it", func() error {
+		machine.Eventually(t, time.Minute, name+" has printed all of it", func() error {
 			if got := strings.Fields(m.Run("logs", name+".app")); strings.Join(got, " ") != strings.Join(want, " ") {
 				return fmt.Errorf("it printed %q, want %q", got, want)
 			}

@@ -26,7 +26,7 @@ func TestExampleShipped(t *testing.T) {
 			}
 			const file = "../../examples/shipped/shipped.hcl"
 			m.Apply("shipped.hcl", notAllowed(t, file))
-			machine.Eventually(t, 20*time.Second, "the shipper holds its lines back", func() error {
+			machine.Eventually(t, time.Minute, "the shipper holds its lines back", func() error {
 				return machine.Contains(m.Run("logs", "shipped.shipper"), "holding lines back")
 			})
 			if got := posted.String() + syslog.String(); strings.Contains(got, "order") {

@@ -73,7 +73,7 @@ func TestUpgrade(t *testing.T) {
 			if diff := cmp.Diff(before, m.Pids("grown")); diff != "" {
 				t.Errorf("the upgrade restarted containers (-before +after):\n%s", diff)
 			}
-			machine.Eventually(t, 10*time.Second, "the ambassador's port is closed to members", func() error { return expectReserved(m, "8080") })
+			machine.Eventually(t, time.Minute, "the ambassador's port is closed to members", func() error { return expectReserved(m, "8080") })
 			if g := m.Status("grown"); g.State != group.Running || g.Error != "" {
 				t.Errorf("the group is %s: %s", g.State, g.Error)
 			}

@@ -108,7 +108,7 @@ func TestWordsShim(t *testing.T) {
 		defer close(ended)
 		says(m, 125, "exec pair.app -- sh -c echo>/dev/shm/runs;sleep${IFS}100", "the command in pair.app is lost")
 	}()
-	machine.Eventually(t, 20*time.Second, "the command runs", func() error {
+	machine.Eventually(t, time.Minute, "the command runs", func() error {
 		_, err := os.Stat(fmt.Sprintf("/proc/%d/root/dev/shm/runs", m.Pids("pair")["app"]))
 		return err
 	})
@@ -146,7 +146,7 @@ func TestWordsPidsLimit(t *testing.T) {
 	m := machine.New(t, "")
 	says(m, 1, "apply "+m.Write("full.hcl", fmt.Sprintf(full, machine.AttackImage, 4)), "full.hcl: removed again, as it is new", "raise pids in its resources")
 	m.Apply("full.hcl", fmt.Sprintf(full, machine.AttackImage, 40)) // the runtime itself takes some at the start
-	machine.Eventually(t, 20*time.Second, "it is full", func() error { return machine.Contains(m.Run("logs", "full.app"), "all") })
+	machine.Eventually(t, time.Minute, "it is full", func() error { return machine.Contains(m.Run("logs", "full.app"), "all") })
 	m.Apply("full.hcl", fmt.Sprintf(full, machine.AttackImage, 6))
 	const hint = "raise pids in its resources"
 	// The runtime joins the group without asking. It is refused only if it starts a thread after
@@ -174,7 +174,7 @@ func TestWordsPidsLimit(t *testing.T) {
 		}
 		return nil
 	})
-	machine.Eventually(t, 30*time.Second, "restart is refused", func() error {
+	machine.Eventually(t, time.Minute, "restart is refused", func() error {
 		_, err := m.Try("restart", "full.side")
 		if err == nil {
 			return errors.New("it was done")

@@ -18,8 +18,13 @@ func Need(t testing.TB, what string) {
 	t.Skip(what)
 }
 
+// BeforeResync limits the wait for what the daemon does because of an event. It is shorter than the
+// 30 s after which a group is looked at without one.
+const BeforeResync = 25 * time.Second
+
 // Eventually calls f until it returns nil, and fails the test after limit. It is for what happens
-// in the background. A command is done when it ends.
+// in the background. A command is done when it ends. Only a failure takes as long as limit, so a
+// minute costs nothing.
 func Eventually(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
 	if err := Retry(limit, f); err != nil {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -24,6 +25,9 @@ type Capture struct {
 	links map[int]bool
 	ns    netns.NsHandle
 	ended chan struct{}
+
+	mark   []byte        // in a frame that shows how far run has come
+	marked chan struct{} // closed by run when it has seen mark
 }
 
 // A Frame is one packet without its Ethernet header.
@@ -90,7 +94,46 @@ func (c *Capture) run(stop chan struct{}) {
 		if !ok || ll.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
+		if c.isMark(buf[:n]) {
+			continue
+		}
 		c.note(Frame{ll.Ifindex, swap16(ll.Protocol), append([]byte(nil), buf[:min(n, 128)]...)})
+	}
+}
+
+// isMark reports whether a frame is the one that catchUp waits for.
+func (c *Capture) isMark(frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.marked == nil || !bytes.Contains(frame, c.mark) {
+		return false
+	}
+	close(c.marked)
+	c.marked = nil
+	return true
+}
+
+// catchUp returns when every frame that the socket has now was noted: it sends one more over the
+// host's loopback, and waits for that.
+func (c *Capture) catchUp(t testing.TB) {
+	t.Helper()
+	marked := make(chan struct{})
+	c.mu.Lock()
+	c.mark, c.marked = fmt.Appendf(nil, "mark %d of a capture", time.Now().UnixNano()), marked
+	c.mu.Unlock()
+	MustInNetns(t, c.ns, func() error {
+		u, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			return err
+		}
+		defer u.Close()
+		_, err = u.Write(c.mark)
+		return err
+	})
+	select {
+	case <-marked:
+	case <-time.After(time.Minute):
+		t.Fatal("the capture has not caught up within a minute")
 	}
 }
 
@@ -98,7 +141,8 @@ func (c *Capture) run(stop chan struct{}) {
 // for the last ones.
 func (c *Capture) Take(t testing.TB, keep func(Frame) bool) []Frame {
 	t.Helper()
-	time.Sleep(60 * time.Millisecond) // for frames that the kernel has queued for the socket
+	time.Sleep(60 * time.Millisecond) // for frames on their way to the socket
+	c.catchUp(t)
 	var links []net.Interface
 	MustInNetns(t, c.ns, func() (err error) { links, err = net.Interfaces(); return err })
 	c.mu.Lock()

@@ -34,7 +34,7 @@ func (m *Machine) CgroupV2(path string) string {
 // CheckNoGroup checks that there is no trace of any group. The daemon still runs.
 func (m *Machine) CheckNoGroup(t testing.TB) {
 	t.Helper()
-	Eventually(t, 3*time.Second, "nothing of a group is left", func() error {
+	Eventually(t, time.Minute, "nothing of a group is left", func() error {
 		var left []string
 		for _, dir := range []string{"run/netns", "run/volumes", "run/files", "groups.d", "state/wanted", "state/applied"} {
 			found, _ := filepath.Glob(filepath.Join(m.Root, dir, "*"))
@@ -67,7 +67,7 @@ func (m *Machine) CheckNoGroup(t testing.TB) {
 func (m *Machine) checkNothingLeft() {
 	m.T.Helper()
 	m.CheckNoGroup(m.T)
-	Eventually(m.T, 5*time.Second, "nothing of the instance is left", func() error {
+	Eventually(m.T, time.Minute, "nothing of the instance is left", func() error {
 		left := Mentions("/proc/self/mountinfo", m.Root)
 		left = append(left, Processes(m.Root)...)
 		for _, pattern := range []string{"/sys/fs/cgroup" + m.CgroupRoot(), "/sys/fs/cgroup/*" + m.CgroupRoot()} {
@@ -163,12 +163,12 @@ func (m *Machine) LeftInContainerd(prefix string) (left []string) {
 
 // inContainerd lists the kind and name of everything in the instance's namespace of its containerd.
 func (m *Machine) inContainerd() (all []string, err error) {
-	client, err := containerd.New(filepath.Join(m.Root, "run", "containerd", "containerd.sock"), containerd.WithTimeout(10*time.Second))
+	client, err := containerd.New(filepath.Join(m.Root, "run", "containerd", "containerd.sock"), containerd.WithTimeout(time.Minute))
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), m.ContainerdNamespace()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), m.ContainerdNamespace()), time.Minute)
 	defer cancel()
 	boxes, err := client.ContainerService().List(ctx)
 	if err != nil {

@@ -36,7 +36,8 @@ type Machine struct {
 	Daemon *exec.Cmd
 	Out    *Output // of the daemon
 
-	Unmount func() // unmounts what the test has mounted below Root. It may be nil.
+	mounts  *os.File // of OwnMounts
+	Unmount func()   // unmounts what the test has mounted below Root. It may be nil.
 }
 
 // Servers returns the containerds that everything must work with: Debian's and the newest.
@@ -91,14 +92,19 @@ func (m *Machine) Launch(env ...string) {
 	m.Out = &Output{}
 	m.Daemon.Stdout, m.Daemon.Stderr = m.Out, m.Out
 	m.Daemon.Env = append(os.Environ(), env...)
-	if err := StartIn(m.Host, m.Daemon); err != nil {
+	if err := InNetns(m.Host, func() error {
+		if err := m.enterMounts(); err != nil {
+			return err
+		}
+		return m.Daemon.Start()
+	}); err != nil {
 		m.T.Fatal(err)
 	}
 }
 
 func (m *Machine) awaitDaemon() {
 	m.T.Helper()
-	if err := Retry(20*time.Second, func() error {
+	if err := Retry(time.Minute, func() error {
 		groups, err := m.Client().Status(context.Background(), "")
 		if slices.ContainsFunc(groups, func(g group.Status) bool { return strings.Contains(g.Waiting, "until the daemon has ") }) {
 			err = errors.New("it has not looked at all groups yet")
@@ -173,6 +179,9 @@ func (m *Machine) close() {
 	if m.Unmount != nil {
 		m.Unmount()
 	}
+	if m.mounts != nil {
+		m.mounts.Close()
+	}
 	m.checkNothingLeft()
 	os.RemoveAll(m.Root)
 }
@@ -180,7 +189,7 @@ func (m *Machine) close() {
 // Try runs a command and returns what it printed. If its exit status is not zero, the error holds
 // the text of stderr.
 func (m *Machine) Try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.Binary, append([]string{"--root", m.Root}, args...)...)
 	var stdout, stderr bytes.Buffer

@@ -29,5 +29,5 @@ func (o *Output) String() string {
 // WaitFor waits until the output contains all words.
 func (o *Output) WaitFor(t *testing.T, words ...string) {
 	t.Helper()
-	Eventually(t, 10*time.Second, fmt.Sprintf("it says %q", words), func() error { return Contains(o.String(), words...) })
+	Eventually(t, time.Minute, fmt.Sprintf("it says %q", words), func() error { return Contains(o.String(), words...) })
 }

@@ -78,7 +78,7 @@ func (m *Machine) KillContainerd() {
 	m.T.Helper()
 	pid := m.Containerd()
 	unix.Kill(pid, unix.SIGKILL)
-	Eventually(m.T, 30*time.Second, "there is a containerd again", func() error {
+	Eventually(m.T, time.Minute, "there is a containerd again", func() error {
 		if now := m.Containerd(); now == 0 || now == pid {
 			return fmt.Errorf("process %d", now)
 		}
@@ -99,7 +99,7 @@ func (m *Machine) Containerd() (pid int) {
 // OutputProcess waits for the process that bounds the output, and returns it.
 func (m *Machine) OutputProcess() (pid int) {
 	m.T.Helper()
-	Eventually(m.T, 30*time.Second, "there is an output process", func() error {
+	Eventually(m.T, time.Minute, "there is an output process", func() error {
 		for _, p := range Processes(filepath.Join(m.Root, "log")) {
 			if strings.Contains(p, "sallyport output") {
 				_, err := fmt.Sscanf(p, "process %d", &pid)

@@ -16,7 +16,7 @@ import (
 // MustReach waits until a port answers. It is the control of MustNotReach.
 func (m *Machine) MustReach(from netns.NsHandle, name, proto, addr string, port int) {
 	m.T.Helper()
-	Eventually(m.T, 3*time.Second, "the ambassador answers", func() error {
+	Eventually(m.T, time.Minute, "the ambassador answers", func() error {
 		if !Reached(m.T, from, proto, addr, port) {
 			return fmt.Errorf("not reached from %s at %s %s", name, proto, net.JoinHostPort(addr, fmt.Sprint(port)))
 		}

@@ -97,7 +97,7 @@ var autobound = regexp.MustCompile(`autobound (\w+) (\d+)`)
 func abstractNames(m *machine.Machine, container string, first int) map[string]int {
 	m.T.Helper()
 	names := map[string]int{"stream": first, "seqpacket": first + 1, "dgram": first + 2}
-	machine.Eventually(m.T, 10*time.Second, container+" waits for callers", func() error {
+	machine.Eventually(m.T, time.Minute, container+" waits for callers", func() error {
 		out := m.Run("logs", "g."+container)
 		if err := machine.Contains(out, "offering from"); err != nil {
 			return err

@@ -123,16 +123,16 @@ func ask(t testing.TB, ns netns.NsHandle, port int, what attackOrder) outcome {
 }
 
 func tryAsk(ns netns.NsHandle, port int, what attackOrder) (o outcome, err error) {
-	err = machine.Retry(5*time.Second, func() error {
+	err = machine.Retry(time.Minute, func() error {
 		var c net.Conn
 		if err := machine.InNetns(ns, func() (err error) {
-			c, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+			c, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 20*time.Second)
 			return err
 		}); err != nil {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(30 * time.Second))
 		fmt.Fprintln(c, what.how, strings.Join(what.args(), " "))
 		var answer bytes.Buffer
 		if _, err := answer.ReadFrom(c); err != nil {

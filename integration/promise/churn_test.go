@@ -243,7 +243,7 @@ func (c *churn) withoutRulesFor(x *churner) {
 	c.T.Helper()
 	ns := c.Netns(x.name)
 	defer c.Freeze()()
-	machine.Eventually(c.T, 10*time.Second, "the member of "+x.name+" is seen when nothing stops it", func() error {
+	machine.Eventually(c.T, time.Minute, "the member of "+x.name+" is seen when nothing stops it", func() error {
 		machine.DropTables(c.T, ns)
 		machine.DropFence(c.T, c.CgroupV2(x.name+"/members"))
 		if _, members, _ := c.watch.Verdict(); members == 0 {

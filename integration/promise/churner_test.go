@@ -121,7 +121,7 @@ func (c *churner) restart() error {
 // touched.
 func (c *churner) back(before map[string]int) error {
 	var now map[string]int
-	if err := machine.Retry(30*time.Second, func() (err error) {
+	if err := machine.Retry(time.Minute, func() (err error) {
 		if now, err = c.pids(); err == nil && now["amb"] == before["amb"] {
 			err = errors.New("it is still there")
 		}
@@ -157,7 +157,7 @@ func (c *churner) pids() (pids map[string]int, err error) {
 
 // seen waits until the watch has seen the ambassador.
 func (c *churner) seen() error {
-	if err := machine.Retry(20*time.Second, func() error {
+	if err := machine.Retry(time.Minute, func() error {
 		if c.watch.Ambassador(c.n) == 0 {
 			return errors.New("not at its door")
 		}

@@ -65,7 +65,7 @@ func TestDenials(t *testing.T) {
 // destination: packets".
 func expectDenials(m *machine.Machine, group string, want ...string) {
 	m.T.Helper()
-	machine.Eventually(m.T, 4*time.Second, "who was refused what", func() error {
+	machine.Eventually(m.T, machine.BeforeResync, "who was refused what", func() error {
 		var got []string
 		for dec := json.NewDecoder(strings.NewReader(m.Run("denials", "--json", group))); dec.More(); {
 			var d host.Denial
@@ -86,7 +86,7 @@ func expectDenials(m *machine.Machine, group string, want ...string) {
 // command.
 func TestEvents(t *testing.T) {
 	m := machine.New(t, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd, lines := startCommand(ctx, m, "events", "-f")
 	m.Apply("pair.hcl", fmt.Sprintf(machine.Pair, machine.AttackImage, "one"))

@@ -44,12 +44,12 @@ func TestPromiseFlood(t *testing.T) {
 	m := machine.New(t, "")
 	m.Apply("g.hcl", fmt.Sprintf(flooded, machine.AttackImage, "serve", "127.0.0.1:7001"))
 	s, seen := newSection(t, floodTitle), machine.NewCapture(t, m.Host)
-	machine.Eventually(t, 10*time.Second, "the ambassador is answered", func() error { return expectVisits(m, floodVisits, 0) })
+	machine.Eventually(t, time.Minute, "the ambassador is answered", func() error { return expectVisits(m, floodVisits, 0) })
 	before := machine.ResidentMiB(t, m.Daemon.Process.Pid)
 
 	m.Apply("g.hcl", fmt.Sprintf(flooded, machine.AttackImage, "flood", "64"))
 	answeredBefore, _ := visitCounts(m)
-	machine.Eventually(t, time.Minute, "the flood is one, and the ambassador goes on", func() error {
+	machine.Eventually(t, 3*time.Minute, "the flood is one, and the ambassador goes on", func() error {
 		if tried := lastNumbers(m, "app", "tried %d"); len(tried) == 0 || tried[0] < floodTries {
 			return fmt.Errorf("tried %v", tried)
 		}
@@ -83,7 +83,7 @@ func TestPromiseFlood(t *testing.T) {
 		}
 		return netlink.LinkSetDown(up)
 	})
-	machine.Eventually(t, 30*time.Second, "a loss is noticed", func() error {
+	machine.Eventually(t, time.Minute, "a loss is noticed", func() error {
 		if _, lost := visitCounts(m); lost == 0 {
 			return fmt.Errorf("none is")
 		}

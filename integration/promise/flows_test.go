@@ -45,6 +45,10 @@ group "g" {
 }
 `
 
+// silence is how long an answer is waited for where none may come, or where the attempt is
+// repeated.
+const silence = 300 * time.Millisecond
+
 // callerPort is the port from which the remote host calls in answer-tcp and answer-udp.
 const callerPort = 5555
 
@@ -61,7 +65,7 @@ func TestPromiseFlows(t *testing.T) {
 	m.Echo(t, machine.RemotePort+1)
 	m.Apply("g.hcl", fmt.Sprintf(takeover, machine.AttackImage))
 	ns, seen, s := m.Netns("g"), machine.NewCapture(t, m.Host), newSection(t, flowsTitle)
-	machine.Eventually(t, 5*time.Second, "the ambassador speaks on all its flows", func() error {
+	machine.Eventually(t, time.Minute, "the ambassador speaks on all its flows", func() error {
 		if n := len(flowsOf(seen.Take(t, carrying("honest")))); n != 4 {
 			return fmt.Errorf("on %d", n)
 		}
@@ -118,10 +122,10 @@ func openFlows(t testing.TB, m *machine.Machine) (calls []net.Conn) {
 	for _, addr := range []string{machine.Host4, machine.Host6} {
 		for _, proto := range []string{"tcp", "udp"} {
 			var c net.Conn
-			machine.Eventually(t, 5*time.Second, "the ambassador answers "+proto+" at "+addr, func() (err error) {
-				c, err = dialFrom(m, proto, addr, 8444, callerPort)
+			machine.Eventually(t, time.Minute, "the ambassador answers "+proto+" at "+addr, func() (err error) {
+				c, err = dialFrom(m, proto, addr, 8444, callerPort, silence)
 				if err == nil {
-					_, err = whoSpeaks(c)
+					_, err = whoSpeaks(c, silence)
 				}
 				return err
 			})
@@ -133,9 +137,9 @@ func openFlows(t testing.TB, m *machine.Machine) (calls []net.Conn) {
 }
 
 // dialFrom calls the host from a port of the remote host, and sends hello.
-func dialFrom(m *machine.Machine, proto, addr string, port, from int) (c net.Conn, err error) {
+func dialFrom(m *machine.Machine, proto, addr string, port, from int, patience time.Duration) (c net.Conn, err error) {
 	err = machine.InNetns(m.Remote, func() (err error) {
-		d := net.Dialer{Timeout: 300 * time.Millisecond, LocalAddr: localPort(proto, from), Control: reuse}
+		d := net.Dialer{Timeout: patience, LocalAddr: localPort(proto, from), Control: reuse}
 		c, err = d.Dial(proto, net.JoinHostPort(addr, fmt.Sprint(port)))
 		return err
 	})
@@ -153,8 +157,8 @@ func localPort(proto string, port int) net.Addr {
 }
 
 // whoSpeaks reads an answer, which begins with the name of its sender.
-func whoSpeaks(c net.Conn) (string, error) {
-	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+func whoSpeaks(c net.Conn, patience time.Duration) (string, error) {
+	c.SetReadDeadline(time.Now().Add(patience))
 	buf := make([]byte, 64)
 	n, err := c.Read(buf)
 	if err != nil {
@@ -193,15 +197,15 @@ func tryBinding(m *machine.Machine, s *section) {
 	refused("when the ambassador is back")
 	for _, addr := range []string{machine.Host4, machine.Host6} {
 		for _, proto := range []string{"tcp", "udp"} {
-			machine.Eventually(m.T, 5*time.Second, "the ambassador listens", func() error {
-				if who := whoAnswers(m, proto, addr); who != "ambassador" {
+			machine.Eventually(m.T, time.Minute, "the ambassador listens", func() error {
+				if who := whoAnswers(m, proto, addr, silence); who != "ambassador" {
 					return fmt.Errorf("%q answers", who)
 				}
 				return nil
 			})
 			r := row{technique: proto + " callers of the port that it tries to share", family: family(addr), who: "app", expected: answered, seen: answered, told: "refused", control: "the same when it shares the port"}
 			for range 15 {
-				if whoAnswers(m, proto, addr) != "ambassador" {
+				if whoAnswers(m, proto, addr, 20*time.Second) != "ambassador" {
 					r.seen = silent
 				}
 			}
@@ -219,7 +223,7 @@ func killAmbassador(m *machine.Machine) (pid uint32) {
 
 func awaitAmbassador(m *machine.Machine, before uint32) {
 	m.T.Helper()
-	machine.Eventually(m.T, 20*time.Second, "the ambassador is back", func() error {
+	machine.Eventually(m.T, time.Minute, "the ambassador is back", func() error {
 		if now := m.Pids("g")["amb"]; now == 0 || now == before {
 			return fmt.Errorf("its process is %d", now)
 		}
@@ -248,7 +252,7 @@ func shareBehindTheFence(m *machine.Machine) {
 	for _, proto := range []string{"tcp", "udp"} {
 		lost := false
 		for range 15 {
-			lost = lost || whoAnswers(m, proto, machine.Host4) != "ambassador"
+			lost = lost || whoAnswers(m, proto, machine.Host4, silence) != "ambassador"
 		}
 		if !lost {
 			m.T.Errorf("control: all %s callers reach the ambassador although a member shares its port", proto)
@@ -277,10 +281,10 @@ func trySharedPort(m *machine.Machine, s *section) {
 				r.seen = answered
 			}
 			s.add(r)
-			machine.Eventually(m.T, 5*time.Second, "the member answers "+proto+" over "+family(addr)+" when nothing stops it", func() error {
+			machine.Eventually(m.T, time.Minute, "the member answers "+proto+" over "+family(addr)+" when nothing stops it", func() error {
 				machine.DropTables(m.T, ns)
 				machine.DropFence(m.T, m.CgroupV2("g/members"))
-				if who := whoAnswers(m, proto, addr); who != "member" {
+				if who := whoAnswers(m, proto, addr, silence); who != "member" {
 					return fmt.Errorf("%q answers", who)
 				}
 				return nil
@@ -302,7 +306,7 @@ func callRepeatedly(m *machine.Machine, answers *sync.Map) (stop func()) {
 						case <-ended:
 							return
 						default:
-							answers.Store(proto+addr+whoAnswers(m, proto, addr), true)
+							answers.Store(proto+addr+whoAnswers(m, proto, addr, silence), true)
 						}
 					}
 				})
@@ -313,12 +317,12 @@ func callRepeatedly(m *machine.Machine, answers *sync.Map) (stop func()) {
 }
 
 // whoAnswers calls the published port from a port that the kernel chooses.
-func whoAnswers(m *machine.Machine, proto, addr string) string {
-	c, err := dialFrom(m, proto, addr, 8444, 0)
+func whoAnswers(m *machine.Machine, proto, addr string, patience time.Duration) string {
+	c, err := dialFrom(m, proto, addr, 8444, 0, patience)
 	if err != nil {
 		return "none"
 	}
 	defer c.Close()
-	who, _ := whoSpeaks(c)
+	who, _ := whoSpeaks(c, patience)
 	return who
 }

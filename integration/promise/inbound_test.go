@@ -59,7 +59,7 @@ const squatted = `publish "squatted" {
 func applyTwoPorts(m *machine.Machine) {
 	m.T.Helper()
 	m.Apply("g.hcl", fmt.Sprintf(twoPorts, machine.AttackImage, ""))
-	machine.Eventually(m.T, 5*time.Second, "the squatter listens", func() error {
+	machine.Eventually(m.T, time.Minute, "the squatter listens", func() error {
 		for _, proto := range []string{"tcp", "udp"} {
 			if !machine.Reached(m.T, m.Netns("g"), proto, "127.0.0.1", 7443) {
 				return fmt.Errorf("not over %s", proto)
@@ -179,7 +179,7 @@ func TestPromiseLoopback(t *testing.T) {
 		} {
 			r := row{technique: proto + " to " + c.what, family: "v4", who: c.who, expected: c.expected, seen: silent}
 			if c.expected == answered {
-				machine.Eventually(t, 10*time.Second, r.technique, func() error {
+				machine.Eventually(t, time.Minute, r.technique, func() error {
 					if !c.reached() {
 						return fmt.Errorf("%s is not answered", c.who)
 					}
@@ -204,7 +204,7 @@ func tryInbound(m *machine.Machine, s *section, seen *machine.Capture, knocks []
 	m.T.Helper()
 	got := make([]string, len(knocks))
 	opened := map[int]bool{}
-	machine.Eventually(m.T, 10*time.Second, "the ambassador answers", func() error {
+	machine.Eventually(m.T, time.Minute, "the ambassador answers", func() error {
 		prepare()
 		var wait sync.WaitGroup
 		for i, k := range knocks {

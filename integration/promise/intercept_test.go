@@ -120,7 +120,7 @@ func TestIntercept(t *testing.T) {
 				}
 				return out
 			}
-			machine.Eventually(t, 10*time.Second, "the proxy answers", func() error { return machine.Contains(fetch(machine.Remote4), "receipt") })
+			machine.Eventually(t, time.Minute, "the proxy answers", func() error { return machine.Contains(fetch(machine.Remote4), "receipt") })
 			payments.WaitFor(t, "payment from "+machine.Host4+": "+p.asks)
 			if p.v6 {
 				if got := fetch("[" + machine.Remote6 + "]"); !strings.Contains(got, "receipt") {
@@ -183,7 +183,7 @@ func withoutIntercept(m *machine.Machine, p proxy, seen *machine.Capture, fetch 
 	if err := syscall.Kill(int(before["amb"]), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	machine.Eventually(t, 5*time.Second, "the proxy is gone", func() error {
+	machine.Eventually(t, time.Minute, "the proxy is gone", func() error {
 		if pid := m.Pids("g")["amb"]; pid != 0 {
 			return fmt.Errorf("it is process %d", pid)
 		}

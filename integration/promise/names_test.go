@@ -145,7 +145,7 @@ func TestNamesFromTheAmbassador(t *testing.T) {
 	seen := machine.NewCapture(t, m.Host)
 	m.Apply("g.hcl", fmt.Sprintf(resolver, machine.AttackImage, machine.Image(t, "dnsmasq")))
 	for _, member := range []string{"g.app", "g.side"} {
-		machine.Eventually(t, 5*time.Second, "dnsmasq answers "+member, func() error {
+		machine.Eventually(t, time.Minute, "dnsmasq answers "+member, func() error {
 			out, err := m.Try("exec", member, "--", "nslookup", "udp.example.com")
 			if err != nil {
 				return err

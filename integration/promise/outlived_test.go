@@ -65,7 +65,7 @@ func (c call) answers(within time.Duration) bool {
 		if _, err := c.Write([]byte(word)); err != nil {
 			return err
 		}
-		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		c.SetReadDeadline(time.Now().Add(silence))
 		buf := make([]byte, 2048)
 		for {
 			n, err := c.Read(buf)
@@ -85,9 +85,9 @@ func openCalls(m *machine.Machine, ports ...int) (calls []call) {
 		for _, proto := range []string{"tcp", "udp"} {
 			for _, port := range ports {
 				c := call{proto: proto, addr: addr, port: port}
-				machine.Eventually(m.T, 5*time.Second, fmt.Sprintf("the ambassador answers %s at %s port %d", proto, addr, port), func() (err error) {
-					if c.Conn, err = dialFrom(m, proto, addr, port, 0); err == nil {
-						_, err = whoSpeaks(c)
+				machine.Eventually(m.T, time.Minute, fmt.Sprintf("the ambassador answers %s at %s port %d", proto, addr, port), func() (err error) {
+					if c.Conn, err = dialFrom(m, proto, addr, port, 0, silence); err == nil {
+						_, err = whoSpeaks(c, silence)
 					}
 					return err
 				})
@@ -107,7 +107,7 @@ func TestPromiseOutlived(t *testing.T) {
 		r := row{technique: c.proto + what, family: family(c.addr), who: "a caller outside", expected: silent, seen: silent, control: control}
 		within := time.Second
 		if goesOn {
-			r.expected, within = answered, 5*time.Second
+			r.expected, within = answered, time.Minute
 		}
 		if c.answers(within) {
 			r.seen = answered
@@ -140,7 +140,7 @@ func TestPromiseOutlived(t *testing.T) {
 	m.Apply("g.hcl", changingGroup(keptPort))
 	openCalls(m, keptPort)
 	for _, c := range calls {
-		if c.proto == "udp" && !c.answers(5*time.Second) {
+		if c.proto == "udp" && !c.answers(time.Minute) {
 			t.Errorf("control: %s port %d: a caller who says another word is not answered by the next group", c.addr, c.port)
 		}
 	}
@@ -168,13 +168,13 @@ func tryPrivatePort(m *machine.Machine, s *section) {
 			if _, err := c.Write([]byte("hello")); err != nil {
 				return err
 			}
-			_, err = whoSpeaks(c)
+			_, err = whoSpeaks(c, silence)
 			return err
 		})
 		return err == nil
 	}
 	for _, addr := range addrs {
-		if !reached(addr, closingPort, 5*time.Second) {
+		if !reached(addr, closingPort, time.Minute) {
 			m.T.Errorf("control: the published port is not reached at %s", addr)
 		}
 		r := row{technique: "udp to a port of the ambassador that is not published", family: family(addr), who: "the host, without its rules", expected: silent, seen: silent, control: "the same without rules"}
@@ -185,7 +185,7 @@ func tryPrivatePort(m *machine.Machine, s *section) {
 	}
 	machine.DropTables(m.T, ns)
 	for _, addr := range addrs {
-		if !reached(addr, privatePort, 5*time.Second) {
+		if !reached(addr, privatePort, time.Minute) {
 			m.T.Errorf("control: the port is not reached at %s without rules either, so its row proves nothing", addr)
 		}
 	}

@@ -1,6 +1,7 @@
 package promise
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,7 +120,13 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 		{"an ambassador with an allow list", favoured, 7003, func(p place) string { return p.favoured }},
 	} {
 		forEachPlace(m, places, func(p place, proto, addr string) func() {
-			o, err := tryAsk(by.ns, by.port, attackOrder{"self", proto, addr, p.port})
+			var o outcome
+			err := untilAnswered(by.expected(p), func() (err error) {
+				if o, err = tryAsk(by.ns, by.port, attackOrder{"self", proto, addr, p.port}); err == nil && o.Reply == "" {
+					err = errUnanswered
+				}
+				return err
+			})
 			r := row{technique: proto + " to " + p.what, family: family(addr), who: by.who, expected: by.expected(p), seen: silent, told: o.told()}
 			if o.Reply != "" {
 				r.seen = answered
@@ -137,7 +144,12 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 		if p.who == "" {
 			return func() {}
 		}
-		ok := machine.Reached(m.T, p.from, proto, addr, p.port)
+		ok := untilAnswered(answered, func() error {
+			if !machine.Reached(m.T, p.from, proto, addr, p.port) {
+				return errUnanswered
+			}
+			return nil
+		}) == nil
 		return func() {
 			r := row{technique: proto + " to " + p.what, family: family(addr), who: p.who, expected: answered, seen: silent}
 			if ok {
@@ -146,6 +158,18 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 			s.add(r)
 		}
 	})
+}
+
+// errUnanswered is the error of an attempt that got no answer.
+var errUnanswered = errors.New("no answer")
+
+// untilAnswered makes an attempt again while it is not answered, for a minute, if an answer is
+// expected: on a busy machine one may come too late. If none is expected, one attempt is made.
+func untilAnswered(expected string, attempt func() error) error {
+	if expected == answered {
+		return machine.Retry(time.Minute, attempt)
+	}
+	return attempt()
 }
 
 // forEachPlace calls do for every place at the same time. Then it calls what they returned, in
@@ -179,7 +203,7 @@ func metadataService(t testing.TB, m *machine.Machine) {
 		}
 		machine.MustInNetns(t, m.Remote, func() error { return machine.OwnAddress(one) })
 		machine.MustInNetns(t, m.Host, func() error { return machine.AddRoute(one, by) })
-		machine.Eventually(t, 5*time.Second, "the test's own metadata service answers the host", func() error {
+		machine.Eventually(t, time.Minute, "the test's own metadata service answers the host", func() error {
 			if !machine.Reached(t, m.Host, "tcp", a, machine.RemotePort) {
 				return fmt.Errorf("no answer from %s", a)
 			}

@@ -82,7 +82,7 @@ func applyEarly(m *machine.Machine) {
 	if err := os.WriteFile(filepath.Join(m.Groups, "early.hcl"), fmt.Appendf(nil, early, machine.AttackImage), 0o600); err != nil {
 		m.T.Fatal(err)
 	}
-	machine.Eventually(m.T, 30*time.Second, "the init of early runs", func() error {
+	machine.Eventually(m.T, time.Minute, "the init of early runs", func() error {
 		out, err := m.Try("status", "early", "--json")
 		var g group.Status
 		if err := cmp.Or(err, json.Unmarshal([]byte(out), &g)); err != nil {

@@ -111,7 +111,7 @@ func (c *Capture) Frames(match func(Frame) bool) []Frame {
 // has arrived, all earlier ones have as well.
 func (c *Capture) Wait(match func(Frame) bool) Frame {
 	c.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		c.mu.Lock()
 		more := c.more
@@ -122,7 +122,7 @@ func (c *Capture) Wait(match func(Frame) bool) Frame {
 		select {
 		case <-more:
 		case <-deadline:
-			c.t.Fatal("no such frame came within 5 s")
+			c.t.Fatal("no such frame came within a minute")
 		}
 	}
 }
