@@ -100,7 +100,7 @@ func reportRest(b *testing.B, m *machine.Machine) {
 	b.Helper()
 	time.Sleep(scaleWindow) // for what follows the last change
 	ours, containerd, shims := []int{m.Daemon.Process.Pid, m.OutputProcess()}, []int{m.Containerd()}, m.Shims()
-	counted := machine.CountSystemCalls(b, true, ours...)
+	counted := machine.CountSystemCalls(b, ours...)
 	for _, part := range []struct {
 		name string
 		pids []int
