@@ -18,12 +18,13 @@ type groupDecoder struct {
 	src       Source
 	group     string
 	dns       DNS
-	volumes   map[string]hcl.Range          // declared in the group
-	hostPaths map[string]string             // by name, of the volumes that are folders of the host
-	waits     []wait                        // of sidecars for each other
-	placed    map[string]hcl.Range          // in the ambassador, by path; empty without one
-	upstream  map[string]cty.Value          // "127.0.0.1:9001"
-	listens   map[*hclsyntax.Block]Upstream // the upstream blocks, read before everything that refers to them
+	volumes   map[string]hcl.Range           // declared in the group
+	hostPaths map[string]string              // by name, of the volumes that are folders of the host
+	waits     []wait                         // of sidecars for each other
+	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
+	upstream  map[string]cty.Value           // "127.0.0.1:9001"
+	listens   map[*hclsyntax.Block]Upstream  // the upstream blocks, read before everything that refers to them
+	published map[*hclsyntax.Block][]Publish // by ambassador block, read before the probes that name a port
 }
 
 // decodeGroup reads a group. ok is false after a mistake, in the group or in a value that it refers
@@ -38,6 +39,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 		hostPaths: map[string]string{},
 		upstream:  map[string]cty.Value{},
 		listens:   map[*hclsyntax.Block]Upstream{},
+		published: map[*hclsyntax.Block][]Publish{},
 	}
 	g = Group{Name: name, Pos: posOf(block.DefRange())}
 	if len(block.Labels) > 0 {
@@ -48,6 +50,9 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 		with("upstream", d.upstream).
 		with("group", map[string]cty.Value{"name": cty.StringVal(name)})
 
+	for _, door := range blocksOf(block.Body, string(Ambassador)) {
+		d.published[door] = d.publish(door)
+	}
 	r := d.in(block)
 	g.Labels = d.labels(r)
 	d.dns = d.readDNS(r, block)

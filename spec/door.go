@@ -21,7 +21,7 @@ func (d *groupDecoder) door(block *hclsyntax.Block) Door {
 	r := d.in(block)
 	door := Door{
 		Upstreams: d.upstreams(block),
-		Publish:   d.publish(block),
+		Publish:   d.published[block],
 		Allow:     d.allow(r),
 	}
 	door.Intercept = d.intercept(block, door)

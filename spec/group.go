@@ -372,8 +372,14 @@ type Probe struct {
 
 // An HTTPProbe succeeds on a status from 200 to 399.
 type HTTPProbe struct {
-	Port uint16 `json:"port"`
-	Path string `json:"path,omitempty"` // begins with a slash; the decoder fills in "/"
+	Port   uint16 `json:"port"`
+	Path   string `json:"path,omitempty"`   // begins with a slash; the decoder fills in "/"
+	HTTPS  bool   `json:"https,omitempty"`  // over TLS; the certificate is not verified
+	Method string `json:"method,omitempty"` // empty: GET
+	// Host is the request's Host, and the name of the server for TLS if it is a name: "shop.example"
+	// or "shop.example:8443". Empty means 127.0.0.1 and the port.
+	Host    string            `json:"host,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"` // by canonical name; never Host
 }
 
 // A TCPProbe succeeds when a connection is accepted.

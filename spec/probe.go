@@ -84,23 +84,16 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 		d.errorf(at, "Invalid successes", "One success is enough for the probe %q; only \"ready\" can ask for more in a row. Remove the line.", kind)
 	}
 	if r.has("http") {
-		port, path := d.endpoint(r, "http", "path")
-		http := &HTTPProbe{Port: port, Path: cmp.Or(path.text, defaultProbePath)}
-		switch _, err := url.ParseRequestURI(http.Path); {
-		case !strings.HasPrefix(http.Path, "/"):
-			d.errorf(path.at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path.text))
-		case err != nil:
-			d.errorf(path.at, "Invalid path", "%s is no path of a URL: two hexadecimal digits have to follow a %%, and control characters are not allowed. Write: path = \"/healthz\"", quote(path.text))
-		}
-		p.HTTP = http
+		p.HTTP = d.httpProbe(r)
 	}
 	if r.has("tcp") {
-		port, _ := d.endpoint(r, "tcp", "")
+		port, _ := d.endpoint(r, "tcp")
 		p.TCP = &TCPProbe{Port: port}
 	}
 	if r.has("grpc") {
-		port, service := d.endpoint(r, "grpc", "service")
-		p.GRPC = &GRPCProbe{Port: port, Service: service.text}
+		port, beside := d.endpoint(r, "grpc", "service")
+		service, _ := r.textOf(beside, "service")
+		p.GRPC = &GRPCProbe{Port: port, Service: service}
 	}
 	d.checkOneTest(r, p)
 	return p
@@ -127,34 +120,72 @@ func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 	}
 }
 
-type placed struct {
-	text string
-	at   hcl.Range
+// httpProbe reads the attribute http.
+func (d *groupDecoder) httpProbe(r reader) *HTTPProbe {
+	port, beside := d.endpoint(r, "http", "path", "https", "method", "host", "headers")
+	p := &HTTPProbe{Port: port, Path: defaultProbePath}
+	if path, ok := r.textOf(beside, "path"); ok {
+		p.Path = cmp.Or(path, defaultProbePath)
+		switch _, err := url.ParseRequestURI(p.Path); {
+		case !strings.HasPrefix(p.Path, "/"):
+			d.errorf(beside["path"].at, "Invalid path", "%s does not begin with a slash. Write: path = \"/healthz\"", quote(path))
+		case err != nil:
+			d.errorf(beside["path"].at, "Invalid path", "%s is no path of a URL: two hexadecimal digits have to follow a %%, and control characters are not allowed. Write: path = \"/healthz\"", quote(path))
+		}
+	}
+	if https, ok := beside["https"]; ok {
+		v, ok := r.convert(https.value, cty.Bool, `"https"`, https.at)
+		p.HTTPS = ok && v.True()
+	}
+	if method, ok := r.textOf(beside, "method"); ok {
+		at := beside["method"].at
+		switch {
+		case !slices.Contains(probeMethods, method):
+			d.errorf(at, "Invalid method", "%s is none of %s.%s", quote(method), list(probeMethods), DidYouMean(strings.ToUpper(method), probeMethods))
+		case method != probeMethods[0]:
+			p.Method = method
+		}
+	}
+	if host, ok := r.textOf(beside, "host"); ok {
+		p.Host = d.probeHost(host, beside["host"].at)
+	}
+	if headers, ok := beside["headers"]; ok {
+		p.Headers = d.probeHeaders(r, headers)
+	}
+	return p
 }
 
-// endpoint reads { port = 8080 }, and at most one text beside the port.
-func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, text placed) {
-	allowed := []string{"port"}
-	if beside != "" {
-		allowed = append(allowed, beside)
+// textOf reads a text that stands beside a port.
+func (r reader) textOf(beside map[string]item, name string) (string, bool) {
+	i, ok := beside[name]
+	if !ok {
+		return "", false
 	}
+	v, ok := r.convert(i.value, cty.String, quote(name), i.at)
+	if !ok {
+		return "", false
+	}
+	return v.AsString(), true
+}
+
+// endpoint reads { port = 8080 }, and returns what may stand beside the port, by name.
+func (d *groupDecoder) endpoint(r reader, name string, others ...string) (port uint16, beside map[string]item) {
+	allowed := append([]string{"port"}, others...)
 	items, ok := r.entries(name)
 	if !ok {
-		return 0, placed{}
+		return 0, nil
 	}
 	hasPort := false
+	beside = map[string]item{}
 	for _, i := range items {
 		switch {
 		case i.key == "port":
 			hasPort = true
-			if v, ok := r.convert(i.value, cty.Number, `"port"`, i.at); ok {
-				p, _, _ := r.whole(v.AsBigFloat(), "port", 1, 65535, i.at)
-				port = uint16(p)
-			}
-		case i.key == beside:
-			if v, ok := r.convert(i.value, cty.String, quote(beside), i.at); ok {
-				text = placed{v.AsString(), i.at}
-			}
+			port = d.probePort(r, i)
+		case slices.Contains(others, i.key):
+			beside[i.key] = i
+		case probeWords[i.key] != "" && name == "http":
+			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in http = { ... }. %s", quote(i.key), probeWords[i.key])
 		default:
 			d.errorf(i.keyAt, "Unknown attribute", "There is no %s in %s = { ... }.%s Allowed are %s.", quote(i.key), name, DidYouMean(i.key, allowed), list(allowed))
 		}
@@ -162,5 +193,5 @@ func (d *groupDecoder) endpoint(r reader, name, beside string) (port uint16, tex
 	if at := r.body.Attributes[name].Expr.Range(); !hasPort && !d.mentions(at) {
 		d.errorf(at, "Missing port", "The port to test is missing. Write: %s = { port = 8080 }", name)
 	}
-	return port, text
+	return port, beside
 }

@@ -58,7 +58,11 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 		},
 	})
 	if late, ok := errors.AsType[*timeoutError](context.Cause(asked)); ok {
-		return fmt.Errorf("%s: no end within %s", what, late.timeout)
+		text := fmt.Sprintf("%s: it did not end within its timeout of %s, and was killed", what, late.timeout)
+		if line := hint.Excerpt(output.line(), hint.Short); line != "" {
+			text += ": " + line
+		}
+		return errors.New(text)
 	}
 	switch {
 	case errors.Is(context.Cause(asked), host.ErrNotAsked):

@@ -55,7 +55,14 @@ func TestRun(t *testing.T) {
 			"no end", func(ctx context.Context, req host.ExecRequest) (uint32, error) {
 				req.Started()
 				return hangs(ctx, req)
-			}, "exec check -q: no end within 1s", time.Second, true,
+			}, "exec check -q: it did not end within its timeout of 1s, and was killed", time.Second, true,
+		},
+		{
+			"no end, with output", func(ctx context.Context, req host.ExecRequest) (uint32, error) {
+				req.Started()
+				_, _ = io.WriteString(req.Stdout, "locked by 12\n")
+				return hangs(ctx, req)
+			}, "exec check -q: it did not end within its timeout of 1s, and was killed: locked by 12", time.Second, true,
 		},
 		{
 			"the start does not count", func(ctx context.Context, req host.ExecRequest) (uint32, error) {

@@ -1,11 +1,14 @@
 package probe
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,24 +31,58 @@ func httpURL(p *spec.HTTPProbe) string {
 		u = &url.URL{Path: p.Path}
 	}
 	u.Scheme, u.Host = "http", loopback(p.Port)
+	if p.HTTPS {
+		u.Scheme = "https"
+	}
 	return u.String()
+}
+
+// httpTarget returns what an http probe does, for an error text. It does not show the headers, which
+// may have a password.
+func httpTarget(p *spec.HTTPProbe) string {
+	return cmp.Or(p.Method, http.MethodGet) + " " + httpURL(p)
+}
+
+// newRequest returns the request of an http probe.
+func newRequest(ctx context.Context, p *spec.HTTPProbe) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(p.Method, http.MethodGet), httpURL(p), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Host = p.Host // empty: that of the URL
+	req.Header.Set("User-Agent", "sallyport-probe")
+	req.Header.Set("Accept", "*/*")
+	for name, value := range p.Headers {
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}
+
+// tlsConfig returns how an https probe speaks TLS. It verifies no certificate: that is made for the
+// names by which others find the server, and who answers on the loopback of the group is part of
+// the group.
+func tlsConfig(p *spec.HTTPProbe) *tls.Config {
+	name := (&url.URL{Host: p.Host}).Hostname()
+	if _, err := netip.ParseAddr(name); err == nil {
+		name = "" // RFC 6066 has no addresses as names of servers
+	}
+	return &tls.Config{InsecureSkipVerify: true, ServerName: name}
 }
 
 // askHTTP succeeds on a status from 200 to 399. It follows a redirect to the same port. Any other
 // redirect is itself the answer.
 func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(p), nil)
+	req, err := newRequest(ctx, p)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("User-Agent", "sallyport-probe")
-	req.Header.Set("Accept", "*/*")
 	client := http.Client{
 		Transport: &http.Transport{
 			DialContext: dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+			TLSClientConfig: tlsConfig(p),
 		},
 		CheckRedirect: func(to *http.Request, before []*http.Request) error {
-			if to.URL.Scheme != "http" || to.URL.Host != req.URL.Host {
+			if to.URL.Scheme != req.URL.Scheme || to.URL.Host != req.URL.Host {
 				return http.ErrUseLastResponse
 			}
 			if len(before) > maxRedirects {

@@ -53,7 +53,7 @@ func (p *Prober) Probe(ctx context.Context, group, container string, probe spec.
 func askOver(ctx context.Context, p spec.Probe, dial dialer) error {
 	switch {
 	case p.HTTP != nil:
-		return resultError(ctx, "GET "+httpURL(p.HTTP), askHTTP(ctx, p.HTTP, dial))
+		return resultError(ctx, httpTarget(p.HTTP), askHTTP(ctx, p.HTTP, dial))
 	case p.GRPC != nil:
 		return resultError(ctx, grpcTarget(p.GRPC), askGRPC(ctx, p.GRPC, dial))
 	default:

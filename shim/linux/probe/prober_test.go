@@ -104,6 +104,55 @@ func TestAskHTTP(t *testing.T) {
 	}
 }
 
+// What a group file says of the request is in it. Redirects over TLS are followed on the port, too.
+func TestAskHTTPRequest(t *testing.T) {
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/seen", http.StatusTemporaryRedirect)
+			return
+		}
+		name := ""
+		if r.TLS != nil {
+			name = " to " + r.TLS.ServerName
+		}
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprintf(w, "%s %s of %s by %s, %s%s", r.Method, r.RequestURI, r.Host, r.UserAgent(), r.Header.Get("Authorization"), name)
+	}
+	for _, tt := range []struct {
+		name  string
+		probe spec.HTTPProbe
+		want  string
+	}{
+		{
+			"as written", spec.HTTPProbe{Method: "PUT", Host: "shop.example:8443", Headers: map[string]string{"Authorization": "Bearer x", "User-Agent": "me"}},
+			"PUT http://127.0.0.1:8080/: status 418 I'm a teapot: PUT /seen of shop.example:8443 by me, Bearer x",
+		},
+		{"over TLS", spec.HTTPProbe{HTTPS: true}, "GET https://127.0.0.1:8080/: status 418 I'm a teapot: GET /seen of 127.0.0.1:8080 by sallyport-probe, to"},
+		{"over TLS to a name", spec.HTTPProbe{HTTPS: true, Host: "shop.example:8443"}, "GET https://127.0.0.1:8080/: status 418 I'm a teapot: GET /seen of shop.example:8443 by sallyport-probe, to shop.example"},
+		{"over TLS to an address", spec.HTTPProbe{HTTPS: true, Host: "[2001:db8::1]:8443"}, "GET https://127.0.0.1:8080/: status 418 I'm a teapot: GET /seen of [2001:db8::1]:8443 by sallyport-probe, to"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(serve))
+			start := s.Start
+			if tt.probe.HTTPS {
+				start = s.StartTLS
+			}
+			start()
+			defer s.Close()
+			tt.probe.Port, tt.probe.Path = 8080, "/"
+			if diff := cmp.Diff(tt.want, askWithin(t, longTimeout, spec.Probe{HTTP: &tt.probe}, dialTo(s.Listener.Addr()))); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+	plain := httptest.NewServer(http.HandlerFunc(serve))
+	defer plain.Close()
+	got := askWithin(t, longTimeout, spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/", HTTPS: true}}, dialTo(plain.Listener.Addr()))
+	if want := "GET https://127.0.0.1:8080/: http: server gave HTTP response to HTTPS client"; got != want {
+		t.Errorf("a server without TLS: %q, want %q", got, want)
+	}
+}
+
 func TestAskHTTPWithoutEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
