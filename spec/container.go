@@ -31,7 +31,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Probes:       d.probes(role, block),
 		Output:       d.output(block),
 	}
-	c.OnFailure = d.onFailure(r, role, c.Restart.Policy)
+	c.OnFailure = d.onFailure(r, role, c.Restart)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Tmpfs = d.tmpfs(block, taken)

@@ -14,10 +14,11 @@ const (
 	groupInFile     = `Write group "NAME" { ... }, with an app, sidecars and an ambassador in it.`
 	oneAfterOther   = "Containers that changed are replaced, and the others run on. Leave the line out."
 	givenUp         = "A generation is given up at the third end of one container, before its time. To allow more, write: max_ends = 5"
-	pausesFixed     = "The pauses between restarts are fixed: one second, two, and so on up to a minute. It is tried without end. Leave the line out."
+	writeAttempts   = `Write: attempts = 5. When they are spent, the container stays down.`
+	writeWindow     = `Write: window = "10m". A run of that length ends a row of short ones.`
 	onePort         = "A publish block leads one port of the host to one of the ambassador: host = 8443 and port = 443."
 	listensThere    = `Write the port on which the ambassador listens for it: listen = 9001. Where it leads is in the ambassador's own configuration.`
-	plainHTTP       = `A probe's request is a plain GET: http = { port = 8080, path = "/healthz" }. For any other, ask in the container: exec = ["..."].`
+	inHTTP          = `It is part of the test: http = { port = 8080, https = true, method = "HEAD", host = "shop.example", headers = { NAME = "value" } }.`
 )
 
 // anyContainer is the place of the hints for app, sidecar, init and ambassador blocks.
@@ -110,7 +111,11 @@ var foreignPlaces = map[string][]translation{
 	},
 	"restart": {
 		{"condition name mode restart", `Write: policy = "always", "on-failure" or "never"`},
-		{"attempts max_attempts max_retries maximum_retry_count retries delay interval window backoff restart_sec", pausesFixed},
+		{"max_attempts max_retries maximum_retry_count retries max_restarts limit start_limit_burst backoff_limit", writeAttempts},
+		{"interval start_limit_interval_sec", writeWindow},
+		{"restart_sec", `Write: delay = "5s"`},
+		{"backoff", `Write: delay = "1s", max_delay = "1m"`},
+		{"max_interval restart_max_delay_sec", `Write: max_delay = "5m"`},
 		{"render_templates", "A container that is started again has its files as they were applied. Leave the line out."},
 	},
 	"stop": {

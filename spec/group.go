@@ -180,6 +180,14 @@ const (
 // Restart is a container's `restart` block.
 type Restart struct {
 	Policy RestartPolicy `json:"policy,omitempty"` // the decoder fills in the default
+	// Attempts is how often it is started again in a row. Zero means without end.
+	Attempts int `json:"attempts,omitempty"`
+	// Window is how long a run has to be to end the row. Zero means ten minutes.
+	Window time.Duration `json:"window,omitempty"`
+	// Delay is the wait before the first start of a row, and MaxDelay the longest. Zero means one
+	// second and one minute, or the Delay if that is longer.
+	Delay    time.Duration `json:"delay,omitempty"`
+	MaxDelay time.Duration `json:"max_delay,omitempty"`
 }
 
 // OnFailure is the effect of a container's failure on its group. A failure is an end with a status
@@ -376,8 +384,8 @@ type HTTPProbe struct {
 	Path   string `json:"path,omitempty"`   // begins with a slash; the decoder fills in "/"
 	HTTPS  bool   `json:"https,omitempty"`  // over TLS; the certificate is not verified
 	Method string `json:"method,omitempty"` // empty: GET
-	// Host is the request's Host, and the name of the server for TLS if it is a name: "shop.example"
-	// or "shop.example:8443". Empty means 127.0.0.1 and the port.
+	// Host is the request's Host, and the name of the server for TLS if it is a name:
+	// "shop.example" or "shop.example:8443". Empty means 127.0.0.1 and the port.
 	Host    string            `json:"host,omitempty"`
 	Headers map[string]string `json:"headers,omitempty"` // by canonical name; never Host
 }

@@ -14,31 +14,10 @@ const (
 	maxStopTimeout     = time.Hour
 )
 
-// restart reads when an ended container is started again. An init never restarts after it has
-// succeeded.
-func (d *groupDecoder) restart(role Role, container *hclsyntax.Block) Restart {
-	policy := RestartAlways
-	if role == Init {
-		policy = RestartOnFailure
-	}
-	block := single(container, "restart")
-	if block == nil {
-		return Restart{Policy: policy}
-	}
-	words := []string{string(RestartAlways), string(RestartOnFailure), string(RestartNever)}
-	s, at, ok := d.in(block).oneOf("policy", words)
-	if ok {
-		policy = RestartPolicy(s)
-	}
-	if role == Init && policy == RestartAlways {
-		d.errorf(at, "Invalid policy", "An init runs to its end before the group's apps start. One that is always restarted would never let them start. Write \"on-failure\" or \"never\".")
-	}
-	return Restart{Policy: policy}
-}
-
 // onFailure reads what a container's failure does to its group. It reports values that have no
 // meaning for the container's role or its restart policy.
-func (d *groupDecoder) onFailure(r reader, role Role, policy RestartPolicy) OnFailure {
+func (d *groupDecoder) onFailure(r reader, role Role, restart Restart) OnFailure {
+	policy := restart.Policy
 	const restarts = "restart"
 	s, at, ok := r.oneOf("on_failure", []string{restarts, string(FailureStopsGroup), string(FailureIgnored)})
 	switch {
@@ -50,8 +29,8 @@ func (d *groupDecoder) onFailure(r reader, role Role, policy RestartPolicy) OnFa
 		return FailureRestarts
 	case s == string(FailureIgnored) && role == Ambassador:
 		d.errorf(at, "A group without its door", "Nothing leaves or enters a group whose ambassador is down, so no group counts as whole without it. Write \"restart\" or \"stop-group\".")
-	case s == string(FailureIgnored) && role == Init && policy != RestartNever:
-		d.errorf(at, "An init that is tried until it succeeds", "The group's start can go on without an init only when the init has ended for good. The restart policy of this one starts it again until it succeeds. Write beside it: restart { policy = \"never\" }.")
+	case s == string(FailureIgnored) && role == Init && policy != RestartNever && restart.Attempts == 0:
+		d.errorf(at, "An init that is tried until it succeeds", "The group's start can go on without an init only when the init has ended for good. The restart policy of this one starts it again until it succeeds. Write beside it: restart { policy = \"never\" }, or restart { attempts = 3 }.")
 	}
 	return OnFailure(s)
 }

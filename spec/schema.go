@@ -48,7 +48,7 @@ var kinds = map[string]kind{
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode", "reload"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk"}},
-	"restart":   {title: "a restart block", once: true, attrs: []string{"policy"}},
+	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
 	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},
 	"output_of": {title: "an output_of block", once: true, attrs: []string{"path"}},

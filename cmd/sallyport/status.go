@@ -172,6 +172,9 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 	if wait := c.NextStart.Sub(now); !c.NextStart.IsZero() && wait > 0 {
 		notes = append(notes, "starts again in "+wait.Round(time.Second).String())
 	}
+	if c.StaysDown != "" {
+		notes = append(notes, c.StaysDown)
+	}
 	for _, line := range c.LastOutput {
 		notes = append(notes, strings.TrimRight("| "+line, " "))
 	}

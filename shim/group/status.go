@@ -108,7 +108,7 @@ type ContainerStatus struct {
 	Ready      bool           `json:"ready"`             // running, and ready by its probes; an init: ended well
 	Waiting    string         `json:"waiting,omitempty"` // what its start waits for, or why it is not ready; one line
 	Restarts   int            `json:"restarts"`
-	EndsInARow int            `json:"ends_in_a_row,omitempty"` // each of a run shorter than ten minutes
+	EndsInARow int            `json:"ends_in_a_row,omitempty"` // each of a run shorter than the window of its restart block
 	ExitStatus *uint32        `json:"exit_status,omitempty"`   // of the last end; nil if there was none
 	Signal     string         `json:"signal,omitempty"`        // the signal that ended it: "SIGKILL"
 	OOMKilled  bool           `json:"oom_killed,omitempty"`    // the kernel killed one of its processes for memory
@@ -116,6 +116,7 @@ type ContainerStatus struct {
 	StartedAt  time.Time      `json:"started_at,omitzero"`
 	ReloadedAt time.Time      `json:"reloaded_at,omitzero"` // when it was last sent a signal because files had changed
 	NextStart  time.Time      `json:"next_start,omitzero"`  // while backing off
+	StaysDown  string         `json:"stays_down,omitempty"` // its attempts are spent: why, and what to type; one line
 }
 
 // Exit sets the fields about the container's last end.

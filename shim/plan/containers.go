@@ -20,7 +20,7 @@ func ContainerStatuses(in Input) []group.ContainerStatus {
 	}
 	for _, s := range in.Observed.Containers {
 		if in.Want == nil || in.Want.Container(s.Name) == nil {
-			out = append(out, containerStatus(s, "", in.Records[s.Name], in.Now))
+			out = append(out, containerStatus(s, "", spec.Restart{}, in.Records[s.Name], in.Now))
 		}
 	}
 	return out
@@ -35,7 +35,7 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 		}
 	}
 	s.Name, s.Role = c.Name, c.Role
-	st := containerStatus(s, c.Image, in.Records[c.Name], in.Now)
+	st := containerStatus(s, c.Image, c.Restart, in.Records[c.Name], in.Now)
 	st.Waiting = in.waiting(c, s)
 	switch {
 	case s.Task == host.TaskRunning:
@@ -44,6 +44,9 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 		st.Ready = c.Role == spec.Init && in.endedWell(c, s)
 		if in.ToRun() != nil && in.restarts(c, s) {
 			st.NextStart = in.Records[c.Name].Next
+		}
+		if in.ToRun() != nil && in.givenUp(c, s) {
+			st.StaysDown = givenUpText(c) + ": type \"sallyport restart " + spec.ID(in.Want.Name, c.Name) + "\""
 		}
 	}
 	if in.Ended != nil {
@@ -54,9 +57,9 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 	return st
 }
 
-func containerStatus(s host.ContainerState, image string, r restart.Record, now time.Time) group.ContainerStatus {
+func containerStatus(s host.ContainerState, image string, rule spec.Restart, r restart.Record, now time.Time) group.ContainerStatus {
 	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: r.Restarts}
-	if r.Ended || now.Sub(r.StartedAt) < restart.Stable {
+	if r.Ended || now.Sub(r.StartedAt) < rule.Stable() {
 		st.EndsInARow = r.EndsInARow
 	}
 	if r.ExitStatus != nil {

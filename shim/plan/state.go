@@ -63,7 +63,7 @@ func (in Input) allUp() bool {
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]
 		s, ok := in.Observed.Container(c.Name)
-		up := s.Task == host.TaskRunning && c.Role != spec.Init || in.endedForGood(c, s)
+		up := s.Task == host.TaskRunning && c.Role != spec.Init || in.endedForGood(c, s) && !in.givenUp(c, s) || in.endedWell(c, s)
 		if !ok || s.Digest != c.Digest || !up && !(s.Task == host.TaskStopped && optional(c)) {
 			return false
 		}
@@ -148,7 +148,9 @@ func (in Input) endError(c *spec.Container, s host.ContainerState, times int) er
 		err = fmt.Errorf("%s ended %d times, the last time with %s", c.Title(), times, in.exitOf(s))
 	}
 	advice := "it is started again with growing waits"
-	if in.endedForGood(c, s) {
+	if in.givenUp(c, s) {
+		advice = fmt.Sprintf("%s, so it stays down until \"sallyport restart %s.%s\"", givenUpText(c), in.Want.Name, c.Name)
+	} else if in.endedForGood(c, s) {
 		advice = fmt.Sprintf("its restart policy is %s, so it stays down until \"sallyport restart %s.%s\"", c.Restart.Policy, in.Want.Name, c.Name)
 	}
 	return &hint.Error{Err: err, Hint: fmt.Sprintf("see \"sallyport logs %s.%s\"; %s", in.Want.Name, c.Name, advice)}

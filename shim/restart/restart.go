@@ -7,23 +7,37 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
-const (
-	backoffFirst = time.Second      // before the first restart, and before the first retry of a failed step
-	backoffMost  = time.Minute      // doubling ends here
-	backoffExtra = 0.2              // up to this part more, by chance, so that groups don't restart in step
-	Stable       = 10 * time.Minute // a run of this length ends a row of short ones
-)
+// backoffExtra is the part that a wait may be longer by chance, so that groups don't restart in
+// step.
+const backoffExtra = 0.2
 
-// Backoff returns the wait before attempt row+1, after row ends or failures in a row. chance is in
+// Backoff returns the wait before the next try of what has failed so often in a row. chance is in
 // [0,1).
-func Backoff(row int, chance float64) time.Duration {
-	d := backoffMost
-	if shift := row - 1; shift < 6 {
-		d = min(backoffFirst<<max(shift, 0), backoffMost)
+func Backoff(row int, chance float64) time.Duration { return Wait(spec.Restart{}, row, chance) }
+
+// Wait returns the wait before a container is started again that has ended so often in a row.
+// chance is in [0,1).
+func Wait(rule spec.Restart, row int, chance float64) time.Duration {
+	d, longest := rule.Delays()
+	for ; row > 1 && d < longest; row-- {
+		d *= 2
 	}
+	d = min(d, longest)
 	return d + time.Duration(float64(d)*backoffExtra*chance)
+}
+
+// rule returns when a container is started again by the definition that is wanted. A nil group, and
+// one without the container, has the defaults.
+func rule(want *spec.Group, container string) spec.Restart {
+	if want != nil {
+		if c := want.Container(container); c != nil {
+			return c.Restart
+		}
+	}
+	return spec.Restart{}
 }
 
 // Records hold what keepers have seen of the containers of one group, by name. The next keeper
@@ -40,7 +54,7 @@ type Record struct {
 	// running or ended. Zero means that this container is not there any more.
 	CreatedAt  time.Time `json:"made,omitzero"`
 	Restarts   int       `json:"restarts,omitempty"`    // starts that followed an end
-	EndsInARow int       `json:"row,omitempty"`         // each after a run shorter than Stable
+	EndsInARow int       `json:"row,omitempty"`         // each after a run shorter than [spec.Restart.Stable]
 	Ended      bool      `json:"ended,omitempty"`       // its end was the last that was seen of it
 	StartedAt  time.Time `json:"started_at,omitzero"`   // the last start
 	EndedAt    time.Time `json:"ended_at,omitzero"`     // the last end
@@ -54,17 +68,17 @@ type Record struct {
 	ProbeFailure string `json:"condemned,omitempty"`
 }
 
-// Observe returns the records with an observation added. chance returns numbers in [0,1), which
-// spread the restarts.
-func (rs Records) Observe(states []host.ContainerState, now time.Time, chance func() float64) Records {
+// Observe returns the records with an observation added. want is the definition that is wanted, or
+// nil. chance returns numbers in [0,1), which spread the restarts.
+func (rs Records) Observe(want *spec.Group, states []host.ContainerState, now time.Time, chance func() float64) Records {
 	out := rs.clone()
 	for _, c := range states {
 		r := out.of(c.Name, c.Digest)
 		switch c.Task {
 		case host.TaskRunning:
-			r = r.seen(c).running(c, now)
+			r = r.seen(c).running(c, rule(want, c.Name), now)
 		case host.TaskStopped:
-			r = r.seen(c).ended(c, now, chance)
+			r = r.seen(c).ended(c, rule(want, c.Name), now, chance)
 		}
 		out[c.Name] = r
 	}
@@ -161,7 +175,7 @@ func (r Record) startedAt(at time.Time) Record {
 }
 
 // running returns the record of a container that runs.
-func (r Record) running(c host.ContainerState, now time.Time) Record {
+func (r Record) running(c host.ContainerState, rule spec.Restart, now time.Time) Record {
 	at := r.StartedAt
 	if r.Ended || at.IsZero() {
 		at = now
@@ -169,14 +183,14 @@ func (r Record) running(c host.ContainerState, now time.Time) Record {
 			at = c.StartedAt
 		}
 	}
-	if now.Sub(at) >= Stable {
+	if now.Sub(at) >= rule.Stable() {
 		r.EndsInARow = 0 // here too: a keeper doesn't see the end that a boot brings
 	}
 	return r.startedAt(at)
 }
 
 // ended returns the record of a container that has ended.
-func (r Record) ended(c host.ContainerState, now time.Time, chance func() float64) Record {
+func (r Record) ended(c host.ContainerState, rule spec.Restart, now time.Time, chance func() float64) Record {
 	if r.Ended || r.Replacing {
 		return r
 	}
@@ -186,11 +200,11 @@ func (r Record) ended(c host.ContainerState, now time.Time, chance func() float6
 	}
 	status := c.ExitStatus
 	r.ExitStatus, r.OOMKilled = &status, c.OOMKilled
-	if !r.StartedAt.IsZero() && r.EndedAt.Sub(r.StartedAt) >= Stable {
+	if !r.StartedAt.IsZero() && r.EndedAt.Sub(r.StartedAt) >= rule.Stable() {
 		r.EndsInARow = 0
 	}
 	r.EndsInARow++
-	wait := Backoff(r.EndsInARow, chance())
+	wait := Wait(rule, r.EndsInARow, chance())
 	passed := min(max(now.Sub(r.EndedAt), 0), wait) // the clock may have been set since: no wait grows by that
 	r.Next = now.Add(wait - passed)
 	return r

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/hosttest"
 	"github.com/sallyport/sallyport/shim/restart"
+	"github.com/sallyport/sallyport/spec"
 )
 
 func TestBackoff(t *testing.T) {
@@ -32,6 +33,34 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// A restart block sets the first wait and the longest, and which run ends a row.
+func TestWait(t *testing.T) {
+	for _, tt := range []struct {
+		rule spec.Restart
+		row  int
+		want time.Duration
+	}{
+		{spec.Restart{Delay: 500 * time.Millisecond}, 1, 500 * time.Millisecond},
+		{spec.Restart{Delay: 500 * time.Millisecond}, 3, 2 * time.Second},
+		{spec.Restart{Delay: 5 * time.Minute}, 9, 5 * time.Minute},
+		{spec.Restart{MaxDelay: 5 * time.Minute}, 9, 256 * time.Second},
+		{spec.Restart{MaxDelay: 5 * time.Minute}, 1 << 40, 5 * time.Minute},
+		{spec.Restart{Delay: 24 * time.Hour, MaxDelay: 24 * time.Hour}, 2, 24 * time.Hour},
+	} {
+		if got := restart.Wait(tt.rule, tt.row, 0); got != tt.want {
+			t.Errorf("Wait(%+v, %d) = %s, want %s", tt.rule, tt.row, got, tt.want)
+		}
+	}
+	want := &spec.Group{Containers: []spec.Container{{Name: "web", Restart: spec.Restart{Window: time.Minute, Delay: 3 * time.Second}}}}
+	for took, row := range map[time.Duration]int{59 * time.Second: 5, time.Minute: 1} {
+		rs := restart.Records{"web": {Digest: "d", EndsInARow: 4}}.Started("web", "d", hosttest.Noon)
+		end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitedAt: hosttest.Noon.Add(took)}
+		if r := rs.Observe(want, []host.ContainerState{end}, end.ExitedAt, noChance)["web"]; r.EndsInARow != row || row == 1 && r.Next.Sub(end.ExitedAt) != 3*time.Second {
+			t.Errorf("after a run of %s: %d ends in a row, the next at %s", took, r.EndsInARow, r.Next)
+		}
+	}
+}
+
 func TestBackoffNeverShrinks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		row := rapid.IntRange(1, 1<<40).Draw(t, "row")
@@ -51,7 +80,7 @@ func replay(rs restart.Records, steps ...string) (restart.Record, time.Time) {
 	state := host.ContainerState{Name: "web", Digest: "d", ExitStatus: 1}
 	observe := func(task host.TaskState) {
 		state.Task = task
-		rs = rs.Observe([]host.ContainerState{state}, now, noChance)
+		rs = rs.Observe(nil, []host.ContainerState{state}, now, noChance)
 	}
 	for _, s := range steps {
 		switch s {
@@ -125,7 +154,7 @@ func TestEndAtAnotherTime(t *testing.T) {
 		{"in an hour", time.Hour, time.Second},
 	} {
 		end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitStatus: 1, ExitedAt: hosttest.Noon.Add(tt.at)}
-		rs := restart.Records(nil).Observe([]host.ContainerState{end}, hosttest.Noon, noChance)
+		rs := restart.Records(nil).Observe(nil, []host.ContainerState{end}, hosttest.Noon, noChance)
 		if got := rs["web"].Next.Sub(hosttest.Noon); got != tt.wait {
 			t.Errorf("ended %s: waits %s, want %s", tt.name, got, tt.wait)
 		}
@@ -137,11 +166,11 @@ func noChance() float64 { return 0 }
 func TestStops(t *testing.T) {
 	end := host.ContainerState{Name: "web", Digest: "d", Task: host.TaskStopped, ExitStatus: 143, ExitedAt: hosttest.Noon}
 	started := restart.Records(nil).Started("web", "d", hosttest.Noon.Add(-time.Hour))
-	replaced := started.Stopped("web", "").Observe([]host.ContainerState{end}, hosttest.Noon, noChance)
+	replaced := started.Stopped("web", "").Observe(nil, []host.ContainerState{end}, hosttest.Noon, noChance)
 	if r := replaced["web"]; r.Ended || r.EndsInARow != 0 || !r.Replacing {
 		t.Errorf("stopped to be replaced: %+v", r)
 	}
-	failed := started.Stopped("web", "its live probe failed").Observe([]host.ContainerState{end}, hosttest.Noon, noChance)
+	failed := started.Stopped("web", "its live probe failed").Observe(nil, []host.ContainerState{end}, hosttest.Noon, noChance)
 	if r := failed["web"]; !r.Ended || r.EndsInARow != 1 || r.Replacing || r.ProbeFailure == "" {
 		t.Errorf("stopped because of its probes: %+v", r)
 	}
@@ -175,7 +204,7 @@ func TestRecordOfAnotherContainer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state := host.ContainerState{Name: "web", Digest: "d", CreatedAt: tt.created, Task: tt.task, ExitStatus: 1, ExitedAt: hosttest.Noon}
-			r := restart.Records{"web": tt.record}.Observe([]host.ContainerState{state}, hosttest.Noon, noChance)["web"]
+			r := restart.Records{"web": tt.record}.Observe(nil, []host.ContainerState{state}, hosttest.Noon, noChance)["web"]
 			if r.Ended != tt.ended || r.EndsInARow != tt.row || r.Restarts != tt.restarts {
 				t.Errorf("%+v", r)
 			}

@@ -32,12 +32,13 @@ func (rs Records) Relevant(want *spec.Group, states []host.ContainerState, known
 }
 
 // Resumed returns saved records for a keeper that begins now. The clock may have been set since
-// they were saved. So no wait is longer than it was at first.
-func (rs Records) Resumed(now time.Time) Records {
+// they were saved. So no wait is longer than it was at first. want is the definition that is
+// wanted, or nil.
+func (rs Records) Resumed(want *spec.Group, now time.Time) Records {
 	out := maps.Clone(rs)
 	for name, r := range out {
 		if !r.Next.IsZero() {
-			r.Next = now.Add(min(max(r.Next.Sub(now), 0), Backoff(r.EndsInARow, 1)))
+			r.Next = now.Add(min(max(r.Next.Sub(now), 0), Wait(rule(want, name), r.EndsInARow, 1)))
 			out[name] = r
 		}
 	}

@@ -60,7 +60,7 @@ func TestResumedAtAnotherTime(t *testing.T) {
 		{"soon", 3 * time.Second, 3 * time.Second},
 		{"in an hour", time.Hour, 4800 * time.Millisecond},
 	} {
-		r := restart.Records{"web": {EndsInARow: 3, Ended: true, Next: hosttest.Noon.Add(tt.next)}}.Resumed(hosttest.Noon)["web"]
+		r := restart.Records{"web": {EndsInARow: 3, Ended: true, Next: hosttest.Noon.Add(tt.next)}}.Resumed(nil, hosttest.Noon)["web"]
 		if got := r.Next.Sub(hosttest.Noon); got != tt.wait {
 			t.Errorf("%s: waits %s, want %s", tt.name, got, tt.wait)
 		}

@@ -95,7 +95,7 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	if undone { // containers that have ended and are not down yet are replaced as well
 		r.records = r.records.ReplaceEnded(o.Containers)
 	}
-	r.records = r.records.Relevant(in.Want, o.Containers, o.ContainersErr == nil).Observe(o.Containers, in.Now, r.config.Rand)
+	r.records = r.records.Relevant(in.Want, o.Containers, o.ContainersErr == nil).Observe(in.Want, o.Containers, in.Now, r.config.Rand)
 	if ctx.Err() == nil {
 		r.saveRecords()
 	}
@@ -232,6 +232,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 	r.lastError = err
 	state := r.updateStatus(in, err, false)
 	waits := plan.Blocked(in)
+	r.recordGivenUp(in, state)
 	if err == nil && state == group.Degraded && waits != "" {
 		r.recordState(state, errors.New(waits))
 	}

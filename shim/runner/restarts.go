@@ -30,10 +30,11 @@ func (r *Runner) restoreRecords(in plan.Input, d desired) (plan.Observed, error)
 		} else {
 			r.saved = r.toSave(records)
 		}
-		r.records, r.restored = records.Resumed(r.config.Now()), true
+		r.records, r.restored = records.Resumed(in.Want, r.config.Now()), true
 	}
 	if in.ToRun() != nil && o.FromNothing() && !in.Once { // a run has no boot behind it
 		r.records = r.records.FromNothing(d.restart)
+		r.records = r.records.Reset(in.SpentBy(r.records)...)
 	}
 	if d.start {
 		r.records = r.records.Reset(slices.Collect(maps.Keys(r.records))...)

@@ -62,6 +62,7 @@ type Runner struct {
 	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
 	lastError     error             // of the last finished reconciliation
 	recordedState group.State       // the last state in the journal
+	givenUp       map[string]bool   // containers whose attempts were spent at the last look; nil: there was none
 	settledSeq    int               // seq of the last reconciliation after which all was as wanted
 	drift         []string          // changes by others that are not repaired yet, in an operator's words
 	driftReported bool              // an event has reported that drift is not repaired yet

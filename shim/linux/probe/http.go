@@ -37,8 +37,8 @@ func httpURL(p *spec.HTTPProbe) string {
 	return u.String()
 }
 
-// httpTarget returns what an http probe does, for an error text. It does not show the headers, which
-// may have a password.
+// httpTarget returns what an http probe does, for an error text. It does not show the headers,
+// which may have a password.
 func httpTarget(p *spec.HTTPProbe) string {
 	return cmp.Or(p.Method, http.MethodGet) + " " + httpURL(p)
 }
