@@ -18,7 +18,7 @@ const (
 	writeWindow     = `Write: window = "10m". A run of that length ends a row of short ones.`
 	onePort         = "A publish block leads one port of the host to one of the ambassador: host = 8443 and port = 443."
 	listensThere    = `Write the port on which the ambassador listens for it: listen = 9001. Where it leads is in the ambassador's own configuration.`
-	inHTTP          = `It is part of the test: http = { port = 8080, https = true, method = "HEAD", host = "shop.example", headers = { NAME = "value" } }.`
+	inHTTP          = `It is part of the test: http = { port = 8080, https = true, method = "HEAD", headers = { NAME = "value" } }.`
 )
 
 // anyContainer is the place of the hints for app, sidecar, init and ambassador blocks.
