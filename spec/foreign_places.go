@@ -11,7 +11,7 @@ const (
 	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
 	wholeVolume     = "The whole volume is mounted. Declare one volume for each part."
 	mountedOnHost   = `What is not a folder of this host is mounted on it first, and then named: host_path = "/mnt/data"`
-	groupInFile     = `Write group "NAME" { ... }, with an app, sidecars and an ambassador in it.`
+	groupInFile     = `Write group "NAME" { ... }, with an app, sidecars and an ambassador in it. docs/coming-from.md has the words.`
 	oneAfterOther   = "Containers that changed are replaced, and the others run on. Leave the line out."
 	givenUp         = "A generation is given up at the third end of one container, before its time. To allow more, write: max_ends = 5"
 	writeAttempts   = `Write: attempts = 5. When they are spent, the container stays down.`
@@ -30,7 +30,7 @@ var foreignPlaces = map[string][]translation{
 		{"job jobs", groupInFile + " What runs at set times, or to its end, is a group as well."},
 		{"service services container containers pod task version api_version spec", groupInFile},
 		{"name", `The label of the group block is the name: group "NAME" { ... }.`},
-		{"volumes networks secrets configs", "Volumes and all else are in the group's block."},
+		{"volumes networks secrets configs", "Volumes and all else are in the group's block. docs/coming-from.md has the words."},
 		{"include import module", "No file is read into another one. Several files are applied together: sallyport apply FILE FILE."},
 		{"provider resource data output terraform", `A group file has no resources but its groups. Write: group "NAME" { ... }`},
 	},

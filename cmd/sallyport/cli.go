@@ -128,7 +128,7 @@ func (c *cli) parse(ctx context.Context, args []string, ui *ui) (*kong.Context, 
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return nil, err
+		return nil, explainVar(err)
 	}
 	if command.Selected().Name == "exec" {
 		if err := checkUTF8(args); err != nil { // the parser replaces such bytes

@@ -46,6 +46,9 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 		} else if contents[path], err = hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
 			err = usage(err, "")
 		}
+		if err == nil {
+			err = checkLanguage(path, contents[path])
+		}
 		if err != nil {
 			return reading{}, err
 		}
@@ -150,7 +153,7 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 		}
 		base := filepath.Base(path)
 		if filepath.Ext(base) != ".hcl" {
-			return nil, usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")
+			return nil, notGroupFile(ctx, path)
 		}
 		if other, ok := seen[base]; ok {
 			return nil, usage(fmt.Errorf("%s and %s would be installed under the same name", other, path), "rename one of them")
@@ -192,7 +195,7 @@ func expandFiles(ctx context.Context, args []string) ([]string, error) {
 			return nil, usage(err, "")
 		}
 		if len(found) == 0 {
-			return nil, usage(fmt.Errorf("%s: no group file in this folder", arg), "the name of a group file ends in .hcl")
+			return nil, noGroupFile(ctx, arg)
 		}
 		paths = append(paths, found...)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,4 +116,28 @@ func (a *groupArgs) checkVars(paths []string, contents map[string][]byte) error 
 		return usage(fmt.Errorf("--var %s: no variable of that name", name), hint)
 	}
 	return nil
+}
+
+// A clearer is an error of the parser in other words.
+type clearer struct {
+	text string
+	err  error
+}
+
+func (c *clearer) Error() string { return c.text }
+func (c *clearer) Unwrap() error { return c.err }
+
+var varWithoutValue = regexp.MustCompile(`^--var: expected .* but got "(.*)"$`)
+
+// explainVar returns the parser's error about a --var without a value in our words. It returns any
+// other one as it is.
+func explainVar(err error) error {
+	text := err.Error()
+	if m := varWithoutValue.FindStringSubmatch(text); m != nil {
+		return usage(&clearer{"--var " + m[1] + ": the value is missing", err}, "write --var "+shellWord(m[1]+"=VALUE"))
+	}
+	if strings.HasPrefix(text, "--var: missing value") {
+		return usage(&clearer{"--var: the name and the value are missing", err}, "write --var NAME=VALUE")
+	}
+	return err
 }

@@ -102,7 +102,6 @@ group "g" {
     sysctls = "v"
     windowsOptions = "v"
     timeZone = "v"
-    restart { mode = "Always" }
     mount "data" {
       mountPath = "/data"
       subPath   = "a"
