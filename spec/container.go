@@ -25,7 +25,9 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		User:         d.user(r),
 		Capabilities: d.capabilities(role, r),
 		ReadOnly:     r.flag("read_only"),
+		ShmSize:      d.shmSize(r),
 		Resources:    d.resources(block),
+		Ulimits:      d.ulimits(block),
 		Restart:      d.restart(role, block),
 		Stop:         d.stop(block),
 		Probes:       d.probes(role, block),
@@ -150,10 +152,19 @@ func (d *groupDecoder) target(what, p string, at hcl.Range, taken map[string]hcl
 	}
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if within(p, kernel) {
+			if p == SharedMemory && what == "tmpfs" {
+				d.errorf(at, "Can't be covered", "Each container has a tmpfs at %s already. For another size, write in the container's block: shm_size = \"64MiB\"", SharedMemory)
+				return "", false
+			}
 			d.errorf(at, "Can't be covered", "%s is the kernel's. What is hidden there from a container keeps it inside its group, so nothing is placed over it. Choose another path.", quote(p))
 			return "", false
 		}
 	}
+	return d.place(p, at, taken)
+}
+
+// place notes that something is placed at p. Nothing else may be there.
+func (d *groupDecoder) place(p string, at hcl.Range, taken map[string]hcl.Range) (string, bool) {
 	if first, ok := taken[p]; ok {
 		d.errorf(at, "Path used twice", "Something is placed at %s already, on line %d. Choose another path.", quote(p), first.Start.Line)
 		return "", false

@@ -70,6 +70,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	d.checkAfter(&g)
 	d.checkResources(&g, block)
 	d.checkTmpfs(&g, block)
+	d.checkSharedMemory(&g, block)
 	d.checkInside(&g)
 	d.checkUpdate(&g, block)
 	d.checkSchedule(&g, block)

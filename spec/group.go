@@ -86,7 +86,9 @@ type Container struct {
 	Mounts    []Mount   `json:"mounts,omitempty"`
 	Tmpfs     []Tmpfs   `json:"tmpfs,omitempty"`
 	Files     []File    `json:"files,omitempty"`
+	ShmSize   int64     `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
 	Resources Resources `json:"resources,omitzero"`
+	Ulimits   []Ulimit  `json:"ulimits,omitempty"` // sorted by name; those without a line have a default
 	Restart   Restart   `json:"restart,omitzero"`
 	OnFailure OnFailure `json:"on_failure,omitempty"`
 	Stop      Stop      `json:"stop,omitzero"`

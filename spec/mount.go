@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -22,12 +23,20 @@ func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.R
 			d.checkWritable(m, b.DefRange())
 		}
 		if p, at, ok := r.text("path", required); ok {
-			m.Path, _ = d.target("path", p, at, taken)
+			m.Path, _ = d.mountTarget(p, at, taken)
 		}
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b Mount) int { return cmp.Compare(a.Path, b.Path) })
 	return all
+}
+
+// mountTarget checks the path of a mount. A volume may take the place of the shared memory.
+func (d *groupDecoder) mountTarget(p string, at hcl.Range, taken map[string]hcl.Range) (string, bool) {
+	if path.Clean(p) == SharedMemory {
+		return d.place(SharedMemory, at, taken)
+	}
+	return d.target("path", p, at, taken)
 }
 
 // checkVolume reports a mount of a volume that the group doesn't have, or of a path instead of a

@@ -32,7 +32,7 @@ func (r *report) checkName(what, name string, longest int, why string, at hcl.Ra
 
 // article puts "a" or "an" before a word of the schema.
 func article(what string) string {
-	if strings.ContainsAny(what[:1], "aeiou") {
+	if strings.ContainsAny(what[:1], "aeiou") && !strings.HasPrefix(what, "ulimit") { // spoken "you"
 		return "an " + what
 	}
 	return "a " + what

@@ -16,8 +16,8 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "read_only", "on_failure"}
-	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "restart", "stop", "output"}
+	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "read_only", "shm_size", "on_failure"}
+	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
 
@@ -49,6 +49,7 @@ var kinds = map[string]kind{
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
+	"ulimits":   {title: "a ulimits block", once: true, attrs: UlimitNames()},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
 	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},
 	"output_of": {title: "an output_of block", once: true, attrs: []string{"path"}},

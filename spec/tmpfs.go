@@ -79,7 +79,7 @@ func (d *groupDecoder) checkTmpfs(g *Group, group *hclsyntax.Block) {
 				continue // reported
 			}
 			if r := d.in(block); r.has("size") { // a default above the limit is no mistake
-				d.checkTmpfsSize(c.Tmpfs[at].Size, c.Resources.Memory, g.Resources.Memory, r.body.Attributes["size"].Expr.Range())
+				d.checkMemorySize("a tmpfs", c.Tmpfs[at].Size, c.Resources.Memory, g.Resources.Memory, r.body.Attributes["size"].Expr.Range())
 			}
 			if above := mountAbove(c.Mounts, c.Tmpfs[at].Path); above != nil && above.ReadOnly {
 				if v := FindVolume(g.Volumes, above.Volume); v != nil && !v.Persistent && v.HostPath == "" {
@@ -90,15 +90,15 @@ func (d *groupDecoder) checkTmpfs(g *Group, group *hclsyntax.Block) {
 	}
 }
 
-// checkTmpfsSize compares a size with the memory that its container may have, or else the group.
-// What is in a tmpfs counts there. A limit of 0 is none.
-func (d *groupDecoder) checkTmpfsSize(size, container, group int64, at hcl.Range) {
+// checkMemorySize compares the size of a file system in memory with the memory that its container
+// may have, or else the group. What is in it counts there. A limit of 0 is none.
+func (d *groupDecoder) checkMemorySize(what string, size, container, group int64, at hcl.Range) {
 	most, whose := container, "container"
 	if most == 0 {
 		most, whose = group, "group"
 	}
 	if most > 0 && size > most {
-		d.errorf(at, "More than the memory", "What is in a tmpfs counts in the memory of its %s. This one may hold %s, and the %s may have %s. Lower it, or raise \"memory\" in the %s's resources.", whose, exactSize(size), whose, exactSize(most), whose)
+		d.errorf(at, "More than the memory", "What is in %s counts in the memory of its %s. This one may hold %s, and the %s may have %s. Lower it, or raise \"memory\" in the %s's resources.", what, whose, exactSize(size), whose, exactSize(most), whose)
 	}
 }
 

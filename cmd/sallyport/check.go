@@ -87,6 +87,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 		{"output", false, func(ctx context.Context) (string, error) { return checkOutput(ctx, l) }},
 		{"resolvers", false, checkResolvers},
 		{"shared counts", false, checkCounts},
+		{"limits", false, checkLimits},
 		{"state files", false, func(context.Context) (string, error) { return checkState(l) }},
 		{"self-test", false, func(ctx context.Context) (string, error) { return checkSelf(ctx, test) }},
 		{"abstract sockets", false, func(ctx context.Context) (string, error) { return checkAbstract(ctx, test) }},

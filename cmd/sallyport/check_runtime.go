@@ -160,6 +160,11 @@ func mayLock() bool {
 	if err := unix.Prlimit(0, unix.RLIMIT_MEMLOCK, nil, &limit); err == nil && limit.Max == unix.RLIM_INFINITY {
 		return true
 	}
+	return mayRaiseLimits()
+}
+
+// mayRaiseLimits reports whether this process, and so most likely containerd, has CAP_SYS_RESOURCE.
+func mayRaiseLimits() bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {

@@ -163,6 +163,9 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 	if !c.ReloadedAt.IsZero() {
 		notes = append(notes, "its files were reloaded "+age(now, c.ReloadedAt)+" ago")
 	}
+	for _, line := range c.Lowered {
+		notes = append(notes, line+": containerd may set no higher limit on this host")
+	}
 	if c.OOMKilled {
 		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}

@@ -93,6 +93,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Modes:     modesFolder(l.FilesPath(group.Name, req.Container.Name)),
 		Host:      lookAtHost(),
 	}
+	in.Host.Highest = c.limitsOf(in.ShimGroup)
 	if req.Container.OutputOf != "" {
 		in.Output = filepath.Dir(l.LogPath(group.Name, req.Container.Name))
 	}
@@ -114,7 +115,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	id := spec.ID(group.Name, req.Container.Name)
 	return containers.Container{
 		ID:          id,
-		Labels:      createLabels(req, image.config.StopSignal),
+		Labels:      createLabels(req, image.config.StopSignal, oci.Lowered(req.Container, in.Host)),
 		Image:       req.Image.Name,
 		Runtime:     runtime,
 		Spec:        encoded,

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,67 @@ func hostLimit(resource int) uint64 {
 		return 0
 	}
 	return least
+}
+
+// rlimitNumbers are the kernel's numbers for the names of [spec.UlimitNames].
+var rlimitNumbers = map[string]int{
+	"core": unix.RLIMIT_CORE, "fsize": unix.RLIMIT_FSIZE, "memlock": unix.RLIMIT_MEMLOCK,
+	"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "stack": unix.RLIMIT_STACK,
+}
+
+// highestLimits returns the hard limits that processes started by each of these can't raise, the
+// lowest of each. With CAP_SYS_RESOURCE only the kernel bounds them, and only the number of open
+// files. A process that has ended has none.
+func highestLimits(root string, pids ...int) map[string]uint64 {
+	highest := map[string]uint64{}
+	if b, err := os.ReadFile(filepath.Join(root, "proc/sys/fs/nr_open")); err == nil {
+		if n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err == nil {
+			highest["nofile"] = n
+		}
+	}
+	for _, pid := range pids {
+		if mayRaise(filepath.Join(root, "proc", strconv.Itoa(pid), "status")) {
+			continue
+		}
+		for name, number := range rlimitNumbers {
+			var l unix.Rlimit
+			if err := unix.Prlimit(pid, number, nil, &l); err != nil || l.Max == unix.RLIM_INFINITY {
+				continue
+			}
+			if was, ok := highest[name]; !ok || l.Max < was {
+				highest[name] = l.Max
+			}
+		}
+	}
+	return highest
+}
+
+// mayRaise reports whether the process with this status has CAP_SYS_RESOURCE in force.
+func mayRaise(status string) bool {
+	b, _ := os.ReadFile(status)
+	for line := range strings.Lines(string(b)) {
+		if set, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			caps, err := strconv.ParseUint(strings.TrimSpace(set), 16, 64)
+			return err == nil && caps&(1<<unix.CAP_SYS_RESOURCE) != 0
+		}
+	}
+	return false
+}
+
+// limitsOf returns what the runtime of a group's containers can't exceed: what containerd has, and
+// the group's shim, which may be older.
+func (c *Client) limitsOf(shimGroup string) map[string]uint64 {
+	pid := listenerOf(c.cfg.Address)
+	if pid == 0 { // it is being restarted, and most likely has what we have
+		pid = os.Getpid()
+	}
+	pids := []int{pid}
+	if c.shimListens(shimGroup) && !mayRaise(filepath.Join("/proc", strconv.Itoa(pid), "status")) {
+		if shim, _ := c.shimProcess(shimGroup); shim != 0 {
+			pids = append(pids, shim)
+		}
+	}
+	return highestLimits("/", pids...)
 }
 
 // hostMounts are the directories that the facts are read from.

@@ -1,10 +1,13 @@
 package ctrd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestHostFacts(t *testing.T) {
@@ -41,5 +44,37 @@ func TestHostFacts(t *testing.T) {
 				t.Errorf("swap limit %v, want %v", swap, tt.swap)
 			}
 		})
+	}
+}
+
+// What a process without CAP_SYS_RESOURCE starts can't have more than it. One with it is bounded by
+// the kernel alone.
+func TestHighestLimits(t *testing.T) {
+	root := t.TempDir()
+	pid := os.Getpid()
+	write := func(path, content string) {
+		t.Helper()
+		path = filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("proc/sys/fs/nr_open", "1048576\n")
+	status := fmt.Sprintf("proc/%d/status", pid)
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		t.Fatal(err)
+	}
+
+	write(status, "Name:\tx\nCapEff:\t000001ffffffffff\n")
+	if got := highestLimits(root, pid); len(got) != 1 || got["nofile"] != 1048576 {
+		t.Errorf("with the capability: %v, want the kernel's number of open files alone", got)
+	}
+	write(status, "Name:\tx\nCapEff:\t000001fffeffffff\n")
+	if got := highestLimits(root, pid)["nofile"]; got != min(own.Max, 1048576) {
+		t.Errorf("without it: %d open files, want the process's own %d", got, own.Max)
 	}
 }

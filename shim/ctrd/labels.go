@@ -20,13 +20,14 @@ const (
 	labelStopSignal  = "sallyport.dev/stop-signal" // the image's; absent if it names none
 	labelLoaded      = "sallyport.dev/loaded"      // by [spec.Container.Loaded]; absent if it is empty
 	labelReloaded    = "sallyport.dev/reloaded"    // when it was last sent a signal for that; absent if never
+	labelLowered     = "sallyport.dev/lowered"     // lines of [oci.Lowered]; absent if there are none
 )
 
 // hostShim is the value of [oci.ShimGroupAnnotation] if all groups share a shim. Because of the
 // underscore it is no group's name.
 const hostShim = "sallyport_host"
 
-func createLabels(req host.CreateRequest, stopSignal string) map[string]string {
+func createLabels(req host.CreateRequest, stopSignal string, lowered []string) map[string]string {
 	labels := map[string]string{
 		labelGroup:       req.Group.Name,
 		labelRole:        string(req.Container.Role),
@@ -40,6 +41,9 @@ func createLabels(req host.CreateRequest, stopSignal string) map[string]string {
 	}
 	if stopSignal != "" {
 		labels[labelStopSignal] = stopSignal
+	}
+	if len(lowered) > 0 {
+		labels[labelLowered] = strings.Join(lowered, "\n")
 	}
 	return labels
 }
@@ -58,6 +62,7 @@ func fromLabels(labels map[string]string) host.ContainerState {
 		Generation:  generation,
 		Loaded:      labels[labelLoaded],
 		ReloadedAt:  reloaded,
+		Lowered:     labels[labelLowered],
 	}
 }
 

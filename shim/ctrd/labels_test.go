@@ -17,16 +17,19 @@ func TestLabels(t *testing.T) {
 		Image:      host.Image{Digest: "sha256:i"},
 		Generation: 12,
 	}
-	want := host.ContainerState{Group: "shop", Name: "web", Role: spec.Sidecar, Digest: "sha256:c", ImageDigest: "sha256:i", Generation: 12}
-	labels := createLabels(req, "SIGQUIT")
+	want := host.ContainerState{Group: "shop", Name: "web", Role: spec.Sidecar, Digest: "sha256:c", ImageDigest: "sha256:i", Generation: 12, Lowered: "one\ntwo"}
+	labels := createLabels(req, "SIGQUIT", []string{"one", "two"})
 	if diff := cmp.Diff(want, fromLabels(labels)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if labels[labelStopSignal] != "SIGQUIT" {
 		t.Errorf("stop signal %q", labels[labelStopSignal])
 	}
-	if _, ok := createLabels(req, "")[labelStopSignal]; ok {
+	if _, ok := createLabels(req, "", nil)[labelStopSignal]; ok {
 		t.Error("a stop signal that no image names")
+	}
+	if _, ok := createLabels(req, "", nil)[labelLowered]; ok {
+		t.Error("a limit was lowered that is none")
 	}
 	if got := fromLabels(map[string]string{labelGeneration: "x"}).Generation; got != 0 {
 		t.Errorf("generation %d of a label that is no number", got)

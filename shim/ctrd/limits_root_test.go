@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,10 @@ import (
 const limitFiles = "memory.max memory/memory.limit_in_bytes memory.swap.max memory/memory.memsw.limit_in_bytes pids.max pids/pids.max " +
 	"cpu.max cpu/cpu.cfs_quota_us"
 
+// ulimitLine prints a process's limits: open files, soft and hard, core files and locked memory. The
+// last two are in blocks of 512 bytes and in KiB.
+const ulimitLine = "echo ulimits $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(ulimit -l); "
+
 func TestRootLimits(t *testing.T) {
 	archive := busyboxArchive(t)
 	swap, none := int64(16<<20), int64(0)
@@ -20,8 +25,12 @@ func TestRootLimits(t *testing.T) {
 		line := "cd /sys/fs/cgroup; for f in " + limitFiles + "; do test -f $f && echo $f $(cat $f); done; exit 0"
 		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
 		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17}
+		all.Command[2] = ulimitLine + all.Command[2]
+		all.Ulimits = []spec.Ulimit{{Name: "core", Soft: 1 << 20, Hard: 1 << 20}, {Name: "nofile", Soft: 4096, Hard: 1 << 30}}
+		noSwap.Command[2] = ulimitLine + noSwap.Command[2]
 		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
 		r := newHarness(t, c, archive, all, noSwap)
+		highest := c.limitsOf(c.shimGroup("g"))["nofile"]
 		r.run()
 		for name, want := range map[string][][]string{
 			"all": {
@@ -29,8 +38,12 @@ func TestRootLimits(t *testing.T) {
 				{"memory.swap.max 16777216", "memory/memory.memsw.limit_in_bytes 83886080"},
 				{"pids.max 17", "pids/pids.max 17"},
 				{"cpu.max 50000 100000", "cpu/cpu.cfs_quota_us 50000"},
+				{fmt.Sprintf("ulimits 4096 %d 2048 8192", highest)},
 			},
-			"noswap": {{"memory.swap.max 0", "memory/memory.memsw.limit_in_bytes 67108864"}},
+			"noswap": {
+				{"memory.swap.max 0", "memory/memory.memsw.limit_in_bytes 67108864"},
+				{fmt.Sprintf("ulimits 1024 %d 0 8192", min(highest, 524288))},
+			},
 		} {
 			out, _ := r.ended(name)
 			lines := strings.Split(out, "\n")
@@ -39,6 +52,13 @@ func TestRootLimits(t *testing.T) {
 					t.Errorf("%s: none of %q is among\n%s", name, either, out)
 				}
 			}
+		}
+		want := fmt.Sprintf("nofile is %d, and the file has 1073741824", highest)
+		if got := r.state("all").Lowered; got != want {
+			t.Errorf("lowered is %q, want %q", got, want)
+		}
+		if got := r.state("noswap").Lowered; got != "" {
+			t.Errorf("the defaults are not the file's, and are shown as lowered: %q", got)
 		}
 	})
 }

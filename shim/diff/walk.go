@@ -45,6 +45,7 @@ var notCompared = map[reflect.Type][]string{
 	reflect.TypeFor[spec.Tmpfs]():     {"Path"},
 	reflect.TypeFor[spec.File]():      {"Path", "Sum"},
 	reflect.TypeFor[spec.Probe]():     {"Kind"},
+	reflect.TypeFor[spec.Ulimit]():    {"Name"},
 	reflect.TypeFor[spec.Upstream]():  {"Name"},
 	reflect.TypeFor[spec.Publish]():   {"Name"},
 }
@@ -181,7 +182,9 @@ func labelOf(v reflect.Value) string {
 // format returns a value as a group file has it. name is the JSON name of its field.
 func format(name string, v reflect.Value) string {
 	switch {
-	case v.CanInt() && slices.Contains([]string{"size", "memory", "swap", "disk", "quota"}, name):
+	case v.CanInt() && v.Int() == spec.Unlimited && (name == "soft" || name == "hard"):
+		return "unlimited"
+	case v.CanInt() && slices.Contains([]string{"size", "shm_size", "memory", "swap", "disk", "quota"}, name):
 		return size(v.Int())
 	case v.CanInt() && (name == "in" || name == "out"):
 		return spec.FormatRate(v.Int())

@@ -117,6 +117,8 @@ type ContainerStatus struct {
 	ReloadedAt time.Time      `json:"reloaded_at,omitzero"` // when it was last sent a signal because files had changed
 	NextStart  time.Time      `json:"next_start,omitzero"`  // while backing off
 	StaysDown  string         `json:"stays_down,omitempty"` // its attempts are spent: why, and what to type; one line
+	// Lowered has a line for each limit that its file names and that this host gives less of.
+	Lowered []string `json:"lowered,omitempty"`
 }
 
 // Exit sets the fields about the container's last end.

@@ -90,6 +90,7 @@ type ContainerState struct {
 	Loaded      string    // by [spec.Container.Loaded]: which contents of files its program has
 	ReloadedAt  time.Time // when it was last sent a signal for them; zero: never
 	CreatedAt   time.Time // differs between a container and its replacement of the same name
+	Lowered     string    // a line for each limit that its file names and this host gives less of
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped

@@ -35,7 +35,11 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 			access = "ro"
 		}
 		own = append(own, source)
-		folders = append(folders, bind(source, m.Path, access))
+		mount := bind(source, m.Path, access)
+		if m.Path == spec.SharedMemory {
+			mount.Options = append(mount.Options, "noexec") // as the container's own
+		}
+		folders = append(folders, mount)
 	}
 	if path := in.Container.OutputOf; path != "" {
 		if in.Output == "" {
@@ -52,7 +56,21 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 	byPath := func(a, b specs.Mount) int { return cmp.Compare(a.Destination, b.Destination) }
 	slices.SortStableFunc(folders, byPath)
 	slices.SortStableFunc(files, byPath)
-	return slices.Concat(systemMounts, folders, files), own, nil
+	return slices.Concat(kernelMounts(in.Container), folders, files), own, nil
+}
+
+// kernelMounts returns the systemMounts with the container's shared memory. A volume may take its
+// place.
+func kernelMounts(c spec.Container) []specs.Mount {
+	mounts := slices.Clone(systemMounts)
+	at := slices.IndexFunc(mounts, func(m specs.Mount) bool { return m.Destination == spec.SharedMemory })
+	if c.SharesMemory() {
+		return slices.Delete(mounts, at, at+1)
+	}
+	if c.ShmSize != 0 {
+		mounts[at].Options = []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", c.ShmSize)}
+	}
+	return mounts
 }
 
 func bind(source, destination, access string) specs.Mount {

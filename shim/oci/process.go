@@ -34,7 +34,7 @@ func createProcess(in Input) (*specs.Process, error) {
 		Env:          environment(in.Container.Env, in.Image.Env),
 		Cwd:          workDir(in.Container, in.Image),
 		Capabilities: caps,
-		Rlimits:      sharedLimits(in.Host),
+		Rlimits:      createRlimits(in.Container, in.Host),
 	}
 	if in.Host.ResetOOM {
 		// Else a container inherits the shim's score, and the kernel would kill the host's daemons

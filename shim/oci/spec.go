@@ -46,6 +46,10 @@ type HostFacts struct {
 	// that it has none.
 	PendingSignals uint64
 	QueueBytes     uint64 // of POSIX message queues
+
+	// Highest has the hard limits that a runtime can't set a higher one than, by the names of
+	// [spec.UlimitNames]. One that is absent has no such limit.
+	Highest map[string]uint64
 }
 
 // CreateSpec builds a container's OCI spec. It is pure, but for the architecture that it was

@@ -57,9 +57,10 @@ func specCases() []specCase {
 			in.Container.Capabilities = []string{"NET_BIND_SERVICE", "CHOWN"}
 			in.Container.Resources = spec.Resources{CPU: 0.5, Memory: 128 << 20, Swap: new(int64), PIDs: 64, IOWeight: 5000}
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/var/log/web", ReadOnly: true}, {Volume: "outer", Path: "/var"}}
+			in.Container.Ulimits = []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 4096, Hard: 100_000}, {Name: "stack", Soft: 8 << 20, Hard: spec.Unlimited}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []File{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
-			in.Host = HostFacts{SwapLimit: true, ResetOOM: true, PendingSignals: 1001, QueueBytes: 819200}
+			in.Host = HostFacts{SwapLimit: true, ResetOOM: true, PendingSignals: 1001, QueueBytes: 819200, Highest: map[string]uint64{"nofile": 20_000, "nproc": 96_365, "memlock": 1 << 30}}
 		})},
 		{"ambassador", testInput("proxy", spec.Ambassador, func(in *Input) {
 			in.Cgroup = "/sallyport/checkout/ambassador/proxy/leaf"
@@ -94,6 +95,12 @@ func specCases() []specCase {
 			in.Container.Capabilities = slices.Concat([]string{"AUDIT_WRITE", "IPC_LOCK", "SYS_NICE"}, spec.DefaultCapabilities)
 			in.Container.Mounts = []spec.Mount{{Volume: "outer", Path: "/srv/b"}, {Volume: "logs", Path: "/srv/a", ReadOnly: true}}
 			in.Files = []File{{"/run/sallyport/files/checkout/logs/0", "/etc/resolv.conf"}, {"/run/sallyport/files/checkout/logs/1", "/srv/a/conf"}}
+		})},
+		{"shared memory", testInput("web", spec.App, func(in *Input) {
+			in.Container.ShmSize = 256 << 20
+		})},
+		{"memory of the group", testInput("web", spec.App, func(in *Input) {
+			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/dev/shm"}, {Volume: "outer", Path: "/srv"}}
 		})},
 		{"output of the group", testInput("shipper", spec.Sidecar, func(in *Input) {
 			in.Container.OutputOf = "/srv/b/output"

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -59,6 +60,9 @@ func wantedStatus(in Input, c *spec.Container) group.ContainerStatus {
 
 func containerStatus(s host.ContainerState, image string, rule spec.Restart, r restart.Record, now time.Time) group.ContainerStatus {
 	st := group.ContainerStatus{Name: s.Name, Role: s.Role, Image: image, Task: s.Task, PID: s.PID, Restarts: r.Restarts}
+	if s.Lowered != "" {
+		st.Lowered = strings.Split(s.Lowered, "\n")
+	}
 	if r.Ended || now.Sub(r.StartedAt) < rule.Stable() {
 		st.EndsInARow = r.EndsInARow
 	}

@@ -67,6 +67,12 @@ group "everything" {
       cpu    = var.limits.cpu
       memory = var.limits.memory
     }
+    ulimits {
+      nofile  = { soft = 1024, hard = 2 * 32768 }
+      core    = "unlimited"
+      memlock = { soft = "64MiB", hard = "unlimited" }
+      nproc   = 100
+    }
     restart { policy = "on-failure" }
     stop {
       signal  = "quit"
@@ -253,9 +259,19 @@ group "fixed" {
       mode = "1777"
       exec = true
     }
+    shm_size = "0.25GiB"
     mount "data" { path = "/run/web/data" }
     file "/etc/hosts" { content = "127.0.0.1 localhost\n" }
-    resources { memory = "32MiB" }
+    resources { memory = "512MiB" }
+  }
+  sidecar "worker" {
+    image = local.image
+    mount "memory" { path = "/dev//shm/" }
+  }
+  app "other" {
+    image = local.image
+    mount "memory" { path = "/dev/shm" }
   }
   volume "data" {}
+  volume "memory" { size = "128MiB" }
 }
