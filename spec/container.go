@@ -20,9 +20,10 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Image:        d.image(r),
 		Command:      r.texts("command"),
 		Args:         r.texts("args"),
-		Env:          r.textMap("env", d.checkEnvName),
+		Env:          d.envFiles(name, r, r.textMap("env", d.checkEnvName)),
 		WorkDir:      d.workDir(r),
 		User:         d.user(r),
+		Groups:       d.groups(r),
 		Capabilities: d.capabilities(role, r),
 		ReadOnly:     r.flag("read_only"),
 		ShmSize:      d.shmSize(r),
@@ -33,6 +34,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Probes:       d.probes(role, block),
 		Output:       d.output(block),
 	}
+	c.Timezone = d.timeZone(r, c.Env)
 	c.OnFailure = d.onFailure(r, role, c.Restart)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)

@@ -22,6 +22,7 @@ type groupDecoder struct {
 	hostPaths map[string]string              // by name, of the volumes that are folders of the host
 	waits     []wait                         // of sidecars for each other
 	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
+	hidden    []string                       // what environment files have, in the form of [Group.Sensitive]
 	upstream  map[string]cty.Value           // "127.0.0.1:9001"
 	listens   map[*hclsyntax.Block]Upstream  // the upstream blocks, read before everything that refers to them
 	published map[*hclsyntax.Block][]Publish // by ambassador block, read before the probes that name a port
@@ -79,6 +80,9 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 		return Group{}, false
 	}
 	g.Variables, g.Sensitive = from.variablesOf(block), from.sensitiveOf(block)
+	if len(d.hidden) > 0 {
+		g.Sensitive = slices.Sorted(slices.Values(append(g.Sensitive, d.hidden...)))
+	}
 	g.seal()
 	return g, true
 }

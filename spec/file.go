@@ -59,6 +59,12 @@ func (d *groupDecoder) source(r reader) []byte {
 	if !ok {
 		return nil
 	}
+	content, _ := d.read(s, at)
+	return content
+}
+
+// read reads a file that the group file names. ok is false if it can't, which has been reported.
+func (d *groupDecoder) read(s string, at hcl.Range) (content []byte, ok bool) {
 	name := s
 	if !path.IsAbs(name) {
 		name = path.Join(d.src.Dir, name)
@@ -67,12 +73,12 @@ func (d *groupDecoder) source(r reader) []byte {
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if within(name, kernel) {
 			d.errorf(at, "Not a plain file", "A file below %s changes with every reading, or has no end. Name a plain file.", kernel)
-			return nil
+			return nil, false
 		}
 	}
 	if d.src.ReadFile == nil {
 		d.errorf(at, "Can't read a file here", "This group file is read without access to other files, so %s can't be read. Write its contents instead: content = \"...\".", quote(s))
-		return nil
+		return nil, false
 	}
 	content, err := d.src.ReadFile(name)
 	switch {
@@ -81,7 +87,7 @@ func (d *groupDecoder) source(r reader) []byte {
 	case err != nil:
 		d.errorf(at, "Can't read a file", "%s: %s.", quote(name), cause(err))
 	}
-	return bytes.Clone(content)
+	return bytes.Clone(content), err == nil
 }
 
 // cause returns the error without its path, which the message has already.

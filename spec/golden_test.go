@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var testFiles = map[string]string{
 	"/etc/sallyport/groups.d/haproxy.cfg":    "frontend payments\n",
 	"/etc/sallyport/groups.d/conf/proxy.cfg": "listen api\n",
+	"/etc/sallyport/groups.d/conf/web.env":   "# of the file\nLEVEL=file\nFROM_FILE=one\nTWICE=1\n",
+	"/etc/sallyport/groups.d/conf/more.env":  "TWICE=2\n",
 }
 
 func readTestFile(name string) ([]byte, error) {

@@ -59,8 +59,9 @@ type Group struct {
 	// Variables are those of the file that the block refers to, sorted. They are no part of the
 	// digest: two groups that differ in them alone are the same.
 	Variables []Variable `json:"variables,omitempty"`
-	// Sensitive are the parts of containers that are computed from a sensitive variable, sorted:
-	// "web.env.TOKEN", "web.args", "web.file./etc/token". They are no part of the digest.
+	// Sensitive are the parts of containers that are computed from a sensitive variable, or come
+	// from an environment file, sorted: "web.env.TOKEN", "web.args", "web.file./etc/token". They
+	// are no part of the digest.
 	Sensitive []string `json:"sensitive,omitempty"`
 }
 
@@ -77,6 +78,11 @@ type Container struct {
 	WorkDir string            `json:"workdir,omitempty"`
 	// User is "uid", "uid:gid" or names from the image. It is empty to keep the image's.
 	User string `json:"user,omitempty"`
+	// Groups are the user's groups beside its own and those that the image gives it: numbers or
+	// names from the image, sorted.
+	Groups []string `json:"groups,omitempty"`
+	// Timezone is an IANA name. Empty keeps the image's.
+	Timezone string `json:"timezone,omitempty"`
 	// Capabilities are the container's exact set, in the form "CHOWN", and none of them is a way
 	// out. nil means [DefaultCapabilities].
 	Capabilities []string `json:"capabilities"`
@@ -168,6 +174,9 @@ type Resources struct {
 	IOWeight uint16  `json:"io_weight,omitempty"` // 1 to 10000; 0: the kernel's default, which is 100
 	// Disk bounds what a container writes to its root file system, in bytes. A group has none.
 	Disk int64 `json:"disk,omitempty"`
+	// CPUSet is which processors of the host a container runs on: "0-3,6". Empty means any. A group
+	// has none.
+	CPUSet string `json:"cpuset,omitempty"`
 }
 
 // RestartPolicy is when an ended container is started again.

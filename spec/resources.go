@@ -28,7 +28,9 @@ func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
 		res.PIDs = defaultPIDs
 	}
 	if block := single(container, "resources"); block != nil {
-		res.Disk, _ = d.in(block).size("disk", minDisk, maxDisk)
+		r := d.in(block)
+		res.Disk, _ = r.size("disk", minDisk, maxDisk)
+		res.CPUSet = r.cpuset()
 	}
 	return res
 }
@@ -65,7 +67,11 @@ func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
 func (d *groupDecoder) checkResources(g *Group, group *hclsyntax.Block) {
 	whole := g.Resources
 	if block := single(group, "resources"); block != nil {
-		if r := d.in(block); r.has("disk") {
+		r := d.in(block)
+		if r.has("cpuset") {
+			d.errorf(r.nameOf("cpuset"), "Processors of a whole group", "\"cpuset\" chooses the processors of one container. Write it in the resources of each container.")
+		}
+		if r.has("disk") {
 			d.errorf(r.nameOf("disk"), "Disk of a whole group", "\"disk\" bounds the root file system of one container. Write it in the resources of each container. For a persistent volume, write its size.")
 		}
 	}

@@ -16,7 +16,7 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "workdir", "user", "capabilities", "read_only", "shm_size", "on_failure"}
+	containerAttrs  = []string{"image", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "read_only", "shm_size", "on_failure"}
 	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
@@ -47,7 +47,7 @@ var kinds = map[string]kind{
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode", "reload"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
-	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk"}},
+	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
 	"ulimits":   {title: "a ulimits block", once: true, attrs: UlimitNames()},
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},

@@ -22,7 +22,7 @@ type Ulimit struct {
 	Hard int64  `json:"hard"` // never below Soft
 }
 
-// A ulimitKind is what an attribute of a `ulimits` block may be.
+// A ulimitKind describes an attribute of a `ulimits` block.
 type ulimitKind struct {
 	name      string
 	size      bool // in bytes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
@@ -54,6 +55,11 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 		return err
 	}
 	files := createFiles(req.Group, req.Container, resolvers)
+	if zone, ok, err := zoneOf(req.Container); err != nil {
+		return err
+	} else if ok && !has(files, zone.Path) {
+		files = append([]spec.File{zone}, files...)
+	}
 	record, err := c.record(ctx, req, image, files)
 	if err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // an image's list of users is quoted
@@ -76,7 +82,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 // record describes the container. It makes nothing.
 func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
 	group, l := req.Group, c.cfg.Layout
-	user, err := c.user(ctx, image, req.Container.User)
+	user, err := c.user(ctx, image, req.Container.User, req.Container.Groups)
 	if err != nil {
 		return containers.Container{}, err
 	}
@@ -255,21 +261,24 @@ func rootfs(mounts []mount.Mount) []*types.Mount {
 }
 
 // user returns the user that the container runs as: the one that the file names, or else the
-// image's.
-func (c *Client) user(ctx context.Context, image *imageFacts, own string) (specs.User, error) {
+// image's. Groups are those that the file names beside the user's.
+func (c *Client) user(ctx context.Context, image *imageFacts, own string, groups []string) (specs.User, error) {
 	name := own
 	if name == "" {
 		name = image.config.User
 	}
 	if u, ok := numericUser(name); ok {
-		return u, nil
+		if more, ok := numericGroups(groups); ok {
+			return withGroups(u, more), nil
+		}
 	}
-	if u, ok := image.users.Load(name); ok {
+	key := strings.Join(append([]string{name}, groups...), "\x00")
+	if u, ok := image.users.Load(key); ok {
 		return u.(specs.User), nil
 	}
-	u, err := c.lookupUser(ctx, image.chainID, name)
+	u, err := c.lookupUser(ctx, image.chainID, name, groups)
 	if err == nil {
-		image.users.Store(name, u)
+		image.users.Store(key, u)
 	}
 	return u, err
 }

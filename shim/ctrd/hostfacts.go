@@ -22,7 +22,15 @@ func lookAtHost() oci.HostFacts {
 
 		PendingSignals: hostLimit(unix.RLIMIT_SIGPENDING),
 		QueueBytes:     hostLimit(unix.RLIMIT_MSGQUEUE),
+
+		CPUs: onlineCPUs(),
 	}
+}
+
+// onlineCPUs returns the host's processors as a list, or "" if it can't be read.
+func onlineCPUs() string {
+	b, _ := os.ReadFile("/sys/devices/system/cpu/online")
+	return strings.TrimSpace(string(b))
 }
 
 // hostLimit returns the limit on a resource that processes of the host have: that of the first

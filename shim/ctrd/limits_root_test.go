@@ -14,8 +14,8 @@ import (
 const limitFiles = "memory.max memory/memory.limit_in_bytes memory.swap.max memory/memory.memsw.limit_in_bytes pids.max pids/pids.max " +
 	"cpu.max cpu/cpu.cfs_quota_us"
 
-// ulimitLine prints a process's limits: open files, soft and hard, core files and locked memory. The
-// last two are in blocks of 512 bytes and in KiB.
+// ulimitLine prints a process's limits: open files, soft and hard, core files and locked memory.
+// The last two are in blocks of 512 bytes and in KiB.
 const ulimitLine = "echo ulimits $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(ulimit -l); "
 
 func TestRootLimits(t *testing.T) {
@@ -25,7 +25,8 @@ func TestRootLimits(t *testing.T) {
 		line := "cd /sys/fs/cgroup; for f in " + limitFiles + "; do test -f $f && echo $f $(cat $f); done; exit 0"
 		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
 		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17}
-		all.Command[2] = ulimitLine + all.Command[2]
+		all.Command[2] = ulimitLine + "echo $TZ $(date +%z -d @0) $(id -G) $(grep Cpus_allowed_list /proc/self/status) $(df /dev/shm | tail -n 1); " + all.Command[2]
+		all.Timezone, all.Groups, all.Resources.CPUSet, all.ShmSize = "Asia/Kathmandu", []string{"2000"}, "0", 3<<20
 		all.Ulimits = []spec.Ulimit{{Name: "core", Soft: 1 << 20, Hard: 1 << 20}, {Name: "nofile", Soft: 4096, Hard: 1 << 30}}
 		noSwap.Command[2] = ulimitLine + noSwap.Command[2]
 		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
@@ -38,6 +39,7 @@ func TestRootLimits(t *testing.T) {
 				{"memory.swap.max 16777216", "memory/memory.memsw.limit_in_bytes 83886080"},
 				{"pids.max 17", "pids/pids.max 17"},
 				{"cpu.max 50000 100000", "cpu/cpu.cfs_quota_us 50000"},
+				{"Asia/Kathmandu +0530 0 2000 Cpus_allowed_list: 0 shm 3072 0 3072 0% /dev/shm"},
 				{fmt.Sprintf("ulimits 4096 %d 2048 8192", highest)},
 			},
 			"noswap": {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,8 +41,31 @@ func numericUser(name string) (specs.User, bool) {
 	return specs.User{UID: uint32(u), GID: uint32(g)}, true
 }
 
+// numericGroups resolves groups that need no look into the image. ok is false if one has a name.
+func numericGroups(groups []string) (ids []uint32, ok bool) {
+	for _, g := range groups {
+		id, err := strconv.ParseUint(g, 10, 31)
+		if err != nil {
+			return nil, false
+		}
+		ids = append(ids, uint32(id))
+	}
+	return ids, true
+}
+
+// withGroups returns the user with more groups.
+func withGroups(u specs.User, more []uint32) specs.User {
+	for _, id := range more {
+		if id != u.GID && !slices.Contains(u.AdditionalGids, id) {
+			u.AdditionalGids = append(slices.Clip(u.AdditionalGids), id)
+		}
+	}
+	return u
+}
+
 // imageUser resolves a user by the passwd and group files below root, the image's root filesystem.
-func imageUser(root, name string) (specs.User, error) {
+// Groups are those that the group file names beside the user's.
+func imageUser(root, name string, groups []string) (specs.User, error) {
 	dir, err := os.OpenRoot(root) // an image's links must not lead out of it
 	if err != nil {
 		return specs.User{}, err
@@ -57,7 +81,36 @@ func imageUser(root, name string) (specs.User, error) {
 		return specs.User{}, err
 	}
 	defer group.Close()
-	return findUser(name, passwd, group, "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd")
+	list, err := io.ReadAll(group)
+	if err != nil {
+		return specs.User{}, fmt.Errorf("the image's etc/group: %w", err)
+	}
+	u, ok := numericUser(name)
+	if !ok {
+		if u, err = findUser(name, passwd, bytes.NewReader(list), "write user = \"uid:gid\" in numbers, or a name that is in the image's /etc/passwd"); err != nil {
+			return u, err
+		}
+	}
+	more, err := findGroups(groups, list)
+	return withGroups(u, more), err
+}
+
+// findGroups resolves groups by the content of a group file. A number need not be in it.
+func findGroups(groups []string, list []byte) (ids []uint32, err error) {
+	for _, g := range groups {
+		if id, ok := numericGroups([]string{g}); ok {
+			ids = append(ids, id...)
+			continue
+		}
+		found, err := user.GetAdditionalGroups([]string{g}, bytes.NewReader(list))
+		if err != nil || len(found) == 0 {
+			return nil, &hint.Error{Err: fmt.Errorf("group %q is not in the image's /etc/group", g), Hint: "write its number in groups, or a name that is there"}
+		}
+		for _, id := range found {
+			ids = append(ids, uint32(id))
+		}
+	}
+	return ids, nil
 }
 
 // userFiles are the files with the users and the groups of a container. Older runtimes, those of
@@ -146,7 +199,7 @@ const maxUsers = 1 << 20
 
 // lookupUser resolves a user by the image's own files. It mounts a view of the image while it reads
 // them.
-func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.User, err error) {
+func (c *Client) lookupUser(ctx context.Context, chainID, name string, groups []string) (u specs.User, err error) {
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
 	ctx, done, err := c.client.WithLease(ctx)
@@ -175,7 +228,7 @@ func (c *Client) lookupUser(ctx context.Context, chainID, name string) (u specs.
 	}()
 	var found error
 	err = mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
-		u, found = imageUser(root, name)
+		u, found = imageUser(root, name, groups)
 		return nil // the mount worked
 	})
 	return u, errors.Join(err, found)

@@ -64,7 +64,7 @@ func TestImageUser(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := imageUser(root, tt.name)
+			got, err := imageUser(root, tt.name, nil)
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != tt.ok {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
 			}
@@ -87,7 +87,7 @@ func TestImageUserStaysInside(t *testing.T) {
 	if err := os.Symlink(host, filepath.Join(root, "etc", "passwd")); err != nil {
 		t.Fatal(err)
 	}
-	if u, err := imageUser(root, "web"); err == nil {
+	if u, err := imageUser(root, "web", nil); err == nil {
 		t.Errorf("found %+v in the host's file", u)
 	}
 }
@@ -100,14 +100,47 @@ func TestImageUserReadsNoPipe(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(root, "etc", "passwd"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if u, err := imageUser(root, "web"); err == nil || !strings.Contains(err.Error(), "etc/passwd is no file") {
+	if u, err := imageUser(root, "web", nil); err == nil || !strings.Contains(err.Error(), "etc/passwd is no file") {
 		t.Errorf("user %+v, error %v", u, err)
 	}
 }
 
 func TestImageUserWithoutFiles(t *testing.T) {
-	u, err := imageUser(t.TempDir(), "1000")
+	u, err := imageUser(t.TempDir(), "1000", nil)
 	if diff := cmp.Diff(specs.User{UID: 1000}, u); diff != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestMoreGroups(t *testing.T) {
+	root := t.TempDir()
+	etc := filepath.Join(root, "etc")
+	if err := os.Mkdir(etc, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(etc, "passwd"), []byte("web:x:1000:100::/:/bin/sh\n"))
+	writeFile(t, filepath.Join(etc, "group"), []byte("web:x:100:\nlogs:x:2000:web\nadm:x:4:\n"))
+	for _, tt := range []struct {
+		name   string
+		groups []string
+		want   []uint32
+		wrong  string
+	}{
+		{"web", []string{"adm", "2000", "2000", "3000"}, []uint32{2000, 4, 3000}, ""},
+		{"web", []string{"web"}, []uint32{2000}, ""}, // its own
+		{"", []string{"adm"}, []uint32{4}, ""},
+		{"5:6", []string{"logs"}, []uint32{2000}, ""},
+		{"web", []string{"wheel"}, nil, `group "wheel" is not in the image's /etc/group`},
+	} {
+		u, err := imageUser(root, tt.name, tt.groups)
+		if tt.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+				t.Errorf("%q and %q: %v, want %q", tt.name, tt.groups, err, tt.wrong)
+			}
+			continue
+		}
+		if diff := cmp.Diff(tt.want, u.AdditionalGids); diff != "" || err != nil {
+			t.Errorf("%q and %q: %v (-want +got):\n%s", tt.name, tt.groups, err, diff)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func createProcess(in Input) (*specs.Process, error) {
 	p := &specs.Process{
 		User:         in.User,
 		Args:         args,
-		Env:          environment(in.Container.Env, in.Image.Env),
+		Env:          environment(ownEnv(in.Container), in.Image.Env),
 		Cwd:          workDir(in.Container, in.Image),
 		Capabilities: caps,
 		Rlimits:      createRlimits(in.Container, in.Host),
@@ -42,6 +42,19 @@ func createProcess(in Input) (*specs.Process, error) {
 		p.OOMScoreAdj = new(int)
 	}
 	return p, nil
+}
+
+// ownEnv returns the environment of the file, with the time zone.
+func ownEnv(c spec.Container) map[string]string {
+	if c.Timezone == "" {
+		return c.Env
+	}
+	env := maps.Clone(c.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	env["TZ"] = c.Timezone
+	return env
 }
 
 // commandLine joins entrypoint and arguments. A command of the file doesn't get the image's

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -23,6 +24,15 @@ func createResources(c spec.Container, h HostFacts) (*specs.LinuxResources, erro
 		period, quota := uint64(cpuPeriod), max(cpuMinQuota, int64(r.CPU*cpuPeriod))
 		res.CPU = &specs.LinuxCPU{Period: &period, Quota: &quota}
 	}
+	if r.CPUSet != "" {
+		if err := checkCPUs(c, h.CPUs); err != nil {
+			return nil, err
+		}
+		if res.CPU == nil {
+			res.CPU = &specs.LinuxCPU{}
+		}
+		res.CPU.Cpus = r.CPUSet
+	}
 	if r.Memory > 0 {
 		res.Memory = &specs.LinuxMemory{Limit: &r.Memory}
 	}
@@ -40,4 +50,20 @@ func createResources(c spec.Container, h HostFacts) (*specs.LinuxResources, erro
 		res.Pids = &specs.LinuxPids{Limit: &r.PIDs}
 	}
 	return res, nil
+}
+
+// checkCPUs returns a [hint.Error] for processors that the host does not have. An empty list means
+// that they are unknown.
+func checkCPUs(c spec.Container, host string) error {
+	has, _ := spec.ParseCPUs(host)
+	wants, _ := spec.ParseCPUs(c.Resources.CPUSet)
+	for _, n := range wants {
+		if len(has) > 0 && !slices.Contains(has, n) {
+			return &hint.Error{
+				Err:  fmt.Errorf("container %q is to run on processor %d, and this host has %s", c.Name, n, host),
+				Hint: "correct cpuset in its resources",
+			}
+		}
+	}
+	return nil
 }

@@ -47,6 +47,8 @@ type HostFacts struct {
 	PendingSignals uint64
 	QueueBytes     uint64 // of POSIX message queues
 
+	CPUs string // that are online: "0-3"; empty: unknown
+
 	// Highest has the hard limits that a runtime can't set a higher one than, by the names of
 	// [spec.UlimitNames]. One that is absent has no such limit.
 	Highest map[string]uint64

@@ -57,6 +57,7 @@ func specCases() []specCase {
 			in.Container.Capabilities = []string{"NET_BIND_SERVICE", "CHOWN"}
 			in.Container.Resources = spec.Resources{CPU: 0.5, Memory: 128 << 20, Swap: new(int64), PIDs: 64, IOWeight: 5000}
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/var/log/web", ReadOnly: true}, {Volume: "outer", Path: "/var"}}
+			in.Container.Timezone, in.Container.Resources.CPUSet = "Europe/Berlin", "0,2-3"
 			in.Container.Ulimits = []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 4096, Hard: 100_000}, {Name: "stack", Soft: 8 << 20, Hard: spec.Unlimited}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []File{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
@@ -200,6 +201,9 @@ func TestCreateSpecRefuses(t *testing.T) {
 		{"swap that can't be limited", func(in *Input) {
 			in.Container.Resources.Memory, in.Container.Resources.Swap = 1<<20, new(int64)
 		}, `container "web": this host's kernel can't limit swap`, true},
+		{"a processor that is not there", func(in *Input) {
+			in.Container.Resources.CPUSet, in.Host.CPUs = "0-2", "0-1"
+		}, `container "web" is to run on processor 2, and this host has 0-1`, true},
 		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"owner that is no number", func(in *Input) { in.Container.Tmpfs = []spec.Tmpfs{{Path: "/tmp", Owner: "web:web"}} }, `owner "web:web" of`, false},

@@ -45,6 +45,9 @@ group "everything" {
     env          = merge(local.base, { URL = "http://${upstream.api}/", "DOTTED.NAME" = try(jsondecode("nope"), "fallback") })
     workdir      = "/srv//app/"
     user         = 1000
+    groups       = ["www-data", 2000, "2000"]
+    timezone     = "Europe/Berlin"
+    env_file     = ["conf/web.env", "conf/more.env"]
     capabilities = ["cap_chown", "NET_BIND_SERVICE", "CHOWN"]
     mount "cache" {
       path      = "/var/cache"
@@ -66,6 +69,7 @@ group "everything" {
     resources {
       cpu    = var.limits.cpu
       memory = var.limits.memory
+      cpuset = "6, 0,1,2-3"
     }
     ulimits {
       nofile  = { soft = 1024, hard = 2 * 32768 }

@@ -8,7 +8,7 @@ group "g" {
     mount "logs" { path = "/b/" }
     mount "logs" { path = "/proc/x" }
     mount "logs" { path = "/sys" }
-    mount "logs" { path = "/x/../dev/shm" }
+    mount "logs" { path = "/x/../dev/pts" }
     mount "logs" { path = "/" }
     mount "logs" {}
     mount "logs" {
