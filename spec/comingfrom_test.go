@@ -134,7 +134,7 @@ func TestComingFromWordsHaveHints(t *testing.T) {
 }
 
 // notOurs are texts in backticks on the page that are no names of a group file.
-var notOurs = []string{"LimitNOFILE", "unless-stopped", "restartPolicy", "/dev/shm"}
+var notOurs = []string{"unless-stopped", "restartPolicy", "/dev/shm"}
 
 // What the page names as ours is there.
 func TestComingFromNamesWhatThereIs(t *testing.T) {

@@ -25,8 +25,8 @@ func (r reader) cpuset() string {
 	return formatCPUs(cpus)
 }
 
-// ParseCPUs returns the numbers of a list such as "0-3,6", sorted. An empty problem means that it is
-// valid. Else it is the end of a sentence that the list begins.
+// ParseCPUs returns the numbers of a list such as "0-3,6", sorted. An empty problem means that it
+// is valid. Else it is the end of a sentence that the list begins.
 func ParseCPUs(s string) (cpus []int, problem string) {
 	const form = `is no list of processors. Write numbers and ranges from 0 on: "0-3,6"`
 	for part := range strings.SplitSeq(s, ",") {

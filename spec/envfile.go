@@ -16,9 +16,9 @@ import (
 // ordinary stack.
 const maxEnvFile = 256 << 10
 
-// envFiles reads a container's environment files and returns its environment: that of the files, the
-// last one that has a name counts, and over them the container's own env. The names that the files
-// alone have are noted, so that no command shows their values.
+// envFiles reads a container's environment files and returns its environment: that of the files,
+// the last one that has a name counts, and over them the container's own env. The names that the
+// files alone have are noted, so that no command shows their values.
 func (d *groupDecoder) envFiles(container string, r reader, own map[string]string) map[string]string {
 	names, ok := r.list("env_file")
 	if !ok {

@@ -12,7 +12,7 @@ const (
 	noCredentials = `Images are pulled without credentials. Bring one that needs them as an archive: image = "docker-archive:web.tar".`
 	writeFile     = `Write: file "/path" { source = "NAME" }. Its contents can stand in the group file too: content = "...".`
 	writeLimit    = `Nothing is reserved for a container, and none has shares of the processors. Write its limit: resources { cpu = 0.5 }`
-	writeGroups   = `A container has the groups that its user has in the image. Write: user = "www-data", or user = "1000:1000" for a group of its own.`
+	writeGroups   = `Write: groups = ["adm", "2000"]`
 	noNotify      = "A container is ready when its ready probe succeeds."
 )
 
@@ -58,7 +58,7 @@ var foreignWords = []translation{
 
 	// The program.
 	{"environment", `Write: env = { NAME = "value" }`},
-	{"env_file env_files environment_file env_from", `Write: env = { NAME = "value" }. For values from outside, declare variables (variable "NAME" {}) and give them with --var-file FILE.`},
+	{"env_files environment_file env_from", `Write: env_file = ["web.env"]`},
 	{"environment_host http_proxy", `Nothing of the host's environment reaches a container. Write: env = { NAME = "value" }`},
 	{"value_from", `An entry is a text: env = { NAME = "value" }. Values from outside come from a variable: variable "NAME" {}.`},
 	{"entrypoint", `Write: command = ["..."]`},
@@ -68,7 +68,7 @@ var foreignWords = []translation{
 	{"group_add supplemental_groups supplementary_groups supplemental_groups_policy", writeGroups},
 	{"stdin stdin_open stdin_once tty interactive attach", "A container has no terminal, and only a job has input: sallyport run -i FILE. For a shell in a container, type: sallyport exec -it GROUP.CONTAINER -- sh"},
 	{"run_init", initAsReaper},
-	{"tz", writeTZ},
+	{"tz local_time", writeTZ},
 	{"hostname host_name", "Every container's host name is its group's name."},
 	{"domainname domain_name subdomain set_hostname_as_fqdn hostname_override", "Every container's host name is its group's name, without a domain."},
 	{"security_context", "Write user = \"1000\", read_only = true and capabilities = [...]. The rest is the same for every container, as the promise needs it."},
@@ -152,13 +152,14 @@ var foreignWords = []translation{
 	{"requests reservations mem_reservation memory_reservation memory_max", `Nothing is reserved for a container. Its limits are in its resources block: memory = "128MiB".`},
 	{"cpus cpu", `Write: resources { cpu = 0.5 }`},
 	{"cpu_count cpu_percent cpu_shares cpu_period cpu_quota cpu_cfs_period cpu_hard_limit cpu_rt_period cpu_rt_runtime", writeLimit},
-	{"cpuset cpuset_cpus cores numa", "No container is bound to certain processors. How much of them it may use: resources { cpu = 0.5 }"},
+	{"cpuset cpuset_cpus allowed_cpus cpus_allowed cores numa", `Write: resources { cpuset = "0-3" }`},
+	{"cpuset_mems", `The memory of all nodes can be used. The processors are in its resources: cpuset = "0-3"`},
 	{"pids_limit", `Write: resources { pids = 64 }`},
 	{"swap memswap_limit memory_swap", `Write, beside the memory: resources { swap = "64MiB" }`},
 	{"mem_swappiness", `How much of a container may be swapped out is a size: resources { swap = "64MiB" }, beside the memory.`},
 	{"oom_kill_disable oom_score_adj", `The kernel looks for what to kill in the container whose memory has run out, so give each a limit: resources { memory = "128MiB" }`},
-	{"shm_size", "The /dev/shm of every container holds 64 MiB, and can't be made larger. Leave the line out."},
-	{"ulimit ulimits", "Limits per process, such as on open files, are those that containerd has. Set them for its service: LimitNOFILE=65536."},
+	{"shm shared_memory", `Write: shm_size = "256MiB". For memory that containers share, declare a volume in the group and mount it at /dev/shm.`},
+	{"ulimit rlimits limit_nofile default_ulimits", `Write: ulimits { nofile = 65536 }`},
 	{"storage_opt storage ephemeral_storage ephemeral_disk disk_quota", `For what a container writes to its root file system, write: resources { disk = "1GiB" }. For a persistent volume, write its size.`},
 	{"blkio_weight blkio_config io_weight", `Write: resources { io_weight = 100 }`},
 	{"resize_policy", "A container with other resources is replaced. Leave the line out."},
@@ -170,5 +171,5 @@ var foreignWords = []translation{
 
 const (
 	initAsReaper = `A container has no process of Sallyport's in it. Start the program under an init that the image has: command = ["/sbin/tini", "--", "/bin/program"].`
-	writeTZ      = `Write, if the image has the zones (tzdata): env = { TZ = "Europe/Berlin" }`
+	writeTZ      = `Write: timezone = "Europe/Berlin"`
 )

@@ -29,7 +29,7 @@ func zoneOf(c spec.Container) (f spec.File, ok bool, err error) {
 	return spec.File{Path: spec.ZonePath(c.Timezone), Content: zoneFile(zone)}, true, nil
 }
 
-// A zoneKind is what clocks show between two changes.
+// A zoneKind has the values that hold between two changes of the clocks.
 type zoneKind struct {
 	name   string
 	offset int // seconds east of UTC
