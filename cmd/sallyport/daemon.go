@@ -152,7 +152,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
 			Quiet: func(g *spec.Group, since time.Time) bool {
-				return !g.BoundedDisk() && cgroups.Heard(g.Name) && drift.Quiet(g, since)
+				return !g.BoundedDisk() && cgroups.Heard(g.Name) && drift.Quiet(g, since) && mounted.Quiet(g) && client.Quiet(g.Name, since)
 			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),

@@ -47,11 +47,18 @@ func (w *Watcher) Paths(name string, folders []string, file *os.File) (missing [
 	return missing, err
 }
 
-// Written makes these the files whose writes are heard under a name, instead of earlier ones. Those
-// that don't exist are left out, and returned. If it fails, nothing is heard.
+// errUnwatched is the error for a name without a namespace.
+var errUnwatched = errors.New("its namespace is not watched")
+
+// Written makes these the files whose writes are heard under a name, instead of earlier ones, as
+// long as a namespace is watched under that name. Those that don't exist are left out, and returned.
+// If it fails, nothing is heard.
 func (w *Watcher) Written(name string, files []string) (missing []string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, ok := w.numbers[name]; !ok { // what watches that ends this too, so nothing stays behind
+		return nil, errUnwatched
+	}
 	var now []int
 	for _, path := range files {
 		wd, addErr := w.watch(watch{Written, name}, path, unix.IN_MODIFY)

@@ -66,6 +66,8 @@ type Client struct {
 	groups    atomic.Int64 // with containers, when all were last listed
 
 	running runningTasks
+	events  eventStream
+	answers answered
 	copied  copiedOutputs
 
 	leftoverAfter, shimAnswers, execStarts, taskListSlow time.Duration

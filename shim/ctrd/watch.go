@@ -50,6 +50,8 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
 	}
 	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
+	c.events.set(time.Now())
+	defer c.events.set(time.Time{})
 	c.running.forget("")
 	changed("") // events of the time before are lost
 	for {

@@ -4,11 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/spec"
 )
 
-const resync, restEnds = 30 * time.Second, 10 * time.Minute
+const resync, restEnds = 30 * time.Second, 5 * time.Minute
 
 // looks returns how often a group is observed while a time passes.
 func (h *harness) looks(group string, while time.Duration) uint64 {
@@ -18,7 +19,7 @@ func (h *harness) looks(group string, while time.Duration) uint64 {
 	return h.keeper.Counts()[group].Reconciliations - before
 }
 
-// A group whose changes are all reported is observed once in ten minutes.
+// A group whose changes are all reported is observed once in five minutes.
 func TestQuietGroupsRest(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.end()
@@ -39,13 +40,13 @@ func TestQuietGroupsRest(t *testing.T) {
 		h.begin()
 		h.mustApply("shop.hcl", edited(shop, `group "shop" {`, "group \"shop\" {\n  resources { memory = \"64MiB\" }"))
 		h.wait(2 * time.Minute)
-		if n := h.looks("shop", restEnds); n != 20 {
-			t.Errorf("%d looks in ten minutes at a group that is not quiet, want 20", n)
+		if n := h.looks("shop", restEnds); n != 10 {
+			t.Errorf("%d looks in five minutes at a group that is not quiet, want 10", n)
 		}
 		quiet = true
 		h.wait(resync)
 		if n := h.looks("shop", 2*restEnds); n != 2 {
-			t.Errorf("%d looks in twenty minutes at a quiet group, want 2", n)
+			t.Errorf("%d looks in ten minutes at a quiet group, want 2", n)
 		}
 		if age := time.Since(asked); age > restEnds {
 			t.Errorf("asked what has changed since a look %s ago", age)
@@ -68,8 +69,8 @@ func TestQuietGroupsRest(t *testing.T) {
 
 		failure = errBoom // to be tried again soon
 		h.wait(restEnds)
-		if n := h.looks("shop", restEnds); n != 20 {
-			t.Errorf("%d looks in ten minutes at a group with something left to do, want 20", n)
+		if n := h.looks("shop", restEnds); n != 10 {
+			t.Errorf("%d looks in five minutes at a group with something left to do, want 10", n)
 		}
 		failure = nil
 		h.wait(resync)
@@ -77,8 +78,26 @@ func TestQuietGroupsRest(t *testing.T) {
 		if err := h.keeper.Stop(t.Context(), "shop", nil); err != nil {
 			t.Fatal(err)
 		}
-		if n := h.looks("shop", restEnds); n < 20 {
-			t.Errorf("%d looks in ten minutes at a stopped group, want 20", n)
+		if n := h.looks("shop", restEnds); n < 10 {
+			t.Errorf("%d looks in five minutes at a stopped group, want 10", n)
+		}
+	})
+}
+
+// The time limit of a job holds, however quiet the job is.
+func TestQuietJobsEndInTime(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.end()
+		h.config = func(c *keeper.Config) { c.Quiet = func(*spec.Group, time.Time) bool { return true } }
+		h.begin()
+		h.mustApply("job.hcl", edited(job, `group "job" {`, "group \"job\" {\n  timeout = \"4m\""))
+		h.wait(4*time.Minute - proof - 10*time.Second)
+		if s := h.status("job").State; s != group.Running {
+			t.Fatalf("before its time is over it is %s", s)
+		}
+		h.wait(25 * time.Second)
+		if s := h.status("job").State; s == group.Running || s == group.Starting {
+			t.Errorf("after its time it is %s", s)
 		}
 	})
 }

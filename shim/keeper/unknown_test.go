@@ -17,7 +17,7 @@ func TestApplyAwaitsUnknownStates(t *testing.T) {
 		if err != nil {
 			t.Errorf("apply: %v", err)
 		}
-		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "looking again in") }) {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "looking again") }) {
 			t.Errorf("the caller is not told why it waits: %q", lines)
 		}
 		h.wait(proof)

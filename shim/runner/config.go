@@ -42,7 +42,7 @@ type Config struct {
 	// is 30 s.
 	Resync time.Duration
 	// Quiet reports whether nothing of a group has changed on the host since a time, because every
-	// change would have been reported. Such a group is left alone for up to 20 times Resync. It is
+	// change would have been reported. Such a group is left alone for up to 10 times Resync. It is
 	// called from the runners' goroutines. Optional: nil is never.
 	Quiet func(want *spec.Group, since time.Time) bool
 	// PortInUse returns who else uses a port of the host. An empty holder means that the port is

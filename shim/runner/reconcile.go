@@ -214,6 +214,7 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 	r.recordDigests(ctx, in, seq)
 	defer r.retainImages(ctx, in, seq) // the callers need not wait for it
 	unknown := in.Observed.Unknown(in.Want)
+	r.noteUnknown(in, unknown)
 	if unknown == nil {
 		r.failures, r.settledSeq = 0, seq
 		r.recordRepairs(nil)
@@ -259,15 +260,18 @@ func (r *Runner) settled(ctx context.Context, in plan.Input, seq int) (next time
 		r.retention.forget()
 		gone = r.owner.Drop(ctx, r, seq)
 	}
-	if r.awaitsKnown(in, seq, unknown, next.Sub(now)) {
+	if at := r.awaitKnown(in, seq, unknown, Result{State: state, Err: err}); !at.IsZero() {
+		if at.Before(next) {
+			next = at
+		}
 		return next, false
 	}
 	if ready(in, state, err) || !r.rollout.Undecided(in.Update()) {
 		r.report(seq, "%s", state)
 		r.finish(seq, Result{State: state, Err: err})
 	}
-	if run := in.ToRun(); run != nil && next.Equal(turn) && err == nil && unknown == nil && len(in.FoundDigests()) == 0 {
-		r.calm = run
+	if r.isCalm(in, err, next.Equal(turn)) {
+		r.calm = in.ToRun()
 	}
 	return next, gone
 }
@@ -280,6 +284,7 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 	}
 	r.failures++
 	r.counts.failures.Add(1)
+	r.unknownSince = time.Time{}
 	r.ignoreHost, r.lastError = true, err
 	r.recordRepairs(err)
 	defer r.retainRecorded(ctx, d, seq) // the callers need not wait for it

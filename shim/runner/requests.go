@@ -65,18 +65,56 @@ func (r *Runner) buildsUntil(seq int) (end time.Time) {
 	return end
 }
 
-// awaitsKnown reports whether requests go on waiting, because something of what runs is not known
-// yet. why is the reason, or nil.
-func (r *Runner) awaitsKnown(in plan.Input, seq int, why error, again time.Duration) bool {
+// noteUnknown notes since when something of what runs is unknown. why is the reason, or nil.
+func (r *Runner) noteUnknown(in plan.Input, why error) {
 	switch {
 	case why == nil || in.ToRun() == nil:
 		r.unknownSince = time.Time{}
-		return false
 	case r.unknownSince.IsZero():
 		r.unknownSince = in.Now
-		r.report(seq, "%s; looking again in %s", hint.OneLine(why.Error()), again.Round(time.Millisecond))
 	}
-	return in.Now.Sub(r.unknownSince) < maxUnknown
+}
+
+// awaitKnown lets the requests up to seq wait for what is unknown for now, each for maxUnknown, and
+// reports why to them, once. The others end with o. next is when another one has waited for so
+// long. It is zero if none waits.
+func (r *Runner) awaitKnown(in plan.Input, seq int, why error, o Result) (next time.Time) {
+	if r.unknownSince.IsZero() {
+		return next
+	}
+	line := hint.OneLine(why.Error()) + "; looking again"
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var rest []request
+	for _, q := range r.requests {
+		end := r.unknownSince.Add(maxUnknown)
+		if q.since.After(r.unknownSince) {
+			end = q.since.Add(maxUnknown)
+		}
+		switch {
+		case q.seq > seq:
+		case !end.After(in.Now):
+			q.end(r.group, o)
+			continue
+		case next.IsZero() || end.Before(next):
+			next = end
+		}
+		if q.seq <= seq && q.lastWaiting != line {
+			q.waiter.addLine(r.group, "%s", line)
+			q.lastWaiting = line
+		}
+		rest = append(rest, q)
+	}
+	r.requests = rest
+	return next
+}
+
+// end gives the request its result.
+func (q request) end(group string, o Result) {
+	if q.failure != nil {
+		o = Result{State: o.State, Err: q.failure}
+	}
+	q.waiter.addResult(group, o)
 }
 
 // report passes a line to the requests up to seq.
@@ -151,11 +189,7 @@ func (r *Runner) finish(seq int, o Result) {
 			rest = append(rest, q)
 			continue
 		}
-		own := o
-		if q.failure != nil {
-			own = Result{State: o.State, Err: q.failure}
-		}
-		q.waiter.addResult(r.group, own)
+		q.end(r.group, o)
 	}
 	r.requests = rest
 }

@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"io"
 	"time"
+
+	"github.com/sallyport/sallyport/shim/plan"
 )
 
 // Groups are observed without a cause at certain moments alone, so that those of one moment share
@@ -12,26 +14,29 @@ import (
 const (
 	ownMoments = 15 // of a resync, by the group's name
 	moments    = 60 // of a resync
-	// restTurns is how many turns a quiet group has before it is observed in one of them.
-	restTurns = 20
+	// restTurns is how many turns of a quiet group pass at most before it is observed in one.
+	restTurns = 10
 )
 
+// isCalm reports whether nothing is left to do or to record after an observation, and nothing of the
+// group depends on the time. turn means that nothing is to be done before the group's next turn.
+// Runs are never calm: they are short, or have a time limit.
+func (r *Runner) isCalm(in plan.Input, err error, turn bool) bool {
+	return turn && err == nil && !r.config.Once && in.ToRun() != nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 &&
+		plan.Next(in).IsZero() && r.rollout.NextCheck(in.Update()).IsZero()
+}
+
 // rests reports whether the turn that has come can pass by: the group was as wanted at its last
-// observation, and nothing has changed since. In one turn of restTurns it is observed, so what no
+// observation, and nothing has changed since. After restTurns it is observed in any case, so what no
 // event reports is found too.
 func (r *Runner) rests(ctx context.Context) bool {
 	now := r.config.Now()
 	if r.woken || r.calm == nil || r.config.Quiet == nil || ctx.Err() != nil ||
 		r.saveFailure != "" || r.outputFailure != "" || r.machine.images != nil && r.retained != r.generation() ||
-		now.Sub(r.looked) >= restTurns*r.config.Resync || restTurn(r.group, now, r.config.Resync) {
+		now.Sub(r.looked) >= restTurns*r.config.Resync {
 		return false
 	}
 	return r.config.Quiet(r.calm, r.looked)
-}
-
-// restTurn reports whether this turn is the one in restTurns in which the group is observed.
-func restTurn(group string, now time.Time, resync time.Duration) bool {
-	return hash(group)%restTurns == uint32(now.UnixNano()/int64(resync)%restTurns)
 }
 
 // turn returns when the group is next observed without a cause.

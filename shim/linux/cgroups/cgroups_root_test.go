@@ -236,6 +236,12 @@ func TestRootLimitsAreHeard(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	c.Hear(w)
+	if c.Limited(ctx, &spec.Group{Name: "g"}) != host.Present || c.Heard("g") {
+		t.Error("limits of a group are heard that nothing ends")
+	}
+	if _, err := w.Namespace("g", netnstest.NewNamespace(t)); err != nil {
+		t.Fatal(err)
+	}
 
 	g := &spec.Group{Name: "g", Resources: spec.Resources{PIDs: 17}}
 	if c.Heard("g") {

@@ -143,6 +143,18 @@ func mountFolder(folder *os.File, path string) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
+// Quiet reports whether the persistent volumes of a group are still mounts of their folders: one
+// that is renamed is reported by nothing. It is false for a group with a folder of the host, whose
+// file system may not answer.
+func (v *Volumes) Quiet(want *spec.Group) bool {
+	for _, vol := range want.Volumes {
+		if vol.HostPath != "" || vol.Persistent && !sameFolder(v.layout.VolumePath(want.Name, vol.Name), v.layout.PersistentPath(want.Name, vol.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
 // sameFolder reports whether both paths lead to one folder, through any mounts and links. An absent
 // folder is not the same as another.
 func sameFolder(a, b string) bool {
