@@ -70,7 +70,7 @@ func ask(address string) string {
 	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}}
 	answer, err := client.Get("http://sallyport/metrics")
@@ -86,7 +86,7 @@ func ask(address string) string {
 func (h *endpointHarness) becomes(address, want string) {
 	h.t.Helper()
 	got := ""
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if got = ask(address); got == want {
 			return
 		}
@@ -181,7 +181,7 @@ func TestMetricsPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := runEndpoint(t, port, api.Access{})
-	for deadline := time.Now().Add(10 * time.Second); h.why() == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); h.why() == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 	if why := h.why(); !strings.Contains(why, "address already in use") {
 		t.Errorf("the problem is %q", why)
@@ -207,7 +207,7 @@ func TestMetricsListenerFails(t *testing.T) {
 	h.mu.Lock()
 	_ = h.open.Close()
 	h.mu.Unlock()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(h.log.String(), "metrics are not served any more") && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(h.log.String(), "metrics are not served any more") && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 	h.becomes(port, "here")
 	if log := h.log.String(); strings.Count(log, "metrics are served") != 2 || strings.Count(log, "metrics are not served any more") != 1 {
@@ -245,7 +245,7 @@ func TestMetricsSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.becomes(path, "")
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if _, err = os.Stat(path); os.IsNotExist(err) {
 			return
 		}

@@ -58,7 +58,7 @@ func (b bounding) daemon(needless bool) (stop func()) {
 // await waits for a process that is none of those before, and is ready.
 func (b bounding) await(before ...int) int {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		pid := holderOf(b.l)
 		if pid == 0 || len(before) > 0 && pid == before[0] {
 			continue
@@ -94,7 +94,7 @@ func TestRootOutputProcess(t *testing.T) {
 	}
 	// Where no group is left, it ends with the daemon.
 	stop = b.daemon(true)
-	for deadline := time.Now().Add(10 * time.Second); holderOf(b.l) != 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); holderOf(b.l) != 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 		stop()
 		stop = b.daemon(true)
@@ -164,7 +164,7 @@ func TestRootOutputFolderLockedByOthers(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = other.Wait() }()
-	for deadline := time.Now().Add(10 * time.Second); holderOf(b.l) != other.Process.Pid; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); holderOf(b.l) != other.Process.Pid; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not hold the lock")
 		}

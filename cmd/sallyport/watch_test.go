@@ -103,7 +103,7 @@ func expectLine(t *testing.T, lines <-chan string, part string) {
 		if !strings.Contains(line, part) {
 			t.Fatalf("got the line %q, want one with %q", line, part)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no line with %q", part)
 	}
 }

@@ -28,6 +28,7 @@ group "g" {
     image   = "%[1]s"
     user    = "65532:65532"
     command = ["/bin/sh", "-c", "date >> /data/starts; cat /conf/word; echo x 2>/dev/null > /conf/new || echo refused; exec sleep 1000"]
+    stop    { signal = "SIGKILL" }
     mount "data" { path = "/data" }
     mount "conf" {
       path      = "/conf"
@@ -38,6 +39,7 @@ group "g" {
     image   = "%[1]s"
     user    = "4242:4242"
     command = ["/bin/sh", "-c", "echo x 2>/dev/null > /data/theirs || echo shut out; exec sleep 1000"]
+    stop    { signal = "SIGKILL" }
     mount "data" { path = "/data" }
   }
   volume "data" {

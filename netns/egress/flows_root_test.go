@@ -98,7 +98,7 @@ func TestRootTooManyFlows(t *testing.T) {
 		if err := from.SendTo(to, what); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		if got, _, err := at.Receive(2 * time.Second); got != what || err != nil {
+		if got, _, err := at.Receive(20 * time.Second); got != what || err != nil {
 			t.Errorf("%s: %q, %v", what, got, err)
 		}
 	}

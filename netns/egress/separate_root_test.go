@@ -120,12 +120,12 @@ func (w way) reach(t *testing.T, from, to *netnstest.Helper) error {
 		return err
 	}
 	if w.kind != unix.SOCK_DGRAM {
-		if receiver, err = receiver.Accept(time.Second); err != nil {
+		if receiver, err = receiver.Accept(20 * time.Second); err != nil {
 			t.Fatal(err)
 		}
 		defer receiver.Close()
 	}
-	if got, _, err := receiver.Receive(time.Second); got != "word" || err != nil {
+	if got, _, err := receiver.Receive(20 * time.Second); got != "word" || err != nil {
 		t.Errorf("received %q, %v", got, err)
 	}
 	return nil

@@ -187,11 +187,9 @@ func TestRootCheck(t *testing.T) {
 				}
 				h.run("nft", line)
 			}
-			if !h.passes(h.group, worldSide) {
-				t.Error("packets from the group are still dropped")
-			}
-			if tt.in && !h.passes(h.world, groupSide) {
-				t.Error("packets to the group are still dropped")
+			netnstest.Eventually(t, "packets from the group are not dropped any more", func() bool { return h.passes(h.group, worldSide) })
+			if tt.in {
+				netnstest.Eventually(t, "packets to the group are not dropped any more", func() bool { return h.passes(h.world, groupSide) })
 			}
 			if v := h.check(); len(v.Blocking) > 0 || !v.Passing {
 				t.Errorf("after the remedy: %+v", v)

@@ -95,7 +95,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // A second call does nothing.
 func (p *Process) Close() error {
 	p.in.Close()
-	done := time.AfterFunc(2*time.Second, func() { _ = p.cmd.Process.Kill() })
+	done := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer done.Stop()
 	if err := p.cmd.Wait(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end helper: %w", err)

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(netnstest.Main(m)) }
 
-const patience = 2 * time.Second
+const patience = 20 * time.Second
 
 func TestRootHelperTalks(t *testing.T) {
 	netnstest.Root(t)

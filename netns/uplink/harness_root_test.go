@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	patience = 2 * time.Second
+	patience = 20 * time.Second
 	short    = 100 * time.Millisecond // how long to wait for what must not come
 )
 

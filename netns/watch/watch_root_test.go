@@ -57,7 +57,7 @@ func newEar(t *testing.T) *ear {
 }
 
 // longWait is how long to wait for what must come.
-const longWait = 10 * time.Second
+const longWait = time.Minute
 
 // expect waits for an event. It returns what was heard before.
 func (e *ear) expect(want Event) (before []Event) {
@@ -492,7 +492,7 @@ func TestRootMountsAreHeardOnceASecond(t *testing.T) {
 		change()
 		time.Sleep(10 * time.Millisecond)
 	}
-	times, most := len(heard), 1+int(time.Since(begun)/time.Second)
+	times, most := len(heard), 2+int(time.Since(begun)/time.Second) // one may be a change of other tests
 	if times == 0 || times > most {
 		t.Errorf("%d changes were heard %d times in %v, want %d at most", changes, times, time.Since(begun), most)
 	}
@@ -502,7 +502,7 @@ func TestRootMountsAreHeardOnceASecond(t *testing.T) {
 	change()
 	select {
 	case <-heard:
-	case <-time.After(10 * time.Second):
+	case <-time.After(longWait):
 		t.Error("the last change was not heard")
 	}
 }

@@ -252,7 +252,7 @@ func (w *watched) text() string {
 // until waits for a condition that other goroutines bring about.
 func until(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !met(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !met(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not come about: %s", what)
 		}

@@ -58,7 +58,7 @@ func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 		Mount: func(group, volume string) error { return os.MkdirAll(l.VolumePath(group, volume), 0o755) },
 		Ran:   func(group, name string) bool { return output(group, name) != "" },
 		Report: func(group, name string) (contract.Report, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var text, errs string
 			for {

@@ -49,7 +49,7 @@ func (p *printer) print() {
 		p.t.Fatal(err)
 	}
 	ends := p.ends()
-	for end := time.Now().Add(20 * time.Second); ends.emptyEnd(0); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ends.emptyEnd(0); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatal("it printed nothing")
 		}

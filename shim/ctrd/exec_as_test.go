@@ -122,7 +122,7 @@ func TestRootExecTimeout(t *testing.T) {
 		if !errors.Is(err, host.ErrTimedOut) || !strings.Contains(err.Error(), "did not end within 2s") {
 			t.Errorf("error %v, want %v", err, host.ErrTimedOut)
 		}
-		if took := time.Since(began); took < 2*time.Second || took > 30*time.Second {
+		if took := time.Since(began); took < 2*time.Second || took > time.Minute {
 			t.Errorf("ended after %s", took)
 		}
 		ps := r.ps("app")

@@ -84,7 +84,7 @@ func TestRootExecBesideABadUserFile(t *testing.T) {
 				case !errors.Is(err, host.ErrUserFile), hint.Of(err) == "", strings.Count(err.Error(), tt.file) != 1, !strings.Contains(err.Error(), tt.want):
 					t.Errorf("error %v with hint %q, want %s: %s", err, hint.Of(err), tt.file, tt.want)
 				}
-				if took := time.Since(began); took > 10*time.Second {
+				if took := time.Since(began); took > execStarts/2 {
 					t.Errorf("answered after %s", took)
 				}
 				r.stopsSoon(tt.name)
@@ -154,7 +154,7 @@ func TestRootExecHeldUp(t *testing.T) {
 				began := time.Now()
 				tt.end(r, cancel)
 				err := <-ended
-				if took := time.Since(began); tt.is != nil && !errors.Is(err, tt.is) || took > 10*time.Second {
+				if took := time.Since(began); tt.is != nil && !errors.Is(err, tt.is) || took > execStarts/2 {
 					t.Errorf("ended after %s: %v, want %v", took, err, tt.is)
 				}
 				for _, s := range streams {
@@ -180,7 +180,7 @@ while :; do busybox ln -f /etc/pipe /etc/x; busybox mv /etc/x /etc/passwd; busyb
 		r := newHarness(t, c, archive, script("app", spec.App, swaps), script("other", spec.App, "sleep 1000"))
 		r.run()
 		r.says("app", "made")
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // how long they race
 		defer cancel()
 		var all sync.WaitGroup
 		for range execsAtOnce {
@@ -202,12 +202,12 @@ while :; do busybox ln -f /etc/pipe /etc/x; busybox mv /etc/x /etc/passwd; busyb
 	})
 }
 
-// stopsSoon stops a container, which must take not much longer than its grace.
+// stopsSoon stops a container, which must not wait until a start that is held up is given up.
 func (r *harness) stopsSoon(name string) {
 	r.Helper()
 	began := time.Now()
 	err := r.c.Stop(r.Context(), "g", name, spec.Stop{Timeout: time.Second})
-	if took := time.Since(began); err != nil || took > 8*time.Second {
+	if took := time.Since(began); err != nil || took > execStarts/2 {
 		r.Errorf("stop of %s took %s: %v", name, took, err)
 	}
 }

@@ -130,7 +130,7 @@ func (r *harness) states(group string) []host.ContainerState {
 // ended waits until a container's program has ended, and returns its output.
 func (r *harness) ended(name string) (output string, state host.ContainerState) {
 	r.Helper()
-	if err := r.c.await(r.ctx(), spec.ID("g", name), 20*time.Second); err != nil {
+	if err := r.c.await(r.ctx(), spec.ID("g", name), time.Minute); err != nil {
 		r.Fatal(err)
 	}
 	return r.output(name), r.state(name)
@@ -163,11 +163,11 @@ func (r *harness) says(name, words string) {
 // eventually asks until the answer is yes.
 func (r *harness) eventually(what string, ok func() bool) {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	for !ok() {
 		if pause(ctx, lookAgain) != nil {
-			r.Fatalf("not within 20 s: %s", what)
+			r.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

@@ -277,7 +277,7 @@ func (s *server) forgetting(id string, bundle bool, meanwhile func()) {
 	}
 	meanwhile()
 	s.start()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	for _, err := s.client.Version(ctx); err != nil; _, err = s.client.Version(ctx) {
 		if pause(ctx, lookAgain) != nil {

@@ -61,7 +61,7 @@ func TestRootEndedOutputs(t *testing.T) {
 		}
 		want := []string{"err", "err-apart", "loud", "out", "out-apart"}
 		var found []string
-		for end := time.Now().Add(30 * time.Second); !slices.Equal(found, want) && time.Now().Before(end); {
+		for end := time.Now().Add(time.Minute); !slices.Equal(found, want) && time.Now().Before(end); {
 			var err error
 			if found, err = c.EndedOutputs(t.Context(), "g", pids); len(found) > 0 && !errors.Is(err, unix.ENOSPC) {
 				t.Errorf("on a full disk: %v", err)
@@ -121,7 +121,7 @@ func TestEndedOutputsOfAStranger(t *testing.T) {
 	}
 	pipes, _ := openOutputs(os.Getpid(), child.Process.Pid)
 	defer pipes.close()
-	for end := time.Now().Add(10 * time.Second); len(pipes) == 2 && pipes.waiting()[0] == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); len(pipes) == 2 && pipes.waiting()[0] == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if n := pipes.waiting(); len(n) != 2 || n[0] != len("said\n") || n[1] != n[0] {

@@ -40,7 +40,7 @@ func TestRootContainersOutliveTheirChild(t *testing.T) {
 	ctrdtest.EachBinary(t, func(t *testing.T, binary string) {
 		c, stop := startServer(t, binary)
 		img := mustImage(t, c, archive.OCIPrefix+busyboxArchive(t))
-		ctx, cancel := c.ctx(t.Context(), 30*time.Second)
+		ctx, cancel := c.ctx(t.Context(), time.Minute)
 		defer cancel()
 		i, err := c.image(ctx, img)
 		if err != nil {

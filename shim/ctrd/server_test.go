@@ -78,7 +78,7 @@ func runChild(t testing.TB, private *child.Child) (stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	rctx, rcancel := context.WithTimeout(ctx, 20*time.Second)
+	rctx, rcancel := context.WithTimeout(ctx, time.Minute)
 	defer rcancel()
 	if err := private.Ready(rctx); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func testLayout(t testing.TB, dir string) layout.Layout {
 // the test's containerd.
 func sweep(t testing.TB, c *Client) {
 	t.Helper()
-	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), 20*time.Second)
+	ctx, cancel := c.ctx(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	if left, err := c.client.Containers(ctx); err == nil {
 		for _, ctr := range left {

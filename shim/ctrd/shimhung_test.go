@@ -103,6 +103,7 @@ func TestRootSilentShim(t *testing.T) {
 		if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
+		r.c.shimAnswers = shimAnswers
 		if now := r.state("ship"); now.PID != before.PID || now.Task != host.TaskRunning {
 			t.Errorf("it was %+v, and is %+v", before, now)
 		}

@@ -274,7 +274,7 @@ func scriptChild(t *testing.T, script string) *Child {
 // awaitPeer waits until a process that want accepts serves the socket.
 func awaitPeer(t *testing.T, child *Child, want func(pid int) bool) int {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(readyPoll) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(readyPoll) {
 		pid, err := peer(child.Address())
 		if err == nil && want(pid) {
 			return pid
@@ -296,7 +296,7 @@ func awaitAnswer(t *testing.T, child *Child) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	// A server of HTTP/2 speaks first.
@@ -323,7 +323,7 @@ func runChild(t testing.TB, child *Child) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	rctx, rcancel := context.WithTimeout(ctx, 20*time.Second)
+	rctx, rcancel := context.WithTimeout(ctx, time.Minute)
 	defer rcancel()
 	if err := child.Ready(rctx); err != nil {
 		t.Fatal(err)

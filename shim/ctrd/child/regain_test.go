@@ -85,7 +85,7 @@ while :; do sleep 0.05; done`)
 			t.Error(err)
 		}
 	}()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, pidFile := os.Stat(child.path("containerd.pid"))
 		if _, ended := os.Stat(child.binary + ".ended"); ended == nil && pidFile == nil {

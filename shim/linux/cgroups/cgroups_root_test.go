@@ -42,7 +42,7 @@ func newCgroups(t *testing.T) (*cgroups.Cgroups, layout.Layout) {
 	}
 	t.Cleanup(func() {
 		err := h.Remove(l.CgroupRoot)
-		for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			err = h.Remove(l.CgroupRoot) // a killed process leaves its cgroup a moment later
 		}
 		if err != nil {
@@ -323,7 +323,7 @@ func TestRootLimitIsSharedByMembers(t *testing.T) {
 		b, _ := os.ReadFile(filepath.Join(dirs[0], "pids.current"))
 		return strings.TrimSpace(string(b)) == "2"
 	}
-	for deadline := time.Now().Add(10 * time.Second); !full(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !full(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the first member does not have two processes")
 		}

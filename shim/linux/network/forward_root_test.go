@@ -224,7 +224,7 @@ func TestRootForwardRefusesAMemberThatConnectsBack(t *testing.T) {
 				done <- err
 			}()
 			from := connecting(t, h.ns)
-			if err := back.Connect(from, time.Second); err != nil {
+			if err := back.Connect(from, longWait); err != nil {
 				t.Fatalf("connect back to %s: %v", from, err)
 			}
 			if err := <-done; by.wrong != errors.Is(err, netns.ErrNotOwned) || !by.wrong && err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -110,8 +111,8 @@ func TestRootCallersAllReachTheAmbassador(t *testing.T) {
 		}
 		at := netip.AddrPortFrom(unspecified(addr), 443)
 		// compete has the member try on both sides of the ambassador, and returns the first failure
-		// of 15 callers.
-		compete := func() (failed error) {
+		// of 15 callers, who wait that long.
+		compete := func(wait time.Duration) (failed error) {
 			var all []*netnstest.Socket
 			defer func() {
 				for _, s := range all {
@@ -134,7 +135,7 @@ func TestRootCallersAllReachTheAmbassador(t *testing.T) {
 			try()
 			for range 15 {
 				c := must(h.remote.TCP(addr))(t)
-				failed = errors.Join(failed, c.Connect(netip.AddrPortFrom(hostAddr, 8443), shortWait))
+				failed = errors.Join(failed, c.Connect(netip.AddrPortFrom(hostAddr, 8443), wait))
 				c.Close()
 				if failed != nil {
 					return failed
@@ -142,15 +143,15 @@ func TestRootCallersAllReachTheAmbassador(t *testing.T) {
 			}
 			return nil
 		}
-		if err := compete(); err != nil {
+		if err := compete(longWait); err != nil {
 			t.Errorf("%s: a caller does not reach the ambassador: %v", name, err)
 		}
 		h.letMembersBind()
-		if err := compete(); err == nil {
+		if err := compete(shortWait); err == nil {
 			t.Errorf("%s: control: all callers reach the ambassador although a member shares its port", name)
 		}
 		bringUp(t, h.net, h.group)
-		if err := compete(); err != nil {
+		if err := compete(longWait); err != nil {
 			t.Errorf("%s: after the fence was put back: %v", name, err)
 		}
 	}

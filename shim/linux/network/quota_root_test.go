@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -128,11 +127,7 @@ func TestRootQuota(t *testing.T) {
 // Connections inside the group still work.
 func (h *harness) expectShut(to, front netip.AddrPort, flow, inside *netnstest.Socket) {
 	h.t.Helper()
-	tcp := must(h.ambassador.TCP(to.Addr()))(h.t)
-	defer tcp.Close()
-	if err := tcp.Connect(to, longWait); !errors.Is(err, unix.ECONNREFUSED) || tcp.Took > 100*time.Millisecond {
-		h.t.Errorf("TCP: %v after %s, want a refusal at once", err, tcp.Took)
-	}
+	refusedAtOnce(h.t, h.ambassador, to)
 	_ = flow.Send("more")
 	if _, _, err := flow.Receive(longWait); !errors.Is(err, unix.ECONNRESET) {
 		h.t.Errorf("an open flow: %v, want a reset", err)

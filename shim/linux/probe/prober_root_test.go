@@ -25,7 +25,7 @@ import (
 )
 
 // probeTimeout is the timeout of a probe, and of the server that it asks.
-const probeTimeout = 2 * time.Second
+const probeTimeout = 20 * time.Second
 
 // A harness is a group on a real host whose processes are asked.
 type harness struct {

@@ -172,7 +172,11 @@ func TestAskHTTPWithoutEnd(t *testing.T) {
 			}))
 			defer s.Close()
 			p := spec.Probe{HTTP: &spec.HTTPProbe{Port: 8080, Path: "/"}}
-			if diff := cmp.Diff(tt.want, askWithin(t, time.Second, p, dialTo(s.Listener.Addr()))); diff != "" {
+			got := askWithin(t, time.Second, p, dialTo(s.Listener.Addr()))
+			if got != tt.want && tt.status != 0 { // a busy machine takes longer to send the status
+				got = askWithin(t, longTimeout, p, dialTo(s.Listener.Addr()))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
