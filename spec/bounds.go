@@ -30,6 +30,11 @@ func exceeds(name string, src []byte) (at hcl.Range, what string) {
 	}
 	// The parser reports the scanner's mistakes again, so they are dropped here.
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	return exceedsNesting(tokens)
+}
+
+// exceedsNesting is exceeds for the tokens of a text.
+func exceedsNesting(tokens hclsyntax.Tokens) (at hcl.Range, what string) {
 	levels := []level{{}}
 	for _, t := range tokens {
 		here := &levels[len(levels)-1]

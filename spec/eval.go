@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -71,6 +72,9 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 		variables[root] = cty.ObjectVal(values)
 	}
 	v, diags := s.meter.eval(expr, variables)
+	for _, d := range diags { // the evaluator puts a period behind the words of a function
+		d.Detail = strings.Replace(d.Detail, "?.", "?", 1)
+	}
 	if s.origins.of(expr).sensitive != "" {
 		diags = withoutValues(diags)
 	}

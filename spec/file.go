@@ -82,13 +82,15 @@ func (d *groupDecoder) read(s string, at hcl.Range) (content []byte, ok bool) {
 	}
 	content, err := d.src.ReadFile(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isMissing(err):
 		d.errorf(at, "No such file", "There is no file %s. A path is relative to the folder of this group file, or absolute.", quote(name))
 	case err != nil:
 		d.errorf(at, "Can't read a file", "%s: %s.", quote(name), cause(err))
 	}
 	return bytes.Clone(content), err == nil
 }
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // cause returns the error without its path, which the message has already.
 func cause(err error) error {

@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"regexp"
@@ -15,8 +17,8 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// functions are those that expressions can call. All are pure: none reads a file, a clock or the
-// environment.
+// functions are those that expressions can call. None reads a clock or the environment. Those that
+// read files get their content from [Source.ReadFile].
 var functions = map[string]function.Function{
 	// strings
 	"chomp":      stdlib.ChompFunc,
@@ -74,12 +76,25 @@ var functions = map[string]function.Function{
 	"base64encode": base64Encode,
 	"jsondecode":   stdlib.JSONDecodeFunc,
 	"jsonencode":   stdlib.JSONEncodeFunc,
+	"sha256":       sha256Func,
 	"tobool":       stdlib.MakeToFunc(cty.Bool),
 	"tolist":       stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
 	"tomap":        stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 	"tonumber":     stdlib.MakeToFunc(cty.Number),
 	"toset":        stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
 	"tostring":     stdlib.MakeToFunc(cty.String),
+	"yamldecode":   yamlDecode,
+
+	// files in the folder of the group file
+	"file":         unread(fileParams),
+	"fileset":      unread(filesetParams),
+	"templatefile": unread(templateParams),
+
+	// networks
+	"cidrhost":    cidrHost,
+	"cidrnetmask": cidrNetmask,
+	"cidrsubnet":  cidrSubnet,
+	"cidrsubnets": cidrSubnets,
 
 	// mistakes
 	"can": tryfunc.CanFunc,
@@ -90,14 +105,13 @@ var functionNames = slices.Sorted(maps.Keys(functions))
 
 // impureFunctions are functions that authors know from other systems, with what to do instead.
 var impureFunctions = map[string]string{
-	"file":         `Place a file with a file block, file "/path" { source = ... }, or pass its contents as a variable.`,
-	"filebase64":   `Place a file with a file block, file "/path" { source = ... }, or pass its contents as a variable.`,
-	"fileexists":   "Use a variable.",
-	"templatefile": `Write the template as a heredoc: file "/path" { content = <<EOT ... EOT }.`,
-	"env":          "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
-	"getenv":       "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
-	"timestamp":    "Use a variable.",
-	"uuid":         "Use a variable.",
+	"filebase64": `Place the file with a file block: file "/path" { source = ... }.`,
+	"fileexists": `Write can(file("name")).`,
+	"env":        "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
+	"getenv":     "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
+	"timestamp":  "Use a variable.",
+	"filesha256": `Write sha256(file("name")).`,
+	"uuid":       "Use a variable.",
 }
 
 // lengthFunc counts the elements of a collection, and the characters of a string.
@@ -115,6 +129,15 @@ var lengthFunc = function.New(&function.Spec{
 			return args[0].Length(), nil
 		}
 		return cty.NilVal, errors.New("only a string, a list, a set or a map has a length")
+	},
+})
+
+var sha256Func = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "str", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		sum := sha256.Sum256([]byte(args[0].AsString()))
+		return cty.StringVal(hex.EncodeToString(sum[:])), nil
 	},
 })
 

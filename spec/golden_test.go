@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,17 +25,42 @@ var testFiles = map[string]string{
 	"/etc/sallyport/groups.d/conf/proxy.cfg": "listen api\n",
 	"/etc/sallyport/groups.d/conf/web.env":   "# of the file\nLEVEL=file\nFROM_FILE=one\nTWICE=1\n",
 	"/etc/sallyport/groups.d/conf/more.env":  "TWICE=2\n",
+	"/etc/sallyport/groups.d/conf/web.tpl":   "%{ for name, port in ports }${upper(name)}=${port}\n%{ endfor }",
+	"/etc/sallyport/groups.d/conf/bad.tpl":   "a\n${prot}\n",
+	"/etc/sallyport/groups.d/conf/half.tpl":  "a\n${\n",
+	"/etc/sallyport/groups.d/conf/self.tpl":  "${templatefile(\"conf/self.tpl\", {})}",
+	"/etc/sallyport/groups.d/conf/call.tpl":  "${uper(\"x\")}",
+	"/etc/sallyport/groups.d/ports.yaml":     "base: &base {web: 8080}\nports:\n  <<: *base\n  api: 9090\n",
+	"/etc/sallyport/groups.d/logo.png":       "\x89PNG",
 }
 
 func readTestFile(name string) ([]byte, error) {
 	if name == "/etc/shadow" {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 	}
+	if pattern, ok := strings.CutSuffix(name, "/"); ok {
+		return matchTestFiles(pattern)
+	}
 	content, ok := testFiles[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return []byte(content), nil
+}
+
+// matchTestFiles returns what [Source.ReadFile] has for a pattern.
+func matchTestFiles(pattern string) ([]byte, error) {
+	folder, text := false, ""
+	for _, name := range slices.Sorted(maps.Keys(testFiles)) {
+		folder = folder || strings.HasPrefix(name, path.Dir(pattern)+"/")
+		if ok, _ := path.Match(pattern, name); ok {
+			text += path.Base(name) + "\n"
+		}
+	}
+	if !folder {
+		return nil, &fs.PathError{Op: "open", Path: path.Dir(pattern), Err: fs.ErrNotExist}
+	}
+	return []byte(text), nil
 }
 
 func source(name, text string) Source {

@@ -45,6 +45,14 @@ func grown(depth int) string {
 	return fmt.Sprintf("[for v%d in [\"xxxxxxxx\"] : %s]", depth, expr)
 }
 
+// aliases returns lines of YAML in which each list has the one before twice.
+func aliases(n int) (lines string) {
+	for i := range n {
+		lines += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	return lines
+}
+
 const (
 	letters = "b = join(\"\", [for i in range(1000) : \"" // then the line
 	manyXs  = "\"])\n"
@@ -93,6 +101,12 @@ var hostile = map[string]string{
 	"digits":                      letters + strings.Repeat("9", 1000) + manyXs + `x = local.b + 1`,
 	"digits in JSON":              letters + strings.Repeat("9", 1000) + manyXs + `x = jsondecode(local.b)`,
 	"digits of base 16":           letters + strings.Repeat("a", 1000) + manyXs + `x = parseint(local.b, 16)`,
+	"depth of YAML":               `x = yamldecode(join("", [for i in range(1000) : "` + strings.Repeat("[", 1000) + `"]))`,
+	"depth of YAML's lists":       `x = yamldecode("` + strings.Repeat("- ", 1000) + `x")`,
+	"aliases of YAML":             "x = yamldecode(<<EOT\na0: &a0 [1]\n" + aliases(40) + "EOT\n)",
+	"merges of YAML":              letters + strings.Repeat("k: 1\\n", 100) + manyXs + `x = yamldecode("a: &a\n${local.b}${join("", [for i in range(1000) : "<<: *a\n"])}")`,
+	"digits in YAML":              letters + strings.Repeat("9", 1000) + manyXs + `x = yamldecode(local.b)`,
+	"exponent in YAML":            `x = jsonencode(yamldecode("1e600000000"))`,
 	"exponent":                    `x = "${"1e600000000" + 0}"`,
 	"exponent of a remainder":     `x = "1e600000000" % 7`,
 	"exponent of a rounding":      `x = ceil("1e600000000")`,
@@ -244,6 +258,9 @@ var calls = map[string]string{
 	"setsubtract": `setsubtract(["a"], ["b"])`, "setunion": `setunion(["a"], ["b"])`, "slice": `slice([1, 2, 3], 0, 2)`, "sort": `sort(["b", "a"])`, "values": `values({a = 1})`, "zipmap": `zipmap(["a"], [1])`,
 	"abs": `abs(-1)`, "ceil": `ceil(1.5)`, "floor": `floor(1.5)`, "max": `max(1, 2)`, "min": `min(1, 2)`, "parseint": `parseint("ff", 16)`,
 	"base64decode": `base64decode("YQ==")`, "base64encode": `base64encode("a")`, "jsondecode": `jsondecode("[1,2,[3]]")`, "jsonencode": `jsonencode("<><><><><><><>")`,
+	"file": `file("haproxy.cfg")`, "fileset": `fileset("conf", "*")`, "templatefile": `templatefile("conf/web.tpl", { ports = {} })`,
+	"cidrhost": `cidrhost("10.0.0.0/8", 1)`, "cidrnetmask": `cidrnetmask("10.0.0.0/8")`, "cidrsubnet": `cidrsubnet("10.0.0.0/8", 8, 1)`, "cidrsubnets": `cidrsubnets("10.0.0.0/8", 8, 8)`,
+	"sha256": `sha256("a")`, "yamldecode": `yamldecode("{a: [1, 2], b: c}")`,
 	"tobool": `tobool("true")`, "tolist": `tolist(["a"])`, "tomap": `tomap({a = "b"})`, "tonumber": `tonumber("1")`, "toset": `toset(["a"])`, "tostring": `tostring(1)`,
 }
 
@@ -256,6 +273,7 @@ func TestEveryFunctionHasAPrice(t *testing.T) {
 		}
 		expr, _ := hclsyntax.ParseExpression([]byte(calls[name]), "test.hcl", hcl.InitialPos)
 		before, result := newMeter(nil), newMeter(nil)
+		before.reads(source("test.hcl", ""))
 		ctx := &hcl.EvalContext{Functions: before.calls}
 		v, diags := before.inside(expr).Value(ctx) // the call without a count of its value
 		if diags.HasErrors() || v == cty.DynamicVal {

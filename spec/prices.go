@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"crypto/sha256"
 	"errors"
 	"regexp/syntax"
 	"slices"
@@ -42,8 +43,10 @@ var prices = map[string]price{
 	"setintersection": priceSets,
 	"setsubtract":     priceSets,
 	"setunion":        priceSets,
+	"sha256":          func(m *meter, _ []cty.Value) { m.take(0, 2*sha256.Size) },
 	"split":           priceSplit,
 	"trim":            priceTrim,
+	"yamldecode":      priceYAML,
 }
 
 // unevaluated are the functions that evaluate their arguments themselves.
@@ -85,24 +88,29 @@ func (m *meter) priced(functions functionTable) functionTable {
 			all[name] = f
 			continue
 		}
-		all[name] = function.New(&function.Spec{
-			Params:   f.Params(),
-			VarParam: f.VarParam(),
-			Type: func(args []cty.Value) (cty.Type, error) {
-				m.goOn()
-				m.pairs(len(args), typesOfElement)
-				if p := prices[name]; p != nil && !slices.ContainsFunc(args, unusable) {
-					p(m, args)
-				}
-				if m.over != nil {
-					return cty.NilType, errOver
-				}
-				return f.ReturnTypeForValues(args)
-			},
-			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(args) },
-		})
+		all[name] = m.price(name, f)
 	}
 	return all
+}
+
+// price returns a function with a count of each call.
+func (m *meter) price(name string, f function.Function) function.Function {
+	return function.New(&function.Spec{
+		Params:   f.Params(),
+		VarParam: f.VarParam(),
+		Type: func(args []cty.Value) (cty.Type, error) {
+			m.goOn()
+			m.pairs(len(args), typesOfElement)
+			if p := prices[name]; p != nil && !slices.ContainsFunc(args, unusable) {
+				p(m, args)
+			}
+			if m.over != nil {
+				return cty.NilType, errOver
+			}
+			return f.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(args) },
+	})
 }
 
 // unusable reports whether a function is not called with the argument.

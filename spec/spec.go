@@ -17,10 +17,11 @@ type Source struct {
 	// Vars are values for the file's variables. The caller merges them: those of the command line
 	// go before SALLYPORT_VAR_x. A name that the file does not declare is an error.
 	Vars map[string]string
-	// ReadFile reads a file that the group file names (`file { source = ... }`), by absolute path.
-	// A missing file is an [fs.ErrNotExist]. ReadFile reads at most [MaxPlacedFile] bytes, and
-	// returns an error for more. If ReadFile is nil, naming a file is an error;
-	// os.ReadFile is not used.
+	// ReadFile reads a file that the group file names (`file { source = ... }`, or a function), by
+	// absolute path. A missing file is an [fs.ErrNotExist]. ReadFile reads at most [MaxPlacedFile]
+	// bytes, and returns an error for more. A path that ends in a slash is a pattern, for the
+	// function fileset: its content is the names of the files that match, sorted, one on each line.
+	// If ReadFile is nil, naming a file is an error; os.ReadFile is not used.
 	ReadFile func(path string) ([]byte, error)
 	// Stop is asked often while the file is evaluated, and before each call of a function. An error
 	// ends the evaluation, and is a mistake of the file. A nil Stop means that only the limits that
@@ -38,6 +39,7 @@ func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
 // parse is Parse with another list of refused features.
 func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	file, m := &report{}, newMeter(src.Stop)
+	m.reads(src)
 	body, damage, left := readSyntax(src.Name, src.Bytes, file)
 	if body == nil {
 		return nil, file.sorted()

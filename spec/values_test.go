@@ -203,7 +203,11 @@ func TestFunctions(t *testing.T) {
 		{`split(",", "a,b")[1]`, "b"}, {`strlen("ab")`, "2"}, {`substr("abc", 1, 1)`, "b"}, {`title("ab")`, "Ab"}, {`tobool("true")`, "true"}, {`tolist(["a"])[0]`, "a"},
 		{`tomap({ a = 1 }).a`, "1"}, {`tonumber("5")`, "5"}, {`tostring(5)`, "5"}, {`trim("xax", "x")`, "a"}, {`trimprefix("xa", "x")`, "a"}, {`trimspace(" a ")`, "a"},
 		{`trimsuffix("ax", "x")`, "a"}, {`try(1 + "x", "a")`, "a"}, {`upper("a")`, "A"}, {`values({ a = "b" })[0]`, "b"}, {`zipmap(["a"], ["b"]).a`, "b"},
-		{`format("100%% %s", "a")`, "100% a"},
+		{`format("100%% %s", "a")`, "100% a"}, {`file("haproxy.cfg")`, "frontend payments\n"}, {`join(" ", fileset("conf", "*.tpl"))`, "bad.tpl call.tpl half.tpl self.tpl web.tpl"},
+		{`join("", fileset("conf", "*.none"))`, ""}, {`templatefile("conf/web.tpl", { ports = { a = 1 } })`, "A=1\n"}, {`yamldecode(file("ports.yaml")).ports.web`, "8080"},
+		{`sha256("a")`, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"}, {`cidrhost("10.0.0.9/30", 3)`, "10.0.0.11"}, {`cidrhost("10.0.0.0/8", -1)`, "10.255.255.255"},
+		{`cidrnetmask("0.0.0.0/0")`, "0.0.0.0"}, {`cidrnetmask("10.0.0.1/32")`, "255.255.255.255"}, {`cidrsubnet("2001:db8::/32", 16, 255)`, "2001:db8:ff::/48"}, {`cidrsubnet("10.0.0.0/30", 0, 0)`, "10.0.0.0/30"},
+		{`join(" ", cidrsubnets("10.0.0.0/8", 8, 4, 8))`, "10.0.0.0/16 10.16.0.0/12 10.32.0.0/16"}, {`length(cidrsubnets("10.0.0.0/8"))`, "0"},
 	}
 	called := map[string]bool{}
 	for _, tt := range tests {

@@ -129,7 +129,7 @@ func readOne(ctx context.Context, path string, src []byte, values variableValues
 	groups, diags := spec.Parse(spec.Source{
 		Name: path, Dir: filepath.Dir(abs), Bytes: src, Vars: b.Vars, Stop: group.StopEvaluation(ctx),
 		ReadFile: func(name string) ([]byte, error) {
-			content, err := hostfile.Read(ctx, filepath.Dir(abs), name, spec.MaxPlacedFile)
+			content, err := hostfile.ReadNamed(ctx, filepath.Dir(abs), name, spec.MaxPlacedFile)
 			if err == nil {
 				b.Files = set(b.Files, name, content)
 			}

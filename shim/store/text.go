@@ -205,6 +205,6 @@ func (s *Store) filesOf(ctx context.Context, b group.Bundle) func(path string) (
 		if content, ok := b.Files[path]; ok {
 			return content, nil
 		}
-		return hostfile.Read(ctx, s.dirOf(b), path, spec.MaxPlacedFile)
+		return hostfile.ReadNamed(ctx, s.dirOf(b), path, spec.MaxPlacedFile)
 	}
 }

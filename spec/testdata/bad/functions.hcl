@@ -3,7 +3,7 @@ group "g" {
   app "a" {
     image = "x"
     env = {
-      A = file("/etc/passwd")
+      A = filebase64("/etc/passwd")
       B = uper("x")
       C = frobnicate(1)
       D = upper()
