@@ -77,6 +77,9 @@ var examples = map[string]string{
 	"port":   "443",
 	"policy": `"on-failure"`,
 	"cron":   `"30 2 * * *"`,
+
+	"condition":     `length(var.name) > 0`,
+	"error_message": `"what is wrong with the value, and what to write"`,
 }
 
 // convert returns the value as one of the wanted type, or reports that it can't be. what begins a

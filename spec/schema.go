@@ -22,9 +22,13 @@ var (
 )
 
 var kinds = map[string]kind{
-	fileKind:   {title: "a group file", blocks: []string{"variable", "locals", "group"}},
-	"variable": {title: "a variable block", label: "the variable's name", attrs: []string{"type", "default", "description", "sensitive"}},
-	"locals":   {title: "a locals block", anyAttr: true},
+	fileKind: {title: "a group file", blocks: []string{"variable", "locals", "group"}},
+	"variable": {
+		title: "a variable block", label: "the variable's name",
+		attrs: []string{"type", "default", "description", "sensitive"}, blocks: []string{"validation"},
+	},
+	"validation": {title: "a validation block", attrs: []string{"condition", "error_message"}},
+	"locals":     {title: "a locals block", anyAttr: true},
 	"group": {
 		title: "a group block", label: "the group's name",
 		attrs:  []string{"egress", "dns", "labels", "timeout"},

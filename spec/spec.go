@@ -48,6 +48,7 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 
 	known, from := names{}, &origins{}
 	known.declareVariables(body, src.Vars, from, damage, m, file)
+	known.validate(body, from, damage, m, file)
 	known.declareLocals(body, from, damage, m, file)
 
 	var groups []Group
