@@ -75,6 +75,7 @@ func hostChecks(l layout.Layout, rt runtimeFlags, conf *configuration) []check {
 		{"kernel", true, checkKernel},
 		{"cgroup v2", true, checkCgroup2},
 		{"seccomp", true, checkSeccomp},
+		{"security modules", false, checkModules},
 		{rt.runtimeName(), true, func(ctx context.Context) (string, error) { return checkRuntime(ctx, rt.Runtime) }},
 		{rt.runtimeName() + " escapes", false, func(ctx context.Context) (string, error) { return checkEscapes(ctx, rt.Runtime) }},
 		{"containerd", false, func(ctx context.Context) (string, error) { return checkContainerd(ctx, l, rt) }},
