@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,25 +106,36 @@ func TestRootExecManyAtOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, c *Client) {
 		r := newHarness(t, c, archive, script("app", spec.App, "sleep 1000"))
 		r.run()
-		began := time.Now()
-		for range execsAtOnce {
-			if out, status := r.exec("app", "echo ran"); out != "ran\n" || status != 0 {
-				t.Fatalf("%q, status %d", out, status)
-			}
-		}
-		c.execStarts = max(6*time.Since(began), 3*time.Second) // without turns it would be 15 times as long
-		var all sync.WaitGroup
-		for i := range 60 {
-			all.Go(func() {
-				var out safeBuffer
-				status, err := c.Exec(t.Context(), host.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/echo", "ran"}, Stdout: &out})
-				if err != nil || status != 0 || out.String() != "ran\n" {
-					t.Errorf("%d: %q, status %d, %v", i, out.String(), status, err)
+		// A host may slow down between the measurement and its use. Without turns no try succeeds.
+		for try := 1; ; try++ {
+			began := time.Now()
+			for range execsAtOnce {
+				if out, status := r.exec("app", "echo ran"); out != "ran\n" || status != 0 {
+					t.Fatalf("%q, status %d", out, status)
 				}
-			})
+			}
+			c.execStarts = max(6*time.Since(began), 3*time.Second) // without turns it would be 15 times as long
+			var all sync.WaitGroup
+			var late atomic.Int64
+			for i := range 60 {
+				all.Go(func() {
+					var out safeBuffer
+					status, err := c.Exec(t.Context(), host.ExecRequest{Group: "g", Container: "app", Args: []string{"/bin/echo", "ran"}, Stdout: &out})
+					switch {
+					case errors.Is(err, errStartEnded) && try < 5:
+						late.Add(1)
+					case err != nil || status != 0 || out.String() != "ran\n":
+						t.Errorf("%d: %q, status %d, %v", i, out.String(), status, err)
+					}
+				})
+			}
+			all.Wait()
+			r.noExecs()
+			if late.Load() == 0 {
+				break
+			}
+			t.Logf("try %d: %d took longer than %v", try, late.Load(), c.execStarts)
 		}
-		all.Wait()
-		r.noExecs()
 	})
 }
 

@@ -191,11 +191,23 @@ func startRegistry(t *testing.T) string {
 	if err != nil {
 		ctrdtest.Missing(t, "docker-registry is not installed")
 	}
+	for range 10 { // another program may take the port before the registry has it
+		if host, served := tryRegistry(t, binary); served {
+			return host
+		}
+	}
+	t.Fatal("the registry doesn't start")
+	return ""
+}
+
+// tryRegistry runs the registry on a port that is free. It reports whether the registry got it.
+func tryRegistry(t *testing.T, binary string) (host string, served bool) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := l.Addr().String()
+	host = l.Addr().String()
 	l.Close()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
@@ -208,23 +220,27 @@ func startRegistry(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		cancel()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
 			t.Logf("registry:\n%s", out.String())
 		}
 	})
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
-		if conn, err := net.Dial("tcp", host); err == nil {
-			conn.Close()
-			return host
-		}
 		select {
+		case <-ended:
+			return "", false
 		case <-deadline:
 			t.Fatal("the registry doesn't start")
 		case <-time.After(10 * time.Millisecond):
+		}
+		if conn, err := net.Dial("tcp", host); err == nil {
+			conn.Close()
+			return host, true
 		}
 	}
 }
