@@ -51,8 +51,8 @@ func (w *Watcher) Paths(name string, folders []string, file *os.File) (missing [
 var errUnwatched = errors.New("its namespace is not watched")
 
 // Written makes these the files whose writes are heard under a name, instead of earlier ones, as
-// long as a namespace is watched under that name. Those that don't exist are left out, and returned.
-// If it fails, nothing is heard.
+// long as a namespace is watched under that name. Those that don't exist are left out, and
+// returned. If it fails, nothing is heard.
 func (w *Watcher) Written(name string, files []string) (missing []string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,8 +18,8 @@ const (
 
 // Quiet reports whether the containers of a group run on as they were at an observation that began
 // at since: their processes live, and containerd answers and has reported events all the time. It
-// asks /proc, and containerd once for all groups. Containers that don't run make it false, as does a
-// shim that was not asked for 5 minutes.
+// asks /proc, and containerd once for all groups. Containers that don't run make it false, as does
+// a shim that was not asked for 5 minutes.
 func (c *Client) Quiet(group string, since time.Time) bool {
 	return c.running.all(group, time.Now()) && c.events.reportedSince(since.Add(-subscribedWithin)) && c.answers.recently(c.answersNow)
 }

@@ -18,17 +18,17 @@ const (
 	restTurns = 10
 )
 
-// isCalm reports whether nothing is left to do or to record after an observation, and nothing of the
-// group depends on the time. turn means that nothing is to be done before the group's next turn.
-// Runs are never calm: they are short, or have a time limit.
+// isCalm reports whether nothing is left to do or to record after an observation, and nothing of
+// the group depends on the time. turn means that nothing is to be done before the group's next
+// turn. Runs are never calm: they are short, or have a time limit.
 func (r *Runner) isCalm(in plan.Input, err error, turn bool) bool {
 	return turn && err == nil && !r.config.Once && in.ToRun() != nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 &&
 		plan.Next(in).IsZero() && r.rollout.NextCheck(in.Update()).IsZero()
 }
 
 // rests reports whether the turn that has come can pass by: the group was as wanted at its last
-// observation, and nothing has changed since. After restTurns it is observed in any case, so what no
-// event reports is found too.
+// observation, and nothing has changed since. After restTurns it is observed in any case, so what
+// no event reports is found too.
 func (r *Runner) rests(ctx context.Context) bool {
 	now := r.config.Now()
 	if r.woken || r.calm == nil || r.config.Quiet == nil || ctx.Err() != nil ||
