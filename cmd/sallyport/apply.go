@@ -39,6 +39,9 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		return err
 	}
 	if !v.JSON {
+		for i := range previews {
+			previews[i].Image = nil // the daemon reports it when all images are there
+		}
 		if err := writePreviews(ui, previews, v.Detach); err != nil {
 			return err
 		}

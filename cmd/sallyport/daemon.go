@@ -156,7 +156,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
-		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, Shims: client, ImageDisk: disks.Of,
+		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, Shims: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {

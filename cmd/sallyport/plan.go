@@ -101,6 +101,9 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 				line("  ! stays   ", text)
 			}
 		}
+		for _, text := range p.Image {
+			line("  . image   ", text)
+		}
 	}
 	return out.print()
 }

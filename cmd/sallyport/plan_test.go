@@ -16,6 +16,7 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Replaces: []string{"web (app): changed: env, image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "live", Changes: []string{"web (app): output, stop"}},
+		{Group: "noted", Steps: []string{"start web (app)"}, Image: []string{"web (app): its EXPOSE 80/tcp opens nothing"}},
 		{Group: "d", Opens: []string{"x"}},
 		{Group: "e", Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
@@ -30,6 +31,9 @@ c: 1 step
   - closes  port 80
 live: 0 steps
   ~ changes  web (app): output, stop
+noted: 1 step
+    start web (app)
+  . image   web (app): its EXPOSE 80/tcp opens nothing
 d: 0 steps
   + opens   x
 e: nothing to do

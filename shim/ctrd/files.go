@@ -38,7 +38,10 @@ func createFiles(g *spec.Group, c spec.Container, resolvers []byte) []spec.File 
 // ambassador doesn't: for it their names mean what they mean in the world. Each name has a line of
 // its own, because musl reads no more than 512 bytes of a line.
 func hostsFile(g *spec.Group, role spec.Role) []byte {
-	hosts := fmt.Appendf(nil, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", g.Name)
+	hosts := []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	if g.Name != "localhost" {
+		hosts = fmt.Appendf(hosts, "127.0.0.1\t%s\n", g.Name)
+	}
 	if role == spec.Ambassador {
 		return hosts
 	}

@@ -17,7 +17,7 @@ func TestCreateFiles(t *testing.T) {
 	own := spec.File{Path: "/etc/app.conf", Content: []byte("own"), Mode: 0o400}
 	hostsOwn := spec.File{Path: "/etc//hosts", Content: []byte("own")}
 	name, hosts, resolv := spec.File{Path: "/etc/hostname", Content: []byte("shop\n")},
-		spec.File{Path: "/etc/hosts", Content: []byte("127.0.0.1\tlocalhost shop\n::1\tlocalhost ip6-localhost ip6-loopback\n")},
+		spec.File{Path: "/etc/hosts", Content: []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tshop\n")},
 		spec.File{Path: "/etc/resolv.conf"}
 	tests := []struct {
 		name string

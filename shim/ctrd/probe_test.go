@@ -216,8 +216,9 @@ func TestRootInside(t *testing.T) {
 /srv
 image own
 g
-127.0.0.1	localhost g
+127.0.0.1	localhost
 ::1	localhost ip6-localhost ip6-loopback
+127.0.0.1	g
 denied
 440
 `

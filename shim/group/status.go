@@ -139,6 +139,9 @@ type Preview struct {
 	Opens   []string      `json:"opens,omitempty"` // what may pass the group's border and could not before
 	Closes  []string      `json:"closes,omitempty"`
 	Unsafe  []string      `json:"unsafe,omitempty"` // what is given up, whether or not it was before
+	// Image has what the containers' images ask for and the containers don't get. It is empty
+	// without steps, and has nothing of an image that is not on the host.
+	Image []string `json:"image,omitempty"`
 	// Schedule is when a group with a schedule runs next: "next run 2026-03-01T02:30:00Z".
 	Schedule string `json:"schedule,omitempty"`
 	Ended    string `json:"ended,omitempty"` // how it ended by itself, if an unchanged file keeps it down

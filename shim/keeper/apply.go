@@ -66,6 +66,7 @@ func (k *Keeper) installed(ctx context.Context, files []group.Bundle, o group.Or
 		return nil, nil, err
 	}
 	o.ImageDigests = k.recordedDigests(c.images, progress)
+	c.tellImageNotes(ctx, o.ImageDigests, progress)
 	c.digests = o.ImageDigests
 	waiter := runner.NewWaiter()
 	return c, waiter, c.install(ctx, o, waiter)

@@ -61,6 +61,9 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 	if want != nil {
 		p.Unsafe = reach.Unsafe(want)
 	}
+	if want != nil && len(p.Steps) > 0 {
+		p.Image = k.imageNotes(ctx, want, in.Digests)
+	}
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.UnchangedText(want)
 	}

@@ -3,6 +3,7 @@ package oci
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ func createProcess(in Input) (*specs.Process, error) {
 	p := &specs.Process{
 		User:         in.User,
 		Args:         args,
-		Env:          environment(ownEnv(in.Container), in.Image.Env),
+		Env:          environment(ownEnv(in.Container), in.Image.Env, defaultPath, "HOSTNAME="+in.Group),
 		Cwd:          workDir(in.Container, in.Image),
 		Capabilities: caps,
 		Rlimits:      createRlimits(in.Container, in.Host),
@@ -70,10 +71,10 @@ func commandLine(c spec.Container, image ocispec.ImageConfig) []string {
 	return slices.Concat(command, args)
 }
 
-// environment returns the image's entries in their order, then the file's, sorted. For two
-// entries of a name the last one wins. There is always a PATH.
-func environment(own map[string]string, image []string) []string {
-	env := []string{defaultPath}
+// environment returns the defaults, then the image's entries in their order, then the file's,
+// sorted. For two entries of a name the last one wins.
+func environment(own map[string]string, image []string, defaults ...string) []string {
+	env := slices.Clone(defaults)
 	set := func(entry string) {
 		name, _, _ := strings.Cut(entry, "=")
 		env = slices.DeleteFunc(env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
@@ -93,7 +94,7 @@ func workDir(c spec.Container, image ocispec.ImageConfig) string {
 	case c.WorkDir != "":
 		return c.WorkDir
 	case image.WorkingDir != "":
-		return image.WorkingDir
+		return path.Join("/", image.WorkingDir) // a runtime refuses a relative one
 	}
 	return "/"
 }
@@ -129,7 +130,7 @@ func ExecProcess(program *specs.Process, in ExecInput) *specs.Process {
 		env = append([]string{"TERM=xterm"}, env...)
 	}
 	if in.TTY || len(in.Env) > 0 {
-		p.Env = environment(nil, slices.Concat(env, in.Env))
+		p.Env = environment(nil, slices.Concat(env, in.Env), defaultPath)
 	}
 	return &p
 }

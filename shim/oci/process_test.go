@@ -48,7 +48,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, environment(tt.own, tt.image)); diff != "" {
+			if diff := cmp.Diff(tt.want, environment(tt.own, tt.image, defaultPath)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -1,0 +1,91 @@
+package ctrd
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// everyField is an image's configuration with every field that docker and OCI have.
+const everyField = `{
+	"Hostname": "build-host", "Domainname": "example", "Image": "sha256:0", "AttachStdin": true, "AttachStdout": true, "AttachStderr": true,
+	"Tty": true, "OpenStdin": true, "StdinOnce": true, "ArgsEscaped": true, "MacAddress": "02:00:00:00:00:01", "NetworkDisabled": true,
+	"Env": ["PATH=/bin", "FROM_IMAGE=yes", "BOTH=image"], "User": "web:logs", "WorkingDir": "made/by/the/runtime",
+	"Entrypoint": ["/bin/sh", "-c"],
+	"Cmd": ["trap 'echo quit; exit 0' QUIT; echo $(id -u):$(id -g) $(pwd) $FROM_IMAGE $BOTH $HOSTNAME $(cat /etc/hostname); echo ready; while :; do sleep 0.1; done"],
+	"StopSignal": "SIGQUIT", "StopTimeout": 60, "Shell": ["/bin/ash", "-c"], "OnBuild": ["RUN false"], "Labels": {"org.example": "yes"},
+	"Volumes": {"/var/lib/db": {}, "/srv/kept/below": {}}, "ExposedPorts": {"80/tcp": {}, "53/udp": {}}, "Memory": 1048576,
+	"Healthcheck": {"Test": ["CMD-SHELL", "wget -q \"http://127.0.0.1/${X}\""], "Interval": 5000000000, "Timeout": 3000000000}
+}`
+
+// An image's configuration has its effect, and what has none is noted, before and after the import.
+func TestRootImageConfiguration(t *testing.T) {
+	eachServer(t, func(t *testing.T, c *Client) {
+		web := spec.Container{Name: "web", Role: spec.App, Env: map[string]string{"BOTH": "file"}, Stop: spec.Stop{Timeout: time.Minute / 2}}
+		web.Mounts = []spec.Mount{{Volume: "kept", Path: "/srv/kept"}}
+		path := filepath.Join(t.TempDir(), "every.tar")
+		writeDocker(t, path, everyField)
+		web.Image = archive.DockerPrefix + path
+		wantNotes := []string{
+			"its EXPOSE 53/udp, 80/tcp opens nothing: the ambassador's publish blocks do",
+			`its HEALTHCHECK is not asked: to use it, write a probe "live" with exec = ["/bin/sh", "-c", "wget -q \"http://127.0.0.1/$${X}\""], timeout = "3s"`,
+			"its Memory has no effect", "its NetworkDisabled has no effect",
+			`its time to stop is not used: write stop { timeout = "1m0s" }`,
+			"its VOLUME /var/lib/db goes with the container: to keep what is written there, mount a persistent volume",
+		}
+		id, err := c.Resolve(t.Context(), web.Image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes, err := c.ImageNotes(t.Context(), web, id)
+		if diff := cmp.Diff(wantNotes, notes); diff != "" || err != nil {
+			t.Errorf("before the import: %v (-want +got)\n%s", err, diff)
+		}
+
+		r := newHarness(t, c, busyboxArchive(t), web)
+		r.image = mustImage(t, c, web.Image)
+		r.group.Volumes = []spec.Volume{{Name: "kept"}}
+		if err := os.MkdirAll(c.cfg.Layout.VolumePath("g", "kept"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if notes, err := c.ImageNotes(t.Context(), web, r.image.Digest); !slices.Equal(notes, wantNotes) || err != nil {
+			t.Errorf("after the import: %q, %v", notes, err)
+		}
+		r.run()
+		r.says("web", "ready")
+		if out, want := strings.Split(r.output("web"), "\n")[0], "1000:2000 /made/by/the/runtime yes file g g"; out != want {
+			t.Errorf("printed %q, want %q", out, want)
+		}
+		if err := c.Stop(t.Context(), "g", "web", web.Stop); err != nil {
+			t.Fatal(err)
+		}
+		if out, state := r.ended("web"); !strings.Contains(out, "quit") || state.ExitStatus != 0 {
+			t.Errorf("stopped by SIGQUIT: %q, status %d", out, state.ExitStatus)
+		}
+	})
+}
+
+// writeDocker writes a docker archive of busybox whose image has this configuration.
+func writeDocker(t *testing.T, path, config string) {
+	t.Helper()
+	img := busyboxImage(t)
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(ctrdtest.JSON(t, img.Config), &whole); err != nil {
+		t.Fatal(err)
+	}
+	whole["config"] = json.RawMessage(config)
+	writeFile(t, path, ctrdtest.Tar(t, []ctrdtest.File{
+		{Name: "c.json", Body: ctrdtest.JSON(t, whole)}, {Name: "l.tar", Body: img.Layers[0]},
+		{Name: "manifest.json", Body: []byte(`[{"Config":"c.json","Layers":["l.tar"]}]`)},
+	}))
+}

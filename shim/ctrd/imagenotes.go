@@ -1,0 +1,81 @@
+package ctrd
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/oci"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// maxConfig limits, in bytes, an image's configuration that notes are made of.
+const maxConfig = 8 << 20
+
+// ImageNotes implements [keeper.ImageNotes]. It pulls and imports nothing.
+func (c *Client) ImageNotes(ctx context.Context, container spec.Container, id string) ([]string, error) {
+	src, err := parseSource(container.Image)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	config, err := c.rawConfig(ctx, src, digest.Digest(id))
+	if err != nil || config == nil {
+		return nil, err
+	}
+	notes, err := oci.ImageNotes(container, config)
+	return notes, hint.Bound(err)
+}
+
+// rawConfig returns the JSON of the configuration of an image with that digest. It returns nil if
+// the image is neither present nor in its archive.
+func (c *Client) rawConfig(ctx context.Context, src source, id digest.Digest) ([]byte, error) {
+	names := []string{archiveName(id)}
+	if src.kind == fromRegistry {
+		names = []string{src.name}
+		if bySum, err := nameBySum(src.name, id); err == nil {
+			names = append(names, bySum)
+		}
+	}
+	for _, name := range names {
+		record, err := c.client.ImageService().Get(ctx, name)
+		if errdefs.IsNotFound(err) || err == nil && record.Target.Digest != id {
+			continue
+		}
+		if err != nil {
+			return nil, c.unanswered(fmt.Errorf("image %s: %w", name, err))
+		}
+		desc, err := c.cached(record).Config(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", name, err)
+		}
+		if desc.Size > maxConfig {
+			return nil, fmt.Errorf("image %s: its configuration has more than %d MiB", name, maxConfig>>20)
+		}
+		return content.ReadBlob(ctx, c.client.ContentStore(), desc)
+	}
+	if src.kind == fromRegistry {
+		return nil, nil
+	}
+	at, err := archive.Locate(ctx, src.kind, src.path)
+	if err != nil {
+		return nil, err
+	}
+	a, err := archive.Open(ctx, at, c.cfg.Layout.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	chosen, err := archived(ctx, a, src.kind)
+	if err != nil || chosen.Manifest.Digest != id {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(chosen.Blobs[0].Bytes, maxConfig))
+}
