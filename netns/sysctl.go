@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -84,6 +86,44 @@ func hasSysctls(want []sysctl) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// SetSysctls sets values below /proc/sys/net in a namespace, by their keys: "core/somaxconn".
+// Several numbers are separated by one space.
+func SetSysctls(ns *os.File, values map[string]string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	return Inside(ns, func() error {
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			if err := WriteSysctl(key, values[key]); err != nil {
+				return fmt.Errorf("set net/%s: %w", key, err)
+			}
+		}
+		return nil
+	})
+}
+
+// HasSysctls reports whether [SetSysctls] is in effect in a namespace. A value that the kernel
+// lacks is not.
+func HasSysctls(ns *os.File, values map[string]string) (ok bool, err error) {
+	if len(values) == 0 {
+		return true, nil
+	}
+	err = Inside(ns, func() error {
+		for key, value := range values {
+			got, err := ReadSysctl(key)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if strings.Join(strings.Fields(got), " ") != value {
+				return nil
+			}
+		}
+		ok = true
+		return nil
+	})
+	return ok, err
 }
 
 // reflecting makes the kernel's own answers (resets and last ACKs of connections) carry the mark of

@@ -68,7 +68,8 @@ func (r reader) list(name string) ([]item, bool) {
 
 // mapExamples has the maps with keys of ours.
 var mapExamples = map[string]string{
-	"http": `{ port = 8080, path = "/healthz" }`, "tcp": "{ port = 8080 }", "grpc": "{ port = 8080 }",
+	"sysctls": `{ "kernel.shmmax" = 68719476736 }`,
+	"http":    `{ port = 8080, path = "/healthz" }`, "tcp": "{ port = 8080 }", "grpc": "{ port = 8080 }",
 }
 
 // entries reads a map. Each entry has its own place if the map is written out.

@@ -27,6 +27,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Capabilities: d.capabilities(role, r),
 		ReadOnly:     r.flag("read_only"),
 		ShmSize:      d.shmSize(r),
+		Sysctls:      d.containerSettings(r),
 		Resources:    d.resources(block),
 		Ulimits:      d.ulimits(block),
 		Restart:      d.restart(role, block),

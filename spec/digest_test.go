@@ -220,6 +220,8 @@ func TestDigestTellsWhatMatters(t *testing.T) {
 		{"file mode", `{ content = "web" }`, "{\n content = \"web\"\n mode = \"0400\"\n }", []string{"web"}},
 		{"cpu", `cpu    = 1`, `cpu = 2`, []string{"web"}},
 		{"memory", `"64MiB"`, `"65MiB"`, []string{"web"}},
+		{"settings of the container", `user         = "1000"`, "user = \"1000\"\n sysctls = { \"kernel.msgmax\" = 9000 }", []string{"web"}},
+		{"settings of the network", `dns { servers = ["192.0.2.53"] }`, "dns { servers = [\"192.0.2.53\"] }\n sysctls = { \"net.core.somaxconn\" = 9000 }", nil},
 		{"groups", `user         = "1000"`, "user = \"1000\"\n groups = [\"adm\"]", []string{"web"}},
 		{"time zone", `user         = "1000"`, "user = \"1000\"\n timezone = \"UTC\"", []string{"web"}},
 		{"processors", `cpu    = 1`, "cpu = 1\n cpuset = \"0\"", []string{"web"}},

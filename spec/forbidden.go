@@ -67,8 +67,8 @@ var takenAway = []struct {
 		"A runtime with a network stack or a kernel of its own (gVisor, Kata) sends its packets where the group's rules can't tell who sent them. Every container runs under runc.",
 	},
 	{
-		[]string{"sysctl", "sysctls"},
-		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container, and a group file can't set them.",
+		[]string{"sysctl"},
+		"The network settings of a group's namespace are part of its rules, so /proc/sys is read-only for every container, and a group file sets only a few of them: sysctls = { ... }.",
 	},
 	{
 		[]string{"proc_mount", "mask", "unmask", "masked_paths", "readonly_paths"},

@@ -95,10 +95,12 @@ type Container struct {
 	ShmSize   int64     `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
 	Resources Resources `json:"resources,omitzero"`
 	Ulimits   []Ulimit  `json:"ulimits,omitempty"` // sorted by name; those without a line have a default
-	Restart   Restart   `json:"restart,omitzero"`
-	OnFailure OnFailure `json:"on_failure,omitempty"`
-	Stop      Stop      `json:"stop,omitzero"`
-	Probes    []Probe   `json:"probes,omitempty"`
+	// Sysctls are settings of the container's IPC namespace, by their names: [ContainerSysctls].
+	Sysctls   map[string]string `json:"sysctls,omitempty"`
+	Restart   Restart           `json:"restart,omitzero"`
+	OnFailure OnFailure         `json:"on_failure,omitempty"`
+	Stop      Stop              `json:"stop,omitzero"`
+	Probes    []Probe           `json:"probes,omitempty"`
 	// After are the sidecars to be ready before this one starts, sorted. Only a sidecar has them.
 	After  []string `json:"after,omitempty"`
 	Output Output   `json:"output,omitzero"`
@@ -280,6 +282,8 @@ type Rate struct {
 type Network struct {
 	// Servers are the ambassador's resolvers. nil means those of the host.
 	Servers []string `json:"servers,omitempty"`
+	// Sysctls are settings of the group's network namespace, by their names: [GroupSysctls].
+	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
 // Unsafe is an ambassador's `unsafe` block: the protections that an operator gives up knowingly.

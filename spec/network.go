@@ -35,6 +35,7 @@ func (d *groupDecoder) network(group *hclsyntax.Block) (n Network) {
 	if block == nil {
 		return n
 	}
+	n.Sysctls = d.groupSettings(d.in(block))
 	dns := single(block, "dns")
 	if dns == nil {
 		return n

@@ -152,6 +152,16 @@ func TestReferenceNames(t *testing.T) {
 			t.Errorf("REFERENCE.md lacks %s", name)
 		}
 	}
+	rules, err := os.ReadFile("../netns/egress/RULES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := spans(string(rules))
+	for _, name := range slices.Concat(ContainerSysctls(), GroupSysctls()) {
+		if !known[name] || !reasons[name] {
+			t.Errorf("REFERENCE.md or RULES.md lacks the sysctl %s", name)
+		}
+	}
 	for root := range declared {
 		if !strings.Contains(prose, "`${"+root+".") {
 			t.Errorf("REFERENCE.md lacks references to %s", root)

@@ -16,7 +16,7 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "read_only", "shm_size", "on_failure"}
+	containerAttrs  = []string{"image", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "read_only", "shm_size", "sysctls", "on_failure"}
 	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
@@ -42,7 +42,7 @@ var kinds = map[string]kind{
 		attrs:  slices.Concat(containerAttrs, []string{"allow", "quota"}),
 		blocks: slices.Concat(containerBlocks, []string{"upstream", "publish", "intercept", "rate", "unsafe"}),
 	},
-	"network":   {title: "a network block", once: true, blocks: []string{"dns"}},
+	"network":   {title: "a network block", once: true, attrs: []string{"sysctls"}, blocks: []string{"dns"}},
 	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
 	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert", "max_ends"}},
 	"schedule":  {title: "a schedule block", once: true, attrs: []string{"cron", "timezone", "jitter", "missed"}},

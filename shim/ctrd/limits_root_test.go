@@ -25,8 +25,9 @@ func TestRootLimits(t *testing.T) {
 		line := "cd /sys/fs/cgroup; for f in " + limitFiles + "; do test -f $f && echo $f $(cat $f); done; exit 0"
 		all, noSwap := script("all", spec.App, line), script("noswap", spec.App, line)
 		all.Resources = spec.Resources{CPU: 0.5, Memory: 64 << 20, Swap: &swap, PIDs: 17}
-		all.Command[2] = ulimitLine + "echo $TZ $(date +%z -d @0) $(id -G) $(grep Cpus_allowed_list /proc/self/status) $(df /dev/shm | tail -n 1); " + all.Command[2]
+		all.Command[2] = ulimitLine + "echo $TZ $(date +%z -d @0) $(id -G) $(grep Cpus_allowed_list /proc/self/status) $(df /dev/shm | tail -n 1) $(cat /proc/sys/kernel/shmmax /proc/sys/fs/mqueue/msg_max); " + all.Command[2]
 		all.Timezone, all.Groups, all.Resources.CPUSet, all.ShmSize = "Asia/Kathmandu", []string{"2000"}, "0", 3<<20
+		all.Sysctls = map[string]string{"kernel.shmmax": "3145728", "fs.mqueue.msg_max": "20"}
 		all.Ulimits = []spec.Ulimit{{Name: "core", Soft: 1 << 20, Hard: 1 << 20}, {Name: "nofile", Soft: 4096, Hard: 1 << 30}}
 		noSwap.Command[2] = ulimitLine + noSwap.Command[2]
 		noSwap.Resources = spec.Resources{Memory: 64 << 20, Swap: &none}
@@ -39,7 +40,7 @@ func TestRootLimits(t *testing.T) {
 				{"memory.swap.max 16777216", "memory/memory.memsw.limit_in_bytes 83886080"},
 				{"pids.max 17", "pids/pids.max 17"},
 				{"cpu.max 50000 100000", "cpu/cpu.cfs_quota_us 50000"},
-				{"Asia/Kathmandu +0530 0 2000 Cpus_allowed_list: 0 shm 3072 0 3072 0% /dev/shm"},
+				{"Asia/Kathmandu +0530 0 2000 Cpus_allowed_list: 0 shm 3072 0 3072 0% /dev/shm 3145728 20"},
 				{fmt.Sprintf("ulimits 4096 %d 2048 8192", highest)},
 			},
 			"noswap": {

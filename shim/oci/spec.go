@@ -90,6 +90,7 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 		Linux: &specs.Linux{
 			Namespaces: append(promise.PrivateNamespaces(), specs.LinuxNamespace{Type: specs.NetworkNamespace}),
 			Resources:  resources,
+			Sysctl:     in.Container.Sysctls,
 			Seccomp:    filter,
 		},
 	}

@@ -59,8 +59,11 @@ func Refusals(s *specs.Spec, p Policy) Refused {
 	if len(s.Linux.UIDMappings) > 0 || len(s.Linux.GIDMappings) > 0 {
 		c.refuse("mapped users", spec.TakenAway("uid_map"))
 	}
+	// Those of the IPC namespace are the container's own, and no packet goes through it.
 	for _, name := range slices.Sorted(maps.Keys(s.Linux.Sysctl)) {
-		c.refuse("the sysctl "+name, spec.TakenAway("sysctl"))
+		if !slices.Contains(spec.ContainerSysctls(), name) {
+			c.refuse("the sysctl "+name, spec.TakenAway("sysctl"))
+		}
 	}
 	for _, d := range s.Linux.Devices {
 		if !harmless(d) {

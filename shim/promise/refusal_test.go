@@ -65,6 +65,12 @@ func TestRefusals(t *testing.T) {
 		{"another cgroup", func(s *specs.Spec, _ *Policy) { s.Linux.CgroupsPath = "/sallyport/checkout/ambassador" }, "the cgroup /sallyport/checkout/ambassador", "ambassador"},
 		{"its own cgroup", func(s *specs.Spec, _ *Policy) { s.Linux.CgroupsPath = policy.Cgroup }, "", ""},
 		{"sysctls", func(s *specs.Spec, _ *Policy) { s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"} }, "the sysctl net.ipv4.ip_forward", "/proc/sys"},
+		{"a sysctl that a group can have, for a container", func(s *specs.Spec, _ *Policy) { s.Linux.Sysctl = map[string]string{"net.core.somaxconn": "1024"} }, "the sysctl net.core.somaxconn", "/proc/sys"},
+		{"who may ping", func(s *specs.Spec, _ *Policy) { s.Linux.Sysctl = map[string]string{"net.ipv4.ping_group_range": "0 0"} }, "the sysctl net.ipv4.ping_group_range", "/proc/sys"},
+		{"the host's name", func(s *specs.Spec, _ *Policy) { s.Linux.Sysctl = map[string]string{"kernel.hostname": "x"} }, "the sysctl kernel.hostname", "/proc/sys"},
+		{"sysctls of the container's own memory", func(s *specs.Spec, _ *Policy) {
+			s.Linux.Sysctl = map[string]string{"kernel.shmmax": "1", "fs.mqueue.msg_max": "20"}
+		}, "", ""},
 
 		{"tun", device(specs.LinuxDevice{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200}), "the device /dev/net/tun", "tun"},
 		{"a disk", device(specs.LinuxDevice{Path: "/dev/sda", Type: "b", Major: 8}), "the device /dev/sda", "device"},

@@ -35,6 +35,7 @@ group "everything" {
   dns    = "ambassador"
   labels = { team = "edge", "example.com/tier" = upper("gold") }
   network {
+    sysctls = { "net.core.somaxconn" = 4096, "net.ipv4.ip_local_port_range" = " 20000 60999 " }
     dns { servers = ["192.0.2.53", "2001:DB8::53", "::ffff:198.51.100.53"] }
   }
 
@@ -264,6 +265,7 @@ group "fixed" {
       exec = true
     }
     shm_size = "0.25GiB"
+    sysctls  = { "kernel.shmmax" = 268435456, "kernel.sem" = "250  32000 100 128" }
     mount "data" { path = "/run/web/data" }
     file "/etc/hosts" { content = "127.0.0.1 localhost\n" }
     resources { memory = "512MiB" }

@@ -195,6 +195,9 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 			return err
 		}
 	}
+	if err := netns.SetSysctls(ns, settingsOf(want)); err != nil {
+		return explainSettings(err)
+	}
 	err = n.removeLeftCgroups(want)
 	if want.Egress != spec.EgressNone {
 		return err

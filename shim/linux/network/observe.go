@@ -133,6 +133,9 @@ func (n *Network) observeRules(ns *os.File, group string, want *spec.Group, plac
 	if err == nil && ok {
 		ok, err = n.portsClosed(seen.Reserved, want)
 	}
+	if err == nil && ok {
+		ok, err = netns.HasSysctls(ns, settingsOf(want))
+	}
 	if err != nil {
 		return host.Present, n.unknown(group, err)
 	}

@@ -20,6 +20,17 @@ import (
 
 // If the kernel does not know an expression, the hint names what the group uses beyond the plain
 // rules.
+// No other setting of a namespace than those of the list is ever written.
+func TestSettingsOf(t *testing.T) {
+	want := &spec.Group{Network: spec.Network{Sysctls: map[string]string{
+		"net.core.somaxconn": "4096", "net.ipv4.tcp_rmem": "4096 5000 6000", "net.ipv4.ip_forward": "1", "net.ipv4.ping_group_range": "0 0", "kernel.shmmax": "1",
+	}}}
+	got := settingsOf(want)
+	if len(got) != 2 || got["core/somaxconn"] != "4096" || got["ipv4/tcp_rmem"] != "4096 5000 6000" {
+		t.Errorf("settings %v, want core/somaxconn and ipv4/tcp_rmem alone", got)
+	}
+}
+
 func TestExplain(t *testing.T) {
 	unknown, other := fmt.Errorf("write table: %w", os.ErrNotExist), errors.New("no memory")
 	for _, tt := range []struct {

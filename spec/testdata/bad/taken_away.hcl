@@ -13,7 +13,7 @@ group "g" {
     security_opt = ["seccomp=unconfined"]
     runtime = "runsc"
     cgroup_parent = "/"
-    sysctls = {}
+    sysctl = {}
     network {}
     device "/dev/net/tun" {}
   }

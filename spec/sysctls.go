@@ -1,0 +1,174 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A sysctlKind is a setting of the kernel that a group file can have: one number, or several that a
+// space separates. netns/egress/RULES.md has why none of them opens anything.
+type sysctlKind struct {
+	name      string
+	numbers   int
+	low, high int64
+	ascending bool
+}
+
+const (
+	maxInt32 = 1<<31 - 1
+	maxInt64 = 1<<63 - 1
+)
+
+// containerSysctls are the settings of a container's IPC namespace.
+var containerSysctls = []sysctlKind{
+	{"fs.mqueue.msg_default", 1, 1, 65536, false},
+	{"fs.mqueue.msg_max", 1, 1, 65536, false},
+	{"fs.mqueue.msgsize_default", 1, 128, 16 * mebibyte, false},
+	{"fs.mqueue.msgsize_max", 1, 128, 16 * mebibyte, false},
+	{"fs.mqueue.queues_max", 1, 0, 65536, false},
+	{"kernel.msgmax", 1, 0, maxInt32, false},
+	{"kernel.msgmnb", 1, 0, maxInt32, false},
+	{"kernel.msgmni", 1, 0, 32768, false},
+	{"kernel.sem", 4, 0, maxInt32, false},
+	{"kernel.shm_rmid_forced", 1, 0, 1, false},
+	{"kernel.shmall", 1, 0, maxInt64, false},
+	{"kernel.shmmax", 1, 0, maxInt64, false},
+	{"kernel.shmmni", 1, 0, 32768, false},
+}
+
+// groupSysctls are the settings of a group's network namespace.
+var groupSysctls = []sysctlKind{
+	{"net.core.somaxconn", 1, 1, 65535, false},
+	{"net.ipv4.ip_local_port_range", 2, 1024, 65535, true},
+	{"net.ipv4.tcp_fin_timeout", 1, 1, 3600, false},
+	{"net.ipv4.tcp_keepalive_intvl", 1, 1, 32767, false},
+	{"net.ipv4.tcp_keepalive_probes", 1, 1, 127, false},
+	{"net.ipv4.tcp_keepalive_time", 1, 1, 32767, false},
+	{"net.ipv4.tcp_max_syn_backlog", 1, 1, mebibyte, false},
+	{"net.ipv4.tcp_mtu_probing", 1, 0, 2, false},
+	{"net.ipv4.tcp_retries2", 1, 1, 255, false},
+	{"net.ipv4.tcp_rmem", 3, 4096, 64 * mebibyte, true},
+	{"net.ipv4.tcp_slow_start_after_idle", 1, 0, 1, false},
+	{"net.ipv4.tcp_syn_retries", 1, 1, 127, false},
+	{"net.ipv4.tcp_synack_retries", 1, 1, 127, false},
+	{"net.ipv4.tcp_wmem", 3, 4096, 64 * mebibyte, true},
+}
+
+// ContainerSysctls returns the names of the settings that a container can have, sorted. All of them
+// belong to its IPC namespace, through which no packet goes.
+func ContainerSysctls() []string { return namesOf(containerSysctls) }
+
+// GroupSysctls returns the names of the settings that a group can have, sorted. All of them belong
+// to its network namespace.
+func GroupSysctls() []string { return namesOf(groupSysctls) }
+
+func namesOf(list []sysctlKind) []string {
+	var names []string
+	for _, k := range list {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+func findSysctl(list []sysctlKind, name string) (k sysctlKind, ok bool) {
+	i := slices.IndexFunc(list, func(k sysctlKind) bool { return k.name == name })
+	if i < 0 {
+		return k, false
+	}
+	return list[i], true
+}
+
+// sysctls reads the settings that are in a list. Other are those that belong elsewhere, and where.
+func (d *groupDecoder) sysctls(r reader, list, other []sysctlKind, where string) map[string]string {
+	items, ok := r.entries("sysctls")
+	if !ok {
+		return nil
+	}
+	set := map[string]string{}
+	for _, i := range items {
+		k, ok := findSysctl(list, i.key)
+		if !ok {
+			d.unknownSysctl(i.key, i.keyAt, list, other, where)
+			continue
+		}
+		v, ok := r.convert(i.value, cty.String, quote(i.key), i.at)
+		if !ok {
+			continue
+		}
+		value, problem := k.read(v.AsString())
+		if problem != "" {
+			d.errorf(i.at, "Invalid sysctl", "%s %s, and this is %s.", quote(i.key), problem, quote(v.AsString()))
+			continue
+		}
+		set[i.key] = value
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	return set
+}
+
+// read returns the value in the kernel's form, with a space between numbers. An empty problem means
+// that it is valid.
+func (k sysctlKind) read(s string) (value, problem string) {
+	form := fmt.Sprintf("is a whole number from %d to %d", k.low, k.high)
+	if k.numbers > 1 {
+		form = fmt.Sprintf("has %d whole numbers from %d to %d, with spaces between them", k.numbers, k.low, k.high)
+	}
+	if k.ascending {
+		form += ", none below the one before"
+	}
+	words := strings.Fields(s)
+	if len(words) != k.numbers {
+		return "", form
+	}
+	before := k.low
+	for i, word := range words {
+		f, _, err := big.ParseFloat(word, 10, 128, big.ToNearestEven)
+		if err != nil {
+			return "", form
+		}
+		n, accuracy := f.Int64()
+		if accuracy != big.Exact || n < k.low || n > k.high || k.ascending && n < before {
+			return "", form
+		}
+		before, words[i] = n, strconv.FormatInt(n, 10)
+	}
+	return strings.Join(words, " "), ""
+}
+
+// unknownSysctl reports a setting that can't be set here.
+func (d *groupDecoder) unknownSysctl(name string, at hcl.Range, list, other []sysctlKind, where string) {
+	switch _, elsewhere := findSysctl(other, name); {
+	case elsewhere:
+		d.errorf(at, "Sysctl in the wrong place", "%s is a setting of %s", quote(name), where)
+	case name == "net.ipv4.ip_unprivileged_port_start":
+		d.errorf(at, "Not allowed in a group", "Every container of a group can bind ports below 1024: %s is 0 already. Remove the line.", quote(name))
+	case strings.HasPrefix(name, "net."):
+		d.errorf(at, "Not allowed in a group", "%s Those that can be set open nothing: %s. %s is none of them.%s", TakenAway("sysctl"), listOf(groupSysctls), quote(name), DidYouMean(name, namesOf(list)))
+	default:
+		d.errorf(at, "Not allowed in a group", "%s would be a setting of the whole host, or opens more than a container may have.%s What can be set here is %s.", quote(name), DidYouMean(name, namesOf(list)), listOf(list))
+	}
+}
+
+func listOf(kinds []sysctlKind) string { return strings.Join(namesOf(kinds), ", ") }
+
+// containerSettings reads a container's own settings of the kernel.
+func (d *groupDecoder) containerSettings(r reader) map[string]string {
+	return d.sysctls(r, containerSysctls, groupSysctls, "the group's network, which its containers share. Write in the group block: network { sysctls = { ... } }")
+}
+
+// groupSettings reads the settings of a group's network.
+func (d *groupDecoder) groupSettings(r reader) map[string]string {
+	return d.sysctls(r, groupSysctls, containerSysctls, "one container. Write it in the container's block: sysctls = { ... }")
+}
+
+// SysctlNames returns the names of the container's own settings, sorted.
+func (c Container) SysctlNames() []string { return slices.Sorted(maps.Keys(c.Sysctls)) }
