@@ -82,7 +82,9 @@ func (c checker) names(parent string, body *hclsyntax.Body) {
 			first[b.Type] = b.TypeRange
 		case slices.Contains(k.attrs, b.Type):
 			detail := fmt.Sprintf("%q is an attribute. Write: %s = ...", b.Type, b.Type)
-			if instead := elsewhere(parent, b.Type); instead != "" {
+			if instead := elsewhere(parent, b.Type); kinds[b.Type].label != "" && len(b.Labels) > 0 {
+				detail = fmt.Sprintf("%s stands in the group block. As an attribute of a container %q is another thing: %s = ...", upperFirst(kinds[b.Type].title), b.Type, b.Type)
+			} else if instead != "" {
 				detail = fmt.Sprintf("%q is an attribute. %s", b.Type, instead)
 			}
 			c.errorf(b.TypeRange, "Not a block", "%s", detail)

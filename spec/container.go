@@ -25,6 +25,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		User:         d.user(r),
 		Groups:       d.groups(r),
 		Capabilities: d.capabilities(role, r),
+		Init:         r.flag("init"),
 		ReadOnly:     r.flag("read_only"),
 		ShmSize:      d.shmSize(r),
 		Sysctls:      d.containerSettings(r),

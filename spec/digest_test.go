@@ -287,6 +287,7 @@ func TestDigestTellsWhatMattersInTheRest(t *testing.T) {
 		{"owner", `"1000:1000"`, `"1000:1001"`, []string{"web"}},
 		{"mode", `"0700"`, `"0750"`, []string{"web"}},
 		{"writable from now on", `read_only = true`, `read_only = false`, []string{"web"}},
+		{"a first process of Sallyport's", `read_only = true`, "read_only = true\n init = true", []string{"web"}},
 		{"shared memory", `read_only = true`, "read_only = true\n shm_size = \"1MiB\"", []string{"web"}},
 		{"memory that is shared", `"/spool"`, `"/dev/shm"`, []string{"web"}},
 		{"no tmpfs", `tmpfs "/tmp" {}`, ``, []string{"web"}},

@@ -42,7 +42,6 @@ var foreignPlaces = map[string][]translation{
 		{"paused", "A group that is stopped stays down, over boots too: sallyport stop GROUP"},
 	},
 	anyContainer: {
-		{"init", initAsReaper + ` A container that runs before the others is a block of the group: init "NAME" { image = "..." }.`},
 		{"schedule", `The whole group has a schedule, in a block of its own: schedule { cron = "30 2 * * *" }`},
 		{"timeout", `How long a job may take is set for its group: timeout = "30m". How long a container may take to end: stop { timeout = "10s" }. A probe has one too.`},
 		{"health_timeout", `Write in a probe block: timeout = "1s"`},

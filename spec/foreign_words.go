@@ -67,7 +67,7 @@ var foreignWords = []translation{
 	{"run_as_user run_as_group run_as_non_root", `Write: user = "1000:1000"`},
 	{"group_add supplemental_groups supplementary_groups supplemental_groups_policy", writeGroups},
 	{"stdin stdin_open stdin_once tty interactive attach", "A container has no terminal, and only a job has input: sallyport run -i FILE. For a shell in a container, type: sallyport exec -it GROUP.CONTAINER -- sh"},
-	{"run_init", initAsReaper},
+	{"run_init tini reaper init_process_enabled", initAsReaper},
 	{"tz local_time", writeTZ},
 	{"hostname host_name", "Every container's host name is its group's name."},
 	{"domainname domain_name subdomain set_hostname_as_fqdn hostname_override", "Every container's host name is its group's name, without a domain."},
@@ -170,6 +170,6 @@ var foreignWords = []translation{
 }
 
 const (
-	initAsReaper = `A container has no process of Sallyport's in it. Start the program under an init that the image has: command = ["/sbin/tini", "--", "/bin/program"].`
+	initAsReaper = "Write: init = true"
 	writeTZ      = `Write: timezone = "Europe/Berlin"`
 )

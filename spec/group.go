@@ -86,6 +86,9 @@ type Container struct {
 	// Capabilities are the container's exact set, in the form "CHOWN", and none of them is a way
 	// out. nil means [DefaultCapabilities].
 	Capabilities []string `json:"capabilities"`
+	// Init means that the first process is Sallyport's, which starts the program, passes signals on
+	// and waits for processes whose parents have ended.
+	Init bool `json:"init,omitempty"`
 	// ReadOnly means that nothing can be written to the root file system. Mounts, Tmpfs, /dev/shm
 	// and the rest of /dev stay as they are.
 	ReadOnly  bool      `json:"read_only,omitempty"`

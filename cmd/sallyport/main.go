@@ -2,7 +2,8 @@
 // verb for the daemon and the operator's verbs.
 //
 // Pitfall: the self-test of the rules starts this binary again for its helper processes. So
-// main calls helper.Main before it reads the command line.
+// main calls helper.Main before it reads the command line. So does the first process of a container
+// with `init = true`, and main calls reaper.Main.
 //
 // The Go runtime would look at the processor limits of its cgroup once a second, whenever a timer
 // or an event wakes the process. The limits of the start will do.
@@ -14,10 +15,12 @@ import (
 	"os"
 
 	"github.com/sallyport/sallyport/netns/helper"
+	"github.com/sallyport/sallyport/shim/reaper"
 )
 
 func main() {
 	helper.Main()
+	reaper.Main()
 	spareTime(os.Environ())
 	os.Exit(run(os.Args[1:], newUI(os.Stdin, os.Stdout, os.Stderr, os.Environ())))
 }

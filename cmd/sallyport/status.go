@@ -178,6 +178,9 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 	if c.StaysDown != "" {
 		notes = append(notes, c.StaysDown)
 	}
+	if why := group.ExplainOutput(c.LastOutput); why != "" {
+		notes = append(notes, why)
+	}
 	for _, line := range c.LastOutput {
 		notes = append(notes, strings.TrimRight("| "+line, " "))
 	}

@@ -15,7 +15,7 @@ var importLaw = []importRule{
 	{pkg: "spec", may: []string{"spec/cron"}},
 	{pkg: "spec/cron"},
 	{pkg: "netns/...", may: []string{"netns/..."}}, // netnstest included, which "testing" below keeps out of the rest
-	{pkg: "shim/hint"}, {pkg: "shim/pathwatch"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed", may: []string{"shim/layout"}},
+	{pkg: "shim/reaper"}, {pkg: "shim/hint"}, {pkg: "shim/pathwatch"}, {pkg: "shim/logs", may: []string{"shim/logs/times", "shim/logs/wanted"}}, {pkg: "shim/logs/times"}, {pkg: "shim/logs/removed", may: []string{"shim/layout"}},
 	{pkg: "shim/logs/bound", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/logs/removed"}},
 	{pkg: "shim/logs/wanted", may: []string{"shim/disk"}},
 	{pkg: "shim/logs/journald", may: []string{"shim/layout", "shim/logs/times", "shim/logs/wanted", "shim/disk"}},
@@ -43,7 +43,7 @@ var importLaw = []importRule{
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint", "shim/pathwatch"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/ctrd/archive", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},

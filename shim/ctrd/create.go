@@ -100,6 +100,11 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Host:      lookAtHost(),
 	}
 	in.Host.Highest = c.limitsOf(in.ShimGroup)
+	if req.Container.Init {
+		if in.Init, err = findReaper(); err != nil {
+			return containers.Container{}, err
+		}
+	}
 	if req.Container.OutputOf != "" {
 		in.Output = filepath.Dir(l.LogPath(group.Name, req.Container.Name))
 	}

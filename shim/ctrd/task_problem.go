@@ -23,6 +23,7 @@ var runtimeHints = []struct {
 	{[]string{"container process: exec:", "executable file not found in $PATH"}, "the image has no such program: correct command, or write its whole path", host.ErrNoProgram},
 	{[]string{"container process: exec:", "no such file or directory"}, "the image has no such program, or a tmpfs or a volume hides it: correct command", host.ErrNoProgram},
 	{[]string{"container process: exec:", "permission denied"}, mayNotRun, host.ErrCannotRun},
+	{[]string{"container process: exec", "operation not permitted"}, host.FileCapabilities, host.ErrCannotRun},
 	{[]string{"exec format error"}, otherProcessor, host.ErrCannotRun},
 	// A runtime that may start no thread or process ends in one of these ways.
 	{[]string{"resource temporarily unavailable"}, tooManyProcesses, nil},

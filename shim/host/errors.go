@@ -24,6 +24,10 @@ var ErrEnded = errors.New("the container does not run any more")
 // ErrNoProgram is the error for a command whose program the container doesn't have.
 var ErrNoProgram = errors.New("no such program")
 
+// FileCapabilities is the hint for a program that the kernel refuses to run (EPERM, in execve(2)):
+// its file has capabilities that are not in the bounding set of the container.
+const FileCapabilities = "most likely the program's file has capabilities that the container can't have (getcap shows them): take them off in the image, with setcap -r, or give the container those that it may have, in its capabilities"
+
 // ErrCannotRun is the error for a command whose program is there and can't be run.
 var ErrCannotRun = errors.New("the program can't be run")
 

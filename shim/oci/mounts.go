@@ -49,6 +49,13 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 		folders = append(folders, outputMount(in.Output, path))
 	}
 	var files []specs.Mount
+	if in.Container.Init {
+		if in.Init.Source == "" {
+			return nil, nil, fmt.Errorf("container %q has an init, and there is none", in.Container.Name)
+		}
+		own = append(own, in.Init.Source)
+		files = append(files, bind(in.Init.Source, in.Init.Path, "ro"))
+	}
 	for _, f := range in.Files {
 		own = append(own, f.Source)
 		files = append(files, bind(f.Source, f.Path, "ro"))

@@ -25,6 +25,9 @@ func createProcess(in Input) (*specs.Process, error) {
 			Hint: "add command = [\"/path/of/the/program\"] to its block",
 		}
 	}
+	if in.Container.Init {
+		args = append([]string{in.Init.Path}, args...)
+	}
 	caps, err := createCapabilities(in.Container, in.User.UID != 0)
 	if err != nil {
 		return nil, err

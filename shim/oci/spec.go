@@ -30,6 +30,7 @@ type Input struct {
 	Volumes   map[string]string // name of a volume -> its directory on the host
 	Output    string            // folder with the group's output, for a container that is given it
 	Files     []File            // bound read-only into the container
+	Init      File              // required for a container with Init: the program that is its first process
 	Modes     Modes             // required for a container that has a tmpfs
 	Host      HostFacts
 }

@@ -97,6 +97,11 @@ func specCases() []specCase {
 			in.Container.Mounts = []spec.Mount{{Volume: "outer", Path: "/srv/b"}, {Volume: "logs", Path: "/srv/a", ReadOnly: true}}
 			in.Files = []File{{"/run/sallyport/files/checkout/logs/0", "/etc/resolv.conf"}, {"/run/sallyport/files/checkout/logs/1", "/srv/a/conf"}}
 		})},
+		{"init", testInput("web", spec.App, func(in *Input) {
+			in.Container.Init, in.Container.ReadOnly = true, true
+			in.Init = File{"/usr/bin/sallyport", "/dev/init"}
+			in.Files = []File{{"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
+		})},
 		{"shared memory", testInput("web", spec.App, func(in *Input) {
 			in.Container.ShmSize = 256 << 20
 			in.Container.Sysctls = map[string]string{"kernel.shmmax": "268435456", "kernel.sem": "250 32000 100 128"}
@@ -206,6 +211,7 @@ func TestCreateSpecRefuses(t *testing.T) {
 			in.Container.Resources.CPUSet, in.Host.CPUs = "0-2", "0-1"
 		}, `container "web" is to run on processor 2, and this host has 0-1`, true},
 		{"settings of the network", func(in *Input) { in.Container.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"} }, "the sysctl net.ipv4.ip_forward", false},
+		{"no init", func(in *Input) { in.Container.Init = true }, `container "web" has an init, and there is none`, false},
 		{"packet sockets", func(in *Input) { in.Container.Capabilities = []string{"CHOWN", "NET_RAW"} }, "NET_RAW, which no container of a group can have", true},
 		{"a member's unsafe", func(in *Input) { in.Container.Unsafe.Capabilities = []string{"NET_ADMIN"} }, "NET_ADMIN as unsafe, which only the ambassador can", true},
 		{"owner that is no number", func(in *Input) { in.Container.Tmpfs = []spec.Tmpfs{{Path: "/tmp", Owner: "web:web"}} }, `owner "web:web" of`, false},

@@ -172,6 +172,9 @@ func LastLine(containers []group.ContainerStatus, container string) string {
 		}
 		for _, line := range slices.Backward(c.LastOutput) {
 			if text := hint.Excerpt(line, hint.Short); text != "" {
+				if why := group.ExplainOutput([]string{line}); why != "" {
+					text += " (" + why + ")"
+				}
 				return "; its last output: " + text
 			}
 		}

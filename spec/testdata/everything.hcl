@@ -264,6 +264,7 @@ group "fixed" {
       mode = "1777"
       exec = true
     }
+    init     = true
     shm_size = "0.25GiB"
     sysctls  = { "kernel.shmmax" = 268435456, "kernel.sem" = "250  32000 100 128" }
     mount "data" { path = "/run/web/data" }

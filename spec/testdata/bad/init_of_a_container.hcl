@@ -1,0 +1,20 @@
+group "g" {
+  egress = "none"
+  app "a" {
+    image = "x"
+    init  = "yes"
+  }
+  app "b" {
+    image = "x"
+    init "migrate" { image = "x" }
+  }
+  app "c" {
+    image = "x"
+    init {}
+  }
+  app "d" {
+    image = "x"
+    tini  = true
+  }
+  init = true
+}
