@@ -114,8 +114,8 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		c.errorf(at, "Only the ambassador has "+name, "%q stands in %s, and %s", name, k.title, doorOnly(name))
 		return false
 	}
-	if why := sidecarOnly[parent]; why != "" && name == "after" {
-		c.errorf(at, "Only a sidecar has "+name, "%q stands in %s, and %s.", name, k.title, why)
+	if why := noAfter[parent]; why != "" && name == "after" {
+		c.errorf(at, "Only apps and sidecars have "+name, "%q stands in %s, and %s.", name, k.title, why)
 		return false
 	}
 	if why := noOutputOf[parent]; why != "" && name == "output_of" {

@@ -50,7 +50,7 @@ func (x *Index) Conflicts(groups []Group, without func(group string) bool) hcl.D
 				other = own.publisher(p, nil)
 			}
 			if other != nil {
-				rep.errorf(g.Pos.rangeIn(), "Host port used twice", "Port %d/%s of the host, which publish %q of group %q asks for, belongs to group %q (%s). Choose another port, or another address.", p.Host, p.Protocol, p.Name, g.Name, other.Name, other.Pos)
+				rep.errorf(g.Pos.rangeIn(), "Host port used twice", "Port %s of the host, which publish %q of group %q asks for, belongs to group %q (%s). Choose another port, or another address.", p.HostText()+"/"+p.Protocol, p.Name, g.Name, other.Name, other.Pos)
 			}
 		}
 		own.add(g)
@@ -76,8 +76,10 @@ func (x *Index) add(g *Group) {
 	}
 	x.named[g.Name] = g
 	for _, p := range g.Door().Publish {
-		key := hostPort{p.Host, p.Protocol}
-		x.ports[key] = append(x.ports[key], claim{g, p})
+		for one := range p.Each() {
+			key := hostPort{one.Host, one.Protocol}
+			x.ports[key] = append(x.ports[key], claim{g, one})
+		}
 	}
 }
 
@@ -92,9 +94,11 @@ func (x *Index) Publisher(p Publish) string {
 // publisher returns the first group that publishes the port on an overlapping address. It is nil if
 // none does.
 func (x *Index) publisher(p Publish, without func(group string) bool) *Group {
-	for _, c := range x.ports[hostPort{p.Host, p.Protocol}] {
-		if p.overlaps(c.Publish) && (without == nil || !without(c.group.Name)) {
-			return c.group
+	for one := range p.Each() {
+		for _, c := range x.ports[hostPort{one.Host, one.Protocol}] {
+			if one.overlaps(c.Publish) && (without == nil || !without(c.group.Name)) {
+				return c.group
+			}
 		}
 	}
 	return nil

@@ -47,8 +47,8 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	}
 	d.checkFolders(&c, taken)
 	d.checkProgram(r, &c)
-	if role == Sidecar {
-		c.After = d.after(name, r)
+	if role == Sidecar || role == App {
+		c.After = d.after(name, role, r)
 	}
 	if role == Ambassador {
 		d.placed = taken

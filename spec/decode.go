@@ -20,7 +20,7 @@ type groupDecoder struct {
 	dns       DNS
 	volumes   map[string]hcl.Range           // declared in the group
 	hostPaths map[string]string              // by name, of the volumes that are folders of the host
-	waits     []wait                         // of sidecars for each other
+	waits     []wait                         // of sidecars and of apps, for each other
 	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
 	hidden    []string                       // what environment files have, in the form of [Group.Sensitive]
 	upstream  map[string]cty.Value           // "127.0.0.1:9001"

@@ -51,7 +51,9 @@ func (g *Group) AmbassadorPorts() []uint16 {
 	}
 	var ports []uint16
 	for _, p := range a.Publish {
-		ports = append(ports, p.Port)
+		for one := range p.Each() {
+			ports = append(ports, one.Port)
+		}
 	}
 	for _, u := range a.Upstreams {
 		ports = append(ports, u.Listen)

@@ -119,7 +119,7 @@ var foreignPlaces = map[string][]translation{
 	"stop": {
 		{"grace grace_period stop_grace_period stop_timeout kill_timeout seconds", `Write: timeout = "10s"`},
 		{"stop_signal kill_signal", `Write: signal = "SIGTERM"`},
-		{"command", "A container is asked to end by a signal, not by a command. What it does then is up to its program."},
+		{"command exec", `Write: pre_stop = ["/bin/program", "argument"]`},
 	},
 	"output": {
 		{"max_size max_file max_files max_file_size limit", writeSize},

@@ -100,11 +100,12 @@ var foreignWords = []translation{
 	{"change_mode change_signal reload reload_signal reload_cmd exec_reload", `Write, in the file's block: reload = "SIGHUP"`},
 
 	// Order, probes, restarts, the end.
-	{"depends_on requires before wants binds_to", `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars: after = ["NAME"].`},
-	{"lifecycle", "A container that runs to its end before the others is an init block, and one that helps them a sidecar block. The stop block sets how a container is asked to end."},
+	{"depends_on requires before wants binds_to", `The order is fixed: the ambassador, the inits one by one, the sidecars, the apps, each stage when the one before is ready. Among sidecars, and among apps: after = ["NAME"].`},
+	{"lifecycle", "A container that runs to its end before the others is an init block, and one that helps them a sidecar block. The stop block sets how a container is asked to end, and what it runs before: pre_stop = [\"...\"]."},
 	{"action", "For one more process in a container, type: sallyport exec GROUP.CONTAINER -- COMMAND"},
 	{"post_start poststart pre_start prestart exec_start_pre exec_start_post", "Nothing is run beside a container's program at its start. What comes before the apps is an init block, and what goes on beside them is a sidecar block."},
-	{"pre_stop prestop exec_stop exec_stop_pre exec_stop_post", `A container is asked to end by a signal: stop { signal = "SIGTERM" }. What it does then is up to its program.`},
+	{"pre_stop prestop exec_stop exec_stop_pre", `Write: stop { pre_stop = ["/bin/program", "argument"] }`},
+	{"exec_stop_post", `Nothing is run after a container's end. Before it: stop { pre_stop = ["/bin/program", "argument"] }`},
 	{"shutdown_delay", "Containers stop in order: the apps, the sidecars, the ambassador. Nothing waits before that. How long each may take: stop { timeout = \"10s\" }"},
 	{"wanted_by start_with_pod auto_start", "A group that is not stopped runs again after each boot. Leave the line out."},
 	{"notify", noNotify + " " + writeReady},

@@ -104,7 +104,8 @@ type Container struct {
 	OnFailure OnFailure         `json:"on_failure,omitempty"`
 	Stop      Stop              `json:"stop,omitzero"`
 	Probes    []Probe           `json:"probes,omitempty"`
-	// After are the sidecars to be ready before this one starts, sorted. Only a sidecar has them.
+	// After are the others of its role to be ready before this one starts, sorted. Only a sidecar
+	// and an app have them.
 	After  []string `json:"after,omitempty"`
 	Output Output   `json:"output,omitzero"`
 	// OutputOf is where the container finds the folder with its group's output, read-only. It is an
@@ -240,7 +241,17 @@ func (u Update) MostEnds() int { return cmp.Or(u.MaxEnds, 3) }
 type Stop struct {
 	Signal  string        `json:"signal,omitempty"` // "SIGTERM"; empty: the image's, else SIGTERM
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// PreStop is a command that runs in the container before it is signalled, within the Timeout.
+	// Nil means that there is none.
+	PreStop []string `json:"pre_stop,omitempty"`
 }
+
+// keptGrace is how much of a Timeout is left for the program at least, after its PreStop.
+const keptGrace = 2 * time.Second
+
+// PreStopTime returns how long the PreStop may run: the Timeout but for two seconds, and half of it
+// at least.
+func (s Stop) PreStopTime() time.Duration { return max(s.Timeout-keptGrace, s.Timeout/2) }
 
 // Output is a container's `output` block: what becomes of what its program prints.
 type Output struct {
@@ -295,13 +306,16 @@ type Unsafe struct {
 	Capabilities []string `json:"capabilities,omitempty"` // NET_ADMIN, NET_RAW; on top of the container's set
 }
 
-// A Publish is a port of the host that leads to the ambassador.
+// A Publish is a port of the host that leads to the ambassador, or a range of them.
 type Publish struct {
 	Name     string `json:"name"`
 	Address  string `json:"address,omitempty"` // of the host, v4 or v6; empty: every address of both families
 	Host     uint16 `json:"host"`
 	Port     uint16 `json:"port"`
 	Protocol string `json:"protocol"` // "tcp" or "udp"
+	// Count is the number of ports of a range that begins with Host on the host, and with Port in
+	// the ambassador. Zero means one port that is no range.
+	Count uint16 `json:"count,omitempty"`
 }
 
 // An Allow is one destination to which the ambassador may open flows: "203.0.113.0/24:443/tcp",

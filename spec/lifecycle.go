@@ -53,6 +53,9 @@ func (d *groupDecoder) stop(container *hclsyntax.Block) Stop {
 		}
 		stop.Signal = name
 	}
+	if stop.PreStop = r.texts("pre_stop"); stop.PreStop != nil && (len(stop.PreStop) == 0 || stop.PreStop[0] == "") {
+		d.errorf(block.Body.Attributes["pre_stop"].Expr.Range(), "Empty command", "An empty command does nothing. Name a program of the container, or leave the line out.")
+	}
 	return stop
 }
 

@@ -151,6 +151,8 @@ func (d *groupDecoder) namedPort(name string) (port uint16, why string) {
 			case p.Protocol != "tcp":
 				udp = udp || p.Name == name
 				continue
+			case p.Name == name && p.Count > 0:
+				return 0, fmt.Sprintf("is a range of ports, %s. Write the number of one of them.", p.PortText())
 			case p.Name == name:
 				found = append(found, p.Port)
 			}

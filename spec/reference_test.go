@@ -102,8 +102,10 @@ var sections = map[string]string{
 
 const allContainers = "app, sidecar, init, ambassador"
 
-// alone are the headings for the attributes that only one kind of container has.
-var alone = map[string]string{"sidecar": "Only in a sidecar", "ambassador": "Only in the ambassador"}
+// alone are the headings for the attributes that not every kind of container has.
+var alone = map[string]string{
+	"app": "In an app or a sidecar", "sidecar": "In an app or a sidecar", "ambassador": "Only in the ambassador",
+}
 
 // Every attribute that works has a row in the section of its block, and there are no other rows.
 func TestReferenceHasEveryAttribute(t *testing.T) {

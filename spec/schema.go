@@ -34,7 +34,7 @@ var kinds = map[string]kind{
 		attrs:  []string{"egress", "dns", "labels", "timeout"},
 		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update", "schedule"},
 	},
-	"app":     {title: "an app block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"app":     {title: "an app block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
 	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
 	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
 	"ambassador": {
@@ -54,7 +54,7 @@ var kinds = map[string]kind{
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
 	"ulimits":   {title: "a ulimits block", once: true, attrs: UlimitNames()},
-	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout"}},
+	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout", "pre_stop"}},
 	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},
 	"output_of": {title: "an output_of block", once: true, attrs: []string{"path"}},
 	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen", "hosts"}},

@@ -33,9 +33,10 @@ func (a Allow) String() string {
 	return prefix + ":" + port + "/" + a.Protocol
 }
 
-// HostPort returns the host's side of the published port: "8443/tcp", "192.0.2.1:8443/tcp".
+// HostPort returns the host's side of the published port: "8443/tcp", "192.0.2.1:8443/tcp",
+// "10000-10100/udp".
 func (p Publish) HostPort() string {
-	port := fmt.Sprintf("%d/%s", p.Host, p.Protocol)
+	port := p.HostText() + "/" + p.Protocol
 	switch {
 	case p.Address == "":
 		return port

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // A counting keeper adds the counters of the kernel to the status of a single group, and how full
@@ -27,6 +29,7 @@ const boundsTimeout = 5 * time.Second
 type countedDoor interface {
 	Counters(group string) (host.Counters, error)
 	Spent(group string) (used, quota uint64, err error)
+	PublishNotes(group string, published []spec.Publish, listens bool) []string
 }
 
 func (k counting) Status(group string) ([]group.Status, error) {
@@ -40,12 +43,27 @@ func (k counting) Status(group string) ([]group.Status, error) {
 		if now := k.bounds(ctx, group); len(now) > 0 {
 			groups[i].Bounds = now
 		}
+		groups[i].Notes = k.notes(&groups[i])
 		err := k.count(&groups[i])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no rules yet, or no longer
 			return nil, err
 		}
 	}
 	return groups, nil
+}
+
+// listenTime is how long an ambassador has to listen before a port without a listener is noted.
+const listenTime = 10 * time.Second
+
+// notes returns why callers of published ports get no answer.
+func (k counting) notes(st *group.Status) []string {
+	i := slices.IndexFunc(st.Containers, func(c group.ContainerStatus) bool { return c.Role == spec.Ambassador })
+	if i < 0 || len(st.Publish) == 0 {
+		return nil
+	}
+	c := st.Containers[i]
+	listens := c.Task == host.TaskRunning && time.Since(c.StartedAt) > listenTime
+	return k.door.PublishNotes(st.Name, st.Publish, listens)
 }
 
 func (k counting) count(g *group.Status) error {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,6 +23,32 @@ type fixedDoor struct {
 
 func (s fixedDoor) Counters(string) (host.Counters, error)       { return s.counters, s.err }
 func (s fixedDoor) Spent(string) (used, quota uint64, err error) { return 1 << 20, 1 << 30, s.err }
+
+func (s fixedDoor) PublishNotes(_ string, published []spec.Publish, listens bool) []string {
+	return []string{fmt.Sprintf("%d published, %t", len(published), listens)}
+}
+
+// A port without a listener is looked for once the ambassador has run for a while.
+func TestNotes(t *testing.T) {
+	published := spec.Door{Publish: []spec.Publish{{Name: "http", Host: 80, Port: 80, Protocol: "tcp"}}}
+	for _, c := range []struct {
+		name string
+		door spec.Door
+		task host.TaskState
+		ago  time.Duration
+		want []string
+	}{
+		{"it runs", published, host.TaskRunning, time.Hour, []string{"1 published, true"}},
+		{"it has just begun", published, host.TaskRunning, 0, []string{"1 published, false"}},
+		{"it is down", published, host.TaskStopped, time.Hour, []string{"1 published, false"}},
+		{"nothing is published", spec.Door{}, host.TaskRunning, time.Hour, nil},
+	} {
+		st := group.Status{Door: c.door, Containers: []group.ContainerStatus{{Name: "proxy", Role: spec.Ambassador, Task: c.task, StartedAt: time.Now().Add(-c.ago)}}}
+		if diff := cmp.Diff(c.want, counting{door: fixedDoor{}}.notes(&st)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
 
 func TestCounting(t *testing.T) {
 	counters := host.Counters{MembersTCP: host.Count{Packets: 3}}

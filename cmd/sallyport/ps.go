@@ -7,7 +7,6 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -175,11 +174,11 @@ func stateStyle(state string) style {
 func ports(published []spec.Publish) string {
 	var texts []string
 	for _, p := range published {
-		from := strconv.Itoa(int(p.Host))
+		from := p.HostText()
 		if p.Address != "" {
 			from = net.JoinHostPort(p.Address, from)
 		}
-		texts = append(texts, fmt.Sprintf("%s->%d/%s", from, p.Port, p.Protocol))
+		texts = append(texts, fmt.Sprintf("%s->%s/%s", from, p.PortText(), p.Protocol))
 	}
 	return strings.Join(texts, ",")
 }

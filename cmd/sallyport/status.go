@@ -78,7 +78,10 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 		fact("address", "%s", addr)
 	}
 	for _, p := range g.Publish {
-		fact("publish", "%s -> %d/%s (%s)", net.JoinHostPort(publishAddress(p), strconv.Itoa(int(p.Host))), p.Port, p.Protocol, p.Name)
+		fact("publish", "%s -> %s/%s (%s)", net.JoinHostPort(publishAddress(p), p.HostText()), p.PortText(), p.Protocol, p.Name)
+	}
+	for _, note := range g.Notes {
+		fact("note", "%s", note)
 	}
 	for _, b := range g.Bounds {
 		fact("bound", "%s", b)

@@ -23,7 +23,10 @@ group "queue" {
   ambassador "door" {
     image   = "%[1]s"
     command = ["/bin/sh", "-c", "echo door >> /line/names; exec sleep 1000"]
-    stop    { signal = "SIGKILL" }
+    stop {
+      signal   = "SIGKILL"
+      pre_stop = ["/bin/sh", "-c", "echo closing; test -d /line && echo closed"]
+    }
     probe "ready" {
       exec     = ["test", "-e", "/line/open"]
       interval = "1s"
@@ -140,6 +143,10 @@ func testOrder(t *testing.T, m *machine.Machine) {
 		return g.State == group.Completed && *g.Containers[5].ExitStatus == 5 && strings.HasPrefix(g.Error, "job (app) ended with status 5")
 	}
 	await("the job has ended, and with it all others", done)
+	if found := m.Events("queue", group.EventPreStop); len(found) != 1 || found[0].Container != "door" ||
+		!strings.Contains(found[0].Text, "ended with status 0") || !strings.HasSuffix(found[0].Text, ": closing closed") {
+		t.Errorf("what ran before the door was stopped: %+v", found)
+	}
 	if up := m.Pids("queue"); len(up) > 0 {
 		t.Errorf("still running: %v", up)
 	}

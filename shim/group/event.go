@@ -21,6 +21,7 @@ const (
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 	EventSignal    EventKind = "signal"    // an operator sent a container's program a signal
 	EventReloaded  EventKind = "reloaded"  // files of a running container were changed, and it was sent their signals
+	EventPreStop   EventKind = "pre_stop"  // a container's pre_stop ran, and what became of it
 	EventForward   EventKind = "forward"   // an operator began or ended to forward ports to the ambassador
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
 	EventOutput    EventKind = "output"    // a container's output can't be written any more
@@ -31,7 +32,7 @@ const (
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
+	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventPreStop, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a
@@ -49,7 +50,7 @@ type Event struct {
 	// the packets to all of them, and names none.
 	Others     int     `json:"others,omitempty"`
 	State      State   `json:"state,omitempty"`       // for EventState
-	ExitStatus *uint32 `json:"exit_status,omitempty"` // for EventRestarted, and for EventRun unless it is not known
+	ExitStatus *uint32 `json:"exit_status,omitempty"` // for EventRestarted, and for EventPreStop and EventRun unless it is not known
 }
 
 // An EventQuery selects events.

@@ -90,6 +90,9 @@ type Status struct {
 	// Bounds are the bounds on disk and how full they are. Those of a group that doesn't run are
 	// left out.
 	Bounds []host.Bound `json:"bounds,omitempty"`
+	// Notes are why callers of published ports get no answer: each is one line. Set only if one
+	// group's status was asked for.
+	Notes []string `json:"notes,omitempty"`
 	// QuotaUsed is how many bytes of Quota are used up. Set only if one group's status was asked
 	// for.
 	QuotaUsed uint64 `json:"quota_used,omitempty"`

@@ -182,7 +182,7 @@ func linkOf(g *spec.Group) string {
 	}
 	var ports []string
 	for _, p := range a.Publish {
-		ports = append(ports, fmt.Sprintf("%s:%d to %d/%s", p.Address, p.Host, p.Port, p.Protocol))
+		ports = append(ports, fmt.Sprintf("%s:%s to %s/%s", p.Address, p.HostText(), p.PortText(), p.Protocol))
 	}
 	if len(ports) > 0 {
 		slices.Sort(ports)

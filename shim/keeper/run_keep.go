@@ -97,7 +97,7 @@ func (k *Keeper) buildRun(ctx context.Context, r *run, holds *imageHolds) (map[s
 	if err := k.claimPorts(r); err != nil {
 		return nil, err
 	}
-	for _, p := range r.definition.Door().Publish {
+	for _, p := range runner.NewPorts(nil, &r.definition) {
 		taken, err := k.runConfig.PortTaken(p)
 		if err != nil {
 			return nil, fmt.Errorf("ask who uses port %s: %w", p.HostPort(), err)

@@ -10,7 +10,9 @@ import (
 
 // The start order of a group:
 //
-//	ambassador ─ready─► inits, one by one ─ended well─► sidecars, each after its own ─ready─► apps
+//	ambassador ─ready─► inits, one by one ─ended well─► sidecars ─ready─► apps
+//
+// Sidecars wait for the other sidecars in their After, and apps for the other apps.
 //
 // A container that is started again waits for the ambassador, and for no other that has run before.
 // One that it comes after and that is new, or is being replaced, is started first.
@@ -42,10 +44,10 @@ func waitsFor(c, d *spec.Container, later, again bool) bool {
 		return false
 	case d.Role == spec.Init:
 		return true
-	case d.Role == spec.Sidecar:
-		return c.Role == spec.App || slices.Contains(c.After, d.Name)
+	case d.Role == spec.Sidecar && c.Role == spec.App:
+		return true
 	default:
-		return false
+		return c.Role == d.Role && slices.Contains(c.After, d.Name)
 	}
 }
 

@@ -75,6 +75,10 @@ func TestOrder(t *testing.T) {
 	ignored := ordered(hosttest.EditContainer("migrate", func(c *spec.Container) {
 		c.OnFailure, c.Restart.Policy = spec.FailureIgnored, spec.RestartNever
 	}))
+	apps := ordered(hosttest.AddApp("api", 5), hosttest.EditContainer("web", func(c *spec.Container) { c.After = []string{"api"} }),
+		hosttest.EditContainer("api", func(c *spec.Container) {
+			c.Probes = []spec.Probe{{Kind: spec.ProbeReady, TCP: &spec.TCPProbe{Port: 5432}}}
+		}))
 	tests := []struct {
 		name string
 		in   plan.Input
@@ -102,6 +106,11 @@ func TestOrder(t *testing.T) {
 		{"the definition of an init changed", plan.Input{Want: ordered(hosttest.EditContainer("fetch", hosttest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
 		{"the ambassador's definition changed", plan.Input{Want: ordered(hosttest.EditContainer("proxy", hosttest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
 		{"the ambassador's and the app's definition changed", plan.Input{Want: ordered(hosttest.EditContainer("proxy", hosttest.Command("/new")), hosttest.EditContainer("web", hosttest.Command("/new"))), Observed: seen(g, done...), Health: healthy()}},
+		{"an app after another that is not ready", plan.Input{Want: apps, Observed: with(seen(apps, done...), task("web", host.TaskCreated), task("api", host.TaskCreated)), Health: healthy("api")}},
+		{"an app after another that runs", plan.Input{Want: apps, Observed: with(seen(apps, done...), task("web", host.TaskCreated)), Health: healthy("api")}},
+		{"an app after another that is ready", plan.Input{Want: apps, Observed: with(seen(apps, done...), task("web", host.TaskCreated)), Health: map[string]host.Health{"proxy": {Ready: true}, "store": {Ready: true}, "api": {Ready: true}}}},
+		{"an app after another ended, and so has that", plan.Input{Want: apps, Observed: with(seen(apps, done...), task("web", host.TaskStopped, 1), task("api", host.TaskStopped, 1)), Health: healthy()}},
+		{"a preview of apps after each other", plan.Input{Want: apps, Observed: plan.Nothing(), AssumeReady: true}},
 		{"after a boot", plan.Input{Observed: seen(g, every(host.TaskNone), net(absent, absent, absent, absent), noMounts)}},
 		{"whether it has ended is unknown", plan.Input{EndedErr: errBlind, Observed: plan.Nothing()}},
 		{"it has ended", plan.Input{Ended: &group.Ended{State: group.Completed}, Observed: seen(g, done...), Health: healthy()}},

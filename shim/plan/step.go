@@ -139,7 +139,7 @@ func publishText(g *spec.Group) string {
 	}
 	parts := make([]string, len(publish))
 	for i, p := range publish {
-		parts[i] = fmt.Sprintf("%s to port %d", p.HostPort(), p.Port)
+		parts[i] = fmt.Sprintf("%s to port %s", p.HostPort(), p.PortText())
 	}
 	return ", publish " + strings.Join(parts, ", ")
 }

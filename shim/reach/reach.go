@@ -16,7 +16,7 @@ import (
 type path struct {
 	who  string // "proxy (ambassador)"
 	in   string // the port of the host that leads to who; empty for a way out
-	port uint16 // of who, for a way in
+	port string // of who, for a way in: "443", "10000-10100"
 	// to is the destination as in the group file, for a way out. Empty means anywhere but the
 	// reserved prefixes, the host and other groups.
 	to string
@@ -59,7 +59,7 @@ func paths(g *spec.Group) []path {
 	}
 	if g.Egress != spec.EgressNone {
 		for _, p := range a.Publish {
-			out = append(out, path{who: who, in: p.HostPort(), port: p.Port})
+			out = append(out, path{who: who, in: p.HostPort(), port: p.PortText()})
 		}
 	}
 	return out
@@ -140,7 +140,7 @@ func (p path) String() string {
 	case p.text != "":
 		return p.text
 	case p.in != "":
-		return fmt.Sprintf("the world may reach port %d of %s through %s of the host", p.port, p.who, p.in)
+		return fmt.Sprintf("the world may reach port %s of %s through %s of the host", p.port, p.who, p.in)
 	case p.to == "":
 		return p.who + " may reach any address of the world"
 	default:

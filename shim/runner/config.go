@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/journal"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/plan"
@@ -28,6 +29,7 @@ type Config struct {
 	Images  ImageKeeper      // optional: nil leaves the retention of images to others
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  probes.Prober    // optional: without one, every running container is ready
+	Exec    host.Execer      // optional: without one, no pre_stop runs
 	Journal *journal.Journal // optional: nil records nothing
 	Log     *slog.Logger     // optional: nil discards
 	Now     func() time.Time // optional: nil is time.Now

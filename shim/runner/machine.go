@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/spec"
@@ -22,14 +23,20 @@ type Machine struct {
 	volumes Volumes
 	cgroups Cgroups     // nil: groups have no limits
 	images  ImageKeeper // nil: images are kept by their names alone
-	input   string      // the container whose standard input is open. Empty: none is
+	exec    host.Execer // nil: no pre_stop runs
+	record  func(...group.Event)
+	now     func() time.Time
+	input   string // the container whose standard input is open. Empty: none is
 
 	progress *progress // of the runner that uses it. Nil: it is the keeper's
 }
 
 // NewMachine returns the machine of a configuration.
 func NewMachine(c *Config) Machine {
-	return Machine{runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images}
+	return Machine{
+		runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images,
+		exec: c.Exec, record: c.Record, now: c.Now,
+	}
 }
 
 // withInput returns the machine that creates containers with the standard input that is wanted.
@@ -145,7 +152,9 @@ func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, image
 	case plan.Start:
 		return each(s, "start", func(t plan.Target) error { return m.runtime.Start(ctx, s.Group, t.Name) })
 	case plan.Stop:
-		return each(s, "stop", func(t plan.Target) error { return m.runtime.Stop(ctx, s.Group, t.Name, t.Stop) })
+		return each(s, "stop", func(t plan.Target) error {
+			return m.runtime.Stop(ctx, s.Group, t.Name, m.preStop(ctx, s.Group, t))
+		})
 	case plan.Remove:
 		return each(s, "remove", func(t plan.Target) error { return m.runtime.Remove(ctx, s.Group, t.Name) })
 	default:

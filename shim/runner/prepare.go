@@ -53,19 +53,23 @@ func (c *Config) PortTaken(p spec.Publish) (taken *hint.Error, err error) {
 	}, nil
 }
 
-// NewPorts returns the ports of the host that after publishes and before does not. before may be
-// nil.
+// NewPorts returns the ports of the host, one by one, that after publishes and before does not.
+// before may be nil.
 func NewPorts(before, after *spec.Group) []spec.Publish {
 	had := map[string]bool{}
 	if before != nil {
 		for _, p := range before.Door().Publish {
-			had[p.HostPort()] = true
+			for one := range p.Each() {
+				had[one.HostPort()] = true
+			}
 		}
 	}
 	var out []spec.Publish
 	for _, p := range after.Door().Publish {
-		if !had[p.HostPort()] {
-			out = append(out, p)
+		for one := range p.Each() {
+			if !had[one.HostPort()] {
+				out = append(out, one)
+			}
 		}
 	}
 	return out

@@ -32,7 +32,11 @@ func unspecified(like netip.Addr) netip.Addr {
 }
 
 func TestRootPublishedPorts(t *testing.T) {
-	h := newHarness(t, withPublish)
+	h := newHarness(t, func(g *spec.Group) {
+		withPublish(g)
+		media := spec.Publish{Name: "media", Host: 10000, Port: 20000, Count: 512, Protocol: "tcp"}
+		g.Ambassador().Publish = append(g.Ambassador().Publish, media)
+	})
 	tests := []struct {
 		name string
 		from *netnstest.Helper
@@ -45,6 +49,8 @@ func TestRootPublishedPorts(t *testing.T) {
 		{"from the host, its own IPv6", h.host, "[2001:db8:f::1]:8443", 443},
 		{"from the host, 127.0.0.1", h.host, "127.0.0.1:8443", 443},
 		{"from the host, one address", h.host, "127.0.0.1:8001", 8001},
+		{"the first of a range", h.remote, "198.51.100.1:10000", 20000},
+		{"the last of a range, IPv6", h.remote, "[2001:db8:f::1]:10511", 20511},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,6 +85,16 @@ func TestRootPublishedPorts(t *testing.T) {
 		}
 		if got, _, err := c.Receive(longWait); err != nil || got != "answer" {
 			t.Errorf("the remote host received %q: %v", got, err)
+		}
+	})
+	t.Run("no member binds a port of a range", func(t *testing.T) {
+		s := must(h.member.TCP(h.out.Addr4))(t)
+		defer s.Close()
+		if err := s.Bind(netip.MustParseAddrPort("0.0.0.0:20511")); !errors.Is(err, unix.EPERM) {
+			t.Errorf("bind: %v, want EPERM", err)
+		}
+		if err := s.Bind(netip.MustParseAddrPort("0.0.0.0:20512")); err != nil {
+			t.Errorf("bind of the port after it: %v", err)
 		}
 	})
 	t.Run("published at one address is not published at another", func(t *testing.T) {

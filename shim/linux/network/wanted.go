@@ -36,7 +36,9 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	}
 	p.Intercept, p.Quota = a.Intercept, uint64(a.Quota)
 	for _, x := range a.Publish {
-		p.Published = append(p.Published, egress.Port{Protocol: x.Protocol, Port: x.Port})
+		for one := range x.Each() {
+			p.Published = append(p.Published, egress.Port{Protocol: one.Protocol, Port: one.Port})
+		}
 	}
 	p.Allow, err = endpoints(want)
 	return p, err
@@ -116,13 +118,15 @@ func (n *Network) entry(want *spec.Group, pair addrs.Pair) (e uplink.Entry, err 
 	}
 	if a := want.Ambassador(); a != nil {
 		for _, x := range a.Publish {
-			p := uplink.Publish{Protocol: x.Protocol, Host: x.Host, Port: x.Port}
+			var addr netip.Addr
 			if x.Address != "" {
-				if p.Address, err = netip.ParseAddr(x.Address); err != nil {
+				if addr, err = netip.ParseAddr(x.Address); err != nil {
 					return e, fmt.Errorf("publish %q of group %q: %w", x.Name, want.Name, err)
 				}
 			}
-			e.Publish = append(e.Publish, p)
+			for one := range x.Each() {
+				e.Publish = append(e.Publish, uplink.Publish{Protocol: one.Protocol, Address: addr, Host: one.Host, Port: one.Port})
+			}
 		}
 	}
 	return e, nil

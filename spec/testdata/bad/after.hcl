@@ -3,7 +3,10 @@ group "g" {
     image = "x"
     after = ["a"]
   }
-  init "migrate" { image = "x" }
+  init "migrate" {
+    image = "x"
+    after = ["proxy"]
+  }
   sidecar "a" {
     image = "x"
     after = ["a"]
@@ -30,6 +33,14 @@ group "g" {
   }
   app "web" {
     image = "x"
-    after = ["metrics"]
+    after = ["metrics", "db", "wbe", "web"]
+  }
+  app "db" {
+    image = "x"
+    after = ["api"]
+  }
+  app "api" {
+    image = "x"
+    after = ["db"]
   }
 }
