@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -136,6 +137,9 @@ var (
 // canonical returns a name in the spelling of group files: host_network for hostNetwork,
 // HostNetwork and host-network, and dns_search for DNSSearch.
 func canonical(name string) string {
+	if !strings.ContainsFunc(name, unicode.IsUpper) { // most names: nothing is allocated for them
+		return strings.ReplaceAll(name, "-", "_")
+	}
 	name = acronym.ReplaceAllString(hump.ReplaceAllString(name, "${1}_${2}"), "${1}_${2}")
 	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 }

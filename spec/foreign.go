@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -19,8 +20,8 @@ var (
 	foreignIn = byPlace(foreignPlaces)
 )
 
-// foreignNames are the names of foreign, sorted.
-var foreignNames = sortedNames(foreign)
+// foreignSimilar has the names of foreign, sorted, that are about as long as a name: by its length.
+var foreignSimilar = similarNames(foreign)
 
 // elsewhere returns the hint for a name of other systems' files in a block, or "".
 func elsewhere(parent, name string) string {
@@ -43,13 +44,7 @@ func elsewhereIn(parent, name string) string {
 // "". It compares with those of about the same length alone, because a file can be full of names.
 func slipOfForeign(name string) string {
 	name = canonical(name)
-	var similar []string
-	for _, known := range foreignNames {
-		if d := len(known) - len(name); -1 <= d && d <= 1 && len(similar) < maxCandidates {
-			similar = append(similar, known)
-		}
-	}
-	return nearest(name, similar)
+	return nearest(name, foreignSimilar[len(name)])
 }
 
 func byName(rows []translation) map[string]string {
@@ -70,11 +65,16 @@ func byPlace(places map[string][]translation) map[string]map[string]string {
 	return all
 }
 
-func sortedNames(hints map[string]string) []string {
-	var names []string
-	for name := range hints {
-		names = append(names, name)
+// similarNames returns the names that are at most a letter longer or shorter, by length. There are
+// at most maxCandidates for each.
+func similarNames(hints map[string]string) map[int][]string {
+	similar := map[int][]string{}
+	for _, name := range slices.Sorted(maps.Keys(hints)) {
+		for length := len(name) - 1; length <= len(name)+1; length++ {
+			if len(similar[length]) < maxCandidates {
+				similar[length] = append(similar[length], name)
+			}
+		}
 	}
-	slices.Sort(names)
-	return names
+	return similar
 }

@@ -20,12 +20,33 @@ func nearest(given string, candidates []string) string {
 		return ""
 	}
 	best, bestDistance := "", 1+max(1, min(2, len(given)/3))
+	given = strings.ToLower(given)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(given), strings.ToLower(c)); d < bestDistance {
+		lower := strings.ToLower(c)
+		if otherLetters(given, lower) >= 2*bestDistance { // a slip changes two of them at most
+			continue
+		}
+		if d := distance(given, lower); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
 	return best
+}
+
+// otherLetters returns how many letters of two names have no partner in the other one. It allocates
+// nothing, and most names have too many to be a slip of each other.
+func otherLetters(a, b string) (n int) {
+	var more [256]int16 // in a
+	for i := range len(a) {
+		more[a[i]]++
+	}
+	for i := range len(b) {
+		more[b[i]]--
+	}
+	for _, d := range more {
+		n += max(int(d), -int(d))
+	}
+	return n
 }
 
 // meant reports whether an unknown name in a block is most likely a slip for the given one. What

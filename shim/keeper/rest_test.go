@@ -1,6 +1,7 @@
 package keeper_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,19 +24,23 @@ func (h *harness) looks(group string, while time.Duration) uint64 {
 func TestQuietGroupsRest(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.end()
-		var quiet bool
-		var asked time.Time
-		var failure error
+		var quiet, failing atomic.Bool
+		var asked atomic.Pointer[time.Time]
 		h.config = func(c *keeper.Config) {
 			c.Quiet = func(want *spec.Group, since time.Time) bool {
 				if want == nil || want.Name != "shop" {
 					t.Errorf("asked about %+v", want)
 				}
-				asked = since
-				return quiet
+				asked.Store(&since)
+				return quiet.Load()
 			}
 			c.Changes = h.host
-			c.WantOutput = func(*spec.Group) error { return failure }
+			c.WantOutput = func(*spec.Group) error {
+				if failing.Load() {
+					return errBoom
+				}
+				return nil
+			}
 		}
 		h.begin()
 		h.mustApply("shop.hcl", edited(shop, `group "shop" {`, "group \"shop\" {\n  resources { memory = \"64MiB\" }"))
@@ -43,12 +48,12 @@ func TestQuietGroupsRest(t *testing.T) {
 		if n := h.looks("shop", restEnds); n != 10 {
 			t.Errorf("%d looks in five minutes at a group that is not quiet, want 10", n)
 		}
-		quiet = true
+		quiet.Store(true)
 		h.wait(resync)
 		if n := h.looks("shop", 2*restEnds); n != 2 {
 			t.Errorf("%d looks in ten minutes at a quiet group, want 2", n)
 		}
-		if age := time.Since(asked); age > restEnds {
+		if age := time.Since(*asked.Load()); age > restEnds {
 			t.Errorf("asked what has changed since a look %s ago", age)
 		}
 		h.host.Unlimit("shop") // and nothing reports it
@@ -67,12 +72,12 @@ func TestQuietGroupsRest(t *testing.T) {
 		h.wait(2 * time.Second)
 		h.did("seal", "admit")
 
-		failure = errBoom // to be tried again soon
+		failing.Store(true) // to be tried again soon
 		h.wait(restEnds)
 		if n := h.looks("shop", restEnds); n != 10 {
 			t.Errorf("%d looks in five minutes at a group with something left to do, want 10", n)
 		}
-		failure = nil
+		failing.Store(false)
 		h.wait(resync)
 		h.host.ForgetOperations()
 		if err := h.keeper.Stop(t.Context(), "shop", nil); err != nil {
