@@ -38,6 +38,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	}
 	c.Timezone = d.timeZone(r, c.Env)
 	c.OnFailure = d.onFailure(r, role, c.Restart)
+	d.checkInit(c, block)
 	taken := map[string]hcl.Range{}
 	c.Mounts = d.mounts(block, taken)
 	c.Tmpfs = d.tmpfs(block, taken)
@@ -193,4 +194,14 @@ func (r reader) oneOf(name string, words []string) (string, hcl.Range, bool) {
 		return "", at, false
 	}
 	return s, at, ok
+}
+
+// initPIDs is how many processes and threads a container with an init can have at least. Its first
+// process has some threads of its own.
+const initPIDs = 16
+
+func (d *groupDecoder) checkInit(c Container, block *hclsyntax.Block) {
+	if attr := block.Body.Attributes["init"]; attr != nil && c.Init && c.Resources.PIDs < initPIDs {
+		d.errorf(attr.Expr.Range(), "Too few processes", "A container with init = true has at least %d processes and threads, because its first process has some of its own, and this one has %d. Write: resources { pids = %[1]d }", initPIDs, c.Resources.PIDs)
+	}
 }

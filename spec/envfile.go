@@ -70,10 +70,10 @@ func (d *groupDecoder) envFile(name string, at hcl.Range, env map[string]string)
 			wrong("it is no text.")
 		case strings.HasPrefix(key, "export "):
 			wrong("the file is no shell script. Write NAME=VALUE without export.")
-		case !assigned && envName.MatchString(key):
-			wrong("%s has no value. A value of this machine's environment can't be taken: write %s=VALUE.", quote(key), key)
+		case !assigned: // it may be a part of a key, so it is not shown
+			wrong("it has no value. Write NAME=VALUE. A value of this machine's environment can't be taken.")
 		case !envName.MatchString(key):
-			wrong("%s can't name an environment variable. Write NAME=VALUE: a name is a letter or _, then letters, digits and any of _-.", quote(key))
+			wrong("what stands before = can't name an environment variable: a name is a letter or _, then letters, digits and any of _-.")
 		default:
 			if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
 				d.warnf(at, "Quotes in an environment file", "%s, line %d: the quotes are part of the value of %s, as with docker run --env-file. Remove them if they are not meant.", quote(path.Base(name)), n, key)

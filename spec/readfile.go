@@ -87,9 +87,9 @@ func (r *fileReader) text(name string) (string, error) {
 	case errors.Is(err, errOver):
 		return "", err
 	case isMissing(err):
-		return "", function.NewArgErrorf(0, "there is no file %s. A path is relative to the folder of this group file", quote(at))
+		return "", r.unreadable("There is no file %s. A path is relative to the folder of this group file.", quote(at))
 	case err != nil:
-		return "", function.NewArgErrorf(0, "%s: %s", quote(at), cause(err))
+		return "", r.unreadable("%s: %s.", quote(at), cause(err))
 	case !utf8.ValidString(text):
 		return "", function.NewArgErrorf(0, "%s is not UTF-8 text. Place it with a file block: source = %q", quote(name), name)
 	}
@@ -118,9 +118,9 @@ func (r *fileReader) set(folder, pattern string) (cty.Value, error) {
 	case errors.Is(err, errOver):
 		return cty.NilVal, err
 	case isMissing(err):
-		return cty.NilVal, function.NewArgErrorf(0, "there is no folder %s. A path is relative to the folder of this group file", quote(path.Join(at, below)))
+		return cty.NilVal, r.unreadable("There is no folder %s. A path is relative to the folder of this group file.", quote(path.Join(at, below)))
 	case err != nil:
-		return cty.NilVal, function.NewArgErrorf(0, "%s: %s", quote(path.Join(at, below)), cause(err))
+		return cty.NilVal, r.unreadable("%s: %s.", quote(path.Join(at, below)), cause(err))
 	}
 	r.meter.take(strings.Count(names, "\n"), 0)
 	var all []cty.Value
@@ -131,6 +131,13 @@ func (r *fileReader) set(folder, pattern string) (cty.Value, error) {
 		return cty.SetValEmpty(cty.String), nil
 	}
 	return cty.SetVal(all), nil
+}
+
+// unreadable ends the evaluation. The functions try and can don't stand for a file that can't be
+// read: it would be no part of the definition, and its later appearance would change the group.
+func (r *fileReader) unreadable(form string, args ...any) error {
+	r.meter.end("A file can't be read", fmt.Sprintf(form, args...)+" Also within try and can, a file has to be there.")
+	return errOver
 }
 
 // inside returns the absolute path of what a function names, which has to be in the folder of the

@@ -19,6 +19,8 @@ type sysctlKind struct {
 	numbers   int
 	low, high int64
 	ascending bool
+	highs     []int64 // the highest of each number. Nil: high
+	spread    int64   // how far the last number is from the first, at least
 }
 
 const (
@@ -28,37 +30,37 @@ const (
 
 // containerSysctls are the settings of a container's IPC namespace.
 var containerSysctls = []sysctlKind{
-	{"fs.mqueue.msg_default", 1, 1, 65536, false},
-	{"fs.mqueue.msg_max", 1, 1, 65536, false},
-	{"fs.mqueue.msgsize_default", 1, 128, 16 * mebibyte, false},
-	{"fs.mqueue.msgsize_max", 1, 128, 16 * mebibyte, false},
-	{"fs.mqueue.queues_max", 1, 0, 65536, false},
-	{"kernel.msgmax", 1, 0, maxInt32, false},
-	{"kernel.msgmnb", 1, 0, maxInt32, false},
-	{"kernel.msgmni", 1, 0, 32768, false},
-	{"kernel.sem", 4, 0, maxInt32, false},
-	{"kernel.shm_rmid_forced", 1, 0, 1, false},
-	{"kernel.shmall", 1, 0, maxInt64, false},
-	{"kernel.shmmax", 1, 0, maxInt64, false},
-	{"kernel.shmmni", 1, 0, 32768, false},
+	{name: "fs.mqueue.msg_default", numbers: 1, low: 1, high: 65536},
+	{name: "fs.mqueue.msg_max", numbers: 1, low: 1, high: 65536},
+	{name: "fs.mqueue.msgsize_default", numbers: 1, low: 128, high: 16 * mebibyte},
+	{name: "fs.mqueue.msgsize_max", numbers: 1, low: 128, high: 16 * mebibyte},
+	{name: "fs.mqueue.queues_max", numbers: 1, low: 0, high: 65536},
+	{name: "kernel.msgmax", numbers: 1, low: 0, high: maxInt32},
+	{name: "kernel.msgmnb", numbers: 1, low: 0, high: maxInt32},
+	{name: "kernel.msgmni", numbers: 1, low: 0, high: 32768},
+	{name: "kernel.sem", numbers: 4, high: maxInt32, highs: []int64{32000, maxInt32, 1000, 32768}},
+	{name: "kernel.shm_rmid_forced", numbers: 1, low: 0, high: 1},
+	{name: "kernel.shmall", numbers: 1, low: 0, high: maxInt64},
+	{name: "kernel.shmmax", numbers: 1, low: 0, high: maxInt64},
+	{name: "kernel.shmmni", numbers: 1, low: 0, high: 32768},
 }
 
 // groupSysctls are the settings of a group's network namespace.
 var groupSysctls = []sysctlKind{
-	{"net.core.somaxconn", 1, 1, 65535, false},
-	{"net.ipv4.ip_local_port_range", 2, 1024, 65535, true},
-	{"net.ipv4.tcp_fin_timeout", 1, 1, 3600, false},
-	{"net.ipv4.tcp_keepalive_intvl", 1, 1, 32767, false},
-	{"net.ipv4.tcp_keepalive_probes", 1, 1, 127, false},
-	{"net.ipv4.tcp_keepalive_time", 1, 1, 32767, false},
-	{"net.ipv4.tcp_max_syn_backlog", 1, 1, mebibyte, false},
-	{"net.ipv4.tcp_mtu_probing", 1, 0, 2, false},
-	{"net.ipv4.tcp_retries2", 1, 1, 255, false},
-	{"net.ipv4.tcp_rmem", 3, 4096, 64 * mebibyte, true},
-	{"net.ipv4.tcp_slow_start_after_idle", 1, 0, 1, false},
-	{"net.ipv4.tcp_syn_retries", 1, 1, 127, false},
-	{"net.ipv4.tcp_synack_retries", 1, 1, 127, false},
-	{"net.ipv4.tcp_wmem", 3, 4096, 64 * mebibyte, true},
+	{name: "net.core.somaxconn", numbers: 1, low: 1, high: 65535},
+	{name: "net.ipv4.ip_local_port_range", numbers: 2, low: 1024, high: 65535, ascending: true, spread: 1023},
+	{name: "net.ipv4.tcp_fin_timeout", numbers: 1, low: 1, high: 60},
+	{name: "net.ipv4.tcp_keepalive_intvl", numbers: 1, low: 1, high: 32767},
+	{name: "net.ipv4.tcp_keepalive_probes", numbers: 1, low: 1, high: 127},
+	{name: "net.ipv4.tcp_keepalive_time", numbers: 1, low: 1, high: 32767},
+	{name: "net.ipv4.tcp_max_syn_backlog", numbers: 1, low: 1, high: mebibyte},
+	{name: "net.ipv4.tcp_mtu_probing", numbers: 1, low: 0, high: 2},
+	{name: "net.ipv4.tcp_retries2", numbers: 1, low: 1, high: 255},
+	{name: "net.ipv4.tcp_rmem", numbers: 3, low: 4096, high: 64 * mebibyte, ascending: true, highs: []int64{mebibyte, mebibyte, 64 * mebibyte}},
+	{name: "net.ipv4.tcp_slow_start_after_idle", numbers: 1, low: 0, high: 1},
+	{name: "net.ipv4.tcp_syn_retries", numbers: 1, low: 1, high: 127},
+	{name: "net.ipv4.tcp_synack_retries", numbers: 1, low: 1, high: 127},
+	{name: "net.ipv4.tcp_wmem", numbers: 3, low: 4096, high: 64 * mebibyte, ascending: true, highs: []int64{mebibyte, mebibyte, 64 * mebibyte}},
 }
 
 // ContainerSysctls returns the names of the settings that a container can have, sorted. All of them
@@ -125,23 +127,47 @@ func (k sysctlKind) read(s string) (value, problem string) {
 	if k.ascending {
 		form += ", none below the one before"
 	}
+	if k.highs != nil {
+		var highs []string
+		for _, h := range k.highs {
+			highs = append(highs, strconv.FormatInt(h, 10))
+		}
+		form += ", at most " + strings.Join(highs, ", ") + " in this order"
+	}
+	if k.spread != 0 {
+		form += fmt.Sprintf(", %d ports at least", k.spread+1)
+	}
 	words := strings.Fields(s)
 	if len(words) != k.numbers {
 		return "", form
 	}
-	before := k.low
+	before, first := k.low, int64(0)
 	for i, word := range words {
 		f, _, err := big.ParseFloat(word, 10, 128, big.ToNearestEven)
 		if err != nil {
 			return "", form
 		}
 		n, accuracy := f.Int64()
-		if accuracy != big.Exact || n < k.low || n > k.high || k.ascending && n < before {
+		if accuracy != big.Exact || n < k.low || n > k.highest(i) || k.ascending && n < before {
 			return "", form
+		}
+		if i == 0 {
+			first = n
 		}
 		before, words[i] = n, strconv.FormatInt(n, 10)
 	}
+	if k.spread != 0 && before-first < k.spread {
+		return "", form
+	}
 	return strings.Join(words, " "), ""
+}
+
+// highest returns the highest value of a number.
+func (k sysctlKind) highest(i int) int64 {
+	if k.highs == nil {
+		return k.high
+	}
+	return k.highs[i]
 }
 
 // unknownSysctl reports a setting that can't be set here.

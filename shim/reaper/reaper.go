@@ -13,9 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // Path is where a container has the binary, and argv[0] of its process.
@@ -33,8 +36,38 @@ func Main() {
 	if len(os.Args) < 2 || os.Args[0] != Path || os.Getpid() != 1 {
 		return
 	}
-	debug.SetGCPercent(20) // it keeps nothing, and a container may have little memory
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1) // it keeps nothing, and collecting takes threads
+	haveThreads()
 	os.Exit(run(os.Args[1:]))
+}
+
+// threads is how many the process makes at its start, which is more than it needs.
+const threads = 8
+
+// haveThreads makes the threads. The Go runtime keeps them. If it needs one more at a time when the
+// container has no place for another process, it ends the process, and with it the container.
+func haveThreads() {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		return
+	}
+	var waiting sync.WaitGroup
+	for range threads {
+		waiting.Go(func() {
+			var b [1]byte
+			_, _ = syscall.Read(pipe[0], b[:]) // it ends when the other end is closed
+		})
+	}
+	for range 1000 { // a second
+		if all, err := os.ReadDir("/proc/self/task"); err != nil || len(all) >= threads {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_ = syscall.Close(pipe[1])
+	waiting.Wait()
+	_ = syscall.Close(pipe[0])
 }
 
 // run starts a program and returns the status with which it has ended. A signal is its number

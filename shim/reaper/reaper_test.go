@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 // TestMain makes the binary of the tests a reaper, as main does. It need not be process 1 here.
 func TestMain(m *testing.M) {
 	if os.Args[0] == Path {
+		haveThreads()
 		os.Exit(run(os.Args[1:]))
 	}
 	os.Exit(m.Run())
@@ -22,6 +24,17 @@ func reaper(args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{Path}, args...)
 	return cmd
+}
+
+// A process that can get no more threads keeps those of its start.
+func TestThreads(t *testing.T) {
+	out, err := reaper("/bin/sh", "-c", "ls /proc/$PPID/task | wc -l").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || n < threads {
+		t.Errorf("it has %d threads (%v), want %d at least", n, err, threads)
+	}
 }
 
 func TestStatus(t *testing.T) {

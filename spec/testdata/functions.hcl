@@ -13,7 +13,6 @@ group "functions" {
       CONFIG  = sha256(file("./haproxy.cfg"))
       FILES   = join(",", fileset("conf", "*.cfg"))
       BELOW   = join(",", fileset(".", "conf/p*"))
-      MISSING = try(file("absent"), "none")
       HOST    = cidrhost(local.net, 5)
       LAST    = cidrhost("2001:db8::/64", -1)
       MASK    = cidrnetmask("10.20.30.40/20")

@@ -20,10 +20,19 @@ import (
 // 32 MiB.
 const maxWindow = 32 << 20
 
+// unpacking holds one: two at once would take half of the disk each.
+var unpacking = make(chan struct{}, 1)
+
 // unpack makes a plain archive of one that is compressed as a whole: nothing in it could be found
 // without reading all of it before. It takes at most half of what is free in the folder scratch, so
 // a small file that unpacks to a huge one does not fill the disk.
 func (a *Archive) unpack(ctx context.Context, scratch string) error {
+	select {
+	case unpacking <- struct{}{}:
+		defer func() { <-unpacking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	magic, err := firstBytes(a.tar)
 	if err != nil {
 		return Unreadable(a.Path, err)
@@ -81,6 +90,8 @@ func (a *Archive) unpackProblem(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, unix.ENOSPC):
+		return &hint.Error{Err: fmt.Errorf("archive %s: unpack it: %w", a.Path, unix.ENOSPC), Hint: "make room, or unpack the archive elsewhere and name the unpacked one"}
 	case errors.As(err, &path): // of the archive, or of the file that is written
 		return Unreadable(a.Path, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -91,6 +91,8 @@ func askHTTP(ctx context.Context, p *spec.HTTPProbe, dial dialer) error {
 			return nil
 		},
 	}
+	// The transport connects, and shakes hands for TLS, beyond the end of ctx. This ends it.
+	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err // resultError adds the method and the URL

@@ -45,7 +45,11 @@ func (p *Prober) Probe(ctx context.Context, group, container string, probe spec.
 	defer cancel()
 	// The dialer uses this ctx: the context of a library may outlive the attempt.
 	return askOver(ctx, probe, func(_ context.Context, _, _ string) (net.Conn, error) {
-		return netns.DialLoopback(ctx, p.layout.NetnsPath(group), portOf(probe))
+		conn, err := netns.DialLoopback(ctx, p.layout.NetnsPath(group), portOf(probe))
+		if err == nil {
+			context.AfterFunc(ctx, func() { conn.Close() })
+		}
+		return conn, err
 	})
 }
 

@@ -105,6 +105,42 @@ func TestAskHTTP(t *testing.T) {
 }
 
 // What a group file says of the request is in it. Redirects over TLS are followed on the port, too.
+// An attempt at a server that never answers leaves no connection open.
+func TestAttemptsEndTheirConnections(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := make(chan error)
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			go func() {
+				_, err := io.Copy(io.Discard, conn)
+				conn.Close()
+				ended <- err
+			}()
+		}
+	}()
+	for name, probe := range map[string]spec.Probe{
+		"http": {HTTP: &spec.HTTPProbe{Path: "/"}}, "https": {HTTP: &spec.HTTPProbe{Path: "/", HTTPS: true}}, "grpc": {GRPC: &spec.GRPCProbe{}},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := askOver(ctx, probe, func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+		})
+		cancel()
+		if err == nil {
+			t.Errorf("%s: answered", name)
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Errorf("%s: its connection is still open", name)
+		}
+	}
+}
+
 func TestAskHTTPRequest(t *testing.T) {
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {

@@ -5,10 +5,8 @@ group "g" {
     env = {
       A = file("/etc/passwd")
       B = file("conf/../../secret")
-      C = file("absent.cfg")
       D = file("logo.png")
       E = file("")
-      F = join(",", fileset("absent", "*"))
       G = join(",", fileset("conf", "*/x"))
       H = join(",", fileset("conf", "[a"))
       I = join(",", fileset("..", "*"))

@@ -12,6 +12,11 @@ group "g" {
     image = "x"
     init {}
   }
+  app "few" {
+    image = "x"
+    init  = true
+    resources { pids = 15 }
+  }
   app "d" {
     image = "x"
     tini  = true

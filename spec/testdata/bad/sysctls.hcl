@@ -23,6 +23,10 @@ group "g" {
     image  = "x"
     sysctl = {}
   }
+  app "d" {
+    image   = "x"
+    sysctls = { "kernel.sem" = "250 32000 2147483647 128" }
+  }
   network {
     sysctls = {
       "kernel.shmmax"                = 1
@@ -32,6 +36,18 @@ group "g" {
       "net.ipv4.conf.all.rp_filter"  = 0
       "net.ipv4.tcp_fwmark_accept"   = 1
       "net.ipv4.tcp_fin_timeout"     = 0.5
+    }
+  }
+}
+group "few" {
+  egress = "none"
+  app "a" {
+    image = "x"
+  }
+  network {
+    sysctls = {
+      "net.ipv4.ip_local_port_range" = "8080 8443"
+      "net.ipv4.tcp_wmem"            = "4096 67108864 67108864"
     }
   }
 }
